@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
+from hypothesis import given
+from hypothesis import strategies as st
+
+SHAPE = Shape(n_layers=4, n_neurons=32, n_heads=3, directions={2: ("truth", "tense-2")})
+
+sides = st.sampled_from(["both", "+", "-"])
+names = st.from_regex(r"[A-Za-z0-9_.:/@-]{0,8}[A-Za-z0-9_]", fullmatch=True).filter(lambda name: name[0] != "-")
+numbered = st.builds(
+    Unit, st.sampled_from(["mlp", "head"]), st.integers(0, 200), st.integers(0, 99999), st.just(""), sides
+)
+directions = st.builds(
+    lambda layer, name, side: Unit("resid", layer, name=name, side=side), st.integers(0, 200), names, sides
+)
+
+
+@given(st.one_of(numbered, directions))
+def test_a_printed_address_reads_back(unit: Unit) -> None:
+    assert Unit.parse(str(unit)) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("mlp.12.803", Unit("mlp", 12, 803)),
+        ("mlp.12.803-", Unit("mlp", 12, 803, side="-")),
+        (" head.5.3+ ", Unit("head", 5, 3, side="+")),
+        ("resid.8@NAME", Unit("resid", 8, name="NAME")),
+        ("resid.8", Unit("resid", 8)),
+        ("resid.8@a-b-", Unit("resid", 8, name="a-b", side="-")),
+    ],
+)
+def test_addresses(text: str, unit: Unit) -> None:
+    assert Unit.parse(text) == unit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "mlp", "mlp.3", "mlp.x.1", "mlp.3.1~2", "attn.1.2", "mlp.-1.2", "resid.8@", "mlp.1.2--"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="valid are mlp"):
+        Unit.parse(text)
+
+
+def test_latents_are_not_yet() -> None:
+    with pytest.raises(UsageError, match="not yet"):
+        parse_targets("sae.NAME.4512", SHAPE)
+
+
+def test_sides_of_a_signal() -> None:
+    raw = np.array([-2.0, 0.0, 3.0])
+    unit = Unit.parse("mlp.1.2")
+    assert unit.signal(raw) is raw
+    assert Unit.parse("mlp.1.2+").signal(raw).tolist() == [0, 0, 3]
+    assert Unit.parse("mlp.1.2-").signal(raw).tolist() == [2, 0, 0]
+    assert Unit.parse("mlp.1.2-").unsided == unit
+
+
+def addresses(spec: str, shape: Shape = SHAPE) -> list[str]:
+    return [str(unit) for unit in parse_targets(spec, shape)]
+
+
+def test_ranges_sides_and_duplicates() -> None:
+    assert addresses("mlp.1.2-4, head.0.1,mlp.1.3,mlp.1.3-") == [
+        "mlp.1.2", "mlp.1.3", "mlp.1.4", "head.0.1", "mlp.1.3-",
+    ]  # fmt: skip
+    assert addresses("mlp.1.2-3-") == ["mlp.1.2-", "mlp.1.3-"]
+    assert addresses("head.3") == addresses("head.3.*") == ["head.3.0", "head.3.1", "head.3.2"]
+    assert addresses("resid.2") == ["resid.2@truth", "resid.2@tense-2"] == addresses("resid.*")
+    assert len(parse_targets("mlp.*", SHAPE)) == 4 * 32
+
+
+def test_a_sample_is_the_documented_draw() -> None:
+    expected = sorted(np.random.default_rng(7).choice(32, 5, replace=False))
+    assert [unit.index for unit in parse_targets("mlp.1~5@7", SHAPE)] == expected
+    flat = sorted(np.random.default_rng(7).choice(4 * 32, 9, replace=False))
+    assert [(unit.layer, unit.index) for unit in parse_targets("mlp.*~9@7", SHAPE)] == [
+        divmod(int(n), 32) for n in flat
+    ]
+    assert addresses("mlp.1~5@7-") == [f"{address}-" for address in addresses("mlp.1~5@7")]
+
+
+def test_samples_where_layers_differ_in_width() -> None:
+    shape = Shape(3, (4, 6, 5), 1)
+    assert addresses("mlp.*", shape) == [f"mlp.{layer}.{i}" for layer, n in enumerate((4, 6, 5)) for i in range(n)]
+    assert addresses("mlp.1.5", shape) == ["mlp.1.5"]
+    with pytest.raises(UsageError, match="units 0 to 3"):
+        parse_targets("mlp.0.4", shape)
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ("mlp.4.0", "layers 0 to 3"),
+        ("mlp.4~2", "layers 0 to 3"),
+        ("mlp.3.32", "units 0 to 31"),
+        ("mlp.3.30-32", "units 0 to 31"),
+        ("mlp.3.9-2", "backwards"),
+        ("head.0.3", "head units 0 to 2"),
+        ("mlp.1~33", "33 of 32"),
+        ("mlp.1~0", "0 of 32"),
+        ("resid.1@truth", "resid.2@truth"),
+        ("resid.2", ""),
+        ("resid.1", "no units"),
+        ("nonsense", "'nonsense'"),
+        (" , ", "no targets"),
+        ("mlp.1.2,mlp.1.x", "'mlp.1.x'"),
+    ],
+)
+def test_wrong_targets_say_what_is_right(spec: str, what: str) -> None:
+    if not what:
+        assert parse_targets(spec, SHAPE)
+        return
+    with pytest.raises(UsageError) as error:
+        parse_targets(spec, SHAPE)
+    assert what in str(error.value)
+
+
+def test_targets_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "targets.txt"
+    path.write_text("# the first few\nmlp.0.1, mlp.0.2\n\nhead.1.0  # a head\n")
+    assert addresses(f"mlp.3.3,{path}") == ["mlp.3.3", "mlp.0.1", "mlp.0.2", "head.1.0"]
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="no readable file"):
+        parse_targets(str(path), SHAPE)
+
+
+@given(st.sampled_from(["mlp", "head"]), st.integers(0, 3), st.data())
+def test_columns_and_units_are_inverse(kind: str, layer: int, data: st.DataObject) -> None:
+    site = Site(kind, layer)  # pyright: ignore[reportArgumentType]
+    column = data.draw(st.integers(0, SHAPE.count(site) - 1))
+    assert SHAPE.column(SHAPE.unit(site, column)) == column
+
+
+def test_addresses_need_no_torch() -> None:
+    program = "import sys, hubel.tools.subject.address, hubel.tools.subject; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
