@@ -18,6 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { rm -rf .venv; echo "no virtual environment could be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "installing hubel and the tested versions of what it needs into .venv (a few minutes the first time)"
 	$(INSTALL) -c constraints.txt -e '.[dev]'
+	@mkdir -p .venv/types && ln -sfn ../.. .venv/types/hubel  # the package under its name, for the type checker
 	@touch $@
 
 demo: setup

@@ -1,0 +1,171 @@
+"""The command line: find the command, parse its options, turn what went wrong into one line and an exit status.
+
+    0   done
+    1   anything else
+    2   wrong use, with what to do
+    3   budget reached; resumable
+    4   some targets failed; resumable
+
+`hubel --help` imports no command: names and help stand in `COMMANDS`, and a test holds them to the modules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple, NoReturn
+
+from .. import __version__
+from ..tools.errors import ArgumentError, BudgetReached, HubelError, UsageError
+from . import options
+
+DONE, FAILED, WRONG_USE, BUDGET, SOME_FAILED = 0, 1, 2, 3, 4
+
+
+class Command(NamedTuple):
+    """A row of `hubel --help`. `module` is the file's name in `agent/commands/`."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Command] = {
+    "doctor": Command("doctor", "what is installed, cached, reachable, and what to do next"),
+    "demo": Command("demo", "the whole loop on the embedded default, in minutes, ending in a page to open"),
+    "index": Command("index", "one pass of a subject over a corpus: statistics and exemplars of every unit"),
+    "run": Command("run", "explain targets and test each explanation on held-out text"),
+    "resume": Command("resume", "go on with a run that was stopped"),
+    "replay": Command("replay", "compute a run again from its log, without subject, key or network"),
+    "runs": Command("runs", "list the runs"),
+    "show": Command("show", "a run's table, or one target, in the terminal"),
+    "report": Command("report", "one self-contained HTML file of a run"),
+    "bench": Command("bench", "runs with a known right answer: null"),
+    "tool": Command("tool", "any instrument by hand"),
+    "cache": Command("cache", "what is cached and how large it is; clear it"),
+}
+
+READABLE_ERRNO = {
+    errno.ENOSPC: "no space left on the disk; free some (`hubel cache` shows what hubel keeps), then do it again",
+    errno.EDQUOT: "the disk quota is used up; free some space (`hubel cache` shows what hubel keeps), then do it again",
+    errno.EACCES: "no permission; choose a place that you may write to (--runs, --out, HUBEL_CACHE)",
+    errno.EPERM: "not permitted; choose a place that you may write to (--runs, --out, HUBEL_CACHE)",
+    errno.EROFS: "the file system is read-only; choose another place (--runs, --out, HUBEL_CACHE)",
+}
+DISK_FULL = ("no space left on device", "database or disk is full")
+"""How libraries that raise no OSError (safetensors, sqlite, duckdb) say that the disk is full."""
+
+
+def run_command_line(argv: Sequence[str]) -> int:
+    """Run one command; returns its exit status. Only defects raise."""
+    debug = "--debug" in argv or bool(os.environ.get("HUBEL_DEBUG"))
+    try:
+        status = _dispatch(list(argv))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
+        return FAILED
+    except KeyboardInterrupt as stop:
+        return _fail(FAILED, str(stop) or "stopped", debug)
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        return _fail(*explained, debug)
+
+
+def explain(error: Exception) -> tuple[int, str] | None:
+    """Exit status and one line for an error whose cause is outside hubel; None for a defect, so that it shows."""
+    if isinstance(error, HubelError):
+        return _status(error), " ".join(str(error).split())
+    if any(sign in str(error).lower() for sign in DISK_FULL):
+        return FAILED, READABLE_ERRNO[errno.ENOSPC]
+    if isinstance(error, OSError):
+        return FAILED, _explain_os_error(error)
+    return None
+
+
+def _status(error: HubelError) -> int:
+    if isinstance(error, BudgetReached):
+        return BUDGET
+    return WRONG_USE if isinstance(error, (UsageError, ArgumentError)) else FAILED
+
+
+def _explain_os_error(error: OSError) -> str:
+    what = READABLE_ERRNO.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    line = " ".join(what.split())
+    return f"{error.filename}: {line}" if error.filename else line
+
+
+def _fail(status: int, line: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    sys.stderr.write(f"hubel: {line}\n")
+    return status
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] == "--debug":
+        argv = argv[1:]
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        sys.stdout.write(overview())
+        return DONE if argv else WRONG_USE
+    if argv[0] in ("-V", "--version"):
+        sys.stdout.write(f"hubel {__version__}\n")
+        return DONE
+    if argv[0] not in COMMANDS:
+        raise UsageError(f"unknown command {argv[0]!r}{closest(argv[0], COMMANDS)}; `hubel --help` lists them")
+    module = import_module(f".commands.{COMMANDS[argv[0]].module}", __package__)
+    args = build_parser(module).parse_args(argv[1:])
+    try:
+        return module.run(args)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(getattr(module, "INTERRUPTED", "stopped")) from stop
+
+
+def overview() -> str:
+    """What `hubel --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items())
+    return (
+        "usage: hubel COMMAND [options]        hubel COMMAND --help        hubel --version\n\n"
+        "hubel explains the neurons of a language model and tests every explanation on text that nobody looked at.\n\n"
+        f"{rows}\n"
+    )
+
+
+def build_parser(module: ModuleType) -> argparse.ArgumentParser:
+    """A command's parser: the common options, then its own, which may redefine a common one."""
+    parser = Parser(
+        prog=f"hubel {module.NAME}", description=module.HELP, allow_abbrev=False, conflict_handler="resolve"
+    )
+    options.add_common(parser)
+    module.add_arguments(parser)
+    return parser
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are UsageErrors with a suggestion."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; `{self.prog} --help` says how")
+
+    def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            known = [option for action in self._actions for option in action.option_strings]
+            self.error(f"unknown argument {unknown[0]!r}{closest(unknown[0].split('=')[0], known)}")
+        return parsed
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the known word that is most like this one, or nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]!r}?)" if found else ""

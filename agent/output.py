@@ -1,0 +1,65 @@
+"""What commands write to standard output: JSON lines for programs, tables for people.
+
+Text from a corpus or a vocabulary goes through `plain` first: it is data of strangers, and a terminal would obey its
+escape sequences.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+WIDE = 10_000
+"""Columns assumed when standard output is no terminal: one row stays one line, for grep."""
+
+
+def json_line(value: Mapping[str, Any]) -> None:
+    """One JSON object on a line of its own. NaN is refused: a value that is not known is null."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def line(text: str = "") -> None:
+    """One line for people."""
+    sys.stdout.write(f"{text}\n")
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
+) -> None:
+    """A table. `right` names the columns that are set flush right; None is shown as a dash."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
+    view = Table(box=SIMPLE_HEAD, title=Text(plain(title)) if title else None, title_justify="left", pad_edge=False)
+    for column in columns:
+        view.add_column(Text(column), justify="right" if column in right else "left", no_wrap=column in right)
+    for row in rows:
+        view.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
+    console.print(view)
+
+
+def plain(text: str) -> str:
+    """Text with control and direction-changing characters shown as escapes (`\\x1b`, `\\n`)."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def size(n_bytes: int) -> str:
+    """Bytes in units that a person reads: ``538 MB``."""
+    value = float(n_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def interactive() -> bool:
+    """Whether a question may be asked: a person sits at both ends."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
