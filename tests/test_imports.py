@@ -1,0 +1,184 @@
+"""Imports go one way: prompts, tools <- evals <- agent. Held by reading the source, so that lazy imports count too."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import hubel
+
+ROOT = Path(hubel.__file__).parent
+ROOMS = {"prompts": set(), "tools": set(), "evals": {"prompts", "tools"}, "agent": {"prompts", "tools", "evals"}}
+"""Room to the rooms that it may import."""
+HOLDOUT_READERS = {"agent/verify.py", "agent/review.py"}
+"""Who may open held-out text: what verifies, and the page on which a person looks afterwards."""
+HEAVY = {"torch", "transformers"}
+LOOKING = ("agent/commands/", "agent/views", "agent/report", "agent/heatmap", "agent/log", "tools/index", "evals")
+"""Where looking at results begins: none of these, nor what they import as they are imported, may load torch."""
+
+
+class Import(NamedTuple):
+    """One import statement: `source` and `target` are paths in the package (``tools/index/collect``)."""
+
+    source: str
+    target: str
+    top: bool
+    """Whether it runs when the module is imported, and not in a function or for the type checker."""
+
+
+def modules() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return "/".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Import statements and whether each runs on import."""
+
+    def walk(node: ast.AST, top: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.Import, ast.ImportFrom)):
+                yield child, top
+            lazy = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or _for_types(child)
+            yield from walk(child, top and not lazy)
+
+    return walk(ast.parse(path.read_text(encoding="utf-8")), True)
+
+
+def _for_types(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def inner_imports(path: Path) -> Iterator[Import]:
+    """What a module imports from this package, as paths; `from ..tools import errors` is `tools/errors`."""
+    package = path.relative_to(ROOT).parent.parts
+    for node, top in statements(path):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+        base = [part for part in base if part]
+        for alias in node.names:
+            target = "/".join([*base, alias.name])
+            exists = (ROOT / f"{target}.py").exists() or (ROOT / target / "__init__.py").exists()
+            yield Import(name_of(path), target if exists else "/".join(base), top)
+
+
+def outer_imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Top-level names of what a module imports from elsewhere."""
+    for node, top in statements(path):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], top) for alias in node.names)
+        elif not node.level and node.module:
+            yield node.module.split(".")[0], top
+
+
+ALL = [entry for path in modules() for entry in inner_imports(path)]
+
+
+def test_the_reader_sees_imports_wherever_they_stand() -> None:
+    found = {(entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli.py")}
+    assert ("tools/errors", True) in found
+    assert ("agent/options", True) in found
+    assert ("torch", False) in set(outer_imports(ROOT / "agent" / "commands" / "doctor.py"))
+
+
+def test_rooms_import_one_way() -> None:
+    wrong = [
+        f"{entry.source} imports {entry.target}"
+        for entry in ALL
+        if (here := entry.source.split("/")[0]) != (there := entry.target.split("/")[0])
+        and there in ROOMS
+        and there not in ROOMS[here]
+    ]
+    assert not wrong
+
+
+def test_no_module_imports_itself_round_a_corner() -> None:
+    """No cycle between modules among the imports that run when a module is imported."""
+    after = {name: {e.target for e in ALL if e.source == name and e.top} for name in {e.source for e in ALL}}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join([*path, name])
+        if name not in done:
+            for target in after.get(name, ()):
+                if target != name:
+                    visit(target, (*path, name))
+            done.add(name)
+
+    for name in after:
+        visit(name, ())
+
+
+def test_only_verification_and_review_open_the_holdout() -> None:
+    readers = {f"{e.source}.py" for e in ALL if e.target.startswith("tools/index/holdout")}
+    assert readers <= HOLDOUT_READERS, readers - HOLDOUT_READERS
+
+
+def test_inside_the_package_imports_are_relative() -> None:
+    wrong = [name_of(path) for path in modules() for name, _ in outer_imports(path) if name == "hubel"]
+    assert not wrong
+
+
+def test_looking_at_results_never_imports_torch() -> None:
+    """Follows what runs on import, packages on the way included, from every place where results are looked at."""
+    heavy = {name_of(path) for path in modules() for name, top in outer_imports(path) if top and name in HEAVY}
+    starts = [name_of(path) for path in modules() if name_of(path).startswith(LOOKING)]
+    loaded = {start: reached(start) & heavy for start in starts}
+    assert not {start: found for start, found in loaded.items() if found}
+
+
+def reached(start: str) -> set[str]:
+    """All modules of this package that importing `start` runs."""
+    found: set[str] = set()
+    ahead = [start]
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.add(name)
+            parts = name.split("/")
+            ahead += ["/".join(parts[:n]) for n in range(1, len(parts))]
+            ahead += [entry.target for entry in ALL if entry.source == name and entry.top]
+    return found
+
+
+def test_tools_and_evals_know_no_llm_client() -> None:
+    clients = {"openai", "anthropic", "httpx", "langgraph"}
+    wrong = [
+        f"{name_of(path)}: {name}"
+        for path in modules()
+        if name_of(path).split("/")[0] in ("tools", "evals")
+        for name, _ in outer_imports(path)
+        if name in clients
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("forbidden", ["pickle", "dill", "joblib", "torchvision"])
+def test_nothing_that_runs_foreign_code_is_imported(forbidden: str) -> None:
+    assert not [name_of(path) for path in modules() for name, _ in outer_imports(path) if name == forbidden]
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Everything from outside the standard library stands in pyproject.toml (or is an extra that is asked for)."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["hub"]]
+    declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in wanted}
+    owners = packages_distributions()
+    foreign = {n for path in modules() for n, _ in outer_imports(path)} - set(sys.stdlib_module_names) - {"hubel"}
+    undeclared = {n for n in foreign if not {_canonical(owner) for owner in owners.get(n, [n])} & declared}
+    assert not undeclared
+
+
+def _canonical(name: str) -> str:
+    return name.strip().lower().replace("_", "-").replace(".", "-")
