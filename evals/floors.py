@@ -1,0 +1,133 @@
+"""What predictions that explain nothing, or only the token, reach on the same text.
+
+All are fitted on explore alone, position 0 left out, and scored exactly as the explanation is:
+
+- *chance*: a constant prediction; 0 for a correlation.
+- *shuffled*: the explanation's own predictions with whole contexts permuted, mean r over 200 draws. What is left comes
+  from the position within a context.
+- *other*: the explanation of another unit of the same layer.
+- *token_lookup*: the mean activation of each token on explore, shrunk by one pseudo-count to the mean of all. It knows
+  thousands of numbers and no context: the ceiling for stories without context, not a rival.
+- *trivial*: the best, on the text that is scored, of a constant (r = 0), the mean activation at this *position*, and
+  the mean activation of tokens of this *frequency* (explore counts in powers of two; unseen tokens stand with those
+  seen once). Choosing the best with hindsight favours the floor. It is never below 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from .moments import pearson
+from .permutation import permuted_r
+from .sample import Sample
+from .score import Floors
+
+SHUFFLES = 200
+
+Prediction = Float[np.ndarray, "contexts seq"]
+
+
+class Labelled(NamedTuple):
+    """Text of explore with the true signal of the target at every token."""
+
+    tokens: Int[np.ndarray, "contexts seq"]
+    signal: Float[np.ndarray, "contexts seq"]
+    mask: Bool[np.ndarray, "contexts seq"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """Other predictions on the contexts that an explanation is scored on; empty where there is none."""
+
+    token_lookup: Prediction | None = None
+    trivial: Mapping[str, Prediction] = field(default_factory=dict)
+    """By name: ``frequency``, ``position``. The constant needs no array."""
+    other: Prediction | None = None
+
+    def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
+        """The same rivals on only these contexts."""
+        return type(self)(
+            None if self.token_lookup is None else self.token_lookup[contexts],
+            {name: prediction[contexts] for name, prediction in self.trivial.items()},
+            None if self.other is None else self.other[contexts],
+        )
+
+
+class Trivial(NamedTuple):
+    """The best trivial prediction on a text."""
+
+    name: str
+    predicted: Prediction
+    r: float
+
+
+def learn_rivals(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None) -> Rivals:
+    """Fit token lookup, frequency and position on explore; predict them on ``tokens``.
+
+    Args:
+        tokens: the contexts that the explanation will be scored on.
+        other: what another unit's explanation predicts there, if there is one.
+    """
+    trivial = {"frequency": by_frequency(explore, tokens), "position": by_position(explore, tokens)}
+    return Rivals(by_token(explore, tokens), trivial, other)
+
+
+def by_token(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+    """Mean activation by token."""
+    return _mean_by_key(explore, explore.tokens, tokens)
+
+
+def by_frequency(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+    """Mean activation by how often explore has the token, in powers of two."""
+    counts = np.bincount(explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1)
+    octave = np.log2(np.maximum(counts, 1)).astype(np.int64)
+    return _mean_by_key(explore, octave[explore.tokens], octave[tokens])
+
+
+def by_position(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+    """Mean activation by position in the context."""
+    positions = np.arange(tokens.shape[1])
+    return _mean_by_key(
+        explore, np.broadcast_to(positions, explore.tokens.shape), np.broadcast_to(positions, tokens.shape)
+    )
+
+
+def best_trivial(sample: Sample, rivals: Rivals) -> Trivial:
+    """The best of a constant and the trivial rivals on this text; the earlier one where they tie."""
+    best = Trivial("constant", np.zeros_like(sample.true), 0.0)
+    for name, predicted in rivals.trivial.items():
+        r = pearson(sample.with_prediction(predicted))
+        if r > best.r:
+            best = Trivial(name, predicted, r)
+    return best
+
+
+def shuffled(sample: Sample, seed: int = 0) -> float:
+    """Mean r of the sample's own predictions with whole contexts permuted."""
+    return float(permuted_r(sample, seed, SHUFFLES).mean())
+
+
+def floors_of(sample: Sample, rivals: Rivals, seed: int = 0) -> Floors:
+    """All floors of a correlation; those without a rival are null, and a constant's chance is 0."""
+
+    def r(predicted: Prediction | None) -> float | None:
+        return None if predicted is None else pearson(sample.with_prediction(predicted))
+
+    trivial = best_trivial(sample, rivals).r if rivals.trivial else None
+    return Floors(0.0, shuffled(sample, seed), r(rivals.other), r(rivals.token_lookup), trivial)
+
+
+def _mean_by_key(
+    explore: Labelled, seen: Int[np.ndarray, "contexts seq"], asked: Int[np.ndarray, "other_contexts seq"]
+) -> Prediction:
+    """Mean signal by key with one pseudo-count at the overall mean; a key without text gets the overall mean."""
+    keys, signal = seen[explore.mask], explore.signal[explore.mask].astype(np.float64)
+    overall = signal.mean() if len(signal) else 0.0
+    size = int(max(seen.max(initial=0), asked.max(initial=0))) + 1
+    sums, counts = np.bincount(keys, signal, size), np.bincount(keys, minlength=size)
+    return ((sums + overall) / (counts + 1))[asked]

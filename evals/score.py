@@ -1,0 +1,87 @@
+"""What a scorer says about one explanation on one text: a value, its interval, and the floors to read it against.
+
+The JSON of these is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``): every key is always
+there, a floor that does not exist for a scorer is null, and a value is never null. A scorer that failed leaves no
+score at all but a failure that can be retried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from ..tools.errors import CorruptError, UsageError
+
+Split = Literal["explore", "select", "holdout"]
+Text = Literal["random", "top_and_random"]
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What the same scorer gives to things that explain nothing, or only the token; null where that has no meaning."""
+
+    chance: float | None = None
+    """A judge that always says the same."""
+    shuffled: float | None = None
+    """This explanation's own predictions with whole contexts permuted: mean over draws."""
+    other: float | None = None
+    """The explanation of a random unit of the same layer."""
+    token_lookup: float | None = None
+    """Mean activation by token on explore: the ceiling for stories without context, no rival."""
+    trivial: float | None = None
+    """The best of a constant, token frequency and position."""
+
+    def to_json(self) -> dict[str, float | None]:
+        """All five keys, null when unknown."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """Read back what ``to_json`` wrote; keys of a newer version are left aside."""
+        return cls(**{f.name: _number(row.get(f.name), f"floors.{f.name}") for f in fields(cls)})
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its 95 % interval over documents.
+
+    ``low`` and ``high`` are null where there is nothing to resample: fewer than two documents.
+    """
+
+    scorer: str
+    split: str
+    text: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    floors: Floors = field(default_factory=Floors)
+
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise UsageError(f"{self.scorer} on {self.split}: {name} is {number!r}; expected a finite number")
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract's row: scorer, split, text, value, low, high, floors."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"floors": self.floors.to_json()}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """Read back what ``to_json`` wrote; CorruptError where a key is missing or no number."""
+        missing = [key for key in ("scorer", "split", "text", "value") if row.get(key) is None]
+        if missing:
+            raise CorruptError(f"a score without {', '.join(missing)}: {dict(row)!r}; `hubel eval` makes it anew")
+        numbers = {key: _number(row.get(key), key) for key in ("value", "low", "high")}
+        floors = Floors.from_json(row.get("floors") or {})
+        return cls(**{key: str(row[key]) for key in ("scorer", "split", "text")}, **numbers, floors=floors)  # pyright: ignore[reportArgumentType]
+
+
+def _number(value: object, key: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CorruptError(f"a score's {key} is {value!r}; expected a number; `hubel eval` makes it anew")
+    return float(value)

@@ -1,0 +1,68 @@
+"""The registry of scorers: a scorer is one decorated function in a file of this folder.
+
+    @scorer("simulation")
+    def simulation(case: Case) -> list[Score]: ...
+
+``get("simulation")`` imports the folder's modules once, so a new scorer is one new file and no edit elsewhere.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+
+from ..tools.errors import UsageError
+from .floors import Rivals
+from .sample import Sample
+from .score import Score, Split
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One explanation's predictions on one split, and what they are to be read against."""
+
+    sample: Sample
+    split: Split
+    rivals: Rivals = field(default_factory=Rivals)
+    seed: int = 0
+
+
+Scorer = Callable[[Case], list[Score]]
+
+_SCORERS: dict[str, Scorer] = {}
+
+
+def scorer(name: str) -> Callable[[Scorer], Scorer]:
+    """Register a scorer under a name; a name that is taken raises."""
+
+    def register(function: Scorer) -> Scorer:
+        if name in _SCORERS:
+            raise ValueError(f"scorer {name!r} is registered already, by {_SCORERS[name].__module__}")
+        _SCORERS[name] = function
+        return function
+
+    return register
+
+
+def get(name: str) -> Scorer:
+    """The scorer of that name; UsageError lists the known ones."""
+    _discover()
+    if name not in _SCORERS:
+        raise UsageError(f"no scorer {name!r}; known: {', '.join(names())}")
+    return _SCORERS[name]
+
+
+def names() -> list[str]:
+    """The registered scorers in alphabetical order."""
+    _discover()
+    return sorted(_SCORERS)
+
+
+@cache
+def _discover() -> None:
+    package = import_module(__package__ or "hubel.evals")
+    for module in pkgutil.iter_modules(package.__path__):
+        import_module(f"{package.__name__}.{module.name}")

@@ -1,0 +1,127 @@
+"""Verdicts of a run, from the scores on holdout: a pure function of the rows, over the run as a whole.
+
+1. Every registered target has a p; failed and unfinished ones have p = 1. Benjamini-Hochberg at 5 % over all of them
+   says which are discoveries.
+2. *kept*: the interval's lower end is at least 0.2, it is a discovery, and it beats the best trivial prediction (lower
+   end of the paired difference above 0).
+3. *rejected*: the interval's upper end is below 0.2, or it does not beat the trivial prediction.
+4. *inconclusive*: everything else; always with fewer than 10 documents with any activation, without an interval, or
+   when the explainer says that it cannot explain.
+
+A failed or unfinished target has no verdict: a failure is never data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from .discoveries import benjamini_hochberg
+
+KEEP = 0.2
+"""Held-out r below this is too little for a person to act on, however significant."""
+RATE = 0.05
+"""Share of the run's discoveries that may be false."""
+DOCUMENTS = 10
+"""With fewer active documents than this, a percentile interval is no interval."""
+
+
+@dataclass(frozen=True)
+class TargetResult:
+    """One registered target of a run. The numbers are from holdout, simulation on random text."""
+
+    target: str
+    status: Literal["done", "failed", "pending"] = "done"
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    over_trivial: float | None = None
+    """Lower end of the paired difference to the best trivial prediction."""
+    trivial: str = "trivial"
+    """Name of that prediction, for the reason."""
+    active_documents: int = 0
+    cannot_explain: bool = False
+    failure: str = ""
+    """Why it failed, one line."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a target and why, in a sentence for a person; no verdict where it failed or is pending."""
+
+    target: str
+    verdict: Literal["kept", "rejected", "inconclusive"] | None
+    discovery: bool
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """A row for the run log."""
+        return asdict(self)
+
+
+def decide(rows: Sequence[TargetResult]) -> list[Verdict]:
+    """The verdict of every registered target, in the order of the rows.
+
+    Args:
+        rows: all registered targets of the run, the failed and unfinished ones too.
+    """
+    discoveries = benjamini_hochberg([_p(row) for row in rows], RATE)
+    return [_judge(row, bool(found)) for row, found in zip(rows, discoveries, strict=True)]
+
+
+def _p(row: TargetResult) -> float:
+    return row.p if row.status == "done" and row.p is not None else 1.0
+
+
+def _judge(row: TargetResult, discovery: bool) -> Verdict:
+    if row.status == "failed":
+        return Verdict(row.target, None, False, f"Failed, so there is no verdict: {row.failure or 'see the log'}")
+    if row.status == "pending":
+        return Verdict(row.target, None, False, "Not finished; resume the run.")
+    reason = _undecidable(row)
+    if reason:
+        return Verdict(row.target, "inconclusive", discovery, reason)
+    reason = _rejection(row)
+    if reason:
+        return Verdict(row.target, "rejected", discovery, reason)
+    reason = _doubt(row, discovery)
+    if reason:
+        return Verdict(row.target, "inconclusive", discovery, reason)
+    return Verdict(
+        row.target, "kept", True, f"Held-out r {_interval(row)}, p {_p(row):.2g}, better than {row.trivial}."
+    )
+
+
+def _undecidable(row: TargetResult) -> str:
+    if row.cannot_explain:
+        return "The explainer says that it cannot explain this target."
+    if row.value is None:
+        return "There is no held-out score: the explanation predicts no activations."
+    if row.active_documents < DOCUMENTS:
+        return f"Only {row.active_documents} held-out documents have any activation; {DOCUMENTS} are needed."
+    if row.low is None or row.high is None or row.over_trivial is None:
+        return "The holdout is too small for an interval."
+    return ""
+
+
+def _rejection(row: TargetResult) -> str:
+    if row.high is not None and row.high < KEEP:
+        return f"Held-out r {_interval(row)} lies below {KEEP}."
+    if row.over_trivial is not None and row.over_trivial <= 0:
+        margin = f"difference from {row.over_trivial:+.2f}"
+        return f"Held-out r {_interval(row)} is not reliably better than {row.trivial} ({margin})."
+    return ""
+
+
+def _doubt(row: TargetResult, discovery: bool) -> str:
+    if row.low is not None and row.low < KEEP:
+        return f"Held-out r {_interval(row)}: the interval reaches below {KEEP}."
+    if not discovery:
+        return f"Held-out r {_interval(row)}, but p {_p(row):.2g} is no discovery among the run's targets."
+    return ""
+
+
+def _interval(row: TargetResult) -> str:
+    return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
