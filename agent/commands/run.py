@@ -1,0 +1,78 @@
+"""`hubel run`: explain targets and test each explanation on held-out text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from ...tools.errors import UsageError
+from .. import options
+from ..config import RunConfig
+from ._work import finish
+
+NAME = "run"
+HELP = "explain targets and test each explanation on held-out text"
+INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on (`hubel runs` lists the runs)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the contract."""
+    parser.add_argument("--index", metavar="I", help="folder of an index made by `hubel index`")
+    parser.add_argument(
+        "--targets", metavar="T", help="mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, mlp.10.1352-, head.5.3, or a file"
+    )
+    parser.add_argument("--explainer", default="compositional", help="compositional (default), ten-tokens, scripted")
+    parser.add_argument("--name", help="the run's name (default: date and time)")
+    parser.add_argument("--config", metavar="FILE", help="run again what a config.toml says")
+    parser.add_argument("--concurrency", type=int, default=8, help="investigations side by side (default: 8)")
+    parser.add_argument(
+        "--max-contexts", type=int, default=2000, help="contexts a split to collect and score (default: 2000)"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--script", default="", help="for the explainer `scripted`: the file of its moves")
+    options.add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the run, then work on it to its end."""
+    from ..run import make_run
+
+    folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
+    if args.name and Path(args.name).name != args.name:
+        raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
+    make_run(folder, configuration(args))
+    if not args.quiet:
+        sys.stderr.write(f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n")
+    return finish(folder, args)
+
+
+def configuration(args: argparse.Namespace) -> RunConfig:
+    """The run's configuration, from a file or from the options."""
+    from ..run import resolve
+
+    if args.config:
+        if args.index or args.targets:
+            raise UsageError("--config says everything; leave out --index and --targets, or edit the file")
+        return resolve(replace(RunConfig.load(Path(args.config)), versions={}))
+    if not args.index or not args.targets:
+        raise UsageError(
+            "`hubel run` needs --index I and --targets T (or --config FILE); `hubel demo` shows a whole run"
+        )
+    if args.concurrency < 1 or args.max_contexts < 1:
+        raise UsageError("--concurrency and --max-contexts must be at least 1")
+    return resolve(
+        RunConfig(
+            index=args.index,
+            targets=[args.targets],
+            explainer=args.explainer,
+            concurrency=args.concurrency,
+            max_contexts=args.max_contexts,
+            seed=args.seed,
+            device=args.device,
+            dtype=args.dtype,
+            script=args.script,
+        )
+    )

@@ -1,0 +1,104 @@
+"""`hubel show`: a run's table, or one target with its hypotheses and experiments, in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ...tools.errors import UsageError
+from .. import output
+from ..config import find_run
+from ._work import headline, show_rows
+
+NAME = "show"
+HELP = "a run's table, or one target, in the terminal"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and perhaps one of its targets."""
+    parser.add_argument("run", help="a run's name, or its folder")
+    parser.add_argument("unit", nargs="?", help="one target of the run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show from the log; no subject and no index are needed."""
+    folder = find_run(args.run, args.runs)
+    if args.unit is None:
+        show_rows(folder, as_json=args.json)
+    else:
+        _show_target(folder, args.unit, as_json=args.json)
+    return 0
+
+
+def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
+    from ..views import connect, rows
+
+    found = rows(folder, target)
+    if not found:
+        raise UsageError(f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them")
+    if as_json:
+        output.json_line(found[0])
+        return
+    row = found[0]
+    output.line(f"{target}: {row['verdict'] or row['status']}")
+    output.line(f"  {row['explanation'] or row['error'] or row['reason'] or 'no explanation'}")
+    if row["explanation"] and row["reason"]:
+        output.line(f"  {row['reason']}")
+    output.line(f"  predicate: {row['predicate']}")
+    _show_scores(row)
+    with connect(folder) as db:
+        _show_hypotheses(db, target)
+
+
+def _show_scores(row: dict[str, Any]) -> None:
+    columns = ("split", "text", "r", "low", "high", "shuffled", "other", "token lookup", "trivial")
+    floors = ("shuffled", "other", "token_lookup", "trivial")
+    numbers = [
+        (
+            s["split"],
+            s["text"],
+            *(_short(s[k]) for k in ("value", "low", "high")),
+            *(_short(s["floors"][f]) for f in floors),
+        )
+        for s in row["scores"]
+    ]
+    if headline(row):
+        output.table(columns, numbers, title="simulation", right=columns[2:])
+
+
+def _show_hypotheses(db: Any, target: str) -> None:
+    columns = ("id", "origin", "select r", "for", "against", "sentence")
+    found = db.execute(
+        """select h.id, h.origin, (f.data->>'score')::double, count(*) filter (e.outcome = 'for'),
+                  count(*) filter (e.outcome = 'against'), h.sentence
+           from hypotheses h left join events f on f.event = 'feedback' and f.target = h.target and f.id = h.id
+                left join experiments e on e.target = h.target and e.hypothesis = h.id
+           where h.target = ? group by all order by min(h.seq)""",
+        [target],
+    ).fetchall()
+    output.table(
+        columns, [(i, o, _short(r), n, m, s) for i, o, r, n, m, s in found], title="hypotheses", right=columns[2:5]
+    )
+    tried = db.execute(
+        """select id, hypothesis, relation, side, passage->>'text', observed, compared, outcome
+           from experiments where target = ? order by seq""",
+        [target],
+    ).fetchall()
+    output.table(
+        ("id", "of", "predicts", "side", "text", "observed", "against", "outcome"),
+        [(i, h, r, s, t, _short(o), _compared(c), v) for i, h, r, s, t, o, c, v in tried],
+        title="experiments (the prediction stood in the log before the call)",
+    )
+
+
+def _short(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _compared(value: str | None) -> str | None:
+    parsed = None if value is None else json.loads(value)
+    if isinstance(parsed, list):
+        return " to ".join(f"{v:.2f}" for v in parsed)
+    return None if parsed is None else f"{parsed:.2f}"

@@ -1,0 +1,112 @@
+"""A run's configuration: all that is needed to run it again, kept as `config.toml` in its folder."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..tools.errors import CorruptError, UsageError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a run was asked to do. Written once, when the run is made; `hubel resume` reads it and changes nothing."""
+
+    index: str
+    """Folder of the index, as given."""
+    targets: list[str]
+    """Addresses with their side sign, in order: the registered targets."""
+    explainer: str = "compositional"
+    concurrency: int = 8
+    """Investigations side by side. Results do not depend on it."""
+    max_contexts: int = 2000
+    """Contexts a split that are collected and scored. More narrow the intervals and cost forward passes."""
+    rounds: int = 2
+    """Times that an explainer may revise after seeing the score on select."""
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+    script: str = ""
+    """For the explainer `scripted`: the file of its moves."""
+    nulls: dict[str, str] = field(default_factory=dict)
+    """Targets that are no units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated", "redrawn")."""
+    subject: dict[str, str] = field(default_factory=dict)
+    """Name, title and revision (hash of the weights) of the subject, from the index."""
+    corpus: dict[str, str] = field(default_factory=dict)
+    """Name and sha256 of the corpus, from the index."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of hubel and of the packages that numbers rest on."""
+    format: int = FORMAT
+
+    def save(self, folder: Path) -> None:
+        """Write `config.toml`, whole or not at all."""
+        import tomli_w
+
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / "config.toml.partial"
+        partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
+        os.replace(partial, folder / "config.toml")
+
+    @classmethod
+    def load(cls, path: Path) -> RunConfig:
+        """Read a `config.toml`; `path` is the file or the run's folder.
+
+        Raises:
+            UsageError: there is no such run, or it was made by a newer hubel.
+            CorruptError: the file cannot be read.
+        """
+        file = path / "config.toml" if path.is_dir() else path
+        try:
+            data = tomllib.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"no run at {str(path)!r}; `hubel runs` lists those that are there") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise CorruptError(f"{file} cannot be read as TOML: {error}; mend it, or start the run anew") from None
+        return cls.from_mapping(data, str(file))
+
+    @classmethod
+    def from_mapping(cls, data: dict[str, Any], origin: str) -> RunConfig:
+        """Check the names and the format of a configuration."""
+        known = {f.name for f in fields(cls)}
+        if data.get("format", FORMAT) > FORMAT:
+            raise UsageError(f"{origin} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade")
+        if unknown := sorted(set(data) - known):
+            raise UsageError(f"{origin}: unknown setting {unknown[0]!r}; known ones are {', '.join(sorted(known))}")
+        if missing := sorted({"index", "targets"} - set(data)):
+            raise UsageError(f"{origin}: the setting {missing[0]!r} is missing")
+        return cls(**data)
+
+
+def versions() -> dict[str, str]:
+    """Versions of hubel and of the packages that numbers rest on, without importing them."""
+    from importlib.metadata import PackageNotFoundError, version
+    from platform import machine, python_version
+
+    from .. import __version__
+
+    found = {"hubel": __version__, "python": python_version(), "machine": machine()}
+    for package in ("torch", "transformers", "tokenizers", "numpy", "scipy", "langgraph", "duckdb"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def find_run(name: str, runs: Path) -> Path:
+    """The folder of a run given by name or by path.
+
+    Raises:
+        UsageError: there is none; the message lists those that are there.
+    """
+    for folder in (runs / name, Path(name)):
+        if (folder / "config.toml").is_file():
+            return folder
+    there = sorted(p.parent.name for p in runs.glob("*/config.toml"))
+    listed = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "") if there else "none yet"
+    raise UsageError(f"no run {name!r} under {runs}; there: {listed}")

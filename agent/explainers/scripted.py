@@ -1,0 +1,66 @@
+"""The moves of a file, in order: for tests, and for taking a run apart by hand.
+
+The file is JSON: target to list of moves, `{"mlp.3.17": [{"hypotheses": [...], "experiments": [...], "ready": true}]}`.
+Keys of a move that are left out have their defaults; "*" stands for every target that is not named. When the moves of
+a target are used up, it has nothing more to say.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...tools.errors import UsageError
+from ..case import Case, Experiment, Hypothesis, Move
+
+if TYPE_CHECKING:
+    from ..config import RunConfig
+
+_EMPTY: dict[str, Any] = {"hypotheses": [], "experiments": [], "ready": True, "cannot_explain": ""}
+
+
+class Scripted:
+    """Says what its script says, whatever it is shown."""
+
+    name = "scripted"
+    version = "1"
+    revises = True
+
+    def __init__(self, script: dict[str, list[dict[str, Any]]]) -> None:
+        self._script = script
+
+    def move(self, case: Case) -> Move:
+        """The move of the script that is due."""
+        moves = self._script.get(case.target, self._script.get("*", []))
+        if case.moves < len(moves):
+            return _move(moves[case.moves])
+        return Move() if case.hypotheses else Move(cannot_explain="the script has no move for this target")
+
+
+def _move(data: dict[str, Any]) -> Move:
+    filled = _EMPTY | data
+    filled["hypotheses"] = [vars(Hypothesis(**h)) for h in filled["hypotheses"]]
+    filled["experiments"] = [_experiment(e) for e in filled["experiments"]]
+    return Move.from_json(filled)
+
+
+def _experiment(data: dict[str, Any]) -> dict[str, Any]:
+    names = Experiment.__dataclass_fields__
+    if unknown := sorted(set(data) - set(names)):
+        raise UsageError(f"experiment {data.get('id')!r} of the script has {unknown[0]!r}; known: {', '.join(names)}")
+    return {"other": None, "bounds": None} | data
+
+
+def make(config: RunConfig) -> Scripted:
+    """Read the script that the run's configuration names (`script`, `--script`)."""
+    if not config.script:
+        raise UsageError("the explainer 'scripted' needs the file of its moves: --script FILE")
+    path = Path(config.script)
+    try:
+        script = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no script at {config.script!r}; give a JSON file of moves") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{config.script}: not JSON ({error}); expected target -> list of moves") from None
+    return Scripted(script)

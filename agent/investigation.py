@@ -1,0 +1,185 @@
+"""The loop, on one page: how one target is investigated.
+
+    observe -> propose -> experiment -> select -> verify -> conclude
+                  ^            |           |
+                  |__ not yet _|           |       the explainer wants to see the outcomes first
+                  |________ revise ________|       the explainer has seen its score on select, and has rounds left
+
+1. observe     instruments look at explore: statistics, exemplars of both sides, what the unit writes
+2. propose     the explainer makes a move: hypotheses, and experiments with the outcome that each predicts
+3. experiment  the prediction is written to the log, then the instrument is called, then code compares the two
+4. select      every hypothesis is simulated on the select split; the explainer sees its score and worst misses
+5. verify      the best hypothesis is scored on holdout, once
+6. conclude    explanation, scores and p are written; the verdict falls over the whole run (`agent.verify`)
+
+The graph's state holds ids; what they stand for is in the run log. A step that is interrupted runs again from its
+first line and finds in the journal what was answered before, so nothing is asked for, or paid for, twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from .case import Case, Feedback, Hypothesis, Move
+from .predictions import VOID, Thresholds, adjudicate
+from .verify import conclude_target, verify_target
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from .case import Experiment
+    from .room import Room
+
+
+class State(TypedDict, total=False):
+    """Ids and counters of one investigation; payloads are in the run log."""
+
+    target: str
+    move: int
+    round: int
+    ready: bool
+    winner: str
+    reason: str
+
+
+MOVES_A_ROUND = 4
+"""Looks at outcomes that an explainer may take before it must go to select."""
+
+
+def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The investigation as a LangGraph graph, one thread a target.
+
+    Args:
+        room: what the steps work with: log, journal, data, explainer, instruments.
+        checkpointer: where the states go after each step.
+    """
+    from langgraph.graph import END, START, StateGraph
+
+    graph = StateGraph(State)
+    for step in (observe, propose, experiment, select, verify, conclude):
+        graph.add_node(step.__name__, _bound(step, room))
+    graph.add_edge(START, "observe")
+    graph.add_edge("observe", "propose")
+    graph.add_edge("propose", "experiment")
+    graph.add_conditional_edges("experiment", _after_experiment, ["propose", "select"])
+    graph.add_conditional_edges("select", lambda state: _after_select(state, room), ["propose", "verify"])
+    graph.add_edge("verify", "conclude")
+    graph.add_edge("conclude", END)
+    return graph.compile(checkpointer=checkpointer)
+
+
+def _bound(step: Any, room: Room) -> Any:
+    def run(state: State) -> State:
+        room.check_stopped()
+        return step(room, state)
+
+    run.__name__ = step.__name__
+    return run
+
+
+def _after_experiment(state: State) -> str:
+    return "select" if state.get("ready", True) or state.get("move", 0) % MOVES_A_ROUND == 0 else "propose"
+
+
+def _after_select(state: State, room: Room) -> str:
+    wants_more = not state.get("reason") and room.explainer_revises
+    return "propose" if wants_more and state.get("round", 0) < room.config.rounds else "verify"
+
+
+def observe(room: Room, state: State) -> State:
+    """Look at the target through instruments, on explore."""
+    room.observe(state["target"])
+    return {"move": 0, "round": 0}
+
+
+def propose(room: Room, state: State) -> State:
+    """Let the explainer make its next move, and write down its hypotheses."""
+    target, number = state["target"], state.get("move", 0) + 1
+    move = room.ask_explainer(_case(room, state))
+    room.log.write("move", move.to_json(), target=target, id=str(number))
+    for hypothesis in move.hypotheses:
+        room.check_hypothesis(hypothesis)
+        room.log.write(
+            "hypothesis", vars(hypothesis) | {"round": state.get("round", 0)}, target=target, id=hypothesis.id
+        )
+    return {"move": number, "ready": move.ready, "reason": move.cannot_explain}
+
+
+def experiment(room: Room, state: State) -> State:
+    """Run the experiments of the last move: prediction first, then the call, then the comparison."""
+    target = state["target"]
+    for planned in _last_move(room, state).experiments:
+        _run_experiment(room, target, planned)
+    return {}
+
+
+def _run_experiment(room: Room, target: str, planned: Experiment) -> None:
+    prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
+    room.log.write("prediction", prediction | {"call": planned.call}, target=target, id=planned.id)
+    readings = room.read_texts(target, planned.call["arguments"]["texts"])
+    thresholds = Thresholds.of(room.explore_activations(target), planned.side)
+    outcome = adjudicate(planned, readings, thresholds) if readings else VOID
+    identity = {"experiment": planned.id, "hypothesis": planned.hypothesis}
+    room.log.write("outcome", identity | outcome, target=target, id=planned.id)
+
+
+def select(room: Room, state: State) -> State:
+    """Simulate every hypothesis on the select split and keep the best."""
+    target = state["target"]
+    best, winner = float("-inf"), ""
+    for hypothesis in _hypotheses(room, target):
+        value = room.select_value(target, hypothesis)
+        if value is not None and value > best:
+            best, winner = value, hypothesis.id
+    return {"winner": winner, "round": state.get("round", 0) + 1}
+
+
+def verify(room: Room, state: State) -> State:
+    """Score the winner on holdout, once."""
+    if state.get("winner"):
+        verify_target(room, state["target"], _hypothesis(room, state["target"], state["winner"]))
+    return {}
+
+
+def conclude(room: Room, state: State) -> State:
+    """Write what was found. "We don't know" is a good answer."""
+    target, winner = state["target"], state.get("winner", "")
+    found = _hypothesis(room, target, winner) if winner else None
+    reason = state.get("reason", "") if found is None else ""
+    conclude_target(room, target, found, reason)
+    return {}
+
+
+def _case(room: Room, state: State) -> Case:
+    target = state["target"]
+    hypotheses = _hypotheses(room, target)
+    feedback = {h.id: f for h in hypotheses if (f := room.log.get("feedback", target, h.id)) is not None}
+    return Case(
+        target=target,
+        side=room.side(target),
+        round=state.get("round", 0),
+        moves=state.get("move", 0),
+        seed=room.seed(target),
+        observation=room.log.get("observation", target) or {},
+        hypotheses=hypotheses,
+        outcomes=tuple(room.log.all("outcome", target).values()),
+        feedback={i: Feedback(f["score"], tuple(f["worst"])) for i, f in feedback.items()},
+        explore=lambda: room.data("explore", target),
+    )
+
+
+def _hypotheses(room: Room, target: str) -> tuple[Hypothesis, ...]:
+    names = Hypothesis.__dataclass_fields__
+    return tuple(
+        Hypothesis(**{k: v for k, v in data.items() if k in names})
+        for data in room.log.all("hypothesis", target).values()
+    )
+
+
+def _hypothesis(room: Room, target: str, id: str) -> Hypothesis:
+    return next(h for h in _hypotheses(room, target) if h.id == id)
+
+
+def _last_move(room: Room, state: State) -> Move:
+    return Move.from_json(room.log.get("move", state["target"], str(state["move"])) or Move().to_json())

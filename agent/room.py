@@ -1,0 +1,238 @@
+"""The room in which the investigations of one run work: its log, its journal, its data, its instruments.
+
+Every answer that costs something, an explainer's move or an instrument's result, goes through the journal: it is
+written under the hash of its request before it is used, and a request that was answered before is not asked again.
+That is all there is to resuming and to replaying. Nothing in here can read holdout; `agent.verify` can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..tools.errors import ArgumentError, CorruptError
+from ..tools.subject.address import Side, Unit
+from .case import Case, Explainer, Explore, Hypothesis, Move
+from .config import RunConfig
+from .log import Data, RunLog, canonical
+from .predictions import Reading
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..tools.dissection import Lexicon
+    from ..tools.index import Collected
+    from ..tools.instruments import Bench
+
+MAX_WORDS = 40
+
+
+class Stopped(Exception):
+    """The run was asked to stop; what is done is kept, and `hubel resume` goes on."""
+
+
+class Room:
+    """What the steps of an investigation work with. One a run, shared by its threads."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        log: RunLog,
+        *,
+        explainer: Explainer,
+        explore: Collected,
+        select: Collected,
+        lexicon: Lexicon,
+        bench: Bench | None,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.log = log
+        self.explainer = explainer
+        self.lexicon = lexicon
+        self.stopped = threading.Event()
+        self._splits = {"explore": explore, "select": select}
+        self._bench = bench
+        self._subject_lock = threading.Lock()
+        self._cache: dict[str, Any] = {}
+
+    @property
+    def explainer_revises(self) -> bool:
+        """Whether the explainer wants another move once it has seen its score on select."""
+        return self.explainer.revises
+
+    def check_stopped(self) -> None:
+        """Raise `Stopped` if the run was asked to stop; called between steps, so that no step is cut short."""
+        if self.stopped.is_set():
+            raise Stopped
+
+    def side(self, target: str) -> Side:
+        """The side of the target that is explained."""
+        return Unit.parse(target).side
+
+    def seed(self, target: str) -> int:
+        """The seed of everything random about a target: from the run's seed and the address, nothing else."""
+        return int.from_bytes(hashlib.sha256(f"{self.config.seed}:{target}".encode()).digest()[:4], "big")
+
+    # the journal
+
+    def journaled(self, kind: str, target: str, request: Data, answer: Callable[[], Data]) -> Data:
+        """The answer to a request: from the journal, or asked for now and written before it is returned."""
+        key = hashlib.sha256(canonical({"kind": kind, **request}).encode()).hexdigest()[:32]
+        if (found := self.log.get(kind, target, key)) is not None:
+            return found["answer"]
+        started = time.perf_counter()
+        fresh = answer()
+        seconds = round(time.perf_counter() - started, 4)
+        self.log.write(kind, {"request": request, "answer": fresh, "seconds": seconds}, target=target, id=key)
+        stored = self.log.get(kind, target, key)
+        return stored["answer"] if stored else fresh
+
+    def ask_explainer(self, case: Case) -> Move:
+        """The explainer's next move on a case."""
+        shown = {k: v for k, v in _shown(case).items() if k != "explore"}
+        request = {
+            "explainer": self.explainer.name,
+            "version": self.explainer.version,
+            "case": hashlib.sha256(canonical(shown).encode()).hexdigest(),
+        }
+        return Move.from_json(
+            self.journaled("explainer_call", case.target, request, lambda: self.explainer.move(case).to_json())
+        )
+
+    def instrument(self, target: str, name: str, arguments: Data) -> Data:
+        """An instrument's result as JSON."""
+        return self.journaled(
+            "call", target, {"instrument": name, "arguments": arguments}, lambda: self._call_instrument(name, arguments)
+        )
+
+    def _call_instrument(self, name: str, arguments: Data) -> Data:
+        from ..tools import instruments
+
+        if self._bench is None:
+            raise CorruptError(
+                f"the journal holds no answer to {name} {canonical(arguments)[:200]}: this log was changed or cut short"
+            )
+        with self._subject_lock:
+            return instruments.call(name, arguments, self._bench).to_json()
+
+    # explore and select
+
+    def activations(self, split: str, target: str) -> np.ndarray:
+        """A target's raw activations on explore or select, [contexts, seq]."""
+        return self._splits[split].activations(Unit.parse(target).unsided)
+
+    def explore_activations(self, target: str) -> np.ndarray:
+        """Raw activations at every token of explore that counts, one dimension."""
+        return self.activations("explore", target)[self._splits["explore"].mask]
+
+    def data(self, split: str, target: str) -> Explore:
+        """What a split holds of a target."""
+        collected = self._splits[split]
+        return Explore(
+            tokens=collected.tokens,
+            length=collected.length,
+            document=collected.document,
+            mask=collected.mask,
+            signal=Unit.parse(target).signal(self.activations(split, target)),
+            lexicon=self.lexicon,
+            cache=self._cache,
+        )
+
+    def observe(self, target: str) -> None:
+        """Call the observing instruments and keep what they say."""
+        if target in self.config.nulls:
+            self.log.write("observation", {}, target=target)
+            return
+        unit = Unit.parse(target)
+        seen: Data = {"statistics": self.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})}
+        for side in ("+",) if unit.site == "head" else ("+", "-"):
+            arguments = {"unit": str(unit.unsided), "side": side, "kind": "top", "k": 8}
+            seen["exemplars" + side] = self.instrument(target, "activations.exemplars", arguments)
+        if unit.site != "head":
+            seen["logit_lens"] = self.instrument(target, "logit_lens", {"unit": str(unit.unsided)})
+        self.log.write("observation", seen, target=target)
+
+    def read_texts(self, target: str, texts: Sequence[str]) -> list[Reading] | None:
+        """Raw activations of the target on new texts; None for a target that is no unit of the subject."""
+        if target in self.config.nulls:
+            return None
+        unit = str(Unit.parse(target).unsided)
+        result = self.instrument(target, "activations.on_text", {"texts": list(texts), "units": [unit]})
+        return [_reading(text, unit) for text in result["texts"]]
+
+    # hypotheses
+
+    def check_hypothesis(self, hypothesis: Hypothesis) -> None:
+        """Raise ArgumentError when a hypothesis is longer than the contract allows or its predicate cannot be read."""
+        words = len(hypothesis.sentence.split())
+        if not 0 < words <= MAX_WORDS:
+            raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}: {hypothesis.sentence!r}")
+        if hypothesis.predicate is not None:
+            self.predicate(hypothesis.predicate)
+
+    def predicate(self, printed: str) -> Any:
+        """A predicate from its printed form."""
+        from ..tools.dissection import Predicate
+
+        return Predicate.parse(printed)
+
+    def predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Activations that a predicate predicts, [contexts, seq]."""
+        return self.predicate(printed).predict(tokens, self.lexicon, length)
+
+    def select_value(self, target: str, hypothesis: Hypothesis) -> float | None:
+        """Simulation score of a hypothesis on select, which goes to the log together with its worst misses."""
+        from ..evals.moments import pearson
+        from ..evals.sample import Sample
+
+        if hypothesis.predicate is None:
+            return None
+        data = self.data("select", target)
+        predicted = self.predict(hypothesis.predicate, data.tokens, data.length)
+        value = pearson(Sample(predicted, data.signal, data.mask, data.document))
+        feedback = {"score": value, "worst": _worst_misses(data, predicted)}
+        self.log.write("feedback", feedback, target=target, id=hypothesis.id)
+        return value
+
+
+def _shown(case: Case) -> Mapping[str, Any]:
+    """The part of a case that an answer may depend on, as JSON."""
+    return asdict(replace(case, explore=None))
+
+
+def _reading(text: Mapping[str, Any], unit: str) -> Reading:
+    return Reading(offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit])
+
+
+def _worst_misses(data: Explore, predicted: np.ndarray, n: int = 5) -> list[Data]:
+    """Where a standardised prediction and the standardised truth differ most, one a context, worst first."""
+    import numpy as np
+
+    def standard(values: np.ndarray) -> np.ndarray:
+        inside = values[data.mask]
+        return np.where(data.mask, (values - inside.mean()) / (inside.std() or 1.0), 0.0)
+
+    true, guess = standard(data.signal.astype(np.float64)), standard(predicted.astype(np.float64))
+    miss = np.abs(true - guess)
+    contexts = np.argsort(-miss.max(axis=1), kind="stable")[:n]
+    strings = data.lexicon.token_strings
+    found = []
+    for c in contexts:
+        at = int(miss[c].argmax())
+        window = range(max(0, at - 12), min(int(data.length[c]), at + 5))
+        found.append(
+            {
+                "text": "".join(strings[int(data.tokens[c, i])] for i in window),
+                "token": strings[int(data.tokens[c, at])],
+                "true": round(float(true[c, at]), 3),
+                "predicted": round(float(guess[c, at]), 3),
+            }
+        )
+    return found

@@ -1,0 +1,220 @@
+"""Runs: many investigations under one configuration, from the first forward pass to the verdicts.
+
+1. make     the configuration and the resolved targets are written, before anything is computed
+2. collect  the targets' activations at every token, once (a run resumed finds them there)
+3. explain  one LangGraph thread a target, many side by side; each ends as a conclusion or a failure in the log
+4. decide   when the last target has ended: the floor `other`, then all verdicts as one event
+5. seal     finished segments become Parquet
+
+The boundary of an investigation, `_investigate`, is the one place that catches everything.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..tools.errors import HubelError, UsageError
+from ..tools.index import Collected, Index, collect
+from ..tools.subject.address import Unit, parse_targets
+from .config import RunConfig, versions
+from .explainers import make_explainer
+from .log import RunLog, WriterLock, seal
+from .progress import Reporter
+from .room import Room, Stopped
+from .verify import decide_run
+
+if TYPE_CHECKING:
+    from ..tools.subject import Subject
+
+COLLECTED = "collected"
+STOP_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended."""
+
+    folder: Path
+    done: int
+    failed: int
+    pending: int
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """Fill in what a configuration leaves open: the targets one by one, and hashes and versions of what is there.
+
+    Raises:
+        UsageError: the index or a target is not there.
+    """
+    index = Index.open(Path(config.index))
+    units = parse_targets(",".join(config.targets), index.shape) if not config.nulls else None
+    return replace(
+        config,
+        targets=[str(u) for u in units] if units is not None else config.targets,
+        subject={"name": index.subject_name, "title": index.subject_title, "revision": index.subject_revision},
+        corpus={"name": index.corpus_name, "sha256": index.corpus_sha256},
+        versions=versions(),
+    )
+
+
+def make_run(folder: Path, config: RunConfig) -> None:
+    """Write the configuration of a new run.
+
+    Raises:
+        UsageError: there is a run of that name, or the explainer or the index is not there.
+    """
+    if (folder / "config.toml").exists():
+        raise UsageError(
+            f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; or give another --name"
+        )
+    make_explainer(config.explainer, config)
+    Index.open(Path(config.index))
+    config.save(folder)
+
+
+def work_on(folder: Path, *, reporter: Reporter | None = None, subject: Subject | None = None) -> RunResult:
+    """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call again.
+
+    Args:
+        folder: of a run that `make_run` made.
+        reporter: told how far it is.
+        subject: the loaded subject, if the caller has it; else it is loaded when it is first needed.
+    """
+    reporter = reporter or Reporter()
+    config = RunConfig.load(folder)
+    with WriterLock(folder), closing(RunLog(folder)) as log:
+        workshop = _Workshop(folder, config, log, reporter, subject)
+        pending = [t for t in config.targets if log.get("conclusion", t) is None]
+        if pending:
+            investigate_all(workshop.room(), pending, reporter)
+        done = sum(log.get("conclusion", t) is not None for t in config.targets)
+        failed = sum(_failed(log, t) for t in config.targets)
+        if done + failed == len(config.targets):
+            if pending or log.get("verdicts") is None:
+                decide_run(folder, config, log, workshop.lexicon())
+            log.close()
+            seal(folder)
+    return RunResult(folder, done, failed, len(config.targets) - done - failed)
+
+
+def _failed(log: RunLog, target: str) -> bool:
+    return log.get("failure", target) is not None and log.get("conclusion", target) is None
+
+
+class _Workshop:
+    """Makes what a room needs when it is needed: a run that is done loads no subject."""
+
+    def __init__(
+        self, folder: Path, config: RunConfig, log: RunLog, reporter: Reporter, subject: Subject | None
+    ) -> None:
+        self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
+        self._subject = subject
+        self._index: Index | None = None
+
+    def subject(self) -> Subject:
+        from ..tools.subject import load_subject
+
+        if self._subject is None:
+            self._reporter.say(f"loading {self._config.subject['name']}")
+            self._subject = load_subject(
+                self._config.subject["name"], device=self._config.device, dtype=self._config.dtype
+            )
+        if self._subject.revision != self._config.subject["revision"]:
+            raise UsageError(
+                f"the subject {self._subject.name!r} has weights {self._subject.revision}, the run was made with "
+                f"{self._config.subject['revision']}; load those, or start a new run with a new index"
+            )
+        return self._subject
+
+    def index(self) -> Index:
+        if self._index is None:
+            self._index = Index.open(Path(self._config.index))
+        return self._index
+
+    def lexicon(self) -> Any:
+        from .lexicon import run_lexicon
+
+        return run_lexicon(self._folder, self.subject)
+
+    def room(self) -> Room:
+        from ..tools.instruments import Bench
+
+        data = self._folder / COLLECTED
+        units = list(dict.fromkeys(Unit.parse(t).unsided for t in self._config.targets))
+        collect(
+            self.subject, self.index(), units, data, max_contexts=self._config.max_contexts, progress=self._reporter
+        )
+        explainer = make_explainer(self._config.explainer, self._config)
+        identity = {"name": explainer.name, "version": explainer.version, "revises": explainer.revises}
+        self._log.write("explainer", identity)
+        return Room(
+            self._folder,
+            self._config,
+            self._log,
+            explainer=explainer,
+            explore=Collected.open(data, "explore"),
+            select=Collected.open(data, "select"),
+            lexicon=self.lexicon(),
+            bench=Bench(subject=self.subject, index=self.index()),
+        )
+
+
+def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> None:
+    """Investigate targets side by side; returns when all have ended, raises KeyboardInterrupt when asked to stop."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    from .investigation import build_graph
+
+    total, ended = len(targets), 0
+    with closing(sqlite3.connect(room.folder / "checkpoints.sqlite", check_same_thread=False)) as database:
+        graph = build_graph(room, SqliteSaver(database))
+        pool = ThreadPoolExecutor(max_workers=max(1, room.config.concurrency))
+        running = {pool.submit(_investigate, graph, room, target) for target in targets}
+        reporter.update("explain", 0, total, unit="targets")
+        try:
+            while running:
+                done, running = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
+                ended += len(done)
+                if done:
+                    reporter.update("explain", ended, total, unit="targets", note=_failures_note(room.log, targets))
+                _raise_defects(done)
+        except BaseException:
+            room.stopped.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
+
+
+def _raise_defects(done: set[Future[None]]) -> None:
+    for future in done:
+        future.result()
+
+
+def _failures_note(log: RunLog, targets: Sequence[str]) -> str:
+    failed = sum(_failed(log, t) for t in targets)
+    return f"{failed} failed" if failed else ""
+
+
+def _investigate(graph: Any, room: Room, target: str) -> None:
+    """One investigation, from where its checkpoint left it. Whatever goes wrong becomes a failure of this target."""
+    thread = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
+    try:
+        started = graph.get_state(thread).next
+        graph.invoke(None if started else {"target": target}, thread, durability="sync")
+    except Stopped:
+        return
+    except Exception as error:  # noqa: BLE001 - the boundary of an investigation
+        room.log.write("failure", failure_of(error), target=target)
+
+
+def failure_of(error: Exception) -> dict[str, str]:
+    """A failure as it is logged: one readable line, and the traceback for whoever mends it."""
+    line = str(error) if isinstance(error, HubelError) else f"{type(error).__name__}: {error}"
+    return {"error": " ".join(line.split()), "kind": type(error).__name__, "traceback": traceback.format_exc()}

@@ -1,0 +1,153 @@
+"""DuckDB views over a run log: what `hubel show`, reports, the review page and a user's own SQL read.
+
+Works while the run is writing: an unfinished last line is skipped, and of an event written twice the last counts.
+
+    events       seq, time, writer, event, target, id, data (JSON)
+    targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, seconds, ...
+    hypotheses   target, id, sentence, predicate, origin, parent, round
+    experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
+    calls        target, key, instrument, arguments, seconds
+    llm_calls    target, key, model, tokens and cost (empty for explainers that call no language model)
+    scores       target, hypothesis, scorer, split, text, value, low, high, floors
+    verdicts     target, verdict, reason, p
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import RunConfig
+
+if TYPE_CHECKING:
+    import duckdb
+
+_COLUMNS = "{seq: 'BIGINT', time: 'VARCHAR', event: 'VARCHAR', target: 'VARCHAR', id: 'VARCHAR', data: 'JSON'}"
+
+_VIEWS = {
+    "conclusions": "select target, data from events where event = 'conclusion'",
+    "hypotheses": """
+        select target, id, data->>'sentence' sentence, data->>'predicate' predicate, data->>'origin' origin,
+               data->>'parent' parent, (data->>'round')::int round, seq
+        from events where event = 'hypothesis'""",
+    "experiments": """
+        select p.target, p.id, p.data->>'hypothesis' hypothesis, p.data->>'relation' relation,
+               p.data->>'quantity' quantity, p.data->>'side' side, p.data->'passage' passage, p.data->'other' other,
+               p.data->'bounds' bounds, p.data->>'reason' reason, (o.data->>'observed')::double observed,
+               o.data->'compared' compared, o.data->>'outcome' outcome, p.seq
+        from events p left join events o on o.event = 'outcome' and o.target = p.target and o.id = p.id
+        where p.event = 'prediction'""",
+    "calls": """
+        select target, id "key", data->'request'->>'instrument' instrument, data->'request'->'arguments' arguments,
+               (data->>'seconds')::double seconds, seq
+        from events where event = 'call'""",
+    "llm_calls": """
+        select target, id "key", data->>'model' model, (data->>'input_tokens')::bigint input_tokens,
+               (data->>'output_tokens')::bigint output_tokens, (data->>'usd')::double usd,
+               (data->>'seconds')::double seconds, seq
+        from events where event = 'llm_call'""",
+    "scores": """
+        select target, data->>'hypothesis' hypothesis, data->>'scorer' scorer, data->>'split' split,
+               data->>'text' "text", (data->>'value')::double "value", (data->>'low')::double low,
+               (data->>'high')::double high, data->'floors' floors, seq
+        from events where event = 'score'""",
+    "failures": "select target, data from events where event = 'failure' and target is not null",
+    "verdicts": """
+        select row.target target, row.verdict verdict, row.reason reason, row.p p
+        from (select unnest(from_json(data->'rows',
+              '[{"target":"VARCHAR","verdict":"VARCHAR","reason":"VARCHAR","p":"DOUBLE"}]')) as row
+              from events where event = 'verdicts')""",
+    "targets": """
+        select r.position, r.target, r.side, r.layer,
+               case when c.target is not null then 'done' when f.target is not null then 'failed' else 'pending' end status,
+               c.data->>'explanation' explanation, c.data->>'predicate' predicate, c.data->>'hypothesis' hypothesis,
+               coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
+               coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double seconds,
+               coalesce((c.data->>'calls')::int, 0) calls, coalesce((c.data->>'usd')::double, 0) usd,
+               coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' error
+        from registered r left join conclusions c using (target) left join failures f using (target)
+             left join verdicts v using (target)""",
+}
+
+
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the views above over one run."""
+    import duckdb
+
+    from ..tools.subject.address import Unit
+
+    config = RunConfig.load(folder)
+    db = duckdb.connect()
+    db.execute(f"create view events as {_events(folder)}")
+    db.execute("create table registered (position int, target varchar, side varchar, layer int)")
+    units = [(i, t, Unit.parse(t)) for i, t in enumerate(config.targets)]
+    if units:
+        db.executemany("insert into registered values (?, ?, ?, ?)", [(i, t, u.side, u.layer) for i, t, u in units])
+    for name in (
+        "conclusions",
+        "failures",
+        "hypotheses",
+        "experiments",
+        "calls",
+        "llm_calls",
+        "scores",
+        "verdicts",
+        "targets",
+    ):
+        db.execute(f"create view {name} as {_VIEWS[name]}")
+    return db
+
+
+def _events(folder: Path) -> str:
+    """One select over the segments; a segment in both forms is read once, since its rows name their writer."""
+    events = str(folder / "events").replace("'", "''")
+    parts = []
+    if any((folder / "events").glob("*.jsonl")):
+        parts.append(
+            f"select *, parse_filename(filename, true) writer from read_json('{events}/*.jsonl', "
+            f"format='newline_delimited', columns={_COLUMNS}, filename=true, ignore_errors=true, "
+            "maximum_object_size=268435456)"
+        )
+    if any((folder / "events").glob("*.parquet")):
+        parts.append(
+            "select seq, time, event, target, id, data::json data, filename, parse_filename(filename, true) writer "
+            f"from read_parquet('{events}/*.parquet', filename=true)"
+        )
+    if not parts:
+        return (
+            "select 0::bigint seq, ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, "
+            "'{}'::json data, ''::varchar writer where false"
+        )
+    latest = "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
+    union = " union all by name ".join(parts)
+    return f"select seq, time, event, target, id, data, writer from ({union}) where event is not null qualify {latest}"
+
+
+def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
+    """One row a requested target, in the contract's form (`hubel show RUN --json`)."""
+    with connect(folder) as db:
+        where = "where target = ?" if target else ""
+        found = _dicts(db.execute(f"select * from targets {where} order by position", [target] if target else []))
+        scores = _dicts(
+            db.execute("select s.* from scores s semi join conclusions c on c.target = s.target order by seq")
+        )
+    by_target: dict[str, list[dict[str, Any]]] = {}
+    for score in scores:
+        by_target.setdefault(score["target"], []).append(score)
+    return [_row(row, by_target.get(row["target"], [])) for row in found]
+
+
+_ROW_KEYS = ["target", "side", "layer", "status", "explanation", "predicate", "verdict", "p", "seconds", "calls", "usd", "failed_scores"]
+_SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
+
+
+def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
+    listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
+    return {k: row[k] for k in _ROW_KEYS} | {"scores": listed, "reason": row["verdict_reason"], "error": row["error"]}
+
+
+def _dicts(result: Any) -> list[dict[str, Any]]:
+    names = [d[0] for d in result.description]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
