@@ -34,7 +34,7 @@ class RunConfig:
     script: str = ""
     """For the explainer `scripted`: the file of its moves."""
     nulls: dict[str, str] = field(default_factory=dict)
-    """Targets that are no units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated", "redrawn")."""
+    """Targets that are no units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated")."""
     subject: dict[str, str] = field(default_factory=dict)
     """Name, title and revision (hash of the weights) of the subject, from the index."""
     corpus: dict[str, str] = field(default_factory=dict)

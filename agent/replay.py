@@ -1,8 +1,8 @@
 """Replay: a run once more from its log, with no subject, no index, no key and no network.
 
 1. The journal (explainer's moves, instruments' results, language models' answers) is copied into a fresh log.
-2. The same graph runs on it: predictions are adjudicated, hypotheses simulated, the winner scored, verdicts decided, all
-   computed anew from the activations that the run collected.
+2. The same graph runs on it: predictions are adjudicated, hypotheses simulated, the winner scored and verdicts decided,
+   all computed anew from the activations that the run collected.
 3. What comes out is held against what the run's own log says. A difference is a mismatch: the log was changed, or the
    numbers do not hold on this machine.
 

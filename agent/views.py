@@ -3,7 +3,7 @@
 Works while the run is writing: an unfinished last line is skipped, and of an event written twice the last counts.
 
     events       seq, time, writer, event, target, id, data (JSON)
-    targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, seconds, ...
+    targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
     calls        target, key, instrument, arguments, seconds
@@ -60,7 +60,8 @@ _VIEWS = {
               from events where event = 'verdicts')""",
     "targets": """
         select r.position, r.target, r.side, r.layer,
-               case when c.target is not null then 'done' when f.target is not null then 'failed' else 'pending' end status,
+               case when c.target is not null then 'done'
+                    when f.target is not null then 'failed' else 'pending' end status,
                c.data->>'explanation' explanation, c.data->>'predicate' predicate, c.data->>'hypothesis' hypothesis,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double seconds,
@@ -138,14 +139,15 @@ def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
     return [_row(row, by_target.get(row["target"], [])) for row in found]
 
 
-_ROW_KEYS = ["target", "side", "layer", "status", "explanation", "predicate", "verdict", "p", "seconds", "calls", "usd", "failed_scores"]
+_ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
+_COST_KEYS = ("seconds", "calls", "usd", "failed_scores")
 _SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
 
 
 def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
     listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
-    return {k: row[k] for k in _ROW_KEYS} | {"scores": listed, "reason": row["verdict_reason"], "error": row["error"]}
+    return {k: row[k] for k in (*_ROW_KEYS, *_COST_KEYS)} | {"scores": listed, "reason": row["verdict_reason"], "error": row["error"]}
 
 
 def _dicts(result: Any) -> list[dict[str, Any]]:

@@ -1,0 +1,59 @@
+"""`hubel demo`: the whole loop on the embedded default, in minutes, ending in a page to open."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from .. import options, output
+from ..config import RunConfig
+from ._work import finish
+
+NAME = "demo"
+HELP = "the whole loop on the embedded default, in minutes, ending in a page to open"
+INTERRUPTED = "stopped; nothing is lost: `hubel demo` goes on"
+
+RUN = "demo"
+SUBJECT, CORPUS = "smollm2-135m", "lee-news"
+LAYERS = (1, 6, 10, 15, 20, 25, 28)
+TARGETS = [*(f"mlp.{layer}~4@0" for layer in LAYERS), "mlp.10.1352-", "head.*~3@0"]
+"""28 neurons drawn at random, the negative side of one that hardly fires positively, and three heads."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the subject runs."""
+    options.add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or go on with `runs/demo`, then write its report."""
+    folder = args.runs / RUN
+    subject = None
+    if not (folder / "config.toml").exists():
+        subject = _prepare(args)
+    status = finish(folder, args, subject)
+    from ..report_of_run import write_report
+
+    page = write_report(folder)
+    if not args.json:
+        output.line(f"report: {page}")
+        output.line(f"more: hubel show {RUN} UNIT, hubel replay {RUN}, hubel run --help")
+    return status
+
+
+def _prepare(args: argparse.Namespace) -> object:
+    """Fetch the subject and the text, index, and make the run; returns the loaded subject."""
+    from ...tools.subject import load_subject
+    from ..indexes import default_index
+    from ..progress import progress
+    from ..run import make_run, resolve
+
+    with progress(quiet=args.quiet) as reporter:
+        reporter.say(f"subject {SUBJECT}: fetched and converted on first use")
+        subject = load_subject(SUBJECT, device=args.device, dtype=args.dtype)
+        index = default_index(subject, CORPUS, reporter)
+    config = RunConfig(index=str(index), targets=TARGETS, device=args.device, dtype=args.dtype)
+    make_run(args.runs / RUN, resolve(config))
+    if not args.quiet:
+        sys.stderr.write(f"made {args.runs / RUN}\n")
+    return subject
