@@ -1,0 +1,57 @@
+"""The model under study: addresses of its units, loading, activations, interventions, nulls.
+
+Names are imported when first used, so that addresses can be read without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .address import Shape, Side, Site, Unit, parse_targets
+    from .architectures import Architecture, architecture_of, register
+    from .capture import Capture
+    from .intervene import Intervention
+    from .load import load_subject, subject_shape
+    from .subject import Subject, Tokens
+
+_HOME = {
+    "Architecture": "architectures",
+    "Capture": "capture",
+    "Intervention": "intervene",
+    "Shape": "address",
+    "Side": "address",
+    "Site": "address",
+    "Subject": "subject",
+    "Tokens": "subject",
+    "Unit": "address",
+    "architecture_of": "architectures",
+    "load_subject": "load",
+    "parse_targets": "address",
+    "register": "architectures",
+    "subject_shape": "load",
+}
+
+__all__ = [
+    "Architecture",
+    "Capture",
+    "Intervention",
+    "Shape",
+    "Side",
+    "Site",
+    "Subject",
+    "Tokens",
+    "Unit",
+    "architecture_of",
+    "load_subject",
+    "parse_targets",
+    "register",
+    "subject_shape",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from ..errors import UsageError
 
 SiteKind = Literal["mlp", "head", "resid"]
+PlaceKind = Literal[SiteKind, "z", "stream", "mlp_in"]
 Side = Literal["both", "+", "-"]
 
 _FORMS = "mlp.12.803, mlp.12.803-, mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, head.5.3, resid.8@NAME"
@@ -39,9 +40,13 @@ _SAMPLE = re.compile(
 
 
 class Site(NamedTuple):
-    """A place in the subject where activations are read: a kind and a layer."""
+    """A place in the subject where activations are read: a kind and a layer.
 
-    kind: SiteKind
+    "mlp", "head" and "resid" have units in their columns. "z" (what enters the attention's output projection, all heads
+    side by side), "stream" (the residual stream after the layer) and "mlp_in" (what enters the MLP) are raw vectors.
+    """
+
+    kind: PlaceKind
     layer: int
 
 
@@ -110,7 +115,7 @@ class Shape:
     directions: Mapping[int, tuple[str, ...]] = field(default_factory=dict[int, tuple[str, ...]])
 
     def count(self, site: Site) -> int:
-        """Number of units at a site."""
+        """Number of units at a site of kind mlp, head or resid."""
         if site.kind == "head":
             return self.n_heads
         if site.kind == "resid":
@@ -121,7 +126,16 @@ class Shape:
         """The unit in a column of the site's activations."""
         if site.kind == "resid":
             return Unit("resid", site.layer, name=self.directions[site.layer][column])
-        return Unit(site.kind, site.layer, column)
+        return Unit(cast(SiteKind, site.kind), site.layer, column)
+
+    def check(self, site: Site) -> None:
+        """Raise UsageError unless the subject has the layer and, for resid, directions there."""
+        if not 0 <= site.layer < self.n_layers:
+            raise UsageError(
+                f"layer {site.layer} asked for ({site.kind}); the subject has layers 0 to {self.n_layers - 1}"
+            )
+        if site.kind == "resid" and not self.directions.get(site.layer):
+            raise UsageError(f"layer {site.layer} has no named directions; give some with --directions")
 
     def column(self, unit: Unit) -> int:
         """The unit's column in its site's activations; raises UsageError when the subject has no such unit."""

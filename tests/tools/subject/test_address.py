@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hubel.tools.errors import UsageError
-from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
 from hypothesis import given
 from hypothesis import strategies as st
+
+from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
 
 SHAPE = Shape(n_layers=4, n_neurons=32, n_heads=3, directions={2: ("truth", "tense-2")})
 

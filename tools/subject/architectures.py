@@ -1,0 +1,177 @@
+"""Where each model family keeps its parts: one small table a family, everything else is derived.
+
+All families here are pre-norm: `stream after = stream before + attention write + MLP write`, which a loaded subject's
+self-test holds. Where a family normalises once more before it adds (Gemma 2 and 3), the write is that norm's output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, Literal, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import UsageError
+
+NormKind = Literal["rms", "rms_plus_one", "layer"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Module paths of a family; all but `layers` and `final_norm` start at a layer.
+
+    Attributes:
+        attention_out: the projection whose input is the heads' z, side by side (W_O).
+        attention_write, mlp_write: modules whose outputs are added to the residual stream.
+        mlp_rows: projections into the neurons: (gate, up), (up,), or (fused,) with the gate's rows first.
+        mlp_down: the projection whose input is the neurons.
+        norm: how a norm scales: weight, 1 + weight, or weight after subtracting the mean.
+    """
+
+    model_type: str
+    layers: str = "model.layers"
+    attention_out: str = "self_attn.o_proj"
+    attention_write: str = "self_attn"
+    mlp: str = "mlp"
+    mlp_rows: tuple[str, ...] = ("mlp.gate_proj", "mlp.up_proj")
+    fused: bool = False
+    activation: str = "mlp.act_fn"
+    mlp_down: str = "mlp.down_proj"
+    mlp_write: str = "mlp"
+    final_norm: str = "model.norm"
+    norm: NormKind = "rms"
+
+
+_GEMMA = Architecture("gemma", norm="rms_plus_one")
+_GEMMA_POST_NORM = replace(_GEMMA, attention_write="post_attention_layernorm", mlp_write="post_feedforward_layernorm")
+
+_TABLE = (
+    Architecture("llama"),
+    Architecture("mistral"),
+    Architecture("qwen2"),
+    Architecture("qwen3"),
+    Architecture("phi3", mlp_rows=("mlp.gate_up_proj",), fused=True, activation="mlp.activation_fn"),
+    _GEMMA,
+    replace(_GEMMA_POST_NORM, model_type="gemma2"),
+    replace(_GEMMA_POST_NORM, model_type="gemma3_text"),
+    Architecture(
+        "gpt2",
+        layers="transformer.h",
+        attention_out="attn.c_proj",
+        attention_write="attn",
+        mlp_rows=("mlp.c_fc",),
+        activation="mlp.act",
+        mlp_down="mlp.c_proj",
+        final_norm="transformer.ln_f",
+        norm="layer",
+    ),
+    Architecture(
+        "gpt_neox",
+        layers="gpt_neox.layers",
+        attention_out="attention.dense",
+        attention_write="attention",
+        mlp_rows=("mlp.dense_h_to_4h",),
+        activation="mlp.act",
+        mlp_down="mlp.dense_4h_to_h",
+        final_norm="gpt_neox.final_layer_norm",
+        norm="layer",
+    ),
+)
+
+ARCHITECTURES: dict[str, Architecture] = {entry.model_type: entry for entry in _TABLE}
+
+
+def register(architecture: Architecture) -> None:
+    """Make a further family known; raises UsageError when its model type is taken."""
+    if architecture.model_type in ARCHITECTURES:
+        raise UsageError(f"architecture {architecture.model_type!r} is registered already")
+    ARCHITECTURES[architecture.model_type] = architecture
+
+
+def architecture_of(model_type: str) -> Architecture:
+    """The table of a model type (`model.config.model_type`); raises UsageError for an unknown one."""
+    if model_type not in ARCHITECTURES:
+        raise UsageError(
+            f"models of type {model_type!r} are not known; known: {', '.join(sorted(ARCHITECTURES))}. To add it, "
+            f"describe its modules as Architecture({model_type!r}, layers=..., attention_out=..., mlp_down=...) in "
+            f"tools/subject/architectures.py (or pass one to `register`); the self-test at load says whether it fits"
+        )
+    return ARCHITECTURES[model_type]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The modules of one layer that matter here."""
+
+    whole: nn.Module
+    attention_out: nn.Module
+    attention_write: nn.Module
+    mlp: nn.Module
+    mlp_rows: tuple[nn.Module, ...]
+    activation: nn.Module
+    mlp_down: nn.Module
+    mlp_write: nn.Module
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model taken apart along its architecture's paths."""
+
+    layers: tuple[Layer, ...]
+    final_norm: nn.Module
+    unembed: nn.Module
+
+
+def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
+    """Find the modules; raises UsageError naming the path that leads nowhere."""
+
+    def find(root: nn.Module, path: str) -> nn.Module:
+        try:
+            return attrgetter(path)(root)
+        except AttributeError as error:
+            raise UsageError(
+                f"a {architecture.model_type!r} model has no module {path!r} ({error}); correct its entry in "
+                f"tools/subject/architectures.py"
+            ) from error
+
+    layers = tuple(
+        Layer(
+            whole=layer,
+            attention_out=find(layer, architecture.attention_out),
+            attention_write=find(layer, architecture.attention_write),
+            mlp=find(layer, architecture.mlp),
+            mlp_rows=tuple(find(layer, path) for path in architecture.mlp_rows),
+            activation=find(layer, architecture.activation),
+            mlp_down=find(layer, architecture.mlp_down),
+            mlp_write=find(layer, architecture.mlp_write),
+        )
+        for layer in cast(nn.ModuleList, find(model, architecture.layers))
+    )
+    return Parts(layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings())
+
+
+def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:
+    """A projection's weight as y = matrix @ x, whichever way the family stores it (GPT-2's Conv1D is transposed)."""
+    weight = cast(Tensor, projection.weight)
+    return weight.T if type(projection).__name__ == "Conv1D" else weight
+
+
+def norm_scale(norm: nn.Module, kind: NormKind) -> Float[Tensor, " d_model"]:
+    """The factor that a norm applies to each coordinate after it has normalised."""
+    weight = cast(Tensor, norm.weight)
+    return weight + 1 if kind == "rms_plus_one" else weight
+
+
+def neurons_of(config: Any) -> int:
+    """MLP neurons of a layer, from a configuration alone."""
+    if getattr(config, "model_type", None) == "gpt2":
+        return config.n_inner or 4 * config.n_embd
+    return config.intermediate_size
+
+
+def first_tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """A module's hidden states, whether or not it returns more beside them."""
+    return output if isinstance(output, torch.Tensor) else output[0]
