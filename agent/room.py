@@ -222,7 +222,7 @@ def _worst_misses(data: Explore, predicted: np.ndarray, n: int = 5) -> list[Data
     true, guess = standard(data.signal.astype(np.float64)), standard(predicted.astype(np.float64))
     miss = np.abs(true - guess)
     contexts = np.argsort(-miss.max(axis=1), kind="stable")[:n]
-    strings = data.lexicon.token_strings
+    strings = data.lexicon.strings
     found = []
     for c in contexts:
         at = int(miss[c].argmax())

@@ -28,29 +28,29 @@ _COLUMNS = "{seq: 'BIGINT', time: 'VARCHAR', event: 'VARCHAR', target: 'VARCHAR'
 _VIEWS = {
     "conclusions": "select target, data from events where event = 'conclusion'",
     "hypotheses": """
-        select target, id, data->>'sentence' sentence, data->>'predicate' predicate, data->>'origin' origin,
-               data->>'parent' parent, (data->>'round')::int round, seq
+        select target, id, data->>'sentence' as sentence, data->>'predicate' as predicate, data->>'origin' as origin,
+               data->>'parent' as parent, (data->>'round')::int as round, seq
         from events where event = 'hypothesis'""",
     "experiments": """
-        select p.target, p.id, p.data->>'hypothesis' hypothesis, p.data->>'relation' relation,
-               p.data->>'quantity' quantity, p.data->>'side' side, p.data->'passage' passage, p.data->'other' other,
-               p.data->'bounds' bounds, p.data->>'reason' reason, (o.data->>'observed')::double observed,
-               o.data->'compared' compared, o.data->>'outcome' outcome, p.seq
+        select p.target, p.id, p.data->>'hypothesis' as hypothesis, p.data->>'relation' as relation,
+               p.data->>'quantity' as quantity, p.data->>'side' as side, p.data->'passage' as passage, p.data->'other' as other,
+               p.data->'bounds' as bounds, p.data->>'reason' as reason, (o.data->>'observed')::double as observed,
+               o.data->'compared' as compared, o.data->>'outcome' as outcome, p.seq
         from events p left join events o on o.event = 'outcome' and o.target = p.target and o.id = p.id
         where p.event = 'prediction'""",
     "calls": """
-        select target, id "key", data->'request'->>'instrument' instrument, data->'request'->'arguments' arguments,
-               (data->>'seconds')::double seconds, seq
+        select target, id "key", data->'request'->>'instrument' as instrument, data->'request'->'arguments' as arguments,
+               (data->>'seconds')::double as seconds, seq
         from events where event = 'call'""",
     "llm_calls": """
-        select target, id "key", data->>'model' model, (data->>'input_tokens')::bigint input_tokens,
-               (data->>'output_tokens')::bigint output_tokens, (data->>'usd')::double usd,
-               (data->>'seconds')::double seconds, seq
+        select target, id "key", data->>'model' as model, (data->>'input_tokens')::bigint as input_tokens,
+               (data->>'output_tokens')::bigint as output_tokens, (data->>'usd')::double as usd,
+               (data->>'seconds')::double as seconds, seq
         from events where event = 'llm_call'""",
     "scores": """
-        select target, data->>'hypothesis' hypothesis, data->>'scorer' scorer, data->>'split' split,
-               data->>'text' "text", (data->>'value')::double "value", (data->>'low')::double low,
-               (data->>'high')::double high, data->'floors' floors, seq
+        select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
+               data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
+               (data->>'high')::double as high, data->'floors' as floors, seq
         from events where event = 'score'""",
     "failures": "select target, data from events where event = 'failure' and target is not null",
     "verdicts": """
@@ -62,11 +62,11 @@ _VIEWS = {
         select r.position, r.target, r.side, r.layer,
                case when c.target is not null then 'done'
                     when f.target is not null then 'failed' else 'pending' end status,
-               c.data->>'explanation' explanation, c.data->>'predicate' predicate, c.data->>'hypothesis' hypothesis,
+               c.data->>'explanation' as explanation, c.data->>'predicate' as predicate, c.data->>'hypothesis' as hypothesis,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
-               coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double seconds,
+               coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
                coalesce((c.data->>'calls')::int, 0) calls, coalesce((c.data->>'usd')::double, 0) usd,
-               coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' error
+               coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
         from registered r left join conclusions c using (target) left join failures f using (target)
              left join verdicts v using (target)""",
 }
@@ -147,7 +147,11 @@ _SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
 def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
     listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
-    return {k: row[k] for k in (*_ROW_KEYS, *_COST_KEYS)} | {"scores": listed, "reason": row["verdict_reason"], "error": row["error"]}
+    return {k: row[k] for k in (*_ROW_KEYS, *_COST_KEYS)} | {
+        "scores": listed,
+        "reason": row["verdict_reason"],
+        "error": row["error"],
+    }
 
 
 def _dicts(result: Any) -> list[dict[str, Any]]:
