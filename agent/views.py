@@ -33,14 +33,15 @@ _VIEWS = {
         from events where event = 'hypothesis'""",
     "experiments": """
         select p.target, p.id, p.data->>'hypothesis' as hypothesis, p.data->>'relation' as relation,
-               p.data->>'quantity' as quantity, p.data->>'side' as side, p.data->'passage' as passage, p.data->'other' as other,
-               p.data->'bounds' as bounds, p.data->>'reason' as reason, (o.data->>'observed')::double as observed,
-               o.data->'compared' as compared, o.data->>'outcome' as outcome, p.seq
+               p.data->>'quantity' as quantity, p.data->>'side' as side, p.data->'passage' as passage,
+               p.data->'other' as other, p.data->'bounds' as bounds, p.data->>'reason' as reason,
+               (o.data->>'observed')::double as observed, o.data->'compared' as compared,
+               o.data->>'outcome' as outcome, p.seq
         from events p left join events o on o.event = 'outcome' and o.target = p.target and o.id = p.id
         where p.event = 'prediction'""",
     "calls": """
-        select target, id "key", data->'request'->>'instrument' as instrument, data->'request'->'arguments' as arguments,
-               (data->>'seconds')::double as seconds, seq
+        select target, id as "key", data->'request'->>'instrument' as instrument,
+               data->'request'->'arguments' as arguments, (data->>'seconds')::double as seconds, seq
         from events where event = 'call'""",
     "llm_calls": """
         select target, id "key", data->>'model' as model, (data->>'input_tokens')::bigint as input_tokens,
@@ -62,7 +63,8 @@ _VIEWS = {
         select r.position, r.target, r.side, r.layer,
                case when c.target is not null then 'done'
                     when f.target is not null then 'failed' else 'pending' end status,
-               c.data->>'explanation' as explanation, c.data->>'predicate' as predicate, c.data->>'hypothesis' as hypothesis,
+               c.data->>'explanation' as explanation, c.data->>'predicate' as predicate,
+               c.data->>'hypothesis' as hypothesis,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
                coalesce((c.data->>'calls')::int, 0) calls, coalesce((c.data->>'usd')::double, 0) usd,

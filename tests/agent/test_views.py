@@ -59,7 +59,8 @@ def test_one_row_a_requested_target_in_the_contracts_form(run: Path) -> None:
     assert found[0]["scores"] == [SCORE], "only the winner's scores are a target's scores"
     assert found[0]["explanation"] == CONCLUSION["explanation"]
     assert (found[1]["error"], found[1]["explanation"], found[1]["scores"]) == ("it broke", None, [])
-    contract = "target side layer status explanation predicate verdict p seconds calls usd failed_scores scores".split()
+    contract = ["target", "side", "layer", "status", "explanation", "predicate", "verdict", "p", "seconds", "calls"]
+    contract += ["usd", "failed_scores", "scores"]
     assert set(contract) <= set(found[2])
 
 
