@@ -1,0 +1,24 @@
+"""Text: where it comes from, how it is split, and how it is cut for the subject."""
+
+from __future__ import annotations
+
+from .contexts import Contexts, DocumentRow, make_contexts
+from .document import Document
+from .documents import Corpus, corpus_of, limited, read_corpus
+from .split import SALT, SHARES, SPLITS, Split, split_of
+
+__all__ = [
+    "SALT",
+    "SHARES",
+    "SPLITS",
+    "Contexts",
+    "Corpus",
+    "Document",
+    "DocumentRow",
+    "Split",
+    "corpus_of",
+    "limited",
+    "make_contexts",
+    "read_corpus",
+    "split_of",
+]

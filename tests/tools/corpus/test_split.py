@@ -1,0 +1,104 @@
+"""The split: the contract's rule, near-duplicates together, nothing that depends on order."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubel.tools.corpus.split import BANDS, ROWS, SALT, Grouping, bands_of, place_of, split_at, split_of
+from hubel.tools.errors import UsageError
+
+WORDS = [f"w{n}" for n in range(500)]
+
+
+def document(seed: int, n_words: int = 120) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=n_words))
+
+
+def splits(texts: list[str], salt: str = SALT) -> list[str]:
+    grouping = Grouping(salt)
+    for text in texts:
+        grouping.add(text)
+    return list(grouping.splits())
+
+
+def test_the_rule_is_the_salted_hash_of_the_normalised_text() -> None:
+    digest = hashlib.sha256(b"salt\0some text, twice").hexdigest()
+    fraction = int(digest[:16], 16) / 2**64
+    expected = "explore" if fraction < 0.5 else "select" if fraction < 0.7 else "holdout"
+    assert split_of("Some\n  TEXT, twice ", salt="salt") == expected
+
+
+def test_bounds_of_the_shares() -> None:
+    half, seven_tenths = 2**63, 2**64 * 7 // 10
+    assert [split_at(place) for place in (0, half - 1, half, seven_tenths, seven_tenths + 1, 2**64 - 1)] == [
+        "explore", "explore", "select", "select", "holdout", "holdout",
+    ]  # fmt: skip
+    assert split_at(2**64 - 1, (100, 0, 0)) == "explore"
+    with pytest.raises(UsageError, match="sum to 100"):
+        split_at(0, (50, 20, 20))
+
+
+def test_shares_come_out() -> None:
+    counts = Counter(split_of(document(seed, 8)) for seed in range(4000))
+    for split, share in (("explore", 0.5), ("select", 0.2), ("holdout", 0.3)):
+        assert abs(counts[split] / 4000 - share) < 4 * np.sqrt(share * (1 - share) / 4000)
+
+
+def test_another_salt_gives_another_split() -> None:
+    texts = [document(seed) for seed in range(50)]
+    assert splits(texts) != splits(texts, salt="another")
+    assert splits(texts) == splits(texts, salt=SALT)
+
+
+@given(st.permutations(range(12)))
+def test_order_does_not_matter(order: list[int]) -> None:
+    texts = [document(seed % 9) + (" end" if seed > 8 else "") for seed in range(12)]
+    by_text = dict(zip(texts, splits(texts), strict=True))
+    shuffled = [texts[at] for at in order]
+    assert splits(shuffled) == [by_text[text] for text in shuffled]
+
+
+@given(st.integers(0, 10_000))
+def test_near_duplicates_go_together(seed: int) -> None:
+    original = document(seed, 400)
+    words = original.split()
+    words[200] = "changed"  # five of some 396 shingles: Jaccard 0.975
+    texts = [original, " ".join(words), original.upper() + "\n", document(seed + 1, 400)]
+    found = splits(texts)
+    assert found[0] == found[1] == found[2]
+    smallest = min(texts[:3], key=place_of)
+    assert found[0] == split_of(smallest)
+    assert found[3] == split_of(texts[3])
+
+
+def test_unrelated_documents_stay_apart() -> None:
+    grouping = Grouping()
+    for seed in range(300):
+        grouping.add(document(seed))
+    assert len(set(grouping.groups())) == 300
+
+
+def test_bands_agree_as_often_as_the_similarity_says() -> None:
+    """A signature row agrees with the probability of the Jaccard similarity (Broder 1997); here by single bands."""
+    shared, own = document(1, 2000).split(), document(2, 2000).split()
+    a, b = shared + own[:500], shared + own[500:1000]
+
+    def shingles(words: list[str]) -> set[tuple[str, ...]]:
+        return {tuple(words[at : at + 5]) for at in range(len(words) - 4)}
+
+    union, both = shingles(a) | shingles(b), shingles(a) & shingles(b)
+    expected = (len(both) / len(union)) ** ROWS
+    agreeing = int((bands_of(" ".join(a)) == bands_of(" ".join(b))).sum())
+    assert abs(agreeing / BANDS - expected) < 4 * np.sqrt(expected * (1 - expected) / BANDS)
+
+
+def test_short_documents_have_a_signature_too() -> None:
+    assert (bands_of("one two") == bands_of("ONE  two")).all()
+    assert (bands_of("one two") != bands_of("one three")).all()

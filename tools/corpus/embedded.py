@@ -1,0 +1,59 @@
+"""The two corpora that come with every installation of a package registry: files of gensim's own tests.
+
+Both lie in the archive of gensim 4.4.0 on PyPI (wheel or sdist, whichever the registry has for this platform), are
+checked by hash, and stay in the cache.
+"""
+
+from __future__ import annotations
+
+import bz2
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from ..cache import cache_dir, fetch_from_registry
+from .document import Document, Source
+from .wikitext import prose
+
+_REQUIREMENT = "gensim==4.4.0"
+_FOLDER = "gensim/test/test_data/"
+_LEE = "lee_background.cor", "5d78d6dafd953bbf65797bef09a9ffb9ec430583381be705f8fd460000f370fb"
+_WIKI = (
+    "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
+    "a53f4648dec40467ebdcbc7a1307eddb51fe6e28e9309f6ebde81ba0d04bea2d",
+)
+
+
+def lee_news() -> Source:
+    """The Lee corpus: 300 news reports of the Australian Broadcasting Corporation, 60,000 words (Lee et al. 2005)."""
+    path = _fetched(*_LEE)
+    return Source("Lee news (300 reports)", _LEE[1], lambda: _lines(path))
+
+
+def wiki_sample() -> Source:
+    """About a hundred English Wikipedia articles as prose, long ones for the most part."""
+    path = _fetched(*_WIKI)
+    return Source("English Wikipedia sample (about 100 articles)", _WIKI[1], lambda: _articles(path))
+
+
+def _fetched(file: str, sha256: str) -> Path:
+    return fetch_from_registry(_REQUIREMENT, _FOLDER + file, sha256, cache_dir() / "corpora", sdist_ok=True)
+
+
+def _lines(path: Path) -> Iterator[Document]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            yield Document(f"lee-news:{number}", line.strip())
+
+
+def _articles(path: Path) -> Iterator[Document]:
+    """Pages of the main namespace that are no redirects; `id` is the title."""
+    with bz2.open(path) as file:
+        for _, element in ElementTree.iterparse(file):
+            if not element.tag.endswith("}page"):
+                continue
+            space = element.tag[: -len("page")]
+            if element.findtext(f"{space}ns", "0") == "0" and element.find(f"{space}redirect") is None:
+                text = prose(element.findtext(f"{space}revision/{space}text") or "")
+                yield Document(element.findtext(f"{space}title") or "", text)
+            element.clear()
