@@ -1,0 +1,43 @@
+"""Tokens with activations as short text for an explainer.
+
+    … said on « Monday»9 morning that the « Tuesday»7 …
+
+A token whose signal is at least 0.3 of the strongest stands between « and », followed by its tenths of the strongest
+(9 is the strongest itself). The text is quoted data from a corpus: line breaks and the marks themselves are replaced.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+SHOWN_FROM = 0.3
+"""Share of the strongest signal from which a token is marked: below it, marks cover ordinary text of most neurons."""
+BEFORE, AFTER = 32, 8
+"""Tokens shown around the peak; what a causal model's unit responds to stands before it."""
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+def quoted(text: str) -> str:
+    """Text on one line: a line break is ⏎, a tab ⇥, other invisible characters escapes, « and » are ‹ and ›."""
+    text = text.replace("\n", "⏎").replace("\t", "⇥").replace("«", "‹").replace("»", "›")
+    return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def marked(tokens: Sequence[str], signal: Sequence[float], strongest: float, peak: int | None = None) -> str:
+    """A text with its active tokens marked, cut to the surroundings of `peak` when one is given."""
+    first = 0 if peak is None else max(0, peak - BEFORE)
+    last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
+    body = "".join(_token(tokens[i], signal[i], strongest) for i in range(first, last))
+    return ("… " if first else "") + body.strip() + (" …" if last < len(tokens) else "")
+
+
+def _token(token: str, signal: float, strongest: float) -> str:
+    if strongest <= 0 or signal < SHOWN_FROM * strongest:
+        return quoted(token)
+    return f"«{quoted(token)}»{min(9, int(10 * signal / strongest))}"
+
+
+def token_list(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:
+    """``" Monday" +3.20, " Tuesday" +2.91``."""
+    return ", ".join(f'"{quoted(token)}" {value:{form}}' for token, value in zip(tokens, values, strict=True))
