@@ -18,7 +18,7 @@ first line and finds in the journal what was answered before, so nothing is aske
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from .case import Case, Feedback, Hypothesis, Move
 from .predictions import VOID, Thresholds, adjudicate
@@ -35,13 +35,16 @@ if TYPE_CHECKING:
 class State(TypedDict, total=False):
     """Ids and counters of one investigation; payloads are in the run log."""
 
-    target: str
+    target: Required[str]
     move: int
     round: int
     ready: bool
     winner: str
     reason: str
 
+
+Update = dict[str, Any]
+"""The fields of the state that a step changes."""
 
 MOVES_A_ROUND = 4
 """Looks at outcomes that an explainer may take before it must go to select."""
@@ -70,7 +73,7 @@ def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledS
 
 
 def _bound(step: Any, room: Room) -> Any:
-    def run(state: State) -> State:
+    def run(state: State) -> Update:
         room.check_stopped()
         return step(room, state)
 
@@ -87,13 +90,13 @@ def _after_select(state: State, room: Room) -> str:
     return "propose" if wants_more and state.get("round", 0) < room.config.rounds else "verify"
 
 
-def observe(room: Room, state: State) -> State:
+def observe(room: Room, state: State) -> Update:
     """Look at the target through instruments, on explore."""
     room.observe(state["target"])
     return {"move": 0, "round": 0}
 
 
-def propose(room: Room, state: State) -> State:
+def propose(room: Room, state: State) -> Update:
     """Let the explainer make its next move, and write down its hypotheses."""
     target, number = state["target"], state.get("move", 0) + 1
     move = room.ask_explainer(_case(room, state))
@@ -106,7 +109,7 @@ def propose(room: Room, state: State) -> State:
     return {"move": number, "ready": move.ready, "reason": move.cannot_explain}
 
 
-def experiment(room: Room, state: State) -> State:
+def experiment(room: Room, state: State) -> Update:
     """Run the experiments of the last move: prediction first, then the call, then the comparison."""
     target = state["target"]
     for planned in _last_move(room, state).experiments:
@@ -124,7 +127,7 @@ def _run_experiment(room: Room, target: str, planned: Experiment) -> None:
     room.log.write("outcome", identity | outcome, target=target, id=planned.id)
 
 
-def select(room: Room, state: State) -> State:
+def select(room: Room, state: State) -> Update:
     """Simulate every hypothesis on the select split and keep the best."""
     target = state["target"]
     best, winner = float("-inf"), ""
@@ -135,14 +138,14 @@ def select(room: Room, state: State) -> State:
     return {"winner": winner, "round": state.get("round", 0) + 1}
 
 
-def verify(room: Room, state: State) -> State:
+def verify(room: Room, state: State) -> Update:
     """Score the winner on holdout, once."""
     if state.get("winner"):
-        verify_target(room, state["target"], _hypothesis(room, state["target"], state["winner"]))
+        verify_target(room, state["target"], _hypothesis(room, state["target"], state.get("winner", "")))
     return {}
 
 
-def conclude(room: Room, state: State) -> State:
+def conclude(room: Room, state: State) -> Update:
     """Write what was found. "We don't know" is a good answer."""
     target, winner = state["target"], state.get("winner", "")
     found = _hypothesis(room, target, winner) if winner else None
@@ -182,4 +185,4 @@ def _hypothesis(room: Room, target: str, id: str) -> Hypothesis:
 
 
 def _last_move(room: Room, state: State) -> Move:
-    return Move.from_json(room.log.get("move", state["target"], str(state["move"])) or Move().to_json())
+    return Move.from_json(room.log.get("move", state["target"], str(state.get("move"))) or Move().to_json())

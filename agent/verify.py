@@ -51,8 +51,7 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
     evidence = weigh(holdout)
     for score in [*simulation(select), *simulation(holdout)]:
         _write_score(room.log, target, winner.id, score)
-    row = evidence._asdict() if hasattr(evidence, "_asdict") else dict(vars(evidence))
-    room.log.write("evidence", _plain(row) | {"hypothesis": winner.id}, target=target)
+    room.log.write("evidence", _plain(vars(evidence)) | {"hypothesis": winner.id}, target=target)
 
 
 def _case(room: Room, target: str, printed: str, split: Any) -> Case:
