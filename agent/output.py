@@ -42,7 +42,9 @@ def table(
         view.add_column(Text(column), justify="right" if column in right else "left", no_wrap=column in right)
     for row in rows:
         view.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
-    console.print(view)
+    with console.capture() as captured:
+        console.print(view)
+    sys.stdout.writelines(row.rstrip() + "\n" for row in captured.get().strip("\n").splitlines())
 
 
 def plain(text: str) -> str:

