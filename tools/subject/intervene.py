@@ -178,17 +178,18 @@ def _direction(subject: Subject, unit: Unit, like: Tensor) -> Float[Tensor, " d_
 
 def _edit(subject: Subject, row: int, given: Intervention, source: Tensor | None, seq: int) -> Edit:
     positions = list(range(seq) if given.positions is None else given.positions)
+    at = slice(None) if given.positions is None else positions
 
     def edit(value: Float[Tensor, "batch seq width"]) -> None:
-        raw = value[row, positions]
+        raw = value[row, at]
         old = _component(subject, given.unit, raw)
         new = _on_side(given.unit, old, _changed(given, old, source, positions))
         if given.unit.site == "resid" and given.unit.name:
-            value[row, positions] = raw + (new - old) * _direction(subject, given.unit, raw)
+            value[row, at] = raw + (new - old) * _direction(subject, given.unit, raw)
         elif given.unit.site == "resid":
-            value[row, positions] = new
+            value[row, at] = new
         else:
-            value[row, positions, _columns(subject, given.unit)] = new
+            value[row, at, _columns(subject, given.unit)] = new
 
     return edit
 
