@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..tools.cache import atomic_file
 from ..tools.errors import CorruptError, UsageError
 
 FORMAT = 1
@@ -48,9 +48,8 @@ class RunConfig:
         import tomli_w
 
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / "config.toml.partial"
-        partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
-        os.replace(partial, folder / "config.toml")
+        with atomic_file(folder / "config.toml") as partial:
+            partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

@@ -28,8 +28,8 @@ from .lexicon import LEXICON, stored_lexicon
 from .log import RunLog, canonical, read_events
 from .progress import Reporter
 from .room import Room
-from .run import COLLECTED, investigate_all
-from .verify import decide_run
+from .run import investigate_all
+from .verify import COLLECTED, decide_run
 from .views import rows
 
 JOURNAL = ("call", "explainer_call", "llm_call", "explainer")

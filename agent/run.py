@@ -25,15 +25,16 @@ from ..tools.index import Collected, Index, collect
 from ..tools.subject.address import Unit, parse_targets
 from .config import RunConfig, versions
 from .explainers import make_explainer
+from .lexicon import LEXICON, freeze, subject_lexicon
 from .log import RunLog, WriterLock, seal
 from .progress import Reporter
 from .room import Room, Stopped
-from .verify import decide_run
+from .verify import COLLECTED, decide_run
 
 if TYPE_CHECKING:
+    from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
 
-COLLECTED = "collected"
 STOP_POLL_S = 0.2
 
 
@@ -96,12 +97,22 @@ def work_on(folder: Path, *, reporter: Reporter | None = None, subject: Subject 
             investigate_all(workshop.room(), pending, reporter)
         done = sum(log.get("conclusion", t) is not None for t in config.targets)
         failed = sum(_failed(log, t) for t in config.targets)
-        if done + failed == len(config.targets):
-            if pending or log.get("verdicts") is None:
-                decide_run(folder, config, log, workshop.lexicon())
-            log.close()
-            seal(folder)
+        if done + failed == len(config.targets) and (pending or not _is_closed(folder, log)):
+            _close(folder, config, log, workshop.lexicon())
     return RunResult(folder, done, failed, len(config.targets) - done - failed)
+
+
+def _is_closed(folder: Path, log: RunLog) -> bool:
+    return log.get("verdicts") is not None and (folder / LEXICON).is_dir()
+
+
+def _close(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
+    """Verdicts, what a replay needs, and sealed segments. Killed anywhere in here, it is simply done again."""
+    decide_run(folder, config, log, lexicon)
+    proposed = [h["predicate"] for t in config.targets for h in log.all("hypothesis", t).values() if h["predicate"]]
+    freeze(folder, lexicon, proposed)
+    log.close()
+    seal(folder)
 
 
 def _failed(log: RunLog, target: str) -> bool:
@@ -138,10 +149,8 @@ class _Workshop:
             self._index = Index.open(Path(self._config.index))
         return self._index
 
-    def lexicon(self) -> Any:
-        from .lexicon import run_lexicon
-
-        return run_lexicon(self._folder, self.subject)
+    def lexicon(self) -> Lexicon:
+        return subject_lexicon(self.subject, self._config.subject["revision"])
 
     def room(self) -> Room:
         from ..tools.instruments import Bench
