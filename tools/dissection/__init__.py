@@ -1,0 +1,26 @@
+"""Network dissection for text: a concept library, a predicate language with its interpreter, and the formula search."""
+
+from __future__ import annotations
+
+from .baselines import plain_greedy, ten_weighted_tokens
+from .concepts import Concept
+from .lexicon import Lexicon
+from .library import Library
+from .predicate import Predicate, Term
+from .search import Candidate, Limits, build_library, explain
+from .text import Text
+
+__all__ = [
+    "Candidate",
+    "Concept",
+    "Lexicon",
+    "Library",
+    "Limits",
+    "Predicate",
+    "Term",
+    "Text",
+    "build_library",
+    "explain",
+    "plain_greedy",
+    "ten_weighted_tokens",
+]

@@ -1,0 +1,123 @@
+"""What a concept is, and where its family is found by name.
+
+A concept is a frozen value: a family name and a few arguments, all of them strings, whole numbers or other concepts.
+From these come its printed form (``suffix("ing")``), its English (``-ing``), and where it holds in a text. Adding a
+family is a new file in this folder that registers its class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+
+from ...errors import UsageError
+from ..lexicon import Lexicon
+from ..text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from jaxtyping import Bool, Int
+
+C = TypeVar("C", bound="Concept")
+FAMILIES: dict[str, type[Concept]] = {}
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Something that holds or does not hold at each position of a text."""
+
+    family: ClassVar[str] = ""
+
+    def mask(self, text: Text) -> Bool[np.ndarray, "contexts seq"]:
+        """Where it holds; a position's answer depends on that position and the ones before it."""
+        raise NotImplementedError
+
+    def phrase(self) -> str:
+        """A noun phrase, e.g. ``numbers`` or ``words like squad/team``."""
+        raise NotImplementedError
+
+    def adjective(self) -> str:
+        """The same in front of another noun phrase, where English has it (``capitalised``), else an empty string."""
+        return ""
+
+    def literals(self) -> tuple[str, ...]:
+        """The tokens and words that the sentence lists for it."""
+        return tuple(lit for part in self.parts() for lit in part.literals())
+
+    def parts(self) -> tuple[Concept, ...]:
+        """Concepts inside this one."""
+        return tuple(value for value in self.arguments() if isinstance(value, Concept))
+
+    def atoms(self) -> int:
+        """How many concepts it counts as: a wrapper such as ``after`` counts as what it wraps."""
+        return max(1, sum(part.atoms() for part in self.parts()))
+
+    def arguments(self) -> tuple[object, ...]:
+        """In the order of the printed form."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def make(cls, *arguments: object) -> Concept:
+        """From printed arguments; raises UsageError where they do not fit."""
+        try:
+            return cls(*arguments)
+        except TypeError as error:
+            raise UsageError(f"{cls.family}(...) does not take {arguments!r}: {error}") from error
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        """What a search over this text should try, each holding at ``least`` positions or more, roughly."""
+        return ()
+
+    def to_text(self) -> str:
+        """The printed form, which ``grammar.parse_concept`` reads back."""
+        from ..grammar import print_concept
+
+        return print_concept(self)
+
+
+@dataclass(frozen=True)
+class TokenClass(Concept):
+    """A concept that a position's own token decides: a class of the vocabulary, unseen members included."""
+
+    def holds(self, lexicon: Lexicon, ids: Int[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
+        """Which of these token ids are members."""
+        raise NotImplementedError
+
+    def mask(self, text: Text) -> Bool[np.ndarray, "contexts seq"]:
+        return text.spread(self.holds(text.lexicon, text.types))
+
+
+def family(name: str) -> Callable[[type[C]], type[C]]:
+    """Register a concept class under the name that its printed form has."""
+
+    def register(cls: type[C]) -> type[C]:
+        if name in FAMILIES:
+            raise UsageError(f"two families of concepts are called {name!r}: {FAMILIES[name].__name__}, {cls.__name__}")
+        cls.family = name
+        FAMILIES[name] = cls
+        return cls
+
+    return register
+
+
+def find_family(name: str) -> type[Concept]:
+    """The class of a family; raises UsageError that lists the known ones."""
+    if name not in FAMILIES:
+        raise UsageError(f"no family of concepts is called {name!r}; there are {', '.join(sorted(FAMILIES))}")
+    return FAMILIES[name]
+
+
+def require(condition: bool, message: str) -> None:
+    """UsageError unless the condition holds: for the arguments of a concept."""
+    if not condition:
+        raise UsageError(message)
+
+
+def text_arguments(values: tuple[object, ...], name: str) -> tuple[str, ...]:
+    """Arguments that must be one or more non-empty strings."""
+    require(bool(values) and all(isinstance(v, str) and v for v in values), f"{name} takes words in quotes: {values!r}")
+    return tuple(str(value) for value in values)

@@ -1,0 +1,81 @@
+"""What came earlier: right after a concept, up to n tokens after it, or anywhere later in its context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..text import Text, shift
+from .base import Concept, TokenClass, family, require
+
+
+@dataclass(frozen=True)
+class _Wrapped(Concept):
+    inner: Concept
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.inner, Concept), f"{self.family}(...) takes a concept, not {self.inner!r}")
+
+
+@family("after")
+@dataclass(frozen=True)
+class After(_Wrapped):
+    """The token right before is one where the inner concept holds."""
+
+    def mask(self, text: Text) -> np.ndarray:
+        return shift(self.inner.mask(text), 1) & text.real
+
+    def phrase(self) -> str:
+        return f"after {self.inner.phrase()}"
+
+
+@family("recent")
+@dataclass(frozen=True)
+class Recent(Concept):
+    """The inner concept holds at one of the last ``count`` tokens (not the token itself)."""
+
+    count: int
+    inner: Concept
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.count, int) and 1 <= self.count <= 64, f"recent(1..64, concept), not {self.count!r}")
+        require(isinstance(self.inner, Concept), f"recent(n, concept), not {self.inner!r}")
+
+    def mask(self, text: Text) -> np.ndarray:
+        inner = self.inner.mask(text)
+        return windowed(inner, self.count) & text.real
+
+    def phrase(self) -> str:
+        return f"≤{self.count} tokens after {self.inner.phrase()}"
+
+
+@family("since")
+@dataclass(frozen=True)
+class Since(_Wrapped):
+    """The inner concept held somewhere earlier in this context: a topic that was opened."""
+
+    def mask(self, text: Text) -> np.ndarray:
+        inner = self.inner.mask(text)
+        return shift(np.logical_or.accumulate(inner, axis=1), 1) & text.real
+
+    def phrase(self) -> str:
+        return f"anywhere after {self.inner.phrase()}"
+
+
+def windowed(mask: np.ndarray, count: int) -> np.ndarray:
+    """True where ``mask`` holds at one of the ``count`` positions before."""
+    total = np.concatenate([np.zeros((len(mask), 1), int), np.cumsum(mask, axis=1)], axis=1)
+    at = np.arange(mask.shape[1])
+    return total[:, at] - total[:, np.maximum(at - count, 0)] > 0
+
+
+def token_class(concept: Concept) -> bool:
+    """Whether a concept is decided by a position's own token."""
+    return isinstance(concept, TokenClass)
+
+
+def wrapped(inner: Iterable[Concept]) -> list[Concept]:
+    """Each of these as what came right before."""
+    return [After(concept) for concept in inner]

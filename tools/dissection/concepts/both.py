@@ -1,0 +1,36 @@
+"""Conjunctions: ``both(casing("capitalised"), after(words("mr")))`` holds where both parts hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..text import Text
+from .base import Concept, family, require
+
+
+@family("both")
+@dataclass(frozen=True)
+class Both(Concept):
+    """Two concepts at once; counts as two."""
+
+    first: Concept
+    second: Concept
+
+    def __post_init__(self) -> None:
+        parts = (self.first, self.second)
+        require(all(isinstance(part, Concept) for part in parts), f"both(concept, concept), not {parts!r}")
+
+    def mask(self, text: Text) -> np.ndarray:
+        return self.first.mask(text) & self.second.mask(text)
+
+    def phrase(self) -> str:
+        second = self.second.phrase()
+        if self.first.adjective():
+            return (
+                f"{self.first.adjective()} {second}"
+                if not second.startswith(("after", "≤", "anywhere"))
+                else (f"{self.first.phrase()} {second}")
+            )
+        return f"{self.first.phrase()} {second if second.startswith(('after', '≤', 'anywhere')) else '& ' + second}"

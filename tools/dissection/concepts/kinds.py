@@ -1,0 +1,108 @@
+"""Kinds of token that a string shows by itself: numbers, punctuation, pieces of words, length, rarity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..lexicon import Lexicon
+from ..text import Text
+from .base import Concept, TokenClass, family, require
+
+# name: (test on the token's string as it is, phrase)
+KINDS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "number": (lambda s: s.strip().isdigit(), "digits"),
+    "even digit": (lambda s: s.strip() in set("02468"), "even digits"),
+    "odd digit": (lambda s: s.strip() in set("13579"), "odd digits"),
+    "ordinal": (lambda s: bool(re.fullmatch(r"\s*(\d*(st|nd|rd|th))", s)), "ordinal endings"),
+    "punctuation": (lambda s: bool(s.strip()) and not any(c.isalnum() for c in s), "punctuation"),
+    "sentence end": (lambda s: bool(re.fullmatch(r"\s*[.!?]+[\"'”’)]*", s)), "sentence ends"),
+    "comma": (lambda s: bool(re.fullmatch(r"[,;:][\"'”’)]*", s.strip())), "commas"),
+    "quote": (lambda s: bool(s.strip()) and set(s.strip()) <= set('"“”«»`'), "quotation marks"),
+    "quote mark": (lambda s: any(c in '"“”' for c in s), "tokens with quotation marks"),
+    "bracket": (lambda s: any(c in "()[]{}" for c in s), "brackets"),
+    "dash": (lambda s: bool(s.strip()) and set(s.strip()) <= set("-–—"), "dashes"),
+    "apostrophe": (lambda s: any(c in "'’" for c in s), "tokens with apostrophes"),
+    "currency": (lambda s: any(c in "$£€¥%" for c in s), "currency signs"),
+    "newline": (lambda s: "\n" in s, "line breaks"),
+    "white space": (lambda s: bool(s) and not s.strip(), "white space"),
+    "symbol": (lambda s: any(c in "+*/=<>|\\@#&^~_" for c in s), "symbols"),
+    "single letter": (lambda s: len(s.strip()) == 1 and s.strip().isalpha(), "single letters"),
+    "non-english": (lambda s: any(ord(c) > 0x24F for c in s if c.isalpha()), "non-Latin letters"),
+    "no space": (lambda s: bool(s) and s[0].isalpha(), "pieces without leading space"),
+    "vowel end": (lambda s: s.strip()[-1:].lower() in set("aeiou"), "vowel endings"),
+}
+
+
+@family("kind")
+@dataclass(frozen=True)
+class Kind(TokenClass):
+    """A token whose string passes a test by name, e.g. ``kind("number")``."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        require(self.name in KINDS, f"kind is one of {', '.join(KINDS)}, not {self.name!r}")
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        test = KINDS[self.name][0]
+        return np.array([test(lexicon.strings[i]) for i in ids], dtype=bool)
+
+    def phrase(self) -> str:
+        return KINDS[self.name][1]
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [cls(name) for name in KINDS]
+
+
+@family("letters")
+@dataclass(frozen=True)
+class Letters(TokenClass):
+    """A token of at least (``letters("least", 8)``) or at most so many letters, and of nothing but letters."""
+
+    bound: str
+    count: int
+
+    def __post_init__(self) -> None:
+        require(self.bound in ("least", "most") and self.count > 0, f"letters('least' or 'most', n): {self!r}")
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        size = np.array([len(lexicon.bare[i]) for i in ids])
+        fits = size >= self.count if self.bound == "least" else size <= self.count
+        return fits & lexicon.lettered[ids]
+
+    def phrase(self) -> str:
+        return f"{self.count}+-letter words" if self.bound == "least" else f"words ≤{self.count} letters"
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [*(cls("least", n) for n in range(5, 13)), *(cls("most", n) for n in range(1, 5))]
+
+
+@family("rank")
+@dataclass(frozen=True)
+class Rank(TokenClass):
+    """How common a token is: byte-pair ids are merge ranks, so ``rank("rare", 30)`` is an id of 30,000 or more."""
+
+    side: str
+    thousands: int
+
+    def __post_init__(self) -> None:
+        require(
+            self.side in ("rare", "common") and self.thousands > 0, f"rank('rare' or 'common', thousands): {self!r}"
+        )
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        rare = np.asarray(ids) >= self.thousands * 1000
+        return (rare if self.side == "rare" else ~rare) & lexicon.lettered[ids]
+
+    def phrase(self) -> str:
+        return f"{self.side} words (rank {'>' if self.side == 'rare' else '<'}{self.thousands}k)"
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [*(cls("rare", n) for n in (10, 20, 30, 40)), *(cls("common", n) for n in (1, 2, 5))]

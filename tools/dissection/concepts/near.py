@@ -1,0 +1,55 @@
+"""Neighbourhoods in the subject's embedding: ``near(40, "squad", "team")``, the 40 words nearest to their middle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import UsageError
+from ..lexicon import Lexicon
+from .base import TokenClass, family, require, text_arguments
+from .words import quoted
+
+REACHES = {12: "much like", 40: "like", 120: "somewhat like", 360: "vaguely like"}
+
+
+@family("near")
+@dataclass(frozen=True, init=False)
+class Near(TokenClass):
+    """The ``reach`` words whose vectors are nearest to the centroid of the examples, in any casing."""
+
+    reach: int
+    examples: tuple[str, ...]
+
+    def __init__(self, reach: int, *examples: str) -> None:
+        require(reach in REACHES, f"near(...) reaches {', '.join(map(str, REACHES))} words, not {reach!r}")
+        object.__setattr__(self, "reach", reach)
+        object.__setattr__(self, "examples", text_arguments(examples, "near"))
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        rows = lexicon.memo((self.examples, self.reach), lambda: neighbours(lexicon, self.examples, self.reach))
+        return np.isin(lexicon.word_of[ids], lexicon.places[rows])
+
+    def phrase(self) -> str:
+        return f"{REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
+
+    def literals(self) -> tuple[str, ...]:
+        return self.examples
+
+    def arguments(self) -> tuple[object, ...]:
+        return (self.reach, *self.examples)
+
+
+def neighbours(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.ndarray:
+    """Rows of ``lexicon.map`` of the nearest words, nearest first (ties: the more frequent word)."""
+    similar = lexicon.map @ centroid(lexicon, examples)
+    return np.lexsort((np.arange(len(similar)), -similar))[:reach]
+
+
+def centroid(lexicon: Lexicon, examples: tuple[str, ...]) -> np.ndarray:
+    """The middle of some words' vectors; UsageError where one has none."""
+    rows = [lexicon.place_of[lexicon.word_ids[w]] if w in lexicon.word_ids else -1 for w in examples]
+    if min(rows) < 0:
+        raise UsageError(f"no neighbourhood for {examples!r}: each must be a single-token word of letters, lower case")
+    return lexicon.map[rows].mean(axis=0)

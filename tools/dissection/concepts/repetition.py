@@ -1,0 +1,69 @@
+"""Repetition within a context: a token seen before, and induction (the token before it is repeated)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..text import Text, shift
+from .base import Concept, family, require
+
+WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated token pairs"}
+
+
+@family("repeated")
+@dataclass(frozen=True)
+class Repeated(Concept):
+    """The same token, word (letters only), or pair of tokens stood earlier in this context."""
+
+    what: str
+
+    def __post_init__(self) -> None:
+        require(self.what in WHAT, f"repeated is one of {', '.join(WHAT)}, not {self.what!r}")
+
+    def mask(self, text: Text) -> np.ndarray:
+        lexicon = text.lexicon
+        if self.what == "word":
+            return seen_before(lexicon.word_of[text.tokens]) & text.spread(lexicon.lettered[text.types])
+        keys = text.tokens.astype(np.int64)
+        if self.what == "pair":
+            before = np.zeros_like(keys)
+            before[:, 1:] = keys[:, :-1] + 1
+            keys = keys * (len(lexicon) + 1) + before
+        return seen_before(keys) & text.real
+
+    def phrase(self) -> str:
+        return WHAT[self.what]
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [cls(what) for what in WHAT]
+
+
+@family("induction")
+@dataclass(frozen=True)
+class Induction(Concept):
+    """The token right before stood earlier in this context, so that its old continuation can be copied."""
+
+    def mask(self, text: Text) -> np.ndarray:
+        return shift(Repeated("token").mask(text), 1) & text.real
+
+    def phrase(self) -> str:
+        return "after repeated tokens"
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [cls()]
+
+
+def seen_before(keys: np.ndarray) -> np.ndarray:
+    """True where a row holds the same key further left."""
+    order = np.argsort(keys, axis=1, kind="stable")
+    ordered = np.take_along_axis(keys, order, axis=1)
+    again = np.zeros(keys.shape, dtype=bool)
+    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    out = np.zeros(keys.shape, dtype=bool)
+    np.put_along_axis(out, order, again, axis=1)
+    return out

@@ -1,0 +1,121 @@
+"""Where a position stands: in a word, a sentence, a quotation, brackets, the context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..text import Text, shift
+from .base import Concept, family, require
+from .kinds import KINDS
+
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def _tokens(text: Text, kind: str) -> np.ndarray:
+    test = KINDS[kind][0]
+    return text.spread(np.array([test(text.lexicon.strings[t]) for t in text.types], dtype=bool))
+
+
+def continuing(text: Text) -> np.ndarray:
+    """Tokens that go on with the word of the token before them (no space between letters or digits)."""
+    lexicon = text.lexicon
+    begins = np.array([s[:1].isalnum() for s in lexicon.strings])[text.tokens]
+    ends = np.array([s[-1:].isalnum() for s in lexicon.strings])[text.tokens]
+    return begins & shift(ends & text.real, 1) & text.real
+
+
+def _sentence_start(text: Text) -> np.ndarray:
+    word = text.spread(text.lexicon.alphanumeric[text.types])
+    quiet = text.real & ~word & ~_tokens(text, "sentence end")
+    opened = shift(_tokens(text, "sentence end"), 1)
+    for _ in range(3):  # quotation marks and spaces may stand between a full stop and the next word
+        opened = opened | shift(opened & quiet, 1)
+    return opened & word
+
+
+def _inside_quotes(text: Text) -> np.ndarray:
+    marks = np.array([_turns(s) for s in text.lexicon.strings])[text.tokens]
+    turns = np.where(text.real, marks, 0)
+    before = np.cumsum(turns, axis=1) - turns
+    return (before % 2 == 1) & (turns == 0) & text.real
+
+
+def _turns(string: str) -> int:
+    return sum(string.count(mark) for mark in '"“”')
+
+
+def _inside_brackets(text: Text) -> np.ndarray:
+    step = np.array(
+        [sum(s.count(a) for a in PAIRS) - sum(s.count(b) for b in PAIRS.values()) for s in text.lexicon.strings]
+    )
+    level = np.zeros(len(text.tokens), dtype=np.int64)
+    inside = np.zeros(text.tokens.shape, dtype=bool)
+    moves = np.where(text.real, step[text.tokens], 0)
+    for p in range(text.tokens.shape[1]):
+        inside[:, p] = (level > 0) & (moves[:, p] == 0)
+        level = np.maximum(level + moves[:, p], 0)
+    return inside & text.real
+
+
+def _later_pieces(text: Text) -> np.ndarray:
+    return continuing(text) & shift(continuing(text), 1)
+
+
+PLACES: dict[str, tuple[Callable[[Text], np.ndarray], str]] = {
+    "word piece": (continuing, "later word pieces"),
+    "third piece": (_later_pieces, "third or later pieces"),
+    "sentence start": (_sentence_start, "sentence-initial words"),
+    "quotation": (_inside_quotes, "text inside quotes"),
+    "brackets": (_inside_brackets, "text inside brackets"),
+}
+
+
+@family("place")
+@dataclass(frozen=True)
+class Place(Concept):
+    """A place in a word, sentence, quotation or bracket, e.g. ``place("sentence start")``."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        require(self.name in PLACES, f"place is one of {', '.join(PLACES)}, not {self.name!r}")
+
+    def mask(self, text: Text) -> np.ndarray:
+        return text.memo(("place", self.name), lambda: PLACES[self.name][0](text))
+
+    def phrase(self) -> str:
+        return PLACES[self.name][1]
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [cls(name) for name in PLACES]
+
+
+@family("position")
+@dataclass(frozen=True)
+class Position(Concept):
+    """Positions ``first`` to ``last`` of the context, counted from 0."""
+
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.first, int) and isinstance(self.last, int) and 0 <= self.first <= self.last,
+            f"position(first, last), not {self.first!r}, {self.last!r}",
+        )
+
+    def mask(self, text: Text) -> np.ndarray:
+        at = np.arange(text.tokens.shape[1])
+        return ((at >= self.first) & (at <= self.last))[None, :] & text.real
+
+    def phrase(self) -> str:
+        return f"context positions {self.first}-{self.last}"
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        end = text.tokens.shape[1] - 1
+        return [*(cls(0, n) for n in (1, 2, 3, 4, 8, 16, 32) if n < end), *(cls(n, end) for n in (32, 48) if n < end)]

@@ -1,0 +1,54 @@
+"""Closed classes and semantic fields of words, listed in ``classes.txt``: ``wordclass("pronouns")``.
+
+A class holds its listed words in any casing; its name is what the sentence says, so it lists no literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from ..lexicon import Lexicon
+from ..text import Text
+from .base import Concept, TokenClass, family, require
+
+FILE = Path(__file__).parent.parent / "classes.txt"
+
+
+@cache
+def classes() -> dict[str, frozenset[str]]:
+    """Name to words; a line ``name: word word ...``, where a word after ``@`` stands for another class's members."""
+    table: dict[str, frozenset[str]] = {}
+    for line in FILE.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, listed = line.partition(":")
+            words = listed.split()
+            own = frozenset(word for word in words if not word.startswith("@"))
+            table[name.strip()] = own.union(*(table[w[1:].replace("_", " ")] for w in words if w.startswith("@")))
+    return table
+
+
+@family("wordclass")
+@dataclass(frozen=True)
+class WordClass(TokenClass):
+    """One of the words of a class of ``classes.txt``."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        require(self.name in classes(), f"no word class {self.name!r}; there are {', '.join(classes())}")
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        member = [lexicon.word_ids[word] for word in classes()[self.name] if word in lexicon.word_ids]
+        return np.isin(lexicon.word_of[ids], member)
+
+    def phrase(self) -> str:
+        return self.name
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        return [cls(name) for name in classes()]

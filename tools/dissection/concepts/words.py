@@ -1,0 +1,90 @@
+"""Listed tokens and words: ``token(" Mr")`` is one exact token, ``words("says", "said")`` any casing and spacing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..lexicon import Lexicon
+from ..text import Text
+from .base import Concept, TokenClass, family, require, text_arguments
+
+
+def quoted(word: str) -> str:
+    """A word as a sentence shows it, white space made visible."""
+    return f'"{visible(word)}"'
+
+
+def visible(string: str) -> str:
+    """White space made visible, so that a token stays one word of the sentence."""
+    for character, sign in ((" ", "␣"), ("\n", "⏎"), ("\t", "⇥"), ("\r", "⏎")):
+        string = string.replace(character, sign)
+    return string
+
+
+@family("token")
+@dataclass(frozen=True)
+class Token(TokenClass):
+    """One token of the vocabulary, with its leading space and casing as they are."""
+
+    string: str
+
+    def __post_init__(self) -> None:
+        text_arguments((self.string,), "token")
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        member = lexicon.memo("token ids", lambda: _ids_by_string(lexicon)).get(self.string, [])
+        return np.isin(ids, member)
+
+    def phrase(self) -> str:
+        return f"‹{visible(self.string)}›"
+
+    def literals(self) -> tuple[str, ...]:
+        return (self.string,)
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
+        return [cls(text.lexicon.strings[t]) for t in text.types[counts >= least] if text.lexicon.strings[t]]
+
+
+@family("words")
+@dataclass(frozen=True, init=False)
+class Words(TokenClass):
+    """One of some listed words or pieces: a token counts when its bare lower-case form is listed."""
+
+    listed: tuple[str, ...]
+
+    def __init__(self, *listed: str) -> None:
+        words = text_arguments(listed, "words")
+        require(all(w == w.strip().lower() for w in words), f"words are listed bare and in lower case: {words!r}")
+        require(len(set(words)) == len(words), f"a word is listed twice: {words!r}")
+        object.__setattr__(self, "listed", words)
+
+    def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
+        member = [lexicon.word_ids[w] for w in self.listed if w in lexicon.word_ids]
+        return np.isin(lexicon.word_of[ids], member)
+
+    def phrase(self) -> str:
+        return "/".join(quoted(word) for word in self.listed)
+
+    def literals(self) -> tuple[str, ...]:
+        return self.listed
+
+    def arguments(self) -> tuple[object, ...]:
+        return self.listed
+
+    @classmethod
+    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+        lexicon = text.lexicon
+        counts = np.bincount(lexicon.word_of[text.tokens[text.real]], minlength=len(lexicon.words))
+        return [cls(lexicon.words[w]) for w in np.flatnonzero(counts >= least) if lexicon.words[w]]
+
+
+def _ids_by_string(lexicon: Lexicon) -> dict[str, list[int]]:
+    ids: dict[str, list[int]] = {}
+    for i, string in enumerate(lexicon.strings):
+        ids.setdefault(string, []).append(i)
+    return ids

@@ -1,0 +1,184 @@
+"""The predicate: a weighted sum of concepts that runs, prints, reads back, and says itself as a sentence.
+
+1. Each term is a concept with a grade (slightly 1, moderately 2, strongly 4, extremely 8) and a sign.
+2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest level. Step and
+   rest give it the unit's scale; correlation does not depend on them.
+3. The sentence names the same terms with the same grade words, so that both are one formula.
+
+After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv 2510.06378).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import UsageError
+from .concepts import Concept
+from .grammar import Reader
+from .lexicon import Lexicon
+from .sentence import say, word_count
+from .text import Text
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+GRADES = {"slightly": 1, "moderately": 2, "strongly": 4, "extremely": 8}
+MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS = 12, 24, 40
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True)
+class Term:
+    """A concept, how much it counts (a word of GRADES), and its sign."""
+
+    concept: Concept
+    grade: str
+    sign: int = 1
+
+    def __post_init__(self) -> None:
+        if self.grade not in GRADES or self.sign not in (1, -1):
+            raise UsageError(
+                f"a grade is one of {', '.join(GRADES)} with sign 1 or -1, not {self.grade!r}, {self.sign!r}"
+            )
+
+    @property
+    def weight(self) -> int:
+        """Signed number of steps."""
+        return self.sign * GRADES[self.grade]
+
+
+class Why(NamedTuple):
+    """One term that holds at a position: its English and what it adds there."""
+
+    phrase: str
+    adds: float
+
+
+@dataclass(frozen=True)
+class Predicate:
+    """A formula over concepts within the limits of the contract.
+
+    Args:
+        terms: at most 12 concepts and 24 listed literals in all, each concept once.
+        step: activation that one grade step is worth; larger than 0.
+        rest: activation where no term holds.
+    """
+
+    terms: tuple[Term, ...] = ()
+    step: float = 1.0
+    rest: float = 0.0
+
+    def __post_init__(self) -> None:
+        problem = self.problem()
+        if problem:
+            raise UsageError(f"not a predicate of the contract: {problem}")
+
+    def problem(self) -> str:
+        """What breaks a limit, or an empty string."""
+        concepts = [term.concept for term in self.terms]
+        if sum(c.atoms() for c in concepts) > MOST_CONCEPTS:
+            return f"{sum(c.atoms() for c in concepts)} concepts; at most {MOST_CONCEPTS}"
+        if len(self.literals()) > MOST_LITERALS:
+            return f"{len(self.literals())} listed words; at most {MOST_LITERALS}"
+        if len(set(concepts)) < len(concepts):
+            return "a concept stands in it twice"
+        words = word_count(self.sentence())
+        if words > MOST_WORDS:
+            return f"its sentence has {words} words; at most {MOST_WORDS}"
+        return "" if self.step > 0 else f"step must be larger than 0, not {self.step!r}"
+
+    def literals(self) -> tuple[str, ...]:
+        """All listed tokens and words, repetitions included."""
+        return tuple(lit for term in self.terms for lit in term.concept.literals())
+
+    def predict(
+        self,
+        tokens: Int[np.ndarray, "contexts seq"],
+        lexicon: Lexicon,
+        length: Int[np.ndarray, "contexts"] | None = None,
+    ) -> Float[np.ndarray, "contexts seq"]:
+        """Predicted activation of every token; padding gets the rest level. Without ``length``, rows are full."""
+        return self.predict_text(_text(tokens, lexicon, length))
+
+    def predict_text(self, text: Text) -> Float[np.ndarray, "contexts seq"]:
+        """The same on a text that several predicates share."""
+        steps = np.zeros(text.tokens.shape, dtype=np.float32)
+        for term in self.terms:
+            steps += term.weight * term.concept.mask(text)
+        return np.float32(self.rest) + np.float32(self.step) * steps
+
+    def fired(self, text: Text) -> Bool[np.ndarray, "terms contexts seq"]:
+        """Which term holds where."""
+        masks = [term.concept.mask(text) for term in self.terms]
+        return np.stack(masks) if masks else np.zeros((0, *text.tokens.shape), dtype=bool)
+
+    def why(
+        self,
+        tokens: Int[np.ndarray, "contexts seq"],
+        lexicon: Lexicon,
+        context: int,
+        position: int,
+        length: Int[np.ndarray, "contexts"] | None = None,
+    ) -> list[Why]:
+        """The terms that hold at one position, strongest first."""
+        rows = slice(context, context + 1)
+        text = _text(np.asarray(tokens)[rows], lexicon, None if length is None else length[rows])
+        held = [t for t, mask in zip(self.terms, self.fired(text), strict=True) if mask[0, position]]
+        return [Why(t.concept.phrase(), t.weight * self.step) for t in sorted(held, key=lambda t: -abs(t.weight))]
+
+    @cached_property
+    def _sentence(self) -> str:
+        return say([(t.concept.phrase(), t.grade, t.sign) for t in self.terms], tuple(GRADES))
+
+    def sentence(self, lexicon: Lexicon | None = None) -> str:
+        """The formula in English; an empty predicate says that it explains nothing."""
+        return self._sentence
+
+    def to_text(self) -> str:
+        """The formula in the structured language; ``parse`` reads it back to an equal predicate."""
+        terms = " ".join(f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms)
+        return f"{terms.removeprefix('+ ') or NOTHING}; step {self.step!r}, rest {self.rest!r}"
+
+    @classmethod
+    def parse(cls, text: str) -> Predicate:
+        """From ``to_text``, or written by hand without ``; step ..., rest ...``. UsageError where it is off."""
+        reader = Reader(text)
+        terms = _read_terms(reader)
+        step, rest = _read_scale(reader)
+        reader.take("end")
+        return cls(terms, step, rest)
+
+
+def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None) -> Text:
+    tokens = np.asarray(tokens)
+    return Text(tokens, np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length), lexicon)
+
+
+def _read_terms(reader: Reader) -> tuple[Term, ...]:
+    terms: list[Term] = []
+    if reader.peek().value == NOTHING:
+        reader.take()
+        return ()
+    while not terms or reader.peek().value in ("+", "-"):
+        sign = -1 if reader.peek().value == "-" else 1
+        if reader.peek().value in ("+", "-"):
+            reader.take()
+        grade = reader.take("name").value
+        terms.append(Term(reader.concept(), grade, sign))
+    return tuple(terms)
+
+
+def _read_scale(reader: Reader) -> tuple[float, float]:
+    if reader.peek().kind == "end":
+        return 1.0, 0.0
+    reader.take("mark", ";")
+    reader.take("name", "step")
+    step = float(reader.take("number").value)
+    reader.take("mark", ",")
+    reader.take("name", "rest")
+    return step, float(reader.take("number").value)

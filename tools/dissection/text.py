@@ -1,0 +1,74 @@
+"""Tokens under inspection: one view that concepts read, with what several of them share computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from ..errors import UsageError
+from .lexicon import Lexicon
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int
+
+T = TypeVar("T")
+
+
+class Text:
+    """Contexts of tokens, right-padded; ``length`` real tokens in each row.
+
+    A concept at position p may look at positions 0..p of its row and nowhere else.
+    """
+
+    def __init__(
+        self, tokens: Int[np.ndarray, "contexts seq"], length: Int[np.ndarray, "contexts"], lexicon: Lexicon
+    ) -> None:
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or len(length) != len(tokens):
+            raise UsageError(f"tokens must be contexts x positions with a length each; got {tokens.shape}")
+        if tokens.size and not 0 <= int(tokens.min()) <= int(tokens.max()) < len(lexicon):
+            raise UsageError(f"token ids {tokens.min()}..{tokens.max()} are outside a vocabulary of {len(lexicon)}")
+        self.tokens = tokens
+        self.length = np.asarray(length).astype(np.int64)
+        self.lexicon = lexicon
+        self._memo: dict[object, object] = {}
+
+    def memo(self, key: object, make: Callable[[], T]) -> T:
+        """``make()`` once a key."""
+        if key not in self._memo:
+            self._memo[key] = make()
+        return self._memo[key]  # type: ignore[return-value]
+
+    @cached_property
+    def real(self) -> Bool[np.ndarray, "contexts seq"]:
+        """Everything but padding (position 0 included)."""
+        return np.arange(self.tokens.shape[1]) < self.length[:, None]
+
+    @cached_property
+    def _distinct(self) -> tuple[Int[np.ndarray, "types"], Int[np.ndarray, "contexts seq"]]:
+        types, index = np.unique(self.tokens, return_inverse=True)
+        return types, index.reshape(self.tokens.shape)
+
+    @property
+    def types(self) -> Int[np.ndarray, "types"]:
+        """The distinct tokens of this text, sorted."""
+        return self._distinct[0]
+
+    @property
+    def type_index(self) -> Int[np.ndarray, "contexts seq"]:
+        """Index into ``types`` of every position."""
+        return self._distinct[1]
+
+    def spread(self, of_type: Bool[np.ndarray, "types"]) -> Bool[np.ndarray, "contexts seq"]:
+        """A property of token types, at every real position."""
+        return of_type[self.type_index] & self.real
+
+
+def shift(mask: Bool[np.ndarray, "contexts seq"], by: int) -> Bool[np.ndarray, "contexts seq"]:
+    """``mask`` moved ``by`` positions to the right: what stood that far before."""
+    moved = np.zeros_like(mask)
+    moved[:, by:] = mask[:, : mask.shape[1] - by]
+    return moved
