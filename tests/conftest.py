@@ -74,6 +74,14 @@ def subject() -> Subject:
     return load_subject("smollm2-135m", device="cpu")
 
 
+@pytest.fixture(scope="session")
+def tiny() -> Subject:
+    """A random llama of 3 layers, 24 neurons and 4 heads a layer (tests/tiny.py); do not change its weights."""
+    from tests.tiny import tiny_subject
+
+    return tiny_subject()
+
+
 @pytest.fixture(autouse=True)
 def marked(request: pytest.FixtureRequest) -> None:
     """A test that takes the real subject says so with its mark, so that it can be left out."""
