@@ -112,7 +112,8 @@ def test_wrong_use_is_status_2_with_a_way_out(command, capsys, argv: list[str], 
 
 
 def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
-    files = {module.name for module in pkgutil.iter_modules(commands_package.__path__)}
+    names = {module.name for module in pkgutil.iter_modules(commands_package.__path__)}
+    files = {name for name in names if not name.startswith("_")}
     assert files == {command.module for command in cli.COMMANDS.values()}
     for name, row in cli.COMMANDS.items():
         module = import_module(f"hubel.agent.commands.{row.module}")
