@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from .heatmap import visible
+
 WIDTH, HEIGHT = 400, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 40
 
@@ -158,7 +160,7 @@ def _text(x: float, y: float, text: str, name: str) -> Markup:
 
 
 def _title(label: str) -> Markup:
-    return Markup("<title>{}</title>").format(label) if label else Markup("")
+    return Markup("<title>{}</title>").format(visible(label)) if label else Markup("")
 
 
 def _svg(parts: Sequence[Markup], title: str) -> Markup:
