@@ -104,7 +104,7 @@ def _template() -> Template:
         "interval": interval,
         "probability": probability,
         "visible": visible,
-        "percent": lambda value: f"{100 * value:.0f} %",
+        "percent": lambda value: f"{100 * value:.3g} %",  # 199 of 200 is not 100 %
         "prediction": prediction,
         "outcome": outcome,
     }

@@ -90,7 +90,7 @@ def _judge(row: TargetResult, discovery: bool) -> Verdict:
     if reason:
         return Verdict(row.target, "inconclusive", discovery, reason)
     return Verdict(
-        row.target, "kept", True, f"Held-out r {_interval(row)}, p {_p(row):.2g}, better than {row.trivial}."
+        row.target, "kept", True, f"Held-out r {_interval(row)}, p {_shown(row)}, better than {row.trivial}."
     )
 
 
@@ -119,8 +119,13 @@ def _doubt(row: TargetResult, discovery: bool) -> str:
     if row.low is not None and row.low < KEEP:
         return f"Held-out r {_interval(row)}: the interval reaches below {KEEP}."
     if not discovery:
-        return f"Held-out r {_interval(row)}, but p {_p(row):.2g} is no discovery among the run's targets."
+        return f"Held-out r {_interval(row)}, but p {_shown(row)} is no discovery among the run's targets."
     return ""
+
+
+def _shown(row: TargetResult) -> str:
+    p = _p(row)
+    return f"{p:.2g}" if p >= 1e-12 else "< 1e-12"  # further out a fitted tail is an extrapolation
 
 
 def _interval(row: TargetResult) -> str:

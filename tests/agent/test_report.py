@@ -237,7 +237,7 @@ def test_nulls_and_controls_stand_beside_the_run_and_not_in_it():
     text = Page(render_report(ReportData(RUN, [target(0), null, control]))).text
     assert "1 of 1" in text
     rate = wilson(1, 1)
-    assert f"100 % [{100 * rate.low:.0f} %, 100 %]" in text
+    assert f"100 % [{100 * rate.low:.3g} %, 100 %]" in text
     assert "Nulls and controls" in text
 
 
