@@ -55,55 +55,58 @@ def python() -> Check:
 
 def packages() -> Iterator[Check]:
     """What hubel needs, against the versions that it was tested with; differences are a note."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    tested = tested_versions()
     try:
-        lines = requires("hubel") or []
+        needed = list(_requirements())
     except PackageNotFoundError:
         yield Check("packages", "missing", "hubel itself is not installed", "run `make setup`")
         return
-    bad: list[Check] = []
-    differ: list[str] = []
-    number = 0
-    for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        number += 1
-        bad += _package(requirement.name, str(requirement.specifier), tested, differ)
+    bad = [check for name, specifier in needed if (check := _package(name, specifier))]
     yield from bad
-    if not bad:
-        detail = f"all {number} packages installed" + (
-            f"; not the tested version: {', '.join(differ)}" if differ else ""
-        )
-        todo = "`make setup` installs the tested ones" if differ else ""
-        yield Check("packages", "note" if differ else "ok", detail, todo)
+    differ = [] if bad else [text for name, _ in needed if (text := _untested(name))]
+    if differ:
+        detail = f"all {len(needed)} packages installed; not the tested version: {', '.join(differ)}"
+        yield Check("packages", "note", detail, "`make setup` installs the tested ones")
+    elif not bad:
+        yield Check("packages", "ok", f"all {len(needed)} packages installed, in the tested versions")
 
 
-def _package(name: str, specifier: str, tested: dict[str, str], differ: list[str]) -> list[Check]:
+def _requirements() -> Iterator[tuple[str, str]]:
+    """Name and version specifier of each package that hubel needs, extras left out."""
+    from packaging.requirements import Requirement
+
+    for requirement in map(Requirement, requires("hubel") or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name, str(requirement.specifier)
+
+
+def _package(name: str, specifier: str) -> Check | None:
+    """What is wrong with a package, if anything."""
     from packaging.specifiers import SpecifierSet
 
     try:
         found = version(name)
     except PackageNotFoundError:
-        return [Check(name, "missing", "not installed", f"run `make setup`, or pip install '{name}{specifier}'")]
-    if found not in SpecifierSet(specifier, prereleases=True):
-        return [Check(name, "missing", f"{found} installed, {specifier} needed", f"pip install '{name}{specifier}'")]
-    wanted = tested.get(name.lower().replace("_", "-"))
-    if wanted and found.split("+")[0] != wanted:
-        differ.append(f"{name} {found} (tested {wanted})")
-    return []
+        return Check(name, "missing", "not installed", f"run `make setup`, or pip install '{name}{specifier}'")
+    if not SpecifierSet(specifier).contains(found, prereleases=True):
+        return Check(name, "missing", f"{found} installed, {specifier} needed", f"pip install '{name}{specifier}'")
+    return None
+
+
+def _untested(name: str) -> str | None:
+    """``torch 2.12.0 (tested 2.13.0)`` when another version than the tested one is installed."""
+    tested, found = tested_versions().get(_canonical(name)), version(name)
+    return f"{name} {found} (tested {tested})" if tested and found.split("+")[0] != tested else None
 
 
 def tested_versions() -> dict[str, str]:
     """Package to version, from the constraints file that is part of the package."""
     lines = Path(__file__).parent.parent.joinpath("constraints.txt").read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
-    return {name.strip().lower().replace("_", "-"): number.strip() for name, number in pairs}
+    return {_canonical(name): number.strip() for name, number in pairs}
+
+
+def _canonical(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
 
 
 def devices() -> Check:

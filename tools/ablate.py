@@ -79,15 +79,15 @@ class Ablation(Result):
     texts: list[AblatedText]
 
     def render(self) -> str:
-        loss = "" if self.mean_loss_change is None else f", loss {self.mean_loss_change:+.4f}"
-        head = f"{self.unit} set to {self.replaced_by}: KL {self.mean_kl:.4f}{loss} nats a token (mean)"
+        loss = "" if self.mean_loss_change is None else f", loss {self.mean_loss_change:+.2g}"
+        head = f"{self.unit} set to {self.replaced_by}: KL {self.mean_kl:.2g}{loss} nats a token (mean)"
         return "\n".join([head, *(_render(text) for text in self.texts)])
 
 
 def _render(text: AblatedText) -> str:
     changes = ", ".join(f'"{quoted(c.token)}" {c.before:.3f}→{c.after:.3f}' for c in text.changed)
     shown = marked(text.tokens, text.kl, max(text.kl), text.peak)
-    return f'- {shown}\n  KL {text.kl[text.peak]:.4f} after "{quoted(text.tokens[text.peak])}": {changes}'
+    return f'- {shown}\n  KL {text.kl[text.peak]:.2g} after "{quoted(text.tokens[text.peak])}": {changes}'
 
 
 @instrument("ablate", needs=("subject",))

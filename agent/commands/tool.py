@@ -18,6 +18,7 @@ from .. import options, output
 from ..cli import DONE
 
 if TYPE_CHECKING:
+    from ...tools.index import Index
     from ...tools.instruments import Bench, Instrument
 
 NAME = "tool"
@@ -123,12 +124,17 @@ def _pair(text: str) -> tuple[str, Any]:
         return key, value
 
 
+def _open(folder: Path) -> Index:
+    from ...tools.index import Index
+
+    return Index.open(folder)
+
+
 def _bench(instrument: Instrument, args: argparse.Namespace) -> Bench:
     """What the instrument works on; nothing is loaded here but the index's description."""
-    from ...tools.index import Index
     from ...tools.instruments import Bench
 
-    index = Index.open(args.index) if args.index else None
+    index = _open(args.index) if args.index else None
     if "index" in instrument.needs and index is None:
         raise UsageError(f"{instrument.name} reads an index: name one with --index")
     name = args.subject or (index.subject_name if index else None)
