@@ -70,10 +70,10 @@ def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
             return
         failures.append(_reason(done.stderr))
     why = failures[0] if failures else "neither pip nor uv was found: install one of them"
-    raise UnavailableError(
-        f"cannot fetch {requirement} from the package registry: {why}. Check the network and the index that pip is "
-        f"configured for (pip config list), then run this again"
-    )
+    cure = "check the network and the index that pip is configured for (pip config list)"
+    if "No space left" in why:
+        cure = "make room on the disk (or set TMPDIR and HUBEL_CACHE to folders elsewhere)"
+    raise UnavailableError(f"cannot fetch {requirement} from the package registry: {why}; {cure}, then run this again")
 
 
 def _commands(requirement: str, folder: Path, *, sdist_ok: bool) -> Iterator[list[str]]:

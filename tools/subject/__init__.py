@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from .capture import Capture
     from .intervene import Intervention
     from .load import load_subject, subject_shape
+    from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
     from .subject import Subject, Tokens
 
 _HOME = {
     "Architecture": "architectures",
+    "ArtificialUnit": "nulls",
     "Capture": "capture",
     "Intervention": "intervene",
+    "NoiseUnit": "nulls",
     "Shape": "address",
     "Side": "address",
     "Site": "address",
@@ -29,14 +32,19 @@ _HOME = {
     "architecture_of": "architectures",
     "load_subject": "load",
     "parse_targets": "address",
+    "redrawn": "nulls",
     "register": "architectures",
+    "rotated": "nulls",
+    "shuffled": "nulls",
     "subject_shape": "load",
 }
 
 __all__ = [
     "Architecture",
+    "ArtificialUnit",
     "Capture",
     "Intervention",
+    "NoiseUnit",
     "Shape",
     "Side",
     "Site",
@@ -46,7 +54,10 @@ __all__ = [
     "architecture_of",
     "load_subject",
     "parse_targets",
+    "redrawn",
     "register",
+    "rotated",
+    "shuffled",
     "subject_shape",
 ]
 

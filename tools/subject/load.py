@@ -160,11 +160,9 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    options: dict[str, Any] = {
-        "dtype": getattr(torch, dtype),
-        "attn_implementation": attention,
-        "use_safetensors": True,
-    }
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
+    if attention == "eager":  # else transformers' own choice: sdpa, but for families that lack it (Gemma 2)
+        options["attn_implementation"] = attention
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

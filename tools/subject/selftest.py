@@ -1,18 +1,20 @@
 """Does the architecture's table describe this model? Checked on every loaded subject, in two passes of a few tokens.
 
 1. What enters the output projection has exactly heads x head_dim columns, what enters the down projection one a neuron.
-2. In every layer: stream before + attention write + MLP write = stream after.
+2. In every layer: stream before + attention write + MLP write = stream after, and the writes are what the two
+   projections put out (or its norm, in post-norm families).
 3. Zeroing a layer's heads, or its neurons, changes the logits; afterwards they are what they were.
 """
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ..errors import UsageError
 from .address import Site, Unit
@@ -53,36 +55,50 @@ def _wrong_columns(subject: Subject) -> str | None:
     return None
 
 
-def _not_additive(subject: Subject) -> str | None:
-    before: dict[int, Tensor] = {}
-    outputs: dict[tuple[str, int], Tensor] = {}
+class _Passage(NamedTuple):
+    """What went into a module and what came out."""
 
-    def keep_input(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], *, layer: int) -> None:
-        before[layer] = args[0] if args else kwargs["hidden_states"]
+    entered: Float[Tensor, "1 seq width"] | None
+    left: Float[Tensor, "1 seq width"]
 
-    def keep_output(_module: nn.Module, _args: Any, output: Any, *, key: tuple[str, int]) -> None:
-        outputs[key] = first_tensor(output)
+
+def _passages(subject: Subject) -> dict[tuple[str, int], _Passage]:
+    """Input and output of each layer's parts in one pass."""
+    seen: dict[tuple[str, int], _Passage] = {}
+
+    def watch(module: nn.Module, key: tuple[str, int]) -> RemovableHandle:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            seen[key] = _Passage(args[0] if args else kwargs.get("hidden_states"), first_tensor(output))
+
+        return module.register_forward_hook(hook, with_kwargs=True)
 
     with ExitStack() as stack, torch.inference_mode():
         for layer, parts in enumerate(subject.parts.layers):
-            hook = _with(keep_input, layer=layer)
-            stack.callback(parts.whole.register_forward_pre_hook(hook, with_kwargs=True).remove)
-            for what, module in (("attn", parts.attention_write), ("mlp", parts.mlp_write), ("after", parts.whole)):
-                stack.callback(module.register_forward_hook(_with(keep_output, key=(what, layer))).remove)
+            for what in ("whole", "attention_write", "attention_out", "mlp_write", "mlp_down"):
+                stack.callback(watch(getattr(parts, what), (what, layer)).remove)
         subject.model(_ids(subject), use_cache=False)
-    for layer, stream in before.items():
-        total = stream.float() + outputs["attn", layer].float() + outputs["mlp", layer].float()
-        if not _close(total, outputs["after", layer], subject.dtype):
+    return seen
+
+
+def _not_additive(subject: Subject) -> str | None:
+    seen = _passages(subject)
+    for layer in range(subject.shape.n_layers):
+        whole, attention, mlp = (seen[what, layer] for what in ("whole", "attention_write", "mlp_write"))
+        assert whole.entered is not None  # a layer takes the stream
+        total = whole.entered.float() + attention.left.float() + mlp.left.float()
+        if not _close(total, whole.left, subject.dtype):
             return f"in layer {layer} the attention and MLP writes do not add up to the change of the residual stream"
+        for projection, write in (("attention_out", attention), ("mlp_down", mlp)):
+            written = seen[projection, layer].left
+            if not any(_close(written, value, subject.dtype) for value in write if value is not None):
+                return f"in layer {layer} what {projection} puts out is not what is written, nor what its norm takes"
     return None
 
 
-def _with(hook: Any, **fixed: Any) -> Any:
-    return lambda *args: hook(*args, **fixed)
-
-
-def _close(one: Float[Tensor, "*shape"], two: Float[Tensor, "*shape"], dtype: torch.dtype) -> bool:
-    return bool((one - two.float()).norm() <= _TOLERANCE[dtype] * (two.float().norm() + 1e-6))
+def _close(one: Tensor, two: Tensor, dtype: torch.dtype) -> bool:
+    if one.shape != two.shape:
+        return False
+    return bool((one.float() - two.float()).norm() <= _TOLERANCE[dtype] * (two.float().norm() + 1e-6))
 
 
 def _not_in_effect(subject: Subject) -> str | None:

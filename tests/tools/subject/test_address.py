@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hubel.tools import subject as public
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
 
@@ -140,6 +141,12 @@ def test_columns_and_units_are_inverse(kind: str, layer: int, data: st.DataObjec
     site = Site(kind, layer)  # pyright: ignore[reportArgumentType]
     column = data.draw(st.integers(0, SHAPE.count(site) - 1))
     assert SHAPE.column(SHAPE.unit(site, column)) == column
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(public, name) is not None for name in public.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = public.nonsense
 
 
 def test_addresses_need_no_torch() -> None:
