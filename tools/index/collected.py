@@ -1,0 +1,85 @@
+"""A run's activations, as its targets' scores are computed from them: one safetensors file a split.
+
+    activations   float16  (target, context, position), raw; 0 behind a context's end
+    tokens        int32    (context, position)
+    length, document, context   int32  (context); `context` is the number within the index's split
+
+The header's metadata names the targets in order. Opening reads the header; a target's activations are read when asked.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from safetensors import SafetensorError, safe_open
+
+from ..errors import ArgumentError, CorruptError, UsageError
+from ..subject.address import Unit
+
+
+class Collected:
+    """One split's file, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise CorruptError(f"no collected activations at {path}; resume the run, which collects them again")
+        self.path = path
+        try:
+            self._file: Any = safe_open(path, framework="numpy")
+            self.metadata: dict[str, Any] = json.loads(self._file.metadata()["collected"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise CorruptError(f"{path} is damaged ({error}); delete it and resume the run") from error
+        self.targets: tuple[str, ...] = tuple(self.metadata["targets"])
+        self._at = {target: number for number, target in enumerate(self.targets)}
+
+    @classmethod
+    def open(cls, path: Path | str, split: Literal["explore", "select"]) -> Collected:
+        """The file of a split in a run's folder; holdout is opened by what verifies (`holdout`)."""
+        if split not in ("explore", "select"):
+            raise ArgumentError(f"split {split!r} given; explore and select can be read, holdout only by verification")
+        return cls(Path(path) / f"{split}.safetensors")
+
+    def __repr__(self) -> str:
+        return f"Collected({str(self.path)!r}, {len(self.targets)} targets)"
+
+    def activations(self, unit: Unit | str) -> Float[np.ndarray, "context seq"]:
+        """A target's raw activations, float32; the side of the address plays no part.
+
+        Raises:
+            UsageError: the unit was not collected.
+        """
+        name = str((Unit.parse(unit) if isinstance(unit, str) else unit).unsided)
+        if name not in self._at:
+            raise UsageError(f"{name!r} was not collected; the run has {len(self.targets)} targets")
+        return self._file.get_slice("activations")[self._at[name]].astype(np.float32)
+
+    @cached_property
+    def tokens(self) -> Int[np.ndarray, "context seq"]:
+        """Token ids, 0 behind a context's end."""
+        return self._file.get_tensor("tokens")
+
+    @cached_property
+    def length(self) -> Int[np.ndarray, " context"]:
+        """How many tokens of a context are real."""
+        return self._file.get_tensor("length")
+
+    @cached_property
+    def document(self) -> Int[np.ndarray, " context"]:
+        """The document of each context; one number is one document."""
+        return self._file.get_tensor("document")
+
+    @cached_property
+    def context(self) -> Int[np.ndarray, " context"]:
+        """The context's number within the split of the index."""
+        return self._file.get_tensor("context")
+
+    @cached_property
+    def mask(self) -> Bool[np.ndarray, "context seq"]:
+        """The tokens that count: real ones, without position 0."""
+        position = np.arange(self.tokens.shape[1])
+        return (position < self.length[:, None]) & (position > 0)

@@ -1,0 +1,137 @@
+"""An index as it is used: what was indexed, and look-ups in explore and select. Held-out text is not reachable here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from ..corpus import SPLITS, Contexts, Split
+from ..errors import ArgumentError, CorruptError, UsageError
+from ..subject.address import Shape, Site, Unit
+from .reading import Exemplar, Kind, SiteStatistics, SplitReader, Statistics
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class IndexSummary:
+    """What a pass cost.
+
+    Attributes:
+        forward_seconds: the same batches without hooks: every tenth is timed, and the sum scaled to all.
+        total_seconds: from the first batch to the index closed, without loading and without the timing passes.
+        peak_rss_mb: of the whole process. bytes: of the index on disk.
+    """
+
+    tokens: int
+    units: int
+    forward_seconds: float
+    total_seconds: float
+    peak_rss_mb: float
+    bytes: int
+
+
+class NoIndexError(UsageError, FileNotFoundError):
+    """There is nothing of the name that was given for an index."""
+
+
+class Index:
+    """An index opened for reading; no subject and no torch are needed."""
+
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
+        self.path, self._content = path, content
+        subject, corpus, shape = content["subject"], content["corpus"], content["shape"]
+        self.subject_name: str = subject["name"]
+        self.subject_title: str = subject["title"]
+        self.subject_revision: str = subject["revision"]
+        self.corpus_name: str = corpus["name"]
+        self.corpus_title: str = corpus["title"]
+        self.corpus_sha256: str = corpus["sha256"]
+        self.context_len: int = content["context_len"]
+        self.seed: int = content["seed"]
+        self.salt: str = content["split"]["salt"]
+        self.shares: tuple[int, ...] = tuple(content["split"]["shares"])
+        self.sites = tuple(Site(kind, layer) for kind, layer in content["sites"])
+        neurons = shape["n_neurons"]
+        self.shape = Shape(
+            n_layers=shape["n_layers"],
+            n_neurons=tuple(neurons) if isinstance(neurons, list) else neurons,
+            n_heads=shape["n_heads"],
+            directions={int(layer): tuple(names) for layer, names in shape["directions"].items()},
+        )
+        self.n_contexts: dict[Split, int] = {split: content["n_contexts"][split] for split in SPLITS}
+        self.versions: dict[str, str] = content["versions"]
+        self.summary = IndexSummary(**content["summary"])
+
+    @classmethod
+    def open(cls, path: Path | str) -> Index:
+        """Open an index's folder.
+
+        Raises:
+            NoIndexError: there is no folder of that name.
+            CorruptError: it holds no whole index.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise NoIndexError(f"no index at {str(path)!r}; make one: hubel index --subject S --corpus C --out {path}")
+        try:
+            content = json.loads((path / "index.json").read_text())
+            if content["format"] != FORMAT:
+                raise CorruptError(
+                    f"{path} has index format {content['format']!r}, this hubel reads {FORMAT}; build it again"
+                )
+            return cls(path, content)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            unfinished = (path / "work").is_dir()
+            reason = "an unfinished index: the same `hubel index` goes on with it" if unfinished else "no index"
+            raise CorruptError(f"{str(path)!r} holds {reason}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptError(f"{path / 'index.json'} is damaged ({error}); build the index again") from error
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.path)!r}, {self.subject_name}, {self.corpus_name}, {self.tokens} tokens)"
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the corpus that were read, all splits together."""
+        return self.summary.tokens
+
+    @property
+    def vocabulary(self) -> list[str]:
+        """Each token's text, by id."""
+        return self._explore.vocabulary
+
+    def contexts(self, split: Literal["explore", "select"]) -> Contexts:
+        """All contexts of a split; a context's number is its row."""
+        if split == "explore":
+            return self._explore.contexts()
+        if split == "select":
+            return reader_of(self, "select").contexts()
+        raise ArgumentError(
+            f"split {split!r} given; explore and select can be read, holdout is opened by verification only"
+        )
+
+    def statistics(self, unit: Unit) -> Statistics:
+        """A unit's statistics over explore."""
+        return self._explore.statistics(unit)
+
+    def site_statistics(self, site: Site) -> SiteStatistics:
+        """The statistics of all units of a site over explore, as arrays."""
+        return self._explore.site_statistics(site)
+
+    def exemplars(self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8) -> list[Exemplar]:
+        """Contexts of explore with a unit's activations; see `SplitReader.exemplars`."""
+        return self._explore.exemplars(unit, side, kind, k)
+
+    @cached_property
+    def _explore(self) -> SplitReader:
+        return reader_of(self, "explore")
+
+
+def reader_of(index: Index, split: Split) -> SplitReader:
+    """The reader of a split's folder; for this package only, as it reads any split."""
+    return SplitReader(index.path / split, split, index.shape, index.sites, index.path / "vocabulary.parquet")
