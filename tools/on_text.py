@@ -8,17 +8,22 @@ and standard deviation on explore, on each side. Position 0 is an attention sink
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from .errors import ArgumentError
 from .instruments import Bench, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked
+from .rendering import marked, quoted
 from .texts import Tokenised, batches, padded, tokenised
 
 if TYPE_CHECKING:
-    from .subject import Subject, Unit
+    import numpy as np
+    from jaxtyping import Float
+
+    from .index import Index
+    from .subject import Site, Subject, Unit
 
 
 @dataclass(frozen=True)
@@ -95,3 +100,85 @@ def _activations(subject: Subject, texts: list[Tokenised], units: list[Unit]) ->
             length = len(texts[number].ids)
             found[number] = {str(u): rounded(u.signal(raw[i, row, :length])) for i, u in enumerate(units)}
     return found
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A unit that fires on a text more than it usually does.
+
+    Attributes:
+        unit: address with the side that fires.
+        z: standard deviations above (for the side -: below) the unit's mean on explore.
+        share_of_largest: of the largest activation of that side on explore; above 1 is more than was ever seen there.
+    """
+
+    unit: str
+    z: float
+    activation: float
+    share_of_largest: float
+    position: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Search(Result):
+    """Units that stand out on a text, the most unusual first."""
+
+    text: str
+    tokens: list[str]
+    n_units: int
+    hits: list[Hit]
+
+    def render(self) -> str:
+        lines = [
+            f'  {hit.unit}: {hit.activation:+.3g} on "{quoted(hit.token)}" (token {hit.position}), '
+            f"{hit.z:.1f} standard deviations, {hit.share_of_largest:.0%} of its largest"
+            for hit in self.hits
+        ]
+        return "\n".join([f"of {self.n_units:,} units, those furthest above what they usually do:", *lines])
+
+
+@instrument("activations.search", needs=("subject", "index"))
+def search(
+    bench: Bench,
+    text: Text,
+    k: Annotated[int, Field(ge=1, le=200)] = 10,
+    sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed
+    layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
+) -> Search:
+    """Which units fire on a text that you write, of all units at once, compared with what each usually does.
+
+    Ranks both sides of every unit by how many standard deviations its strongest token lies from its mean on explore.
+    """
+    subject, index = bench.the_subject(), bench.the_index()
+    chosen = [site for site in index.sites if site.kind in sites and (layers is None or site.layer in layers)]
+    if not chosen:
+        has = ", ".join(sorted({f"{site.kind}.{site.layer}" for site in index.sites}))
+        raise ArgumentError(f"no site of kind {sites} and layer {layers} is in the index, which has {has}")
+    (ready,) = tokenised(subject, [text])
+    captured = subject.capture(padded([ready]), chosen).activations
+    hits = [hit for site in chosen for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, ready, k)]
+    n_units = sum(index.shape.count(site) for site in chosen)
+    return Search(text, ready.tokens, n_units, sorted(hits, key=lambda hit: -hit.z)[:k])
+
+
+def _hits(site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: Tokenised, k: int) -> Iterator[Hit]:
+    """The k units of a site that stand out most on each side; a head's norm has one side."""
+    import numpy as np
+
+    usual = index.site_statistics(site)
+    for sign in (1,) if site.kind == "head" else (1, -1):
+        signed = sign * values[list(text.scored)]
+        best = signed.max(axis=0)
+        spread = np.where(usual.std > 0, usual.std, np.inf)
+        z = np.where(best > 0, (best - sign * usual.mean) / spread, -np.inf)
+        largest = usual.max if sign > 0 else -usual.min
+        for column in np.argsort(-z, kind="stable")[:k].tolist():
+            if not np.isfinite(z[column]) or z[column] <= 0:
+                break
+            unit = index.shape.unit(site, column)
+            sided = unit if site.kind == "head" else replace(unit, side="+" if sign > 0 else "-")
+            position = text.scored[int(signed[:, column].argmax())]
+            share = best[column] / max(largest[column], best[column] * 1e-6)  # it may never have fired there
+            height, activation, of_largest = rounded([float(z[column]), float(sign * best[column]), float(share)])
+            yield Hit(str(sided), height, activation, of_largest, position, text.tokens[position])
