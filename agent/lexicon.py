@@ -40,7 +40,7 @@ def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
 def freeze(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
     """Keep what these predicates look up in a run's folder."""
     with atomic_folder(folder / LEXICON) as partial:
-        lexicon.frozen(predicates).save(partial)
+        getattr(lexicon, "frozen", lambda _: lexicon)(predicates).save(partial)
 
 
 def stored_lexicon(folder: Path) -> Lexicon:

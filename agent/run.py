@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools.errors import HubelError, UsageError
 from ..tools.index import Collected, Index, collect
 from ..tools.subject.address import Unit, parse_targets
+from .artificial import artificial_units
 from .config import RunConfig, versions
 from .explainers import make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
@@ -152,14 +153,24 @@ class _Workshop:
     def lexicon(self) -> Lexicon:
         return subject_lexicon(self.subject, self._config.subject["revision"])
 
+    def _collect(self, out: Path) -> None:
+        config, subject = self._config, self.subject()
+        collect(
+            subject,
+            self.index(),
+            [Unit.parse(t) for t in config.targets if t not in config.nulls],
+            out,
+            max_contexts=config.max_contexts,
+            seed=config.seed,
+            extra=artificial_units(config.nulls, subject, config.seed),
+            progress=self._reporter,
+        )
+
     def room(self) -> Room:
         from ..tools.instruments import Bench
 
         data = self._folder / COLLECTED
-        units = list(dict.fromkeys(Unit.parse(t).unsided for t in self._config.targets))
-        collect(
-            self.subject, self.index(), units, data, max_contexts=self._config.max_contexts, progress=self._reporter
-        )
+        self._collect(data)
         explainer = make_explainer(self._config.explainer, self._config)
         identity = {"name": explainer.name, "version": explainer.version, "revises": explainer.revises}
         self._log.write("explainer", identity)

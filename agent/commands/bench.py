@@ -14,7 +14,11 @@ INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bench, on what."""
-    parser.add_argument("bench", choices=("null", "speed"), help="null: how often nothing is explained; speed: ratios against the naive way")
+    parser.add_argument(
+        "bench",
+        choices=("null", "speed"),
+        help="null: how often nothing is explained; speed: ratios against the naive way",
+    )
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
     parser.add_argument("--explainer", default="compositional")
