@@ -137,7 +137,8 @@ def _companions(library: Library, word: int, reach: int) -> np.ndarray:
     if place < 0:
         return np.array([word])
     similar = lexicon.map @ lexicon.map[place]
-    top = np.argpartition(-similar, reach)[:reach]
+    reach = min(reach, len(similar))
+    top = np.argpartition(-similar, reach - 1)[:reach]
     top = lexicon.places[top[np.argsort(-similar[top], kind="stable")]]
     local = [library.word_index[lexicon.words[w]] for w in top if lexicon.words[w] in library.word_index]
     return np.array([word, *(w for w in local if w != word)])
@@ -157,7 +158,8 @@ def near_members(library: Library, least: int = 3, block: int = 256) -> dict[Nea
         chosen = centres[start : start + block]
         similar = lexicon.map[place[chosen]] @ lexicon.map.T
         for centre, row in zip(chosen, similar, strict=True):
-            top = np.argpartition(-row, max(REACHES))[: max(REACHES)]
+            furthest = min(max(REACHES), len(row))
+            top = np.argpartition(-row, furthest - 1)[:furthest]
             members = local[top[np.argsort(-row[top], kind="stable")]]
             for reach in REACHES:
                 inside = members[:reach]
