@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Two test processes with two threads each on two cores are ten times slower than with one (small matrices)."""
+
 if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
