@@ -125,6 +125,17 @@ def test_only_verification_and_review_open_the_holdout() -> None:
     assert readers <= HOLDOUT_READERS, readers - HOLDOUT_READERS
 
 
+def test_the_reader_of_any_split_stays_inside_the_index() -> None:
+    """`tools/index` has one function that opens any split, for the two modules that give out what they may."""
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in modules()
+        for node, _ in statements(path)
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "reader_of" for alias in node.names)
+    }
+    assert users <= {"tools/index/holdout.py"}, users
+
+
 def test_inside_the_package_imports_are_relative() -> None:
     wrong = [name_of(path) for path in modules() for name, _ in outer_imports(path) if name == "hubel"]
     assert not wrong
