@@ -24,8 +24,9 @@ from .team import Blocks
 from .topk import TopK
 from .topk import merge as merge_top
 
-CHUNK = 2
-"""Contexts a reduction: 64 tokens of 1,536 neurons are 0.4 MB; measured 22 us a token for 2, 28 for 32 at once."""
+CHUNK = 3 << 16
+"""Numbers a reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from one reduction to the
+next. Measured for 30 layers: 22 us a token, and 28 with 32 contexts at once."""
 
 
 @dataclass
@@ -72,7 +73,7 @@ class SiteState:
         """Take a batch's activations."""
         n_contexts, _, n_units = values.shape
         high, low = (np.empty((n_contexts, n_units), np.float32) for _ in range(2))
-        chunks = _chunks(batch)
+        chunks = _chunks(batch, max(CHUNK // (values.shape[1] * n_units), 1))
         total, squares = (np.empty((len(chunks), n_units), np.float32) for _ in range(2))
 
         def reduce(block: slice) -> None:
@@ -131,9 +132,9 @@ def merge(a: SiteState, b: SiteState) -> SiteState:
     )
 
 
-def _chunks(batch: Batch) -> list[tuple[int, int, int]]:
+def _chunks(batch: Batch, size: int) -> list[tuple[int, int, int]]:
     return [
-        (start, min(start + CHUNK, run.stop), run.length)
+        (start, min(start + size, run.stop), run.length)
         for run in batch.runs
-        for start in range(run.start, run.stop, CHUNK)
+        for start in range(run.start, run.stop, size)
     ]

@@ -177,7 +177,7 @@ def _write(table: pa.Table, path: Path, rows: int) -> None:
         table,
         path,
         row_group_size=max(rows, 1),
-        compression="lz4",
+        compression="none" if "activations" in table.column_names else "lz4",  # activations hardly shrink
         use_dictionary=["kind", "side"],  # pyright: ignore[reportArgumentType]
         write_statistics=["layer", "unit", "context"],  # pyright: ignore[reportArgumentType]
     )

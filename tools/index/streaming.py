@@ -16,21 +16,9 @@ from ..subject.subject import Subject, _raw_place
 Consume = Callable[[Site, Float[Tensor, "batch seq unit"]], None]
 
 
-@torch.inference_mode()
 def stream(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site], consume: Consume) -> None:
     """Call `consume` for each site on the way, on the subject's device; the pass stops after the deepest of them."""
-    wanted = {_raw_place(site): site for site in sites}
-    left = set(wanted)
-
-    def visit(place: Site, value: Tensor) -> Tensor:
-        consume(wanted[place], subject._read(wanted[place], value))
-        left.discard(place)
-        if not left:
-            raise capturing._Enough
-        return value
-
-    with suppress(capturing._Enough), capturing._hooked(subject.parts, set(wanted), set(), visit):
-        subject.model(ids, use_cache=False)
+    subject.stream(ids, sites, consume)
 
 
 @torch.inference_mode()
