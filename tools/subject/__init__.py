@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from .intervene import Intervention
     from .load import load_subject, subject_shape
     from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
+    from .planted import PlantedSubject, plant
     from .subject import Subject, Tokens
+    from .suite import Suite, SuiteUnit, read_suite
 
 _HOME = {
     "Architecture": "architectures",
@@ -23,15 +25,20 @@ _HOME = {
     "Capture": "capture",
     "Intervention": "intervene",
     "NoiseUnit": "nulls",
+    "PlantedSubject": "planted",
     "Shape": "address",
     "Side": "address",
     "Site": "address",
     "Subject": "subject",
+    "Suite": "suite",
+    "SuiteUnit": "suite",
     "Tokens": "subject",
     "Unit": "address",
     "architecture_of": "architectures",
     "load_subject": "load",
     "parse_targets": "address",
+    "plant": "planted",
+    "read_suite": "suite",
     "redrawn": "nulls",
     "register": "architectures",
     "rotated": "nulls",
@@ -45,15 +52,20 @@ __all__ = [
     "Capture",
     "Intervention",
     "NoiseUnit",
+    "PlantedSubject",
     "Shape",
     "Side",
     "Site",
     "Subject",
+    "Suite",
+    "SuiteUnit",
     "Tokens",
     "Unit",
     "architecture_of",
     "load_subject",
     "parse_targets",
+    "plant",
+    "read_suite",
     "redrawn",
     "register",
     "rotated",

@@ -4,6 +4,9 @@
 2. An edit works on one copy of the value at its place; what is read there is the value after the edit.
 3. When the last wanted value has been read and no logits are asked for, a private exception stops the pass there.
 4. The hooks are removed whatever happens, so the model is left exactly as it was.
+
+A subject with planted units widens what passes at a place by their columns: edits and readers see the wide value, the
+model goes on with its own columns.
 """
 
 from __future__ import annotations
@@ -22,6 +25,12 @@ from .architectures import Layer, Parts, first_tensor
 
 Edit = Callable[[Float[Tensor, "batch seq width"]], None]
 """Changes a value in place; it is given a copy that is its own."""
+
+Widen = Callable[[Site, Float[Tensor, "batch seq width"]], Float[Tensor, "batch seq wide"]]
+"""Adds columns to the value at a place, behind its own; the same value where there is nothing to add."""
+
+Read = Callable[[Site, Float[Tensor, "batch seq wide"]], None]
+"""Told of each wanted value as soon as it exists."""
 
 RAW_KINDS = ("mlp", "z", "stream", "mlp_in")
 
@@ -43,7 +52,6 @@ class _Enough(Exception):
     pass
 
 
-@torch.inference_mode()
 def run(
     model: nn.Module,
     parts: Parts,
@@ -53,27 +61,49 @@ def run(
     *,
     logits: bool = False,
     last_only: bool = False,
+    widen: Widen | None = None,
 ) -> Capture:
     """Run the model on token ids; sites and edits are of the raw kinds mlp, z, stream and mlp_in."""
     found: dict[Site, Tensor] = {}
-    wanted = set(sites)
+    scores = stream(model, parts, ids, sites, found.__setitem__, edits, logits=logits, last_only=last_only, widen=widen)
+    return Capture(found, scores)
+
+
+@torch.inference_mode()
+def stream(
+    model: nn.Module,
+    parts: Parts,
+    ids: Int[Tensor, "batch seq"],
+    sites: Sequence[Site],
+    read: Read,
+    edits: Mapping[Site, Sequence[Edit]],
+    *,
+    logits: bool = False,
+    last_only: bool = False,
+    widen: Widen | None = None,
+) -> Float[Tensor, "batch seq vocab"] | None:
+    """The same, each value handed on and not kept; returns the logits if they are asked for."""
+    left = set(sites)
 
     def visit(site: Site, value: Tensor) -> Tensor:
+        width = value.shape[-1]
+        wide = widen(site, value) if widen else value
         if site in edits:
-            value = value.clone()
+            wide = wide.clone()
             for edit in edits[site]:
-                edit(value)
-        if site in wanted:
-            found[site] = value
-            if not logits and len(found) == len(wanted):
+                edit(wide)
+        if site in left:
+            read(site, wide)
+            left.discard(site)
+            if not logits and not left:
                 raise _Enough
-        return value
+        return wide[..., :width]
 
     output = None
-    with suppress(_Enough), _hooked(parts, wanted | set(edits), set(edits), visit):
+    with suppress(_Enough), _hooked(parts, left | set(edits), set(edits), visit):
         options: dict[str, Any] = {"logits_to_keep": 1} if last_only else {}
         output = model(ids, use_cache=False, **options)
-    return Capture(found, output.logits if output is not None and logits else None)
+    return output.logits if output is not None and logits else None
 
 
 @contextmanager

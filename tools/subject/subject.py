@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -14,7 +14,7 @@ from ..errors import ArgumentError, UsageError
 from . import capture as capturing
 from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, matrix, norm_scale, parts_of
-from .capture import Capture
+from .capture import Capture, Edit, Widen
 from .intervene import Intervention, edits_of
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
@@ -25,6 +25,13 @@ class Tokens(NamedTuple):
 
     ids: list[int]
     offsets: list[tuple[int, int]]
+
+
+class Pass(NamedTuple):
+    """How a forward pass differs from a bare one: edits by place, and columns added to what passes."""
+
+    edits: Mapping[Site, Sequence[Edit]]
+    widen: Widen | None = None
 
 
 class Subject:
@@ -125,14 +132,39 @@ class Subject:
         sites = list(dict.fromkeys(sites))
         for site in sites:
             self.shape.check(site)
-        edits = edits_of(self, interventions, *ids.shape) if interventions else {}
         raw = [_raw_place(site) for site in sites]
+        edits, widen = self._pass(ids, raw, interventions)
         if not raw and not logits:
             return Capture({})
-        result = capturing.run(self.model, self.parts, ids, raw, edits, logits=logits, last_only=last_only)
+        options = {"logits": logits, "last_only": last_only, "widen": widen}
+        result = capturing.run(self.model, self.parts, ids, raw, edits, **options)
         with torch.inference_mode():
             found = {site: self._read(site, result.activations[_raw_place(site)]) for site in sites}
         return Capture(found, result.logits)
+
+    def stream(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        sites: Sequence[Site],
+        consume: Callable[[Site, Float[Tensor, "batch seq column"]], None],
+    ) -> None:
+        """Like `capture`, but each site's activations are handed on as soon as they exist, and none is kept."""
+        wanted = {_raw_place(site): site for site in sites}
+        edits, widen = self._pass(ids, list(wanted), None)
+
+        def read(place: Site, value: Tensor) -> None:
+            consume(wanted[place], self._read(wanted[place], value))
+
+        capturing.stream(self.model, self.parts, ids, list(wanted), read, edits, widen=widen)
+
+    def _pass(
+        self,
+        ids: Int[Tensor, "batch seq"],
+        places: Sequence[Site],
+        interventions: Sequence[Sequence[Intervention]] | None,
+    ) -> Pass:
+        """What a forward pass over these ids does besides; a subject with planted units does more."""
+        return Pass(edits_of(self, interventions, *ids.shape) if interventions else {})
 
     def unit_activations(
         self,
