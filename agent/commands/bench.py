@@ -8,7 +8,7 @@ from ...tools.errors import UsageError
 from .. import options, output
 
 NAME = "bench"
-HELP = "runs with a known right answer: null"
+HELP = "runs with a known right answer: planted, null, speed"
 INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 
@@ -16,27 +16,60 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bench, on what."""
     parser.add_argument(
         "bench",
-        choices=("null", "speed"),
-        help="null: how often nothing is explained; speed: ratios against the naive way",
+        choices=("planted", "null", "speed"),
+        help="planted: are explanations right? null: how often is nothing explained? speed: ratios to the naive way",
     )
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
     parser.add_argument("--explainer", default="compositional")
-    parser.add_argument("--targets", type=int, default=200, metavar="N", help="null targets (default: 200)")
-    parser.add_argument("--name", help="the run's name (default: bench-null-N)")
+    parser.add_argument("--suite", metavar="FILE", help="planted: a suite of units (default: the project's own)")
+    parser.add_argument(
+        "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
+    )
+    parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
     parser.add_argument("--seed", type=int, default=0)
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the bench and print its table."""
+    if args.suite and args.bench != "planted":
+        raise UsageError(f"--suite belongs to `hubel bench planted`, not to `hubel bench {args.bench}`")
+    if args.bench == "planted":
+        from ._planted import run_planted
+
+        return run_planted(args)
+    args.targets = 200 if args.targets is None else args.targets
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")
     if args.bench == "speed":
-        from ..bench.speed import run_speed
-
-        return run_speed(args)
+        return _run_speed(args)
     return _run_null(args)
+
+
+def _run_speed(args: argparse.Namespace) -> int:
+    import torch
+
+    from ...tools.subject import load_subject
+    from ..bench.speed import early_stop_speed, index_speed, statistics_speed
+
+    torch.set_num_threads(1)
+    subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+    found = [*statistics_speed(), early_stop_speed(subject)]
+    index = index_speed(subject, args.corpus)
+    if args.json:
+        for comparison in found:
+            output.json_line(comparison._asdict())
+        output.json_line({"index": index})
+        return 0
+    columns = ("what", "CPU s", "naive CPU s", "times faster", "the naive way")
+    cells = [(c.name, f"{c.ours:.3f}", f"{c.naive:.3f}", f"{c.ratio:.1f}", c.naive_way) for c in found]
+    output.table(columns, cells, right=columns[1:4])
+    output.line(
+        f"index: {index['tokens_a_second']:,.0f} tokens a second beside {index['forward_tokens_a_second']:,.0f} of the "
+        f"bare forward pass ({index['forward_share']:.0%}), peak {index['peak_rss_mb']:,.0f} MB"
+    )
+    return 0
 
 
 def _run_null(args: argparse.Namespace) -> int:
