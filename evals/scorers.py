@@ -16,18 +16,40 @@ from importlib import import_module
 
 from ..tools.errors import UsageError
 from .floors import Rivals
+from .judge import Chat
+from .lab import Lab, missing
 from .sample import Sample
 from .score import Score, Split
+from .windows import Printed
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One explanation's predictions on one split, and what they are to be read against."""
+    """One explanation on one split: what it predicts, what it says, who judges, and what there is to work with."""
 
     sample: Sample
     split: Split
     rivals: Rivals = field(default_factory=Rivals)
     seed: int = 0
+    explanation: str = ""
+    """The sentence, as a judge is told it."""
+    printed: Printed | None = None
+    """The words of the sample's contexts."""
+    chat: Chat | None = None
+    """The judge; None leaves every decision to the predicate."""
+    predicts: bool = True
+    """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only: only a judge can read
+    it, and what is in ``sample.predicted`` is never looked at."""
+    calibration: Sample | None = None
+    """The same explanation on explore: what a calibration may be fitted on."""
+    lab: Lab = field(default_factory=Lab)
+
+    @property
+    def text(self) -> Printed:
+        """The words; Unscorable where there are none."""
+        if self.printed is None:
+            raise missing("the text of the contexts")
+        return self.printed
 
 
 Scorer = Callable[[Case], list[Score]]

@@ -22,6 +22,7 @@ from jaxtyping import Int
 
 from .bootstrap import Interval, bootstrap_difference, bootstrap_r
 from .floors import best_trivial, floors_of
+from .judge import Unscorable
 from .permutation import permutation_test
 from .sample import Sample
 from .score import Score, Text
@@ -34,6 +35,8 @@ TOP = 5
 @scorer("simulation")
 def simulation(case: Case) -> list[Score]:
     """r on random text and on the top-and-random mix."""
+    if not case.predicts:
+        raise Unscorable("an explanation in words only: there are no predicted activations")
     return [score_simulation(case, "random"), score_simulation(case, "top_and_random")]
 
 
