@@ -213,7 +213,9 @@ class _Builder:
         return self._close()
 
     def _scan(self, split: Split, number: int, team: Team) -> None:
-        plan = make_plan(self.contexts, split, pool=self.budget.pool[number], sample=self.budget.sample[number], seed=self.seed)
+        plan = make_plan(
+            self.contexts, split, pool=self.budget.pool[number], sample=self.budget.sample[number], seed=self.seed
+        )
         if split == "explore" and not len(plan.order):
             n = len(self.contexts.documents)
             raise UsageError(f"none of the corpus's {n} documents falls to explore; give more documents")

@@ -144,9 +144,11 @@ class SplitReader:
             wanted &= np.asarray(table.column("side").to_pylist()) == side
         at = np.flatnonzero(wanted)
         rows = _matrix(table.column("activations"))[at].astype(np.float32)
-        order = _choice(sign * rows, kind, k)
-        numbers = table.column("context").to_numpy()[at]
-        return [self._exemplar(int(numbers[i]), rows[i], sign) for i in order]
+        found = [
+            self._exemplar(number, row, sign)
+            for number, row in zip(table.column("context").to_numpy()[at].tolist(), rows, strict=True)
+        ]
+        return _chosen(found, kind, k, sign)
 
     def _exemplar(self, number: int, activations: Float[np.ndarray, " seq"], sign: int) -> Exemplar:
         group, at = divmod(number, self._contexts_a_group)
@@ -205,16 +207,15 @@ class SplitReader:
             return pq.ParquetFile(self.folder / name, memory_map=True)
 
 
-def _choice(sided: Float[np.ndarray, "row seq"], kind: Kind, k: int) -> list[int]:
+def _chosen(exemplars: list[Exemplar], kind: Kind, k: int, sign: int) -> list[Exemplar]:
     """Which exemplars, in the order in which they are shown."""
     if kind == "random":
-        return list(range(min(k, len(sided))))
-    peaks = sided[:, 1:].max(axis=1, initial=-np.inf)
+        return exemplars[:k]
+    ranked = sorted(exemplars, key=lambda exemplar: -sign * exemplar.activations[exemplar.peak])
     if kind == "top":
-        return [int(i) for i in np.argsort(-peaks, kind="stable") if peaks[i] > 0][:k]
-    order = np.argsort(-peaks, kind="stable")
-    places = (np.arange(min(k, len(order))) + 0.5) / max(min(k, len(order)), 1) * len(order)
-    return order[places.astype(int)].tolist()
+        return [exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0][:k]
+    n = min(k, len(ranked))
+    return [ranked[(2 * place + 1) * len(ranked) // (2 * n)] for place in range(n)]
 
 
 def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.ndarray, "row seq"]:

@@ -108,7 +108,7 @@ def keys_of(
     values: Float[np.ndarray, "unit context"], contexts: Int[np.ndarray, " context"]
 ) -> Int[np.ndarray, "unit context"]:
     """One whole number for each value and context, in the order of the values."""
-    bits = np.ascontiguousarray(values, np.float32).view(np.int32)
+    bits = (np.ascontiguousarray(values, np.float32) + np.float32(0)).view(np.int32)  # -0.0 is 0.0
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return (ordered.astype(np.int64) << 32) | (_LOW - contexts.astype(np.int64))
 

@@ -1,0 +1,41 @@
+"""Looking things up is fast and needs no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from hubel.tools.index import Index
+from hubel.tools.subject.address import Unit
+
+COLD = """
+import sys, time
+start = time.perf_counter()
+from hubel.tools.index import Index
+from hubel.tools.subject.address import Unit
+index = Index.open(sys.argv[1])
+for side in "+-":
+    assert index.exemplars(Unit.parse("mlp.1.5"), side, "top", 2)
+index.statistics(Unit.parse("mlp.1.5"))
+index.contexts("explore")
+heavy = {"torch", "transformers", "scipy", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+print(time.perf_counter() - start)
+"""
+
+
+def test_a_cold_process_answers_within_a_second(index: Index) -> None:
+    done = subprocess.run([sys.executable, "-c", COLD, str(index.path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    cpu_bound_by_imports = float(done.stdout)
+    assert cpu_bound_by_imports < 3  # 0.3 s on a quiet machine; tests share theirs
+
+
+def test_a_warm_process_answers_in_milliseconds(index: Index) -> None:
+    index.exemplars(Unit("mlp", 1, 0))
+    start = time.process_time()
+    for unit in range(20):
+        index.exemplars(Unit("mlp", 1, unit))
+        index.statistics(Unit("mlp", 1, unit))
+    assert (time.process_time() - start) / 20 < 0.02
