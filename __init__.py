@@ -11,7 +11,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC = {
+    "Bench": ".tools.instruments",
+    "Index": ".tools.index",
+    "Predicate": ".tools.dissection",
+    "Subject": ".tools.subject",
+    "Unit": ".tools.subject",
+    "build_index": ".tools.index",
+    "call": ".tools.instruments",
+    "explain": ".tools.dissection",
+    "load_subject": ".tools.subject",
+    "parse_targets": ".tools.subject",
+    "read_corpus": ".tools.corpus",
+    "score_explanation": ".agent.notebook",
+}
 
 __all__ = ["__version__", *_PUBLIC]
 

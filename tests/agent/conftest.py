@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from hubel.agent.config import RunConfig
+from hubel.agent.run import make_run, resolve, work_on
 from hubel.tools.corpus import corpus_of
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
 from tests.tiny import WORDS
+
+FINISHED: dict[str, Any] = {"targets": ["mlp.0.0-3", "mlp.2.3-"], "explainer": "compositional"}
+"""What the finished run was asked for."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,3 +42,12 @@ def tiny_index(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("index") / "tiny"
     build_index(tiny, corpus_of("made", documents, "0" * 64), out)
     return out
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that has ended; tests read it and change nothing."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    make_run(folder, resolve(RunConfig(index=str(tiny_index), **FINISHED)))
+    work_on(folder, subject=tiny)
+    return folder

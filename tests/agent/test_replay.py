@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,16 +20,7 @@ from hubel.agent.replay import replay
 from hubel.agent.run import make_run, resolve, work_on
 from hubel.agent.views import rows
 from hubel.tools.subject.subject import Subject
-
-CONFIG: dict[str, Any] = {"targets": ["mlp.0.0-3", "mlp.2.3-"], "explainer": "compositional"}
-
-
-@pytest.fixture(scope="module")
-def finished(tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), **CONFIG)))
-    work_on(folder, subject=tiny)
-    return folder
+from tests.agent.conftest import FINISHED
 
 
 @pytest.fixture
@@ -113,7 +103,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
     finished: Path, tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), concurrency=2, **CONFIG)))
+    make_run(folder, resolve(RunConfig(index=str(tiny_index), concurrency=2, **FINISHED)))
     for wanted in (2, 25):
         process = start(folder)
         while process.poll() is None and count(folder) < wanted:
