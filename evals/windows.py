@@ -66,6 +66,7 @@ class Windows:
     context: Int[np.ndarray, " windows"]
     start: Int[np.ndarray, " windows"]
     stop: Int[np.ndarray, " windows"]
+    width: int = WIDTH
 
     def __len__(self) -> int:
         return len(self.context)
@@ -89,8 +90,10 @@ class Windows:
         """Which windows and tokens a signal calls active, by its own scale."""
         size = signal if self.one_sided else np.abs(signal)
         size = np.where(self.sample.mask, size, -np.inf)
-        pairs = zip(self.context.tolist(), self.start.tolist(), self.stop.tolist(), strict=True)
-        strength = np.array([size[c, a:b].max(initial=-np.inf) for c, a, b in pairs])
+        contexts, seq = size.shape
+        padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
+        largest = padded.reshape(contexts, -1, self.width).max(axis=2)
+        strength = largest[self.context, self.start // self.width]
         strength = np.where(np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0))
         top = np.sort(strength)[-STRONGEST:]
         threshold = max(SHARE * float(np.median(top)), float(np.quantile(strength, 1 - MOST_ACTIVE)))
@@ -138,7 +141,7 @@ def cut(sample: Sample, printed: Printed, width: int = WIDTH) -> Windows:
     kept = (stop - place >= max(2, width // 2)).ravel()
     if not kept.any():
         raise Unscorable(f"no context has {max(2, width // 2)} tokens")
-    return Windows(sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept])
+    return Windows(sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept], width)
 
 
 class Chosen(NamedTuple):
