@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..tools.cache import atomic_folder, cache_dir
-from ..tools.dissection import Lexicon
+from ..tools.dissection import Lexicon, frozen
 from ..tools.errors import CorruptError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
 def freeze(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
     """Keep what these predicates look up in a run's folder."""
     with atomic_folder(folder / LEXICON) as partial:
-        getattr(lexicon, "frozen", lambda _: lexicon)(predicates).save(partial)
+        frozen.freeze(lexicon, predicates).save(partial)
 
 
 def stored_lexicon(folder: Path) -> Lexicon:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,13 +32,20 @@ class Lexicon:
     Args:
         strings: every token of the vocabulary, decoded on its own; a leading space marks a word's start.
         vectors: one row a token, e.g. the input embedding; None switches neighbourhoods off.
+        neighbourhoods: printed concept to its words: all that is left of the vectors in a frozen lexicon (``freeze``).
     """
 
-    def __init__(self, strings: list[str], vectors: Float[np.ndarray, "vocab d"] | None = None) -> None:
+    def __init__(
+        self,
+        strings: list[str],
+        vectors: Float[np.ndarray, "vocab d"] | None = None,
+        neighbourhoods: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         if vectors is not None and len(vectors) != len(strings):
             raise UsageError(f"a lexicon needs one vector a token: got {len(vectors)} for {len(strings)} tokens")
         self.strings = strings
         self.vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
+        self.neighbourhoods = dict(neighbourhoods or {})
         self._memo: dict[object, object] = {}
 
     @classmethod
@@ -134,6 +141,7 @@ class Lexicon:
         if self.vectors is not None:
             save_file({"vectors": self.vectors.astype(np.float16)}, folder / "lexicon.safetensors")
         about = {"format": FORMAT, "vectors": self.vectors is not None, "strings": self.strings}
+        about["neighbourhoods"] = self.neighbourhoods
         (folder / "lexicon.json").write_text(json.dumps(about, ensure_ascii=True), encoding="ascii")
 
     @classmethod
@@ -149,7 +157,7 @@ class Lexicon:
                 raise ValueError(f"format {about['format']!r}")
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise CorruptError(f"the lexicon in {folder} cannot be read ({error}); delete that folder") from error
-        return cls(about["strings"], vectors)
+        return cls(about["strings"], vectors, about["neighbourhoods"])
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

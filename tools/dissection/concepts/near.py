@@ -27,9 +27,18 @@ class Near(TokenClass):
         object.__setattr__(self, "reach", reach)
         object.__setattr__(self, "examples", text_arguments(examples, "near"))
 
+    def members(self, lexicon: Lexicon) -> np.ndarray:
+        """Its words, nearest first, as indices into ``lexicon.words``; a frozen lexicon knows only what it kept."""
+
+        def find() -> np.ndarray:
+            if lexicon.vectors is None and (kept := lexicon.neighbourhoods.get(self.to_text())) is not None:
+                return np.array([lexicon.word_ids[word] for word in kept])
+            return lexicon.places[neighbours(lexicon, self.examples, self.reach)]
+
+        return lexicon.memo((self.examples, self.reach), find)
+
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        rows = lexicon.memo((self.examples, self.reach), lambda: neighbours(lexicon, self.examples, self.reach))
-        return np.isin(lexicon.word_of[ids], lexicon.places[rows])
+        return np.isin(lexicon.word_of[ids], self.members(lexicon))
 
     def phrase(self) -> str:
         return f"{REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
