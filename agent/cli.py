@@ -47,7 +47,7 @@ COMMANDS: dict[str, Command] = {
     "show": Command("show", "a run's table, or one target, in the terminal"),
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
-    "bench": Command("bench", "runs with a known right answer: null"),
+    "bench": Command("bench", "runs with a known right answer: planted, null, speed"),
     "tool": Command("tool", "any instrument by hand"),
     "cache": Command("cache", "what is cached and how large it is; clear it"),
 }

@@ -33,6 +33,8 @@ class RunConfig:
     dtype: str = "float32"
     script: str = ""
     """For the explainer `scripted`: the file of its moves."""
+    suite: str = ""
+    """Suite of planted units, as given; the run keeps its text as `suite.toml`. "" for a subject as it is."""
     nulls: dict[str, str] = field(default_factory=dict)
     """Targets that are no units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated")."""
     subject: dict[str, str] = field(default_factory=dict)

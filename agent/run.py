@@ -28,6 +28,7 @@ from .config import RunConfig, versions
 from .explainers import make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
 from .log import RunLog, WriterLock, seal
+from .planting import replanted, weights_of
 from .progress import Reporter
 from .room import Room, Stopped
 from .verify import COLLECTED, decide_run
@@ -138,6 +139,8 @@ class _Workshop:
             self._subject = load_subject(
                 self._config.subject["name"], device=self._config.device, dtype=self._config.dtype
             )
+            if self._config.suite:
+                self._subject = replanted(self._subject, self._folder, self._config.corpus["name"], self.index())
         if self._subject.revision != self._config.subject["revision"]:
             raise UsageError(
                 f"the subject {self._subject.name!r} has weights {self._subject.revision}, the run was made with "
@@ -151,7 +154,7 @@ class _Workshop:
         return self._index
 
     def lexicon(self) -> Lexicon:
-        return subject_lexicon(self.subject, self._config.subject["revision"])
+        return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
 
     def _collect(self, out: Path) -> None:
         config, subject = self._config, self.subject()

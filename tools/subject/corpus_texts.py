@@ -57,7 +57,10 @@ class CorpusTexts:
 
     def keys(self, ids: Int[np.ndarray, "text seq"]) -> list[bytes]:
         """Each text's identity: its tokens without the padding behind them."""
-        return [np.trim_zeros(row, "b").astype(np.int32).tobytes() for row in ids]
+        rows = np.ascontiguousarray(ids, np.int32)
+        real = rows != 0
+        lengths = np.where(real.any(axis=1), rows.shape[1] - np.argmax(real[:, ::-1], axis=1), 0)
+        return [row[:length].tobytes() for row, length in zip(rows, lengths.tolist(), strict=True)]
 
     def place(self, key: bytes) -> Place | None:
         """Where in the corpus a text stands, if it is one of its contexts."""
