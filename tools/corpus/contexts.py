@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from tempfile import SpooledTemporaryFile
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -16,6 +17,8 @@ from .document import Document
 from .split import SALT, SHARES, SPLITS, Grouping, Split
 
 PREVIEW = 80
+IN_MEMORY = 1 << 26
+"""Bytes of token ids, 16 million tokens; a larger corpus's lie in a temporary file."""
 
 
 class DocumentRow(NamedTuple):
@@ -86,43 +89,46 @@ def make_contexts(
         raise UsageError(f"context length {context_len} given; expected 2 to 65535, as position 0 of each never counts")
     if max_tokens is not None and max_tokens < 2:
         raise UsageError(f"max_tokens={max_tokens} given; at least 2 are needed")
-    grouping, pieces, kept, left = Grouping(salt, shares), [], [], max_tokens
-    for document in documents:
-        ids = np.asarray(tokenize(document.text)[:left], np.int32)
-        if len(ids) == 0:
-            continue
-        grouping.add(document.text)
-        kept.append((document.id, _sha256(document.text), len(ids), " ".join(document.text.split())[:PREVIEW]))
-        pieces.append(ids)
-        left = None if left is None else left - len(ids)
-        if left == 0:
-            break
-    if not pieces:
-        raise UsageError("the corpus has no tokens; give documents with text")
-    return _cut(pieces, kept, grouping, context_len)
-
-
-def _cut(
-    pieces: list[Int[np.ndarray, " token"]],
-    kept: list[tuple[str, str, int, str]],
-    grouping: Grouping,
-    context_len: int,
-) -> Contexts:
-    counts = np.array([-(-len(ids) // context_len) for ids in pieces])
-    tokens = np.zeros((counts.sum(), context_len), np.int32)
-    length = np.full(counts.sum(), context_len, np.uint16)
-    ends = np.cumsum(counts)
-    for ids, count, end in zip(pieces, counts, ends, strict=True):
-        tokens[end - count : end].reshape(-1)[: len(ids)] = ids
-        length[end - 1] = len(ids) - (count - 1) * context_len
+    grouping, kept, left = Grouping(salt, shares), [], max_tokens
+    with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+        for document in documents:
+            ids = np.asarray(tokenize(document.text)[:left], np.int32)
+            if len(ids) == 0:
+                continue
+            grouping.add(document.text)
+            kept.append((document.id, _sha256(document.text), len(ids), " ".join(document.text.split())[:PREVIEW]))
+            file.write(np.pad(ids, (0, -len(ids) % context_len)).tobytes())  # the last context filled up with 0
+            left = None if left is None else left - len(ids)
+            if left == 0:
+                break
+        if not kept:
+            raise UsageError("the corpus has no tokens; give documents with text")
+        tokens = _rows_in(file, context_len)
     splits, groups = grouping.splits(), grouping.groups()
-    rows = (
+    described = (
         DocumentRow(name, split, group, sha256, n, preview)
         for (name, sha256, n, preview), split, group in zip(kept, splits, groups, strict=True)
     )
+    length, document = _cut([n for _, _, n, _ in kept], context_len)
     places = np.array([SPLITS.index(split) for split in splits], np.int8)
-    document = np.repeat(np.arange(len(pieces), dtype=np.int32), counts)
-    return Contexts(tokens, length, document, places[document], tuple(rows))
+    return Contexts(tokens, length, document, places[document], tuple(described))
+
+
+def _rows_in(file: Any, context_len: int) -> Int[np.ndarray, "context seq"]:
+    """All rows; a large corpus's are mapped from a file that has no name, and not read."""
+    size = file.tell()
+    file.seek(0)
+    if size > IN_MEMORY:
+        return np.memmap(file, np.int32, "r", shape=(size // 4 // context_len, context_len))
+    return np.frombuffer(file.read(), np.int32).reshape(-1, context_len)
+
+
+def _cut(counts: Sequence[int], context_len: int) -> tuple[Int[np.ndarray, " context"], Int[np.ndarray, " context"]]:
+    """Real tokens and document of each context."""
+    n_rows = -(-np.array(counts) // context_len)
+    length = np.full(n_rows.sum(), context_len, np.uint16)
+    length[np.cumsum(n_rows) - 1] = counts - (n_rows - 1) * context_len
+    return length, np.repeat(np.arange(len(counts), dtype=np.int32), n_rows)
 
 
 def _sha256(text: str) -> str:

@@ -10,6 +10,7 @@ Killed at any moment, the same call goes on: finished splits are there whole, th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import shutil
@@ -20,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -45,7 +47,7 @@ class Budget:
     """Best contexts of each side, in explore, select, holdout."""
     pool: tuple[int, int, int] = (16, 4, 4)
     """Random contexts, the same for all units."""
-    sample: tuple[int, int, int] = (2048, 512, 512)
+    sample: tuple[int, int, int] = (2048, 256, 256)
     """Tokens from which quantiles are estimated; of 2,048, the 99th percentile is one of 98.8 to 99.2 %."""
 
 
@@ -160,11 +162,9 @@ def _settings(
 
 
 def _fingerprint(contexts: Contexts) -> str:
-    import hashlib
-
     digest = hashlib.sha256()
     for array in (contexts.tokens, contexts.length, contexts.document, contexts.split):
-        digest.update(array.tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

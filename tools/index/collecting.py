@@ -242,19 +242,21 @@ class _Pass:
         kept: dict[Site, Tensor] = {}
         needed = {site for column in self.columns.extra for site in column.sources}
 
-        def put(row: int, values: Tensor) -> None:
-            activations[row, rows, : tokens.shape[1]] = half(values.float().cpu().numpy() * real)
+        def put(places: Sequence[int], values: Float[Tensor, "batch seq column"]) -> None:
+            found = half(values.float().cpu().numpy() * real[..., None]).transpose(2, 0, 1)
+            activations[np.array(places)[:, None], rows, : tokens.shape[1]] = found
 
         def consume(site: Site, values: Float[Tensor, "batch seq column"]) -> None:
-            for row, column in zip(*self.columns.real.get(site, ([], [])), strict=True):
-                put(row, values[..., column])
+            if site in self.columns.real:
+                places, columns = self.columns.real[site]
+                put(places, values[..., columns])
             if site in needed:
                 kept[site] = values
 
         if self.columns.sites:
             stream(self.subject, ids, self.columns.sites, consume)
         for row, column in enumerate(self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)):
-            put(row, column.values(kept, ids))
+            put([row], column.values(kept, ids)[..., None])
 
     def _arrange(self, activations: np.ndarray) -> None:
         length = self.text.contexts.length

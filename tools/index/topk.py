@@ -90,7 +90,7 @@ class TopK:
 
     def ordered(self) -> tuple[Float[np.ndarray, "unit k"], Int[np.ndarray, "unit k"], Float[np.ndarray, "unit k seq"]]:
         """Values, contexts and activations, best first; all slots must be taken."""
-        order = np.argsort(-self.keys, axis=1)
+        order = np.argsort(~self.keys, axis=1)
         keys = np.take_along_axis(self.keys, order, axis=1)
         flat = (np.arange(len(keys))[:, None] * keys.shape[1] + order).reshape(-1)
         rows = _as_lines(self.rows.reshape(-1, self.rows.shape[2]))[flat]
@@ -100,7 +100,7 @@ class TopK:
 def merge(a: TopK, b: TopK) -> TopK:
     """The k best of both; a and b are of disjoint contexts."""
     keys, rows = np.concatenate([a.keys, b.keys], axis=1), np.concatenate([a.rows, b.rows], axis=1)
-    best = np.argsort(-keys, axis=1, kind="stable")[:, : a.keys.shape[1]]
+    best = np.argsort(~keys, axis=1)[:, : a.keys.shape[1]]  # ~ turns the order round and, unlike -, has no overflow
     return TopK(np.take_along_axis(keys, best, axis=1), np.take_along_axis(rows, best[..., None], axis=1))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubel.tools.corpus import Contexts, Document, make_contexts
+from hubel.tools.corpus import contexts as contexts_module
 from hubel.tools.corpus.split import SPLITS, split_of
 from hubel.tools.errors import UsageError
 
@@ -74,3 +75,13 @@ def test_lengths_that_cannot_be() -> None:
             made(["abc"], context_len=wrong)
     with pytest.raises(UsageError, match="max_tokens"):
         made(["abc"], max_tokens=1)
+
+
+def test_a_large_corpus_lies_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"document {n} " * (n % 7 + 1) for n in range(60)]
+    small = made(texts, context_len=8)
+    monkeypatch.setattr(contexts_module, "IN_MEMORY", 1000)
+    large = made(texts, context_len=8)
+    assert isinstance(large.tokens, np.memmap)
+    assert (large.tokens == small.tokens).all()
+    assert (large.length == small.length).all()
