@@ -205,7 +205,7 @@ def test_nulls_and_controls_are_those_of_nulls(planted: PlantedSubject, ids: tor
     found = planted.capture(ids, [site]).activations[site]
     for name in ("null-1", "control-1", "control-2"):
         unit = planted.planted[name]
-        artificial = planted._artificial[unit]
+        artificial = planted._values.artificial[unit]
         expected = artificial.values(planted.base.capture(ids, artificial.sources).activations, ids)
         torch.testing.assert_close(found[..., unit.index], expected)
         torch.testing.assert_close(planted.unit_activations(ids, [unit])[0], expected)
