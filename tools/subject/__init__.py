@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from .intervene import Intervention
     from .load import load_subject, subject_shape
     from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
-    from .planted import PlantedSubject, plant
+    from .planted import PlantedSubject, Suite, SuiteUnit, plant, read_suite
     from .subject import Subject, Tokens
-    from .suite import Suite, SuiteUnit, read_suite
 
 _HOME = {
     "Architecture": "architectures",
@@ -30,15 +29,15 @@ _HOME = {
     "Side": "address",
     "Site": "address",
     "Subject": "subject",
-    "Suite": "suite",
-    "SuiteUnit": "suite",
+    "Suite": "planted",
+    "SuiteUnit": "planted",
     "Tokens": "subject",
     "Unit": "address",
     "architecture_of": "architectures",
     "load_subject": "load",
     "parse_targets": "address",
     "plant": "planted",
-    "read_suite": "suite",
+    "read_suite": "planted",
     "redrawn": "nulls",
     "register": "architectures",
     "rotated": "nulls",

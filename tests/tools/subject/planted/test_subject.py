@@ -16,7 +16,7 @@ from hubel.tools.index import Collected, Index, build_index, collect
 from hubel.tools.index.holdout import open_collected_holdout
 from hubel.tools.instruments import Bench, call
 from hubel.tools.subject import Intervention, PlantedSubject, Site, Subject, Unit, parse_targets, plant
-from hubel.tools.subject.suite import Suite, parse_suite
+from hubel.tools.subject.planted import Suite, parse_suite
 from tests.tiny import N_NEURONS, WORDS, tiny_subject
 
 LENGTH = 16

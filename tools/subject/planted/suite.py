@@ -22,8 +22,8 @@ from typing import Any, Literal, NoReturn, cast
 
 import re2
 
-from ..errors import UsageError
-from .address import Unit
+from ...errors import UsageError
+from ..address import Unit
 
 NULLS = ("noise", "shuffled")
 CONTROLS = ("rotated", "redrawn")

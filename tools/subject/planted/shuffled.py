@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from ..corpus import SPLITS
-from .corpus_texts import CorpusTexts
-from .nulls import ShuffledUnit
-from .subject import Subject
+from ...corpus import SPLITS
+from ..nulls import ShuffledUnit
+from ..subject import Subject
+from .texts import CorpusTexts
 
 BATCH = 32
 

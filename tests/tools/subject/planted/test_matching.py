@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.subject.matching import Passage, activation, active, by_part
-from hubel.tools.subject.suite import Part, SuiteUnit
+from hubel.tools.subject.planted import Part, SuiteUnit
+from hubel.tools.subject.planted.matching import Passage, activation, active, by_part
 
 TEXT = 'On Monday he said "the cat  sat", and on\nFriday Mr Smith said: the dog did not. The cat sat again on Monday.'
 PIECES = re.compile(r" ?[A-Za-z]{1,4}| ?[^A-Za-z\s]|\s+")

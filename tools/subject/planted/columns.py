@@ -13,20 +13,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .address import Site, Unit
-from .capture import Edit
-from .nulls import RedrawnUnit
-from .planted_values import PlantedValues
-from .planted_writes import PlantedWrites
+from ..address import Site, Unit
+from ..capture import Edit
+from ..nulls import RedrawnUnit
+from .values import Values
+from .writes import Writes
 
 
-class PlantedColumns:
+class Columns:
     """Columns for some token ids; `units` are those of each layer in the order of their columns."""
 
     def __init__(
         self,
-        values: PlantedValues,
-        writes: PlantedWrites,
+        values: Values,
+        writes: Writes,
         ids: Int[Tensor, "batch seq"],
         units: Mapping[int, list[Unit]],
     ) -> None:

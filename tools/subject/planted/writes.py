@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import UsageError
-from .address import Unit
-from .corpus_texts import CorpusTexts
-from .subject import Subject
+from ...errors import UsageError
+from ..address import Unit
+from ..subject import Subject
 from .suite import SuiteUnit
+from .texts import CorpusTexts
 
 
-class PlantedWrites:
+class Writes:
     """The directions of the units that write; the others are not in here."""
 
     def __init__(self, base: Subject, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts) -> None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..corpus import Contexts, Document, make_contexts
+from ...corpus import Contexts, Document, make_contexts
+from ..subject import Subject
 from .matching import Passage, by_part
-from .subject import Subject
 from .suite import Part
 
 KEPT = 1 << 15

@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from ..errors import UsageError
-from . import nulls
-from .address import Site, Unit
-from .corpus_texts import CorpusTexts
-from .nulls import ArtificialUnit, ShuffledUnit
-from .shuffle_table import ShuffleTable
-from .subject import Subject
+from ...errors import UsageError
+from .. import nulls
+from ..address import Site, Unit
+from ..nulls import ArtificialUnit, ShuffledUnit
+from ..subject import Subject
+from .shuffled import ShuffleTable
 from .suite import Suite, SuiteUnit
+from .texts import CorpusTexts
 
 Rows = Float[np.ndarray, "batch seq"]
 
 
-class PlantedValues:
+class Values:
     """Activations of a suite's units; `described` says which unit of the suite stands at an address."""
 
     def __init__(self, base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts) -> None:

@@ -18,16 +18,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..corpus import Document
-from ..errors import UsageError
-from .address import Shape, Site, Unit
-from .corpus_texts import CorpusTexts
-from .intervene import Intervention
-from .planted_columns import PlantedColumns
-from .planted_values import PlantedValues
-from .planted_writes import PlantedWrites
-from .subject import Pass, Subject
+from ...corpus import Document
+from ...errors import UsageError
+from ..address import Shape, Site, Unit
+from ..intervene import Intervention
+from ..subject import Pass, Subject
+from .columns import Columns
 from .suite import Suite, SuiteUnit
+from .texts import CorpusTexts
+from .values import Values
+from .writes import Writes
 
 
 def plant(
@@ -73,8 +73,8 @@ class PlantedSubject(Subject):
         self.planted = addresses(suite, base.shape)
         self.described: Mapping[Unit, SuiteUnit] = {self.planted[unit.id]: unit for unit in suite.units}
         self._by_layer = {at: sorted(unit for unit in self.described if unit.layer == at) for at in suite.layers}
-        self._values = PlantedValues(base, suite, self.described, texts)
-        self._writes = PlantedWrites(base, self.described, texts)
+        self._values = Values(base, suite, self.described, texts)
+        self._writes = Writes(base, self.described, texts)
         self.shape = self._wider(base.shape)
 
     def _wider(self, shape: Shape) -> Shape:
@@ -95,7 +95,7 @@ class PlantedSubject(Subject):
         edits = {place: list(some) for place, some in super()._pass(ids, places, interventions).edits.items()}
         touched = {place.layer for place in (*places, *edits) if place.kind == "mlp"} | set(self._writes.layers)
         units = {layer: some for layer, some in self._by_layer.items() if layer in touched}
-        columns = PlantedColumns(self._values, self._writes, ids.to(self.device), units)
+        columns = Columns(self._values, self._writes, ids.to(self.device), units)
         for place, edit in columns.edits():
             # What is written is there before anything else touches the stream; values are remembered after all edits.
             others = edits.setdefault(place, [])

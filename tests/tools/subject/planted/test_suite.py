@@ -6,7 +6,8 @@ import pytest
 
 from hubel.agent.bench.planted import PROJECT_SUITE
 from hubel.tools.errors import UsageError
-from hubel.tools.subject.suite import Part, family_of, parse_suite, read_suite
+from hubel.tools.subject.planted import Part, parse_suite, read_suite
+from hubel.tools.subject.planted.suite import family_of
 
 WEEKDAYS = """
 seed = 5
