@@ -21,7 +21,7 @@ from .half import half
 from .plan import Batch, Plan
 from .slots import Slots
 from .team import Blocks
-from .topk import TopK
+from .topk import TopK, update
 from .topk import merge as merge_top
 
 CHUNK = 3 << 16
@@ -93,9 +93,10 @@ class SiteState:
         np.minimum(self.low, low.min(axis=0), out=self.low)
         lengths = np.concatenate([np.full(run.stop - run.start, run.length) for run in batch.runs])
 
+        bests = [high, -low][: len(self.top)]
+
         def select(units: slice) -> None:
-            for top, best in zip(self.top, (high, -low), strict=False):
-                top.update(best, batch.rows, values, lengths, units)
+            update(self.top, bests, batch.rows, values, lengths, units)
 
         blocks(select, n_units)
         self._keep(values, batch, lengths)

@@ -11,7 +11,10 @@ As the result is a function of the set of contexts alone, two disjoint parts mer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,6 +23,14 @@ from .half import half, transposed
 
 _LOW = (1 << 32) - 1
 _EMPTY = np.iinfo(np.int64).min
+
+
+class Moves(NamedTuple):
+    """Activations to copy: of a context of the batch and a unit, into a slot, counted over all units."""
+
+    context: Int[np.ndarray, " new"]
+    unit: Int[np.ndarray, " new"]
+    slot: Int[np.ndarray, " new"]
 
 
 @dataclass
@@ -40,26 +51,13 @@ class TopK:
         keys = np.broadcast_to(_EMPTY + np.arange(k, dtype=np.int64), (n_units, k)).copy()
         return cls(keys, np.zeros((n_units, k, context_len), np.float16))
 
-    def update(
-        self,
-        best: Float[np.ndarray, "context unit"],
-        contexts: Int[np.ndarray, " context"],
-        values: Float[np.ndarray, "context seq unit"],
-        lengths: Int[np.ndarray, " context"],
-        block: slice,
-    ) -> None:
-        """Take a batch, for a block of the units.
-
-        Args:
-            best: each context's value on this side.
-            contexts: their numbers.
-            values: raw activations, of which `lengths` tokens are real.
-        """
+    def select(
+        self, best: Float[np.ndarray, "context unit"], contexts: Int[np.ndarray, " context"], block: slice
+    ) -> Moves:
+        """Take a batch's values on this side for a block of the units; tells which activations are to be copied."""
         first, k = block.start, self.keys.shape[1]
         best = best[:, block]
         units = np.flatnonzero((best >= _value_of(self.keys[block].min(axis=1))).any(axis=0))
-        if len(units) == 0:
-            return
         kept, new = self.keys[first + units], keys_of(best[:, units].T, contexts)
         n_new = new.shape[1]
         bars = np.partition(np.concatenate([kept, new], axis=1), n_new, axis=1)[:, n_new, None]
@@ -68,25 +66,7 @@ class TopK:
         units += first
         self.keys[units] = kept
         unit = units[coming // n_new]  # the same as units[leaving // k]: each that leaves makes room for one
-        self._copy(unit * k + leaving % k, coming % n_new, unit, values, lengths)
-
-    def _copy(
-        self,
-        slots: Int[np.ndarray, " new"],
-        context: Int[np.ndarray, " new"],
-        unit: Int[np.ndarray, " new"],
-        values: Float[np.ndarray, "context seq unit"],
-        lengths: Int[np.ndarray, " context"],
-    ) -> None:
-        # Context by context and row by row, as the activations lie in memory: a third of the time of any other order.
-        order = np.argsort(context.astype(np.uint16), kind="stable")
-        slots, context, unit = slots[order], context[order], unit[order]
-        fresh = np.zeros((self.rows.shape[2], len(slots)), np.float32)
-        bounds = np.searchsorted(context, np.arange(len(values) + 1)).tolist()
-        for number in np.unique(context).tolist():
-            span, length = slice(bounds[number], bounds[number + 1]), lengths[number]
-            fresh[1:length, span] = values[number, 1:length].take(unit[span], axis=1)
-        _as_lines(self.rows.reshape(-1, self.rows.shape[2]))[slots] = _as_lines(transposed(half(fresh)))
+        return Moves(coming % n_new, unit, unit * k + leaving % k)
 
     def ordered(self) -> tuple[Float[np.ndarray, "unit k"], Int[np.ndarray, "unit k"], Float[np.ndarray, "unit k seq"]]:
         """Values, contexts and activations, best first; all slots must be taken."""
@@ -95,6 +75,51 @@ class TopK:
         flat = (np.arange(len(keys))[:, None] * keys.shape[1] + order).reshape(-1)
         rows = _as_lines(self.rows.reshape(-1, self.rows.shape[2]))[flat]
         return _value_of(keys), _context_of(keys), rows.view(np.float16).reshape(self.rows.shape)
+
+
+def update(
+    tops: Sequence[TopK],
+    bests: Sequence[Float[np.ndarray, "context unit"]],
+    contexts: Int[np.ndarray, " context"],
+    values: Float[np.ndarray, "context seq unit"],
+    lengths: Int[np.ndarray, " context"],
+    block: slice,
+) -> None:
+    """Take a batch into the sides of a site, for a block of its units.
+
+    Args:
+        bests: for each side, each context's value.
+        contexts: their numbers.
+        values: raw activations, of which `lengths` tokens are real.
+    """
+    sides = [top.select(best, contexts, block) for top, best in zip(tops, bests, strict=True)]
+    side = np.repeat(np.arange(len(sides)), [len(moves.slot) for moves in sides])
+    context, unit, slot = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    # Both sides together, context by context and unit by unit, as the activations lie in memory: every cache line is
+    # fetched once, which is what this costs.
+    order = np.lexsort((unit, context))
+    side, slot = side[order], slot[order]
+    rows = _as_lines(_gathered(values, context[order], unit[order], lengths, tops[0].rows.shape[2]))
+    for number, top in enumerate(tops):
+        ours = np.flatnonzero(side == number)
+        _as_lines(top.rows.reshape(-1, top.rows.shape[2]))[slot[ours]] = rows[ours]
+
+
+def _gathered(
+    values: Float[np.ndarray, "context seq unit"],
+    context: Int[np.ndarray, " new"],
+    unit: Int[np.ndarray, " new"],
+    lengths: Int[np.ndarray, " context"],
+    seq: int,
+) -> Float[np.ndarray, "new seq"]:
+    """Activations of (context, unit) pairs, contexts ascending; 0 at position 0 and behind the context's end."""
+    fresh = np.zeros((seq, len(unit)), np.float32)
+    bounds = np.searchsorted(context, np.arange(len(values) + 1)).tolist()
+    for number, (start, stop) in enumerate(pairwise(bounds)):
+        if start < stop:
+            length = lengths[number]
+            fresh[1:length, start:stop] = values[number, 1:length].take(unit[start:stop], axis=1)
+    return transposed(half(fresh))
 
 
 def merge(a: TopK, b: TopK) -> TopK:

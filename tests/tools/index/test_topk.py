@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.index.topk import TopK, keys_of, merge
+from hubel.tools.index.topk import TopK, keys_of, merge, update
 
 SEQ, UNITS = 5, 6
 
@@ -26,7 +26,7 @@ def fed(top: TopK, values: np.ndarray, lengths: np.ndarray, at: np.ndarray, *, b
     best = np.where(real[..., None], values[at], -np.inf).max(axis=1).astype(np.float32)
     seq = lengths[at].max()
     for units in np.array_split(np.arange(UNITS), blocks):
-        top.update(best, at, values[at][:, :seq], lengths[at], slice(units[0], units[-1] + 1))
+        update([top], [best], at, values[at][:, :seq], lengths[at], slice(units[0], units[-1] + 1))
 
 
 def naive(values: np.ndarray, lengths: np.ndarray, unit: int, k: int) -> list[tuple[float, int]]:
