@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 T = TypeVar("T")
-FORMAT = 1
+FORMAT = 2
 
 
 class Lexicon:
