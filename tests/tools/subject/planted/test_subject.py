@@ -359,3 +359,25 @@ def test_the_table_of_shuffled_nulls_is_made_once(
     fresh.unit_activations(ids, [fresh.planted["null-2"]])
     monkeypatch.setattr(base, "unit_activations", lambda *_: pytest.fail("a second pass"))
     assert fresh.unit_activations(ids, [fresh.planted["null-2"]]).any()
+
+
+def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) -> None:
+    """Letter by letter, as the tokenizer never cuts it, "Monday" is still a match."""
+    strings = planted.token_strings()
+    ids = [strings.index(letter) for letter in " Monday x"]
+    assert planted.tokenize(" Monday x").ids != ids
+    found = planted.unit_activations(torch.tensor([ids]), [planted.planted["days"]])[0, 0]
+    assert found.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], "the space has nothing visible; one token is held"
+
+
+@pytest.mark.subject
+def test_writes_reach_the_output_of_the_default_subject(subject: Subject) -> None:
+    """The written token is what the logit lens shows, and taking the unit away changes what follows."""
+    planted = plant(subject, parse_suite(SUITE.replace(" cat", " morning")), documents())
+    bench = Bench(subject=planted, index=None)
+    days = str(planted.planted["days"])
+    assert call("logit_lens", {"unit": days, "k": 1}, bench).to_json()["promoted"]["tokens"] == [" morning"]
+    texts = ["He said that on Monday the shops were closed.", "The shops in the city were closed."]
+    fires, silent = call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()["texts"]
+    assert max(fires["kl"][1:]) > 1e-3
+    assert max(silent["kl"]) < 1e-6
