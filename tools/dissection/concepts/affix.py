@@ -22,11 +22,19 @@ class _Affix(TokenClass):
     def __post_init__(self) -> None:
         text_arguments((self.letters,), self.family)
 
-    def _fits(self, word: str) -> bool:
-        raise NotImplementedError
-
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        return np.array([self._fits(lexicon.bare[i].lower()) for i in ids], dtype=bool)
+        letters = len(self.letters)
+        members = lexicon.memo((self.family, letters), lambda: self._members(lexicon, letters))
+        return np.isin(lexicon.word_of[ids], members.get(self.letters, ()))
+
+    @classmethod
+    def _members(cls, lexicon: Lexicon, letters: int) -> dict[str, np.ndarray]:
+        """Longer words by their affix of so many letters: one pass over the vocabulary serves every affix."""
+        found: dict[str, list[int]] = {}
+        for number, word in enumerate(lexicon.words):
+            if len(word) > letters:
+                found.setdefault(cls._cut(word, letters), []).append(number)
+        return {affix: np.array(numbers) for affix, numbers in found.items()}
 
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:
@@ -52,9 +60,6 @@ class _Affix(TokenClass):
 class Suffix(_Affix):
     """A token of more letters that ends so, in any casing."""
 
-    def _fits(self, word: str) -> bool:
-        return len(word) > len(self.letters) and word.endswith(self.letters)
-
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:
         return word[-letters:]
@@ -67,9 +72,6 @@ class Suffix(_Affix):
 @dataclass(frozen=True)
 class Prefix(_Affix):
     """A token of more letters that begins so, in any casing."""
-
-    def _fits(self, word: str) -> bool:
-        return len(word) > len(self.letters) and word.startswith(self.letters)
 
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:
