@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..errors import UsageError
 from .concepts import Concept
-from .predicate import GRADES, Predicate, Term
+from .predicate import GRADES, Predicate, Term, limit_problem
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 RIDGE = 5.0  # pseudo-positions against a weight
-LEVELS = np.array(list(GRADES.values()))
+SCALES = ((1, 2, 4, 8, 16), (1, 2, 4, 16), (1, 4, 16), (2, 8), (4,))
 WORD_OF_LEVEL = {level: word for word, level in GRADES.items()}
 
 
@@ -89,46 +90,47 @@ def solve(gram: np.ndarray, product: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram + np.diag(penalty), product)
 
 
-def grade(moments: Moments) -> Grades:
-    """The levels that explain most with one step for all concepts."""
-    grams, products = moments.sums()
-    gram, product = grams.sum(axis=0), products.sum(axis=0)
-    count = gram[0, 0]
-    gram = gram[1:, 1:] - np.outer(gram[0, 1:], gram[0, 1:]) / count
-    product = product[1:] - product[0] * np.asarray([c.sum() for c in moments.columns[1:]]) / count
+def grade(moments: Moments, allowed: Sequence[int] = tuple(GRADES.values())) -> Grades:
+    """The levels, of those allowed, that explain most with one step for all concepts."""
+    gram, product, means = _centred(moments)
     weights = moments.weights()[1:]
-    if not len(weights):
-        return Grades(np.zeros(0, int), 1.0, float(moments.signal.mean()))
     largest = np.abs(weights).max()
-    starts = [_nearest(weights / step) for step in largest / 8 * 2.0 ** np.linspace(-0.75, 2.5, 27)]
-    levels = max((_improve(start, gram, product) for start in starts), key=lambda v: _explained(v, gram, product))
+    starts = [_nearest(weights / step, allowed) for step in largest / max(allowed) * 2.0 ** np.linspace(-0.75, 3.5, 35)]
+    levels = max((_improve(start, gram, product, allowed) for start in starts), key=lambda v: _gain(v, gram, product))
     step = float(levels @ product / (levels @ gram @ levels))
-    means = np.array([c.mean() for c in moments.columns[1:]])
     return Grades(levels, step, float(moments.signal.mean() - step * levels @ means))
 
 
-def _nearest(ratios: np.ndarray) -> np.ndarray:
+def _centred(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gram matrix and products of the columns less their means, and these means."""
+    grams, products = moments.sums()
+    gram, product = grams.sum(axis=0), products.sum(axis=0)
+    means = gram[0, 1:] / gram[0, 0]
+    return gram[1:, 1:] - gram[0, 0] * np.outer(means, means), product[1:] - product[0] * means, means
+
+
+def _nearest(ratios: np.ndarray, allowed: Sequence[int]) -> np.ndarray:
     """Signed level nearest on a log scale."""
-    steps = np.clip(np.round(np.log2(np.maximum(np.abs(ratios), 1e-9))), 0, len(LEVELS) - 1).astype(int)
-    return np.where(ratios < 0, -1, 1) * LEVELS[steps]
+    distance = np.abs(np.log(np.maximum(np.abs(ratios), 1e-9))[:, None] - np.log(allowed))
+    return np.where(ratios < 0, -1, 1) * np.asarray(allowed)[distance.argmin(axis=1)]
 
 
-def _explained(levels: np.ndarray, gram: np.ndarray, product: np.ndarray) -> float:
-    """Squared signal that these levels explain at their best step; negative steps explain nothing."""
+def _gain(levels: np.ndarray, gram: np.ndarray, product: np.ndarray) -> float:
+    """Squared signal that these levels explain at their best step; a negative step explains nothing."""
     along = float(levels @ product)
     return along * abs(along) / float(levels @ gram @ levels + 1e-9)
 
 
-def _improve(levels: np.ndarray, gram: np.ndarray, product: np.ndarray) -> np.ndarray:
-    best, levels = _explained(levels, gram, product), levels.copy()
-    changed = True
+def _improve(levels: np.ndarray, gram: np.ndarray, product: np.ndarray, allowed: Sequence[int]) -> np.ndarray:
+    """Change single levels, signs kept, as long as that explains more."""
+    best, levels, changed = _gain(levels, gram, product), levels.copy(), True
     while changed:
         changed = False
         for i in range(len(levels)):
             kept = levels[i]
-            for level in LEVELS * np.sign(kept):
+            for level in np.asarray(allowed) * np.sign(kept):
                 levels[i] = level
-                value = _explained(levels, gram, product)
+                value = _gain(levels, gram, product)
                 if value > best * (1 + 1e-9):
                     best, kept, changed = value, level, True
             levels[i] = kept
@@ -143,13 +145,19 @@ def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> 
     """
     if not concepts:
         return Predicate(rest=_round(mean))
-    grades = grade(moments)
-    terms = [
-        Term(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1)
-        for concept, level in zip(concepts, grades.levels, strict=True)
-    ]
-    terms.sort(key=lambda t: -abs(t.weight))
-    return Predicate(tuple(terms), step=_round(grades.step), rest=_round(grades.rest + mean))
+    problem = ""
+    for allowed in SCALES:  # fewer grades make a shorter sentence
+        grades = grade(moments, allowed)
+        problem = limit_problem(terms := _terms(concepts, grades.levels))
+        if not problem:
+            return Predicate(terms, step=_round(grades.step), rest=_round(grades.rest + mean))
+    raise UsageError(f"no grading makes a predicate of the contract of {concepts!r}: {problem}")
+
+
+def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[Term, ...]:
+    found = zip(concepts, levels, strict=True)
+    terms = [Term(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1) for concept, level in found]
+    return tuple(sorted(terms, key=lambda t: -abs(t.weight)))
 
 
 def _round(value: float) -> float:

@@ -1,6 +1,6 @@
 """The predicate: a weighted sum of concepts that runs, prints, reads back, and says itself as a sentence.
 
-1. Each term is a concept with a grade (slightly 1, moderately 2, strongly 4, extremely 8) and a sign.
+1. Each term is a concept with a grade (each twice the one before: faintly 1 to extremely 16) and a sign.
 2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest level. Step and
    rest give it the unit's scale; correlation does not depend on them.
 3. The sentence names the same terms with the same grade words, so that both are one formula.
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -27,7 +26,7 @@ from .text import Text
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-GRADES = {"slightly": 1, "moderately": 2, "strongly": 4, "extremely": 8}
+GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
 MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS = 12, 24, 40
 NOTHING = "nothing"
 
@@ -80,17 +79,9 @@ class Predicate:
 
     def problem(self) -> str:
         """What breaks a limit, or an empty string."""
-        concepts = [term.concept for term in self.terms]
-        if sum(c.atoms() for c in concepts) > MOST_CONCEPTS:
-            return f"{sum(c.atoms() for c in concepts)} concepts; at most {MOST_CONCEPTS}"
-        if len(self.literals()) > MOST_LITERALS:
-            return f"{len(self.literals())} listed words; at most {MOST_LITERALS}"
-        if len(set(concepts)) < len(concepts):
-            return "a concept stands in it twice"
-        words = word_count(self.sentence())
-        if words > MOST_WORDS:
-            return f"its sentence has {words} words; at most {MOST_WORDS}"
-        return "" if self.step > 0 else f"step must be larger than 0, not {self.step!r}"
+        if self.step <= 0:
+            return f"step must be larger than 0, not {self.step!r}"
+        return limit_problem(self.terms)
 
     def literals(self) -> tuple[str, ...]:
         """All listed tokens and words, repetitions included."""
@@ -131,13 +122,9 @@ class Predicate:
         held = [t for t, mask in zip(self.terms, self.fired(text), strict=True) if mask[0, position]]
         return [Why(t.concept.phrase(), t.weight * self.step) for t in sorted(held, key=lambda t: -abs(t.weight))]
 
-    @cached_property
-    def _sentence(self) -> str:
-        return say([(t.concept.phrase(), t.grade, t.sign) for t in self.terms], tuple(GRADES))
-
     def sentence(self, lexicon: Lexicon | None = None) -> str:
         """The formula in English; an empty predicate says that it explains nothing."""
-        return self._sentence
+        return sentence_of(self.terms)
 
     def to_text(self) -> str:
         """The formula in the structured language; ``parse`` reads it back to an equal predicate."""
@@ -152,6 +139,25 @@ class Predicate:
         step, rest = _read_scale(reader)
         reader.take("end")
         return cls(terms, step, rest)
+
+
+def sentence_of(terms: Sequence[Term]) -> str:
+    """Terms in English."""
+    return say([(t.concept.phrase(), t.grade, t.sign) for t in terms], tuple(GRADES))
+
+
+def limit_problem(terms: Sequence[Term]) -> str:
+    """Which limit of the contract these terms break, or an empty string."""
+    concepts = [term.concept for term in terms]
+    if sum(c.atoms() for c in concepts) > MOST_CONCEPTS:
+        return f"{sum(c.atoms() for c in concepts)} concepts; at most {MOST_CONCEPTS}"
+    listed = sum(len(c.literals()) for c in concepts)
+    if listed > MOST_LITERALS:
+        return f"{listed} listed words; at most {MOST_LITERALS}"
+    if len(set(concepts)) < len(concepts):
+        return "a concept stands in it twice"
+    words = word_count(sentence_of(terms))
+    return f"its sentence has {words} words; at most {MOST_WORDS}" if words > MOST_WORDS else ""
 
 
 def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None) -> Text:

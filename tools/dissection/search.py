@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 C = TypeVar("C", bound=Concept)
-PROSE = 12  # words of a sentence around its concepts, at worst: two verbs with their joints and eight grades
+PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
 
 
 @dataclass(frozen=True)
