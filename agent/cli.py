@@ -16,6 +16,7 @@ import difflib
 import errno
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -74,7 +75,11 @@ def run_command_line(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
         return FAILED
     except KeyboardInterrupt as stop:
-        return _fail(FAILED, str(stop) or "stopped", debug)
+        status = _fail(FAILED, str(stop) or "stopped", debug)
+        if threading.active_count() > 1:  # interrupted again while threads finish: do not wait for them at exit
+            sys.stdout.flush()
+            os._exit(status)
+        return status
     except Exception as error:
         explained = explain(error)
         if explained is None:

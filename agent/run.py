@@ -210,6 +210,7 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
                 _raise_defects(done)
         except BaseException:
             room.stopped.set()
+            reporter.say("stopping when what is in flight is done; interrupt again to stop now")
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
