@@ -41,7 +41,7 @@ from .team import Team
 
 @dataclass(frozen=True)
 class Budget:
-    """What is kept of each unit; at 1,536 neurons and contexts of 64 the default takes 13 MB."""
+    """What is kept of each unit; at 1,536 neurons and contexts of 64 the default takes 14 MB."""
 
     top: tuple[int, int, int] = (10, 4, 4)
     """Best contexts of each side, in explore, select, holdout."""

@@ -32,7 +32,6 @@ from .collected import Collected
 from .half import half
 from .index import Index, reader_of
 from .plan import BATCH
-from .streaming import stream
 
 FILES = tuple(f"{split}.safetensors" for split in SPLITS)
 
@@ -254,7 +253,7 @@ class _Pass:
                 kept[site] = values
 
         if self.columns.sites:
-            stream(self.subject, ids, self.columns.sites, consume)
+            self.subject.stream(ids, self.columns.sites, consume)
         for row, column in enumerate(self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)):
             put([row], column.values(kept, ids)[..., None])
 

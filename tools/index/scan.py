@@ -12,21 +12,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..atomic import atomic_folder
-from ..subject.address import Site
+from ..subject import capture as capturing
+from ..subject.address import PlaceKind, Site
 from ..subject.subject import Subject
 from .checkpoint import Checkpoints
 from .clock import EVERY, Clock
 from .plan import Batch, Plan
 from .state import SiteState
 from .store import statistics_of, write_exemplars, write_statistics, write_text
-from .streaming import bare, stream
 from .team import Team
 
 
@@ -76,10 +77,10 @@ class Scan:
             states[site].update(values.float().cpu().numpy(), batch, self.team.blocks)
 
         with self.clock.working(ids.numel()):
-            stream(self.subject, ids, self.sites, consume)
+            self.subject.stream(ids, self.sites, consume)
         if batch.number % EVERY == min(EVERY // 2, self.plan.n_batches - 1):
             with self.clock.bare(ids.numel()):
-                bare(self.subject, ids, self.sites)
+                bare_pass(self.subject, ids, self.sites)
                 _wait_for(self.subject.device)
 
     def close(self, states: dict[Site, SiteState], out: Path) -> None:
@@ -97,6 +98,14 @@ class Scan:
             self.team.map(write, self.sites)
             for kind in dict.fromkeys(site.kind for site in self.sites):
                 write_statistics(part, kind, [found[site] for site in self.sites if site.kind == kind])
+
+
+def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:
+    """The forward pass as far as the deepest of the sites, with nothing read on the way."""
+    raw = {"head": "z", "mlp": "mlp", "resid": "stream"}
+    deepest = max(sites, key=lambda site: (site.layer, list(raw).index(site.kind)))
+    place = Site(cast(PlaceKind, raw[deepest.kind]), deepest.layer)
+    capturing.stream(subject.model, subject.parts, ids, [place], lambda _place, _value: None, {})
 
 
 def _wait_for(device: torch.device) -> None:

@@ -17,7 +17,6 @@ from hubel.tools.index import Budget, Progress, build_index
 from hubel.tools.index.plan import Plan, make_plan
 from hubel.tools.index.state import SiteState, merge
 from hubel.tools.index.store import statistics_of, write_exemplars
-from hubel.tools.index.streaming import stream
 from hubel.tools.index.team import Team
 from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
@@ -107,7 +106,5 @@ def scanned(subject: Subject, site: Site, plan: Plan, folder: Path, first: int, 
     with Team(team_size) as team:
         for batch in plan.batches(first, step):
             ids = torch.from_numpy(batch.tokens.astype(np.int64))
-            stream(
-                subject, ids, [site], lambda _, values, batch=batch: state.update(values.numpy(), batch, team.blocks)
-            )
+            subject.stream(ids, [site], lambda _, values, batch=batch: state.update(values.numpy(), batch, team.blocks))
     return state
