@@ -2,8 +2,8 @@
 
     r_truth     Pearson r of the simulated activations with the noiseless truth, over the tokens of holdout that count
     fires       truth: any activation. Prediction: at least half the unit's smallest strength away from where it rests,
-                its median over these tokens. Precision and recall are over tokens, and a token predicted on the wrong
-                side counts against both.
+                its median over these tokens, once it is scaled to be as active as the truth (below). Precision and
+                recall are over tokens, and a token predicted on the wrong side counts against both.
     decidable   the truth itself, taken as the prediction of the noisy signal, has a lower end of at least 0.3 here
     recovered   kept by its run and r_truth at least 0.7
     auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs against all
@@ -88,15 +88,19 @@ def r_truth(sample: Sample) -> float:
 def firing(sample: Sample, weakest: float) -> Firing:
     """How well a prediction says where the unit fires; `sample.true` is the noiseless truth.
 
+    An explanation that is half right predicts half the strength, and a judge may answer from 0 to 10. So the prediction
+    is scaled first: its strongest tokens, as many as really fire, get the same total activation as those have.
+
     Args:
         weakest: the unit's smallest |strength|.
     """
-    predicted = sample.predicted[sample.mask]
+    truth, predicted = sample.true[sample.mask], sample.predicted[sample.mask]
     offset = predicted - np.median(predicted)
-    says = np.where(np.abs(offset) >= weakest / 2, np.sign(offset), 0)
-    truth = np.sign(sample.true[sample.mask])
-    right = int(((says == truth) & (truth != 0)).sum())
-    said, fires = int((says != 0).sum()), int((truth != 0).sum())
+    fires = int((truth != 0).sum())
+    strongest = np.sort(np.abs(offset))[len(offset) - fires :].sum()
+    scale = np.abs(truth).sum() / strongest if strongest else 0.0
+    says = np.where(np.abs(offset) * scale >= weakest / 2, np.sign(offset), 0)
+    right, said = int(((says == np.sign(truth)) & (truth != 0)).sum()), int((says != 0).sum())
     return Firing(right / said if said else None, right / fires if fires else None)
 
 

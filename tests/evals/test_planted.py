@@ -40,17 +40,31 @@ def test_the_truth_itself_is_right_in_every_way() -> None:
     true = truth(0.1)
     assert r_truth(sample(true, true)) == pytest.approx(1)
     assert firing(sample(true, true), 3.0) == (1.0, 1.0)
-    assert firing(sample(true + 7, true), 3.0) == (1.0, 1.0), "where it rests does not matter"
+    assert firing(sample(7 + true / 10, true), 3.0) == (1.0, 1.0), "neither rest nor scale matter"
 
 
 def test_firing_counts_tokens() -> None:
     true, predicted = np.zeros((N, SEQ)), np.zeros((N, SEQ))
     true[0, 1:5] = 3.0  # fires on four
-    predicted[0, 3:9] = 1.6  # says six, two of them right
-    predicted[1, 1:9] = 1.4  # below half of the strength: says nothing
+    predicted[0, 3:9] = 1.0  # says six, two of them right; the strongest four stand for an activation of 3
+    predicted[1, 1:9] = 0.49  # below half of that: says nothing
     found = firing(sample(predicted, true), 3.0)
     assert found.precision == pytest.approx(2 / 6)
     assert found.recall == pytest.approx(2 / 4)
+
+
+def test_a_prediction_that_is_too_wide_has_recall_and_little_precision() -> None:
+    true = np.zeros((N, SEQ))
+    true[:, 1:3] = 2.0
+    predicted = np.zeros((N, SEQ))
+    predicted[:, 1:7] = 2.0 * 2 / 6  # least squares predicts the mean where it cannot tell
+    assert firing(sample(predicted, true), 2.0) == (pytest.approx(1 / 3), 1.0)
+
+
+def test_a_weak_part_fires_too() -> None:
+    true = np.zeros((N, SEQ))
+    true[0, 1:5], true[1, 1:5] = 4.0, 1.0
+    assert firing(sample(true, true), 1.0) == (1.0, 1.0)
 
 
 def test_the_wrong_side_is_wrong() -> None:
@@ -62,14 +76,14 @@ def test_the_wrong_side_is_wrong() -> None:
 
 def test_position_0_does_not_count() -> None:
     true, predicted = np.zeros((N, SEQ)), np.zeros((N, SEQ))
-    true[:, 0], predicted[0, 1] = 5.0, 5.0
-    assert firing(sample(predicted, true), 5.0) == (0.0, None)
+    true[:, 0], true[1, 1], predicted[:, 0], predicted[0, 1] = 5.0, 5.0, 5.0, 5.0
+    assert firing(sample(predicted, true), 5.0) == (0.0, 0.0)
 
 
 def test_what_never_fires_has_no_precision() -> None:
     true = truth(0.1)
     assert firing(sample(np.zeros((N, SEQ)), true), 3.0) == (None, 0.0)
-    assert firing(sample(true, np.zeros((N, SEQ))), 3.0).recall is None
+    assert firing(sample(true, np.zeros((N, SEQ))), 3.0) == (None, None)
 
 
 def test_decidable_is_what_a_perfect_explanation_can_show() -> None:
