@@ -85,7 +85,7 @@ class SiteState:
                 np.einsum("csu->u", piece, out=total[at])
                 np.einsum("csu,csu->u", piece, piece, out=squares[at])
 
-        blocks(reduce, len(chunks))
+        blocks(reduce, len(chunks), 1)
         self.n += batch.n_tokens - n_contexts
         self.total += total.sum(axis=0, dtype=np.float64)
         self.squares += squares.sum(axis=0, dtype=np.float64)
@@ -98,7 +98,7 @@ class SiteState:
         def select(units: slice) -> None:
             update(self.top, bests, batch.rows, values, lengths, units)
 
-        blocks(select, n_units)
+        blocks(select, n_units, 256)  # fewer units would be no quicker
         self._keep(values, batch, lengths)
 
     def _keep(
