@@ -34,52 +34,72 @@ class Grades(NamedTuple):
 
 
 class Moments:
-    """Columns of chosen concepts with the sums that least squares needs, by fold."""
+    """Chosen concepts as 0/1 columns (the first is all ones), with the sums that least squares needs, by fold.
+
+    Args:
+        signal: what is to be predicted, one value a position.
+        fold: fold of each position, 0 to ``folds`` - 1.
+    """
 
     def __init__(self, signal: Float[np.ndarray, "positions"], fold: Int[np.ndarray, "positions"], folds: int) -> None:
         self.signal = signal
-        self.fold = [np.flatnonzero(fold == f) for f in range(folds)]
-        self.columns = [np.ones(len(signal))]
+        self.fold = fold
+        self.folds = folds
+        self.columns: list[np.ndarray] = []
+        self.grams = np.zeros((folds, 0, 0))
+        self.products = np.zeros((folds, 0))
+        self.squares = np.bincount(fold, signal**2, minlength=folds)
+        self._append(np.ones(len(signal)))
 
     def __len__(self) -> int:
         return len(self.columns) - 1
 
+    def _copy(self, keep: np.ndarray) -> Moments:
+        other = Moments.__new__(Moments)
+        other.signal, other.fold, other.folds, other.squares = self.signal, self.fold, self.folds, self.squares
+        other.columns = [self.columns[i] for i in keep]
+        other.grams = self.grams[:, keep][:, :, keep]
+        other.products = self.products[:, keep]
+        return other
+
+    def _append(self, column: np.ndarray) -> None:
+        rows = np.flatnonzero(column)
+        fold, size = self.fold[rows], len(self.columns)
+        grams = np.zeros((self.folds, size + 1, size + 1))
+        grams[:, :size, :size] = self.grams
+        for i, other in enumerate([*self.columns, column]):
+            grams[:, i, size] = grams[:, size, i] = np.bincount(fold, other[rows], minlength=self.folds)
+        product = np.bincount(fold, self.signal[rows], minlength=self.folds)
+        self.grams, self.products = grams, np.concatenate([self.products, product[:, None]], axis=1)
+        self.columns = [*self.columns, column]
+
     def added(self, column: np.ndarray) -> Moments:
         """A copy with one more concept."""
-        return self._with([*self.columns, column])
+        other = self._copy(np.arange(len(self.columns)))
+        other._append(column)
+        return other
 
     def removed(self, index: int) -> Moments:
         """A copy without concept ``index`` (from 0)."""
-        return self._with([c for i, c in enumerate(self.columns) if i != index + 1])
-
-    def _with(self, columns: list[np.ndarray]) -> Moments:
-        other = Moments.__new__(Moments)
-        other.signal, other.fold, other.columns = self.signal, self.fold, columns
-        return other
-
-    def sums(self) -> tuple[np.ndarray, np.ndarray]:
-        """Gram matrices (folds, k+1, k+1) and products with the signal (folds, k+1)."""
-        matrix = np.stack(self.columns, axis=1)
-        grams = np.stack([matrix[f].T @ matrix[f] for f in self.fold])
-        products = np.stack([matrix[f].T @ self.signal[f] for f in self.fold])
-        return grams, products
+        return self._copy(np.delete(np.arange(len(self.columns)), index + 1))
 
     def weights(self) -> np.ndarray:
         """Intercept and ridge weights on all folds."""
-        grams, products = self.sums()
-        return solve(grams.sum(axis=0), products.sum(axis=0))
+        return solve(self.grams.sum(axis=0), self.products.sum(axis=0))
 
     def residual(self) -> np.ndarray:
         """Signal minus its prediction."""
-        return self.signal - np.stack(self.columns, axis=1) @ self.weights()
+        residual = self.signal.copy()
+        for weight, column in zip(self.weights(), self.columns, strict=True):
+            residual -= weight * column
+        return residual
 
     def error(self) -> float:
         """Squared error on folds that did not set the weights."""
-        grams, products = self.sums()
-        total = 0.0
-        for f, rows in enumerate(self.fold):
-            weights = solve(grams.sum(axis=0) - grams[f], products.sum(axis=0) - products[f])
-            total += float((self.signal[rows] ** 2).sum() - 2 * weights @ products[f] + weights @ grams[f] @ weights)
+        gram, product, total = self.grams.sum(axis=0), self.products.sum(axis=0), 0.0
+        for f in range(self.folds):
+            weights = solve(gram - self.grams[f], product - self.products[f])
+            total += float(self.squares[f] - 2 * weights @ self.products[f] + weights @ self.grams[f] @ weights)
         return total
 
 
@@ -103,8 +123,7 @@ def grade(moments: Moments, allowed: Sequence[int] = tuple(GRADES.values())) -> 
 
 def _centred(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gram matrix and products of the columns less their means, and these means."""
-    grams, products = moments.sums()
-    gram, product = grams.sum(axis=0), products.sum(axis=0)
+    gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
     means = gram[0, 1:] / gram[0, 0]
     return gram[1:, 1:] - gram[0, 0] * np.outer(means, means), product[1:] - product[0] * means, means
 

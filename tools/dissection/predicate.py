@@ -20,7 +20,7 @@ from ..errors import UsageError
 from .concepts import Concept
 from .grammar import Reader
 from .lexicon import Lexicon
-from .sentence import say, word_count
+from .sentence import length, say
 from .text import Text
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def limit_problem(terms: Sequence[Term]) -> str:
         return f"{listed} listed words; at most {MOST_LITERALS}"
     if len(set(concepts)) < len(concepts):
         return "a concept stands in it twice"
-    words = word_count(sentence_of(terms))
+    words = length(sentence_of(terms))
     return f"its sentence has {words} words; at most {MOST_WORDS}" if words > MOST_WORDS else ""
 
 

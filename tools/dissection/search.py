@@ -30,7 +30,7 @@ from .lexicon import Lexicon
 from .library import FOLDS, Library
 from .lists import grow
 from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS, Predicate
-from .sentence import word_count
+from .sentence import length
 from .text import Text
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ class Search:
             concept not in chosen
             and sum(c.atoms() for c in every) <= self.limits.concepts
             and sum(len(c.literals()) for c in every) <= self.limits.literals
-            and sum(word_count(c.phrase()) for c in every)
-            <= self.limits.words - PROSE  # each listed word counts: /tmp/w/d/NOTE_FROM_LEAD.md
+            and sum(length(c.phrase()) for c in every)
+            <= self.limits.words - PROSE
         )
 
     def _offers(self, residual: np.ndarray, least: float) -> list[Offer]:
