@@ -50,7 +50,6 @@ class Compositional:
             data.mask,
             data.lexicon,
             cache=data.cache,
-            seed=case.seed,
         )
         found = [c for c in found if c.predicate.terms]
         if not found:
