@@ -4,8 +4,8 @@ Gur-Arieh et al. 2025, "Enhancing automated interpretability with output-centric
 (arXiv 2501.08319), the output-based test; Huang et al. 2023 (arXiv 2309.10312) on why predicting activations is not
 enough.
 
-1. A trial is four places where the unit is active. There the unit is once ablated and once steered to its own strength,
-   and so are two decoys, other units of the layer (`lab.effects`): the tokens whose log-probability rises and falls
+1. A trial is three places where the unit is active. There the unit is ablated and steered to its own strength, and so
+   are two decoys, other units of the layer (`lab.effects`): the tokens whose log-probability rises and falls
    most from the one to the other are what each does to the output.
 2. The judge is shown the three lists of promoted tokens and picks the one that fits the explanation. The predicate
    picks the list on which it predicts most, promoted less suppressed tokens: its claim read as "says what it fires on".
@@ -14,7 +14,7 @@ enough.
 A low score does not make an explanation of the input side wrong: many units fire on one thing and write another. It
 says that the explanation must not be read as one of what the unit does.
 
-Needs `lab.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 72 short forward passes.
+Needs `lab.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 216 short rows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .score import Floors, Score
 from .scorers import Case, scorer
 from .windows import Windows, by_quantile, cut
 
-TRIALS, PLACES, OPTIONS = 12, 4, 3
+TRIALS, PLACES, OPTIONS = 12, 3, 3
 
 
 @scorer("intervention")

@@ -109,8 +109,8 @@ def _show_targets(evaluation: Evaluation) -> None:
         scores = [find(row, *kind, split) for kind in columns]
         what = row.explanation.sentence or (f"failed: {row.error}" if row.error else None)
         mark = "after viewing" if row.after_viewing else None
-        rows.append((row.explanation.target, what, *(_value(score) for score in scores), mark))
-    output.table(("target", "explanation", *heads, ""), rows, title=evaluation.source.name, right=heads)
+        rows.append((row.explanation.target, *(_value(score) for score in scores), mark, what))
+    output.table(("target", *heads, "", "explanation"), rows, title=evaluation.source.name, right=heads)
 
 
 def _show_figures(found: list[Any], evaluation: Evaluation) -> None:
