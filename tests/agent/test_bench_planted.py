@@ -73,7 +73,7 @@ KEYS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def base(monkeypatch: pytest.MonkeyPatch) -> Subject:
     subject = tiny_subject()
     monkeypatch.setattr("hubel.tools.subject.load.load_subject", lambda *_args, **_options: subject)
@@ -105,7 +105,6 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-@pytest.mark.usefixtures("base")
 def test_the_bench_says_which_explanations_are_right(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +168,6 @@ def test_a_run_resumes_without_the_bench(tmp_path: Path, corpus: Path, suite: Pa
     assert replay(folder).mismatches == []
 
 
-@pytest.mark.usefixtures("base")
 def test_bad_input_is_told_before_anything_is_made(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
