@@ -35,13 +35,21 @@ class _Line(NamedTuple):
     select: Score | None
 
 
+class _Shown(NamedTuple):
+    """One score of a target."""
+
+    name: str
+    score: Score
+    select: Score | None
+    """The same on select, where the score is of holdout."""
+
+
 class _Part(NamedTuple):
     """What the page shows of one source."""
 
     evaluation: Evaluation
     figures: Sequence[Figure]
-    columns: Sequence[str]
-    rows: Sequence[tuple[Row, Sequence[Score | None]]]
+    rows: Sequence[tuple[Row, Sequence[_Shown]]]
     layer_plot: Markup
     drop_plot: Markup
     interval_plot: Markup
@@ -90,8 +98,7 @@ def _part(evaluation: Evaluation) -> _Part:
     return _Part(
         evaluation,
         figures(evaluation),
-        [f"{scorer} ({'mix' if text == 'top_and_random' else 'all text'})" for scorer, text in columns],
-        [(row, [_main(row, *kind) for kind in columns]) for row in evaluation.rows],
+        [(row, _shown(row, columns)) for row in evaluation.rows],
         plots.score_by_layer([_dot(line, by_layer=True) for line in lines], _levels(lines)),
         plots.select_against_holdout([_dot(line) for line in lines if line.select]),
         plots.intervals([_dot(line, by_layer=True) for line in lines], KEEP),
@@ -99,6 +106,16 @@ def _part(evaluation: Evaluation) -> _Part:
         sum(row.cost.input_tokens for row in evaluation.rows),
         _reasons(evaluation.rows),
     )
+
+
+def _shown(row: Row, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
+    found = []
+    for scorer, text in columns:
+        score = _main(row, scorer, text)
+        if score:
+            name = f"{scorer}, mix" if (scorer, text) == ("simulation", "top_and_random") else scorer
+            found.append(_Shown(name, score, find(row, scorer, text, "select") if score.split == "holdout" else None))
+    return found
 
 
 def _main(row: Row, scorer: str, text: str) -> Score | None:
