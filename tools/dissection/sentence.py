@@ -10,14 +10,9 @@ from collections.abc import Sequence
 CANNOT = "Cannot be explained: no concept predicts it."
 
 
-def word_count(sentence: str) -> int:
-    """Words of a sentence; in a list with slashes each member is one."""
-    return len(sentence.replace("/", " ").split())
-
-
 def length(sentence: str) -> int:
-    """Words as the limit of 40 counts them: what white space separates. The only place that decides this."""
-    return len(sentence.split())
+    """Words as the limit of 40 counts them; in a list with slashes each member is one. The only place that decides."""
+    return len(sentence.replace("/", " ").split())
 
 
 def say(terms: Sequence[tuple[str, str, int]], grades: Sequence[str]) -> str:
