@@ -41,7 +41,7 @@ TRIALS, PLACES, OPTIONS = 12, 3, 3
 def intervention(case: Case) -> list[Score]:
     """Accuracy of picking the unit's own effect on the next token."""
     if case.lab.effects is None:
-        raise missing("the subject, to ablate and steer")
+        raise missing("the subject, and a unit that can be steered: a neuron")
     if case.chat is None and (not case.predicts or case.lab.predict is None):
         raise Unscorable("needs a judge, or a predicate that can be read on single tokens")
     windows = cut(case.sample, case.text)
