@@ -17,12 +17,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,101 +34,23 @@ from ..evals.score import Score, Split
 from ..evals.scorers import Case
 from ..evals.scoring import Outcome, score_all
 from ..evals.windows import Printed
-from ..tools.errors import CorruptError, UsageError
-from ..tools.index import Collected
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
+from .evaluation import Evaluation, Plan, Row
+from .evaluation_texts import Texts
 from .explanations import Explanation
 from .judging import Journaled
-from .lexicon import stored_lexicon, subject_lexicon
 from .log import RunLog, WriterLock
-from .planting import weights_of
 from .progress import Reporter
 from .source import Source
-from .verify import COLLECTED
 
 if TYPE_CHECKING:
-    from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
 
 EVENT = "evaluation"
-DEFAULT = ("simulation", "detection", "fuzzing")
 ON_SUBJECT = ("generative", "intervention", "surprisal")
 """Scorers that run the subject."""
 SPLITS: tuple[Split, ...] = ("select", "holdout")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to score, with what."""
-
-    scorers: tuple[str, ...] = DEFAULT
-    judge: str = "predicate"
-    corpus: str = ""
-    """Another corpus; "" for the run's own holdout."""
-    retry_failed: bool = False
-    embedding: Literal["words", "subject"] = "words"
-    """What the scorers `embedding` and `purity` compare texts by: words in common, or the subject's word vectors."""
-    contexts: int = 500
-    """Contexts of another corpus. More narrow the intervals and cost forward passes."""
-    device: str = "auto"
-    dtype: str = "float32"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One target's scores."""
-
-    explanation: Explanation
-    status: str
-    outcomes: Mapping[Split, Sequence[Outcome]] = field(default_factory=dict)
-    after_viewing: bool = False
-    run: Mapping[str, Any] = field(default_factory=dict)
-    """The run's own row of the target."""
-    seconds: float = 0.0
-    error: str = ""
-
-    @property
-    def all_outcomes(self) -> list[tuple[Split, Outcome]]:
-        """Outcomes with their split."""
-        return [(split, outcome) for split, outcomes in self.outcomes.items() for outcome in outcomes]
-
-    @property
-    def scores(self) -> list[Score]:
-        """All scores, select before holdout."""
-        return [score for _, outcome in self.all_outcomes for score in outcome.scores]
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """``scorer/split`` to why it failed."""
-        return {f"{o.scorer}/{split}": o.failure for split, o in self.all_outcomes if o.failure}
-
-    @property
-    def skipped(self) -> dict[str, str]:
-        """``scorer/split`` to why there is nothing to score."""
-        return {f"{o.scorer}/{split}": o.skipped for split, o in self.all_outcomes if o.skipped}
-
-    @property
-    def cost(self) -> Cost:
-        """Of all scores together."""
-        total = Cost()
-        for _, outcome in self.all_outcomes:
-            total += outcome.cost
-        return total
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A source's rows under a plan."""
-
-    source: Source
-    plan: Plan
-    rows: Sequence[Row]
-
-    @property
-    def failed(self) -> int:
-        """Scores that failed."""
-        return sum(len(row.failures) for row in self.rows)
 
 
 def check_plan(plan: Plan) -> None:
@@ -173,10 +93,9 @@ class _Work:
     """One source under one plan: what its cases share."""
 
     def __init__(self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None) -> None:
-        self.source, self.plan, self.log, self.reporter = source, plan, log, reporter
-        self.given = subject
+        self.source, self.plan, self.log = source, plan, log
+        self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
         self.judge = make_judge(plan.judge)
-        self._predictions: dict[tuple[str, Split], np.ndarray] = {}
         self._runs = {row["target"]: row for row in source.rows}
 
     def row(self, explanation: Explanation) -> Row:
@@ -235,10 +154,10 @@ class _Work:
 
     def _case(self, explanation: Explanation, split: Split, attempt: int) -> Case:
         unit = Unit.parse(explanation.target)
-        data, explore = self._data(split), self._explore
+        data, explore = self.texts.of(split), self.texts.explore
         signal, before = (unit.signal(d.activations(unit.unsided)) for d in (data, explore))
-        predicted = self._predicted(explanation.predicate, split)
-        other = self._predicted(self._other(explanation), split)
+        predicted = self.texts.predicted(explanation.predicate, split)
+        other = self.texts.predicted(self._other(explanation), split)
         labelled = Labelled(explore.tokens, before, explore.mask)
         sample = Sample(np.zeros_like(signal) if predicted is None else predicted, signal, data.mask, data.document)
         chat = self.judge
@@ -250,7 +169,7 @@ class _Work:
             learn_rivals(labelled, data.tokens, other),
             target_seed(self.source.seed, explanation.target),
             explanation=explanation.sentence,
-            printed=Printed(data.tokens, data.length, self._lexicon.strings),
+            printed=Printed(data.tokens, data.length, self.texts.lexicon.strings),
             chat=chat,
             predicts=predicted is not None,
             calibration=self._calibration(explanation, before),
@@ -258,23 +177,10 @@ class _Work:
         )
 
     def _calibration(self, explanation: Explanation, before: np.ndarray) -> Sample | None:
-        predicted = self._predicted(explanation.predicate, "explore")
+        predicted = self.texts.predicted(explanation.predicate, "explore")
         if predicted is None or not any(name.startswith("simulation.") for name in self.plan.scorers):
             return None
-        return Sample(predicted, before, self._explore.mask, self._explore.document)
-
-    def _predicted(self, printed: str | None, split: Split) -> np.ndarray | None:
-        if printed is None:
-            return None
-        if (printed, split) not in self._predictions:
-            data = self._explore if split == "explore" else self._data(split)
-            self._predictions[printed, split] = self._predict(printed, data.tokens, data.length)
-        return self._predictions[printed, split]
-
-    def _predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
-        from ..tools.dissection import Predicate
-
-        return Predicate.parse(printed).predict(tokens, self._lexicon, length)
+        return Sample(predicted, before, self.texts.explore.mask, self.texts.explore.document)
 
     def _other(self, explanation: Explanation) -> str | None:
         """The predicate of a random other target of the same layer, the same one that the run's verdict drew."""
@@ -296,114 +202,22 @@ class _Work:
         lab = Lab()
         if explanation.predicate is not None:
             printed = explanation.predicate
-            lab = replace(lab, predict=lambda tokens, length: self._predict(printed, tokens, length))
-        if self.plan.embedding == "subject" and self._whole_lexicon.vectors is not None:
-            lab = replace(lab, embed=WordVectors(self._whole_lexicon))
+            lab = replace(lab, predict=lambda tokens, length: self.texts.predict(printed, tokens, length))
+        if self.plan.embedding == "subject" and self.texts.whole_lexicon.vectors is not None:
+            lab = replace(lab, embed=WordVectors(self.texts.whole_lexicon))
         if "discrimination" in self.plan.scorers:
-            subject = self.given
-            lab = replace(lab, neighbours=neighbours_of(unit, self._explore, self._data(split), subject))
+            subject = self.texts.given
+            lab = replace(lab, neighbours=neighbours_of(unit, self.texts.explore, self.texts.of(split), subject))
         runs = explanation.target not in self.source.nulls and any(n in ON_SUBJECT for n in self.plan.scorers)
         if split == "select" or not runs:
             return lab
         seed = target_seed(self.source.seed, explanation.target)
-        decoys = decoys_of(unit, self.subject.shape.count(unit.place), seed) if unit.site == "mlp" else []
-        bench = Bench(self.subject, unit, decoys)
+        decoys = decoys_of(unit, self.texts.subject.shape.count(unit.place), seed) if unit.site == "mlp" else []
+        bench = Bench(self.texts.subject, unit, decoys)
         lab = replace(lab, fire=bench.fire, loss=bench.loss)
         if unit.site != "mlp":
             return lab
-        return replace(lab, effects=bench.effects(self._data(split).tokens, float(np.abs(signal).max())))
-
-    # data, each opened when it is first needed
-
-    @cached_property
-    def _units(self) -> list[Unit]:
-        return [Unit.parse(e.target) for e in self.source.explanations]
-
-    @cached_property
-    def _collected(self) -> Path:
-        """The folder of the activations; a table's are collected now."""
-        folder = self.source.folder / COLLECTED
-        if self.source.is_run or (folder / "holdout.safetensors").exists():
-            return folder
-        from ..tools.index import Index, collect
-
-        index = Index.open(Path(self.source.index))
-        collect(
-            self.subject,
-            index,
-            list(dict.fromkeys(u.unsided for u in self._units)),
-            folder,
-            max_contexts=self.source.max_contexts,
-            progress=self.reporter,
-        )
-        return folder
-
-    @cached_property
-    def _explore(self) -> Collected:
-        return Collected.open(self._collected, "explore")
-
-    def _data(self, split: Split) -> Collected:
-        if self.plan.corpus:
-            return self._transferred
-        if split == "holdout":
-            return self._holdout
-        return self._select
-
-    @cached_property
-    def _select(self) -> Collected:
-        return Collected.open(self._collected, "select")
-
-    @cached_property
-    def _holdout(self) -> Collected:
-        return open_collected_holdout(self._collected)
-
-    @cached_property
-    def _transferred(self) -> Collected:
-        from .transfer import collected_on
-
-        if self.source.planted or self.source.nulls:
-            raise UsageError(f"{self.source.name} has planted, null or control units, which exist on its corpus only")
-        return collected_on(
-            self.plan.corpus,
-            self.source.folder,
-            self._units,
-            self.subject,
-            context_len=self._explore.tokens.shape[1],
-            max_contexts=self.plan.contexts,
-            seed=self.source.seed,
-            reporter=self.reporter,
-        )
-
-    @cached_property
-    def _lexicon(self) -> Lexicon:
-        if self.source.is_run:
-            return stored_lexicon(self.source.folder)
-        return self._whole_lexicon
-
-    @cached_property
-    def _whole_lexicon(self) -> Lexicon:
-        return subject_lexicon(lambda: self.subject, weights_of(self.source.subject["revision"]))
-
-    @cached_property
-    def subject(self) -> Subject:
-        if self.given is not None:
-            return self.given
-        from ..tools.subject import load_subject
-
-        self.reporter.say(f"loading {self.source.subject['name']}")
-        found = load_subject(self.source.subject["name"], device=self.plan.device, dtype=self.plan.dtype)
-        if self.source.planted:
-            from ..tools.index import Index
-            from .planting import replanted
-
-            index = Index.open(Path(self.source.index))
-            found = replanted(found, self.source.folder, self.source.corpus, index)
-        if found.revision != self.source.subject["revision"]:
-            raise CorruptError(
-                f"{found.name!r} has weights {found.revision}, {self.source.name} was made with "
-                f"{self.source.subject['revision']}: load those"
-            )
-        return found
+        return replace(lab, effects=bench.effects(self.texts.of(split).tokens, float(np.abs(signal).max())))
 
 
 def _from_log(row: Mapping[str, Any]) -> Outcome:
@@ -419,38 +233,3 @@ def _place(target: str) -> tuple[str, int]:
 def target_seed(seed: int, target: str) -> int:
     """The seed of everything random about a target, as the run's own (`room.Room.seed`)."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{target}".encode()).digest()[:4], "big")
-
-
-def contract_row(evaluation: Evaluation, row: Row) -> dict[str, Any]:
-    """A row of `hubel eval --json`: the keys of `hubel show --json`, and how it was scored."""
-    unit = Unit.parse(row.explanation.target)
-    cost = row.cost
-    return {
-        "target": row.explanation.target,
-        "side": unit.side,
-        "layer": unit.layer,
-        "status": row.status,
-        "explanation": row.explanation.sentence or None,
-        "predicate": row.explanation.predicate,
-        "verdict": row.run.get("verdict"),
-        "p": row.run.get("p"),
-        "seconds": row.seconds,
-        "calls": cost.calls,
-        "usd": cost.usd,
-        "failed_scores": len(row.failures),
-        "scores": [score.to_json() for score in row.scores],
-        "source": evaluation.source.name,
-        "judge": evaluation.plan.judge,
-        "corpus": evaluation.plan.corpus or evaluation.source.corpus,
-        "after_viewing": row.after_viewing,
-        "tokens": cost.input_tokens + cost.output_tokens,
-        "failures": row.failures,
-        "skipped": row.skipped,
-        "error": row.error or None,
-    }
-
-
-def rows_of(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:
-    """All rows of all sources."""
-    for evaluation in evaluations:
-        yield from (contract_row(evaluation, row) for row in evaluation.rows)

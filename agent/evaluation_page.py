@@ -14,7 +14,7 @@ from ..evals.verdict import KEEP
 from ..tools.cache import atomic_file
 from ..tools.subject.address import Unit
 from . import plots
-from .evaluate import Evaluation, Row
+from .evaluation import Evaluation, Row
 from .evaluation_summary import Comparison, Figure, comparisons, figures, find, kinds
 from .heatmap import visible
 from .report import interval, number, probability

@@ -10,7 +10,7 @@ from typing import Any
 from ..evals.bootstrap import Interval
 from ..evals.paired import Coverage, Paired, compare, mean
 from ..evals.score import Score, Split
-from .evaluate import Evaluation, Row
+from .evaluation import Evaluation, Row
 
 
 @dataclass(frozen=True)

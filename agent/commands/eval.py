@@ -11,7 +11,7 @@ from .. import options, output
 from ..progress import progress
 
 if TYPE_CHECKING:
-    from ..evaluate import Evaluation, Plan
+    from ..evaluation import Evaluation, Plan
 
 NAME = "eval"
 HELP = "score a run's explanations, or a table of them, by any scorers"
@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score, and show as JSON lines, as tables, and as a page if asked for."""
     from ..cli import DONE, SOME_FAILED
-    from ..evaluate import check_plan, evaluate, rows_of
+    from ..evaluate import check_plan, evaluate
+    from ..evaluation import rows_of
     from ..source import open_source
 
     plan = _plan(args)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     from ...evals.scorers import names
     from ...tools.errors import UsageError
-    from ..evaluate import DEFAULT, Plan
+    from ..evaluation import DEFAULT, Plan
 
     if args.contexts < 1:
         raise UsageError(f"--contexts {args.contexts}: give at least 1")

@@ -11,7 +11,8 @@ import pytest
 
 from hubel.agent.cli import run_command_line
 from hubel.agent.config import RunConfig
-from hubel.agent.evaluate import Plan, evaluate
+from hubel.agent.evaluate import evaluate
+from hubel.agent.evaluation import Plan
 from hubel.agent.log import RunLog, read_events
 from hubel.agent.replay import replay
 from hubel.agent.run import make_run, resolve, work_on
