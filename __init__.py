@@ -26,7 +26,7 @@ _PUBLIC = {
     "score_explanation": ".agent.notebook",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
 """Every error that hubel raises on purpose.
 
     HubelError            the message says what was given, what was expected, and what to do
-    ├── UsageError        the caller's words are off: exit status 2
-    ├── ArgumentError     an instrument's arguments are off in a way that an explainer can repair: goes back as the answer
+    ├── UsageError        the caller's words are off: status 2
+    ├── ArgumentError     an instrument's arguments are off; whoever called it can repair them
     ├── UnavailableError  something outside is missing: a hub, a registry, a package, a key, space on the disk
     ├── CorruptError      a file of ours is cut short or not what its hash says
     └── BudgetReached     a run's budget is used up: exit status 3, resumable
