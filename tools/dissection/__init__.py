@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .baselines import plain_greedy, ten_weighted_tokens
 from .concepts import Concept
+from .greedy import Limits
 from .lexicon import Lexicon
 from .library import Library
 from .predicate import Predicate, Term
-from .search import Candidate, Limits, build_library, explain
+from .search import Candidate, build_library, explain
 from .text import Text
 
 __all__ = [

@@ -1,10 +1,8 @@
-"""The compositional search: which formula of at most 12 concepts predicts a unit best?
+"""The compositional search: which formulas of at most 12 concepts predict a unit best?
 
-1. Greedy: add the concept with the largest cross-validated drop in squared error (``gain``), refit all weights.
-2. Stop when no concept's gain is significant: a unit that follows one token gets one concept.
-3. Swap: take each concept out in turn; where another one does better in its place, exchange them.
-4. Round the weights to four grades with one step (``fit.grade``), so that the sentence says all that the formula knows.
-5. Do so with several libraries (all concepts, fewer terms, only tokens, only categories): competing hypotheses.
+1. A greedy search with swaps over all concepts (``greedy``) gives the full formula; its first steps give a short one.
+2. Two more searches give rivals: exact tokens only, and categories only (no listed word at all).
+3. Weights are rounded to five grades with one step (``fit.grade``): the sentence says all that the formula knows.
 
 Network dissection (Bau et al. 2017, arXiv 1704.05796) asks which concept overlaps most with a unit's activations;
 compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) search formulas of concepts; Neuron-to-Graph (Foote
@@ -14,43 +12,25 @@ MLP neuron is graded and has two sides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
-from .concepts import Concept
-from .concepts.words import Words
-from .fit import Moments, graded_terms
-from .gain import crossed, evidence
+from .fit import graded_terms
+from .greedy import Greedy, Limits, State, is_category, is_token
 from .lexicon import Lexicon
-from .library import FOLDS, Library
-from .lists import grow
-from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS, Predicate
-from .sentence import length
+from .library import Library
+from .predicate import Predicate
 from .text import Text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-
-C = TypeVar("C", bound=Concept)
-PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How large a formula may get; the defaults are the contract's."""
-
-    concepts: int = MOST_CONCEPTS
-    literals: int = MOST_LITERALS
-    words: int = MOST_WORDS
-    listed: int = 4  # words in one list
-    cycles: int = 1  # passes of swapping; each costs about as much as the greedy pass
-    significance: float = 25.0  # squared z below which a gain is taken for noise (20,000 candidates are tried)
+SHORT = 5  # concepts of the short rival
+TOKENS = 10  # of the rival that knows nothing else
 
 
 class Candidate(NamedTuple):
@@ -59,13 +39,6 @@ class Candidate(NamedTuple):
     predicate: Predicate
     r_explore_cv: float
     origin: str
-
-
-class Offer(NamedTuple):
-    """A concept with its cross-validated gain."""
-
-    gain: float
-    concept: Concept
 
 
 def explain(
@@ -88,12 +61,18 @@ def explain(
         library: made by ``build_library`` for the same tokens.
         cache: shared by the targets of a run instead: the library is made once and kept there.
         seed: of the folds.
+
+    Returns:
+        Rivals of origin "full", "short", "tokens only", "categories only", equal ones once; where
+        nothing is significant, one empty predicate.
     """
     library = library or _shared_library(tokens, length, document, mask, lexicon, seed, {} if cache is None else cache)
     values = np.asarray(signal, dtype=np.float64)[library.keep]
-    search = Search(library, values, limits or Limits())
-    found = [search.run("formula")]
-    return sorted(found, key=lambda c: -c.r_explore_cv)
+    found: dict[Predicate, Candidate] = {}
+    for origin, state in _rivals(library, values, limits or Limits()).items():
+        candidate = _graded(state, values, origin)
+        found.setdefault(candidate.predicate, candidate)
+    return sorted(found.values(), key=lambda c: -c.r_explore_cv)
 
 
 def build_library(
@@ -126,82 +105,21 @@ def _shared_library(
         return cache[key]
 
 
-class Search:
-    """One greedy search with swaps over a library."""
-
-    def __init__(self, library: Library, values: np.ndarray, limits: Limits) -> None:
-        self.library = library
-        self.limits = limits
-        self.values = values - values.mean()
-        self.mean = float(values.mean())
-        self.total = float(self.values @ self.values)
-
-    def run(self, origin: str) -> Candidate:
-        """Greedy, then swaps, then grades."""
-        moments, chosen = Moments(self.values, self.library.fold, FOLDS), []
-        while len(chosen) < self.limits.concepts:
-            offer = self._best(moments.residual(), chosen)
-            if offer is None:
-                break
-            chosen.append(offer.concept)
-            moments = moments.added(self.library.column(offer.concept))
-        for _ in range(self.limits.cycles):
-            moments, chosen = self._swapped(moments, chosen)
-        return self._graded(moments, chosen, origin)
-
-    def _swapped(self, moments: Moments, chosen: list[Concept]) -> tuple[Moments, list[Concept]]:
-        error = moments.error()
-        for _ in range(len(chosen)):  # the oldest goes first; what replaces it goes to the end
-            without, others = moments.removed(0), chosen[1:]
-            offer = self._best(without.residual(), others)
-            trial = moments if offer is None else without.added(self.library.column(offer.concept))
-            better = offer is not None and trial.error() < error * (1 - 1e-4)
-            concept = offer.concept if offer is not None and better else chosen[0]
-            moments = trial if better else without.added(moments.columns[1])
-            chosen, error = [*others, concept], min(error, trial.error()) if better else error
-        return moments, chosen
-
-    def _best(self, residual: np.ndarray, chosen: Sequence[Concept]) -> Offer | None:
-        """The best significant concept that still fits within the limits."""
-        noise = float(residual @ residual) / len(residual)
-        offers = sorted(self._offers(residual, noise * self.limits.significance), key=lambda o: -o.gain)
-        return next((o for o in offers if o.gain > 0 and self._fits(o.concept, chosen)), None)
-
-    def _fits(self, concept: Concept, chosen: Sequence[Concept]) -> bool:
-        every = [*chosen, concept]
-        return (
-            concept not in chosen
-            and sum(c.atoms() for c in every) <= self.limits.concepts
-            and sum(len(c.literals()) for c in every) <= self.limits.literals
-            and sum(length(c.phrase()) for c in every)
-            <= self.limits.words - PROSE
-        )
-
-    def _offers(self, residual: np.ndarray, least: float) -> list[Offer]:
-        library, offers = self.library, []
-        for channel in library.channels:
-            sums = channel.sums(residual)
-            offers += _top(library.classes, library.members @ sums, channel.class_counts, least, channel.concept)
-            by_word = channel.by_word(sums)
-            for grown in grow(library, channel, by_word, self.limits.listed):
-                listed = Words(*(library.words[w] for w in grown.words))
-                offers.append(Offer(grown.gain, channel.concept(listed)))
-        sums = np.stack([library.elsewhere @ (residual * (library.fold == f)) for f in range(FOLDS)], axis=1)
-        return offers + _top(library.others, sums, library.elsewhere_counts, least, lambda c: c)
-
-    def _graded(self, moments: Moments, chosen: list[Concept], origin: str) -> Candidate:
-        r = np.sqrt(max(0.0, 1 - moments.error() / self.total)) if self.total else 0.0
-        return Candidate(graded_terms(chosen, moments, self.mean), float(r), origin)
+def _rivals(library: Library, values: np.ndarray, limits: Limits) -> dict[str, State]:
+    """The state that each search ends in; the full one comes first and keeps its name where two agree."""
+    full = Greedy(library, values, limits)
+    path = full.path()
+    best = path[-1]
+    for _ in range(limits.cycles):
+        best = full.swapped(best)
+    cheap = replace(limits, cycles=0, tries=1)
+    tokens = Greedy(library, values, replace(cheap, concepts=min(TOKENS, limits.concepts)), is_token).path()
+    categories = Greedy(library, values, cheap, is_category).path()
+    short = path[min(SHORT, len(path) - 1)]
+    return {"full": best, "short": short, "tokens only": tokens[-1], "categories only": categories[-1]}
 
 
-def _top(
-    concepts: Sequence[C],
-    sums: np.ndarray,
-    counts: np.ndarray,
-    least: float,
-    read: Callable[[C], Concept],
-    most: int = 20,
-) -> list[Offer]:
-    gains = np.where(evidence(sums, counts) >= least, crossed(sums, counts), 0.0)
-    best = np.argsort(-gains, kind="stable")[:most]
-    return [Offer(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
+def _graded(state: State, values: np.ndarray, origin: str) -> Candidate:
+    total = float(state.moments.squares.sum())
+    r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
+    return Candidate(graded_terms(state.chosen, state.moments, float(values.mean())), float(r), origin)

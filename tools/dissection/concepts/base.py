@@ -43,6 +43,10 @@ class Concept:
         """The same in front of another noun phrase, where English has it (``capitalised``), else an empty string."""
         return ""
 
+    def contextual(self) -> bool:
+        """Whether its phrase says where a token stands (``after "mr"``) rather than what it is."""
+        return False
+
     def literals(self) -> tuple[str, ...]:
         """The tokens and words that the sentence lists for it."""
         return tuple(lit for part in self.parts() for lit in part.literals())

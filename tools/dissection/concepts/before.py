@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..text import Text, shift
-from .base import Concept, TokenClass, family, require
+from .base import Concept, family, require
 
 
 @dataclass(frozen=True)
 class _Wrapped(Concept):
     inner: Concept
+
+    def contextual(self) -> bool:
+        return True
 
     def __post_init__(self) -> None:
         require(isinstance(self.inner, Concept), f"{self.family}(...) takes a concept, not {self.inner!r}")
@@ -44,8 +46,10 @@ class Recent(Concept):
         require(isinstance(self.inner, Concept), f"recent(n, concept), not {self.inner!r}")
 
     def mask(self, text: Text) -> np.ndarray:
-        inner = self.inner.mask(text)
-        return windowed(inner, self.count) & text.real
+        return windowed(self.inner.mask(text), self.count) & text.real
+
+    def contextual(self) -> bool:
+        return True
 
     def phrase(self) -> str:
         return f"≤{self.count} tokens after {self.inner.phrase()}"
@@ -69,13 +73,3 @@ def windowed(mask: np.ndarray, count: int) -> np.ndarray:
     total = np.concatenate([np.zeros((len(mask), 1), int), np.cumsum(mask, axis=1)], axis=1)
     at = np.arange(mask.shape[1])
     return total[:, at] - total[:, np.maximum(at - count, 0)] > 0
-
-
-def token_class(concept: Concept) -> bool:
-    """Whether a concept is decided by a position's own token."""
-    return isinstance(concept, TokenClass)
-
-
-def wrapped(inner: Iterable[Concept]) -> list[Concept]:
-    """Each of these as what came right before."""
-    return [After(concept) for concept in inner]

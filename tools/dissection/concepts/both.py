@@ -26,11 +26,10 @@ class Both(Concept):
         return self.first.mask(text) & self.second.mask(text)
 
     def phrase(self) -> str:
-        second = self.second.phrase()
-        if self.first.adjective():
-            return (
-                f"{self.first.adjective()} {second}"
-                if not second.startswith(("after", "≤", "anywhere"))
-                else (f"{self.first.phrase()} {second}")
-            )
-        return f"{self.first.phrase()} {second if second.startswith(('after', '≤', 'anywhere')) else '& ' + second}"
+        first, second = self.first, self.second.phrase()
+        if self.second.contextual():
+            return f"{first.phrase()} {second}"
+        return f"{first.adjective()} {second}" if first.adjective() else f"{first.phrase()} that are {second}"
+
+    def contextual(self) -> bool:
+        return self.first.contextual()

@@ -1,0 +1,180 @@
+"""Greedy selection of concepts with swaps: the engine of ``search``.
+
+1. Add, of the concepts with the largest cross-validated gains, the one that lowers the refitted error most.
+2. Stop when no concept's gain is significant: a unit that follows one token gets one concept.
+3. A concept that was added early may be narrowed to a conjunction or widened to a window (``refine``).
+4. Swap: take each concept out in turn; where another does better in its place, exchange them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from .concepts import Concept
+from .concepts.words import Token, Words
+from .fit import Moments
+from .gain import crossed, evidence
+from .library import FOLDS, Library
+from .lists import grow
+from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS
+from .refine import narrowed, widened
+from .sentence import length
+
+C = TypeVar("C", bound=Concept)
+PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
+REFINED = 4  # concepts that may be refined: later ones of a real unit gained nothing, planted units have few
+WIDER, NARROWER = 1.1, 1.4  # how many times a concept's own drop in error its refined form has to bring
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a formula may get; the defaults are the contract's."""
+
+    concepts: int = MOST_CONCEPTS
+    literals: int = MOST_LITERALS
+    words: int = MOST_WORDS
+    listed: int = 4  # words in one list
+    cycles: int = 1  # passes of swapping; each costs about as much as the greedy pass
+    tries: int = 5  # offers whose error is computed with all weights refitted, best gain first
+    significance: float = 25.0  # squared z below which a gain is taken for noise (20,000 candidates are tried)
+
+
+class Offer(NamedTuple):
+    """A concept with its cross-validated gain."""
+
+    gain: float
+    concept: Concept
+
+
+class State:
+    """Chosen concepts, their moments, and the cross-validated error."""
+
+    def __init__(self, moments: Moments, chosen: tuple[Concept, ...]) -> None:
+        self.moments = moments
+        self.chosen = chosen
+
+    @cached_property
+    def error(self) -> float:
+        return self.moments.error()
+
+    def with_concept(self, concept: Concept, library: Library) -> State:
+        return self.with_column(concept, library.column(concept))
+
+    def with_column(self, concept: Concept, column: np.ndarray) -> State:
+        return State(self.moments.added(column), (*self.chosen, concept))
+
+    def without(self, index: int) -> State:
+        return State(self.moments.removed(index), self.chosen[:index] + self.chosen[index + 1 :])
+
+
+class Greedy:
+    """One search over a library; ``allowed`` leaves concepts out (all are allowed by default)."""
+
+    def __init__(
+        self,
+        library: Library,
+        values: np.ndarray,
+        limits: Limits,
+        allowed: Callable[[Concept], bool] = lambda concept: True,
+    ) -> None:
+        self.library = library
+        self.limits = limits
+        self.allowed = allowed
+        self.classes = np.array([allowed(c) for c in library.classes], dtype=bool)
+        self.others = np.array([allowed(c) for c in library.others], dtype=bool)
+        self.lists = allowed(Words("a", "b"))
+        self.channels = [c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)]
+        self.start = State(Moments(values - values.mean(), library.fold, FOLDS), ())
+
+    def path(self) -> list[State]:
+        """States of the greedy pass, the empty one first."""
+        states = [self.start]
+        while (state := self._extended(states[-1])) is not None:
+            states.append(self._refined(states[-1], state) if len(states) <= REFINED else state)
+        return states
+
+    def swapped(self, state: State) -> State:
+        """Each concept in turn, the oldest first, makes way for a better one; what stays goes to the end."""
+        for _ in state.chosen:
+            without, column = state.without(0), state.moments.columns[1]
+            trial = self._extended(without)
+            better = trial is not None and trial.error < state.error * (1 - 1e-4)
+            state = trial if trial is not None and better else without.with_column(state.chosen[0], column)
+        return state
+
+    def _extended(self, state: State) -> State | None:
+        """With the concept, of the most promising ones, that lowers the cross-validated error most."""
+        residual = state.moments.residual()
+        least = float(residual @ residual) / len(residual) * self.limits.significance
+        offers = sorted(self._offers(residual, least), key=lambda o: -o.gain)
+        fitting = (o for o in offers if o.gain > 0 and self._fits(o.concept, state.chosen))
+        trials = [state.with_concept(o.concept, self.library) for o in islice(fitting, self.limits.tries)]
+        best = min(trials, key=lambda t: t.error, default=None)
+        return best if best is not None and best.error < state.error else None
+
+    def _refined(self, before: State, after: State) -> State:
+        """The new concept as a conjunction or window, where that explains clearly more."""
+        concept, column, drop = after.chosen[-1], after.moments.columns[-1], before.error - after.error
+        if self.limits.tries == 1:  # a cheap rival
+            return after
+        forms = [(WIDER, form) for form in widened(concept)]
+        forms += [(NARROWER, form) for form in narrowed(self.library, before.moments.residual(), column, concept)]
+        for least, form in forms:
+            if self.allowed(form) and self._fits(form, before.chosen):
+                trial = before.with_concept(form, self.library)
+                if trial.error < after.error and before.error - trial.error > least * drop:
+                    after = trial
+        return after
+
+    def _fits(self, concept: Concept, chosen: Sequence[Concept]) -> bool:
+        every = [*chosen, concept]
+        return (
+            concept not in chosen
+            and sum(c.atoms() for c in every) <= self.limits.concepts
+            and sum(len(c.literals()) for c in every) <= self.limits.literals
+            and sum(length(c.phrase()) for c in every) <= self.limits.words - PROSE
+        )
+
+    def _offers(self, residual: np.ndarray, least: float) -> list[Offer]:
+        library, offers = self.library, []
+        for channel in self.channels:
+            sums = channel.sums(residual)
+            by_class = library.members @ sums
+            offers += _top(library.classes, by_class, channel.class_counts, self.classes, least, channel.concept)
+            for words, gain in grow(library, channel, channel.by_word(sums), self.limits.listed) if self.lists else ():
+                listed = Words(*(library.words[w] for w in words))
+                offers.append(Offer(gain, channel.concept(listed)))
+        if self.others.any():
+            sums = np.stack([library.elsewhere @ (residual * (library.fold == f)) for f in range(FOLDS)], axis=1)
+            offers += _top(library.others, sums, library.elsewhere_counts, self.others, least, lambda c: c)
+        return [o for o in offers if self.allowed(o.concept)]
+
+
+def _top(
+    concepts: Sequence[C],
+    sums: np.ndarray,
+    counts: np.ndarray,
+    allowed: np.ndarray,
+    least: float,
+    read: Callable[[C], Concept],
+    most: int = 20,
+) -> list[Offer]:
+    gains = np.where((evidence(sums, counts) >= least) & allowed, crossed(sums, counts), 0.0)
+    best = np.argsort(-gains, kind="stable")[:most]
+    return [Offer(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
+
+
+def is_token(concept: Concept) -> bool:
+    """One exact token at the position itself."""
+    return isinstance(concept, Token)
+
+
+def is_category(concept: Concept) -> bool:
+    """A concept that lists no token or word."""
+    return not concept.literals()
