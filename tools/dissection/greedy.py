@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,11 +23,12 @@ from .gain import crossed, evidence
 from .library import FOLDS, Library
 from .lists import grow
 from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS
-from .refine import narrowed, widened
+from .refine import narrowed, rewindowed, widened
 from .sentence import length
 
 C = TypeVar("C", bound=Concept)
 PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
+SAME = 0.9  # share of their union that two concepts hold together to count as one
 REFINED = 4  # concepts that may be refined: later ones of a real unit gained nothing, planted units have few
 WIDER, NARROWER = 1.1, 1.4  # how many times a concept's own drop in error its refined form has to bring
 
@@ -63,6 +64,13 @@ class State:
     def error(self) -> float:
         return self.moments.error()
 
+    def repeats(self) -> bool:
+        """Whether the last concept holds nearly where another one does."""
+        gram = self.moments.grams.sum(axis=0)[1:, 1:]
+        sizes = gram.diagonal()
+        joint, union = gram[-1, :-1], sizes[-1] + sizes[:-1] - gram[-1, :-1]
+        return bool((joint > SAME * union).any())
+
     def with_concept(self, concept: Concept, library: Library) -> State:
         return self.with_column(concept, library.column(concept))
 
@@ -96,7 +104,8 @@ class Greedy:
         """States of the greedy pass, the empty one first."""
         states = [self.start]
         while (state := self._extended(states[-1])) is not None:
-            states.append(self._refined(states[-1], state) if len(states) <= REFINED else state)
+            refine = len(states) <= REFINED and self.limits.tries > 1  # not for cheap rivals
+            states.append(self._refined(states[-1], state) if refine else state)
         return states
 
     def swapped(self, state: State) -> State:
@@ -115,22 +124,22 @@ class Greedy:
         offers = sorted(self._offers(residual, least), key=lambda o: -o.gain)
         fitting = (o for o in offers if o.gain > 0 and self._fits(o.concept, state.chosen))
         trials = [state.with_concept(o.concept, self.library) for o in islice(fitting, self.limits.tries)]
-        best = min(trials, key=lambda t: t.error, default=None)
+        best = min((t for t in trials if not t.repeats()), key=lambda t: t.error, default=None)
         return best if best is not None and best.error < state.error else None
 
     def _refined(self, before: State, after: State) -> State:
-        """The new concept as a conjunction or window, where that explains clearly more."""
-        concept, column, drop = after.chosen[-1], after.moments.columns[-1], before.error - after.error
-        if self.limits.tries == 1:  # a cheap rival
-            return after
-        forms = [(WIDER, form) for form in widened(concept)]
-        forms += [(NARROWER, form) for form in narrowed(self.library, before.moments.residual(), column, concept)]
-        for least, form in forms:
-            if self.allowed(form) and self._fits(form, before.chosen):
-                trial = before.with_concept(form, self.library)
-                if trial.error < after.error and before.error - trial.error > least * drop:
-                    after = trial
-        return after
+        """The new concept as a window, as a conjunction, and with another window in that, where this explains more."""
+        after = self._best_form(before, after, WIDER, widened(after.chosen[-1]))
+        residual, column = before.moments.residual(), after.moments.columns[-1]
+        after = self._best_form(before, after, NARROWER, narrowed(self.library, residual, column, after.chosen[-1]))
+        return self._best_form(before, after, WIDER, rewindowed(after.chosen[-1]))
+
+    def _best_form(self, before: State, after: State, least: float, forms: Iterable[Concept]) -> State:
+        """The form that lowers the error most, if by at least so many times what the present one does."""
+        fitting = (form for form in forms if self.allowed(form) and self._fits(form, before.chosen))
+        trials = [before.with_concept(form, self.library) for form in fitting]
+        best = min(trials, key=lambda t: t.error, default=after)
+        return best if before.error - best.error > least * (before.error - after.error) else after
 
     def _fits(self, concept: Concept, chosen: Sequence[Concept]) -> bool:
         every = [*chosen, concept]
@@ -147,7 +156,9 @@ class Greedy:
             sums = channel.sums(residual)
             by_class = library.members @ sums
             offers += _top(library.classes, by_class, channel.class_counts, self.classes, least, channel.concept)
-            for words, gain in grow(library, channel, channel.by_word(sums), self.limits.listed) if self.lists else ():
+            if not self.lists:
+                continue
+            for words, gain in grow(library, channel, channel.by_word(sums), self.limits.listed, least):
                 listed = Words(*(library.words[w] for w in words))
                 offers.append(Offer(gain, channel.concept(listed)))
         if self.others.any():

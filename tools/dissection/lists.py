@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SEEDS = 24
+PER_WORD = 0.5  # of the evidence for one word; on noise a word picked from a hundred neighbours adds z^2 of about 9
 
 
 class Grown(NamedTuple):
@@ -27,8 +28,14 @@ class Grown(NamedTuple):
     gain: float
 
 
-def grow(library: Library, channel: Channel, sums: np.ndarray, most: int) -> list[Grown]:
-    """Lists of 2 to ``most`` words from the best seeds of a channel; ``sums`` are its residuals by word and fold."""
+def grow(library: Library, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0) -> list[Grown]:
+    """Lists of 2 to ``most`` words from the best seeds of a channel.
+
+    Args:
+        sums: the channel's residuals by word and fold.
+        least: evidence (``gain.evidence``) that one word needs; each further word needs PER_WORD of that more, since it
+            was picked from about a hundred.
+    """
     counts = channel.word_counts
     seeds = np.argsort(-crossed(sums, counts), kind="stable")[:SEEDS]
     found: dict[tuple[int, ...], float] = {}
@@ -40,7 +47,11 @@ def grow(library: Library, channel: Channel, sums: np.ndarray, most: int) -> lis
         whole = _chain(s.sum(axis=1), n.sum(axis=1), most)
         held = [_chain(s.sum(axis=1) - s[:, f], n.sum(axis=1) - n[:, f], most) for f in range(FOLDS)]
         for size in range(2, len(whole) + 1):
-            found[tuple(near[whole[:size]])] = sum(_held_gain(s, n, chain[:size], f) for f, chain in enumerate(held))
+            some = whole[:size]
+            told = s[some].sum() ** 2 / (n[some].sum() + SHRINK)
+            if told >= least * (1 + PER_WORD * (size - 1)):
+                gains = (_held_gain(s, n, chain[:size], f) for f, chain in enumerate(held))
+                found[tuple(sorted(near[some], key=lambda w: -counts[w].sum()))] = sum(gains)
     return [Grown(tuple(int(w) for w in words), gain) for words, gain in found.items()]
 
 

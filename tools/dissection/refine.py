@@ -30,9 +30,19 @@ def widened(concept: Concept) -> Iterator[Concept]:
     """Windows after what the concept, or the token before it, is."""
     inner = concept.inner if isinstance(concept, After) else concept
     if not isinstance(inner, Recent | Since | Both):
-        yield from (Recent(n, inner) for n in WINDOWS)
+        yield from _windows(inner)
         if isinstance(concept, After):
             yield Since(inner)
+
+
+def _windows(inner: Concept) -> Iterator[Concept]:
+    return (Recent(n, inner) for n in WINDOWS)
+
+
+def rewindowed(concept: Concept) -> Iterator[Concept]:
+    """A conjunction whose second part becomes another window."""
+    if isinstance(concept, Both) and isinstance(concept.second, After | Recent):
+        yield from (Both(concept.first, form) for form in _windows(concept.second.inner))
 
 
 def narrowed(library: Library, residual: np.ndarray, column: np.ndarray, concept: Concept) -> list[Concept]:
