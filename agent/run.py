@@ -97,6 +97,8 @@ def work_on(folder: Path, *, reporter: Reporter | None = None, subject: Subject 
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         if pending:
             investigate_all(workshop.room(), pending, reporter)
+        else:
+            reporter.say(f"{folder.name} is done already; nothing is computed again")
         done = sum(log.get("conclusion", t) is not None for t in config.targets)
         failed = sum(_failed(log, t) for t in config.targets)
         if done + failed == len(config.targets) and (pending or not _is_closed(folder, log)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from pathlib import Path
 
 from .. import options, output
 from ..config import RunConfig
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make or go on with `runs/demo`, then write its report."""
     folder = args.runs / RUN
-    subject = None
-    if not (folder / "config.toml").exists():
-        subject = _prepare(args)
+    new = not (folder / "config.toml").exists()
+    lost = not new and not Path(RunConfig.load(folder).index).exists()  # the cache was cleared meanwhile
+    subject = _prepare(args, new=new) if new or lost else None
     status = finish(folder, args, subject)
     from ..report_of_run import write_report
 
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _prepare(args: argparse.Namespace) -> object:
-    """Fetch the subject and the text, index, and make the run; returns the loaded subject."""
+def _prepare(args: argparse.Namespace, *, new: bool) -> object:
+    """Fetch the subject and the text, index, and make the run if it is new; returns the loaded subject."""
     from ...tools.subject import load_subject
     from ..indexes import default_index
     from ..progress import progress
@@ -52,8 +52,7 @@ def _prepare(args: argparse.Namespace) -> object:
         reporter.say(f"subject {SUBJECT}: fetched and converted on first use")
         subject = load_subject(SUBJECT, device=args.device, dtype=args.dtype)
         index = default_index(subject, CORPUS, reporter)
-    config = RunConfig(index=str(index), targets=TARGETS, device=args.device, dtype=args.dtype)
-    make_run(args.runs / RUN, resolve(config))
-    if not args.quiet:
-        sys.stderr.write(f"made {args.runs / RUN}\n")
+    if new:
+        config = RunConfig(index=str(index), targets=TARGETS, device=args.device, dtype=args.dtype)
+        make_run(args.runs / RUN, resolve(config))
     return subject
