@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .baselines import plain_greedy, ten_weighted_tokens
 from .concepts import Concept
+from .examples import Examples, examples
 from .greedy import Limits
 from .lexicon import Lexicon
 from .library import Library
@@ -14,6 +15,7 @@ from .text import Text
 __all__ = [
     "Candidate",
     "Concept",
+    "Examples",
     "Lexicon",
     "Library",
     "Limits",
@@ -21,6 +23,7 @@ __all__ = [
     "Term",
     "Text",
     "build_library",
+    "examples",
     "explain",
     "plain_greedy",
     "ten_weighted_tokens",

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from .concepts import Concept
+from .concepts.before import After
 from .concepts.words import Token, Words
 from .fit import Moments
 from .gain import crossed, evidence
@@ -28,6 +29,7 @@ from .sentence import length
 
 C = TypeVar("C", bound=Concept)
 PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
+NOTHING_LEFT = 1e-9  # share of the signal's squares below which rounding is all that is left
 SAME = 0.9  # share of their union that two concepts hold together to count as one
 REFINED = 4  # concepts that may be refined: later ones of a real unit gained nothing, planted units have few
 WIDER, NARROWER = 1.1, 1.4  # how many times a concept's own drop in error its refined form has to bring
@@ -120,6 +122,8 @@ class Greedy:
     def _extended(self, state: State) -> State | None:
         """With the concept, of the most promising ones, that lowers the cross-validated error most."""
         residual = state.moments.residual()
+        if state.error <= NOTHING_LEFT * self.start.moments.squares.sum() or len(state.chosen) >= self.limits.concepts:
+            return None
         least = float(residual @ residual) / len(residual) * self.limits.significance
         offers = sorted(self._offers(residual, least), key=lambda o: -o.gain)
         fitting = (o for o in offers if o.gain > 0 and self._fits(o.concept, state.chosen))
@@ -145,6 +149,7 @@ class Greedy:
         every = [*chosen, concept]
         return (
             concept not in chosen
+            and not any(_contains(concept, c) or _contains(c, concept) for c in chosen)
             and sum(c.atoms() for c in every) <= self.limits.concepts
             and sum(len(c.literals()) for c in every) <= self.limits.literals
             and sum(length(c.phrase()) for c in every) <= self.limits.words - PROSE
@@ -179,6 +184,15 @@ def _top(
     gains = np.where((evidence(sums, counts) >= least) & allowed, crossed(sums, counts), 0.0)
     best = np.argsort(-gains, kind="stable")[:most]
     return [Offer(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
+
+
+def _contains(larger: Concept, smaller: Concept) -> bool:
+    """Whether one list of words holds all of another one: a reader wants one of them."""
+    if type(larger) is not type(smaller):
+        return False
+    if isinstance(larger, Words):
+        return set(larger.literals()) >= set(smaller.literals())
+    return isinstance(larger, After) and _contains(larger.inner, smaller.parts()[0])
 
 
 def is_token(concept: Concept) -> bool:

@@ -1,0 +1,25 @@
+"""One language, one text and one library for all tests of the search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hubel.tools.dissection import Lexicon, Library, Text, build_library
+from tests.tools.dissection import world
+
+
+@pytest.fixture(scope="session")
+def language() -> Lexicon:
+    return world.lexicon()
+
+
+@pytest.fixture(scope="session")
+def sample(language: Lexicon) -> Text:
+    return world.text(language)
+
+
+@pytest.fixture(scope="session")
+def library(sample: Text) -> Library:
+    document = world.documents(len(sample.tokens))
+    return build_library(sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon)

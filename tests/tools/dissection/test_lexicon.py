@@ -1,0 +1,65 @@
+"""The lexicon is kept without loss, refuses what is broken, and gives members and near misses of a concept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hubel.tools.dissection import Lexicon, Text, examples
+from hubel.tools.dissection.grammar import parse_concept
+from hubel.tools.errors import CorruptError, UsageError
+
+
+def test_what_is_written_is_read(language: Lexicon, tmp_path: Path) -> None:
+    language.save(tmp_path)
+    again = Lexicon.load(tmp_path)
+    assert again.strings == language.strings
+    assert again.fingerprint == language.fingerprint
+    np.testing.assert_array_equal(again.map, language.map)
+
+
+@pytest.mark.parametrize("name", ["lexicon.json", "lexicon.safetensors"])
+def test_a_file_cut_short_or_missing_is_named(name: str, language: Lexicon, tmp_path: Path) -> None:
+    language.save(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptError, match="delete that folder"):
+        Lexicon.load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(CorruptError, match="delete that folder"):
+        Lexicon.load(tmp_path)
+
+
+def test_casing_and_space_make_one_word_whose_token_is_the_plainest() -> None:
+    lexicon = Lexicon(["Said", "said", " Said", " said", "x"])
+    assert lexicon.words == ["said", "x"]
+    assert lexicon.strings[lexicon.token_of_word[0]] == " said"
+
+
+def test_vectors_must_match_the_vocabulary() -> None:
+    with pytest.raises(UsageError, match="3 for 2 tokens"):
+        Lexicon(["a", "b"], np.zeros((3, 4)))
+
+
+def test_tokens_outside_the_vocabulary_are_refused() -> None:
+    with pytest.raises(UsageError, match="outside a vocabulary of 2"):
+        Text(np.array([[0, 2]]), np.array([2]), Lexicon(["a", "b"]))
+
+
+def test_examples_are_members_seen_and_unseen_and_neighbours_that_are_no_members(language: Lexicon) -> None:
+    ids = [language.strings.index(s) for s in (" braming", " the", " clenting")]
+    few = Text(np.array([ids]), np.array([3]), language)
+    found = examples(parse_concept('after(suffix("ing"))'), few, count=5)
+    assert set(found.seen) == {ids[0], ids[2]}
+    assert len(found.unseen) == 5
+    assert all(language.strings[i].endswith("ing") and i not in ids for i in found.unseen)
+    assert len(found.near_misses) == 5
+    assert not any(language.strings[i].endswith("ing") for i in found.near_misses)
+    assert found == examples(parse_concept('after(suffix("ing"))'), few, count=5)
+
+
+def test_a_position_has_no_member_tokens(sample: Text) -> None:
+    with pytest.raises(UsageError, match="no member tokens"):
+        examples(parse_concept("position(1, 2)"), sample)

@@ -1,0 +1,163 @@
+"""A predicate prints, reads back, predicts, says itself, and keeps the limits of the contract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubel.tools.dissection import Concept, Lexicon, Predicate, Term, Text
+from hubel.tools.dissection.concepts import FAMILIES, find_family
+from hubel.tools.dissection.concepts.casing import STYLES
+from hubel.tools.dissection.concepts.kinds import KINDS
+from hubel.tools.dissection.concepts.near import REACHES
+from hubel.tools.dissection.concepts.repetition import WHAT
+from hubel.tools.dissection.concepts.structure import PLACES
+from hubel.tools.dissection.concepts.wordclass import classes
+from hubel.tools.dissection.predicate import GRADES, limit_problem
+from hubel.tools.dissection.sentence import CANNOT, length
+from hubel.tools.errors import UsageError
+
+
+def made(name: str, *arguments: object) -> Concept:
+    return find_family(name).make(*arguments)
+
+
+WORD = st.sampled_from(["said", "says", "told", "he", "bram", "clent", "drick"])
+LISTS = st.lists(WORD, min_size=1, max_size=3, unique=True)
+SIMPLE = st.one_of(
+    st.builds(lambda s: made("token", s), st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the"])),
+    st.builds(lambda ws: made("words", *ws), LISTS),
+    st.builds(lambda k, ws: made("near", k, *ws), st.sampled_from(sorted(REACHES)), LISTS),
+    st.builds(made, st.sampled_from(["suffix", "prefix"]), st.sampled_from(["ing", "s", "br"])),
+    st.builds(lambda s: made("casing", s), st.sampled_from(sorted(STYLES))),
+    st.builds(lambda s: made("kind", s), st.sampled_from(sorted(KINDS))),
+    st.builds(lambda s: made("wordclass", s), st.sampled_from(sorted(classes()))),
+    st.builds(lambda b, n: made("letters", b, n), st.sampled_from(["least", "most"]), st.integers(1, 9)),
+    st.builds(lambda b, n: made("rank", b, n), st.sampled_from(["rare", "common"]), st.integers(1, 9)),
+    st.builds(lambda s: made("place", s), st.sampled_from(sorted(PLACES))),
+    st.builds(lambda s: made("repeated", s), st.sampled_from(sorted(WHAT))),
+    st.builds(lambda a, n: made("position", a, a + n), st.integers(0, 9), st.integers(0, 9)),
+    st.builds(lambda: made("induction")),
+)
+WRAPPED = st.one_of(
+    st.builds(lambda c: made("after", c), SIMPLE),
+    st.builds(lambda c: made("since", c), SIMPLE),
+    st.builds(lambda n, c: made("recent", n, c), st.integers(1, 20), SIMPLE),
+    st.builds(lambda a, b: made("both", a, b), SIMPLE, SIMPLE),
+)
+TERMS = st.builds(Term, st.one_of(SIMPLE, WRAPPED), st.sampled_from(sorted(GRADES)), st.sampled_from([1, -1]))
+FORMULAS = st.lists(TERMS, max_size=5, unique_by=lambda t: t.concept).filter(lambda ts: not limit_problem(ts))
+SCALE = st.floats(1e-6, 1e6, allow_nan=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(terms=FORMULAS, step=SCALE, rest=st.floats(-1e6, 1e6, allow_nan=False))
+def test_the_printed_form_reads_back_and_predicts_the_same(
+    language: Lexicon, sample: Text, terms: list[Term], step: float, rest: float
+) -> None:
+    predicate = Predicate(tuple(terms), step, rest)
+    again = Predicate.parse(predicate.to_text())
+    assert again == predicate
+    tokens, lengths = sample.tokens[:6], sample.length[:6]
+    np.testing.assert_array_equal(
+        again.predict(tokens, language, lengths), predicate.predict(tokens, language, lengths)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(terms=FORMULAS.filter(bool))
+def test_the_sentence_names_every_concept_under_its_grade(terms: list[Term]) -> None:
+    sentence = Predicate(tuple(terms)).sentence()
+    assert length(sentence) <= 40
+    for term in terms:
+        assert term.concept.phrase() in sentence
+        assert term.grade in sentence
+        assert all(w.replace(" ", "␣").replace("\n", "⏎") in sentence for w in term.concept.literals())
+
+
+def test_strategies_above_cover_every_family() -> None:
+    covered = {"token", "words", "near", "suffix", "prefix", "casing", "kind", "wordclass", "letters", "rank", "place"}
+    covered |= {"repeated", "position", "induction", "after", "since", "recent", "both"}
+    assert covered == set(FAMILIES)
+
+
+def test_the_prediction_is_the_sum_of_the_terms_that_hold(language: Lexicon, sample: Text) -> None:
+    predicate = Predicate.parse('strongly words("said") - slightly after(kind("comma")); step 0.5, rest 1.0')
+    said, comma = (
+        np.isin(sample.tokens, [i for i, s in enumerate(language.strings) if s == x]) for x in (" said", ",")
+    )
+    after = np.zeros_like(comma)
+    after[:, 1:] = comma[:, :-1]
+    expected = 1 + 0.5 * (8.0 * said - 2.0 * after)
+    predicted = predicate.predict(sample.tokens, language, sample.length)
+    np.testing.assert_array_equal(predicted[sample.real], expected[sample.real])
+
+
+def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: Text) -> None:
+    predicate = Predicate.parse('strongly words("said") - slightly suffix("ing"); step 0.5, rest 0.0')
+    context, position = np.argwhere((sample.tokens == language.strings.index(" said")) & sample.real)[0]
+    assert predicate.why(sample.tokens, language, int(context), int(position)) == [('"said"', 4.0)]
+
+
+def test_a_later_token_never_changes_an_earlier_prediction(language: Lexicon, sample: Text) -> None:
+    printed = ['after(kind("quote"))', 'since(words("he"))', 'recent(3, kind("number"))', 'repeated("pair")']
+    printed += ['place("quotation")', 'place("brackets")', 'place("sentence start")', "induction()", 'suffix("s")']
+    for concept in printed:
+        predicate = Predicate.parse(f"strongly {concept}")
+        whole = predicate.predict(sample.tokens, language)
+        np.testing.assert_array_equal(predicate.predict(sample.tokens[:, :17], language), whole[:, :17])
+
+
+def test_the_empty_predicate_says_so_and_predicts_its_rest() -> None:
+    empty = Predicate(rest=0.25)
+    assert Predicate.parse(empty.to_text()) == empty
+    assert empty.sentence() == CANNOT
+    assert set(empty.predict(np.zeros((2, 3), int), Lexicon(["a"])).ravel()) == {0.25}
+
+
+def too_many(problem: str) -> tuple[Term, ...]:
+    if problem == "concepts":
+        return tuple(Term(made("suffix", c), "slightly") for c in "abcdefghijklm")
+    if problem == "listed words":
+        return tuple(Term(made("words", *(f"{c}{i}" for i in range(5))), "slightly") for c in "abcde")
+    if problem == "words; at most":
+        return tuple(Term(made("recent", n, made("position", n, n)), "slightly") for n in range(1, 9))
+    return (Term(made("suffix", "a"), "slightly"), Term(made("suffix", "a"), "strongly"))
+
+
+@pytest.mark.parametrize("problem", ["concepts", "listed words", "words; at most", "twice"])
+def test_a_formula_beyond_the_limits_is_refused(problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        Predicate(too_many(problem))
+
+
+def test_a_conjunction_counts_as_two_concepts() -> None:
+    pairs = [made("both", made("suffix", a), made("prefix", a)) for a in "abcdefg"]
+    assert "14 concepts" in limit_problem([Term(pair, "slightly") for pair in pairs])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "strongly",
+        'hugely suffix("a")',
+        "strongly nosuch(1)",
+        "strongly suffix(a)",
+        'strongly suffix("a"',
+        'strongly suffix("a") suffix("b")',
+        'strongly near(13, "a")',
+        'strongly casing("odd")',
+        'strongly words("Said")',
+        'strongly suffix("a"); step 0, rest 0',
+        'strongly recent(0, suffix("a"))',
+        'strongly suffix("a") $',
+        "strongly position(1.5, 2)",
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_a_reason(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Predicate.parse(text)
+    assert len(str(raised.value)) > 20

@@ -1,0 +1,138 @@
+"""The search finds what was planted, nothing in noise, the same twice, and says it within the limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hubel.tools.dissection import (
+    Candidate,
+    Library,
+    Limits,
+    Predicate,
+    Text,
+    explain,
+    plain_greedy,
+    ten_weighted_tokens,
+)
+from hubel.tools.dissection.greedy import is_category, is_token
+from hubel.tools.dissection.predicate import limit_problem
+from tests.tools.dissection import world
+
+PLANTED = [
+    'strongly token(" said")',
+    'strongly words("monday", "tuesday", "friday", "sunday")',
+    'strongly suffix("ing")',
+    'strongly casing("upper-case")',
+    'strongly kind("number")',
+    'strongly place("quotation")',
+    'strongly place("brackets")',
+    'strongly repeated("token")',
+    "strongly position(1, 8)",
+    'strongly since(words("monday"))',
+    'strongly recent(3, words("said"))',
+    'strongly words("of") - strongly words("he")',
+    'strongly both(casing("capitalised"), after(words("the")))',
+    'strongly suffix("s") + slightly words("told") - strongly kind("quote")',
+]
+
+
+def explained(sample: Text, library: Library, signal: np.ndarray, limits: Limits | None = None) -> list[Candidate]:
+    document = world.documents(len(sample.tokens))
+    everywhere = np.ones(sample.tokens.shape, dtype=bool)
+    return explain(
+        sample.tokens, sample.length, document, signal, everywhere, sample.lexicon, library=library, limits=limits
+    )
+
+
+def r(predicate: Predicate, signal: np.ndarray, text: Text) -> float:
+    keep = text.real.copy()
+    keep[:, 0] = False
+    return float(np.corrcoef(predicate.predict_text(text)[keep], signal[keep])[0, 1])
+
+
+@pytest.mark.parametrize("printed", PLANTED)
+def test_a_planted_signal_is_found_with_few_terms_on_other_text(printed: str, sample: Text, library: Library) -> None:
+    truth = Predicate.parse(printed)
+    noise = np.random.default_rng(1).normal(0, 0.4, sample.tokens.shape)
+    best = explained(sample, library, truth.predict_text(sample) + noise)[0].predicate
+    other = world.text(sample.lexicon, seed=9)
+    assert r(best, truth.predict_text(other), other) > 0.97
+    assert len(best.terms) <= len(truth.terms) + 2
+
+
+def test_noise_gives_the_empty_predicate(sample: Text, library: Library) -> None:
+    for seed in range(3):
+        found = explained(sample, library, np.random.default_rng(seed).standard_normal(sample.tokens.shape))
+        assert [c.predicate.terms for c in found] == [()]
+
+
+@pytest.mark.parametrize("signal", [np.zeros((160, 40)), np.full((160, 40), 3.0)])
+def test_a_constant_signal_gives_the_empty_predicate(signal: np.ndarray, sample: Text, library: Library) -> None:
+    found = explained(sample, library, signal)
+    assert [c.predicate.terms for c in found] == [()]
+    assert found[0].predicate.rest == signal[0, 0]
+
+
+@pytest.fixture(scope="module")
+def rivals(sample: Text, library: Library) -> list[Candidate]:
+    return explained(sample, library, mixed(sample))
+
+
+def mixed(sample: Text) -> np.ndarray:
+    """Many token strengths, a class, a context: more than twelve concepts can say."""
+    rng = np.random.default_rng(3)
+    by_token = rng.standard_normal(len(sample.lexicon)) ** 3
+    parts = Predicate.parse('strongly suffix("ing") - moderately after(kind("number"))').predict_text(sample)
+    return by_token[sample.tokens] + 0.3 * parts + rng.normal(0, 0.5, sample.tokens.shape)
+
+
+def test_rivals_keep_the_limits_and_come_best_first(rivals: list[Candidate]) -> None:
+    assert [c.origin for c in rivals].count("full") == 1
+    assert {c.origin for c in rivals} == {"full", "short", "tokens only", "categories only"}
+    assert [c.r_explore_cv for c in rivals] == sorted((c.r_explore_cv for c in rivals), reverse=True)
+    for candidate in rivals:
+        assert limit_problem(candidate.predicate.terms) == ""
+        assert Predicate.parse(candidate.predicate.to_text()) == candidate.predicate
+
+
+def test_each_rival_is_of_its_kind(rivals: list[Candidate]) -> None:
+    of = {c.origin: [t.concept for t in c.predicate.terms] for c in rivals}
+    assert len(of["short"]) <= 5
+    assert of["tokens only"]
+    assert all(is_token(c) for c in of["tokens only"])
+    assert of["categories only"]
+    assert all(is_category(c) for c in of["categories only"])
+    assert len(of["full"]) > len(of["short"])
+
+
+def test_the_same_input_gives_the_same_rivals(sample: Text, library: Library, rivals: list[Candidate]) -> None:
+    cache: dict[str, object] = {}
+    arguments = (sample.tokens, sample.length, world.documents(len(sample.tokens)), mixed(sample))
+    everywhere = np.ones(sample.tokens.shape, dtype=bool)
+    for _ in range(2):
+        assert explain(*arguments, everywhere, sample.lexicon, cache=cache) == rivals
+
+
+def test_position_0_and_what_the_mask_leaves_out_change_nothing(sample: Text, library: Library) -> None:
+    signal = mixed(sample)
+    loud = signal.copy()
+    loud[:, 0] = 1e6
+    loud[~sample.real] = -1e6
+    assert explained(sample, library, loud) == explained(sample, library, signal)
+
+
+def test_smaller_limits_are_kept(sample: Text, library: Library) -> None:
+    best = explained(sample, library, mixed(sample), Limits(concepts=3, literals=4))[0].predicate
+    assert 0 < len(best.terms) <= 3
+    assert len(best.literals()) <= 4
+
+
+def test_the_full_search_beats_its_baselines_on_other_text(sample: Text, library: Library) -> None:
+    signal, other = mixed(sample), world.text(sample.lexicon, seed=9)
+    full = next(c.predicate for c in explained(sample, library, signal) if c.origin == "full")
+    everywhere = np.ones(sample.tokens.shape, dtype=bool)
+    ten = ten_weighted_tokens(sample.tokens, sample.length, signal, everywhere, sample.lexicon)
+    scores = [r(p, mixed(other), other) for p in (full, plain_greedy(library, signal), ten)]
+    assert scores[0] > max(scores[1:])
+    assert min(scores) > 0.2
