@@ -171,7 +171,9 @@ class Room:
 
     def check_hypothesis(self, hypothesis: Hypothesis) -> None:
         """Raise ArgumentError when a hypothesis is longer than the contract allows or its predicate cannot be read."""
-        words = len(hypothesis.sentence.split())
+        from ..tools.dissection.sentence import length
+
+        words = length(hypothesis.sentence)
         if not 0 < words <= MAX_WORDS:
             raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}: {hypothesis.sentence!r}")
         if hypothesis.predicate is not None:
