@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.subject.address import Side
+    from .llm.conversation import Reply, Request
 
 Quantity = Literal["max", "mean"]
 Relation = Literal["fires", "silent", "greater", "within"]
@@ -64,6 +65,23 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Call:
+    """An instrument call that an explainer asks the loop to make, without a prediction."""
+
+    id: str
+    instrument: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A number or a quotation in what an explainer says, and the evidence in which it stands; none: unsupported."""
+
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Move:
     """What an explainer does next: new hypotheses, experiments on old or new ones, and whether it is ready."""
 
@@ -73,6 +91,20 @@ class Move:
     """True when the hypotheses may go to the select split; False asks for another look at the outcomes first."""
     cannot_explain: str = ""
     """A reason, when the explainer has no explanation to offer. That is a good answer."""
+    calls: tuple[Call, ...] = ()
+    """Instruments to call beside the experiments; their answers are in the next case."""
+    reply: str = ""
+    """The journal's key of the language model's reply that this move was read from."""
+    look: str = ""
+    """The hypothesis that this move takes a second look at, in a conversation of its own."""
+    favourite: str = ""
+    """The hypothesis that the explainer wants to conclude with."""
+    settled: bool = False
+    """True when the explainer stays with its conclusion after it has seen the second look and the score on select."""
+    findings: str = ""
+    """What the explainer says in support of its conclusion."""
+    claims: tuple[Claim, ...] = ()
+    """The numbers and quotations of the findings, as the program traced them."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
@@ -86,6 +118,9 @@ class Move:
             experiments=tuple(experiment_from_json(e) for e in data["experiments"]),
             ready=data["ready"],
             cannot_explain=data["cannot_explain"],
+            calls=tuple(Call(**c) for c in data.get("calls", ())),
+            claims=tuple(Claim(c["text"], tuple(c["evidence"])) for c in data.get("claims", ())),
+            **{name: data[name] for name in ("reply", "look", "favourite", "settled", "findings") if name in data},
         )
 
 
@@ -113,6 +148,43 @@ class Feedback:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """A reply of a language model, and what the loop answered to the instrument calls in it."""
+
+    reply: Mapping[str, Any]
+    """As it was journaled (`Reply.to_json`)."""
+    results: Mapping[str, Result]
+    """By the call's id."""
+    look: str = ""
+    """The hypothesis under a second look, in whose conversation the reply was given."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An instrument's answer as text; of an error, how to repair the call."""
+
+    text: str
+    error: bool = False
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A language model's reply, and its key in the journal."""
+
+    key: str
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a predicate does on explore, or why it cannot be run. Explore may be looked at as often as one likes."""
+
+    score: float | None = None
+    worst: tuple[Mapping[str, Any], ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
 class Case:
     """Everything that an explainer may see of one target."""
 
@@ -132,6 +204,29 @@ class Case:
     """Hypothesis id to what select said."""
     explore: Callable[[], Explore] | None = None
     """The target's activations on explore, for minds that compute. None in a replay, where answers are journaled."""
+    conversation: Conversation | None = None
+    """For minds that are language models; None for all others."""
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a mind that is a language model needs besides: what was said so far, and whom it asks."""
+
+    ask: Callable[[Request], Heard]
+    """Asks the model through the journal: a request that was answered before costs nothing."""
+    fit: Callable[[str], Fit]
+    """How a printed predicate does on explore."""
+    turns: tuple[Turn, ...] = ()
+    competitor: Hypothesis | None = None
+    """What another mind found without a language model: the explanation to beat."""
+    competitor_score: float | None = None
+    """The competitor's score on select."""
+    hidden: tuple[str, ...] = ()
+    """Names that must not be said: the subject's."""
+    retries: int = 0
+    """How often this target was tried again after it had failed."""
+    last_chance: bool = False
+    """True when the next reply is the last one that is paid for."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +251,11 @@ class Explainer(Protocol):
     """Part of the request's hash: raise it when the same case would get another move."""
     revises: bool
     """Whether it wants another move once it has seen what select says."""
+    converses: bool
+    """Whether it is a language model: its replies are journaled, not its moves, which are read from them anew, and its
+    hypotheses must keep more predictions than they fail, a second look's among them."""
+    moves_a_round: int
+    """Moves that it may make before it must go to select."""
 
     def move(self, case: Case) -> Move:
         """Propose, experiment, revise, or say that it cannot explain."""

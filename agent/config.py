@@ -28,6 +28,8 @@ class RunConfig:
     """Contexts a split that are collected and scored. More narrow the intervals and cost forward passes."""
     rounds: int = 2
     """Times that an explainer may revise after seeing the score on select."""
+    competitor: bool = True
+    """Whether a language model is shown what the formula search found, as an explanation to beat. Costs a search."""
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"

@@ -8,7 +8,8 @@
 1. observe     instruments look at explore: statistics, exemplars of both sides, what the unit writes
 2. propose     the explainer makes a move: hypotheses, and experiments with the outcome that each predicts
 3. experiment  the prediction is written to the log, then the instrument is called, then code compares the two
-4. select      every hypothesis is simulated on the select split; the explainer sees its score and worst misses
+4. select      every hypothesis is simulated on the select split; the explainer sees its score and worst misses;
+               of a language model's, only those can win that kept more predictions than they failed (`agent.standing`)
 5. verify      the best hypothesis is scored on holdout, once
 6. conclude    explanation, scores and p are written; the verdict falls over the whole run (`agent.verify`)
 
@@ -22,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from .case import Case, Feedback, Hypothesis, Move
 from .predictions import VOID, Thresholds, adjudicate
+from .standing import may_win, stale, why_none
+from .testing import run_together
 from .verify import conclude_target, verify_target
 
 if TYPE_CHECKING:
@@ -39,15 +42,15 @@ class State(TypedDict, total=False):
     move: int
     round: int
     ready: bool
+    settled: bool
     winner: str
     reason: str
+    best: list[float]
+    """The best score on select after each round."""
 
 
 Update = dict[str, Any]
 """The fields of the state that a step changes."""
-
-MOVES_A_ROUND = 4
-"""Looks at outcomes that an explainer may take before it must go to select."""
 
 
 def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -65,7 +68,7 @@ def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledS
     graph.add_edge(START, "observe")
     graph.add_edge("observe", "propose")
     graph.add_edge("propose", "experiment")
-    graph.add_conditional_edges("experiment", _after_experiment, ["propose", "select"])
+    graph.add_conditional_edges("experiment", lambda state: _after_experiment(state, room), ["propose", "select"])
     graph.add_conditional_edges("select", lambda state: _after_select(state, room), ["propose", "verify"])
     graph.add_edge("verify", "conclude")
     graph.add_edge("conclude", END)
@@ -81,18 +84,23 @@ def _bound(step: Any, room: Room) -> Any:
     return run
 
 
-def _after_experiment(state: State) -> str:
-    return "select" if state.get("ready", True) or state.get("move", 0) % MOVES_A_ROUND == 0 else "propose"
+def _after_experiment(state: State, room: Room) -> str:
+    ready = state.get("ready", True) or state.get("move", 0) % room.explainer.moves_a_round == 0
+    return "select" if ready else "propose"
 
 
 def _after_select(state: State, room: Room) -> str:
-    wants_more = not state.get("reason") and room.explainer_revises
+    ended = state.get("reason") or state.get("settled") or stale(state.get("best", []))
+    wants_more = not ended and room.explainer.revises
     return "propose" if wants_more and state.get("round", 0) < room.config.rounds else "verify"
 
 
 def observe(room: Room, state: State) -> Update:
     """Look at the target through instruments, on explore."""
-    room.observe(state["target"])
+    target = state["target"]
+    room.observe(target)
+    if room.explainer.converses and room.config.competitor:
+        room.find_competitor(target, _case(room, state))
     return {"move": 0, "round": 0}
 
 
@@ -106,13 +114,17 @@ def propose(room: Room, state: State) -> Update:
         room.log.write(
             "hypothesis", vars(hypothesis) | {"round": state.get("round", 0)}, target=target, id=hypothesis.id
         )
-    return {"move": number, "ready": move.ready, "reason": move.cannot_explain}
+    return {"move": number, "ready": move.ready, "settled": move.settled, "reason": move.cannot_explain}
 
 
 def experiment(room: Room, state: State) -> Update:
     """Run the experiments of the last move: prediction first, then the call, then the comparison."""
-    target = state["target"]
-    for planned in _last_move(room, state).experiments:
+    target, move = state["target"], _last_move(room, state)
+    if room.explainer.converses:
+        run_together(room, target, move.experiments)
+        room.consult_all(target, move.calls)
+        return {}
+    for planned in move.experiments:
         _run_experiment(room, target, planned)
     return {}
 
@@ -131,11 +143,13 @@ def select(room: Room, state: State) -> Update:
     """Simulate every hypothesis on the select split and keep the best."""
     target = state["target"]
     best, winner = float("-inf"), ""
+    allowed = None if not room.explainer.converses else may_win(room.log, target)
     for hypothesis in _hypotheses(room, target):
         value = room.select_value(target, hypothesis)
-        if value is not None and value > best:
+        if value is not None and value > best and (allowed is None or hypothesis.id in allowed):
             best, winner = value, hypothesis.id
-    return {"winner": winner, "round": state.get("round", 0) + 1}
+    rounds = [*state.get("best", []), *([best] if winner else [0.0])]
+    return {"winner": winner, "round": state.get("round", 0) + 1, "best": rounds}
 
 
 def verify(room: Room, state: State) -> Update:
@@ -149,7 +163,7 @@ def conclude(room: Room, state: State) -> Update:
     """Write what was found. "We don't know" is a good answer."""
     target, winner = state["target"], state.get("winner", "")
     found = _hypothesis(room, target, winner) if winner else None
-    reason = state.get("reason", "") if found is None else ""
+    reason = (state.get("reason") or why_none(room, target)) if found is None else ""
     conclude_target(room, target, found, reason)
     return {}
 
@@ -169,7 +183,13 @@ def _case(room: Room, state: State) -> Case:
         outcomes=tuple(room.log.all("outcome", target).values()),
         feedback={i: Feedback(f["score"], tuple(f["worst"])) for i, f in feedback.items()},
         explore=lambda: room.data("explore", target),
+        conversation=room.conversation(target, _moves(room, state)) if room.explainer.converses else None,
     )
+
+
+def _moves(room: Room, state: State) -> list[Move]:
+    found = (room.log.get("move", state["target"], str(n)) for n in range(1, state.get("move", 0) + 1))
+    return [Move.from_json(data) for data in found if data is not None]
 
 
 def _hypotheses(room: Room, target: str) -> tuple[Hypothesis, ...]:

@@ -22,8 +22,10 @@ from typing import Any
 
 from ..tools.errors import CorruptError
 from ..tools.index import Collected
-from .case import Case, Move
+from .asking import Recorded
+from .case import Case, Explainer, Move
 from .config import RunConfig
+from .explainers import make_explainer
 from .lexicon import LEXICON, stored_lexicon
 from .log import RunLog, canonical, read_events
 from .progress import Reporter
@@ -32,7 +34,7 @@ from .run import investigate_all
 from .verify import COLLECTED, decide_run
 from .views import rows
 
-JOURNAL = ("call", "explainer_call", "llm_call", "explainer")
+JOURNAL = ("call", "explainer_call", "fit", "llm_call", "retry", "explainer")
 TOLERANCE = 1e-6
 """Largest difference of a number between machines that is no mismatch (contract)."""
 _NOT_COMPUTED = ("seconds", "calls", "usd", "failed_scores", "error")
@@ -55,6 +57,8 @@ class _Recorded:
         self.name: str = identity["name"]
         self.version: str = identity["version"]
         self.revises: bool = identity["revises"]
+        self.converses = False
+        self.moves_a_round: int = identity.get("moves_a_round", 4)
 
     def move(self, case: Case) -> Move:
         raise CorruptError(
@@ -105,11 +109,12 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
                 copy,
                 config,
                 log,
-                explainer=_Recorded(identity),
+                explainer=_explainer(identity, config),
                 explore=Collected.open(data, "explore"),
                 select=Collected.open(data, "select"),
                 lexicon=lexicon,
                 bench=None,
+                asker=Recorded(log, identity["name"]) if identity.get("converses") else None,
             )
             investigate_all(room, targets, reporter)
             for target in targets:
@@ -117,6 +122,19 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
                     raise CorruptError(f"{target} cannot be replayed: {failure['error']}")
         if all(log.get("conclusion", t) or log.get("failure", t) for t in config.targets):
             decide_run(copy, config, log, lexicon)
+
+
+def _explainer(identity: dict[str, Any], config: RunConfig) -> Explainer:
+    """A recorded mind; of a language model the one that reads its replies, which are in the journal."""
+    if not identity.get("converses"):
+        return _Recorded(identity)
+    explainer = make_explainer(identity["name"], config)
+    if explainer.version != identity["version"]:
+        raise CorruptError(
+            f"the run was made by version {identity['version']} of the experimenter, here is {explainer.version}; "
+            "replay it with the hubel that its config.toml names"
+        )
+    return explainer
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:

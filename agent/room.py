@@ -11,16 +11,18 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tools.errors import ArgumentError, CorruptError
+from ..tools.errors import ArgumentError, CorruptError, UsageError
 from ..tools.subject.address import Side, Unit
-from .case import Case, Explainer, Explore, Hypothesis, Move
+from .asking import reply_of
+from .case import Call, Case, Conversation, Explainer, Explore, Fit, Hypothesis, Move, Result, Turn
 from .config import RunConfig
 from .log import Data, RunLog, canonical
-from .predictions import Reading
+from .predictions import Reading, Thresholds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.index import Collected
     from ..tools.instruments import Bench
+    from ..tools.instruments import Result as InstrumentResult
+    from .asking import Asker, Recorded
 
 MAX_WORDS = 40
 
@@ -50,6 +54,7 @@ class Room:
         select: Collected,
         lexicon: Lexicon,
         bench: Bench | None,
+        asker: Asker | Recorded | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
@@ -59,13 +64,9 @@ class Room:
         self.stopped = threading.Event()
         self._splits = {"explore": explore, "select": select}
         self._bench = bench
+        self._asker = asker
         self._subject_lock = threading.Lock()
         self._cache: dict[str, Any] = {}
-
-    @property
-    def explainer_revises(self) -> bool:
-        """Whether the explainer wants another move once it has seen its score on select."""
-        return self.explainer.revises
 
     def check_stopped(self) -> None:
         """Raise `Stopped` if the run was asked to stop; called between steps, so that no step is cut short."""
@@ -95,8 +96,10 @@ class Room:
         return stored["answer"] if stored else fresh
 
     def ask_explainer(self, case: Case) -> Move:
-        """The explainer's next move on a case."""
-        shown = {k: v for k, v in _shown(case).items() if k != "explore"}
+        """The explainer's next move on a case. Of a language model the reply is journaled, and read anew."""
+        if self.explainer.converses:
+            return self.explainer.move(case)
+        shown = {k: v for k, v in _shown(case).items() if k not in ("explore", "conversation")}
         request = {
             "explainer": self.explainer.name,
             "version": self.explainer.version,
@@ -113,6 +116,9 @@ class Room:
         )
 
     def _call_instrument(self, name: str, arguments: Data) -> Data:
+        return self._result(name, arguments).to_json()
+
+    def _result(self, name: str, arguments: Data) -> InstrumentResult:
         from ..tools import instruments
 
         if self._bench is None:
@@ -120,7 +126,28 @@ class Room:
                 f"the journal holds no answer to {name} {canonical(arguments)[:200]}: this log was changed or cut short"
             )
         with self._subject_lock:
-            return instruments.call(name, arguments, self._bench).to_json()
+            return instruments.call(name, arguments, self._bench)
+
+    def consult(self, target: str, name: str, arguments: Data) -> Data:
+        """An instrument's `{result, text, error}` for a language model: what is off with the call is an answer too."""
+        if target in self.config.nulls:
+            return {"result": None, "text": "not possible for this unit: go by what you were shown", "error": True}
+        request = {"instrument": name, "arguments": arguments, "rendered": True}
+        return self.journaled("call", target, request, lambda: self._consult_instrument(name, arguments))
+
+    def consult_all(self, target: str, calls: Sequence[Call]) -> list[Data]:
+        """The answers to several calls, which run side by side as far as they do not share the subject."""
+        if not calls:
+            return []
+        with ThreadPoolExecutor(max_workers=min(8, len(calls))) as pool:
+            return list(pool.map(lambda call: self.consult(target, call.instrument, dict(call.arguments)), calls))
+
+    def _consult_instrument(self, name: str, arguments: Data) -> Data:
+        try:
+            found = self._result(name, arguments)
+        except ArgumentError as error:
+            return {"result": None, "text": str(error), "error": True}
+        return {"result": found.to_json(), "text": found.render(), "error": False}
 
     # explore and select
 
@@ -157,7 +184,72 @@ class Room:
             seen["exemplars" + side] = self.instrument(target, "activations.exemplars", arguments)
         if unit.site != "head":
             seen["logit_lens"] = self.instrument(target, "logit_lens", {"unit": str(unit.unsided)})
+        if self.explainer.converses:
+            seen |= self._observe_more(target, unit)
         self.log.write("observation", seen, target=target)
+
+    def _observe_more(self, target: str, unit: Unit) -> Data:
+        """What a language model is shown besides: middling activations, and what counts as firing and as silent."""
+        more: Data = {"thresholds": {}}
+        activations = self.explore_activations(target)
+        for side in ("+",) if unit.site == "head" else ("+", "-"):
+            arguments = {"unit": str(unit.unsided), "side": side, "kind": "quantile", "k": 6}
+            more["middling" + side] = self.instrument(target, "activations.exemplars", arguments)
+            found = Thresholds.of(activations, side)
+            more["thresholds"][side] = [found.q50, found.q90]
+        return more
+
+    def find_competitor(self, target: str, case: Case) -> None:
+        """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
+        from .explainers.compositional import Compositional
+
+        rival = Compositional()
+        request = {"explainer": rival.name, "version": rival.version, "competitor": True}
+        found = Move.from_json(self.journaled("explainer_call", target, request, lambda: rival.move(case).to_json()))
+        scored = [(self._score(target, "select", h.predicate)[0], h) for h in found.hypotheses if h.predicate]
+        if scored:
+            score, best = max(scored, key=lambda pair: pair[0])
+            self.log.write("competitor", asdict(best) | {"select": score}, target=target)
+
+    def conversation(self, target: str, moves: Sequence[Move]) -> Conversation:
+        """What a language model needs to go on: its earlier replies with what came of them, and whom it asks.
+
+        Args:
+            moves: all that were made on this target, in order.
+        """
+        asker = self._asker
+        if asker is None:
+            raise CorruptError(f"{target}: this run's explainer is a language model, and there is nobody to ask")
+        found = self.log.get("competitor", target)
+        subject = self.config.subject
+        return Conversation(
+            ask=lambda request: asker.ask(target, request),
+            fit=lambda printed: self.fit(target, printed),
+            turns=tuple(self._turn(target, move) for move in moves if move.reply),
+            competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"}) if found else None,
+            competitor_score=found["select"] if found else None,
+            hidden=tuple(filter(None, (subject.get("title"), subject.get("name")))),
+            retries=len(self.log.all("retry", target)),
+        )
+
+    def _turn(self, target: str, move: Move) -> Turn:
+        answers = self.consult_all(target, move.calls)  # in the journal since the move was made
+        results = {
+            call.id: Result(answer["text"], answer["error"]) for call, answer in zip(move.calls, answers, strict=True)
+        }
+        return Turn(reply_of(self.log, target, move.reply), results, move.look)
+
+    def fit(self, target: str, printed: str) -> Fit:
+        """How a predicate does on explore; journaled, since what a frozen lexicon cannot run is an answer too."""
+        found = self.journaled("fit", target, {"predicate": printed}, lambda: self._fit(target, printed))
+        return Fit(found["score"], tuple(found["worst"]), found["problem"])
+
+    def _fit(self, target: str, printed: str) -> Data:
+        try:
+            score, worst = self._score(target, "explore", printed)
+        except UsageError as error:
+            return {"score": None, "worst": [], "problem": str(error)}
+        return {"score": score, "worst": worst, "problem": ""}
 
     def read_texts(self, target: str, texts: Sequence[str]) -> list[Reading] | None:
         """Raw activations of the target on new texts; None for a target that is no unit of the subject."""
@@ -191,22 +283,26 @@ class Room:
 
     def select_value(self, target: str, hypothesis: Hypothesis) -> float | None:
         """Simulation score of a hypothesis on select, which goes to the log together with its worst misses."""
+        if hypothesis.predicate is None:
+            return None
+        value, worst = self._score(target, "select", hypothesis.predicate)
+        self.log.write("feedback", {"score": value, "worst": worst}, target=target, id=hypothesis.id)
+        return value
+
+    def _score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:
+        """Pearson r of a predicate with the signal of a split, and where they differ most."""
         from ..evals.moments import pearson
         from ..evals.sample import Sample
 
-        if hypothesis.predicate is None:
-            return None
-        data = self.data("select", target)
-        predicted = self.predict(hypothesis.predicate, data.tokens, data.length)
+        data = self.data(split, target)
+        predicted = self.predict(printed, data.tokens, data.length)
         value = pearson(Sample(predicted, data.signal, data.mask, data.document))
-        feedback = {"score": value, "worst": _worst_misses(data, predicted)}
-        self.log.write("feedback", feedback, target=target, id=hypothesis.id)
-        return value
+        return value, _worst_misses(data, predicted)
 
 
 def _shown(case: Case) -> Mapping[str, Any]:
     """The part of a case that an answer may depend on, as JSON."""
-    return asdict(replace(case, explore=None))
+    return asdict(replace(case, explore=None, conversation=None))
 
 
 def _reading(text: Mapping[str, Any], unit: str) -> Reading:

@@ -20,10 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..tools.errors import HubelError, UsageError
+from ..tools.errors import BudgetReached, HubelError, UsageError
 from ..tools.index import Collected, Index, collect
 from ..tools.subject.address import Unit, parse_targets
 from .artificial import artificial_units
+from .asking import Asker
 from .config import RunConfig, versions
 from .explainers import make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
@@ -36,6 +37,8 @@ from .verify import COLLECTED, decide_run
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
+    from .case import Explainer
+    from .llm.conversation import LanguageModel
 
 STOP_POLL_S = 0.2
 
@@ -82,18 +85,25 @@ def make_run(folder: Path, config: RunConfig) -> None:
     config.save(folder)
 
 
-def work_on(folder: Path, *, reporter: Reporter | None = None, subject: Subject | None = None) -> RunResult:
+def work_on(
+    folder: Path,
+    *,
+    reporter: Reporter | None = None,
+    subject: Subject | None = None,
+    model: LanguageModel | None = None,
+) -> RunResult:
     """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call again.
 
     Args:
         folder: of a run that `make_run` made.
         reporter: told how far it is.
         subject: the loaded subject, if the caller has it; else it is loaded when it is first needed.
+        model: the language model that explains, if the caller has it; else it is made by its name.
     """
     reporter = reporter or Reporter()
     config = RunConfig.load(folder)
     with WriterLock(folder), closing(RunLog(folder)) as log:
-        workshop = _Workshop(folder, config, log, reporter, subject)
+        workshop = _Workshop(folder, config, log, reporter, subject, model)
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         if pending:
             investigate_all(workshop.room(), pending, reporter)
@@ -113,10 +123,18 @@ def _is_closed(folder: Path, log: RunLog) -> bool:
 def _close(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Verdicts, what a replay needs, and sealed segments. Killed anywhere in here, it is simply done again."""
     decide_run(folder, config, log, lexicon)
-    proposed = [h["predicate"] for t in config.targets for h in log.all("hypothesis", t).values() if h["predicate"]]
+    proposed = [p for t in config.targets for p in _predicates(log, t)]
     freeze(folder, lexicon, proposed)
     log.close()
     seal(folder)
+
+
+def _predicates(log: RunLog, target: str) -> list[str]:
+    """All that a replay runs: the hypotheses, and those of a competitor."""
+    hypotheses = list(log.all("hypothesis", target).values())
+    for call in log.all("explainer_call", target).values():
+        hypotheses += call["answer"]["hypotheses"] if call["request"].get("competitor") else []
+    return [h["predicate"] for h in hypotheses if h["predicate"]]
 
 
 def _failed(log: RunLog, target: str) -> bool:
@@ -127,10 +145,16 @@ class _Workshop:
     """Makes what a room needs when it is needed: a run that is done loads no subject."""
 
     def __init__(
-        self, folder: Path, config: RunConfig, log: RunLog, reporter: Reporter, subject: Subject | None
+        self,
+        folder: Path,
+        config: RunConfig,
+        log: RunLog,
+        reporter: Reporter,
+        subject: Subject | None,
+        model: LanguageModel | None,
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
-        self._subject = subject
+        self._subject, self._model = subject, model
         self._index: Index | None = None
 
     def subject(self) -> Subject:
@@ -177,8 +201,7 @@ class _Workshop:
         data = self._folder / COLLECTED
         self._collect(data)
         explainer = make_explainer(self._config.explainer, self._config)
-        identity = {"name": explainer.name, "version": explainer.version, "revises": explainer.revises}
-        self._log.write("explainer", identity)
+        self._log.write("explainer", identity_of(explainer))
         return Room(
             self._folder,
             self._config,
@@ -188,7 +211,19 @@ class _Workshop:
             select=Collected.open(data, "select"),
             lexicon=self.lexicon(),
             bench=Bench(subject=self.subject, index=self.index()),
+            asker=self._asker(explainer) if explainer.converses else None,
         )
+
+    def _asker(self, explainer: Explainer) -> Asker:
+        if self._model is None:
+            raise UsageError(f"no client for the model {explainer.name!r}")
+        return Asker(self._log, explainer.name, self._model)
+
+
+def identity_of(explainer: Explainer) -> dict[str, Any]:
+    """What a log says of the mind that made it."""
+    names = ("name", "version", "revises", "converses", "moves_a_round")
+    return {name: getattr(explainer, name) for name in names}
 
 
 def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> None:
@@ -231,13 +266,19 @@ def _failures_note(log: RunLog, targets: Sequence[str]) -> str:
 def _investigate(graph: Any, room: Room, target: str) -> None:
     """One investigation, from where its checkpoint left it. Whatever goes wrong becomes a failure of this target."""
     thread = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
+    if room.explainer.converses and (failure := room.log.get("failure", target)):
+        room.log.write("retry", {"failure": failure["error"]}, target=target, id=str(_retries(room, target) + 1))
     try:
         started = graph.get_state(thread).next
         graph.invoke(None if started else {"target": target}, thread, durability="sync")
-    except Stopped:
+    except (Stopped, BudgetReached):
         return
     except Exception as error:  # noqa: BLE001 - the boundary of an investigation
         room.log.write("failure", failure_of(error), target=target)
+
+
+def _retries(room: Room, target: str) -> int:
+    return len(room.log.all("retry", target))
 
 
 def failure_of(error: Exception) -> dict[str, str]:

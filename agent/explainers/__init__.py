@@ -3,6 +3,8 @@
 compositional     no language model: searches weighted formulas over a library of concepts (the default)
 ten-tokens        the ten tokens with the largest weights: a first thing to beat
 scripted          the moves of a file, for tests and for taking a run apart
+openai:MODEL      a language model behind any OpenAI-compatible server (`--base-url`)
+anthropic:MODEL   a language model of Anthropic's
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from ..config import RunConfig
 
 _FILES = {"compositional": "compositional", "ten-tokens": "ten_tokens", "scripted": "scripted"}
+PROVIDERS = ("openai", "anthropic")
+"""What may stand before the colon in the name of a language model."""
+
+
+def is_language_model(name: str) -> bool:
+    """Whether an explainer of that name asks a language model."""
+    return name.partition(":")[0] in PROVIDERS and ":" in name
 
 
 def make_explainer(name: str, config: RunConfig) -> Explainer:
@@ -26,7 +35,9 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     Raises:
         UsageError: there is none; the message lists those that are there.
     """
-    if name not in _FILES:
-        raise UsageError(f"unknown explainer {name!r}; known ones are {', '.join(_FILES)}")
-    make: Callable[[RunConfig], Explainer] = import_module(f".{_FILES[name]}", __name__).make
+    file = "language_model" if is_language_model(name) else _FILES.get(name)
+    if file is None:
+        known = ", ".join([*_FILES, *(f"{provider}:MODEL" for provider in PROVIDERS)])
+        raise UsageError(f"unknown explainer {name!r}; known ones are {known}")
+    make: Callable[[RunConfig], Explainer] = import_module(f".{file}", __name__).make
     return make(config)

@@ -34,6 +34,8 @@ class Compositional:
     name = "compositional"
     version = "1"
     revises = False
+    converses = False
+    moves_a_round = 4
 
     def move(self, case: Case) -> Move:
         """All hypotheses and experiments at once."""

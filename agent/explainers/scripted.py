@@ -26,6 +26,8 @@ class Scripted:
     name = "scripted"
     version = "1"
     revises = True
+    converses = False
+    moves_a_round = 4
 
     def __init__(self, script: dict[str, list[dict[str, Any]]]) -> None:
         self._script = script

@@ -16,6 +16,8 @@ class TenTokens:
     name = "ten-tokens"
     version = "1"
     revises = False
+    converses = False
+    moves_a_round = 4
 
     def move(self, case: Case) -> Move:
         """The tokens of either sign whose mean activation says most."""

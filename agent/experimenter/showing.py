@@ -1,0 +1,140 @@
+"""What an experimenter is shown, in few tokens: the unit's evidence, outcomes of experiments, scores.
+
+Text of the corpus is quoted between fences that are made from a hash of what stands between them (`evals.asking`): no
+text can hold its own fence, and a request repeated has the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ...evals.asking import fence_for
+from ...tools.rendering import SHOWN_FROM, quoted
+from ..case import Case, Experiment, Feedback, Fit, Hypothesis
+
+BEFORE, AFTER = 14, 3
+"""Tokens around an exemplar's peak. Triggers stand at it or shortly before; more can be had by the instrument."""
+TOP, MIDDLING = 6, 4
+MOST_ANSWER = 3000
+"""Characters of an instrument's answer; what is cut off can be asked for with a smaller k or fewer texts."""
+
+
+def fenced(text: str) -> str:
+    """Text as data, between two fence lines."""
+    fence = fence_for(text)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def sides(case: Case) -> str:
+    """Behind the unit's name: which side is asked for."""
+    return "" if case.side == "both" else f", its side {case.side} only: what makes it fire on that side"
+
+
+def statistics(case: Case) -> str:
+    """Range and density, and what counts as firing and as silent on each side."""
+    seen = case.observation
+    lines = []
+    if known := seen.get("statistics"):
+        lines.append(
+            f"[r1] Over {known['n']:,} tokens: {known['min']:.3g} to {known['max']:.3g}, mean {known['mean']:.3g}, "
+            f"active (a tenth of its largest) on {known['density']:.1%} of tokens."
+        )
+    for side, (q50, q90) in seen.get("thresholds", {}).items():
+        what = "activation" if side == "+" else "minus activation"
+        lines.append(f"Side {side}: fires means {what} at least {q90:.3g}, silent means below {q50:.3g}.")
+    return "\n".join(lines)
+
+
+def evidence(case: Case) -> str:
+    """Exemplars of both sides, and what the unit writes."""
+    seen, parts = case.observation, []
+    for number, side in ((2, "+"), (3, "-")):
+        for kind, title in (("exemplars", "strongest"), ("middling", "middling")):
+            found = seen.get(f"{kind}{side}", {}).get("exemplars", ())
+            shown = _exemplars(found[: TOP if kind == "exemplars" else MIDDLING], side)
+            if shown:
+                parts.append(f"[r{number}] {title} on side {side}:\n{fenced(shown)}")
+    if lens := seen.get("logit_lens"):
+        up, down = (", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8]) for k in ("promoted", "suppressed"))
+        parts.append(
+            f"[r4] When it is positive it makes these next tokens likelier (a hint at what it does, not at what makes "
+            f"it fire):\n{fenced(up)}\nand these less likely:\n{fenced(down)}"
+        )
+    return "\n".join(parts) or "There are no exemplars of this unit."
+
+
+def _exemplars(found: Iterable[Mapping[str, Any]], side: str) -> str:
+    sign = -1.0 if side == "-" else 1.0
+    signals = [(p, [max(0.0, sign * a) for a in p["activations"]]) for p in found]
+    strongest = max((signal[p["peak"]] for p, signal in signals), default=0.0)
+    lines = []
+    for passage, signal in signals:
+        first, last = max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1
+        tokens = passage["tokens"]
+        body = "".join(_marked(tokens[i], signal[i], strongest) for i in range(first, min(last, len(tokens))))
+        lines.append(f"{sign * signal[passage['peak']]:+.2f} | {body.strip()}")
+    return "\n".join(lines)
+
+
+def _marked(token: str, signal: float, strongest: float) -> str:
+    if strongest <= 0 or signal < SHOWN_FROM * strongest:
+        return quoted(token)
+    return f"«{quoted(token)}»{min(9, int(10 * signal / strongest))}"
+
+
+def competitor(found: Hypothesis | None, score: float | None) -> str:
+    """The explanation to beat."""
+    if found is None:
+        return "No other explanation is known."
+    value = "" if score is None else f" It scores {score:.2f} on text that you are not shown; do better."
+    return f"A search without a language model found: {found.sentence}\nIts predicate: {found.predicate}{value}"
+
+
+def outcome(planned: Experiment, found: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> str:
+    """One experiment's outcome in a line, with what the unit did on the text."""
+    if found["outcome"] == "void":
+        return f"{planned.id} {planned.hypothesis}: void, there was nothing to read; it counts neither for nor against"
+    value, compared = found["observed"], found["compared"]
+    against = " to ".join(f"{c:.3g}" for c in compared) if isinstance(compared, list) else f"{compared:.3g}"
+    relation = {"fires": "at least", "silent": "below", "greater": "more than", "within": "within"}[planned.relation]
+    line = (
+        f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: predicted {planned.relation} "
+        f"({relation} {against}), {planned.quantity} {value:+.3g}"
+    )
+    return f"{line}; {found['seen']}" if found.get("seen") else line
+
+
+def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3) -> str:
+    """``strongest " Monday" +1.93, " on" +0.40``: what the unit did on a text, position 0 left out."""
+    order = sorted(range(1, len(tokens)), key=lambda i: -abs(values[i]))[:n]
+    return "strongest " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order) if order else ""
+
+
+def fit(hypothesis: Hypothesis, found: Fit | None) -> str:
+    """A hypothesis that was taken, and how its predicate does on explore."""
+    if found is None or found.score is None:
+        return f"{hypothesis.id}: taken, in words only (without a predicate it can hardly be scored)"
+    return f"{hypothesis.id}: taken; correlation {found.score:.2f} on the corpus; it misses\n{_misses(found.worst)}"
+
+
+def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
+    """What select says of a hypothesis."""
+    return (
+        f"{hypothesis.id} scores {found.score:.3f} on text that you were not shown; it misses\n{_misses(found.worst)}"
+    )
+
+
+def _misses(worst: Iterable[Mapping[str, Any]]) -> str:
+    lines = (
+        f'at "{quoted(miss["token"])}" true {miss["true"]:+.1f}, predicted {miss["predicted"]:+.1f} '
+        f"(standard deviations) | {quoted(miss['text'])}"
+        for miss in list(worst)[:3]
+    )
+    return fenced("\n".join(lines))
+
+
+def answer(id: str, text: str) -> str:
+    """An instrument's answer under its id, cut to a size."""
+    cut = text if len(text) <= MOST_ANSWER else text[:MOST_ANSWER] + " ... (cut; ask for less at a time)"
+    return f"[{id}]\n{fenced(cut)}"

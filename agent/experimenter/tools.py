@@ -1,0 +1,206 @@
+"""The tools of an experimenter: a few of its own, and the instruments under names and schemas fit for tool calling.
+
+Schemas are kept short, since they are sent with every request: an instrument's description is its docstring's first
+line, and a wrong argument is answered with what was expected.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...tools.errors import ArgumentError
+from ..llm.conversation import ToolSchema
+from .aliases import Aliases
+
+MOST_TEXT = 600
+"""Characters of a text that an experiment may have: about 150 tokens, twice a context of the index."""
+Line = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+class Proposed(_Strict):
+    sentence: Annotated[str, Field(min_length=1, max_length=600)]
+    predicate: str | None = None
+    revises: str | None = None
+
+
+class Propose(_Strict):
+    hypotheses: Annotated[list[Proposed], Field(min_length=1, max_length=8)]
+
+
+class Challenged(_Strict):
+    text: Line
+    predicts: Literal["fires", "silent", "greater", "within"]
+    side: Literal["+", "-"] = "+"
+    focus: str | None = None
+    than: Line | None = None
+    than_focus: str | None = None
+    low: float | None = None
+    high: float | None = None
+    quantity: Literal["max", "mean"] = "max"
+    why: str = ""
+
+
+class Planned(Challenged):
+    hypothesis: str
+
+
+class Challenge(_Strict):
+    experiments: Annotated[list[Challenged], Field(min_length=1, max_length=8)]
+
+
+class Run(_Strict):
+    experiments: Annotated[list[Planned], Field(min_length=1, max_length=12)]
+
+
+class Conclude(_Strict):
+    hypothesis: str
+    findings: Annotated[str, Field(max_length=2000)] = ""
+
+
+class CannotExplain(_Strict):
+    reason: Annotated[str, Field(min_length=1, max_length=600)]
+
+
+OWN: dict[str, tuple[type[_Strict], str]] = {
+    "propose": (
+        Propose,
+        "Write down rival hypotheses; each gets an id (h1, ...) and, with a predicate, its correlation on the corpus "
+        "with the worst misses. revises: id of the hypothesis that it replaces.",
+    ),
+    "experiment": (
+        Run,
+        "Test hypotheses on texts that you write, each with what its hypothesis predicts: fires (at least the level "
+        "that a tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within "
+        "(from low to high). focus, than_focus: the part of the text that is read.",
+    ),
+    "challenge": (
+        Challenge,
+        "Test the claim on texts that you write, each with what the claim predicts: fires (at least the level that a "
+        "tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within (from "
+        "low to high). focus, than_focus: the part of the text that is read.",
+    ),
+    "conclude": (
+        Conclude,
+        "Name your favourite hypothesis. findings: at most 100 words of support; put the id of the result behind each "
+        'number or quotation, as in: fires at +2.1 on "Monday" [e3].',
+    ),
+    "cannot_explain": (CannotExplain, "End the investigation without an explanation, and say why."),
+}
+"""Name to arguments and description of the tools that are no instruments."""
+
+_LEFT_OUT = frozenset({"layers", "sites", "layer", "site", "seed", "sae"})
+"""Arguments that would say where in the model something is."""
+
+
+@cache
+def schemas(*own: str) -> tuple[ToolSchema, ...]:
+    """The tools of those names, then every instrument that a blinded investigation can call."""
+    mine = [ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema())) for name in own]
+    return (*mine, *(_instrument_schema(name) for name in offered().values()))
+
+
+@cache
+def offered() -> Mapping[str, str]:
+    """Tool name to instrument name, of all instruments that need no argument that is left out."""
+    from ...tools import instruments
+
+    found = {}
+    for name, instrument in instruments.instruments().items():
+        required = {n for n, field in instrument.arguments.model_fields.items() if field.is_required()}
+        if not required & _LEFT_OUT:
+            found[name.replace(".", "_")] = name
+    return found
+
+
+def _instrument_schema(name: str) -> ToolSchema:
+    from ...tools import instruments
+
+    instrument = instruments.get(name)
+    schema = _short_schema(instrument.schema())
+    schema["properties"] = {k: v for k, v in schema["properties"].items() if k not in _LEFT_OUT}
+    schema["required"] = [k for k in schema.get("required", ()) if k not in ("unit", "units")]  # U, if left out
+    # Examples of addresses in docstrings are aliases too, or they would say what addresses look like.
+    aliases = Aliases("mlp.0.0")
+    summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instrument.summary)
+    return ToolSchema(name.replace(".", "_"), aliases.hide(summary), schema)
+
+
+def _short_schema(schema: Any) -> Any:
+    """Without titles, descriptions, limits and null alternatives, with definitions put in place."""
+    return _shorten(schema, schema.get("$defs", {}))
+
+
+_DROPPED = frozenset({"title", "description", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"})
+_DROPPED_ALWAYS = _DROPPED | {"$defs", "default", "additionalProperties"}
+
+
+def _shorten(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    if "$ref" in schema:
+        return _shorten(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
+    if "anyOf" in schema:
+        real = [s for s in schema["anyOf"] if s.get("type") != "null"]
+        if len(real) == 1:
+            return _shorten(real[0], definitions)
+    short = {k: v for k, v in schema.items() if k not in _DROPPED_ALWAYS}
+    if "properties" in short:
+        short["properties"] = {k: _shorten(v, definitions) for k, v in short["properties"].items()}
+    if isinstance(short.get("items"), dict):
+        short["items"] = _shorten(short["items"], definitions)
+    if "anyOf" in short:
+        short["anyOf"] = [_shorten(s, definitions) for s in short["anyOf"]]
+    return short
+
+
+def read_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
+    """The checked arguments of one of its own tools; ArgumentError says how to repair them."""
+    model = OWN[tool][0]
+    try:
+        return model.model_validate(_unpacked(model, arguments))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)[:5]
+        )
+        raise ArgumentError(f"{tool}: {faults}") from None
+
+
+def _unpacked(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Some models write a list as a string of JSON, or leave the list out round its only member."""
+    fields = dict(arguments)
+    for name in model.model_fields:
+        if isinstance(value := fields.get(name), str) and value[:1] in ("[", "{"):
+            try:
+                fields[name] = json.loads(value)
+            except (ValueError, RecursionError):
+                continue
+        if name in ("hypotheses", "experiments") and isinstance(fields.get(name), dict):
+            fields[name] = [fields[name]]
+    return fields
+
+
+def revealed(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[str, Any]:
+    """Arguments of an instrument with addresses for aliases; the unit is U where it is left out."""
+    from ...tools import instruments
+
+    schema = instruments.get(offered()[tool]).schema()
+    hidden = sorted(set(arguments) & _LEFT_OUT)
+    if hidden:
+        raise ArgumentError(f"{tool}: {hidden[0]} cannot be chosen here; leave it out")
+    found = dict(arguments)
+    for name, described in schema["properties"].items():
+        if "address of a unit" not in json.dumps(described):
+            continue
+        if name in found:
+            found[name] = aliases.reveal(found[name])
+        elif name in schema.get("required", ()) and name in ("unit", "units"):
+            found[name] = aliases.reveal("U" if name == "unit" else ["U"])
+    return found

@@ -1,0 +1,135 @@
+"""What is said to a language model and what it answers, whoever provides it.
+
+A conversation is a request: a system part and tools that stay the same, and messages that are only ever appended. Its
+JSON is what a run's journal hashes, so that equal requests are paid for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Protocol
+
+Stop = Literal["end", "tools", "length", "refused", "other"]
+
+
+@dataclass(frozen=True)
+class ToolSchema:
+    """A tool that the model may call; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call that the model made."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any] | None
+    """None when they could not be read as a JSON object."""
+    raw: str = ""
+    """What came, as it came."""
+
+
+@dataclass(frozen=True)
+class TokenUsage:
+    """Tokens of one call as the server counted them; `input` includes those read from or written to a cache."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer of a model."""
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    stop: Stop = "end"
+    usage: TokenUsage | None = None
+    """None when the server said nothing about it."""
+    model: str = ""
+    native: Any = None
+    """The provider's own content (thinking blocks with signatures, ...), echoed as it is when the reply is sent back."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as it is journaled."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Reply:
+        """The inverse of `to_json`."""
+        return cls(
+            text=data["text"],
+            calls=tuple(ToolCall(**call) for call in data["calls"]),
+            stop=data["stop"],
+            usage=TokenUsage(**data["usage"]) if data["usage"] else None,
+            model=data["model"],
+            native=data["native"],
+        )
+
+
+@dataclass(frozen=True)
+class UserMessage:
+    """What the program says."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class AssistantMessage:
+    """An earlier reply of the model."""
+
+    reply: Reply
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """The answer to one tool call."""
+
+    id: str
+    text: str
+    error: bool = False
+
+
+@dataclass(frozen=True)
+class ToolResults:
+    """The answers to all tool calls of the reply before."""
+
+    results: tuple[ToolResult, ...]
+
+
+Message = UserMessage | AssistantMessage | ToolResults
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a model is asked."""
+
+    system: str
+    messages: tuple[Message, ...]
+    tools: tuple[ToolSchema, ...] = field(default=())
+    max_tokens: int = 4096
+    prompt: str = ""
+    """Name, version and hash of the prompt file."""
+    tool_choice: str = "auto"
+    """"auto", "any" (some tool must be called), or a tool's name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: what a journal hashes."""
+        return asdict(self)
+
+
+class LanguageModel(Protocol):
+    """Any chat model with tools."""
+
+    name: str
+
+    def reply(self, request: Request) -> Reply:
+        """The answer to one request; raises when there is none after the client's own patience is used up."""
+        ...

@@ -1,0 +1,92 @@
+"""Language models for tests: they speak the protocol of `agent.llm.conversation` without a server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hubel.agent.llm.conversation import Reply, Request, TokenUsage, ToolCall
+
+Calls = Sequence[tuple[str, dict[str, Any]]]
+Script = Callable[[int, Request], Reply]
+
+
+def reply(*calls: tuple[str, dict[str, Any]], text: str = "", stop: str = "tools") -> Reply:
+    """A reply that calls tools."""
+    made = tuple(
+        ToolCall(id=f"c{i}", name=name, arguments=arguments, raw=json.dumps(arguments))
+        for i, (name, arguments) in enumerate(calls)
+    )
+    usage = TokenUsage(input=100, output=20, cache_read=60, cache_write=0)
+    return Reply(text=text, calls=made, stop=stop, usage=usage, model="test-1", native=None)  # type: ignore[arg-type]
+
+
+class Scripted:
+    """Replies by number, counted for each conversation by the assistant messages in the request."""
+
+    name = "openai:test"
+
+    def __init__(self, script: Script) -> None:
+        self.requests: list[Request] = []
+        self._script, self._lock = script, threading.Lock()
+
+    def reply(self, request: Request) -> Reply:
+        """The script's reply to the request."""
+        with self._lock:
+            self.requests.append(request)
+        return self._script(len(self.requests), request)
+
+
+def is_second_look(request: Request) -> bool:
+    """Whether the request belongs to a second look."""
+    return any(tool.name == "challenge" for tool in request.tools)
+
+
+def turn_of(request: Request) -> int:
+    """Number of the request in its conversation, from 0."""
+    return sum(type(message).__name__ == "AssistantMessage" for message in request.messages)
+
+
+SILENT = {"predicts": "within", "low": -1e6, "high": 1e6}
+
+
+def experiments(hypothesis: str | None, n: int, words: str = "the cat sat on the river") -> list[dict[str, Any]]:
+    """Experiments that come out as predicted: anything is within a million."""
+    found = []
+    for i in range(n):
+        one: dict[str, Any] = {"text": f"{words} {i}", "predicts": "within", "low": -1e6, "high": 1e6}
+        found.append(one | ({"hypothesis": hypothesis} if hypothesis else {}))
+    return found
+
+
+def silent(hypothesis: str | None, n: int) -> list[dict[str, Any]]:
+    """Experiments that predict silence; whether they keep it is the subject's affair."""
+    found = []
+    for i in range(n):
+        one = {"text": f"Monday cat {i} river bank", "focus": "cat", "predicts": "silent"}
+        found.append(one | ({"hypothesis": hypothesis} if hypothesis else {}))
+    return found
+
+
+HYPOTHESES = [
+    {"sentence": 'Fires on "the".', "predicate": 'strongly words("the")'},
+    {"sentence": "Fires on weekdays.", "predicate": 'strongly words("monday", "tuesday") - slightly words("of")'},
+]
+
+
+def diligent(number: int, request: Request) -> Reply:
+    """Proposes two rivals, tests them, looks something up, and concludes with the first; refutes when asked to."""
+    if is_second_look(request):
+        return reply(("challenge", {"experiments": experiments(None, 4, "very red") + silent(None, 2)}))
+    turn = turn_of(request)
+    if turn == 0:
+        return reply(
+            ("propose", {"hypotheses": HYPOTHESES}),
+            ("experiment", {"experiments": experiments("h1", 6) + silent("h1", 3)}),
+            ("activations_exemplars", {"unit": "U", "side": "-", "k": 2}),
+        )
+    if turn == 1:
+        return reply(("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}))
+    return reply(("conclude", {"hypothesis": "h1", "findings": 'It reads "the" [e1]. It once reached 123.456 [e2].'}))
