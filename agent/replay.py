@@ -37,7 +37,7 @@ from .views import rows
 JOURNAL = ("call", "explainer_call", "fit", "llm_call", "retry", "explainer")
 TOLERANCE = 1e-6
 """Largest difference of a number between machines that is no mismatch (contract)."""
-_NOT_COMPUTED = ("seconds", "calls", "usd", "failed_scores", "error")
+_NOT_COMPUTED = ("seconds", "calls", "usd", "input_tokens", "output_tokens", "cached_tokens", "failed_scores", "error")
 
 
 @dataclass(frozen=True)

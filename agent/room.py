@@ -247,7 +247,7 @@ class Room:
     def _fit(self, target: str, printed: str) -> Data:
         try:
             score, worst = self._score(target, "explore", printed)
-        except UsageError as error:
+        except (UsageError, TypeError, ValueError, OverflowError, RecursionError) as error:  # a formula out of bounds
             return {"score": None, "worst": [], "problem": str(error)}
         return {"score": score, "worst": worst, "problem": ""}
 

@@ -83,7 +83,8 @@ def conclude_target(room: Room, target: str, found: Hypothesis | None, reason: s
     """Write what an investigation found, with what it took."""
     evidence = room.log.get("evidence", target) or {}
     paid = room.log.all("llm_call", target).values()
-    spent = [*room.log.all("call", target).values(), *room.log.all("explainer_call", target).values()]
+    prices = [float(call["usd"]) for call in paid if call.get("usd") is not None]
+    spent = [*room.log.all("call", target).values(), *room.log.all("explainer_call", target).values(), *paid]
     conclusion = {
         "explanation": found.sentence if found else None,
         "predicate": found.predicate if found else None,
@@ -92,7 +93,7 @@ def conclude_target(room: Room, target: str, found: Hypothesis | None, reason: s
         "p": evidence.get("p"),
         "seconds": round(sum(c["seconds"] for c in spent), 3),
         "calls": len(paid),
-        "usd": sum(c.get("usd") or 0.0 for c in paid),
+        "usd": sum(prices) if len(prices) == len(paid) else None,
         "failed_scores": 0,
     }
     room.log.write("conclusion", conclusion, target=target)

@@ -6,8 +6,10 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
     targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
+    spent        target, calls, usd, tokens: what the explaining model took, summed up
     calls        target, key, instrument, arguments, seconds
-    llm_calls    target, key, model, tokens and cost (empty for explainers that call no language model)
+    llm_calls    target, key, model, prompt, input_tokens, output_tokens, cache_read (tokens), seconds, explaining,
+                 usd (null: no price known); empty for explainers that call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
 """
@@ -44,10 +46,17 @@ _VIEWS = {
                data->'request'->'arguments' as arguments, (data->>'seconds')::double as seconds, seq
         from events where event = 'call'""",
     "llm_calls": """
-        select target, id "key", data->>'model' as model, (data->>'input_tokens')::bigint as input_tokens,
-               (data->>'output_tokens')::bigint as output_tokens, (data->>'usd')::double as usd,
-               (data->>'seconds')::double as seconds, seq
+        select target, id "key", data->>'model' as model, data->>'prompt' as prompt,
+               (data->>'input_tokens')::bigint as input_tokens, (data->>'output_tokens')::bigint as output_tokens,
+               (data->>'cache_read')::bigint as cache_read, (data->>'usd')::double as usd,
+               (data->>'seconds')::double as seconds,
+               (data->'request'->'system_and_tools') is not null as explaining, seq
         from events where event = 'llm_call'""",
+    "spent": """
+        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+               sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+               sum(cache_read)::bigint as cached_tokens
+        from llm_calls where explaining group by target""",
     "scores": """
         select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
                data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
@@ -67,10 +76,12 @@ _VIEWS = {
                c.data->>'hypothesis' as hypothesis,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
-               coalesce((c.data->>'calls')::int, 0) calls, coalesce((c.data->>'usd')::double, 0) usd,
+               coalesce(s.calls, 0) calls, case when s.calls is null then 0 else s.usd end usd,
+               coalesce(s.input_tokens, 0) input_tokens, coalesce(s.output_tokens, 0) output_tokens,
+               coalesce(s.cached_tokens, 0) cached_tokens,
                coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
         from registered r left join conclusions c using (target) left join failures f using (target)
-             left join verdicts v using (target)""",
+             left join verdicts v using (target) left join spent s using (target)""",
 }
 
 
@@ -94,6 +105,7 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
         "experiments",
         "calls",
         "llm_calls",
+        "spent",
         "scores",
         "verdicts",
         "targets",
@@ -142,7 +154,7 @@ def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
 
 
 _ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
-_COST_KEYS = ("seconds", "calls", "usd", "failed_scores")
+_COST_KEYS = ("seconds", "calls", "usd", "input_tokens", "output_tokens", "cached_tokens", "failed_scores")
 _SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
 
 

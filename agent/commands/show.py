@@ -50,6 +50,7 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     _show_scores(row)
     with connect(folder) as db:
         _show_hypotheses(db, target)
+    _show_conversation(folder, target)
 
 
 def _show_scores(row: dict[str, Any]) -> None:
@@ -91,6 +92,22 @@ def _show_hypotheses(db: Any, target: str) -> None:
         [(i, h, r, s, t, _short(o), _compared(c), v) for i, h, r, s, t, o, c, v in tried],
         title="experiments (the prediction stood in the log before the call)",
     )
+
+
+def _show_conversation(folder: Path, target: str) -> None:
+    """What a language model was shown and did, and which of its claims no evidence supports."""
+    from ..log import RunLog
+    from ..transcript import claims, transcript
+
+    log = RunLog(folder, writable=False)
+    for line in transcript(log, target):
+        output.line(f"\n-- {line.who}{f' ({line.cost})' if line.cost else ''}")
+        for part in line.text.splitlines():
+            output.line(f"   {output.plain(part)}")
+    traced = claims(log, target)
+    if traced:
+        rows = [(c.text, ", ".join(c.evidence) or "UNSUPPORTED") for c in traced]
+        output.table(("claim", "evidence"), rows, title="numbers and quotations of the conclusion")
 
 
 def _short(value: float | None) -> str | None:

@@ -23,7 +23,7 @@ from .reading import Known, Part
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..case import Experiment, Hypothesis
+    from ..case import Experiment, Fit, Hypothesis
     from ..llm.conversation import Message
 
 MOST_REPLIES = 24
@@ -70,10 +70,13 @@ class Dialogue:
         self.case, self.conversation = case, conversation
         aliases = Aliases(case.target, conversation.hidden)
         outcomes = {str(o["experiment"]): o for o in case.outcomes}
-        self.known = Known(aliases, conversation.fit, outcomes=outcomes)
+        levels = {side: found[1] for side, found in case.observation.get("thresholds", {}).items()}
+        self.known = Known(aliases, conversation.fit, outcomes=outcomes, levels=levels)
         self.evidence = {"r1": showing.statistics(case), "r2": showing.evidence(case)}
         self.main = self._thread("experimenter", MAIN, self._opening())
         self.looks: dict[str, Thread] = {}
+        self.stubborn = 0
+        """Replies in a row that only conclude, too early."""
         self.favourite = ""
         """The hypothesis that waits for its second look."""
         for turn in conversation.turns:
@@ -102,6 +105,11 @@ class Dialogue:
             prompt=thread.label,
             tool_choice="any",
         )
+
+    @property
+    def over(self) -> bool:
+        """Whether it ends here: the replies are used up, or the model insists on what cannot win."""
+        return not self.favourite and (self.replies_left <= 0 or self.stubborn >= TRIES)
 
     @property
     def replies_left(self) -> int:
@@ -150,6 +158,8 @@ class Dialogue:
             return
         parts = reading.read(reply, self.known, turn.look)
         thread.faults = 0 if any(part.usable for part in parts) else thread.faults + 1
+        only_concludes = all(part.premature for part in parts)
+        self.stubborn = self.stubborn + 1 if only_concludes and not turn.look else 0
         thread.last_fault = "; ".join(fault for part in parts for fault in part.faults)
         thread.messages.append(AssistantMessage(reply))
         thread.waiting = Heard(parts, turn)
@@ -181,13 +191,13 @@ class Dialogue:
         texts = [self._text(part) for part in heard.parts]
         texts[-1] = f"{texts[-1]}\n{self._status()}" if thread is self.main else texts[-1]
         results = [
-            ToolResult(part.call, text, error=bool(part.faults) and not part.usable)
+            ToolResult(part.call, text, error=bool(part.faults) and (bool(part.premature) or not part.usable))
             for part, text in zip(heard.parts, texts, strict=True)
         ]
         thread.messages.append(ToolResults(tuple(results)))
 
     def _text(self, part: Part) -> str:
-        lines = [self._fit(h) for h in part.hypotheses]
+        lines = [showing.fits([(h, self._fit(h)) for h in part.hypotheses])] if part.hypotheses else []
         lines += [self._outcome(e) for e in part.experiments]
         if part.instrument:
             lines.append(showing.answer(part.result, self.evidence.get(part.result, "no answer")))
@@ -195,8 +205,8 @@ class Dialogue:
             lines.append(self._verdict_so_far(part.favourite))
         return "\n".join([*lines, *part.faults])
 
-    def _fit(self, hypothesis: Hypothesis) -> str:
-        return showing.fit(hypothesis, self.known.fit(hypothesis.predicate) if hypothesis.predicate else None)
+    def _fit(self, hypothesis: Hypothesis) -> Fit | None:
+        return self.known.fit(hypothesis.predicate) if hypothesis.predicate else None
 
     def _outcome(self, planned: Experiment) -> str:
         found = self.known.outcomes.get(planned.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, UsageError
@@ -25,6 +26,8 @@ MOST_CALLS = 16
 """Tool calls of one reply that are read; a model in a loop writes hundreds."""
 MOST_CHARACTERS = 40_000
 """Of one reply. More is no answer, and would be paid for again with every later request."""
+MOST_PREDICATE = 1500
+"""Characters; the limits of the language itself allow about 900."""
 FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
 """What a conclusion needs: so many experiments that could be read, and this share of them predicted silence."""
 
@@ -39,6 +42,8 @@ class Known:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the experiment's id."""
+    levels: Mapping[str, float] = field(default_factory=dict)
+    """What counts as firing, by side."""
     looked: set[str] = field(default_factory=set)
     """Hypotheses that a second look has tested."""
     challenges: set[str] = field(default_factory=set)
@@ -56,7 +61,12 @@ class Known:
 
     def silent(self) -> int:
         """Experiments that predicted silence and could be read."""
-        return sum(self.experiments[o["experiment"]].relation == "silent" for o in self.counted())
+        return sum(self._is_silent(self.experiments[o["experiment"]]) for o in self.counted())
+
+    def _is_silent(self, planned: Experiment) -> bool:
+        """Silent, or within bounds that end below what counts as firing."""
+        below = planned.bounds is not None and planned.bounds[1] < self.levels.get(planned.side, float("-inf"))
+        return planned.relation == "silent" or below
 
     def new_hypothesis(self) -> str:
         """The next hypothesis' id."""
@@ -81,12 +91,15 @@ class Part:
     settled: bool = False
     findings: str = ""
     cannot_explain: str = ""
+    premature: str = ""
+    """The hypothesis of a conclusion for which something is missing."""
     faults: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
         """Whether there is anything in it to do."""
-        return bool(self.hypotheses or self.experiments or self.instrument or self.favourite or self.cannot_explain)
+        told = self.favourite or self.premature or self.cannot_explain
+        return bool(self.hypotheses or self.experiments or self.instrument or told)
 
 
 def unusable(reply: Reply) -> str:
@@ -176,12 +189,16 @@ def _canonical_predicate(written: str, known: Known) -> str:
     """The printed form of a predicate that can be read and run."""
     from ...tools.dissection import Predicate
 
+    if len(written) > MOST_PREDICATE:
+        raise ArgumentError(f"the predicate has {len(written)} characters; at most {MOST_PREDICATE}")
     try:
         predicate = Predicate.parse(" ".join(written.split()))
     except (UsageError, ValueError, OverflowError, RecursionError) as error:
         raise ArgumentError(f"the predicate cannot be read: {str(error)[:900]}") from None
     if not predicate.terms:
         raise ArgumentError("the predicate has no term; leave it out, or name at least one concept")
+    if not (isfinite(predicate.step) and isfinite(predicate.rest)):
+        raise ArgumentError("step and rest of the predicate must be numbers; leave them out")
     printed = predicate.to_text()
     if problem := known.fit(printed).problem:
         raise ArgumentError(f"the predicate cannot be run: {problem[:900]}")
@@ -254,7 +271,7 @@ def _conclude(id: str, asked: tools.Conclude, known: Known, look: str) -> Part:
     if wanted not in known.hypotheses:
         raise ArgumentError(f"hypothesis {wanted!r}: {_known_hypotheses(known)}")
     if missing := missing_for(wanted, known):
-        raise ArgumentError(f"not yet: {missing}")
+        return Part(id, premature=wanted, faults=(f"not yet: {missing}",))
     return Part(id, favourite=wanted, settled=wanted in known.looked, findings=asked.findings.strip())
 
 

@@ -1,15 +1,15 @@
 """What an experimenter is shown, in few tokens: the unit's evidence, outcomes of experiments, scores.
 
-Text of the corpus is quoted between fences that are made from a hash of what stands between them (`evals.asking`): no
-text can hold its own fence, and a request repeated has the same words.
+Text of the corpus is quoted between two lines that are made from a hash of what stands between them: no text can hold
+its own fence, each block has another, and a request repeated has the same words.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...evals.asking import fence_for
 from ...tools.rendering import SHOWN_FROM, quoted
 from ..case import Case, Experiment, Feedback, Fit, Hypothesis
 
@@ -21,8 +21,11 @@ MOST_ANSWER = 3000
 
 
 def fenced(text: str) -> str:
-    """Text as data, between two fence lines."""
-    fence = fence_for(text)
+    """Text as data, between two fence lines; shorter ones than a judge's (`evals.asking`), since there are many."""
+    fence, turn = "", 0
+    while not fence or fence in text:
+        fence = f"={hashlib.sha256(f'{turn}{text}'.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}="
+        turn += 1
     return f"{fence}\n{text}\n{fence}"
 
 
@@ -50,18 +53,14 @@ def evidence(case: Case) -> str:
     """Exemplars of both sides, and what the unit writes."""
     seen, parts = case.observation, []
     for number, side in ((2, "+"), (3, "-")):
-        for kind, title in (("exemplars", "strongest"), ("middling", "middling")):
+        for kind, title, count in (("exemplars", "strongest", TOP), ("middling", "middling", MIDDLING)):
             found = seen.get(f"{kind}{side}", {}).get("exemplars", ())
-            shown = _exemplars(found[: TOP if kind == "exemplars" else MIDDLING], side)
-            if shown:
-                parts.append(f"[r{number}] {title} on side {side}:\n{fenced(shown)}")
+            if shown := _exemplars(found[:count], side):
+                parts.append(f"[r{number}] {title} on side {side}:\n{shown}")
     if lens := seen.get("logit_lens"):
         up, down = (", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8]) for k in ("promoted", "suppressed"))
-        parts.append(
-            f"[r4] When it is positive it makes these next tokens likelier (a hint at what it does, not at what makes "
-            f"it fire):\n{fenced(up)}\nand these less likely:\n{fenced(down)}"
-        )
-    return "\n".join(parts) or "There are no exemplars of this unit."
+        parts.append(f"[r4] next tokens that it makes likelier when positive: {up}\nand less likely: {down}")
+    return fenced("\n".join(parts)) if parts else "There are no exemplars of this unit."
 
 
 def _exemplars(found: Iterable[Mapping[str, Any]], side: str) -> str:
@@ -91,16 +90,17 @@ def competitor(found: Hypothesis | None, score: float | None) -> str:
     return f"A search without a language model found: {found.sentence}\nIts predicate: {found.predicate}{value}"
 
 
-def outcome(planned: Experiment, found: Mapping[str, Any], seen: Mapping[str, Any] | None = None) -> str:
+def outcome(planned: Experiment, found: Mapping[str, Any]) -> str:
     """One experiment's outcome in a line, with what the unit did on the text."""
     if found["outcome"] == "void":
-        return f"{planned.id} {planned.hypothesis}: void, there was nothing to read; it counts neither for nor against"
+        why = found.get("seen") or "nothing could be read there"
+        return f"{planned.id} VOID {planned.hypothesis}: {why}; it counts neither for nor against"
     value, compared = found["observed"], found["compared"]
     against = " to ".join(f"{c:.3g}" for c in compared) if isinstance(compared, list) else f"{compared:.3g}"
-    relation = {"fires": "at least", "silent": "below", "greater": "more than", "within": "within"}[planned.relation]
+    relation = {"fires": "at least", "silent": "below", "greater": "more than", "within": "from"}[planned.relation]
     line = (
-        f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: predicted {planned.relation} "
-        f"({relation} {against}), {planned.quantity} {value:+.3g}"
+        f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: {planned.relation} "
+        f"({relation} {against}): {planned.quantity} {value:+.3g}"
     )
     return f"{line}; {found['seen']}" if found.get("seen") else line
 
@@ -111,27 +111,31 @@ def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3)
     return "strongest " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order) if order else ""
 
 
-def fit(hypothesis: Hypothesis, found: Fit | None) -> str:
-    """A hypothesis that was taken, and how its predicate does on explore."""
-    if found is None or found.score is None:
-        return f"{hypothesis.id}: taken, in words only (without a predicate it can hardly be scored)"
-    return f"{hypothesis.id}: taken; correlation {found.score:.2f} on the corpus; it misses\n{_misses(found.worst)}"
+def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
+    """Hypotheses that were taken, how their predicates do on explore, and what each misses most."""
+    lines, misses = [], []
+    for hypothesis, fit in found:
+        if fit is None or fit.score is None:
+            lines.append(f"{hypothesis.id}: taken, in words only; without a predicate it can hardly be scored")
+        else:
+            lines.append(f"{hypothesis.id}: taken; correlation on the corpus that you were shown {fit.score:.2f}")
+            misses += [f"{hypothesis.id} misses {line}" for line in _misses(fit.worst)]
+    return "\n".join([*lines, *([fenced("\n".join(misses))] if misses else [])])
 
 
 def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
     """What select says of a hypothesis."""
-    return (
-        f"{hypothesis.id} scores {found.score:.3f} on text that you were not shown; it misses\n{_misses(found.worst)}"
-    )
+    misses = fenced("\n".join(_misses(found.worst)))
+    return f"{hypothesis.id} scores {found.score:.3f} on text that you were not shown. It misses\n{misses}"
 
 
-def _misses(worst: Iterable[Mapping[str, Any]]) -> str:
-    lines = (
-        f'at "{quoted(miss["token"])}" true {miss["true"]:+.1f}, predicted {miss["predicted"]:+.1f} '
-        f"(standard deviations) | {quoted(miss['text'])}"
-        for miss in list(worst)[:3]
-    )
-    return fenced("\n".join(lines))
+def _misses(worst: Iterable[Mapping[str, Any]], most: int = 3) -> list[str]:
+    """Where prediction and truth differ most, in standard deviations."""
+    return [
+        f'"{quoted(miss["token"])}" true {miss["true"]:+.1f} predicted {miss["predicted"]:+.1f} sd'
+        f" | {quoted(miss['text'])}"
+        for miss in list(worst)[:most]
+    ]
 
 
 def answer(id: str, text: str) -> str:

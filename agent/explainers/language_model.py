@@ -34,13 +34,13 @@ class LanguageModelExplainer:
         self.name = name
 
     def move(self, case: Case) -> Move:
-        """Ask for one reply and read it; with no replies left, leave it to select."""
+        """Ask for one reply and read it; when the conversation is over, leave it to select."""
         from ..experimenter.dialogue import Dialogue
 
         if case.conversation is None:
             raise UsageError(f"{self.name} needs a conversation; this is a defect of the loop")
         dialogue = Dialogue(case, case.conversation)
-        if not dialogue.favourite and dialogue.replies_left <= 0:
+        if dialogue.over:
             return Move(settled=True)
         look = dialogue.favourite
         heard = case.conversation.ask(dialogue.request())

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hubel.agent.llm.conversation import Reply, Request, TokenUsage, ToolCall
+from hubel.agent.llm.conversation import Reply, Request, TokenUsage, ToolCall, ToolResults
 
 Calls = Sequence[tuple[str, dict[str, Any]]]
 Script = Callable[[int, Request], Reply]
@@ -45,11 +45,9 @@ def is_second_look(request: Request) -> bool:
 
 
 def turn_of(request: Request) -> int:
-    """Number of the request in its conversation, from 0."""
-    return sum(type(message).__name__ == "AssistantMessage" for message in request.messages)
-
-
-SILENT = {"predicts": "within", "low": -1e6, "high": 1e6}
+    """Replies of this conversation so far that were not all error."""
+    answered = [m.results for m in request.messages if isinstance(m, ToolResults)]
+    return sum(not all(result.error for result in results) for results in answered)
 
 
 def experiments(hypothesis: str | None, n: int, words: str = "the cat sat on the river") -> list[dict[str, Any]]:
@@ -88,5 +86,8 @@ def diligent(number: int, request: Request) -> Reply:
             ("activations_exemplars", {"unit": "U", "side": "-", "k": 2}),
         )
     if turn == 1:
-        return reply(("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}))
+        found = ("activations_search", {"text": "the cat sat on the river bank", "k": 3})
+        return reply(("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}), found)
+    if turn == 2:
+        return reply(("activations_exemplars", {"unit": "U1", "k": 1}), ("ablate", {"texts": ["the cat said the"]}))
     return reply(("conclude", {"hypothesis": "h1", "findings": 'It reads "the" [e1]. It once reached 123.456 [e2].'}))

@@ -1,0 +1,31 @@
+"""Runs of language models that are made in the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.config import RunConfig
+from hubel.agent.run import RunResult, make_run, resolve, work_on
+from hubel.tools.subject.subject import Subject
+from tests.agent.experimenter.minds import Scripted
+
+Work = Callable[..., tuple[Path, RunResult]]
+
+
+@pytest.fixture
+def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
+    """Make a run and take it to its end, or take it further when it is there."""
+
+    def do(mind: Scripted, targets: list[str] | None = None, **settings: Any) -> tuple[Path, RunResult]:
+        folder = tmp_path / "run"
+        if not folder.exists():
+            settings = {"index": str(tiny_index), "competitor": False, "max_contexts": 300} | settings
+            config = RunConfig(targets=targets or ["mlp.0.0"], explainer="openai:test", **settings)
+            make_run(folder, resolve(config))
+        return folder, work_on(folder, subject=tiny, model=mind)
+
+    return do
