@@ -9,47 +9,39 @@
 4. After somebody has looked at a target's held-out text (`holdout_viewed`), a new explanation of it is scored on select
    and on other corpora only; what is scored then is marked.
 
-A judge's answers go through the journal (`judging`). `retry_failed` takes what is known from the log and asks again for
-what failed.
+A judge's answers go through the journal (`judging`); targets are judged side by side. `retry_failed` takes what
+is known from the log and asks again for what failed.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..evals import scorers as registry
-from ..evals.floors import Labelled, learn_rivals
-from ..evals.judge import Cost
+from ..evals.judge import Chat, Cost
 from ..evals.judges import make_judge
-from ..evals.lab import Lab
-from ..evals.sample import Sample
 from ..evals.score import Score, Split
-from ..evals.scorers import Case
 from ..evals.scoring import Outcome, score_all
-from ..evals.windows import Printed
+from ..tools.errors import HubelError
 from ..tools.index.holdout import open_collected_holdout
-from ..tools.subject.address import Unit
+from .cases import ON_SUBJECT, Cases
 from .evaluation import Evaluation, Plan, Row
 from .evaluation_texts import Texts
 from .explanations import Explanation
 from .judging import Journaled
-from .log import RunLog, WriterLock
+from .log import RunLog, WriterLock, seal
 from .progress import Reporter
+from .run import failure_of
 from .source import Source
 
 if TYPE_CHECKING:
     from ..tools.subject import Subject
 
 EVENT = "evaluation"
-ON_SUBJECT = ("generative", "intervention", "surprisal")
-"""Scorers that run the subject."""
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
@@ -73,15 +65,32 @@ def evaluate(
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
         work = _Work(source, plan, log, reporter, subject)
-        rows = []
-        for number, explanation in enumerate(source.explanations):
-            reporter.update("score", number, len(source.explanations), unit="targets")
-            rows.append(work.row(explanation))
-        reporter.update("score", len(source.explanations), len(source.explanations), unit="targets")
+        rows = _side_by_side(work.row, source.explanations, plan, reporter)
+        log.close()
+        if log.get("verdicts") is not None or not source.is_run:
+            seal(source.folder)
     scored = {row.explanation.target: row for row in rows}
     order = [row["target"] for row in source.rows] or list(scored)
     runs = {row["target"]: row for row in source.rows}
     return Evaluation(source, plan, [scored.get(t) or _unscored(runs[t]) for t in order])
+
+
+def _side_by_side(
+    score: Callable[[Explanation], Row], explanations: Sequence[Explanation], plan: Plan, reporter: Reporter
+) -> list[Row]:
+    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script answers in turn."""
+    alone = plan.judge == "predicate" or plan.judge.startswith("scripted:")
+    workers = 1 if alone else plan.concurrency
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        running = [pool.submit(score, explanation) for explanation in explanations]
+        try:
+            for number, ended in enumerate(as_completed(running)):
+                ended.result()
+                reporter.update("score", number + 1, len(running), unit="targets")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in running]
 
 
 def _unscored(row: Mapping[str, Any]) -> Row:
@@ -96,9 +105,21 @@ class _Work:
         self.source, self.plan, self.log = source, plan, log
         self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
         self.judge = make_judge(plan.judge)
+        self._cases = Cases(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
 
     def row(self, explanation: Explanation) -> Row:
+        """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
+        try:
+            return self._row(explanation)
+        except HubelError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
+            fault = failure_of(error)
+            self.log.write("evaluation_failure", fault, target=explanation.target, id=explanation.id)
+            return Row(explanation, "failed", run=self._runs.get(explanation.target, {}), error=fault["error"])
+
+    def _row(self, explanation: Explanation) -> Row:
         started = time.perf_counter()
         viewed = bool(self.log.all("holdout_viewed", explanation.target))
         outcomes: dict[Split, list[Outcome]] = {}
@@ -122,10 +143,15 @@ class _Work:
         fresh: dict[str, Outcome] = {}
         if again:
             attempt = max([known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]], default=0)
-            for outcome in score_all(self._case(explanation, split, attempt), again):
+            for outcome in score_all(self._cases.case(explanation, split, self._chat(explanation, attempt)), again):
                 fresh[outcome.scorer] = outcome
                 self._write(explanation, split, outcome, attempt)
         return [fresh[n] if n in fresh else _from_log(known[n]) for n in names]
+
+    def _chat(self, explanation: Explanation, attempt: int) -> Chat | None:
+        if self.judge is None:
+            return None
+        return Journaled(self.judge, self.log, explanation.target, self.plan.judge, attempt)
 
     def _is_free(self, scorer: str) -> bool:
         """Whether a scorer costs nothing on select."""
@@ -150,86 +176,7 @@ class _Work:
         id = self._event_id(explanation, split, outcome.scorer)
         self.log.write(EVENT, row, target=explanation.target, id=id)
 
-    # cases
-
-    def _case(self, explanation: Explanation, split: Split, attempt: int) -> Case:
-        unit = Unit.parse(explanation.target)
-        data, explore = self.texts.of(split), self.texts.explore
-        signal, before = (unit.signal(d.activations(unit.unsided)) for d in (data, explore))
-        predicted = self.texts.predicted(explanation.predicate, split)
-        other = self.texts.predicted(self._other(explanation), split)
-        labelled = Labelled(explore.tokens, before, explore.mask)
-        sample = Sample(np.zeros_like(signal) if predicted is None else predicted, signal, data.mask, data.document)
-        chat = self.judge
-        if chat is not None:
-            chat = Journaled(chat, self.log, explanation.target, self.plan.judge, attempt)
-        return Case(
-            sample,
-            split,
-            learn_rivals(labelled, data.tokens, other),
-            target_seed(self.source.seed, explanation.target),
-            explanation=explanation.sentence,
-            printed=Printed(data.tokens, data.length, self.texts.lexicon.strings),
-            chat=chat,
-            predicts=predicted is not None,
-            calibration=self._calibration(explanation, before),
-            lab=self._lab(explanation, unit, split, signal),
-        )
-
-    def _calibration(self, explanation: Explanation, before: np.ndarray) -> Sample | None:
-        predicted = self.texts.predicted(explanation.predicate, "explore")
-        if predicted is None or not any(name.startswith("simulation.") for name in self.plan.scorers):
-            return None
-        return Sample(predicted, before, self.texts.explore.mask, self.texts.explore.document)
-
-    def _other(self, explanation: Explanation) -> str | None:
-        """The predicate of a random other target of the same layer, the same one that the run's verdict drew."""
-        order = [row["target"] for row in self.source.rows] or [e.target for e in self.source.explanations]
-        place = _place(explanation.target)
-        rivals = [
-            e.predicate
-            for e in self.source.explanations
-            if e.predicate and e.target != explanation.target and _place(e.target) == place
-        ]
-        if not rivals:
-            return None
-        rng = np.random.default_rng([self.source.seed, order.index(explanation.target)])
-        return rivals[int(rng.integers(len(rivals)))]
-
-    def _lab(self, explanation: Explanation, unit: Unit, split: Split, signal: np.ndarray) -> Lab:
-        from .laboratory import Bench, WordVectors, decoys_of, neighbours_of
-
-        lab = Lab()
-        if explanation.predicate is not None:
-            printed = explanation.predicate
-            lab = replace(lab, predict=lambda tokens, length: self.texts.predict(printed, tokens, length))
-        if self.plan.embedding == "subject" and self.texts.whole_lexicon.vectors is not None:
-            lab = replace(lab, embed=WordVectors(self.texts.whole_lexicon))
-        if "discrimination" in self.plan.scorers:
-            subject = self.texts.given
-            lab = replace(lab, neighbours=neighbours_of(unit, self.texts.explore, self.texts.of(split), subject))
-        runs = explanation.target not in self.source.nulls and any(n in ON_SUBJECT for n in self.plan.scorers)
-        if split == "select" or not runs:
-            return lab
-        seed = target_seed(self.source.seed, explanation.target)
-        decoys = decoys_of(unit, self.texts.subject.shape.count(unit.place), seed) if unit.site == "mlp" else []
-        bench = Bench(self.texts.subject, unit, decoys)
-        lab = replace(lab, fire=bench.fire, loss=bench.loss)
-        if unit.site != "mlp":
-            return lab
-        return replace(lab, effects=bench.effects(self.texts.of(split).tokens, float(np.abs(signal).max())))
-
 
 def _from_log(row: Mapping[str, Any]) -> Outcome:
     scores = tuple(Score.from_json(score) for score in row["scores"])
     return Outcome(row["scorer"], scores, row["failure"], row["skipped"], Cost())
-
-
-def _place(target: str) -> tuple[str, int]:
-    unit = Unit.parse(target)
-    return unit.site, unit.layer
-
-
-def target_seed(seed: int, target: str) -> int:
-    """The seed of everything random about a target, as the run's own (`room.Room.seed`)."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{target}".encode()).digest()[:4], "big")

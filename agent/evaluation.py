@@ -29,6 +29,8 @@ class Plan:
     """What the scorers `embedding` and `purity` compare texts by: words in common, or the subject's word vectors."""
     contexts: int = 500
     """Contexts of another corpus. More narrow the intervals and cost forward passes."""
+    concurrency: int = 8
+    """Targets that a judge is asked about side by side. Results do not depend on it."""
     device: str = "auto"
     dtype: str = "float32"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,10 +30,15 @@ _PASS = 16
 
 
 class Bench:
-    """Callables of `evals.lab.Lab` for one target."""
+    """Callables of `evals.lab.Lab` for one target.
 
-    def __init__(self, subject: Subject, unit: Unit, decoys: Sequence[Unit] = ()) -> None:
+    Args:
+        lock: held while the subject runs; shared by all who use it.
+    """
+
+    def __init__(self, subject: Subject, unit: Unit, decoys: Sequence[Unit] = (), lock: Lock | None = None) -> None:
         self._subject, self._unit, self._decoys = subject, unit, list(decoys)
+        self._lock = lock or Lock()
 
     def fire(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
         """See `evals.lab.Fire`. A text of no or one token fires nothing."""
@@ -41,7 +47,8 @@ class Bench:
         found: dict[int, np.ndarray] = {}
         for batch in batches(ready):
             rows = [ready[number] for number in batch]
-            raw = self._subject.unit_activations(padded(rows), [self._unit.unsided])[0].float().cpu().numpy()
+            with self._lock:
+                raw = self._subject.unit_activations(padded(rows), [self._unit.unsided])[0].float().cpu().numpy()
             for row, number in enumerate(batch):
                 found[kept[number]] = self._unit.signal(raw[row, 1 : len(ready[number].ids)])
         return [found.get(n, np.zeros(0)) for n in range(len(texts))]
@@ -70,7 +77,8 @@ class Bench:
         return self._subject.tokenize(prefix).ids[-(self._subject.context_length - len(read)) :], read
 
     def _logits(self, ids: Tensor) -> Tensor:
-        logits = self._subject.capture(ids, [], logits=True).logits
+        with self._lock:
+            logits = self._subject.capture(ids, [], logits=True).logits
         assert logits is not None
         return logits
 
@@ -102,7 +110,8 @@ class Bench:
             for _ in ids
         ]
         rows = torch.tensor(np.tile(ids, (len(changes) // len(ids), 1)).astype(np.int64))
-        logits = self._subject.capture(rows, [], interventions=changes, logits=True, last_only=True).logits
+        with self._lock:
+            logits = self._subject.capture(rows, [], interventions=changes, logits=True, last_only=True).logits
         assert logits is not None
         said = logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))  # unit, steered or not, place
         return [_effect(change) for change in (said[:, 0] - said[:, 1]).mean(dim=1)]

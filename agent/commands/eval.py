@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
     add("--retry-failed", action="store_true", help="keep what is scored, and score again what failed")
     add("--contexts", type=int, default=500, metavar="N", help="contexts of another corpus (default: 500)")
+    add("--concurrency", type=int, default=8, metavar="N", help="targets judged side by side (default: 8)")
     add(
         "--embedding",
         choices=("words", "subject"),
@@ -73,6 +74,8 @@ def _plan(args: argparse.Namespace) -> Plan:
 
     if args.contexts < 1:
         raise UsageError(f"--contexts {args.contexts}: give at least 1")
+    if args.concurrency < 1:
+        raise UsageError(f"--concurrency {args.concurrency}: give at least 1")
     asked = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
     return Plan(
         scorers=tuple(names()) if asked == ("all",) else asked or DEFAULT,
@@ -81,6 +84,7 @@ def _plan(args: argparse.Namespace) -> Plan:
         retry_failed=args.retry_failed,
         embedding=args.embedding,
         contexts=args.contexts,
+        concurrency=args.concurrency,
         device=args.device,
         dtype=args.dtype,
     )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hubel.agent.cases import Cases
 from hubel.agent.cli import run_command_line
 from hubel.agent.config import RunConfig
 from hubel.agent.evaluate import evaluate
@@ -292,3 +294,42 @@ def test_evaluating_is_the_same_twice(run: Path, tiny: Subject) -> None:
     plan = Plan(("detection", "fuzzing", "intruder", "generative", "intervention"))
     once, again = (evaluate(source, plan, subject=tiny) for _ in range(2))
     assert [r.scores for r in once.rows] == [r.scores for r in again.rows]
+
+
+def test_judging_side_by_side_gives_the_same_numbers(run: Path, tiny: Subject) -> None:
+    source = open_source("run", run.parent)
+    plan = Plan(scorers=("detection", "generative"), judge="constant:yes", concurrency=1)
+    alone = evaluate(source, plan, subject=tiny)
+    together = evaluate(source, replace(plan, concurrency=6), subject=tiny)
+    assert any(row.scores for row in alone.rows)
+    for one, other in zip(alone.rows, together.rows, strict=True):
+        assert (one.explanation.target, one.scores) == (other.explanation.target, other.scores)
+
+
+def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_source("run", run.parent)
+    broken = source.explanations[1].target
+    plan = Plan(scorers=("simulation",))
+    score = Cases.case
+
+    def defective(self: Cases, explanation: Any, *rest: Any) -> Any:
+        if explanation.target == broken:
+            raise ZeroDivisionError("by a defect")
+        return score(self, explanation, *rest)
+
+    monkeypatch.setattr(Cases, "case", defective)
+    found = {row.explanation.target: row for row in evaluate(source, plan).rows}
+    assert found[broken].status == "failed"
+    assert "by a defect" in found[broken].error
+    assert found[broken].scores == []
+    assert sum(row.status == "done" for row in found.values()) == len(source.explanations) - 1
+    (failure,) = [e for e in read_events(run) if e.event == "evaluation_failure"]
+    assert "ZeroDivisionError" in failure.data["traceback"]
+    monkeypatch.undo()
+    assert all(row.status == "done" for row in evaluate(source, plan).rows if row.explanation.sentence)
+
+
+def test_what_an_evaluation_wrote_is_sealed(run: Path) -> None:
+    evaluate(open_source("run", run.parent), Plan(scorers=("simulation",)))
+    assert list((run / "events").glob("*.jsonl")) == []
+    assert any(e.event == "evaluation" for e in read_events(run))
