@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from ..tools.subject.address import Side
     from .llm.conversation import Reply, Request
 
-Quantity = Literal["max", "mean"]
+Quantity = Literal["max", "mean", "kl", "rank"]
+"""Largest or mean activation over a span; largest KL that ablating the unit brings about on a text, in nats; rank of a
+token among those that the unit promotes (1 is the first)."""
 Relation = Literal["fires", "silent", "greater", "within"]
+LONGEST_LENS = 100
+"""Tokens of a logit lens in which a rank is looked up; a token that is not among them has the next rank."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class Experiment:
     def call(self) -> dict[str, Any]:
         """The instrument call, without the unit, which the loop fills in."""
         texts = [self.passage.text] + ([self.other.text] if self.other else [])
+        if self.quantity == "kl":
+            return {"instrument": "ablate", "arguments": {"texts": texts, "op": "mean"}}
+        if self.quantity == "rank":
+            return {"instrument": "logit_lens", "arguments": {"k": LONGEST_LENS}}
         return {"instrument": "activations.on_text", "arguments": {"texts": texts}}
 
 

@@ -5,6 +5,7 @@
     greater   quantity on text A > quantity on text B
     within    a <= quantity <= b
 
+A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of them.
 The activation of a side is signed: `a` for +, `-a` for -, so that "silent" means below the median also for a unit
 that is positive half of the time. Position 0 of a text is left out, as everywhere.
 """
@@ -65,18 +66,34 @@ def adjudicate(experiment: Experiment, readings: Sequence[Reading], thresholds: 
     observed = _quantity(experiment, experiment.passage, readings[0])
     if observed is None:
         return VOID
-    compared: float | list[float] | None
+    other = _quantity(experiment, experiment.other, readings[1]) if experiment.other else None
+    return compare(experiment, observed, other, thresholds)
+
+
+def compare(
+    experiment: Experiment, observed: float, other: float | None, thresholds: Thresholds | None = None
+) -> dict[str, Any]:
+    """Hold a quantity against what was predicted of it.
+
+    Args:
+        observed: the quantity on text A.
+        other: the quantity on text B, for `greater`.
+        thresholds: of the experiment's side, for `fires` and `silent`.
+    """
+    compared: float | list[float] | None = None
+    holds = False
     match experiment.relation:
-        case "fires":
+        case "fires" if thresholds is not None:
             compared, holds = thresholds.q90, observed >= thresholds.q90
-        case "silent":
+        case "silent" if thresholds is not None:
             compared, holds = thresholds.q50, observed < thresholds.q50
-        case "greater":
-            compared = _quantity(experiment, experiment.other, readings[1]) if experiment.other else None
-            holds = compared is not None and observed > compared
+        case "greater" if other is not None:
+            compared, holds = other, observed > other
         case "within":
             low, high = experiment.bounds or (float("nan"), float("nan"))
             compared, holds = [low, high], low <= observed <= high
+        case _:
+            pass
     if compared is None:
         return {"observed": observed, "compared": None, "outcome": "void"}
     return {"observed": observed, "compared": compared, "outcome": "for" if holds else "against"}

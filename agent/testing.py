@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..tools.subject.address import Unit
-from .case import Experiment, Move
+from .case import LONGEST_LENS, Experiment, Move
 from .experimenter.showing import strongest_tokens
-from .predictions import VOID, Reading, Thresholds, adjudicate
+from .predictions import VOID, Reading, Thresholds, adjudicate, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,19 +25,50 @@ def run_together(room: Room, target: str, experiments: Sequence[Experiment]) -> 
     for planned in experiments:
         prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
         room.log.write("prediction", prediction | {"call": planned.call}, target=target, id=planned.id)
-    seen = _read(room, target, list(dict.fromkeys(t for e in experiments for t in _texts(e))))
-    activations = room.explore_activations(target) if experiments else None
+    on_text = [e for e in experiments if e.quantity in ("max", "mean")]
+    seen = _read(room, target, list(dict.fromkeys(t for e in on_text for t in _texts(e))))
     for planned in experiments:
-        found = [seen[text] for text in _texts(planned)]
-        faulty = next((text for text in found if isinstance(text, str)), None)
-        if faulty is not None or activations is None:
-            outcome = VOID | {"seen": faulty or ""}
+        if planned.quantity == "kl":
+            outcome = _by_ablation(room, target, planned)
+        elif planned.quantity == "rank":
+            outcome = _by_rank(room, target, planned)
         else:
-            thresholds = Thresholds.of(activations, planned.side)
-            outcome = adjudicate(planned, [_reading(text) for text in found], thresholds)
-            outcome = outcome | {"seen": _shown(found[0])}
+            outcome = _by_activation(room, target, planned, [seen[text] for text in _texts(planned)])
         identity = {"experiment": planned.id, "hypothesis": planned.hypothesis}
         room.log.write("outcome", identity | outcome, target=target, id=planned.id)
+
+
+def _by_activation(room: Room, target: str, planned: Experiment, found: Sequence[Any]) -> dict[str, Any]:
+    faulty = next((text for text in found if isinstance(text, str)), None)
+    if faulty is not None:
+        return VOID | {"seen": faulty}
+    thresholds = Thresholds.of(room.explore_activations(target), planned.side)
+    outcome = adjudicate(planned, [_reading(text) for text in found], thresholds)
+    return outcome | {"seen": _shown(found[0])}
+
+
+def _by_ablation(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+    """The largest KL at any position but the first, on text A and on text B."""
+    unit = str(Unit.parse(target).unsided)
+    answer = room.consult(target, "ablate", planned.call["arguments"] | {"unit": unit})
+    if answer["error"]:
+        return VOID | {"seen": answer["text"]}
+    largest = [max(text["kl"][1:] or text["kl"]) for text in answer["result"]["texts"]]
+    other = largest[1] if planned.other else None
+    return compare(planned, largest[0], other) | {"seen": "KL of ablating U, nats"}
+
+
+def _by_rank(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+    """Where the passage, a token, stands among those that the unit promotes when it fires on the side."""
+    unit = str(Unit.parse(target).unsided)
+    answer = room.consult(target, "logit_lens", planned.call["arguments"] | {"unit": unit})
+    if answer["error"]:
+        return VOID | {"seen": answer["text"]}
+    listed = answer["result"]["promoted" if planned.side == "+" else "suppressed"]["tokens"]
+    bare = [token.strip().lower() for token in listed]
+    wanted = planned.passage.text.strip().lower()
+    rank = bare.index(wanted) + 1 if wanted in bare else LONGEST_LENS + 1
+    return compare(planned, float(rank), None) | {"seen": "rank among the tokens that U promotes"}
 
 
 def _texts(planned: Experiment) -> list[str]:

@@ -65,6 +65,8 @@ class Known:
 
     def _is_silent(self, planned: Experiment) -> bool:
         """Silent, or within bounds that end below what counts as firing."""
+        if planned.quantity not in ("max", "mean"):
+            return False
         below = planned.bounds is not None and planned.bounds[1] < self.levels.get(planned.side, float("-inf"))
         return planned.relation == "silent" or below
 
@@ -228,6 +230,9 @@ def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
 
 def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
     other = None
+    allowed = {"kl": ("greater", "within"), "rank": ("within",)}.get(one.quantity)
+    if allowed and one.predicts not in allowed:
+        raise ArgumentError(f"of the quantity {one.quantity} predict {' or '.join(allowed)}")
     if one.predicts == "greater":
         if not one.than:
             raise ArgumentError("`greater` needs the text that it is compared with, `than`")

@@ -46,7 +46,7 @@ class Challenged(_Strict):
     than_focus: str | None = None
     low: float | None = None
     high: float | None = None
-    quantity: Literal["max", "mean"] = "max"
+    quantity: Literal["max", "mean", "kl", "rank"] = "max"
     why: str = ""
 
 
@@ -81,7 +81,9 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
         Run,
         "Test hypotheses on texts that you write, each with what its hypothesis predicts: fires (at least the level "
         "that a tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within "
-        "(from low to high). focus, than_focus: the part of the text that is read.",
+        "(from low to high). focus, than_focus: the part of the text that is read. quantity: max or mean activation; "
+        "kl, the largest change of the next-token prediction when U is ablated, in nats (greater, within); rank of the "
+        "token `text` among those that U promotes (within).",
     ),
     "challenge": (
         Challenge,
