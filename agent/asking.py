@@ -47,9 +47,13 @@ class Asker:
             self._pay(target, key, request, asked)
         return Heard(key, Reply.from_json(reply_of(self._log, target, key)))
 
-    def _pay(self, target: str, key: str, request: Request, asked: Mapping[str, Any]) -> None:
+    def admit(self, target: str) -> None:
+        """Raise `BudgetReached` unless a call for this target may be made."""
         if self._budget is not None:
             self._budget.admit(target)
+
+    def _pay(self, target: str, key: str, request: Request, asked: Mapping[str, Any]) -> None:
+        self.admit(target)
         prompt = self._write_prompt(asked)
         started = time.perf_counter()
         reply = self._model.reply(request)
@@ -90,6 +94,9 @@ class Recorded:
     def __init__(self, log: RunLog, name: str) -> None:
         self._log, self._name = log, name
         self._given: dict[str, int] = {}
+
+    def admit(self, target: str) -> None:
+        """Nothing is paid here."""
 
     def ask(self, target: str, request: Request) -> Heard:
         """The journaled reply.

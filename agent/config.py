@@ -11,6 +11,8 @@ from ..tools.cache import atomic_file
 from ..tools.errors import CorruptError, UsageError
 
 FORMAT = 1
+LIMITS = ("usd", "calls", "tokens", "seconds")
+"""What a budget may limit."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class RunConfig:
     """Contexts a split that are collected and scored. More narrow the intervals and cost forward passes."""
     rounds: int = 2
     """Times that an explainer may revise after seeing the score on select."""
+    base_url: str = ""
+    """Address of the server behind `openai:MODEL` or `anthropic:MODEL`; "" is the provider's own."""
+    effort: str = ""
+    """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
+    simulator: str = ""
+    """Language model that predicts activations from explanations without a predicate; "" leaves them unscored."""
+    judge: str = ""
+    """Language model that `hubel eval` asks about this run's explanations, unless another is named there."""
+    budget: dict[str, float] = field(default_factory=dict)
+    """Limits of the whole run: usd, calls, tokens, seconds (of waiting for replies). Empty: none. Calls in flight when
+    a limit is reached are still paid."""
+    target_budget: dict[str, float] = field(default_factory=dict)
+    """The same for each target."""
     competitor: bool = True
     """Whether a language model is shown what the formula search found, as an explanation to beat. Costs a search."""
     seed: int = 0

@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from ..tools.errors import UsageError
+
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -32,6 +34,31 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         default=bool(os.environ.get("HUBEL_DEBUG")),
         help="show the traceback of an error (or HUBEL_DEBUG=1)",
     )
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Limits on what language models may take, for the run and for each target."""
+    group = parser.add_argument_group("budget of language models (0: no limit; calls in flight are still paid)")
+    units = {"usd": "US dollars", "calls": "calls", "tokens": "tokens in and out", "seconds": "seconds of waiting"}
+    for name, unit in units.items():
+        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of the whole run")
+        group.add_argument(f"--target-max-{name}", type=float, default=None, metavar="N", help=f"{unit} of a target")
+
+
+def budget(args: argparse.Namespace, prefix: str = "max") -> dict[str, float]:
+    """The limits that were given: unit to number, above 0.
+
+    Args:
+        prefix: "max" for the run's, "target_max" for each target's.
+
+    Raises:
+        UsageError: a limit is below 0.
+    """
+    given = {name: getattr(args, f"{prefix}_{name}") for name in ("usd", "calls", "tokens", "seconds")}
+    if wrong := next((name for name, limit in given.items() if limit is not None and not limit >= 0), None):
+        option = f"--{prefix.replace('_', '-')}-{wrong}"
+        raise UsageError(f"{option} {given[wrong]!r}: give a number above 0, or 0 for no limit")
+    return {name: float(limit) for name, limit in given.items() if limit is not None}
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

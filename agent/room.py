@@ -62,6 +62,8 @@ class Room:
         self.explainer = explainer
         self.lexicon = lexicon
         self.stopped = threading.Event()
+        self.budget_reached = ""
+        """Which limit was reached, if one was."""
         self._splits = {"explore": explore, "select": select}
         self._bench = bench
         self._asker = asker
@@ -72,6 +74,11 @@ class Room:
         """Raise `Stopped` if the run was asked to stop; called between steps, so that no step is cut short."""
         if self.stopped.is_set():
             raise Stopped
+
+    def check_budget(self, target: str) -> None:
+        """Raise `BudgetReached` if no further call is admitted; called before a target costs anything."""
+        if self._asker is not None:
+            self._asker.admit(target)
 
     def side(self, target: str) -> Side:
         """The side of the target that is explained."""
@@ -175,7 +182,8 @@ class Room:
     def observe(self, target: str) -> None:
         """Call the observing instruments and keep what they say."""
         if target in self.config.nulls:
-            self.log.write("observation", {}, target=target)
+            seen = self._observe_null(target) if self.explainer.converses else {}
+            self.log.write("observation", seen, target=target)
             return
         unit = Unit.parse(target)
         seen: Data = {"statistics": self.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})}
@@ -198,6 +206,16 @@ class Room:
             found = Thresholds.of(activations, side)
             more["thresholds"][side] = [found.q50, found.q90]
         return more
+
+    def _observe_null(self, target: str) -> Data:
+        """Exemplars and thresholds of what is no unit of the subject, from the activations on explore."""
+        data, activations = self._splits["explore"], self.activations("explore", target)
+        seen: Data = {"thresholds": {}}
+        for side, sign in (("+", 1.0), ("-", -1.0)):
+            found = Thresholds.of(activations[data.mask], side)
+            seen["thresholds"][side] = [found.q50, found.q90]
+            seen["exemplars" + side] = {"exemplars": _strongest(data, activations, sign, self.lexicon)}
+        return seen
 
     def find_competitor(self, target: str, case: Case) -> None:
         """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
@@ -307,6 +325,24 @@ def _shown(case: Case) -> Mapping[str, Any]:
 
 def _reading(text: Mapping[str, Any], unit: str) -> Reading:
     return Reading(offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit])
+
+
+def _strongest(data: Collected, activations: np.ndarray, sign: float, lexicon: Lexicon, n: int = 8) -> list[Data]:
+    """The contexts in which a side is strongest, as an instrument shows them."""
+    import numpy as np
+
+    signal = np.where(data.mask, sign * activations.astype(np.float64), -np.inf)
+    found = []
+    for c in np.argsort(-signal.max(axis=1), kind="stable")[:n]:
+        length = int(data.length[c])
+        found.append(
+            {
+                "tokens": [lexicon.strings[int(t)] for t in data.tokens[c, :length]],
+                "activations": [round(float(a), 5) for a in activations[c, :length]],
+                "peak": int(signal[c].argmax()),
+            }
+        )
+    return found
 
 
 def _worst_misses(data: Explore, predicted: np.ndarray, n: int = 5) -> list[Data]:

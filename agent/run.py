@@ -51,6 +51,8 @@ class RunResult:
     done: int
     failed: int
     pending: int
+    budget: str = ""
+    """Which limit was reached, in a sentence; "" when none was."""
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -105,15 +107,18 @@ def work_on(
     with WriterLock(folder), closing(RunLog(folder)) as log:
         workshop = _Workshop(folder, config, log, reporter, subject, model)
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
+        budget = ""
         if pending:
-            investigate_all(workshop.room(), pending, reporter)
+            room = workshop.room()
+            investigate_all(room, pending, reporter)
+            budget = room.budget_reached
         else:
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         done = sum(log.get("conclusion", t) is not None for t in config.targets)
         failed = sum(_failed(log, t) for t in config.targets)
         if done + failed == len(config.targets) and (pending or not _is_closed(folder, log)):
             _close(folder, config, log, workshop.lexicon())
-    return RunResult(folder, done, failed, len(config.targets) - done - failed)
+    return RunResult(folder, done, failed, len(config.targets) - done - failed, budget)
 
 
 def _is_closed(folder: Path, log: RunLog) -> bool:
@@ -269,10 +274,13 @@ def _investigate(graph: Any, room: Room, target: str) -> None:
     if room.explainer.converses and (failure := room.log.get("failure", target)):
         room.log.write("retry", {"failure": failure["error"]}, target=target, id=str(_retries(room, target) + 1))
     try:
+        room.check_budget(target)
         started = graph.get_state(thread).next
         graph.invoke(None if started else {"target": target}, thread, durability="sync")
-    except (Stopped, BudgetReached):
+    except Stopped:
         return
+    except BudgetReached as reached:  # the target stays pending
+        room.budget_reached = str(reached)
     except Exception as error:  # noqa: BLE001 - the boundary of an investigation
         room.log.write("failure", failure_of(error), target=target)
 

@@ -13,12 +13,18 @@ from ..progress import progress
 
 def finish(folder: Path, args: argparse.Namespace, subject: Any = None) -> int:
     """Work on a run until it ends; the exit status of the contract."""
-    from ..cli import DONE, SOME_FAILED
+    from ..cli import BUDGET, DONE, SOME_FAILED
     from ..run import work_on
 
     with progress(quiet=args.quiet) as reporter:
         result = work_on(folder, reporter=reporter, subject=subject)
     show_rows(folder, as_json=args.json)
+    if result.budget:
+        sys.stderr.write(
+            f"hubel: {result.budget}; {result.pending} targets are pending: `hubel resume {folder.name}` goes on, with "
+            "a larger limit if you give one (--max-usd, --max-calls, ...)\n"
+        )
+        return BUDGET
     if result.failed or result.pending:
         sys.stderr.write(
             f"hubel: {result.failed} of {result.done + result.failed + result.pending} targets failed; "
@@ -83,4 +89,17 @@ def summary(found: list[dict[str, Any]]) -> str:
         if scores
         else ""
     )
-    return f"{len(found)} targets: {', '.join(parts)}{mean}"
+    return f"{len(found)} targets: {', '.join(parts)}{mean}{_spent(found)}"
+
+
+def _spent(found: list[dict[str, Any]]) -> str:
+    """What the explaining language model took, and what a kept explanation cost; "" when none was asked."""
+    calls = sum(r["calls"] for r in found)
+    if not calls:
+        return ""
+    tokens, cached = (sum(r[k] for r in found) for k in ("input_tokens", "cached_tokens"))
+    said = f"; {calls} calls, {tokens:,} tokens in ({cached:,} cached), {sum(r['output_tokens'] for r in found):,} out"
+    if any(r["usd"] is None for r in found):
+        return f"{said}, price unknown"
+    usd, kept = sum(r["usd"] for r in found), sum(r["verdict"] == "kept" for r in found)
+    return f"{said}, ${usd:.2f}" + (f" (${usd / kept:.2f} a kept explanation)" if kept else "")

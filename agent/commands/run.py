@@ -11,6 +11,7 @@ from pathlib import Path
 from ...tools.errors import UsageError
 from .. import options
 from ..config import RunConfig
+from ..explainers import is_language_model
 from ._work import finish
 
 NAME = "run"
@@ -24,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets", metavar="T", help="mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, mlp.10.1352-, head.5.3, or a file"
     )
-    parser.add_argument("--explainer", default="compositional", help="compositional (default), ten-tokens, scripted")
+    parser.add_argument(
+        "--explainer",
+        default="compositional",
+        help="compositional (default), ten-tokens, scripted, openai:MODEL, anthropic:MODEL",
+    )
     parser.add_argument("--name", help="the run's name (default: date and time)")
     parser.add_argument("--config", metavar="FILE", help="run again what a config.toml says")
     parser.add_argument("--concurrency", type=int, default=8, help="investigations side by side (default: 8)")
@@ -32,8 +37,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-contexts", type=int, default=2000, help="contexts a split to collect and score (default: 2000)"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, help="looks at the score on select (default: 2, language models 4)")
     parser.add_argument("--script", default="", help="for the explainer `scripted`: the file of its moves")
+    add_models(parser)
+    options.add_budget(parser)
     options.add_device(parser)
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """Which language models are asked, and how."""
+    group = parser.add_argument_group("language models")
+    group.add_argument(
+        "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
+    )
+    group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
+    group.add_argument("--simulator", default="", metavar="MODEL", help="model that scores explanations in words only")
+    group.add_argument("--judge", default="", metavar="MODEL", help="model that `hubel eval` asks about this run")
+    group.add_argument(
+        "--no-competitor", action="store_true", help="do not show the model what the formula search found"
+    )
+    group.add_argument("--yes", "-y", action="store_true", help="do not ask before money is spent")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,6 +86,9 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         )
     if args.concurrency < 1 or args.max_contexts < 1:
         raise UsageError("--concurrency and --max-contexts must be at least 1")
+    rounds = args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
+    if rounds < 1:
+        raise UsageError(f"--rounds {rounds}: give at least 1")
     return resolve(
         RunConfig(
             index=args.index,
@@ -70,6 +96,14 @@ def configuration(args: argparse.Namespace) -> RunConfig:
             explainer=args.explainer,
             concurrency=args.concurrency,
             max_contexts=args.max_contexts,
+            rounds=rounds,
+            base_url=args.base_url,
+            effort=args.effort,
+            simulator=args.simulator,
+            judge=args.judge,
+            budget=options.budget(args),
+            target_budget=options.budget(args, "target_max"),
+            competitor=not args.no_competitor,
             seed=args.seed,
             device=args.device,
             dtype=args.dtype,
