@@ -20,6 +20,7 @@ from .case import Heard
 from .log import Data, RunLog, canonical
 
 if TYPE_CHECKING:
+    from .llm.budget import Budget
     from .llm.conversation import LanguageModel, Request
 
 EVENT = "llm_call"
@@ -30,7 +31,7 @@ DEEPEST = 40
 class Asker:
     """Puts the run's journal and budget between an explainer and its language model."""
 
-    def __init__(self, log: RunLog, name: str, model: LanguageModel, budget: Any = None) -> None:
+    def __init__(self, log: RunLog, name: str, model: LanguageModel, budget: Budget) -> None:
         self._log, self._name, self._model, self._budget = log, name, model, budget
 
     def ask(self, target: str, request: Request) -> Heard:
@@ -49,8 +50,7 @@ class Asker:
 
     def admit(self, target: str) -> None:
         """Raise `BudgetReached` unless a call for this target may be made."""
-        if self._budget is not None:
-            self._budget.admit(target)
+        self._budget.admit(target)
 
     def _pay(self, target: str, key: str, request: Request, asked: Mapping[str, Any]) -> None:
         self.admit(target)
@@ -59,7 +59,6 @@ class Asker:
         reply = self._model.reply(request)
         seconds = round(time.perf_counter() - started, 4)
         usage = reply.usage
-        usd = self._budget.price(self._name, usage) if self._budget is not None else None
         row = {
             "request": {"system_and_tools": prompt, "new": _since_last_reply(asked["messages"])},
             "answer": plain(reply.to_json()),
@@ -69,12 +68,11 @@ class Asker:
             "output_tokens": usage.output if usage else None,
             "cache_read": usage.cache_read if usage else None,
             "cache_write": usage.cache_write if usage else None,
-            "usd": usd,
+            "usd": None,  # no price is known
             "seconds": seconds,
         }
         self._log.write(EVENT, row, target=target, id=key)
-        if self._budget is not None:
-            self._budget.charge(target, usage, self._name)
+        self._budget.charge(target, spent_by(row))
 
     def _write_prompt(self, asked: Mapping[str, Any]) -> str:
         same = {"label": asked.get("prompt"), "system": asked["system"], "tools": asked["tools"]}
@@ -82,6 +80,12 @@ class Asker:
         if self._log.get("prompt", None, id) is None:
             self._log.write("prompt", same, id=id)
         return id
+
+
+def spent_by(row: Mapping[str, Any]) -> dict[str, float]:
+    """What a journaled reply took, by the units of a budget."""
+    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
+    return {"calls": 1.0, "tokens": float(tokens), "usd": row["usd"] or 0.0, "seconds": row["seconds"]}
 
 
 class Recorded:

@@ -24,9 +24,9 @@ from ..tools.errors import BudgetReached, HubelError, UsageError
 from ..tools.index import Collected, Index, collect
 from ..tools.subject.address import Unit, parse_targets
 from .artificial import artificial_units
-from .asking import Asker
+from .asking import Asker, spent_by
 from .config import RunConfig, versions
-from .explainers import make_explainer
+from .explainers import is_language_model, make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
 from .log import RunLog, WriterLock, seal
 from .planting import replanted, weights_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
     from .case import Explainer
-    from .llm.conversation import LanguageModel
+    from .llm import Client, LanguageModel, ModelSettings
 
 STOP_POLL_S = 0.2
 
@@ -104,8 +104,11 @@ def work_on(
     """
     reporter = reporter or Reporter()
     config = RunConfig.load(folder)
-    with WriterLock(folder), closing(RunLog(folder)) as log:
-        workshop = _Workshop(folder, config, log, reporter, subject, model)
+    with (
+        WriterLock(folder),
+        closing(RunLog(folder)) as log,
+        closing(_Workshop(folder, config, log, reporter, subject, model)) as workshop,
+    ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         budget = ""
         if pending:
@@ -160,6 +163,7 @@ class _Workshop:
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
+        self._client: Client | None = None
         self._index: Index | None = None
 
     def subject(self) -> Subject:
@@ -203,9 +207,10 @@ class _Workshop:
     def room(self) -> Room:
         from ..tools.instruments import Bench
 
+        explainer = make_explainer(self._config.explainer, self._config)
+        asker = self._asker(explainer) if explainer.converses else None  # a key that lacks is found out first
         data = self._folder / COLLECTED
         self._collect(data)
-        explainer = make_explainer(self._config.explainer, self._config)
         self._log.write("explainer", identity_of(explainer))
         return Room(
             self._folder,
@@ -216,13 +221,48 @@ class _Workshop:
             select=Collected.open(data, "select"),
             lexicon=self.lexicon(),
             bench=Bench(subject=self.subject, index=self.index()),
-            asker=self._asker(explainer) if explainer.converses else None,
+            asker=asker,
         )
 
+    def close(self) -> None:
+        """Let go of what was opened here."""
+        if self._client is not None:
+            self._client.close()
+
     def _asker(self, explainer: Explainer) -> Asker:
+        from .llm import make_model
+        from .llm.budget import Budget
+
+        config, log = self._config, self._log
         if self._model is None:
-            raise UsageError(f"no client for the model {explainer.name!r}")
-        return Asker(self._log, explainer.name, self._model)
+            self._model = self._client = make_model(explainer.name, settings_of(config))
+        paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
+        return Asker(log, explainer.name, self._model, Budget(config.budget, config.target_budget, paid))
+
+
+def check_model(config: RunConfig) -> None:
+    """Find out for free whether a run's language model can be asked, and whether its budget can be held.
+
+    Raises:
+        UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
+        UnavailableError: no server.
+    """
+    from .llm import preflight
+
+    if not is_language_model(config.explainer):
+        return
+    if config.budget.get("usd") or config.target_budget.get("usd"):
+        raise UsageError(
+            f"no price is known for {config.explainer}, so dollars cannot be limited; limit calls or tokens"
+        )
+    preflight(config.explainer, settings_of(config))
+
+
+def settings_of(config: RunConfig) -> ModelSettings:
+    """How a run's language model is asked."""
+    from .llm import ModelSettings
+
+    return ModelSettings(base_url=config.base_url, effort=config.effort)
 
 
 def identity_of(explainer: Explainer) -> dict[str, Any]:

@@ -74,12 +74,14 @@ def run(args: argparse.Namespace) -> int:
 
 def configuration(args: argparse.Namespace) -> RunConfig:
     """The run's configuration, from a file or from the options."""
-    from ..run import resolve
+    from ..run import check_model, resolve
 
     if args.config:
         if args.index or args.targets:
             raise UsageError("--config says everything; leave out --index and --targets, or edit the file")
-        return resolve(replace(RunConfig.load(Path(args.config)), versions={}))
+        config = replace(RunConfig.load(Path(args.config)), versions={})
+        check_model(config)
+        return resolve(config)
     if not args.index or not args.targets:
         raise UsageError(
             "`hubel run` needs --index I and --targets T (or --config FILE); `hubel demo` shows a whole run"
@@ -89,24 +91,24 @@ def configuration(args: argparse.Namespace) -> RunConfig:
     rounds = args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: give at least 1")
-    return resolve(
-        RunConfig(
-            index=args.index,
-            targets=[args.targets],
-            explainer=args.explainer,
-            concurrency=args.concurrency,
-            max_contexts=args.max_contexts,
-            rounds=rounds,
-            base_url=args.base_url,
-            effort=args.effort,
-            simulator=args.simulator,
-            judge=args.judge,
-            budget=options.budget(args),
-            target_budget=options.budget(args, "target_max"),
-            competitor=not args.no_competitor,
-            seed=args.seed,
-            device=args.device,
-            dtype=args.dtype,
-            script=args.script,
-        )
+    config = RunConfig(
+        index=args.index,
+        targets=[args.targets],
+        explainer=args.explainer,
+        concurrency=args.concurrency,
+        max_contexts=args.max_contexts,
+        rounds=rounds,
+        base_url=args.base_url,
+        effort=args.effort,
+        simulator=args.simulator,
+        judge=args.judge,
+        budget=options.budget(args),
+        target_budget=options.budget(args, "target_max"),
+        competitor=not args.no_competitor,
+        seed=args.seed,
+        device=args.device,
+        dtype=args.dtype,
+        script=args.script,
     )
+    check_model(config)
+    return resolve(config)

@@ -55,7 +55,7 @@ class Reply:
     """None when the server said nothing about it."""
     model: str = ""
     native: Any = None
-    """The provider's own content (thinking blocks with signatures, ...), echoed as it is when the reply is sent back."""
+    """The provider's own content (thinking blocks with signatures, ...), echoed as it is when it is sent back."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
@@ -132,4 +132,12 @@ class LanguageModel(Protocol):
 
     def reply(self, request: Request) -> Reply:
         """The answer to one request; raises when there is none after the client's own patience is used up."""
+        ...
+
+
+class Client(LanguageModel, Protocol):
+    """A model behind a connection."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
         ...

@@ -1,0 +1,34 @@
+"""How a language model is asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ...tools.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Settings of a client; the same for all requests of a run."""
+
+    base_url: str = ""
+    """Address of the server; "" is the provider's own."""
+    effort: str = ""
+    """How hard a reasoning model thinks; "" leaves it to the provider."""
+    timeout_s: float = 600.0
+    """Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
+    retries: int = 6
+    """Attempts after the first when the server is busy or does not answer, with growing pauses (about a minute)."""
+
+
+def key_of(variable: str, settings: ModelSettings) -> str:
+    """The key from the environment; a server at home needs none.
+
+    Raises:
+        UsageError: the provider's own server is asked, and there is no key.
+    """
+    key = os.environ.get(variable, "")
+    if key or settings.base_url:
+        return key or "none"
+    raise UsageError(f"no key: set {variable}, or name a server that needs none with --base-url URL")
