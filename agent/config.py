@@ -34,10 +34,6 @@ class RunConfig:
     """Address of the server behind `openai:MODEL` or `anthropic:MODEL`; "" is the provider's own."""
     effort: str = ""
     """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
-    simulator: str = ""
-    """Language model that predicts activations from explanations without a predicate; "" leaves them unscored."""
-    judge: str = ""
-    """Language model that `hubel eval` asks about this run's explanations, unless another is named there."""
     budget: dict[str, float] = field(default_factory=dict)
     """Limits of the whole run: usd, calls, tokens, seconds (of waiting for replies). Empty: none. Calls in flight when
     a limit is reached are still paid."""

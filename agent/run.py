@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..tools.subject import Subject
     from .case import Explainer
     from .llm import Client, LanguageModel, ModelSettings
+    from .llm.budget import Limits
 
 STOP_POLL_S = 0.2
 
@@ -93,6 +94,7 @@ def work_on(
     reporter: Reporter | None = None,
     subject: Subject | None = None,
     model: LanguageModel | None = None,
+    limits: Limits | None = None,
 ) -> RunResult:
     """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call again.
 
@@ -101,13 +103,14 @@ def work_on(
         reporter: told how far it is.
         subject: the loaded subject, if the caller has it; else it is loaded when it is first needed.
         model: the language model that explains, if the caller has it; else it is made by its name.
+        limits: of what it may take, in the place of those in the configuration.
     """
     reporter = reporter or Reporter()
     config = RunConfig.load(folder)
     with (
         WriterLock(folder),
         closing(RunLog(folder)) as log,
-        closing(_Workshop(folder, config, log, reporter, subject, model)) as workshop,
+        closing(_Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
     ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         budget = ""
@@ -160,9 +163,11 @@ class _Workshop:
         reporter: Reporter,
         subject: Subject | None,
         model: LanguageModel | None,
+        limits: Limits | None,
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
+        self._limits = limits
         self._client: Client | None = None
         self._index: Index | None = None
 
@@ -231,13 +236,14 @@ class _Workshop:
 
     def _asker(self, explainer: Explainer) -> Asker:
         from .llm import make_model
-        from .llm.budget import Budget
+        from .llm.budget import Budget, Limits
 
         config, log = self._config, self._log
         if self._model is None:
             self._model = self._client = make_model(explainer.name, settings_of(config))
+        limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
         paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
-        return Asker(log, explainer.name, self._model, Budget(config.budget, config.target_budget, paid))
+        return Asker(log, explainer.name, self._model, Budget(limits, paid))
 
 
 def check_model(config: RunConfig) -> None:

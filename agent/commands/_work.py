@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from .. import output
+from ..llm.budget import Limits
 from ..progress import progress
 
 
-def finish(folder: Path, args: argparse.Namespace, subject: Any = None) -> int:
-    """Work on a run until it ends; the exit status of the contract."""
+def finish(folder: Path, args: argparse.Namespace, subject: Any = None, limits: Limits | None = None) -> int:
+    """Work on a run until it ends; the exit status of the contract. `limits` stand before those of the run's file."""
     from ..cli import BUDGET, DONE, SOME_FAILED
     from ..run import work_on
 
     with progress(quiet=args.quiet) as reporter:
-        result = work_on(folder, reporter=reporter, subject=subject)
+        result = work_on(folder, reporter=reporter, subject=subject, limits=limits)
     show_rows(folder, as_json=args.json)
     if result.budget:
         sys.stderr.write(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from .. import options
 from ..config import find_run
+from ..llm.budget import Limits
 from ._work import finish
 
 NAME = "resume"
@@ -13,10 +15,12 @@ INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run."""
+    """The run, and limits in the place of those that it was made with."""
     parser.add_argument("run", help="a run's name, or its folder")
+    options.add_budget(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Work on the run to its end; one that is done is shown again and costs nothing."""
-    return finish(find_run(args.run, args.runs), args)
+    limits = Limits(options.budget(args), options.budget(args, "target_max"))
+    return finish(find_run(args.run, args.runs), args, limits=limits)

@@ -51,12 +51,9 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
     )
     group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
-    group.add_argument("--simulator", default="", metavar="MODEL", help="model that scores explanations in words only")
-    group.add_argument("--judge", default="", metavar="MODEL", help="model that `hubel eval` asks about this run")
     group.add_argument(
         "--no-competitor", action="store_true", help="do not show the model what the formula search found"
     )
-    group.add_argument("--yes", "-y", action="store_true", help="do not ask before money is spent")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -100,8 +97,6 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         rounds=rounds,
         base_url=args.base_url,
         effort=args.effort,
-        simulator=args.simulator,
-        judge=args.judge,
         budget=options.budget(args),
         target_budget=options.budget(args, "target_max"),
         competitor=not args.no_competitor,

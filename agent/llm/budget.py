@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from ...tools.errors import BudgetReached
 
@@ -17,19 +18,27 @@ Spent = Mapping[str, float]
 UNITS = {"usd": "US dollars", "calls": "calls", "tokens": "tokens", "seconds": "seconds of waiting"}
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Unit to limit, of the whole run and of each target; 0 or a unit that is left out is no limit."""
+
+    run: Mapping[str, float] = field(default_factory=dict)
+    target: Mapping[str, float] = field(default_factory=dict)
+
+    def over(self, other: Limits) -> Limits:
+        """These limits, and the other's where these say nothing."""
+        return Limits({**other.run, **self.run}, {**other.target, **self.target})
+
+
 class Budget:
     """Counts what is spent. Safe to use from many threads.
 
     Args:
-        run: unit to limit of the whole run; 0 or a unit that is left out is no limit.
-        target: the same for each target.
         spent: target and what it took, of the calls that were made before.
     """
 
-    def __init__(
-        self, run: Mapping[str, float], target: Mapping[str, float], spent: Iterable[tuple[str, Spent]] = ()
-    ) -> None:
-        self._run, self._target = run, target
+    def __init__(self, limits: Limits, spent: Iterable[tuple[str, Spent]] = ()) -> None:
+        self._limits = limits
         self._spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._lock = threading.Lock()
         for name, took in spent:
@@ -39,8 +48,8 @@ class Budget:
         """Raise `BudgetReached` if a limit is reached."""
         with self._lock:
             total = {unit: sum(took[unit] for took in self._spent.values()) for unit in UNITS}
-            _check("the run", self._run, total)
-            _check(target, self._target, self._spent[target])
+            _check("the run", self._limits.run, total)
+            _check(target, self._limits.target, self._spent[target])
 
     def charge(self, target: str, took: Spent) -> None:
         """Count what a call took."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hubel.agent.llm import ModelSettings, preflight
+from hubel.agent.llm.budget import Limits
 from hubel.agent.llm.loopback import Loopback
 from hubel.agent.log import RunLog
 from hubel.agent.replay import replay
@@ -29,13 +30,11 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
 
 def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
     mind = Scripted(diligent)
-    folder, result = work(mind, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
+    _, result = work(mind, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
     assert (result.done, result.pending, len(mind.requests)) == (0, 2, 4)
     assert "4 of 4 calls" in result.budget
-    config = (folder / "config.toml").read_text()
-    (folder / "config.toml").write_text(config.replace("calls = 4.0", "calls = 12.0"))
     again = Scripted(diligent)
-    _, result = work(again)
+    _, result = work(again, limits=Limits(run={"calls": 12.0}))
     assert (result.done, len(again.requests), result.budget) == (2, 8, "")
 
 
