@@ -15,6 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
+from ...tools.errors import UsageError
 from .conversation import (
     AssistantMessage,
     LanguageModel,
@@ -35,12 +36,15 @@ CHARACTERS_A_TOKEN = 4
 class Loopback:
     """The server; a context manager. `bodies` are the requests as they came over the wire."""
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageModel, port: int = 0) -> None:
         self.model = model
         self.bodies: list[dict[str, Any]] = []
         self._seen: list[str] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"port {port} cannot be listened on ({error}); give another --port, or 0") from error
         self._server.loopback = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 

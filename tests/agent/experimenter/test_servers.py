@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hubel.agent.llm import ModelSettings, preflight
+from hubel.agent.llm.beginner import Beginner
 from hubel.agent.llm.budget import Limits
 from hubel.agent.llm.loopback import Loopback
 from hubel.agent.log import RunLog
@@ -25,6 +26,17 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
     assert (row["explanation"], row["calls"], row["usd"]) == ('Fires on "the".', 6, None)
     assert row["input_tokens"] > row["cached_tokens"] > 0.6 * row["input_tokens"]
     assert len(RunLog(folder, writable=False).all("outcome", "mlp.0.0")) == 16
+    assert replay(folder).bitwise
+
+
+def test_the_beginner_ends_every_investigation(work: Work) -> None:
+    with Loopback(Beginner()) as server:
+        targets = ["mlp.0.0", "mlp.0.1", "mlp.2.3-", "head.1.0"]
+        folder, result = work(None, targets=targets, base_url=server.url("openai"))
+    assert result.done == 4
+    log = RunLog(folder, writable=False)
+    assert sum(len(log.all("outcome", target)) for target in targets) >= 12
+    assert {row["verdict"] for row in rows(folder)} <= {"kept", "rejected", "inconclusive"}
     assert replay(folder).bitwise
 
 
