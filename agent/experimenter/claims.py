@@ -1,7 +1,8 @@
 """Claims of a conclusion, traced: every number and quotation stands in the evidence that it cites, or is unsupported.
 
 1. The findings are cut into sentences; ids in brackets ([e3], [r2, r5]) are what a sentence cites.
-2. A number is found in a piece of evidence when a number there rounds to it; a quotation when it stands there.
+2. A number is found in a piece of evidence when a number there rounds to it; a quotation when it stands there as
+   whole words or whole marked tokens.
 3. Cited evidence is looked at first, then all other: what stands elsewhere is traced to there, what stands nowhere is
    unsupported. No language model has a say in this.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from ..case import Claim
 
-_CITED = re.compile(r"\[((?:[erER]\d+)(?:\s*[,;]\s*[erER]\d+)*)\]")
+_CITED = re.compile(r"\[((?:[erhERH]\d+)(?:\s*[,;]\s*[erhERH]\d+)*)\]")
 _SENTENCE = re.compile(r"(?<=[.!?])(?:\s+|$)|\n+")
 _QUOTE = re.compile(r'"([^"\n]{1,200})"|“([^”\n]{1,200})”|«([^»\n]{1,200})»')
 _NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?%?(?![\w])")
@@ -34,7 +35,8 @@ def trace(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
         findings: what the explainer wrote.
         evidence: text by id.
     """
-    plain = {id: _MARK.sub("", text) for id, text in evidence.items()}
+    # Marked tokens stand there twice: within their word, and on their own.
+    plain = {id: f"{_MARK.sub('', text)}\n{_MARK.sub(' ', text)}" for id, text in evidence.items()}
     numbers = {id: [_value(m[0]) for m in _NUMBER.finditer(text)] for id, text in plain.items()}
     claims: dict[str, Claim] = {}
     for stated in _stated(findings):
@@ -62,7 +64,7 @@ def _stated(findings: str) -> Iterator[_Stated]:
 
 def _sentences(findings: str) -> Iterator[str]:
     """A citation that follows the full stop belongs to the sentence before it."""
-    moved = re.sub(r"([.!?])(\s*\[[erER]\d+[^\]]*\])", r"\2\1", findings)
+    moved = re.sub(r"([.!?])(\s*\[[erhERH]\d+[^\]]*\])", r"\2\1", findings)
     yield from (sentence for sentence in _SENTENCE.split(moved) if sentence)
 
 
@@ -81,4 +83,7 @@ def _among(text: str, values: list[float]) -> bool:
 
 def _said(quote: str, text: str) -> bool:
     folded = " ".join(quote.lower().strip(" .,;:!?").split())
-    return bool(folded) and folded in " ".join(text.lower().split())
+    if not folded:
+        return False
+    before, after = (r"(?<!\w)" if folded[0].isalnum() else "", r"(?!\w)" if folded[-1].isalnum() else "")
+    return re.search(before + re.escape(folded) + after, " ".join(text.lower().split())) is not None

@@ -164,6 +164,7 @@ class Dialogue:
         thread.messages.append(AssistantMessage(reply))
         thread.waiting = Heard(parts, turn)
         self._gather(thread.waiting)
+        self._gather_standing()
         if turn.look:
             self.favourite = "" if turn.look in self.known.looked else turn.look
         else:
@@ -180,6 +181,16 @@ class Dialogue:
                 if (outcome := self.known.outcomes.get(planned.id)) is not None:
                     texts = [planned.passage.text, *([planned.other.text] if planned.other else [])]
                     self.evidence[planned.id] = " | ".join([showing.outcome(planned, outcome), *texts])
+
+    def _gather_standing(self) -> None:
+        """What the program said of each hypothesis: how it stands, and its correlations."""
+        for id, hypothesis in self.known.hypotheses.items():
+            won, lost = self.known.tally(id)
+            fit = self._fit(hypothesis)
+            parts = [f"{won} for {lost} against", f"{won} of {won + lost}"]
+            parts += [f"correlation {fit.score:.2f}"] if fit and fit.score is not None else []
+            parts += [f"scores {found.score:.3f}"] if (found := self.case.feedback.get(id)) else []
+            self.evidence[id] = "; ".join(parts)
 
     # what is answered
 

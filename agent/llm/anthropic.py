@@ -68,10 +68,8 @@ class AnthropicModel:
                 {"name": t.name, "description": t.description, "input_schema": dict(t.parameters)}
                 for t in request.tools
             ]
-            plain = request.tool_choice in ("auto", "any")
-            wire["tool_choice"] = (
-                {"type": request.tool_choice} if plain else {"type": "tool", "name": request.tool_choice}
-            )
+            # A model that thinks refuses to be forced to a tool; told to use tools only, it does so unforced.
+            wire["tool_choice"] = {"type": "auto"}
         if self._settings.effort:
             wire["output_config"] = {"effort": self._settings.effort}
         return wire

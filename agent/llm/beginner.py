@@ -21,7 +21,7 @@ Call = tuple[str, dict[str, Any]]
 _MARKED = re.compile(r"«([^»]*)»([5-9])")
 _SECTION = re.compile(r"^\[r\d\] (?:strongest|middling) on side ([+-]):$")
 _TALLY = re.compile(r"h1 (\d+) for (\d+) against")
-_LISTED = re.compile(r"(^|[+-]) \w+ words\(([^)]*)\)")
+_LISTED = re.compile(r"(?:^|([+-]) )\w+ words\(([^)]*)\)")
 WORDS = 4
 
 
