@@ -1,0 +1,1 @@
+"""Circuits: prompt pairs, nodes and edges, exact patching, attribution, ablation runs and discovery."""

@@ -1,0 +1,172 @@
+"""Nodes and edges of a pre-norm transformer, with grouped-query attention as it is.
+
+What writes to the residual stream is a source: the embeddings ("input"), every head and every MLP. What reads from it is
+a target: each head's query, each key-value head's key and value, every MLP, and the logits. An edge goes from a source
+to a target that comes after it.
+
+    input->head.0.3<q>      head.5.3->head.8.1<k>      mlp.2->mlp.7<mlp>      head.23.3->logits<logits>
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple, cast
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from ..errors import UsageError
+
+NodeKind = Literal["input", "head", "mlp", "logits"]
+Input = Literal["q", "k", "v", "mlp", "logits"]
+
+_NODE = re.compile(r"(?P<kind>input|logits)|head\.(?P<layer>\d+)\.(?P<head>\d+)|mlp\.(?P<at>\d+)")
+_EDGE = re.compile(r"(?P<source>[\w.]+)->(?P<target>[\w.]+)<(?P<input>q|k|v|mlp|logits)>")
+
+
+class Node(NamedTuple):
+    """A component: the embeddings, a head, a layer's MLP or the logits; layer is -1 where there is none."""
+
+    kind: NodeKind
+    layer: int = -1
+    head: int = 0
+
+    def __str__(self) -> str:
+        if self.kind == "head":
+            return f"head.{self.layer}.{self.head}"
+        return f"mlp.{self.layer}" if self.kind == "mlp" else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> Node:
+        """The inverse of `str`; raises UsageError."""
+        match = _NODE.fullmatch(text)
+        if match is None:
+            raise UsageError(f"{text!r} is no node; valid are input, head.5.3, mlp.7, logits")
+        if match["kind"]:
+            return cls(cast(NodeKind, match["kind"]))
+        if match["layer"]:
+            return cls("head", int(match["layer"]), int(match["head"]))
+        return cls("mlp", int(match["at"]))
+
+
+class Target(NamedTuple):
+    """A reader of the residual stream; for the inputs k and v the node's head is the key-value head."""
+
+    node: Node
+    input: Input
+
+
+class Edge(NamedTuple):
+    """What a source writes, as one target reads it; for the inputs k and v the target's head is the key-value head."""
+
+    source: Node
+    target: Node
+    input: Input
+
+    def __str__(self) -> str:
+        return f"{self.source}->{self.target}<{self.input}>"
+
+    @classmethod
+    def parse(cls, text: str) -> Edge:
+        """The inverse of `str`; raises UsageError."""
+        match = _EDGE.fullmatch(text)
+        if match is None:
+            raise UsageError(f"{text!r} is no edge; write e.g. head.5.3->head.8.1<k> or mlp.2->logits<logits>")
+        return cls(Node.parse(match["source"]), Node.parse(match["target"]), cast(Input, match["input"]))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All nodes and edges of a model.
+
+    Attributes:
+        n_kv_heads: key-value heads of a layer; fewer than heads under grouped-query attention.
+        parallel: attention and MLP of a layer read the same stream (GPT-NeoX), so that no edge joins them.
+    """
+
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    parallel: bool = False
+
+    @cached_property
+    def sources(self) -> tuple[Node, ...]:
+        """In the order of computation: input, then each layer's heads and MLP."""
+        layers = range(self.n_layers)
+        found = [[*(Node("head", layer, head) for head in range(self.n_heads)), Node("mlp", layer)] for layer in layers]
+        return (Node("input"), *(node for layer in found for node in layer))
+
+    @cached_property
+    def targets(self) -> tuple[Target, ...]:
+        """Each layer's queries, keys, values and MLP, then the logits."""
+        found = [target for layer in range(self.n_layers) for target in self._targets(layer)]
+        return (*found, Target(Node("logits"), "logits"))
+
+    def _targets(self, layer: int) -> list[Target]:
+        kv = range(self.n_kv_heads)
+        return [
+            *(Target(Node("head", layer, head), "q") for head in range(self.n_heads)),
+            *(Target(Node("head", layer, head), "k") for head in kv),
+            *(Target(Node("head", layer, head), "v") for head in kv),
+            Target(Node("mlp", layer), "mlp"),
+        ]
+
+    @property
+    def attention_width(self) -> int:
+        """Targets of one layer's attention: queries, keys and values."""
+        return self.n_heads + 2 * self.n_kv_heads
+
+    def first_target(self, layer: int) -> int:
+        """Index of a layer's first target; `n_layers` gives the logits."""
+        return layer * (self.attention_width + 1)
+
+    def n_before(self, target: Target) -> int:
+        """How many sources, counted from the first, a target can read."""
+        if target.input == "logits":
+            return len(self.sources)
+        before = 1 + target.node.layer * (self.n_heads + 1)
+        return before + self.n_heads if target.input == "mlp" and not self.parallel else before
+
+    @cached_property
+    def possible(self) -> Bool[Tensor, "source target"]:
+        """Which source reaches which target."""
+        counts = torch.tensor([self.n_before(target) for target in self.targets])
+        return torch.arange(len(self.sources))[:, None] < counts[None]
+
+    @cached_property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return int(self.possible.sum())
+
+    def edges_of(self, mask: Bool[Tensor, "source target"]) -> list[Edge]:
+        """The edges of a mask, by name, in the order of sources."""
+        return [
+            Edge(self.sources[source], *self.targets[target])
+            for source, target in (mask & self.possible).nonzero().tolist()
+        ]
+
+    def mask_of(self, edges: Iterable[Edge]) -> Bool[Tensor, "source target"]:
+        """The mask of some edges; raises UsageError for an edge that the model lacks."""
+        mask = torch.zeros_like(self.possible)
+        for edge in edges:
+            source = self._source_index.get(edge.source)
+            target = self._target_index.get(Target(edge.target, edge.input))
+            if source is None or target is None or not self.possible[source, target]:
+                raise UsageError(
+                    f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of {self.n_heads} heads and "
+                    f"{self.n_kv_heads} key-value heads, and edges run forward"
+                )
+            mask[source, target] = True
+        return mask
+
+    @cached_property
+    def _source_index(self) -> dict[Node, int]:
+        return {node: index for index, node in enumerate(self.sources)}
+
+    @cached_property
+    def _target_index(self) -> dict[Target, int]:
+        return {target: index for index, target in enumerate(self.targets)}
