@@ -1,0 +1,71 @@
+"""Does the wiring describe this model? Checked whenever a `CircuitModel` is made, in a few passes of a few tokens.
+
+1. Stream + attention write + MLP write = next stream, and the heads' writes (with the bias) are the attention's write.
+2. With every edge kept, the run equals the bare one: queries, keys, values and norms are found and put back rightly.
+3. With no edge kept, it equals the corrupted twin; patched with itself, it is the identity.
+4. No hook is left behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from .wiring import CircuitModel
+
+_TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
+
+
+def self_test(model: CircuitModel) -> None:
+    """Raise UsageError with what does not fit."""
+    if fault := _fault(model):
+        raise UsageError(
+            f"{model.subject.name!r} does not fit the {model.subject.architecture.model_type!r} wiring in "
+            f"tools/circuits/wiring.py: {fault}"
+        )
+
+
+def _fault(model: CircuitModel) -> str | None:
+    from .ablation import run_circuit
+    from .prompts import PromptPairs
+    from .recording import record
+
+    vocabulary = model.subject.model.get_input_embeddings().weight.shape[0]
+    ids = (torch.arange(1, 9) * 7919 % vocabulary).view(2, 4)
+    first = torch.zeros(2, 1, dtype=torch.long)
+    pairs = PromptPairs(ids, ids.flip(1), first, first + 1)
+    before = _n_hooks(model)
+    clean = record(model, ids, pairs.logit_difference)
+    for layer, parts in enumerate(model.subject.parts.layers):
+        bias = cast("Tensor | None", getattr(parts.attention_out, "bias", None))
+        attention = model.writes(layer, clean.z[layer]).sum(0) + (0 if bias is None else bias)
+        total = clean.stream[layer] + attention + clean.mlp[layer]
+        if not _close(total, clean.stream[layer + 1]):
+            return f"the writes of layer {layer} do not add up to the change of the residual stream"
+    twin = record(model, pairs.corrupted, pairs.logit_difference).metric
+    everything, nothing = model.graph.possible, torch.zeros_like(model.graph.possible)
+    itself = PromptPairs(ids, ids, first, first + 1)
+    runs = (
+        ("with every edge kept, the run is not the bare one", run_circuit(model, pairs, everything), clean.metric),
+        ("with no edge kept, the run is not the corrupted twin's", run_circuit(model, pairs, nothing), twin),
+        ("patched with itself, the run is not the bare one", run_circuit(model, itself, nothing), clean.metric),
+    )
+    for said, got, expected in runs:
+        if expected is None or not _close(got, expected):
+            return said
+    return None if _n_hooks(model) == before else "a hook was left behind"
+
+
+def _close(one: Tensor, two: Tensor) -> bool:
+    distance, size = (one - two).float().norm(), two.float().norm()
+    return bool(distance <= _TOLERANCE[two.dtype] * (size + 1))
+
+
+def _n_hooks(model: CircuitModel) -> int:
+    modules: list[Any] = list(model.subject.model.modules())
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in modules)
