@@ -22,6 +22,7 @@ from .log import Data, RunLog, canonical
 if TYPE_CHECKING:
     from .llm.budget import Budget
     from .llm.conversation import LanguageModel, Request
+    from .llm.prices import Price
 
 EVENT = "llm_call"
 DEEPEST = 40
@@ -31,8 +32,8 @@ DEEPEST = 40
 class Asker:
     """Puts the run's journal and budget between an explainer and its language model."""
 
-    def __init__(self, log: RunLog, name: str, model: LanguageModel, budget: Budget) -> None:
-        self._log, self._name, self._model, self._budget = log, name, model, budget
+    def __init__(self, log: RunLog, name: str, model: LanguageModel, budget: Budget, price: Price | None) -> None:
+        self._log, self._name, self._model, self._budget, self._price = log, name, model, budget, price
 
     def ask(self, target: str, request: Request) -> Heard:
         """The reply to a request, from the journal or paid for now.
@@ -68,7 +69,7 @@ class Asker:
             "output_tokens": usage.output if usage else None,
             "cache_read": usage.cache_read if usage else None,
             "cache_write": usage.cache_write if usage else None,
-            "usd": None,  # no price is known
+            "usd": self._price.of(usage) if self._price else None,
             "seconds": seconds,
         }
         self._log.write(EVENT, row, target=target, id=key)

@@ -34,6 +34,9 @@ class RunConfig:
     """Address of the server behind `openai:MODEL` or `anthropic:MODEL`; "" is the provider's own."""
     effort: str = ""
     """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
+    price: dict[str, float] = field(default_factory=dict)
+    """Of the language model, in US dollars a million tokens: input, output, cache_read, cache_write. Empty: not known,
+    and dollars are null."""
     budget: dict[str, float] = field(default_factory=dict)
     """Limits of the whole run: usd, calls, tokens, seconds (of waiting for replies). Empty: none. Calls in flight when
     a limit is reached are still paid."""

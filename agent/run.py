@@ -237,13 +237,14 @@ class _Workshop:
     def _asker(self, explainer: Explainer) -> Asker:
         from .llm import make_model
         from .llm.budget import Budget, Limits
+        from .llm.prices import price_from
 
         config, log = self._config, self._log
         if self._model is None:
             self._model = self._client = make_model(explainer.name, settings_of(config))
         limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
         paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
-        return Asker(log, explainer.name, self._model, Budget(limits, paid))
+        return Asker(log, explainer.name, self._model, Budget(limits, paid), price_from(config.price))
 
 
 def check_model(config: RunConfig) -> None:
@@ -257,9 +258,10 @@ def check_model(config: RunConfig) -> None:
 
     if not is_language_model(config.explainer):
         return
-    if config.budget.get("usd") or config.target_budget.get("usd"):
+    if (config.budget.get("usd") or config.target_budget.get("usd")) and not config.price:
         raise UsageError(
-            f"no price is known for {config.explainer}, so dollars cannot be limited; limit calls or tokens"
+            f"dollars of {config.explainer} cannot be limited without its price: give --price input=..,output=.. "
+            "(dollars a million tokens), or limit calls or tokens"
         )
     preflight(config.explainer, settings_of(config))
 

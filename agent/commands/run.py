@@ -12,11 +12,15 @@ from ...tools.errors import UsageError
 from .. import options
 from ..config import RunConfig
 from ..explainers import is_language_model
+from ..llm.prices import ESTIMATED, price_from, read_price
 from ._work import finish
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
 INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on (`hubel runs` lists the runs)"
+
+ASKED_FROM_USD = 1.0
+"""Estimated dollars above which a run asks before it starts."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +55,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
     )
     group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
+    group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
+    group.add_argument("--yes", "-y", action="store_true", help="do not ask before much money is spent")
     group.add_argument(
         "--no-competitor", action="store_true", help="do not show the model what the formula search found"
     )
@@ -63,10 +69,33 @@ def run(args: argparse.Namespace) -> int:
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
     if args.name and Path(args.name).name != args.name:
         raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
-    make_run(folder, configuration(args))
+    config = configuration(args)
+    confirm(config, args)
+    make_run(folder, config)
     if not args.quiet:
         sys.stderr.write(f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n")
     return finish(folder, args)
+
+
+def confirm(config: RunConfig, args: argparse.Namespace) -> None:
+    """Say what a run of a language model may cost, and ask when that is much; nobody waits without a terminal.
+
+    Raises:
+        UsageError: the answer is no, or there is nobody to ask.
+    """
+    price = price_from(config.price)
+    if price is None:
+        return
+    estimate = len(config.targets) * (price.of(ESTIMATED) or 0.0)
+    limit = config.budget.get("usd", 0.0)
+    most = min(estimate, limit) if limit else estimate
+    line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
+    if args.yes or most <= ASKED_FROM_USD:
+        sys.stderr.write("" if args.quiet else f"{line}\n")
+    elif not sys.stdin.isatty():
+        raise UsageError(f"{line}; say --yes, or give a smaller --max-usd")
+    elif input(f"{line}; go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UsageError("not started; give fewer targets, or a smaller --max-usd")
 
 
 def configuration(args: argparse.Namespace) -> RunConfig:
@@ -97,6 +126,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         rounds=rounds,
         base_url=args.base_url,
         effort=args.effort,
+        price=read_price(args.price),
         budget=options.budget(args),
         target_budget=options.budget(args, "target_max"),
         competitor=not args.no_competitor,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
+
 import pytest
 
+from hubel.agent.commands.run import confirm
+from hubel.agent.config import RunConfig
 from hubel.agent.llm import ModelSettings, preflight
 from hubel.agent.llm.beginner import Beginner
 from hubel.agent.llm.budget import Limits
 from hubel.agent.llm.loopback import Loopback
+from hubel.agent.llm.prices import read_price
 from hubel.agent.log import RunLog
 from hubel.agent.replay import replay
 from hubel.agent.run import check_model
@@ -51,8 +57,6 @@ def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
 
 
 def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None:
-    from hubel.agent.config import RunConfig
-
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
         preflight("openai:gpt", ModelSettings())
     with pytest.raises(UsageError, match="set ANTHROPIC_API_KEY"):
@@ -61,5 +65,29 @@ def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None
         preflight("openai:gpt", ModelSettings(base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(UsageError, match="names no language model"):
         preflight("openai:", ModelSettings())
-    with pytest.raises(UsageError, match="no price is known"):
+    with pytest.raises(UsageError, match="without its price"):
         check_model(RunConfig(index="i", targets=[], explainer="openai:x", budget={"usd": 5.0}))
+
+
+def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
+    price = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
+    folder, _ = work(Scripted(diligent), price=price, budget={"usd": 1.0})
+    assert rows(folder)[0]["usd"] == pytest.approx(6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6)
+    assert read_price("input=3, output=15,cache_read=0.3") == price
+    assert read_price("") == {}
+    for wrong in ("3", "input=3", "input=a,output=1", "input=1,output=2,tax=3", "input=-1,output=2"):
+        with pytest.raises(UsageError, match="--price"):
+            read_price(wrong)
+
+
+def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    dear = {"input": 3.0, "output": 15.0}
+    asked = argparse.Namespace(yes=False, quiet=False)
+    few = RunConfig(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
+    many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
+    confirm(few, asked)
+    assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"about \$12.00; say --yes"):
+        confirm(many, asked)
+    confirm(many, argparse.Namespace(yes=True, quiet=True))
+    confirm(replace(many, budget={"usd": 0.5}), asked)
