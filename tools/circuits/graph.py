@@ -1,8 +1,8 @@
 """Nodes and edges of a pre-norm transformer, with grouped-query attention as it is.
 
 What writes to the residual stream is a source: the embeddings ("input"), every head and every MLP. What reads from it
-is a target: each head's query, each key-value head's key and value, every MLP, and the logits. An edge goes from a source
-to a target that comes after it.
+is a target: each head's query, each key-value head's key and value, every MLP, and the logits. An edge goes from a
+source to a target that comes after it.
 
     input->head.0.3<q>      head.5.3->head.8.1<k>      mlp.2->mlp.7<mlp>      head.23.3->logits<logits>
 """

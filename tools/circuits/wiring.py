@@ -122,7 +122,8 @@ class CircuitModel:
 
     def logits(self, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:
         """Logits of the last position, in a bare pass; hooks of the caller are in force."""
-        return self.subject.model(ids.to(self.subject.device), use_cache=False, logits_to_keep=1).logits[:, -1].float()
+        logits = self.subject.model(ids.to(self.subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
+        return at_least_single(logits)
 
     def writes(self, layer: int, z: Float[Tensor, "*rows width"]) -> Float[Tensor, "head *rows d_model"]:
         """What each head adds to the stream: W_O^h z_h, the projection's bias left out."""
@@ -142,6 +143,11 @@ def _joints(layer: nn.Module, wiring: Wiring, family: str) -> Joints:
     return Joints(find(wiring.attention_norm), find(wiring.mlp_norm), tuple(find(path) for path in wiring.projections))
 
 
+def at_least_single(value: Tensor) -> Tensor:
+    """Halves as singles; doubles stay doubles."""
+    return value if value.dtype == torch.float64 else value.float()
+
+
 class Hooks:
     """Hooks that are taken away together, whatever happens; each gets a value and may give another in its place."""
 
@@ -158,6 +164,10 @@ class Hooks:
             return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
 
         self._stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+
+    def calling(self, module: nn.Module, read: Any) -> None:
+        """Call `read(module, args, kwargs)` before the module runs."""
+        self._stack.callback(module.register_forward_pre_hook(read, with_kwargs=True).remove)
 
     def leaving(self, module: nn.Module, visit: Any) -> None:
         """Call `visit(value)` with what the module puts out."""

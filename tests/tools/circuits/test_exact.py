@@ -1,0 +1,108 @@
+"""Exact patching and ablation runs against each other and against the subject's own interventions."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from hubel.tools.circuits.ablation import Ablation, run_circuit
+from hubel.tools.circuits.graph import Graph
+from hubel.tools.circuits.sweep import Sweep
+from hubel.tools.circuits.wiring import CircuitModel, Wiring, hooks
+from hubel.tools.errors import UsageError
+from hubel.tools.subject.address import Unit
+from hubel.tools.subject.intervene import Intervention
+
+from ...tiny import tiny_subject
+from .conftest import WIRED, circuit_model, random_pairs
+
+
+def n_hooks(model: CircuitModel) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.subject.model.modules())
+
+
+@pytest.mark.parametrize("model_type", WIRED)
+def test_a_sweep_is_the_subjects_own_patching(model_type: str) -> None:
+    model, pairs = circuit_model(model_type), random_pairs()
+    units = [Unit("head", 0, 1), Unit("head", 2, 3), Unit("head", 0, 2), Unit("mlp", 1, 5)]
+    found = Sweep(model, pairs).units(units)
+    for unit, effect in zip(units, found, strict=True):
+        patches = [[Intervention(unit, "patch", source=tuple(row))] for row in pairs.corrupted.tolist()]
+        logits = [
+            model.subject.capture(pairs.clean, [], interventions=some, logits=True).logits for some in (None, patches)
+        ]
+        assert logits[0] is not None
+        assert logits[1] is not None
+        clean, patched = (pairs.logit_difference(each[:, -1].float()) for each in logits if each is not None)
+        torch.testing.assert_close(effect, (patched - clean).to(effect), atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("model_type", WIRED)
+def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
+    model, pairs = circuit_model(model_type), random_pairs()
+    sweep, possible = Sweep(model, pairs), model.graph.possible
+    some = [tuple(at) for at in possible.nonzero()[:: possible.sum() // 12].tolist()]
+    one = torch.stack(
+        [torch.zeros_like(possible).index_put(tuple(torch.tensor(at)), torch.tensor(True)) for at in some]
+    )
+    effects = sweep.edges([model.graph.edges_of(mask)[0] for mask in one])
+    for mask, effect in zip(one, effects, strict=True):
+        torch.testing.assert_close(
+            effect, run_circuit(model, pairs, possible & ~mask) - sweep.baseline, atol=1e-5, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
+def test_all_edges_are_the_model_and_no_edge_is_the_ablated_state(ablation: Ablation) -> None:
+    model, pairs = circuit_model(), random_pairs(11)
+    full = run_circuit(model, pairs, model.graph.possible, ablation)
+    torch.testing.assert_close(full, pairs.logit_difference(model.logits(pairs.clean)), atol=1e-5, rtol=1e-4)
+    none = run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation)
+    if ablation == "resample":
+        torch.testing.assert_close(none, pairs.logit_difference(model.logits(pairs.corrupted)), atol=1e-5, rtol=1e-4)
+    elif ablation == "zero":
+        assert none.abs().max() < 1e-6  # nothing reaches the logits of a model without biases
+
+
+def test_more_units_cost_no_other_answer() -> None:
+    model, pairs = circuit_model(), random_pairs()
+    units = [Unit("mlp", 1, index) for index in range(24)]
+    sweep = Sweep(model, pairs)
+    torch.testing.assert_close(sweep.units(units)[20:22], sweep.units(units[20:22]))
+
+
+def test_hooks_are_gone_after_an_exception() -> None:
+    model = circuit_model()
+
+    def fail(_value: object) -> None:
+        raise RuntimeError("inside")
+
+    before = n_hooks(model)
+    run = partial(run_circuit, model, random_pairs(), model.graph.possible)
+    with hooks() as put:
+        put.entering(model.joints[1].mlp_norm, fail)
+        with pytest.raises(RuntimeError, match="inside"):
+            run()
+    assert n_hooks(model) == before
+
+
+def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
+    with pytest.raises(UsageError, match="nodes and no edges"):
+        CircuitModel(tiny_subject("gemma2"))
+
+
+@pytest.mark.parametrize(
+    ("wiring", "said"),
+    [
+        (Wiring(attention_norm="post_attention_layernorm", mlp_norm="input_layernorm"), "does not fit"),
+        (Wiring(attention_norm="ln_7"), "no module 'ln_7'"),
+    ],
+)
+def test_a_wrong_wiring_is_refused(wiring: Wiring, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        CircuitModel(tiny_subject("llama"), wiring)
+
+
+def test_a_mask_of_another_model_is_refused() -> None:
+    with pytest.raises(UsageError, match="mask of shape"):
+        run_circuit(circuit_model(), random_pairs(), Graph(2, 2, 1).possible)

@@ -1,0 +1,190 @@
+"""Exact effects of patching single heads, neurons and edges from the corrupted twin, many at a time.
+
+1. One clean pass keeps what enters each layer, one corrupted pass what the units were worth there.
+2. A patch in layer l leaves all before it as it was: only layers l to the last are run again.
+3. Units of a layer are stacked in the batch, and only the rows of the answers and foils are unembedded, at the last
+   position.
+
+An edge patched alone has clean values upstream, so that its target reads the clean stream + the source's change.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import UsageError
+from ..subject.address import Unit
+from ..subject.architectures import first_tensor
+from .graph import Edge, Target
+from .prompts import NONE, PromptPairs
+from .recording import Recording, record
+from .wiring import CircuitModel, at_least_single, hooks
+
+ROWS = 64
+"""Prompts in one pass: nine heads of four pairs and more; above it CPU caches make a row dearer, not cheaper."""
+
+
+class Patch(NamedTuple):
+    """What one unit's patch does to what enters or leaves a module: columns are replaced, or the value is added."""
+
+    module: nn.Module
+    value: Float[Tensor, "pairs seq width"]
+    columns: slice = slice(None)
+    leaving: bool = False
+    add: bool = False
+
+    def apply(self, value: Tensor, rows: slice) -> None:
+        """Change the rows in place."""
+        if self.add:
+            value[rows] += self.value
+        else:
+            value[rows, :, self.columns] = self.value
+
+
+class Sweep:
+    """Exact patching of units and edges of one model on one batch of pairs."""
+
+    def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
+        self.model, self.pairs = model, pairs
+        self._calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+        with torch.inference_mode():
+            self.twin = record(model, pairs.corrupted, pairs.logit_difference)
+            self.clean = self._record_calls()
+        assert self.clean.metric is not None  # recorded
+        self.baseline: Float[Tensor, " pairs"] = self.clean.metric
+
+    def units(self, units: Sequence[Unit]) -> Float[Tensor, "unit pairs"]:
+        """Effect of patching each head or neuron, at all positions: m(patched) - m(clean).
+
+        Raises:
+            UsageError: a unit that is neither a head nor a neuron, or that the subject lacks.
+        """
+        for unit in units:
+            if unit.site == "resid":
+                raise UsageError(f"{str(unit)!r} given; a sweep patches heads and MLP neurons")
+            self.model.subject.shape.column(unit)
+        return self._effects([(unit.layer, self._unit_patch(unit)) for unit in units])
+
+    def edges(self, edges: Sequence[Edge]) -> Float[Tensor, "edge pairs"]:
+        """Effect of patching each edge alone; raises UsageError for an edge that the model lacks."""
+        self.model.graph.mask_of(edges)
+        last = self.model.graph.n_layers
+        return self._effects(
+            [(last if edge.input == "logits" else edge.target.layer, self._edge_patch(edge)) for edge in edges]
+        )
+
+    def _record_calls(self) -> Recording:
+        def keep(layer: int) -> Any:
+            def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+                self._calls[layer] = (args, kwargs)
+
+            return hook
+
+        with hooks() as put:
+            for layer, parts in enumerate(self.model.subject.parts.layers):
+                put.calling(parts.whole, keep(layer))
+            return record(self.model, self.pairs.clean, self.pairs.logit_difference)
+
+    def _effects(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
+        by_layer: dict[int, list[int]] = defaultdict(list)
+        for index, (layer, _) in enumerate(patches):
+            by_layer[layer].append(index)
+        effects = self.baseline.new_zeros(len(patches), len(self.pairs))
+        at_once = max(1, ROWS // len(self.pairs))
+        for layer, members in by_layer.items():
+            for start in range(0, len(members), at_once):
+                some = members[start : start + at_once]
+                effects[some] = self._suffix(layer, [patches[index][1] for index in some]) - self.baseline
+        return effects
+
+    @torch.inference_mode()
+    def _suffix(self, layer: int, patches: Sequence[Patch]) -> Float[Tensor, "patch pairs"]:
+        parts, n = self.model.subject.parts, len(self.pairs)
+        with hooks() as put:
+            by_module: dict[nn.Module, list[tuple[Patch, slice]]] = defaultdict(list)
+            for index, patch in enumerate(patches):
+                by_module[patch.module].append((patch, slice(index * n, (index + 1) * n)))
+            for module, some in by_module.items():
+                watch = put.leaving if some[0][0].leaving else put.entering
+                watch(module, partial(_patched, some))
+            stream = self.clean.stream[layer].repeat(len(patches), 1, 1)
+            for at in range(layer, len(parts.layers)):
+                args, kwargs = (_repeated(given, n, len(patches)) for given in self._calls[at])
+                if args:
+                    output = parts.layers[at].whole(stream, *args[1:], **kwargs)
+                else:
+                    output = parts.layers[at].whole(**{**kwargs, "hidden_states": stream})
+                stream = first_tensor(output)
+            return self._metric(parts.final_norm(stream[:, -1:])[:, 0]).view(len(patches), n)
+
+    def _metric(self, final: Float[Tensor, "rows d_model"]) -> Float[Tensor, " rows"]:
+        """The logit difference of stacked copies of the pairs, from the rows that it needs."""
+        unembed = self.model.subject.parts.unembed
+        copies = len(final) // len(self.pairs)
+        sides: list[Tensor] = []
+        for ids in (self.pairs.answer, self.pairs.foil):
+            ids = ids.to(final.device).repeat(copies, 1)
+            there = ids != NONE
+            logits = torch.einsum("rd,rad->ra", final, cast(Tensor, unembed.weight)[ids.clamp(min=0)])
+            bias = cast("Tensor | None", getattr(unembed, "bias", None))
+            logits = logits if bias is None else logits + bias[ids.clamp(min=0)]
+            sides.append((at_least_single(logits) * there).sum(1) / there.sum(1))
+        return sides[0] - sides[1]
+
+    def _unit_patch(self, unit: Unit) -> Patch:
+        parts = self.model.subject.parts.layers[unit.layer]
+        width = self.model.subject.head_dim if unit.site == "head" else 1
+        columns = slice(unit.index * width, (unit.index + 1) * width)
+        if unit.site == "head":
+            return Patch(parts.attention_out, self.twin.z[unit.layer][..., columns], columns)
+        return Patch(parts.mlp_down, self.twin.neurons[unit.layer][..., columns], columns)
+
+    @torch.inference_mode()
+    def _edge_patch(self, edge: Edge) -> Patch:
+        model, change, layer = self.model, self._change(edge), edge.target.layer
+        if edge.input == "logits":
+            return Patch(model.subject.parts.final_norm, change[:, -1:], add=True)
+        joints = model.joints[layer]
+        if edge.input == "mlp":
+            return Patch(joints.mlp_norm, change, add=True)
+        first = model.graph.first_target(layer)
+        slot_index = model.graph.targets.index(Target(edge.target, edge.input), first) - first
+        slot = model.slots[slot_index]
+        weights, biases = model.projection(layer)
+        read = joints.attention_norm.forward(self.clean.stream[layer] + change)
+        value = read @ weights[slot_index].T + biases[slot_index]
+        return Patch(joints.projections[slot.module], value, slot.rows, leaving=True)
+
+    def _change(self, edge: Edge) -> Float[Tensor, "pairs seq d_model"]:
+        source = edge.source
+        if source.kind == "input":
+            return self.twin.stream[0] - self.clean.stream[0]
+        if source.kind == "mlp":
+            return self.twin.mlp[source.layer] - self.clean.mlp[source.layer]
+        return self.model.writes(source.layer, self.twin.z[source.layer] - self.clean.z[source.layer])[source.head]
+
+
+def _patched(patches: Sequence[tuple[Patch, slice]], value: Tensor) -> Tensor:
+    new = value.clone()
+    for patch, rows in patches:
+        patch.apply(new, rows)
+    return new
+
+
+def _repeated(given: Any, rows: int, copies: int) -> Any:
+    """A layer's arguments for stacked copies of the batch; what has one row for all is left alone."""
+    if isinstance(given, Tensor):
+        whole_batch = given.ndim > 0 and len(given) == rows and rows > 1
+        return given.repeat(copies, *[1] * (given.ndim - 1)) if whole_batch else given
+    if isinstance(given, tuple):
+        return tuple(_repeated(item, rows, copies) for item in given)
+    if isinstance(given, dict):
+        return {key: _repeated(item, rows, copies) for key, item in given.items()}
+    return given
