@@ -19,9 +19,15 @@ ROOMS = {"prompts": set(), "tools": set(), "evals": {"prompts", "tools"}, "agent
 """Room to the rooms that it may import."""
 ERRORS = "tools/errors"
 """The error tree imports nothing, and every room may raise from it."""
-HOLDOUT_READERS = {"agent/verify.py", "agent/evaluate.py", "agent/review.py", "agent/bench/planted.py"}
+HOLDOUT_READERS = {
+    "agent/verify.py",
+    "agent/evaluate.py",
+    "agent/review.py",
+    "agent/bench/planted.py",
+    "agent/bench/scorers.py",
+}
 """Who may open held-out text: what verifies, what scores again, the page on which a person looks afterwards, and the
-bench that holds a finished run against what was planted."""
+benches that hold a finished run against what was planted."""
 HEAVY = {"torch", "transformers"}
 LOOKING = ("agent/commands/", "agent/views", "agent/report", "agent/heatmap", "agent/log", "tools/index", "evals/")
 """Where looking at results begins (folders and modules): none of these, nor what they run on import, loads torch."""

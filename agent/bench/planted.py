@@ -104,7 +104,7 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     results = [judge.result(unit, found[str(subject.planted[unit.id])]) for unit in units]
     decidable = [subject.planted[row.id] for row in results if row.decidable]
     summary = truth_of.summary(results)
-    summary |= {"auroc": judge.discrimination(decidable), "calibration": truth_of.calibration(results)}
+    summary |= {"auroc": judge.discrimination(decidable), "calibration": truth_of.calibration(results), "scorers": None}
     return Bench(results, summary)
 
 

@@ -9,6 +9,22 @@ from typing import Any
 from ...tools.errors import UsageError
 from .. import output
 
+SCORER_COLUMNS = (
+    "scorer",
+    "AUROC, other",
+    "AUROC, near",
+    "truth",
+    "true",
+    "other",
+    "near",
+    "units",
+    "calls",
+    "prompt tokens",
+    "CPU s",
+)
+"""Power to tell the true explanation from another unit's and from the most similar unit's; rank correlation with
+r_truth; mean scores; coverage; cost of all scores, and processor time of one."""
+
 
 def run_planted(args: argparse.Namespace) -> int:
     """Run the bench from wherever it stands and print its lines."""
@@ -22,13 +38,19 @@ def run_planted(args: argparse.Namespace) -> int:
     if args.targets is not None and args.targets < 1:
         raise UsageError(f"--targets {args.targets}: give at least 1, or leave it out for the whole suite")
     units = chosen(suite, args.targets, args.seed)
+    plan = _plan(args)
     folder = args.runs / (args.name or _name(args, suite.digest))
     settings = {"explainer": args.explainer, "seed": args.seed, "device": args.device, "dtype": args.dtype}
     with progress(quiet=args.quiet) as reporter:
         subject = planted(load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus)
         make_planted_run(folder, subject, units, args.corpus, reporter, **settings)
         result = work_on(folder, reporter=reporter, subject=subject)
-    bench = evaluate(folder, subject, units)
+        bench = evaluate(folder, subject, units)
+        if plan is not None:
+            from ..bench.scorers import compare_scorers
+
+            compared = compare_scorers(folder, subject, units, bench.results, plan, reporter)
+            bench.summary["scorers"] = [row.to_json() for row in compared]
     if args.json:
         for row in bench.results:
             output.json_line(row.to_json())
@@ -36,6 +58,20 @@ def run_planted(args: argparse.Namespace) -> int:
     else:
         _show(bench.results, bench.summary)
     return 4 if result.failed else 0
+
+
+def _plan(args: argparse.Namespace) -> Any:
+    """What `--scorers` asks for, checked before anything is loaded; None without it."""
+    if not args.scorers:
+        return None
+    from ...evals.scorers import names
+    from ..evaluate import check_plan
+    from ..evaluation import Plan
+
+    asked = tuple(names()) if args.scorers == "all" else tuple(part.strip() for part in args.scorers.split(","))
+    plan = Plan(scorers=asked, judge=args.judge, device=args.device, dtype=args.dtype)
+    check_plan(plan)
+    return plan
 
 
 def _name(args: argparse.Namespace, digest: str) -> str:
@@ -61,6 +97,26 @@ def _show(results: list[Any], summary: dict[str, Any]) -> None:
         f"a true explanation scores higher than another unit's: AUROC {_number(summary['auroc'])}; rank correlation of "
         f"score and truth {_number(summary['calibration']['spearman'])}"
     )
+    if summary["scorers"]:
+        _show_scorers(summary["scorers"])
+
+
+def _show_scorers(rows: list[dict[str, Any]]) -> None:
+    output.table(SCORER_COLUMNS, [_scorer_cells(row) for row in rows], right=SCORER_COLUMNS[1:])
+
+
+def _scorer_cells(row: dict[str, Any]) -> tuple[object, ...]:
+    numbers = [_number(row[name]) for name in ("true", "other", "near")]
+    covered = f"{row['coverage']['scored']} of {row['coverage']['targets']}"
+    cost = (row["cost"]["calls"], row["cost"]["input_tokens"], f"{row['cpu_seconds']:.2f}")
+    aurocs = (_spread(row["auroc"]), _spread(row["auroc_near"]))
+    return (row["scorer"], *aurocs, _number(row["truth"]), *numbers, covered, *cost)
+
+
+def _spread(found: dict[str, float] | None) -> str | None:
+    if found is None:
+        return None
+    return f"{found['value']:.2f}" + ("" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]")
 
 
 def _cells(row: Any) -> tuple[object, ...]:

@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explainer", default="compositional")
     parser.add_argument("--suite", metavar="FILE", help="planted: a suite of units (default: the project's own)")
     parser.add_argument(
+        "--scorers", metavar="S,S", help="planted: which scorers can be trusted? names, or all; compared on its units"
+    )
+    parser.add_argument(
+        "--judge", default="predicate", metavar="J", help="planted: who judges for --scorers (default: predicate)"
+    )
+    parser.add_argument(
         "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
     )
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
@@ -33,8 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the bench and print its table."""
-    if args.suite and args.bench != "planted":
-        raise UsageError(f"--suite belongs to `hubel bench planted`, not to `hubel bench {args.bench}`")
+    for option in ("suite", "scorers"):
+        if getattr(args, option) and args.bench != "planted":
+            raise UsageError(f"--{option} belongs to `hubel bench planted`, not to `hubel bench {args.bench}`")
     if args.bench == "planted":
         from ._planted import run_planted
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hubel.agent.bench.planted import evaluate, make_planted_run
+from hubel.agent.bench.scorers import _Planted, rivals_of
 from hubel.agent.cli import run_command_line
 from hubel.agent.config import RunConfig
 from hubel.agent.log import read_events
@@ -16,7 +17,7 @@ from hubel.agent.planting import planted
 from hubel.agent.progress import Reporter
 from hubel.agent.replay import replay
 from hubel.agent.run import work_on
-from hubel.tools.subject import Subject, read_suite
+from hubel.tools.subject import Subject, Unit, read_suite
 from tests.tiny import WORDS, tiny_subject
 
 SUITE = """
@@ -186,4 +187,48 @@ def test_bad_input_is_told_before_anything_is_made(
     assert run_command_line(bench(corpus, tmp_path / "none.toml", tmp_path / "runs")) == 2
     assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--targets", "0")) == 2
     assert run_command_line(["bench", "null", "--suite", str(suite)]) == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_scorers_are_held_against_the_truth(
+    tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A scorer that sees the signal tells the truth from another unit's story; a constant judge cannot, ever."""
+    run = bench(corpus, suite, tmp_path / "runs", "--json", "--name", "b")
+    assert run_command_line([*run, "--scorers", "simulation,detection"]) == 0
+    simulation, detection = lines(capsys)[-1]["summary"]["scorers"]
+    assert (simulation["scorer"], detection["scorer"]) == ("simulation", "detection")
+    assert simulation["auroc"]["value"] == simulation["auroc_near"]["value"] == detection["auroc"]["value"] == 1.0
+    assert simulation["true"] > 0.9 > 0.3 > simulation["other"]
+    assert simulation["coverage"] == {"targets": 2, "scored": 2, "failed": 0, "skipped": 0}
+    assert simulation["explained"] == 3
+    assert simulation["cost"]["calls"] == 0
+    assert run_command_line([*run, "--scorers", "detection,fuzzing", "--judge", "constant:yes"]) == 0
+    for row in lines(capsys)[-1]["summary"]["scorers"]:
+        assert row["auroc"]["value"] == row["auroc_near"]["value"] == row["true"] == 0.5
+        assert row["truth"] is None
+        assert row["cost"]["calls"] > 0
+    assert run_command_line([*run[:-3], "--name", "b"]) == 0
+    assert "AUROC, near" not in capsys.readouterr().out
+
+
+def test_the_nearest_false_explanation_is_the_most_alike_that_is_not_right() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 40, 16))
+    truths = [a, a + 0.1 * b, a + 2 * b, b]  # correlations with a: 1, 1, 0.45, 0
+    units = [_Planted(Unit("mlp", 0, i), "", truth) for i, truth in enumerate(truths)]
+    others, nears = rivals_of(units, np.ones_like(a, dtype=bool), seed=3)
+    assert nears[0] == 2  # the copy at place 1 would be right
+    assert nears[3] is not None
+    assert all(place not in (None, own) for own, place in enumerate(others))
+    assert others == rivals_of(units, np.ones_like(a, dtype=bool), seed=3)[0]
+    assert rivals_of(units[:1], np.ones_like(a, dtype=bool), seed=3) == ([None], [None])
+
+
+@pytest.mark.parametrize("scorers", ["nonsense", "simulation,,"])
+def test_unknown_scorers_are_refused_before_anything_is_made(
+    tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str], scorers: str
+) -> None:
+    assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--scorers", scorers)) == 2
+    assert "known: detection" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
