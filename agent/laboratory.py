@@ -85,13 +85,20 @@ class Bench:
     def effects(
         self, tokens: Int[np.ndarray, "contexts seq"], strength: float
     ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[Effect]]]:
-        """See `evals.lab.Effects`: of being steered to a strength, against being ablated, at the same places."""
+        """See `evals.lab.Effects`: of being steered to a strength, against being ablated, at the same places.
+
+        What was measured is kept: a unit does the same under every explanation of it.
+        """
+        known: dict[bytes, list[Effect]] = {}
+
+        def measured(rows: np.ndarray, at: np.ndarray) -> list[Effect]:
+            key = np.concatenate([rows, at]).tobytes()
+            if key not in known:
+                known[key] = self._effects(_endings(tokens, rows, at), strength)
+            return known[key]
 
         def measure(contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[list[Effect]]:
-            return [
-                self._effects(_endings(tokens, rows, at), strength)
-                for rows, at in zip(contexts, positions, strict=True)
-            ]
+            return [measured(rows, at) for rows, at in zip(contexts, positions, strict=True)]
 
         return measure
 
