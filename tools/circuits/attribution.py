@@ -81,7 +81,7 @@ def attribute_activations(
     twin = record(model, pairs.corrupted, metric)
     clean = record(model, pairs.clean, metric)
     changes = _changes(model, clean, twin)
-    total = torch.zeros(len(pairs), *graph.possible.shape, device=changes.device)
+    total = changes.new_zeros(len(pairs), *graph.possible.shape)
     groups = [
         ("input", 0, slice(0, 1)),
         *(("z", layer, _head_sources(model, layer)) for layer in range(graph.n_layers)),

@@ -50,7 +50,7 @@ def test_integrated_over_the_inputs_the_input_has_the_whole_effect() -> None:
     sweep = Sweep(model, pairs)
     assert sweep.twin.metric is not None
     whole = sweep.twin.metric - sweep.baseline
-    torch.testing.assert_close(attribute(model, pairs, steps=200).edges[:, 0].sum(1), whole, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(attribute(model, pairs, steps=60).edges[:, 0].sum(1), whole, atol=2e-2, rtol=1e-2)
 
 
 @pytest.mark.parametrize("source", [0, 5, 10])
@@ -60,5 +60,5 @@ def test_integrated_over_activations_a_source_has_its_exact_effect(source: int) 
     without = model.graph.possible.clone()
     without[source] = False
     exact = run_circuit(model, pairs, without) - Sweep(model, pairs).baseline
-    found = attribute_activations(model, pairs, steps=60)[:, source].sum(1)
+    found = attribute_activations(model, pairs, steps=20)[:, source].sum(1)
     torch.testing.assert_close(found, exact, atol=2e-2, rtol=2e-2)

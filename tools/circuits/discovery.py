@@ -1,0 +1,142 @@
+"""Circuits from scores or from ablation runs; everything here sees discovery prompts only.
+
+`top_edges` (EAP, EAP-IG): grow from the logits back, taking at each step the best edge by |score| into a node that
+is in already, so that every edge leads to the logits.
+`smallest_faithful`: the smallest such circuit that keeps f on the discovery prompts (bisection over sizes).
+`prune` (after ACDC, Conmy et al. 2023): go from the logits to the input and drop each edge whose loss stays below a
+threshold; edges of one target are tried in the order of their scores, many at once while that is harmless.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..errors import UsageError
+from .ablation import Ablation, run_circuit
+from .graph import Graph, Node
+from .prompts import PromptPairs
+from .wiring import CircuitModel
+
+Mask = Bool[Tensor, "source target"]
+
+
+def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> Mask:
+    """A connected circuit of at most n edges, the largest |score| first.
+
+    Raises:
+        UsageError: n out of range, or scores that are not finite.
+    """
+    if not 0 < n <= graph.n_edges:
+        raise UsageError(f"a circuit of {n} edges asked for; the model has {graph.n_edges}")
+    if not scores.isfinite().all():
+        raise UsageError("scores that are not finite given; no edge can be ranked by them")
+    size = scores.abs().cpu().double()
+    readers = _readers(graph)
+    mask, reached, opened = torch.zeros_like(graph.possible), set[Node](), set[int]()
+    queue: list[tuple[float, int, int]] = []
+
+    def reach(node: Node) -> None:
+        reached.add(node)
+        new = [target for target in readers[node] if target not in opened]  # a key-value head feeds several heads
+        opened.update(new)
+        for target in new:
+            for source in range(graph.n_before(graph.targets[target])):
+                heapq.heappush(queue, (-float(size[source, target]), source, target))
+
+    reach(Node("logits"))
+    for _ in range(n):
+        if not queue:
+            break
+        _, source, target = heapq.heappop(queue)
+        mask[source, target] = True
+        if graph.sources[source].kind != "input" and graph.sources[source] not in reached:
+            reach(graph.sources[source])
+    return mask
+
+
+def smallest_faithful(
+    model: CircuitModel,
+    pairs: PromptPairs,
+    scores: Float[Tensor, "source target"],
+    least: float = 0.85,
+    ablation: Ablation = "resample",
+) -> Mask:
+    """The smallest circuit of `top_edges` found by bisection whose f on these prompts is at least `least`."""
+    f = faithfulness_of(model, pairs, ablation)
+    low, high = 0, model.graph.n_edges
+    while high - low > max(1, high // 50):
+        middle = (low + high) // 2
+        if f(top_edges(model.graph, scores, middle)) >= least:
+            high = middle
+        else:
+            low = middle
+    return top_edges(model.graph, scores, high)
+
+
+def prune(
+    model: CircuitModel,
+    pairs: PromptPairs,
+    scores: Float[Tensor, "source target"],
+    threshold: float = 0.01,
+    start: Mask | None = None,
+    ablation: Ablation = "resample",
+) -> Mask:
+    """Greedy pruning: an edge goes when f falls by less than `threshold` without it.
+
+    Edges of a target are taken in the order of |score|, half of what is left at once; a batch that costs more than the
+    threshold is halved, down to single edges.
+    """
+    f = faithfulness_of(model, pairs, ablation)
+    mask = (model.graph.possible if start is None else start).clone()
+    present = f(mask)
+    for target in reversed(range(len(model.graph.targets))):
+        waiting = [sorted(mask[:, target].nonzero()[:, 0].tolist(), key=lambda at: abs(float(scores[at, target])))]
+        while waiting:
+            batch = waiting.pop()
+            if not batch:
+                continue
+            without = mask.clone()
+            without[batch, target] = False
+            found = f(without)
+            if present - found < threshold:
+                mask, present = without, found
+            elif len(batch) > 1:
+                waiting += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+    return mask
+
+
+def random_edges(graph: Graph, n: int, seed: int = 0) -> Mask:
+    """A circuit of n edges that `top_edges` makes of random scores: equal in size and connected too."""
+    return top_edges(graph, torch.rand(graph.possible.shape, generator=torch.Generator().manual_seed(seed)), n)
+
+
+def faithfulness_of(
+    model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample"
+) -> Callable[[Mask], float]:
+    """f of any mask on these prompts; the runs of the whole model and of nothing are made once.
+
+    Raises:
+        UsageError: the two do not differ, so that there is nothing to be faithful to.
+    """
+    nothing = float(run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation).mean())
+    whole = float(run_circuit(model, pairs, model.graph.possible, ablation).mean()) - nothing
+    if whole == 0:
+        raise UsageError("the subject's metric is the same with every edge ablated; these prompts have no circuit")
+    return lambda mask: (float(run_circuit(model, pairs, mask, ablation).mean()) - nothing) / whole
+
+
+def _readers(graph: Graph) -> dict[Node, list[int]]:
+    """Targets by the node they feed; a key-value head feeds every query head of its group."""
+    group = graph.n_heads // graph.n_kv_heads
+    readers: dict[Node, list[int]] = {Node("input"): []}
+    for index, (node, given) in enumerate(graph.targets):
+        heads = range(node.head * group, (node.head + 1) * group)
+        fed = [Node("head", node.layer, head) for head in heads] if given in ("k", "v") else [node]
+        for each in fed:
+            readers.setdefault(each, []).append(index)
+    return readers
