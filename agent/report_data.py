@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ..evals.score import Score, Split, Text
+from .false_keeps import FalseKeeps
 from .heatmap import TokenMap
 
 
@@ -105,6 +106,8 @@ class RunReport:
     versions: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     """Further lines of the header: contexts a split, tokens, wall time, money."""
+    false_keeps: Sequence[FalseKeeps] = ()
+    """What runs of nulls in the same place say of this explainer."""
 
 
 @dataclass(frozen=True)

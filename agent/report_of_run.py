@@ -17,6 +17,7 @@ from ..tools.dissection import Lexicon, Predicate
 from ..tools.index import Collected
 from ..tools.subject.address import Unit
 from .config import RunConfig
+from .false_keeps import false_keeps_beside
 from .heatmap import TokenMap
 from .lexicon import stored_lexicon
 from .log import RunLog
@@ -54,6 +55,7 @@ def report_data(folder: Path) -> ReportData:
         seeds={"run": config.seed},
         versions=config.versions,
         settings={"contexts": f"{len(explore.tokens)} explore, {len(select.tokens)} select"},
+        false_keeps=false_keeps_beside(folder),
     )
     return ReportData(run, targets)
 

@@ -1,0 +1,63 @@
+"""The false keeps beside a run: from runs of nulls with the same explainer, weights and text, and from no others."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hubel.agent.config import RunConfig
+from hubel.agent.false_keeps import false_keeps_beside
+from hubel.agent.report_of_run import write_report
+from hubel.agent.run import make_run, resolve, work_on
+from hubel.evals.discoveries import wilson
+from hubel.tools.subject.subject import Subject
+
+
+@pytest.fixture(scope="module")
+def made(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("runs")
+    width = tiny.shape.n_neurons if isinstance(tiny.shape.n_neurons, int) else tiny.shape.n_neurons[0]
+    kinds = ("noise", "noise", "shuffled:mlp.0.1", "rotated")
+    nulls = {f"mlp.0.{width + n}": kind for n, kind in enumerate(kinds)}
+    common = {"index": str(tiny_index), "explainer": "ten-tokens"}
+    for name, config in (
+        ("real", RunConfig(targets=["mlp.0.0-2"], **common)),
+        ("nulls", RunConfig(targets=[*nulls], nulls=nulls, **common)),
+    ):
+        make_run(runs / name, resolve(config))
+        work_on(runs / name, subject=tiny)
+    return runs
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+def test_rates_of_the_nulls_stand_beside_the_run_and_in_its_report(runs: Path) -> None:
+    (found,) = false_keeps_beside(runs / "real")
+    assert (found.run, found.nulls, found.controls) == ("nulls", 3, 1)
+    assert found.null_rate == wilson(0, 3)
+    page = write_report(runs / "real").read_text(encoding="utf-8")
+    assert "0 % of 3 nulls kept" in page
+    assert "was not measured" not in page
+
+
+@pytest.mark.parametrize("field", ["explainer", "corpus", "subject"])
+def test_another_setting_says_nothing(runs: Path, field: str) -> None:
+    config = RunConfig.load(runs / "nulls")
+    other = {"explainer": "scripted", "corpus": {"name": "x", "sha256": "y"}, "subject": {"name": "x", "revision": "y"}}
+    replace(config, **{field: other[field]}).save(runs / "nulls")
+    assert false_keeps_beside(runs / "real") == []
+    page = write_report(runs / "real").read_text(encoding="utf-8")
+    assert "hubel bench null --explainer ten-tokens" in page
+
+
+def test_an_unfinished_or_unreadable_run_says_nothing(runs: Path) -> None:
+    shutil.rmtree(runs / "nulls" / "events")
+    assert false_keeps_beside(runs / "real") == []
+    (runs / "nulls" / "config.toml").write_text("not = [toml")
+    assert false_keeps_beside(runs / "real") == []
