@@ -43,12 +43,13 @@ def compare(name: str, ours: Callable[[], Any], naive: Callable[[], Any], naive_
         AssertionError: they do not give the same.
     """
     np.testing.assert_allclose(ours(), naive(), rtol=1e-4, atol=1e-5)
-    taken = [(_seconds(ours), _seconds(naive)) for _ in range(REPEATS)]
+    taken = [(seconds(ours), seconds(naive)) for _ in range(REPEATS)]
     best = min(t[0] for t in taken), min(t[1] for t in taken)
     return Comparison(name, *best, best[1] / best[0], naive_way)
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def seconds(work: Callable[[], Any]) -> float:
+    """CPU seconds that some work takes."""
     started = time.process_time()
     work()
     return time.process_time() - started

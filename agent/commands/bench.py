@@ -58,11 +58,12 @@ def _run_speed(args: argparse.Namespace) -> int:
     import torch
 
     from ...tools.subject import load_subject
+    from ..bench.circuits_speed import circuits_speed
     from ..bench.speed import early_stop_speed, index_speed, statistics_speed
 
     torch.set_num_threads(1)
     subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
-    found = [*statistics_speed(), early_stop_speed(subject)]
+    found = [*statistics_speed(), early_stop_speed(subject), *circuits_speed(subject)]
     index = index_speed(subject, args.corpus)
     if args.json:
         for comparison in found:
