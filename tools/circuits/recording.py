@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -81,12 +82,17 @@ def differentiate(
             prepare(watched)
         _watch(model, watched, found)
         found.metric = metric(model.logits(ids))
-        keyed = [found.projected, found.normed, found.z, found.neurons]
+        keyed: list[dict[Any, Tensor]] = [found.projected, found.normed, found.z, found.neurons]
         last = found.stream[model.graph.n_layers]
         wanted = [value for group in keyed for value in group.values()]
-        gradients = iter(torch.autograd.grad(found.metric.sum(), [*wanted, last]))
-    by_key = [{key: next(gradients) for key in group} for group in keyed]
-    return _detached(found), Gradients(*by_key, next(gradients))  # pyright: ignore[reportArgumentType]
+        gradients = iter(torch.autograd.grad(found.metric.sum(), [*wanted, last], materialize_grads=True))
+    return _detached(found), Gradients(
+        projected={key: next(gradients) for key in found.projected},
+        normed={key: next(gradients) for key in found.normed},
+        z={key: next(gradients) for key in found.z},
+        neurons={key: next(gradients) for key in found.neurons},
+        logits=next(gradients),
+    )
 
 
 def _watch(model: CircuitModel, watched: Hooks, found: Recording) -> None:
