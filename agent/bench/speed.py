@@ -36,13 +36,15 @@ class Comparison(NamedTuple):
     naive_way: str
 
 
-def compare(name: str, ours: Callable[[], Any], naive: Callable[[], Any], naive_way: str) -> Comparison:
+def compare(
+    name: str, ours: Callable[[], Any], naive: Callable[[], Any], naive_way: str, atol: float = 1e-5
+) -> Comparison:
     """Time both ways in turn.
 
     Raises:
         AssertionError: they do not give the same.
     """
-    np.testing.assert_allclose(ours(), naive(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ours(), naive(), rtol=1e-4, atol=atol)
     taken = [(seconds(ours), seconds(naive)) for _ in range(REPEATS)]
     best = min(t[0] for t in taken), min(t[1] for t in taken)
     return Comparison(name, *best, best[1] / best[0], naive_way)
