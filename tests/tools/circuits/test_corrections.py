@@ -1,5 +1,7 @@
 """AtP* where its answer is known: silent values, a twin that is the prompt itself, and the last layer."""
 
+from typing import cast
+
 import pytest
 import torch
 
@@ -22,7 +24,7 @@ def test_a_pattern_over_equal_values_has_no_effect() -> None:
     """Values of zero everywhere: queries and keys change the pattern and nothing else."""
     model, pairs = circuit_model(), random_pairs()
     for layer in model.joints:
-        layer.projections[2].weight.data.zero_()
+        torch.nn.init.zeros_(cast(torch.Tensor, layer.projections[2].weight))
     for part in ("q", "k"):
         found = through_softmax(model, pairs, part)
         torch.testing.assert_close(found, torch.zeros_like(found))
