@@ -11,7 +11,7 @@
    2024, EAP-IG inputs); `activations` moves one layer's sources at a time (Marks et al. 2024), which costs a backward
    pass a layer and step.
 
-These are estimates and rankings. `verify` measures the top of them, and a random sample, exactly.
+These are estimates and rankings. `verification` measures the top of them, and a random sample, exactly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -28,8 +27,6 @@ from torch import Tensor
 from .prompts import PromptPairs
 from .recording import Gradients, Recording, differentiate, record
 from .wiring import CircuitModel, Hooks
-
-Way = Literal["inputs", "activations"]
 
 
 @dataclass(frozen=True, eq=False)
