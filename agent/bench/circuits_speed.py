@@ -26,7 +26,8 @@ def circuits_speed(subject: Subject) -> list[Comparison]:
     if subject.architecture.model_type not in WIRINGS:
         return []
     model, pairs = CircuitModel(subject), _pairs(subject)
-    layers = range(subject.shape.n_layers)[:: max(1, subject.shape.n_layers // 6)]  # early and late ones alike
+    step = max(1, subject.shape.n_layers // 6)
+    layers = range(step // 2, subject.shape.n_layers, step)  # in the mean the middle one
     units = [Unit("head", layer, head) for layer in layers for head in range(subject.shape.n_heads)]
     heads = compare(
         f"{len(units)} heads patched exactly",
