@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..evals import scorers as registry
 from ..evals.judge import Chat, Cost
-from ..evals.judges import make_judge
 from ..evals.score import Score, Split
 from ..evals.scoring import Outcome, score_all
 from ..tools.errors import HubelError
@@ -32,6 +31,7 @@ from .cases import ON_SUBJECT, Cases
 from .evaluation import Evaluation, Plan, Row
 from .evaluation_texts import Texts
 from .explanations import Explanation
+from .judges import check_judge, make_judge
 from .judging import Journaled
 from .log import RunLog, WriterLock, seal
 from .progress import Reporter
@@ -49,7 +49,7 @@ def check_plan(plan: Plan) -> None:
     """Raise UsageError when a scorer or the judge is not known, before anything is loaded."""
     for name in plan.scorers:
         registry.get(name)
-    make_judge(plan.judge)
+    check_judge(plan.judge, plan.base_url)
 
 
 def evaluate(
@@ -104,7 +104,7 @@ class _Work:
     def __init__(self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None) -> None:
         self.source, self.plan, self.log = source, plan, log
         self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
-        self.judge = make_judge(plan.judge)
+        self.judge = make_judge(plan.judge, plan.base_url)
         self._cases = Cases(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
 

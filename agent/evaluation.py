@@ -22,6 +22,8 @@ class Plan:
 
     scorers: tuple[str, ...] = DEFAULT
     judge: str = "predicate"
+    base_url: str = ""
+    """Address of the judge's server; "" is the provider's own."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...evals.judge import Chat
-from ...evals.judges import make_judge
 from ...evals.planted import RECOVERED, PlantedResult, cross_scores, rank_correlation
 from ...evals.power import Pair, Power, power
 from ...evals.scorers import Case
@@ -33,6 +32,7 @@ from ..cases import Cases
 from ..evaluation import Plan
 from ..evaluation_texts import Texts
 from ..explanations import Explanation
+from ..judges import make_judge
 from ..judging import Journaled
 from ..log import RunLog, WriterLock
 from ..progress import Reporter
@@ -130,7 +130,7 @@ class _Stand:
         self._source = open_source(str(folder), folder.parent)
         self._texts = Texts(self._source, plan, reporter, subject, open_collected_holdout)
         self._cases = Cases(self._source, plan, self._texts)
-        self._judge = make_judge(plan.judge)
+        self._judge = make_judge(plan.judge, plan.base_url)
 
     def planted(self, unit: SuiteUnit) -> _Planted:
         """A unit of the suite with its truth."""

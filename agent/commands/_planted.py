@@ -69,7 +69,7 @@ def _plan(args: argparse.Namespace) -> Any:
     from ..evaluation import Plan
 
     asked = tuple(names()) if args.scorers == "all" else tuple(part.strip() for part in args.scorers.split(","))
-    plan = Plan(scorers=asked, judge=args.judge, device=args.device, dtype=args.dtype)
+    plan = Plan(scorers=asked, judge=args.judge, base_url=args.base_url, device=args.device, dtype=args.dtype)
     check_plan(plan)
     return plan
 

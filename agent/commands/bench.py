@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge", default="predicate", metavar="J", help="planted: who judges for --scorers (default: predicate)"
     )
+    parser.add_argument("--base-url", default="", metavar="URL", help="planted: the server of --judge openai:MODEL")
     parser.add_argument(
         "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
     )

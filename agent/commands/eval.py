@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", nargs="+", metavar="RUN | TABLE", help="a run, or a CSV, JSONL or Parquet file with target and text")
     add("--scorers", metavar="S,S", help="simulation, detection, fuzzing (default), others, or all")
-    add("--judge", default="predicate", metavar="J", help="predicate (default), scripted:FILE, constant:TEXT")
+    add("--judge", default="predicate", metavar="J", help="predicate (default), openai:MODEL, anthropic:MODEL, ...")
+    add("--base-url", default="", metavar="URL", help="the judge's server, if it is not the provider's own")
     add("--corpus", default="", metavar="OTHER", help="score on another corpus: does it transfer?")
     add("--run", metavar="RUN", help="score a table on this run's text")
     add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
@@ -80,6 +81,7 @@ def _plan(args: argparse.Namespace) -> Plan:
     return Plan(
         scorers=tuple(names()) if asked == ("all",) else asked or DEFAULT,
         judge=args.judge,
+        base_url=args.base_url,
         corpus=args.corpus,
         retry_failed=args.retry_failed,
         embedding=args.embedding,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def made(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFacto
     width = tiny.shape.n_neurons if isinstance(tiny.shape.n_neurons, int) else tiny.shape.n_neurons[0]
     kinds = ("noise", "noise", "shuffled:mlp.0.1", "rotated")
     nulls = {f"mlp.0.{width + n}": kind for n, kind in enumerate(kinds)}
-    common = {"index": str(tiny_index), "explainer": "ten-tokens"}
+    common: dict[str, Any] = {"index": str(tiny_index), "explainer": "ten-tokens"}
     for name, config in (
         ("real", RunConfig(targets=["mlp.0.0-2"], **common)),
         ("nulls", RunConfig(targets=[*nulls], nulls=nulls, **common)),
@@ -49,7 +50,11 @@ def test_rates_of_the_nulls_stand_beside_the_run_and_in_its_report(runs: Path) -
 @pytest.mark.parametrize("field", ["explainer", "corpus", "subject"])
 def test_another_setting_says_nothing(runs: Path, field: str) -> None:
     config = RunConfig.load(runs / "nulls")
-    other = {"explainer": "scripted", "corpus": {"name": "x", "sha256": "y"}, "subject": {"name": "x", "revision": "y"}}
+    other: dict[str, Any] = {
+        "explainer": "scripted",
+        "corpus": {"name": "x", "sha256": "y"},
+        "subject": {"name": "x", "revision": "y"},
+    }
     replace(config, **{field: other[field]}).save(runs / "nulls")
     assert false_keeps_beside(runs / "real") == []
     page = write_report(runs / "real").read_text(encoding="utf-8")

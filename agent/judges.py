@@ -1,0 +1,48 @@
+"""Who judges for `hubel eval` and `hubel bench planted --scorers`: nobody, a script, a constant, or a language model.
+
+predicate | scripted:FILE | constant:TEXT        `evals.judges`: no network
+openai:MODEL | anthropic:MODEL                   `agent.llm`: any server by --base-url
+"""
+
+from __future__ import annotations
+
+from ..evals import judges as plain
+from ..evals.judge import Chat
+from ..tools.errors import UsageError
+from .llm import PROVIDERS, ModelSettings, make_model, preflight
+from .llm.chat import Judge
+
+
+def make_judge(spec: str, base_url: str = "") -> Chat | None:
+    """A judge from its words on the command line; None for ``predicate``. Nothing is sent.
+
+    Raises:
+        UsageError: it is not known, its script cannot be read, or there is no key.
+    """
+    if _is_model(spec):
+        return Judge(make_model(spec, ModelSettings(base_url=base_url)))
+    if base_url:
+        raise UsageError(f"--base-url says where a language model is; the judge {spec!r} needs no server")
+    try:
+        return plain.make_judge(spec)
+    except UsageError as error:
+        if spec.partition(":")[0] in ("predicate", "scripted", "constant"):
+            raise
+        raise UsageError(f"{error}, {', '.join(f'{p}:MODEL' for p in PROVIDERS)}") from None
+
+
+def check_judge(spec: str, base_url: str = "") -> None:
+    """Find out for free, before anything is loaded, whether the judge can be asked.
+
+    Raises:
+        UsageError: it is not known, or the server does not take the key or does not have the model.
+        UnavailableError: there is no server.
+    """
+    if _is_model(spec):
+        preflight(spec, ModelSettings(base_url=base_url))
+    else:
+        make_judge(spec, base_url)
+
+
+def _is_model(spec: str) -> bool:
+    return spec.partition(":")[0] in PROVIDERS
