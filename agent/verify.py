@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from .room import Room
 
 COLLECTED = "collected"
+COMPETITOR = "simulation.compositional"
+"""Scorer under whose name the competitor's simulation stands beside the winner's."""
 
 
 def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
@@ -51,7 +53,18 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
     evidence = weigh(holdout)
     for score in [*simulation(select), *simulation(holdout)]:
         _write_score(room.log, target, winner.id, score)
+    _score_competitor(room, target, winner)
     room.log.write("evidence", _plain(vars(evidence)) | {"hypothesis": winner.id}, target=target)
+
+
+def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:
+    """What the formula search found, on the same text: the floor that a language model has to beat."""
+    found = room.log.get("competitor", target)
+    if found is None:
+        return
+    for split in ("select", "holdout"):
+        for score in simulation(_case(room, target, found["predicate"], split)):
+            _write_score(room.log, target, winner.id, replace(score, scorer=COMPETITOR))
 
 
 def _case(room: Room, target: str, printed: str, split: Any) -> Case:

@@ -40,8 +40,13 @@ def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
         assert (row["input_tokens"], row["cached_tokens"], row["usd"]) == (600, 360, None)
         assert row["verdict"] in ("kept", "rejected", "inconclusive")
     rival = RunLog(folder, writable=False).get("competitor", "mlp.0.0")
+    beside = {
+        (x["split"], x["text"]): x for x in rows(folder)[0]["scores"] if x["scorer"] == "simulation.compositional"
+    }
+    assert set(beside) == {(split, text) for split in ("select", "holdout") for text in ("random", "top_and_random")}
     assert rival is not None
     assert {"sentence", "predicate", "select"} <= set(rival)
+    assert beside["select", "random"]["value"] == pytest.approx(rival["select"])
     found = replay(folder)
     assert (found.mismatches, found.bitwise) == ([], True)
 
