@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,12 +18,15 @@ from . import plots
 from .evaluation import Evaluation, Row
 from .evaluation_summary import Comparison, Figure, comparisons, figures, find, kinds
 from .heatmap import visible
+from .log import RunLog
 from .report import interval, number, probability
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 _FOLDER = Path(__file__).parent
+TRUTH = "truth"
+"""Event of a target of a bench: what is true of its explanation (`bench.planted`)."""
 _FLOORS = ("shuffled", "other", "token_lookup", "trivial")
 _HEADLINE = ("simulation", "random")
 
@@ -53,6 +57,8 @@ class _Part(NamedTuple):
     layer_plot: Markup
     drop_plot: Markup
     interval_plot: Markup
+    truth_plot: Markup | None
+    """For a bench of planted units that was held against the truth."""
     calls: int
     tokens: int
     reasons: Sequence[tuple[str, int]]
@@ -102,6 +108,7 @@ def _part(evaluation: Evaluation) -> _Part:
         plots.score_by_layer([_dot(line, by_layer=True) for line in lines], _levels(lines)),
         plots.select_against_holdout([_dot(line) for line in lines if line.select]),
         plots.intervals([_dot(line, by_layer=True) for line in lines], KEEP),
+        _truth_plot(evaluation, lines),
         sum(row.cost.calls for row in evaluation.rows),
         sum(row.cost.input_tokens for row in evaluation.rows),
         _reasons(evaluation.rows),
@@ -136,6 +143,13 @@ def _dot(line: _Line, by_layer: bool = False) -> plots.Dot:
     verdict = line.row.run.get("verdict") or "inconclusive"
     label = f"{unit} {interval(line.score)} {line.row.explanation.sentence}"
     return plots.Dot(x, line.score.value, verdict, label, low=line.score.low, high=line.score.high)
+
+
+def _truth_plot(evaluation: Evaluation, lines: Sequence[_Line]) -> Markup | None:
+    truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
+    found = [(line, known["r_truth"]) for line in lines if (known := truth.get(line.row.explanation.target))]
+    dots = [replace(_dot(line), x=line.score.value, y=r, low=None, high=None) for line, r in found if r is not None]
+    return plots.truth_against_score(dots) if dots else None
 
 
 def _levels(lines: Sequence[_Line]) -> list[plots.Level]:

@@ -59,13 +59,22 @@ def score_by_layer(dots: Sequence[Dot], levels: Sequence[Level]) -> Markup:
 
 def select_against_holdout(dots: Sequence[Dot]) -> Markup:
     """r on holdout over r on select, with the diagonal where there is no drop."""
+    return _against(dots, "select r", "holdout r", "Score on holdout against score on select")
+
+
+def truth_against_score(dots: Sequence[Dot]) -> Markup:
+    """r with the truth of planted units over held-out r: does a higher score mean more truth?"""
+    return _against(dots, "held-out r", "r with the truth", "What is true of each planted unit against its score")
+
+
+def _against(dots: Sequence[Dot], across: str, up: str, title: str) -> Markup:
     low, high = _r_range([dot.y for dot in dots] + [dot.x for dot in dots])
     x, y = _scale(low, high, _LEFT, WIDTH - _RIGHT), _scale(low, high, HEIGHT - _BOTTOM, _TOP)
-    parts = [_y_axis(low, high, y, "holdout r"), _line(x(low), y(low), x(high), y(high), "diagonal")]
+    parts = [_y_axis(low, high, y, up), _line(x(low), y(low), x(high), y(high), "diagonal")]
     parts += [_text(x(v), HEIGHT - _BOTTOM + 16, f"{v:g}", "tick mid") for v in _ticks(low, high)]
-    parts += [_text((_LEFT + WIDTH) / 2, HEIGHT - 6, "select r", "axis mid")]
+    parts += [_text((_LEFT + WIDTH) / 2, HEIGHT - 6, across, "axis mid")]
     parts += [_mark(x(dot.x), y(dot.y), dot) for dot in dots]
-    return _svg(parts, "Score on holdout against score on select")
+    return _svg(parts, title)
 
 
 def intervals(dots: Sequence[Dot], threshold: float) -> Markup:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from ...tools.errors import UsageError
 from ...tools.index.holdout import open_collected_holdout
 from ..config import RunConfig
 from ..lexicon import stored_lexicon
+from ..log import RunLog, WriterLock, seal
 from ..planting import SUITE
 from ..verify import COLLECTED
 from ..views import rows
@@ -105,7 +107,19 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     decidable = [subject.planted[row.id] for row in results if row.decidable]
     summary = truth_of.summary(results)
     summary |= {"auroc": judge.discrimination(decidable), "calibration": truth_of.calibration(results), "scorers": None}
+    _write_truth(folder, results)
     return Bench(results, summary)
+
+
+def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
+    """Leave in the run's log what is true of each explanation, for the pages that show it."""
+    with WriterLock(folder), closing(RunLog(folder)) as log:
+        known = {row.target: {"r_truth": row.r_truth, "recovered": row.recovered} for row in results if row.decidable}
+        fresh = {target: found for target, found in known.items() if log.get("truth", target) != found}
+        for target, found in fresh.items():
+            log.write("truth", found, target=target)
+    if fresh:
+        seal(folder)
 
 
 class _Judge:

@@ -232,3 +232,19 @@ def test_unknown_scorers_are_refused_before_anything_is_made(
     assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--scorers", scorers)) == 2
     assert "known: detection" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_page_of_an_evaluation_shows_what_is_true_over_the_score(
+    tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = bench(corpus, suite, tmp_path / "runs", "--json", "--name", "b")
+    assert run_command_line(run) == run_command_line(run) == 0
+    events = [e for e in read_events(tmp_path / "runs" / "b") if e.event == "truth"]
+    assert len(events) == 2  # the decidable units, and once
+    assert all(e.data["recovered"] and e.data["r_truth"] > 0.9 for e in events)
+    assert replay(tmp_path / "runs" / "b").mismatches == []
+    page = tmp_path / "page.html"
+    scored = ["eval", "b", "--runs", str(tmp_path / "runs"), "--scorers", "simulation", "-q", "--html", str(page)]
+    assert run_command_line(scored) == 0
+    assert "Does a higher score mean more truth?" in page.read_text(encoding="utf-8")
+    capsys.readouterr()
