@@ -21,7 +21,7 @@ from hubel.agent import cli
 from hubel.agent.commands import resume
 from tests.tiny import tiny_subject
 finish = resume.finish
-resume.finish = lambda folder, args: finish(folder, args, tiny_subject())  # the tiny subject is in no cache
+resume.finish = lambda folder, args, **more: finish(folder, args, tiny_subject(), **more)  # it is in no cache
 sys.exit(cli.run_command_line(["resume", sys.argv[1]]))
 """
 
