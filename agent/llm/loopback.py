@@ -10,6 +10,7 @@ back is what a program answers. Its usage figures count a prefix that it has see
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,7 +43,7 @@ class Loopback:
         self._seen: list[str] = []
         self._lock = threading.Lock()
         try:
-            self._server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+            self._server = _Server(("127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
             raise UsageError(f"port {port} cannot be listened on ({error}); give another --port, or 0") from error
         self._server.loopback = self  # type: ignore[attr-defined]
@@ -85,6 +86,13 @@ def _unmarked(value: Any) -> Any:
 
 def _size(reply: Reply) -> int:
     return len(reply.text) + sum(len(call.raw) for call in reply.calls)
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle (a run that was stopped or killed) is no error of the server."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
