@@ -136,7 +136,11 @@ def _events(folder: Path) -> str:
         )
     latest = "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
     union = " union all by name ".join(parts)
-    return f"select seq, time, event, target, id, data, writer from ({union}) where event is not null qualify {latest}"
+    kept = f"select * from ({union}) where event is not null qualify {latest}"
+    order = (
+        "row_number() over (order by writer, seq)"  # a writer counts from 1: only together do they say what was first
+    )
+    return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
 
 
 def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
@@ -144,9 +148,9 @@ def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
     with connect(folder) as db:
         where = "where target = ?" if target else ""
         found = _dicts(db.execute(f"select * from targets {where} order by position", [target] if target else []))
-        scores = _dicts(
-            db.execute("select s.* from scores s semi join conclusions c on c.target = s.target order by seq")
-        )
+        # By name and not by time: a run that was killed in between wrote them in another order.
+        concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
+        scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))
     by_target: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         by_target.setdefault(score["target"], []).append(score)

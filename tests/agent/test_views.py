@@ -91,3 +91,18 @@ def test_a_half_written_line_does_not_hinder_reading(run: Path) -> None:
 def test_a_run_that_has_written_nothing_yet_has_pending_rows(tmp_path: Path) -> None:
     RunConfig(index="i", targets=["mlp.1.2"]).save(tmp_path)
     assert [r["status"] for r in rows(tmp_path)] == ["pending"]
+
+
+def test_what_a_resumed_run_wrote_again_stands_in_the_same_order(run: Path) -> None:
+    """Each writer counts its events from 1, so that the count alone does not say what came first."""
+    for number in range(3):
+        log = RunLog(run)
+        log.write("hypothesis", {"sentence": f"later {number}", "round": 1}, target="mlp.1.2", id=f"h{number + 2}")
+        for split in ("holdout", "select"):
+            score = SCORE | {"hypothesis": "h1", "split": split}
+            log.write("score", score, target="mlp.1.2", id=f"h1/simulation/{split}/random")
+        log.close()
+    assert [(s["split"], s["text"]) for s in rows(run)[0]["scores"]] == [("select", "random"), ("holdout", "random")]
+    with connect(run) as db:
+        order = [row[0] for row in db.execute("select id from hypotheses order by seq").fetchall()]
+    assert order == ["h1", "h2", "h3", "h4"]
