@@ -15,11 +15,13 @@ from hubel.agent.views import rows
 from hubel.tools.subject.subject import Subject
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from hubel.agent import cli
 from hubel.agent.commands import resume
 from tests.tiny import tiny_subject
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when the tests run behind a shell's &
 finish = resume.finish
 resume.finish = lambda folder, args, **more: finish(folder, args, tiny_subject(), **more)  # it is in no cache
 sys.exit(cli.run_command_line(["resume", sys.argv[1]]))
