@@ -49,6 +49,7 @@ COMMANDS: dict[str, Command] = {
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
     "bench": Command("bench", "runs with a known right answer: planted, null, speed"),
+    "circuit": Command("circuit", "the circuit of a task: tasks, run, show"),
     "tool": Command("tool", "any instrument by hand"),
     "loopback": Command("loopback", "a language-model server on this machine, to try a run without a key"),
     "cache": Command("cache", "what is cached and how large it is; clear it"),

@@ -1,0 +1,31 @@
+"""Tasks with clean and corrupted prompts, an answer and a foil; one file a task."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+from ...errors import UsageError
+from .task import TASKS, Task
+
+__all__ = ["Task", "all_tasks", "find_task"]
+
+
+def all_tasks() -> dict[str, Task]:
+    """Every task by name; importing a file of this folder registers what is in it."""
+    for module in iter_modules([str(Path(__file__).parent)]):
+        import_module(f".{module.name}", __name__)
+    return dict(sorted(TASKS.items()))
+
+
+def find_task(name: str) -> Task:
+    """A task by name, or of a user's CSV or JSONL file by its path; raises UsageError that lists the tasks."""
+    from .files import is_file_of_pairs, task_of_file
+
+    if is_file_of_pairs(name):
+        return task_of_file(name)
+    known = all_tasks()
+    if name not in known:
+        raise UsageError(f"no task {name!r}; there are {', '.join(known)}, or give a .csv or .jsonl file of pairs")
+    return known[name]

@@ -1,0 +1,29 @@
+"""Capital recall: a fact about a country."""
+
+from __future__ import annotations
+
+from .task import Draw, Example, couples, task, twins
+
+CAPITALS = couples(
+    "France/Paris Germany/Berlin Italy/Rome Spain/Madrid Japan/Tokyo China/Beijing Russia/Moscow Egypt/Cairo "
+    "Greece/Athens Austria/Vienna England/London Portugal/Lisbon Poland/Warsaw Ireland/Dublin Norway/Oslo "
+    "Sweden/Stockholm Finland/Helsinki Denmark/Copenhagen Hungary/Budapest Cuba/Havana Iran/Tehran Iraq/Baghdad "
+    "Turkey/Ankara Kenya/Nairobi India/Delhi Canada/Ottawa Peru/Lima Belgium/Brussels Thailand/Bangkok "
+    "Afghanistan/Kabul Syria/Damascus Scotland/Edinburgh Taiwan/Taipei Venezuela/Caracas"
+)
+TEMPLATES = (
+    "The capital of {country} is",
+    "The capital city of {country} is called",
+    "Everyone knows that the capital of {country} is",
+    "The government of {country} sits in the city of",
+)
+
+
+@task("capital", "the capital of a country")
+def capital(draw: Draw) -> Example:
+    """Clean: "The capital of France is" -> Paris; the twin has another country."""
+    (country, city), (other, elsewhere) = draw.two(CAPITALS)
+    return twins(
+        draw.choice(TEMPLATES), {"country": country}, {"country": other}, [f" {city}"], [f" {elsewhere}"],
+        [f" {country}", f" {other}"],
+    )  # fmt: skip

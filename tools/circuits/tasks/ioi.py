@@ -1,0 +1,40 @@
+"""Indirect object identification (Wang et al. 2023): the name that was said once receives."""
+
+from __future__ import annotations
+
+from .task import Draw, Example, task, twins, words
+
+NAMES = words(
+    "Mary John Tom James Sarah Anna Paul Mark Lisa Peter Kate Jack Emma David Laura Michael Alice Robert Jane Daniel "
+    "Susan Andrew Julia George Helen Simon Rachel Kevin Linda Adam Rose Brian Amy Henry Grace Martin Ruth Frank Claire "
+    "Alex"
+)
+PLACES = words("store park school office market station library garden museum hospital beach church")
+THINGS = words("drink book ring letter kiss gift ball pen key note card map")
+TEMPLATES = (
+    "Then, {A} and {B} went to the {place}. {S2} gave a {thing} to",
+    "When {A} and {B} came back from the {place}, {S2} handed a {thing} to",
+    "Afterwards {A} and {B} met at the {place}, and {S2} decided to give a {thing} to",
+    "While {A} and {B} were working at the {place}, {S2} passed a {thing} to",
+    "After {A} and {B} had a long talk at the {place}, {S2} gave a {thing} to",
+    "Yesterday {A} and {B} walked to the {place}. {S2} offered a {thing} to",
+)
+
+
+@task("ioi", "who receives: the name that was said once")
+def ioi(draw: Draw) -> Example:
+    """Clean: "... Mary and John ... John gave a drink to" -> Mary; the twin says the other name twice."""
+    receiver, giver = draw.two(NAMES)
+    first, second = draw.rng.choice(((receiver, giver), (giver, receiver)))
+    slots = {"A": first, "B": second, "S2": giver, "place": draw.choice(PLACES), "thing": draw.choice(THINGS)}
+    example = twins(
+        draw.choice(TEMPLATES),
+        slots,
+        {"S2": receiver},
+        [f" {receiver}"],
+        [f" {giver}"],
+        [f" {w}" for w in slots.values()],
+    )
+    marks = dict(example.marks)
+    marks["IO"], marks["S1"] = (marks["A"], marks["B"]) if first == receiver else (marks["B"], marks["A"])
+    return example._replace(marks={name: marks[name] for name in ("IO", "S1", "S2")})

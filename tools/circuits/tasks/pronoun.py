@@ -1,0 +1,27 @@
+"""Gendered pronoun (Mathwin et al. 2023): he or she, after a first name."""
+
+from __future__ import annotations
+
+from .task import Draw, Example, task, twins, words
+
+WOMEN = words("Mary Sarah Anna Lisa Kate Emma Laura Alice Jane Susan Julia Helen Rachel Linda Rose Amy Grace Ruth")
+MEN = words(
+    "John Tom James Paul Mark Peter Jack David Michael Robert Daniel Andrew George Simon Kevin Adam Brian Henry"
+)
+TEMPLATES = (
+    "So {name} is a really great friend, isn't",
+    "{name} was late again because",
+    "When {name} came home from work,",
+    "I asked {name} a question, but",
+    "Well, {name} is a very good cook, isn't",
+    "As soon as {name} arrived at the station,",
+)
+
+
+@task("pronoun", "the pronoun of a first name")
+def pronoun(draw: Draw) -> Example:
+    """Clean: "So Mary is a really great friend, isn't" -> she, not he; the twin has a name of the other gender."""
+    her, him, she = draw.choice(WOMEN), draw.choice(MEN), draw.rng.random() < 0.5
+    name, other = (her, him) if she else (him, her)
+    answer, foil = (" she", " he") if she else (" he", " she")
+    return twins(draw.choice(TEMPLATES), {"name": name}, {"name": other}, [answer], [foil], [f" {name}", f" {other}"])
