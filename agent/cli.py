@@ -46,6 +46,7 @@ COMMANDS: dict[str, Command] = {
     "replay": Command("replay", "compute a run again from its log, without subject, key or network"),
     "runs": Command("runs", "list the runs"),
     "show": Command("show", "a run's table, or one target, in the terminal"),
+    "review": Command("review", "read, doubt and decide: runs in the browser"),
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
     "bench": Command("bench", "runs with a known right answer: planted, null, speed"),

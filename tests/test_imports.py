@@ -22,14 +22,23 @@ ERRORS = "tools/errors"
 HOLDOUT_READERS = {
     "agent/verify.py",
     "agent/evaluate.py",
-    "agent/review.py",
+    "agent/review/holdout.py",
     "agent/bench/planted.py",
     "agent/bench/scorers.py",
 }
 """Who may open held-out text: what verifies, what scores again, the page on which a person looks afterwards, and the
 benches that hold a finished run against what was planted."""
 HEAVY = {"torch", "transformers"}
-LOOKING = ("agent/commands/", "agent/views", "agent/report", "agent/heatmap", "agent/log", "tools/index", "evals/")
+LOOKING = (
+    "agent/commands/",
+    "agent/views",
+    "agent/report",
+    "agent/review/",
+    "agent/heatmap",
+    "agent/log",
+    "tools/index",
+    "evals/",
+)
 """Where looking at results begins (folders and modules): none of these, nor what they run on import, loads torch."""
 
 

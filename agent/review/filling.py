@@ -1,0 +1,337 @@
+"""Filling a store from its run's log, from where the last filling stopped.
+
+1. Of each segment the store knows how far it was read: line and offset. A segment that was read and is gone, or is
+   shorter now, means that the run was made anew: the store is emptied.
+2. The next lines are read in steps of some megabytes. Of every event its place is kept under its target, so that a
+   target's page reads its own events only.
+3. What columns and searches need is read out of conclusions, scores, failures, verdicts, observations and replies.
+4. Places and progress of a step are written in one transaction: killed anywhere, or with another process at the same
+   store, nothing is lost and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ...tools.errors import HubelError, UsageError
+from ...tools.subject.address import Unit
+from ..artificial import is_control
+from ..config import RunConfig
+from .conversation import searched, turns_in
+from .segments import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, segments
+from .store import Store, get_meta, set_meta
+
+LINES_AT_ONCE = 20_000
+RUN = -1
+"""Position of what belongs to the run and to no target."""
+
+Progress = Callable[[int, int], None]
+"""Told how many bytes of the log are read, and how many there are."""
+
+
+def behind(store: Store) -> int:
+    """Bytes of the log that the store has not read. Looks at sizes only."""
+    with store.reading() as db:
+        known = _known(db)
+    return sum(_unread(path, known.get(stem)) for stem, path in segments(store.folder).items())
+
+
+def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
+    """Read all that the log has grown by.
+
+    Raises:
+        UsageError: the run was written by a newer hubel.
+        CorruptError: its configuration cannot be read.
+    """
+    if _is_another(store):
+        store.forget()
+    with store.writing() as db:
+        if get_meta(db, "config") is None:
+            _register(db, store.folder)
+        positions = {row["target"]: row["position"] for row in db.execute("select target, position from targets")}
+    ahead = segments(store.folder)
+    total, read = sum(path.stat().st_size for path in ahead.values()), 0
+    for stem, path in ahead.items():
+        while True:
+            with store.writing() as db:
+                place = _step(db, stem, path, positions)
+            if place is None:
+                break
+            progress(read + max(place.offset, 0), total)
+        read += path.stat().st_size if path.exists() else 0
+    progress(total, total)
+
+
+def _is_another(store: Store) -> bool:
+    """Whether the store was filled from what is not there any more."""
+    with store.reading() as db:
+        known, digest = _known(db), get_meta(db, "config")
+    there = segments(store.folder)
+    if digest is not None and digest != _digest(store.folder):
+        return True
+    return any(
+        stem not in there or (there[stem].suffix == ".jsonl" and there[stem].stat().st_size < place.offset)
+        for stem, place in known.items()
+    )
+
+
+def _digest(folder: Path) -> str:
+    file = folder / "config.toml"
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def _known(db: sqlite3.Connection) -> dict[str, Place]:
+    return {row["stem"]: Place(row["line"], row["offset"]) for row in db.execute("select * from segments")}
+
+
+def _unread(path: Path, known: Place | None) -> int:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:  # sealed this moment
+        return 0
+    if path.suffix == ".parquet":
+        return 0 if known is not None and known.line >= _sealed_lines(path) else size
+    return max(0, size - (known.offset if known else 0))
+
+
+def _sealed_lines(path: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return pq.read_metadata(path).num_rows
+
+
+def _register(db: sqlite3.Connection, folder: Path) -> None:
+    """Put down the registered targets."""
+    config = RunConfig.load(folder)
+    rows = []
+    for position, target in enumerate(config.targets):
+        kind = config.nulls.get(target)
+        name = "unit" if kind is None else "control" if is_control(kind) else "null"
+        rows.append((position, target, *_place_of(target), name))
+    db.executemany(
+        "insert or ignore into targets (position, target, side, layer, site, kind) values (?,?,?,?,?,?)", rows
+    )
+    db.executemany("insert into texts (position) values (?)", [(row[0],) for row in rows])
+    about = {k: v for k, v in vars(config).items() if k not in ("targets", "nulls")}
+    set_meta(db, "about", json.dumps(about))
+    set_meta(db, "config", _digest(folder))
+
+
+def _place_of(target: str) -> tuple[str, int, str]:
+    try:
+        unit = Unit.parse(target)
+    except UsageError:  # a name of a newer or foreign kind is shown all the same
+        return "both", -1, ""
+    return unit.side, unit.layer, unit.site
+
+
+def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, int]) -> Place | None:
+    """Read the next lines of a segment; None when there are none."""
+    start = _known(db).get(stem, Place(0, 0))
+    lines: Iterable[Envelope]
+    try:
+        if path.suffix == ".parquet":
+            lines = list(islice(read_sealed(path, start.line), LINES_AT_ONCE))
+        else:
+            lines = list(read_lines(path, start, MOST_AT_ONCE))
+    except FileNotFoundError:  # sealed this moment: the next filling reads on in the sealed form
+        return None
+    if not lines:
+        return None
+    last = lines[-1]
+    end = Place(last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1)
+    if get_meta(db, "started") is None:
+        set_meta(db, "started", next((line.time for line in lines if line.time), None))
+    unreadable = sum(not line.event for line in lines)
+    _Filler(db, stem, positions).take(lines)
+    db.execute(
+        "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
+        "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
+        [stem, end.line, end.offset, unreadable],
+    )
+    set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
+    return end
+
+
+def _end(path: Path, place: Place) -> int:
+    with path.open("rb") as file:
+        file.seek(place.offset)
+        return place.offset + len(file.readline())
+
+
+class _Filler:
+    """Puts some lines of one segment into the store."""
+
+    def __init__(self, db: sqlite3.Connection, stem: str, positions: dict[str, int]) -> None:
+        self.db, self.stem, self.positions = db, stem, positions
+        self.touched: set[int] = set()
+        """Targets whose score columns may have changed."""
+        self.talked: set[int] = set()
+
+    def take(self, lines: Iterable[Envelope]) -> None:
+        """Keep the places of all, and read what is needed out of some."""
+        places: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("q"))
+        readers = {
+            "conclusion": self._conclusion,
+            "failure": self._failure,
+            "score": self._score,
+            "llm_call": self._reply,
+            "observation": self._observation,
+        }
+        for line in lines:
+            position = self.positions.get(line.target, RUN) if line.target is not None else RUN
+            talk = int(line.event == "llm_call")
+            places[position, talk].extend(line.place)
+            if line.event == "verdicts":
+                self._verdicts(line.data())
+            elif position != RUN and line.event in readers and isinstance(data := line.data(), dict):
+                readers[line.event](position, line, data)
+        rows = [(position, self.stem, talk, packed.tobytes()) for (position, talk), packed in places.items()]
+        self.db.executemany("insert into places values (?, ?, ?, ?)", rows)
+        for position in self.talked:
+            self._add_up(position)
+        for position in self.touched:
+            self._headline(position)
+
+    def _conclusion(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        self.db.execute(
+            "update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?, "
+            "hypothesis = ? where position = ?",
+            [data.get("p"), data.get("seconds"), data.get("hypothesis"), position],
+        )
+        self.db.execute(
+            "update texts set explanation = ?, predicate = ?, error = null, reason = coalesce(reason, ?) "
+            "where position = ?",
+            [data.get("explanation"), data.get("predicate"), data.get("cannot_explain") or None, position],
+        )
+        self.db.execute("delete from explanations_text where rowid = ?", [position])
+        if data.get("explanation"):
+            self.db.execute(
+                "insert into explanations_text (rowid, explanation) values (?, ?)", [position, data["explanation"]]
+            )
+        self.touched.add(position)
+
+    def _failure(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        self.db.execute("update targets set status = 'failed' where position = ? and status <> 'done'", [position])
+        self.db.execute(
+            "update texts set error = ? where position = ? and (select status from targets t where t.position = ?) "
+            "= 'failed'",
+            [data.get("error"), position, position],
+        )
+
+    def _score(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        if (data.get("scorer"), data.get("text")) != ("simulation", "random"):
+            return
+        floors = data.get("floors") or {}
+        row = [data.get(k) for k in ("hypothesis", "split", "value", "low", "high")]
+        row += [floors.get(k) for k in ("trivial", "token_lookup", "shuffled")]
+        self.db.execute("insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)", [position, *row])
+        self.touched.add(position)
+
+    def _headline(self, position: int) -> None:
+        """The columns that show the scores of the hypothesis that was concluded with."""
+        self.db.execute(
+            """update targets set (r, low, high, trivial, token_lookup, shuffled) =
+                 (select value, low, high, trivial, token_lookup, shuffled from scores s
+                  where s.position = targets.position and s.hypothesis = targets.hypothesis and split = 'holdout'),
+                 "select" = (select value from scores s where s.position = targets.position
+                             and s.hypothesis = targets.hypothesis and split = 'select')
+               where position = ? and hypothesis is not null""",
+            [position],
+        )
+        self.db.execute('update targets set "drop" = "select" - r where position = ?', [position])
+
+    def _verdicts(self, data: Any) -> None:
+        rows = data.get("rows", []) if isinstance(data, dict) else []
+        known = [(row, self.positions.get(row.get("target"))) for row in rows]
+        told = [(row, position) for row, position in known if position is not None]
+        self.db.executemany(
+            "update targets set verdict = ?, p = coalesce(?, p) where position = ?",
+            [(row.get("verdict"), row.get("p"), position) for row, position in told],
+        )
+        self.db.executemany(
+            "update texts set reason = ? where position = ?", [(row.get("reason"), position) for row, position in told]
+        )
+        set_meta(self.db, "decided", 1)
+
+    def _reply(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        explaining = "system_and_tools" in (data.get("request") or {})
+        tokens = [data.get(k) for k in ("usd", "input_tokens", "output_tokens", "cache_read")]
+        before = self.db.execute(
+            "select number from talk where position = ? and id is ?", [position, line.id]
+        ).fetchone()
+        if before is not None:  # written again after a kill: the same reply
+            self.db.execute(
+                "update talk set stem = ?, line = ?, offset = ? where number = ?", [self.stem, *line.place, before[0]]
+            )
+            return
+        number = self.db.execute(
+            "insert into talk (position, id, stem, line, offset, turns, usd, input_tokens, output_tokens, "
+            "cached_tokens, explaining) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [position, line.id, self.stem, *line.place, len(turns_in(data)), *tokens, int(explaining)],
+        ).lastrowid
+        self.db.execute("insert into talk_text (rowid, text) values (?, ?)", [number, searched(data)])
+        self.talked.add(position)
+
+    def _add_up(self, position: int) -> None:
+        self.db.execute(
+            """update targets set (calls, usd, input_tokens, output_tokens, cached_tokens) =
+                 (select count(*), case when count(usd) = count(*) then coalesce(sum(usd), 0) end,
+                         coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
+                         coalesce(sum(cached_tokens), 0)
+                  from talk where talk.position = targets.position and explaining)
+               where position = ?""",
+            [position],
+        )
+
+    def _observation(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        for side in ("+", "-"):
+            found = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
+            for rank, exemplar in enumerate(found):
+                text = "".join(map(str, exemplar.get("tokens") or ()))
+                self.db.execute(
+                    "insert or ignore into exemplars values (?, ?, ?, ?)", [self._context(text), position, side, rank]
+                )
+
+    def _context(self, text: str) -> int:
+        """The number of a context's text, which is kept once however many targets show it."""
+        encoded = text.encode("utf-8", "replace")
+        number = int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") >> 1
+        new = self.db.execute("insert or ignore into contexts values (?, ?)", [number, encoded.decode()]).rowcount
+        if new:
+            self.db.execute("insert into contexts_text (rowid, text) values (?, ?)", [number, encoded.decode()])
+        return number
+
+
+def notices(db: sqlite3.Connection) -> list[str]:
+    """What a reader of the log should know about it."""
+    count = db.execute("select coalesce(sum(unreadable), 0) from segments").fetchone()[0]
+    return [f"{count} lines of the log cannot be read and are left out"] if count else []
+
+
+def _main(folder: str) -> int:
+    """Fill one run's store; what `agent.review.library` starts beside the server."""
+    store = Store(Path(folder))
+
+    def keep(read: int, of: int) -> None:
+        with store.writing() as db:
+            set_meta(db, "share", read / of if of else 1.0)
+
+    try:
+        fill(store, keep)
+    except HubelError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1]))

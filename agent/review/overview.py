@@ -1,0 +1,210 @@
+"""A run in one row: what it is, how far it is, how well it did. Read from the store."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...evals.agreement import kappa
+from ...evals.bootstrap import bootstrap
+from ...evals.discoveries import wilson
+from ...tools.errors import HubelError
+from .library import CIRCUIT, Library, Run, inside
+from .reviews import Reviews
+from .store import get_meta
+
+QUIET_S = 30.0
+"""Where the system does not say who holds a lock: a log that grew within so many seconds is being written."""
+RESAMPLED = 2000
+"""Targets up to which a mean's interval is a bootstrap; of more it is the normal one, which then is the same."""
+
+_COUNTS = """
+    select count(*) targets, coalesce(sum(status = 'done'), 0) done, coalesce(sum(verdict = 'kept'), 0) kept,
+           coalesce(sum(verdict = 'rejected'), 0) rejected, coalesce(sum(verdict = 'inconclusive'), 0) inconclusive,
+           coalesce(sum(status = 'failed'), 0) failed,
+           coalesce(sum(status = 'pending' or (status = 'done' and verdict = 'pending')), 0) pending,
+           case when count(usd) = count(*) then sum(usd) end usd, coalesce(sum(calls), 0) calls,
+           coalesce(sum(input_tokens + output_tokens), 0) tokens
+    from targets"""
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """The row of one run; what cannot be known is null, and `notice` says why."""
+    row: dict[str, Any] = {"name": run.name} | dict.fromkeys(
+        ("subject", "corpus", "explainer", "started", "state", "targets", "done", "kept", "rejected", "inconclusive",
+         "failed", "pending", "usd", "calls", "tokens", "mean_r", "false_keeps")
+    )  # fmt: skip
+    row |= {"kind": "units" if run.has_log else "circuit", "notice": None}
+    if not run.has_log:
+        return row | _circuit_row(run)
+    if run.problem:
+        return row | {"state": "unreadable", "notice": run.problem}
+    with run.store.reading() as db:
+        about = about_run(db)
+        if about is None:
+            return row | {"state": "running", "notice": "This run is being read for the first time."}
+        row |= {
+            "subject": about["subject"].get("title"),
+            "corpus": about["corpus"].get("name"),
+            "explainer": about["explainer"],
+            "started": get_meta(db, "started"),
+        }
+        row |= dict(db.execute(_COUNTS).fetchone())
+        row["mean_r"] = _mean_r(db)
+        decided = get_meta(db, "decided")
+    ended = bool(decided) and row["pending"] == 0
+    row["state"] = "running" if is_written(run.folder) else "done" if ended else "interrupted"
+    if (share := run.share_read()) < 1:
+        row["notice"] = f"This run is being read: {share:.0%} of its log so far."
+    return row
+
+
+def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
+    """The run's configuration without its targets; None before the store has read it."""
+    told = get_meta(db, "about")
+    return json.loads(told) if told else None
+
+
+def _circuit_row(run: Run) -> dict[str, Any]:
+    try:
+        told = json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
+        started = inside(run, CIRCUIT).stat().st_mtime
+    except (OSError, ValueError, HubelError) as error:
+        return {"state": "unreadable", "notice": f"circuit.json cannot be read: {error}"}
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(started))
+    return {"state": "done", "subject": told.get("subject"), "corpus": told.get("task"), "started": stamp}
+
+
+def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:
+    found = np.array([row[0] for row in db.execute("select r from targets where r is not null and kind = 'unit'")])
+    if not len(found):
+        return None
+    if len(found) > RESAMPLED:
+        mean, half = float(found.mean()), 1.959963984540054 * float(found.std(ddof=1)) / len(found) ** 0.5
+        return {"value": mean, "low": mean - half, "high": mean + half}
+    sums = np.column_stack([found, np.ones(len(found))])
+    return bootstrap(sums, lambda total: total[:, 0] / total[:, 1])._asdict()
+
+
+def is_written(folder: Path) -> bool:
+    """Whether a process holds the run's lock. Looked up, never tried: that would refuse a run that starts."""
+    lock = folder / "lock"
+    try:
+        found = lock.stat()
+        held = Path("/proc/locks").read_text()
+    except OSError:
+        return _grew_lately(folder)
+    return any(line.split()[5].endswith(f":{found.st_ino}") for line in held.splitlines() if "FLOCK" in line)
+
+
+def _grew_lately(folder: Path) -> bool:
+    times = [path.stat().st_mtime for path in (folder / "events").glob("*.jsonl")]
+    return bool(times) and time.time() - max(times) < QUIET_S
+
+
+def run_rows(library: Library) -> list[dict[str, Any]]:
+    """One row a run, the newest first, with what runs of nulls beside it say of its explainer."""
+    runs = [library.run(name) for name in library.names()]
+    rows = [run_row(run) for run in runs]
+    settings = [_setting(run, row) for run, row in zip(runs, rows, strict=True)]
+    for row, setting in zip(rows, settings, strict=True):
+        row["false_keeps"] = _false_keeps(setting, runs, settings, rows)
+    return sorted(rows, key=lambda row: row["started"] or "", reverse=True)
+
+
+_Setting = tuple[Any, ...] | None
+
+
+def _setting(run: Run, row: dict[str, Any]) -> _Setting:
+    """What must be the same for a run of nulls to speak about another run."""
+    if row["explainer"] is None:
+        return None
+    with run.store.reading() as db:
+        about = about_run(db) or {}
+    weights = str((about.get("subject") or {}).get("revision", "")).partition("+")[0]
+    return about.get("explainer"), weights, (about.get("corpus") or {}).get("sha256")
+
+
+def _false_keeps(
+    setting: _Setting, runs: Sequence[Run], settings: Sequence[_Setting], rows: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
+    kept = of = 0
+    for run, other, row in zip(runs, settings, rows, strict=True):
+        if setting is None or other != setting or row["state"] != "done":
+            continue
+        with run.store.reading() as db:
+            one, some = db.execute(
+                "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
+            ).fetchone()
+        kept, of = kept + one, of + some
+    if not of:
+        return None
+    rate = wilson(kept, of)
+    return {"kept": kept, "of": of, "rate": rate.value, "low": rate.low, "high": rate.high}
+
+
+def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
+    """What stands at the head of one run's page."""
+    about: dict[str, Any] = {}
+    facets: dict[str, list[Any]] = {"layers": [], "sites": [], "sides": [], "verdicts": []}
+    agreed = agreement(run.reviews, {})
+    if run.has_log and not run.problem:
+        with run.store.reading() as db:
+            about = about_run(db) or {}
+            for name, column in (("layers", "layer"), ("sites", "site"), ("sides", "side"), ("verdicts", "verdict")):
+                found = db.execute(f"select distinct {column} from targets where {column} is not null order by 1")
+                facets[name] = [value[0] for value in found]
+            reviewed = db.execute("select target, verdict from targets where review is not null").fetchall()
+            agreed = agreement(run.reviews, {line["target"]: line["verdict"] for line in reviewed})
+    header = row | {
+        "settings": {k: v for k, v in about.items() if k not in ("subject", "corpus", "versions")},
+        "versions": about.get("versions", {}),
+        "subject_revision": (about.get("subject") or {}).get("revision"),
+        "corpus_revision": (about.get("corpus") or {}).get("sha256"),
+        "seeds": {"run": about["seed"]} if "seed" in about else {},
+    }
+    return {"run": header, "facets": facets, "agreement": agreed, "notices": list(notices)}
+
+
+def agreement(reviews: Reviews, verdicts: dict[str, str | None]) -> dict[str, Any]:
+    """People's last word on each target beside the keep rule, each person's counted once a target.
+
+    Cohen's kappa of approve / reject with kept / not kept, over the targets that have a verdict; and of two people with
+    each other, over the targets that both decided on.
+    """
+    pairs, by_target = [], {}
+    for target, events in reviews.standing().items():
+        words = {
+            e.data.get("name"): e.data["verdict"] for e in events if e.data.get("verdict") in ("approve", "reject")
+        }
+        by_target[target] = words
+        verdict = verdicts.get(target)
+        if verdict in ("kept", "rejected", "inconclusive"):
+            pairs += [(word == "approve", verdict == "kept") for word in words.values()]
+    said = [word for words in by_target.values() for word in words.values()]
+    return {
+        "reviewed": sum(bool(words) for words in by_target.values()),
+        "approve": said.count("approve"),
+        "reject": said.count("reject"),
+        "kept_and_approved": pairs.count((True, True)),
+        "kept_and_rejected": pairs.count((False, True)),
+        "notkept_and_approved": pairs.count((True, False)),
+        "notkept_and_rejected": pairs.count((False, False)),
+        "kappa": kappa(pairs),
+        "between": _between(by_target),
+    }
+
+
+def _between(by_target: dict[str, dict[Any, str]]) -> dict[str, Any]:
+    """Of every two people who decided on the same target, in the order of their names."""
+    pairs = []
+    for words in by_target.values():
+        names = sorted(words, key=str)
+        pairs += [(words[a] == "approve", words[b] == "approve") for i, a in enumerate(names) for b in names[i + 1 :]]
+    return {"pairs": len(pairs), "kappa": kappa(pairs)}

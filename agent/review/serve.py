@@ -1,0 +1,66 @@
+"""Open the server: a free port on loopback, a token, the address to open."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from ...tools.errors import UnavailableError
+from .library import Library
+from .safety import Guard
+from .server import make_app
+
+if TYPE_CHECKING:
+    import uvicorn
+
+PORT = 8411
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """A listening socket: on the port that is asked for, or on ours, or, if that is taken, on any.
+
+    Raises:
+        UnavailableError: the port is taken, or the address is none of this machine.
+    """
+    why = ""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in [port] if port is not None else [PORT, 0]:
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, number))
+            return listening
+        except OSError as error:
+            listening.close()
+            why = error.strerror or str(error)
+    raise UnavailableError(f"cannot listen on {host} port {port or PORT}: {why}; give another --port or --host")
+
+
+def serve(library: Library, *, host: str, port: int | None, opened: Callable[[str], None]) -> None:
+    """Serve until interrupted.
+
+    Args:
+        port: None takes the usual one, or any if that is taken; 0 any.
+        opened: told the address with its token as soon as the server listens.
+    """
+    with closing(listen(host, port)) as listening:
+        number = listening.getsockname()[1]
+        guard = Guard(make_app(library), port=number, host=host)
+        name = f"[{host}]" if ":" in host else host
+        server = _server(guard)
+        opened(f"http://{name}:{number}/?token={guard.token}")
+        server.run(sockets=[listening])
+    sys.stderr.flush()
+
+
+def _server(guard: Guard) -> uvicorn.Server:
+    import uvicorn
+
+    config = uvicorn.Config(
+        guard, log_level="error", access_log=False, server_header=False, date_header=False, ws="none", lifespan="on",
+        timeout_keep_alive=30, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+    return uvicorn.Server(config)

@@ -1,0 +1,295 @@
+"""The review page's HTTP server: routes to what `overview`, `tables`, `target` and their neighbours say.
+
+`docs/review.md` describes the interface, `/api/openapi.json` in full. Functions here read a request, call, and answer;
+they run in threads, so that a slow answer holds up no other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
+from . import activations, overview, tables, target
+from .holdout import Sealed, predicted_on_holdout
+from .library import CIRCUIT, Library, Run, Unknown, inside
+from .safety import TooLarge
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STATIC = Path(__file__).parent / "static"
+STATUS: Mapping[type[Exception], int] = {
+    Unknown: 404,
+    Sealed: 403,
+    ArgumentError: 400,
+    UsageError: 400,
+    UnavailableError: 503,
+    CorruptError: 409,
+    HubelError: 400,
+    TooLarge: 413,
+}
+
+
+class Answer(JSONResponse):
+    """JSON whatever is in it: what is no number is null, lone surrogates are escaped."""
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        except ValueError:
+            return json.dumps(_finite(content), separators=(",", ":"), allow_nan=False).encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+
+
+Endpoint = Callable[["Site", Request, Any], Any]
+
+
+class Site:
+    """What the routes work with."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def run(self, request: Request) -> Run:
+        """The run of a request's path, kept up with its log."""
+        run = self.library.run(request.path_params["run"])
+        if run.has_log and run.problem:
+            raise CorruptError(run.problem)
+        return run
+
+    def unit_run(self, request: Request) -> Run:
+        """The same, for what only a run of units has."""
+        run = self.run(request)
+        if not run.has_log:
+            raise Unknown(f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit")
+        return run
+
+
+def runs(site: Site, request: Request, body: Any) -> Any:
+    """All runs, the newest first."""
+    return {"runs": overview.run_rows(site.library)}
+
+
+def one_run(site: Site, request: Request, body: Any) -> Any:
+    """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
+    run = site.library.run(request.path_params["run"])
+    row = next(row for row in overview.run_rows(site.library) if row["name"] == run.name)
+    return overview.run_page(run, row, _notices(run, row))
+
+
+def _notices(run: Run, row: Mapping[str, Any]) -> list[str]:
+    from .filling import notices
+
+    found = [row["notice"]] if row["notice"] else []
+    if run.has_log and not run.problem:
+        with run.store.reading() as db:
+            found += notices(db)
+    return found
+
+
+def targets(site: Site, request: Request, body: Any) -> Any:
+    """A run's targets, sorted, filtered and in pages."""
+    run, wanted = site.unit_run(request), tables.Wanted.of(request.query_params)
+    with run.store.reading() as db:
+        found = tables.list_targets(db, wanted)
+    return found._asdict() | {"rows": target.with_reviews(run, found.rows)}
+
+
+def search(site: Site, request: Request, body: Any) -> Any:
+    """Words in explanations, transcripts and exemplar text."""
+    run, query = site.unit_run(request), request.query_params
+    places = (query.get("in") or ",".join(tables.PLACES)).split(",")
+    if unknown := [place for place in places if place not in tables.PLACES]:
+        raise ArgumentError(f"in={unknown[0][:50]!r} is not known; search in {', '.join(tables.PLACES)}")
+    words = query.get("q", "")
+    offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
+    with run.store.reading() as db:
+        found = tables.search(db, words, places, offset, limit)
+    found["hits"] = [_with_text(run, hit, words) for hit in found["hits"]]
+    return found
+
+
+def _with_text(run: Run, hit: dict[str, Any], words: str) -> dict[str, Any]:
+    from .conversation import searched
+
+    if (place := hit.pop("place", None)) is None:
+        return hit
+    text = "".join(searched(reply) for reply in target.replies(run, [place]))
+    return hit | tables.snippet(text, words)
+
+
+def one_target(site: Site, request: Request, body: Any) -> Any:
+    """Everything about one target."""
+    return target.target_page(site.unit_run(request), request.path_params["target"])
+
+
+def predicted(site: Site, request: Request, body: Any) -> Any:
+    """Predicted beside true activations, the worst misses first."""
+    run, name, query = site.unit_run(request), request.path_params["target"], request.query_params
+    split = query.get("split") or "select"
+    if split not in ("explore", "select", "holdout"):
+        raise ArgumentError(f"split={split[:50]!r} is not known; give explore, select or holdout")
+    most = tables.whole(query, "limit", activations.MISSES, activations.MOST_MISSES)
+    offset = tables.whole(query, "offset", 0, 10**6)
+    with run.store.reading() as db:
+        row = target.row_of(run, db, name)
+        score = db.execute(
+            "select value r, low, high from scores where position = ? and split = ? and hypothesis = "
+            "(select hypothesis from targets t where t.position = scores.position)",
+            [row["position"], split],
+        ).fetchone()
+    found = _misses(run, name, row["predicate"], split, most, offset)
+    return found | {"measure": dict(score) if score is not None else None}
+
+
+def _misses(run: Run, name: str, predicate: str | None, split: str, most: int, offset: int) -> dict[str, Any]:
+    nothing = {"split": split, "scale": None, "predicted_scale": None, "total": 0, "maps": []}
+    if split == "holdout":
+        return predicted_on_holdout(run, name, predicate, most, offset) if predicate else nothing
+    data = activations.data_of(run.folder)
+    if predicate is None or data is None:
+        return nothing
+    collected = data.explore if split == "explore" else data.select
+    return activations.misses(name, predicate, collected, data.lexicon, split, most, offset)
+
+
+def transcript(site: Site, request: Request, body: Any) -> Any:
+    """Some turns of a target's transcript."""
+    query = request.query_params
+    offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
+    return target.transcript(site.unit_run(request), request.path_params["target"], offset, limit)
+
+
+def circuit(site: Site, request: Request, body: Any) -> Any:
+    """The circuit that was found, as the run wrote it."""
+    run = site.library.run(request.path_params["run"], fresh=False)
+    try:
+        return json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Unknown(f"{run.name} holds no circuit") from None
+    except ValueError as error:
+        raise CorruptError(f"the circuit of {run.name} cannot be read ({error}); make it again") from None
+
+
+def events(site: Site, request: Request, body: Any) -> Any:
+    """A number that changes when there is something new of a run, or of any run when none is named."""
+    name = request.query_params.get("run")
+    names = [name] if name else site.library.names()
+    found = [site.library.run(one) for one in names]
+    return {"version": "-".join(str(_version(run)) for run in found)}
+
+
+def _version(run: Run) -> int:
+    from .store import get_meta
+
+    if not run.has_log or run.problem:
+        return 0
+    with run.store.reading() as db:
+        return int(get_meta(db, "version") or 0)
+
+
+def live(site: Site, request: Request, body: Any) -> Any:
+    """Whether texts can be tried."""
+    return {"live": False, "subject": None, "reason": "start `hubel review --live` to load the subject and try texts"}
+
+
+ROUTES: Sequence[tuple[str, str, Endpoint]] = (
+    ("GET", "/api/runs", runs),
+    ("GET", "/api/runs/{run}", one_run),
+    ("GET", "/api/runs/{run}/targets", targets),
+    ("GET", "/api/runs/{run}/search", search),
+    ("GET", "/api/runs/{run}/targets/{target}", one_target),
+    ("GET", "/api/runs/{run}/targets/{target}/predicted", predicted),
+    ("GET", "/api/runs/{run}/targets/{target}/transcript", transcript),
+    ("GET", "/api/runs/{run}/circuit", circuit),
+    ("GET", "/api/events", events),
+    ("GET", "/api/live", live),
+)
+PAGES = (
+    "/",
+    "/runs/{run}",
+    "/runs/{run}/targets/{target}",
+    "/runs/{run}/targets/{target}/transcript",
+    "/runs/{run}/circuit",
+    "/compare",
+    "/try",
+)
+
+
+def make_app(library: Library) -> Starlette:
+    """The application, without the guard that stands before it (`safety.Guard`)."""
+    site = Site(library)
+
+    @asynccontextmanager
+    async def life(_: Starlette) -> AsyncIterator[None]:
+        yield
+        library.close()
+
+    routes: list[BaseRoute] = [
+        Route(path, _route(site, endpoint), methods=[method]) for method, path, endpoint in ROUTES
+    ]
+    routes += [Route(path, _shell) for path in PAGES]
+    routes.append(Mount("/static", StaticFiles(directory=STATIC, check_dir=False)))
+    handlers: dict[Any, Any] = dict.fromkeys(STATUS, _explained)
+    handlers |= {HTTPException: _http_error, Exception: _defect}
+    return Starlette(routes=routes, exception_handlers=handlers, lifespan=life)
+
+
+def _route(site: Site, endpoint: Endpoint) -> Callable[[Request], Any]:
+    async def answer(request: Request) -> Response:
+        body = await _body(request) if request.method == "POST" else None
+        found = await run_in_threadpool(endpoint, site, request, body)
+        return found if isinstance(found, Response) else Answer(found)
+
+    answer.__name__ = endpoint.__name__
+    return answer
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        found = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise ArgumentError("the request's body is no JSON") from None
+    if not isinstance(found, dict):
+        raise ArgumentError("the request's body must be a JSON object")
+    return found
+
+
+async def _shell(request: Request) -> Response:
+    page = STATIC / "index.html"
+    if not page.exists():
+        raise UnavailableError("the front end is not installed; the data is under /api/runs")
+    return FileResponse(page, headers={"cache-control": "no-store"})
+
+
+def _explained(request: Request, error: Exception) -> Response:
+    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+    return Answer({"error": " ".join(str(error).split()) or "the request is too large"}, status_code=status)
+
+
+def _http_error(request: Request, error: HTTPException) -> Response:
+    said = {404: "there is nothing at this address", 405: "this address does not take that method"}
+    return Answer({"error": said.get(error.status_code, error.detail)}, error.status_code, headers=error.headers)
+
+
+def _defect(request: Request, error: Exception) -> Response:
+    return Answer({"error": f"a defect of hubel ({type(error).__name__}); the terminal shows where"}, status_code=500)
