@@ -76,7 +76,9 @@ class Probe(Result):
 @instrument("probe", needs=("subject",))
 def probe(
     bench: Bench,
-    site: Annotated[str, Field(description="resid.8 (the residual stream after layer 8) or mlp.8 (its neurons)")],
+    site: Annotated[
+        str, Field(description="resid.8 (the stream after layer 8), mlp.8 (its neurons), or address of a unit there")
+    ],
     texts: Annotated[list[Text], Field(min_length=10, max_length=5000)],
     labels: Annotated[list[str], Field(description="one label for each text, two or more different ones")],
     groups: Annotated[
@@ -85,7 +87,7 @@ def probe(
     pooling: Pooling = "last",
     seed: int = 0,
 ) -> Probe:
-    """Whether a linear probe can read a label off a layer, on texts that you label.
+    """Whether a linear probe can read a label off the neurons (or the stream) at a place, on texts that you label.
 
     Give at least 5 groups of texts for each label. Texts that share what could be memorised (the same word, the same
     template) belong to one group; without groups each different text is its own. Reports accuracy on held-out groups,
@@ -94,6 +96,7 @@ def probe(
     import numpy as np
 
     place = _site(site)
+    read = f"{'resid' if place.kind == 'stream' else place.kind}.{place.layer}"
     names, classes = np.unique(labels, return_inverse=True)
     group = np.unique(_checked_groups(texts, labels, groups), return_inverse=True)[1]
     _check_spread(names, classes, group)
@@ -106,15 +109,17 @@ def probe(
     accuracy, control = float(correct.mean()), float(np.mean(controls))
     majority = float(np.bincount(classes).max() / len(classes))
     numbers = rounded([accuracy, low, high, majority, control, accuracy - control])
-    return Probe(site, pooling, dict(Counter(labels)), int(group.max()) + 1, *numbers)
+    return Probe(read, pooling, dict(Counter(labels)), int(group.max()) + 1, *numbers)
 
 
 def _site(text: str) -> Site:
     from .subject import Site
 
-    match = re.fullmatch(r"(resid|mlp)\.(\d+)", text.strip())
+    match = re.fullmatch(r"(resid|mlp)\.(\d+)(?:[.@].*)?", text.strip())
     if match is None:
-        raise ArgumentError(f"probe: site {text!r} given; expected resid.LAYER or mlp.LAYER, e.g. resid.8")
+        raise ArgumentError(
+            f"probe: site {text!r} given; expected resid.LAYER, mlp.LAYER, or a neuron or direction there, e.g. resid.8"
+        )
     return Site("stream" if match[1] == "resid" else "mlp", int(match[2]))
 
 

@@ -34,6 +34,25 @@ class Tokenised:
         """Positions that count: position 0 is an attention sink, unless the text is that one token."""
         return range(1 if len(self.ids) > 1 else 0, len(self.ids))
 
+    def positions(self, focus: str | None) -> list[int]:
+        """The tokens of a part of the text, where it stands last; without one all that count.
+
+        Raises:
+            ArgumentError: the part does not occur, or is the first token alone.
+        """
+        if not (wanted := (focus or "").strip()):
+            return list(self.scored)
+        start = self.text.rfind(wanted)
+        if start < 0:
+            raise ArgumentError(f"the focus {wanted[:60]!r} is not in the text {self.text[:60]!r}; copy it exactly")
+        end = start + len(wanted)
+        found = [i for i in self.scored if self.offsets[i][0] < end and self.offsets[i][1] > start]
+        if not found:
+            raise ArgumentError(
+                f"the focus {wanted[:60]!r} is the text's first token, which never counts; begin earlier"
+            )
+        return found
+
 
 def tokenised(subject: Subject, texts: Sequence[str]) -> list[Tokenised]:
     """Cut texts into tokens; raises ArgumentError for one that is empty or too long."""

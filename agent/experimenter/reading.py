@@ -137,8 +137,8 @@ def read(reply: Reply, known: Known, look: str = "") -> list[Part]:
 def _read_call(call: ToolCall, known: Known, look: str) -> Part:
     own = ("challenge",) if look else ("propose", "experiment", "conclude", "cannot_explain")
     try:
-        if call.name not in own and call.name not in tools.offered():
-            names = ", ".join([*own, *tools.offered()])
+        if call.name not in own and call.name != tools.SHARED and call.name not in tools.offered():
+            names = ", ".join([*own, tools.SHARED, *tools.offered()])
             raise ArgumentError(f"no tool is called {call.name[:60]!r}; there are {names}")
         if call.arguments is None:
             raise ArgumentError(f"{call.name}: the arguments are no JSON object: {call.raw[:80]!r}")
@@ -151,9 +151,10 @@ def _read_call(call: ToolCall, known: Known, look: str) -> Part:
 
 
 def _instrument(call: ToolCall, known: Known) -> Part:
-    arguments = tools.revealed(call.name, call.arguments or {}, known.aliases)
+    tool, asked = tools.unwrapped(call.name, call.arguments or {})
+    arguments = tools.revealed(tool, asked, known.aliases)
     known.results += 1
-    return Part(call.id, instrument=Call(call.id, tools.offered()[call.name], arguments), result=f"r{known.results}")
+    return Part(call.id, instrument=Call(call.id, tools.offered()[tool], arguments), result=f"r{known.results}")
 
 
 def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:

@@ -1,7 +1,8 @@
 """The tools of an experimenter: a few of its own, and the instruments under names and schemas fit for tool calling.
 
-Schemas are kept short, since they are sent with every request: an instrument's description is its docstring's first
-line, and a wrong argument is answered with what was expected.
+All of it is sent with every request, so it is kept short. The instruments that nearly every investigation calls have a
+schema each; all others share the tool `instrument`, with a line a piece: name, arguments, and the first line of the
+docstring. A wrong argument is answered with what was expected.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -100,15 +102,22 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
 }
 """Name to arguments and description of the tools that are no instruments."""
 
-_LEFT_OUT = frozenset({"layers", "sites", "layer", "site", "seed", "sae"})
-"""Arguments that would say where in the model something is."""
+_LEFT_OUT = frozenset({"layers", "sites", "layer", "seed", "sae"})
+"""Arguments that would say where in the model something is, or that nobody needs to choose."""
+_FOREMOST = ("activations.exemplars", "activations.on_text", "compare", "corpus.search")
+"""Instruments with a schema of their own."""
+_DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
+"""What is meant when an argument that names a unit is left out."""
+SHARED = "instrument"
+"""The tool through which all other instruments are called."""
 
 
 @cache
 def schemas(*own: str) -> tuple[ToolSchema, ...]:
     """The tools of those names, then every instrument that a blinded investigation can call."""
     mine = [ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema())) for name in own]
-    return (*mine, *(_instrument_schema(name) for name in offered().values()))
+    foremost = [_instrument_schema(name) for name in offered().values() if name in _FOREMOST]
+    return (*mine, *foremost, _shared_schema())
 
 
 @cache
@@ -125,16 +134,71 @@ def offered() -> Mapping[str, str]:
 
 
 def _instrument_schema(name: str) -> ToolSchema:
+    return ToolSchema(name.replace(".", "_"), _summary(name), _blinded_schema(name))
+
+
+def _blinded_schema(name: str) -> dict[str, Any]:
+    """An instrument's arguments without those that are left out, and with no unit required."""
     from ...tools import instruments
 
-    instrument = instruments.get(name)
-    schema = _short_schema(instrument.schema())
+    schema = _short_schema(instruments.get(name).schema())
     schema["properties"] = {k: v for k, v in schema["properties"].items() if k not in _LEFT_OUT}
-    schema["required"] = [k for k in schema.get("required", ()) if k not in ("unit", "units")]  # U, if left out
-    # Examples of addresses in docstrings are aliases too, or they would say what addresses look like.
-    aliases = Aliases("mlp.0.0")
-    summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instrument.summary)
-    return ToolSchema(name.replace(".", "_"), aliases.hide(summary), schema)
+    schema["required"] = [k for k in schema.get("required", ()) if k not in _DEFAULTS]
+    return schema
+
+
+def _summary(name: str) -> str:
+    """The docstring's first line; examples of addresses are taken out, or they would say what addresses look like."""
+    from ...tools import instruments
+
+    summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instruments.get(name).summary)
+    return Aliases("mlp.0.0").hide(summary)
+
+
+def _shared_schema() -> ToolSchema:
+    others = {tool: name for tool, name in offered().items() if name not in _FOREMOST}
+    lines = [f"{_signature(tool, name)}: {_summary(name)}" for tool, name in others.items()]
+    told = (
+        "Any other instrument by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
+    )
+    arguments = {"name": {"enum": list(others), "type": "string"}, "arguments": {"type": "object"}}
+    schema = {"type": "object", "properties": arguments, "required": ["name", "arguments"]}
+    return ToolSchema(SHARED, "\n".join([told, *lines]), schema)
+
+
+def _signature(tool: str, name: str) -> str:
+    """``steer(text, strengths[], op? add|set|scale)``; what all have in common is not repeated."""
+    schema = _blinded_schema(name)
+    shown = []
+    for argument, described in schema["properties"].items():
+        if argument in ("unit", "k"):
+            continue
+        kind = "[]" if described.get("type") == "array" else ""
+        choices = " " + "|".join(described["enum"]) if "enum" in described else ""
+        shown.append(f"{argument}{kind}{'' if argument in schema['required'] else '?'}{choices}")
+    return f"{tool}({', '.join(shown)})"
+
+
+def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The instrument's own tool name and arguments, of a call that may come through the shared tool.
+
+    Raises:
+        ArgumentError: the shared tool was asked for something that it does not have.
+    """
+    if tool != SHARED:
+        return tool, arguments
+    name = str(arguments.get("name", "")).strip().replace(".", "_")
+    if name not in offered():
+        raise ArgumentError(f"{SHARED}: name {name[:60]!r}; there are {', '.join(offered())}")
+    inner = arguments.get("arguments")
+    if inner is None:  # written beside the name instead of into `arguments`
+        return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
+    if isinstance(inner, str):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(inner)
+    if not isinstance(inner, dict):
+        raise ArgumentError(f"{SHARED}: arguments is no object; {_signature(name, offered()[name])}")
+    return name, inner
 
 
 def _short_schema(schema: Any) -> Any:
@@ -202,7 +266,12 @@ def revealed(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[
         if "address of a unit" not in json.dumps(described):
             continue
         if name in found:
-            found[name] = aliases.reveal(found[name])
-        elif name in schema.get("required", ()) and name in ("unit", "units"):
-            found[name] = aliases.reveal("U" if name == "unit" else ["U"])
+            found[name] = aliases.reveal(_listed(found[name]) if name == "units" else found[name])
+        elif name in schema.get("required", ()) and name in _DEFAULTS:
+            found[name] = aliases.reveal(_DEFAULTS[name])
     return found
+
+
+def _listed(value: Any) -> Any:
+    """One name where a list of them is asked for, as a list."""
+    return [value] if isinstance(value, str) and not value.startswith("[") else value

@@ -10,42 +10,18 @@ import pytest
 import torch
 
 from hubel.tools.activations import Exemplars, UnitStatistics
-from hubel.tools.corpus import Document
-from hubel.tools.corpus.documents import corpus_of
 from hubel.tools.errors import ArgumentError, UnavailableError
-from hubel.tools.index import Index, build_index
+from hubel.tools.index import Index
 from hubel.tools.instruments import Bench, call
 from hubel.tools.on_text import Search
 from hubel.tools.subject import Site, Unit
-from tests.tiny import WORDS, tiny_subject
 
 TEXT = "Monday the cat said in the river bank"
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    draw = np.random.default_rng(0)
-    words = np.array(WORDS.split())
-    documents = [Document(f"d{i}", " ".join(draw.choice(words, 40))) for i in range(40)]
-    subject = tiny_subject()
-    folder = tmp_path_factory.mktemp("index") / "i"
-    build_index(subject, corpus_of("words", documents), folder, context_len=16)
-    return Bench(subject, Index.open(folder))
-
-
-@pytest.fixture(scope="module")
-def naive(bench: Bench) -> dict[Site, np.ndarray]:
-    """Every activation of explore: [context, seq, unit], nan where nothing counts."""
-    contexts, subject = bench.the_index().contexts("explore"), bench.the_subject()
-    found: dict[Site, list[np.ndarray]] = {}
-    for tokens, length in zip(contexts.tokens, contexts.length, strict=True):
-        sites = [Site(kind, layer) for kind in ("mlp", "head") for layer in range(3)]
-        captured = subject.capture(torch.tensor(tokens[None, : int(length)]), sites).activations
-        for site in sites:
-            values = np.full((len(tokens), captured[site].shape[-1]), np.nan)
-            values[1 : int(length)] = captured[site][0, 1:].numpy()
-            found.setdefault(site, []).append(values)
-    return {site: np.stack(values) for site, values in found.items()}
+def bench(indexed: Bench) -> Bench:
+    return indexed
 
 
 def answer(bench: Bench, name: str, **arguments: Any) -> Any:
@@ -154,6 +130,8 @@ def test_mean_ablation_takes_the_mean_from_explore(bench: Bench, naive: dict) ->
         ("activations.exemplars", {"unit": "mlp.1.5", "split": "holdout"}, "split: Extra inputs are not permitted"),
         ("activations.statistics", {"unit": "mlp.5.1"}, "mlp of layers"),
         ("activations.search", {"text": ""}, "text: "),
+        ("corpus.search", {"unit": "mlp.1.5", "pattern": "(?<=a)b", "regex": True}, "no look-around"),
+        ("coactivating", {"unit": "mlp.1.5", "texts": ["the cat"]}, "too few"),
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(bench: Bench, name: str, arguments: dict, says: str) -> None:
@@ -187,6 +165,15 @@ def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.M
         "logit_lens": {"unit": "mlp.1.5"},
         "ablate": {"unit": "mlp.1.5", "texts": [TEXT]},
         "probe": {"site": "resid.1", "texts": labelled, "labels": [text.split()[0] for text in labelled]},
+        "compare": {"unit": "mlp.1.5", "text": TEXT, "other": f"{TEXT} red"},
+        "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0], "new_tokens": 2},
+        "patch": {"units": ["mlp.1.5"], "base": TEXT, "source": f"{TEXT} red"},
+        "generate": {"text": TEXT, "units": ["mlp.1.5"], "new_tokens": 2},
+        "nearest": {"unit": "mlp.1.5"},
+        "coactivating": {"unit": "mlp.1.5", "contexts": 6},
+        "upstream": {"unit": "mlp.1.5", "text": TEXT},
+        "corpus.search": {"unit": "mlp.1.5", "pattern": "cat"},
+        "tokens.describe": {"words": ["cat"]},
     }
     from hubel.tools.instruments import instruments
 

@@ -13,9 +13,10 @@ from hubel.tools import instruments as registry
 from hubel.tools.errors import ArgumentError, UnavailableError, UsageError
 from hubel.tools.instruments import Bench, Result, call, get, instrument, instruments, rounded
 
-FIRST_SET = {
+KNOWN = {
     "ablate", "activations.exemplars", "activations.on_text", "activations.search", "activations.statistics",
-    "logit_lens", "probe",
+    "coactivating", "compare", "corpus.search", "generate", "logit_lens", "nearest", "patch", "probe", "steer",
+    "tokens.describe", "upstream",
 }  # fmt: skip
 
 
@@ -45,8 +46,8 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
         return Echo((word.upper() if mood == "loud" else word,) * times)
 
 
-def test_the_first_set_is_there_and_says_what_it_does() -> None:
-    assert set(instruments()) >= FIRST_SET
+def test_all_are_there_and_say_what_they_do() -> None:
+    assert set(instruments()) >= KNOWN
     for entry in instruments().values():
         assert entry.summary.endswith(".") or len(entry.summary) > 40
         schema = entry.schema()

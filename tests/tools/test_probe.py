@@ -88,6 +88,13 @@ def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(plain: Ben
     assert apart.low < 0.5
 
 
+def test_a_unit_names_its_layer(bench: Bench) -> None:
+    labels = [["a", "b"][i % 2] for i in range(len(TEXTS))]
+    by_unit, by_layer = (probed(bench, site=site, labels=labels) for site in ("mlp.1.7-", "mlp.1"))
+    assert by_unit == by_layer
+    assert by_unit.site == "mlp.1"
+
+
 def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Bench) -> None:
     labels = [text.split()[0] for text in TEXTS]
     first, second = (probed(bench, site="mlp.0", labels=labels, seed=1) for _ in range(2))
@@ -102,7 +109,7 @@ def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Bench) ->
         ({"labels": ["a"] * len(TEXTS)}, "two or more labels"),
         ({"labels": ["a", "b"]}, "give one for each text"),
         ({"labels": ["a"] * (len(TEXTS) - 3) + ["b"] * 3}, "3 groups"),
-        ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "head.1"}, "expected resid.LAYER or mlp.LAYER"),
+        ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "head.1"}, "expected resid.LAYER, mlp.LAYER, or a neuron"),
         ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "resid.7"}, "layers 0 to 2"),
     ],
 )
