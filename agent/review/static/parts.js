@@ -1,0 +1,62 @@
+/** Pieces that several views are made of: verdicts, facts, notices, states of waiting and of failing. */
+
+import { h, t } from "./dom.js";
+
+const NAMES = { approve: "approved", reject: "rejected", edit: "edited", note: "note" };
+
+/** kept, rejected, inconclusive, failed, pending: a word with its shape. */
+export function verdict(row) {
+  const word = row.status === "done" ? (row.verdict ?? "pending") : (row.status ?? row.verdict ?? "pending");
+  return h("span", { class: `verdict ${word}` }, word);
+}
+
+/** What a person said, short: "approved by Ada". */
+export function review(found) {
+  if (!found) return null;
+  return h("span", { class: `review ${found.verdict}`, title: NAMES[found.verdict] }, NAMES[found.verdict] ?? found.verdict, h("span", { class: "by" }, " by ", t(found.name)));
+}
+
+/** A list of names and values: [["seed", "0"], ...]. */
+export function facts(pairs, cls = "") {
+  return h("dl", { class: `facts ${cls}` }, pairs.filter(Boolean).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+}
+
+export function notice(text, kind = "notice") {
+  return h("p", { class: `banner ${kind}`, role: kind === "error" ? "alert" : "note" }, typeof text === "string" ? t(text) : text);
+}
+
+export const notices = (list) => (list ?? []).map((text) => notice(text));
+
+export const empty = (...what) => h("p", { class: "empty" }, what);
+
+/** What stands where a part could not be loaded. */
+export function failed(error, again = null) {
+  return h("div", { class: "banner error", role: "alert" }, t(error.message), again ? [" ", h("button", { type: "button", on: { click: again } }, "Try again")] : null);
+}
+
+/** Grey lines in the shape of what will come. */
+export const waiting = (lines = 3) => h("div", { class: "waiting", "aria-hidden": "true" }, Array.from({ length: lines }, () => h("span")));
+
+/** A part of a page with a heading. `note` says in one line what is seen. */
+export function section(id, title, note, ...children) {
+  return h("section", { id, class: "part", tabindex: "-1", "aria-labelledby": `${id}-title` },
+    h("header", { class: "part-head" }, h("h2", { id: `${id}-title` }, title), note ? h("p", { class: "note" }, note) : null), children);
+}
+
+/** A table with headings: columns [[name, cls], ...], rows of cells. */
+export function grid(caption, columns, rows, cls = "") {
+  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", { class: `plain ${cls}` }, h("caption", { class: "unseen" }, caption),
+      h("thead", {}, h("tr", {}, columns.map(([name, kind]) => h("th", { scope: "col", class: kind ?? null }, name)))),
+      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, i) => h("td", { class: columns[i][1] ?? null }, cell)))))));
+}
+
+/** A labelled input. */
+export function field(label, input, hint = "") {
+  return h("label", { class: "field" }, h("span", {}, label, hint ? h("small", {}, ` ${hint}`) : null), input);
+}
+
+/** Where one is: [[text, address], ...], the last without a link. */
+export function crumbs(steps) {
+  return h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("ol", {}, steps.map(([text, to]) => h("li", {}, to ? h("a", { href: to }, t(text)) : h("span", { "aria-current": "page" }, t(text))))));
+}
