@@ -164,6 +164,7 @@ def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.M
         "activations.search": {"text": TEXT},
         "logit_lens": {"unit": "mlp.1.5"},
         "ablate": {"unit": "mlp.1.5", "texts": [TEXT]},
+        "attribute": {"unit": "mlp.1.5", "text": TEXT, "baseline": "zero"},
         "probe": {"site": "resid.1", "texts": labelled, "labels": [text.split()[0] for text in labelled]},
         "compare": {"unit": "mlp.1.5", "text": TEXT, "other": f"{TEXT} red"},
         "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0], "new_tokens": 2},

@@ -132,15 +132,25 @@ class CircuitModel:
 
 
 def _joints(layer: nn.Module, wiring: Wiring, family: str) -> Joints:
-    def find(path: str) -> nn.Module:
-        try:
-            return attrgetter(path)(layer)
-        except AttributeError as error:
-            raise UsageError(
-                f"a {family!r} layer has no module {path!r} ({error}); correct it in tools/circuits/wiring.py"
-            ) from error
+    return Joints(
+        _find(layer, wiring.attention_norm, family),
+        _find(layer, wiring.mlp_norm, family),
+        find_projections(layer, wiring, family),
+    )
 
-    return Joints(find(wiring.attention_norm), find(wiring.mlp_norm), tuple(find(path) for path in wiring.projections))
+
+def find_projections(layer: nn.Module, wiring: Wiring, family: str) -> tuple[nn.Module, ...]:
+    """The modules of a layer that make queries, keys and values; raises UsageError naming the one that is not there."""
+    return tuple(_find(layer, path, family) for path in wiring.projections)
+
+
+def _find(layer: nn.Module, path: str, family: str) -> nn.Module:
+    try:
+        return attrgetter(path)(layer)
+    except AttributeError as error:
+        raise UsageError(
+            f"a {family!r} layer has no module {path!r} ({error}); correct it in tools/circuits/wiring.py"
+        ) from error
 
 
 def at_least_single(value: Tensor) -> Tensor:
@@ -177,6 +187,14 @@ class Hooks:
             if new is None:
                 return None
             return new if isinstance(output, Tensor) else (new, *output[1:])
+
+        self._stack.callback(module.register_forward_hook(hook).remove)
+
+    def passing(self, module: nn.Module, visit: Any) -> None:
+        """Call `visit(module, entered, left)` with what went in and came out; what it gives comes out instead."""
+
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            return visit(module, args[0], output)
 
         self._stack.callback(module.register_forward_hook(hook).remove)
 

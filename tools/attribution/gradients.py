@@ -1,0 +1,36 @@
+"""Input gradients: the slope of the scalar at the prompt's own embeddings.
+
+    gradient            length of the gradient at each token (Simonyan et al. 2013)
+    gradient_x_input    gradient . (embedding - baseline): the change to first order on the way to the baseline
+
+Both look at one point and see nothing of what saturates on the way; neither need add up to the scalar's change.
+"""
+
+from __future__ import annotations
+
+from ..circuits.wiring import at_least_single
+from .case import Case
+from .result import TokenAttribution, relative
+
+
+def gradient(case: Case) -> TokenAttribution:
+    """The gradient's length at each token: how sharply the scalar depends on it, without a sign."""
+    slopes = case.slopes(case.embedding[None])
+    scores = at_least_single(slopes.gradients[0]).norm(dim=-1)
+    return TokenAttribution("gradient", scores.cpu().numpy(), float(slopes.values), "first_order")
+
+
+def gradient_x_input(case: Case) -> TokenAttribution:
+    """Gradient times the embedding's distance from the baseline's; `error` says how far it is from adding up."""
+    slopes = case.slopes(case.embedding[None])
+    scores = (slopes.gradients[0] * (case.embedding - case.baseline)).sum(-1)
+    value, reference = float(slopes.values), float(case.values(case.baseline[None]))
+    return TokenAttribution(
+        "gradient_x_input",
+        scores.cpu().numpy(),
+        value,
+        "first_order",
+        reference,
+        relative(abs(float(scores.sum()) - (value - reference)), value - reference),
+        evaluations=2,
+    )

@@ -1,0 +1,23 @@
+"""The attribution methods by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .case import Case
+from .gradients import gradient, gradient_x_input
+from .integrated import integrated_gradients
+from .names import MethodName
+from .occlusion import occlusion
+from .relevance import relevance
+from .result import TokenAttribution
+
+Method = Callable[[Case], TokenAttribution]
+
+METHODS: dict[MethodName, Method] = {
+    "integrated_gradients": integrated_gradients,
+    "occlusion": occlusion,
+    "gradient_x_input": gradient_x_input,
+    "gradient": gradient,
+    "relevance": relevance,
+}

@@ -1,0 +1,9 @@
+"""What can be asked for by name; read without torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MethodName = Literal["integrated_gradients", "occlusion", "gradient_x_input", "gradient", "relevance"]
+
+BaselineKind = Literal["counterfactual", "eos", "zero"]
