@@ -46,7 +46,7 @@ def test_a_units_activation_and_its_checks(bench: Bench) -> None:
 
 
 def test_what_has_not_converged_is_withheld(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hubel.tools.attribution.integrated.KRONROD", ((0.3, 1.0), (0.9, 1.0)))  # too coarse a rule
+    monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
     found = attributed(bench, answer=" cat", baseline="zero", check=True)
     assert found.verdict == "not_converged"
     assert found.scores is None

@@ -15,8 +15,8 @@ from hubel.tools.instruments import Bench, Result, call, get, instrument, instru
 
 KNOWN = {
     "ablate", "activations.exemplars", "activations.on_text", "activations.search", "activations.statistics",
-    "attribute", "coactivating", "compare", "corpus.search", "generate", "logit_lens", "nearest", "patch", "probe", "steer",
-    "tokens.describe", "upstream",
+    "attribute", "coactivating", "compare", "corpus.search", "generate", "logit_lens", "nearest", "patch", "probe",
+    "steer", "tokens.describe", "upstream",
 }  # fmt: skip
 
 

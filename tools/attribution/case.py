@@ -5,16 +5,18 @@ The subject is causal, so that tokens behind the scalar's position have no part 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.functional import pad
+from transformers import Cache, DynamicCache
 
 from ..circuits.wiring import at_least_single, hooks
 from ..errors import UsageError
@@ -82,6 +84,11 @@ class Case:
         """The baseline's."""
         return torch.zeros_like(self.embedding) if self.baseline_ids is None else self._embed(self.baseline_ids)
 
+    @cached_property
+    def n_shared(self) -> int:
+        """Tokens at the start that prompt and baseline share; mixtures of the two need not run them again."""
+        return int(self.changeable[0]) if len(self.changeable) else len(self.ids) - 1
+
     @property
     def changeable(self) -> Int[Tensor, " some"]:
         """Positions at which prompt and baseline differ: no other token can be given any credit."""
@@ -92,14 +99,22 @@ class Case:
         return replace(self, parameters={**(self.parameters or {}), **parameters})
 
     def values(self, embeddings: Float[Tensor, "rows seq d_model"]) -> Float[Tensor, " rows"]:
-        """The scalar of each row."""
+        """The scalar of each row, all of them between prompt and baseline."""
         with torch.no_grad():
-            return torch.cat([self.forward(rows) for rows in embeddings.split(self._rows)])
+            return torch.cat([self._resumed(rows) for rows in embeddings[:, self.n_shared :].split(self._rows)])
+
+    def slope(self) -> Slopes:
+        """The scalar of the prompt and its gradient at every token."""
+        return self._slopes(self.embedding[None], self.forward)
 
     def slopes(self, embeddings: Float[Tensor, "rows seq d_model"]) -> Slopes:
-        """The scalar of each row and its gradients."""
-        found = [self._slopes(rows) for rows in embeddings.split(self._rows)]
-        return Slopes(torch.cat([each.values for each in found]), torch.cat([each.gradients for each in found]))
+        """The scalar of each row, all of them between prompt and baseline, and its gradients.
+
+        The gradients at the tokens that prompt and baseline share are not worked out, and 0.
+        """
+        found = [self._slopes(rows, self._resumed) for rows in embeddings[:, self.n_shared :].split(self._rows)]
+        gradients = torch.cat([each.gradients for each in found])
+        return Slopes(torch.cat([each.values for each in found]), pad(gradients, (0, 0, self.n_shared, 0)))
 
     def mixed(self, kept: Bool[Tensor, "rows seq"]) -> Float[Tensor, "rows seq d_model"]:
         """The prompt where it is kept, and the baseline elsewhere."""
@@ -109,38 +124,60 @@ class Case:
         self, embeddings: Float[Tensor, "rows seq d_model"], extra: Parameters | None = None
     ) -> Float[Tensor, " rows"]:
         """One pass; gradients flow where they are enabled and hooks of the caller are in force."""
-        parameters = {**(self.parameters or {}), **(extra or {})}
+        return self._scalar(embeddings, {**(self.parameters or {}), **(extra or {})}, None)
+
+    def _resumed(self, embeddings: Float[Tensor, "rows unshared d_model"]) -> Float[Tensor, " rows"]:
+        """One pass that goes on behind the tokens that all rows share."""
+        past = DynamicCache()
+        for layer, (keys, values) in enumerate(self._shared):
+            past.update(keys.expand(len(embeddings), -1, -1, -1), values.expand(len(embeddings), -1, -1, -1), layer)
+        return self._scalar(embeddings, self.parameters or {}, past if self._shared else None)
+
+    @cached_property
+    def _shared(self) -> list[tuple[Float[Tensor, "1 head shared width"], Float[Tensor, "1 head shared width"]]]:
+        """Each layer's keys and values of the shared tokens."""
+        if not self.n_shared:
+            return []
+        past = DynamicCache()
+        with torch.no_grad():
+            self._pass(self.embedding[None, : self.n_shared], self.parameters or {}, past)
+        return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in past.layers]
+
+    def _scalar(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
         run = self._activation if isinstance(self.scalar, Activation) else self._logits
-        return run(embeddings, parameters)
+        return run(embeddings, parameters, past)
 
     @property
     def _rows(self) -> int:
-        return max(1, BATCH_TOKENS // len(self.ids))
+        return max(1, BATCH_TOKENS // (len(self.ids) - self.n_shared))
 
     def _embed(self, ids: Int[Tensor, " seq"]) -> Float[Tensor, "seq d_model"]:
         with torch.no_grad():
             return self.subject.model.get_input_embeddings()(ids[None].to(self.subject.device))[0]
 
-    def _slopes(self, embeddings: Float[Tensor, "rows seq d_model"]) -> Slopes:
+    def _slopes(
+        self, embeddings: Float[Tensor, "rows seq d_model"], run: Callable[[Tensor], Float[Tensor, " rows"]]
+    ) -> Slopes:
         with torch.enable_grad():
             leaf = embeddings.detach().clone().requires_grad_()
-            values = self.forward(leaf)
+            values = run(leaf)
             (gradients,) = torch.autograd.grad(values.sum(), leaf, materialize_grads=True)
         return Slopes(values.detach(), gradients)
 
-    def _pass(self, embeddings: Tensor, parameters: Parameters) -> Any:
-        options = {"inputs_embeds": embeddings, "use_cache": False, "logits_to_keep": 1}
+    def _pass(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Any:
+        options: dict[str, Any] = {"inputs_embeds": embeddings, "logits_to_keep": 1}
+        options |= {"past_key_values": past, "use_cache": past is not None}
         if not parameters:
             return self.subject.model(**options)
         return functional_call(self.subject.model, dict(parameters), kwargs=options)
 
-    def _logits(self, embeddings: Tensor, parameters: Parameters) -> Float[Tensor, " rows"]:
+    def _logits(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Logits)
-        logits = at_least_single(self._pass(embeddings, parameters).logits[:, -1])
+        logits = at_least_single(self._pass(embeddings, parameters, past).logits[:, -1])
         value = logits[:, list(self.scalar.answer)].mean(1)
         return value - logits[:, list(self.scalar.foil)].mean(1) if self.scalar.foil else value
 
-    def _activation(self, embeddings: Tensor, parameters: Parameters) -> Float[Tensor, " rows"]:
+    def _activation(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Activation)
         unit, found = self.scalar.unit, list[Tensor]()
         layer = self.subject.parts.layers[unit.layer]
@@ -154,7 +191,7 @@ class Case:
                 put.leaving(layer.whole, read)
             else:
                 put.entering(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
-            self._pass(embeddings, parameters)
+            self._pass(embeddings, parameters, past)
         return -found[0] if unit.side == "-" else found[0]
 
 

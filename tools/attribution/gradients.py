@@ -15,14 +15,14 @@ from .result import TokenAttribution, relative
 
 def gradient(case: Case) -> TokenAttribution:
     """The gradient's length at each token: how sharply the scalar depends on it, without a sign."""
-    slopes = case.slopes(case.embedding[None])
+    slopes = case.slope()
     scores = at_least_single(slopes.gradients[0]).norm(dim=-1)
     return TokenAttribution("gradient", scores.cpu().numpy(), float(slopes.values), "first_order")
 
 
 def gradient_x_input(case: Case) -> TokenAttribution:
     """Gradient times the embedding's distance from the baseline's; `error` says how far it is from adding up."""
-    slopes = case.slopes(case.embedding[None])
+    slopes = case.slope()
     scores = (slopes.gradients[0] * (case.embedding - case.baseline)).sum(-1)
     value, reference = float(slopes.values), float(case.values(case.baseline[None]))
     return TokenAttribution(

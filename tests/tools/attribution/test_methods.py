@@ -8,7 +8,7 @@ import torch
 
 from hubel.tools.attribution.case import Activation, Logits, Scalar, make_case
 from hubel.tools.attribution.gradients import gradient, gradient_x_input
-from hubel.tools.attribution.integrated import KRONROD, integrated_gradients
+from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.methods import METHODS
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.relevance import conserving, relevance
@@ -80,9 +80,16 @@ def test_integrated_gradients_are_a_fine_riemann_sum() -> None:
     np.testing.assert_allclose(found.scores, naive.numpy(), atol=1e-3 * np.abs(naive.numpy()).max())
 
 
-def test_kronrods_rule_is_exact_for_polynomials() -> None:
-    for degree in range(0, 23, 2):
-        assert abs(sum(w * x**degree for x, w in KRONROD) - 2 / (degree + 1)) < 1e-14
+def test_tokens_before_the_first_difference_are_run_once_and_change_nothing() -> None:
+    for model_type in MODEL_TYPES:
+        subject = double_subject(model_type)
+        case = make_case(subject, Logits((5,), (6,)), PROMPT, [*PROMPT[:4], *TWIN[4:]])
+        assert case.n_shared == 4
+        whole = case.slope()
+        resumed = case.slopes(case.embedding[None])
+        torch.testing.assert_close(resumed.values, whole.values, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(resumed.gradients[:, 4:], whole.gradients[:, 4:], rtol=1e-4, atol=1e-5)
+        assert not resumed.gradients[:, :4].any()
 
 
 def test_what_does_not_converge_says_so() -> None:
