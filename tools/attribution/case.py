@@ -141,7 +141,7 @@ class Case:
         past = DynamicCache()
         with torch.no_grad():
             self._pass(self.embedding[None, : self.n_shared], self.parameters or {}, past)
-        return [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in past.layers]
+        return [(layer.keys, layer.values) for layer in cast(Any, past).layers]
 
     def _scalar(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
         run = self._activation if isinstance(self.scalar, Activation) else self._logits

@@ -48,8 +48,9 @@ def relevance(case: Case) -> TokenAttribution:
     _check(case)
     bare = float(case.values(case.embedding[None]))
     names = _additive(case.subject)
-    own = dict(case.subject.model.named_parameters())
-    leaves = {n: (case.parameters or {}).get(n, own[n]).detach().clone().requires_grad_() for n in names}
+    own: dict[str, Tensor] = dict(case.subject.model.named_parameters())
+    own |= case.parameters or {}
+    leaves = {name: own[name].detach().clone().requires_grad_() for name in names}
     with conserving(case.subject), torch.enable_grad():
         embedding = case.embedding[None].detach().clone().requires_grad_()
         value = case.forward(embedding, leaves)[0]

@@ -13,6 +13,7 @@ from hubel.tools.attribution.curves import curves
 from hubel.tools.attribution.gradients import gradient
 from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.methods import METHODS
+from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.randomisation import randomisation, redrawn_layers
 from hubel.tools.attribution.result import TokenAttribution
@@ -75,7 +76,7 @@ def test_redrawing_changes_the_last_layers_and_never_the_subject() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_answers_with_redrawn_weights(name: str) -> None:
+def test_every_method_answers_with_redrawn_weights(name: MethodName) -> None:
     case = case_of(double_subject())
     found = randomisation(case, METHODS[name], METHODS[name](case), depths=(1.0,))
     assert found is not None

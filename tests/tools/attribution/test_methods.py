@@ -10,6 +10,7 @@ from hubel.tools.attribution.case import Activation, Logits, Scalar, make_case
 from hubel.tools.attribution.gradients import gradient, gradient_x_input
 from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.methods import METHODS
+from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.relevance import conserving, relevance
 from hubel.tools.errors import UsageError
@@ -133,7 +134,7 @@ def test_relevance_of_capped_logits_is_refused() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("scalar", [SCALARS[0], SCALARS[2]], ids=str)
-def test_hooks_are_gone_after_an_exception_inside(name: str, scalar: Scalar) -> None:
+def test_hooks_are_gone_after_an_exception_inside(name: MethodName, scalar: Scalar) -> None:
     case = case_of(double_subject(), scalar)
     before = n_hooks(case.subject)
 
