@@ -9,7 +9,7 @@ from ..evals.sample import Sample
 from ..evals.score import Score
 from ..evals.scorers import Case
 from ..evals.simulation import score_simulation
-from ..tools.dissection import Predicate
+from ..tools.dissection import Lexicon, Predicate
 from ..tools.index import Collected
 from ..tools.subject.address import Unit
 from .config import find_run
@@ -31,11 +31,15 @@ def score_explanation(run: str | Path, target: str, predicate: str | Predicate, 
         UsageError: no such run, the target was not collected, or the predicate cannot be read.
         CorruptError: the run has not ended.
     """
-    folder = find_run(str(run), Path(runs))
-    unit, lexicon = Unit.parse(target), stored_lexicon(folder)
-    explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
     parsed = Predicate.parse(predicate) if isinstance(predicate, str) else predicate
-    predicted = parsed.predict(select.tokens, lexicon, select.length)
+    return score_on_select(find_run(str(run), Path(runs)), target, parsed)
+
+
+def score_on_select(folder: Path, target: str, predicate: Predicate, lexicon: Lexicon | None = None) -> Score:
+    """The same for a run's folder. The lexicon that a run keeps knows its own words only; give another if need be."""
+    unit, lexicon = Unit.parse(target), lexicon or stored_lexicon(folder)
+    explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
+    predicted = predicate.predict(select.tokens, lexicon, select.length)
     sample = Sample(predicted, unit.signal(select.activations(unit)), select.mask, select.document)
     known = Labelled(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
     return score_simulation(Case(sample, "select", learn_rivals(known, select.tokens)))

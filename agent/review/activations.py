@@ -91,25 +91,25 @@ def exemplars(
     target: str, predicate: str | None, observation: Mapping[str, Any], data: Data | None
 ) -> dict[str, list[dict[str, Any]]]:
     """Exemplars of both sides as the explainer was shown them; without any, the strongest that were collected."""
+    unit = Unit.parse(target)
     found: dict[str, list[dict[str, Any]]] = {"+": [], "-": []}
     for side in found:
         listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
-        found[side] = [_exemplar(shown, predicate, data) for shown in listed if shown.get("tokens")]
+        found[side] = [_exemplar(shown, unit, predicate, data) for shown in listed if shown.get("tokens")]
     if not (found["+"] or found["-"]) and data is not None:
-        unit = Unit.parse(target)
         raw = _activations(data.explore, unit)
         if raw is not None and data.lexicon is not None:
-            found["+"] = _strongest(raw, predicate, data) if unit.side != "-" else []
-            found["-"] = _strongest(-raw, predicate, data, -1) if unit.side != "+" and unit.site != "head" else []
+            found["+"] = _strongest(raw, unit, predicate, data) if unit.side != "-" else []
+            found["-"] = _strongest(-raw, unit, predicate, data, -1) if unit.side != "+" and unit.site != "head" else []
     return found
 
 
-def _exemplar(shown: Mapping[str, Any], predicate: str | None, data: Data | None) -> dict[str, Any]:
+def _exemplar(shown: Mapping[str, Any], unit: Unit, predicate: str | None, data: Data | None) -> dict[str, Any]:
     context, predicted = shown.get("context"), None
     if data is not None and predicate and isinstance(context, int):
         rows = np.flatnonzero(data.explore.context == context)
         if len(rows) == 1:
-            predicted = _predict(predicate, data.explore, data.lexicon, rows)
+            predicted = _signed(_predict(predicate, data.explore, data.lexicon, rows), unit)
     values = shown["activations"]
     return token_map(
         shown["tokens"],
@@ -121,7 +121,9 @@ def _exemplar(shown: Mapping[str, Any], predicate: str | None, data: Data | None
     )
 
 
-def _strongest(signal: np.ndarray, predicate: str | None, data: Data, sign: int = 1, most: int = 10) -> list[Any]:
+def _strongest(
+    signal: np.ndarray, unit: Unit, predicate: str | None, data: Data, sign: int = 1, most: int = 10
+) -> list[Any]:
     """The contexts of different documents with the largest value, strongest first."""
     explore = data.explore
     peaks = np.where(explore.mask, signal, -np.inf).max(axis=1)
@@ -131,7 +133,8 @@ def _strongest(signal: np.ndarray, predicate: str | None, data: Data, sign: int 
         if len(seen) == most:
             break
     chosen = [c for c in seen.values() if peaks[c] > 0]
-    predicted = _predict(predicate, explore, data.lexicon, np.array(chosen, dtype=int)) if predicate else None
+    rows = np.array(chosen, dtype=int)
+    predicted = _signed(_predict(predicate, explore, data.lexicon, rows), unit) if predicate else None
     return [
         map_of(explore, c, sign * signal[c], data.lexicon, "explore", None if predicted is None else predicted[i])
         for i, c in enumerate(chosen)
@@ -164,6 +167,11 @@ def _predict(printed: str, collected: Collected, lexicon: Lexicon | None, rows: 
         return Predicate.parse(printed).predict(collected.tokens[rows], lexicon, collected.length[rows])
     except (HubelError, KeyError, IndexError, ValueError):
         return None
+
+
+def _signed(signal: np.ndarray | None, unit: Unit) -> np.ndarray | None:
+    """A signal with the sign of the raw activation, so that what stands in one map has one sign convention."""
+    return -signal if signal is not None and unit.side == "-" else signal
 
 
 def _activations(collected: Collected, unit: Unit) -> np.ndarray | None:
@@ -230,7 +238,11 @@ def misses(
     miss = np.where(collected.mask, np.abs(_standard(true, collected.mask) - _standard(predicted, collected.mask)), 0)
     order = np.argsort(-miss.max(axis=1), kind="stable")[offset : offset + min(most, MOST_MISSES)]
     scale, predicted_scale = (clean(np.abs(values[collected.mask]).max(initial=0)) for values in (true, predicted))
-    maps = [map_of(collected, int(c), true[c], lexicon, split, predicted[c], peak=int(miss[c].argmax())) for c in order]
+    sign = -1 if unit.side == "-" else 1
+    maps = [
+        map_of(collected, int(c), sign * true[c], lexicon, split, sign * predicted[c], peak=int(miss[c].argmax()))
+        for c in order
+    ]
     return {"split": split, "scale": scale, "predicted_scale": predicted_scale, "total": len(rows), "maps": maps}
 
 

@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...evals.agreement import kappa
-from ...evals.bootstrap import bootstrap
 from ...evals.discoveries import wilson
+from ...evals.two_runs import mean_interval
 from ...tools.errors import HubelError
 from .library import CIRCUIT, Library, Run, inside
 from .reviews import Reviews
@@ -21,8 +19,8 @@ from .store import get_meta
 
 QUIET_S = 30.0
 """Where the system does not say who holds a lock: a log that grew within so many seconds is being written."""
-RESAMPLED = 2000
-"""Targets up to which a mean's interval is a bootstrap; of more it is the normal one, which then is the same."""
+POINTS = 2000
+"""Targets that a plot shows at most."""
 
 _COUNTS = """
     select count(*) targets, coalesce(sum(status = 'done'), 0) done, coalesce(sum(verdict = 'kept'), 0) kept,
@@ -82,14 +80,9 @@ def _circuit_row(run: Run) -> dict[str, Any]:
 
 
 def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:
-    found = np.array([row[0] for row in db.execute("select r from targets where r is not null and kind = 'unit'")])
-    if not len(found):
-        return None
-    if len(found) > RESAMPLED:
-        mean, half = float(found.mean()), 1.959963984540054 * float(found.std(ddof=1)) / len(found) ** 0.5
-        return {"value": mean, "low": mean - half, "high": mean + half}
-    sums = np.column_stack([found, np.ones(len(found))])
-    return bootstrap(sums, lambda total: total[:, 0] / total[:, 1])._asdict()
+    found = db.execute("select r from targets where r is not null and kind = 'unit'").fetchall()
+    interval = mean_interval([row[0] for row in found])
+    return None if interval is None else interval._asdict()
 
 
 def is_written(folder: Path) -> bool:
@@ -153,7 +146,7 @@ def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str,
     """What stands at the head of one run's page."""
     about: dict[str, Any] = {}
     facets: dict[str, list[Any]] = {"layers": [], "sites": [], "sides": [], "verdicts": []}
-    agreed = agreement(run.reviews, {})
+    agreed, points = agreement(run.reviews, {}), None
     if run.has_log and not run.problem:
         with run.store.reading() as db:
             about = about_run(db) or {}
@@ -162,6 +155,7 @@ def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str,
                 facets[name] = [value[0] for value in found]
             reviewed = db.execute("select target, verdict from targets where review is not null").fetchall()
             agreed = agreement(run.reviews, {line["target"]: line["verdict"] for line in reviewed})
+            points = _points(db)
     header = row | {
         "settings": {k: v for k, v in about.items() if k not in ("subject", "corpus", "versions")},
         "versions": about.get("versions", {}),
@@ -169,7 +163,18 @@ def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str,
         "corpus_revision": (about.get("corpus") or {}).get("sha256"),
         "seeds": {"run": about["seed"]} if "seed" in about else {},
     }
-    return {"run": header, "facets": facets, "agreement": agreed, "notices": list(notices)}
+    return {"run": header, "facets": facets, "agreement": agreed, "points": points, "notices": list(notices)}
+
+
+def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:
+    """Scored targets for a plot, an even sample in run order where they are many; arrays of one length."""
+    count = db.execute("select count(*) from targets where r is not null").fetchone()[0]
+    every = max(1, -(-count // POINTS))
+    names = ("target", "layer", "r", "select", "verdict")
+    listed = ", ".join(f'"{name}"' for name in names)
+    ranked = f"select {listed}, row_number() over (order by position) n from targets where r is not null"
+    found = db.execute(f"select {listed} from ({ranked}) where (n - 1) % ? = 0 order by n", [every]).fetchall()
+    return {name: [row[i] for row in found] for i, name in enumerate(names)}
 
 
 def agreement(reviews: Reviews, verdicts: dict[str, str | None]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -21,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
-from . import activations, overview, tables, target
+from . import activations, comparing, overview, reviewing, tables, target
 from .holdout import Sealed, predicted_on_holdout
 from .library import CIRCUIT, Library, Run, Unknown, inside
 from .safety import TooLarge
@@ -60,6 +61,7 @@ def _finite(value: Any) -> Any:
     return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
+_Body = TypeVar("_Body", bound=BaseModel)
 Endpoint = Callable[["Site", Request, Any], Any]
 
 
@@ -190,6 +192,40 @@ def circuit(site: Site, request: Request, body: Any) -> Any:
         raise CorruptError(f"the circuit of {run.name} cannot be read ({error}); make it again") from None
 
 
+def comparison(site: Site, request: Request, body: Any) -> Any:
+    """Two runs on the targets that both have."""
+    query = request.query_params
+    pair = []
+    for side in "ab":
+        if not query.get(side):
+            raise ArgumentError("name two runs: ?a=RUN&b=RUN")
+        run = site.library.run(query[side])
+        if not run.has_log or run.problem:
+            raise ArgumentError(run.problem or f"{run.name} is a circuit and has no targets to compare")
+        pair.append(run)
+    return comparing.compare(pair[0], pair[1], query)
+
+
+def add_review(site: Site, request: Request, body: Any) -> Any:
+    """A person's word on a target, or taking it back."""
+    run = site.unit_run(request)
+    return reviewing.add_review(run, request.path_params["target"], _checked(reviewing.ReviewBody, body))
+
+
+def open_holdout(site: Site, request: Request, body: Any) -> Any:
+    """Open a target's held-out text; that is written down."""
+    run = site.unit_run(request)
+    return reviewing.open_holdout(run, request.path_params["target"], _checked(reviewing.Named, body).name)
+
+
+def _checked(model: type[_Body], body: Any) -> _Body:
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        raise ArgumentError("; ".join(faults)[:1000]) from None
+
+
 def events(site: Site, request: Request, body: Any) -> Any:
     """A number that changes when there is something new of a run, or of any run when none is named."""
     name = request.query_params.get("run")
@@ -221,6 +257,9 @@ ROUTES: Sequence[tuple[str, str, Endpoint]] = (
     ("GET", "/api/runs/{run}/targets/{target}/predicted", predicted),
     ("GET", "/api/runs/{run}/targets/{target}/transcript", transcript),
     ("GET", "/api/runs/{run}/circuit", circuit),
+    ("POST", "/api/runs/{run}/targets/{target}/reviews", add_review),
+    ("POST", "/api/runs/{run}/targets/{target}/open-holdout", open_holdout),
+    ("GET", "/api/compare", comparison),
     ("GET", "/api/events", events),
     ("GET", "/api/live", live),
 )
@@ -248,7 +287,8 @@ def make_app(library: Library) -> Starlette:
         Route(path, _route(site, endpoint), methods=[method]) for method, path, endpoint in ROUTES
     ]
     routes += [Route(path, _shell) for path in PAGES]
-    routes.append(Mount("/static", StaticFiles(directory=STATIC, check_dir=False)))
+    if STATIC.is_dir():
+        routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     handlers: dict[Any, Any] = dict.fromkeys(STATUS, _explained)
     handlers |= {HTTPException: _http_error, Exception: _defect}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=life)

@@ -37,6 +37,14 @@ class Store:
             yield db
 
     @contextmanager
+    def beside(self, other: Store) -> Iterator[sqlite3.Connection]:
+        """A connection that also sees another run's store, under the schema name `b`."""
+        with other.reading(), self._open() as db:  # opening the other one makes sure that it is there
+            db.execute("attach database ? as b", [str(other.path)])
+            db.execute("begin")
+            yield db
+
+    @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction that is written when the block ends without an error."""
         with self._open() as db:

@@ -17,12 +17,6 @@ from hubel.agent.views import rows
 from tests.agent.review.helpers import unsealed
 
 
-@pytest.fixture
-def folder(finished: Path, tmp_path: Path) -> Path:
-    """A finished run of one's own."""
-    return Path(shutil.copytree(finished, tmp_path / "runs" / "run"))
-
-
 def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
     store = Store(folder)
     fill(store)

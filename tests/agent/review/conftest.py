@@ -1,0 +1,91 @@
+"""A review server on loopback over copies of a finished run, and a client that talks to it as a browser would."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import uvicorn
+
+from hubel.agent.review.library import Library
+from hubel.agent.review.safety import Guard
+from hubel.agent.review.serve import listen
+from hubel.agent.review.server import make_app
+
+
+class Response(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Client:
+    """Requests with the cookie of a browser that has opened the page; any header can be given another value."""
+
+    def __init__(self, port: int, guard: Guard) -> None:
+        self.port, self.guard = port, guard
+
+    def get(self, path: str, **headers: str | None) -> Response:
+        return self.send("GET", path, None, **headers)
+
+    def post(self, path: str, body: Any, **headers: str | None) -> Response:
+        return self.send("POST", path, json.dumps(body).encode(), **headers)
+
+    def send(self, method: str, path: str, body: bytes | None, **changed: str | None) -> Response:
+        own = f"127.0.0.1:{self.port}"
+        headers: dict[str, str | None] = {"host": own, "cookie": f"{self.guard.cookie}={self.guard.token}"}
+        if body is not None:
+            headers |= {"content-type": "application/json", "origin": f"http://{own}"}
+        headers |= {name.replace("_", "-"): value for name, value in changed.items()}
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in headers.items():
+                if value is not None:
+                    connection.putheader(name, value)
+            connection.putheader("content-length", str(len(body or b"")))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+
+@contextmanager
+def serving(library: Library) -> Iterator[Client]:
+    """A server in a thread of its own."""
+    with closing(listen("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        guard = Guard(make_app(library), port=port)
+        server = uvicorn.Server(uvicorn.Config(guard, log_level="critical", ws="none", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield Client(port, guard)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A finished run of one's own, in a runs folder of its own."""
+    return Path(shutil.copytree(finished, tmp_path / "runs" / "run"))
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[Client]:
+    """The page of that runs folder."""
+    with serving(Library(folder.parent)) as client:
+        yield client

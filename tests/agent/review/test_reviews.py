@@ -1,0 +1,112 @@
+"""What people say of targets: events in segments of their own, that nothing which decides or replays reads."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from hubel.agent.log import read_events
+from hubel.agent.notebook import score_explanation
+from hubel.agent.replay import replay
+from hubel.agent.review.reviews import Reviews
+from hubel.agent.views import rows
+from tests.agent.review.conftest import Client
+
+TARGET = "/api/runs/run/targets/mlp.0.0"
+
+
+def say(client: Client, **body: Any) -> Any:
+    answer = client.post(f"{TARGET}/reviews", {"name": "Ada"} | body)
+    assert answer.status == 200, answer
+    return answer.json["reviews"]
+
+
+def test_a_review_is_shown_and_can_be_taken_back(client: Client) -> None:
+    say(client, verdict="approve")
+    assert [review["verdict"] for review in say(client, verdict="reject", name="Bob", note="never")] == [
+        "approve",
+        "reject",
+    ]
+    row = client.get(TARGET).json["row"]
+    assert (row["review"]["verdict"], row["review"]["name"]) == ("reject", "Bob")
+    assert client.get("/api/runs/run/targets?review=reject").json["total"] == 1
+    assert [review["name"] for review in say(client, verdict="undo", name="Bob")] == ["Ada"]
+    assert client.get("/api/runs/run/targets?review=reject").json["total"] == 0
+    assert client.post(f"{TARGET}/reviews", {"verdict": "undo", "name": "Bob"}).status == 400
+
+
+def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
+    before, events = rows(folder), list(read_events(folder))
+    say(client, verdict="reject")
+    say(client, verdict="edit", text="Fires on nothing at all.")
+    client.post(f"{TARGET}/open-holdout", {"name": "Ada"})
+    assert rows(folder) == before
+    assert list(read_events(folder)) == events
+    assert not replay(folder).mismatches
+
+
+def test_an_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> None:
+    printed = 'strongly words("monday"); step 1.0, rest 0.0'
+    (review,) = say(client, verdict="edit", predicate=printed)
+    wanted = score_explanation(str(folder), "mlp.0.0", printed)
+    assert review["score"] == wanted.to_json()
+    assert review["score"]["split"] == "select"
+    assert review["after_viewing"] is False
+    assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "predicate": "strongly ("}).status == 400
+    assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada"}).status == 400
+    assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "text": "word " * 41}).status == 400
+
+
+def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwards(client: Client) -> None:
+    explained = next(r for r in client.get("/api/runs/run/targets?status=done").json["rows"] if r["predicate"])
+    path = f"/api/runs/run/targets/{explained['target']}"
+    assert client.get(f"{path}/predicted?split=holdout").status == 403
+    assert client.get(path).json["holdout_opened"] is None
+    opened = client.post(f"{path}/open-holdout", {"name": "Ada"}).json["opened"]
+    assert client.post(f"{path}/open-holdout", {"name": "Bob"}).json["opened"] == opened
+    shown = client.get(f"{path}/predicted?split=holdout").json
+    assert {m["split"] for m in shown["maps"]} == {"holdout"}
+    assert shown["measure"]["r"] == explained["r"]
+    assert client.get(path).json["holdout_opened"]["name"] == "Ada"
+    reviews = client.post(f"{path}/reviews", {"verdict": "approve", "name": "Bob"}).json["reviews"]
+    assert reviews[-1]["after_viewing"] is True
+
+
+def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:
+    """Two processes' worth of writers, each with a segment of its own, and readers in between."""
+    writers = [Reviews(folder) for _ in range(2)]
+    reader = Reviews(folder)
+
+    def write(reviews: Reviews, name: str) -> None:
+        for number in range(50):
+            reviews.write("review", "mlp.0.0", {"verdict": "note", "name": name, "note": str(number)})
+            reader.events()
+
+    threads = [threading.Thread(target=write, args=pair) for pair in zip(writers, ("Ada", "Bob"), strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    said = [(e.data["name"], e.data["note"]) for e in reader.events()]
+    assert len(set(said)) == 100
+    for name in ("Ada", "Bob"):
+        assert [int(note) for who, note in said if who == name] == list(range(50))
+
+
+def test_half_a_line_of_a_reviewer_is_left_out(folder: Path) -> None:
+    reviews = Reviews(folder)
+    reviews.write("review", "mlp.0.0", {"verdict": "approve", "name": "Ada"})
+    (folder / "reviews" / "20990101T000000-1-aaaa.jsonl").write_bytes(b'nonsense\n{"seq": 1, "time"')
+    assert len(reviews.events()) == 1
+
+
+def test_agreement_with_the_keep_rule(client: Client) -> None:
+    found = client.get("/api/runs/run/targets?status=done").json["rows"]
+    for row in found:
+        verdict = "approve" if row["verdict"] == "kept" else "reject"
+        client.post(f"/api/runs/run/targets/{row['target']}/reviews", {"verdict": verdict, "name": "Ada"})
+    agreement = client.get("/api/runs/run").json["agreement"]
+    assert agreement["reviewed"] == len(found)
+    assert agreement["kept_and_rejected"] == agreement["notkept_and_approved"] == 0
+    assert agreement["kappa"] == (1.0 if 0 < agreement["approve"] < len(found) else None)
