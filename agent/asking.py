@@ -21,10 +21,12 @@ from .log import Data, RunLog, canonical
 
 if TYPE_CHECKING:
     from .llm.budget import Budget
-    from .llm.conversation import LanguageModel, Request
+    from .llm.conversation import LanguageModel, Reply, Request
     from .llm.prices import Price
 
 EVENT = "llm_call"
+CHARACTERS_A_TOKEN = 4
+"""The common rule of thumb, where a server does not count."""
 DEEPEST = 40
 """Levels of JSON in a reply that are kept; what is nested deeper is no argument of any tool."""
 
@@ -59,18 +61,14 @@ class Asker:
         started = time.perf_counter()
         reply = self._model.reply(request)
         seconds = round(time.perf_counter() - started, 4)
-        usage = reply.usage
         row = {
             "request": {"system_and_tools": prompt, "new": _since_last_reply(asked["messages"])},
             "answer": plain(reply.to_json()),
             "prompt": request.prompt,
             "model": reply.model or self._name,
-            "input_tokens": usage.input if usage else None,
-            "output_tokens": usage.output if usage else None,
-            "cache_read": usage.cache_read if usage else None,
-            "cache_write": usage.cache_write if usage else None,
-            "usd": self._price.of(usage) if self._price else None,
+            "role": "explainer",
             "seconds": seconds,
+            **costs(reply, canonical(asked), self._price),
         }
         self._log.write(EVENT, row, target=target, id=key)
         self._budget.charge(target, spent_by(row))
@@ -83,10 +81,38 @@ class Asker:
         return id
 
 
+def costs(reply: Reply, asked: str, price: Price | None) -> dict[str, Any]:
+    """What an answer took, for its row in the log: tokens, dollars where they are known, and what was waited.
+
+    A server that counts no tokens leaves them null. So that a budget holds all the same, its row says what they are at
+    least likely to be (`guess`), which is counted there and shown nowhere.
+    """
+    from .llm.conversation import TokenUsage
+
+    usage = reply.usage
+    found: dict[str, Any] = {
+        "input_tokens": usage.input if usage else None,
+        "output_tokens": usage.output if usage else None,
+        "cache_read": usage.cache_read if usage else None,
+        "cache_write": usage.cache_write if usage else None,
+        "usd": price.of(usage) if price else None,
+        "attempts": 1 + sum(wait.failed for wait in reply.waits),
+        "waited": round(sum(wait.seconds for wait in reply.waits), 3),
+        "waits": [{"why": wait.why, "seconds": wait.seconds} for wait in reply.waits],
+    }
+    if usage is None:
+        said = len(reply.text) + sum(len(call.raw) for call in reply.calls)
+        guess = TokenUsage(len(asked) // CHARACTERS_A_TOKEN, said // CHARACTERS_A_TOKEN)
+        found["guess"] = {"tokens": guess.input + guess.output, "usd": price.of(guess) if price else None}
+    return found
+
+
 def spent_by(row: Mapping[str, Any]) -> dict[str, float]:
-    """What a journaled reply took, by the units of a budget."""
-    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0)
-    return {"calls": 1.0, "tokens": float(tokens), "usd": row["usd"] or 0.0, "seconds": row["seconds"]}
+    """What a journaled answer took, by the units of a budget."""
+    guess = row.get("guess") or {}
+    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0) or guess.get("tokens") or 0
+    usd = row["usd"] if row["usd"] is not None else guess.get("usd")
+    return {"calls": 1.0, "tokens": float(tokens), "usd": usd or 0.0, "seconds": row["seconds"]}
 
 
 class Recorded:

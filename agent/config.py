@@ -34,6 +34,12 @@ class RunConfig:
     """Address of the server behind `openai:MODEL` or `anthropic:MODEL`; "" is the provider's own."""
     effort: str = ""
     """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
+    thinking: str = ""
+    """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
+    tools: str = "native"
+    """How the language model calls tools: "native", or "text" for one that knows no tool calls."""
+    patience: float = 600.0
+    """Seconds that a busy or silent server is waited for. Less fails targets that a minute more would have saved."""
     price: dict[str, float] = field(default_factory=dict)
     """Of the language model, in US dollars a million tokens: input, output, cache_read, cache_write. Empty: not known,
     and dollars are null."""

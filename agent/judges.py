@@ -9,18 +9,21 @@ from __future__ import annotations
 from ..evals import judges as plain
 from ..evals.judge import Chat
 from ..tools.errors import UsageError
-from .llm import PROVIDERS, ModelSettings, make_model, preflight
+from .llm import PROVIDERS, ModelSettings, Patience, make_model, preflight
 from .llm.chat import Judge
 
 
-def make_judge(spec: str, base_url: str = "") -> Chat | None:
+def make_judge(spec: str, base_url: str = "", patience: Patience | None = None) -> Chat | None:
     """A judge from its words on the command line; None for ``predicate``. Nothing is sent.
+
+    Args:
+        patience: shared with whoever else asks language models, so that they keep the rate limits together.
 
     Raises:
         UsageError: it is not known, its script cannot be read, or there is no key.
     """
     if _is_model(spec):
-        return Judge(make_model(spec, ModelSettings(base_url=base_url)))
+        return Judge(make_model(spec, ModelSettings(base_url=base_url), patience))
     if base_url:
         raise UsageError(f"--base-url says where a language model is; the judge {spec!r} needs no server")
     try:
@@ -39,7 +42,7 @@ def check_judge(spec: str, base_url: str = "") -> None:
         UnavailableError: there is no server.
     """
     if _is_model(spec):
-        preflight(spec, ModelSettings(base_url=base_url))
+        preflight(spec, ModelSettings(base_url=base_url), explains=False)
     else:
         make_judge(spec, base_url)
 

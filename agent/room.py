@@ -23,6 +23,7 @@ from .case import Call, Case, Conversation, Explainer, Explore, Fit, Hypothesis,
 from .config import RunConfig
 from .log import Data, RunLog, canonical
 from .predictions import Reading, Thresholds
+from .stopping import Stopped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from .asking import Asker, Recorded
 
 MAX_WORDS = 40
-
-
-class Stopped(Exception):
-    """The run was asked to stop; what is done is kept, and `hubel resume` goes on."""
 
 
 class Room:
@@ -55,13 +52,14 @@ class Room:
         lexicon: Lexicon,
         bench: Bench | None,
         asker: Asker | Recorded | None = None,
+        stopped: threading.Event | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.log = log
         self.explainer = explainer
         self.lexicon = lexicon
-        self.stopped = threading.Event()
+        self.stopped = stopped or threading.Event()
         self.budget_reached = ""
         """Which limit was reached, if one was."""
         self._splits = {"explore": explore, "select": select}

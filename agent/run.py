@@ -28,10 +28,12 @@ from .asking import Asker, spent_by
 from .config import RunConfig, versions
 from .explainers import is_language_model, make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
+from .llm.patience import Patience
 from .log import RunLog, WriterLock, seal
 from .planting import replanted, weights_of
 from .progress import Reporter
-from .room import Room, Stopped
+from .room import Room
+from .stopping import Stopped
 from .verify import COLLECTED, decide_run
 
 if TYPE_CHECKING:
@@ -168,6 +170,7 @@ class _Workshop:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
         self._limits = limits
+        self._patience = Patience(config.patience)
         self._client: Client | None = None
         self._index: Index | None = None
 
@@ -227,6 +230,7 @@ class _Workshop:
             lexicon=self.lexicon(),
             bench=Bench(subject=self.subject, index=self.index()),
             asker=asker,
+            stopped=self._patience.stopped,
         )
 
     def close(self) -> None:
@@ -241,14 +245,14 @@ class _Workshop:
 
         config, log = self._config, self._log
         if self._model is None:
-            self._model = self._client = make_model(explainer.name, settings_of(config))
+            self._model = self._client = make_model(explainer.name, settings_of(config), self._patience)
         limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
         paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
         return Asker(log, explainer.name, self._model, Budget(limits, paid), price_from(config.price))
 
 
-def check_model(config: RunConfig) -> None:
-    """Find out for free whether a run's language model can be asked, and whether its budget can be held.
+def check_model(config: RunConfig) -> RunConfig:
+    """Find out whether a run's language model can be asked and how it calls tools, and whether its budget can be held.
 
     Raises:
         UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
@@ -257,20 +261,21 @@ def check_model(config: RunConfig) -> None:
     from .llm import preflight
 
     if not is_language_model(config.explainer):
-        return
+        return config
     if (config.budget.get("usd") or config.target_budget.get("usd")) and not config.price:
         raise UsageError(
             f"dollars of {config.explainer} cannot be limited without its price: give --price input=..,output=.. "
             "(dollars a million tokens), or limit calls or tokens"
         )
-    preflight(config.explainer, settings_of(config))
+    found = preflight(config.explainer, settings_of(config))
+    return replace(config, tools=found.tools if config.tools == "auto" else config.tools)
 
 
 def settings_of(config: RunConfig) -> ModelSettings:
     """How a run's language model is asked."""
     from .llm import ModelSettings
 
-    return ModelSettings(base_url=config.base_url, effort=config.effort)
+    return ModelSettings(base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools)
 
 
 def identity_of(explainer: Explainer) -> dict[str, Any]:

@@ -80,4 +80,10 @@ def _cost(row: Mapping[str, Any]) -> str:
         cached = f" ({row['cache_read']:,} cached)" if row["cache_read"] else ""
         parts.append(f"{row['input_tokens']:,} tokens in{cached}, {row['output_tokens'] or 0:,} out")
     parts += [f"${row['usd']:.4f}"] if row["usd"] is not None else []
-    return ", ".join([*parts, f"{row['seconds']:.1f} s"])
+    return ", ".join([*parts, f"{row['seconds']:.1f} s", *_waited(row)])
+
+
+def _waited(row: Mapping[str, Any]) -> Iterator[str]:
+    """What was waited for the reply, and why."""
+    for wait in row.get("waits", ()):
+        yield f"{wait['seconds']:.1f} s of them waited: {wait['why']}"

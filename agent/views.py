@@ -8,8 +8,9 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
     spent        target, calls, usd, tokens: what the explaining model took, summed up
     calls        target, key, instrument, arguments, seconds
-    llm_calls    target, key, model, prompt, input_tokens, output_tokens, cache_read (tokens), seconds, explaining,
-                 usd (null: no price known); empty for explainers that call no language model
+    llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
+                 cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server or a rate limit),
+                 explaining, usd (null: no price known); empty for explainers that call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
 """
@@ -49,7 +50,9 @@ _VIEWS = {
         select target, id "key", data->>'model' as model, data->>'prompt' as prompt,
                (data->>'input_tokens')::bigint as input_tokens, (data->>'output_tokens')::bigint as output_tokens,
                (data->>'cache_read')::bigint as cache_read, (data->>'usd')::double as usd,
-               (data->>'seconds')::double as seconds,
+               (data->>'seconds')::double as seconds, coalesce((data->>'attempts')::int, 1) as attempts,
+               coalesce((data->>'waited')::double, 0) as waited,
+               coalesce(data->>'role', if((data->'request'->'system_and_tools') is null, 'judge', 'explainer')) as role,
                (data->'request'->'system_and_tools') is not null as explaining, seq
         from events where event = 'llm_call'""",
     "spent": """

@@ -55,6 +55,22 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
     )
     group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
+    group.add_argument(
+        "--thinking", default="", choices=("", "adaptive", "disabled"), help="of Anthropic's models: whether they think"
+    )
+    group.add_argument(
+        "--tools",
+        default="auto",
+        choices=("auto", "native", "text"),
+        help="how tools are called: by the protocol, or in words by models that know no tool calls (default: auto)",
+    )
+    group.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a busy or silent server is waited for before a target fails (default: 600)",
+    )
     group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
     group.add_argument("--yes", "-y", action="store_true", help="do not ask before much money is spent")
     group.add_argument(
@@ -106,8 +122,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         if args.index or args.targets:
             raise UsageError("--config says everything; leave out --index and --targets, or edit the file")
         config = replace(RunConfig.load(Path(args.config)), versions={})
-        check_model(config)
-        return resolve(config)
+        return resolve(check_model(config))
     if not args.index or not args.targets:
         raise UsageError(
             "`hubel run` needs --index I and --targets T (or --config FILE); `hubel demo` shows a whole run"
@@ -126,6 +141,9 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         rounds=rounds,
         base_url=args.base_url,
         effort=args.effort,
+        thinking=args.thinking,
+        tools=args.tools,
+        patience=args.patience,
         price=read_price(args.price),
         budget=options.budget(args),
         target_budget=options.budget(args, "target_max"),
@@ -135,5 +153,4 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         dtype=args.dtype,
         script=args.script,
     )
-    check_model(config)
-    return resolve(config)
+    return resolve(check_model(config))

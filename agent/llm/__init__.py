@@ -6,27 +6,41 @@ from importlib import import_module
 
 from ...tools.errors import UsageError
 from .conversation import Client, LanguageModel
+from .patience import Patience, Patient
+from .probing import Found
 from .settings import ModelSettings
 
 PROVIDERS = ("openai", "anthropic")
-"""Each is a module of this folder with `make` and `check`; a further provider is one more file and a name here."""
+"""Each is a module of this folder with `connect` and `models`; a further provider is one more file and a name here."""
 
 
-def make_model(name: str, settings: ModelSettings) -> Client:
-    """A client for ``provider:MODEL``. Nothing is sent before it is asked."""
-    provider, model = split_name(name)
-    return import_module(f".{provider}", __name__).make(model, settings)
+def make_model(name: str, settings: ModelSettings, patience: Patience | None = None) -> Client:
+    """A client for ``provider:MODEL``. Nothing is sent before it is asked.
 
-
-def preflight(name: str, settings: ModelSettings) -> None:
-    """Find out for free whether the key, the server and the model are there.
-
-    Raises:
-        UsageError: there is no key, or the server does not know the model.
-        UnavailableError: there is no server.
+    Args:
+        patience: shared by all clients of a run, so that they keep the rate limits together.
     """
     provider, model = split_name(name)
-    import_module(f".{provider}", __name__).check(model, settings)
+    connection = import_module(f".{provider}", __name__).connect(model, settings)
+    client = Patient(connection, patience or Patience())
+    if settings.tools != "text":
+        return client
+    from .text_tools import TextTools
+
+    return TextTools(client)
+
+
+def preflight(name: str, settings: ModelSettings, *, explains: bool = True) -> Found:
+    """Find out before anything is loaded whether the key, the server and the model are there.
+
+    Raises:
+        UsageError: there is no key, or the server does not know the model, or its context window is too small.
+        UnavailableError: there is no server.
+    """
+    from .probing import preflight
+
+    provider, model = split_name(name)
+    return preflight(provider, model, settings, explains=explains)
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -38,4 +52,4 @@ def split_name(name: str) -> tuple[str, str]:
     return provider, model
 
 
-__all__ = ["Client", "LanguageModel", "ModelSettings", "make_model", "preflight", "split_name"]
+__all__ = ["Client", "Found", "LanguageModel", "ModelSettings", "Patience", "make_model", "preflight", "split_name"]

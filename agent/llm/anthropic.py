@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+import re
 from typing import Any
 
-from ...tools.errors import UnavailableError, UsageError
 from .conversation import (
     AssistantMessage,
     Message,
@@ -20,9 +17,15 @@ from .conversation import (
     ToolResults,
     UserMessage,
 )
-from .errors import ModelError, Rejected, Unreachable
+from .errors import ModelError, Rejected
+from .limits import allowances
+from .patience import Received
 from .settings import ModelSettings, key_of
+from .wire import Answer, Provider, count, objects, receive
 
+KEY = "ANTHROPIC_API_KEY"
+THINKING_ROOM = 16_384
+"""Tokens beside the answer's own for a model that thinks. With more, the SDK insists on streaming."""
 _STOPS: dict[str, Stop] = {
     "end_turn": "end",
     "stop_sequence": "end",
@@ -34,19 +37,35 @@ _STOPS: dict[str, Stop] = {
 _CACHED = {"cache_control": {"type": "ephemeral"}}
 
 
-class AnthropicModel:
-    """A model behind the messages protocol."""
+_UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
+
+
+class AnthropicConnection:
+    """A model behind the messages protocol: a `patience.Connection`."""
 
     def __init__(self, model: str, settings: ModelSettings) -> None:
         self.name = f"anthropic:{model}"
+        self.place = (settings.base_url or "anthropic", model)
         self._model, self._settings = model, settings
         self._client = _client(settings)
+        self._provider = provider(model, settings)
+        self._forces = settings.thinking != "adaptive"
+        """Whether tools may be forced; a model that thinks must be left the choice."""
 
-    def reply(self, request: Request) -> Reply:
-        """One message; raises ModelError when there is none."""
-        with _named_errors(self._settings):
-            found = self._client.messages.create(**self._wire(request))
-        return _reply(found.model_dump(mode="json"))
+    def attempt(self, request: Request) -> Received:
+        """One message."""
+        try:
+            return self._send(request)
+        except Rejected as error:
+            if not (self._forces and request.tools and _UNFORCED.search(str(error))):
+                raise
+            self._forces = False  # it thinks of itself; a rejected request costs nothing
+            return self._send(request)
+
+    def _send(self, request: Request) -> Received:
+        create = self._client.messages.with_raw_response.create
+        body, headers = receive(self._provider, create, self._wire(request))
+        return Received(_reply(body), allowances(headers))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -59,7 +78,7 @@ class AnthropicModel:
             messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
         wire: dict[str, Any] = {
             "model": self._model,
-            "max_tokens": request.max_tokens,
+            "max_tokens": request.max_tokens + (THINKING_ROOM if self._thinks else 0),
             "system": [{"type": "text", "text": request.system} | _CACHED],
             "messages": messages,
         }
@@ -68,11 +87,20 @@ class AnthropicModel:
                 {"name": t.name, "description": t.description, "input_schema": dict(t.parameters)}
                 for t in request.tools
             ]
-            # A model that thinks refuses to be forced to a tool; told to use tools only, it does so unforced.
-            wire["tool_choice"] = {"type": "auto"}
+            wire["tool_choice"] = _choice(request.tool_choice) if self._forces else {"type": "auto"}
         if self._settings.effort:
             wire["output_config"] = {"effort": self._settings.effort}
+        if self._settings.thinking:
+            wire["thinking"] = {"type": self._settings.thinking}
         return wire
+
+    @property
+    def _thinks(self) -> bool:
+        return self._settings.thinking != "disabled"
+
+
+def _choice(choice: str) -> dict[str, str]:
+    return {"type": choice} if choice in ("auto", "any") else {"type": "tool", "name": choice}
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -94,12 +122,12 @@ def _echo(reply: Reply) -> list[dict[str, Any]]:
 
 
 def _reply(found: dict[str, Any]) -> Reply:
-    content = found.get("content")
-    if not isinstance(content, list):
+    if not isinstance(found.get("content"), list):
         raise ModelError("the server answered without content; does it speak Anthropic's messages?")
+    content = objects(found["content"])
     text = "".join(str(block.get("text") or "") for block in content if block.get("type") == "text")
     calls = tuple(_call(block) for block in content if block.get("type") == "tool_use")
-    stop = _STOPS.get(found.get("stop_reason") or "", "other")
+    stop = _STOPS.get(str(found.get("stop_reason")), "other")
     native = [{k: v for k, v in block.items() if v is not None} for block in content]
     return Reply(text, calls, stop, _usage(found.get("usage")), str(found.get("model") or ""), native)
 
@@ -111,59 +139,42 @@ def _call(block: dict[str, Any]) -> ToolCall:
     return ToolCall(str(block.get("id") or ""), str(block.get("name") or ""), usable, raw)
 
 
-def _usage(found: dict[str, Any] | None) -> TokenUsage | None:
-    if not found:
+def _usage(found: object) -> TokenUsage | None:
+    usage = found if isinstance(found, dict) else {}
+    fresh, given = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    if fresh is None or given is None:
         return None
-    read, written = (found.get(f"cache_{k}_input_tokens") or 0 for k in ("read", "creation"))
-    return TokenUsage((found.get("input_tokens") or 0) + read + written, found.get("output_tokens") or 0, read, written)
+    read, written = (count(usage.get(f"cache_{k}_input_tokens")) or 0 for k in ("read", "creation"))
+    return TokenUsage(fresh + read + written, given, read, written)
 
 
 def _client(settings: ModelSettings) -> Any:
     import anthropic
 
     return anthropic.Anthropic(
-        api_key=key_of("ANTHROPIC_API_KEY", settings),
+        api_key=key_of(KEY, settings),
         base_url=settings.base_url or None,
         timeout=settings.timeout_s,
-        max_retries=settings.retries,
+        max_retries=0,  # `patience` waits
     )
 
 
-@contextmanager
-def _named_errors(settings: ModelSettings) -> Iterator[None]:
+def provider(model: str, settings: ModelSettings) -> Provider:
+    """Whom errors speak of."""
     import anthropic
 
-    where = settings.base_url or "Anthropic"
-    try:
-        yield
-    except (anthropic.APIConnectionError, anthropic.RateLimitError, anthropic.InternalServerError) as error:
-        raise Unreachable(f"no reply from {where}: {error}") from error
-    except anthropic.APIStatusError as error:
-        busy = error.status_code in (429, 529)
-        raise (Unreachable if busy else Rejected)(f"{where} rejects the request: {error}") from error
-    except anthropic.AnthropicError as error:
-        raise ModelError(f"no reply: {error}") from error
+    return Provider(anthropic, settings.base_url or "Anthropic", KEY, model)
 
 
-def make(model: str, settings: ModelSettings) -> AnthropicModel:
-    """A client; UsageError without a key."""
-    return AnthropicModel(model, settings)
+def connect(model: str, settings: ModelSettings) -> AnthropicConnection:
+    """A connection; UsageError without a key."""
+    return AnthropicConnection(model, settings)
 
 
-def check(model: str, settings: ModelSettings) -> None:
-    """Ask the server for the model. One that keeps no list is believed."""
-    import anthropic
-
-    where = settings.base_url or "Anthropic"
-    try:
-        with _client(replace(settings, retries=0, timeout_s=20)) as client:
-            client.models.retrieve(model)
-    except (anthropic.AuthenticationError, anthropic.PermissionDeniedError) as error:
-        raise UsageError(f"{where} does not take the key in ANTHROPIC_API_KEY: {error}") from error
-    except anthropic.NotFoundError as error:
-        if not settings.base_url:
-            raise UsageError(f"{where} has no model {model!r}: {error}") from error
-    except anthropic.APIConnectionError as error:
-        raise UnavailableError(f"no server answers at {where}: {error}; start it, or correct --base-url") from error
-    except anthropic.AnthropicError:
-        return
+def models(model: str, settings: ModelSettings) -> Answer:
+    """What the server says of the model, as a list of one under ``data``."""
+    with _client(settings) as client:
+        body, headers = receive(
+            provider(model, settings), client.models.with_raw_response.retrieve, {"model_id": model}
+        )
+    return Answer({"data": [body]}, headers)

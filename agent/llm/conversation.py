@@ -45,6 +45,24 @@ class TokenUsage:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """Time that passed before an answer came: the server was busy, or its limits were reached."""
+
+    why: str
+    seconds: float
+    failed: bool = False
+    """Whether an attempt had failed; else it waited to be let through."""
+
+
+@dataclass(frozen=True)
+class TokenChoice:
+    """A token of an answer, with the log-probabilities of the likeliest tokens at its place."""
+
+    text: str
+    top: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Reply:
     """One answer of a model."""
 
@@ -56,10 +74,14 @@ class Reply:
     model: str = ""
     native: Any = None
     """The provider's own content (thinking blocks with signatures, ...), echoed as it is when it is sent back."""
+    waits: tuple[Wait, ...] = field(default=(), compare=False)
+    """What was waited for it. Of this asking, not of the answer: journaled beside it, and no part of its JSON."""
+    logprobs: tuple[TokenChoice, ...] | None = field(default=None, compare=False)
+    """Of the text's tokens, if they were asked for and the server gives them; no part of its JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
-        return asdict(self)
+        return asdict(self, dict_factory=_lasting)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Reply:
@@ -119,10 +141,16 @@ class Request:
     """Name, version and hash of the prompt file."""
     tool_choice: str = "auto"
     """"auto", "any" (some tool must be called), or a tool's name."""
+    logprobs: bool = False
+    """Whether log-probabilities of the answer's tokens are asked for; some models refuse to give them."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what a journal hashes."""
-        return asdict(self)
+        return asdict(self, dict_factory=_lasting)
+
+
+def _lasting(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if name not in ("waits", "logprobs")}
 
 
 class LanguageModel(Protocol):
@@ -136,7 +164,7 @@ class LanguageModel(Protocol):
 
 
 class Client(LanguageModel, Protocol):
-    """A model behind a connection."""
+    """A model behind a connection, with our patience before it."""
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -7,42 +7,50 @@ no JSON is a call with `arguments` None.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
-from ...tools.errors import UnavailableError, UsageError
 from .conversation import (
     AssistantMessage,
     Message,
     Reply,
     Request,
     Stop,
+    TokenChoice,
     TokenUsage,
     ToolCall,
     ToolResults,
     UserMessage,
 )
-from .errors import ModelError, Rejected, Unreachable
+from .errors import ModelError
+from .limits import allowances
+from .patience import Received
 from .settings import ModelSettings, key_of
+from .wire import Answer, Provider, count, mapping, objects, receive
 
+KEY = "OPENAI_API_KEY"
 _STOPS: dict[str, Stop] = {"stop": "end", "tool_calls": "tools", "length": "length", "content_filter": "refused"}
+THINKING_ROOM = 16_384
+"""Tokens beside the answer's own for a model that thinks, which are counted as output; unused ones are free."""
+MOST_LOGPROBS = 20
+"""Likeliest tokens at each place that the protocol gives at most."""
 
 
-class OpenAIModel:
-    """A model behind the chat-completions protocol."""
+class OpenAIConnection:
+    """A model behind the chat-completions protocol: a `patience.Connection`."""
 
     def __init__(self, model: str, settings: ModelSettings) -> None:
         self.name = f"openai:{model}"
+        self.place = (settings.base_url or "openai", model)
         self._model, self._settings = model, settings
         self._client = _client(settings)
+        self._provider = provider(model, settings)
 
-    def reply(self, request: Request) -> Reply:
-        """One completion; raises ModelError when there is none."""
-        with _named_errors(self._settings):
-            found = self._client.chat.completions.create(**self._wire(request))
-        return _reply(found.model_dump(mode="json"))
+    def attempt(self, request: Request) -> Received:
+        """One completion."""
+        create = self._client.chat.completions.with_raw_response.create
+        body, headers = receive(self._provider, create, self._wire(request))
+        return Received(_reply(body), allowances(headers))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -54,7 +62,9 @@ class OpenAIModel:
             messages += _messages(message)
         # Servers at home know the old name of the limit, OpenAI's reasoning models only the new one.
         limit = "max_tokens" if self._settings.base_url else "max_completion_tokens"
-        wire: dict[str, Any] = {"model": self._model, "messages": messages, limit: request.max_tokens}
+        thinks = self._settings.effort or not self._settings.base_url
+        room = request.max_tokens + (THINKING_ROOM if thinks else 0)
+        wire: dict[str, Any] = {"model": self._model, "messages": messages, limit: room}
         if request.tools:
             wire["tools"] = [
                 {
@@ -66,6 +76,8 @@ class OpenAIModel:
             wire["tool_choice"] = _choice(request.tool_choice)
         if self._settings.effort:
             wire["reasoning_effort"] = self._settings.effort
+        if request.logprobs:
+            wire |= {"logprobs": True, "top_logprobs": MOST_LOGPROBS}
         return wire
 
 
@@ -89,83 +101,89 @@ def _echo(reply: Reply) -> dict[str, Any]:
 
 
 def _reply(found: dict[str, Any]) -> Reply:
-    choices = found.get("choices") or []
-    if not choices or not choices[0].get("message"):
+    choices = objects(found.get("choices"))
+    message = mapping(choices[0].get("message")) if choices else {}
+    if not message:
         raise ModelError("the server answered without a message; is it an OpenAI-compatible one?")
-    message = choices[0]["message"]
-    calls = tuple(_call(call) for call in message.get("tool_calls") or ())
-    stop = "refused" if message.get("refusal") else _STOPS.get(choices[0].get("finish_reason") or "", "other")
+    calls = tuple(_call(call) for call in objects(message.get("tool_calls")))
+    refusal = message.get("refusal")
+    stop = "refused" if refusal else _STOPS.get(str(choices[0].get("finish_reason")), "other")
     kept = {k: message[k] for k in ("content", "tool_calls") if message.get(k)}
     native = {"role": "assistant", "content": None} | kept
-    text = message.get("refusal") or message.get("content") or ""
-    return Reply(str(text), calls, stop, _usage(found.get("usage")), str(found.get("model") or ""), native)
-
-
-def _call(call: dict[str, Any]) -> ToolCall:
-    function = call.get("function") or {}
-    raw = function.get("arguments") or ""
-    try:
-        arguments = json.loads(raw or "{}")
-    except (ValueError, RecursionError):
-        arguments = None
-    return ToolCall(
-        str(call.get("id") or ""),
-        str(function.get("name") or ""),
-        arguments if isinstance(arguments, dict) else None,
-        str(raw),
+    text = _text(refusal or message.get("content"))
+    return Reply(
+        text,
+        calls,
+        stop,
+        _usage(found.get("usage")),
+        str(found.get("model") or ""),
+        native,
+        logprobs=_logprobs(choices[0].get("logprobs")),
     )
 
 
-def _usage(found: dict[str, Any] | None) -> TokenUsage | None:
-    if not found:
+def _text(content: object) -> str:
+    """The words of a message; some servers give a list of parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in objects(content))
+    return "" if content is None else str(content)
+
+
+def _call(call: dict[str, Any]) -> ToolCall:
+    function = mapping(call.get("function"))
+    raw = function.get("arguments")
+    text = raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)  # some servers send the object
+    try:
+        arguments = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        arguments = None
+    usable = arguments if isinstance(arguments, dict) else None
+    return ToolCall(str(call.get("id") or ""), str(function.get("name") or ""), usable, text)
+
+
+def _usage(found: object) -> TokenUsage | None:
+    usage = mapping(found)
+    taken, given = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    if taken is None or given is None:
         return None
-    cached = (found.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return TokenUsage(found.get("prompt_tokens") or 0, found.get("completion_tokens") or 0, cached, 0)
+    cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
+    return TokenUsage(taken, given, min(cached, taken), 0)
+
+
+def _logprobs(found: object) -> tuple[TokenChoice, ...] | None:
+    tokens = objects(mapping(found).get("content"))
+    return tuple(TokenChoice(str(t.get("token")), _top(t)) for t in tokens) or None
+
+
+def _top(token: Mapping[str, Any]) -> dict[str, float]:
+    top = [token, *objects(token.get("top_logprobs"))]
+    return {str(t.get("token")): float(p) for t in top if isinstance(p := t.get("logprob"), (int, float))}
 
 
 def _client(settings: ModelSettings) -> Any:
     import openai
 
     return openai.OpenAI(
-        api_key=key_of("OPENAI_API_KEY", settings),
+        api_key=key_of(KEY, settings),
         base_url=settings.base_url or None,
         timeout=settings.timeout_s,
-        max_retries=settings.retries,
+        max_retries=0,  # `patience` waits
     )
 
 
-@contextmanager
-def _named_errors(settings: ModelSettings) -> Iterator[None]:
+def provider(model: str, settings: ModelSettings) -> Provider:
+    """Whom errors speak of."""
     import openai
 
-    try:
-        yield
-    except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as error:
-        raise Unreachable(f"no reply from {settings.base_url or 'OpenAI'}: {error}") from error
-    except openai.APIStatusError as error:
-        raise Rejected(f"{settings.base_url or 'OpenAI'} rejects the request: {error}") from error
-    except openai.OpenAIError as error:
-        raise ModelError(f"no reply: {error}") from error
+    return Provider(openai, settings.base_url or "OpenAI", KEY, model)
 
 
-def make(model: str, settings: ModelSettings) -> OpenAIModel:
-    """A client; UsageError without a key."""
-    return OpenAIModel(model, settings)
+def connect(model: str, settings: ModelSettings) -> OpenAIConnection:
+    """A connection; UsageError without a key."""
+    return OpenAIConnection(model, settings)
 
 
-def check(model: str, settings: ModelSettings) -> None:
-    """Ask the server which models it has. One that does not say is believed."""
-    import openai
-
-    where = settings.base_url or "OpenAI"
-    try:
-        with _client(replace(settings, retries=0, timeout_s=20)) as client:
-            known = [found.id for found in client.models.list()]
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise UsageError(f"{where} does not take the key in OPENAI_API_KEY: {error}") from error
-    except openai.APIConnectionError as error:
-        raise UnavailableError(f"no server answers at {where}: {error}; start it, or correct --base-url") from error
-    except openai.OpenAIError:
-        return
-    if known and model not in known:
-        raise UsageError(f"{where} has no model {model!r}; it has {', '.join(sorted(known)[:12])}")
+def models(model: str, settings: ModelSettings) -> Answer:
+    """The server's list of models: objects with an ``id``, under ``data``."""
+    with _client(settings) as client:
+        return receive(provider(model, settings), client.models.with_raw_response.list, {})

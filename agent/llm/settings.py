@@ -16,10 +16,13 @@ class ModelSettings:
     """Address of the server; "" is the provider's own."""
     effort: str = ""
     """How hard a reasoning model thinks; "" leaves it to the provider."""
+    thinking: str = ""
+    """Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
+    tools: str = "native"
+    """How tools are called: "native" (the protocol's own calls), "text" (fenced JSON in the reply), or "auto": found
+    out before the run, native until then."""
     timeout_s: float = 600.0
     """Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
-    retries: int = 6
-    """Attempts after the first when the server is busy or does not answer, with growing pauses (about a minute)."""
 
 
 def key_of(variable: str, settings: ModelSettings) -> str:
@@ -28,7 +31,7 @@ def key_of(variable: str, settings: ModelSettings) -> str:
     Raises:
         UsageError: the provider's own server is asked, and there is no key.
     """
-    key = os.environ.get(variable, "")
+    key = os.environ.get(variable, "").strip()
     if key or settings.base_url:
         return key or "none"
     raise UsageError(f"no key: set {variable}, or name a server that needs none with --base-url URL")

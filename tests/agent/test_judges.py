@@ -13,9 +13,9 @@ from hubel.agent.config import RunConfig
 from hubel.agent.evaluate import check_plan, evaluate
 from hubel.agent.evaluation import Plan
 from hubel.agent.judges import make_judge
+from hubel.agent.llm import Patience
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
-from hubel.agent.llm.errors import Unreachable
-from hubel.agent.llm.loopback import Loopback
+from hubel.agent.llm.loopback import Loopback, Script
 from hubel.agent.run import make_run, resolve, work_on
 from hubel.agent.source import open_source
 from hubel.agent.views import connect
@@ -57,7 +57,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(run: Path, provider: str) -> None:
     mind = Yes()
-    with Loopback(mind) as server:
+    with Loopback(mind, script=Script(models=("yes",))) as server:
         plan = Plan(scorers=("detection", "fuzzing"), judge=f"{provider}:yes", base_url=server.url(provider))
         first = evaluate(open_source("run", run.parent), plan)
         calls = len(mind.asked)
@@ -85,15 +85,10 @@ def test_what_the_model_cuts_off_or_refuses_is_no_answer() -> None:
             assert judge.ask(request).complete is complete
 
 
-def test_a_model_that_does_not_answer_is_a_failure_of_the_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    judge = make_judge("openai:yes", "http://127.0.0.1:9/v1")
+def test_a_model_that_does_not_answer_is_a_failure_of_the_score() -> None:
+    judge = make_judge("openai:yes", "http://127.0.0.1:9/v1", Patience(0.05, first_pause_s=0.01))
     assert judge is not None
-
-    def nobody(self: object, request: Request) -> Reply:
-        raise Unreachable("no reply from anywhere")
-
-    monkeypatch.setattr("hubel.agent.llm.openai.OpenAIModel.reply", nobody)
-    with pytest.raises(JudgeError, match="no reply from anywhere"):
+    with pytest.raises(JudgeError, match="no connection to http://127"):
         judge.ask(ChatRequest("system", "user", 20, "detection@1"))
 
 

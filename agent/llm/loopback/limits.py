@@ -49,5 +49,6 @@ class Limiter:
                 bucket.left -= 0 if wait else min(amount, bucket.limit)
             headers: dict[str, str] = {}
             for bucket in self._buckets:
-                headers |= wires.limit_headers(provider, bucket.unit, bucket.limit, int(bucket.left), wait)
+                full_in = (bucket.limit - bucket.left) * 60 / bucket.limit
+                headers |= wires.limit_headers(provider, bucket.unit, bucket.limit, int(bucket.left), full_in)
             return wait > 0, headers | ({"retry-after": f"{wait:.2f}"} if wait else {})

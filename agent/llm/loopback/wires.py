@@ -78,12 +78,12 @@ def models_of(provider: Provider, names: tuple[str, ...]) -> dict[str, Any]:
     return {"data": found, "has_more": False} | ends
 
 
-def limit_headers(provider: Provider, unit: str, limit: int, left: int, wait_s: float) -> dict[str, str]:
-    """What a provider says of a limit a minute: how much, what is left, and when there is more again."""
+def limit_headers(provider: Provider, unit: str, limit: int, left: int, full_in_s: float) -> dict[str, str]:
+    """What a provider says of a limit a minute: how much, what is left, and when it is whole again."""
     if provider == "openai":
-        named = {"limit": str(limit), "remaining": str(left), "reset": f"{wait_s:.2f}s"}
+        named = {"limit": str(limit), "remaining": str(left), "reset": f"{full_in_s:.3f}s"}
         return {f"x-ratelimit-{what}-{unit}": value for what, value in named.items()}
-    reset = datetime.now(UTC) + timedelta(seconds=wait_s)
+    reset = datetime.now(UTC) + timedelta(seconds=full_in_s)
     named = {"limit": str(limit), "remaining": str(left), "reset": reset.isoformat().replace("+00:00", "Z")}
     return {f"anthropic-ratelimit-{unit}-{what}": value for what, value in named.items()}
 
