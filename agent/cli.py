@@ -49,7 +49,7 @@ COMMANDS: dict[str, Command] = {
     "review": Command("review", "read, doubt and decide: runs in the browser"),
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
-    "bench": Command("bench", "runs with a known right answer: planted, null, speed"),
+    "bench": Command("bench", "runs with a known right answer: planted, null, speed; soak"),
     "circuit": Command("circuit", "the circuit of a task: tasks, run, show"),
     "tool": Command("tool", "any instrument by hand"),
     "loopback": Command("loopback", "a language-model server on this machine, to try a run without a key"),

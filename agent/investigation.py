@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from .case import Case, Feedback, Hypothesis, Move
-from .predictions import VOID, Thresholds, adjudicate
+from .predictions import VOID, adjudicate
 from .standing import may_win, stale, why_none
 from .testing import run_together
 from .verify import conclude_target, verify_target
@@ -133,7 +133,7 @@ def _run_experiment(room: Room, target: str, planned: Experiment) -> None:
     prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
     room.log.write("prediction", prediction | {"call": planned.call}, target=target, id=planned.id)
     readings = room.read_texts(target, planned.call["arguments"]["texts"])
-    thresholds = Thresholds.of(room.explore_activations(target), planned.side)
+    thresholds = room.thresholds(target, planned.side)
     outcome = adjudicate(planned, readings, thresholds) if readings else VOID
     identity = {"experiment": planned.id, "hypothesis": planned.hypothesis}
     room.log.write("outcome", identity | outcome, target=target, id=planned.id)

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,35 +52,46 @@ class RunLog:
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._events: dict[tuple[str, str | None, str | None], Data] = {}
+        self._events: dict[tuple[str, str | None], dict[str | None, Data]] = defaultdict(dict)
+        self._named: dict[str, dict[str | None, Data]] = defaultdict(dict)
+        """Event to target to data, of events that have no id."""
         self._segment: int | None = None
         self._seq = 0
         self._writable = writable
         for event in read_events(folder):
-            self._events[event.event, event.target, event.id] = event.data
+            self._keep(event.event, event.target, event.id, event.data)
 
     def write(self, event: str, data: Data, *, target: str | None = None, id: str | None = None) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
+        text = canonical(data)
+        kept = json.loads(text)  # what a process that reads the log would see
         with self._lock:
             self._seq += 1
-            line = Event(self._seq, datetime.now(UTC).isoformat(timespec="milliseconds"), event, target, id, data)
             if self._writable:
-                os.write(self._descriptor(), (canonical(line._asdict()) + "\n").encode())
-            self._events[event, target, id] = json.loads(canonical(data))
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                named = {"event": event, "id": id, "seq": self._seq, "target": target, "time": now}
+                _append(self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode())
+            self._keep(event, target, id, kept)
+
+    def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
+        self._events[event, target][id] = data
+        if id is None:
+            self._named[event][target] = data
 
     def get(self, event: str, target: str | None = None, id: str | None = None) -> Data | None:
         """The last event of that name, or None."""
-        return self._events.get((event, target, id))
+        found = self._events.get((event, target))
+        return found.get(id) if found else None
 
     def all(self, event: str, target: str | None = None) -> dict[str | None, Data]:
         """Id to data of every event of a kind that one target has, in the order of first writing."""
         with self._lock:
-            return {i: d for (e, t, i), d in self._events.items() if e == event and t == target}
+            return dict(self._events.get((event, target), {}))
 
     def targets(self, event: str) -> dict[str | None, Data]:
         """Target to data of every event of a kind that has no id (conclusions, failures)."""
         with self._lock:
-            return {t: d for (e, t, i), d in self._events.items() if e == event and i is None}
+            return dict(self._named.get(event, {}))
 
     def close(self) -> None:
         """Close this writer's segment."""
@@ -96,6 +108,17 @@ class RunLog:
             path = events / f"{number:04d}-{os.getpid()}.jsonl"
             self._segment = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         return self._segment
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """A whole line or none: what a full disk cut off is taken back, since the next line would continue it."""
+    end = os.fstat(descriptor).st_size
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
 
 
 def _segments(folder: Path) -> list[Path]:

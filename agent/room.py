@@ -13,14 +13,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..tools.errors import ArgumentError, CorruptError, UsageError
 from ..tools.subject.address import Side, Unit
 from .asking import reply_of
-from .case import Call, Case, Conversation, Explainer, Explore, Fit, Hypothesis, Move, Result, Turn
+from .case import Call, Case, Conversation, Explainer, Explore, Fit, Heard, Hypothesis, Move, Result, Turn
 from .config import RunConfig
+from .load import Load
 from .log import Data, RunLog, canonical
 from .predictions import Reading, Thresholds
 from .stopping import Stopped
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from ..tools.instruments import Bench
     from ..tools.instruments import Result as InstrumentResult
     from .asking import Asker, Recorded
+    from .llm.conversation import Request
 
 MAX_WORDS = 40
 
@@ -59,6 +62,7 @@ class Room:
         self.log = log
         self.explainer = explainer
         self.lexicon = lexicon
+        self.load = Load()
         self.stopped = stopped or threading.Event()
         self.budget_reached = ""
         """Which limit was reached, if one was."""
@@ -90,7 +94,7 @@ class Room:
 
     def journaled(self, kind: str, target: str, request: Data, answer: Callable[[], Data]) -> Data:
         """The answer to a request: from the journal, or asked for now and written before it is returned."""
-        key = hashlib.sha256(canonical({"kind": kind, **request}).encode()).hexdigest()[:32]
+        key = _key(kind, request)
         if (found := self.log.get(kind, target, key)) is not None:
             return found["answer"]
         started = time.perf_counter()
@@ -99,6 +103,9 @@ class Room:
         self.log.write(kind, {"request": request, "answer": fresh, "seconds": seconds}, target=target, id=key)
         stored = self.log.get(kind, target, key)
         return stored["answer"] if stored else fresh
+
+    def _is_journaled(self, kind: str, target: str, request: Data) -> bool:
+        return self.log.get(kind, target, _key(kind, request)) is not None
 
     def ask_explainer(self, case: Case) -> Move:
         """The explainer's next move on a case. Of a language model the reply is journaled, and read anew."""
@@ -130,22 +137,24 @@ class Room:
             raise CorruptError(
                 f"the journal holds no answer to {name} {canonical(arguments)[:200]}: this log was changed or cut short"
             )
-        with self._subject_lock:
+        with self.load.turn(self._subject_lock):
             return instruments.call(name, arguments, self._bench)
 
     def consult(self, target: str, name: str, arguments: Data) -> Data:
         """An instrument's `{result, text, error}` for a language model: what is off with the call is an answer too."""
         if target in self.config.nulls:
             return {"result": None, "text": "not possible for this unit: go by what you were shown", "error": True}
-        request = {"instrument": name, "arguments": arguments, "rendered": True}
+        request = _rendered(name, arguments)
         return self.journaled("call", target, request, lambda: self._consult_instrument(name, arguments))
 
     def consult_all(self, target: str, calls: Sequence[Call]) -> list[Data]:
         """The answers to several calls, which run side by side as far as they do not share the subject."""
-        if not calls:
-            return []
-        with ThreadPoolExecutor(max_workers=min(8, len(calls))) as pool:
-            return list(pool.map(lambda call: self.consult(target, call.instrument, dict(call.arguments)), calls))
+        asked = [partial(self.consult, target, call.instrument, dict(call.arguments)) for call in calls]
+        fresh = sum(not self._is_journaled("call", target, _rendered(c.instrument, c.arguments)) for c in calls)
+        if fresh < 2:
+            return [ask() for ask in asked]
+        with ThreadPoolExecutor(max_workers=min(8, fresh)) as pool:
+            return list(pool.map(lambda ask: ask(), asked))
 
     def _consult_instrument(self, name: str, arguments: Data) -> Data:
         try:
@@ -163,6 +172,13 @@ class Room:
     def explore_activations(self, target: str) -> np.ndarray:
         """Raw activations at every token of explore that counts, one dimension."""
         return self.activations("explore", target)[self._splits["explore"].mask]
+
+    def thresholds(self, target: str, side: str) -> Thresholds:
+        """What counts as firing and as silent."""
+        key = f"thresholds:{target}{side}"
+        if key not in self._cache:
+            self._cache[key] = Thresholds.of(self.explore_activations(target), side)
+        return self._cache[key]
 
     def data(self, split: str, target: str) -> Explore:
         """What a split holds of a target."""
@@ -239,7 +255,7 @@ class Room:
         found = self.log.get("competitor", target)
         subject = self.config.subject
         return Conversation(
-            ask=lambda request: asker.ask(target, request),
+            ask=partial(self._ask, asker, target),
             fit=lambda printed: self.fit(target, printed),
             turns=tuple(self._turn(target, move) for move in moves if move.reply),
             competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"}) if found else None,
@@ -247,6 +263,10 @@ class Room:
             hidden=tuple(filter(None, (subject.get("title"), subject.get("name")))),
             retries=len(self.log.all("retry", target)),
         )
+
+    def _ask(self, asker: Asker | Recorded, target: str, request: Request) -> Heard:
+        with self.load.of("model"):
+            return asker.ask(target, request)
 
     def _turn(self, target: str, move: Move) -> Turn:
         answers = self.consult_all(target, move.calls)  # in the journal since the move was made
@@ -314,6 +334,15 @@ class Room:
         predicted = self.predict(printed, data.tokens, data.length)
         value = pearson(Sample(predicted, data.signal, data.mask, data.document))
         return value, _worst_misses(data, predicted)
+
+
+def _key(kind: str, request: Data) -> str:
+    return hashlib.sha256(canonical({"kind": kind, **request}).encode()).hexdigest()[:32]
+
+
+def _rendered(instrument: str, arguments: Mapping[str, Any]) -> Data:
+    """The request for an instrument's answer with its text, as an explainer reads it."""
+    return {"instrument": instrument, "arguments": arguments, "rendered": True}
 
 
 def _shown(case: Case) -> Mapping[str, Any]:

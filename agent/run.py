@@ -15,7 +15,7 @@ import sqlite3
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,8 +291,11 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
     from .investigation import build_graph
 
     total, ended = len(targets), 0
-    with closing(sqlite3.connect(room.folder / "checkpoints.sqlite", check_same_thread=False)) as database:
+    with ExitStack() as stack:
+        path = room.folder / "checkpoints.sqlite"
+        database = stack.enter_context(closing(sqlite3.connect(path, check_same_thread=False)))
         graph = build_graph(room, SqliteSaver(database))
+        stack.callback(lambda: room.log.write("load", room.load.summary(min(total, room.config.concurrency))))
         pool = ThreadPoolExecutor(max_workers=max(1, room.config.concurrency))
         running = {pool.submit(_investigate, graph, room, target) for target in targets}
         reporter.update("explain", 0, total, unit="targets")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..tools.subject.address import Unit
 from .case import LONGEST_LENS, Experiment, Move
 from .experimenter.showing import strongest_tokens
-from .predictions import VOID, Reading, Thresholds, adjudicate, compare
+from .predictions import VOID, Reading, adjudicate, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +42,7 @@ def _by_activation(room: Room, target: str, planned: Experiment, found: Sequence
     faulty = next((text for text in found if isinstance(text, str)), None)
     if faulty is not None:
         return VOID | {"seen": faulty}
-    thresholds = Thresholds.of(room.explore_activations(target), planned.side)
+    thresholds = room.thresholds(target, planned.side)
     outcome = adjudicate(planned, [_reading(text) for text in found], thresholds)
     return outcome | {"seen": _shown(found[0])}
 

@@ -48,8 +48,9 @@ _VIEWS = {
         from events where event = 'call'""",
     "llm_calls": """
         select target, id "key", data->>'model' as model, data->>'prompt' as prompt,
-               (data->>'input_tokens')::bigint as input_tokens, (data->>'output_tokens')::bigint as output_tokens,
-               (data->>'cache_read')::bigint as cache_read, (data->>'usd')::double as usd,
+               try_cast(data->>'input_tokens' as bigint) as input_tokens,
+               try_cast(data->>'output_tokens' as bigint) as output_tokens,
+               try_cast(data->>'cache_read' as bigint) as cache_read, try_cast(data->>'usd' as double) as usd,
                (data->>'seconds')::double as seconds, coalesce((data->>'attempts')::int, 1) as attempts,
                coalesce((data->>'waited')::double, 0) as waited,
                coalesce(data->>'role', if((data->'request'->'system_and_tools') is null, 'judge', 'explainer')) as role,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM
 
+from hubel.tools.subject.miniature import WORDS as WORDS
+from hubel.tools.subject.miniature import word_tokenizer as tiny_tokenizer
 from hubel.tools.subject.subject import Subject
 
 N_LAYERS, N_NEURONS, N_HEADS, D_MODEL = 3, 24, 4, 16
@@ -16,28 +16,6 @@ N_LAYERS, N_NEURONS, N_HEADS, D_MODEL = 3, 24, 4, 16
 MODEL_TYPES = (
     "llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "mistral", "phi3",
 )  # fmt: skip
-
-# Common words are one token each, behind a space too; everything else falls apart into bytes.
-WORDS = (
-    "the of and in to a is was on Monday Tuesday Friday cat dog city river bank said told year 1999 not very red blue"
-)
-
-
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes and a few words: any text, exact offsets."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {symbol: i for i, symbol in enumerate(["<pad>", *alphabet])}
-    for text in (text for word in WORDS.split() for text in (word, "Ġ" + word)):
-        vocabulary.setdefault(text, len(vocabulary))
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], ignore_merges=True))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(r" ?\w+| ?[^\w\s]+|\s+"), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False, trim_offsets=False),
-        ]
-    )
-    tokenizer.decoder = ByteLevelDecoder()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
 
 
 def tiny_model(model_type: str = "llama", seed: int = 0, vocab_size: int = 400) -> Any:

@@ -18,6 +18,7 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import import_module
@@ -70,6 +71,11 @@ class Result(ABC):
         return _plain(asdict(cast(Any, self)))
 
 
+@cache
+def _schema(arguments: type[BaseModel]) -> dict[str, Any]:
+    return _without_titles(arguments.model_json_schema())
+
+
 @dataclass(frozen=True)
 class Instrument:
     """A registered instrument."""
@@ -90,8 +96,8 @@ class Instrument:
         return self.description.split("\n", 1)[0]
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments, as tool-calling interfaces take it."""
-        return _without_titles(self.arguments.model_json_schema())
+        """JSON schema of the arguments, as tool-calling interfaces take it; the caller's own, to change at will."""
+        return deepcopy(_schema(self.arguments))
 
     def __call__(self, bench: Bench, arguments: Mapping[str, Any]) -> Result:
         try:

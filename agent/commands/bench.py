@@ -8,7 +8,7 @@ from ...tools.errors import UsageError
 from .. import options, output
 
 NAME = "bench"
-HELP = "runs with a known right answer: planted, null, speed"
+HELP = "runs with a known right answer: planted, null, speed; soak"
 INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 
@@ -16,8 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bench, on what."""
     parser.add_argument(
         "bench",
-        choices=("planted", "null", "speed"),
-        help="planted: are explanations right? null: how often is nothing explained? speed: ratios to the naive way",
+        choices=("planted", "null", "speed", "soak"),
+        help="planted: are explanations right? null: how often is nothing explained? speed: ratios to the naive way; "
+        "soak: does a run survive kills, wrong answers and slow servers?",
     )
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
@@ -34,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
     )
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
+    parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")
+    parser.add_argument(
+        "--malformed", type=int, default=10_000, metavar="N", help="soak: malformed answers to give (default: 10000)"
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="soak: runs killed at the same time (default: 2)")
     parser.add_argument("--seed", type=int, default=0)
     options.add_device(parser)
 
@@ -47,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
         from ._planted import run_planted
 
         return run_planted(args)
+    if args.bench == "soak":
+        from ._soak import run_soak
+
+        return run_soak(args)
     args.targets = 200 if args.targets is None else args.targets
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")

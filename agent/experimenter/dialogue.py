@@ -95,8 +95,7 @@ class Dialogue:
                 f"the language model's last {max(thread.faults, 1)} replies could not be used: "
                 f"{thread.last_fault or 'a second look made no experiment'}"
             )
-        if thread is self.main:
-            self._answer(thread)
+        self._answer(thread)
         return Request(
             system=thread.system,
             messages=tuple(thread.messages),

@@ -145,12 +145,25 @@ class Request:
     """Whether log-probabilities of the answer's tokens are asked for; some models refuse to give them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what a journal hashes."""
-        return asdict(self, dict_factory=_lasting)
+        """Plain JSON: what a journal hashes. As `asdict` gives it, which copies all that was ever said at each step."""
+        return _lasting([*vars(self).items()]) | {
+            "messages": [_message_json(message) for message in self.messages],
+            "tools": [vars(tool) for tool in self.tools],
+        }
 
 
 def _lasting(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {name: value for name, value in pairs if name not in ("waits", "logprobs")}
+
+
+def _message_json(message: Message) -> dict[str, Any]:
+    if isinstance(message, UserMessage):
+        return {"text": message.text}
+    if isinstance(message, ToolResults):
+        return {"results": [vars(result) for result in message.results]}
+    reply = message.reply
+    usage = vars(reply.usage) if reply.usage else None
+    return {"reply": _lasting([*vars(reply).items()]) | {"calls": [vars(call) for call in reply.calls], "usage": usage}}
 
 
 class LanguageModel(Protocol):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,30 @@ def test_what_is_no_number_never_reaches_the_log(tmp_path: Path) -> None:
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
     assert canonical({"b": 1, "a": [1.5, None]}) == canonical(json.loads('{"a": [1.5, null], "b": 1}'))
+
+
+def test_events_are_found_by_kind_and_target_in_the_order_of_first_writing(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for id in ("b", "a", "b"):
+        log.write("outcome", {"id": id}, target="t", id=id)
+    log.write("conclusion", {"n": 1}, target="t")
+    log.write("conclusion", {"n": 2}, target="u")
+    for found in (log, RunLog(tmp_path, writable=False)):
+        assert list(found.all("outcome", "t")) == ["b", "a"]
+        assert found.targets("conclusion") == {"t": {"n": 1}, "u": {"n": 2}}
+        assert (found.all("outcome", "u"), found.targets("verdict"), found.get("x")) == ({}, {}, None)
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write("outcome", {"n": 1}, id="whole")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))
+        with pytest.raises(OSError, match="large"):
+            log.write("outcome", {"text": "x" * 1000}, id="cut")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.write("outcome", {"n": 2}, id="after")
+    assert [event.id for event in read_events(tmp_path)] == ["whole", "after"]

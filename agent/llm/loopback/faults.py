@@ -210,3 +210,10 @@ REPLIES: dict[str, Garbled] = {
 
 
 NAMES = (*CONNECTION, *BODIES, *REPLIES)
+GROUPS = {"any": (*BODIES, *REPLIES), "any_body": tuple(BODIES), "any_reply": tuple(REPLIES)}
+"""Names that stand for many, each in its turn."""
+
+
+def pick(name: str, number: int) -> str:
+    """The fault of a request; of a group the one whose turn it is."""
+    return GROUPS[name][number % len(GROUPS[name])] if name in GROUPS else name

@@ -19,7 +19,8 @@
 
     [[rule]]
     every = 7
-    fault = "truncated"              # any name of `faults`: reset, cut, hang, html, refusal, unknown_tool, ...
+    fault = "truncated"              # any name of `faults`: reset, cut, hang, html, refusal, unknown_tool, ...;
+                                     #   any_body, any_reply, any: each of them in its turn
 
     [[rule]]
     containing = "second look"
@@ -76,8 +77,9 @@ class Rule:
     stop: str = ""
 
     def __post_init__(self) -> None:
-        if self.fault and self.fault not in faults.NAMES:
-            raise UsageError(f"no fault is called {self.fault!r}; known are {', '.join(faults.NAMES)}")
+        known = (*faults.GROUPS, *faults.NAMES)
+        if self.fault and self.fault not in known:
+            raise UsageError(f"no fault is called {self.fault!r}; known are {', '.join(known)}")
         if self.stop and self.stop not in get_args(Stop):
             raise UsageError(f"a reply does not stop with {self.stop!r}; known are {', '.join(get_args(Stop))}")
         if not 200 <= self.status < 600:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -131,8 +131,8 @@ class Loopback:
         headers = {**headers, **rule.headers}
         if rule.status >= 400:
             return _error(provider, rule.status, rule.error, rule.message, headers)
-        reply = rule.reply() or self.model.reply(request)
-        return _made(provider, model, reply, counts, rule.fault, headers)
+        reply = _signed(rule.reply() or self.model.reply(request), hash)
+        return _made(provider, model, reply, counts, faults.pick(rule.fault, number), headers)
 
     def _wait(self, rule: Rule) -> None:
         delay = self.script.delay_s if rule.delay_s is None else rule.delay_s
@@ -163,6 +163,11 @@ class Loopback:
                 marked = size if number <= markable else marked
         prompt, read, marked = (n // CHARACTERS_A_TOKEN for n in (size, read, marked))
         return Counts(prompt, 0, read, max(0, marked - read) if provider == "anthropic" else 0)
+
+
+def _signed(reply: Reply, hash: str) -> Reply:
+    """Call ids that name the request: no two replies share one, and a journal can be held against the ledger."""
+    return replace(reply, calls=tuple(replace(call, id=f"{call.id}_{hash}") for call in reply.calls))
 
 
 def _made(

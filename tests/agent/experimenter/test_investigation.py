@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hubel.agent.llm.conversation import Reply, Request
+from hubel.agent.llm.loopback import Loopback, Script
 from hubel.agent.log import RunLog, canonical, read_events
 from hubel.agent.replay import replay
 from hubel.agent.transcript import claims, transcript
@@ -305,3 +307,35 @@ def test_a_reply_half_usable_is_half_used(work: Work) -> None:
     assert "the sentence has 41 words" in answer
     assert "experiment 7 of this call is not made and counts for nothing" in answer
     assert len(RunLog(folder, writable=False).all("hypothesis", "mlp.0.0")) == 2
+
+
+def looking_first(number: int, request: Request) -> Reply:
+    """Its second look calls an instrument before it makes an experiment."""
+    if is_second_look(request) and turn_of(request) == 0:
+        return reply(("logit_lens", {"unit": "U"}))
+    return diligent(number, request)
+
+
+def test_a_second_look_may_look_something_up_first(work: Work) -> None:
+    with Loopback(Scripted(looking_first)) as server:  # which refuses a tool call that has no result
+        folder, result = work(None, base_url=server.url("openai"))
+    assert (result.done, rows(folder)[0]["calls"]) == (1, 7)
+    assert replay(folder).bitwise
+
+
+def test_a_request_as_json_is_what_dataclasses_make_of_it(work: Work) -> None:
+    mind = Scripted(diligent)
+    work(mind)
+    passing = {"waits", "logprobs"}
+    made = [asdict(r, dict_factory=lambda kv: {k: v for k, v in kv if k not in passing}) for r in mind.requests]
+    assert [canonical(r.to_json()) for r in mind.requests] == [canonical(one) for one in made]
+
+
+def test_the_log_says_what_a_run_waited_for(work: Work) -> None:
+    with Loopback(Scripted(diligent), script=Script(delay_s=0.3)) as server:
+        folder, _ = work(None, base_url=server.url("openai"))
+    load = RunLog(folder, writable=False).get("load")
+    assert load is not None
+    assert load["model_seconds"] > 6 * 0.3
+    assert load["subject_seconds"] > 0
+    assert load["bottleneck"] in ("model", "program")
