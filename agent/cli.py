@@ -52,6 +52,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bench", "runs with a known right answer: planted, null, speed; soak"),
     "circuit": Command("circuit", "the circuit of a task: tasks, run, show"),
     "tool": Command("tool", "any instrument by hand"),
+    "mcp": Command("mcp", "the instruments for any MCP client"),
     "loopback": Command("loopback", "a language-model server on this machine, to try a run without a key"),
     "cache": Command("cache", "what is cached and how large it is; clear it"),
 }

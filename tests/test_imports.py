@@ -207,7 +207,10 @@ def test_nothing_that_runs_foreign_code_is_imported(forbidden: str) -> None:
 def test_what_is_imported_is_declared() -> None:
     """Everything from outside the standard library stands in pyproject.toml (or is an extra that is asked for)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["hub"]]
+    wanted = [
+        *project["dependencies"],
+        *(r for extra in ("hub", "mcp") for r in project["optional-dependencies"][extra]),
+    ]
     declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in wanted}
     owners = packages_distributions()
     foreign = {n for path in modules() for n, _ in outer_imports(path)} - set(sys.stdlib_module_names) - {"hubel"}

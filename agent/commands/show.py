@@ -9,11 +9,13 @@ from typing import Any
 
 from ...tools.errors import UsageError
 from .. import output
-from ..config import find_run
+from ..config import RunConfig, find_run
 from ._work import headline, show_rows
 
 NAME = "show"
 HELP = "a run's table, or one target, in the terminal"
+CALLS_ONLY = "mcp"
+"""The explainer that a log of `hubel mcp` names: it has calls and no targets."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,11 +27,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show from the log; no subject and no index are needed."""
     folder = find_run(args.run, args.runs)
+    if RunConfig.load(folder).explainer == CALLS_ONLY:
+        _show_calls(folder, as_json=args.json)
+        return 0
     if args.unit is None:
         show_rows(folder, as_json=args.json)
     else:
         _show_target(folder, args.unit, as_json=args.json)
     return 0
+
+
+def _show_calls(folder: Path, *, as_json: bool) -> None:
+    """A log of `hubel mcp`: the calls in their order, and what each was answered."""
+    from ..log import RunLog
+
+    for number, call in RunLog(folder, writable=False).all("call").items():
+        asked, answer = call["request"], call["answer"]
+        if as_json:
+            output.json_line({"call": int(number or 0), "seconds": call["seconds"], **asked, **answer})
+            continue
+        output.line(
+            f"{number}. {asked['instrument']} {output.plain(json.dumps(asked['arguments'], ensure_ascii=False))}"
+        )
+        for part in answer["text"].splitlines():
+            output.line(f"   {output.plain(part)}")
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
