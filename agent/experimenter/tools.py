@@ -168,10 +168,12 @@ def _shared_schema() -> ToolSchema:
 
 def _signature(tool: str, name: str) -> str:
     """``steer(text, strengths[], op? add|set|scale)``; what all have in common is not repeated."""
-    schema = _blinded_schema(name)
+    from ...tools import instruments
+
+    schema, needs_unit = _blinded_schema(name), "unit" in instruments.get(name).schema().get("required", ())
     shown = []
     for argument, described in schema["properties"].items():
-        if argument in ("unit", "k"):
+        if argument == "k" or (argument == "unit" and needs_unit):
             continue
         kind = "[]" if described.get("type") == "array" else ""
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""

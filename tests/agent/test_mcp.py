@@ -22,28 +22,11 @@ from hubel.agent.mcp_server import Desk, make_server
 from hubel.tools.index import Index
 from hubel.tools.instruments import Bench, instruments
 from hubel.tools.subject.subject import Subject
+from tests.calls import CALLS, TEXT
 
 pytest.importorskip("mcp", reason="hubel mcp needs the MCP SDK, which `make setup` installs")
 
-TEXT = "a cat told the dog of the year 1999"
-CALLS: dict[str, dict[str, Any]] = {
-    "ablate": {"unit": "mlp.1.5", "texts": [TEXT]},
-    "activations_exemplars": {"unit": "mlp.1.5", "k": 2},
-    "activations_on_text": {"units": ["mlp.1.5"], "texts": [TEXT]},
-    "activations_search": {"text": TEXT, "k": 2},
-    "activations_statistics": {"unit": "mlp.1.5"},
-    "coactivating": {"unit": "mlp.1.5", "contexts": 4, "k": 2},
-    "compare": {"unit": "mlp.1.5", "text": TEXT, "other": f"{TEXT} red"},
-    "corpus_search": {"unit": "mlp.1.5", "pattern": "cat", "most": 3},
-    "generate": {"units": ["mlp.1.5"], "text": TEXT, "new_tokens": 2},
-    "logit_lens": {"unit": "mlp.1.5"},
-    "nearest": {"unit": "mlp.1.5"},
-    "patch": {"units": ["mlp.1.5"], "base": TEXT, "source": f"{TEXT} red"},
-    "probe": {"site": "mlp.1", "texts": [f"{w} cat {i}" for i in range(5) for w in "ab"], "labels": ["a", "b"] * 5},
-    "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2], "new_tokens": 2},
-    "tokens_describe": {"words": ["cat"]},
-    "upstream": {"unit": "mlp.1.5", "text": TEXT},
-}
+TOOLS = {name.replace(".", "_"): arguments for name, arguments in CALLS.items()}
 SCRIPT = """
 import sys
 from hubel.agent import cli
@@ -91,17 +74,17 @@ def text_of(result: Any) -> str:
 def test_every_instrument_is_a_tool_and_answers(desk: Desk) -> None:
     async def use(client: Any) -> tuple[Any, dict[str, Any]]:
         listed = (await client.list_tools()).tools
-        return listed, {name: await client.call_tool(name, arguments) for name, arguments in CALLS.items()}
+        return listed, {name: await client.call_tool(name, arguments) for name, arguments in TOOLS.items()}
 
     listed, answers = with_client(make_server(desk), use)
     known = {name.replace(".", "_"): one for name, one in instruments().items()}
-    assert set(CALLS) == set(known) == {tool.name for tool in listed}
+    assert set(TOOLS) == set(known) == {tool.name for tool in listed}
     for tool in listed:
         assert tool.input_schema == known[tool.name].schema()
         assert tool.description == known[tool.name].description
     for name, answer in answers.items():
         assert not answer.is_error, text_of(answer)
-        assert text_of(answer) == known[name](desk.bench, CALLS[name]).render()
+        assert text_of(answer) == known[name](desk.bench, TOOLS[name]).render()
         assert answer.structured_content is None
 
 
@@ -123,10 +106,10 @@ def test_what_is_off_is_an_answer_that_helps(desk: Desk) -> None:
 
 def test_json_comes_beside_the_text_when_it_is_asked_for(desk: Desk) -> None:
     async def use(client: Any) -> Any:
-        return await client.call_tool("logit_lens", CALLS["logit_lens"])
+        return await client.call_tool("logit_lens", TOOLS["logit_lens"])
 
     answer = with_client(make_server(desk, structured=True), use)
-    assert answer.structured_content == desk.call("logit_lens", CALLS["logit_lens"]).result
+    assert answer.structured_content == desk.call("logit_lens", TOOLS["logit_lens"]).result
 
 
 def test_a_call_that_is_given_up_leaves_the_server_well(desk: Desk) -> None:
@@ -135,7 +118,7 @@ def test_a_call_that_is_given_up_leaves_the_server_well(desk: Desk) -> None:
     async def use(client: Any) -> Any:
         with anyio.move_on_after(0.02) as gave_up:
             await client.call_tool("coactivating", {"unit": "mlp.1.5", "contexts": 300})
-        return gave_up.cancelled_caught, await client.call_tool("logit_lens", CALLS["logit_lens"])
+        return gave_up.cancelled_caught, await client.call_tool("logit_lens", TOOLS["logit_lens"])
 
     gave_up, answer = with_client(make_server(desk), use)
     assert gave_up
@@ -174,18 +157,18 @@ def test_over_standard_input_and_output_with_a_log(tiny_index: Path, tmp_path: P
 
     async def use(client: Any) -> tuple[int, list[Any]]:
         n = len((await client.list_tools()).tools)
-        return n, [await client.call_tool(name, CALLS[name]) for name in ("logit_lens", "compare")]
+        return n, [await client.call_tool(name, TOOLS[name]) for name in ("logit_lens", "compare")]
 
     with (tmp_path / "errors").open("w") as errors:
         n, answers = with_client(stdio_client(server, errlog=errors), use)
     assert "to standard output" in (tmp_path / "errors").read_text(), "what others print goes to standard error"
-    assert (n, [answer.is_error for answer in answers]) == (len(CALLS), [False, False])
+    assert (n, [answer.is_error for answer in answers]) == (len(TOOLS), [False, False])
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path), "--json"]) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(row["call"], row["instrument"], row["error"]) for row in shown] == [
         (1, "logit_lens", False), (2, "compare", False),
     ]  # fmt: skip
-    assert shown[1]["arguments"] == CALLS["compare"]
+    assert shown[1]["arguments"] == TOOLS["compare"]
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path)]) == 0
     assert "2. compare {" in capsys.readouterr().out
     assert run_command_line(["runs", "--runs", str(tmp_path), "--json"]) == 0
@@ -237,7 +220,7 @@ def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
         assert refused(found[0], {"Authorization": "Bearer a secret", "Host": "evil.example"}) in (403, 421)
 
         async def use(client: Any) -> Any:
-            return await client.call_tool("activations_statistics", CALLS["activations_statistics"])
+            return await client.call_tool("activations_statistics", TOOLS["activations_statistics"])
 
         assert "mlp.1.5 over " in text_of(with_client(over_http(found[0], "a secret"), use))
         process.send_signal(signal.SIGINT)

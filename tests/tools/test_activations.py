@@ -15,6 +15,7 @@ from hubel.tools.index import Index
 from hubel.tools.instruments import Bench, call
 from hubel.tools.on_text import Search
 from hubel.tools.subject import Site, Unit
+from tests.calls import CALLS
 
 TEXT = "Monday the cat said in the river bank"
 
@@ -156,30 +157,10 @@ def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.M
         pq, "ParquetFile", lambda path, **options: opened.append(str(path)) or original(path, **options)
     )
     fresh = Bench(bench.subject, Index.open(Path(bench.the_index().path)))
-    labelled = [f"{word} cat {i}" for i in range(6) for word in ("the", "a")]
-    calls: dict[str, dict[str, Any]] = {
-        "activations.exemplars": {"unit": "mlp.1.5"},
-        "activations.statistics": {"unit": "mlp.1.5"},
-        "activations.on_text": {"texts": [TEXT], "units": ["mlp.1.5"]},
-        "activations.search": {"text": TEXT},
-        "logit_lens": {"unit": "mlp.1.5"},
-        "ablate": {"unit": "mlp.1.5", "texts": [TEXT]},
-        "attribute": {"unit": "mlp.1.5", "text": TEXT, "baseline": "zero"},
-        "probe": {"site": "resid.1", "texts": labelled, "labels": [text.split()[0] for text in labelled]},
-        "compare": {"unit": "mlp.1.5", "text": TEXT, "other": f"{TEXT} red"},
-        "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0], "new_tokens": 2},
-        "patch": {"units": ["mlp.1.5"], "base": TEXT, "source": f"{TEXT} red"},
-        "generate": {"text": TEXT, "units": ["mlp.1.5"], "new_tokens": 2},
-        "nearest": {"unit": "mlp.1.5"},
-        "coactivating": {"unit": "mlp.1.5", "contexts": 6},
-        "upstream": {"unit": "mlp.1.5", "text": TEXT},
-        "corpus.search": {"unit": "mlp.1.5", "pattern": "cat"},
-        "tokens.describe": {"words": ["cat"]},
-    }
     from hubel.tools.instruments import instruments
 
-    assert set(calls) == set(instruments())
-    for name, arguments in calls.items():
+    assert set(CALLS) == set(instruments())
+    for name, arguments in CALLS.items():
         call(name, arguments, fresh)
     assert opened
     assert not [path for path in opened if "holdout" in path]

@@ -16,32 +16,27 @@ from hubel.agent.views import rows
 from hubel.tools.errors import ArgumentError
 from tests.agent.experimenter.conftest import Work
 from tests.agent.experimenter.minds import Scripted, diligent, is_second_look, reply, turn_of
+from tests.calls import CALLS, OTHER, TEXT
 
-TEXT = "a cat told the dog of the year 1999"
-LABELLED = [f"{word} cat {i}" for i in range(6) for word in ("the", "a")]
-CALLS: dict[str, dict[str, Any]] = {
-    "ablate": {"texts": [TEXT], "op": "zero", "new_tokens": 2},
-    "activations_exemplars": {"unit": "U", "k": 2},
-    "activations_on_text": {"texts": [TEXT, f"{TEXT} red"]},
-    "activations_search": {"text": TEXT, "k": 3},
-    "activations_statistics": {},
-    "coactivating": {"unit": "U", "contexts": 6, "k": 2},
-    "compare": {"text": TEXT, "other": f"{TEXT} red"},
-    "corpus_search": {"pattern": "cat", "most": 4},
-    "generate": {"text": TEXT, "units": "U", "new_tokens": 2},
-    "logit_lens": {},
-    "nearest": {"k": 3},
-    "patch": {"units": "U", "base": TEXT, "source": "a cat told the dog of the year red", "tokens": ["cat", "dog"]},
-    "probe": {"texts": LABELLED, "labels": [text.split()[0] for text in LABELLED]},
-    "steer": {"text": TEXT, "strengths": [2.0, -2.0], "new_tokens": 2},
-    "tokens_describe": {"words": ["cat", "zebra"]},
-    "upstream": {"text": TEXT, "focus": "dog", "k": 4},
+WITHOUT_UNIT = {
+    name.replace(".", "_"): {k: v for k, v in arguments.items() if k not in ("unit", "units", "site")}
+    for name, arguments in CALLS.items()
 }
+"""A unit left out is U, where one is needed."""
+WITHOUT_UNIT["attribute"]["unit"] = "U"  # needs a unit or an answer
+
+
+NAMES, FIRST = list(WITHOUT_UNIT), 12
+"""A reply may have 16 calls."""
 
 
 def asked(name: str) -> tuple[str, dict[str, Any]]:
     direct = {schema.name for schema in tools.schemas()}
-    return (name, CALLS[name]) if name in direct else (tools.SHARED, {"name": name, "arguments": CALLS[name]})
+    return (
+        (name, WITHOUT_UNIT[name])
+        if name in direct
+        else (tools.SHARED, {"name": name, "arguments": WITHOUT_UNIT[name]})
+    )
 
 
 def thorough(number: int, request: Request) -> Reply:
@@ -49,16 +44,17 @@ def thorough(number: int, request: Request) -> Reply:
     if is_second_look(request) or turn_of(request) in (0, 3, 4, 5):
         return diligent(number, request)
     if turn_of(request) == 1:
-        return reply(*map(asked, CALLS))
+        return reply(*map(asked, NAMES[:FIRST]))
     return reply(
-        ("compare", {"unit": "U2", "text": TEXT, "other": f"{TEXT} red"}),
+        *map(asked, NAMES[FIRST:]),
+        ("compare", {"unit": "U2", "text": TEXT, "other": OTHER}),
         (tools.SHARED, {"name": "nearest", "unit": "U1", "k": 2}),
-        (tools.SHARED, {"name": "probe", "arguments": canonical(CALLS["probe"] | {"site": "S1"})}),
+        (tools.SHARED, {"name": "probe", "arguments": canonical(WITHOUT_UNIT["probe"] | {"site": "S1"})}),
     )
 
 
 def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -> None:
-    assert set(CALLS) == set(tools.offered()), "every instrument is offered, and called here"
+    assert set(WITHOUT_UNIT) == set(tools.offered()), "every instrument is offered, and called here"
     mind = Scripted(thorough)
     folder, _ = work(mind, targets=["mlp.2.5"])
     (row,) = rows(folder)
@@ -66,7 +62,7 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
     log = RunLog(folder, writable=False)
     consulted = [c for c in log.all("call", "mlp.2.5").values() if c["request"].get("rendered")]
     assert [c["answer"]["text"] for c in consulted if c["answer"]["error"]] == []
-    assert {c["request"]["instrument"].replace(".", "_") for c in consulted} == set(CALLS)
+    assert {c["request"]["instrument"].replace(".", "_") for c in consulted} == set(WITHOUT_UNIT)
     said = "\n".join(canonical(request.to_json()) for request in mind.requests)
     assert re.findall(r"(?:mlp|mlp_in|head|resid|attn|stream|z)[._ ]\d+", said) == []
     assert re.findall(r"layers?\W+\d", said, re.IGNORECASE) == []
@@ -97,4 +93,4 @@ def test_the_shared_tool_tells_each_instrument_in_a_line() -> None:
     assert shared.name == tools.SHARED
     names = shared.parameters["properties"]["name"]["enum"]
     assert [line.partition("(")[0] for line in lines] == names
-    assert {schema.name for schema in tools.schemas()[:-1]} | set(names) == set(CALLS)
+    assert {schema.name for schema in tools.schemas()[:-1]} | set(names) == set(WITHOUT_UNIT)
