@@ -25,21 +25,22 @@ def circuits_speed(subject: Subject) -> list[Comparison]:
 
     if subject.architecture.model_type not in WIRINGS:
         return []
-    model, pairs = CircuitModel(subject), _pairs(subject)
+    model, pairs = CircuitModel(subject), random_pairs(subject)
     step = max(1, subject.shape.n_layers // 6)
     layers = range(step // 2, subject.shape.n_layers, step)  # in the mean the middle one
     units = [Unit("head", layer, head) for layer in layers for head in range(subject.shape.n_heads)]
     heads = compare(
         f"{len(units)} heads patched exactly",
         lambda: Sweep(model, pairs).units(units).cpu().numpy(),
-        lambda: _naive(subject, pairs, units),
+        lambda: naive_heads(subject, pairs, units),
         "a whole forward pass a head",
         atol=1e-4,  # differences of logits near 20 in single precision
     )
     return [heads, _attribution(model, pairs)]
 
 
-def _pairs(subject: Subject) -> PromptPairs:
+def random_pairs(subject: Subject) -> PromptPairs:
+    """Four pairs of random tokens that differ in one place."""
     import torch
 
     from ...tools.circuits.prompts import PromptPairs
@@ -53,7 +54,8 @@ def _pairs(subject: Subject) -> PromptPairs:
     return PromptPairs(clean, corrupted, answer, answer + 1)
 
 
-def _naive(subject: Subject, pairs: PromptPairs, units: list[Unit]) -> np.ndarray:
+def naive_heads(subject: Subject, pairs: PromptPairs, units: list[Unit]) -> np.ndarray:
+    """Effects of patching heads, with plain hooks and a whole pass a head."""
     import torch
 
     from ...tools.subject.address import Site

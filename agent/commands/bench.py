@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
     )
+    parser.add_argument(
+        "--peers", action="store_true", help="speed: only this, beside nnsight and TransformerLens (hubel[oracles])"
+    )
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
     parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")
     parser.add_argument(
@@ -60,8 +63,10 @@ def run(args: argparse.Namespace) -> int:
     args.targets = 200 if args.targets is None else args.targets
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")
+    if args.peers and args.bench != "speed":
+        raise UsageError(f"--peers belongs to `hubel bench speed`, not to `hubel bench {args.bench}`")
     if args.bench == "speed":
-        return _run_speed(args)
+        return _run_peers(args) if args.peers else _run_speed(args)
     return _run_null(args)
 
 
@@ -88,6 +93,26 @@ def _run_speed(args: argparse.Namespace) -> int:
         f"index: {index['tokens_a_second']:,.0f} tokens a second beside {index['forward_tokens_a_second']:,.0f} of the "
         f"bare forward pass ({index['forward_share']:.0%}), peak {index['peak_rss_mb']:,.0f} MB"
     )
+    return 0
+
+
+def _run_peers(args: argparse.Namespace) -> int:
+    from ...tools.subject import subject_shape
+    from ..bench.peers import PEERS, compare_peers
+
+    n_layers = subject_shape(args.subject).n_layers
+    found = compare_peers(args.subject, sorted({n_layers // 6, n_layers // 2, n_layers - 1 - n_layers // 6}))
+    if args.json:
+        for peer in found:
+            output.json_line(peer._asdict())
+        return 0
+    columns = ("all heads of three layers patched by", "CPU s", "to wrap", "peak MB", "largest difference")
+    cells = [
+        (p.name, f"{p.seconds:.1f}", f"{p.wrapping:.1f}", f"{p.peak_mb:,.0f}", f"{p.difference:.1e}") for p in found
+    ]
+    output.table(columns, cells, right=columns[1:])
+    if missing := [name for name in PEERS if name not in {peer.name for peer in found}]:
+        output.line(f"not installed: {', '.join(missing)} (pip install hubel[oracles])")
     return 0
 
 
