@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,10 +119,9 @@ def _plain(subject: Subject, pairs: PromptPairs) -> Heads:
 
 
 def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
-    import nnsight
     import torch
 
-    wrapped = nnsight.NNsight(subject.model)
+    wrapped: Any = import_module("nnsight").NNsight(subject.model)
 
     def sweep(units: list[Unit]) -> np.ndarray:
         values: dict[int, Tensor] = {}
@@ -146,9 +146,8 @@ def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
 
 def _transformer_lens(subject: Subject, pairs: PromptPairs) -> Heads:
     import torch
-    from transformer_lens.model_bridge import TransformerBridge
 
-    bridge: Any = TransformerBridge.boot_transformers(
+    bridge: Any = import_module("transformer_lens.model_bridge").TransformerBridge.boot_transformers(
         "HuggingFaceTB/SmolLM2-135M-Instruct", hf_model=subject.model, tokenizer=subject.tokenizer, device="cpu"
     )
 

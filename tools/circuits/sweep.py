@@ -92,6 +92,10 @@ class Sweep:
                 put.calling(parts.whole, keep(layer))
             return record(self.model, self.pairs.clean, self.pairs.logit_difference)
 
+    def patches(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
+        """Effect of each of any patches, given with its layer."""
+        return self._effects(patches)
+
     def _effects(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
         by_layer: dict[int, list[int]] = defaultdict(list)
         for index, (layer, _) in enumerate(patches):

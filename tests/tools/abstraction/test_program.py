@@ -1,0 +1,66 @@
+"""High-level programs: what they compute, under interventions too, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hubel.tools.abstraction.program import Program, Variable
+from hubel.tools.errors import UsageError
+
+ADDITION: dict[str, Any] = {
+    "inputs": {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1, 2, 3]},
+    "output": "total",
+    "variables": [
+        {"name": "sum", "op": "add", "of": ["a", "b"], "modulo": 4},
+        {"name": "total", "op": "add", "of": ["sum", "c"], "modulo": 4},
+    ],
+}
+
+
+def test_functions_and_json_say_the_same() -> None:
+    numbers = {name: range(4) for name in "abc"}
+    variables = [
+        Variable("sum", ("a", "b"), lambda a, b: (a + b) % 4),
+        Variable("total", ("sum", "c"), lambda s, c: (s + c) % 4),
+    ]
+    one, two = Program(numbers, "total", variables), Program.from_json(ADDITION)
+    base, source = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 3, "c": 0}
+    assert one.run(base) == two.run(base) == {**base, "sum": 3, "total": 2}
+    assert one.interchanged(base, source, "sum") == two.interchanged(base, source, "sum") == (2 + 3) % 4
+    assert one.interchanged(base, source, "total") == 2
+    assert two.run(base, {"sum": 0})["total"] == 3
+
+
+def test_hierarchical_equality() -> None:
+    program = Program.from_json(
+        {
+            "inputs": {name: ["x", "y"] for name in "abcd"},
+            "output": "same",
+            "variables": [
+                {"name": "left", "op": "equal", "of": ["a", "b"]},
+                {"name": "right", "op": "equal", "of": ["c", "d"]},
+                {"name": "both", "op": "equal", "of": ["left", "right"]},
+                {"name": "same", "op": "table", "of": ["both"], "table": {"True": "yes", "False": "no"}},
+            ],
+        }
+    )
+    assert program.run(dict(zip("abcd", "xxyy", strict=True)))["same"] == "yes"
+    assert program.run(dict(zip("abcd", "xyyy", strict=True)))["same"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"output": "nothing"}, "no variable of the program"),
+        ({"inputs": {"a": [0], "b": [0, 1], "c": [0, 1]}}, "at least two values"),
+        ({"variables": [{"name": "total", "op": "add", "of": ["sum", "c"]}]}, "needs sum"),
+        ({"variables": [{"name": "total", "op": "guess", "of": ["a"]}]}, "op 'guess'"),
+        ({"variables": [{"name": "a", "op": "same", "of": ["b"]}]}, "defined twice"),
+        ({"variables": [{"op": "same"}]}, "expected inputs"),
+    ],
+)
+def test_what_is_no_program_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Program.from_json({**ADDITION, **change})

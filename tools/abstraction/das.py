@@ -1,0 +1,123 @@
+"""Distributed alignment search: which subspace of a place holds a variable?
+
+1. An orthonormal basis of k directions, the QR factor of a free matrix, starts at random.
+2. For batches of training pairs the interchange is carried out in its span, and the basis is moved (Adam) towards a
+   lower cross entropy of the answers that the program says.
+3. It is judged on other pairs, beside three controls:
+   - `placebo`: a random subspace of the same size, its change scaled to the same length;
+   - `random_model`: the same search on the same architecture with re-drawn weights, which has learned nothing;
+   - `no_op`: no intervention.
+
+Geiger et al. 2023. A search can find a subspace that makes a subject do what the program says without the subject using
+it (Makelov et al. 2023), and with enough directions it fits arbitrary labels, on random models too (Wu et al. 2023;
+Sutter et al. 2025). So what counts is real minus control on held-out pairs, and a small k.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import UsageError
+from ..subject.subject import Subject
+from .interchange import Behaviour, Interchanged, Interchanges, Place, Swap, interchange, split, value_at
+
+BATCH = 32
+
+
+def find_subspace(
+    subject: Subject,
+    behaviour: Behaviour,
+    place: Place,
+    pairs: Interchanges,
+    k: int,
+    steps: int = 150,
+    rate: float = 0.02,
+    seed: int = 0,
+) -> Float[Tensor, "k width"]:
+    """The basis that a search on training pairs ends with; raises UsageError for more directions than there are."""
+    width = value_at(subject, place, pairs.base[:1]).shape[-1]
+    if not 1 <= k <= width:
+        raise UsageError(f"k = {k} given; the place has {width} directions")
+    free = random_subspace(width, k, seed).T.to(subject.device, subject.dtype).requires_grad_()
+    optimiser = torch.optim.Adam([free], lr=rate)
+    generator = torch.Generator().manual_seed(seed)
+    done = 0
+    while done < steps:
+        order = torch.randperm(len(pairs.base), generator=generator)
+        shuffled = Interchanges(pairs.base[order], pairs.source[order], pairs.expected[order], pairs.unchanged[order])
+        for batch in split(shuffled, BATCH):
+            with torch.enable_grad():
+                logits = Swap(_orthonormal(free)).logits(subject, behaviour, place, batch)
+                loss = torch.nn.functional.cross_entropy(logits, batch.expected.to(logits.device))
+                optimiser.zero_grad()
+                loss.backward()
+            optimiser.step()
+            done += 1
+    return _orthonormal(free).detach()
+
+
+def random_subspace(width: int, k: int, seed: int = 0) -> Float[Tensor, "k width"]:
+    """An orthonormal basis of k random directions."""
+    return _orthonormal(torch.randn(width, k, generator=torch.Generator().manual_seed(seed)))
+
+
+def _orthonormal(free: Float[Tensor, "width k"]) -> Float[Tensor, "k width"]:
+    return torch.linalg.qr(free).Q.T
+
+
+@dataclass(frozen=True, eq=False)
+class Abstraction:
+    """A search's result on held-out pairs, beside its controls; `real_minus_control` is what counts."""
+
+    basis: Float[Tensor, "k width"]
+    found: Interchanged
+    placebo: Interchanged
+    random_model: Interchanged
+
+    @property
+    def real_minus_control(self) -> float:
+        """IIA less the best of the controls'."""
+        others = (self.placebo.accuracy, self.random_model.accuracy, float(self.found.no_op.float().mean()))
+        return self.found.accuracy - max(others)
+
+
+def search(
+    subject: Subject,
+    behaviour: Behaviour,
+    place: Place,
+    train: Interchanges,
+    held_out: Interchanges,
+    k: int,
+    steps: int = 150,
+    rate: float = 0.02,
+    seed: int = 0,
+) -> Abstraction:
+    """Search, judge on held-out pairs, and do the same with the controls."""
+    options = {"k": k, "steps": steps, "rate": rate, "seed": seed}
+    basis = find_subspace(subject, behaviour, place, train, **options)
+    placebo = random_subspace(basis.shape[1], k, seed + 1)
+    random = random_twin(subject, seed)
+    control = find_subspace(random, behaviour, place, train, **options)
+    return Abstraction(
+        basis,
+        interchange(subject, behaviour, place, held_out, basis),
+        interchange(subject, behaviour, place, held_out, placebo, matched_to=basis),
+        interchange(random, behaviour, place, held_out, control),
+    )
+
+
+def random_twin(subject: Subject, seed: int = 0) -> Subject:
+    """The same architecture with re-drawn weights: each matrix Gaussian with its own mean and standard deviation."""
+    model = copy.deepcopy(subject.model)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                noise = torch.randn(weight.shape, generator=generator)
+                weight.copy_(noise.to(weight) * weight.std() + weight.mean())
+    return Subject(model, subject.tokenizer, name=f"{subject.name}, re-drawn", architecture=subject.architecture)

@@ -1,0 +1,230 @@
+"""Interchange interventions: does putting a site's value of another input there do what the program says?
+
+1. Draw pairs of inputs, base and source. The program, run on base with one variable as on source, says what the output
+   becomes.
+2. The subject runs the source; what stands at the variable's site (a subspace of it, at some positions) is kept.
+3. It runs the base with that put in its place. Interchange intervention accuracy (IIA): the share of pairs in which it
+   then gives, of all answers, the one that the program says.
+
+Geiger et al. 2021, 2024. Pairs whose output does not change are right without any intervention, so that accuracy is
+given beside `no_op`, that of the bare base run against the same expectation, and over the pairs that change alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..circuits.wiring import at_least_single, hooks
+from ..errors import UsageError
+from ..subject.subject import Subject
+from .program import Program, Setting, Value
+
+ROWS = 64
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a program meets a subject.
+
+    Attributes:
+        encode: an input as token ids, of one length for all inputs; `answers`: next token of each output.
+    """
+
+    program: Program
+    encode: Callable[[Setting], Sequence[int]]
+    answers: Mapping[Value, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a variable is looked for: the stream after a layer, its neurons, or its heads' z, at some positions."""
+
+    kind: Literal["stream", "mlp", "z"]
+    layer: int
+    positions: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Interchanges:
+    """Pairs of inputs as token ids.
+
+    Attributes:
+        expected: which answer, of `Behaviour.answers` in their order, the program gives under the interchange.
+        unchanged: which it gives on the bare base.
+    """
+
+    base: Int[Tensor, "pairs seq"]
+    source: Int[Tensor, "pairs seq"]
+    expected: Int[Tensor, " pairs"]
+    unchanged: Int[Tensor, " pairs"]
+
+
+def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0) -> Interchanges:
+    """Random pairs; as far as the program allows, half of them change the output.
+
+    Raises:
+        UsageError: inputs of unequal length, an output without an answer, a variable that never changes the output.
+    """
+    rng = np.random.default_rng(seed)
+    order = {value: at for at, value in enumerate(behaviour.answers)}
+    rows: dict[bool, list[tuple[Sequence[int], Sequence[int], int, int]]] = {True: [], False: []}
+    for _ in range(200 * n):
+        base, source = (_drawn(behaviour.program, rng) for _ in range(2))
+        outputs = [
+            behaviour.program.interchanged(base, source, variable),
+            behaviour.program.run(base)[behaviour.program.output],
+        ]
+        if missing := [value for value in outputs if value not in order]:
+            raise UsageError(f"output {missing[0]!r} has no answer; answers are given for {', '.join(map(str, order))}")
+        after, before = (order[value] for value in outputs)
+        kind = rows[after != before]
+        if len(kind) < n - n // 2:
+            kind.append((behaviour.encode(base), behaviour.encode(source), after, before))
+        if min(map(len, rows.values())) >= n - n // 2:
+            break
+    if not rows[True]:
+        raise UsageError(f"variable {variable!r} never changes the output: no interchange could tell it from none")
+    mixed = [*rows[True], *rows[False]][:n] if rows[False] else rows[True]
+    if len({len(ids) for row in mixed for ids in row[:2]}) > 1:
+        raise UsageError("inputs are encoded in different numbers of tokens; write an encoding of one length")
+    return Interchanges(*(torch.tensor([row[at] for row in mixed]) for at in range(4)))
+
+
+def _drawn(program: Program, rng: np.random.Generator) -> Setting:
+    return {name: values[int(rng.integers(len(values)))] for name, values in program.inputs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Interchanged:
+    """Pair by pair, whether the subject did as the program says.
+
+    Attributes:
+        no_op: ... without any intervention; `changes`: whether the program's output changes at all.
+    """
+
+    correct: Bool[Tensor, " pairs"]
+    no_op: Bool[Tensor, " pairs"]
+    changes: Bool[Tensor, " pairs"]
+
+    @property
+    def accuracy(self) -> float:
+        """Interchange intervention accuracy."""
+        return float(self.correct.float().mean())
+
+    @property
+    def accuracy_where_it_changes(self) -> float:
+        """The same over the pairs whose output changes: without an effect it is near 0."""
+        return float(self.correct[self.changes].float().mean())
+
+
+def interchange(
+    subject: Subject,
+    behaviour: Behaviour,
+    place: Place,
+    pairs: Interchanges,
+    basis: Float[Tensor, "k width"] | None = None,
+    matched_to: Float[Tensor, "k width"] | None = None,
+) -> Interchanged:
+    """Carry out the interchanges in a subspace (orthonormal rows), or in the whole of the place.
+
+    Args:
+        matched_to: another subspace; the change is scaled to the length that it would have there (a placebo's dose).
+    """
+    swap = Swap(basis, matched_to)
+    with torch.no_grad():
+        found = torch.cat([swap.logits(subject, behaviour, place, rows) for rows in split(pairs)])
+        bare = torch.cat([answer_logits(subject, behaviour, rows.base) for rows in split(pairs)])
+    expected = pairs.expected.to(found.device)
+    return Interchanged(
+        (found.argmax(1) == expected).cpu(), (bare.argmax(1) == expected).cpu(), pairs.expected != pairs.unchanged
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """What an interchange does to a value: its part in the subspace becomes the source's."""
+
+    basis: Float[Tensor, "k width"] | None = None
+    matched_to: Float[Tensor, "k width"] | None = None
+
+    def __call__(
+        self, base: Float[Tensor, "pairs position width"], source: Float[Tensor, "pairs position width"]
+    ) -> Float[Tensor, "pairs position width"]:
+        change = source - base
+        if self.basis is None:
+            return source
+        basis = self.basis.to(base)
+        within = change @ basis.T @ basis
+        if self.matched_to is not None:
+            other = self.matched_to.to(base)
+            wanted = (change @ other.T).norm(dim=-1, keepdim=True)
+            within = within * wanted / within.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+        return base + within
+
+    def logits(
+        self, subject: Subject, behaviour: Behaviour, place: Place, pairs: Interchanges
+    ) -> Float[Tensor, "pairs answer"]:
+        """Each answer's logit under the interchange; gradients reach the basis where they are enabled."""
+        with torch.no_grad():
+            source = value_at(subject, place, pairs.source)
+        positions = list(place.positions)
+
+        def put(value: Float[Tensor, "pairs seq width"]) -> Float[Tensor, "pairs seq width"]:
+            new = value.clone()
+            new[:, positions] = self(value[:, positions], source)
+            return new
+
+        with _at(subject, place, put):
+            return answer_logits(subject, behaviour, pairs.base)
+
+
+def value_at(subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs position width"]:
+    """What stands at a place."""
+    check_place(subject, place, ids.shape[1])
+    found: list[Tensor] = []
+    with _at(subject, place, found.append):
+        subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1)
+    return found[0][:, list(place.positions)]
+
+
+def check_place(subject: Subject, place: Place, seq: int) -> None:
+    """Raise UsageError for a layer or position that is not there."""
+    if not 0 <= place.layer < subject.shape.n_layers or not all(0 <= at < seq for at in place.positions):
+        raise UsageError(
+            f"{place} given; {subject.name} has layers 0 to {subject.shape.n_layers - 1} and the inputs tokens 0 to "
+            f"{seq - 1}"
+        )
+
+
+def answer_logits(
+    subject: Subject, behaviour: Behaviour, ids: Int[Tensor, "pairs seq"]
+) -> Float[Tensor, "pairs answer"]:
+    """Logits of the answers behind the last token; hooks of the caller are in force."""
+    logits = subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
+    return at_least_single(logits)[:, list(behaviour.answers.values())]
+
+
+def split(pairs: Interchanges, rows: int = ROWS) -> Iterator[Interchanges]:
+    """In batches."""
+    parts = (value.split(rows) for value in (pairs.base, pairs.source, pairs.expected, pairs.unchanged))
+    for batch in zip(*parts, strict=True):
+        yield Interchanges(*batch)
+
+
+@contextmanager
+def _at(subject: Subject, place: Place, visit: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+    layer = subject.parts.layers[place.layer]
+    with hooks() as put:
+        if place.kind == "stream":
+            put.leaving(layer.whole, visit)
+        else:
+            put.entering(layer.mlp_down if place.kind == "mlp" else layer.attention_out, visit)
+        yield

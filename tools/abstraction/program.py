@@ -1,0 +1,117 @@
+"""High-level causal models: a few variables, each a function of others, that can be run and intervened on.
+
+    Program({"a": range(4), "b": range(4), "c": range(4)}, "total",
+            [Variable("sum", ("a", "b"), lambda a, b: (a + b) % 4), Variable("total", ("sum", "c"), ...)])
+
+or the same as JSON, with the functions of `OPERATIONS`:
+
+    {"inputs": {"a": [0, 1, 2, 3], ...}, "output": "total",
+     "variables": [{"name": "sum", "op": "add", "of": ["a", "b"], "modulo": 4}, ...]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import UsageError
+
+Value = Hashable
+Setting = Mapping[str, Value]
+"""A value for each of some variables."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable, as a function of its parents' values in their order."""
+
+    name: str
+    parents: tuple[str, ...]
+    function: Callable[..., Value]
+
+
+class Program:
+    """A causal model; variables stand in an order in which parents come first.
+
+    Args:
+        inputs: the values that each input can take.
+
+    Raises:
+        UsageError: a variable without its parents, defined twice, or an output that is none of them.
+    """
+
+    def __init__(self, inputs: Mapping[str, Sequence[Value]], output: str, variables: Sequence[Variable]) -> None:
+        self.inputs = {name: tuple(values) for name, values in inputs.items()}
+        self.output, self.variables = output, tuple(variables)
+        known = set(self.inputs)
+        for name, values in self.inputs.items():
+            if len(values) < 2:
+                raise UsageError(f"input {name!r} can be {values}; give at least two values")
+        for variable in self.variables:
+            if missing := [parent for parent in variable.parents if parent not in known]:
+                raise UsageError(f"variable {variable.name!r} needs {', '.join(missing)}, which come before it nowhere")
+            if variable.name in known:
+                raise UsageError(f"variable {variable.name!r} is defined twice")
+            known.add(variable.name)
+        if output not in {variable.name for variable in self.variables}:
+            raise UsageError(f"output {output!r} is no variable of the program, which has {', '.join(sorted(known))}")
+
+    def run(self, inputs: Setting, fixed: Setting | None = None) -> dict[str, Value]:
+        """Every variable's value; those in `fixed` are set and not computed."""
+        fixed = fixed or {}
+        values: dict[str, Value] = {**inputs, **fixed}
+        for variable in self.variables:
+            if variable.name not in fixed:
+                values[variable.name] = variable.function(*(values[parent] for parent in variable.parents))
+        return values
+
+    def interchanged(self, base: Setting, source: Setting, name: str) -> Value:
+        """The output on `base` when one variable has the value that it has on `source`."""
+        if name not in {variable.name for variable in self.variables}:
+            names = ", ".join(variable.name for variable in self.variables)
+            raise UsageError(f"no variable {name!r}; the program has {names}")
+        return self.run(base, {name: self.run(source)[name]})[self.output]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Program:
+        """Read a program from plain data; raises UsageError with what is off."""
+        try:
+            variables = [_variable(entry) for entry in data["variables"]]
+            return cls(data["inputs"], data["output"], variables)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"no program: {error!r}; expected inputs (name to values), variables (name, op, of) and output"
+            ) from error
+
+
+def _add(*values: Any, modulo: int | None = None) -> Value:
+    return sum(values) % modulo if modulo else sum(values)
+
+
+def _table(*values: Any, table: Mapping[str, Value]) -> Value:
+    return table[",".join(map(str, values))]
+
+
+OPERATIONS: dict[str, Callable[..., Value]] = {
+    "add": _add,
+    "all": lambda *values: all(values),
+    "any": lambda *values: any(values),
+    "equal": lambda one, two: one == two,
+    "greater": lambda one, two: one > two,
+    "max": max,
+    "min": min,
+    "not": lambda value: not value,
+    "same": lambda value: value,
+    "table": _table,
+    "xor": lambda one, two: bool(one) != bool(two),
+}
+"""Name to function; `add` takes `modulo`, `table` a `table` from the parents' values, joined by commas."""
+
+
+def _variable(entry: Mapping[str, Any]) -> Variable:
+    if entry["op"] not in OPERATIONS:
+        raise UsageError(f"op {entry['op']!r} of variable {entry['name']!r} given; there are {', '.join(OPERATIONS)}")
+    options = {key: value for key, value in entry.items() if key in ("modulo", "table")}
+    return Variable(entry["name"], tuple(entry["of"]), partial(OPERATIONS[entry["op"]], **options))

@@ -1,0 +1,193 @@
+"""Attention: where heads look, what kinds of heads there are, and how far looking predicts effect.
+
+Patterns come from a pass with eager attention, the only kind that gives them out. Head scores, each a mean over the
+queries that have such a key, position 0 left out as a query:
+
+    previous    attention to the token before
+    duplicate   attention to earlier tokens equal to the present one
+    induction   attention to tokens that follow earlier ones equal to the present one
+    copying     share of positive among the eigenvalues of the head's whole OV circuit, from -1 to 1: sum / sum of sizes
+                (Elhage et al. 2021); 1: attending to a token makes it likelier
+
+Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022; the tokens to look for
+induction in are random and repeated (`repeated_tokens`), so that nothing else calls for the same attention.
+
+Attention is no explanation by itself: `edge_knockouts` takes single attention edges away, and the rank correlation of
+their weight with that effect says how far weight may be believed on these prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..subject.architectures import norm_scale
+from ..subject.subject import Subject
+from .graph import Node
+from .recording import record
+from .sweep import Patch, Sweep
+from .wiring import CircuitModel
+
+
+@contextmanager
+def eager(subject: Subject) -> Iterator[None]:
+    """Eager attention inside the block, and what was there before behind it."""
+    model: Any = subject.model
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
+
+
+def patterns(subject: Subject, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "layer batch head query key"]:
+    """Every head's attention pattern."""
+    with eager(subject), torch.inference_mode():
+        output = subject.model(ids.to(subject.device), use_cache=False, output_attentions=True, logits_to_keep=1)
+    return torch.stack(output.attentions)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores:
+    """Scores from 0 to 1 (copying from -1); nan where no query has such a key."""
+
+    previous: Float[Tensor, "layer head"]
+    duplicate: Float[Tensor, "layer head"]
+    induction: Float[Tensor, "layer head"]
+
+
+def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
+    """Where every head looks, on given tokens."""
+    found = patterns(subject, ids)
+    kinds = _kinds(ids)
+    return HeadScores(*(_mean_attention(found, keys.to(found.device)) for keys in kinds))
+
+
+def repeated_tokens(subject: Subject, n: int = 8, length: int = 16, seed: int = 0) -> Int[Tensor, "n twice_length"]:
+    """Random tokens, each row said twice: where induction and duplicate-token heads show and meaning plays no part."""
+    vocabulary = subject.model.get_input_embeddings().weight.shape[0]
+    generator = torch.Generator().manual_seed(seed)
+    once = torch.stack([torch.randperm(vocabulary, generator=generator)[:length] for _ in range(n)])
+    return torch.cat([once, once], dim=1)
+
+
+def _kinds(ids: Int[Tensor, "batch seq"]) -> tuple[Bool[Tensor, "batch query key"], ...]:
+    """Which key of each query is of which kind: previous, duplicate, induction."""
+    seq = ids.shape[1]
+    causal = torch.ones(seq, seq, dtype=torch.bool).tril()
+    causal[0] = False
+    same = (ids[:, :, None] == ids[:, None, :]) & causal.tril(-1)
+    after = torch.zeros_like(same)
+    after[:, :, 1:] = same[:, :, :-1]  # one behind an earlier copy, which may be the query itself
+    previous = torch.diag(torch.ones(seq - 1, dtype=torch.bool), -1).expand_as(same)
+    return previous & causal, same, after & causal
+
+
+def _mean_attention(
+    found: Float[Tensor, "layer batch head query key"], keys: Bool[Tensor, "batch query key"]
+) -> Float[Tensor, "layer head"]:
+    asking = keys.any(-1)  # batch query
+    given = (found * keys[None, :, None]).sum(-1)  # layer batch head query
+    return (given * asking[None, :, None]).sum((1, 3)) / asking.sum()
+
+
+def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
+    """How far each head's OV circuit raises the very tokens that it reads, the norms' weights folded in."""
+    embedding: Tensor = subject.model.get_input_embeddings().weight.double()
+    unembedding: Tensor = subject.parts.unembed.weight.double()  # pyright: ignore[reportAssignmentType]
+    final = norm_scale(subject.parts.final_norm, subject.architecture.norm).double()
+    scores: list[Tensor] = []
+    for layer, joints in enumerate(model.joints):
+        scale = norm_scale(joints.attention_norm, subject.architecture.norm).double()
+        through = ((unembedding * final).T @ embedding) * scale  # written d_model, read d_model
+        scores.append(_eigenvalue_shares(model, layer, through))
+    return torch.stack(scores)
+
+
+def _eigenvalue_shares(
+    model: CircuitModel, layer: int, through: Float[Tensor, "written read"]
+) -> Float[Tensor, " head"]:
+    graph = model.graph
+    weights = model.projection(layer)[0][graph.n_heads + graph.n_kv_heads :].double()  # kv head, head_dim, d_model
+    values = weights.repeat_interleave(graph.n_heads // graph.n_kv_heads, 0)
+    writes = model.subject.head_matrices(layer).double()  # head, d_model, head_dim
+    # W_U W_O W_V W_E has the eigenvalues of W_V (W_E W_U) W_O, which is head_dim wide.
+    eigenvalues = torch.linalg.eigvals(torch.einsum("hkr,wr,hwj->hkj", values, through, writes))
+    return eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionEdges:
+    """What heads look at from the last position, beside what taking that away does.
+
+    Attributes:
+        weight: attention from the last position.
+        effect: m(clean without that key, the other weights as they are) - m(clean).
+    """
+
+    heads: tuple[Node, ...]
+    weight: Float[Tensor, "head pairs key"]
+    effect: Float[Tensor, "head pairs key"]
+
+    def rank_correlation(self) -> Float[Tensor, " head"]:
+        """Spearman's, of a head's weights with the sizes of its effects, means over the pairs, across keys."""
+        weight, effect = (_ranks(value) for value in (self.weight.mean(1), self.effect.abs().mean(1)))
+        return _correlation(weight, effect)
+
+    def overall_rank_correlation(self) -> float:
+        """The same across all heads and keys together."""
+        one, two = (_ranks(value.flatten()[None]) for value in (self.weight.mean(1), self.effect.abs().mean(1)))
+        return float(_correlation(one, two))
+
+
+def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
+    """Take away, one at a time, what each head reads from each position at the last one."""
+    model, pairs = sweep.model, sweep.pairs
+    found = patterns(model.subject, pairs.clean)
+    clean = record(model, pairs.clean, pairs.logit_difference)
+    weights: list[Tensor] = []
+    patches: list[tuple[int, Patch]] = []
+    for head in heads:
+        weight = found[head.layer, :, head.head, -1]  # pairs key
+        weights.append(weight)
+        read = weight[..., None] * _values(model, clean.projected, head)  # pairs key head_dim
+        patches += [
+            (head.layer, _without(sweep, clean.z[head.layer], head, read[:, key])) for key in range(read.shape[1])
+        ]
+    effects = sweep.patches(patches).view(len(heads), pairs.n_tokens, len(pairs)).transpose(1, 2)
+    return AttentionEdges(tuple(heads), torch.stack(weights), effects)
+
+
+def _values(
+    model: CircuitModel, projected: dict[tuple[int, int], Tensor], head: Node
+) -> Float[Tensor, "pairs key head_dim"]:
+    graph = model.graph
+    group = graph.n_heads // graph.n_kv_heads
+    slot = model.slots[graph.n_heads + graph.n_kv_heads + head.head // group]
+    return projected[head.layer, slot.module][..., slot.rows]
+
+
+def _without(
+    sweep: Sweep, z: Float[Tensor, "pairs seq width"], head: Node, read: Float[Tensor, "pairs head_dim"]
+) -> Patch:
+    width = sweep.model.subject.head_dim
+    columns = slice(head.head * width, (head.head + 1) * width)
+    value = z[..., columns].clone()
+    value[:, -1] -= read
+    return Patch(sweep.model.subject.parts.layers[head.layer].attention_out, value, columns)
+
+
+def _ranks(values: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
+    return values.argsort(-1).argsort(-1).double()
+
+
+def _correlation(one: Float[Tensor, "rows n"], two: Float[Tensor, "rows n"]) -> Float[Tensor, " rows"]:
+    one, two = one - one.mean(-1, keepdim=True), two - two.mean(-1, keepdim=True)
+    return (one * two).sum(-1) / (one.norm(dim=-1) * two.norm(dim=-1))
