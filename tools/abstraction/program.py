@@ -19,7 +19,7 @@ from typing import Any
 from ..errors import UsageError
 
 Value = Hashable
-Setting = Mapping[str, Value]
+Setting = Mapping[str, Any]
 """A value for each of some variables."""
 
 

@@ -17,7 +17,7 @@ from .test_program import ADDITION
 
 BEHAVIOUR = Behaviour(
     Program.from_json(ADDITION),
-    lambda values: [values["a"], values["b"], values["c"], 4],  # pyright: ignore[reportReturnType]
+    lambda values: [values["a"], values["b"], values["c"], 4],
     {value: value for value in range(4)},
 )
 END = Place("stream", 0, (3,))

@@ -31,7 +31,7 @@ def test_a_linear_model_by_hand() -> None:
     with torch.no_grad():
         model.transformer.wte.weight.copy_(embedding)
         model.lm_head.weight.copy_(readout)
-    pairs = PromptPairs(*(torch.tensor([row]) for row in ([3, 5], [4, 5], [1], [2])))
+    pairs = PromptPairs(torch.tensor([[3, 5]]), torch.tensor([[4, 5]]), torch.tensor([[1]]), torch.tensor([[2]]))
     units = [Unit("head", 0, 0), Unit("head", 0, 1), Unit("head", 1, 0)]
     found = mediate(CircuitModel(subject_of(model)), pairs, units)
 
