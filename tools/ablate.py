@@ -98,7 +98,7 @@ def ablate(
     new_tokens: Annotated[int, Field(ge=0, le=MOST_NEW, description="also go on with each text by so many")] = 0,
     seed: Annotated[int, Field(description="of what resample draws")] = 0,
 ) -> Ablation:
-    """What the model predicts differently without a neuron, head or direction, on texts that you choose.
+    """What the model predicts differently without a unit, on texts that you choose.
 
     Sets the unit to its mean, to zero, or to its values at random places of other text (resample) at every position
     but the first and compares next-token distributions: KL and change of loss at each position, and the tokens that

@@ -117,7 +117,7 @@ class UnitStatistics(Result):
 
 @instrument("activations.statistics", needs=("index",))
 def statistics(bench: Bench, unit: UnitAddress) -> UnitStatistics:
-    """How a unit's activation is distributed over the corpus: range, mean, quantiles, how often it is active.
+    """A unit's range, mean and quantiles on the corpus, and how often it is active.
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
     """

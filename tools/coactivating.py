@@ -73,10 +73,10 @@ def coactivating(
     k: Annotated[int, Field(ge=1, le=50, description="to list, of each sign")] = 6,
     contexts: Annotated[int, Field(ge=3, le=300, description="of the corpus, when no texts are given")] = 48,
 ) -> Coactivating:
-    """Which neurons are active at the same tokens as a unit, of all neurons at once, by correlation.
+    """Which neurons are active at the same tokens as a unit, by correlation.
 
-    Over corpus contexts (loud and quiet ones), or over texts that you give. Their exemplars show what the unit shares
-    and what is its own. With a side (mlp.12.803-) the strength of that side is correlated.
+    Of all neurons at once, over corpus contexts (loud and quiet ones) or over texts that you give. Their exemplars show
+    what the unit shares and what is its own. With a side (mlp.12.803-) the strength of that side is correlated.
     """
     from .subject import Unit
 

@@ -103,7 +103,7 @@ def _told(change: Substitution) -> str:
 
 @instrument("compare", needs=("subject",))
 def compare(bench: Bench, unit: UnitAddress, text: Text, other: Text) -> Comparison:
-    """A unit on two texts token by token, the difference of each pair, and which substitution made it.
+    """A unit on two texts token by token, and which change made the difference.
 
     Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the same context with
     another trigger, the same trigger in another context. Where they differ in several places, each change is tried

@@ -86,9 +86,9 @@ def corpus_search(
     k: Annotated[int, Field(ge=1, le=20, description="of the strongest and of the weakest matches")] = 4,
     most: Annotated[int, Field(ge=1, le=300, description="contexts to read")] = 48,
 ) -> CorpusSearch:
-    """What a unit does wherever a word or pattern stands in the corpus: how often it fires there, best and worst cases.
+    """What a unit does wherever a word or pattern stands in the corpus, best and worst cases.
 
-    The weakest matches are counterexamples that no exemplar shows: use it to see whether a trigger always fires. Words
+    Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows. Words
     match in any casing and whole; with regex (RE2) write boundaries yourself.
     """
     from .subject import Unit

@@ -49,7 +49,7 @@ def generate(
     temperature: Temperature = 0,
     seed: int = 0,
 ) -> Generated:
-    """How the model itself goes on with a text, and what units do on every token that it writes.
+    """How the model goes on with a text, and what units do on what it writes.
 
     Shows units on text of the model's own, where they are part of choosing the next token. The continuation stands
     behind ▸. With a temperature it is sampled, the same for the same seed.

@@ -54,10 +54,11 @@ class LogitLens(Result):
 
 @instrument("logit_lens", needs=("subject",))
 def logit_lens(bench: Bench, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10) -> LogitLens:
-    """Which next tokens a neuron or direction makes more and less likely by what it writes, read with the unembedding.
+    """Which next tokens a unit makes more and less likely by what it writes.
 
-    With a side (mlp.12.803-) the answer is for firing on that side; without one it is for a positive activation, and a
-    negative activation does the reverse. Says what the unit does, not what makes it fire. Not for heads.
+    What a neuron or direction writes is read with the unembedding. With a side (mlp.12.803-) the answer is for firing
+    on that side; without one it is for a positive activation, and a negative activation does the reverse. Says what the
+    unit does, not what makes it fire. Not for heads.
     """
     from .subject.address import Unit
 

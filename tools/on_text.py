@@ -146,7 +146,7 @@ def search(
     sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed
     layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
 ) -> Search:
-    """Which units fire on a text that you write, of all units at once, compared with what each usually does.
+    """Which units stand out on a text that you write, of all units at once.
 
     Ranks both sides of every unit by how many standard deviations its strongest token lies from its mean on explore.
     """

@@ -85,7 +85,7 @@ def patch(
     ] = None,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> Patching:
-    """What changes behind a base text when units take the values that they have on a source text.
+    """What changes behind a base text when units take their values on a source text.
 
     Texts are aligned by their tokens; give two that differ in one thing. With `tokens` (say " Paris" and " Rome") it
     tells how far the units alone move the logit difference from the base's to the source's. Several units together

@@ -88,7 +88,7 @@ def steer(
     seed: int = 0,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> Steering:
-    """What the model predicts and writes when a unit is pushed to strengths that you choose.
+    """What the model predicts and writes when a unit is pushed.
 
     Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change of the next-token
     distribution and of the continuation. Take strengths from the unit's range on the corpus, on both sides; far beyond

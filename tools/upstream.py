@@ -105,7 +105,7 @@ def upstream(
     focus: Annotated[str | None, Field(description="the token; default: where the unit is strongest")] = None,
     k: Annotated[int, Field(ge=1, le=50, description="parts, and neurons, to list")] = 6,
 ) -> Upstream:
-    """What makes a neuron fire at a token: contributions of the embedding and of every earlier head, MLP and neuron.
+    """What feeds a neuron at a token: the embedding, and every earlier head, MLP and neuron.
 
     The shares of all parts add up to the pre-activation. A large embedding share means that the token itself is
     enough; a head's share comes from the tokens behind "from", which the unit depends on. Not for heads.

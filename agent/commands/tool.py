@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import UsageError
 from .. import options, output
 from ..cli import DONE
+from ..manual import manual
 
 if TYPE_CHECKING:
     from ...tools.index import Index
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         return DONE
     instrument = get(args.name)
     if args.help:
-        output.line(_manual(instrument))
+        output.line(manual(instrument))
     elif args.schema:
         output.line(json.dumps(instrument.schema(), indent=2))
     else:
@@ -75,22 +76,6 @@ def _list(entries: Any, *, as_json: bool) -> None:
         return
     output.table(("instrument", "what it tells"), [(entry.name, entry.summary) for entry in entries])
     output.line("hubel tool NAME --help says what an instrument takes")
-
-
-def _manual(instrument: Instrument) -> str:
-    schema = instrument.schema()
-    rows = [f"  {name:<9} {_describe(name, spec, schema)}" for name, spec in schema.get("properties", {}).items()]
-    needs = " and ".join(f"--{need}" for need in instrument.needs)
-    return "\n".join([instrument.description, "", "arguments", *rows, "", f"needs {needs}"])
-
-
-def _describe(name: str, spec: dict[str, Any], schema: dict[str, Any]) -> str:
-    kinds = [option.get("type", "") for option in spec.get("anyOf", [spec])]
-    choices = [str(choice) for option in spec.get("anyOf", [spec]) for choice in option.get("enum", [])]
-    kind = " | ".join(choices) if choices else " or ".join(kind for kind in kinds if kind != "null")
-    default = "required" if name in schema.get("required", []) else f"default {json.dumps(spec.get('default'))}"
-    limits = [f"{key} {spec[key]}" for key in ("minimum", "maximum", "minItems", "maxItems") if key in spec]
-    return "; ".join([kind, default, *limits, *([spec["description"]] if "description" in spec else [])])
 
 
 def _call(instrument: Instrument, args: argparse.Namespace) -> None:

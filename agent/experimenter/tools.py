@@ -106,6 +106,8 @@ _LEFT_OUT = frozenset({"layers", "sites", "layer", "seed", "sae"})
 """Arguments that would say where in the model something is, or that nobody needs to choose."""
 _FOREMOST = ("activations.exemplars", "activations.on_text", "compare", "corpus.search")
 """Instruments with a schema of their own."""
+_UNTOLD = frozenset({"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"})
+"""Arguments that may be given and are not told of, as few calls need them; a wrong call is answered with all."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
 """What is meant when an argument that names a unit is left out."""
 SHARED = "instrument"
@@ -173,7 +175,7 @@ def _signature(tool: str, name: str) -> str:
     schema, needs_unit = _blinded_schema(name), "unit" in instruments.get(name).schema().get("required", ())
     shown = []
     for argument, described in schema["properties"].items():
-        if argument == "k" or (argument == "unit" and needs_unit):
+        if argument == "k" or argument in _UNTOLD or (argument == "unit" and needs_unit):
             continue
         kind = "[]" if described.get("type") == "array" else ""
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""

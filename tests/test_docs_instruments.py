@@ -1,0 +1,53 @@
+"""docs/instruments.md: every instrument has an example that can be called; cheap ones still print what stands there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import hubel
+from hubel.agent.commands.tool import _pair
+from hubel.tools.instruments import Bench, call, get, instruments
+from hubel.tools.subject.subject import Subject
+
+PAGE = (Path(hubel.__file__).parent / "docs" / "instruments.md").read_text(encoding="utf-8")
+CHEAP = ("activations.on_text", "compare", "logit_lens", "nearest", "patch")
+"""They need no index, and a second together."""
+
+
+class Example(NamedTuple):
+    """A call of the page, and what it prints."""
+
+    name: str
+    arguments: dict[str, Any]
+    output: str
+
+
+def examples() -> list[Example]:
+    found = []
+    for command, output in re.findall(r"```console\n\$ (hubel tool [^\n]*)\n(.*?)\n```", PAGE, re.DOTALL):
+        name, *pairs = shlex.split(command)[2:]
+        found.append(Example(name, dict(map(_pair, pairs)), output))
+    return found
+
+
+def test_every_instrument_has_a_row_and_an_example() -> None:
+    assert sorted(example.name for example in examples()) == sorted(instruments())
+    assert sorted(re.findall(r"^\| `([a-z_.]+)` \|", PAGE, re.MULTILINE)) == sorted(instruments())
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_the_arguments_of_an_example_are_right(example: Example) -> None:
+    get(example.name).arguments.model_validate(example.arguments)
+    assert example.output
+
+
+@pytest.mark.subject
+def test_what_stands_there_is_what_is_printed(subject: Subject) -> None:
+    shown = {example.name: example for example in examples()}
+    for name in CHEAP:
+        assert call(name, shown[name].arguments, Bench(subject)).render() == shown[name].output
