@@ -158,7 +158,7 @@ class Killer:
         folder = self._make(provider, f"{self._folder.name}-{provider}")
         started = time.monotonic()
         self._finish(folder, Tally())
-        return Undisturbed(_timeless(folder), time.monotonic() - started)
+        return Undisturbed(_timeless(rows(folder)), time.monotonic() - started)
 
     def _kill(self, folder: Path, room: str, after_s: float, tally: Tally) -> bool:
         """Start, kill and take stock; False when the run was faster."""
@@ -195,9 +195,9 @@ class Killer:
         found = rows(folder)
         tally.lost += sum(row["status"] != "done" or row["verdict"] is None for row in found)
         tally.twice += sum(n - 1 for n in ends.values())
-        if _timeless(folder) != whole.rows:
+        if (timeless := _timeless(found)) != whole.rows:
             tally.other_rows += 1
-            tally.notes.append(f"{folder.name}: {_difference(whole.rows, _timeless(folder))}")
+            tally.notes.append(f"{folder.name}: {_difference(whole.rows, timeless)}")
 
 
 def _journaled(folder: Path) -> list[str]:
@@ -206,8 +206,8 @@ def _journaled(folder: Path) -> list[str]:
     return [reply["calls"][0]["id"].rpartition("_")[2] for reply in replies]
 
 
-def _timeless(folder: Path) -> list[Data]:
-    return [{k: v for k, v in row.items() if k not in _TIMES} for row in rows(folder)]
+def _timeless(found: list[Data]) -> list[Data]:
+    return [{k: v for k, v in row.items() if k not in _TIMES} for row in found]
 
 
 def _difference(expected: list[Data], found: list[Data]) -> str:
