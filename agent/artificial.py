@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..tools.errors import UsageError
@@ -24,8 +24,13 @@ def is_control(kind: str) -> bool:
     return kind.partition(":")[0] in CONTROLS
 
 
-def artificial_units(described: Mapping[str, str], subject: Subject, seed: int) -> list[ArtificialUnit]:
+def artificial_units(
+    described: Mapping[str, str], subject: Subject, seed: int, donors: Sequence[Sequence[int]] = ()
+) -> list[ArtificialUnit]:
     """The units that the words describe, in that order.
+
+    Args:
+        donors: contexts from which shuffled ones take their values on new text.
 
     Raises:
         UsageError: a word is not known.
@@ -40,7 +45,7 @@ def artificial_units(described: Mapping[str, str], subject: Subject, seed: int) 
         if kind == "noise":
             units[address] = nulls.NoiseUnit(unit=unit, seed=seed)
         elif kind == "shuffled":
-            units[address] = nulls.shuffled(subject, unit, Unit.parse(source), seed=seed)
+            units[address] = nulls.shuffled(subject, unit, Unit.parse(source), seed=seed, donors=donors)
         elif kind == "redrawn":
             units[address] = nulls.redrawn(subject, unit, Unit.parse(source), seed=seed)
         elif kind == "rotated":

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..tools.instruments import Bench
     from ..tools.instruments import Result as InstrumentResult
     from .asking import Asker, Recorded
+    from .doubles import Doubles
     from .llm.conversation import Request
 
 MAX_WORDS = 40
@@ -124,13 +125,13 @@ class Room:
     def instrument(self, target: str, name: str, arguments: Data) -> Data:
         """An instrument's result as JSON."""
         return self.journaled(
-            "call", target, {"instrument": name, "arguments": arguments}, lambda: self._call_instrument(name, arguments)
+            "call",
+            target,
+            {"instrument": name, "arguments": arguments},
+            lambda: self._result(target, name, arguments).to_json(),
         )
 
-    def _call_instrument(self, name: str, arguments: Data) -> Data:
-        return self._result(name, arguments).to_json()
-
-    def _result(self, name: str, arguments: Data) -> InstrumentResult:
+    def _result(self, target: str, name: str, arguments: Data) -> InstrumentResult:
         from ..tools import instruments
 
         if self._bench is None:
@@ -138,14 +139,14 @@ class Room:
                 f"the journal holds no answer to {name} {canonical(arguments)[:200]}: this log was changed or cut short"
             )
         with self.load.turn(self._subject_lock):
+            if target in self.config.nulls:
+                return self._doubles(self._bench).call(target, name, arguments)
             return instruments.call(name, arguments, self._bench)
 
     def consult(self, target: str, name: str, arguments: Data) -> Data:
         """An instrument's `{result, text, error}` for a language model: what is off with the call is an answer too."""
-        if target in self.config.nulls:
-            return {"result": None, "text": "not possible for this unit: go by what you were shown", "error": True}
         request = _rendered(name, arguments)
-        return self.journaled("call", target, request, lambda: self._consult_instrument(name, arguments))
+        return self.journaled("call", target, request, lambda: self._consult_instrument(target, name, arguments))
 
     def consult_all(self, target: str, calls: Sequence[Call]) -> list[Data]:
         """The answers to several calls, which run side by side as far as they do not share the subject."""
@@ -156,9 +157,17 @@ class Room:
         with ThreadPoolExecutor(max_workers=min(8, fresh)) as pool:
             return list(pool.map(lambda ask: ask(), asked))
 
-    def _consult_instrument(self, name: str, arguments: Data) -> Data:
+    def _doubles(self, bench: Bench) -> Doubles:
+        """Of the artificial targets; called with the subject's lock held."""
+        from .doubles import Doubles
+
+        if "doubles" not in self._cache:
+            self._cache["doubles"] = Doubles(self.config, bench, self._splits["explore"], self.lexicon)
+        return self._cache["doubles"]
+
+    def _consult_instrument(self, target: str, name: str, arguments: Data) -> Data:
         try:
-            found = self._result(name, arguments)
+            found = self._result(target, name, arguments)
         except ArgumentError as error:
             return {"result": None, "text": str(error), "error": True}
         return {"result": found.to_json(), "text": found.render(), "error": False}
@@ -195,9 +204,8 @@ class Room:
 
     def observe(self, target: str) -> None:
         """Call the observing instruments and keep what they say."""
-        if target in self.config.nulls:
-            seen = self._observe_null(target) if self.explainer.converses else {}
-            self.log.write("observation", seen, target=target)
+        if target in self.config.nulls and not self.explainer.converses:  # such a mind looks at explore alone
+            self.log.write("observation", {}, target=target)
             return
         unit = Unit.parse(target)
         seen: Data = {"statistics": self.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})}
@@ -220,16 +228,6 @@ class Room:
             found = Thresholds.of(activations, side)
             more["thresholds"][side] = [found.q50, found.q90]
         return more
-
-    def _observe_null(self, target: str) -> Data:
-        """Exemplars and thresholds of what is no unit of the subject, from the activations on explore."""
-        data, activations = self._splits["explore"], self.activations("explore", target)
-        seen: Data = {"thresholds": {}}
-        for side, sign in (("+", 1.0), ("-", -1.0)):
-            found = Thresholds.of(activations[data.mask], side)
-            seen["thresholds"][side] = [found.q50, found.q90]
-            seen["exemplars" + side] = {"exemplars": _strongest(data, activations, sign, self.lexicon)}
-        return seen
 
     def find_competitor(self, target: str, case: Case) -> None:
         """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
@@ -352,24 +350,6 @@ def _shown(case: Case) -> Mapping[str, Any]:
 
 def _reading(text: Mapping[str, Any], unit: str) -> Reading:
     return Reading(offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit])
-
-
-def _strongest(data: Collected, activations: np.ndarray, sign: float, lexicon: Lexicon, n: int = 8) -> list[Data]:
-    """The contexts in which a side is strongest, as an instrument shows them."""
-    import numpy as np
-
-    signal = np.where(data.mask, sign * activations.astype(np.float64), -np.inf)
-    found = []
-    for c in np.argsort(-signal.max(axis=1), kind="stable")[:n]:
-        length = int(data.length[c])
-        found.append(
-            {
-                "tokens": [lexicon.strings[int(t)] for t in data.tokens[c, :length]],
-                "activations": [round(float(a), 5) for a in activations[c, :length]],
-                "peak": int(signal[c].argmax()),
-            }
-        )
-    return found
 
 
 def _worst_misses(data: Explore, predicted: np.ndarray, n: int = 5) -> list[Data]:

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--judge", default="predicate", metavar="J", help="planted: who judges for --scorers (default: predicate)"
     )
-    parser.add_argument("--base-url", default="", metavar="URL", help="planted: the server of --judge openai:MODEL")
+    parser.add_argument(
+        "--base-url", default="", metavar="URL", help="the server of --judge or --explainer openai:MODEL"
+    )
     parser.add_argument(
         "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
     )
@@ -122,7 +124,7 @@ def _run_null(args: argparse.Namespace) -> int:
     from ..config import RunConfig
     from ..indexes import default_index
     from ..progress import progress
-    from ..run import make_run, resolve, work_on
+    from ..run import check_model, make_run, resolve, work_on
     from ..views import rows
 
     folder = args.runs / (args.name or f"bench-null-{args.targets}")
@@ -131,7 +133,10 @@ def _run_null(args: argparse.Namespace) -> int:
         if not (folder / "config.toml").exists():
             index = str(default_index(subject, args.corpus, reporter))
             asked = {"explainer": args.explainer, "device": args.device, "dtype": args.dtype}
-            make_run(folder, resolve(null_config(index, subject.shape, args.targets, seed=args.seed, **asked)))
+            asked |= {"base_url": args.base_url}
+            config = null_config(index, subject.shape, args.targets, seed=args.seed, **asked)
+            check_model(config)
+            make_run(folder, resolve(config))
         result = work_on(folder, reporter=reporter, subject=subject)
     found = bench_rows(RunConfig.load(folder), rows(folder))
     lines = summary(found)
