@@ -40,6 +40,19 @@ class RunConfig:
     """How the language model calls tools: "native", or "text" for one that knows no tool calls."""
     patience: float = 600.0
     """Seconds that a busy or silent server is waited for. Less fails targets that a minute more would have saved."""
+    simulator: str = ""
+    """Language model that predicts activations from the winner's sentence, on holdout; "" is none. Without it an
+    explanation without a predicate has no verdict."""
+    simulator_base_url: str = ""
+    simulator_price: dict[str, float] = field(default_factory=dict)
+    simulator_contexts: int = 30
+    """Contexts that the simulator is asked about. More narrow the interval; each costs about 2,000 tokens."""
+    judge: str = ""
+    """Language model that says of held-out windows whether the winner's sentence fits (detection); "" is none."""
+    judge_base_url: str = ""
+    judge_price: dict[str, float] = field(default_factory=dict)
+    logprobs: bool = False
+    """Whether simulator and judge are asked for log-probabilities; some models refuse to give them."""
     price: dict[str, float] = field(default_factory=dict)
     """Of the language model, in US dollars a million tokens: input, output, cache_read, cache_write. Empty: not known,
     and dollars are null."""

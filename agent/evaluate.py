@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..evals import scorers as registry
@@ -31,12 +32,14 @@ from .cases import ON_SUBJECT, Cases
 from .evaluation import Evaluation, Plan, Row
 from .evaluation_texts import Texts
 from .explanations import Explanation
-from .judges import check_judge, make_judge
-from .judging import Journaled
+from .judges import check_judge, check_simulator, is_model, make_judge
+from .judging import Journaled, Role
+from .llm import Patience
 from .log import RunLog, WriterLock, seal
 from .progress import Reporter
 from .run import failure_of
 from .source import Source
+from .stopping import Stopped
 
 if TYPE_CHECKING:
     from ..tools.subject import Subject
@@ -50,6 +53,8 @@ def check_plan(plan: Plan) -> None:
     for name in plan.scorers:
         registry.get(name)
     check_judge(plan.judge, plan.base_url)
+    if plan.simulator:
+        check_simulator(plan.simulator, plan.simulator_base_url)
 
 
 def evaluate(
@@ -65,7 +70,7 @@ def evaluate(
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
         work = _Work(source, plan, log, reporter, subject)
-        rows = _side_by_side(work.row, source.explanations, plan, reporter)
+        rows = _side_by_side(work.row, source.explanations, plan, reporter, work.patience.stopped.set)
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
             seal(source.folder)
@@ -76,10 +81,18 @@ def evaluate(
 
 
 def _side_by_side(
-    score: Callable[[Explanation], Row], explanations: Sequence[Explanation], plan: Plan, reporter: Reporter
+    score: Callable[[Explanation], Row],
+    explanations: Sequence[Explanation],
+    plan: Plan,
+    reporter: Reporter,
+    stop: Callable[[], None],
 ) -> list[Row]:
-    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script answers in turn."""
-    alone = plan.judge == "predicate" or plan.judge.startswith("scripted:")
+    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script answers in turn.
+
+    Args:
+        stop: ends the waits for language models, when the work is interrupted.
+    """
+    alone = not (is_model(plan.judge) or is_model(plan.simulator) or plan.judge.startswith("constant:"))
     workers = 1 if alone else plan.concurrency
     with ThreadPoolExecutor(max_workers=workers) as pool:
         running = [pool.submit(score, explanation) for explanation in explanations]
@@ -88,6 +101,7 @@ def _side_by_side(
                 ended.result()
                 reporter.update("score", number + 1, len(running), unit="targets")
         except BaseException:
+            stop()
             pool.shutdown(cancel_futures=True)
             raise
     return [future.result() for future in running]
@@ -104,15 +118,24 @@ class _Work:
     def __init__(self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None) -> None:
         self.source, self.plan, self.log = source, plan, log
         self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
-        self.judge = make_judge(plan.judge, plan.base_url)
+        self.patience = Patience(plan.patience)
+        self.judge = make_judge(plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs)
+        self.simulator = self._make_simulator()
         self._cases = Cases(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
+
+    def _make_simulator(self) -> Chat | None:
+        plan = self.plan
+        if not plan.simulator:
+            return self.judge if is_model(plan.judge) else None
+        where, price = plan.simulator_base_url, plan.simulator_price
+        return make_judge(plan.simulator, where, self.patience, price, logprobs=plan.logprobs)
 
     def row(self, explanation: Explanation) -> Row:
         """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
         try:
             return self._row(explanation)
-        except HubelError:
+        except (HubelError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
             fault = failure_of(error)
@@ -143,22 +166,33 @@ class _Work:
         fresh: dict[str, Outcome] = {}
         if again:
             attempt = max([known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]], default=0)
-            for outcome in score_all(self._cases.case(explanation, split, self._chat(explanation, attempt)), again):
+            case = self._cases.case(explanation, split, self._chat(explanation, attempt))
+            simulator = self._journaled(self.simulator, explanation, attempt, self.simulator_name, "simulator")
+            for outcome in score_all(replace(case, simulator=simulator), again):
                 fresh[outcome.scorer] = outcome
                 self._write(explanation, split, outcome, attempt)
         return [fresh[n] if n in fresh else _from_log(known[n]) for n in names]
 
     def _chat(self, explanation: Explanation, attempt: int) -> Chat | None:
-        if self.judge is None:
-            return None
-        return Journaled(self.judge, self.log, explanation.target, self.plan.judge, attempt)
+        return self._journaled(self.judge, explanation, attempt, self.plan.judge, "judge")
+
+    def _journaled(
+        self, chat: Chat | None, explanation: Explanation, attempt: int, name: str, role: Role
+    ) -> Chat | None:
+        return None if chat is None else Journaled(chat, self.log, explanation.target, name, attempt, role)
+
+    @property
+    def simulator_name(self) -> str:
+        """Who simulates, for the journal."""
+        return self.plan.simulator or self.plan.judge
 
     def _is_free(self, scorer: str) -> bool:
         """Whether a scorer costs nothing on select."""
         return scorer.startswith("simulation") or (self.judge is None and scorer not in ON_SUBJECT)
 
     def _event_id(self, explanation: Explanation, split: Split, scorer: str) -> str:
-        return "/".join([explanation.id, self.plan.judge, self.plan.corpus, split, scorer])
+        who = self.simulator_name if scorer == "llm_simulation" else self.plan.judge
+        return "/".join([explanation.id, who, self.plan.corpus, split, scorer])
 
     def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
         return self.log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))

@@ -24,6 +24,16 @@ class Plan:
     judge: str = "predicate"
     base_url: str = ""
     """Address of the judge's server; "" is the provider's own."""
+    simulator: str = ""
+    """The language model of the scorer `llm_simulation`; "" is the judge, if that is one."""
+    simulator_base_url: str = ""
+    price: Mapping[str, float] = field(default_factory=dict)
+    """Of the judge, in dollars a million tokens (`llm.prices`); empty: not known, and dollars are null."""
+    simulator_price: Mapping[str, float] = field(default_factory=dict)
+    logprobs: bool = False
+    """Whether log-probabilities of answers are asked for; some models refuse to give them."""
+    patience: float = 600.0
+    """Seconds that a busy or silent server is waited for."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False

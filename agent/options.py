@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from ..tools.errors import UsageError
@@ -59,6 +60,52 @@ def budget(args: argparse.Namespace, prefix: str = "max") -> dict[str, float]:
         option = f"--{prefix.replace('_', '-')}-{wrong}"
         raise UsageError(f"{option} {given[wrong]!r}: give a number above 0, or 0 for no limit")
     return {name: float(limit) for name, limit in given.items() if limit is not None}
+
+
+def add_readers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """How the language models that read explanations, simulator and judge, are asked; gives the group of options."""
+    group = parser.add_argument_group("language models that read explanations")
+    group.add_argument(
+        "--simulator",
+        default="",
+        metavar="MODEL",
+        help="openai:MODEL or anthropic:MODEL that predicts activations from the sentence (scorer llm_simulation)",
+    )
+    group.add_argument("--simulator-base-url", default="", metavar="URL", help="its server (default: --base-url)")
+    group.add_argument("--simulator-price", default="", metavar="P", help="as --price, of the simulator")
+    group.add_argument("--judge-price", default="", metavar="P", help="as --price, of the judge")
+    group.add_argument(
+        "--logprobs",
+        action="store_true",
+        help="ask for log-probabilities, where the server gives them: expected values in the place of whole numbers",
+    )
+    group.add_argument(
+        "--patience",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long a busy or silent server is waited for before it is a failure (default: 600)",
+    )
+    return group
+
+
+def price(args: argparse.Namespace, role: str, model: str, base_url: str = "") -> dict[str, float]:
+    """The price of a role's model: as given, or from the price files; empty when it is not known.
+
+    Args:
+        role: "explainer" (whose option is ``--price``), "simulator" or "judge".
+    """
+    from .llm.prices import known_price, read_price
+
+    option = "price" if role == "explainer" else f"{role}_price"
+    if given := read_price(getattr(args, option), f"--{option.replace('_', '-')}"):
+        return given
+    known = known_price(model, base_url) if ":" in model else None
+    if known is None:
+        return {}
+    if not args.quiet:
+        sys.stderr.write(f"price of {model}: {known.price} dollars a million tokens ({known.origin}; check it)\n")
+    return known.price
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

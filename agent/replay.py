@@ -32,12 +32,12 @@ from .progress import Reporter
 from .room import Room
 from .run import investigate_all
 from .verify import COLLECTED, decide_run
-from .views import rows
+from .views import COST_KEYS, rows
 
-JOURNAL = ("call", "explainer_call", "fit", "llm_call", "retry", "explainer")
+JOURNAL = ("call", "explainer_call", "fit", "llm_call", "retry", "explainer", "score_failure")
 TOLERANCE = 1e-6
 """Largest difference of a number between machines that is no mismatch (contract)."""
-_NOT_COMPUTED = ("seconds", "calls", "usd", "input_tokens", "output_tokens", "cached_tokens", "failed_scores", "error")
+_NOT_COMPUTED = (*COST_KEYS, "error")
 
 
 @dataclass(frozen=True)

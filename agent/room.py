@@ -25,6 +25,7 @@ from .config import RunConfig
 from .load import Load
 from .log import Data, RunLog, canonical
 from .predictions import Reading, Thresholds
+from .readers import Readers
 from .stopping import Stopped
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from .llm.conversation import Request
 
 MAX_WORDS = 40
+SELECT_CONTEXTS = 8
+"""Contexts of select on which a claim in words only is simulated, each time that one is proposed."""
 
 
 class Room:
@@ -56,6 +59,7 @@ class Room:
         lexicon: Lexicon,
         bench: Bench | None,
         asker: Asker | Recorded | None = None,
+        readers: Readers | None = None,
         stopped: threading.Event | None = None,
     ) -> None:
         self.folder = folder
@@ -64,6 +68,7 @@ class Room:
         self.explainer = explainer
         self.lexicon = lexicon
         self.load = Load()
+        self.readers = readers or Readers(config, log, {}, None)
         self.stopped = stopped or threading.Event()
         self.budget_reached = ""
         """Which limit was reached, if one was."""
@@ -318,9 +323,42 @@ class Room:
     def select_value(self, target: str, hypothesis: Hypothesis) -> float | None:
         """Simulation score of a hypothesis on select, which goes to the log together with its worst misses."""
         if hypothesis.predicate is None:
-            return None
+            return self._select_words(target, hypothesis)
         value, worst = self._score(target, "select", hypothesis.predicate)
         self.log.write("feedback", {"score": value, "worst": worst}, target=target, id=hypothesis.id)
+        return value
+
+    def _select_words(self, target: str, hypothesis: Hypothesis) -> float | None:
+        """The same for a claim in words only, on a few contexts; None without a simulator, or when it failed."""
+        from ..evals.judge import JudgeError
+        from ..evals.llm_simulation import at_random, simulate
+        from ..evals.moments import pearson
+        from ..evals.sample import Sample
+        from ..evals.scorers import Case as Scored
+        from ..evals.windows import Printed
+
+        scored = f"{hypothesis.id}/select"
+        chat = self.readers.chat("simulator", target, scored)
+        if chat is None:
+            return None
+        data = self.data("select", target)
+        sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
+        printed = Printed(data.tokens, data.length, self.lexicon.strings)
+        case = Scored(
+            sample,
+            "select",
+            seed=self.seed(target),
+            explanation=hypothesis.sentence,
+            printed=printed,
+            simulator=chat,
+            simulated_contexts=SELECT_CONTEXTS,
+        )
+        try:
+            value = pearson(simulate(case, at_random(case)).sample)
+        except JudgeError as error:
+            self.readers.failed(target, scored, str(error))
+            return None
+        self.log.write("feedback", {"score": value, "worst": []}, target=target, id=hypothesis.id)
         return value
 
     def _score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:

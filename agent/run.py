@@ -25,6 +25,7 @@ from ..tools.index import Collected, Index, collect
 from ..tools.subject.address import Unit, parse_targets
 from .artificial import artificial_units
 from .asking import Asker, spent_by
+from .case import Hypothesis
 from .config import RunConfig, versions
 from .explainers import is_language_model, make_explainer
 from .lexicon import LEXICON, freeze, subject_lexicon
@@ -32,16 +33,18 @@ from .llm.patience import Patience
 from .log import RunLog, WriterLock, seal
 from .planting import replanted, weights_of
 from .progress import Reporter
+from .readers import make_readers
 from .room import Room
+from .sentence import failed_scores
 from .stopping import Stopped
-from .verify import COLLECTED, decide_run
+from .verify import COLLECTED, decide_run, score_the_sentence
 
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
     from .case import Explainer
     from .llm import Client, LanguageModel, ModelSettings
-    from .llm.budget import Limits
+    from .llm.budget import Budget, Limits
 
 STOP_POLL_S = 0.2
 
@@ -56,6 +59,8 @@ class RunResult:
     pending: int
     budget: str = ""
     """Which limit was reached, in a sentence; "" when none was."""
+    failed_scores: int = 0
+    """Scores of sentences that failed, beside verdicts that stand."""
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -115,18 +120,22 @@ def work_on(
         closing(_Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
     ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
+        unscored = [t for t in config.targets if (log.get("conclusion", t) or {}).get("failed_scores")]
         budget = ""
-        if pending:
+        if pending or unscored:
             room = workshop.room()
-            investigate_all(room, pending, reporter)
+            score_again(room, unscored, reporter)
+            if pending:
+                investigate_all(room, pending, reporter)
             budget = room.budget_reached
         else:
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         done = sum(log.get("conclusion", t) is not None for t in config.targets)
         failed = sum(_failed(log, t) for t in config.targets)
-        if done + failed == len(config.targets) and (pending or not _is_closed(folder, log)):
+        if done + failed == len(config.targets) and (pending or unscored or not _is_closed(folder, log)):
             _close(folder, config, log, workshop.lexicon())
-    return RunResult(folder, done, failed, len(config.targets) - done - failed, budget)
+        missing = sum((log.get("conclusion", t) or {}).get("failed_scores", 0) for t in config.targets)
+    return RunResult(folder, done, failed, len(config.targets) - done - failed, budget, missing)
 
 
 def _is_closed(folder: Path, log: RunLog) -> bool:
@@ -172,6 +181,7 @@ class _Workshop:
         self._limits = limits
         self._patience = Patience(config.patience)
         self._client: Client | None = None
+        self._budget: Budget | None = None
         self._index: Index | None = None
 
     def subject(self) -> Subject:
@@ -217,6 +227,7 @@ class _Workshop:
 
         explainer = make_explainer(self._config.explainer, self._config)
         asker = self._asker(explainer) if explainer.converses else None  # a key that lacks is found out first
+        readers = make_readers(self._config, self._log, self._patience, self.budget())
         data = self._folder / COLLECTED
         self._collect(data)
         self._log.write("explainer", identity_of(explainer))
@@ -230,6 +241,7 @@ class _Workshop:
             lexicon=self.lexicon(),
             bench=Bench(subject=self.subject, index=self.index()),
             asker=asker,
+            readers=readers,
             stopped=self._patience.stopped,
         )
 
@@ -240,15 +252,23 @@ class _Workshop:
 
     def _asker(self, explainer: Explainer) -> Asker:
         from .llm import make_model
-        from .llm.budget import Budget, Limits
         from .llm.prices import price_from
 
-        config, log = self._config, self._log
+        config = self._config
         if self._model is None:
             self._model = self._client = make_model(explainer.name, settings_of(config), self._patience)
-        limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
-        paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
-        return Asker(log, explainer.name, self._model, Budget(limits, paid), price_from(config.price))
+        return Asker(self._log, explainer.name, self._model, self.budget(), price_from(config.price))
+
+    def budget(self) -> Budget:
+        """What is left for language models: the explaining, the simulating and the judging ones."""
+        from .llm.budget import Budget, Limits
+
+        config, log = self._config, self._log
+        if self._budget is None:
+            limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
+            paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
+            self._budget = Budget(limits, paid)
+        return self._budget
 
 
 def check_model(config: RunConfig) -> RunConfig:
@@ -258,17 +278,30 @@ def check_model(config: RunConfig) -> RunConfig:
         UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
         UnavailableError: no server.
     """
+    from .judges import check_judge, check_simulator
     from .llm import preflight
 
+    _check_dollars(config)
+    if config.simulator:
+        check_simulator(config.simulator, config.simulator_base_url)
+    if config.judge:
+        check_judge(config.judge, config.judge_base_url)
     if not is_language_model(config.explainer):
         return config
-    if (config.budget.get("usd") or config.target_budget.get("usd")) and not config.price:
-        raise UsageError(
-            f"dollars of {config.explainer} cannot be limited without its price: give --price input=..,output=.. "
-            "(dollars a million tokens), or limit calls or tokens"
-        )
     found = preflight(config.explainer, settings_of(config))
     return replace(config, tools=found.tools if config.tools == "auto" else config.tools)
+
+
+def _check_dollars(config: RunConfig) -> None:
+    if not (config.budget.get("usd") or config.target_budget.get("usd")):
+        return
+    asked = ((config.explainer, config.price, ""), (config.simulator, config.simulator_price, "simulator-"))
+    for name, price, option in (*asked, (config.judge, config.judge_price, "judge-")):
+        if is_language_model(name) and not price:
+            raise UsageError(
+                f"dollars of {name} cannot be limited without its price: give --{option}price input=..,output=.. "
+                "(dollars a million tokens), or limit calls or tokens"
+            )
 
 
 def settings_of(config: RunConfig) -> ModelSettings:
@@ -312,6 +345,22 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
+
+
+def score_again(room: Room, targets: Sequence[str], reporter: Reporter) -> None:
+    """Ask again for scores of sentences that failed; verdicts do not rest on them."""
+    for number, target in enumerate(targets):
+        conclusion = room.log.get("conclusion", target) or {}
+        winner = (room.log.get("hypothesis", target, conclusion["hypothesis"]) or {}).items()
+        names = Hypothesis.__dataclass_fields__
+        try:
+            score_the_sentence(room, target, Hypothesis(**{k: v for k, v in winner if k in names}))
+        except BudgetReached as reached:
+            room.budget_reached = str(reached)
+            return
+        again = conclusion | {"failed_scores": failed_scores(room.log, target)}
+        room.log.write("conclusion", again, target=target)
+        reporter.update("score again", number + 1, len(targets), unit="targets")
 
 
 def _raise_defects(done: set[Future[None]]) -> None:

@@ -21,12 +21,14 @@ from ..evals.score import Floors, Score
 from ..evals.scorers import Case
 from ..evals.simulation import simulation, weigh
 from ..evals.verdict import TargetResult, decide
+from ..evals.windows import Printed
 from ..tools.errors import CorruptError
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
 from .case import Hypothesis
 from .config import RunConfig
 from .log import RunLog
+from .sentence import SIMULATION, failed_scores, score_sentence, weigh_sentence
 
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
@@ -39,22 +41,35 @@ COMPETITOR = "simulation.compositional"
 
 
 def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
-    """Score the winner on select (with floors) and on holdout, and weigh the evidence. Nothing without a predicate."""
+    """Score the winner on select and holdout, and its sentence by the run's readers, and weigh the evidence.
+
+    Nothing for a winner in words only, when nobody is there to simulate it.
+    """
     before = room.log.get("evidence", target)
     if before is not None and before["hypothesis"] != winner.id:
         raise CorruptError(
             f"{target}: holdout was read for hypothesis {before['hypothesis']}, now {winner.id} is to be scored there; "
             "the log was changed by hand: start a new run"
         )
-    if winner.predicate is None:
+    if winner.predicate is None and not room.readers.has("simulator"):
         return
-    select = _case(room, target, winner.predicate, "select")
-    holdout = _case(room, target, winner.predicate, "holdout")
-    evidence = weigh(holdout)
-    for score in [*simulation(select), *simulation(holdout)]:
-        _write_score(room.log, target, winner.id, score)
+    holdout = _case(room, target, winner.predicate, "holdout", winner.sentence)
+    if winner.predicate is not None:
+        select = _case(room, target, winner.predicate, "select")
+        for score in [*simulation(select), *simulation(holdout)]:
+            _write_score(room.log, target, winner.id, score)
     _score_competitor(room, target, winner)
+    score_the_sentence(room, target, winner, holdout)
+    wordy = winner.predicate is None
+    evidence = weigh_sentence(room.readers, target, winner, holdout) if wordy else weigh(holdout)
     room.log.write("evidence", _plain(vars(evidence)) | {"hypothesis": winner.id}, target=target)
+
+
+def score_the_sentence(room: Room, target: str, winner: Hypothesis, holdout: Case | None = None) -> None:
+    """Score the winner's sentence by the run's readers; what failed before is asked for again."""
+    holdout = holdout or _case(room, target, winner.predicate, "holdout", winner.sentence)
+    for score in score_sentence(room.readers, target, winner, holdout):
+        _write_score(room.log, target, winner.id, score)
 
 
 def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:
@@ -67,7 +82,7 @@ def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:
             _write_score(room.log, target, winner.id, replace(score, scorer=COMPETITOR))
 
 
-def _case(room: Room, target: str, printed: str, split: Any) -> Case:
+def _case(room: Room, target: str, printed: str | None, split: Any, sentence: str = "") -> Case:
     explore = room.data("explore", target)
     if split == "holdout":
         collected = open_collected_holdout(room.folder / COLLECTED)
@@ -76,10 +91,19 @@ def _case(room: Room, target: str, printed: str, split: Any) -> Case:
     else:
         collected = room.data(split, target)
         signal = collected.signal
-    predicted = room.predict(printed, collected.tokens, collected.length)
+    predicted = 0 * signal if printed is None else room.predict(printed, collected.tokens, collected.length)
     sample = Sample(predicted, signal, collected.mask, collected.document)
     rivals = learn_rivals(Labelled(explore.tokens, explore.signal, explore.mask), collected.tokens)
-    return Case(sample, split, rivals, room.seed(target))
+    return Case(
+        sample,
+        split,
+        rivals,
+        room.seed(target),
+        explanation=sentence,
+        printed=Printed(collected.tokens, collected.length, room.lexicon.strings),
+        predicts=printed is not None,
+        simulated_contexts=room.config.simulator_contexts,
+    )
 
 
 def _write_score(log: RunLog, target: str, hypothesis: str, score: Score) -> None:
@@ -107,7 +131,7 @@ def conclude_target(room: Room, target: str, found: Hypothesis | None, reason: s
         "seconds": round(sum(c["seconds"] for c in spent), 3),
         "calls": len(paid),
         "usd": sum(prices) if len(prices) == len(paid) else None,
-        "failed_scores": 0,
+        "failed_scores": failed_scores(room.log, target),
     }
     room.log.write("conclusion", conclusion, target=target)
 
@@ -127,7 +151,8 @@ def _result(log: RunLog, target: str) -> TargetResult:
             return TargetResult(target, "pending")
         return TargetResult(target, "failed", failure=failure["error"])
     evidence = log.get("evidence", target)
-    score = log.get("score", target, f"{conclusion['hypothesis']}/simulation/holdout/random")
+    scorer = SIMULATION if conclusion["predicate"] is None else "simulation"
+    score = log.get("score", target, f"{conclusion['hypothesis']}/{scorer}/holdout/random")
     if evidence is None or score is None:
         return TargetResult(target, cannot_explain=bool(conclusion["cannot_explain"]))
     return TargetResult(

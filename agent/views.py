@@ -7,6 +7,7 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
     spent        target, calls, usd, tokens: what the explaining model took, summed up
+    reading      the same of simulators and judges
     calls        target, key, instrument, arguments, seconds
     llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
                  cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server or a rate limit),
@@ -61,6 +62,10 @@ _VIEWS = {
                sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
                sum(cache_read)::bigint as cached_tokens
         from llm_calls where explaining group by target""",
+    "reading": """
+        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+               sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0))::bigint as tokens
+        from llm_calls where not explaining group by target""",
     "scores": """
         select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
                data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
@@ -83,9 +88,12 @@ _VIEWS = {
                coalesce(s.calls, 0) calls, case when s.calls is null then 0 else s.usd end usd,
                coalesce(s.input_tokens, 0) input_tokens, coalesce(s.output_tokens, 0) output_tokens,
                coalesce(s.cached_tokens, 0) cached_tokens,
+               coalesce(g.calls, 0) reading_calls, case when g.calls is null then 0 else g.usd end reading_usd,
+               coalesce(g.tokens, 0) reading_tokens,
                coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
         from registered r left join conclusions c using (target) left join failures f using (target)
-             left join verdicts v using (target) left join spent s using (target)""",
+             left join verdicts v using (target) left join spent s using (target)
+             left join reading g using (target)""",
 }
 
 
@@ -110,6 +118,7 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
         "calls",
         "llm_calls",
         "spent",
+        "reading",
         "scores",
         "verdicts",
         "targets",
@@ -162,14 +171,25 @@ def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
 
 
 _ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
-_COST_KEYS = ("seconds", "calls", "usd", "input_tokens", "output_tokens", "cached_tokens", "failed_scores")
+COST_KEYS = (
+    "seconds",
+    "calls",
+    "usd",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reading_calls",
+    "reading_usd",
+    "reading_tokens",
+    "failed_scores",
+)
 _SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
 
 
 def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
     mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
     listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
-    return {k: row[k] for k in (*_ROW_KEYS, *_COST_KEYS)} | {
+    return {k: row[k] for k in (*_ROW_KEYS, *COST_KEYS)} | {
         "scores": listed,
         "reason": row["verdict_reason"],
         "error": row["error"],

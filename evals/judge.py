@@ -70,10 +70,13 @@ class ChatAnswer:
     """False when it was cut off or refused."""
     logprobs: Sequence[TokenChoice] | None = None
     usage: Usage = field(default_factory=Usage)
+    took: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What the client tells of the call beside that (attempts, waits, cached tokens): for its row in a log."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
-        return asdict(self) | {"logprobs": None if self.logprobs is None else [list(t) for t in self.logprobs]}
+        kept = {name: value for name, value in asdict(self).items() if name != "took"}
+        return kept | {"logprobs": None if self.logprobs is None else [list(t) for t in self.logprobs]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChatAnswer:

@@ -22,6 +22,9 @@ from .sample import Sample
 from .score import Score, Split
 from .windows import Printed
 
+SIMULATED = 30
+"""Contexts of a simulation by a language model."""
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -37,6 +40,10 @@ class Case:
     """The words of the sample's contexts."""
     chat: Chat | None = None
     """The judge; None leaves every decision to the predicate."""
+    simulator: Chat | None = None
+    """The language model that predicts activations from the sentence; None where there is none."""
+    simulated_contexts: int = SIMULATED
+    """Contexts that it is asked about; more narrow the interval, and cost tokens."""
     predicts: bool = True
     """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only: only a judge can read
     it, and what is in ``sample.predicted`` is never looked at."""

@@ -59,19 +59,22 @@ def score_all(case: Case, scorers: Sequence[str]) -> list[Outcome]:
         UsageError: a scorer is not known.
     """
     functions = [(name, get(name)) for name in scorers]
-    remembered = None if case.chat is None else _Remembered(case.chat)
-    return [_outcome(name, function, case, remembered) for name, function in functions]
+    chat, simulator = (chat and _Remembered(chat) for chat in (case.chat, case.simulator))
+    case = replace(case, chat=chat, simulator=simulator)
+    return [_outcome(name, function, case) for name, function in functions]
 
 
-def _outcome(name: str, function: Any, case: Case, chat: Chat | None) -> Outcome:
-    counted = None if chat is None else Counted(chat)
+def _outcome(name: str, function: Any, case: Case) -> Outcome:
+    chat = Counted(case.chat) if case.chat else None
+    simulator = Counted(case.simulator) if case.simulator else None
     try:
-        scores, failure, skipped = function(replace(case, chat=counted)), "", ""
+        scores, failure, skipped = function(replace(case, chat=chat, simulator=simulator)), "", ""
     except JudgeError as error:
         scores, failure, skipped = [], str(error), ""
     except Unscorable as error:
         scores, failure, skipped = [], "", str(error)
-    return Outcome(name, tuple(scores), failure, skipped, counted.cost if counted else Cost())
+    cost = sum((counted.cost for counted in (chat, simulator) if counted), Cost())
+    return Outcome(name, tuple(scores), failure, skipped, cost)
 
 
 def rival_of(

@@ -32,6 +32,12 @@ def finish(folder: Path, args: argparse.Namespace, subject: Any = None, limits: 
             f"`hubel show {folder.name}` says why, `hubel resume {folder.name}` tries them again\n"
         )
         return SOME_FAILED
+    if result.failed_scores:
+        sys.stderr.write(
+            f"hubel: {result.failed_scores} scores of sentences failed (verdicts do not rest on them); "
+            f"`hubel resume {folder.name}` asks again\n"
+        )
+        return SOME_FAILED
     return DONE
 
 
@@ -53,9 +59,9 @@ def show_rows(folder: Path, *, as_json: bool) -> None:
 
 
 def headline(row: dict[str, Any]) -> dict[str, Any] | None:
-    """The score that a verdict rests on: simulation on random text of holdout."""
-    wanted = ("simulation", "holdout", "random")
-    return next((s for s in row["scores"] if (s["scorer"], s["split"], s["text"]) == wanted), None)
+    """The score that a verdict rests on: simulation on random text of holdout, of the sentence where that is all."""
+    found = {s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")}
+    return found.get("simulation" if row["predicate"] else "llm_simulation")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:
@@ -94,13 +100,20 @@ def summary(found: list[dict[str, Any]]) -> str:
 
 
 def _spent(found: list[dict[str, Any]]) -> str:
-    """What the explaining language model took, and what a kept explanation cost; "" when none was asked."""
+    """What the language models took, and what a kept explanation cost; "" when none was asked."""
     calls = sum(r["calls"] for r in found)
-    if not calls:
-        return ""
     tokens, cached = (sum(r[k] for r in found) for k in ("input_tokens", "cached_tokens"))
     said = f"; {calls} calls, {tokens:,} tokens in ({cached:,} cached), {sum(r['output_tokens'] for r in found):,} out"
-    if any(r["usd"] is None for r in found):
-        return f"{said}, price unknown"
-    usd, kept = sum(r["usd"] for r in found), sum(r["verdict"] == "kept" for r in found)
-    return f"{said}, ${usd:.2f}" + (f" (${usd / kept:.2f} a kept explanation)" if kept else "")
+    said = (said + _dollars([r["usd"] for r in found])) if calls else ""
+    if reading := sum(r["reading_calls"] for r in found):
+        said += f"; simulator and judge: {reading} calls, {sum(r['reading_tokens'] for r in found):,} tokens"
+        said += _dollars([r["reading_usd"] for r in found])
+    kept = sum(r["verdict"] == "kept" for r in found)
+    usd = [r[k] for r in found for k in ("usd", "reading_usd")]
+    known = [amount for amount in usd if amount is not None]
+    return said + (f"; ${sum(known) / kept:.2f} a kept explanation" if kept and sum(known) and None not in usd else "")
+
+
+def _dollars(usd: list[float | None]) -> str:
+    known = [amount for amount in usd if amount is not None]
+    return f", ${sum(known):.2f}" if len(known) == len(usd) else ", price unknown"

@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("source", nargs="+", metavar="RUN | TABLE", help="a run, or a CSV, JSONL or Parquet file with target and text")
     add("--scorers", metavar="S,S", help="simulation, detection, fuzzing (default), others, or all")
     add("--judge", default="predicate", metavar="J", help="predicate (default), openai:MODEL, anthropic:MODEL, ...")
-    add("--base-url", default="", metavar="URL", help="the judge's server, if it is not the provider's own")
+    add("--base-url", default="", metavar="URL", help="the server of judge and simulator, if not the provider's own")
+    options.add_readers(parser)
     add("--corpus", default="", metavar="OTHER", help="score on another corpus: does it transfer?")
     add("--run", metavar="RUN", help="score a table on this run's text")
     add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
@@ -82,6 +83,12 @@ def _plan(args: argparse.Namespace) -> Plan:
         scorers=tuple(names()) if asked == ("all",) else asked or DEFAULT,
         judge=args.judge,
         base_url=args.base_url,
+        simulator=args.simulator,
+        simulator_base_url=args.simulator_base_url or args.base_url,
+        price=options.price(args, "judge", args.judge, args.base_url),
+        simulator_price=options.price(args, "simulator", args.simulator, args.simulator_base_url or args.base_url),
+        logprobs=args.logprobs,
+        patience=args.patience,
         corpus=args.corpus,
         retry_failed=args.retry_failed,
         embedding=args.embedding,

@@ -12,7 +12,7 @@ from ...tools.errors import UsageError
 from .. import options
 from ..config import RunConfig
 from ..explainers import is_language_model
-from ..llm.prices import ESTIMATED, price_from, read_price
+from ..llm.prices import estimate
 from ._work import finish
 
 NAME = "run"
@@ -44,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, help="looks at the score on select (default: 2, language models 4)")
     parser.add_argument("--script", default="", help="for the explainer `scripted`: the file of its moves")
     add_models(parser)
+    readers = options.add_readers(parser)
+    readers.add_argument(
+        "--simulator-contexts",
+        type=int,
+        default=30,
+        metavar="N",
+        help="held-out contexts that the simulator predicts, about 2,000 tokens each (default: 30)",
+    )
+    readers.add_argument(
+        "--judge", default="", metavar="MODEL", help="says which held-out windows the sentence fits (detection)"
+    )
+    readers.add_argument("--judge-base-url", default="", metavar="URL", help="its server (default: --base-url)")
     options.add_budget(parser)
     options.add_device(parser)
 
@@ -63,13 +75,6 @@ def add_models(parser: argparse.ArgumentParser) -> None:
         default="auto",
         choices=("auto", "native", "text"),
         help="how tools are called: by the protocol, or in words by models that know no tool calls (default: auto)",
-    )
-    group.add_argument(
-        "--patience",
-        type=float,
-        default=600.0,
-        metavar="SECONDS",
-        help="how long a busy or silent server is waited for before a target fails (default: 600)",
     )
     group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
     group.add_argument("--yes", "-y", action="store_true", help="do not ask before much money is spent")
@@ -99,12 +104,11 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
     Raises:
         UsageError: the answer is no, or there is nobody to ask.
     """
-    price = price_from(config.price)
-    if price is None:
+    expected = estimate(config)
+    if expected is None:
         return
-    estimate = len(config.targets) * (price.of(ESTIMATED) or 0.0)
     limit = config.budget.get("usd", 0.0)
-    most = min(estimate, limit) if limit else estimate
+    most = min(expected, limit) if limit else expected
     line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
     if args.yes or most <= ASKED_FROM_USD:
         sys.stderr.write("" if args.quiet else f"{line}\n")
@@ -130,6 +134,12 @@ def configuration(args: argparse.Namespace) -> RunConfig:
     if args.concurrency < 1 or args.max_contexts < 1:
         raise UsageError("--concurrency and --max-contexts must be at least 1")
     rounds = args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
+    if args.simulator_contexts < 10:
+        raise UsageError(
+            f"--simulator-contexts {args.simulator_contexts}: give at least 10, or no verdict can be given"
+        )
+    simulator_url = args.simulator_base_url or (args.base_url if args.simulator else "")
+    judge_url = args.judge_base_url or (args.base_url if args.judge else "")
     if rounds < 1:
         raise UsageError(f"--rounds {rounds}: give at least 1")
     config = RunConfig(
@@ -144,7 +154,15 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         thinking=args.thinking,
         tools=args.tools,
         patience=args.patience,
-        price=read_price(args.price),
+        price=options.price(args, "explainer", args.explainer, args.base_url),
+        simulator=args.simulator,
+        simulator_base_url=simulator_url,
+        simulator_price=options.price(args, "simulator", args.simulator, simulator_url),
+        simulator_contexts=args.simulator_contexts,
+        judge=args.judge,
+        judge_base_url=judge_url,
+        judge_price=options.price(args, "judge", args.judge, judge_url),
+        logprobs=args.logprobs,
         budget=options.budget(args),
         target_budget=options.budget(args, "target_max"),
         competitor=not args.no_competitor,

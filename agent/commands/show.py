@@ -75,10 +75,11 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
 
 
 def _show_scores(row: dict[str, Any]) -> None:
-    columns = ("split", "text", "r", "low", "high", "shuffled", "other", "token lookup", "trivial")
+    columns = ("scorer", "split", "text", "value", "low", "high", "shuffled", "other", "token lookup", "trivial")
     floors = ("shuffled", "other", "token_lookup", "trivial")
     numbers = [
         (
+            s["scorer"],
             s["split"],
             s["text"],
             *(_short(s[k]) for k in ("value", "low", "high")),
@@ -87,7 +88,20 @@ def _show_scores(row: dict[str, Any]) -> None:
         for s in row["scores"]
     ]
     if headline(row):
-        output.table(columns, numbers, title="simulation", right=columns[2:])
+        output.table(columns, numbers, title="scores", right=columns[3:])
+    if said := _disagreement(row):
+        output.line(f"  {said}")
+
+
+def _disagreement(row: dict[str, Any]) -> str:
+    """Whether the sentence, read by a language model, says something else than the predicate; "" where it is one."""
+    found = {s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")}
+    predicate, sentence = found.get("simulation"), found.get("llm_simulation")
+    if not predicate or not sentence or None in (predicate["low"], sentence["low"]):
+        return ""
+    apart = predicate["low"] > sentence["high"] or sentence["low"] > predicate["high"]
+    how = "disagree: the sentence does not say what the predicate does" if apart else "agree within their intervals"
+    return f"predicate (r {predicate['value']:.2f}) and sentence as read (r {sentence['value']:.2f}) {how}"
 
 
 def _show_hypotheses(db: Any, target: str) -> None:

@@ -43,6 +43,9 @@ class TokenUsage:
     cache_read: int = 0
     cache_write: int = 0
 
+    def __mul__(self, times: int) -> TokenUsage:
+        return TokenUsage(*(times * part for part in (self.input, self.output, self.cache_read, self.cache_write)))
+
 
 @dataclass(frozen=True)
 class Wait:

@@ -1,20 +1,36 @@
-"""What tokens cost. No price is built in: they change, and a figure that is invented is worse than none.
+"""What tokens cost, in US dollars a million. An unknown price stays unknown: an invented figure is worse than none.
 
-A user gives the price of the run's model, from the provider's page, in US dollars a million tokens:
-``input=3,output=15,cache_read=0.3,cache_write=3.75``. Without it tokens are counted, and dollars are null.
+1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` stands before all else.
+2. A user's own file: HUBEL_PRICES, or ``hubel/prices.toml`` in the configuration directory.
+3. The file that comes along (`prices.toml`): few models, each with a source and a date, on the provider's own server.
+
+Where none knows the model, tokens are counted, and dollars are null.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...tools.errors import UsageError
 from .conversation import TokenUsage
 
+if TYPE_CHECKING:
+    from ..config import RunConfig
+
+NAMES = ("input", "output", "cache_read", "cache_write")
 MILLION = 1_000_000
 ESTIMATED = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
 """Tokens of one investigation, on the high side: the prompt's limit under test, and replies of a model that thinks."""
+SIMULATED = TokenUsage(input=1_400, output=900)
+"""Of one context that a simulator predicts, the mix's own and the prompt's fixed part counted in."""
+JUDGED = TokenUsage(input=6_000, output=1_000)
+"""Of one detection with 100 windows."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,17 @@ class Price:
         return sum(tokens * price for tokens, price in parts) / MILLION
 
 
+def estimate(config: RunConfig) -> float | None:
+    """Dollars that a run may take, on the high side; None when no price of its language models is known."""
+    parts = (
+        (config.explainer, config.price, ESTIMATED),
+        (config.simulator, config.simulator_price, SIMULATED * config.simulator_contexts),
+        (config.judge, config.judge_price, JUDGED),
+    )
+    known = [price.of(tokens) or 0.0 for name, given, tokens in parts if name and (price := price_from(given))]
+    return len(config.targets) * sum(known) if known else None
+
+
 def price_from(given: Mapping[str, float]) -> Price | None:
     """The price of a configuration's numbers; None when there are none."""
     if not given:
@@ -48,19 +75,73 @@ def price_from(given: Mapping[str, float]) -> Price | None:
     return Price(given["input"], given["output"], read, write)
 
 
-def read_price(text: str) -> dict[str, float]:
+class Known(NamedTuple):
+    """A price from a file, and what the file says of it."""
+
+    price: dict[str, float]
+    origin: str
+
+
+def known_price(model: str, base_url: str = "") -> Known | None:
+    """The price of ``provider:MODEL`` from the files; None where they have none.
+
+    Args:
+        base_url: of the model's server; the file that comes along speaks of the providers' own.
+
+    Raises:
+        UsageError: the user's file cannot be read.
+    """
+    own = _own_file()
+    files = [own] if own.is_file() else []
+    if os.environ.get("HUBEL_PRICES") and not files:
+        raise UsageError(f"HUBEL_PRICES names {str(own)!r}, and there is no such file")
+    files += [] if base_url else [Path(__file__).parent / "prices.toml"]
+    for file in files:
+        for entry in _entries(file):
+            if entry.get("model") == model:
+                return Known(_checked(entry, f"{file}: {model}"), _origin(entry, file))
+    return None
+
+
+def read_price(text: str, option: str = "--price") -> dict[str, float]:
     """``input=3,output=15`` as numbers; UsageError where it is off. An empty text is no price."""
-    names = ("input", "output", "cache_read", "cache_write")
-    found: dict[str, float] = {}
+    found: dict[str, object] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = part.partition("=")
         try:
             found[name.strip()] = float(number)
         except ValueError:
-            raise UsageError(f"--price {text!r}: {part!r} is no NAME=DOLLARS; names are {', '.join(names)}") from None
-    wrong = set(found) - set(names) or ({"input", "output"} - set(found) if found else set())
-    if wrong or any(not 0 <= value < MILLION for value in found.values()):
-        raise UsageError(
-            f"--price {text!r}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars a million"
-        )
+            raise UsageError(f"{option} {text!r}: {part!r} is no NAME=DOLLARS; names are {', '.join(NAMES)}") from None
+    if wrong := set(found) - set(NAMES):
+        raise UsageError(f"{option} {text!r}: {sorted(wrong)[0]!r} is no name; names are {', '.join(NAMES)}")
+    return _checked(found, f"{option} {text!r}") if found else {}
+
+
+def _own_file() -> Path:
+    config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(os.environ.get("HUBEL_PRICES") or Path(config) / "hubel" / "prices.toml").expanduser()
+
+
+def _entries(file: Path) -> list[dict[str, Any]]:
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8")).get("price", [])
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as a price file: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise UsageError(f"{file}: expected [[price]] tables with a model, input and output")
     return found
+
+
+def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
+    """The numbers of a price; UsageError says which is off."""
+    given = {name: entry[name] for name in NAMES if name in entry}
+    numbers = {n: float(v) for n, v in given.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    usable = all(math.isfinite(v) and 0 <= v < MILLION for v in numbers.values()) and len(numbers) == len(given)
+    if not usable or not {"input", "output"} <= set(numbers):
+        raise UsageError(f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars a million")
+    return numbers
+
+
+def _origin(entry: Mapping[str, object], file: Path) -> str:
+    parts = (f"read {entry['date']}" if "date" in entry else "", str(entry.get("source", "")))
+    return ", ".join(part for part in (str(file.name), *parts) if part)

@@ -47,7 +47,7 @@ def in_words(request: Request) -> Request:
         {"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in request.tools
     ]
     tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in described)
-    told = prompts.load("text_tools").fill(tools=tools, answers="").system
+    told = f"{prompts.load('text_tools').system}\n{tools}"
     messages = tuple(_told(message) for message in request.messages)
     return replace(request, system=f"{request.system}\n\n{told}", messages=messages, tools=(), tool_choice="auto")
 
@@ -68,7 +68,7 @@ def _told(message: Message) -> Message:
     if not isinstance(message, ToolResults):
         return message
     answers = "\n\n".join(f"[{r.id}]{' (error)' if r.error else ''} {r.text}" for r in message.results)
-    return UserMessage(prompts.load("text_tools").fill(tools="", answers=answers).user)
+    return UserMessage(prompts.load("text_tools").fill(answers=answers).user)
 
 
 def _calls(block: str, before: int, *, sure: bool = True) -> list[ToolCall]:
