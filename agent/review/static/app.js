@@ -32,21 +32,23 @@ let turn = 0;
 /** Shows what the address says. The old view stays until the new one is ready, so that nothing jumps. */
 async function show(how) {
   const to = here();
-  if (shown?.path === to.path && shown.view.update) {
-    await shown.view.update(to.query);
-    return restore(how);
-  }
   turn += 1;
   const mine = turn;
   main.setAttribute("aria-busy", "true");
+  if (shown?.path === to.path && shown.view.update) {
+    await shown.view.update(to.query);
+    if (mine === turn) main.removeAttribute("aria-busy");
+    return restore(how);
+  }
   const view = await opened(to);
   if (mine !== turn) return view.dispose?.();
   shown?.view.dispose?.();
   shown = { path: to.path, view };
   bind(view.keys ?? []);
   swap(main, view.node);
+  await view.start?.();
+  if (mine !== turn) return undefined;
   main.removeAttribute("aria-busy");
-  view.start?.();
   document.title = `${visible(view.title)} – hubel`;
   navigation();
   return arrived(how, to);
@@ -79,6 +81,7 @@ function restore(how) {
 
 /** Brings a part of the page with that id into view, marked. */
 function reveal(id) {
+  document.querySelectorAll(".found").forEach((part) => part.classList.remove("found"));
   const part = document.getElementById(id);
   if (!part) return;
   for (let box = part.closest("details"); box; box = box.parentElement.closest("details")) box.open = true;

@@ -29,7 +29,9 @@ export const line = (x1, y1, x2, y2, cls, tip = null) => s("line", { x1, y1, x2,
 export const text = (x, y, what, cls) => s("text", { x, y, class: cls }, what);
 
 export function picture(width, height, label, ...parts) {
-  return s("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": visible(label) }, parts);
+  const drawn = s("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, "aria-label": visible(label) }, parts);
+  drawn.setAttribute("role", drawn.querySelector("a") ? "group" : "img"); // a picture holds nothing to press
+  return drawn;
 }
 
 /** The mark of a verdict at a place. */

@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { section } from "../parts.js";
 import { shape } from "./effects.js";
 
-const NAMES = ["faithfulness", "random", "completeness", "minimality", "stability", "rival", "interchange", "calibration"];
+const NAMES = ["faithfulness", "random", "completeness", "minimality", "stability", "rival", "roles", "panel", "interchange", "calibration"];
 
 export function scoreFacts(circuit) {
   const present = NAMES.filter((name) => circuit[name] !== null && circuit[name] !== undefined);

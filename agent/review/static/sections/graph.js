@@ -4,53 +4,80 @@
 import { s, visible } from "../dom.js";
 import { signed } from "../format.js";
 
-const PITCH = 46;
+const PITCH = 40;
+const LEFT = 40;
 const MOST = 400; // edges drawn: more is a cloud, and slow
 
 /** The node of an edge's end: "head.8.1<q>" -> "head.8.1". */
 export const nodeOf = (end) => end.replace(/<.*>$/, "");
 
+/** What an edge does for the answer: the opposite of what patching it with the corrupted run does to the metric. */
+export const helps = (edge) => -(edge.exact ?? edge.weight);
+
+/** An edge into the keys or values of a key-value head goes to each query head of the circuit that reads them. */
+function intoQueryHeads(circuit) {
+  const group = (circuit.graph?.n_heads ?? 1) / (circuit.graph?.n_kv_heads ?? circuit.graph?.n_heads ?? 1);
+  const present = new Set((circuit.nodes ?? []).map((node) => node.id));
+  return (circuit.edges ?? []).flatMap((edge) => {
+    const found = group > 1 && /^head\.(\d+)\.(\d+)<([kv])>$/.exec(edge.target);
+    if (!found) return [edge];
+    const heads = Array.from({ length: group }, (_, i) => `head.${found[1]}.${Number(found[2]) * group + i}`);
+    return heads.filter((head) => present.has(head)).map((head) => ({ ...edge, target: `${head}<${found[3]}>` }));
+  });
+}
+
 /** The edges of a circuit of a size: the strongest, those of the circuit first. */
 export function shownEdges(circuit, point, all) {
-  const ranked = (circuit.edges ?? []).toSorted((a, b) => strength(b) - strength(a));
+  const ranked = intoQueryHeads(circuit).toSorted((a, b) => strength(b) - strength(a));
   const chosen = point && point.share === circuit.chosen_share ? ranked.filter((edge) => edge.in_circuit) : ranked.slice(0, point?.edges ?? ranked.length);
   return (all ? ranked : chosen).slice(0, MOST);
 }
 
-const strength = (edge) => Math.abs(edge.exact ?? edge.weight);
+const strength = (edge) => Math.abs(helps(edge));
 
 /** @param pick called with a node's id */
 export function drawGraph(circuit, edges, chosen, pick) {
   const used = new Set(edges.flatMap((edge) => [nodeOf(edge.source), nodeOf(edge.target)]));
   const nodes = (circuit.nodes ?? []).filter((node) => used.has(node.id) || node.kind === "input" || node.kind === "logits");
-  const rows = layered(nodes);
-  const width = 640;
-  const height = PITCH * rows.length + 16;
-  const places = new Map(rows.flatMap(({ nodes: row }, i) => row.map((node, n) => [node.id, { x: 46 + ((width - 60) * (n + 0.5)) / row.length, y: height - 8 - PITCH * (i + 0.5) }])));
+  const { places, rows, width, height } = placed(nodes);
   const most = Math.max(1e-12, ...edges.map(strength));
   const beside = chosen ? new Set(edges.filter((edge) => [nodeOf(edge.source), nodeOf(edge.target)].includes(chosen)).flatMap((edge) => [nodeOf(edge.source), nodeOf(edge.target)])) : null;
   return s("svg", { class: "plot graph", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Graph of ${nodes.length} nodes and ${edges.length} edges` },
-    rows.map(({ name }, i) => s("text", { class: "tick", x: 2, y: height - 4 - PITCH * (i + 0.5) }, name)),
+    rows.map(({ name, y }) => [s("line", { class: "grid", x1: LEFT - 6, x2: width, y1: y, y2: y }), s("text", { class: "tick", x: 2, y: y + 4 }, name)]),
     edges.toReversed().map((edge) => edgeOf(edge, places, most, chosen)),
     nodes.filter((node) => places.has(node.id)).map((node) => nodeMark(node, places.get(node.id), node.id === chosen, beside && !beside.has(node.id), pick)));
 }
 
-/** Rows from the input to the logits: of a layer the heads first, then its MLP in a row of its own. */
-function layered(nodes) {
-  const rank = (node) => ({ input: -1, logits: 1e6 })[node.kind] ?? 2 * node.layer + (node.kind === "mlp" ? 1 : 0);
-  const ranks = [...new Set(nodes.map(rank))].sort((a, b) => a - b);
-  return ranks.map((r) => ({ name: r < 0 || r >= 1e6 ? "" : r % 2 ? "" : `L${r / 2}`, nodes: nodes.filter((node) => rank(node) === r).toSorted((a, b) => a.id.localeCompare(b.id, "en", { numeric: true })) })).map((row) => (row.name || !row.nodes[0] || row.nodes[0].kind !== "mlp" ? row : { ...row, name: `L${row.nodes[0].layer}` }));
+/** Where each node stands: a row a layer, a column a head, so that a head is always found at the same place; MLPs in a
+ * column of their own, a little above the heads that they read. */
+function placed(nodes) {
+  const inside = nodes.filter((node) => node.kind === "head" || node.kind === "mlp");
+  const layers = [...new Set(inside.map((node) => node.layer))].sort((a, b) => a - b);
+  const heads = [...new Set(nodes.filter((node) => node.kind === "head").map(headOf))].sort((a, b) => a - b);
+  const columns = heads.length + 1;
+  const width = 640;
+  const height = PITCH * (layers.length + 2);
+  const x = (column) => LEFT + ((width - LEFT) * (column + 0.5)) / columns;
+  const y = (layer) => height - PITCH * (layers.indexOf(layer) + 1.5);
+  const ends = { input: height - PITCH / 2, logits: PITCH / 2 };
+  const place = (node) => {
+    if (node.kind in ends) return { x: (LEFT + width) / 2, y: ends[node.kind] };
+    return node.kind === "head" ? { x: x(heads.indexOf(headOf(node))), y: y(node.layer) } : { x: x(columns - 1), y: y(node.layer) - PITCH * 0.3 };
+  };
+  return { places: new Map(nodes.map((node) => [node.id, place(node)])), rows: layers.map((layer) => ({ name: `L${layer}`, y: y(layer) })), width, height };
 }
+
+const headOf = (node) => Number(node.id.split(".")[2]);
 
 function edgeOf(edge, places, most, chosen) {
   const [from, to] = [places.get(nodeOf(edge.source)), places.get(nodeOf(edge.target))];
   if (!from || !to) return null;
-  const weight = edge.exact ?? edge.weight;
+  const weight = helps(edge);
   const share = Math.abs(weight) / most;
   const beside = !chosen || [nodeOf(edge.source), nodeOf(edge.target)].includes(chosen);
-  const bend = Math.max(18, (from.y - to.y) * 0.45);
-  const tip = `${visible(edge.source)} → ${visible(edge.target)}: ${signed(weight)}${edge.exact === null || edge.exact === undefined ? " (estimate)" : ""}`;
-  return s("path", { class: `edge ${weight < 0 ? "neg" : "pos"}${beside ? "" : " dim"}`, d: `M${from.x} ${from.y - 9}C${from.x} ${from.y - bend} ${to.x} ${to.y + bend} ${to.x} ${to.y + 9}`, "stroke-width": (0.6 + 5 * Math.sqrt(share)).toFixed(2), "stroke-opacity": (0.25 + 0.65 * Math.sqrt(share)).toFixed(2), "data-tip": tip });
+  const bend = Math.max(16, (from.y - to.y) * 0.4);
+  const tip = `${visible(edge.source)} → ${visible(edge.target)}: ${weight < 0 ? "hinders" : "helps"} by ${signed(Math.abs(weight)).slice(1)}${edge.exact === null || edge.exact === undefined ? " (estimate)" : ""}`;
+  return s("path", { class: `edge ${weight < 0 ? "neg" : "pos"}${beside ? "" : " dim"}`, d: `M${from.x} ${from.y - 9}C${from.x} ${from.y - 9 - bend} ${to.x} ${to.y + 9 + bend} ${to.x} ${to.y + 9}`, "stroke-width": (0.6 + 5 * Math.sqrt(share)).toFixed(2), "stroke-opacity": (0.25 + 0.65 * Math.sqrt(share)).toFixed(2), "data-tip": tip });
 }
 
 function nodeMark(node, { x, y }, isChosen, dim, pick) {

@@ -1,7 +1,7 @@
 /** One node of a circuit: its role with the predictions that tested it, what it writes, and where a head attends. */
 
 import { h, s, swap, t, visible } from "../dom.js";
-import { interval, number, signed } from "../format.js";
+import { interval, number, percent, signed } from "../format.js";
 import { empty, facts, grid, section } from "../parts.js";
 import { words } from "./effects.js";
 import { nodeOf } from "./graph.js";
@@ -12,15 +12,20 @@ export function nodePart(circuit, edges, id, pick) {
   return section("node", t(node.id), null,
     node.role ? h("p", {}, h("b", {}, t(node.role)), node.role_status ? h("span", { class: `badge ${node.role_status}` }, node.role_status === "kept" ? "predictions held" : "predictions failed") : null) : null,
     node.description ? h("p", { class: "sentence" }, t(node.description)) : null,
-    facts([node.effect ? ["effect on the metric", `${number(node.effect.value)} [${interval(node.effect.low, node.effect.high)}]`] : null, typeof node.copies === "number" ? ["copying score", number(node.copies)] : null], "small"),
+    facts([node.effect ? ["effect on the metric", `${number(node.effect.value)} [${interval(node.effect.low, node.effect.high)}]`] : null, node.direct ? ["adds by itself", `${number(node.direct.value)} [${interval(node.direct.low, node.direct.high)}]`] : null, typeof node.copies === "number" ? ["copying score", number(node.copies)] : null, typeof node.placebo === "number" ? ["others on which the same predictions hold", percent(node.placebo)] : null, ...(node.looks_at ?? []).map((one) => [["looks at ", t(one.what)], number(one.attention)])], "small"),
     predictions(node.predictions), node.attention ? attention(node.attention) : null,
     node.writes?.length ? words("writes", node.writes) : null, edgesOf(edges, id, pick));
 }
 
 function predictions(list) {
   if (!list?.length) return null;
-  const rows = list.map((one) => [t(one.text), `${t2(one.quantity)} within ${interval(one.expected?.[0], one.expected?.[1])}`, `${number(one.observed)} [${interval(one.low, one.high)}]`, h("b", { class: one.outcome === "for" ? "for" : one.outcome === "against" ? "against" : "void" }, t(one.outcome))]);
+  const rows = list.map((one) => [t(one.text), `${t2(one.quantity)} ${bounds(one.expected ?? [])}`, `${number(one.observed)} [${interval(one.low, one.high)}]`, h("b", { class: one.outcome === "for" ? "for" : one.outcome === "against" ? "against" : "void" }, t(one.outcome))]);
   return grid("Predictions of the role", [["claim", "text"], ["prediction", ""], ["observed", "num"], ["outcome", ""]], rows);
+}
+
+function bounds([low, high]) {
+  if (typeof low === "number" && typeof high === "number") return `within ${interval(low, high)}`;
+  return typeof low === "number" ? `at least ${number(low)}` : `at most ${number(high)}`;
 }
 
 const t2 = (text) => visible(text ?? "").replaceAll("_", " ");
@@ -29,7 +34,7 @@ function edgesOf(edges, id, pick) {
   const mine = edges.filter((edge) => nodeOf(edge.source) === id || nodeOf(edge.target) === id).slice(0, 12);
   if (!mine.length) return null;
   const end = (name) => (nodeOf(name) === id ? t(name) : h("button", { type: "button", class: "link", on: { click: () => pick(nodeOf(name)) } }, t(name)));
-  return grid("Edges of the node, the strongest", [["from", ""], ["to", ""], ["weight", "num"], ["exact", "num"]], mine.map((edge) => [end(edge.source), end(edge.target), signed(edge.weight), typeof edge.exact === "number" ? signed(edge.exact) : "–"]));
+  return grid("Edges of the node, the strongest", [["from", ""], ["to", ""], ["helps by (estimate)", "num"], ["exact", "num"]], mine.map((edge) => [end(edge.source), end(edge.target), signed(-edge.weight), typeof edge.exact === "number" ? signed(-edge.exact) : "–"]));
 }
 
 /** A head's attention pattern: rows attend to columns; the chosen row stands below as a token map. */
@@ -47,7 +52,7 @@ function attention({ prompt_tokens: tokens, pattern }) {
     show(i);
   };
   show(n - 1);
-  return h("figure", {}, s("svg", { class: "plot attention", viewBox: `0 0 ${left + n * size} ${n * size + 2}`, role: "img", "aria-label": `Attention pattern over ${n} tokens` }, names, cells), h("label", { class: "line" }, "token", rows), row, h("figcaption", {}, "Attention: each row is a token, dark where it attends."));
+  return h("figure", {}, s("svg", { class: "plot attention", style: { "max-width": `${left + n * size}px` }, viewBox: `0 0 ${left + n * size} ${n * size + 2}`, role: "img", "aria-label": `Attention pattern over ${n} tokens` }, names, cells), h("label", { class: "line" }, "token", rows), row, h("figcaption", {}, "Attention: each row is a token, dark where it attends."));
 }
 
 const step = (weight) => (weight > 0.02 ? `p${Math.max(1, Math.min(8, Math.round(8 * Math.sqrt(weight))))}` : "");

@@ -7,7 +7,7 @@ import { count, interval, number, percent, value3 } from "../format.js";
 import { scoreFacts } from "../sections/circuit_facts.js";
 import { drawGraph, shownEdges } from "../sections/graph.js";
 import { nodePart } from "../sections/node.js";
-import { crumbs, section } from "../parts.js";
+import { crumbs, section, verdict } from "../parts.js";
 import { curvePlot } from "../plots.js";
 import { change, href, path } from "../router.js";
 
@@ -39,9 +39,9 @@ export async function circuitView({ run }, query) {
   draw();
   const node = h("div", { class: "circuit" },
     crumbs([...(REPORT ? [] : [["Runs", href("/")]]), [run, href(path(["runs", run]))], ["circuit"]]),
-    h("h1", {}, "Circuit of ", t(circuit.task)), h("p", { class: "note" }, lead(circuit)),
+    h("div", { class: "line" }, h("h1", {}, "Circuit of ", t(circuit.task)), circuit.verdict ? verdict({ status: "done", verdict: circuit.verdict }) : null), circuit.reason ? h("p", { class: "claim" }, t(circuit.reason)) : null, h("p", { class: "note" }, lead(circuit)),
     h("div", { class: "columns" },
-      h("div", { class: "column-main" }, section("graph", "Graph", ["Layers from bottom to top. ", h("span", { class: "pos-ink" }, "Orange"), " edges raise the metric, ", h("span", { class: "neg-ink" }, "blue"), " lower it; wider is more. Choose a node."],
+      h("div", { class: "column-main" }, section("graph", "Graph", ["Layers from bottom to top. ", h("span", { class: "pos-ink" }, "Orange"), " edges help the answer, ", h("span", { class: "neg-ink" }, "blue"), " hinder it; wider is more. Choose a node."],
         curve.length ? h("div", { class: "line threshold" }, h("label", { for: "threshold" }, "edges kept"), slider, told) : null, graph)),
       h("div", { class: "column-side" }, detail, curve.length ? section("faithfulness", "Faithfulness", "Of the circuit of each size, on prompts that discovery never saw; dashed: random circuits of that size.", h("figure", {}, curvePlot(curve, circuit.chosen_share))) : null, scoreFacts(circuit))),
     heads(circuit, pick));
@@ -68,7 +68,7 @@ function sentence(point, drawn) {
 
 function lead(circuit) {
   const prompts = circuit.prompts ? ` Discovered on ${count(circuit.prompts.discovery)} prompts, measured on ${count(circuit.prompts.heldout)} others.` : "";
-  return [t(circuit.subject ?? ""), `, ${circuit.metric ?? "metric"} ${value3(circuit.model_score)} whole, ${value3(circuit.corrupted_score)} corrupted; ablation: `, t(circuit.ablation ?? "–"), `.${prompts}`];
+  return [t(circuit.subject_title ?? circuit.subject ?? ""), circuit.summary ? [", ", t(circuit.summary)] : null, ". ", t(circuit.metric ?? "metric"), `: ${value3(circuit.model_score)} whole, ${value3(circuit.corrupted_score)} corrupted; ablation: `, t(circuit.ablation ?? "–"), `.${prompts}`];
 }
 
 /** All heads and MLPs of the circuit as a table: what the picture says, for those who do not look at it. */

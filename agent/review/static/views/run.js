@@ -141,7 +141,7 @@ class Targets {
   link(row, i) {
     const list = new URLSearchParams(this.query);
     list.delete("row");
-    return path(["runs", this.run, "targets", row.target], { list: String(list), i });
+    return path(["runs", this.run, "targets", row.target], list.size ? { list: String(list), i } : {});
   }
 
   cells(row, i) {
@@ -185,7 +185,7 @@ async function hits(run, base, query) {
 
 function found(run, hit) {
   const inside = { transcript: ["transcript"] }[hit.where] ?? [];
-  const to = path(["runs", run, "targets", hit.target, ...inside], { at: hit.id });
+  const to = path(["runs", run, "targets", hit.target, ...inside], { at: typeof hit.turn === "number" ? `turn-${hit.turn}` : hit.id });
   return h("li", {}, h("a", { href: href(to) }, t(hit.target)), h("small", {}, ` ${hit.where}`), h("p", {}, marked(hit.text, hit.marks ?? [])));
 }
 

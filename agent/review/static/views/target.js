@@ -41,6 +41,7 @@ export async function targetView({ run, target }, query) {
   return {
     title: `${target} · ${run}`,
     node,
+    update: () => {}, // only the place in the page can change
     keys: [
       ["j", "next target", to("next")], ["k", "target before", to("previous")],
       ["t", "transcript", () => go(path(["runs", run, "targets", target, "transcript"]))],

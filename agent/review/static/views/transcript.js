@@ -26,7 +26,11 @@ export async function transcriptView({ run, target }, query) {
   return {
     title: `transcript of ${target}`,
     node,
-    start: () => [chunks.watch(), at && chunks.seek(at)],
+    start: () => {
+      chunks.watch();
+      return at ? chunks.seek(at) : undefined;
+    },
+    update: (asked) => (asked.has("at") ? chunks.seek(asked.get("at")) : undefined),
     keys: [
       ["j", "next turn", () => chunks.move(1)], ["k", "turn before", () => chunks.move(-1)],
       ["o", "open or fold all calls in view", () => chunks.fold()],
