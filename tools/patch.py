@@ -19,6 +19,7 @@ from .alignment import pairs
 from .effects import TokenChange, changes, divergence, log_probabilities, most_changed, single_token
 from .errors import ArgumentError
 from .instruments import Bench, Result, Text, UnitAddress, instrument, rounded
+from .rendering import quoted
 from .texts import Tokenised, tokenised
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Patching(Result):
         lines = [f"{head}: KL {self.kl:.2g}: {changes(self.changed)}"]
         if found := self.logit_difference:
             share = "" if found.recovered is None else f", {found.recovered:.1%} of the way"
-            one, two = found.tokens
+            one, two = map(quoted, found.tokens)
             lines.append(
                 f'logit of "{one}" less "{two}": base {found.base:+.3f}, source {found.source:+.3f}, '
                 f"patched {found.patched:+.3f}{share}"

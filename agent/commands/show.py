@@ -41,7 +41,10 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
     """A log of `hubel mcp`: the calls in their order, and what each was answered."""
     from ..log import RunLog
 
-    for number, call in RunLog(folder, writable=False).all("call").items():
+    calls = RunLog(folder, writable=False).all("call")
+    if not calls and not as_json:
+        output.line(f"{folder.name} is a log of `hubel mcp`, and no call was made yet")
+    for number, call in calls.items():
         asked, answer = call["request"], call["answer"]
         if as_json:
             output.json_line({"call": int(number or 0), "seconds": call["seconds"], **asked, **answer})
