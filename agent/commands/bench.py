@@ -8,17 +8,25 @@ from ...tools.errors import UsageError
 from .. import options, output
 
 NAME = "bench"
-HELP = "runs with a known right answer: planted, null, speed; soak"
+HELP = "runs with a known right answer: planted, null, circuits, speed; soak"
 INTERRUPTED = "stopped; nothing is lost: the same command goes on"
+
+_BELONGS = {
+    "suite": "planted",
+    "scorers": "planted",
+    "method": "circuits",
+    "difficulty": "circuits",
+    "program": "circuits",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bench, on what."""
     parser.add_argument(
         "bench",
-        choices=("planted", "null", "speed", "soak"),
-        help="planted: are explanations right? null: how often is nothing explained? speed: ratios to the naive way; "
-        "soak: does a run survive kills, wrong answers and slow servers?",
+        choices=("planted", "null", "circuits", "speed", "soak"),
+        help="planted: are explanations right? null: how often is nothing explained? circuits: are known circuits "
+        "found? speed: ratios to the naive way; soak: does a run survive kills, wrong answers and slow servers?",
     )
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
@@ -39,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peers", action="store_true", help="speed: only this, beside nnsight and TransformerLens (hubel[oracles])"
     )
+    parser.add_argument("--method", metavar="M,M", help="circuits: ways to score edges (default: all)")
+    parser.add_argument("--difficulty", metavar="D,D", help="circuits: easy, medium, hard (default: all)")
+    parser.add_argument("--program", metavar="P,P", help="circuits: compiled programs (default: all)")
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
     parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")
     parser.add_argument(
@@ -51,9 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the bench and print its table."""
-    for option in ("suite", "scorers"):
-        if getattr(args, option) and args.bench != "planted":
-            raise UsageError(f"--{option} belongs to `hubel bench planted`, not to `hubel bench {args.bench}`")
+    for option, bench in _BELONGS.items():
+        if getattr(args, option) and args.bench != bench:
+            raise UsageError(f"--{option} belongs to `hubel bench {bench}`, not to `hubel bench {args.bench}`")
     if args.bench == "planted":
         from ._planted import run_planted
 
@@ -62,6 +73,10 @@ def run(args: argparse.Namespace) -> int:
         from ._soak import run_soak
 
         return run_soak(args)
+    if args.bench == "circuits":
+        from ._known_circuits import run_circuits
+
+        return run_circuits(args)
     args.targets = 200 if args.targets is None else args.targets
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")

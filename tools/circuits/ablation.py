@@ -35,13 +35,23 @@ def run_circuit(
     ablation: Ablation = "resample",
 ) -> Float[Tensor, " pairs"]:
     """The metric of each clean prompt when only the mask's edges carry it."""
+    return pairs.logit_difference(circuit_logits(model, pairs, mask, ablation))
+
+
+def circuit_logits(
+    model: CircuitModel,
+    pairs: PromptPairs,
+    mask: Bool[Tensor, "source target"],
+    ablation: Ablation = "resample",
+) -> Float[Tensor, "pairs vocab"]:
+    """Logits of each clean prompt's last position when only the mask's edges carry it."""
     if ablation not in get_args(Ablation):
         raise UsageError(f"ablation {ablation!r} given; choose {', '.join(get_args(Ablation))}")
     if mask.shape != model.graph.possible.shape:
         raise UsageError(f"a mask of shape {tuple(mask.shape)} given; expected {tuple(model.graph.possible.shape)}")
     twins = _ablated(model, pairs, ablation)
     found = [
-        _Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).metric()
+        _Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).logits()
         for rows in (range(start, min(start + ROWS, len(pairs))) for start in range(0, len(pairs), ROWS))
     ]
     return torch.cat(found)
@@ -88,7 +98,7 @@ class _Run:
         shape = (len(model.graph.sources), *pairs.clean.shape, model.subject.d_model)
         self.deltas = torch.zeros(shape, dtype=model.subject.dtype, device=device)  # ablated write - present write
 
-    def metric(self) -> Float[Tensor, " pairs"]:
+    def logits(self) -> Float[Tensor, "pairs vocab"]:
         model, graph = self.model, self.model.graph
         with hooks() as put, torch.inference_mode():
             for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
@@ -102,7 +112,7 @@ class _Run:
                 put.leaving(parts.mlp_write, partial(self._mlp, layer))
             final = graph.first_target(graph.n_layers)
             put.entering(model.subject.parts.final_norm, partial(self._corrected, slice(final, final + 1)))
-            return self.pairs.logit_difference(model.logits(self.pairs.clean))
+            return model.logits(self.pairs.clean)
 
     def _readings(self, targets: slice, stream: Tensor) -> Float[Tensor, "target pairs seq d_model"]:
         count = self.model.graph.n_before(self.model.graph.targets[targets.start])

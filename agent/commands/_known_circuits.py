@@ -1,0 +1,82 @@
+"""`hubel bench circuits`: its options, its table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ...tools.errors import UsageError
+from .. import output
+
+if TYPE_CHECKING:
+    from ..bench.known_circuits import Row
+
+
+def run_circuits(args: argparse.Namespace) -> int:
+    """Compile, score and show; one JSON line a circuit as it is done."""
+    import torch
+
+    from ...tools.circuits.known.compiled import DIFFICULTIES
+    from ...tools.circuits.known.library import names
+    from ...tools.circuits.methods import METHODS
+    from ..bench.known_circuits import bench_circuits, summary
+    from ..progress import progress
+
+    torch.set_num_threads(1)  # the matrices are small, and CPU seconds are compared
+    methods, difficulties, programs = (
+        _chosen(given, list(known), option)
+        for given, known, option in (
+            (args.method, METHODS, "method"),
+            (args.difficulty, DIFFICULTIES, "difficulty"),
+            (args.program, names(), "program"),
+        )
+    )
+    rows: list[Row] = []
+    with progress(quiet=args.quiet) as reporter:
+        total = len(difficulties) * len(programs)
+        reporter.update("circuits", 0, total, unit="circuits")
+        for row in bench_circuits(programs, difficulties, methods, args.seed):
+            rows.append(row)
+            reporter.update("circuits", len(rows), total, unit="circuits", note=row.circuit)
+            if args.json:
+                output.json_line(row.as_dict())
+    if args.json:
+        output.json_line({"summary": summary(rows)})
+    else:
+        _show(rows, difficulties)
+    return 0
+
+
+def _chosen(given: str | None, known: Sequence[str], option: str) -> list[str]:
+    chosen = list(known) if given is None else list(dict.fromkeys(given.split(",")))
+    if wrong := next((name for name in chosen if name not in known), None):
+        raise UsageError(f"--{option} {wrong!r} given; choose from {', '.join(known)}")
+    return chosen
+
+
+def _show(rows: Sequence[Row], difficulties: Sequence[str]) -> None:
+    from ..bench.known_circuits import means, summary
+
+    found = summary(rows)
+    faithful, precision, seconds = (means(rows, figure) for figure in ("f", "precision", "seconds"))
+    cells = [
+        (
+            method,
+            f"{value:.3f}",
+            *(f"{found['by_difficulty'][difficulty][method]:.3f}" for difficulty in difficulties),
+            f"{faithful[method]:.2f}",
+            f"{precision[method]:.2f}",
+            f"{seconds[method]:.2f}",
+        )
+        for method, value in sorted(found["by_method"].items(), key=lambda item: -item[1])
+    ]
+    columns = ("method", "edge AUROC", *difficulties, "f held out", "true of its edges", "CPU s a circuit")
+    output.table(columns, cells, right=columns[1:])
+    worst = sorted(rows, key=lambda row: max(result.auroc or 0.0 for result in row.methods.values()))[:3]
+    hardest = ", ".join(
+        f"{row.circuit} ({max(result.auroc or 0.0 for result in row.methods.values()):.2f})" for row in worst
+    )
+    true, every = sum(row.true_edges for row in rows), sum(row.edges for row in rows)
+    output.line(f"{len(rows)} circuits, {true} true edges of {every:,}, seed {rows[0].seed}")
+    output.line(f"hardest for the best method on each: {hardest}")

@@ -1,0 +1,175 @@
+"""Programs that a transformer can run: select and aggregate (a head), threshold and look up (neurons), answer (logits).
+
+A program is a list of operations on named variables. Each variable has coordinates of its own in the residual stream
+and one writer:
+
+    token, position, start, one     written by the embeddings, as one-hot vectors (`start` marks the first position)
+    attend(...)                     a head: scores add up from tables over (query value, key value); copies the mean of
+                                    a variable over the positions with the best score
+    lookup(...)                     neurons: any function of one-hot variables
+    steps(...)                      neurons: one step for each linear threshold, then a linear map of the steps
+
+A variable is `fixed` when it is the same in every prompt, as positions are: an edge that carries nothing else can
+make no difference between two prompts, and is no part of the truth. Source: Weiss et al. 2021 (RASP), Lindner et al.
+2023 (Tracr); here without a compiler library, and with thresholds that saturate so that noise does not add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+START = 0
+"""The token at position 0 of every prompt; heads rest on it when nothing matches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """A named subspace; `fixed`: its value at a position is the same in every prompt."""
+
+    name: str
+    size: int
+    fixed: bool
+
+
+class Term(NamedTuple):
+    """One table of a head's scores: what a query value gives to a key value."""
+
+    query: Variable
+    key: Variable
+    table: Float[np.ndarray, "query key"]
+
+
+@dataclass(frozen=True, eq=False)
+class Attend:
+    """A head; `out` is the mean of `value` over the positions of the highest score, causally."""
+
+    out: Variable
+    terms: tuple[Term, ...]
+    value: Variable
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Neurons; `out` = base + read-out of steps, each 0 below its threshold and 1 above it.
+
+    Attributes:
+        width: of each step's ramp, in units of what it reads.
+    """
+
+    out: Variable
+    inputs: tuple[Variable, ...]
+    weights: Float[np.ndarray, "step input"]
+    thresholds: Float[np.ndarray, " step"]
+    width: Float[np.ndarray, " step"]
+    read_out: Float[np.ndarray, "out step"]
+    base: Float[np.ndarray, " out"]
+
+
+Operation = Attend | Steps
+Score = Callable[[int, int], float]
+
+
+@dataclass(eq=False)
+class Program:
+    """Operations on variables, with the prompts that they are for.
+
+    Attributes:
+        letters: tokens 1 to `letters` may stand in a prompt behind the start token.
+        length: tokens of a prompt, the start token among them.
+        draw: one prompt of the program's distribution, without the start token.
+        answer: what the program says of a prompt, by other means: the reference that the model is held against.
+        accepts: whether a prompt belongs to the distribution.
+    """
+
+    name: str
+    letters: int
+    length: int
+    draw: Callable[[np.random.Generator], list[int]] = field(repr=False)
+    answer: Callable[[Sequence[int]], int] = field(repr=False)
+    accepts: Callable[[Sequence[int]], bool] = field(default=lambda _: True, repr=False)
+    operations: list[Operation] = field(default_factory=list[Operation], repr=False)
+    result: Variable | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.token = Variable("token", self.letters + 1, False)
+        self.position = Variable("position", self.length, True)
+        self.start = Variable("start", 1, True)
+        self.one = Variable("one", 1, True)
+
+    @property
+    def inputs(self) -> tuple[Variable, ...]:
+        """What the embeddings write."""
+        return (self.token, self.position, self.start, self.one)
+
+    @property
+    def first_answer(self) -> int:
+        """The token of the result's index 0; the vocabulary is the start token, the letters, then the answers."""
+        return self.letters + 1
+
+    def attend(
+        self, name: str, value: Variable, *scores: tuple[Variable, Variable, Score], rest: float | None = 0.5
+    ) -> Variable:
+        """A head that copies `value`; it rests on the start token where no score is above `rest` (None: never)."""
+        terms = [Term(q, k, _table(q, k, score)) for q, k, score in scores]
+        if rest is not None:
+            terms.append(Term(self.one, self.start, np.array([[rest]])))
+        fixed = value.fixed and all(term.query.fixed and term.key.fixed for term in terms)
+        out = Variable(name, value.size, fixed)
+        self.operations.append(Attend(out, tuple(terms), value))
+        return out
+
+    def lookup(self, name: str, size: int, inputs: Sequence[Variable], function: Callable[..., int]) -> Variable:
+        """Any function of one-hot variables, as a one-hot variable: one step for each combination."""
+        combinations = list(product(*(range(variable.size) for variable in inputs)))
+        weights = np.array([_one_hots(values, inputs) for values in combinations])
+        results = [function(*values) for values in combinations]
+        n = len(combinations)
+        read_out = np.eye(size)[:, results]
+        return self.steps(name, inputs, weights, np.full(n, len(inputs) - 0.5), np.full(n, 0.5), read_out)
+
+    def bins(self, name: str, number: Variable, row: Sequence[float], bounds: Sequence[float]) -> Variable:
+        """Which interval a linear reading of a variable falls into, as a one-hot variable; `bounds` ascend."""
+        n, marks = len(bounds), np.asarray(bounds)
+        gap = float(np.diff(marks).min()) if n > 1 else abs(float(marks[0])) or 1.0
+        read_out = np.eye(n + 1, n, -1) - np.eye(n + 1, n)
+        weights = np.tile(np.asarray(row, dtype=float), (n, 1))
+        return self.steps(name, [number], weights, marks, np.full(n, gap / 2), read_out, np.eye(n + 1)[0])
+
+    def steps(
+        self,
+        name: str,
+        inputs: Sequence[Variable],
+        weights: Float[np.ndarray, "step input"],
+        thresholds: Float[np.ndarray, " step"],
+        width: Float[np.ndarray, " step"],
+        read_out: Float[np.ndarray, "out step"],
+        base: Float[np.ndarray, " out"] | None = None,
+    ) -> Variable:
+        """Thresholds of linear readings, and a linear map of them."""
+        out = Variable(name, len(read_out), all(variable.fixed for variable in inputs))
+        base = np.zeros(len(read_out)) if base is None else base
+        self.operations.append(Steps(out, tuple(inputs), weights, thresholds, width, read_out, base))
+        return out
+
+    def says(self, result: Variable) -> Program:
+        """The answer is this one-hot variable, read at the last position."""
+        self.result = result
+        return self
+
+    def prompts(self, n: int, rng: np.random.Generator) -> Int[np.ndarray, "prompt length"]:
+        """Prompts of the distribution, with their start token."""
+        return np.array([[START, *self.draw(rng)] for _ in range(n)])
+
+
+def _table(query: Variable, key: Variable, score: Score) -> Float[np.ndarray, "query key"]:
+    return np.array([[float(score(q, k)) for k in range(key.size)] for q in range(query.size)])
+
+
+def _one_hots(values: Sequence[int], inputs: Sequence[Variable]) -> Float[np.ndarray, " input"]:
+    return np.concatenate([np.eye(variable.size)[value] for value, variable in zip(values, inputs, strict=True)])
