@@ -24,23 +24,23 @@ def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
     torch.testing.assert_close(mixed, run_circuit(model, pairs, mask))
 
 
-@pytest.mark.parametrize("model_type", WIRED)
+@pytest.mark.parametrize("model_type", ["llama", "gpt2"])
 def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
-    model, pairs = circuit_model(model_type), random_pairs()
+    model, pairs = circuit_model(model_type), random_pairs(1)  # a single pair has the midpoints
     clean, twin = (record(model, ids, pairs.logit_difference).metric for ids in (pairs.clean, pairs.corrupted))
     assert clean is not None
     assert twin is not None
-    found = attribute_mixed(model, pairs, steps=300).sum((1, 2))
-    torch.testing.assert_close(found, twin - clean, atol=2e-2, rtol=1e-2)
+    found = attribute_mixed(model, pairs, steps=64).sum((1, 2))
+    torch.testing.assert_close(found, twin - clean, atol=2e-3, rtol=5e-3)
 
 
 def test_a_derivative_is_a_finite_difference() -> None:
-    model, pairs = circuit_model(), random_pairs(2)
+    model, pairs = circuit_model("gpt2"), random_pairs(2)  # RMSNorm computes in single precision, LayerNorm in double
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     run = _Mixed(model, pairs, twin, slice(None))
     shares = torch.full((2, *model.graph.possible.T.shape), 0.3, dtype=torch.float64, requires_grad=True)
     found = torch.autograd.grad(run.metric(shares).sum(), shares)[0]
-    for target, source in ((0, 0), (8, 3), (12, 2), (-1, 7), (-1, 0)):
+    for target, source in ((0, 0), (12, 3), (17, 2), (22, 4), (-1, 7), (-1, 0)):
         moved = torch.zeros_like(shares)
         moved[:, target, source] = 1e-5
         with torch.no_grad():
