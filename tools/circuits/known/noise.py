@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..graph import Graph, Node, Target
+from ..graph import Graph, Input, Node, Target
 from .placement import Placement
 from .weights import LOGIT, SHARPNESS, Weights
 
@@ -76,7 +76,8 @@ def add_distractors(around: Surroundings, heads: int, neurons: int, rng: np.rand
 
 def _add_head(around: Surroundings, node: Node, rng: np.random.Generator) -> None:
     weights, rows = around.weights, around.placement.head_dim
-    read = {part: around.reading(Target(node, part), n, rng) for part, n in (("q", rows), ("k", rows), ("v", OWN))}
+    sizes: dict[Input, int] = {"q": rows, "k": rows, "v": OWN}
+    read = {part: around.reading(Target(node, part), n, rng) for part, n in sizes.items()}
     write = around.add(node)
     at = (node.layer, node.head)
     weights.q[at][:, : read["q"].shape[1]] = SOFTNESS / rows**0.5 * read["q"]

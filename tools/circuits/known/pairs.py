@@ -24,7 +24,7 @@ def pairs_of(program: Program, n: int, seed: int = 0) -> PromptPairs:
     clean = program.prompts(n, rng).tolist()
     twins = [_twin(program, prompt, rng, edited=index % 2 == 0) for index, prompt in enumerate(clean)]
     answers, foils = ([[program.answer(prompt) + program.first_answer] for prompt in side] for side in (clean, twins))
-    return PromptPairs(*(torch.tensor(side) for side in (clean, twins, answers, foils)))
+    return PromptPairs(torch.tensor(clean), torch.tensor(twins), torch.tensor(answers), torch.tensor(foils))
 
 
 def _twin(program: Program, prompt: Sequence[int], rng: np.random.Generator, *, edited: bool) -> list[int]:

@@ -85,7 +85,8 @@ def _reads(operation: Operation) -> list[tuple[Variable, Input]]:
         return [(variable, "mlp") for variable in operation.inputs]
     reads: list[tuple[Variable, Input]] = [(operation.value, "v")]
     for term in operation.terms:
-        reads += [(term.query, "q"), (term.key, "k")]
+        reads.append((term.query, "q"))
+        reads.append((term.key, "k"))
     return reads
 
 
