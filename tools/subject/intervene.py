@@ -4,6 +4,7 @@
     mean        ... `value`, or the unit's mean over the source text (position 0 left out)
     resample    ... its values at positions of the source text drawn at random (seeded, never position 0)
     patch       ... its values at `source_positions` of the source text (default: the same positions)
+    interchange ... the same, but only the part of it that lies in the span of some named `directions` of its layer
     set         ... `value` (clamp)
     add         `value` is added (steer)
     scale       it is multiplied by `value`
@@ -18,6 +19,8 @@ A unit with a side is changed only where its activation is on that side: `zero` 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from .capture import Edit
     from .subject import Subject
 
-Operation = Literal["zero", "mean", "resample", "patch", "set", "add", "scale"]
+Operation = Literal["zero", "mean", "resample", "patch", "interchange", "set", "add", "scale"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ class Intervention:
         unit: a neuron, a head (its z), a named direction, or `resid.8`, the whole stream after layer 8.
         positions: token positions to change; None means all.
         value: a number, or for heads and the whole stream a vector (head_dim or d_model numbers).
-        source: token ids of the text that mean, resample and patch take values from.
-        source_positions: patch only, one for each of `positions`.
+        source: token ids of the text that mean, resample, patch and interchange take values from.
+        source_positions: patch and interchange only, one for each of `positions`.
+        directions: interchange only: names of the layer's directions; they need not be orthogonal.
         seed: resample only.
     """
 
@@ -58,6 +62,7 @@ class Intervention:
     source: tuple[int, ...] | None = None
     source_positions: tuple[int, ...] | None = None
     seed: int = 0
+    directions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if fault := _fault(self):
@@ -66,6 +71,10 @@ class Intervention:
     def to_json(self) -> dict[str, Any]:
         """Plain values for `json.dumps`."""
         return {**asdict(self), "unit": str(self.unit)}
+
+    def digest(self) -> str:
+        """16 hexadecimal digits that name this intervention: the same for the same content, on every machine."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Intervention:
@@ -83,7 +92,11 @@ def _fault(given: Intervention) -> str | None:
         return f"no such operation; choose {', '.join(get_args(Operation))}"
     if given.op in ("set", "add", "scale") and given.value is None:
         return "needs a value"
-    if given.op in ("resample", "patch") and not given.source:
+    if (given.op == "interchange") != bool(given.directions):
+        return "interchange, and nothing else, takes directions: names of directions of the unit's layer"
+    if given.op == "interchange" and (given.unit.site != "resid" or given.unit.name):
+        return "interchange works on a whole stream, such as resid.8"
+    if given.op in ("resample", "patch", "interchange") and not given.source:
         return "needs a source, the token ids of the text to take values from"
     if given.op == "mean" and given.value is None and not given.source:
         return "needs a value or a source"
@@ -125,15 +138,17 @@ def _check_fit(subject: Subject, given: Intervention, seq: int) -> None:
     else:
         subject.shape.column(given.unit)
         width = subject.head_dim if given.unit.site == "head" else None
+    for name in given.directions:
+        subject.shape.column(Unit("resid", given.unit.layer, name=name))
     if isinstance(given.value, tuple) and len(given.value) != width:
         raise UsageError(f"{str(given.unit)!r}: value has {len(given.value)} numbers; expected {width or 'one number'}")
     if given.positions and max(given.positions) >= seq:
         raise UsageError(f"{str(given.unit)!r}: position {max(given.positions)} given; the text has 0 to {seq - 1}")
-    used = (given.source_positions or given.positions or (seq - 1,)) if given.op == "patch" else (0,)
+    used = (given.source_positions or given.positions or (seq - 1,)) if given.op in ("patch", "interchange") else (0,)
     if given.source and max(used) >= len(given.source):
         raise UsageError(
-            f"{str(given.unit)!r}: patch needs position {max(used)} of a source of {len(given.source)} tokens; give "
-            f"positions and source_positions that exist"
+            f"{str(given.unit)!r}: {given.op} needs position {max(used)} of a source of {len(given.source)} tokens; "
+            f"give positions and source_positions that exist"
         )
 
 
@@ -180,10 +195,14 @@ def _edit(subject: Subject, row: int, given: Intervention, source: Tensor | None
     positions = list(range(seq) if given.positions is None else given.positions)
     at = slice(None) if given.positions is None else positions
 
+    basis = _span(subject, given) if given.directions else None
+
     def edit(value: Float[Tensor, "batch seq width"]) -> None:
         raw = value[row, at]
         old = _component(subject, given.unit, raw)
         new = _on_side(given.unit, old, _changed(given, old, source, positions))
+        if basis is not None:
+            new = old + (new - old) @ basis.to(old.dtype) @ basis.to(old.dtype).T
         if given.unit.site == "resid" and given.unit.name:
             value[row, at] = raw + (new - old) * _direction(subject, given.unit, raw)
         elif given.unit.site == "resid":
@@ -192,6 +211,12 @@ def _edit(subject: Subject, row: int, given: Intervention, source: Tensor | None
             value[row, at, _columns(subject, given.unit)] = new
 
     return edit
+
+
+def _span(subject: Subject, given: Intervention) -> Float[Tensor, "d_model k"]:
+    """An orthonormal basis of the directions' span, as columns."""
+    named = subject.directions[given.unit.layer]
+    return torch.linalg.qr(torch.stack([named[name] for name in given.directions], dim=1)).Q
 
 
 def _on_side(unit: Unit, old: Tensor, new: Tensor) -> Tensor:
@@ -215,7 +240,7 @@ def _changed(
 
 
 def _source_positions(given: Intervention, positions: list[int], length: int) -> list[int]:
-    if given.op == "patch":
+    if given.op in ("patch", "interchange"):
         return list(given.source_positions or positions)
     drawn = np.random.default_rng(given.seed).integers(min(1, length - 1), length, len(positions))
     return drawn.tolist()

@@ -3,7 +3,8 @@
 1. What enters the output projection has exactly heads x head_dim columns, what enters the down projection one a neuron.
 2. In every layer: stream before + attention write + MLP write = stream after, and the writes are what the two
    projections put out (or its norm, in post-norm families).
-3. Zeroing a layer's heads, or its neurons, changes the logits; afterwards they are what they were.
+3. Zeroing a layer's heads, or its neurons, changes the logits; patching the stream with itself does not; afterwards
+   they are what they were.
 """
 
 from __future__ import annotations
@@ -112,6 +113,10 @@ def _not_in_effect(subject: Subject) -> str | None:
         ablated = subject.capture(ids, [], interventions=[zeros], logits=True).logits
         if ablated is None or torch.equal(ablated, clean):
             return f"zeroing all {kind} units of layer {middle} changes nothing"
+    itself = Intervention(Unit("resid", middle), "patch", source=tuple(ids[0].tolist()))
+    same = subject.capture(ids, [], interventions=[[itself]], logits=True).logits
+    if same is None or not _close(same, clean, subject.dtype):
+        return f"patching the stream after layer {middle} with itself changes the logits"
     if not torch.equal(clean, subject.model(ids, use_cache=False).logits):
         return "its logits are not the same after an intervention was taken away"
     return None

@@ -1,0 +1,95 @@
+"""Interchanges in a named subspace, digests, and trials that are run again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hubel.tools.errors import CorruptError, UsageError
+from hubel.tools.subject import Intervention, Site, Subject, Unit, architecture_of
+from hubel.tools.subject.selftest import self_test
+from hubel.tools.subject.trial import Trial, carry_out, replay
+from tests.tiny import D_MODEL, MODEL_TYPES, tiny_subject
+
+IDS, SOURCE = (17, 40, 93, 200), (17, 41, 12, 77)
+STREAM = Unit("resid", 1)
+
+
+def family(model_type: str = "llama") -> Subject:
+    one, two = torch.randn(2, D_MODEL, generator=torch.Generator().manual_seed(0))
+    return tiny_subject(model_type, directions={1: {"one": one, "two": two}})
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_an_interchange_moves_one_subspace_to_the_source_and_nothing_else(model_type: str) -> None:
+    subject = family(model_type)
+    swap = Intervention(STREAM, "interchange", (2, 3), source=SOURCE, directions=("one", "two"))
+    site = Site("stream", 1)
+    rows = torch.tensor([IDS, IDS, SOURCE])
+    clean, swapped, source = subject.capture(rows, [site], interventions=[[], [swap], []]).activations[site]
+    basis = torch.stack([subject.directions[1][name] for name in ("one", "two")])
+    torch.testing.assert_close(swapped[2:] @ basis.T, source[2:] @ basis.T, atol=1e-4, rtol=1e-4)
+    rest = torch.linalg.svd(basis).Vh[2:]
+    torch.testing.assert_close(swapped @ rest.T, clean @ rest.T, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(swapped[:2], clean[:2])
+
+
+def test_what_an_interchange_needs() -> None:
+    for given, said in (
+        ({"unit": STREAM, "source": SOURCE}, "takes directions"),
+        ({"unit": Unit("mlp", 1, 3), "source": SOURCE, "directions": ("one",)}, "whole stream"),
+        ({"unit": STREAM, "directions": ("one",)}, "needs a source"),
+        ({"unit": STREAM, "op": "zero", "directions": ("one",)}, "nothing else"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Intervention(**{"op": "interchange", **given})
+    swap = Intervention(STREAM, "interchange", source=SOURCE, directions=("three",))
+    with pytest.raises(UsageError, match="three"):
+        family().capture(torch.tensor([IDS]), [], interventions=[[swap]], logits=True)
+
+
+def test_a_digest_names_the_content() -> None:
+    one = Intervention(STREAM, "interchange", (2,), source=SOURCE, directions=("one",))
+    assert one.digest() == Intervention.from_json(json.loads(json.dumps(one.to_json()))).digest()
+    assert one.digest() != replace(one, positions=(3,)).digest()
+    assert len({one, replace(one)}) == 1
+
+
+def test_a_trial_is_a_line_that_can_be_run_again() -> None:
+    subject = family()
+    edits = [
+        Intervention(STREAM, "interchange", source=SOURCE, directions=("one",)),
+        Intervention(Unit("head", 2, 1), "resample", source=SOURCE, seed=4),
+        Intervention(Unit("mlp", 0, 7, side="-"), "scale", (1,), 2.0),
+    ]
+    trial = carry_out(subject, IDS, edits, (5, 6))
+    read = Trial.from_json(json.loads(json.dumps(trial.to_json())))
+    assert read == trial
+    assert read.digest() == trial.digest() == replace(trial, logits=(0.0, 0.0)).digest()
+    assert replay(subject, read).logits == pytest.approx(trial.logits)
+    with pytest.raises(CorruptError, match="now gives"):
+        replay(subject, replace(trial, logits=(trial.logits[0] + 1, trial.logits[1])))
+    with pytest.raises(UsageError, match="was on weights"):
+        replay(tiny_subject(seed=1), trial)
+    with pytest.raises(UsageError, match="no trial"):
+        Trial.from_json({"ids": [1]})
+
+
+def test_a_model_that_patching_with_itself_changes_is_refused_at_load() -> None:
+    """A model that gives something else at every pass cannot be patched with itself."""
+    subject = tiny_subject()
+    passes = iter(range(100))
+    handle = subject.parts.layers[1].mlp.register_forward_hook(lambda _module, _args, output: output + next(passes))
+    with pytest.raises(UsageError, match="does not fit"):
+        self_test(subject)
+    handle.remove()
+    self_test(subject)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "t5"])
+def test_a_family_that_is_not_described_is_refused(model_type: str) -> None:
+    with pytest.raises(UsageError, match=f"{model_type!r} are not known"):
+        architecture_of(model_type)
