@@ -100,15 +100,21 @@ def _mean_attention(
 
 def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
     """How far each head's OV circuit raises the very tokens that it reads, the norms' weights folded in."""
-    embedding: Tensor = subject.model.get_input_embeddings().weight.double()
-    unembedding: Tensor = subject.parts.unembed.weight.double()  # pyright: ignore[reportAssignmentType]
+    embedding, unembedding = (
+        _centred(module.weight) for module in (subject.model.get_input_embeddings(), subject.parts.unembed)
+    )
     final = norm_scale(subject.parts.final_norm, subject.architecture.norm).double()
+    through = final[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
     scores: list[Tensor] = []
     for layer, joints in enumerate(model.joints):
         scale = norm_scale(joints.attention_norm, subject.architecture.norm).double()
-        through = ((unembedding * final).T @ embedding) * scale  # written d_model, read d_model
-        scores.append(_eigenvalue_shares(model, layer, through))
+        scores.append(_eigenvalue_shares(model, layer, through * scale))
     return torch.stack(scores)
+
+
+def _centred(weight: Any) -> Float[Tensor, "vocab d_model"]:
+    """What tells tokens apart: their common part raises all logits alike and would drown the rest."""
+    return weight.double() - weight.double().mean(0)
 
 
 def _eigenvalue_shares(

@@ -82,7 +82,11 @@ def test_a_model_that_patching_with_itself_changes_is_refused_at_load() -> None:
     """A model that gives something else at every pass cannot be patched with itself."""
     subject = tiny_subject()
     passes = iter(range(100))
-    handle = subject.parts.layers[1].mlp.register_forward_hook(lambda _module, _args, output: output + next(passes))
+
+    def drift(_module: object, _args: object, output: torch.Tensor) -> torch.Tensor:
+        return output + next(passes)
+
+    handle = subject.parts.layers[1].mlp.register_forward_hook(drift)
     with pytest.raises(UsageError, match="does not fit"):
         self_test(subject)
     handle.remove()
