@@ -100,7 +100,8 @@ def _kill(folder: Path, index: Path, nurseries: list[Nursery], size: Size, repor
         killer = kills.Killer(mine, index, server, nursery)
         while total.killed_runs < size.kills:
             total.add(killer.one(next(numbers), size.seed))
-            report("kills", min(total.killed_runs, size.kills), size.kills, "runs")
+            told = f"runs, {total.broken} promises broken" if total.broken else "runs"
+            report("kills", min(total.killed_runs, size.kills), size.kills, told)
 
     if not size.kills:
         return total

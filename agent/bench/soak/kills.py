@@ -101,6 +101,11 @@ class Tally:
     """Requests that were answered, over all runs."""
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def broken(self) -> int:
+        """How often something happened that must not."""
+        return self.asked_again + self.journaled_twice + self.lost + self.twice + self.other_rows
+
     def add(self, other: Tally) -> None:
         """Count another's as well."""
         for name in self.__dataclass_fields__:

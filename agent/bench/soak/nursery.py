@@ -41,7 +41,7 @@ class Nursery:
         self._said = folder / "children.log"
         with self._said.open("ab") as said:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__],
+                [sys.executable, "-c", f"from {__name__} import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
@@ -93,8 +93,8 @@ class Nursery:
         return json.loads(line)
 
 
-def _serve() -> None:
-    """The nursery: fork a child a line."""
+def serve() -> None:
+    """Be a nursery: fork a child for each line of standard input."""
     subject = _prepare()
     _say({"ready": True})
     for line in sys.stdin:
@@ -170,7 +170,3 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-if __name__ == "__main__":
-    _serve()
