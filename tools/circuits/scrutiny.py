@@ -68,8 +68,16 @@ def rival(
     Its edges stay possible, since a circuit that may not use, say, the one edge into the logits is no fair rival; they
     are ranked behind all others.
     """
+    other = ranked_behind(model.graph, scores, mask, 1e-6)
+    return Rival(other, faithfulness_of(model, pairs, ablation)(other), shared(other, mask))
+
+
+def ranked_behind(graph: Graph, scores: Float[Tensor, "source target"], mask: Mask, weight: float) -> Mask:
+    """A circuit of the same size from scores in which the first one's edges count `weight` times what they did."""
     size = scores.abs()
-    lowered = torch.where(mask.to(size.device), size * 1e-6, size)
-    other = top_edges(model.graph, lowered, int(mask.sum()))
-    shared = int((other & mask).sum()) / int(other.sum())
-    return Rival(other, faithfulness_of(model, pairs, ablation)(other), shared)
+    return top_edges(graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum()))
+
+
+def shared(other: Mask, mask: Mask) -> float:
+    """Share of a circuit's edges that another has too."""
+    return int((other & mask).sum()) / int(other.sum())

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import first_tensor
-from .graph import Edge, Target
+from .graph import Edge, Node, Target
 from .prompts import NONE, PromptPairs
 from .recording import Recording, record
 from .wiring import CircuitModel, at_least_single, hooks
@@ -71,6 +71,17 @@ class Sweep:
                 raise UsageError(f"{str(unit)!r} given; a sweep patches heads and MLP neurons")
             self.model.subject.shape.column(unit)
         return self._effects([(unit.layer, self._unit_patch(unit)) for unit in units])
+
+    def nodes(self, nodes: Sequence[Node]) -> Float[Tensor, "node pairs"]:
+        """Effect of patching all that each head or MLP writes; raises UsageError for another kind of node."""
+        return self._effects([(node.layer, self._write_patch(node, self._change(node))) for node in nodes])
+
+    def replaced(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
+        """Effect of writing, in the place of each first head or MLP, what the second writes in the same clean run."""
+        changes = [self._written(two) - self._written(one) for one, two in pairs]
+        return self._effects(
+            [(one.layer, self._write_patch(one, change)) for (one, _), change in zip(pairs, changes, strict=True)]
+        )
 
     def edges(self, edges: Sequence[Edge]) -> Float[Tensor, "edge pairs"]:
         """Effect of patching each edge alone; raises UsageError for an edge that the model lacks."""
@@ -152,7 +163,7 @@ class Sweep:
 
     @torch.inference_mode()
     def _edge_patch(self, edge: Edge) -> Patch:
-        model, change, layer = self.model, self._change(edge), edge.target.layer
+        model, change, layer = self.model, self._change(edge.source), edge.target.layer
         if edge.input == "logits":
             return Patch(model.subject.parts.final_norm, change[:, -1:], add=True)
         joints = model.joints[layer]
@@ -166,13 +177,22 @@ class Sweep:
         value = read @ weights[slot_index].T + biases[slot_index]
         return Patch(joints.projections[slot.module], value, slot.rows, leaving=True)
 
-    def _change(self, edge: Edge) -> Float[Tensor, "pairs seq d_model"]:
-        source = edge.source
+    def _write_patch(self, node: Node, change: Float[Tensor, "pairs seq d_model"]) -> Patch:
+        if node.kind not in ("head", "mlp") or node not in self.model.graph.sources:
+            raise UsageError(f"{str(node)!r} given; expected a head or an MLP of {self.model.subject.name}")
+        parts = self.model.subject.parts.layers[node.layer]
+        return Patch(parts.attention_write if node.kind == "head" else parts.mlp_write, change, leaving=True, add=True)
+
+    def _change(self, source: Node) -> Float[Tensor, "pairs seq d_model"]:
+        return self._written(source, self.twin) - self._written(source)
+
+    def _written(self, source: Node, recording: Recording | None = None) -> Float[Tensor, "pairs seq d_model"]:
+        at = recording or self.clean
         if source.kind == "input":
-            return self.twin.stream[0] - self.clean.stream[0]
+            return at.stream[0]
         if source.kind == "mlp":
-            return self.twin.mlp[source.layer] - self.clean.mlp[source.layer]
-        return self.model.writes(source.layer, self.twin.z[source.layer] - self.clean.z[source.layer])[source.head]
+            return at.mlp[source.layer]
+        return self.model.writes(source.layer, at.z[source.layer])[source.head]
 
 
 def _patched(patches: Sequence[tuple[Patch, slice]], value: Tensor) -> Tensor:

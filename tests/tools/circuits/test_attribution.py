@@ -6,7 +6,7 @@ from torch import Tensor
 
 from hubel.tools.circuits.ablation import run_circuit
 from hubel.tools.circuits.attribution import attribute, attribute_activations
-from hubel.tools.circuits.graph import Edge
+from hubel.tools.circuits.graph import Node
 from hubel.tools.circuits.sweep import Sweep
 
 from .conftest import WIRED, circuit_model, random_pairs
@@ -19,8 +19,8 @@ class SmallSteps(Sweep):
 
     share = SHARE
 
-    def _change(self, edge: Edge) -> Tensor:
-        return self.share * super()._change(edge)
+    def _change(self, source: Node) -> Tensor:
+        return self.share * super()._change(source)
 
 
 class Back(SmallSteps):

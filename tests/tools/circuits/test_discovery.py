@@ -5,6 +5,7 @@ import torch
 
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.discovery import (
+    among,
     faithfulness_of,
     prune,
     random_edges,
@@ -82,3 +83,14 @@ def test_pruning_drops_what_does_not_matter_and_keeps_what_does() -> None:
     source = model.graph.sources.index(Node("mlp", 1))
     assert not mask[source].any()
     assert faithfulness_of(model, pairs)(mask) >= 0.99
+
+
+def test_a_circuit_of_nodes_has_all_edges_among_them() -> None:
+    graph = Graph(2, 2, 1)
+    edges = {str(edge) for edge in graph.edges_of(among(graph, [Node("head", 1, 0)]))}
+    assert edges == {f"input->head.1.0<{given}>" for given in "qkv"} | {
+        "input->logits<logits>",
+        "head.1.0->logits<logits>",
+    }
+    every = [node for node in graph.sources if node.kind != "input"]
+    assert torch.equal(among(graph, every), graph.possible)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hubel.tools.circuits.ablation import Ablation, run_circuit
-from hubel.tools.circuits.graph import Graph
+from hubel.tools.circuits.graph import Graph, Node
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.circuits.wiring import CircuitModel, Wiring, hooks
 from hubel.tools.errors import UsageError
@@ -62,6 +62,29 @@ def test_all_edges_are_the_model_and_no_edge_is_the_ablated_state(ablation: Abla
         torch.testing.assert_close(none, pairs.logit_difference(model.logits(pairs.corrupted)), atol=1e-5, rtol=1e-4)
     elif ablation == "zero":
         assert none.abs().max() < 1e-6  # nothing reaches the logits of a model without biases
+
+
+def test_a_node_patched_is_the_circuit_without_what_it_writes() -> None:
+    model, pairs = circuit_model(), random_pairs()
+    sweep, nodes = Sweep(model, pairs), [Node("mlp", 0), Node("head", 1, 2), Node("mlp", 2)]
+    for node, effect in zip(nodes, sweep.nodes(nodes), strict=True):
+        without = model.graph.possible.clone()
+        without[model.graph.sources.index(node)] = False
+        torch.testing.assert_close(effect, run_circuit(model, pairs, without) - sweep.baseline, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(sweep.nodes([nodes[1]]), sweep.units([Unit("head", 1, 2)]), atol=1e-5, rtol=1e-4)
+
+
+def test_writing_what_a_head_writes_itself_changes_nothing() -> None:
+    model, pairs = circuit_model(), random_pairs()
+    one, two = Node("head", 1, 2), Node("head", 2, 0)
+    same, other = Sweep(model, pairs).replaced([(one, one), (one, two)])
+    assert same.abs().max() < 1e-6
+    assert other.abs().min() > 1e-4
+
+
+def test_the_input_is_no_node_to_patch() -> None:
+    with pytest.raises(UsageError, match="a head or an MLP"):
+        Sweep(circuit_model(), random_pairs()).nodes([Node("input")])
 
 
 def test_more_units_cost_no_other_answer() -> None:

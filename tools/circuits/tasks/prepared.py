@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import UsageError
 from ..prompts import PromptPairs
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 AT_MOST = 30
 """Examples looked at for each one that is wanted, before a task of rare words is given up."""
-LONGEST_BATCH = 8
-"""Pairs of a batch: attribution keeps what 301 sources write for each, 11 MB a pair of 16 tokens."""
+BATCH_TOKENS = 256
+"""Tokens of a batch's clean prompts: a recording of them takes 160 MB of the default subject."""
+Entry = TypeVar("Entry")
 _WORD = re.compile(r" [a-z]{3,10}")
 
 
@@ -81,11 +82,17 @@ def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -
         why = "; ".join(f"{number} left out because {reason}" for reason, number in left_out.items())
         raise UsageError(f"the task {task.name!r} has no prompt for {subject.name}{f' ({why})' if why else ''}")
     batches = [
-        _batch(subject, some[at : at + LONGEST_BATCH])
-        for _, some in sorted(kept.items())
-        for at in range(0, len(some), LONGEST_BATCH)
+        _batch(subject, some)
+        for length, everything in sorted(kept.items())
+        for some in _evenly(everything, max(1, BATCH_TOKENS // length))
     ]
     return Prepared(tuple(batches), tuple(word.strip() for word in words), dict(left_out))
+
+
+def _evenly(some: list[Entry], most: int) -> list[list[Entry]]:
+    """Parts of about equal size, none larger than `most`: a mean over the twins of a batch needs several of them."""
+    parts = -(-len(some) // most)
+    return [some[len(some) * at // parts : len(some) * (at + 1) // parts] for at in range(parts)]
 
 
 def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequence[str]]:
