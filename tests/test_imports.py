@@ -144,6 +144,11 @@ def test_only_verification_and_review_open_the_holdout() -> None:
     assert readers <= HOLDOUT_READERS, readers - HOLDOUT_READERS
 
 
+def test_only_verification_draws_held_out_prompts() -> None:
+    readers = {e.source for e in ALL if e.target == "tools/circuits/tasks/heldout"}
+    assert readers == {"agent/circuits/verify"}
+
+
 def test_the_reader_of_any_split_stays_inside_the_index() -> None:
     """`tools/index` has one function that opens any split, for the two modules that give out what they may."""
     users = {

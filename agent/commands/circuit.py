@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ...tools.errors import UsageError
@@ -18,10 +21,25 @@ PROMPTS = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, on which subject and task."""
-    parser.add_argument("action", choices=("tasks",), help="tasks: what can the subject do at all?")
+    parser.add_argument(
+        "action",
+        choices=("tasks", "run", "show"),
+        help="tasks: what can the subject do at all? run: find the circuit of a task, explain it, test it; show: a run",
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="show: a run's name, or its folder")
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs (tasks: default all)")
-    parser.add_argument("--prompts", type=int, metavar="N", help=f"prompts to ask (tasks: default {PROMPTS})")
+    parser.add_argument("--prompts", type=int, metavar="N", help=f"tasks: prompts to ask (default {PROMPTS})")
+    group = parser.add_argument_group("run")
+    group.add_argument("--name", help="the run's name (default: circuit-TASK and the time); the same again goes on")
+    size = group.add_mutually_exclusive_group()
+    size.add_argument("--share", type=float, default=0.02, help="edges of the circuit, of all (default: .02)")
+    size.add_argument("--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f")
+    group.add_argument("--explainer", default="compositional", help="who names roles (default: compositional)")
+    group.add_argument("--discovery", type=int, default=48, metavar="N", help="prompts that rank edges (default: 48)")
+    group.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")
+    group.add_argument("--steps", type=int, default=5, help="steps of integrated gradients (default: 5)")
+    group.add_argument("--nodes", type=int, default=16, metavar="N", help="components that get a role (default: 16)")
     parser.add_argument("--seed", type=int, default=0)
     options.add_device(parser)
 
@@ -30,7 +48,38 @@ def run(args: argparse.Namespace) -> int:
     """Do it; a task that the subject cannot do is an answer, not an error."""
     if args.prompts is not None and args.prompts < 1:
         raise UsageError(f"--prompts {args.prompts}: give at least 1")
-    return _tasks(args)
+    if args.action == "tasks":
+        return _tasks(args)
+    return _run(args) if args.action == "run" else _show(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..circuits.config import CircuitConfig
+    from ..circuits.run import make_circuit_run
+    from ._circuits import finish_circuit
+
+    if not args.task:
+        raise UsageError("`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do")
+    if args.name and Path(args.name).name != args.name:
+        raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
+    names = ("task", "subject", "share", "faithfulness", "explainer", "discovery", "heldout", "steps", "nodes", "seed")
+    config = CircuitConfig(**{name: getattr(args, name) for name in (*names, "device", "dtype")})
+    folder = args.runs / (args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    make_circuit_run(folder, config)
+    if not args.quiet:
+        sys.stderr.write(f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n")
+    return finish_circuit(folder, args)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from ..circuits.stored import stored
+    from ..config import find_run
+    from ._circuits import show_circuit
+
+    if not args.run:
+        raise UsageError("`hubel circuit show` needs the run's name; `hubel runs` lists them")
+    show_circuit(stored(find_run(args.run, args.runs)), as_json=args.json)
+    return 0
 
 
 def _tasks(args: argparse.Namespace) -> int:

@@ -6,8 +6,10 @@ import argparse
 import sys
 
 from .. import output
+from ..circuits.config import is_circuit
 from ..config import find_run
 from ..progress import progress
+from ._circuits import replay_of_circuit
 from ._work import summary
 
 NAME = "replay"
@@ -23,8 +25,11 @@ def run(args: argparse.Namespace) -> int:
     """0 when everything computed anew is what the log says, 1 when something is not."""
     from ..replay import replay
 
+    folder = find_run(args.run, args.runs)
+    if is_circuit(folder):
+        return replay_of_circuit(folder, args)
     with progress(quiet=args.quiet) as reporter:
-        found = replay(find_run(args.run, args.runs), reporter)
+        found = replay(folder, reporter)
     if args.json:
         for row in found.rows:
             output.json_line(row)

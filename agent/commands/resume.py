@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 
 from .. import options
+from ..circuits.config import is_circuit
 from ..config import find_run
 from ..llm.budget import Limits
+from ._circuits import finish_circuit
 from ._work import finish
 
 NAME = "resume"
@@ -22,5 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Work on the run to its end; one that is done is shown again and costs nothing."""
+    folder = find_run(args.run, args.runs)
+    if is_circuit(folder):
+        return finish_circuit(folder, args)
     limits = Limits(options.budget(args), options.budget(args, "target_max"))
-    return finish(find_run(args.run, args.runs), args, limits=limits)
+    return finish(folder, args, limits=limits)

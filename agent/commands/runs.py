@@ -8,7 +8,9 @@ from typing import Any
 
 from ...tools.errors import HubelError
 from .. import output
+from ..circuits.config import is_circuit
 from ..config import RunConfig
+from ._circuits import row_of_circuit
 
 NAME = "runs"
 HELP = "list the runs"
@@ -59,6 +61,8 @@ def _row(folder: Path) -> dict[str, Any]:
     )
     row = {"name": folder.name, **row}
     try:
+        if is_circuit(folder):
+            return row_of_circuit(folder)
         config = RunConfig.load(folder)
         with connect(folder) as db:
             counts = db.execute(

@@ -9,7 +9,10 @@ from typing import Any
 
 from ...tools.errors import UsageError
 from .. import output
+from ..circuits.config import is_circuit
+from ..circuits.stored import stored
 from ..config import RunConfig, find_run
+from ._circuits import show_circuit
 from ._work import headline, show_rows
 
 NAME = "show"
@@ -27,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Show from the log; no subject and no index are needed."""
     folder = find_run(args.run, args.runs)
+    if is_circuit(folder):
+        show_circuit(stored(folder), as_json=args.json)
+        return 0
     if RunConfig.load(folder).explainer == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
         return 0

@@ -27,6 +27,8 @@ from .recording import record
 from .wiring import CircuitModel
 
 END = "END"
+SHOWN = 5
+"""Tokens that a write promotes, as they are shown."""
 Positions = Mapping[str, Sequence[Sequence[int]]]
 """A mark's positions in each pair."""
 
@@ -40,12 +42,14 @@ class Look:
         direct: logit difference that it adds by itself.
         copies: empty for an MLP.
         pattern: attention of the first pair.
+        writes: tokens that its mean write at the last position promotes most, with the logits that it adds.
     """
 
     attention: dict[str, list[float]]
     direct: list[float]
     copies: list[float]
     pattern: list[list[float]]
+    writes: list[tuple[str, float]]
 
 
 class Looker:
@@ -61,11 +65,13 @@ class Looker:
     def look(self, node: Node) -> Look:
         """At a head or an MLP."""
         if node.kind == "mlp":
-            return Look({}, self.direct(self.at.mlp[node.layer][:, -1]), [], [])
+            written = self.at.mlp[node.layer][:, -1]
+            return Look({}, self.direct(written), [], [], self._promoted(written))
         pattern = self.patterns[node.layer][:, node.head].float()
         written = self.model.writes(node.layer, self.at.z[node.layer][:, -1])[node.head]
         shown = [[round(value, 4) for value in row] for row in pattern[0].tolist()]
-        return Look(self._attention(pattern), self.direct(written), self._copies(node, pattern), shown)
+        attention, copies = self._attention(pattern), self._copies(node, pattern)
+        return Look(attention, self.direct(written), copies, shown, self._promoted(written))
 
     def _attention(self, pattern: Float[Tensor, "pairs query key"]) -> dict[str, list[float]]:
         found = {
@@ -95,13 +101,21 @@ class Looker:
 
     def direct(self, written: Float[Tensor, "pairs d_model"]) -> list[float]:
         """What a vector at the last position of each pair adds to its logit difference."""
+        return self.pairs.logit_difference(self._scaled_logits(written)).tolist()
+
+    def _scaled_logits(self, written: Float[Tensor, "pairs d_model"]) -> Float[Tensor, "pairs vocab"]:
         last = self.at.stream[self.model.graph.n_layers][:, -1]
         if self.model.subject.architecture.norm == "layer":
             last = last - last.mean(-1, keepdim=True)
         norm: Any = self.model.subject.parts.final_norm
         epsilon = getattr(norm, "variance_epsilon", getattr(norm, "eps", 1e-6))
         scale = last.pow(2).mean(-1, keepdim=True).add(epsilon).sqrt()
-        return self.pairs.logit_difference(self.model.subject.logits_of(written / scale)).tolist()
+        return self.model.subject.logits_of(written / scale)
+
+    def _promoted(self, written: Float[Tensor, "pairs d_model"]) -> list[tuple[str, float]]:
+        added = self._scaled_logits(written).mean(0).float()
+        added, strings = added - added.mean(), self.model.subject.token_strings()
+        return [(strings[at], round(float(added[at]), 4)) for at in added.topk(SHOWN).indices.tolist()]
 
     def _copies(self, node: Node, pattern: Float[Tensor, "pairs query key"]) -> list[float]:
         graph = self.model.graph

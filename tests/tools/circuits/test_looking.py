@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
@@ -56,7 +58,7 @@ def test_a_head_whose_values_write_their_own_token_copies() -> None:
     model, pairs = circuit_model(), random_pairs()
     looker = Looker(model, pairs, {})
     node, width = Node("head", 0, 0), model.subject.head_dim
-    unembed = model.subject.parts.unembed.weight
+    unembed = cast(torch.Tensor, model.subject.parts.unembed.weight)
     slot = model.slots[model.graph.n_heads + model.graph.n_kv_heads]
     best = looker.patterns[0][:, 0, -1, 1:].argmax(1) + 1
     rows = torch.arange(len(pairs))

@@ -18,8 +18,8 @@ from ..prompts import Pair
 from .task import Draw, Example, Part, Task
 
 COLUMNS = ("clean", "corrupted", "answer", "foil")
-LEAST = 8
-"""Prompts of each part: fewer give no interval worth having."""
+LEAST = 12
+"""Prompts of each part: with fewer, not even a subject that never errs is sure to do the task."""
 
 
 def is_file_of_pairs(name: str) -> bool:

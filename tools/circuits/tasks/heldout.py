@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from .task import Example, Task, first
+from .task import Example, Task, examples
 
 
-def heldout(task: Task, n: int, seed: int = 0, lexicon: Sequence[str] = ()) -> list[Example]:
+def heldout(task: Task, seed: int = 0, lexicon: Sequence[str] = ()) -> Iterator[Example]:
     """Held-out examples: names, templates and values that no discovery prompt has."""
-    return first(task, "heldout", n, seed, lexicon)
+    return examples(task, "heldout", seed, lexicon)

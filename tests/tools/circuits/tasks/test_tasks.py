@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from pathlib import Path
 from typing import get_args
 
@@ -67,7 +68,7 @@ def test_the_same_seed_draws_the_same_and_another_others() -> None:
     ioi = all_tasks()["ioi"]
     assert first(ioi, "discovery", 20) == first(ioi, "discovery", 20)
     assert first(ioi, "discovery", 20) != first(ioi, "discovery", 20, seed=1)
-    assert heldout(ioi, 5) == first(ioi, "heldout", 5)
+    assert list(islice(heldout(ioi), 5)) == first(ioi, "heldout", 5)
 
 
 def test_a_task_of_few_prompts_runs_dry() -> None:
@@ -132,7 +133,7 @@ def plain_task(own: bool = False) -> Task:
 
 ROWS = [
     {"clean": f"the cat {n}", "corrupted": f"the dog {n}", "answer": " red", "foil": [" blue", " not"]}
-    for n in range(20)
+    for n in range(30)
 ]
 
 
@@ -144,18 +145,18 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
     for part in get_args(Part):
         one, two = (first(each, part, 50) for each in found)
         assert one == two
-        assert len(one) == 10
+        assert len(one) == 15
         assert one[0].pair.foil == (" blue", " not")
 
 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (ROWS[:5], "at least 8"),
+        (ROWS[:5], "at least 12"),
         ([{**ROWS[0], "answer": ""}, *ROWS], "no 'answer'"),
         ([{**ROWS[0], "foil": " red"}, *ROWS], "must differ"),
         ([{**ROWS[0], "part": "test"}, *ROWS], "expected discovery or heldout"),
-        ([{**ROWS[0], "part": "heldout"}, *ROWS[:17]], "in both parts"),
+        ([{**ROWS[0], "part": "heldout"}, *ROWS[:26]], "in both parts"),
     ],
 )
 def test_a_users_file_is_checked_before_a_model_is_loaded(tmp_path: Path, rows: list[dict], said: str) -> None:

@@ -1,0 +1,86 @@
+"""A circuit run's configuration: all that is needed to run it again, kept as `config.toml` in its folder."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ...tools.cache import atomic_file
+from ...tools.errors import CorruptError, UsageError
+
+FORMAT = 1
+KIND = "circuit"
+
+
+@dataclass(frozen=True)
+class CircuitConfig:
+    """What a circuit run was asked to do. Written once; going on with the run reads it and changes nothing."""
+
+    task: str
+    """A task's name, or the path of a user's file of pairs."""
+    subject: str = "smollm2-135m"
+    share: float = 0.02
+    """Edges of the circuit, as a share of all. Not used when `faithfulness` is given."""
+    faithfulness: float = 0.0
+    """Least f on discovery prompts; the smallest circuit that has it is taken. 0: `share` says how large it is."""
+    explainer: str = "compositional"
+    discovery: int = 48
+    """Prompts that rank the edges; with fewer, resampled prompts give other circuits."""
+    heldout: int = 48
+    """Prompts that verify. Intervals narrow with their square root, and they take most of the time."""
+    steps: int = 5
+    """Steps of integrated gradients (EAP-IG inputs)."""
+    nodes: int = 16
+    """Components that get a role, the strongest first."""
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+    versions: dict[str, str] = field(default_factory=dict)
+    kind: str = KIND
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1 or not 0 <= self.faithfulness <= 1:
+            raise UsageError(
+                f"share {self.share!r}, faithfulness {self.faithfulness!r}: give a share above 0 and at most 1 "
+                "(.02 is 2 % of the edges), or a faithfulness between 0 and 1"
+            )
+        for name, least in (("discovery", 12), ("heldout", 12), ("steps", 1), ("nodes", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} {getattr(self, name)!r}: give at least {least}")
+
+    def save(self, folder: Path) -> None:
+        """Write `config.toml`, whole or not at all."""
+        import tomli_w
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_file(folder / "config.toml") as partial:
+            partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> CircuitConfig:
+        """Read a run's configuration; raises UsageError for what is no circuit run of this format."""
+        data = _read(folder / "config.toml")
+        if data.get("kind") != KIND:
+            raise UsageError(f"{folder.name} is no circuit run; `hubel show {folder.name}` shows it")
+        if data.get("format", FORMAT) > FORMAT:
+            raise UsageError(f"{folder} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade")
+        if unknown := sorted(set(data) - {f.name for f in fields(cls)}):
+            raise UsageError(f"{folder / 'config.toml'}: unknown setting {unknown[0]!r}")
+        return cls(**data)
+
+
+def is_circuit(folder: Path) -> bool:
+    """Whether a run's folder holds a circuit run."""
+    return _read(folder / "config.toml").get("kind") == KIND
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no run at {str(file.parent)!r}; `hubel runs` lists those that are there") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CorruptError(f"{file} cannot be read as TOML: {error}; mend it, or start the run anew") from None

@@ -1,0 +1,107 @@
+"""The loop, on one page: how the circuit of one task is found, explained and tested.
+
+    observe -> propose -> verify -> conclude
+        |________________________________^       the subject cannot do the task: that is the answer, and no circuit
+
+1. observe    on discovery prompts: can the subject do it? Every edge is ranked (EAP-IG inputs) and a connected circuit
+              grown from the logits; its strongest edges and a random sample are measured exactly; its strongest
+              components are patched, and what they look at and write is read
+2. propose    the explainer names each component's role in words and in numbers, which go to the log
+3. verify     held-out prompts are opened, once: faithfulness over ten sizes beside random circuits, noising and
+              denoising by three ablations at both levels, every prediction, and interchange within a role
+4. conclude   a role whose prediction failed is dropped; the verdict falls; circuit.json, drawing and report are written
+
+There is no select split and no revising: a circuit is chosen by its size or its f on discovery prompts, and its roles
+are tested once. Why this is a graph of its own: docs/design/circuit-investigation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...evals.ability import Ability, ability
+from ...tools.circuits.graph import Node
+from ...tools.circuits.tasks.task import examples
+from .choosing import Choice, choose, components
+from .prompts import Prompts, as_json, from_json
+from .role_finders import role_finder
+from .roles import Component, Role
+from .room import Room
+from .scrutiny import scrutinise
+from .verify import verify
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What discovery prompts show."""
+
+    prompts: Prompts
+    ability: Ability
+    choice: Choice | None = None
+    nodes: tuple[Node, ...] = ()
+    components: tuple[Component, ...] = ()
+
+
+def investigate(room: Room) -> Result:
+    """The whole investigation; what was measured before is taken from the journal. Returns circuit.json's content."""
+    seen = observe(room)
+    if seen.choice is None:
+        room.reporter.say(f"{room.facts['name']} cannot do {room.about['name']}: {seen.ability.why}")
+        return conclude(room, seen, (), {})
+    roles = propose(room, seen)
+    found = scrutinise(room, seen.prompts, seen.choice)
+    found |= verify(room, seen.choice, seen.nodes, roles)
+    return conclude(room, seen, roles, found)
+
+
+def observe(room: Room) -> Observed:
+    """Look at discovery prompts only."""
+    prompts = discovery_prompts(room)
+    found = ability(*room.readings(prompts))
+    if not found.can:
+        return Observed(prompts, found)
+    scores = room.scores(prompts)
+    choice = choose(room, prompts, scores)
+    nodes, seen = components(room, prompts, choice)
+    return Observed(prompts, found, choice, nodes, seen)
+
+
+def discovery_prompts(room: Room) -> Prompts:
+    """The prompts that discovery may see."""
+    from ...tools.circuits.tasks.prepared import lexicon, prepare
+
+    def draw() -> Any:
+        subject, config = room.model.subject, room.config
+        drawn = examples(room.task, "discovery", config.seed, lexicon(subject))
+        return as_json(subject, prepare(subject, room.task, drawn, config.discovery))
+
+    request = {"what": "prompts", "part": "discovery", "n": room.config.discovery, "seed": room.config.seed}
+    return from_json("discovery", room.journal.measured(request, draw))
+
+
+def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
+    """Let the explainer name roles; its answer stands in the log before a held-out prompt is drawn."""
+    find = role_finder(room.config.explainer)
+
+    def ask() -> Any:
+        return [role.to_json() for role in find(room.about["summary"], seen.ability.clean.value, seen.components)]
+
+    shown = [vars(c) | {"quantities": {k: vars(v) for k, v in c.quantities.items()}} for c in seen.components]
+    answer = room.journal.measured({"what": "roles", "explainer": room.config.explainer, "components": shown}, ask)
+    roles = tuple(map(Role.from_json, answer))
+    for role in roles:
+        for number, prediction in enumerate(role.predictions):
+            identity = f"{role.component}.{number}"
+            if room.log.get("prediction", id=identity) is None:
+                room.log.write("prediction", vars(prediction) | {"component": role.component}, id=identity)
+    return roles
+
+
+def conclude(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:
+    """Put together what was found; the verdict falls on the held-out numbers."""
+    from .result import result
+
+    return result(room, seen, roles, found)

@@ -1,0 +1,94 @@
+"""Components, and the roles that an explainer gives them: words, and predictions that new prompts can refute.
+
+An explainer sees what was observed on discovery prompts and answers with roles. It is told neither the subject nor
+where in it a component is; every role goes with numbers that held-out prompts must keep, or the role is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+Kind = Literal["head", "mlp"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A quantity on discovery prompts: mean, and its 95 % interval over prompts."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Component:
+    """What is known of one head or MLP, without its address.
+
+    Attributes:
+        name: "C3", the third strongest.
+        quantities: `effect` of patching it with the corrupted run on the logit difference; `direct`, what it adds to
+            the logit difference by itself; of heads `copies` and the attention "END>IO", `previous` ...
+        depth: 0 is the first layer, 1 the last.
+    """
+
+    name: str
+    kind: Kind
+    depth: float
+    quantities: Mapping[str, Seen]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """low <= the quantity's mean over held-out prompts <= high; None leaves a side open."""
+
+    quantity: str
+    low: float | None
+    high: float | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Role:
+    """What an explainer says of a component; components of the same `role` are said to be interchangeable."""
+
+    component: str
+    role: str
+    description: str
+    predictions: tuple[Prediction, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as it is journaled."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Role:
+        """The inverse of `to_json`."""
+        predictions = tuple(Prediction(**each) for each in data["predictions"])
+        return cls(data["component"], data["role"], data["description"], predictions)
+
+
+class RoleFinder(Protocol):
+    """A mind that names roles."""
+
+    def __call__(self, task: str, metric: float, components: Sequence[Component]) -> list[Role]:
+        """One role for each component that it has something to say about.
+
+        Args:
+            task: what the subject has to do, in words.
+            metric: the logit difference of the clean prompts.
+        """
+        ...
+
+
+Outcome = Literal["for", "against", "void"]
+
+
+def adjudicate(prediction: Prediction, observed: float | None) -> Outcome:
+    """Arithmetic, never an opinion; void when the quantity could not be read."""
+    if observed is None:
+        return "void"
+    below = prediction.low is not None and observed < prediction.low
+    above = prediction.high is not None and observed > prediction.high
+    return "against" if below or above else "for"

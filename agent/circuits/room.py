@@ -1,0 +1,201 @@
+"""What the steps of a circuit investigation work with: measurements through the journal, the subject on demand.
+
+Everything that a step learns of the subject comes through here, so that a run that was killed measures nothing twice,
+and a replay needs no subject at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ...tools.circuits.ablation import Ablation
+from ...tools.circuits.graph import Edge, Graph, Node
+from ...tools.circuits.tasks import Task, find_task
+from ..log import RunLog
+from ..progress import Reporter
+from .config import CircuitConfig
+from .journal import Journal
+from .prompts import Prompts
+
+if TYPE_CHECKING:
+    from ...tools.circuits.looking import Look
+    from ...tools.circuits.sweep import Sweep
+    from ...tools.circuits.wiring import CircuitModel
+
+Mask = Bool[Tensor, "source target"]
+Numbers = Float[np.ndarray, " prompts"]
+ATTRIBUTED_TOKENS = 96
+"""Tokens of clean prompts attributed at once: the changes and gradients of all edges then take 170 MB."""
+
+
+class Readings(NamedTuple):
+    """What the subject answers: logit differences of prompts and twins, and whether an answer came out on top."""
+
+    clean: Numbers
+    corrupted: Numbers
+    top: Bool[np.ndarray, " prompts"]
+
+
+@dataclass
+class Room:
+    """One run's room."""
+
+    folder: Path
+    config: CircuitConfig
+    log: RunLog
+    journal: Journal
+    load: Callable[[], CircuitModel]
+    """Loads the subject; called once, when something must be measured."""
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @cached_property
+    def model(self) -> CircuitModel:
+        """The subject, taken apart."""
+        return self.load()
+
+    @cached_property
+    def task(self) -> Task:
+        """The task."""
+        return find_task(self.config.task)
+
+    @cached_property
+    def about(self) -> dict[str, str]:
+        """Name and summary of the task, which a replay has without the user's file."""
+        named = {"what": "task", "task": self.config.task}
+        return self.journal.measured(named, lambda: {"name": self.task.name, "summary": self.task.summary})
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What must be known of the subject to read the log without it."""
+        return self.journal.measured({"what": "subject"}, self._facts)
+
+    def _facts(self) -> dict[str, Any]:
+        subject, graph = self.model.subject, self.model.graph
+        sizes = {name: getattr(graph, name) for name in ("n_layers", "n_heads", "n_kv_heads", "parallel")}
+        return {"name": subject.name, "title": subject.title, "revision": subject.revision, "graph": sizes}
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The subject's nodes and edges."""
+        return Graph(**self.facts["graph"])
+
+    # ------------------------------------------------------------------ measurements, a number a prompt
+
+    def readings(self, prompts: Prompts) -> Readings:
+        """Bare passes over prompts and twins."""
+        from ...tools.circuits.tasks.reading import read
+
+        def measure(at: int) -> Any:
+            found = read(self.model.subject, [prompts.batches[at]])
+            return [found.clean.tolist(), found.corrupted.tolist(), found.top.tolist()]
+
+        columns = zip(*self._each(prompts, {"what": "readings"}, measure), strict=True)
+        clean, corrupted, top = (np.concatenate([np.asarray(part) for part in column]) for column in columns)
+        return Readings(clean, corrupted, top.astype(bool))
+
+    def run(self, prompts: Prompts, mask: Mask, ablation: Ablation = "resample") -> Numbers:
+        """The metric when only the mask's edges carry the prompt."""
+        from ...tools.circuits.ablation import run_circuit
+
+        def measure(at: int) -> list[float]:
+            return run_circuit(self.model, prompts.batches[at].pairs, mask, ablation).double().tolist()
+
+        request = {"what": "run", "mask": mask_name(mask), "ablation": ablation}
+        return np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)])
+
+    def scores(self, prompts: Prompts) -> Float[Tensor, "pairs source target"]:
+        """Every edge's attribution on every prompt (EAP-IG inputs)."""
+        from ...tools.circuits.attribution import attribute
+
+        possible, found = self.graph.possible, list[np.ndarray]()
+        chunks = [
+            (name, batch.pairs, rows)
+            for name, batch in zip(prompts.names, prompts.batches, strict=True)
+            for rows in _chunks(len(batch.pairs), max(1, ATTRIBUTED_TOKENS // batch.pairs.n_tokens))
+        ]
+        for done, (name, pairs, rows) in enumerate(chunks):
+
+            def measure(pairs: Any = pairs, rows: range = rows) -> np.ndarray:
+                edges = attribute(self.model, pairs.take(rows), self.config.steps).edges
+                return edges[:, possible.to(edges.device)].cpu().numpy()
+
+            self.reporter.update("rank edges", done, len(chunks), unit="batches")
+            request = {"what": "scores", "steps": self.config.steps, "prompts": name, "rows": [rows.start, rows.stop]}
+            found.append(self.journal.array(request, measure))
+        self.reporter.update("rank edges", len(chunks), len(chunks), unit="batches")
+        flat = torch.from_numpy(np.concatenate(found))
+        full = flat.new_zeros(len(flat), *possible.shape)
+        full[:, possible] = flat
+        return full
+
+    def node_effects(self, prompts: Prompts, nodes: Sequence[Node]) -> Float[np.ndarray, "node prompts"]:
+        """Exact effects of patching whole heads and MLPs from the twins."""
+        return self._swept(prompts, "nodes", list(map(str, nodes)), lambda sweep: sweep.nodes(nodes))
+
+    def edge_effects(self, prompts: Prompts, edges: Sequence[Edge]) -> Float[np.ndarray, "edge prompts"]:
+        """Exact effects of patching single edges."""
+        return self._swept(prompts, "edges", list(map(str, edges)), lambda sweep: sweep.edges(edges))
+
+    def swaps(self, prompts: Prompts, pairs: Sequence[tuple[Node, Node]]) -> Float[np.ndarray, "swap prompts"]:
+        """Effects of writing what another component writes."""
+        names = [f"{one}<-{two}" for one, two in pairs]
+        return self._swept(prompts, "swaps", names, lambda sweep: sweep.replaced(pairs))
+
+    def looks(self, prompts: Prompts, nodes: Sequence[Node]) -> list[Look]:
+        """What heads look at and what they write, prompts of all batches together; the pattern is the first's."""
+        from ...tools.circuits.looking import Look, Looker, positions_of
+
+        def measure(at: int) -> list[dict[str, Any]]:
+            batch = prompts.batches[at]
+            looker = Looker(self.model, batch.pairs, positions_of(batch.pairs, batch.marks))
+            return [vars(looker.look(node)) for node in nodes]
+
+        request = {"what": "looks", "nodes": list(map(str, nodes))}
+        parts = self._each(prompts, request, measure)
+        return [_joined([Look(**part[at]) for part in parts]) for at in range(len(nodes))]
+
+    def _swept(
+        self, prompts: Prompts, what: str, names: list[str], effects: Callable[[Sweep], Tensor]
+    ) -> Float[np.ndarray, "unit prompts"]:
+        from ...tools.circuits.sweep import Sweep
+
+        def measure(at: int) -> Any:
+            return effects(Sweep(self.model, prompts.batches[at].pairs)).double().tolist()
+
+        parts = self._each(prompts, {"what": what, "units": names}, measure)
+        return np.concatenate([np.asarray(part).reshape(len(names), -1) for part in parts], axis=1)
+
+    def _each(self, prompts: Prompts, request: dict[str, Any], measure: Callable[[int], Any]) -> list[Any]:
+        return [
+            self.journal.measured({**request, "prompts": name}, lambda at=at: measure(at))
+            for at, name in enumerate(prompts.names)
+        ]
+
+
+def mask_name(mask: Mask) -> str:
+    """A digest that stands for a mask in the journal's requests."""
+    return hashlib.sha256(np.packbits(mask.cpu().numpy()).tobytes()).hexdigest()[:16]
+
+
+def _chunks(n: int, most: int) -> list[range]:
+    return [range(start, min(start + most, n)) for start in range(0, n, most)]
+
+
+def _joined(parts: Sequence[Look]) -> Look:
+    """One node's looks at several batches; only what all of them have is kept."""
+    from ...tools.circuits.looking import Look
+
+    shared = [name for name in parts[0].attention if all(name in part.attention for part in parts)]
+    attention = {name: [value for part in parts for value in part.attention[name]] for name in shared}
+    direct, copies = ([v for part in parts for v in getattr(part, name)] for name in ("direct", "copies"))
+    return Look(attention, direct, copies, parts[0].pattern, parts[0].writes)

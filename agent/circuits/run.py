@@ -1,0 +1,96 @@
+"""Circuit runs: make one, take it from wherever it stands to its end.
+
+The folder holds `config.toml`, the log with every measurement, `arrays/`, and what came out: `circuit.json`,
+`circuit.svg` and `report.html`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...tools.cache import atomic_file
+from ...tools.circuits.tasks import find_task
+from ...tools.errors import UsageError
+from ..config import versions
+from ..log import RunLog, WriterLock, canonical
+from ..progress import Reporter
+from .config import CircuitConfig
+from .journal import Journal
+from .role_finders import role_finder
+from .room import Room
+from .stored import DRAWING, REPORT, RESULT
+
+if TYPE_CHECKING:
+    from ...tools.circuits.wiring import CircuitModel
+    from ...tools.subject import Subject
+
+
+def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
+    """Write the configuration of a new run, or find that the same one is there already, to go on with.
+
+    Raises:
+        UsageError: a run of that name was asked for something else; an unknown task or explainer.
+    """
+    from dataclasses import replace
+
+    find_task(config.task)
+    role_finder(config.explainer)
+    if not (folder / "config.toml").exists():
+        replace(config, versions=versions()).save(folder)
+        return
+    there = CircuitConfig.load(folder)
+    if replace(there, versions={}) != replace(config, versions={}):
+        raise UsageError(
+            f"the run {folder.name} was asked for something else (its config.toml says what); give another --name, or "
+            f"`hubel resume {folder.name}` goes on with it as it is"
+        )
+
+
+def work_on_circuit(folder: Path, reporter: Reporter | None = None, subject: Subject | None = None) -> dict[str, Any]:
+    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in circuit.json."""
+    from .drawing import draw
+    from .investigation import investigate
+    from .report import report
+
+    reporter = reporter or Reporter()
+    config = CircuitConfig.load(folder)
+    with WriterLock(folder), closing(RunLog(folder)) as log:
+        room = Room(folder, config, log, Journal(folder, log), _loader(config, log, reporter, subject), reporter)
+        found = json.loads(canonical(investigate(room)))
+        _write(folder / RESULT, json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        if found["nodes"]:
+            _write(folder / DRAWING, draw(found))
+        _write(folder / REPORT, report(found, folder.name))
+    return found
+
+
+def _loader(
+    config: CircuitConfig, log: RunLog, reporter: Reporter, subject: Subject | None
+) -> Callable[[], CircuitModel]:
+    """Loads the subject when it is first needed, and sees to it that it is the one that the run began with."""
+
+    def load() -> CircuitModel:
+        from ...tools.circuits.wiring import CircuitModel
+        from ...tools.subject import load_subject
+
+        if subject is None:
+            reporter.say(f"loading {config.subject}")
+        found = subject or load_subject(config.subject, device=config.device, dtype=config.dtype)
+        known = [e["value"]["revision"] for e in log.all("measurement").values() if e["request"] == {"what": "subject"}]
+        if known and known[0] != found.revision:
+            raise UsageError(
+                f"the subject {found.name!r} has weights {found.revision}, the run was made with {known[0]}; start a "
+                "new run with another --name"
+            )
+        return CircuitModel(found)
+
+    return load
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,194 @@
+"""The circuit agent on a model whose circuit is known, and what it does when it is killed, cannot, or is lied to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.circuits.config import CircuitConfig
+from hubel.agent.circuits.replay import replay_circuit
+from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
+from hubel.agent.log import read_events
+from hubel.tools.errors import CorruptError, UsageError
+
+from ...tiny import tiny_subject
+from .induction import induction_subject, write_pairs
+
+SETTINGS: dict[str, Any] = {"subject": "induction-by-hand", "discovery": 16, "heldout": 16, "steps": 3, "nodes": 4}
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from hubel.agent.circuits.journal import Journal
+from hubel.agent.circuits.run import work_on_circuit
+from tests.agent.circuits.induction import induction_subject
+left = int(sys.argv[2])
+for name in ("measured", "array"):
+    def mortal(self, request, measure, real=getattr(Journal, name)):
+        def once():
+            global left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return measure()
+        return real(self, request, once)
+    setattr(Journal, name, mortal)
+work_on_circuit(Path(sys.argv[1]), subject=induction_subject())
+"""
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_pairs(tmp_path_factory.mktemp("pairs") / "induction.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def finished(pairs: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "induction"
+    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    work_on_circuit(folder, subject=induction_subject())
+    return folder
+
+
+def result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "circuit.json").read_text())
+
+
+def test_the_known_circuit_is_found_and_faithful(finished: Path) -> None:
+    found = result(finished)
+    assert found["verdict"] == "kept"
+    assert abs(1 - found["faithfulness"]["value"]) < 0.05
+    assert found["random"]["value"] < 0.2
+    strongest = [f"{edge['source']}->{edge['target']}" for edge in found["edges"][:6]]
+    assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(strongest)
+
+
+def test_the_known_roles_are_named_and_kept(finished: Path) -> None:
+    named = {node["id"]: node for node in result(finished)["nodes"] if node["role"]}
+    assert {id: node["role"] for id, node in named.items()} == {
+        "head.0.0": "previous-token head",
+        "head.1.0": "mover of answer",
+    }, "silent components get no role"
+    assert {node["role_status"] for node in named.values()} == {"kept"}
+    assert {node["placebo"] for node in named.values()} == {0.0}, "neither's predictions hold of the other"
+
+
+def test_predictions_stand_in_the_log_before_the_holdout_is_opened(finished: Path) -> None:
+    kinds = [event.event for event in read_events(finished)]
+    opened = kinds.index("holdout_opened")
+    assert "prediction" in kinds[:opened]
+    assert "prediction" not in kinds[opened:]
+    assert "outcome" not in kinds[:opened]
+    assert kinds.count("holdout_opened") == 1
+
+
+def test_what_is_found_can_be_read_without_tools(finished: Path) -> None:
+    drawing, page = ((finished / name).read_text() for name in ("circuit.svg", "report.html"))
+    assert drawing.startswith("<svg")
+    assert "head.1.0" in drawing
+    assert drawing in page
+    for text in (drawing, page):
+        assert "src=" not in text
+        assert "href=" not in text
+        assert "<script" not in text
+
+
+def test_run_again_it_measures_nothing(finished: Path) -> None:
+    before = [event.event for event in read_events(finished)].count("measurement")
+    work_on_circuit(finished)  # no subject of that name could be loaded
+    assert [event.event for event in read_events(finished)].count("measurement") == before
+
+
+def test_killed_and_resumed_it_ends_as_if_it_never_had_been(finished: Path, pairs: str, tmp_path: Path) -> None:
+    folder = tmp_path / "induction"
+    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    for measurements in (4, 30):
+        assert _run_and_die(folder, measurements) == -signal.SIGKILL
+    work_on_circuit(folder, subject=induction_subject())
+    assert result(folder) == result(finished)
+    made = Counter(event.id for event in read_events(folder) if event.event in ("measurement", "array"))
+    assert set(made.values()) == {1}, "nothing was measured twice"
+
+
+def _run_and_die(folder: Path, measurements: int) -> int:
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(measurements)]
+    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False).returncode
+
+
+def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path) -> None:
+    assert replay_circuit(finished).bitwise
+    lied = _copy(finished, tmp_path / "lied")
+    found = result(lied)
+    found["faithfulness"]["value"] += 0.1
+    (lied / "circuit.json").write_text(json.dumps(found))
+    assert ["faithfulness value" in line for line in replay_circuit(lied).mismatches] == [True]
+    cut = _copy(finished, tmp_path / "cut")
+    segment = next((cut / "events").glob("*.jsonl"))
+    kept = [line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line]
+    segment.write_text("".join(kept))
+    with pytest.raises(CorruptError, match="no measurement"):
+        replay_circuit(cut)
+
+
+def test_an_array_that_was_changed_is_found_out(finished: Path, tmp_path: Path) -> None:
+    changed = _copy(finished, tmp_path / "changed")
+    next((changed / "arrays").glob("*.npy")).write_bytes(b"other")
+    with pytest.raises(CorruptError, match="not what the log says"):
+        replay_circuit(changed)
+
+
+def _copy(folder: Path, to: Path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(folder, to))
+
+
+def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: Path) -> None:
+    folder = tmp_path / "cannot"
+    make_circuit_run(folder, CircuitConfig(task=pairs, **SETTINGS))
+    found = work_on_circuit(folder, subject=tiny_subject())
+    assert found["verdict"] == "cannot do"
+    assert found["nodes"] == []
+    assert found["faithfulness"] is None
+    kinds = {event.event for event in read_events(folder)}
+    assert "holdout_opened" not in kinds
+    assert "cannot do" in (folder / "report.html").read_text()
+
+
+def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> None:
+    folder = tmp_path / "threshold"
+    make_circuit_run(folder, CircuitConfig(task=pairs, faithfulness=0.9, **SETTINGS))
+    found = work_on_circuit(folder, subject=induction_subject())
+    assert found["faithfulness"]["value"] > 0.85
+    assert found["chosen_edges"] <= 5
+
+
+def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> None:
+    make_circuit_run(finished, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    with pytest.raises(UsageError, match="something else"):
+        make_circuit_run(finished, CircuitConfig(task=pairs, share=0.1, **SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"share": 0}, "share"), ({"heldout": 3}, "heldout"), ({"faithfulness": 2.0}, "faithfulness")],
+)
+def test_settings_out_of_range_are_refused(pairs: str, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        CircuitConfig(task=pairs, **wrong)
+
+
+def test_an_unknown_task_or_explainer_is_refused_before_anything_is_written(pairs: str, tmp_path: Path) -> None:
+    for config in (CircuitConfig(task="iou"), CircuitConfig(task=pairs, explainer="oracle")):
+        with pytest.raises(UsageError, match="there are"):
+            make_circuit_run(tmp_path / "none", config)
+    assert not (tmp_path / "none").exists()
