@@ -6,6 +6,7 @@ import { known, signed } from "./format.js";
 
 const STEPS = 8;
 const BEFORE = 22;
+const LONGEST = 120; // characters of one token
 const AFTER = 7; // what a causal model's unit responds to stands before it
 
 /** The largest absolute value of several series, position 0 left out: what full colour stands for. */
@@ -45,7 +46,7 @@ function more(text, hidden, open) {
 }
 
 function append(node, map, values, i, scale, by) {
-  const text = map.tokens[i];
+  const text = map.tokens[i].length > LONGEST ? `${map.tokens[i].slice(0, LONGEST)}…` : map.tokens[i];
   const step = i === 0 ? 0 : stepOf(values[i], scale);
   const isPeak = i === map.peak && by === "values";
   const word = text.replace(/^ +/, "");

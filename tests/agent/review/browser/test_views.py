@@ -1,0 +1,221 @@
+"""Every numbered thing that the review page promises, clicked in a browser against a server over real runs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.agent.review.browser.conftest import Site, settled
+
+expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+TARGET = "/runs/formulas/targets/mlp.0.0"
+
+
+def named(page: Page, name: str = "Ada") -> None:
+    """Give a name to the dialog that asks for one."""
+    page.get_by_label("Your name").fill(name)
+    page.locator("dialog button.main").click()
+
+
+def test_1_runs_are_listed_and_opened(site: Site, page: Page) -> None:
+    site.open(page, "/")
+    assert page.locator("tbody th a").all_text_contents() == ["model", "formulas", "wires"] or {
+        *page.locator("tbody th a").all_text_contents()
+    } == {"formulas", "model", "wires"}
+    row = page.locator("tr", has_text="formulas")
+    assert row.locator(".stack").get_attribute("aria-label")
+    page.keyboard.press("j")
+    assert page.locator("tr[aria-current]").count() == 1
+    row.get_by_role("link", name="formulas").click()
+    page.wait_for_url("**/runs/formulas")
+    settled(page)
+    assert page.locator("h1").inner_text() == "formulas"
+
+
+def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(site: Site, page: Page) -> None:
+    site.open(page, "/runs/formulas")
+    rows = page.locator("table.targets tbody tr:not(.gap)")
+    assert rows.count() == 5
+    page.get_by_role("button", name="held-out r").click()
+    page.wait_for_url("**sort=r*")
+    page.wait_for_selector("th[aria-sort=descending]")
+    best = rows.first.locator("a").inner_text()
+    page.get_by_role("button", name="held-out r").click()
+    page.wait_for_selector("th[aria-sort=ascending]")
+    page.go_back()
+    page.wait_for_selector("th[aria-sort=descending]")
+    assert rows.first.locator("a").inner_text() == best
+    page.get_by_label("Side", exact=True).select_option("-")
+    page.wait_for_url("**side=-*")
+    expect(rows).to_have_count(1)
+    page.reload()
+    settled(page)
+    page.wait_for_selector("table.targets tbody tr:not(.gap)")
+    assert rows.locator("a").all_inner_texts() == ["mlp.2.3-"]
+
+
+def test_2_nothing_found_is_said_and_cleared(site: Site, page: Page) -> None:
+    site.open(page, "/runs/formulas?r_min=0.99")
+    page.get_by_role("button", name="Clear the filters").click()
+    page.wait_for_selector("table.targets tbody tr:not(.gap)")
+
+
+def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(site: Site, page: Page) -> None:
+    site.open(page, "/runs/model")
+    page.keyboard.press("/")
+    page.keyboard.type("the")
+    page.wait_for_url("**q=the*")
+    page.get_by_label("Where to search").select_option("transcripts")
+    page.wait_for_selector(".hits li mark")
+    page.locator(".hits li a").first.click()
+    page.wait_for_url(re.compile(r"/transcript\?at=turn-\d+$"))
+    page.go_back()
+    page.get_by_label("Where to search").select_option("exemplars")
+    page.wait_for_selector(".hits li mark")
+
+
+def test_2_the_keyboard_walks_opens_and_reviews(site: Site, page: Page) -> None:
+    site.open(page, "/runs/formulas")
+    page.wait_for_selector("table.targets tbody tr:not(.gap)")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    assert page.locator("tr[aria-current] a").inner_text() == "mlp.0.0"
+    page.keyboard.press("a")
+    named(page)
+    page.wait_for_selector("tr[aria-current] .review.approve")
+    page.keyboard.press("u")
+    page.wait_for_selector("tr[aria-current] .review.approve", state="detached")
+    page.keyboard.press("r")
+    page.wait_for_selector("tr[aria-current] .review.reject")
+    page.keyboard.press("u")
+    page.wait_for_selector("tr[aria-current] .review.reject", state="detached")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/targets/mlp\.0\.0$"))
+    settled(page)
+    page.keyboard.press("j")
+    page.wait_for_url(re.compile(r"/targets/mlp\.0\.1$"))
+    page.keyboard.press("?")
+    assert page.locator("dialog th").all_inner_texts()[:2] == ["j", "k"]
+    page.keyboard.press("Escape")
+
+
+def test_3_the_evidence_on_a_target_is_shown(site: Site, page: Page) -> None:
+    site.open(page, TARGET)
+    for part in ("exemplars", "predicted", "scores", "histogram", "statistics", "cost", "hypotheses"):
+        assert page.locator(f"#{part} h2").is_visible(), part
+    assert page.locator("#exemplars .heat i.k").count() > 0
+    assert page.locator("#predicted li.pair").count() > 0
+    assert page.locator("#histogram rect.column").count() > 3
+    assert page.locator("#histogram .band").count() > 0
+    page.locator("#scores summary").click()
+    assert "holdout" in page.locator("#scores table").inner_text()
+    assert page.locator("#hypotheses .hypothesis.chosen").count() == 1
+    assert page.locator("#hypotheses .experiments tbody tr").count() > 0
+    assert page.locator("#writes li").count() > 0
+
+
+def test_3_a_token_tells_its_value_to_mouse_and_keyboard(site: Site, page: Page) -> None:
+    site.open(page, TARGET)
+    page.locator("#exemplars .heat i.k").first.hover()
+    assert re.fullmatch(r"[+−][\d.e−]+, predicted [+−]?[\d.e−]+", page.locator("#tip").inner_text())
+    page.locator("#exemplars .heat").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#exemplars .heat i.lit").count() == 1
+    assert page.locator("#tip").inner_text() in page.locator("#said").inner_text()
+
+
+def test_3_held_out_text_is_opened_with_a_name(site: Site, page: Page) -> None:
+    site.open(page, "/runs/formulas/targets/mlp.0.2")
+    page.get_by_role("button", name="held-out (closed)").click()
+    assert "after viewing" in page.locator(".door").inner_text()
+    page.get_by_role("button", name="Open held-out text").click()
+    named(page, "Ada")
+    page.wait_for_selector("#predicted li.pair")
+    page.reload()
+    settled(page)
+    assert "opened by Ada" in page.locator("#predicted").inner_text()
+    page.get_by_role("button", name=re.compile("^Edit")).click()
+    page.get_by_label("Sentence").fill("Fires on the.")
+    page.get_by_label("Predicate").fill('strongly words("the")')
+    page.locator("dialog button.main").click()
+    page.wait_for_selector(".said .badge.warn")
+    assert "after viewing" in page.locator(".said").inner_text()
+
+
+def test_4_the_transcript_folds_calls_and_says_what_they_cost(site: Site, page: Page) -> None:
+    site.open(page, "/runs/model/targets/mlp.0.0/transcript")
+    assert page.locator("article.turn.model").count() >= 3
+    assert "100 in" in page.locator("article.turn.model header").first.inner_text()
+    assert re.search(r"@\d+#[0-9a-f]+", page.locator("article.turn.model header").first.inner_text())
+    call = page.locator("details.call").first
+    assert not call.evaluate("e => e.open")
+    call.locator("summary").click()
+    assert call.locator("h3").first.inner_text() == "arguments"
+
+
+def test_4_a_claim_leads_to_its_experiment(site: Site, page: Page) -> None:
+    site.open(page, "/runs/model/targets/mlp.0.0")
+    link = page.locator("#findings sup a").first
+    wanted = link.inner_text()
+    link.click()
+    page.wait_for_url(f"**at={wanted}")
+    expect(page.locator(".found")).to_have_count(1)
+
+
+def test_6_a_circuit_is_drawn_cut_and_looked_into(site: Site, page: Page) -> None:
+    site.open(page, "/runs/wires/circuit")
+    edges = page.locator("svg.graph path.edge")
+    before = edges.count()
+    page.locator("#threshold").focus()
+    page.keyboard.press("Home")
+    assert edges.count() < before
+    page.keyboard.press("End")
+    assert "faithfulness 1.00" in page.locator("output").inner_text()
+    page.wait_for_url("**share=1*")
+    page.locator("[data-node='head.2.0']").click()
+    assert "name mover" in page.locator(".node-box").inner_text()
+    assert page.locator(".attention rect.cell").count() == 45
+    page.locator(".attention rect.cell").last.click()
+    page.reload()
+    settled(page)
+    assert "name mover" in page.locator(".node-box").inner_text()
+
+
+def test_7_two_runs_stand_side_by_side(site: Site, page: Page) -> None:
+    site.open(page, "/compare")
+    page.get_by_label("Run A").select_option("formulas")
+    page.get_by_label("Run B").select_option("model")
+    page.locator("form.choose button").click()
+    page.wait_for_selector("table.both tbody tr:not(.gap)")
+    assert page.locator("table.both tbody tr:not(.gap)").count() == 2
+    assert "McNemar" in page.locator(".figures").inner_text()
+
+
+def test_8_a_person_decides_and_agreement_is_shown(site: Site, page: Page) -> None:
+    site.open(page, "/runs/formulas/targets/mlp.0.1")
+    page.get_by_role("button", name=re.compile("^Approve")).click()
+    named(page, "Grace")
+    page.wait_for_selector(".said li")
+    page.get_by_role("button", name=re.compile("^Note")).click()
+    page.locator("dialog textarea").fill("Looks right.")
+    page.locator("dialog button.main").click()
+    expect(page.locator(".said li")).to_have_count(2)
+    said = page.locator(".said").inner_text()
+    assert "Grace approved" in said
+    assert "Looks right." in said
+    site.open(page, "/runs/formulas")
+    assert "reviewed" in page.locator(".figures").inner_text()
+
+
+def test_an_unknown_address_and_an_unknown_run_say_so(site: Site, page: Page) -> None:
+    for path in ("/runs/nowhere", "/runs/formulas/targets/mlp.9.9"):
+        site.open(page, path)
+        assert page.get_by_role("alert").inner_text()
