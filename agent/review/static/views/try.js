@@ -11,6 +11,7 @@ import { linear, line, picture, text as label, ticks, yAxis } from "../plots.js"
 import { reviewer } from "../reviewing.js";
 import { change, go, href, path } from "../router.js";
 import { shape } from "../sections/effects.js";
+import { signedMap } from "../sections/predicted.js";
 
 export async function tryView(_, query) {
   const [live, { runs }] = await Promise.all([get("/api/live"), get("/api/runs")]);
@@ -22,7 +23,7 @@ export async function tryView(_, query) {
   const found = run && target ? await get(address("runs", run, "targets", target)) : null;
   const node = h("div", { class: "try" }, head, picker, closed,
     found?.row.explanation ? h("p", { class: "claim" }, t(found.row.explanation)) : null,
-    found ? texts({ run, target }, query, live.live) : empty("Choose a run and a target to try text on."),
+    found ? texts({ run, target, side: found.row.side }, query, live.live) : empty("Choose a run and a target to try text on."),
     await instruments(run, target, query, live.live),
     found ? again({ run, target }) : null);
   return { title: "Try it", node, keys: [] };
@@ -48,7 +49,8 @@ function texts(place, query, live) {
       const body = { text: first.value, ...(other.value.trim() ? { other: other.value } : {}) };
       const answer = await post(`${address("runs", place.run, "targets", place.target)}/try`, body);
       change({ text: first.value, other: other.value }, { quiet: true });
-      swap(out, tried(answer, (i, was) => replace(answer.maps[0], i, was)));
+      const maps = answer.maps.map((map) => signedMap(map, place.side));
+      swap(out, tried({ ...answer, maps }, (i, word) => replace(maps[0], i, word)));
       say("Activations are shown");
     } catch (error) {
       swap(out, failed(error));
