@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 from ..tools.errors import UsageError
 
 Data = dict[str, Any]
+SEALED_ROWS = 2048
+"""Events a row group of a sealed segment: what is read when one of them is looked up."""
 
 
 class Event(NamedTuple):
@@ -161,12 +163,14 @@ def seal(folder: Path) -> None:
             rows = [{**e._asdict(), "data": canonical(e.data)} for e in _read_jsonl(path)]
             if rows:
                 partial = sealed.with_suffix(".partial")
-                pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), partial, compression="zstd")
+                table = pa.Table.from_pylist(rows, schema=event_schema())
+                pq.write_table(table, partial, compression="zstd", row_group_size=SEALED_ROWS)
                 os.replace(partial, sealed)
         path.with_suffix(".jsonl").unlink(missing_ok=True)
 
 
-def _schema() -> Any:
+def event_schema() -> Any:
+    """The columns of a sealed segment, for pyarrow."""
     import pyarrow as pa
 
     text = pa.string()

@@ -8,7 +8,7 @@ from ...tools.errors import UsageError
 from .. import options, output
 
 NAME = "bench"
-HELP = "runs with a known right answer: planted, null, circuits, speed; soak"
+HELP = "runs with a known right answer: planted, null, circuits; speed, review, soak"
 INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 _BELONGS = {
@@ -24,9 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which bench, on what."""
     parser.add_argument(
         "bench",
-        choices=("planted", "null", "circuits", "speed", "soak"),
+        choices=("planted", "null", "circuits", "speed", "review", "soak"),
         help="planted: are explanations right? null: how often is nothing explained? circuits: are known circuits "
-        "found? speed: ratios to the naive way; soak: does a run survive kills, wrong answers and slow servers?",
+        "found? speed: ratios to the naive way; review: the review page on a made run of many targets; "
+        "soak: does a run survive kills, wrong answers and slow servers?",
     )
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
@@ -42,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base-url", default="", metavar="URL", help="the server of --judge or --explainer openai:MODEL"
     )
     parser.add_argument(
-        "--targets", type=int, metavar="N", help="null: targets (default: 200); planted: so many units (default: all)"
+        "--targets",
+        type=int,
+        metavar="N",
+        help="null: targets (default: 200); planted: so many units (default: all); review: targets (default: 100,000)",
     )
     parser.add_argument(
         "--peers", action="store_true", help="speed: only this, beside nnsight and TransformerLens (hubel[oracles])"
@@ -77,6 +81,10 @@ def run(args: argparse.Namespace) -> int:
         from ._known_circuits import run_circuits
 
         return run_circuits(args)
+    if args.bench == "review":
+        from ._review_speed import run_review_speed
+
+        return run_review_speed(args)
     args.targets = 200 if args.targets is None else args.targets
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")

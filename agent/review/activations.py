@@ -6,16 +6,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ...tools.dissection import Lexicon, Predicate
 from ...tools.errors import HubelError
-from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..lexicon import stored_lexicon
-from ..verify import COLLECTED
+
+if TYPE_CHECKING:
+    from ...tools.dissection import Lexicon
+    from ...tools.index import Collected
 
 BINS = 60
 OPEN = 4
@@ -37,6 +37,9 @@ _lock = threading.Lock()
 
 def data_of(folder: Path) -> Data | None:
     """A run's activations, opened once; None when they are not there."""
+    from ...tools.index import Collected
+    from ..verify import COLLECTED
+
     path = folder / COLLECTED
     try:
         key = (folder, (path / "select.safetensors").stat().st_mtime_ns + (folder / "lexicon").is_dir())
@@ -53,6 +56,8 @@ def data_of(folder: Path) -> Data | None:
 
 
 def _lexicon(folder: Path) -> Lexicon | None:
+    from ..lexicon import stored_lexicon
+
     try:
         return stored_lexicon(folder)
     except HubelError:
@@ -161,6 +166,8 @@ def map_of(
 
 def _predict(printed: str, collected: Collected, lexicon: Lexicon | None, rows: np.ndarray) -> np.ndarray | None:
     """What a predicate predicts on some contexts; None when it cannot be run with what the run keeps."""
+    from ...tools.dissection import Predicate
+
     if lexicon is None or not len(rows):
         return None
     try:

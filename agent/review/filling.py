@@ -18,6 +18,7 @@ import sys
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,11 @@ def _unread(path: Path, known: Place | None) -> int:
 
 
 def _sealed_lines(path: Path) -> int:
+    return _lines_of(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _lines_of(path: Path, _changed: int) -> int:
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path).num_rows

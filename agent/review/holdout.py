@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from ...tools.index.holdout import open_collected_holdout
-from ..verify import COLLECTED
 from . import activations
 from .library import Run, inside
 
@@ -28,6 +27,8 @@ def predicted_on_holdout(run: Run, target: str, predicate: str, most: int, offse
             f"held-out text of {target} is closed: opening it is written down, and what is said of the target from "
             "then on is marked as said after viewing"
         )
+    from ..verify import COLLECTED
+
     collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)
     data = activations.data_of(run.folder)
     return activations.misses(target, predicate, collected, data and data.lexicon, "holdout", most, offset)

@@ -12,8 +12,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ...tools.errors import HubelError, UsageError
 from ..config import find_run
@@ -21,6 +22,7 @@ from .filling import behind, fill
 from .reviews import Reviews
 from .store import Store, get_meta
 
+T = TypeVar("T")
 AT_ONCE = 4 << 20
 """Bytes of log that are read while a request waits: about a tenth of a second."""
 CIRCUIT = "circuit.json"
@@ -41,6 +43,7 @@ class Run:
         self.problem = ""
         """Why the log cannot be read; "" when it can."""
         self._lock = threading.Lock()
+        self._told: dict[str, tuple[Any, Any]] = {}
         self._filler: subprocess.Popen[bytes] | None = None
 
     @property
@@ -81,6 +84,14 @@ class Run:
     def _fill(self) -> None:
         fill(self.store)
         self.problem = ""
+
+    def once(self, what: str, make: Callable[[], T]) -> T:
+        """``make()``, made again when the store has read something new."""
+        with self.store.reading() as db:
+            version = get_meta(db, "version")
+        if what not in self._told or self._told[what][0] != version:
+            self._told[what] = version, make()
+        return self._told[what][1]
 
     def share_read(self) -> float:
         """How much of the log the store has read, 0 to 1."""

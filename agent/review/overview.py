@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,24 +44,27 @@ def run_row(run: Run) -> dict[str, Any]:
         return row | _circuit_row(run)
     if run.problem:
         return row | {"state": "unreadable", "notice": run.problem}
-    with run.store.reading() as db:
-        about = about_run(db)
-        if about is None:
-            return row | {"state": "running", "notice": "This run is being read for the first time."}
-        row |= {
-            "subject": about["subject"].get("title"),
-            "corpus": about["corpus"].get("name"),
-            "explainer": about["explainer"],
-            "started": get_meta(db, "started"),
-        }
-        row |= dict(db.execute(_COUNTS).fetchone())
-        row["mean_r"] = _mean_r(db)
-        decided = get_meta(db, "decided")
-    ended = bool(decided) and row["pending"] == 0
+    told = run.once("row", lambda: _read_row(run))
+    if told is None:
+        return row | {"state": "running", "notice": "This run is being read for the first time."}
+    row |= told
+    ended = row.pop("decided") and row["pending"] == 0
     row["state"] = "running" if is_written(run.folder) else "done" if ended else "interrupted"
     if (share := run.share_read()) < 1:
         row["notice"] = f"This run is being read: {share:.0%} of its log so far."
     return row
+
+
+def _read_row(run: Run) -> dict[str, Any] | None:
+    """What of a row changes only when the log grows."""
+    with run.store.reading() as db:
+        about = about_run(db)
+        if about is None:
+            return None
+        named = {"subject": about["subject"].get("title"), "corpus": about["corpus"].get("name")}
+        named |= {"explainer": about["explainer"], "started": get_meta(db, "started")}
+        decided = bool(get_meta(db, "decided"))
+        return named | dict(db.execute(_COUNTS).fetchone()) | {"mean_r": _mean_r(db), "decided": decided}
 
 
 def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
@@ -131,10 +135,7 @@ def _false_keeps(
     for run, other, row in zip(runs, settings, rows, strict=True):
         if setting is None or other != setting or row["state"] != "done":
             continue
-        with run.store.reading() as db:
-            one, some = db.execute(
-                "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
-            ).fetchone()
+        one, some = run.once("nulls", partial(_kept_nulls, run))
         kept, of = kept + one, of + some
     if not of:
         return None
@@ -142,20 +143,22 @@ def _false_keeps(
     return {"kept": kept, "of": of, "rate": rate.value, "low": rate.low, "high": rate.high}
 
 
+def _kept_nulls(run: Run) -> tuple[int, int]:
+    with run.store.reading() as db:
+        counted = "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
+        one, some = db.execute(counted).fetchone()
+        return one, some
+
+
 def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
     """What stands at the head of one run's page."""
-    about: dict[str, Any] = {}
-    facets: dict[str, list[Any]] = {"layers": [], "sites": [], "sides": [], "verdicts": []}
-    agreed, points = agreement(run.reviews, {}), None
-    if run.has_log and not run.problem:
+    about, facets, points = run.once("page", partial(_read_page, run)) if run.has_log and not run.problem else _NO_PAGE
+    decided = set(run.reviews.standing())
+    verdicts: dict[str, str | None] = {}
+    if decided:
         with run.store.reading() as db:
-            about = about_run(db) or {}
-            for name, column in (("layers", "layer"), ("sites", "site"), ("sides", "side"), ("verdicts", "verdict")):
-                found = db.execute(f"select distinct {column} from targets where {column} is not null order by 1")
-                facets[name] = [value[0] for value in found]
-            reviewed = db.execute("select target, verdict from targets where review is not null").fetchall()
-            agreed = agreement(run.reviews, {line["target"]: line["verdict"] for line in reviewed})
-            points = _points(db)
+            verdicts = dict(db.execute("select target, verdict from targets where review is not null").fetchall())
+    agreed = agreement(run.reviews, verdicts)
     header = row | {
         "settings": {k: v for k, v in about.items() if k not in ("subject", "corpus", "versions")},
         "versions": about.get("versions", {}),
@@ -164,6 +167,19 @@ def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str,
         "seeds": {"run": about["seed"]} if "seed" in about else {},
     }
     return {"run": header, "facets": facets, "agreement": agreed, "points": points, "notices": list(notices)}
+
+
+_Page = tuple[dict[str, Any], dict[str, list[Any]], dict[str, list[Any]] | None]
+_NO_PAGE: _Page = ({}, {"layers": [], "sites": [], "sides": [], "verdicts": []}, None)
+
+
+def _read_page(run: Run) -> _Page:
+    """Configuration, what there is to filter by, and the points of the plots."""
+    with run.store.reading() as db:
+        columns = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
+        listed = "select distinct {0} from targets where {0} is not null order by 1"
+        facets = {k: [row[0] for row in db.execute(listed.format(column))] for k, column in columns.items()}
+        return about_run(db) or {}, facets, _points(db)
 
 
 def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:

@@ -6,18 +6,17 @@ whatever is said of it is marked *after viewing*. Neither changes the verdict, w
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...tools.dissection import Lexicon, Predicate
-from ...tools.dissection.sentence import length
 from ...tools.errors import ArgumentError, CorruptError, HubelError
-from ..notebook import score_on_select
-from ..room import MAX_WORDS
 from .library import Run
 from .reviews import shown
 from .target import row_of
+
+if TYPE_CHECKING:
+    from ...tools.dissection import Lexicon
 
 
 class Strict(BaseModel):
@@ -80,6 +79,9 @@ def _undo(run: Run, target: str, name: str) -> None:
 
 
 def _check(body: ReviewBody) -> None:
+    from ...tools.dissection.sentence import length
+    from ..room import MAX_WORDS
+
     if body.verdict == "edit" and not (body.text or body.predicate):
         raise ArgumentError("an edit needs a text, a predicate, or both")
     if body.verdict == "note" and not body.note:
@@ -90,6 +92,9 @@ def _check(body: ReviewBody) -> None:
 
 def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
     """The simulation score of a predicate on select; None without one."""
+    from ...tools.dissection import Predicate
+    from ..notebook import score_on_select
+
     if not printed:
         return None
     try:
@@ -104,6 +109,7 @@ def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
 def _lexicon(run: Run) -> Lexicon | None:
     """The subject's whole lexicon where the cache has it: what a run keeps knows its own predicates' words only."""
     from ...tools.cache import cache_dir
+    from ...tools.dissection import Lexicon
     from ..config import RunConfig
     from ..planting import weights_of
 

@@ -32,6 +32,7 @@ def listen(host: str, port: int | None) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, number))
+            listening.listen(256)  # who opens the address now waits until the server is up
             return listening
         except OSError as error:
             listening.close()

@@ -7,8 +7,10 @@ they run in threads, so that a slow answer holds up no other.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -95,6 +97,8 @@ def one_run(site: Site, request: Request, body: Any) -> Any:
     """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
     run = site.library.run(request.path_params["run"])
     row = next(row for row in overview.run_rows(site.library) if row["name"] == run.name)
+    if run.has_log and not run.problem:
+        threading.Thread(target=activations.data_of, args=(run.folder,), daemon=True).start()  # a target is next
     return overview.run_page(run, row, _notices(run, row))
 
 
@@ -280,6 +284,7 @@ def make_app(library: Library) -> Starlette:
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
+        threading.Thread(target=_warm, daemon=True).start()
         yield
         library.close()
 
@@ -292,6 +297,14 @@ def make_app(library: Library) -> Starlette:
     handlers: dict[Any, Any] = dict.fromkeys(STATUS, _explained)
     handlers |= {HTTPException: _http_error, Exception: _defect}
     return Starlette(routes=routes, exception_handlers=handlers, lifespan=life)
+
+
+def _warm() -> None:
+    """Import now what the first page of a target would wait for."""
+    for module in ("pyarrow.parquet", "scipy.stats"):
+        import_module(module)
+    for module in ("..lexicon", "..notebook", "..verify"):
+        import_module(module, __package__)
 
 
 def _route(site: Site, endpoint: Endpoint) -> Callable[[Request], Any]:
