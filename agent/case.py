@@ -229,6 +229,8 @@ class Conversation:
     """What another mind found without a language model: the explanation to beat."""
     competitor_score: float | None = None
     """The competitor's score on select."""
+    note: str = ""
+    """What a person tells the explainer about an earlier explanation of the target."""
     hidden: tuple[str, ...] = ()
     """Names that must not be said: the subject's."""
     retries: int = 0

@@ -72,6 +72,12 @@ class RunConfig:
     """Suite of planted units, as given; the run keeps its text as `suite.toml`. "" for a subject as it is."""
     nulls: dict[str, str] = field(default_factory=dict)
     """Targets that are no units of the subject: address to kind ("noise", "shuffled:mlp.9.33", "rotated")."""
+    note: str = ""
+    """What a person who has read an earlier explanation tells the language model, at the start of the conversation."""
+    after_viewing: bool = False
+    """Whether somebody has seen held-out text of the target: then nothing is scored there, and nothing can be kept."""
+    origin: dict[str, str] = field(default_factory=dict)
+    """Of a run that explains a target of another run again: that run, the target, and who asked for it."""
     subject: dict[str, str] = field(default_factory=dict)
     """Name, title and revision (hash of the weights) of the subject, from the index."""
     corpus: dict[str, str] = field(default_factory=dict)

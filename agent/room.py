@@ -263,6 +263,7 @@ class Room:
             turns=tuple(self._turn(target, move) for move in moves if move.reply),
             competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"}) if found else None,
             competitor_score=found["select"] if found else None,
+            note=self.config.note,
             hidden=tuple(filter(None, (subject.get("title"), subject.get("name")))),
             retries=len(self.log.all("retry", target)),
         )

@@ -53,10 +53,13 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
         )
     if winner.predicate is None and not room.readers.has("simulator"):
         return
+    if room.config.after_viewing:
+        _score_on_select(room, target, winner)
+        return
     holdout = _case(room, target, winner.predicate, "holdout", winner.sentence)
+    _score_on_select(room, target, winner)
     if winner.predicate is not None:
-        select = _case(room, target, winner.predicate, "select")
-        for score in [*simulation(select), *simulation(holdout)]:
+        for score in simulation(holdout):
             _write_score(room.log, target, winner.id, score)
     _score_competitor(room, target, winner)
     score_the_sentence(room, target, winner, holdout)
@@ -70,6 +73,12 @@ def score_the_sentence(room: Room, target: str, winner: Hypothesis, holdout: Cas
     holdout = holdout or _case(room, target, winner.predicate, "holdout", winner.sentence)
     for score in score_sentence(room.readers, target, winner, holdout):
         _write_score(room.log, target, winner.id, score)
+
+
+def _score_on_select(room: Room, target: str, winner: Hypothesis) -> None:
+    if winner.predicate is not None:
+        for score in simulation(_case(room, target, winner.predicate, "select")):
+            _write_score(room.log, target, winner.id, score)
 
 
 def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; any but loopback lets others in who have the token"
     )
+    parser.add_argument("--live", action="store_true", help="load the subject when it is first needed, to try texts")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
 
 
@@ -45,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
 
             webbrowser.open(address)
 
-    serve(Library(args.runs, args.run), host=args.host, port=args.port, opened=opened)
+    serve(Library(args.runs, args.run), host=args.host, port=args.port, live=args.live, opened=opened)
     return 0

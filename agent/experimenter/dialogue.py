@@ -74,6 +74,8 @@ class Dialogue:
         self.known = Known(aliases, conversation.fit, outcomes=outcomes, levels=levels)
         self.evidence = {"r1": showing.statistics(case), "r2": showing.evidence(case)}
         self.main = self._thread("experimenter", MAIN, self._opening())
+        if conversation.note:
+            self.main.messages.append(UserMessage(aliases.hide(showing.note(conversation.note))))
         self.looks: dict[str, Thread] = {}
         self.stubborn = 0
         """Replies in a row that only conclude, too early."""

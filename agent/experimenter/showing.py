@@ -82,6 +82,13 @@ def _marked(token: str, signal: float, strongest: float) -> str:
     return f"«{quoted(token)}»{min(9, int(10 * signal / strongest))}"
 
 
+def note(text: str) -> str:
+    """What a person says who has read an earlier explanation: a hint, that experiments have to bear out."""
+    return (
+        f"A person who has read an earlier explanation of U says:\n{fenced(quoted(text))}\nTest it like any other idea."
+    )
+
+
 def competitor(found: Hypothesis | None, score: float | None) -> str:
     """The explanation to beat."""
     if found is None:

@@ -32,6 +32,8 @@ from .segments import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, se
 from .store import Store, get_meta, set_meta
 
 LINES_AT_ONCE = 20_000
+MOST_SEEN = 200_000
+"""Contexts that a filling remembers, so as not to ask the store about each again: about 20 MB."""
 RUN = -1
 """Position of what belongs to the run and to no target."""
 
@@ -59,12 +61,13 @@ def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
         if get_meta(db, "config") is None:
             _register(db, store.folder)
         positions = {row["target"]: row["position"] for row in db.execute("select target, position from targets")}
+    seen: set[int] = set()
     ahead = segments(store.folder)
     total, read = sum(path.stat().st_size for path in ahead.values()), 0
     for stem, path in ahead.items():
         while True:
             with store.writing() as db:
-                place = _step(db, stem, path, positions)
+                place = _step(db, stem, path, positions, seen)
             if place is None:
                 break
             progress(read + max(place.offset, 0), total)
@@ -140,7 +143,7 @@ def _place_of(target: str) -> tuple[str, int, str]:
     return unit.side, unit.layer, unit.site
 
 
-def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, int]) -> Place | None:
+def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, int], seen: set[int]) -> Place | None:
     """Read the next lines of a segment; None when there are none."""
     start = _known(db).get(stem, Place(0, 0))
     lines: Iterable[Envelope]
@@ -158,7 +161,7 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, in
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     unreadable = sum(not line.event for line in lines)
-    _Filler(db, stem, positions).take(lines)
+    _Filler(db, stem, positions, seen).take(lines)
     db.execute(
         "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
         "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
@@ -177,11 +180,14 @@ def _end(path: Path, place: Place) -> int:
 class _Filler:
     """Puts some lines of one segment into the store."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, positions: dict[str, int]) -> None:
+    def __init__(self, db: sqlite3.Connection, stem: str, positions: dict[str, int], seen: set[int]) -> None:
         self.db, self.stem, self.positions = db, stem, positions
         self.touched: set[int] = set()
         """Targets whose score columns may have changed."""
         self.talked: set[int] = set()
+        self.seen = seen
+        """Numbers of contexts that are in the store for certain."""
+        self.exemplars: list[tuple[int, int, str, int]] = []
 
     def take(self, lines: Iterable[Envelope]) -> None:
         """Keep the places of all, and read what is needed out of some."""
@@ -203,6 +209,7 @@ class _Filler:
                 readers[line.event](position, line, data)
         rows = [(position, self.stem, talk, packed.tobytes()) for (position, talk), packed in places.items()]
         self.db.executemany("insert into places values (?, ?, ?, ?)", rows)
+        self.db.executemany("insert or ignore into exemplars values (?, ?, ?, ?)", self.exemplars)
         for position in self.talked:
             self._add_up(position)
         for position in self.touched:
@@ -304,16 +311,17 @@ class _Filler:
             found = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
             for rank, exemplar in enumerate(found):
                 text = "".join(map(str, exemplar.get("tokens") or ()))
-                self.db.execute(
-                    "insert or ignore into exemplars values (?, ?, ?, ?)", [self._context(text), position, side, rank]
-                )
+                self.exemplars.append((self._context(text), position, side, rank))
 
     def _context(self, text: str) -> int:
         """The number of a context's text, which is kept once however many targets show it."""
         encoded = text.encode("utf-8", "replace")
         number = int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") >> 1
-        new = self.db.execute("insert or ignore into contexts values (?, ?)", [number, encoded.decode()]).rowcount
-        if new:
+        if number in self.seen:
+            return number
+        if len(self.seen) < MOST_SEEN:
+            self.seen.add(number)
+        if self.db.execute("insert or ignore into contexts values (?, ?)", [number, encoded.decode()]).rowcount:
             self.db.execute("insert into contexts_text (rowid, text) values (?, ?)", [number, encoded.decode()])
         return number
 

@@ -139,6 +139,11 @@ class Library:
             run.refresh()
         return run
 
+    def add(self, folder: Path) -> None:
+        """Show a new run too, where only named ones are shown."""
+        if self._named:
+            self._named.append(folder)
+
     def close(self) -> None:
         """Let go of all runs."""
         for run in self._known.values():

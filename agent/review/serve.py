@@ -40,16 +40,17 @@ def listen(host: str, port: int | None) -> socket.socket:
     raise UnavailableError(f"cannot listen on {host} port {port or PORT}: {why}; give another --port or --host")
 
 
-def serve(library: Library, *, host: str, port: int | None, opened: Callable[[str], None]) -> None:
+def serve(library: Library, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]) -> None:
     """Serve until interrupted.
 
     Args:
+        live: whether the subject may be loaded, to try texts.
         port: None takes the usual one, or any if that is taken; 0 any.
         opened: told the address with its token as soon as the server listens.
     """
     with closing(listen(host, port)) as listening:
         number = listening.getsockname()[1]
-        guard = Guard(make_app(library), port=number, host=host)
+        guard = Guard(make_app(library, live=live), port=number, host=host)
         name = f"[{host}]" if ":" in host else host
         server = _server(guard)
         opened(f"http://{name}:{number}/?token={guard.token}")

@@ -25,8 +25,11 @@ from starlette.staticfiles import StaticFiles
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
 from . import activations, comparing, overview, reviewing, tables, target
+from .again import AgainBody, Jobs
 from .holdout import Sealed, predicted_on_holdout
+from .interface import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
 from .library import CIRCUIT, Library, Run, Unknown, inside
+from .live import CallBody, Live, TryBody, listed
 from .safety import TooLarge
 
 if TYPE_CHECKING:
@@ -70,8 +73,8 @@ Endpoint = Callable[["Site", Request, Any], Any]
 class Site:
     """What the routes work with."""
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, library: Library, live: Live) -> None:
+        self.library, self.live, self.jobs = library, live, Jobs(library)
 
     def run(self, request: Request) -> Run:
         """The run of a request's path, kept up with its log."""
@@ -249,23 +252,71 @@ def _version(run: Run) -> int:
 
 def live(site: Site, request: Request, body: Any) -> Any:
     """Whether texts can be tried."""
-    return {"live": False, "subject": None, "reason": "start `hubel review --live` to load the subject and try texts"}
+    return site.live.state()
 
 
-ROUTES: Sequence[tuple[str, str, Endpoint]] = (
-    ("GET", "/api/runs", runs),
-    ("GET", "/api/runs/{run}", one_run),
-    ("GET", "/api/runs/{run}/targets", targets),
-    ("GET", "/api/runs/{run}/search", search),
-    ("GET", "/api/runs/{run}/targets/{target}", one_target),
-    ("GET", "/api/runs/{run}/targets/{target}/predicted", predicted),
-    ("GET", "/api/runs/{run}/targets/{target}/transcript", transcript),
-    ("GET", "/api/runs/{run}/circuit", circuit),
-    ("POST", "/api/runs/{run}/targets/{target}/reviews", add_review),
-    ("POST", "/api/runs/{run}/targets/{target}/open-holdout", open_holdout),
-    ("GET", "/api/compare", comparison),
-    ("GET", "/api/events", events),
-    ("GET", "/api/live", live),
+def try_text(site: Site, request: Request, body: Any) -> Any:
+    """A target's activations on a text of one's own, or on two."""
+    run, name = site.unit_run(request), request.path_params["target"]
+    checked = _checked(TryBody, body)
+    with run.store.reading() as db:
+        row = target.row_of(run, db, name)
+    if row["kind"] != "unit":
+        raise ArgumentError(f"{name} is a {row['kind']}, no unit of the subject: it does nothing on new text")
+    return site.live.try_text(run, name, row["predicate"], checked)
+
+
+def instruments(site: Site, request: Request, body: Any) -> Any:
+    """All instruments, with the schema of their arguments."""
+    return listed()
+
+
+def call_instrument(site: Site, request: Request, body: Any) -> Any:
+    """Any instrument by hand; none can reach held-out text."""
+    checked = _checked(CallBody, body)
+    run = site.library.run(checked.run)
+    if not run.has_log or run.problem:
+        raise ArgumentError(run.problem or f"{run.name} is a circuit; name a run of units")
+    return site.live.call(request.path_params["name"], run, checked)
+
+
+def explain_again(site: Site, request: Request, body: Any) -> Any:
+    """Explain a target again with a note to the explainer, in a run of its own."""
+    run, checked = site.unit_run(request), _checked(AgainBody, body)
+    return Answer({"job": site.jobs.start(run, request.path_params["target"], checked)}, status_code=202)
+
+
+def job(site: Site, request: Request, body: Any) -> Any:
+    """How far an explanation that was asked for is."""
+    return site.jobs.state(request.path_params["job"])
+
+
+def openapi(site: Site, request: Request, body: Any) -> Any:
+    """This interface, described."""
+    return describe(ROUTES)
+
+
+RUN, TARGET = "/api/runs/{run}", "/api/runs/{run}/targets/{target}"
+ROUTES: Sequence[Operation] = (
+    Operation("GET", "/api/runs", runs),
+    Operation("GET", RUN, one_run),
+    Operation("GET", f"{RUN}/targets", targets, LISTED),
+    Operation("GET", f"{RUN}/search", search, {"q": TEXT, "in": TEXT} | PAGED),
+    Operation("GET", f"{RUN}/circuit", circuit),
+    Operation("GET", TARGET, one_target),
+    Operation("GET", f"{TARGET}/predicted", predicted, {"split": SPLITS} | PAGED),
+    Operation("GET", f"{TARGET}/transcript", transcript, PAGED),
+    Operation("POST", f"{TARGET}/reviews", add_review, body=reviewing.ReviewBody),
+    Operation("POST", f"{TARGET}/open-holdout", open_holdout, body=reviewing.Named),
+    Operation("POST", f"{TARGET}/try", try_text, body=TryBody),
+    Operation("POST", f"{TARGET}/explain-again", explain_again, body=AgainBody, status=202),
+    Operation("GET", "/api/jobs/{job}", job),
+    Operation("GET", "/api/compare", comparison, {"a": TEXT, "b": TEXT, "sort": COMPARED, "dir": DIRECTIONS} | PAGED),
+    Operation("GET", "/api/instruments", instruments),
+    Operation("POST", "/api/instruments/{name}", call_instrument, body=CallBody),
+    Operation("GET", "/api/live", live),
+    Operation("GET", "/api/events", events, {"run": TEXT}),
+    Operation("GET", "/api/openapi.json", openapi),
 )
 PAGES = (
     "/",
@@ -278,18 +329,23 @@ PAGES = (
 )
 
 
-def make_app(library: Library) -> Starlette:
-    """The application, without the guard that stands before it (`safety.Guard`)."""
-    site = Site(library)
+def make_app(library: Library, *, live: bool = False) -> Starlette:
+    """The application, without the guard that stands before it (`safety.Guard`).
+
+    Args:
+        live: whether the subject may be loaded, to try texts.
+    """
+    site = Site(library, Live(live))
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
         threading.Thread(target=_warm, daemon=True).start()
         yield
+        site.jobs.close()
         library.close()
 
     routes: list[BaseRoute] = [
-        Route(path, _route(site, endpoint), methods=[method]) for method, path, endpoint in ROUTES
+        Route(operation.path, _route(site, operation.answer), methods=[operation.method]) for operation in ROUTES
     ]
     routes += [Route(path, _shell) for path in PAGES]
     if STATIC.is_dir():

@@ -1,0 +1,122 @@
+"""Explain a target again, with a person's note to the explainer, as a run of its own that says where it comes from.
+
+The new run has the old one's explainer, index and limits, one target, and the note. Where held-out text of the target
+was opened before, the new explanation comes after viewing: it is scored on select only and gets no verdict of keeping.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ...tools.errors import ArgumentError
+from ..config import RunConfig
+from ..explainers import is_language_model
+from ..planting import SUITE
+from .library import Library, Run, Unknown
+from .reviewing import Named
+from .target import row_of
+
+OUTPUT = "again.log"
+"""Where the new run's folder keeps what its process said."""
+MOST_JOBS = 4
+
+
+class AgainBody(Named):
+    """A note to the explainer."""
+
+    note: str = Field(min_length=1, max_length=4000)
+
+
+class Jobs:
+    """The runs that were started from the page, by their names."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = threading.Lock()
+        self._started: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, run: Run, target: str, body: AgainBody) -> str:
+        """Make the new run and start it; returns its name.
+
+        Raises:
+            ArgumentError: the run's explainer reads no notes, or too many runs are going.
+            UsageError: the index is gone.
+        """
+        from ..run import make_run
+
+        with run.store.reading() as db:
+            row_of(run, db, target)
+        config = RunConfig.load(run.folder)
+        if not is_language_model(config.explainer):
+            raise ArgumentError(
+                f"{config.explainer} reads no notes and would find the same again; runs of a language model can be "
+                "asked to explain again"
+            )
+        with self._lock:
+            if sum(job.poll() is None for job in self._started.values()) >= MOST_JOBS:
+                raise ArgumentError(f"{MOST_JOBS} explanations are being made; wait for one to end")
+            folder = _new_folder(run)
+            opened = run.reviews.opened(target) is not None
+            make_run(folder, again(config, target, run.name, body, after_viewing=opened))
+            if config.suite:
+                shutil.copy(run.folder / SUITE, folder / SUITE)
+            self._library.add(folder)
+            self._started[folder.name] = _resume(folder)
+        return folder.name
+
+    def state(self, name: str) -> dict[str, Any]:
+        """How far a job is: running, done or failed, and why."""
+        job = self._started.get(name)
+        if job is None:
+            raise Unknown(
+                f"there is no job {name[:100]!r}; jobs are forgotten when the server ends, their runs are not"
+            )
+        code = job.poll()
+        state: Literal["running", "done", "failed"] = "running" if code is None else "done" if code == 0 else "failed"
+        run = self._library.run(name, fresh=False)
+        return {"state": state, "run": name, "error": _last_line(run.folder / OUTPUT) if state == "failed" else None}
+
+    def close(self) -> None:
+        """Ask what still goes on to stop; `hubel resume` goes on with it."""
+        for job in self._started.values():
+            if job.poll() is None:
+                job.terminate()
+
+
+def again(config: RunConfig, target: str, run: str, body: AgainBody, *, after_viewing: bool) -> RunConfig:
+    """The configuration of the new run."""
+    return replace(
+        config,
+        targets=[target],
+        nulls={t: kind for t, kind in config.nulls.items() if t == target},
+        note=body.note,
+        after_viewing=after_viewing,
+        origin={"run": run, "target": target, "by": body.name},
+    )
+
+
+def _new_folder(run: Run) -> Path:
+    number = 1
+    while (folder := run.folder.parent / f"{run.name}-again-{number}").exists():
+        number += 1
+    return folder
+
+
+def _resume(folder: Path) -> subprocess.Popen[bytes]:
+    package = str(__package__).partition(".")[0]
+    command = [sys.executable, "-m", package, "resume", folder.name, "--runs", str(folder.parent), "--quiet"]
+    with (folder / OUTPUT).open("wb") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1][:500] if lines else "the process ended without a word"
