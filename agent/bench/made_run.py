@@ -7,7 +7,7 @@ format is true (configuration, sealed segments, collected activations, lexicon),
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,47 +42,60 @@ class Material(NamedTuple):
     """Series of activations, as JSON."""
 
 
-def make_run(folder: Path, targets: int, exemplars: int = 20, seed: int = 0, reporter: Reporter | None = None) -> None:
+def make_run(
+    folder: Path,
+    targets: int,
+    exemplars: int = 20,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+    *,
+    hostile: Sequence[str] = (),
+    first: Sequence[str] = (),
+) -> None:
     """Write a finished run.
 
     Args:
         folder: of the run; must not be there.
         targets: how many, NEURONS a layer.
         exemplars: of each target, half of them a side.
+        hostile: texts that stand wherever a text of a corpus, a model or a person stands.
+        first: addresses of targets that come before the others.
     """
     reporter = reporter or Reporter()
     rng = np.random.default_rng(seed)
-    material = _material(rng)
-    names = [f"mlp.{i // NEURONS}.{i % NEURONS}" for i in range(targets)]
+    material = _material(rng, hostile)
+    called = [*hostile, "openai:made", "made words, no model", "made"][:3]
+    names = [*first] + [f"mlp.{i // NEURONS}.{i % NEURONS}" for i in range(targets - len(first))]
     RunConfig(
         index="deleted",
         targets=names,
-        explainer="openai:made",
+        explainer=f"openai:{called[0]}",
         max_contexts=COLLECTED_CONTEXTS,
-        subject={"name": "made", "title": "made words, no model", "revision": "made"},
-        corpus={"name": "made", "sha256": "made"},
+        subject={"name": "made", "title": called[1], "revision": "made"},
+        corpus={"name": called[2], "sha256": "made"},
         versions=versions(),
     ).save(folder)
     Lexicon.build(material.words, None).save(folder / LEXICON)
     _write_collected(folder / COLLECTED, names, material, rng)
     (folder / "events").mkdir()
     verdicts: list[dict[str, Any]] = []
-    for number, first in enumerate(range(0, targets, SEGMENT), 1):
-        some = names[first : first + SEGMENT]
+    for number, start in enumerate(range(0, targets, SEGMENT), 1):
+        some = names[start : start + SEGMENT]
         rows = [row for name in some for row in _events(name, material, exemplars, rng, verdicts)]
-        if first + SEGMENT >= targets:
+        if start + SEGMENT >= targets:
             rows.append(("verdicts", None, None, json.dumps({"rows": verdicts})))
         _write_segment(folder / "events" / f"{number:04d}-1.parquet", rows)
-        reporter.update("make", min(first + SEGMENT, targets), targets, unit="targets")
+        reporter.update("make", min(start + SEGMENT, targets), targets, unit="targets")
 
 
-def _material(rng: np.random.Generator) -> Material:
+def _material(rng: np.random.Generator, hostile: Sequence[str]) -> Material:
     letters = np.array(list("abcdefghijklmnoprstuvw"))
     words = list(dict.fromkeys("".join(rng.choice(letters, n)) for n in rng.integers(3, 9, 2 * VOCABULARY)))
-    words = [f" {word}" for word in words[:VOCABULARY]]
+    words = [*hostile, *(f" {word}" for word in words[: VOCABULARY if not hostile else len(hostile)])]
     shares = 1 / np.arange(1, len(words) + 1)  # as in a language, a few words are most of the text
     tokens = rng.choice(len(words), (CONTEXTS, LENGTH), p=shares / shares.sum())
-    contexts = [json.dumps([words[t] for t in row]) for row in tokens]
+    spelled = [json.dumps(word) for word in words]
+    contexts = [f"[{', '.join(spelled[t] for t in row)}]" for row in tokens]
     series = [json.dumps([round(float(v), 4) for v in row]) for row in rng.gamma(0.3, 1.0, (_POOL, LENGTH))]
     return Material(words, tokens, contexts, series)
 

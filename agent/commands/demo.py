@@ -32,11 +32,12 @@ def run(args: argparse.Namespace) -> int:
     lost = not new and not Path(RunConfig.load(folder).index).exists()  # the cache was cleared meanwhile
     subject = _prepare(args, new=new) if new or lost else None
     status = finish(folder, args, subject)
-    from ..report_of_run import write_report
+    from ..review.report import write_report
 
     page = write_report(folder)
     if not args.json:
         output.line(f"report: {page}")
+        output.line(f"in the browser, with more: hubel review {RUN}")
         output.line(f"more: hubel show {RUN} UNIT, hubel replay {RUN}, hubel run --help")
     return status
 

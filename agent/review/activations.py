@@ -21,6 +21,7 @@ BINS = 60
 OPEN = 4
 """Runs whose activations are kept open."""
 MISSES, MOST_MISSES = 12, 50
+NO_MAPS: dict[str, Any] = {"split": None, "scale": None, "predicted_scale": None, "total": 0, "maps": []}
 
 
 class Data(NamedTuple):
@@ -240,16 +241,12 @@ def misses(
     predicted = _predict(predicate, collected, lexicon, rows)
     raw = _activations(collected, unit)
     if predicted is None or raw is None:
-        return {"split": split, "scale": None, "predicted_scale": None, "total": 0, "maps": []}
+        return NO_MAPS | {"split": split}
     true = unit.signal(raw)
     miss = np.where(collected.mask, np.abs(_standard(true, collected.mask) - _standard(predicted, collected.mask)), 0)
     order = np.argsort(-miss.max(axis=1), kind="stable")[offset : offset + min(most, MOST_MISSES)]
     scale, predicted_scale = (clean(np.abs(values[collected.mask]).max(initial=0)) for values in (true, predicted))
-    sign = -1 if unit.side == "-" else 1
-    maps = [
-        map_of(collected, int(c), sign * true[c], lexicon, split, sign * predicted[c], peak=int(miss[c].argmax()))
-        for c in order
-    ]
+    maps = [map_of(collected, int(c), true[c], lexicon, split, predicted[c], peak=int(miss[c].argmax())) for c in order]
     return {"split": split, "scale": scale, "predicted_scale": predicted_scale, "total": len(rows), "maps": maps}
 
 

@@ -38,13 +38,13 @@ def turns(rows: Sequence[Row], later: Iterable[Row] = (), first: int = 0) -> lis
     """The turns of some replies.
 
     Args:
-        rows: as they were journaled, each with `time`.
+        rows: as they were journaled, each with `time` and `defines`: the ids that it was the first to say.
         later: replies behind them, in which results of their calls may stand.
         first: number of the first turn.
     """
     results: dict[str, Mapping[str, Any]] = {}
     for row in (*rows, *later):
-        results |= {str(id): found for id, found in _answers(row).items()}
+        results |= {str(id): {**found, "defines": _defines(row)} for id, found in _answers(row).items()}
     found: list[dict[str, Any]] = []
     for row in rows:
         for kind in turns_in(row):
@@ -58,7 +58,7 @@ def _turn(number: int, kind: str, row: Row, results: Mapping[str, Mapping[str, A
     empty |= {"time": row.get("time"), "evidence": []}
     if kind == "program":
         text = _said(row)
-        return empty | {"text": text, "evidence": defined_in(text)}
+        return empty | {"text": text, "evidence": [id for id in defined_in(text) if id in _defines(row)]}
     answer = row.get("answer") or {}
     ending = {"refused": "(refused)", "length": "(cut off)"}.get(str(answer.get("stop")), "")
     calls = [_call(call, results) for call in answer.get("calls") or ()]
@@ -71,7 +71,7 @@ def _turn(number: int, kind: str, row: Row, results: Mapping[str, Mapping[str, A
         "cached_tokens": row.get("cache_read"),
         "usd": row.get("usd"),
         "seconds": row.get("seconds"),
-        "evidence": [id for call in calls for id in defined_in(str(call["result"] or ""))],
+        "evidence": [id for call in answer.get("calls") or () for id in _defined_by(call, results)],
     }
 
 
@@ -86,6 +86,20 @@ def _call(call: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> 
         "result": text,
         "error": bool(found and found.get("error")),
     }
+
+
+def introduced(row: Row) -> list[str]:
+    """Ids of evidence in what the program said before a reply, in its own words and in answers to calls."""
+    return defined_in("\n".join([_said(row), *_results(row).values()]))
+
+
+def _defines(row: Row) -> list[str]:
+    return str(row.get("defines") or "").split()
+
+
+def _defined_by(call: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found = results.get(str(call.get("id"))) or {}
+    return [id for id in defined_in(str(found.get("text") or "")) if id in found.get("defines", ())]
 
 
 def defined_in(text: str) -> list[str]:

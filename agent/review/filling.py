@@ -27,7 +27,7 @@ from ...tools.errors import HubelError, UsageError
 from ...tools.subject.address import Unit
 from ..artificial import is_control
 from ..config import RunConfig
-from .conversation import searched, turns_in
+from .conversation import introduced, searched, turns_in
 from .segments import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, segments
 from .store import Store, get_meta, set_meta
 
@@ -44,7 +44,9 @@ Progress = Callable[[int, int], None]
 def behind(store: Store) -> int:
     """Bytes of the log that the store has not read. Looks at sizes only."""
     with store.reading() as db:
-        known = _known(db)
+        known, registered = _known(db), get_meta(db, "config") is not None
+    if not registered:
+        return 1 + sum(path.stat().st_size for path in segments(store.folder).values())
     return sum(_unread(path, known.get(stem)) for stem, path in segments(store.folder).items())
 
 
@@ -57,6 +59,8 @@ def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
     """
     if _is_another(store):
         store.forget()
+    elif behind(store) == 0:
+        return
     with store.writing() as db:
         if get_meta(db, "config") is None:
             _register(db, store.folder)
@@ -90,7 +94,12 @@ def _is_another(store: Store) -> bool:
 
 def _digest(folder: Path) -> str:
     file = folder / "config.toml"
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+    return _digest_of(file, file.stat().st_mtime_ns) if file.is_file() else ""
+
+
+@lru_cache(maxsize=4096)
+def _digest_of(file: Path, _changed: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _known(db: sqlite3.Connection) -> dict[str, Place]:
@@ -287,10 +296,13 @@ class _Filler:
                 "update talk set stem = ?, line = ?, offset = ? where number = ?", [self.stem, *line.place, before[0]]
             )
             return
+        told = self.db.execute("select defines from talk where position = ?", [position])
+        known = {id for row in told for id in row[0].split()}
+        defines = " ".join(id for id in introduced(data) if id not in known)
         number = self.db.execute(
             "insert into talk (position, id, stem, line, offset, turns, usd, input_tokens, output_tokens, "
-            "cached_tokens, explaining) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [position, line.id, self.stem, *line.place, len(turns_in(data)), *tokens, int(explaining)],
+            "cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [position, line.id, self.stem, *line.place, len(turns_in(data)), *tokens, int(explaining), defines],
         ).lastrowid
         self.db.execute("insert into talk_text (rowid, text) values (?, ?)", [number, searched(data)])
         self.talked.add(position)

@@ -9,6 +9,7 @@ own, while the page shows what is there and how far it is.
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -67,6 +68,10 @@ class Run:
                 self.reviews.note_in(self.store)
             except HubelError as error:
                 self.problem = str(error)
+            except sqlite3.DatabaseError as error:
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self.store.discard()  # damaged in the middle: the next request fills it again
 
     def _filling(self) -> bool:
         if self._filler is not None and self._filler.poll() is not None:
@@ -84,6 +89,11 @@ class Run:
     def _fill(self) -> None:
         fill(self.store)
         self.problem = ""
+
+    def is_known(self) -> bool:
+        """Whether the store has read what the run was asked for."""
+        with self.store.reading() as db:
+            return get_meta(db, "config") is not None
 
     def once(self, what: str, make: Callable[[], T]) -> T:
         """``make()``, made again when the store has read something new."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,10 +90,9 @@ class Live:
         maps = []
         for text in found["texts"]:
             raw = np.array(text["activations"][str(unit.unsided)])
-            predicted = _predicted(subject, predicate, text["text"], unit) if predicate else None
-            sign = -1 if unit.side == "-" else 1
-            shown = sign * unit.signal(raw)
-            maps.append(token_map(text["tokens"], shown, split="try", predicted=predicted, source="typed"))
+            predicted = _predicted(subject, predicate, text["text"]) if predicate else None
+            shown = unit.signal(raw)
+            maps.append(token_map(_spelled(text), shown, split="try", predicted=predicted, source="typed"))
         return {"maps": maps, "difference": _difference(maps) if len(maps) == 2 else None}
 
     def call(self, name: str, run: Run, body: CallBody) -> dict[str, Any]:
@@ -150,8 +150,14 @@ def _load(folder: Path, config: RunConfig) -> Subject:
     return subject
 
 
-def _predicted(subject: Subject, printed: str, text: str, unit: Unit) -> np.ndarray | None:
-    """What the predicate predicts on a text, with the sign of the raw activation."""
+def _spelled(text: Mapping[str, Any]) -> list[str]:
+    """A text's tokens as it spells them, so that they join to the text again."""
+    starts = [0, *(start for start, _ in text["offsets"][1:]), len(text["text"])]
+    return [text["text"][start:end] for start, end in pairwise(starts)]
+
+
+def _predicted(subject: Subject, printed: str, text: str) -> np.ndarray | None:
+    """What the predicate predicts on a text."""
     from ...tools.dissection import Predicate
     from ..lexicon import subject_lexicon
     from ..planting import weights_of
@@ -159,10 +165,9 @@ def _predicted(subject: Subject, printed: str, text: str, unit: Unit) -> np.ndar
     ids = np.array([subject.tokenize(text).ids], dtype=np.int32)
     try:
         lexicon = subject_lexicon(lambda: subject, weights_of(subject.revision))
-        found = Predicate.parse(printed).predict(ids, lexicon, np.array([ids.shape[1]]))[0]
+        return Predicate.parse(printed).predict(ids, lexicon, np.array([ids.shape[1]]))[0]
     except (HubelError, ValueError):
         return None
-    return -found if unit.side == "-" else found
 
 
 def _difference(maps: list[Mapping[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ create table scores (
 create table places (position integer, stem text, talk integer, packed blob);
 create index places_by_position on places (position);
 create table talk (
-    number integer primary key, position integer, id text, stem text, line integer, offset integer, turns integer,
+    number integer primary key, position integer, id text, stem text, line integer, offset integer, turns integer, defines text,
     usd real, input_tokens integer, output_tokens integer, cached_tokens integer, explaining integer,
     unique (position, id)
 );

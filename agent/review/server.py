@@ -30,7 +30,7 @@ from .holdout import Sealed, predicted_on_holdout
 from .interface import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
 from .library import CIRCUIT, Library, Run, Unknown, inside
 from .live import CallBody, Live, TryBody, listed
-from .safety import TooLarge
+from .safety import SLASH, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,10 +52,15 @@ class Answer(JSONResponse):
     """JSON whatever is in it: what is no number is null, lone surrogates are escaped."""
 
     def render(self, content: Any) -> bytes:
-        try:
-            return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-        except ValueError:
-            return json.dumps(_finite(content), separators=(",", ":"), allow_nan=False).encode()
+        return plain_json(content)
+
+
+def plain_json(content: Any) -> bytes:
+    """Compact ASCII JSON; a number that is none becomes null."""
+    try:
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        return json.dumps(_finite(content), separators=(",", ":"), allow_nan=False).encode()
 
 
 def _finite(value: Any) -> Any:
@@ -78,7 +83,7 @@ class Site:
 
     def run(self, request: Request) -> Run:
         """The run of a request's path, kept up with its log."""
-        run = self.library.run(request.path_params["run"])
+        run = self.library.run(_name(request, "run"))
         if run.has_log and run.problem:
             raise CorruptError(run.problem)
         return run
@@ -88,7 +93,13 @@ class Site:
         run = self.run(request)
         if not run.has_log:
             raise Unknown(f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit")
+        if not run.is_known():
+            raise UnavailableError(f"{run.name} is being read for the first time; ask again in a moment")
         return run
+
+
+def _name(request: Request, part: str) -> str:
+    return request.path_params[part].replace(SLASH, "/")
 
 
 def runs(site: Site, request: Request, body: Any) -> Any:
@@ -98,7 +109,7 @@ def runs(site: Site, request: Request, body: Any) -> Any:
 
 def one_run(site: Site, request: Request, body: Any) -> Any:
     """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
-    run = site.library.run(request.path_params["run"])
+    run = site.library.run(_name(request, "run"))
     row = next(row for row in overview.run_rows(site.library) if row["name"] == run.name)
     if run.has_log and not run.problem:
         threading.Thread(target=activations.data_of, args=(run.folder,), daemon=True).start()  # a target is next
@@ -148,12 +159,12 @@ def _with_text(run: Run, hit: dict[str, Any], words: str) -> dict[str, Any]:
 
 def one_target(site: Site, request: Request, body: Any) -> Any:
     """Everything about one target."""
-    return target.target_page(site.unit_run(request), request.path_params["target"])
+    return target.target_page(site.unit_run(request), _name(request, "target"))
 
 
 def predicted(site: Site, request: Request, body: Any) -> Any:
     """Predicted beside true activations, the worst misses first."""
-    run, name, query = site.unit_run(request), request.path_params["target"], request.query_params
+    run, name, query = site.unit_run(request), _name(request, "target"), request.query_params
     split = query.get("split") or "select"
     if split not in ("explore", "select", "holdout"):
         raise ArgumentError(f"split={split[:50]!r} is not known; give explore, select or holdout")
@@ -171,7 +182,7 @@ def predicted(site: Site, request: Request, body: Any) -> Any:
 
 
 def _misses(run: Run, name: str, predicate: str | None, split: str, most: int, offset: int) -> dict[str, Any]:
-    nothing = {"split": split, "scale": None, "predicted_scale": None, "total": 0, "maps": []}
+    nothing = activations.NO_MAPS | {"split": split}
     if split == "holdout":
         return predicted_on_holdout(run, name, predicate, most, offset) if predicate else nothing
     data = activations.data_of(run.folder)
@@ -185,12 +196,12 @@ def transcript(site: Site, request: Request, body: Any) -> Any:
     """Some turns of a target's transcript."""
     query = request.query_params
     offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
-    return target.transcript(site.unit_run(request), request.path_params["target"], offset, limit)
+    return target.transcript(site.unit_run(request), _name(request, "target"), offset, limit)
 
 
 def circuit(site: Site, request: Request, body: Any) -> Any:
     """The circuit that was found, as the run wrote it."""
-    run = site.library.run(request.path_params["run"], fresh=False)
+    run = site.library.run(_name(request, "run"), fresh=False)
     try:
         return json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -216,13 +227,13 @@ def comparison(site: Site, request: Request, body: Any) -> Any:
 def add_review(site: Site, request: Request, body: Any) -> Any:
     """A person's word on a target, or taking it back."""
     run = site.unit_run(request)
-    return reviewing.add_review(run, request.path_params["target"], _checked(reviewing.ReviewBody, body))
+    return reviewing.add_review(run, _name(request, "target"), _checked(reviewing.ReviewBody, body))
 
 
 def open_holdout(site: Site, request: Request, body: Any) -> Any:
     """Open a target's held-out text; that is written down."""
     run = site.unit_run(request)
-    return reviewing.open_holdout(run, request.path_params["target"], _checked(reviewing.Named, body).name)
+    return reviewing.open_holdout(run, _name(request, "target"), _checked(reviewing.Named, body).name)
 
 
 def _checked(model: type[_Body], body: Any) -> _Body:
@@ -257,7 +268,7 @@ def live(site: Site, request: Request, body: Any) -> Any:
 
 def try_text(site: Site, request: Request, body: Any) -> Any:
     """A target's activations on a text of one's own, or on two."""
-    run, name = site.unit_run(request), request.path_params["target"]
+    run, name = site.unit_run(request), _name(request, "target")
     checked = _checked(TryBody, body)
     with run.store.reading() as db:
         row = target.row_of(run, db, name)
@@ -277,18 +288,18 @@ def call_instrument(site: Site, request: Request, body: Any) -> Any:
     run = site.library.run(checked.run)
     if not run.has_log or run.problem:
         raise ArgumentError(run.problem or f"{run.name} is a circuit; name a run of units")
-    return site.live.call(request.path_params["name"], run, checked)
+    return site.live.call(_name(request, "name"), run, checked)
 
 
 def explain_again(site: Site, request: Request, body: Any) -> Any:
     """Explain a target again with a note to the explainer, in a run of its own."""
     run, checked = site.unit_run(request), _checked(AgainBody, body)
-    return Answer({"job": site.jobs.start(run, request.path_params["target"], checked)}, status_code=202)
+    return Answer({"job": site.jobs.start(run, _name(request, "target"), checked)}, status_code=202)
 
 
 def job(site: Site, request: Request, body: Any) -> Any:
     """How far an explanation that was asked for is."""
-    return site.jobs.state(request.path_params["job"])
+    return site.jobs.state(_name(request, "job"))
 
 
 def openapi(site: Site, request: Request, body: Any) -> Any:

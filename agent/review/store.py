@@ -16,7 +16,7 @@ from typing import Any
 
 from ...tools.cache import cache_dir
 
-VERSION = 1
+VERSION = 2
 """Raise it when the schema or what is read into it changes."""
 _CACHE_KB = 16_000
 
@@ -55,15 +55,32 @@ class Store:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        db = self._connected()
         try:
-            db.row_factory = sqlite3.Row
-            db.execute(f"pragma cache_size = -{_CACHE_KB}")
             if db.execute("pragma user_version").fetchone()[0] != VERSION:
                 _create(db)
             yield db
         finally:
             db.close()  # an open transaction is rolled back
+
+    def _connected(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        try:
+            db.execute(f"pragma cache_size = -{_CACHE_KB}")
+            db.execute("select count(*) from sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            db.close()
+            if isinstance(error, sqlite3.OperationalError):  # locked, or no permission
+                raise
+            self.discard()
+            return self._connected()
+        return db
+
+    def discard(self) -> None:
+        """Delete the store's files: what is damaged is filled again."""
+        for file in self.path.parent.glob(f"{self.path.name}*"):
+            file.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Empty the store, so that it is filled from the first event again."""

@@ -205,7 +205,7 @@ def _in_exemplars(db: sqlite3.Connection, match: str, skip: int, room: int) -> _
     which = "(select rowid context from contexts_text where contexts_text match ?) join exemplars e using (context)"
     total = db.execute(f"select count(*) from {which}", [match]).fetchone()[0]
     found = db.execute(
-        f"select t.target, e.side || e.rank id, c.text from (select * from {which} limit ? offset ?) e "
+        f"select t.target, 'exemplars' id, c.text from (select * from {which} limit ? offset ?) e "
         "join targets t using (position) join contexts c on c.id = e.context",
         [match, room, skip],
     )
@@ -216,7 +216,7 @@ def _in_talk(db: sqlite3.Connection, match: str, skip: int, room: int) -> _Found
     which = "from talk_text where talk_text match ?"
     total = db.execute(f"select count(*) {which}", [match]).fetchone()[0]
     found = db.execute(
-        f"select t.target, k.id, k.stem, k.line, k.offset, "
+        f"select t.target, k.id, k.stem, k.line, k.offset, k.defines, "
         "(select coalesce(sum(turns), 0) from talk b where b.position = k.position and b.number < k.number) turn "
         f"from (select rowid number {which} order by rowid limit ? offset ?) join talk k using (number) "
         "join targets t using (position) order by number",
@@ -226,7 +226,9 @@ def _in_talk(db: sqlite3.Connection, match: str, skip: int, room: int) -> _Found
 
 
 def _hit(row: Mapping[str, Any], where: str, words: str) -> dict[str, Any]:
-    found = {"target": row["target"], "where": where, "id": row["id"], "turn": row.get("turn")}
+    turn = row.get("turn")
+    found = {"target": row["target"], "where": where, "turn": turn}
+    found["id"] = row["id"] if turn is None else f"turn-{turn}"
     return found | snippet(row["text"], words) if "text" in row else found | {"place": row}
 
 

@@ -226,7 +226,7 @@ def transcript(run: Run, target: str, offset: int, limit: int) -> dict[str, Any]
     with run.store.reading() as db:
         row = row_of(run, db, target)
         talk = db.execute(
-            "select stem, line, offset, turns from talk where position = ? and explaining order by number",
+            "select stem, line, offset, turns, defines from talk where position = ? and explaining order by number",
             [row["position"]],
         ).fetchall()
         if not talk:
@@ -257,5 +257,6 @@ def replies(run: Run, talk: Iterable[Mapping[str, Any] | sqlite3.Row]) -> list[d
         path = inside(run, "events", paths[reply["stem"]].name)
         for event in fetch(path, [Place(reply["line"], reply["offset"])]):
             data = event.data()
-            found.append((data if isinstance(data, dict) else {}) | {"time": event.time})
+            told = {"time": event.time, "defines": reply["defines"]}
+            found.append((data if isinstance(data, dict) else {}) | told)
     return found

@@ -61,11 +61,11 @@ class Client:
 
 
 @contextmanager
-def serving(library: Library) -> Iterator[Client]:
+def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
     """A server in a thread of its own."""
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        guard = Guard(make_app(library), port=port)
+        guard = Guard(make_app(library, live=live), port=port)
         server = uvicorn.Server(uvicorn.Config(guard, log_level="critical", ws="none", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -1,0 +1,157 @@
+"""A readable notice in place where something is off, and the rest works."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hubel.agent.bench.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
+from hubel.agent.log import RunLog
+from hubel.agent.review.library import Library
+from hubel.agent.review.store import Store
+from tests.agent.review.conftest import Client, serving
+
+TARGET = "/api/runs/run/targets/mlp.0.0"
+
+
+def row_of(client: Client, name: str) -> dict[str, object]:
+    return next(row for row in client.get("/api/runs").json["runs"] if row["name"] == name)
+
+
+def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(client: Client, folder: Path) -> None:
+    newer = folder.parent / "newer"
+    shutil.copytree(folder, newer)
+    told = (newer / "config.toml").read_text()
+    (newer / "config.toml").write_text(told.replace("format = 1", "format = 99"))
+    (folder.parent / "broken").mkdir()
+    (folder.parent / "broken" / "config.toml").write_text("no = [toml")
+    assert row_of(client, "newer")["state"] == "unreadable"
+    assert "newer hubel" in str(row_of(client, "newer")["notice"])
+    assert row_of(client, "broken")["state"] == "unreadable"
+    assert row_of(client, "run")["state"] == "done"
+    answer = client.get("/api/runs/newer/targets")
+    assert answer.status == 409
+    assert "upgrade" in answer.json["error"]
+    assert client.get("/api/runs/newer").json["run"]["notice"]
+
+
+def test_a_half_written_log_shows_what_is_whole(client: Client, folder: Path) -> None:
+    with (folder / "events" / "0009-1.jsonl").open("wb") as segment:
+        segment.write(b'{"data":{"explanation":"cut o')
+    assert client.get("/api/runs/run").json["notices"] == []
+    assert client.get(TARGET).status == 200
+    with (folder / "events" / "0009-1.jsonl").open("ab") as segment:
+        segment.write(b"\nnonsense\n")
+    assert client.get("/api/runs/run").json["notices"] == ["2 lines of the log cannot be read and are left out"]
+
+
+def test_a_run_without_its_activations_is_shown_without_them(client: Client, folder: Path) -> None:
+    shutil.rmtree(folder / "collected")
+    page = client.get(TARGET).json
+    assert page["exemplars"]["+"]
+    assert page["histogram"] is None
+    assert "not there" in page["notices"][0]
+    assert client.get(f"{TARGET}/predicted").json["maps"] == []
+
+
+def test_damaged_activations_are_named(client: Client, folder: Path) -> None:
+    (folder / "collected" / "select.safetensors").write_bytes(b"nonsense")
+    page = client.get(TARGET)
+    assert page.status == 200
+    assert "damaged" in page.json["notices"][0]
+    assert client.get(f"{TARGET}/predicted").status == 409
+
+
+def test_a_damaged_store_is_made_anew(client: Client, folder: Path) -> None:
+    before = client.get("/api/runs/run/targets").json
+    path = Store(folder).path
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    path.write_bytes(b"this is no database" * 1000)
+    assert client.get("/api/runs/run/targets").json == before
+    with sqlite3.connect(path) as db:
+        assert db.execute("select count(*) from targets").fetchone()[0] == before["total"]
+
+
+def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) -> None:
+    log = RunLog(folder)
+    for number in range(40):
+        answer = {"text": f"turn {number} " + "x" * 1_000_000, "calls": [], "stop": "end"}
+        row = {"request": {"system_and_tools": "p", "new": []}, "answer": answer, "prompt": "p", "model": "m"}
+        row |= {"input_tokens": 1, "output_tokens": 1, "cache_read": 0, "usd": None, "seconds": 1.0}
+        log.write("llm_call", row, target="mlp.0.0", id=f"k{number}")
+    log.close()
+    while row_of(client, "run")["notice"] is not None:  # read by a process beside
+        time.sleep(0.1)
+    page = client.get(f"{TARGET}/transcript?offset=38&limit=1")
+    assert page.json["total"] == 40
+    assert len(page.body) < 1_100_000
+    assert page.json["turns"][0]["text"].startswith("turn 38")
+    assert page.json["turns"][0]["n"] == 38
+    assert len(client.get(TARGET).body) < 200_000
+
+
+def test_a_hostile_run_is_data_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "<b>run"
+    make_hostile_run(folder, 6)
+    with serving(Library(folder.parent)) as client:
+        base = "/api/runs/%3Cb%3Erun"
+        assert client.get(base).json["run"]["explainer"] == f"openai:{HOSTILE[0]}"
+        rows = client.get(f"{base}/targets").json["rows"]
+        assert [row["target"] for row in rows][:3] == list(TARGETS)
+        for row in rows:
+            path = f"{base}/targets/{quoted(row['target'])}"
+            for end in ("", "/predicted", "/transcript"):
+                answer = client.get(path + end)
+                assert answer.status == 200, (path, answer)
+                assert answer.headers["content-type"] == "application/json"
+                assert answer.body.isascii()
+        reviews = client.get(f"{base}/targets/{quoted(TARGETS[0])}").json["reviews"]
+        assert {review["text"] for review in reviews} == set(HOSTILE)
+        assert all(review["name"].startswith(NAME) for review in reviews)
+        for word in HOSTILE:
+            assert client.get(f"{base}/search?q={quoted(word)}").status == 200
+
+
+def quoted(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+def test_the_page_never_loads_torch(folder: Path) -> None:
+    """Every address of a finished run, in a process of its own."""
+    script = f"""
+import json, sys
+from pathlib import Path
+from hubel.agent.review.library import Library
+from hubel.agent.review.serve import listen
+from tests.agent.review.conftest import serving
+with serving(Library(Path({str(folder.parent)!r}))) as client:
+    for path in ("/", "/api/runs", "/api/runs/run", "/api/runs/run/targets", "{TARGET}", "{TARGET}/predicted",
+                 "{TARGET}/transcript", "/api/compare?a=run&b=run", "/api/instruments", "/api/openapi.json"):
+        assert client.get(path).status == 200, path
+    client.post("{TARGET}/reviews", {{"verdict": "edit", "name": "Ada", "predicate": 'strongly words("monday")'}})
+print(json.dumps([name for name in ("torch", "transformers") if name in sys.modules]))
+"""
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize(
+    "query", ["sort=nonsense", "dir=up", "offset=-1", "limit=x", "r_min=nan", "p_max=", "layer=a,b"]
+)
+def test_what_cannot_be_asked_for_is_explained_or_ignored(client: Client, query: str) -> None:
+    answer = client.get(f"/api/runs/run/targets?{query}")
+    assert answer.status in (200, 400)
+    if answer.status == 400:
+        assert query.split("=")[0] in answer.json["error"]
