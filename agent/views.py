@@ -14,6 +14,8 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
                  explaining, usd (null: no price known); empty for explainers that call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
+    reviews      time, event (review | review_undone | holdout_opened), target, id, name, verdict, text, predicate,
+                 note, after_viewing: what people said, from segments of their own (`agent.review.reviews`)
 """
 
 from __future__ import annotations
@@ -124,7 +126,20 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
         "targets",
     ):
         db.execute(f"create view {name} as {_VIEWS[name]}")
+    db.execute(f"create view reviews as {_reviews(folder)}")
     return db
+
+
+def _reviews(folder: Path) -> str:
+    """What people said; a half-written line is left out."""
+    place = str(folder / "reviews").replace("'", "''")
+    fields = ", ".join(f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note"))
+    told = f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
+    if not any((folder / "reviews").glob("*.jsonl")):
+        none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
+        return f"{told} from ({none}) where false"
+    read = f"read_json('{place}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
+    return f"{told} from {read} where event is not null order by time"
 
 
 def _events(folder: Path) -> str:

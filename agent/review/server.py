@@ -363,7 +363,9 @@ def make_app(library: Library, *, live: bool = False) -> Starlette:
         routes.append(Mount("/static", StaticFiles(directory=STATIC)))
     handlers: dict[Any, Any] = dict.fromkeys(STATUS, _explained)
     handlers |= {HTTPException: _http_error, Exception: _defect}
-    return Starlette(routes=routes, exception_handlers=handlers, lifespan=life)
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=life)
+    app.router.redirect_slashes = False  # an address is what it is
+    return app
 
 
 def _warm() -> None:

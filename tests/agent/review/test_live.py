@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from hubel.agent.llm.loopback import Loopback
 from hubel.agent.log import RunLog
 from hubel.agent.review.library import Library
 from hubel.agent.run import make_run, resolve, work_on
+from hubel.agent.views import rows
 from hubel.tools.corpus import corpus_of
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import Index, build_index
@@ -123,6 +126,33 @@ def test_an_explainer_that_reads_no_notes_says_so(live: Client) -> None:
     answer = live.post(f"{TARGET}/explain-again", {"note": "Look at weekdays.", "name": "Ada"})
     assert answer.status == 400
     assert "reads no notes" in answer.json["error"]
+
+
+def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(place: Path, live: Client) -> None:
+    """A run in a process of its own, the page asked all the while."""
+    folder = place / "runs" / "busy"
+    command = [sys.executable, "-m", "hubel", "run", "--runs", str(folder.parent), "--index", str(place / "index")]
+    command += ["--targets", "mlp.0.0-15,mlp.1.0-15", "--name", "busy", "--concurrency", "32", "--quiet", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    states = set()
+    while process.poll() is None:
+        for path in (
+            "",
+            "/targets?sort=r&dir=desc",
+            "/targets/mlp.0.0",
+            "/targets/mlp.0.0/transcript",
+            "/search?q=the",
+        ):
+            answer = live.get(f"/api/runs/busy{path}")
+            assert answer.status in (200, 404, 503), answer  # 404 before the folder is there
+            states |= {answer.json["run"]["state"]} if answer.status == 200 and not path else set()
+        time.sleep(0.05)
+    assert process.returncode == 0, process.stderr and process.stderr.read()
+    assert "running" in states
+    shown = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}
+    for row in rows(folder):
+        assert (shown[row["target"]]["verdict"], shown[row["target"]]["p"]) == (row["verdict"], row["p"])
+    assert live.get("/api/runs/busy").json["run"]["state"] == "done"
 
 
 def _wait(client: Client, job: str) -> dict[str, Any]:

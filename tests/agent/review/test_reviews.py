@@ -10,7 +10,7 @@ from hubel.agent.log import read_events
 from hubel.agent.notebook import score_explanation
 from hubel.agent.replay import replay
 from hubel.agent.review.reviews import Reviews
-from hubel.agent.views import rows
+from hubel.agent.views import connect, rows
 from tests.agent.review.conftest import Client
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
@@ -34,6 +34,15 @@ def test_a_review_is_shown_and_can_be_taken_back(client: Client) -> None:
     assert [review["name"] for review in say(client, verdict="undo", name="Bob")] == ["Ada"]
     assert client.get("/api/runs/run/targets?review=reject").json["total"] == 0
     assert client.post(f"{TARGET}/reviews", {"verdict": "undo", "name": "Bob"}).status == 400
+
+
+def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
+    with connect(folder) as db:
+        assert db.execute("select count(*) from reviews").fetchone() == (0,)
+    say(client, verdict="reject", note="'; drop table reviews")
+    with connect(folder) as db:
+        found = db.execute("select target, name, verdict, note, after_viewing from reviews").fetchall()
+    assert found == [("mlp.0.0", "Ada", "reject", "'; drop table reviews", False)]
 
 
 def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
