@@ -70,6 +70,8 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
 
 def score_the_sentence(room: Room, target: str, winner: Hypothesis, holdout: Case | None = None) -> None:
     """Score the winner's sentence by the run's readers; what failed before is asked for again."""
+    if room.config.after_viewing:
+        return
     holdout = holdout or _case(room, target, winner.predicate, "holdout", winner.sentence)
     for score in score_sentence(room.readers, target, winner, holdout):
         _write_score(room.log, target, winner.id, score)
