@@ -49,7 +49,7 @@ COMMANDS: dict[str, Command] = {
     "review": Command("review", "read, doubt and decide: runs in the browser"),
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
-    "bench": Command("bench", "runs with a known right answer: planted, null; speed, review, soak"),
+    "bench": Command("bench", "runs with a known right answer: planted, null, circuits; speed, review, soak"),
     "circuit": Command("circuit", "the circuit of a task: tasks, run, show"),
     "tool": Command("tool", "any instrument by hand"),
     "mcp": Command("mcp", "the instruments for any MCP client"),
