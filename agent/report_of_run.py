@@ -23,6 +23,7 @@ from .lexicon import stored_lexicon
 from .log import RunLog
 from .report import render_report
 from .report_data import ExperimentReport, HypothesisReport, ReportData, RunReport, TargetReport, TokenWeight
+from .spent import spent
 from .verify import COLLECTED
 from .views import rows
 
@@ -44,7 +45,9 @@ def report_data(folder: Path) -> ReportData:
     config, log = RunConfig.load(folder), RunLog(folder, writable=False)
     explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
     lexicon = stored_lexicon(folder)
-    targets = [_target(config, log, row, explore, select, lexicon) for row in rows(folder)]
+    found = rows(folder)
+    targets = [_target(config, log, row, explore, select, lexicon) for row in found]
+    paid = spent(found).removeprefix("; ")
     run = RunReport(
         name=folder.name,
         subject=config.subject["title"],
@@ -54,7 +57,8 @@ def report_data(folder: Path) -> ReportData:
         explainer=config.explainer,
         seeds={"run": config.seed},
         versions=config.versions,
-        settings={"contexts": f"{len(explore.tokens)} explore, {len(select.tokens)} select"},
+        settings={"contexts": f"{len(explore.tokens)} explore, {len(select.tokens)} select"}
+        | ({"language models": paid} if paid else {}),
         false_keeps=false_keeps_beside(folder),
     )
     return ReportData(run, targets)

@@ -10,6 +10,7 @@ from typing import Any
 from .. import output
 from ..llm.budget import Limits
 from ..progress import progress
+from ..spent import spent
 
 
 def finish(folder: Path, args: argparse.Namespace, subject: Any = None, limits: Limits | None = None) -> int:
@@ -96,24 +97,4 @@ def summary(found: list[dict[str, Any]]) -> str:
         if scores
         else ""
     )
-    return f"{len(found)} targets: {', '.join(parts)}{mean}{_spent(found)}"
-
-
-def _spent(found: list[dict[str, Any]]) -> str:
-    """What the language models took, and what a kept explanation cost; "" when none was asked."""
-    calls = sum(r["calls"] for r in found)
-    tokens, cached = (sum(r[k] for r in found) for k in ("input_tokens", "cached_tokens"))
-    said = f"; {calls} calls, {tokens:,} tokens in ({cached:,} cached), {sum(r['output_tokens'] for r in found):,} out"
-    said = (said + _dollars([r["usd"] for r in found])) if calls else ""
-    if reading := sum(r["reading_calls"] for r in found):
-        said += f"; simulator and judge: {reading} calls, {sum(r['reading_tokens'] for r in found):,} tokens"
-        said += _dollars([r["reading_usd"] for r in found])
-    kept = sum(r["verdict"] == "kept" for r in found)
-    usd = [r[k] for r in found for k in ("usd", "reading_usd")]
-    known = [amount for amount in usd if amount is not None]
-    return said + (f"; ${sum(known) / kept:.2f} a kept explanation" if kept and sum(known) and None not in usd else "")
-
-
-def _dollars(usd: list[float | None]) -> str:
-    known = [amount for amount in usd if amount is not None]
-    return f", ${sum(known):.2f}" if len(known) == len(usd) else ", price unknown"
+    return f"{len(found)} targets: {', '.join(parts)}{mean}{spent(found)}"

@@ -140,7 +140,7 @@ def _said(text: str) -> str:
         body = None
     error = mapping(body).get("error", mapping(body).get("detail", mapping(body).get("message")))
     said = mapping(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
-    return " ".join(str(said).split())[:300] or "nothing"
+    return " ".join(str(said).split())[:300].rstrip(".") or "nothing"
 
 
 def _advice(provider: Provider, status: int) -> str:
