@@ -46,7 +46,7 @@ class RunConfig:
     simulator_base_url: str = ""
     simulator_price: dict[str, float] = field(default_factory=dict)
     simulator_contexts: int = 30
-    """Contexts that the simulator is asked about. More narrow the interval; each costs about 2,000 tokens."""
+    """Contexts that the simulator is asked about. More narrow the interval; each costs about 1,100 tokens."""
     judge: str = ""
     """Language model that says of held-out windows whether the winner's sentence fits (detection); "" is none."""
     judge_base_url: str = ""

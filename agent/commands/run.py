@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=30,
         metavar="N",
-        help="held-out contexts that the simulator predicts, about 2,000 tokens each (default: 30)",
+        help="held-out contexts that the simulator predicts, about 1,100 tokens each (default: 30)",
     )
     readers.add_argument(
         "--judge", default="", metavar="MODEL", help="says which held-out windows the sentence fits (detection)"

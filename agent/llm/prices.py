@@ -27,7 +27,7 @@ NAMES = ("input", "output", "cache_read", "cache_write")
 MILLION = 1_000_000
 ESTIMATED = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
 """Tokens of one investigation, on the high side: the prompt's limit under test, and replies of a model that thinks."""
-SIMULATED = TokenUsage(input=1_400, output=900)
+SIMULATED = TokenUsage(input=700, output=800)
 """Of one context that a simulator predicts, the mix's own and the prompt's fixed part counted in."""
 JUDGED = TokenUsage(input=6_000, output=1_000)
 """Of one detection with 100 windows."""

@@ -171,4 +171,4 @@ def test_the_estimate_counts_the_readers(capsys: pytest.CaptureFixture[str]) -> 
     price = {"input": 1.0, "output": 1.0}
     config = RunConfig(index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price)
     confirm(config, argparse.Namespace(yes=False, quiet=False))
-    assert "$0.69" in capsys.readouterr().err  # 10 targets, 30 contexts, 2,300 tokens each
+    assert "$0.45" in capsys.readouterr().err  # 10 targets, 30 contexts, 1,500 tokens each
