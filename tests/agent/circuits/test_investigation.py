@@ -132,9 +132,9 @@ def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path
     (lied / "circuit.json").write_text(json.dumps(found))
     assert ["faithfulness value" in line for line in replay_circuit(lied).mismatches] == [True]
     cut = _copy(finished, tmp_path / "cut")
-    segment = next((cut / "events").glob("*.jsonl"))
-    kept = [line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line]
-    segment.write_text("".join(kept))
+    for segment in (cut / "events").glob("*.jsonl"):
+        kept = [line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line]
+        segment.write_text("".join(kept))
     with pytest.raises(CorruptError, match="no measurement"):
         replay_circuit(cut)
 
