@@ -6,6 +6,7 @@
 3. The circuit of as many edges as the truth has is held against other pairs: its faithfulness f, and the share of its
    edges that are true.
 4. Seconds are CPU seconds of the process.
+5. Each result is kept as it is made (`stored`): a bench that was stopped goes on there.
 
 A seed gives the weights' draws and both sets of pairs. Methods were chosen on seed 0; others are for reporting.
 """
@@ -14,17 +15,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...evals.planted import auroc
 from ...tools.circuits.discovery import faithfulness_of, top_edges
+from ...tools.circuits.known import CODE
 from ...tools.circuits.known.compile import compile_program
 from ...tools.circuits.known.compiled import Compiled
 from ...tools.circuits.known.pairs import pairs_of
 from ...tools.circuits.methods import score_edges
 from ...tools.circuits.prompts import PromptPairs
+from .stored import Stored, code_digest
 
 PAIRS = 32
 HELD_OUT = 1_000_000
@@ -64,39 +68,68 @@ class Row(NamedTuple):
 
 
 def bench_circuits(
-    programs: Sequence[str], difficulties: Sequence[str], methods: Sequence[str], seed: int = 0
+    programs: Sequence[str],
+    difficulties: Sequence[str],
+    methods: Sequence[str],
+    seed: int = 0,
+    stored: Stored | None = None,
 ) -> Iterator[Row]:
-    """One row a circuit, easiest first."""
+    """One row a circuit, easiest first; what is stored is not made again."""
+    stored = stored or Stored("circuits", code_digest(CODE))
     for difficulty in difficulties:
         for name in programs:
-            compiled = compile_program(name, difficulty, seed)
-            discovery, held_out = (pairs_of(compiled.program, PAIRS, seed + more) for more in (0, HELD_OUT))
-            graph = compiled.model.graph
+            circuit = _Circuit(name, difficulty, seed)
+            facts = stored.or_make(circuit.facts, *circuit)
+            found = {method: stored.or_make(partial(circuit.found, method), *circuit, method) for method in methods}
             yield Row(
-                compiled.name,
-                name,
-                difficulty,
-                seed,
-                graph.n_edges,
-                int(compiled.truth.sum()),
-                int(compiled.noisy.sum()),
-                compiled.loudness,
-                {method: _found(method, compiled, discovery, held_out) for method in methods},
+                f"{name}/{difficulty}/{seed}",
+                *circuit,
+                **facts,
+                methods={method: Found(**values) for method, values in found.items()},
             )
 
 
-def _found(method: str, compiled: Compiled, discovery: PromptPairs, held_out: PromptPairs) -> Found:
-    model, truth = compiled.model, compiled.truth
-    started = time.process_time()
-    scores = score_edges(method, model, discovery).cpu()
-    seconds = time.process_time() - started
-    circuit = top_edges(model.graph, scores, int(truth.sum()))
-    return Found(
-        auroc(scores[truth].numpy(), scores[model.graph.possible & ~truth].numpy()),
-        faithfulness_of(model, held_out)(circuit),
-        float((circuit & truth).sum() / truth.sum()),
-        seconds,
-    )
+class _Names(NamedTuple):
+    program: str
+    difficulty: str
+    seed: int
+
+
+class _Circuit(_Names):
+    """A compiled circuit, compiled when something about it is not known yet."""
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        return compile_program(*self)
+
+    @cached_property
+    def pairs(self) -> tuple[PromptPairs, PromptPairs]:
+        """Discovery and held-out pairs."""
+        program = self.compiled.program
+        return pairs_of(program, PAIRS, self.seed), pairs_of(program, PAIRS, self.seed + HELD_OUT)
+
+    def facts(self) -> dict[str, Any]:
+        compiled = self.compiled
+        return {
+            "edges": compiled.model.graph.n_edges,
+            "true_edges": int(compiled.truth.sum()),
+            "noise_edges": int(compiled.noisy.sum()),
+            "loudness": compiled.loudness,
+        }
+
+    def found(self, method: str) -> dict[str, Any]:
+        model, truth = self.compiled.model, self.compiled.truth
+        discovery, held_out = self.pairs
+        started = time.process_time()
+        scores = score_edges(method, model, discovery).cpu()
+        seconds = time.process_time() - started
+        circuit = top_edges(model.graph, scores, int(truth.sum()))
+        return Found(
+            auroc(scores[truth].numpy(), scores[model.graph.possible & ~truth].numpy()),
+            faithfulness_of(model, held_out)(circuit),
+            float((circuit & truth).sum() / truth.sum()),
+            seconds,
+        )._asdict()
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_circuits(args: argparse.Namespace) -> int:
-    """Compile, score and show; one JSON line a circuit as it is done."""
+    """Compile, score and show; one JSON line a circuit as it is done, and what was done before is not done again."""
     import torch
 
     from ...tools.circuits.known.compiled import DIFFICULTIES

@@ -1,6 +1,7 @@
 """`hubel bench circuits` on two programs, and its AUROC against scikit-learn's."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from hubel.agent.bench.known_circuits import bench_circuits, summary
+from hubel.agent.bench.stored import Stored, code_digest
 from hubel.agent.cli import run_command_line
 from hubel.evals.planted import auroc
 
@@ -36,6 +38,29 @@ def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
         assert found["eap-ig-edges"].f == pytest.approx(1, abs=0.1)
     best = summary(rows)
     assert best["auroc_best"] == best["by_method"]["eap-ig-edges"] == best["by_difficulty"]["hard"]["eap-ig-edges"]
+
+
+def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
+    """A stored result is taken as it is, and only what is missing is added."""
+    stored = Stored("circuits", "of this code", tmp_path)
+    (first,) = bench_circuits(["previous"], ["easy"], ["eap"], stored=stored)
+    (kept,) = [path for path in stored.folder.iterdir() if '"eap"' in path.read_text()]
+    kept.write_text(kept.read_text().replace('"precision": 1.0', '"precision": 0.25'))
+    (again,) = bench_circuits(["previous"], ["easy"], ["eap", "random"], stored=stored)
+    assert again.methods["eap"] == first.methods["eap"]._replace(precision=0.25)
+    assert list(again.methods) == ["eap", "random"]
+    (other,) = bench_circuits(["previous"], ["easy"], ["eap"], stored=Stored("circuits", "of other code", tmp_path))
+    assert other.methods["eap"].precision == 1
+
+
+def test_the_digest_of_code_changes_with_a_byte_of_it(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "one.py").write_text("x = 1")
+    before = code_digest(tmp_path)
+    (tmp_path / "notes.txt").write_text("no code")
+    assert code_digest(tmp_path) == before
+    (tmp_path / "inner" / "one.py").write_text("x = 2")
+    assert code_digest(tmp_path) != before
 
 
 def test_the_command_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def attribute_activations(
     metric, graph = pairs.logit_difference, model.graph
     twin = record(model, pairs.corrupted, metric)
     clean = record(model, pairs.clean, metric)
-    changes = _changes(model, clean, twin)
+    changes = source_changes(model, clean, twin)
     total = changes.new_zeros(len(pairs), *graph.possible.shape)
     groups = [
         ("input", 0, slice(0, 1)),
@@ -88,7 +88,7 @@ def attribute_activations(
         for share in _shares(steps):
             prepare = partial(_move, model, clean, twin, kind, layer, share)
             at, gradients = differentiate(model, pairs.clean, metric, prepare=prepare)
-            total[:, sources] += _edges(changes[sources], _target_gradients(model, at, gradients)) / steps
+            total[:, sources] += edges_from(changes[sources], target_gradients(model, at, gradients)) / steps
     return total * graph.possible.to(total.device)
 
 
@@ -115,11 +115,12 @@ def _scores(
     heads = torch.stack([(twin.z[i] - clean.z[i]) * gradients.z[i] for i in layers], dim=1)
     heads = heads.unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
     neurons = torch.stack([((twin.neurons[i] - clean.neurons[i]) * gradients.neurons[i]).sum(1) for i in layers], dim=1)
-    edges = _edges(_changes(model, clean, twin), _target_gradients(model, at, gradients))
+    edges = edges_from(source_changes(model, clean, twin), target_gradients(model, at, gradients))
     return heads, neurons, edges * model.graph.possible.to(edges.device)
 
 
-def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Tensor, "source pairs seq d_model"]:
+def source_changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Tensor, "source pairs seq d_model"]:
+    """What each source writes in the twin, less what it writes in the clean run."""
     found = [(twin.stream[0] - clean.stream[0])[None]]
     for layer in range(model.graph.n_layers):
         found += [
@@ -129,13 +130,14 @@ def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Te
     return torch.cat(found)
 
 
-def _edges(
+def edges_from(
     changes: Float[Tensor, "source pairs seq d_model"], gradients: Float[Tensor, "target pairs seq d_model"]
 ) -> Float[Tensor, "pairs source target"]:
+    """Every source's change times every target's gradient, pairs without an edge included."""
     return changes.transpose(0, 1).flatten(2) @ gradients.transpose(0, 1).flatten(2).transpose(1, 2)
 
 
-def _target_gradients(
+def target_gradients(
     model: CircuitModel, at: Recording, gradients: Gradients
 ) -> Float[Tensor, "target pairs seq d_model"]:
     """d metric / d (what each target reads of the stream)."""

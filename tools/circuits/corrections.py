@@ -7,10 +7,12 @@
    writes held constant; a head's score is the mean size over these, times L / (L - 1).
 
 Both cost more than plain attribution: the first three attention runs a layer, the second a backward pass a layer.
+`corrected_edges` does both for edges.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
@@ -19,9 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from ..subject.architectures import first_tensor
 from .prompts import PromptPairs
-from .recording import Recording, differentiate, record
+from .recording import differentiate, record
 from .wiring import CircuitModel, Hooks, hooks
 
 Part = Literal["q", "k", "v"]
@@ -30,20 +31,14 @@ Part = Literal["q", "k", "v"]
 def through_softmax(model: CircuitModel, pairs: PromptPairs, part: Part) -> Float[Tensor, "pairs layer head"]:
     """Effect of patching each head's query (or the key or value it reads), with the softmax computed anew."""
     twin = record(model, pairs.corrupted, pairs.logit_difference)
-    calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
+    calls = AttentionCalls(model)
+    clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=calls.keep)
 
-    def keep(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        calls[layer] = (args, kwargs)
+    def change(layer: int) -> Float[Tensor, "pairs seq width"]:
+        values = torch.stack([twin.projected[layer, slot.module][..., slot.rows] for slot in model.slots])
+        return calls.z_with(layer, part, values) - clean.z[layer]
 
-    def prepare(put: Hooks) -> None:
-        for layer, module in enumerate(_attentions(model)):
-            put.calling(module, partial(keep, layer))
-
-    clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=prepare)
-    found = [
-        (_z_with(model, layer, twin, part, *calls[layer]) - clean.z[layer]) * gradients.z[layer]
-        for layer in range(model.graph.n_layers)
-    ]
+    found = [change(layer) * gradients.z[layer] for layer in range(model.graph.n_layers)]
     return torch.stack(found, dim=1).unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
 
 
@@ -59,42 +54,62 @@ def grad_drop(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "layer h
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     total = torch.zeros(n_layers, model.graph.n_heads, device=model.subject.device)
     for dropped in range(n_layers):
-        parts = model.subject.parts.layers[dropped]
-
-        def hold(put: Hooks, parts: Any = parts) -> None:
-            put.leaving(parts.attention_write, lambda value: value.detach())
-            put.leaving(parts.mlp_write, lambda value: value.detach())
-
-        clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=hold)
+        clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=dropping(model, dropped))
         effects = [(twin.z[i] - clean.z[i]) * gradients.z[i] for i in range(n_layers)]
         heads = torch.stack(effects, dim=1).unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
         total += heads.mean(0).abs()
     return total / (n_layers - 1)  # mean over L passes, times L / (L - 1)
 
 
-def _attentions(model: CircuitModel) -> list[torch.nn.Module]:
-    return [parts.attention_write for parts in model.subject.parts.layers]
+def dropping(model: CircuitModel, layer: int) -> Callable[[Hooks], None]:
+    """Hooks that hold constant what a layer writes, so that no gradient runs through it."""
+    parts = model.subject.parts.layers[layer]
+
+    def hold(put: Hooks) -> None:
+        put.leaving(parts.attention_write, lambda value: value.detach())
+        put.leaving(parts.mlp_write, lambda value: value.detach())
+
+    return hold
 
 
-@torch.no_grad()
-def _z_with(
-    model: CircuitModel, layer: int, twin: Recording, part: Part, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Float[Tensor, "pairs seq width"]:
-    """z of a layer whose queries, keys or values come from the twin, the rest from the call given."""
-    graph, found = model.graph, list[Tensor]()
-    bounds = {"q": (0, graph.n_heads), "k": (graph.n_heads, graph.n_heads + graph.n_kv_heads)}
-    first, last = bounds.get(part, (graph.n_heads + graph.n_kv_heads, graph.attention_width))
+class AttentionCalls:
+    """Each layer's attention as it was called in a pass, to be run again with other queries, keys or values."""
 
-    def replace(index: int, value: Tensor) -> Tensor:
-        new = value.clone()
-        for slot in model.slots[first:last]:
-            if slot.module == index:
-                new[..., slot.rows] = twin.projected[layer, index][..., slot.rows]
-        return new
+    def __init__(self, model: CircuitModel) -> None:
+        self._model = model
+        self._modules = [parts.attention_write for parts in model.subject.parts.layers]
+        self._calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
-    with hooks() as put:
-        for index, module in enumerate(model.joints[layer].projections):
-            put.leaving(module, partial(replace, index))
-        put.entering(model.subject.parts.layers[layer].attention_out, found.append)
-        first_tensor(_attentions(model)[layer](*args, **kwargs))
-    return found[0]
+    def keep(self, put: Hooks) -> None:
+        """Put the hooks that remember the calls."""
+
+        def remember(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._calls[layer] = (args, kwargs)
+
+        for layer, module in enumerate(self._modules):
+            put.calling(module, partial(remember, layer))
+
+    @torch.no_grad()
+    def z_with(
+        self, layer: int, part: Part, values: Float[Tensor, "slot pairs seq head_dim"]
+    ) -> Float[Tensor, "pairs seq width"]:
+        """z of a layer whose queries, keys or values are given by slot (those of other parts go unused)."""
+        model, found = self._model, list[Tensor]()
+        heads, kv = model.graph.n_heads, model.graph.n_kv_heads
+        bounds = {"q": (0, heads), "k": (heads, heads + kv), "v": (heads + kv, heads + 2 * kv)}
+        slots = range(*bounds[part])
+
+        def replace(module: int, value: Tensor) -> Tensor:
+            new = value.clone()
+            for index in slots:
+                if model.slots[index].module == module:
+                    new[..., model.slots[index].rows] = values[index]
+            return new
+
+        args, kwargs = self._calls[layer]
+        with hooks() as put:
+            for index, module in enumerate(model.joints[layer].projections):
+                put.leaving(module, partial(replace, index))
+            put.entering(model.subject.parts.layers[layer].attention_out, found.append)
+            self._modules[layer](*args, **kwargs)
+        return found[0]

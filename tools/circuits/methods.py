@@ -4,6 +4,8 @@ Each takes a model and pairs and gives the size of the mean effect over the pair
 
     random          no look at the model: the floor
     eap             attribution patching at the clean prompt
+    atp-qk          the same with the softmax computed anew for queries and keys (AtP*, its first half)
+    atp-star        and gradients with one layer at a time held constant (AtP*)
     eap-ig-inputs   integrated gradients along the embeddings
     eap-ig-act      integrated gradients, one layer's writes at a time
     eap-ig-edges    integrated gradients over all edges at once (`mixing`)
@@ -20,6 +22,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .attribution import attribute, attribute_activations
+from .corrected_edges import attribute_star, attribute_through_softmax
 from .mixing import attribute_mixed
 from .prompts import PromptPairs
 from .sweep import Sweep
@@ -62,6 +65,16 @@ def _random(model: CircuitModel, pairs: PromptPairs) -> Scores:
 @edge_method("eap")
 def _eap(model: CircuitModel, pairs: PromptPairs) -> Scores:
     return attribute(model, pairs).edge_scores().abs()
+
+
+@edge_method("atp-qk")
+def _atp_qk(model: CircuitModel, pairs: PromptPairs) -> Scores:
+    return attribute_through_softmax(model, pairs).mean(0).abs()
+
+
+@edge_method("atp-star")
+def _atp_star(model: CircuitModel, pairs: PromptPairs) -> Scores:
+    return attribute_star(model, pairs)
 
 
 @edge_method("eap-ig-inputs")
