@@ -22,6 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from .case import Case, Feedback, Hypothesis, Move
+from .observing import find_competitor, observe_target
 from .predictions import VOID, adjudicate
 from .standing import may_win, stale, why_none
 from .testing import run_together
@@ -98,9 +99,9 @@ def _after_select(state: State, room: Room) -> str:
 def observe(room: Room, state: State) -> Update:
     """Look at the target through instruments, on explore."""
     target = state["target"]
-    room.observe(target)
+    observe_target(room, target)
     if room.explainer.converses and room.config.competitor:
-        room.find_competitor(target, _case(room, state))
+        find_competitor(room, target, _case(room, state))
     return {"move": 0, "round": 0}
 
 

@@ -24,8 +24,10 @@ from .case import Call, Case, Conversation, Explainer, Explore, Fit, Heard, Hypo
 from .config import RunConfig
 from .load import Load
 from .log import Data, RunLog, canonical
+from .misses import worst_misses
 from .predictions import Reading, Thresholds
 from .readers import Readers
+from .sentence import simulate_on_select
 from .stopping import Stopped
 
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
     from .llm.conversation import Request
 
 MAX_WORDS = 40
-SELECT_CONTEXTS = 8
-"""Contexts of select on which a claim in words only is simulated, each time that one is proposed."""
 
 
 class Room:
@@ -207,45 +207,6 @@ class Room:
             cache=self._cache,
         )
 
-    def observe(self, target: str) -> None:
-        """Call the observing instruments and keep what they say."""
-        if target in self.config.nulls and not self.explainer.converses:  # such a mind looks at explore alone
-            self.log.write("observation", {}, target=target)
-            return
-        unit = Unit.parse(target)
-        seen: Data = {"statistics": self.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})}
-        for side in ("+",) if unit.site == "head" else ("+", "-"):
-            arguments = {"unit": str(unit.unsided), "side": side, "kind": "top", "k": 8}
-            seen["exemplars" + side] = self.instrument(target, "activations.exemplars", arguments)
-        if unit.site != "head":
-            seen["logit_lens"] = self.instrument(target, "logit_lens", {"unit": str(unit.unsided)})
-        if self.explainer.converses:
-            seen |= self._observe_more(target, unit)
-        self.log.write("observation", seen, target=target)
-
-    def _observe_more(self, target: str, unit: Unit) -> Data:
-        """What a language model is shown besides: middling activations, and what counts as firing and as silent."""
-        more: Data = {"thresholds": {}}
-        activations = self.explore_activations(target)
-        for side in ("+",) if unit.site == "head" else ("+", "-"):
-            arguments = {"unit": str(unit.unsided), "side": side, "kind": "quantile", "k": 6}
-            more["middling" + side] = self.instrument(target, "activations.exemplars", arguments)
-            found = Thresholds.of(activations, side)
-            more["thresholds"][side] = [found.q50, found.q90]
-        return more
-
-    def find_competitor(self, target: str, case: Case) -> None:
-        """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
-        from .explainers.compositional import Compositional
-
-        rival = Compositional()
-        request = {"explainer": rival.name, "version": rival.version, "competitor": True}
-        found = Move.from_json(self.journaled("explainer_call", target, request, lambda: rival.move(case).to_json()))
-        scored = [(self._score(target, "select", h.predicate)[0], h) for h in found.hypotheses if h.predicate]
-        if scored:
-            score, best = max(scored, key=lambda pair: pair[0])
-            self.log.write("competitor", asdict(best) | {"select": score}, target=target)
-
     def conversation(self, target: str, moves: Sequence[Move]) -> Conversation:
         """What a language model needs to go on: its earlier replies with what came of them, and whom it asks.
 
@@ -286,7 +247,7 @@ class Room:
 
     def _fit(self, target: str, printed: str) -> Data:
         try:
-            score, worst = self._score(target, "explore", printed)
+            score, worst = self.score(target, "explore", printed)
         except (UsageError, TypeError, ValueError, OverflowError, RecursionError) as error:  # a formula out of bounds
             return {"score": None, "worst": [], "problem": str(error)}
         return {"score": score, "worst": worst, "problem": ""}
@@ -324,45 +285,12 @@ class Room:
     def select_value(self, target: str, hypothesis: Hypothesis) -> float | None:
         """Simulation score of a hypothesis on select, which goes to the log together with its worst misses."""
         if hypothesis.predicate is None:
-            return self._select_words(target, hypothesis)
-        value, worst = self._score(target, "select", hypothesis.predicate)
+            return simulate_on_select(self, target, hypothesis)
+        value, worst = self.score(target, "select", hypothesis.predicate)
         self.log.write("feedback", {"score": value, "worst": worst}, target=target, id=hypothesis.id)
         return value
 
-    def _select_words(self, target: str, hypothesis: Hypothesis) -> float | None:
-        """The same for a claim in words only, on a few contexts; None without a simulator, or when it failed."""
-        from ..evals.judge import JudgeError
-        from ..evals.llm_simulation import at_random, simulate
-        from ..evals.moments import pearson
-        from ..evals.sample import Sample
-        from ..evals.scorers import Case as Scored
-        from ..evals.windows import Printed
-
-        scored = f"{hypothesis.id}/select"
-        chat = self.readers.chat("simulator", target, scored)
-        if chat is None:
-            return None
-        data = self.data("select", target)
-        sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
-        printed = Printed(data.tokens, data.length, self.lexicon.strings)
-        case = Scored(
-            sample,
-            "select",
-            seed=self.seed(target),
-            explanation=hypothesis.sentence,
-            printed=printed,
-            simulator=chat,
-            simulated_contexts=SELECT_CONTEXTS,
-        )
-        try:
-            value = pearson(simulate(case, at_random(case)).sample)
-        except JudgeError as error:
-            self.readers.failed(target, scored, str(error))
-            return None
-        self.log.write("feedback", {"score": value, "worst": []}, target=target, id=hypothesis.id)
-        return value
-
-    def _score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:
+    def score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:
         """Pearson r of a predicate with the signal of a split, and where they differ most."""
         from ..evals.moments import pearson
         from ..evals.sample import Sample
@@ -370,7 +298,7 @@ class Room:
         data = self.data(split, target)
         predicted = self.predict(printed, data.tokens, data.length)
         value = pearson(Sample(predicted, data.signal, data.mask, data.document))
-        return value, _worst_misses(data, predicted)
+        return value, worst_misses(data, predicted)
 
 
 def _key(kind: str, request: Data) -> str:
@@ -389,30 +317,3 @@ def _shown(case: Case) -> Mapping[str, Any]:
 
 def _reading(text: Mapping[str, Any], unit: str) -> Reading:
     return Reading(offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit])
-
-
-def _worst_misses(data: Explore, predicted: np.ndarray, n: int = 5) -> list[Data]:
-    """Where a standardised prediction and the standardised truth differ most, one a context, worst first."""
-    import numpy as np
-
-    def standard(values: np.ndarray) -> np.ndarray:
-        inside = values[data.mask]
-        return np.where(data.mask, (values - inside.mean()) / (inside.std() or 1.0), 0.0)
-
-    true, guess = standard(data.signal.astype(np.float64)), standard(predicted.astype(np.float64))
-    miss = np.abs(true - guess)
-    contexts = np.argsort(-miss.max(axis=1), kind="stable")[:n]
-    strings = data.lexicon.strings
-    found = []
-    for c in contexts:
-        at = int(miss[c].argmax())
-        window = range(max(0, at - 12), min(int(data.length[c]), at + 5))
-        found.append(
-            {
-                "text": "".join(strings[int(data.tokens[c, i])] for i in window),
-                "token": strings[int(data.tokens[c, at])],
-                "true": round(float(true[c, at]), 3),
-                "predicted": round(float(guess[c, at]), 3),
-            }
-        )
-    return found

@@ -21,30 +21,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..tools.errors import BudgetReached, HubelError, UsageError
-from ..tools.index import Collected, Index, collect
-from ..tools.subject.address import Unit, parse_targets
-from .artificial import artificial_units
-from .asking import Asker, spent_by
+from ..tools.index import Index
+from ..tools.subject.address import parse_targets
 from .case import Hypothesis
 from .config import RunConfig, versions
-from .explainers import is_language_model, make_explainer
-from .lexicon import LEXICON, freeze, subject_lexicon
-from .llm.patience import Patience
+from .explainers import make_explainer
+from .lexicon import LEXICON, freeze
 from .log import RunLog, WriterLock, seal
-from .planting import replanted, weights_of
 from .progress import Reporter
-from .readers import make_readers
-from .room import Room
 from .sentence import failed_scores
 from .stopping import Stopped
-from .verify import COLLECTED, decide_run, score_the_sentence
+from .verify import decide_run, score_the_sentence
+from .workshop import Workshop
 
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
     from ..tools.subject import Subject
-    from .case import Explainer
-    from .llm import Client, LanguageModel, ModelSettings
-    from .llm.budget import Budget, Limits
+    from .llm import LanguageModel
+    from .llm.budget import Limits
+    from .room import Room
 
 STOP_POLL_S = 0.2
 
@@ -117,7 +112,7 @@ def work_on(
     with (
         WriterLock(folder),
         closing(RunLog(folder)) as log,
-        closing(_Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
+        closing(Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
     ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         unscored = [t for t in config.targets if (log.get("conclusion", t) or {}).get("failed_scores")]
@@ -161,160 +156,6 @@ def _predicates(log: RunLog, target: str) -> list[str]:
 
 def _failed(log: RunLog, target: str) -> bool:
     return log.get("failure", target) is not None and log.get("conclusion", target) is None
-
-
-class _Workshop:
-    """Makes what a room needs when it is needed: a run that is done loads no subject."""
-
-    def __init__(
-        self,
-        folder: Path,
-        config: RunConfig,
-        log: RunLog,
-        reporter: Reporter,
-        subject: Subject | None,
-        model: LanguageModel | None,
-        limits: Limits | None,
-    ) -> None:
-        self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
-        self._subject, self._model = subject, model
-        self._limits = limits
-        self._patience = Patience(config.patience)
-        self._client: Client | None = None
-        self._budget: Budget | None = None
-        self._index: Index | None = None
-
-    def subject(self) -> Subject:
-        from ..tools.subject import load_subject
-
-        if self._subject is None:
-            self._reporter.say(f"loading {self._config.subject['name']}")
-            self._subject = load_subject(
-                self._config.subject["name"], device=self._config.device, dtype=self._config.dtype
-            )
-            if self._config.suite:
-                self._subject = replanted(self._subject, self._folder, self._config.corpus["name"], self.index())
-        if self._subject.revision != self._config.subject["revision"]:
-            raise UsageError(
-                f"the subject {self._subject.name!r} has weights {self._subject.revision}, the run was made with "
-                f"{self._config.subject['revision']}; load those, or start a new run with a new index"
-            )
-        return self._subject
-
-    def index(self) -> Index:
-        if self._index is None:
-            self._index = Index.open(Path(self._config.index))
-        return self._index
-
-    def lexicon(self) -> Lexicon:
-        return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
-
-    def _collect(self, out: Path) -> None:
-        config, subject = self._config, self.subject()
-        collect(
-            subject,
-            self.index(),
-            [Unit.parse(t) for t in config.targets if t not in config.nulls],
-            out,
-            max_contexts=config.max_contexts,
-            seed=config.seed,
-            extra=artificial_units(config.nulls, subject, config.seed),
-            progress=self._reporter,
-        )
-
-    def room(self) -> Room:
-        from ..tools.instruments import Bench
-
-        explainer = make_explainer(self._config.explainer, self._config)
-        asker = self._asker(explainer) if explainer.converses else None  # a key that lacks is found out first
-        readers = make_readers(self._config, self._log, self._patience, self.budget())
-        data = self._folder / COLLECTED
-        self._collect(data)
-        self._log.write("explainer", identity_of(explainer))
-        return Room(
-            self._folder,
-            self._config,
-            self._log,
-            explainer=explainer,
-            explore=Collected.open(data, "explore"),
-            select=Collected.open(data, "select"),
-            lexicon=self.lexicon(),
-            bench=Bench(subject=self.subject, index=self.index()),
-            asker=asker,
-            readers=readers,
-            stopped=self._patience.stopped,
-        )
-
-    def close(self) -> None:
-        """Let go of what was opened here."""
-        if self._client is not None:
-            self._client.close()
-
-    def _asker(self, explainer: Explainer) -> Asker:
-        from .llm import make_model
-        from .llm.prices import price_from
-
-        config = self._config
-        if self._model is None:
-            self._model = self._client = make_model(explainer.name, settings_of(config), self._patience)
-        return Asker(self._log, explainer.name, self._model, self.budget(), price_from(config.price))
-
-    def budget(self) -> Budget:
-        """What is left for language models: the explaining, the simulating and the judging ones."""
-        from .llm.budget import Budget, Limits
-
-        config, log = self._config, self._log
-        if self._budget is None:
-            limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
-            paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
-            self._budget = Budget(limits, paid)
-        return self._budget
-
-
-def check_model(config: RunConfig) -> RunConfig:
-    """Find out whether a run's language model can be asked and how it calls tools, and whether its budget can be held.
-
-    Raises:
-        UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
-        UnavailableError: no server.
-    """
-    from .judges import check_judge, check_simulator
-    from .llm import preflight
-
-    _check_dollars(config)
-    if config.simulator:
-        check_simulator(config.simulator, config.simulator_base_url)
-    if config.judge:
-        check_judge(config.judge, config.judge_base_url)
-    if not is_language_model(config.explainer):
-        return config
-    found = preflight(config.explainer, settings_of(config))
-    return replace(config, tools=found.tools if config.tools == "auto" else config.tools)
-
-
-def _check_dollars(config: RunConfig) -> None:
-    if not (config.budget.get("usd") or config.target_budget.get("usd")):
-        return
-    asked = ((config.explainer, config.price, ""), (config.simulator, config.simulator_price, "simulator-"))
-    for name, price, option in (*asked, (config.judge, config.judge_price, "judge-")):
-        if is_language_model(name) and not price:
-            raise UsageError(
-                f"dollars of {name} cannot be limited without its price: give --{option}price input=..,output=.. "
-                "(dollars a million tokens), or limit calls or tokens"
-            )
-
-
-def settings_of(config: RunConfig) -> ModelSettings:
-    """How a run's language model is asked."""
-    from .llm import ModelSettings
-
-    return ModelSettings(base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools)
-
-
-def identity_of(explainer: Explainer) -> dict[str, Any]:
-    """What a log says of the mind that made it."""
-    names = ("name", "version", "revises", "converses", "moves_a_round")
-    return {name: getattr(explainer, name) for name in names}
 
 
 def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> None:

@@ -14,19 +14,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..evals.judge import JudgeError
-from ..evals.llm_simulation import simulated
+from ..evals.llm_simulation import at_random, simulate, simulated
+from ..evals.moments import pearson
+from ..evals.sample import Sample
 from ..evals.score import Score
 from ..evals.scorers import Case
 from ..evals.scoring import Outcome, score_all
 from ..evals.simulation import Evidence, weigh
+from ..evals.windows import Printed
 from .readers import FAILURE
 
 if TYPE_CHECKING:
     from .case import Hypothesis
     from .log import RunLog
     from .readers import Readers
+    from .room import Room
 
 SIMULATION = "llm_simulation"
+SELECT_CONTEXTS = 8
+"""Contexts of select on which a claim in words only is simulated, each time that one is proposed."""
 SCORERS = {"simulator": SIMULATION, "judge": "detection"}
 
 
@@ -46,6 +52,33 @@ def score_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case
             if winner.predicate is None and outcome.scorer == SIMULATION:
                 raise JudgeError(f"{outcome.failure}: without a predicate there is no verdict without a simulation")
     return [score for outcome in outcomes for score in outcome.scores]
+
+
+def simulate_on_select(room: Room, target: str, hypothesis: Hypothesis) -> float | None:
+    """Score on select of a claim in words only, on a few contexts; None without a simulator, or when it failed."""
+    id = scored(hypothesis.id, "select")
+    chat = room.readers.chat("simulator", target, id)
+    if chat is None:
+        return None
+    data = room.data("select", target)
+    sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
+    printed = Printed(data.tokens, data.length, room.lexicon.strings)
+    case = Case(
+        sample,
+        "select",
+        seed=room.seed(target),
+        explanation=hypothesis.sentence,
+        printed=printed,
+        simulator=chat,
+        simulated_contexts=SELECT_CONTEXTS,
+    )
+    try:
+        value = pearson(simulate(case, at_random(case)).sample)
+    except JudgeError as error:
+        room.readers.failed(target, id, str(error))
+        return None
+    room.log.write("feedback", {"score": value, "worst": []}, target=target, id=hypothesis.id)
+    return value
 
 
 def weigh_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case) -> Evidence:

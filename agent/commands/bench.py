@@ -146,8 +146,9 @@ def _run_null(args: argparse.Namespace) -> int:
     from ..bench.null import bench_rows, null_config, real_minus_control, summary
     from ..config import RunConfig
     from ..indexes import default_index
+    from ..preflight import check_model
     from ..progress import progress
-    from ..run import check_model, make_run, resolve, work_on
+    from ..run import make_run, resolve, work_on
     from ..views import rows
 
     folder = args.runs / (args.name or f"bench-null-{args.targets}")

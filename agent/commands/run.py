@@ -120,7 +120,8 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
 
 def configuration(args: argparse.Namespace) -> RunConfig:
     """The run's configuration, from a file or from the options."""
-    from ..run import check_model, resolve
+    from ..preflight import check_model
+    from ..run import resolve
 
     if args.config:
         if args.index or args.targets:

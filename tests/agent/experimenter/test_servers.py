@@ -15,8 +15,8 @@ from hubel.agent.llm.budget import Limits
 from hubel.agent.llm.loopback import Loopback
 from hubel.agent.llm.prices import read_price
 from hubel.agent.log import RunLog
+from hubel.agent.preflight import check_model
 from hubel.agent.replay import replay
-from hubel.agent.run import check_model
 from hubel.agent.views import rows
 from hubel.tools.errors import UnavailableError, UsageError
 from tests.agent.experimenter.conftest import Work

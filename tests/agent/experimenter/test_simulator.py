@@ -17,9 +17,9 @@ from hubel.agent.llm.budget import Limits
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.llm.loopback import Loopback, Rule, Script
 from hubel.agent.log import RunLog
+from hubel.agent.preflight import check_model
 from hubel.agent.replay import replay
 from hubel.agent.report_of_run import report_data
-from hubel.agent.run import check_model
 from hubel.agent.views import connect, rows
 from hubel.tools.errors import UsageError
 from tests.agent.experimenter.conftest import Work
