@@ -50,7 +50,9 @@ COMMANDS: dict[str, Command] = {
     "report": Command("report", "one self-contained HTML file of a run"),
     "eval": Command("eval", "score a run's explanations, or a table of them, by any scorers"),
     "bench": Command("bench", "runs with a known right answer: planted, null, circuits; speed, review, soak"),
-    "circuit": Command("circuit", "the circuit of a task: tasks, run, show"),
+    "circuit": Command(
+        "circuit", "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract"
+    ),
     "tool": Command("tool", "any instrument by hand"),
     "mcp": Command("mcp", "the instruments for any MCP client"),
     "loopback": Command("loopback", "a language-model server on this machine, to try a run without a key"),

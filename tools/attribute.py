@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from .attribution.names import BaselineKind, MethodName
+from .attribution.names import ALONE, BaselineKind, MethodName
 from .errors import ArgumentError
 from .instruments import Bench, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
@@ -70,7 +70,7 @@ class Attributed(Result):
 
     def _token(self, at: int) -> str:
         own = f'"{quoted(self.tokens[at])}"'
-        if self.counterfactual is None or self.counterfactual[at] == self.tokens[at]:
+        if self.method in ALONE or self.counterfactual is None or self.counterfactual[at] == self.tokens[at]:
             return own
         return f'{own} (instead of "{quoted(self.counterfactual[at])}")'
 
@@ -92,7 +92,10 @@ def attribute(
     bench: Bench,
     text: Text,
     counterfactual: Annotated[
-        Text | None, Field(description="a text of as many tokens that differs in what you ask about; the baseline")
+        Text | None,
+        Field(
+            description="a text of as many tokens that differs in what you ask about; gradient and relevance need none"
+        ),
     ] = None,
     unit: UnitAddress | None = None,
     answer: Annotated[str | None, Field(description="a next token, with its leading space; instead of a unit")] = None,
@@ -108,22 +111,24 @@ def attribute(
 
     Write a counterfactual of as many tokens that differs in what you suspect; only tokens that differ can get credit.
     Then integrated_gradients adds up to the difference of the two, and occlusion puts back one token at a time.
-    gradient and gradient_x_input are slopes at the text and no more. What has not converged is withheld.
+    gradient and gradient_x_input are slopes at the text and no more; gradient and relevance look at the text alone, and
+    need a counterfactual only for `check`. What has not converged is withheld.
     """
     from .attribution.case import make_case
     from .attribution.curves import curves
-    from .attribution.methods import METHODS
+    from .attribution.methods import METHODS, RANKING
     from .attribution.randomisation import randomisation
 
     subject = bench.the_subject()
     (ready,) = tokenised(subject, [text])
     twin = tokenised(subject, [counterfactual])[0] if counterfactual is not None else None
     scalar, name = _scalar(subject, ready, unit, answer, foil, position)
+    if method in ALONE and not check:
+        twin, baseline = None, "zero"  # of no consequence: the method does not look at it
     case = make_case(subject, scalar, ready.ids, None if twin is None else twin.ids, baseline)
-    run = METHODS[method]
-    found = run(case)
+    found = METHODS[method](case)
     checked = check and found.is_evidence
-    drawn = randomisation(case, run, found) if checked else None
+    drawn = randomisation(case, RANKING[method], found) if checked else None
     return _attributed(case, name, method, found, ready, curves(case, found) if checked else None, drawn)
 
 

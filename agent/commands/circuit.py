@@ -10,9 +10,10 @@ from typing import Any
 
 from ...tools.errors import UsageError
 from .. import options, output
+from . import _abstract, _components
 
 NAME = "circuit"
-HELP = "the circuit of a task: tasks, run, show"
+HELP = "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract"
 INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 PROMPTS = 64
@@ -23,13 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to do, on which subject and task."""
     parser.add_argument(
         "action",
-        choices=("tasks", "run", "show"),
-        help="tasks: what can the subject do at all? run: find the circuit of a task, explain it, test it; show: a run",
+        choices=("tasks", "run", "show", "mediate", "paths", "attention", "abstract"),
+        help="tasks: what can the subject do at all? run: find the circuit of a task, explain it, test it; show: a "
+        "run; mediate: what goes through a head or neuron, and past it? paths: through some readers alone? attention: "
+        "where do heads look, and is that what counts? abstract: does the subject compute what a program computes?",
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="show: a run's name, or its folder")
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs (tasks: default all)")
-    parser.add_argument("--prompts", type=int, metavar="N", help=f"tasks: prompts to ask (default {PROMPTS})")
+    parser.add_argument(
+        "--prompts",
+        type=int,
+        metavar="N",
+        help=f"prompts to ask (default: tasks {PROMPTS}, else {_components.PROMPTS})",
+    )
     group = parser.add_argument_group("run")
     group.add_argument("--name", help="the run's name (default: circuit-TASK and the time); the same again goes on")
     size = group.add_mutually_exclusive_group()
@@ -40,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")
     group.add_argument("--steps", type=int, default=5, help="steps of integrated gradients (default: 5)")
     group.add_argument("--nodes", type=int, default=16, metavar="N", help="components that get a role (default: 16)")
+    _components.add_arguments(parser)
+    _abstract.add_arguments(parser)
     parser.add_argument("--seed", type=int, default=0)
     options.add_device(parser)
 
@@ -48,9 +58,8 @@ def run(args: argparse.Namespace) -> int:
     """Do it; a task that the subject cannot do is an answer, not an error."""
     if args.prompts is not None and args.prompts < 1:
         raise UsageError(f"--prompts {args.prompts}: give at least 1")
-    if args.action == "tasks":
-        return _tasks(args)
-    return _run(args) if args.action == "run" else _show(args)
+    actions = {"tasks": _tasks, "run": _run, "show": _show, "abstract": _abstract.run}
+    return actions.get(args.action, _components.run)(args)
 
 
 def _run(args: argparse.Namespace) -> int:

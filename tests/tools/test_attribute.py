@@ -55,6 +55,17 @@ def test_what_has_not_converged_is_withheld(bench: Bench, monkeypatch: pytest.Mo
     assert " cat" not in found.render().partition("\n")[2]
 
 
+@pytest.mark.parametrize("method", ["gradient", "relevance"])
+def test_what_looks_at_the_text_alone_needs_no_counterfactual(bench: Bench, method: str) -> None:
+    alone = attributed(bench, answer=" cat", method=method, counterfactual=None)
+    beside = attributed(bench, answer=" cat", method=method, check=True)
+    assert alone.counterfactual is None
+    assert alone.scores == beside.scores
+    assert "instead of" not in beside.render()
+    with pytest.raises(ArgumentError, match="none was given"):  # curves go to a counterfactual
+        attributed(bench, answer=" cat", method=method, counterfactual=None, check=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

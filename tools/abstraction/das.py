@@ -6,6 +6,8 @@
 3. It is judged on other pairs, beside three controls:
    - `placebo`: a random subspace of the same size, its change scaled to the same length;
    - `random_model`: the same search on the same architecture with re-drawn weights, which has learned nothing;
+   - `arbitrary`: the same search for a variable that is no more than a dealt table of the same inputs, judged on new
+     pairs of the training inputs (other inputs have no right answer);
    - `no_op`: no intervention.
 
 Geiger et al. 2023. A search can find a subspace that makes a subject do what the program says without the subject using
@@ -16,7 +18,8 @@ Sutter et al. 2025). So what counts is real minus control on held-out pairs, and
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,7 +27,17 @@ from torch import Tensor
 
 from ..errors import UsageError
 from ..subject.subject import Subject
-from .interchange import Behaviour, Interchanged, Interchanges, Place, Swap, interchange, split, value_at
+from .interchange import (
+    Behaviour,
+    Interchanged,
+    Interchanges,
+    Place,
+    Swap,
+    draw_interchanges,
+    interchange,
+    split,
+    value_at,
+)
 
 BATCH = 32
 
@@ -78,17 +91,24 @@ class Abstraction:
     found: Interchanged
     placebo: Interchanged
     random_model: Interchanged
+    arbitrary: Interchanged
 
     @property
     def real_minus_control(self) -> float:
         """IIA less the best of the controls'."""
-        others = (self.placebo.accuracy, self.random_model.accuracy, float(self.found.no_op.float().mean()))
-        return self.found.accuracy - max(others)
+        controls = (
+            self.placebo.accuracy,
+            self.random_model.accuracy,
+            self.arbitrary.accuracy,
+            self.found.no_op_accuracy,
+        )
+        return self.found.accuracy - max(controls)
 
 
 def search(
     subject: Subject,
     behaviour: Behaviour,
+    variable: str,
     place: Place,
     train: Interchanges,
     held_out: Interchanges,
@@ -97,7 +117,11 @@ def search(
     rate: float = 0.02,
     seed: int = 0,
 ) -> Abstraction:
-    """Search, judge on held-out pairs, and do the same with the controls."""
+    """Search, judge on held-out pairs, and do the same with the controls.
+
+    Args:
+        behaviour: what the training pairs were drawn from; held-out pairs may have other inputs.
+    """
     options = {"k": k, "steps": steps, "rate": rate, "seed": seed}
     basis = find_subspace(subject, behaviour, place, train, **options)
     placebo = random_subspace(basis.shape[1], k, seed + 1)
@@ -108,7 +132,24 @@ def search(
         interchange(subject, behaviour, place, held_out, basis),
         interchange(subject, behaviour, place, held_out, placebo, matched_to=basis),
         interchange(random, behaviour, place, held_out, control),
+        _arbitrary(subject, behaviour, variable, place, (len(train.base), len(held_out.base)), **options),
     )
+
+
+def _arbitrary(
+    subject: Subject,
+    behaviour: Behaviour,
+    variable: str,
+    place: Place,
+    sizes: tuple[int, int],
+    seed: int,
+    **options: Any,
+) -> Interchanged:
+    """A search for a dealt table, and how well it does on new pairs."""
+    dealt = replace(behaviour, program=behaviour.program.with_arbitrary(variable, seed))
+    train, new = (draw_interchanges(dealt, variable, n, seed + at) for at, n in enumerate(sizes, 1))
+    basis = find_subspace(subject, dealt, place, train, seed=seed, **options)
+    return interchange(subject, dealt, place, new, basis)
 
 
 def random_twin(subject: Subject, seed: int = 0) -> Subject:

@@ -120,6 +120,11 @@ class Interchanged:
         return float(self.correct.float().mean())
 
     @property
+    def no_op_accuracy(self) -> float:
+        """... without any intervention."""
+        return float(self.no_op.float().mean())
+
+    @property
     def accuracy_where_it_changes(self) -> float:
         """The same over the pairs whose output changes: without an effect it is near 0."""
         return float(self.correct[self.changes].float().mean())

@@ -11,8 +11,11 @@ or the same as JSON, with the functions of `OPERATIONS`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+import math
+import random
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +24,9 @@ from ..errors import UsageError
 Value = Hashable
 Setting = Mapping[str, Any]
 """A value for each of some variables."""
+
+MOST_SETTINGS = 100_000
+"""Settings of the inputs that are gone through one by one, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,42 @@ class Program:
 
     def interchanged(self, base: Setting, source: Setting, name: str) -> Value:
         """The output on `base` when one variable has the value that it has on `source`."""
-        if name not in {variable.name for variable in self.variables}:
+        self.variable(name)
+        return self.run(base, {name: self.run(source)[name]})[self.output]
+
+    def variable(self, name: str) -> Variable:
+        """A variable by name; raises UsageError that lists them."""
+        found = next((variable for variable in self.variables if variable.name == name), None)
+        if found is None:
             names = ", ".join(variable.name for variable in self.variables)
             raise UsageError(f"no variable {name!r}; the program has {names}")
-        return self.run(base, {name: self.run(source)[name]})[self.output]
+        return found
+
+    def values(self, name: str) -> tuple[Value, ...]:
+        """All values that a variable takes, in the order in which they come up."""
+        return tuple(dict.fromkeys(self.run(inputs)[name] for inputs in self._settings()))
+
+    def with_arbitrary(self, name: str, seed: int = 0) -> Program:
+        """The same program with one variable's values dealt anew, once, among the settings of its parents.
+
+        It is as often each value and depends on the same inputs, and there is no reason why a subject should hold it:
+        what a search finds for it is the search's doing (a control task, Hewitt & Liang 2019).
+        """
+        own = self.variable(name)
+        runs = [self.run(inputs) for inputs in self._settings()]
+        values = {tuple(run[parent] for parent in own.parents): run[name] for run in runs}
+        settings = list(values)
+        dealt = dict(zip(settings, random.Random(seed).sample(list(values.values()), len(settings)), strict=True))
+        changed = replace(own, function=lambda *parents: dealt[parents])
+        return Program(self.inputs, self.output, [changed if each.name == name else each for each in self.variables])
+
+    def _settings(self) -> Iterator[Setting]:
+        """All settings of the inputs; raises UsageError where they are too many to go through."""
+        if (n := math.prod(map(len, self.inputs.values()))) > MOST_SETTINGS:
+            raise UsageError(
+                f"the inputs can be set in {n} ways, and at most {MOST_SETTINGS} are gone through; give fewer values"
+            )
+        return (dict(zip(self.inputs, values, strict=True)) for values in itertools.product(*self.inputs.values()))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Program:
@@ -100,6 +138,7 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "any": lambda *values: any(values),
     "equal": lambda one, two: one == two,
     "greater": lambda one, two: one > two,
+    "in": lambda value, members: value in members,
     "max": max,
     "min": min,
     "not": lambda value: not value,
@@ -107,11 +146,14 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "table": _table,
     "xor": lambda one, two: bool(one) != bool(two),
 }
-"""Name to function; `add` takes `modulo`, `table` a `table` from the parents' values, joined by commas."""
+"""Name to function; `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents' values, joined by
+commas."""
+
+_OPTIONS = ("modulo", "members", "table")
 
 
 def _variable(entry: Mapping[str, Any]) -> Variable:
     if entry["op"] not in OPERATIONS:
         raise UsageError(f"op {entry['op']!r} of variable {entry['name']!r} given; there are {', '.join(OPERATIONS)}")
-    options = {key: value for key, value in entry.items() if key in ("modulo", "table")}
+    options = {key: value for key, value in entry.items() if key in _OPTIONS}
     return Variable(entry["name"], tuple(entry["of"]), partial(OPERATIONS[entry["op"]], **options))

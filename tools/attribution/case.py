@@ -6,7 +6,6 @@ The subject is causal, so that tokens behind the scalar's position have no part 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple, cast
@@ -18,7 +17,7 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 from transformers import Cache, DynamicCache
 
-from ..circuits.wiring import at_least_single, hooks
+from ..circuits.wiring import Enough, at_least_single, hooks
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import matrix
@@ -184,19 +183,15 @@ class Case:
 
         def read(value: Float[Tensor, "rows seq width"]) -> None:
             found.append(_unit_value(self.subject, unit, at_least_single(value[:, -1])))
-            raise _Enough
+            raise Enough  # the scalar is known
 
-        with suppress(_Enough), hooks() as put:
+        with hooks() as put:
             if unit.site == "resid":
                 put.leaving(layer.whole, read)
             else:
                 put.entering(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
             self._pass(embeddings, parameters, past)
         return -found[0] if unit.side == "-" else found[0]
-
-
-class _Enough(Exception):
-    """The scalar is known: the pass stops here."""
 
 
 def make_case(

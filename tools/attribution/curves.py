@@ -8,7 +8,7 @@
    0 is chance.
 
 Petsiuk et al. 2018 (RISE); Samek et al. 2017. Between two and four moved tokens there are few orders, and little to
-gain: gains are for comparing methods over many prompts (`evals.attribution`).
+gain: gains are for comparing methods over many prompts (`evals.ability.mean_interval`).
 """
 
 from __future__ import annotations

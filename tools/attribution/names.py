@@ -7,3 +7,6 @@ from typing import Literal
 MethodName = Literal["integrated_gradients", "occlusion", "gradient_x_input", "gradient", "relevance"]
 
 BaselineKind = Literal["counterfactual", "eos", "zero"]
+
+ALONE: tuple[MethodName, ...] = ("gradient", "relevance")
+"""Methods that look at the prompt alone, without a baseline."""

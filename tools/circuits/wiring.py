@@ -7,7 +7,7 @@ its heads adds to the stream is not linear in the head.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -199,8 +199,12 @@ class Hooks:
         self._stack.callback(module.register_forward_hook(hook).remove)
 
 
+class Enough(Exception):
+    """Raised in a visitor when the rest of the pass is of no use: it ends the block of `hooks`, and nothing else."""
+
+
 @contextmanager
 def hooks() -> Iterator[Hooks]:
     """A set of hooks, gone at the end of the block."""
-    with ExitStack() as stack:
+    with suppress(Enough), ExitStack() as stack:
         yield Hooks(stack)

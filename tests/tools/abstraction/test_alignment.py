@@ -56,10 +56,11 @@ def test_the_whole_place_is_more_than_the_variable(made: tuple[Subject, list[Ten
 def test_the_search_finds_it_and_its_controls_do_not(made: tuple[Subject, list[Tensor]]) -> None:
     subject = made[0]
     train, held_out = (draw_interchanges(BEHAVIOUR, "sum", n, seed) for n, seed in ((128, 1), (96, 2)))
-    found = search(subject, BEHAVIOUR, END, train, held_out, k=4, steps=120)
+    found = search(subject, BEHAVIOUR, "sum", END, train, held_out, k=4, steps=120)
     assert found.found.accuracy > 0.95
     assert found.real_minus_control > 0.3
     assert found.placebo.accuracy < 0.65
+    assert found.arbitrary.accuracy < 0.85
     torch.testing.assert_close(found.basis @ found.basis.T, torch.eye(4).double())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -64,3 +65,22 @@ def test_hierarchical_equality() -> None:
 def test_what_is_no_program_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Program.from_json({**ADDITION, **change})
+
+
+def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
+    program = Program.from_json(ADDITION)
+    dealt = program.with_arbitrary("sum", seed=3)
+    settings = [{"a": a, "b": b, "c": 0} for a in range(4) for b in range(4)]
+    own, other = ([one.run(setting)["sum"] for setting in settings] for one in (program, dealt))
+    assert Counter(own) == Counter(other)
+    assert own != other
+    assert other == [program.with_arbitrary("sum", seed=3).run(setting)["sum"] for setting in settings]
+    assert all(dealt.run(s)["total"] == dealt.run(s)["sum"] for s in settings)  # what follows from it is as it was
+    assert program.values("total") == (0, 1, 2, 3)
+
+
+def test_too_many_settings_are_not_gone_through() -> None:
+    many = {name: range(50) for name in "abc"}
+    program = Program(many, "sum", [Variable("sum", ("a", "b", "c"), lambda *values: sum(values))])
+    with pytest.raises(UsageError, match="125000 ways"):
+        program.values("sum")

@@ -1,0 +1,153 @@
+"""A question of causal abstraction as a file: a program, how its inputs become a text, and its outputs next tokens.
+
+    text = "The {noun} near the {other}"
+    variable = "plural"                                  # which variable is interchanged
+
+    [inputs]                                             # values that training pairs are drawn from
+    noun = ["key", "keys", "dog", "dogs"]
+    other = ["tree", "trees"]
+
+    [heldout]                                            # other values, for held-out pairs; without it, the same
+    noun = ["boy", "boys"]
+
+    [[variables]]                                        # in their order; the last is the output
+    name = "plural"
+    op = "in"
+    of = ["noun"]
+    members = ["keys", "dogs", "boys"]
+
+    [answers]                                            # next token of each output
+    True = " are"
+    False = " is"
+
+JSON with the same keys is read too. `tools/abstraction/program.py` lists the operations.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..circuits.tasks.task import Span, filled
+from ..errors import UsageError
+from .interchange import Behaviour
+from .program import Program, Setting
+
+if TYPE_CHECKING:
+    from ..subject.subject import Subject
+
+END = "end"
+"""The last token, as a place."""
+NEEDED = ("text", "inputs", "variables", "answers")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A program and how it meets text.
+
+    Attributes:
+        program, heldout: the same variables over training and over held-out inputs.
+        text: with a `{slot}` for each input.
+        answers: the program's outputs, as text, to next tokens.
+    """
+
+    name: str
+    program: Program
+    heldout: Program
+    text: str
+    answers: Mapping[str, str]
+    variable: str
+
+    def about(self, variable: str) -> Question:
+        """The same with another variable; raises UsageError that lists them."""
+        self.program.variable(variable)
+        return replace(self, variable=variable)
+
+    def behaviour(self, subject: Subject, program: Program) -> Behaviour:
+        """How one of the two programs meets a subject; raises UsageError for an answer of several tokens."""
+        outputs = {str(value): value for value in self.program.values(self.program.output)}
+        if missing := sorted(set(outputs) - set(self.answers)):
+            raise UsageError(f"{self.name}: output {missing[0]} has no answer; answers are given for {self._known()}")
+        tokens = {outputs[name]: _one_token(subject, text) for name, text in self.answers.items() if name in outputs}
+        return Behaviour(program, lambda setting: subject.tokenize(self.filled(setting)[0]).ids, tokens)
+
+    def filled(self, setting: Setting) -> tuple[str, dict[str, Span]]:
+        """The text of an input, and where its slots' texts stand."""
+        return filled(self.text, {name: str(setting[name]) for name in self.program.inputs})
+
+    def position(self, subject: Subject, at: str) -> int:
+        """The token at which an input's text ends, or the last one (`end`); the same for all values of all inputs.
+
+        Raises:
+            UsageError: no such input; values of different numbers of tokens.
+        """
+        if at != END and at not in self.program.inputs:
+            raise UsageError(f"--at {at!r} given; choose {END} or an input: {', '.join(self.program.inputs)}")
+        first: tuple[int, int, str] | None = None
+        for setting in self._settings():
+            text, spans = self.filled(setting)
+            ids, offsets = subject.tokenize(text)
+            end = len(text) if at == END else spans[at][1]
+            found = max(number for number, (start, _) in enumerate(offsets) if start < end)
+            first = first or (len(ids), found, text)
+            if (len(ids), found) != first[:2]:
+                raise UsageError(
+                    f"{text!r} has {len(ids)} tokens, {at} at {found}, and {first[2]!r} has {first[0]}, {at} at "
+                    f"{first[1]}: give values of one length in tokens"
+                )
+        assert first is not None  # a program has inputs
+        return first[1]
+
+    def _settings(self) -> Iterator[Setting]:
+        """Every value of every input once: where each has the same length, all texts have."""
+        start = {name: values[0] for name, values in self.program.inputs.items()}
+        for program in (self.program, self.heldout):
+            for name, values in program.inputs.items():
+                yield from ({**start, name: value} for value in values)
+
+    def _known(self) -> str:
+        return ", ".join(self.answers)
+
+
+def read_question(path: Path) -> Question:
+    """Read a TOML or JSON file; raises UsageError with what is off."""
+    data = _read(path)
+    if missing := [key for key in NEEDED if not data.get(key)]:
+        raise UsageError(f"{path}: {', '.join(missing)} missing; a question has {', '.join(NEEDED)}")
+    data.setdefault("output", data["variables"][-1].get("name"))
+    heldout = dict(data.get("heldout", {}))
+    program = Program.from_json(data)
+    if unknown := sorted(set(heldout) - set(program.inputs)):
+        raise UsageError(f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}")
+    try:
+        filled(data["text"], dict.fromkeys(program.inputs, ""))
+    except KeyError as error:
+        raise UsageError(f"{path}: text has a slot {error}; inputs are {', '.join(program.inputs)}") from error
+    variable = data.get("variable") or program.variables[0].name
+    program.variable(variable)
+    other = Program.from_json({**data, "inputs": {**data["inputs"], **heldout}})
+    return Question(path.stem, program, other, data["text"], dict(data["answers"]), variable)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); give a TOML or JSON file") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: no {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{path}: a list or a value; expected a table with {', '.join(NEEDED)}")
+    return found
+
+
+def _one_token(subject: Subject, text: str) -> int:
+    ids = subject.tokenize(text).ids
+    if len(ids) != 1:
+        raise UsageError(f"the answer {text!r} is {len(ids)} tokens to {subject.name}; give answers of one token")
+    return ids[0]
