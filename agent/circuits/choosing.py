@@ -14,6 +14,7 @@ from ...evals.ability import mean_interval
 from ...evals.faithfulness import calibration, faithfulness
 from ...tools.circuits.discovery import node_scores, smallest_with, top_edges
 from ...tools.circuits.graph import Edge, Node
+from ...tools.circuits.refinement import reranked
 from .prompts import Prompts
 from .roles import Component, Seen
 from .room import Mask, Room
@@ -23,6 +24,8 @@ CHECKED_PROMPTS = 6
 TOP_EDGES, RANDOM_EDGES = 20, 10
 CANDIDATES = 2
 """Components patched exactly for each that gets a role: estimates rank, exact effects choose."""
+REFINED_PROMPTS = 32
+"""Discovery prompts on which edges are reconsidered: a round costs three passes with gradients of each."""
 SEARCHED_PROMPTS = 16
 """Discovery prompts on which a threshold search measures f of each size that it tries."""
 
@@ -33,12 +36,14 @@ class Choice:
 
     Attributes:
         prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean.
+        ranking: the scores that the circuit was grown from, and circuits of other sizes are.
         exact: edges measured exactly, with their effects; `calibration` holds estimates against these.
     """
 
     mask: Mask
     prompt_scores: Float[Tensor, "pairs source target"]
     scores: Float[Tensor, "source target"]
+    ranking: Float[Tensor, "source target"]
     exact: dict[str, float]
     calibration: dict[str, Any]
 
@@ -51,12 +56,36 @@ class Choice:
 def choose(room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]) -> Choice:
     """The circuit of the size asked for, or the smallest with the f asked for."""
     scores, graph = prompt_scores.mean(0), room.graph
+    ranking = scores
     if room.config.faithfulness:
         mask = smallest_with(graph, scores, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness)
     else:
-        mask = top_edges(graph, scores, max(1, round(room.config.share * graph.n_edges)))
+        ranking = refined(room, prompts, scores, max(1, round(room.config.share * graph.n_edges)))
+        mask = top_edges(graph, ranking, max(1, round(room.config.share * graph.n_edges)))
     exact, found = calibrated(room, prompts, scores)
-    return Choice(mask, prompt_scores, scores, exact, found)
+    return Choice(mask, prompt_scores, scores, ranking, exact, found)
+
+
+def refined(
+    room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
+) -> Float[Tensor, "source target"]:
+    """Scores of the circuit of n edges that comes nearest to the model, pair by pair, in some rounds of swapping."""
+    if not room.config.rounds:
+        return scores
+    some = prompts.some(REFINED_PROMPTS)
+    whole = room.readings(some).clean
+
+    def missing(ranking: Float[Tensor, "source target"]) -> Float[Tensor, " pairs"]:
+        return torch.from_numpy(whole - room.run(some, top_edges(room.graph, ranking, n)))
+
+    ranking, left = scores, missing(scores)
+    found = [(float(left.square().mean()), 0, ranking)]
+    for at in range(room.config.rounds):
+        mask = top_edges(room.graph, ranking, n)
+        ranking = reranked(room.graph, mask, left, room.changes(some, mask), scores)
+        left = missing(ranking)
+        found.append((float(left.square().mean()), at + 1, ranking))
+    return min(found)[2]
 
 
 def _f_of(room: Room, prompts: Prompts) -> Any:

@@ -30,8 +30,12 @@ class CircuitConfig:
     """Prompts that rank the edges; with fewer, resampled prompts give other circuits."""
     heldout: int = 48
     """Prompts that verify. Intervals narrow with their square root, and they take most of the time."""
-    steps: int = 5
-    """Steps of integrated gradients (EAP-IG inputs)."""
+    method: str = "eap-ig-inputs"
+    """How edges are scored (`tools/circuits/methods`)."""
+    steps: int = 0
+    """Steps of integrated gradients; 0: as many as the method's own."""
+    rounds: int = 0
+    """Rounds in which the circuit's edges are swapped for others by what they do in it; none with `faithfulness`."""
     nodes: int = 16
     """Components that get a role, the strongest first."""
     seed: int = 0
@@ -47,7 +51,7 @@ class CircuitConfig:
                 f"share {self.share!r}, faithfulness {self.faithfulness!r}: give a share above 0 and at most 1 "
                 "(.02 is 2 % of the edges), or a faithfulness between 0 and 1"
             )
-        for name, least in (("discovery", 12), ("heldout", 12), ("steps", 1), ("nodes", 1)):
+        for name, least in (("discovery", 12), ("heldout", 12), ("steps", 0), ("rounds", 0), ("nodes", 1)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)!r}: give at least {least}")
 

@@ -3,7 +3,7 @@
     observe -> propose -> verify -> conclude
         |________________________________^       the subject cannot do the task: that is the answer, and no circuit
 
-1. observe    on discovery prompts: can the subject do it? Every edge is ranked (EAP-IG inputs) and a connected circuit
+1. observe    on discovery prompts: can the subject do it? Every edge is ranked and a connected circuit
               grown from the logits; its strongest edges and a random sample are measured exactly; its strongest
               components are patched, and what they look at and write is read
 2. propose    the explainer names each component's role in words and in numbers, which go to the log

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +29,7 @@ from .prompts import Prompts
 
 if TYPE_CHECKING:
     from ...tools.circuits.looking import Look
+    from ...tools.circuits.prompts import PromptPairs
     from ...tools.circuits.sweep import Sweep
     from ...tools.circuits.wiring import CircuitModel
 
@@ -114,9 +115,28 @@ class Room:
         return np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)])
 
     def scores(self, prompts: Prompts) -> Float[Tensor, "pairs source target"]:
-        """Every edge's attribution on every prompt (EAP-IG inputs)."""
-        from ...tools.circuits.attribution import attribute
+        """Every edge's estimated effect on every prompt, by the run's method."""
+        from ...tools.circuits.methods import edge_effects
 
+        how = {"what": "scores", "method": self.config.method, "steps": self.config.steps}
+        return self._arrays(
+            "rank edges",
+            prompts,
+            how,
+            lambda pairs: edge_effects(self.config.method, self.model, pairs, self.config.steps),
+        )
+
+    def changes(self, prompts: Prompts, mask: Mask) -> Float[Tensor, "pairs source target"]:
+        """What each edge does when it alone is put into a circuit, or taken out of it."""
+        from ...tools.circuits.refinement import changes
+
+        how = {"what": "changes", "mask": mask_name(mask)}
+        return self._arrays("reconsider edges", prompts, how, lambda pairs: changes(self.model, pairs, mask))
+
+    def _arrays(
+        self, title: str, prompts: Prompts, how: dict[str, Any], measure: Callable[[PromptPairs], Tensor]
+    ) -> Float[Tensor, "pairs source target"]:
+        """A number for every edge and prompt, some prompts at once."""
         possible, found = self.graph.possible, list[np.ndarray]()
         chunks = [
             (name, batch.pairs, rows)
@@ -124,15 +144,11 @@ class Room:
             for rows in _chunks(len(batch.pairs), max(1, ATTRIBUTED_TOKENS // batch.pairs.n_tokens))
         ]
         for done, (name, pairs, rows) in enumerate(chunks):
-
-            def measure(pairs: Any = pairs, rows: range = rows) -> np.ndarray:
-                edges = attribute(self.model, pairs.take(rows), self.config.steps).edges
-                return edges[:, possible.to(edges.device)].cpu().numpy()
-
-            self.reporter.update("rank edges", done, len(chunks), unit="batches")
-            request = {"what": "scores", "steps": self.config.steps, "prompts": name, "rows": [rows.start, rows.stop]}
-            found.append(self.journal.array(request, measure))
-        self.reporter.update("rank edges", len(chunks), len(chunks), unit="batches")
+            self.reporter.update(title, done, len(chunks), unit="batches")
+            request = {**how, "prompts": name, "rows": [rows.start, rows.stop]}
+            taken = partial(_flat, measure, pairs, rows, possible)
+            found.append(self.journal.array(request, taken))
+        self.reporter.update(title, len(chunks), len(chunks), unit="batches")
         flat = torch.from_numpy(np.concatenate(found))
         full = flat.new_zeros(len(flat), *possible.shape)
         full[:, possible] = flat
@@ -185,6 +201,10 @@ class Room:
 def mask_name(mask: Mask) -> str:
     """A digest that stands for a mask in the journal's requests."""
     return hashlib.sha256(np.packbits(mask.cpu().numpy()).tobytes()).hexdigest()[:16]
+
+
+def _flat(measure: Callable[[PromptPairs], Tensor], pairs: PromptPairs, rows: range, possible: Mask) -> np.ndarray:
+    return measure(pairs.take(rows))[:, possible].float().numpy()
 
 
 def _chunks(n: int, most: int) -> list[range]:

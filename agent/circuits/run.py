@@ -33,11 +33,14 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     """Write the configuration of a new run, or find that the same one is there already, to go on with.
 
     Raises:
-        UsageError: a run of that name was asked for something else; an unknown task or explainer.
+        UsageError: a run of that name was asked for something else; an unknown task, method or explainer.
     """
     from dataclasses import replace
 
+    from ...tools.circuits.methods import find_method
+
     find_task(config.task)
+    find_method(config.method)
     role_finder(config.explainer)
     if not (folder / "config.toml").exists():
         replace(config, versions=versions()).save(folder)

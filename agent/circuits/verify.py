@@ -72,7 +72,7 @@ def _faithfulness(room: Room, choice: Choice, prompts: Prompts, readings: Readin
         if share == 1:
             rows.append({"share": share, "edges": n, "f": 1.0, "low": 1.0, "high": 1.0, "random_f": 1.0})
             continue
-        f = _f(room.run(many, top_edges(graph, choice.scores, n)), told)
+        f = _f(room.run(many, top_edges(graph, choice.ranking, n)), told)
         random = room.run(some, random_edges(graph, n, room.config.seed))
         rows.append({"share": share, "edges": n, **f, "random_f": faithfulness(random, few.clean, few.corrupted)})
     room.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")

@@ -46,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--explainer", default="compositional", help="who names roles (default: compositional)")
     group.add_argument("--discovery", type=int, default=48, metavar="N", help="prompts that rank edges (default: 48)")
     group.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")
-    group.add_argument("--steps", type=int, default=5, help="steps of integrated gradients (default: 5)")
+    group.add_argument("--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)")
+    group.add_argument("--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)")
+    group.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)")
     group.add_argument("--nodes", type=int, default=16, metavar="N", help="components that get a role (default: 16)")
     _components.add_arguments(parser)
     _abstract.add_arguments(parser)
@@ -71,8 +73,20 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do")
     if args.name and Path(args.name).name != args.name:
         raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
-    names = ("task", "subject", "share", "faithfulness", "explainer", "discovery", "heldout", "steps", "nodes", "seed")
-    config = CircuitConfig(**{name: getattr(args, name) for name in (*names, "device", "dtype")})
+    names = (
+        "task",
+        "subject",
+        "share",
+        "faithfulness",
+        "explainer",
+        "discovery",
+        "heldout",
+        "method",
+        "steps",
+        "rounds",
+        "nodes",
+    )
+    config = CircuitConfig(**{name: getattr(args, name) for name in (*names, "seed", "device", "dtype")})
     folder = args.runs / (args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}")
     make_circuit_run(folder, config)
     if not args.quiet:

@@ -1,6 +1,7 @@
-"""Ways to score all edges of a model at once, by name: what `hubel bench circuits` compares and discovery can use.
+"""Ways to score all edges of a model at once, by name: what `hubel circuit run` and `hubel bench circuits` use.
 
-Each takes a model and pairs and gives the size of the mean effect over the pairs, 0 where there is no edge.
+Each takes a model and pairs and gives the estimated effect of patching each edge from its twin, by pair; 0 where there
+is no edge. `score_edges` is the size of the mean over the pairs.
 
     random          no look at the model: the floor
     eap             attribution patching at the clean prompt
@@ -15,6 +16,7 @@ Each takes a model and pairs and gives the size of the mean effect over the pair
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -29,7 +31,16 @@ from .sweep import Sweep
 from .wiring import CircuitModel
 
 Scores = Float[Tensor, "source target"]
-Method = Callable[[CircuitModel, PromptPairs], Scores]
+Effects = Float[Tensor, "pairs source target"]
+Run = Callable[[CircuitModel, PromptPairs, int], Effects]
+
+
+class Method(NamedTuple):
+    """A way to score edges; `steps` are its steps of integrated gradients when none are asked for, 0 if it has none."""
+
+    run: Run
+    steps: int
+
 
 METHODS: dict[str, Method] = {}
 IG_STEPS = 5
@@ -37,65 +48,77 @@ IG_STEPS = 5
 EDGE_STEPS = 8
 
 
-def edge_method(name: str) -> Callable[[Method], Method]:
+def edge_method(name: str, steps: int = 0) -> Callable[[Run], Run]:
     """Register a method; a name that is taken is refused."""
 
-    def register(method: Method) -> Method:
+    def register(run: Run) -> Run:
         if name in METHODS:
             raise UsageError(f"a method {name!r} is registered already")
-        METHODS[name] = method
-        return method
+        METHODS[name] = Method(run, steps)
+        return run
 
     return register
 
 
-def score_edges(name: str, model: CircuitModel, pairs: PromptPairs) -> Scores:
-    """Every edge's size by a method; raises UsageError for an unknown one, with the known."""
+def find_method(name: str) -> Method:
+    """A method by name; raises UsageError for an unknown one, with the known."""
     if name not in METHODS:
         raise UsageError(f"method {name!r} given; known: {', '.join(METHODS)}")
-    return METHODS[name](model, pairs)
+    return METHODS[name]
+
+
+def edge_effects(name: str, model: CircuitModel, pairs: PromptPairs, steps: int = 0) -> Effects:
+    """Every edge's effect on every pair, estimated by a method; 0 steps: the method's own number."""
+    method = find_method(name)
+    return method.run(model, pairs, steps or method.steps).cpu()
+
+
+def score_edges(name: str, model: CircuitModel, pairs: PromptPairs) -> Scores:
+    """Every edge's size by a method."""
+    return edge_effects(name, model, pairs).mean(0).abs()
 
 
 @edge_method("random")
-def _random(model: CircuitModel, pairs: PromptPairs) -> Scores:
+def _random(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(model.graph.possible.shape, generator=generator) * model.graph.possible
+    drawn = torch.rand(model.graph.possible.shape, generator=generator) * model.graph.possible
+    return drawn.expand(len(pairs), -1, -1)
 
 
 @edge_method("eap")
-def _eap(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute(model, pairs).edge_scores().abs()
+def _eap(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
+    return attribute(model, pairs).edges
 
 
 @edge_method("atp-qk")
-def _atp_qk(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute_through_softmax(model, pairs).mean(0).abs()
+def _atp_qk(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
+    return attribute_through_softmax(model, pairs)
 
 
 @edge_method("atp-star")
-def _atp_star(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute_star(model, pairs)
+def _atp_star(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
+    return attribute_star(model, pairs).expand(len(pairs), -1, -1)  # sizes of means over the pairs, without a sign
 
 
-@edge_method("eap-ig-inputs")
-def _eap_ig_inputs(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute(model, pairs, IG_STEPS).edge_scores().abs()
+@edge_method("eap-ig-inputs", IG_STEPS)
+def _eap_ig_inputs(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
+    return attribute(model, pairs, steps).edges
 
 
-@edge_method("eap-ig-act")
-def _eap_ig_activations(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute_activations(model, pairs, IG_STEPS).mean(0).abs()
+@edge_method("eap-ig-act", IG_STEPS)
+def _eap_ig_activations(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
+    return attribute_activations(model, pairs, steps)
 
 
-@edge_method("eap-ig-edges")
-def _eap_ig_edges(model: CircuitModel, pairs: PromptPairs) -> Scores:
-    return attribute_mixed(model, pairs, EDGE_STEPS).mean(0).abs()
+@edge_method("eap-ig-edges", EDGE_STEPS)
+def _eap_ig_edges(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
+    return attribute_mixed(model, pairs, steps)
 
 
 @edge_method("exact")
-def _exact(model: CircuitModel, pairs: PromptPairs) -> Scores:
+def _exact(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     graph = model.graph
-    effects = Sweep(model, pairs).edges(graph.edges_of(graph.possible)).mean(1)
-    scores = torch.zeros(graph.possible.shape, dtype=effects.dtype)
-    scores[graph.possible] = effects.cpu().abs()
-    return scores
+    effects = Sweep(model, pairs).edges(graph.edges_of(graph.possible)).cpu()
+    found = torch.zeros(len(pairs), *graph.possible.shape, dtype=effects.dtype)
+    found[:, graph.possible] = effects.mT
+    return found

@@ -1,14 +1,16 @@
-"""Edges by integrated gradients over all edges at once: the run moves from clean to twin, every edge by the same share.
+"""Edges by integrated gradients over all edges at once: the run moves from one state of the edges to another.
 
-    what a target reads = the stream + share x sum over its edges (twin's write - present write)
-    score of an edge    = mean over shares of d metric / d (this edge's share)
+    what a target reads = the stream + sum over its edges of share x (twin's write - present write)
+    score of an edge    = (its share at the end - at the start) x mean over the way of d metric / d share
 
-1. At share 0 the run is the clean one, at 1 it is the twin's. Between them all edges are mixed, so that attention that
-   is sure of itself, thresholds, and components that stand in for each other all pass through states in which an edge
-   shows; in the clean run alone its gradient, or its exact effect, may be zero.
+1. At share 0 an edge carries the clean prompt, at 1 its twin. From all 0 to all 1 every edge is mixed in between, so
+   that attention that is sure of itself, thresholds, and components that stand in for each other all pass through
+   states in which an edge shows; in the clean run alone its gradient, or its exact effect, may be zero.
 2. One pass and one backward pass give the derivatives by all edges' shares. Midpoints of equal steps, shifted a little
    from pair to pair, so that the pairs together see more of the way than each.
-3. Scores of a pair add up to m(twin) - m(clean) as the steps become many (completeness, Sundararajan et al. 2017).
+3. Scores of a pair add up to m(end) - m(start) as the steps become many (completeness, Sundararajan et al. 2017).
+4. For the backward pass a target's reading keeps nothing but what the sources wrote, which is there once for all
+   targets and not once for each.
 
 EAP-IG inputs moves the embeddings alone, and EAP-IG activations one layer's writes at a time (Hanna et al. 2024; Marks
 et al. 2024); mask gradients at one share are in AutoCircuit (Miller et al. 2024).
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,8 +31,9 @@ from .prompts import PromptPairs
 from .recording import Recording, record
 from .wiring import CircuitModel, hooks
 
-ROWS = 4
-"""Pairs in one pass: a backward pass keeps what all sources wrote at every target."""
+TOKENS = 64
+"""Tokens of clean prompts in one pass."""
+Shares = Float[Tensor, "source target"]
 
 
 def attribute_mixed(model: CircuitModel, pairs: PromptPairs, steps: int = 8) -> Float[Tensor, "pairs source target"]:
@@ -41,45 +45,104 @@ def attribute_mixed(model: CircuitModel, pairs: PromptPairs, steps: int = 8) -> 
     Raises:
         UsageError: fewer than one step.
     """
+    possible = model.graph.possible
+    return integrate(model, pairs, torch.zeros(possible.shape), torch.ones(possible.shape), steps)
+
+
+def integrate(
+    model: CircuitModel, pairs: PromptPairs, start: Shares, end: Shares, steps: int
+) -> Float[Tensor, "pairs source target"]:
+    """Estimated effect of moving each edge from one share to another while all others move too.
+
+    Raises:
+        UsageError: fewer than one step.
+    """
     if steps < 1:
         raise UsageError(f"{steps} steps given; integrated gradients need one or more")
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     found = [
-        _integral(_Mixed(model, pairs.take(range(start, stop)), twin, slice(start, stop)), shares)
-        for start, stop, shares in _batches(len(pairs), steps)
+        _mean_derivatives(_Mixed(model, pairs.take(rows), twin, slice(rows.start, rows.stop)), start, end, levels)
+        for rows, levels in _batches(len(pairs), max(1, TOKENS // pairs.n_tokens), steps)
     ]
-    return torch.cat(found).mT.cpu() * model.graph.possible
+    return torch.cat(found) * (end - start) * model.graph.possible
 
 
-def _batches(n: int, steps: int) -> Iterator[tuple[int, int, Float[Tensor, "step pair"]]]:
-    """Bounds of each batch of pairs and its shares: each pair's steps start a little later than the last one's."""
+def derivatives(model: CircuitModel, pairs: PromptPairs, shares: Shares) -> Float[Tensor, "pairs source target"]:
+    """d metric / d share of every edge, in the state in which each has its share."""
+    twin = record(model, pairs.corrupted, pairs.logit_difference)
+    most = max(1, TOKENS // pairs.n_tokens)
+    found = [
+        _Mixed(model, pairs.take(range(at, min(at + most, len(pairs)))), twin, slice(at, at + most))
+        for at in range(0, len(pairs), most)
+    ]
+    return torch.cat([run.derivatives(shares.expand(len(run.pairs), -1, -1)) for run in found])
+
+
+def _batches(n: int, most: int, steps: int) -> Iterator[tuple[range, Float[Tensor, "step pair"]]]:
+    """Each batch of pairs and how far on their way they are: each starts a little later than the last one."""
     offsets = (torch.arange(n) + 0.5) / n
-    shares = (torch.arange(steps)[:, None] + offsets) / steps
-    for start in range(0, n, ROWS):
-        stop = min(start + ROWS, n)
-        yield start, stop, shares[:, start:stop]
+    levels = (torch.arange(steps)[:, None] + offsets) / steps
+    for first in range(0, n, most):
+        rows = range(first, min(first + most, n))
+        yield rows, levels[:, rows.start : rows.stop]
 
 
-def _integral(run: _Mixed, shares: Float[Tensor, "step pair"]) -> Float[Tensor, "pair target source"]:
-    shape = run.model.graph.possible.T.shape
-    total = torch.zeros(())
-    for level in shares:
-        each = level[:, None, None].expand(-1, *shape).to(run.model.subject.device, run.model.subject.dtype)
-        with torch.enable_grad():
-            each = each.clone().requires_grad_()
-            total = total + torch.autograd.grad(run.metric(each).sum(), each)[0]
-    return total / len(shares)
+def _mean_derivatives(
+    run: _Mixed, start: Shares, end: Shares, levels: Float[Tensor, "step pair"]
+) -> Float[Tensor, "pairs source target"]:
+    found = [run.derivatives(start + level[:, None, None] * (end - start)) for level in levels]
+    return torch.stack(found).mean(0)
+
+
+class _Reading(torch.autograd.Function):
+    """stream + shares @ writes. `written` holds the values of `writes`, which are inputs for their gradients alone."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        stream: Float[Tensor, "pairs seq d_model"],
+        shares: Float[Tensor, "pairs target source"],
+        written: Float[Tensor, "pairs source width"],
+        *writes: Float[Tensor, "pairs some seq d_model"],
+    ) -> Float[Tensor, "target pairs seq d_model"]:
+        ctx.shares, ctx.written, ctx.counts = shares, written, [write.shape[1] for write in writes]
+        mixed = torch.bmm(shares, written).unflatten(2, stream.shape[1:])
+        return mixed.transpose(0, 1) + stream
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Any) -> Any:
+        gradient = outputs[0].transpose(0, 1)
+        flat = gradient.flatten(2)
+        by_share = torch.bmm(flat, ctx.written.transpose(1, 2))
+        by_write = torch.bmm(ctx.shares.transpose(1, 2), flat).unflatten(2, gradient.shape[2:])
+        return gradient.sum(1), by_share, None, *by_write.split(ctx.counts, dim=1)
 
 
 class _Mixed:
     def __init__(self, model: CircuitModel, pairs: PromptPairs, twin: Recording, rows: slice) -> None:
         self.model, self.pairs, self.twin, self.rows = model, pairs, twin, rows
-        self.deltas: list[Float[Tensor, "source pairs seq d_model"]] = []  # twin's write - present write
-        self.shares = torch.zeros(())
+        device, dtype = model.subject.device, model.subject.dtype
+        shape = (len(pairs), len(model.graph.sources), pairs.n_tokens * model.subject.d_model)
+        self.written = torch.zeros(shape, device=device, dtype=dtype)  # the twin's write - the present write
+        self.writes: list[Float[Tensor, "pairs some seq d_model"]] = []  # the same, with their gradients
+        self.shares: dict[int, Tensor] = {}
 
-    def metric(self, shares: Float[Tensor, "pairs target source"]) -> Float[Tensor, " pairs"]:
-        self.shares, self.deltas = shares, []
+    def derivatives(self, shares: Float[Tensor, "pairs source target"]) -> Float[Tensor, "pairs source target"]:
+        """d metric / d share."""
+        with torch.enable_grad():
+            metric = self.metric(shares)
+            found = torch.autograd.grad(metric.sum(), list(self.shares.values()))
+        full = torch.zeros(shares.shape, dtype=self.written.dtype)
+        for first, part in zip(self.shares, found, strict=True):
+            full[:, : part.shape[2], first : first + part.shape[1]] = part.mT.cpu()
+        self.writes, self.shares = [], {}  # the graph of this pass goes before the next one is made
+        return full
+
+    def metric(self, shares: Float[Tensor, "pairs source target"]) -> Float[Tensor, " pairs"]:
+        """The metric of each pair in the state in which each edge has its share."""
         model, graph = self.model, self.model.graph
+        self.writes = []
+        self.shares = {targets.start: self._leaf(shares, targets) for targets in self._groups()}
         with hooks() as put:
             for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
                 values: dict[int, Tensor] = {}
@@ -87,26 +150,42 @@ class _Mixed:
                 for index, module in enumerate(joints.projections):
                     put.leaving(module, partial(self._replace, values, index))
                 put.entering(parts.attention_out, partial(self._heads, layer))
-                mlp_target = graph.first_target(layer) + graph.attention_width
-                put.entering(joints.mlp_norm, partial(self._mixed, slice(mlp_target, mlp_target + 1)))
+                put.entering(joints.mlp_norm, partial(self._mixed, graph.first_target(layer) + graph.attention_width))
                 put.leaving(parts.mlp_write, partial(self._mlp, layer))
-            final = graph.first_target(graph.n_layers)
-            put.entering(model.subject.parts.final_norm, partial(self._mixed, slice(final, final + 1)))
+            put.entering(model.subject.parts.final_norm, partial(self._mixed, graph.first_target(graph.n_layers)))
             return self.pairs.logit_difference(model.logits(self.pairs.clean))
 
-    def _readings(self, targets: slice, stream: Tensor) -> Float[Tensor, "target pairs seq d_model"]:
-        count = self.model.graph.n_before(self.model.graph.targets[targets.start])
-        deltas = torch.cat(self.deltas)[:count]
-        return stream + torch.einsum("pts,spqd->tpqd", self.shares[:, targets, :count], deltas)
+    def _groups(self) -> Iterator[slice]:
+        """Targets that are read together: each layer's attention, each MLP, the logits."""
+        graph = self.model.graph
+        for layer in range(graph.n_layers):
+            first = graph.first_target(layer)
+            yield slice(first, first + graph.attention_width)
+            yield slice(first + graph.attention_width, first + graph.attention_width + 1)
+        final = graph.first_target(graph.n_layers)
+        yield slice(final, final + 1)
 
-    def _mixed(self, targets: slice, stream: Tensor) -> Tensor:
-        return self._readings(targets, stream)[0]
+    def _leaf(self, shares: Float[Tensor, "pairs source target"], targets: slice) -> Tensor:
+        count = self.model.graph.n_before(self.model.graph.targets[targets.start])
+        part = shares[:, :count, targets].mT.to(self.written.device, self.written.dtype)
+        return part.contiguous().clone().requires_grad_()
+
+    def _readings(self, first: int, stream: Tensor) -> Float[Tensor, "target pairs seq d_model"]:
+        shares = self.shares[first]
+        count, known, writes = shares.shape[2], 0, list[Tensor]()
+        for write in self.writes:
+            if known < count:  # an MLP beside its layer's attention does not read the heads of its layer
+                writes.append(write)
+                known += write.shape[1]
+        return _Reading.apply(stream, shares, self.written[:, :count], *writes)  # pyright: ignore[reportReturnType]
+
+    def _mixed(self, first: int, stream: Tensor) -> Tensor:
+        return self._readings(first, stream)[0]
 
     def _project(self, layer: int, values: dict[int, Tensor], stream: Tensor) -> None:
         if layer == 0:
-            self.deltas.append((self.twin.stream[0][self.rows] - stream)[None])
-        first = self.model.graph.first_target(layer)
-        readings = self._readings(slice(first, first + self.model.graph.attention_width), stream)
+            self._write(0, (self.twin.stream[0][self.rows] - stream)[:, None])
+        readings = self._readings(self.model.graph.first_target(layer), stream)
         normed = self.model.joints[layer].attention_norm.forward(readings)  # forward: past this very hook
         weights, biases = self.model.projection(layer)
         values.update(enumerate(torch.einsum("hbsd,hkd->hbsk", normed, weights) + biases[:, None, None]))
@@ -119,7 +198,12 @@ class _Mixed:
         return new
 
     def _heads(self, layer: int, z: Tensor) -> None:
-        self.deltas.append(self.model.writes(layer, self.twin.z[layer][self.rows] - z))
+        first = 1 + layer * (self.model.graph.n_heads + 1)
+        self._write(first, self.model.writes(layer, self.twin.z[layer][self.rows] - z).transpose(0, 1))
 
     def _mlp(self, layer: int, written: Tensor) -> None:
-        self.deltas.append((self.twin.mlp[layer][self.rows] - written)[None])
+        self._write((layer + 1) * (self.model.graph.n_heads + 1), (self.twin.mlp[layer][self.rows] - written)[:, None])
+
+    def _write(self, first: int, write: Float[Tensor, "pairs some seq d_model"]) -> None:
+        self.written[:, first : first + write.shape[1]] = write.detach().flatten(2)
+        self.writes.append(write)

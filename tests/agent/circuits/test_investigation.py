@@ -172,6 +172,18 @@ def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> N
     assert found["chosen_edges"] <= 5
 
 
+def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(pairs: str, tmp_path: Path) -> None:
+    folder = tmp_path / "swapped"
+    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, method="eap-ig-edges", rounds=2, **SETTINGS))
+    found = work_on_circuit(folder, subject=induction_subject())
+    assert abs(1 - found["faithfulness"]["value"]) < 0.05
+    inside = {f"{edge['source']}->{edge['target']}" for edge in found["edges"] if edge["in_circuit"]}
+    assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= inside
+    arrays = [event.data["request"] for event in read_events(folder) if event.event == "array"]
+    assert {request["what"] for request in arrays} == {"scores", "changes"}
+    assert replay_circuit(folder).bitwise
+
+
 def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> None:
     make_circuit_run(finished, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
     with pytest.raises(UsageError, match="something else"):
@@ -187,8 +199,9 @@ def test_settings_out_of_range_are_refused(pairs: str, wrong: dict[str, Any], sa
         CircuitConfig(task=pairs, **wrong)
 
 
-def test_an_unknown_task_or_explainer_is_refused_before_anything_is_written(pairs: str, tmp_path: Path) -> None:
-    for config in (CircuitConfig(task="iou"), CircuitConfig(task=pairs, explainer="oracle")):
-        with pytest.raises(UsageError, match="there are"):
+def test_an_unknown_task_method_or_explainer_is_refused_before_anything_is_written(pairs: str, tmp_path: Path) -> None:
+    wrong = (CircuitConfig(task="iou"), CircuitConfig(task=pairs, explainer="oracle"))
+    for config in (*wrong, CircuitConfig(task=pairs, method="guess")):
+        with pytest.raises(UsageError, match=r"there are|known: "):
             make_circuit_run(tmp_path / "none", config)
     assert not (tmp_path / "none").exists()
