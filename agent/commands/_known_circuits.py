@@ -1,4 +1,4 @@
-"""`hubel bench circuits`: its options, its table."""
+"""`hubel bench circuits`: its options, its tables."""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from .. import output
 
 if TYPE_CHECKING:
     from ..bench.known_circuits import Row
+    from ..bench.trained_circuits import TrainedRow
 
 
 def run_circuits(args: argparse.Namespace) -> int:
+    """The compiled circuits, or the trained models."""
+    if not args.trained:
+        return _run_compiled(args)
+    if args.difficulty or args.program:
+        raise UsageError("--difficulty and --program are of compiled circuits; leave them out with --trained")
+    return _run_trained(args)
+
+
+def _run_compiled(args: argparse.Namespace) -> int:
     """Compile, score and show; one JSON line a circuit as it is done, and what was done before is not done again."""
     import torch
 
@@ -45,6 +55,32 @@ def run_circuits(args: argparse.Namespace) -> int:
         output.json_line({"summary": summary(rows)})
     else:
         _show(rows, difficulties)
+    return 0
+
+
+def _run_trained(args: argparse.Namespace) -> int:
+    """Train what is not in the cache, score and show; one JSON line a model as it is done."""
+    import torch
+
+    from ...tools.circuits.known.lessons import LESSONS
+    from ...tools.circuits.methods import METHODS
+    from ..bench.trained_circuits import bench_trained, trained_summary
+    from ..progress import progress
+
+    torch.set_num_threads(1)
+    methods = _chosen(args.method, list(METHODS), "method")
+    rows: list[TrainedRow] = []
+    with progress(quiet=args.quiet) as reporter:
+        reporter.update("models", 0, len(LESSONS), unit="models")
+        for row in bench_trained(list(LESSONS), methods, args.seed):
+            rows.append(row)
+            reporter.update("models", len(rows), len(LESSONS), unit="models", note=row.trained)
+            if args.json:
+                output.json_line(row.as_dict())
+    if args.json:
+        output.json_line({"summary": trained_summary(rows)})
+    else:
+        _show_trained(rows)
     return 0
 
 
@@ -80,3 +116,23 @@ def _show(rows: Sequence[Row], difficulties: Sequence[str]) -> None:
     true, every = sum(row.true_edges for row in rows), sum(row.edges for row in rows)
     output.line(f"{len(rows)} circuits, {true} true edges of {every:,}, seed {rows[0].seed}")
     output.line(f"hardest for the best method on each: {hardest}")
+
+
+def _show_trained(rows: Sequence[TrainedRow]) -> None:
+    from ..bench.trained_circuits import LOOKED_AT, trained_summary
+
+    found = trained_summary(rows)["cmd"]
+    cells = [
+        (method, f"{mean:.3f}", *(f"{row.methods[method].cmd:.3f}" for row in rows))
+        for method, mean in sorted(found.items(), key=lambda item: item[1])
+    ]
+    columns = ("CMD held out", "mean", *(row.trained for row in rows))
+    output.table(columns, cells, right=columns[1:])
+    for row in rows:
+        output.line(
+            f"{row.trained}: {row.accuracy:.1%} right, trained in {row.training_seconds:.0f} CPU s, {row.edges} edges"
+        )
+        for kind, heads in row.heads.items():
+            named = ", ".join(f"{head} ({score:.2f})" for head, score in heads.items())
+            held = ", ".join(f"{method} {curves.heads[kind]:.0%}" for method, curves in row.methods.items())
+            output.line(f"  {kind} heads {named}; held by the circuit of {LOOKED_AT:.0%} of edges: {held}")

@@ -17,6 +17,7 @@ _BELONGS = {
     "method": "circuits",
     "difficulty": "circuits",
     "program": "circuits",
+    "trained": "circuits",
 }
 
 
@@ -54,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", metavar="M,M", help="circuits: ways to score edges (default: all)")
     parser.add_argument("--difficulty", metavar="D,D", help="circuits: easy, medium, hard (default: all)")
     parser.add_argument("--program", metavar="P,P", help="circuits: compiled programs (default: all)")
+    parser.add_argument(
+        "--trained", action="store_true", help="circuits: tiny models trained in seconds in place of compiled ones"
+    )
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
     parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")
     parser.add_argument(

@@ -1,20 +1,26 @@
-"""The tokenizer of a compiled program: a start token, letters, and one token an answer."""
+"""Tokenizers of words apart at spaces: a compiled program's start token, letters, and one token an answer."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .program import Program
 
 
 def tokenizer_of(program: Program) -> Any:
-    """Words apart at spaces: `<start> a b c`, answers `=0`, `=1`."""
+    """`<start> a b c`, answers `=0`, `=1`."""
+    assert program.result is not None  # placed
+    letters = [chr(ord("a") + index) for index in range(program.letters)]
+    return word_level(["<start>", *letters, *(f"={answer}" for answer in range(program.result.size))])
+
+
+def word_level(words: Sequence[str]) -> Any:
+    """A tokenizer that knows these words, the first of which stands for all others and for padding."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    assert program.result is not None  # placed
-    letters = [chr(ord("a") + index) for index in range(program.letters)]
-    words = ["<start>", *letters, *(f"={answer}" for answer in range(program.result.size))]
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<start>"))
+    vocabulary = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=words[0]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<start>")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=words[0])
