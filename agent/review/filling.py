@@ -4,7 +4,8 @@
    shorter now, means that the run was made anew: the store is emptied.
 2. The next lines are read in steps of some megabytes. Of every event its place is kept under its target, so that a
    target's page reads its own events only.
-3. What columns and searches need is read out of conclusions, scores, failures, verdicts, observations and replies.
+3. What columns and searches need is read out of conclusions, scores, failures, verdicts, observations and replies
+   (`columns`).
 4. Places and progress of a step are written in one transaction: killed anywhere, or with another process at the same
    store, nothing is lost and nothing is counted twice.
 """
@@ -15,27 +16,20 @@ import hashlib
 import json
 import sqlite3
 import sys
-from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from ...tools.errors import HubelError, UsageError
 from ...tools.subject.address import Unit
 from ..artificial import is_control
 from ..config import RunConfig
-from .conversation import introduced, searched, turns_in
+from .columns import Columns
 from .segments import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, segments
 from .store import Store, get_meta, set_meta
 
 LINES_AT_ONCE = 20_000
-MOST_SEEN = 200_000
-"""Contexts that a filling remembers, so as not to ask the store about each again: about 20 MB."""
-RUN = -1
-"""Position of what belongs to the run and to no target."""
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of the log are read, and how many there are."""
@@ -170,7 +164,7 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, in
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     unreadable = sum(not line.event for line in lines)
-    _Filler(db, stem, positions, seen).take(lines)
+    Columns(db, stem, positions, seen).take(lines)
     db.execute(
         "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
         "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
@@ -184,158 +178,6 @@ def _end(path: Path, place: Place) -> int:
     with path.open("rb") as file:
         file.seek(place.offset)
         return place.offset + len(file.readline())
-
-
-class _Filler:
-    """Puts some lines of one segment into the store."""
-
-    def __init__(self, db: sqlite3.Connection, stem: str, positions: dict[str, int], seen: set[int]) -> None:
-        self.db, self.stem, self.positions = db, stem, positions
-        self.touched: set[int] = set()
-        """Targets whose score columns may have changed."""
-        self.talked: set[int] = set()
-        self.seen = seen
-        """Numbers of contexts that are in the store for certain."""
-        self.exemplars: list[tuple[int, int, str, int]] = []
-
-    def take(self, lines: Iterable[Envelope]) -> None:
-        """Keep the places of all, and read what is needed out of some."""
-        places: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("q"))
-        readers = {
-            "conclusion": self._conclusion,
-            "failure": self._failure,
-            "score": self._score,
-            "llm_call": self._reply,
-            "observation": self._observation,
-        }
-        for line in lines:
-            position = self.positions.get(line.target, RUN) if line.target is not None else RUN
-            talk = int(line.event == "llm_call")
-            places[position, talk].extend(line.place)
-            if line.event == "verdicts":
-                self._verdicts(line.data())
-            elif position != RUN and line.event in readers and isinstance(data := line.data(), dict):
-                readers[line.event](position, line, data)
-        rows = [(position, self.stem, talk, packed.tobytes()) for (position, talk), packed in places.items()]
-        self.db.executemany("insert into places values (?, ?, ?, ?)", rows)
-        self.db.executemany("insert or ignore into exemplars values (?, ?, ?, ?)", self.exemplars)
-        for position in self.talked:
-            self._add_up(position)
-        for position in self.touched:
-            self._headline(position)
-
-    def _conclusion(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        self.db.execute(
-            "update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?, "
-            "hypothesis = ? where position = ?",
-            [data.get("p"), data.get("seconds"), data.get("hypothesis"), position],
-        )
-        self.db.execute(
-            "update texts set explanation = ?, predicate = ?, error = null, reason = coalesce(reason, ?) "
-            "where position = ?",
-            [data.get("explanation"), data.get("predicate"), data.get("cannot_explain") or None, position],
-        )
-        self.db.execute("delete from explanations_text where rowid = ?", [position])
-        if data.get("explanation"):
-            self.db.execute(
-                "insert into explanations_text (rowid, explanation) values (?, ?)", [position, data["explanation"]]
-            )
-        self.touched.add(position)
-
-    def _failure(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        self.db.execute("update targets set status = 'failed' where position = ? and status <> 'done'", [position])
-        self.db.execute(
-            "update texts set error = ? where position = ? and (select status from targets t where t.position = ?) "
-            "= 'failed'",
-            [data.get("error"), position, position],
-        )
-
-    def _score(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        if (data.get("scorer"), data.get("text")) != ("simulation", "random"):
-            return
-        floors = data.get("floors") or {}
-        row = [data.get(k) for k in ("hypothesis", "split", "value", "low", "high")]
-        row += [floors.get(k) for k in ("trivial", "token_lookup", "shuffled")]
-        self.db.execute("insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)", [position, *row])
-        self.touched.add(position)
-
-    def _headline(self, position: int) -> None:
-        """The columns that show the scores of the hypothesis that was concluded with."""
-        self.db.execute(
-            """update targets set (r, low, high, trivial, token_lookup, shuffled) =
-                 (select value, low, high, trivial, token_lookup, shuffled from scores s
-                  where s.position = targets.position and s.hypothesis = targets.hypothesis and split = 'holdout'),
-                 "select" = (select value from scores s where s.position = targets.position
-                             and s.hypothesis = targets.hypothesis and split = 'select')
-               where position = ? and hypothesis is not null""",
-            [position],
-        )
-        self.db.execute('update targets set "drop" = "select" - r where position = ?', [position])
-
-    def _verdicts(self, data: Any) -> None:
-        rows = data.get("rows", []) if isinstance(data, dict) else []
-        known = [(row, self.positions.get(row.get("target"))) for row in rows]
-        told = [(row, position) for row, position in known if position is not None]
-        self.db.executemany(
-            "update targets set verdict = ?, p = coalesce(?, p) where position = ?",
-            [(row.get("verdict"), row.get("p"), position) for row, position in told],
-        )
-        self.db.executemany(
-            "update texts set reason = ? where position = ?", [(row.get("reason"), position) for row, position in told]
-        )
-        set_meta(self.db, "decided", 1)
-
-    def _reply(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        explaining = "system_and_tools" in (data.get("request") or {})
-        tokens = [data.get(k) for k in ("usd", "input_tokens", "output_tokens", "cache_read")]
-        before = self.db.execute(
-            "select number from talk where position = ? and id is ?", [position, line.id]
-        ).fetchone()
-        if before is not None:  # written again after a kill: the same reply
-            self.db.execute(
-                "update talk set stem = ?, line = ?, offset = ? where number = ?", [self.stem, *line.place, before[0]]
-            )
-            return
-        told = self.db.execute("select defines from talk where position = ?", [position])
-        known = {id for row in told for id in row[0].split()}
-        defines = " ".join(id for id in introduced(data) if id not in known)
-        number = self.db.execute(
-            "insert into talk (position, id, stem, line, offset, turns, usd, input_tokens, output_tokens, "
-            "cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [position, line.id, self.stem, *line.place, len(turns_in(data)), *tokens, int(explaining), defines],
-        ).lastrowid
-        self.db.execute("insert into talk_text (rowid, text) values (?, ?)", [number, searched(data)])
-        self.talked.add(position)
-
-    def _add_up(self, position: int) -> None:
-        self.db.execute(
-            """update targets set (calls, usd, input_tokens, output_tokens, cached_tokens) =
-                 (select count(*), case when count(usd) = count(*) then coalesce(sum(usd), 0) end,
-                         coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0),
-                         coalesce(sum(cached_tokens), 0)
-                  from talk where talk.position = targets.position and explaining)
-               where position = ?""",
-            [position],
-        )
-
-    def _observation(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        for side in ("+", "-"):
-            found = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
-            for rank, exemplar in enumerate(found):
-                text = "".join(map(str, exemplar.get("tokens") or ()))
-                self.exemplars.append((self._context(text), position, side, rank))
-
-    def _context(self, text: str) -> int:
-        """The number of a context's text, which is kept once however many targets show it."""
-        encoded = text.encode("utf-8", "replace")
-        number = int.from_bytes(hashlib.blake2b(encoded, digest_size=8).digest(), "big") >> 1
-        if number in self.seen:
-            return number
-        if len(self.seen) < MOST_SEEN:
-            self.seen.add(number)
-        if self.db.execute("insert or ignore into contexts values (?, ?)", [number, encoded.decode()]).rowcount:
-            self.db.execute("insert into contexts_text (rowid, text) values (?, ?)", [number, encoded.decode()])
-        return number
 
 
 def notices(db: sqlite3.Connection) -> list[str]:

@@ -74,13 +74,22 @@ def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 
 def _circuit_row(run: Run) -> dict[str, Any]:
+    if not (run.folder / CIRCUIT).exists():
+        state = "running" if is_written(run.folder) else "interrupted"
+        return {"state": state, "notice": f"No circuit yet; `hubel resume {run.name}` goes on where it stopped."}
     try:
         told = json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
         started = inside(run, CIRCUIT).stat().st_mtime
     except (OSError, ValueError, HubelError) as error:
         return {"state": "unreadable", "notice": f"circuit.json cannot be read: {error}"}
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(started))
-    return {"state": "done", "subject": told.get("subject"), "corpus": told.get("task"), "started": stamp}
+    return {
+        "state": "done",
+        "subject": told.get("subject_title") or told.get("subject"),
+        "corpus": told.get("task"),
+        "explainer": told.get("explainer"),
+        "started": stamp,
+    }
 
 
 def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
+
 MOST_AT_ONCE = 16 << 20
 """Bytes of a JSONL segment that are read in one go; one line may be longer."""
 _TAIL = b',"event":'
@@ -39,9 +41,18 @@ class Envelope(NamedTuple):
     def data(self) -> Any:
         """The event's data; None where it cannot be read."""
         try:
-            return json.loads(self.raw)
+            return _parsed(self.raw)
         except ValueError:
             return None
+
+
+def _parsed(text: bytes | str) -> Any:
+    """JSON several times faster than the standard library reads it, which is asked about what this finds wrong: a lone
+    surrogate or a NaN is no reason to lose an event."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
 
 
 def segments(folder: Path) -> dict[str, Path]:
@@ -123,9 +134,9 @@ def _envelope(text: bytes, place: Place) -> Envelope:
     cut = text.rfind(_TAIL)
     try:
         if text.startswith(_HEAD) and cut > 0:
-            name, raw = json.loads(b"{" + text[cut + 1 :]), text[len(_HEAD) : cut]
+            name, raw = _parsed(b"{" + text[cut + 1 :]), text[len(_HEAD) : cut]
         else:
-            name = json.loads(text)
+            name = _parsed(text)
             raw = json.dumps(name["data"])
         return Envelope(str(name["event"]), name["target"], name["id"], str(name["time"]), raw, place)
     except (ValueError, KeyError, TypeError):

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import uvicorn
 
@@ -76,6 +77,33 @@ def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a subject that is loaded by its name, an index over it, and a finished run in `runs/`."""
+    # imported here, because a test asserts that what only serves a run never loads torch
+    from hubel.agent.config import RunConfig
+    from hubel.agent.run import make_run, resolve, work_on
+    from hubel.tools.corpus import corpus_of
+    from hubel.tools.corpus.document import Document
+    from hubel.tools.index import build_index
+    from hubel.tools.subject import load_subject
+    from tests.tiny import WORDS, tiny_model, tiny_tokenizer
+
+    place = tmp_path_factory.mktemp("live")
+    tokenizer = tiny_tokenizer()
+    tiny_model(vocab_size=len(tokenizer)).save_pretrained(place / "subject")
+    tokenizer.save_pretrained(place / "subject")
+    subject = load_subject(str(place / "subject"))
+    rng = np.random.default_rng(0)
+    words = WORDS.split()
+    texts = [" ".join(rng.choice(words, 80, p=rng.dirichlet(np.full(len(words), 0.5)))) for _ in range(60)]
+    documents = [Document(f"d{i}", f"{i}: {text}.") for i, text in enumerate(texts)]
+    build_index(subject, corpus_of("made", documents, "0" * 64), place / "index")
+    make_run(place / "runs" / "run", resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])))
+    work_on(place / "runs" / "run", subject=subject)
+    return place
 
 
 @pytest.fixture

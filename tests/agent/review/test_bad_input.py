@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hubel.agent.bench.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
+from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.log import RunLog
 from hubel.agent.review.library import Library
 from hubel.agent.review.store import Store
@@ -40,6 +41,16 @@ def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(cli
     assert answer.status == 409
     assert "upgrade" in answer.json["error"]
     assert client.get("/api/runs/newer").json["run"]["notice"]
+
+
+def test_a_circuit_that_is_not_done_is_no_broken_run(client: Client, folder: Path) -> None:
+    CircuitConfig("ioi").save(folder.parent / "circuit-ioi")
+    assert row_of(client, "circuit-ioi")["kind"] == "circuit"
+    assert row_of(client, "circuit-ioi")["state"] == "interrupted"
+    assert "hubel resume circuit-ioi" in str(row_of(client, "circuit-ioi")["notice"])
+    assert client.get("/api/runs/circuit-ioi").status == 200
+    assert client.get("/api/runs/circuit-ioi/targets").status == 404
+    assert client.get("/api/runs/circuit-ioi/circuit").status == 404
 
 
 def test_a_half_written_log_shows_what_is_whole(client: Client, folder: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from hubel.agent.config import RunConfig
@@ -19,33 +18,12 @@ from hubel.agent.log import RunLog
 from hubel.agent.review.library import Library
 from hubel.agent.run import make_run, resolve, work_on
 from hubel.agent.views import rows
-from hubel.tools.corpus import corpus_of
-from hubel.tools.corpus.document import Document
-from hubel.tools.index import Index, build_index
+from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.conftest import Client, serving
-from tests.tiny import WORDS, tiny_model, tiny_tokenizer
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a subject, an index over it, and a finished run in `runs/`."""
-    place = tmp_path_factory.mktemp("live")
-    tokenizer = tiny_tokenizer()
-    tiny_model(vocab_size=len(tokenizer)).save_pretrained(place / "subject")
-    tokenizer.save_pretrained(place / "subject")
-    subject = load_subject(str(place / "subject"))
-    rng = np.random.default_rng(0)
-    words = WORDS.split()
-    texts = [" ".join(rng.choice(words, 80, p=rng.dirichlet(np.full(len(words), 0.5)))) for _ in range(60)]
-    documents = [Document(f"d{i}", f"{i}: {text}.") for i, text in enumerate(texts)]
-    build_index(subject, corpus_of("made", documents, "0" * 64), place / "index")
-    make_run(place / "runs" / "run", resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])))
-    work_on(place / "runs" / "run", subject=subject)
-    return place
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.config import RunConfig
 from hubel.agent.run import make_run, resolve, work_on
 from hubel.tools.subject.subject import Subject
@@ -63,6 +64,7 @@ def runs(finished: Path, tiny: Subject, tiny_index: Path, tmp_path_factory: pyte
     make_run(folder / "model", resolve(config))
     work_on(folder / "model", subject=tiny, model=Scripted(diligent))
     (folder / "wires").mkdir()
+    CircuitConfig("names").save(folder / "wires")
     (folder / "wires" / "circuit.json").write_text(json.dumps(circuit()))
     return folder
 

@@ -1,0 +1,88 @@
+"""The pictures of the review page in `docs/`, taken anew of runs that are given:
+
+    python -m tests.agent.review.browser.screenshots --runs RUNS --out docs [NAME ...]
+
+The folder holds `demo` (of `hubel demo`), `beginner` (some of the demo's targets by a language model) and `circuit-ioi`
+(of `hubel circuit run`). The subject is loaded, so that texts can be tried.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, serving, settled, visiting
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+UNIT = "/runs/demo/targets/mlp.20.977"
+TRIED = "text=He was surprised and disappointed .&other=He was pleased and happy ."
+SHOWN = "main:not([aria-busy]) h1"
+
+
+class Shot(NamedTuple):
+    """A picture: a view, how far it is scrolled to, and the window that it is seen in."""
+
+    path: str
+    height: int
+    width: int = 1280
+    scheme: str = "light"
+    until: str = SHOWN
+    """What is waited for."""
+    top: str = ""
+    """What stands at the top of the window; "" for the page's head."""
+
+
+SHOTS = {
+    "review-runs": Shot("/", 460),
+    "review-targets": Shot("/runs/demo", 1000, until="table.targets tbody tr:not(.gap)"),
+    "review-search": Shot("/runs/demo?q=police&in=exemplars", 700, until=".hits li"),
+    "review-target": Shot(UNIT, 1500, until="#predicted li.pair"),
+    "review-target-dark": Shot(UNIT, 1500, scheme="dark", until="#predicted li.pair"),
+    "review-evidence": Shot(UNIT, 1300, until="#hypotheses .hypothesis", top="#hypotheses"),
+    "review-transcript": Shot("/runs/beginner/targets/mlp.10.1352-/transcript", 1000, until="article.turn"),
+    "review-circuit": Shot("/runs/circuit-ioi/circuit", 1250, until="svg.graph path.edge"),
+    "review-circuit-dark": Shot("/runs/circuit-ioi/circuit", 1250, scheme="dark", until="svg.graph path.edge"),
+    "review-compare": Shot("/compare?a=demo&b=beginner", 640, until="table.both tbody tr:not(.gap)"),
+    "review-try": Shot(f"/try?run=demo&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"),
+    "review-narrow": Shot("/runs/demo", 860, 400, until="table.targets tbody tr:not(.gap)"),
+    "review-narrow-target": Shot(UNIT, 860, 400, "dark", until="#predicted li.pair"),
+    "review-narrow-circuit": Shot("/runs/circuit-ioi/circuit", 860, 400, until="svg.graph path.edge"),
+}
+
+
+def take(page: Page, shot: Shot, out: Path) -> None:
+    """Look at it and write the picture."""
+    page.set_viewport_size({"width": shot.width, "height": shot.height})
+    settled(page)
+    page.wait_for_selector(shot.until, timeout=60_000, state="attached")
+    if shot.top:
+        page.locator(shot.top).evaluate("part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)")
+    page.wait_for_timeout(300)  # what is drawn after the first frame
+    page.screenshot(path=out)
+
+
+def main() -> None:
+    """Take all, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
+    args = parser.parse_args()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, serving(args.runs, "--live") as site:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        for name in args.names or SHOTS:
+            shot = SHOTS[name]
+            with visiting(browser, site, color_scheme=shot.scheme) as context:
+                page = context.new_page()
+                page.goto(site.address + shot.path)
+                take(page, shot, args.out / f"{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Texts, instruments and questions of one's own, typed into the page over a subject that `--live` loads."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hubel.agent.config import RunConfig
+from hubel.agent.llm.beginner import Beginner
+from hubel.agent.llm.loopback import Loopback
+from hubel.agent.run import make_run, resolve, work_on
+from hubel.tools.index import Index
+from hubel.tools.instruments import Bench, call
+from hubel.tools.subject import load_subject
+from hubel.tools.subject.address import Unit
+from tests.agent.review.browser.conftest import Site, serving, settled
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+TARGET = "mlp.0.0"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run of the formula search, and one of a language model that still answers; made before a browser is there."""
+    folder = tmp_path_factory.mktemp("trying") / "runs"
+    shutil.copytree(place / "runs" / "run", folder / "run")
+    with Loopback(Beginner()) as model:
+        asked = RunConfig(
+            index=str(place / "index"), targets=[TARGET], explainer="openai:beginner", base_url=model.url("openai"),
+            competitor=False,
+        )  # fmt: skip
+        make_run(folder / "asked", resolve(asked))
+        work_on(folder / "asked", subject=load_subject(str(place / "subject")))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def site(runs_to_try: Path) -> Iterator[Site]:
+    """`hubel review --live`."""
+    with serving(runs_to_try, "--live") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def truth(place: Path) -> dict[str, list[float]]:
+    """What the unit does on the texts that are typed, by an instrument without a page."""
+    texts = ["the cat said Monday", "the cat said Friday"]
+    bench = Bench(load_subject(str(place / "subject")))
+    found = call("activations.on_text", {"texts": texts, "units": [TARGET]}, bench).to_json()
+    return {text["text"]: text["activations"][TARGET] for text in found["texts"]}
+
+
+def values(heat: Locator) -> list[float]:
+    """What the tokens of a heat map say when they are pointed at, the first left out."""
+    tips = heat.locator("i").evaluate_all("all => all.map(token => token.dataset.tip)")
+    return [float(tip.split(",")[0].replace("−", "-")) for tip in tips[1:]]  # "+0.0123, predicted 0"
+
+
+def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
+    site: Site, page: Page, truth: dict[str, list[float]]
+) -> None:
+    first, second = truth
+    site.open(page, f"/try?run=run&target={TARGET}")
+    page.get_by_label("Text", exact=True).fill(first)
+    page.get_by_role("button", name="Run it").click()
+    page.wait_for_selector(".tried .heat", timeout=60_000)  # the server imports torch and loads the subject first
+    shown = page.get_by_label("text 1, true")
+    assert values(shown) == pytest.approx(truth[first][1:], rel=6e-3, abs=1e-9)  # three digits are shown
+    assert page.locator(".tried").count() == 1
+
+    shown.locator("i").last.click()
+    page.get_by_label(re.compile("in the place of token")).fill(" Friday")
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_selector(".tried >> nth=1")
+    assert page.get_by_label("Compared with").input_value() == second
+    assert values(page.get_by_label("text 2, true")) == pytest.approx(truth[second][1:], rel=6e-3, abs=1e-9)
+    assert "B minus A" in page.locator("#texts").inner_text()
+    address = page.url
+    page.goto(address)  # the address holds both texts
+    page.wait_for_selector(".tried >> nth=1")
+
+
+def test_5_an_instrument_is_called_from_a_form_of_its_schema(site: Site, page: Page, place: Path) -> None:
+    site.open(page, f"/try?run=run&target={TARGET}&tool=activations.statistics")
+    assert page.locator("#argument-unit").input_value() == TARGET
+    page.get_by_role("button", name="Call activations.statistics").click()
+    said = page.locator("#instruments pre.rendered")
+    said.wait_for()
+    most = Index.open(place / "index").statistics(Unit.parse(TARGET)).max
+    page.get_by_text("Result as data").click()
+    told = page.locator("#instruments details").inner_text()
+    assert any(float(number) == pytest.approx(most, rel=6e-3) for number in re.findall(r"\d+\.\d+", told)), told
+    page.locator("#argument-unit").fill("mlp.99.0")
+    page.get_by_role("button", name="Call activations.statistics").click()
+    alert = page.locator("#instruments [role=alert]")
+    alert.wait_for()
+    assert "99" in alert.inner_text()
+
+
+def test_5_the_explainer_is_asked_again_with_a_note(site: Site, page: Page) -> None:
+    site.open(page, f"/try?run=asked&target={TARGET}")
+    page.get_by_label("Note to the explainer").fill("Look at weekdays.")
+    page.get_by_role("button", name="Explain again").click()
+    page.get_by_label("Your name").fill("Ada")
+    page.locator("dialog button.main").click()
+    page.get_by_role("link", name="asked-again-1").click(timeout=60_000)
+    page.wait_for_url(f"**/runs/asked-again-1/targets/{TARGET}")
+    settled(page)
+    assert page.locator("h1").inner_text() == TARGET
+    site.open(page, f"/runs/asked-again-1/targets/{TARGET}/transcript")
+    assert "Look at weekdays." in (page.locator("#main").text_content() or "")  # folded away in a long turn
