@@ -115,4 +115,5 @@ def test_5_the_explainer_is_asked_again_with_a_note(site: Site, page: Page) -> N
     settled(page)
     assert page.locator("h1").inner_text() == TARGET
     site.open(page, f"/runs/asked-again-1/targets/{TARGET}/transcript")
-    assert "Look at weekdays." in (page.locator("#main").text_content() or "")  # folded away in a long turn
+    page.get_by_role("button", name=re.compile(r"^all [\d,]+ characters")).first.click()
+    assert "Look at weekdays." in page.locator("article.turn.program").first.inner_text()
