@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,7 +10,7 @@ def main() -> None:
     """Run the command line and exit with its status."""
     from .agent.cli import run_command_line
 
-    sys.exit(run_command_line(sys.argv[1:]))
+    sys.exit(run_command_line(sys.argv[1:], leave=os._exit))
 
 
 if __name__ == "__main__":

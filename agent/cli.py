@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple, NoReturn
@@ -70,8 +70,13 @@ DISK_FULL = ("no space left on device", "database or disk is full")
 """How libraries that raise no OSError (safetensors, sqlite, duckdb) say that the disk is full."""
 
 
-def run_command_line(argv: Sequence[str]) -> int:
-    """Run one command; returns its exit status. Only defects raise."""
+def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = int) -> int:
+    """Run one command; returns its exit status. Only defects raise.
+
+    Args:
+        leave: called with the status after an interrupt while threads are still at work. The process's own entry ends
+            it there (`os._exit`), since an interpreter that exits waits for them; whoever embeds this need not.
+    """
     debug = "--debug" in argv or bool(os.environ.get("HUBEL_DEBUG"))
     try:
         status = _dispatch(list(argv))
@@ -82,9 +87,9 @@ def run_command_line(argv: Sequence[str]) -> int:
         return FAILED
     except KeyboardInterrupt as stop:
         status = _fail(FAILED, str(stop) or "stopped", debug)
-        if threading.active_count() > 1:  # interrupted again while threads finish: do not wait for them at exit
+        if threading.active_count() > 1:  # interrupted again while they finish
             sys.stdout.flush()
-            os._exit(status)
+            leave(status)
         return status
     except Exception as error:
         explained = explain(error)

@@ -19,6 +19,7 @@ from hubel.tools.subject.subject import Subject
 from tests.agent.experimenter.minds import Scripted, diligent
 
 SCRIPT = """
+import os
 import signal
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.tiny import tiny_subject
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when the tests run behind a shell's &
 finish = resume.finish
 resume.finish = lambda folder, args, **more: finish(folder, args, tiny_subject(), **more)  # it is in no cache
-sys.exit(cli.run_command_line(["resume", sys.argv[1]]))
+sys.exit(cli.run_command_line(["resume", sys.argv[1]], leave=os._exit))
 """
 
 

@@ -28,6 +28,7 @@ pytest.importorskip("mcp", reason="hubel mcp needs the MCP SDK, which `make setu
 
 TOOLS = {name.replace(".", "_"): arguments for name, arguments in CALLS.items()}
 SCRIPT = """
+import os
 import sys
 from hubel.agent import cli
 import hubel.tools.subject
@@ -36,7 +37,7 @@ def load(name, **options):  # it is in no cache
     print("to standard output")
     return tiny_subject()
 hubel.tools.subject.load_subject = load
-sys.exit(cli.run_command_line(sys.argv[1:]))
+sys.exit(cli.run_command_line(sys.argv[1:], leave=os._exit))
 """
 VERSION = "2025-06-18"
 START = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
