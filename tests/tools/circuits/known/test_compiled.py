@@ -1,5 +1,7 @@
 """Compiled programs: exact on their inputs, right at every difficulty, with a truth that the model itself bears out."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -14,11 +16,14 @@ from hubel.tools.errors import UsageError
 
 UNSEEN = 9
 
+compiled_once = functools.cache(compile_program)
+"""The tests only look at a compiled program, so that they may share it."""
+
 
 @pytest.mark.parametrize("name", names())
 def test_the_model_is_the_program(name: str) -> None:
     """Not only the best token: the answer's logit is 10 and all others are 0."""
-    compiled = compile_program(name)
+    compiled = compiled_once(name)
     prompts = compiled.program.prompts(200, np.random.default_rng(UNSEEN))
     answers = [compiled.program.answer(prompt) for prompt in prompts.tolist()]
     with torch.inference_mode():
@@ -30,13 +35,13 @@ def test_the_model_is_the_program(name: str) -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
-    compiled = compile_program(name)
+    compiled = compiled_once(name)
     assert verify_truth(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == ([], 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["other-name", "vote"])
 def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
-    compiled = compile_program(name, "hard")
+    compiled = compiled_once(name, "hard")
     graph = compiled.model.graph
     assert int(compiled.noisy.sum()) == round(0.1 * graph.n_edges)
     assert not (compiled.noisy & compiled.truth).any()
@@ -47,16 +52,16 @@ def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
 
 
 def test_noise_edges_make_a_difference() -> None:
-    compiled = compile_program("greater-than", "hard")
+    compiled = compiled_once("greater-than", "hard")
     scores = attribute(compiled.model, pairs_of(compiled.program, 16), 4).edge_scores().abs()
-    silent = compile_program("greater-than", "easy")
+    silent = compiled_once("greater-than", "easy")
     assert (scores[compiled.noisy] > 1e-3).sum() > 3
     quiet = attribute(silent.model, pairs_of(silent.program, 16), 4).edge_scores().abs()
     assert quiet[silent.model.graph.possible & ~silent.truth].max() < 1e-6
 
 
 def test_induction_is_the_circuit_that_everybody_knows() -> None:
-    compiled = compile_program("induction")
+    compiled = compiled_once("induction")
     before, match = (compiled.placement.nodes[operation] for operation in compiled.program.operations)
     edges = {str(edge) for edge in compiled.model.graph.edges_of(compiled.truth)}
     assert edges == {
@@ -70,7 +75,7 @@ def test_induction_is_the_circuit_that_everybody_knows() -> None:
 
 def test_no_axis_is_privileged_and_scores_do_not_depend_on_the_rotation() -> None:
     """Two seeds of an easy program differ in the rotation and in which slots its heads have, and in nothing else."""
-    one, two = (compile_program("other-name", seed=seed) for seed in (0, 1))
+    one, two = (compiled_once("other-name", seed=seed) for seed in (0, 1))
     pairs = pairs_of(one.program, 8)
     first, second = (attribute(each.model, pairs, 4).edge_scores()[each.truth].sort().values for each in (one, two))
     torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-4)
