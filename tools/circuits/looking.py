@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .attention import eager
 from .graph import Node
 from .prompts import NONE, PromptPairs
 from .recording import record
@@ -59,7 +60,7 @@ class Looker:
         self.model, self.pairs = model, pairs
         self.marks = {**marks, END: [[pairs.n_tokens - 1]] * len(pairs)}
         self.patterns: list[Tensor] = []
-        with _eager(model), _patterns(model, self.patterns):
+        with eager(model.subject), _patterns(model, self.patterns):
             self.at = record(model, pairs.clean, pairs.logit_difference)
 
     def look(self, node: Node) -> Look:
@@ -146,17 +147,6 @@ def positions_of(pairs: PromptPairs, marks: Mapping[str, Sequence[int]]) -> dict
         if all(places) and places not in found.values():
             found[name] = places
     return found
-
-
-@contextmanager
-def _eager(model: CircuitModel) -> Iterator[None]:
-    network: Any = model.subject.model
-    before = network.config._attn_implementation
-    network.set_attn_implementation("eager")
-    try:
-        yield
-    finally:
-        network.set_attn_implementation(before)
 
 
 @contextmanager
