@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..circuits.wiring import at_least_single, hooks
+from ..circuits.wiring import Enough, at_least_single, hooks
 from ..errors import UsageError
 from ..subject.subject import Subject
 from .program import Program, Setting, Value
@@ -195,7 +195,12 @@ def value_at(subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]) -> F
     """What stands at a place."""
     check_place(subject, place, ids.shape[1])
     found: list[Tensor] = []
-    with _at(subject, place, found.append):
+
+    def keep(value: Float[Tensor, "pairs seq width"]) -> None:
+        found.append(value)
+        raise Enough
+
+    with _at(subject, place, keep):
         subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1)
     return found[0][:, list(place.positions)]
 
