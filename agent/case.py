@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from ..tools.subject.address import Side
     from .llm.conversation import Reply, Request
 
-Quantity = Literal["max", "mean", "kl", "rank"]
+Quantity = Literal["max", "mean", "kl", "rank", "logprob", "logit_difference"]
 """Largest or mean activation over a span; largest KL that ablating the unit brings about on a text, in nats; rank of a
-token among those that the unit promotes (1 is the first)."""
-Relation = Literal["fires", "silent", "greater", "within"]
+token among those that the unit promotes (1 is the first); change of a next token's log-probability when the unit is
+steered; change of a logit difference when the unit takes its values on another text."""
+Relation = Literal["fires", "silent", "greater", "within", "raises", "lowers"]
 LONGEST_LENS = 100
 """Tokens of a logit lens in which a rank is looked up; a token that is not among them has the next rank."""
 
@@ -60,6 +61,12 @@ class Experiment:
     bounds: tuple[float, float] | None = None
     """[a, b] of the relation `within`, in activation units of `side`."""
     reason: str = ""
+    token: str = ""
+    """The next token of the quantities `logprob` and `logit_difference`."""
+    versus: str = ""
+    """The token whose logit is subtracted in a `logit_difference`; `other` is the text that U's values are from."""
+    strength: float = 0.0
+    """What is added to the unit's activation for `logprob`."""
 
     @property
     def call(self) -> dict[str, Any]:
@@ -69,6 +76,12 @@ class Experiment:
             return {"instrument": "ablate", "arguments": {"texts": texts, "op": "mean"}}
         if self.quantity == "rank":
             return {"instrument": "logit_lens", "arguments": {"k": LONGEST_LENS}}
+        if self.quantity == "logprob":
+            pushed = {"text": self.passage.text, "strengths": [self.strength], "op": "add"}
+            return {"instrument": "steer", "arguments": pushed | {"tokens": [self.token], "new_tokens": 0}}
+        if self.quantity == "logit_difference":
+            asked = {"base": texts[0], "source": texts[-1], "tokens": [self.token, self.versus]}
+            return {"instrument": "patch", "arguments": asked}
         return {"instrument": "activations.on_text", "arguments": {"texts": texts}}
 
 

@@ -4,8 +4,11 @@
     silent    quantity <  q50 of it
     greater   quantity on text A > quantity on text B
     within    a <= quantity <= b
+    raises    quantity > 0
+    lowers    quantity < 0
 
-A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of them.
+A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of them; what steering
+and patching change has a sign and a size: `raises`, `lowers` and `within`.
 The activation of a side is signed: `a` for +, `-a` for -, so that "silent" means below the median also for a unit
 that is positive half of the time. Position 0 of a text is left out, as everywhere.
 """
@@ -92,6 +95,8 @@ def compare(
         case "within":
             low, high = experiment.bounds or (float("nan"), float("nan"))
             compared, holds = [low, high], low <= observed <= high
+        case "raises" | "lowers":
+            compared, holds = 0.0, observed > 0 if experiment.relation == "raises" else observed < 0
         case _:
             pass
     if compared is None:

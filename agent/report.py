@@ -278,10 +278,19 @@ def probability(p: float | None) -> str:
     return (f"{p:.3f}" if p >= 0.001 else f"{p:.0e}").replace("-", "−")
 
 
+_EFFECTS = {
+    "kl": "Largest KL of ablating the unit",
+    "rank": "Rank among the tokens that the unit promotes",
+    "logprob": "Change of a next token's log-probability under steering",
+    "logit_difference": "Change of a logit difference under patching",
+}
+
+
 def prediction(experiment: ExperimentReport) -> str:
     """What was written down before the call."""
     side = {"+": "positive ", "-": "negative "}.get(experiment.side, "")
-    subject = f"{'Strongest' if experiment.quantity == 'max' else 'Mean'} {side}activation"
+    activation = f"{'Strongest' if experiment.quantity == 'max' else 'Mean'} {side}activation"
+    subject = _EFFECTS.get(experiment.quantity, activation)
     match experiment.relation:
         case "fires":
             return f"{subject} reaches the 90th percentile of explore"
@@ -292,6 +301,8 @@ def prediction(experiment: ExperimentReport) -> str:
         case "within":
             low, high = experiment.bounds or (None, None)
             return f"{subject} lies in [{number(low)}, {number(high)}]"
+        case "raises" | "lowers":
+            return f"{subject} is {'above' if experiment.relation == 'raises' else 'below'} 0"
 
 
 def outcome(experiment: ExperimentReport) -> str:

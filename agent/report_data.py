@@ -22,7 +22,7 @@ class TokenWeight(NamedTuple):
 class ExperimentReport:
     """A prediction and its outcome; fields as in the view ``experiments``."""
 
-    relation: Literal["fires", "silent", "greater", "within"]
+    relation: Literal["fires", "silent", "greater", "within", "raises", "lowers"]
     text: str
     span: tuple[int, int] | None = None
     """Characters of ``text`` that the prediction is about; None is all of it."""

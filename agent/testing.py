@@ -3,17 +3,15 @@ comparisons. A text that the subject cannot read makes its own experiment void a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..tools.subject.address import Unit
-from .case import LONGEST_LENS, Experiment, Move
+from .case import LONGEST_LENS, Experiment, Move, Quantity
 from .experimenter.showing import strongest_tokens
 from .predictions import VOID, Reading, adjudicate, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from .room import Room
 
 MOST_TEXTS = 200
@@ -28,10 +26,8 @@ def run_together(room: Room, target: str, experiments: Sequence[Experiment]) -> 
     on_text = [e for e in experiments if e.quantity in ("max", "mean")]
     seen = _read(room, target, list(dict.fromkeys(t for e in on_text for t in _texts(e))))
     for planned in experiments:
-        if planned.quantity == "kl":
-            outcome = _by_ablation(room, target, planned)
-        elif planned.quantity == "rank":
-            outcome = _by_rank(room, target, planned)
+        if planned.quantity in _BY_INSTRUMENT:
+            outcome = _BY_INSTRUMENT[planned.quantity](room, target, planned)
         else:
             outcome = _by_activation(room, target, planned, [seen[text] for text in _texts(planned)])
         identity = {"experiment": planned.id, "hypothesis": planned.hypothesis}
@@ -69,6 +65,35 @@ def _by_rank(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
     wanted = planned.passage.text.strip().lower()
     rank = bare.index(wanted) + 1 if wanted in bare else LONGEST_LENS + 1
     return compare(planned, float(rank), None) | {"seen": "rank among the tokens that U promotes"}
+
+
+def _by_steering(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+    """The change of the token's log-probability behind the text."""
+    unit = str(Unit.parse(target).unsided)
+    answer = room.consult(target, "steer", planned.call["arguments"] | {"unit": unit})
+    if answer["error"]:
+        return VOID | {"seen": answer["text"]}
+    (steered,) = answer["result"]["strengths"]
+    return compare(planned, steered["log_ratios"][0], None) | {"seen": "change of its log-probability, nats"}
+
+
+def _by_patching(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+    """The change of the logit difference behind the text when the unit has its values of the other text."""
+    unit = str(Unit.parse(target).unsided)
+    answer = room.consult(target, "patch", planned.call["arguments"] | {"units": [unit]})
+    if answer["error"]:
+        return VOID | {"seen": answer["text"]}
+    found = answer["result"]["logit_difference"]
+    seen = f"change of the logit difference; without {found['base']:+.3g}, on the other text {found['source']:+.3g}"
+    return compare(planned, found["patched"] - found["base"], None) | {"seen": seen}
+
+
+_BY_INSTRUMENT: Mapping[Quantity, Callable[[Room, str, Experiment], dict[str, Any]]] = {
+    "kl": _by_ablation,
+    "rank": _by_rank,
+    "logprob": _by_steering,
+    "logit_difference": _by_patching,
+}
 
 
 def _texts(planned: Experiment) -> list[str]:

@@ -11,13 +11,13 @@ Turner et al., "Activation Addition" (2023), for the addition; a head has no sca
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from .continuation import MOST_NEW, Edits, Sampling, as_text, continuations
-from .effects import TokenChange, changes, divergence, log_probabilities, most_changed
+from .effects import TokenChange, changes, divergence, log_probabilities, most_changed, single_token
 from .errors import ArgumentError
 from .instruments import Bench, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
@@ -36,6 +36,7 @@ class Steered:
 
     Attributes:
         kl: of the next-token distribution behind the text, nats; `changed`: the tokens that changed most.
+        log_ratios: log p(after) - log p(before) of each token that was named, nats.
         continuation: how the subject goes on; "" when no new tokens were asked for.
     """
 
@@ -43,6 +44,7 @@ class Steered:
     kl: float
     changed: list[TokenChange]
     continuation: str
+    log_ratios: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Steering(Result):
     Attributes:
         positions: tokens of the text at which it is pushed; the new ones too when `throughout`.
         continuation: how the subject goes on by itself.
+        tokens: next tokens that were named.
     """
 
     unit: str
@@ -61,16 +64,22 @@ class Steering(Result):
     throughout: bool
     continuation: str
     strengths: list[Steered]
+    tokens: list[str] = field(default_factory=list)
 
     def render(self) -> str:
         what = {"add": "added to its activation", "set": "as its activation", "scale": "times what it does"}[self.op]
         where = "at every token but the first" if self.throughout else f"at {len(self.positions)} tokens"
         lines = [f"{self.unit}, {what} {where}; next token behind the text:"]
-        lines += [f"  {s.strength:+.3g}: KL {s.kl:.2g}: {changes(s.changed)}" for s in self.strengths]
+        lines += [f"  {s.strength:+.3g}: KL {s.kl:.2g}: {changes(s.changed)}{self._named(s)}" for s in self.strengths]
         if self.continuation:
             lines += [f"  as it is |{quoted(self.continuation)}"]
             lines += [f"  {s.strength:+.3g} |{quoted(s.continuation)}" for s in self.strengths]
         return "\n".join(lines)
+
+    def _named(self, steered: Steered) -> str:
+        named = zip(self.tokens, steered.log_ratios, strict=True)
+        told = ", ".join(f'"{quoted(token)}" {ratio:+.3f}' for token, ratio in named)
+        return f"; log-probability of {told}" if told else ""
 
 
 @instrument("steer", needs=("subject",))
@@ -84,6 +93,9 @@ def steer(
     op: How = "add",
     focus: Annotated[str | None, Field(description="part of the text to push at; default: all, and new tokens")] = None,
     new_tokens: Annotated[int, Field(ge=0, le=MOST_NEW)] = 12,
+    tokens: Annotated[
+        list[str] | None, Field(max_length=8, description="next tokens whose log-probability is told")
+    ] = None,
     temperature: Temperature = 0,
     seed: int = 0,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
@@ -91,8 +103,9 @@ def steer(
     """What the model predicts and writes when a unit is pushed.
 
     Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change of the next-token
-    distribution and of the continuation. Take strengths from the unit's range on the corpus, on both sides; far beyond
-    it every unit breaks the text. Tells what the unit causes, not what makes it fire. Heads: scale only.
+    distribution, of the log-probability of named tokens, and of the continuation. Take strengths from the unit's range
+    on the corpus, on both sides; far beyond it every unit breaks the text. Tells what the unit causes, not what makes
+    it fire. Heads: scale only.
     """
     from .subject import Unit
 
@@ -103,8 +116,10 @@ def steer(
     (ready,) = tokenised(subject, [text])
     positions = ready.positions(focus)
     edit = _edits(address, op, strengths, positions, throughout=focus is None)
-    done = _steered(subject, ready, strengths, edit, Sampling(new_tokens, temperature, seed), k)
-    return Steering(str(address), text, op, positions, focus is None, *done)
+    named = [single_token(subject, token) for token in tokens or ()]
+    done = _steered(subject, ready, strengths, edit, Sampling(new_tokens, temperature, seed), k, named)
+    strings = subject.token_strings()
+    return Steering(str(address), text, op, positions, focus is None, *done, [strings[i] for i in named])
 
 
 def _edits(unit: Unit, op: How, strengths: Sequence[float], positions: list[int], *, throughout: bool) -> Edits:
@@ -118,7 +133,13 @@ def _edits(unit: Unit, op: How, strengths: Sequence[float], positions: list[int]
 
 
 def _steered(
-    subject: Subject, text: Tokenised, strengths: Sequence[float], edits: Edits, how: Sampling, k: int
+    subject: Subject,
+    text: Tokenised,
+    strengths: Sequence[float],
+    edits: Edits,
+    how: Sampling,
+    k: int,
+    named: Sequence[int],
 ) -> tuple[str, list[Steered]]:
     import torch
 
@@ -130,8 +151,9 @@ def _steered(
     kl = rounded(divergence(said[:1], said[1:]).tolist())
     new = continuations(subject, text.ids, n, edits, how) if how.new_tokens else [[]] * n
     written = [as_text(subject, ids) for ids in new]
+    ratios = [rounded([float(after[i] - said[0, i]) for i in named]) for after in said[1:]]
     steered = [
-        Steered(strength, kl[i], most_changed(subject, said[0], said[i + 1], k), written[i + 1])
+        Steered(strength, kl[i], most_changed(subject, said[0], said[i + 1], k), written[i + 1], ratios[i])
         for i, strength in enumerate(strengths)
     ]
     return written[0], steered

@@ -42,8 +42,8 @@ def _show(found: Found, *, as_json: bool) -> None:
     kills, bad = found.figures["kills"], found.figures["malformed"]
     output.line(
         f"{kills['killed_runs']} runs killed {kills['kills']} times; {kills['in_flight']} of {kills['calls']} requests "
-        f"were in flight at a kill and sent again; {bad['answers']} malformed answers of {bad['kinds']} kinds in "
-        f"{bad['runs']} runs, {bad['failed']} targets failed by them"
+        f"were in flight at a kill and sent again; {bad['answers']} malformed answers of {bad['kinds']} kinds "
+        f"({bad['harmless']} of them harmless) in {bad['runs']} runs, {bad['failed']} targets failed by them"
     )
     for note in found.notes[:20]:
         output.line(note)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from ...tools.errors import UsageError
 from .. import options
 from ..circuits.config import is_circuit
-from ..config import find_run
+from ..config import RunConfig, find_run
 from ..llm.budget import Limits
 from ._circuits import finish_circuit
 from ._work import finish
+from .show import CALLS_ONLY
 
 NAME = "resume"
 HELP = "go on with a run that was stopped"
@@ -27,5 +29,10 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         return finish_circuit(folder, args)
+    if RunConfig.load(folder).explainer == CALLS_ONLY:
+        raise UsageError(
+            f"{args.run!r} is a log of `hubel mcp`, which has no targets to go on with: `hubel show {args.run}` shows "
+            f"it, `hubel mcp --log {folder.name}` adds to it"
+        )
     limits = Limits(options.budget(args), options.budget(args, "target_max"))
     return finish(folder, args, limits=limits)

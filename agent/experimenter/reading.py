@@ -231,12 +231,14 @@ def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
 
 def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
     other = None
-    allowed = {"kl": ("greater", "within"), "rank": ("within",)}.get(one.quantity)
-    if allowed and one.predicts not in allowed:
+    allowed = _PREDICTED.get(one.quantity, ("fires", "silent", "greater", "within"))
+    if one.predicts not in allowed:
         raise ArgumentError(f"of the quantity {one.quantity} predict {' or '.join(allowed)}")
-    if one.predicts == "greater":
-        if not one.than:
-            raise ArgumentError("`greater` needs the text that it is compared with, `than`")
+    if missing := [name for name in _NEEDED.get(one.quantity, ()) if not getattr(one, name)]:
+        raise ArgumentError(f"the quantity {one.quantity} needs {' and '.join(missing)}")
+    if one.predicts == "greater" and not one.than:
+        raise ArgumentError("`greater` needs the text that it is compared with, `than`")
+    if one.than and (one.predicts == "greater" or one.quantity == "logit_difference"):
         other = Passage(one.than, _span(one.than, one.than_focus))
     if one.predicts == "within" and (one.low is None or one.high is None or not one.low <= one.high):
         raise ArgumentError("`within` needs numbers low <= high")
@@ -253,7 +255,18 @@ def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
         other=other,
         bounds=bounds,
         reason=" ".join(one.why.split())[:200],
+        **{name: getattr(one, name) for name in _NEEDED.get(one.quantity, ()) if name != "than"},
     )
+
+
+_PREDICTED = {
+    "kl": ("greater", "within"),
+    "rank": ("within",),
+    "logprob": ("raises", "lowers", "within"),
+    "logit_difference": ("raises", "lowers", "within"),
+}
+"""What can be predicted of a quantity that is no activation."""
+_NEEDED = {"logprob": ("token", "strength"), "logit_difference": ("token", "versus", "than")}
 
 
 def _span(text: str, focus: str | None) -> tuple[int, int] | None:
@@ -268,7 +281,7 @@ def _span(text: str, focus: str | None) -> tuple[int, int] | None:
 
 
 def _same(a: Experiment, b: Experiment) -> bool:
-    names = ("hypothesis", "passage", "relation", "side", "quantity", "other", "bounds")
+    names = ("hypothesis", "passage", "relation", "side", "quantity", "other", "bounds", "token", "versus", "strength")
     return all(getattr(a, name) == getattr(b, name) for name in names)
 
 

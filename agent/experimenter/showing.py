@@ -13,9 +13,9 @@ from typing import Any
 from ...tools.rendering import SHOWN_FROM, quoted
 from ..case import Case, Experiment, Feedback, Fit, Hypothesis
 
-BEFORE, AFTER = 14, 3
+BEFORE, AFTER = 12, 3
 """Tokens around an exemplar's peak. Triggers stand at it or shortly before; more can be had by the instrument."""
-TOP, MIDDLING = 6, 4
+TOP, MIDDLING = 5, 3
 MOST_ANSWER = 3000
 """Characters of an instrument's answer; what is cut off can be asked for with a smaller k or fewer texts."""
 
@@ -67,12 +67,12 @@ def _exemplars(found: Iterable[Mapping[str, Any]], side: str) -> str:
     sign = -1.0 if side == "-" else 1.0
     signals = [(p, [max(0.0, sign * a) for a in p["activations"]]) for p in found]
     strongest = max((signal[p["peak"]] for p, signal in signals), default=0.0)
-    lines = []
+    lines: dict[str, None] = {}  # the same words may stand in several documents, which tells nothing more
     for passage, signal in signals:
         first, last = max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1
         tokens = passage["tokens"]
         body = "".join(_marked(tokens[i], signal[i], strongest) for i in range(first, min(last, len(tokens))))
-        lines.append(f"{sign * signal[passage['peak']]:+.2f} | {body.strip()}")
+        lines[f"{sign * signal[passage['peak']]:+.2f} | {body.strip()}"] = None
     return "\n".join(lines)
 
 
@@ -94,7 +94,7 @@ def competitor(found: Hypothesis | None, score: float | None) -> str:
     if found is None:
         return "No other explanation is known."
     value = "" if score is None else f" It scores {score:.2f} on text that you are not shown; do better."
-    return f"A search without a language model found: {found.sentence}\nIts predicate: {found.predicate}{value}"
+    return f"A search without a language model found: {found.predicate or found.sentence}{value}"
 
 
 def outcome(planned: Experiment, found: Mapping[str, Any]) -> str:
@@ -104,12 +104,21 @@ def outcome(planned: Experiment, found: Mapping[str, Any]) -> str:
         return f"{planned.id} VOID {planned.hypothesis}: {why}; it counts neither for nor against"
     value, compared = found["observed"], found["compared"]
     against = " to ".join(f"{c:.3g}" for c in compared) if isinstance(compared, list) else f"{compared:.3g}"
-    relation = {"fires": "at least", "silent": "below", "greater": "more than", "within": "from"}[planned.relation]
     line = (
         f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: {planned.relation} "
-        f"({relation} {against}): {planned.quantity} {value:+.3g}"
+        f"({_HELD_AGAINST[planned.relation]} {against}): {planned.quantity} {value:+.3g}"
     )
     return f"{line}; {found['seen']}" if found.get("seen") else line
+
+
+_HELD_AGAINST = {
+    "fires": "at least",
+    "silent": "below",
+    "greater": "more than",
+    "within": "from",
+    "raises": "above",
+    "lowers": "below",
+}
 
 
 def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3) -> str:
@@ -126,17 +135,17 @@ def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
             lines.append(f"{hypothesis.id}: taken, in words only; without a predicate it can hardly be scored")
         else:
             lines.append(f"{hypothesis.id}: taken; correlation on the corpus that you were shown {fit.score:.2f}")
-            misses += [f"{hypothesis.id} misses {line}" for line in _misses(fit.worst)]
+            misses += [f"{hypothesis.id} misses {line}" for line in _misses(fit.worst, 2)]
     return "\n".join([*lines, *([fenced("\n".join(misses))] if misses else [])])
 
 
 def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
     """What select says of a hypothesis."""
-    misses = fenced("\n".join(_misses(found.worst)))
+    misses = fenced("\n".join(_misses(found.worst, 3)))
     return f"{hypothesis.id} scores {found.score:.3f} on text that you were not shown. It misses\n{misses}"
 
 
-def _misses(worst: Iterable[Mapping[str, Any]], most: int = 3) -> list[str]:
+def _misses(worst: Iterable[Mapping[str, Any]], most: int) -> list[str]:
     """Where prediction and truth differ most, in standard deviations."""
     return [
         f'"{quoted(miss["token"])}" true {miss["true"]:+.1f} predicted {miss["predicted"]:+.1f} sd'

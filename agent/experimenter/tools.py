@@ -1,8 +1,8 @@
 """The tools of an experimenter: a few of its own, and the instruments under names and schemas fit for tool calling.
 
-All of it is sent with every request, so it is kept short. The instruments that nearly every investigation calls have a
-schema each; all others share the tool `instrument`, with a line a piece: name, arguments, and the first line of the
-docstring. A wrong argument is answered with what was expected.
+All of it is sent with every request, so it is kept short: the instruments share one tool, with a line a piece: name,
+arguments, and what it tells. A wrong argument is answered with what was expected. An instrument that is called by its
+own name is understood as well.
 """
 
 from __future__ import annotations
@@ -41,14 +41,17 @@ class Propose(_Strict):
 
 class Challenged(_Strict):
     text: Line
-    predicts: Literal["fires", "silent", "greater", "within"]
+    predicts: Literal["fires", "silent", "greater", "within", "raises", "lowers"]
     side: Literal["+", "-"] = "+"
     focus: str | None = None
     than: Line | None = None
     than_focus: str | None = None
     low: float | None = None
     high: float | None = None
-    quantity: Literal["max", "mean", "kl", "rank"] = "max"
+    quantity: Literal["max", "mean", "kl", "rank", "logprob", "logit_difference"] = "max"
+    token: str | None = None
+    versus: str | None = None
+    strength: float | None = None
     why: str = ""
 
 
@@ -84,8 +87,9 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
         "Test hypotheses on texts that you write, each with what its hypothesis predicts: fires (at least the level "
         "that a tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within "
         "(from low to high). focus, than_focus: the part of the text that is read. quantity: max or mean activation; "
-        "kl, the largest change of the next-token prediction when U is ablated, in nats (greater, within); rank of the "
-        "token `text` among those that U promotes (within).",
+        "kl of ablating U, in nats (greater, within); rank of the token `text` among those that U promotes (within); "
+        "what happens behind the text (raises, lowers, within): logprob of the next `token` when `strength` is added "
+        "to U, in nats; logit_difference of `token` less `versus` when U has its values of the text `than`.",
     ),
     "challenge": (
         Challenge,
@@ -104,22 +108,42 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
 
 _LEFT_OUT = frozenset({"layers", "sites", "layer", "seed", "sae"})
 """Arguments that would say where in the model something is, or that nobody needs to choose."""
-_FOREMOST = ("activations.exemplars", "activations.on_text", "compare", "corpus.search")
-"""Instruments with a schema of their own."""
-_UNTOLD = frozenset({"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"})
+_TOLD = {
+    "ablate": "what the next-token prediction loses without it",
+    "activations.exemplars": "corpus contexts in which it fires",
+    "activations.on_text": "its activation at each token of your texts",
+    "activations.search": "units that stand out on a text",
+    "activations.statistics": "range, quantiles, how often active",
+    "attribute": "which tokens of a text make it fire",
+    "coactivating": "units active at the same tokens",
+    "corpus.search": "what it does wherever a word stands in the corpus",
+    "compare": "two texts token by token, and which change matters",
+    "generate": "how the model goes on with a text",
+    "logit_lens": "next tokens that it makes more and less likely",
+    "nearest": "units that write (or read) its direction",
+    "patch": "what changes behind base when it has its values on source",
+    "probe": "whether a linear probe reads your labels there",
+    "steer": "what the model predicts and writes when it is pushed",
+    "tokens.describe": "how words are cut, how common, what is like them",
+    "upstream": "what feeds it at a token",
+}
+"""What an instrument tells, in fewer words than its docstring; one that is not here has its docstring's first line."""
+_UNTOLD = frozenset(
+    {"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"}
+    | {"new_tokens", "answer", "foil", "position"}
+)
 """Arguments that may be given and are not told of, as few calls need them; a wrong call is answered with all."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
 """What is meant when an argument that names a unit is left out."""
 SHARED = "instrument"
-"""The tool through which all other instruments are called."""
+"""The tool through which the instruments are called."""
 
 
 @cache
 def schemas(*own: str) -> tuple[ToolSchema, ...]:
-    """The tools of those names, then every instrument that a blinded investigation can call."""
+    """The tools of those names, then one for all instruments that a blinded investigation can call."""
     mine = [ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema())) for name in own]
-    foremost = [_instrument_schema(name) for name in offered().values() if name in _FOREMOST]
-    return (*mine, *foremost, _shared_schema())
+    return (*mine, _shared_schema())
 
 
 @cache
@@ -135,10 +159,6 @@ def offered() -> Mapping[str, str]:
     return found
 
 
-def _instrument_schema(name: str) -> ToolSchema:
-    return ToolSchema(name.replace(".", "_"), _summary(name), _blinded_schema(name))
-
-
 def _blinded_schema(name: str) -> dict[str, Any]:
     """An instrument's arguments without those that are left out, and with no unit required."""
     from ...tools import instruments
@@ -146,7 +166,7 @@ def _blinded_schema(name: str) -> dict[str, Any]:
     schema = _short_schema(instruments.get(name).schema())
     schema["properties"] = {k: v for k, v in schema["properties"].items() if k not in _LEFT_OUT}
     schema["required"] = [k for k in schema.get("required", ()) if k not in _DEFAULTS]
-    return schema
+    return schema if schema["required"] else {k: v for k, v in schema.items() if k != "required"}
 
 
 def _summary(name: str) -> str:
@@ -158,12 +178,9 @@ def _summary(name: str) -> str:
 
 
 def _shared_schema() -> ToolSchema:
-    others = {tool: name for tool, name in offered().items() if name not in _FOREMOST}
-    lines = [f"{_signature(tool, name)}: {_summary(name)}" for tool, name in others.items()]
-    told = (
-        "Any other instrument by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
-    )
-    arguments = {"name": {"enum": list(others), "type": "string"}, "arguments": {"type": "object"}}
+    lines = [f"{_signature(tool, name)}: {_TOLD.get(name) or _summary(name)}" for tool, name in offered().items()]
+    told = "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
+    arguments = {"name": {"type": "string"}, "arguments": {"type": "object"}}
     schema = {"type": "object", "properties": arguments, "required": ["name", "arguments"]}
     return ToolSchema(SHARED, "\n".join([told, *lines]), schema)
 
@@ -179,7 +196,7 @@ def _signature(tool: str, name: str) -> str:
             continue
         kind = "[]" if described.get("type") == "array" else ""
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""
-        shown.append(f"{argument}{kind}{'' if argument in schema['required'] else '?'}{choices}")
+        shown.append(f"{argument}{kind}{'' if argument in schema.get('required', ()) else '?'}{choices}")
     return f"{tool}({', '.join(shown)})"
 
 

@@ -108,7 +108,7 @@ def _reply(found: dict[str, Any]) -> Reply:
     calls = tuple(_call(call) for call in objects(message.get("tool_calls")))
     refusal = message.get("refusal")
     stop = "refused" if refusal else _STOPS.get(str(choices[0].get("finish_reason")), "other")
-    kept = {k: message[k] for k in ("content", "tool_calls") if message.get(k)}
+    kept = {k: message[k] for k in ("content", "tool_calls") if message.get(k) and isinstance(message[k], (str, list))}
     native = {"role": "assistant", "content": None} | kept
     text = _text(refusal or message.get("content"))
     return Reply(
@@ -126,7 +126,7 @@ def _text(content: object) -> str:
     """The words of a message; some servers give a list of parts."""
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in objects(content))
-    return "" if content is None else str(content)
+    return content if isinstance(content, str) else ""
 
 
 def _call(call: dict[str, Any]) -> ToolCall:

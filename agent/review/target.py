@@ -192,6 +192,7 @@ def _experiment(events: TargetEvents, id: str | None, planned: Mapping[str, Any]
         "other": other.get("text"),
         "other_span": other.get("span"),
         "bounds": planned.get("bounds"),
+        **{name: planned.get(name) for name in ("token", "versus", "strength")},
         "reason": planned.get("reason", ""),
         "observed": outcome.get("observed"),
         "compared": outcome.get("compared"),

@@ -172,6 +172,9 @@ def test_over_standard_input_and_output_with_a_log(tiny_index: Path, tmp_path: P
     assert shown[1]["arguments"] == TOOLS["compare"]
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path)]) == 0
     assert "2. compare {" in capsys.readouterr().out
+    assert run_command_line(["resume", "by-hand", "--runs", str(tmp_path)]) == 2
+    assert "has no targets to go on with" in capsys.readouterr().err
+    assert not (tmp_path / "by-hand" / "lexicon").exists()
     assert run_command_line(["runs", "--runs", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["explainer"] == "mcp"
 

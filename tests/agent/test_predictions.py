@@ -36,6 +36,9 @@ def test_position_0_is_left_out() -> None:
         ({"relation": "greater", "passage": Passage(TEXT, (4, 7)), "other": Passage(TEXT, (8, 11))}, 2.0, "for"),
         ({"relation": "greater", "passage": Passage(TEXT, (8, 11)), "other": Passage(TEXT, (4, 7))}, -1.0, "against"),
         ({"quantity": "mean", "relation": "silent"}, 0.5, "against"),
+        ({"relation": "raises"}, 2.0, "for"),
+        ({"relation": "lowers"}, 2.0, "against"),
+        ({"relation": "lowers", "passage": Passage(TEXT, (8, 11))}, -1.0, "for"),
     ],
 )
 def test_each_relation_by_hand(fields: dict, observed: float, verdict: str) -> None:

@@ -31,7 +31,7 @@ def test_runs_survive_kills_malformed_answers_and_budgets(tmp_path: Path, monkey
 
 def test_a_broken_promise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {"killed_runs": 1, "kills": 1, "in_flight": 0, "calls": 10}
-    figures = {"kills": counts, "malformed": {"answers": 0, "kinds": 97, "runs": 0, "failed": 0}}
+    figures = {"kills": counts, "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0}}
     found = Found([Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"])
     assert not found.kept
     _show(found, as_json=False)

@@ -83,8 +83,13 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(bench: Bench, o
         after = logits(subject, ids)
         for _ in range(4):
             written.append(int(logits(subject, ids + written).argmax()))
-    result = steered(bench, op=op, new_tokens=4, k=3)
+    result = steered(bench, op=op, new_tokens=4, k=3, tokens=[" cat", " dog"])
     (one,) = result.strengths
+    cat, dog = (subject.tokenize(token).ids[0] for token in (" cat", " dog"))
+    ratios = (after.log_softmax(-1) - before.log_softmax(-1))[[cat, dog]].tolist()
+    assert one.log_ratios == pytest.approx(ratios, rel=1e-3)
+    assert result.tokens == [" cat", " dog"]
+    assert f'log-probability of " cat" {one.log_ratios[0]:+.3f}' in result.render()
     assert one.kl == pytest.approx(kl(before, after), rel=1e-4)
     assert one.kl > 1e-4
     most = (before.softmax(-1) - after.softmax(-1)).abs().topk(3).indices.tolist()

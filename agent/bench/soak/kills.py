@@ -4,8 +4,11 @@
    what all others must say, and how long it took is the span from which moments are drawn.
 2. A run like it is started, killed with SIGKILL at a moment drawn from that span, and started again, up to MOST times;
    then it is let be.
-3. The run's log and the server's ledger are held against each other at each kill and at the end. The server writes the
-   hash of the request into the ids of the tool calls of its answer, so that a journaled reply names its request.
+3. At the end the run's log and the server's ledger are held against each other, process by process: each process of a
+   run shows a key of its own, and what the journal held when it began is what it must not ask. (By the moment at which
+   a request was read it cannot be told whose it is: one that a killed process had sent may still lie in the socket.)
+   The server writes the hash of the request into the ids of the tool calls of its answer, so that a journaled reply
+   names its request.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import Any
 from ...llm.beginner import Beginner
 from ...llm.conversation import Reply, Request, ToolCall, UserMessage
 from ...llm.loopback import Loopback, Rule, Script
+from ...llm.loopback.wires import Provider
 from ...log import Data, canonical, read_events
 from ...views import rows
 from . import ground
@@ -36,7 +40,7 @@ MOST = 3
 """Kills of one run."""
 DELAY_S = 0.02
 """Of an answer, so that a share of the kills finds one in flight."""
-PROVIDERS = ("openai", "anthropic")
+PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
 _TIMES = ("seconds", "cached_tokens")
 """What rows say of the server's clock and cache, which no two runs share."""
 
@@ -77,6 +81,27 @@ def _quiet(request: Request, tool: str) -> list[Data]:
         bounds = {"low": -1e6, "high": 0.99 * float(level), "side": side, "focus": word}
         made.append({"text": f"the {tool} {number} said {word}", "predicts": "within"} | bounds)
     return [one | ({"hypothesis": "h1"} if tool == "experiment" else {}) for one in made]
+
+
+@dataclass(frozen=True)
+class Life:
+    """One process of a run: the key that it showed to the server, and what the journal held before and after it."""
+
+    key: str
+    before: frozenset[str]
+    after: frozenset[str]
+
+    def asked_again(self, asked: Counter[str]) -> int:
+        """Requests of this process whose reply was in the journal when it began, or that it sent twice.
+
+        Args:
+            asked: hash of a request to how often this process sent it.
+        """
+        return sum(n if hash in self.before else n - 1 for hash, n in asked.items())
+
+    def in_flight(self, asked: Counter[str]) -> int:
+        """Requests of this process whose reply it did not live to write down."""
+        return len(set(asked) - self.before - self.after)
 
 
 @dataclass
@@ -144,11 +169,13 @@ class Killer:
         provider = PROVIDERS[number % 2]
         whole, room = self._whole[provider], f"run-{number}"
         folder, tally = self._make(provider, room), Tally(runs=1)
+        lives: list[Life] = []
         for _ in range(random_.randint(1, MOST)):
-            if not self._kill(folder, room, whole.seconds * random_.random(), tally):
+            if not self._kill(folder, whole.seconds * random_.random(), tally, lives):
                 break
-        self._finish(folder, tally)
-        self._look(folder, room, whole, tally)
+        self._finish(folder, tally, lives)
+        self._compare(folder, room, tally, lives)
+        self._look(folder, whole, tally)
         shutil.rmtree(folder)
         return tally
 
@@ -162,40 +189,45 @@ class Killer:
     def _undisturbed(self, provider: str) -> Undisturbed:
         folder = self._make(provider, f"{self._folder.name}-{provider}")
         started = time.monotonic()
-        self._finish(folder, Tally())
+        self._finish(folder, Tally(), [])
         return Undisturbed(_timeless(rows(folder)), time.monotonic() - started)
 
-    def _kill(self, folder: Path, room: str, after_s: float, tally: Tally) -> bool:
+    def _kill(self, folder: Path, after_s: float, tally: Tally, lives: list[Life]) -> bool:
         """Start, kill and take stock; False when the run was faster."""
-        before = len(self._server.ledger.entries(room))
-        kept = _journaled(folder)
-        pid = self._nursery.start(folder)
+        key, before = f"life-{len(lives)}", _journaled(folder)
+        pid = self._nursery.start(folder, key=key)
         time.sleep(after_s)
         with suppress(ProcessLookupError):  # it was faster
             os.kill(pid, signal.SIGKILL)
         ended = self._nursery.wait()
-        came = [entry.hash for entry in self._server.ledger.entries(room)[before:]]
-        tally.asked_again += len(set(came) & set(kept)) + sum(n - 1 for n in Counter(came).values())
-        tally.in_flight += len(set(came) - set(_journaled(folder)))
+        lives.append(Life(key, frozenset(before), frozenset(_journaled(folder))))
         if ended.status != -signal.SIGKILL:
             return False
         tally.killed_runs, tally.kills = 1, tally.kills + 1
         return True
 
-    def _finish(self, folder: Path, tally: Tally) -> None:
+    def _finish(self, folder: Path, tally: Tally, lives: list[Life]) -> None:
         """Let it be until it is done."""
-        ended = self._nursery.work(folder)
+        key, before = f"life-{len(lives)}", _journaled(folder)
+        ended = self._nursery.work(folder, key=key)
+        lives.append(Life(key, frozenset(before), frozenset(_journaled(folder))))
         if ended.status != 0:
             tally.lost += 1
             tally.notes.append(f"{folder.name} ended with {ended.status}")
 
-    def _look(self, folder: Path, room: str, whole: Undisturbed, tally: Tally) -> None:
-        kept = _journaled(folder)
-        asked = Counter(entry.hash for entry in self._server.ledger.entries(room))
-        tally.calls += sum(asked.values())
-        tally.journaled_twice += sum(n - 1 for n in Counter(kept).values())
-        # What was sent again was in flight at a kill, and nothing else.
-        tally.asked_again += max(0, sum(asked.values()) - len(asked) - tally.in_flight)
+    def _compare(self, folder: Path, room: str, tally: Tally, lives: list[Life]) -> None:
+        """The server's book against the journal."""
+        entries = self._server.ledger.entries(room)
+        tally.calls += len(entries)
+        for life in lives:
+            asked = Counter(entry.hash for entry in entries if entry.key == life.key)
+            tally.in_flight += life.in_flight(asked)
+            if again := life.asked_again(asked):
+                tally.asked_again += again
+                tally.notes.append(f"{folder.name}: {life.key} asked {again} requests again")
+
+    def _look(self, folder: Path, whole: Undisturbed, tally: Tally) -> None:
+        tally.journaled_twice += sum(n - 1 for n in Counter(_journaled(folder)).values())
         ends = Counter(e.target for e in read_events(folder) if e.event == "conclusion")
         found = rows(folder)
         tally.lost += sum(row["status"] != "done" or row["verdict"] is None for row in found)

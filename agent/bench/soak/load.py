@@ -45,7 +45,7 @@ def budgets(folder: Path, index: Path, nursery: Nursery, limits: Sequence[int]) 
             run = folder / f"budget-{limit}"
             url = server.url("openai", run.name)
             ground.make(run, index, ground.targets(24), explainer="openai:soak", base_url=url, concurrency=SIDE_BY_SIDE)
-            ended = nursery.work(run, calls=limit)
+            ended = nursery.work(run, limits={"calls": limit})
             if ended.status != EXIT["budget"]:
                 raise RuntimeError(f"a run with {limit} calls ended with {ended.status}, not with its budget reached")
             found.append(Budgeted(limit, len(server.ledger.entries(run.name))))

@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,22 +51,23 @@ class Nursery:
             )
         self._answer()
 
-    def start(self, run: Path, *, calls: int = 0) -> int:
+    def start(self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none") -> int:
         """Fork a child that works on a run; its process id.
 
         Args:
-            calls: limit of the run; 0 for none.
+            limits: of the run, by unit.
+            key: what it shows to servers, which tells them the processes of a run apart.
         """
-        self._ask({"run": str(run), "calls": calls})
+        self._ask({"run": str(run), "limits": dict(limits or {}), "key": key})
         return self._answer()["pid"]
 
     def wait(self) -> Ended:
         """Wait for the child that was started last."""
         return Ended(**self._answer())
 
-    def work(self, run: Path, *, calls: int = 0) -> Ended:
+    def work(self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none") -> Ended:
         """A child that is let be until it ends."""
-        self.start(run, calls=calls)
+        self.start(run, limits=limits, key=key)
         return self.wait()
 
     def __enter__(self) -> Nursery:
@@ -139,19 +141,19 @@ def _prepare() -> Any:
 def _be_child(subject: Any, asked: dict[str, Any]) -> None:
     status = 1
     try:
-        os.environ.setdefault("OPENAI_API_KEY", "none")
+        os.environ |= {"OPENAI_API_KEY": asked["key"], "ANTHROPIC_API_KEY": asked["key"]}
         _end_with_parent()
-        status = _work(subject, Path(asked["run"]), asked["calls"])
+        status = _work(subject, Path(asked["run"]), asked["limits"])
     finally:
         sys.stderr.flush()
         os._exit(status)  # none of the nursery's own clean-up
 
 
-def _work(subject: Any, run: Path, calls: int) -> int:
+def _work(subject: Any, run: Path, limits: dict[str, float]) -> int:
     from ...llm.budget import Limits
     from ...run import work_on
 
-    result = work_on(run, subject=subject, limits=Limits({"calls": float(calls)}) if calls else None)
+    result = work_on(run, subject=subject, limits=Limits(limits) if limits else None)
     if result.budget:
         return EXIT["budget"]
     return EXIT["failed"] if result.failed or result.pending else EXIT["done"]

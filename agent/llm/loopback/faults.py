@@ -4,14 +4,18 @@
     BODIES       status 200, and a body that is no answer of the protocol
     REPLIES      an answer of the protocol whose reply is no use: what models do when they go wrong
 
+Some bodies are wrong in their bookkeeping only (token counts, how it ended, fields that nobody asked for) and carry the
+whole good reply: HARMLESS lists them. Their reply must be used, and their counts must not be believed.
+
 A body is made from the good answer it stands for, so that it is wrong in one way only.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 from ..conversation import Reply, ToolCall
@@ -173,7 +177,7 @@ REPLIES: dict[str, Garbled] = {
     "score_tool": _says(("score", {"value": 1.0}), ("verdict", {"kept": True})),
     "no_tool_name": _says(("", {})),
     "huge_tool_name": _says(("x" * 5000, {})),
-    "same_ids": _ids(lambda id: "call"),
+    "same_ids": lambda reply: _ids(lambda id: "call")(replace(reply, calls=reply.calls * 2)),
     "no_ids": _ids(lambda id: ""),
     "many_calls": _says(*(("logit_lens", {"unit": "U"}),) * 300),
     "huge_text": lambda reply: replace(reply, text="word " * (HUGE // 5)),
@@ -210,10 +214,36 @@ REPLIES: dict[str, Garbled] = {
 
 
 NAMES = (*CONNECTION, *BODIES, *REPLIES)
-GROUPS = {"any": (*BODIES, *REPLIES), "any_body": tuple(BODIES), "any_reply": tuple(REPLIES)}
+UNCOUNTED = frozenset(name for name in BODIES if name == "no_usage" or name.startswith(("usage_", "counts_")))
+"""Bodies whose token counts are none."""
+_HARMLESS = UNCOUNTED | {
+    *("stop_is_unknown", "stop_is_number", "wrong_role", "model_is_object", "nan_inside", "unknown_fields"),
+    *("text_is_number", "text_is_object"),
+}
+HARMLESS: Mapping[Provider, frozenset[str]] = {
+    "openai": _HARMLESS | {"type_is_unknown", "input_is_text", "input_is_null", "name_is_number", "id_is_null"},
+    "anthropic": _HARMLESS | {"calls_are_text", "calls_are_nulls"},
+}
+"""Bodies that carry the whole good reply: of some fields only one protocol takes notice."""
+GROUPS = ("any", "any_body", "any_reply", "any_harmful", "any_harmless")
 """Names that stand for many, each in its turn."""
 
 
-def pick(name: str, number: int) -> str:
+def pick(name: str, number: int, provider: Provider) -> str:
     """The fault of a request; of a group the one whose turn it is."""
-    return GROUPS[name][number % len(GROUPS[name])] if name in GROUPS else name
+    names = _members(name, provider) if name in GROUPS else (name,)
+    return names[number % len(names)]
+
+
+@cache
+def _members(group: str, provider: Provider) -> tuple[str, ...]:
+    every = {"any_body": tuple(BODIES), "any_reply": tuple(REPLIES)}.get(group, (*BODIES, *REPLIES))
+    harmless = HARMLESS[provider]
+    if group in ("any_harmful", "any_harmless"):
+        return tuple(name for name in every if (name in harmless) == (group == "any_harmless"))
+    return every
+
+
+def garbled(name: str, reply: Reply) -> Reply:
+    """What a fault makes of a reply; most of them leave it as it is, and spoil the body or the connection."""
+    return REPLIES[name](reply) if name in REPLIES else reply

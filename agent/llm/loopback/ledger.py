@@ -18,6 +18,8 @@ class Entry:
     """Of the request's body: equal requests have the same."""
     room: str
     """What the URL says before the protocol's own path, so that one server tells many runs apart."""
+    key: str = ""
+    """The key that came with it, so that one server tells the processes of a run apart; it is shown nowhere."""
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
     """None while it is being answered."""
@@ -35,9 +37,9 @@ class Ledger:
         self._times: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
-    def open(self, hash: str, room: str) -> tuple[Entry, int]:
+    def open(self, hash: str, room: str, key: str = "") -> tuple[Entry, int]:
         """Write a request down; also says the how-manieth time it came."""
-        entry = Entry(hash, room)
+        entry = Entry(hash, room, key)
         with self._lock:
             self._entries.append(entry)
             self._times[room, hash] += 1

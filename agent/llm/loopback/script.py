@@ -20,7 +20,7 @@
     [[rule]]
     every = 7
     fault = "truncated"              # any name of `faults`: reset, cut, hang, html, refusal, unknown_tool, ...;
-                                     #   any_body, any_reply, any: each of them in its turn
+                                     #   any, any_body, any_reply, any_harmful, any_harmless: each in its turn
 
     [[rule]]
     containing = "second look"

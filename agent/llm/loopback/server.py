@@ -104,7 +104,7 @@ class Loopback:
     def answer(self, path: str, raw: bytes, key: str) -> Answer:
         """The answer to a POST, or the fault that stands in its place; waits as long as it should take."""
         room, provider = _place(path)
-        entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room)
+        entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
         found = self._answer(provider, raw, key, entry.hash, time_) if provider else _error("openai", 404, "", path)
         self.ledger.close(entry, 0 if found.fault else found.status, found.what)
         return found
@@ -131,8 +131,9 @@ class Loopback:
         headers = {**headers, **rule.headers}
         if rule.status >= 400:
             return _error(provider, rule.status, rule.error, rule.message, headers)
-        reply = _signed(rule.reply() or self.model.reply(request), hash)
-        return _made(provider, model, reply, counts, faults.pick(rule.fault, number), headers)
+        fault = faults.pick(rule.fault, number, provider)
+        reply = faults.garbled(fault, rule.reply() or self.model.reply(request))
+        return _made(provider, model, _signed(reply, hash), counts, fault, headers)
 
     def _wait(self, rule: Rule) -> None:
         delay = self.script.delay_s if rule.delay_s is None else rule.delay_s
@@ -167,14 +168,13 @@ class Loopback:
 
 def _signed(reply: Reply, hash: str) -> Reply:
     """Call ids that name the request: no two replies share one, and a journal can be held against the ledger."""
-    return replace(reply, calls=tuple(replace(call, id=f"{call.id}_{hash}") for call in reply.calls))
+    calls = (replace(call, id=f"{call.id}_{hash}") if call.id else call for call in reply.calls)
+    return replace(reply, calls=tuple(calls))
 
 
 def _made(
     provider: Provider, model: str, reply: Reply, counts: Counts, fault: str, headers: Mapping[str, str]
 ) -> Answer:
-    if fault in faults.REPLIES:
-        reply = faults.REPLIES[fault](reply)
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
     counts = Counts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
     answer = wires.answer_of(provider, model, reply, counts)

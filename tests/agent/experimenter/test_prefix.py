@@ -13,14 +13,23 @@ from hubel.agent.llm.loopback import Loopback
 from hubel.tools.subject.subject import Subject
 from tests.agent.experimenter.conftest import Work
 from tests.agent.experimenter.minds import Scripted, diligent
-from tests.agent.experimenter.test_economy import PROMPT_TOKENS
+from tests.agent.experimenter.test_economy import PROMPT_TOKENS, one_by_one
 
-PREFIX_TOKENS = 3200
-"""Each request carries it, read from the cache: at 3,200 a dozen requests would be over 38,000 of the 40,000."""
+PREFIX_TOKENS = 2600
+"""Each request carries it, read from the cache: at 2,600 a dozen requests would be over 31,000 of the 40,000."""
+DEAREST_TOKENS = 38_000
+"""Of the dearest way to make six experiments, with room for a real unit's evidence, which may be longer."""
 
 
 def tokens(subject: Subject, value: Any) -> int:
-    return len(subject.tokenizer(json.dumps(value, ensure_ascii=False), add_special_tokens=False)["input_ids"])
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return len(subject.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def said(message: Mapping[str, Any]) -> str:
+    """What a message says, without the wire's own brackets and quotes."""
+    calls = [call["function"] for call in message.get("tool_calls") or ()]
+    return "\n".join([message.get("content") or "", *(call["name"] + call["arguments"] for call in calls)])
 
 
 def prefix(body: Mapping[str, Any]) -> list[Any]:
@@ -35,3 +44,12 @@ def test_the_prefix_and_an_investigation_stay_within_their_tokens(work: Work, su
     assert len(bodies) == 6
     assert max(tokens(subject, prefix(body)) for body in bodies) <= PREFIX_TOKENS
     assert sum(tokens(subject, [body["tools"], body["messages"]]) for body in bodies) <= PROMPT_TOKENS
+
+
+@pytest.mark.subject
+def test_the_dearest_way_of_six_experiments_stays_within_its_tokens(work: Work, subject: Subject) -> None:
+    with Loopback(Scripted(one_by_one)) as server:
+        work(None, base_url=server.url("openai"), competitor=True)
+    assert len(server.bodies) == 10
+    spent = [tokens(subject, b["tools"]) + sum(tokens(subject, said(m)) for m in b["messages"]) for b in server.bodies]
+    assert sum(spent) <= DEAREST_TOKENS <= PROMPT_TOKENS

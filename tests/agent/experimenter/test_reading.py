@@ -38,12 +38,15 @@ PLANNED = {"hypothesis": "h1", "text": "on a Monday", "predicts": "fires"}
     ("change", "says"),
     [
         ({"hypothesis": "h7"}, "none of that id; known are h1"),
-        ({"predicts": "explodes"}, "'fires', 'silent', 'greater' or 'within'"),
+        ({"predicts": "explodes"}, "'within', 'raises' or 'lowers'"),
         ({"predicts": "greater"}, "needs the text that it is compared with"),
         ({"predicts": "within", "low": 3, "high": 1}, "needs numbers low <= high"),
         ({"focus": "Friday"}, "does not occur in its text"),
         ({"text": "word " * 400}, "at most 600 characters"),
         ({"quantity": "kl"}, "predict greater or within"),
+        ({"predicts": "raises"}, "predict fires or silent"),
+        ({"quantity": "logprob", "predicts": "raises", "token": " cat"}, "needs strength"),
+        ({"quantity": "logit_difference", "predicts": "lowers", "token": " a"}, "needs versus and than"),
         ({"volume": 11}, "Extra inputs are not permitted"),
     ],
 )

@@ -57,8 +57,9 @@ function passage(text, span) {
 }
 
 function prediction(one) {
-  const what = { max: "largest activation", mean: "mean activation", kl: "KL of ablating it", rank: "rank" }[one.quantity] ?? one.quantity;
+  const what = { max: "largest activation", mean: "mean activation", kl: "KL of ablating it", rank: "rank", logprob: "change of log-probability by steering", logit_difference: "change of logit difference by patching" }[one.quantity] ?? one.quantity;
   const side = one.side && ["max", "mean"].includes(one.quantity) ? `, ${sideName(one.side)}` : "";
+  if (one.token) return `${one.relation} ${one.relation === "within" ? `${value3(one.bounds?.[0])} to ${value3(one.bounds?.[1])} ` : ""}(${what}: ${JSON.stringify(one.token)}${one.versus ? ` less ${JSON.stringify(one.versus)}` : ""}${one.strength ? `, strength ${value3(one.strength)}` : ""})`;
   if (one.relation === "greater") return `greater than on text B (${what}${side})`;
   if (one.relation === "within") return `within ${value3(one.bounds?.[0])} to ${value3(one.bounds?.[1])} (${what}${side})`;
   return `${one.relation} (${what}${side})`;
