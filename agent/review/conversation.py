@@ -42,11 +42,15 @@ def turns(rows: Sequence[Row], later: Iterable[Row] = (), first: int = 0) -> lis
         later: replies behind them, in which results of their calls may stand.
         first: number of the first turn.
     """
-    results: dict[str, Mapping[str, Any]] = {}
-    for row in (*rows, *later):
-        results |= {str(id): {**found, "defines": _defines(row)} for id, found in _answers(row).items()}
+    told: dict[str, Mapping[str, Any]] = {}
+    behind: list[Mapping[str, Mapping[str, Any]]] = []
+    for row in reversed(
+        [*rows, *later]
+    ):  # a server may give the same id to a call of every turn: the next answer counts
+        behind.append(dict(told))
+        told |= {str(id): {**answer, "defines": _defines(row)} for id, answer in _answers(row).items()}
     found: list[dict[str, Any]] = []
-    for row in rows:
+    for row, results in zip(rows, reversed(behind), strict=False):
         for kind in turns_in(row):
             found.append(_turn(first + len(found), kind, row, results))
     return found

@@ -15,6 +15,7 @@ import pytest
 from hubel.agent.bench.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.log import RunLog
+from hubel.agent.review.conversation import turns
 from hubel.agent.review.library import Library
 from hubel.agent.review.store import Store
 from tests.agent.review.conftest import Client, serving
@@ -107,6 +108,20 @@ def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) 
     assert page.json["turns"][0]["text"].startswith("turn 38")
     assert page.json["turns"][0]["n"] == 38
     assert len(client.get(TARGET).body) < 200_000
+
+
+def test_a_server_that_gives_every_call_the_same_id_has_its_answers_told_apart() -> None:
+    def row(new: list[dict[str, object]], defines: str) -> dict[str, object]:
+        answer = {"text": "", "calls": [{"id": "call_0", "name": "experiment", "arguments": {}}], "stop": "tools"}
+        return {"request": {"new": new}, "answer": answer, "prompt": "experimenter@1", "defines": defines}
+
+    def answered(text: str) -> list[dict[str, object]]:
+        return [{"results": [{"id": "call_0", "text": text, "error": False}]}]
+
+    rows = [row([], ""), row(answered("[e1] for"), "e1"), row(answered("[e2] against"), "e2")]
+    found = turns(rows[:2], rows[2:])
+    assert [turn["calls"][0]["result"] for turn in found] == ["[e1] for", "[e2] against"]
+    assert [turn["evidence"] for turn in found] == [["e1"], ["e2"]]
 
 
 def test_a_hostile_run_is_data_and_nothing_else(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@
 import { address, get, post } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
 import { schemaForm } from "../form.js";
-import { number, signed } from "../format.js";
+import { known, number, signed } from "../format.js";
 import { heat, heatKey, scaleOf } from "../heat.js";
 import { crumbs, empty, failed, field, notice, section } from "../parts.js";
 import { linear, line, picture, text as label, ticks, yAxis } from "../plots.js";
@@ -50,7 +50,7 @@ function texts(place, query, live) {
       const answer = await post(`${address("runs", place.run, "targets", place.target)}/try`, body);
       change({ text: first.value, other: other.value }, { quiet: true });
       const maps = answer.maps.map((map) => signedMap(map, place.side));
-      swap(out, tried({ ...answer, maps }, (i, word) => replace(maps[0], i, word)));
+      swap(out, tried({ maps, difference: signedDifference(answer.difference, place.side) }, (i, word) => replace(maps[0], i, word)));
       say("Activations are shown");
     } catch (error) {
       swap(out, failed(error));
@@ -75,6 +75,13 @@ function tried(answer, changed) {
     heat(map, { scale, whole: true, source: false, label: `text ${n + 1}, true`, onPick: n === 0 ? (i) => swapToken(map, i, changed) : null }),
     map.predicted ? h("div", {}, h("h3", { class: "panel-head" }, "predicted", heatKey(guess)), heat(map, { scale: guess, by: "predicted", whole: true, source: false, label: `text ${n + 1}, predicted` })) : null));
   return [shown, h("div", { id: "swap" }), h("figure", {}, traces(maps), h("figcaption", {}, maps.length > 1 ? "Activation by token; solid A, dashed B." : "Activation by token.")), difference(answer.difference)];
+}
+
+/** As the maps beside it: of a negative side, more is negative. */
+function signedDifference(found, side) {
+  if (side !== "-" || !found) return found;
+  const turned = (value) => (known(value) ? -value : value);
+  return { values: found.values?.map(turned) ?? null, strongest: turned(found.strongest) };
 }
 
 function difference(found) {
