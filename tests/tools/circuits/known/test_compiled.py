@@ -36,7 +36,7 @@ def test_the_model_is_the_program(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
     compiled = compiled_once(name)
-    assert verify_truth(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == ([], 0, 0, 0)
+    assert verify_truth(compiled, pairs_of(compiled.program, 24, UNSEEN), states=20) == ([], 0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["other-name", "vote"])
