@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from ..evals.bootstrap import Interval
 from ..evals.score import Floors, Score
 from ..evals.verdict import KEEP
 from ..tools.cache import atomic_file
@@ -17,14 +18,15 @@ from ..tools.subject.address import Unit
 from . import plots
 from .evaluation import Evaluation, Row
 from .evaluation_summary import Comparison, Figure, comparisons, figures, find, kinds
-from .heatmap import visible
 from .log import RunLog
-from .report import interval, number, probability
+from .visible import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 _FOLDER = Path(__file__).parent
+_SMALLEST_P = 1e-12
+"""Below this a fitted tail is an extrapolation that nobody should read digits of."""
 TRUTH = "truth"
 """Event of a target of a bench: what is true of its explanation (`bench.planted`)."""
 _FLOORS = ("shuffled", "other", "token_lookup", "trivial")
@@ -79,8 +81,33 @@ def render(evaluations: Sequence[Evaluation]) -> str:
     return _template().render(
         parts=[_part(evaluation) for evaluation in evaluations],
         compared=compared,
-        style=Markup((_FOLDER / "report.css").read_text(encoding="utf-8")),
+        style=Markup((_FOLDER / "evaluation.css").read_text(encoding="utf-8")),
     )
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number, or a dash where it is not known."""
+    if value is None:
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus before a zero
+
+
+def interval(value: Score | Interval | None) -> str:
+    """``0.41 [0.33, 0.49]``."""
+    if value is None:
+        return "–"
+    if value.low is None or value.high is None:
+        return number(value.value)
+    return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
+
+
+def probability(p: float | None) -> str:
+    """A p with two digits, or that it is smaller than anyone should read digits of."""
+    if p is None:
+        return "–"
+    if p < _SMALLEST_P:
+        return "< 1e−12"
+    return (f"{p:.3f}" if p >= 0.001 else f"{p:.0e}").replace("-", "−")
 
 
 @cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from .heatmap import visible
+from .visible import visible
 
 WIDTH, HEIGHT = 400, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 40
@@ -93,18 +93,6 @@ def intervals(dots: Sequence[Dot], threshold: float) -> Markup:
             parts.append(_line(x(dot.low), row, x(dot.high), row, f"interval {dot.verdict}", dot.label))
         parts.append(_mark(x(dot.y), row, dot, radius=min(3.5, max(1.2, step * 0.45))))
     return _svg(parts, "Held-out score of each target with its interval")
-
-
-def interval_bar(value: float, low: float | None, high: float | None, verdict: str, ticks: Sequence[Level]) -> Markup:
-    """One interval on a line from -0.2 to 1, with ticks for floors: a picture to stand beside a number."""
-    x = _scale(-0.2, 1.0, 2, 198)
-    parts = [_line(x(-0.2), 12, x(1.0), 12, "rule"), _line(x(0.0), 7, x(0.0), 17, "zero")]
-    parts += [_line(x(tick.y), 4, x(tick.y), 20, tick.name, tick.label) for tick in ticks]
-    if low is not None and high is not None:
-        parts.append(_line(x(low), 12, x(high), 12, f"interval wide {verdict}"))
-    parts.append(_mark(x(value), 12, Dot(0, 0, verdict, f"r {value:.2f}"), radius=4.5))
-    body = Markup("").join(parts)
-    return Markup('<svg class="bar" viewBox="0 0 200 24" role="img" aria-label="r {:.2f}">{}</svg>').format(value, body)
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:

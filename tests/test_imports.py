@@ -32,9 +32,8 @@ HEAVY = {"torch", "transformers"}
 LOOKING = (
     "agent/commands/",
     "agent/views",
-    "agent/report",
     "agent/review/",
-    "agent/heatmap",
+    "agent/visible",
     "agent/log",
     "tools/index",
     "evals/",

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ElementTree
 
-from hubel.agent.plots import HEIGHT, WIDTH, Dot, Level, interval_bar, intervals, score_by_layer, select_against_holdout
+from hubel.agent.plots import HEIGHT, WIDTH, Dot, Level, intervals, score_by_layer, select_against_holdout
 
 DOTS = [
     Dot(1, 0.4, "kept", "a", "t1", 0.3, 0.5),
@@ -68,10 +67,3 @@ def test_labels_are_text():
 def test_nothing_to_draw_is_an_empty_plot():
     for svg in (score_by_layer([], []), select_against_holdout([]), intervals([], 0.2)):
         assert not elements(svg, "circle")
-
-
-def test_the_bar_shows_value_interval_and_floors():
-    svg = interval_bar(0.4, 0.3, 0.5, "kept", [Level(0, 0.1, "floor trivial", "trivial 0.10")])
-    assert re.search("<title>trivial 0.10</title>", svg)
-    assert len(elements(svg, "circle")) == 1
-    assert "interval" not in interval_bar(0.4, None, None, "kept", []).split("aria-label")[1]

@@ -19,7 +19,6 @@ from hubel.agent.llm.loopback import Loopback, Rule, Script
 from hubel.agent.log import RunLog
 from hubel.agent.preflight import check_model
 from hubel.agent.replay import replay
-from hubel.agent.report_of_run import report_data
 from hubel.agent.views import connect, rows
 from hubel.tools.errors import UsageError
 from tests.agent.experimenter.conftest import Work
@@ -82,7 +81,6 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
     assert headline(row) is not None
     assert headline(row)["scorer"] == "simulation"  # type: ignore[index]
     assert f"simulator and judge: {asked} calls" in summary([row])
-    assert f"simulator and judge: {asked} calls" in report_data(folder).run.settings["language models"]
     assert replay(folder).bitwise
 
 
