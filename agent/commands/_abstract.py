@@ -8,7 +8,6 @@ from typing import Any
 
 from ...tools.errors import UsageError
 from .. import output
-from ..circuits.abstracting import SEARCHED, Asked, abstraction_row
 from ..progress import progress
 
 LEAST = 8
@@ -43,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     """A row a layer."""
     from ...tools.abstraction.question import read_question
     from ...tools.subject import load_subject
+    from ..circuits.abstracting import Asked, abstraction_row
 
     if args.program is None:
         raise UsageError("`hubel circuit abstract` needs --program FILE; docs/causal-abstraction.md shows one")
@@ -78,6 +78,8 @@ def _layers(text: str | None) -> list[int]:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
+    from ..circuits.abstracting import SEARCHED
+
     first = rows[0]
     searched = [name for name in SEARCHED if first[name]]
     columns = ("layer", "whole place", *(name.replace("_", " ") for name in searched))
