@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -154,14 +155,16 @@ def disk(what: str, folder: Path) -> Check:
 
 
 def cache() -> Iterator[Check]:
-    """What is cached, item by item, and what is missing of the embedded default."""
+    """What is cached, a line a kind, what of it is cut short, and what is missing of the embedded default."""
     found = cached.items()
-    for item in found:
-        name = f"{item.kind}/{item.name}"
-        if item.whole is False:
-            yield Check(name, "note", f"{size(item.bytes)}, cut short", "it is made anew at its next use")
-        else:
-            yield Check(name, "ok", f"cached, {size(item.bytes)}")
+    for kind, group in groupby(found, key=lambda item: item.kind):
+        items = list(group)
+        what = items[0].name if len(items) == 1 else f"{len(items)} items"
+        yield Check(f"cached {kind}", "ok", f"{what}, {size(sum(item.bytes for item in items))}")
+        for item in items:
+            if item.whole is False:
+                name = f"{kind}/{item.name}"
+                yield Check(name, "note", f"{size(item.bytes)}, cut short", "it is made anew at its next use")
     if not any(item.kind == "subjects" for item in found):
         yield Check("default subject", "note", "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)")
 

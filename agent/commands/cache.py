@@ -16,7 +16,10 @@ HELP = "what is cached and how large it is; clear it"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "path", "clear"), default="list")
     parser.add_argument(
-        "items", nargs="*", metavar="ITEM", help="clear only these (as listed, e.g. subjects/smollm2-135m)"
+        "items",
+        nargs="*",
+        metavar="ITEM",
+        help="clear only these (as listed, e.g. subjects/smollm2-135m; review: all of that kind)",
     )
     parser.add_argument("--verify", action="store_true", help="compare hashes too, not only sizes")
     parser.add_argument("--yes", "-y", action="store_true", help="clear without asking")
@@ -75,11 +78,11 @@ def _clear(found: Sequence[cached.Item], args: argparse.Namespace) -> int:
 def _chosen(found: list[cached.Item], names: Sequence[str]) -> list[cached.Item]:
     from ...tools.errors import UsageError
 
-    by_name = {label(item): item for item in found}
+    known = {name for item in found for name in (label(item), item.kind)}
     for name in names:
-        if name not in by_name:
-            raise UsageError(f"nothing in the cache is called {name!r}{closest(name, by_name)}; `hubel cache` lists it")
-    return [by_name[name] for name in names] if names else found
+        if name not in known:
+            raise UsageError(f"nothing in the cache is called {name!r}{closest(name, known)}; `hubel cache` lists it")
+    return [item for item in found if not names or {label(item), item.kind} & set(names)]
 
 
 def label(item: cached.Item) -> str:

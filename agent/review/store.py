@@ -26,8 +26,9 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-        self.path = cache_dir() / "review" / f"{name}.sqlite"
+        where = folder.resolve()  # runs of one name may lie in several places
+        name = f"{where.name}-{hashlib.sha256(str(where).encode()).hexdigest()[:12]}"
+        self.path = cache_dir() / "review" / name / "store.sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

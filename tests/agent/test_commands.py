@@ -81,6 +81,17 @@ def test_clear_asks_on_a_terminal_only_and_otherwise_wants_yes(cache: Path, caps
     assert cached.items() == []
 
 
+def test_a_kind_is_cleared_by_its_name_and_shown_by_doctor_in_one_line(cache: Path, capsys) -> None:
+    for name in ("first", "second"):
+        (cache / "review" / name).mkdir(parents=True)
+        (cache / "review" / name / "store.sqlite").write_bytes(b"x" * 500)
+    run_command_line(["doctor", "--json"])
+    (line,) = (row for row in rows(capsys) if row["check"] == "cached review")
+    assert line["detail"] == "2 items, 1.0 kB"
+    assert run_command_line(["cache", "clear", "review", "--yes"]) == 0
+    assert {item.kind for item in cached.items()} == {"corpora", "subjects"}
+
+
 @pytest.mark.parametrize(("answer", "left"), [("y", 0), ("", 2)])
 def test_clear_on_a_terminal_does_what_the_answer_says(
     cache: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
