@@ -19,6 +19,8 @@ from ..errors import ArgumentError, CorruptError
 from ..subject.address import Shape, Site, Unit
 
 Kind = Literal["top", "quantile", "random"]
+BEFORE_PEAK, AFTER_PEAK = 8, 4
+"""Tokens by which exemplars count as the same text."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class SplitReader:
     def exemplars(self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8) -> list[Exemplar]:
         """Contexts with one unit's activations.
 
-        "top": those with the highest peaks on the side, best first; fewer when fewer have any. "quantile": spread
+        "top": those with the highest peaks on the side, best first, a text that was printed twice (the same tokens
+        around the peak) a second time only where there is nothing else; fewer when fewer have any. "quantile": spread
         evenly over the pool's contexts ordered by their peak, highest first. "random": the pool's first.
 
         Raises:
@@ -213,9 +216,18 @@ def _chosen(exemplars: list[Exemplar], kind: Kind, k: int, sign: int) -> list[Ex
         return exemplars[:k]
     ranked = sorted(exemplars, key=lambda exemplar: -sign * exemplar.activations[exemplar.peak])
     if kind == "top":
-        return [exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0][:k]
+        return _repeats_last([exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0])[:k]
     n = min(k, len(ranked))
     return [ranked[(2 * place + 1) * len(ranked) // (2 * n)] for place in range(n)]
+
+
+def _repeats_last(exemplars: list[Exemplar]) -> list[Exemplar]:
+    seen, first, again = set[tuple[int, ...]](), list[Exemplar](), list[Exemplar]()
+    for exemplar in exemplars:
+        around = tuple(exemplar.token_ids[max(0, exemplar.peak - BEFORE_PEAK) : exemplar.peak + AFTER_PEAK + 1])
+        (again if around in seen else first).append(exemplar)
+        seen.add(around)
+    return first + again
 
 
 def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.ndarray, "row seq"]:

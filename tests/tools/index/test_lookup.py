@@ -6,13 +6,15 @@ import subprocess
 import sys
 import time
 
-from hubel.tools.index import Index
+from hubel.tools.index import Exemplar, Index
+from hubel.tools.index.reading import _chosen
 from hubel.tools.subject.address import Unit
 
 COLD = """
 import sys, time
 start = time.perf_counter()
-from hubel.tools.index import Index
+from hubel.tools.index import Exemplar, Index
+from hubel.tools.index.reading import _chosen
 from hubel.tools.subject.address import Unit
 index = Index.open(sys.argv[1])
 for side in "+-":
@@ -39,3 +41,16 @@ def test_a_warm_process_answers_in_milliseconds(index: Index) -> None:
         index.exemplars(Unit("mlp", 1, unit))
         index.statistics(Unit("mlp", 1, unit))
     assert (time.process_time() - start) / 20 < 0.02
+
+
+def test_a_text_printed_twice_is_shown_again_only_behind_everything_else() -> None:
+    text = list(range(40))
+    first = exemplar(0, text, peak=20, strength=3.0)
+    again = exemplar(1, [99, *text], peak=21, strength=2.5)
+    elsewhere = exemplar(2, text, peak=30, strength=2.0)
+    assert _chosen([elsewhere, again, first], "top", 8, 1) == [first, elsewhere, again]
+    assert _chosen([elsewhere, again, first], "quantile", 3, 1) == [first, again, elsewhere]
+
+
+def exemplar(context: int, ids: list[int], peak: int, strength: float) -> Exemplar:
+    return Exemplar(context, 0, ids, list(map(str, ids)), [strength * (at == peak) for at in range(len(ids))], peak)
