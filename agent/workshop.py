@@ -17,6 +17,7 @@ from .explainers import make_explainer
 from .lexicon import subject_lexicon
 from .llm.patience import Patience
 from .log import RunLog
+from .neighbours import record_neighbours
 from .planting import replanted, weights_of
 from .progress import Reporter
 from .readers import make_readers
@@ -102,14 +103,16 @@ class Workshop:
         readers = make_readers(self._config, self._log, self._patience, self.budget())
         data = self._folder / COLLECTED
         self._collect(data)
+        explore, select = (Collected.open(data, split) for split in ("explore", "select"))
+        record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
         self._log.write("explainer", identity_of(explainer))
         return Room(
             self._folder,
             self._config,
             self._log,
             explainer=explainer,
-            explore=Collected.open(data, "explore"),
-            select=Collected.open(data, "select"),
+            explore=explore,
+            select=select,
             lexicon=self.lexicon(),
             bench=Bench(subject=self.subject, index=self.index()),
             asker=asker,

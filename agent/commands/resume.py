@@ -9,6 +9,7 @@ from .. import options
 from ..circuits.config import is_circuit
 from ..config import RunConfig, find_run
 from ..llm.budget import Limits
+from ..progress import progress
 from ._circuits import finish_circuit
 from ._work import finish
 from .show import CALLS_ONLY
@@ -21,6 +22,10 @@ INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and limits in the place of those that it was made with."""
     parser.add_argument("run", help="a run's name, or its folder")
+    parser.add_argument(
+        "--neighbours", action="store_true",
+        help="also record the targets' nearest units, of a run made before they were (loads the subject)",
+    )  # fmt: skip
     options.add_budget(parser)
 
 
@@ -34,5 +39,10 @@ def run(args: argparse.Namespace) -> int:
             f"{args.run!r} is a log of `hubel mcp`, which has no targets to go on with: `hubel show {args.run}` shows "
             f"it, `hubel mcp --log {folder.name}` adds to it"
         )
+    if args.neighbours:
+        from ..neighbours import add_neighbours
+
+        with progress(quiet=args.quiet) as reporter:
+            add_neighbours(folder, reporter)
     limits = Limits(options.budget(args), options.budget(args, "target_max"))
     return finish(folder, args, limits=limits)

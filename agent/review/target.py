@@ -9,6 +9,7 @@ from typing import Any
 
 from . import activations
 from .library import Run, Unknown, inside
+from .nearest import nearest
 from .reviews import last_decision, shown
 from .segments import Envelope, Place, fetch, segments
 from .tables import one_row
@@ -81,6 +82,7 @@ def target_page(run: Run, target: str) -> dict[str, Any]:
         events = events_of(run, db, row["position"])
         around = _neighbours(db, row["position"])
         cost = _cost(db, row["position"])
+        near = nearest(db, target, events.get("neighbours"))
     notices: list[str] = []
     data = _data(run, notices)
     seen = events.get("observation")
@@ -102,7 +104,7 @@ def target_page(run: Run, target: str) -> dict[str, Any]:
         "active_documents": evidence.get("active_documents"),
         "hypotheses": _hypotheses(events, conclusion),
         "effects": _effects(events),
-        "nearest": None,
+        "nearest": near,
         "cost": cost,
         "claims": moved[-1].get("claims", []) if moved else [],
         "findings": moved[-1].get("findings", "") if moved else "",

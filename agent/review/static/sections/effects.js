@@ -1,8 +1,8 @@
 /** What the unit does to the model: the tokens that it writes, ablation and steering, and its nearest units. */
 
 import { h, t } from "../dom.js";
-import { number, signed } from "../format.js";
-import { grid, section } from "../parts.js";
+import { number, plural, signed } from "../format.js";
+import { empty, section, verdict } from "../parts.js";
 import { href, path } from "../router.js";
 
 export function writes(found) {
@@ -16,10 +16,27 @@ export function words(title, listed) {
   return h("div", {}, h("h3", {}, title), h("ol", { class: "weights" }, (listed ?? []).map((one) => h("li", {}, h("span", { class: `meter ${one.weight < 0 ? "neg" : "pos"}`, style: { "--share": Math.abs(one.weight) / most } }), h("code", {}, t(one.token)), h("span", { class: "num" }, signed(one.weight))))));
 }
 
-export function nearest({ run }, found) {
-  if (!found?.length) return null;
-  const rows = found.map((one) => [h("a", { href: href(path(["runs", run, "targets", one.target])) }, t(one.target)), number(one.cosine), t(one.explanation ?? "")]);
-  return section("nearest", "Nearest units", "By cosine of what they do; click through.", grid("Nearest units", [["unit", ""], ["cosine", "num"], ["explanation", ""]], rows));
+const BY = { write: "By what they write", move: "By what they move (OV)", together: "Active together" };
+const WHERE = { earlier: "earlier", same: "same layer", later: "later" };
+
+/** Units that do nearly the same, or the opposite, and those that are active at the same tokens. */
+export function nearest({ run }, found, kind) {
+  if (found === null || found === undefined) {
+    return section("nearest", "Nearest units", null, empty("Not recorded when this run was made. ", h("code", {}, "hubel resume ", t(run), " --neighbours"), " adds them."));
+  }
+  const lists = found.filter((list) => list.alike.length || list.opposite.length);
+  if (!lists.length) return section("nearest", "Nearest units", null, empty(kind === "unit" ? "Nothing to compare it with." : "No unit of the subject: it writes nothing, and no other target is active with it."));
+  return section("nearest", "Nearest units", "Those that this run explained can be opened.", lists.map((list) => neighbours(run, list)));
+}
+
+function neighbours(run, list) {
+  const compared = list.by === "together" ? `r of the signals on explore, ${plural(list.compared, "other target")}` : `cosine, ${plural(list.compared, "unit")} compared`;
+  return h("div", { class: "near" }, h("h3", {}, BY[list.by] ?? t(list.by), h("small", {}, ` ${compared}`)),
+    h("ol", { class: "weights" }, [...list.alike, ...list.opposite].map((one) => h("li", {},
+      h("span", { class: `meter ${one.value < 0 ? "neg" : "pos"}`, style: { "--share": Math.abs(one.value) } }),
+      h("span", {}, one.target ? h("a", { href: href(path(["runs", run, "targets", one.target])) }, t(one.target)) : t(one.unit), one.verdict ? [" ", verdict({ status: "done", verdict: one.verdict })] : null,
+        one.explanation ? h("span", { class: "says" }, t(one.explanation)) : h("small", {}, ` ${WHERE[one.where] ?? ""}`)),
+      h("span", { class: "num" }, number(one.value))))));
 }
 
 /** Results of ablating, steering and other instruments, in whatever shape they have. */

@@ -80,7 +80,7 @@ function parts(place, found, query, verdicts) {
     verdicts,
     h("div", { class: "columns" },
       h("div", { class: "column-main" }, exemplars(found), predicted(place, found, query)),
-      h("div", { class: "column-side" }, scores(found), distribution(found), writes(found.writes), nearest(place, found.nearest), costs(found))),
+      h("div", { class: "column-side" }, scores(found), distribution(found), writes(found.writes), nearest(place, found.nearest, found.kind), costs(found))),
     findings(place, found),
     hypotheses(found),
     effects(found.effects),
