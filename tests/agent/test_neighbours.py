@@ -38,7 +38,9 @@ def nearest_of(folder: Path, target: str) -> list[dict[str, Any]] | None:
 
 
 def test_a_runs_targets_lead_to_their_neighbours_among_each_other(finished: Path, tiny: Subject) -> None:
-    by_direction, together = nearest_of(finished, "mlp.0.0") or ()
+    found = nearest_of(finished, "mlp.0.0")
+    assert found is not None
+    by_direction, together = found
     told = call("nearest", {"unit": "mlp.0.0", "k": 8}, Bench(tiny)).to_json()
     assert [near["unit"] for near in by_direction["alike"]] == [near["unit"] for near in told["alike"]]
     assert [near["where"] for near in by_direction["alike"]] == [near["depth"] for near in told["alike"]]
