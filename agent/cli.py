@@ -177,9 +177,26 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            known = [option for action in self._actions for option in action.option_strings]
-            self.error(f"unknown argument {unknown[0]!r}{closest(unknown[0].split('=')[0], known)}")
+            self._refuse(unknown[0], getattr(parsed, "action", None))
         return parsed
+
+    def _refuse(self, given: str, action: str | None) -> NoReturn:
+        """Say what is wrong with an argument: of another action, misspelt, or none at all."""
+        option, actions = given.split("=")[0], self._parsers()
+        chosen = actions.get(action or "", self)
+        if owners := [parser.prog for name, parser in actions.items() if option in parser._known() and name != action]:
+            chosen.error(
+                f"{option} belongs to {' and '.join(f'`{owner}`' for owner in owners)}, not to `{chosen.prog}`"
+            )
+        chosen.error(f"unknown argument {given!r}{closest(option, chosen._known())}")
+
+    def _known(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
+
+    def _parsers(self) -> dict[str, Parser]:
+        """The parsers of a command's actions, by name."""
+        choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        return dict(choices[0]) if choices else {}
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from .. import __version__
+from ..tools.memory import free_memory
 from . import cached
 from .output import size
 
@@ -124,19 +125,11 @@ def devices() -> Check:
 def memory() -> Check:
     """Free and installed memory, where the system says."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    free = _free_memory()
+    free = free_memory()
     shown = f"{size(total)}" + ("" if free is None else f", {size(free)} free")
     if (free if free is not None else total) < NEEDED_MEMORY:
         return Check("memory", "note", shown, f"the default subject wants {size(NEEDED_MEMORY)}: close something else")
     return Check("memory", "ok", shown)
-
-
-def _free_memory() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
 
 
 def disk(what: str, folder: Path) -> Check:

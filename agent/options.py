@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..tools.errors import UsageError
 
@@ -17,22 +18,37 @@ def default_runs() -> Path:
     return Path(os.environ.get("HUBEL_RUNS") or "runs")
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command takes; `agent.cli` adds these before the command's own."""
+def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """What every command takes; `agent.cli` adds these before the command's own.
+
+    Args:
+        again: for the parser of an action, where what was given before the action's name stands.
+    """
+
+    def default(value: object) -> Any:
+        return argparse.SUPPRESS if again else value
+
     group = parser.add_argument_group("common")
-    group.add_argument("--json", action="store_true", help="standard output holds one JSON object a line, nothing else")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=default(False),
+        help="standard output holds one JSON object a line, nothing else",
+    )
     group.add_argument(
         "--runs",
         type=Path,
-        default=default_runs(),
+        default=default(default_runs()),
         metavar="DIR",
         help="where runs live (default: ./runs, or HUBEL_RUNS)",
     )
-    group.add_argument("--quiet", "-q", action="store_true", help="no progress on standard error")
+    group.add_argument(
+        "--quiet", "-q", action="store_true", default=default(False), help="no progress on standard error"
+    )
     group.add_argument(
         "--debug",
         action="store_true",
-        default=bool(os.environ.get("HUBEL_DEBUG")),
+        default=default(bool(os.environ.get("HUBEL_DEBUG"))),
         help="show the traceback of an error (or HUBEL_DEBUG=1)",
     )
 

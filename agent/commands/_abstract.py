@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...tools.errors import UsageError
-from .. import output
+from .. import options, output
 from ..progress import progress
 
 LEAST = 8
@@ -16,26 +16,28 @@ LEAST = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which program, where to look, and whether to search."""
-    group = parser.add_argument_group("abstract")
-    group.add_argument(
+    parser.add_argument("--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)")
+    parser.add_argument("--seed", type=int, default=0, help="draws the pairs (default: 0)")
+    options.add_device(parser)
+    parser.add_argument(
         "--program", type=Path, metavar="FILE", help="a program, how its inputs become text, its answers (TOML or JSON)"
     )
-    group.add_argument("--variable", metavar="V", help="the variable that is interchanged (default: the file's)")
-    group.add_argument("--layers", metavar="L,L", help="after which layers to look (default: four, evenly)")
-    group.add_argument(
+    parser.add_argument("--variable", metavar="V", help="the variable that is interchanged (default: the file's)")
+    parser.add_argument("--layers", metavar="L,L", help="after which layers to look (default: four, evenly)")
+    parser.add_argument(
         "--at", default="end", metavar="INPUT", help="at the token where an input's text ends (default: end, the last)"
     )
-    group.add_argument(
+    parser.add_argument(
         "--kind",
         choices=("stream", "mlp", "z"),
         default="stream",
         help="the stream, neurons or heads (default: stream)",
     )
-    group.add_argument(
+    parser.add_argument(
         "--search", type=int, default=0, metavar="K", help="search for K directions that hold the variable (DAS)"
     )
-    group.add_argument("--pairs", type=int, default=64, metavar="N", help="pairs of each part (default: 64)")
-    group.add_argument("--search-steps", type=int, default=60, metavar="N", help="steps of the search (default: 60)")
+    parser.add_argument("--pairs", type=int, default=64, metavar="N", help="pairs of each part (default: 64)")
+    parser.add_argument("--search-steps", type=int, default=60, metavar="N", help="steps of the search (default: 60)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import UsageError
 from .. import output
 from ..progress import progress
+from ._circuit_tasks import add_subject, check_prompts
 
 if TYPE_CHECKING:
     from ...tools.circuits.graph import Node, Target
@@ -20,41 +22,78 @@ PROMPTS = 16
 _RECEIVER = re.compile(r"(?P<node>[\w.]+)<(?P<read>q|k|v|mlp|logits)>")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which components, and which paths."""
-    group = parser.add_argument_group("mediate, paths, attention")
-    group.add_argument(
+def add_mediation(parser: argparse.ArgumentParser) -> None:
+    """Which heads or neurons."""
+    _add_components(parser, "heads (head.23.3) and neurons (mlp.12.803)")
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Which senders, which receivers."""
+    _add_components(parser, "senders: heads (head.23.3), MLPs (mlp.12), input")
+    parser.add_argument(
+        "--receivers",
+        default="logits<logits>",
+        metavar="R,R",
+        help="head.23.3<q>, head.23.1<k> (key-value heads), mlp.20<mlp>, logits<logits> (default: logits<logits>)",
+    )
+    parser.add_argument(
+        "--mlps",
+        choices=("recompute", "freeze"),
+        default="recompute",
+        help="MLPs on the way: paths past them and through them, or past them alone (default: recompute)",
+    )
+
+
+def add_attention(parser: argparse.ArgumentParser) -> None:
+    """Which heads."""
+    _add_components(parser, "heads (head.23.3)")
+
+
+def _add_components(parser: argparse.ArgumentParser, which: str) -> None:
+    parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
+    parser.add_argument(
         "--components",
         metavar="C,C",
-        help="head.23.3 and the like; mediate: neurons (mlp.12.803) too; paths: senders, input and mlp.12 too "
-        "(default: the strongest heads, as attribution patching estimates them)",
+        help=f"{which} (default: the strongest heads, as attribution patching estimates them)",
     )
-    group.add_argument("--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)")
-    group.add_argument(
-        "--receivers", default="logits<logits>", metavar="R,R", help="paths: head.23.3<q>, mlp.20<mlp>, logits<logits>"
-    )
-    group.add_argument(
-        "--mlps", choices=("recompute", "freeze"), default="recompute", help="paths: past MLPs, or through them too"
-    )
+    parser.add_argument("--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)")
+    add_subject(parser, PROMPTS)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Measure and show."""
+def mediation(args: argparse.Namespace) -> int:
+    """Total, direct and indirect effects."""
+    return _run(args, _show_mediation)
+
+
+def paths(args: argparse.Namespace) -> int:
+    """Effects through some receivers alone."""
+    return _run(args, _show_paths, [_receiver(name) for name in args.receivers.split(",")])
+
+
+def attention(args: argparse.Namespace) -> int:
+    """What heads look at and copy, and whether weight is effect."""
+    return _run(args, _show_attention)
+
+
+def _run(
+    args: argparse.Namespace, show: Callable[[list[dict[str, Any]]], None], receivers: Sequence[Target] = ()
+) -> int:
     if not args.task:
         raise UsageError(f"`hubel circuit {args.action}` needs --task T; `hubel circuit tasks` lists them")
+    check_prompts(args)
     if args.top < 1:
         raise UsageError(f"--top {args.top}: give at least 1")
-    rows = _measured(args)
+    rows = _measured(args, receivers)
     for row in rows:
         row |= {"task": args.task, "subject": args.subject}
         if args.json:
             output.json_line(row)
     if not args.json:
-        {"mediate": _show_mediation, "paths": _show_paths, "attention": _show_attention}[args.action](rows)
+        show(rows)
     return 0
 
 
-def _measured(args: argparse.Namespace) -> list[dict[str, Any]]:
+def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
     from ...tools.circuits.graph import Node
     from ...tools.circuits.tasks import find_task
     from ...tools.circuits.tasks.prepared import lexicon, prepare
@@ -66,12 +105,11 @@ def _measured(args: argparse.Namespace) -> list[dict[str, Any]]:
     task = find_task(args.task)  # what was typed is read before anything is loaded
     parse = Unit.parse if args.action == "mediate" else Node.parse
     given = [parse(name) for name in args.components.split(",")] if args.components else []
-    receivers = [_receiver(name) for name in args.receivers.split(",")]
     with progress(quiet=args.quiet) as reporter:
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         model, drawn = CircuitModel(subject), examples(task, "discovery", args.seed, lexicon(subject))
-        batches = prepare(subject, task, drawn, args.prompts or PROMPTS).batches
+        batches = prepare(subject, task, drawn, args.prompts).batches
         components = given or [parse(str(head)) for head in strongest_heads(model, batches, args.top)]
         rows = _rows(args, model, batches, components, receivers)
         reporter.update(args.action, 1, 1, unit="tables")
@@ -79,7 +117,11 @@ def _measured(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _rows(
-    args: argparse.Namespace, model: CircuitModel, batches: tuple[Batch, ...], components: Any, receivers: list[Target]
+    args: argparse.Namespace,
+    model: CircuitModel,
+    batches: tuple[Batch, ...],
+    components: Any,
+    receivers: Sequence[Target],
 ) -> list[dict[str, Any]]:
     from ..circuits.effects import attention_rows, mediation_rows, path_rows
 

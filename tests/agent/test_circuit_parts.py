@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from hubel.agent.cli import run_command_line
+from hubel.agent.cli import build_parser, run_command_line
+from hubel.agent.commands import circuit
+from hubel.agent.commands.circuit import ACTIONS
 
 from ..tiny import tiny_subject
 from .circuits.induction import induction_subject, write_pairs
@@ -120,6 +122,16 @@ def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
         (["paths", "--task", "ioi", "--receivers", "head.1.0"], "write head.23.3<q>"),
         (["attention", "--task", "ioi", "--components", "sheep"], "'sheep' is no node"),
         (["attention", "--task", "ioi", "--top", "0"], "at least 1"),
+        (["attention", "--task", "ioi", "--prompts", "0"], "--prompts 0: give at least 1"),
+        (["attention", "--task", "ioi", "--mlps", "freeze"], "--mlps belongs to `hubel circuit paths`"),
+        (
+            ["run", "--task", "ioi", "--search=3"],
+            "--search belongs to `hubel circuit abstract`, not to `hubel circuit run`",
+        ),
+        (["run", "--taks", "ioi"], "did you mean '--task'?"),
+        (["tasks", "ioi"], "unknown argument 'ioi'"),
+        (["mediation"], "invalid choice: 'mediation'"),
+        ([], "hubel circuit tasks | run | show"),
         (["abstract"], "needs --program"),
         (["abstract", "--program", "nowhere.toml"], "cannot be read"),
         (["abstract", "--program", "x.toml", "--pairs", "2"], "--pairs 2: give at least 8"),
@@ -148,3 +160,23 @@ def test_what_is_off_in_a_question_is_said(tmp_path: Path, capsys, old: str, new
     argv = ["--program", str(file), "--subject", saved(tiny_subject(), folder), "--at", "day", "--layers", "0", "-q"]
     assert run_command_line(["circuit", "abstract", *argv]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_each_action_has_a_help_of_its_own(capsys) -> None:
+    shown: dict[str, str] = {}
+    for action in ACTIONS:
+        with pytest.raises(SystemExit, match="0"):
+            run_command_line(["circuit", action, "--help"])
+        shown[action] = capsys.readouterr().out
+    assert "--search" in shown["abstract"]
+    assert "--receivers" in shown["paths"]
+    assert not any("--search" in text for action, text in shown.items() if action != "abstract")
+    assert not any("--receivers" in text for action, text in shown.items() if action != "paths")
+    assert all("--json" in text for text in shown.values())
+
+
+def test_common_options_stand_before_an_action_or_after_it() -> None:
+    parser = build_parser(circuit)
+    for argv in (["--json", "--runs", "there", "show", "x"], ["show", "x", "--json", "--runs", "there"]):
+        args = parser.parse_args(argv)
+        assert (args.json, args.runs, args.quiet, args.run) == (True, Path("there"), False, "x")

@@ -6,7 +6,8 @@
    the gradients (Nanda 2023; Syed et al. 2023, EAP).
 2. Gradients are taken where queries, keys and values leave their projections, and led back to each target's own reading
    of the stream: W^T g, then the norm's vector-Jacobian product. So grouped key-value heads stay one node each.
-3. One matrix product of all sources' changes with all targets' gradients gives all edges.
+3. A matrix product of the earlier sources' changes with a layer's gradients gives the edges into that layer; gradients
+   of all layers at once would be most of the memory.
 4. Integrated gradients: `inputs` averages the gradients along the way from clean to corrupted embeddings (Hanna et al.
    2024, EAP-IG inputs); `activations` moves one layer's sources at a time (Marks et al. 2024), which costs a backward
    pass a layer and step.
@@ -19,11 +20,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .memory import check_fits
 from .prompts import PromptPairs
 from .recording import Gradients, Recording, differentiate, record
 from .wiring import CircuitModel, Hooks
@@ -46,16 +49,23 @@ def attribute(model: CircuitModel, pairs: PromptPairs, steps: int = 1) -> Attrib
     """Estimate the effect of every head, neuron and edge; `steps` > 1 integrates along the embeddings (EAP-IG inputs).
 
     One step is plain attribution patching: the gradient at the clean prompt.
+
+    Raises:
+        UsageError: the pairs do not fit into memory; says what would.
     """
+    check_fits(model, pairs)
     metric = pairs.logit_difference
-    twin = record(model, pairs.corrupted, metric)
-    clean = record(model, pairs.clean, metric) if steps > 1 else None
-    total: tuple[Tensor, ...] = ()
-    for share in _shares(steps):
-        mixed = None if clean is None else _mixed(clean, twin, share)
-        at, gradients = differentiate(model, pairs.clean, metric, embedding=mixed)
-        found = _scores(model, clean or at, twin, at, gradients)
-        total = tuple(one + two for one, two in zip(total, found, strict=True)) if total else found
+    twin = record(model, pairs.corrupted, metric, writes_only=True)
+    if steps == 1:
+        clean, gradients = differentiate(model, pairs.clean, metric)
+        return Attribution(*_scores(model, _changes(model, clean, twin), clean, gradients))
+    clean = record(model, pairs.clean, metric, writes_only=True)
+    changes, way = _changes(model, clean, twin), [_mixed(clean, twin, share) for share in _shares(steps)]
+    del clean, twin  # else a third of the memory
+    total = [torch.zeros(())] * 3
+    for embedding in way:
+        at, gradients = differentiate(model, pairs.clean, metric, embedding=embedding)
+        total = [one + two for one, two in zip(total, _scores(model, changes, at, gradients), strict=True)]
     return Attribution(*(value / steps for value in total))
 
 
@@ -73,10 +83,15 @@ def _mixed(clean: Recording, twin: Recording, share: float) -> Float[Tensor, "pa
 def attribute_activations(
     model: CircuitModel, pairs: PromptPairs, steps: int = 5
 ) -> Float[Tensor, "pairs source target"]:
-    """Edges by EAP-IG activations: each layer's heads, each MLP and the input move from clean to corrupted in turn."""
+    """Edges by EAP-IG activations: each layer's heads, each MLP and the input move from clean to corrupted in turn.
+
+    Raises:
+        UsageError: the pairs do not fit into memory; says what would.
+    """
+    check_fits(model, pairs)
     metric, graph = pairs.logit_difference, model.graph
-    twin = record(model, pairs.corrupted, metric)
-    clean = record(model, pairs.clean, metric)
+    twin = record(model, pairs.corrupted, metric, writes_only=True)
+    clean = record(model, pairs.clean, metric, writes_only=True)
     changes = source_changes(model, clean, twin)
     total = changes.new_zeros(len(pairs), *graph.possible.shape)
     groups = [
@@ -88,8 +103,8 @@ def attribute_activations(
         for share in _shares(steps):
             prepare = partial(_move, model, clean, twin, kind, layer, share)
             at, gradients = differentiate(model, pairs.clean, metric, prepare=prepare)
-            total[:, sources] += edges_from(changes[sources], target_gradients(model, at, gradients)) / steps
-    return total * graph.possible.to(total.device)
+            total += edges_from(model, changes, at, gradients, sources) / steps
+    return total
 
 
 def _move(
@@ -107,50 +122,76 @@ def _move(
         put.leaving(parts.mlp_write, lambda value: value + share * (twin.mlp[layer] - clean.mlp[layer]))
 
 
-def _scores(
-    model: CircuitModel, clean: Recording, twin: Recording, at: Recording, gradients: Gradients
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Heads, neurons and edges: changes from clean to twin, gradients taken at `at`."""
+class _Changes(NamedTuple):
+    """What the twin has, less what the clean run has, of all that is patched."""
+
+    sources: Float[Tensor, "pairs source seq d_model"]
+    z: dict[int, Tensor]
+    neurons: dict[int, Tensor]
+
+
+def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> _Changes:
+    z, neurons = (
+        {layer: value - one[layer] for layer, value in two.items()}
+        for one, two in ((clean.z, twin.z), (clean.neurons, twin.neurons))
+    )
+    return _Changes(source_changes(model, clean, twin), z, neurons)
+
+
+def _scores(model: CircuitModel, changes: _Changes, at: Recording, gradients: Gradients) -> tuple[Tensor, ...]:
+    """Heads, neurons and edges: changes from clean to twin times gradients taken at `at`."""
     layers = range(model.graph.n_layers)
-    heads = torch.stack([(twin.z[i] - clean.z[i]) * gradients.z[i] for i in layers], dim=1)
+    heads = torch.stack([changes.z[layer] * gradients.z[layer] for layer in layers], dim=1)
     heads = heads.unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
-    neurons = torch.stack([((twin.neurons[i] - clean.neurons[i]) * gradients.neurons[i]).sum(1) for i in layers], dim=1)
-    edges = edges_from(source_changes(model, clean, twin), target_gradients(model, at, gradients))
-    return heads, neurons, edges * model.graph.possible.to(edges.device)
+    neurons = torch.stack([(changes.neurons[layer] * gradients.neurons[layer]).sum(1) for layer in layers], dim=1)
+    return heads, neurons, edges_from(model, changes.sources, at, gradients)
 
 
-def source_changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Tensor, "source pairs seq d_model"]:
+def source_changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Tensor, "pairs source seq d_model"]:
     """What each source writes in the twin, less what it writes in the clean run."""
-    found = [(twin.stream[0] - clean.stream[0])[None]]
+    first = twin.stream[0] - clean.stream[0]
+    found = first.new_empty(len(first), len(model.graph.sources), *first.shape[1:])
+    found[:, 0] = first
     for layer in range(model.graph.n_layers):
-        found += [
-            model.writes(layer, twin.z[layer] - clean.z[layer]),
-            (twin.mlp[layer] - clean.mlp[layer])[None],
-        ]
-    return torch.cat(found)
+        found[:, _head_sources(model, layer)] = model.writes(layer, twin.z[layer] - clean.z[layer]).transpose(0, 1)
+        found[:, _mlp_source(model, layer)] = (twin.mlp[layer] - clean.mlp[layer])[:, None]
+    return found
 
 
 def edges_from(
-    changes: Float[Tensor, "source pairs seq d_model"], gradients: Float[Tensor, "target pairs seq d_model"]
+    model: CircuitModel,
+    changes: Float[Tensor, "pairs source seq d_model"],
+    at: Recording,
+    gradients: Gradients,
+    sources: slice = slice(None),
 ) -> Float[Tensor, "pairs source target"]:
-    """Every source's change times every target's gradient, pairs without an edge included."""
-    return changes.transpose(0, 1).flatten(2) @ gradients.transpose(0, 1).flatten(2).transpose(1, 2)
+    """Every source's change times the gradient of every target that it reaches; of other sources than these, 0."""
+    graph = model.graph
+    found = changes.new_zeros(len(changes), *graph.possible.shape)
+    first, last, _ = sources.indices(len(graph.sources))
+    for targets, gradient in _by_reader(model, at, gradients):
+        reached = slice(first, min(last, graph.n_before(graph.targets[targets.start])))
+        if reached.start < reached.stop:
+            by_pair = gradient.transpose(0, 1).flatten(2)
+            found[:, reached, targets] = changes[:, reached].flatten(2) @ by_pair.mT
+    return found
 
 
-def target_gradients(
+def _by_reader(
     model: CircuitModel, at: Recording, gradients: Gradients
-) -> Float[Tensor, "target pairs seq d_model"]:
-    """d metric / d (what each target reads of the stream)."""
-    return torch.cat([*_by_layer(model, at, gradients), gradients.logits[None]])
-
-
-def _by_layer(model: CircuitModel, at: Recording, gradients: Gradients) -> Iterator[Tensor]:
+) -> Iterator[tuple[slice, Float[Tensor, "target pairs seq d_model"]]]:
+    """d metric / d (what each target reads of the stream): each layer's attention, each MLP, the logits."""
+    graph = model.graph
     for layer, joints in enumerate(model.joints):
+        attention = slice(graph.first_target(layer), graph.first_target(layer) + graph.attention_width)
         weights, _ = model.projection(layer)
         projected = torch.stack([gradients.projected[layer, slot.module][..., slot.rows] for slot in model.slots])
         normed = torch.einsum("hbsk,hkd->hbsd", projected, weights)
-        yield _through(joints.attention_norm, at.stream[layer], normed)
-        yield _through(joints.mlp_norm, at.middle[layer], gradients.normed[layer][None])
+        yield attention, _through(joints.attention_norm, at.stream[layer], normed)
+        mlp = slice(attention.stop, attention.stop + 1)
+        yield mlp, _through(joints.mlp_norm, at.middle[layer], gradients.normed[layer][None])
+    final = graph.first_target(graph.n_layers)
+    yield slice(final, final + 1), gradients.logits[None]
 
 
 def _through(

@@ -20,8 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .attribution import edges_from, source_changes, target_gradients
+from .attribution import edges_from, source_changes
 from .corrections import AttentionCalls, dropping
+from .memory import check_fits
 from .prompts import PromptPairs
 from .recording import Gradients, Recording, differentiate, record
 from .wiring import CircuitModel, Hooks
@@ -49,20 +50,23 @@ def attribute_star(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "so
 
 class _Corrected:
     def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
+        check_fits(model, pairs)
         self.model, self.pairs, self.calls = model, pairs, AttentionCalls(model)
-        twin = record(model, pairs.corrupted, pairs.logit_difference)
+        twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
         self.clean, self.gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=self.calls.keep)
         self.changes = source_changes(model, self.clean, twin)
 
     def edges(self, drops: Sequence[Callable[[Hooks], None] | None]) -> list[Edges]:
         """All edges, once for each way to take the gradients."""
-        ways = [self._differentiated(drop) for drop in drops]
-        found = [edges_from(self.changes, target_gradients(self.model, *way)) for way in ways]
-        z_gradients = [way[1].z for way in ways]
+        found, z_gradients = list[Edges](), list[dict[int, Tensor]]()
+        for drop in drops:
+            at, gradients = self._differentiated(drop)
+            found.append(edges_from(self.model, self.changes, at, gradients))
+            z_gradients.append(gradients.z)  # of a pass nothing else is needed any more
         for layer in range(self.model.graph.n_layers):
             stacked = torch.stack([gradients[layer] for gradients in z_gradients])
             self._correct(layer, stacked, found)
-        return [edges * self.model.graph.possible.to(edges.device) for edges in found]
+        return found
 
     def _differentiated(self, drop: Callable[[Hooks], None] | None) -> tuple[Recording, Gradients]:
         if drop is None:
@@ -76,7 +80,7 @@ class _Corrected:
         queries = slice(first, first + graph.n_heads)
         keys = slice(queries.stop, queries.stop + graph.n_kv_heads)
         for source in range(graph.n_before(graph.targets[first])):
-            values = self._projected(layer, self.clean.stream[layer] + self.changes[source])
+            values = self._projected(layer, self.clean.stream[layer] + self.changes[:, source])
             by_query, by_key = (
                 self._by_head((self.calls.z_with(layer, part, values) - self.clean.z[layer]) * gradients)
                 for part in ("q", "k")

@@ -27,12 +27,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
+from .memory import check_fits
 from .prompts import PromptPairs
 from .recording import Recording, record
 from .wiring import CircuitModel, hooks
 
 TOKENS = 32
 """Tokens of clean prompts in one pass: the peak is then 1.3 GB on the default subject, 1.5 at twice as many."""
+APPETITE = 2.5
+"""Memory for a token beside attribution's: a reading of the stream is kept for each target, and its gradient."""
 Shares = Float[Tensor, "source target"]
 
 
@@ -59,32 +62,31 @@ def integrate(
     """
     if steps < 1:
         raise UsageError(f"{steps} steps given; integrated gradients need one or more")
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
-    found = [
-        _mean_derivatives(_Mixed(model, pairs.take(rows), twin, slice(rows.start, rows.stop)), start, end, levels)
-        for rows, levels in _batches(len(pairs), max(1, TOKENS // pairs.n_tokens), steps)
-    ]
+    twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
+    levels = _levels(len(pairs), steps)
+    found = [_mean_derivatives(run, start, end, levels[:, run.rows]) for run in _runs(model, pairs, twin)]
     return torch.cat(found) * (end - start) * model.graph.possible
 
 
 def derivatives(model: CircuitModel, pairs: PromptPairs, shares: Shares) -> Float[Tensor, "pairs source target"]:
     """d metric / d share of every edge, in the state in which each has its share."""
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
-    most = max(1, TOKENS // pairs.n_tokens)
-    found = [
-        _Mixed(model, pairs.take(range(at, min(at + most, len(pairs)))), twin, slice(at, at + most))
-        for at in range(0, len(pairs), most)
-    ]
-    return torch.cat([run.derivatives(shares.expand(len(run.pairs), -1, -1)) for run in found])
+    twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
+    found = [run.derivatives(shares.expand(len(run.pairs), -1, -1)) for run in _runs(model, pairs, twin)]
+    return torch.cat(found)
 
 
-def _batches(n: int, most: int, steps: int) -> Iterator[tuple[range, Float[Tensor, "step pair"]]]:
-    """Each batch of pairs and how far on their way they are: each starts a little later than the last one."""
+def _runs(model: CircuitModel, pairs: PromptPairs, twin: Recording) -> Iterator[_Mixed]:
+    """Some pairs at once; raises UsageError, with what would fit, when there is not memory enough for them."""
+    for rows in pairs.parts(TOKENS):
+        some = pairs.take(rows)
+        check_fits(model, some, APPETITE)
+        yield _Mixed(model, some, twin, slice(rows.start, rows.stop))
+
+
+def _levels(n: int, steps: int) -> Float[Tensor, "step pair"]:
+    """How far on its way each pair is: each starts a little later than the last one."""
     offsets = (torch.arange(n) + 0.5) / n
-    levels = (torch.arange(steps)[:, None] + offsets) / steps
-    for first in range(0, n, most):
-        rows = range(first, min(first + most, n))
-        yield rows, levels[:, rows.start : rows.stop]
+    return (torch.arange(steps)[:, None] + offsets) / steps
 
 
 def _mean_derivatives(

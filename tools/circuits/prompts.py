@@ -67,6 +67,11 @@ class PromptPairs:
         texts = tuple(self.pairs[row] for row in at) if self.pairs else ()
         return PromptPairs(self.clean[at], self.corrupted[at], self.answer[at], self.foil[at], texts)
 
+    def parts(self, n_tokens: int) -> list[range]:
+        """Rows in turn, as many as have so many tokens together, and at least one."""
+        most = max(1, n_tokens // self.n_tokens)
+        return [range(start, min(start + most, len(self))) for start in range(0, len(self), most)]
+
     def swapped(self) -> PromptPairs:
         """The twins' roles exchanged: the corrupted prompts are run and the clean ones patched in (denoising)."""
         return PromptPairs(self.corrupted, self.clean, self.answer, self.foil)

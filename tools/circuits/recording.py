@@ -38,11 +38,15 @@ class Recording:
     metric: Tensor | None = None
 
 
-def record(model: CircuitModel, ids: Int[Tensor, "pairs seq"], metric: Metric) -> Recording:
-    """One pass without gradients."""
+def record(
+    model: CircuitModel, ids: Int[Tensor, "pairs seq"], metric: Metric, *, writes_only: bool = False
+) -> Recording:
+    """One pass without gradients; `writes_only` leaves out `middle`, `normed` and `projected`, half of the memory."""
     found = Recording()
     with hooks() as watched, torch.no_grad():
-        _watch(model, watched, found)
+        _watch_writes(model, watched, found)
+        if not writes_only:
+            _watch_readings(model, watched, found)
         found.metric = metric(model.logits(ids))
     return found
 
@@ -80,7 +84,8 @@ def differentiate(
         watched.leaving(model.subject.model.get_input_embeddings(), start)
         if prepare:
             prepare(watched)
-        _watch(model, watched, found)
+        _watch_writes(model, watched, found)
+        _watch_readings(model, watched, found)
         found.metric = metric(model.logits(ids))
         keyed: list[dict[Any, Tensor]] = [found.projected, found.normed, found.z, found.neurons]
         last = found.stream[model.graph.n_layers]
@@ -95,27 +100,32 @@ def differentiate(
     )
 
 
-def _watch(model: CircuitModel, watched: Hooks, found: Recording) -> None:
-    def keep(group: dict[int, Tensor], layer: int, value: Tensor) -> None:
-        group[layer] = value
-
-    def keep_projected(layer: int, index: int, value: Tensor) -> None:
-        found.projected[layer, index] = value
+def _watch_writes(model: CircuitModel, watched: Hooks, found: Recording) -> None:
+    """The stream, and what is written to it."""
 
     def keep_embedding(value: Tensor) -> None:
         found.embedding = value
 
     watched.leaving(model.subject.model.get_input_embeddings(), keep_embedding)
     for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
-        watched.entering(joints.attention_norm, partial(keep, found.stream, layer))
+        watched.entering(joints.attention_norm, partial(_keep, found.stream, layer))
+        watched.entering(parts.attention_out, partial(_keep, found.z, layer))
+        watched.entering(parts.mlp_down, partial(_keep, found.neurons, layer))
+        watched.leaving(parts.mlp_write, partial(_keep, found.mlp, layer))
+    watched.entering(model.subject.parts.final_norm, partial(_keep, found.stream, model.graph.n_layers))
+
+
+def _watch_readings(model: CircuitModel, watched: Hooks, found: Recording) -> None:
+    """What attention and MLPs make of the stream before they work on it."""
+    for layer, joints in enumerate(model.joints):
         for index, module in enumerate(joints.projections):
-            watched.leaving(module, partial(keep_projected, layer, index))
-        watched.entering(parts.attention_out, partial(keep, found.z, layer))
-        watched.entering(joints.mlp_norm, partial(keep, found.middle, layer))
-        watched.leaving(joints.mlp_norm, partial(keep, found.normed, layer))
-        watched.entering(parts.mlp_down, partial(keep, found.neurons, layer))
-        watched.leaving(parts.mlp_write, partial(keep, found.mlp, layer))
-    watched.entering(model.subject.parts.final_norm, partial(keep, found.stream, model.graph.n_layers))
+            watched.leaving(module, partial(_keep, found.projected, (layer, index)))
+        watched.entering(joints.mlp_norm, partial(_keep, found.middle, layer))
+        watched.leaving(joints.mlp_norm, partial(_keep, found.normed, layer))
+
+
+def _keep(group: dict[Any, Tensor], key: Any, value: Tensor) -> None:
+    group[key] = value
 
 
 def _detached(found: Recording) -> Recording:

@@ -40,7 +40,7 @@ def _fault(model: CircuitModel) -> str | None:
     first = torch.zeros(2, 1, dtype=torch.long)
     pairs = PromptPairs(ids, ids.flip(1), first, first + 1)
     before = _n_hooks(model)
-    clean = record(model, ids, pairs.logit_difference)
+    clean = record(model, ids, pairs.logit_difference, writes_only=True)
     for layer, parts in enumerate(model.subject.parts.layers):
         bias = cast("Tensor | None", getattr(parts.attention_out, "bias", None))
         attention = model.writes(layer, clean.z[layer]).sum(0) + (0 if bias is None else bias)

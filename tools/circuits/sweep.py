@@ -27,8 +27,8 @@ from .prompts import NONE, PromptPairs
 from .recording import Recording, record
 from .wiring import CircuitModel, at_least_single, hooks
 
-ROWS = 64
-"""Prompts in one pass: nine heads of four pairs and more; above it CPU caches make a row dearer, not cheaper."""
+TOKENS = 1024
+"""Tokens in one pass: nine heads of four pairs of 14 tokens and more; above it CPU caches make a token dearer."""
 
 
 class Patch(NamedTuple):
@@ -55,7 +55,7 @@ class Sweep:
         self.model, self.pairs = model, pairs
         self._calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         with torch.inference_mode():
-            self.twin = record(model, pairs.corrupted, pairs.logit_difference)
+            self.twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
             self.clean = self._record_calls()
         assert self.clean.metric is not None  # recorded
         self.baseline: Float[Tensor, " pairs"] = self.clean.metric
@@ -101,7 +101,7 @@ class Sweep:
         with hooks() as put:
             for layer, parts in enumerate(self.model.subject.parts.layers):
                 put.calling(parts.whole, keep(layer))
-            return record(self.model, self.pairs.clean, self.pairs.logit_difference)
+            return record(self.model, self.pairs.clean, self.pairs.logit_difference, writes_only=True)
 
     def patches(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
         """Effect of each of any patches, given with its layer."""
@@ -112,7 +112,7 @@ class Sweep:
         for index, (layer, _) in enumerate(patches):
             by_layer[layer].append(index)
         effects = self.baseline.new_zeros(len(patches), len(self.pairs))
-        at_once = max(1, ROWS // len(self.pairs))
+        at_once = max(1, TOKENS // self.pairs.clean.numel())
         for layer, members in by_layer.items():
             for start in range(0, len(members), at_once):
                 some = members[start : start + at_once]
