@@ -35,11 +35,10 @@ _REFUSALS = {
     "401": "no token",
     "403": "closed, or sent by another site",
     "404": "there is no such thing",
-    "409": "a file of the run cannot be read",
+    "409": "not with this server now (started without --live, the index gone), or a file of the run cannot be read",
     "413": "too large",
     "415": "no JSON",
     "421": "a foreign host name",
-    "503": "not available here",
 }
 
 

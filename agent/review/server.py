@@ -41,7 +41,7 @@ STATUS: Mapping[type[Exception], int] = {
     Sealed: 403,
     ArgumentError: 400,
     UsageError: 400,
-    UnavailableError: 503,
+    UnavailableError: 409,
     CorruptError: 409,
     HubelError: 400,
     TooLarge: 413,

@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FORMAT = 2
+_FILE = "lexicon.json"
 
 
 class Lexicon:
@@ -134,7 +137,7 @@ class Lexicon:
         return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
-        """Write ``lexicon.json`` and, where there are vectors, ``lexicon.safetensors`` (half precision)."""
+        """Write ``lexicon.json.gz`` and, where there are vectors, ``lexicon.safetensors`` (half precision)."""
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +145,8 @@ class Lexicon:
             save_file({"vectors": self.vectors.astype(np.float16)}, folder / "lexicon.safetensors")
         about = {"format": FORMAT, "vectors": self.vectors is not None, "strings": self.strings}
         about["neighbourhoods"] = self.neighbourhoods
-        (folder / "lexicon.json").write_text(json.dumps(about, ensure_ascii=True), encoding="ascii")
+        text = json.dumps(about, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        (folder / f"{_FILE}.gz").write_bytes(gzip.compress(text, mtime=0))
 
     @classmethod
     def load(cls, folder: Path) -> Lexicon:
@@ -151,13 +155,19 @@ class Lexicon:
         from safetensors.numpy import load_file
 
         try:
-            about = json.loads((folder / "lexicon.json").read_text(encoding="ascii"))
+            about = json.loads(_text(folder))
             vectors = load_file(folder / "lexicon.safetensors")["vectors"] if about["vectors"] else None
             if about["format"] != FORMAT:
                 raise ValueError(f"format {about['format']!r}")
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, SafetensorError) as error:
             raise CorruptError(f"the lexicon in {folder} cannot be read ({error}); delete that folder") from error
         return cls(about["strings"], vectors, about["neighbourhoods"])
+
+
+def _text(folder: Path) -> bytes:
+    """The file's JSON; older runs keep it uncompressed."""
+    packed = folder / f"{_FILE}.gz"
+    return gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / _FILE).read_bytes()
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

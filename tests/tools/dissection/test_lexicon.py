@@ -20,7 +20,7 @@ def test_what_is_written_is_read(language: Lexicon, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.map, language.map)
 
 
-@pytest.mark.parametrize("name", ["lexicon.json", "lexicon.safetensors"])
+@pytest.mark.parametrize("name", ["lexicon.json.gz", "lexicon.safetensors"])
 def test_a_file_cut_short_or_missing_is_named(name: str, language: Lexicon, tmp_path: Path) -> None:
     language.save(tmp_path)
     whole = (tmp_path / name).read_bytes()
