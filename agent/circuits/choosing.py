@@ -1,4 +1,4 @@
-"""From ranked edges to a circuit and its strongest components, on discovery prompts."""
+"""From ranked edges to a circuit, on discovery prompts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...evals.ability import mean_interval
-from ...evals.faithfulness import calibration, faithfulness
-from ...tools.circuits.discovery import node_scores, smallest_with, top_edges
-from ...tools.circuits.graph import Edge, Node
+from ...evals.faithfulness import Interval, calibration, faithfulness, faithfulness_interval
+from ...tools.circuits.balance import balanced, tried_weights, two_sided
+from ...tools.circuits.discovery import smallest_with, top_edges
 from ...tools.circuits.refinement import reranked
 from .prompts import Prompts
-from .roles import Component, Seen
 from .room import Mask, Room
 
 CHECKED_PROMPTS = 6
 """Discovery prompts on which single edges are measured exactly."""
 TOP_EDGES, RANDOM_EDGES = 20, 10
-CANDIDATES = 2
-"""Components patched exactly for each that gets a role: estimates rank, exact effects choose."""
+BALANCED_PROMPTS = 48
+"""Discovery prompts on which weights of opposing edges are tried, four or five as a rule."""
 REFINED_PROMPTS = 32
 """Discovery prompts on which edges are reconsidered: a round costs three passes with gradients of each."""
 SEARCHED_PROMPTS = 16
 """Discovery prompts on which a threshold search measures f of each size that it tries."""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How much opposing edges count in the ranking; `tried`: each weight with its f on discovery prompts."""
+
+    weight: float
+    tried: tuple[dict[str, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,7 @@ class Choice:
     Attributes:
         prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean.
         ranking: the scores that the circuit was grown from, and circuits of other sizes are.
+        balance: what opposing edges count in it.
         exact: edges measured exactly, with their effects; `calibration` holds estimates against these.
     """
 
@@ -44,6 +51,7 @@ class Choice:
     prompt_scores: Float[Tensor, "pairs source target"]
     scores: Float[Tensor, "source target"]
     ranking: Float[Tensor, "source target"]
+    balance: Balance
     exact: dict[str, float]
     calibration: dict[str, Any]
 
@@ -56,14 +64,33 @@ class Choice:
 def choose(room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]) -> Choice:
     """The circuit of the size asked for, or the smallest with the f asked for."""
     scores, graph = prompt_scores.mean(0), room.graph
-    ranking = scores
+    balance, ranking = Balance(1.0, ()), scores
     if room.config.faithfulness:
         mask = smallest_with(graph, scores, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness)
     else:
-        ranking = refined(room, prompts, scores, max(1, round(room.config.share * graph.n_edges)))
-        mask = top_edges(graph, ranking, max(1, round(room.config.share * graph.n_edges)))
+        n = max(1, round(room.config.share * graph.n_edges))
+        balance = found_balance(room, prompts.some(BALANCED_PROMPTS), scores, n)
+        ranking = refined(room, prompts, balanced(scores, balance.weight), n)
+        mask = top_edges(graph, ranking, n)
     exact, found = calibrated(room, prompts, scores)
-    return Choice(mask, prompt_scores, scores, ranking, exact, found)
+    return Choice(mask, prompt_scores, scores, ranking, balance, exact, found)
+
+
+def found_balance(room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int) -> Balance:
+    """The weight of opposing edges whose circuit of n edges has the interval of f that ends nearest to 1."""
+    if room.config.opposing or not two_sided(scores):
+        return Balance(room.config.opposing or 1.0, ())
+    readings, tried = room.readings(prompts), dict[float, Interval]()
+
+    def f(weight: float) -> float:
+        room.reporter.say(f"letting what works against the answer count {weight:.2f} times")
+        circuit = room.run(prompts, top_edges(room.graph, balanced(scores, weight), n))
+        tried[weight] = faithfulness_interval(circuit, readings.clean, readings.corrupted)
+        return tried[weight].value
+
+    weights = tried_weights(f)
+    best = min(weights, key=lambda weight: max(1 - tried[weight].low, tried[weight].high - 1))
+    return Balance(best, tuple({"weight": weight} | tried[weight]._asdict() for weight in weights))
 
 
 def refined(
@@ -123,46 +150,3 @@ def calibrated(
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
     """Numbers that JSON has; a correlation of what does not vary is unknown."""
     return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
-
-
-def components(room: Room, prompts: Prompts, choice: Choice) -> tuple[tuple[Node, ...], tuple[Component, ...]]:
-    """The circuit's strongest heads and MLPs by exact effect, and what was seen of each."""
-    graph, n = room.graph, room.config.nodes
-    writers = [node for node in nodes_of(graph.edges_of(choice.mask)) if node.kind in ("head", "mlp")]
-    index = torch.tensor([graph.sources.index(node) for node in writers], dtype=torch.long)
-    ranked = node_scores(choice.scores)[index].abs().argsort(descending=True, stable=True)
-    candidates = [writers[at] for at in ranked[: CANDIDATES * n].tolist()]
-    room.reporter.say(f"patching {len(candidates)} components exactly, and looking at them")
-    effects = room.node_effects(prompts, candidates)
-    order = [at for at in np.argsort(-np.abs(effects.mean(1)), kind="stable") if _matters(effects[at])][:n]
-    nodes = tuple(candidates[at] for at in order)
-    seen = observed(room, prompts, nodes, effects[order])
-    deepest = max(1, graph.n_layers - 1)
-    return nodes, tuple(
-        Component(f"C{at}", "mlp" if node.kind == "mlp" else "head", round(node.layer / deepest, 2), quantities)
-        for at, (node, quantities) in enumerate(zip(nodes, seen, strict=True), 1)
-    )
-
-
-def _matters(effect: Float[np.ndarray, " prompts"]) -> bool:
-    """Whether the sign of an effect is sure: what may be nothing gets no role."""
-    seen = mean_interval(effect)
-    return seen.low > 0 or seen.high < 0
-
-
-def observed(
-    room: Room, prompts: Prompts, nodes: tuple[Node, ...], effects: Float[np.ndarray, "node prompts"]
-) -> list[dict[str, Seen]]:
-    """Every quantity of every component on these prompts."""
-    looks = room.looks(prompts, nodes)
-    found: list[dict[str, Seen]] = []
-    for effect, look in zip(effects, looks, strict=True):
-        values = {"effect": effect, "direct": look.direct, **look.attention}
-        values |= {"copies": look.copies} if look.copies else {}
-        found.append({name: Seen(*mean_interval(np.asarray(each, dtype=float))) for name, each in values.items()})
-    return found
-
-
-def nodes_of(edges: list[Edge]) -> list[Node]:
-    """The nodes that write a circuit's edges, in the order of computation."""
-    return list(dict.fromkeys(edge.source for edge in edges))

@@ -1,36 +1,48 @@
-"""Roles by rule, without a language model: from what a head looks at, whether it copies, and what it writes.
+"""Roles by rule, without a language model: from what a head looks at, what it writes, and whose queries it steers.
 
-    1. adds to the logit difference by itself:  mover / negative mover of a mark that it attends to from END and copies,
-                                                 reader of one that it does not copy, else direct writer / opponent
-    2. attends from END to a mark:               carrier of that mark to END, for later components
-    3. attends from one mark to another:         link between them
-    4. attends by position or by token:          previous-token, induction, duplicate-token head
-    5. none of these:                            helper or opponent, known by its effect alone
+    1. adds to the logit difference by itself    mover of the mark that it attends to from END and copies, or negative
+                                                 mover of the answer that it suppresses; suppressor of another mark,
+                                                 which helps the answer; reader of a mark that it does neither with;
+                                                 else direct writer / opponent
+    2. attends from END to a mark                steering head, if much of its effect goes through the queries of heads
+                                                 that write the answer; else carrier of that mark to END
+    3. attends by position or by token           previous-token, induction, duplicate-token head
+    4. attends from one mark to another          link between them
+    5. none of these                             helper or opponent, known by its effect alone
 
-The names are those of Wang et al. 2023 (IOI) and Olsson et al. 2022 made general. A prediction's bounds are half to one
-and a half times what discovery prompts showed, attention at least six tenths of it.
+Marks of IOI have the names of Wang et al. 2022: name mover, negative name mover, S-inhibition and duplicate-token head;
+previous-token and induction heads are those of Olsson et al. 2022, suppressors the copy-suppression heads of McDougall
+et al. 2023. A prediction's bounds are half to one and a half times what discovery prompts showed, attention at least
+six tenths of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .roles import Component, Prediction, Role, Seen
+from .roles import WRITES, Component, Prediction, Role, Seen
 
-DIRECT = 0.04
-"""Share of the logit difference from which what a component adds by itself counts."""
 ATTENDS = 0.2
 """Attention from which a head is said to attend there: three times what a flat pattern over 15 tokens gives."""
 LINKS = 0.35
 COPIES = 1.0
 """Standard deviations over the vocabulary by which the attended token is raised."""
+STEERS = 0.25
+"""Share of a head's effect that goes through the queries of writers, from which it is said to steer them."""
 POSITIONAL = (
-    ("previous", "previous-token head"),
-    ("induction", "induction head"),
-    ("duplicate", "duplicate-token head"),
+    ("previous", "previous-token head", "to the token before"),
+    ("induction", "induction head", "to what followed earlier copies of a token"),
+    ("duplicate", "duplicate-token head", "to earlier copies of a token"),
 )
 INSIDE = (0.5, 1.5)
 KEEPS = 0.6
+NAMES = {
+    "mover of IO": "name mover",
+    "negative mover of IO": "negative name mover",
+    **{f"steering head of {mark}": "S-inhibition head" for mark in ("S1", "S2", "foil")},
+    "link from S2 to S1": "duplicate-token head",
+}
+"""Names that the roles have where the marks are those of IOI: IO, said once, S1 and S2, the name said twice."""
 
 
 def name_roles(task: str, metric: float, components: Sequence[Component]) -> list[Role]:
@@ -40,72 +52,88 @@ def name_roles(task: str, metric: float, components: Sequence[Component]) -> lis
 
 
 def _role(component: Component, metric: float) -> Role:
-    direct = component.quantities["direct"]
-    effect = component.quantities["effect"]
-    predictions = [_within("effect", effect, "patching it with the corrupted run changes the logit difference by")]
+    writes = abs(component.quantities["direct"].value) >= WRITES * metric
+    predictions = [_within(component, "effect", "patching it with the corrupted run changes the logit difference by")]
+    if writes:
+        predictions.append(_within(component, "direct", "by itself it adds to the logit difference"))
     if component.kind == "mlp":
-        return _mlp(component, metric, predictions)
+        role, text = _mlp(component, writes)
+        return _named(component, role, text, predictions)
     place, seen = _strongest(component, "END>")
-    if abs(direct.value) >= DIRECT * metric:
-        predictions.append(_within("direct", direct, "by itself it adds to the logit difference"))
-        return _writer(component, place, seen, predictions)
     if seen.value >= ATTENDS:
         predictions.append(_attends(f"END>{place}", seen, f"attends from END to {place}"))
-        text = f"Attends from END to {place} ({seen.value:.2f}) and hands it to later components."
-        return Role(component.name, f"carrier of {place} to END", text, tuple(predictions))
+        reads = f"Attends from END to {place} ({seen.value:.2f})"
+        return (_reader if writes else _steerer)(component, place, reads, predictions)
+    if writes:
+        text = f"It {_adds(component)}; its attention from END is spread out."
+        return _named(component, _direct(component), text, predictions)
     return _earlier(component, predictions)
 
 
-def _mlp(component: Component, metric: float, predictions: list[Prediction]) -> Role:
-    direct = component.quantities["direct"]
-    if abs(direct.value) >= DIRECT * metric:
-        predictions.append(_within("direct", direct, "by itself it adds to the logit difference"))
-        role = "direct writer" if direct.value > 0 else "direct opponent"
-        text = f"An MLP that adds {direct.value:+.2f} to the logit difference by itself."
-        return Role(component.name, f"{role} (MLP)", text, tuple(predictions))
-    return Role(component.name, _indirect(component) + " (MLP)", "An MLP that acts through others.", tuple(predictions))
+def _named(component: Component, role: str, text: str, predictions: Sequence[Prediction]) -> Role:
+    marks = {mark for name in component.quantities if ">" in name for mark in name.split(">")}
+    known = {"IO", "S1", "S2"} <= marks
+    return Role(component.name, NAMES.get(role, role) if known else role, text, tuple(predictions))
 
 
-def _writer(component: Component, place: str, seen: Seen, predictions: list[Prediction]) -> Role:
-    direct, copies = component.quantities["direct"].value, component.quantities["copies"]
-    if seen.value < ATTENDS:
-        role = "direct writer" if direct > 0 else "direct opponent"
-        text = f"Adds {direct:+.2f} to the logit difference by itself; its attention from END is spread out."
-        return Role(component.name, role, text, tuple(predictions))
-    predictions.append(_attends(f"END>{place}", seen, f"attends from END to {place}"))
-    reads = f"Attends from END to {place} ({seen.value:.2f})"
-    adds = f"adds {direct:+.2f} to the logit difference by itself"
-    if abs(copies.value) < COPIES:
-        return Role(component.name, f"direct reader of {place}", f"{reads} and {adds}.", tuple(predictions))
-    if copies.value > 0:
-        bound = Prediction(
-            "copies", KEEPS * copies.value, None, f"raises the attended token by {KEEPS * copies.value:.1f} sd"
-        )
-        role, does = f"mover of {place}", "copies it"
-    else:
-        bound = Prediction(
-            "copies", None, KEEPS * copies.value, f"lowers the attended token by {-KEEPS * copies.value:.1f} sd"
-        )
-        role, does = f"negative mover of {place}", "suppresses it"
-    return Role(component.name, role, f"{reads}, {does} and {adds}.", (*predictions, bound))
+def _mlp(component: Component, writes: bool) -> tuple[str, str]:
+    if writes:
+        return f"{_direct(component)} (MLP)", f"An MLP that {_adds(component)}."
+    return f"{_indirect(component)} (MLP)", "An MLP that acts through others."
+
+
+def _reader(component: Component, place: str, reads: str, predictions: list[Prediction]) -> Role:
+    """Heads that write the answer, or against it, about a mark that they look at from the last position."""
+    helps, copies = component.quantities["direct"].value > 0, component.quantities["copies"].value
+    if abs(copies) < COPIES:
+        return _named(component, f"direct reader of {place}", f"{reads} and {_adds(component)}.", predictions)
+    least = KEEPS * copies
+    if copies > 0:
+        predictions.append(Prediction("copies", least, None, f"raises the attended token by at least {least:.1f} sd"))
+        return _named(component, f"mover of {place}", f"{reads}, copies it and {_adds(component)}.", predictions)
+    predictions.append(Prediction("copies", None, least, f"lowers the attended token by at least {-least:.1f} sd"))
+    role = f"suppressor of {place}" if helps else f"negative mover of {place}"
+    return _named(component, role, f"{reads}, suppresses it and {_adds(component)}.", predictions)
+
+
+def _steerer(component: Component, place: str, reads: str, predictions: list[Prediction]) -> Role:
+    """Heads that tell later ones at the last position what stands at a mark."""
+    effect, steered = component.quantities["effect"].value, component.quantities["queries"].value
+    if steered / effect < STEERS:  # an effect of 0 gets no role
+        most = STEERS / KEEPS * abs(effect)
+        predictions.append(Prediction("queries", -most, most, f"through writers' queries at most {most:.2f}"))
+        text = f"{reads} and hands it to later components."
+        return _named(component, f"carrier of {place} to END", text, predictions)
+    says = "through the queries of the heads that write the answer, patching it changes the logit difference by"
+    predictions.append(_within(component, "queries", says))
+    text = f"{reads} and steers the queries of the heads that write the answer: {steered:+.2f} of {effect:+.2f}."
+    return _named(component, f"steering head of {place}", text, predictions)
 
 
 def _earlier(component: Component, predictions: list[Prediction]) -> Role:
     """Heads that do their work before the last position."""
-    for quantity, role in POSITIONAL:
+    for quantity, role, where in POSITIONAL:
         seen = component.quantities[quantity]
         if seen.value >= LINKS:
-            predictions.append(_attends(quantity, seen, f"{quantity} attention"))
-            return Role(component.name, role, f"A {role} ({seen.value:.2f}).", tuple(predictions))
+            predictions.append(_attends(quantity, seen, f"attends {where}"))
+            return _named(component, role, f"Attends {where} ({seen.value:.2f}).", predictions)
     links = [(name, seen) for name, seen in component.quantities.items() if _is_link(name)]
     name, seen = max(links, key=lambda link: link[1].value, default=("", Seen(0, 0, 0)))
     if seen.value >= LINKS:
         query, key = name.split(">")
         predictions.append(_attends(name, seen, f"attends from {query} to {key}"))
         text = f"At {query} attends to {key} ({seen.value:.2f})."
-        return Role(component.name, f"link from {query} to {key}", text, tuple(predictions))
+        return _named(component, f"link from {query} to {key}", text, predictions)
     text = "Known by its effect alone: no attention pattern or direct write that a rule knows."
-    return Role(component.name, _indirect(component), text, tuple(predictions))
+    return _named(component, _indirect(component), text, predictions)
+
+
+def _adds(component: Component) -> str:
+    return f"adds {component.quantities['direct'].value:+.2f} to the logit difference by itself"
+
+
+def _direct(component: Component) -> str:
+    return "direct writer" if component.quantities["direct"].value > 0 else "direct opponent"
 
 
 def _indirect(component: Component) -> str:
@@ -125,8 +153,8 @@ def _strongest(component: Component, start: str) -> tuple[str, Seen]:
     return best, found[best]
 
 
-def _within(quantity: str, seen: Seen, says: str) -> Prediction:
-    low, high = sorted(factor * seen.value for factor in INSIDE)
+def _within(component: Component, quantity: str, says: str) -> Prediction:
+    low, high = sorted(factor * component.quantities[quantity].value for factor in INSIDE)
     return Prediction(quantity, low, high, f"{says} {low:+.2f} to {high:+.2f}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -34,6 +35,9 @@ class CircuitConfig:
     """How edges are scored (`tools/circuits/methods`)."""
     steps: int = 0
     """Steps of integrated gradients; 0: as many as the method's own."""
+    opposing: float = 0.0
+    """How much an edge that works against the answer counts in the ranking beside one that works for it: 1 ranks by
+    size alone. 0: as much as brings f nearest to 1 on discovery prompts. Not searched for with `faithfulness`."""
     rounds: int = 0
     """Rounds in which the circuit's edges are swapped for others by what they do in it; none with `faithfulness`."""
     nodes: int = 16
@@ -51,6 +55,8 @@ class CircuitConfig:
                 f"share {self.share!r}, faithfulness {self.faithfulness!r}: give a share above 0 and at most 1 "
                 "(.02 is 2 % of the edges), or a faithfulness between 0 and 1"
             )
+        if not 0 <= self.opposing < math.inf:
+            raise UsageError(f"opposing {self.opposing!r}: give a number above 0, or 0 to have it found")
         for name, least in (("discovery", 12), ("heldout", 12), ("steps", 0), ("rounds", 0), ("nodes", 1)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)!r}: give at least {least}")
@@ -73,7 +79,7 @@ class CircuitConfig:
             raise UsageError(f"{folder} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade")
         if unknown := sorted(set(data) - {f.name for f in fields(cls)}):
             raise UsageError(f"{folder / 'config.toml'}: unknown setting {unknown[0]!r}")
-        return cls(**data)
+        return cls(**{"opposing": 1.0, **data})  # older runs ranked by size alone
 
 
 def is_circuit(folder: Path) -> bool:

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...evals.ability import Ability, ability
-from ...tools.circuits.graph import Node
 from ...tools.circuits.tasks.task import examples
-from .choosing import Choice, choose, components
+from .choosing import Choice, choose
+from .observing import NOTHING, Parts, components
 from .prompts import Prompts, as_json, from_json
 from .role_finders import role_finder
-from .roles import Component, Role
+from .roles import Role
 from .room import Room
 from .scrutiny import scrutinise
 from .verify import verify
@@ -41,8 +41,7 @@ class Observed:
     prompts: Prompts
     ability: Ability
     choice: Choice | None = None
-    nodes: tuple[Node, ...] = ()
-    components: tuple[Component, ...] = ()
+    parts: Parts = NOTHING
 
 
 def investigate(room: Room) -> Result:
@@ -53,7 +52,7 @@ def investigate(room: Room) -> Result:
         return conclude(room, seen, (), {})
     roles = propose(room, seen)
     found = scrutinise(room, seen.prompts, seen.choice)
-    found |= verify(room, seen.choice, seen.nodes, roles)
+    found |= verify(room, seen.choice, seen.parts, roles)
     return conclude(room, seen, roles, found)
 
 
@@ -65,8 +64,7 @@ def observe(room: Room) -> Observed:
         return Observed(prompts, found)
     scores = room.scores(prompts)
     choice = choose(room, prompts, scores)
-    nodes, seen = components(room, prompts, choice)
-    return Observed(prompts, found, choice, nodes, seen)
+    return Observed(prompts, found, choice, components(room, prompts, choice, found.clean.value))
 
 
 def discovery_prompts(room: Room) -> Prompts:
@@ -87,9 +85,9 @@ def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
     find = role_finder(room.config.explainer)
 
     def ask() -> Any:
-        return [role.to_json() for role in find(room.about["summary"], seen.ability.clean.value, seen.components)]
+        return [role.to_json() for role in find(room.about["summary"], seen.ability.clean.value, seen.parts.components)]
 
-    shown = [vars(c) | {"quantities": {k: vars(v) for k, v in c.quantities.items()}} for c in seen.components]
+    shown = [vars(c) | {"quantities": {k: vars(v) for k, v in c.quantities.items()}} for c in seen.parts.components]
     answer = room.journal.measured({"what": "roles", "explainer": room.config.explainer, "components": shown}, ask)
     roles = tuple(map(Role.from_json, answer))
     for role in roles:

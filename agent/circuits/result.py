@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...tools.circuits.graph import Edge, Node
-from .choosing import nodes_of
+from .observing import nodes_of
 
 if TYPE_CHECKING:
+    from .choosing import Choice
     from .investigation import Observed
     from .roles import Role
     from .room import Room
@@ -50,6 +51,7 @@ def result(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -
         "curve": [
             {key: row[key] for key in ("share", "edges", "f", "low", "high", "random_f")} for row in found["curve"]
         ],
+        "balance": _balance(choice),
         "calibration": choice.calibration,
         "roles": {
             "kept": sum(row["status"] == "kept" for row in found["nodes"]),
@@ -74,11 +76,16 @@ def verdict_of(f: Result, random: Result) -> tuple[str, str]:
     return "kept", f"{said}, within {TOLERATED} of 1; a random circuit of equal size has {random['value']:.2f}"
 
 
+def _balance(choice: Choice) -> Result:
+    opposing = int((choice.mask & (choice.scores > 0)).sum())
+    return {"weight": choice.balance.weight, "opposing_edges": opposing, "tried": list(choice.balance.tried)}
+
+
 def _head(room: Room, seen: Observed) -> Result:
     ability = seen.ability
     names = (
         "model_score corrupted_score chosen_share chosen_edges faithfulness random completeness minimality stability "
-        "rival curve_prompts cmd cpr calibration roles"
+        "rival curve_prompts cmd cpr balance calibration roles"
     )
     lists = ("nodes", "edges", "curve", "panel", "interchange")
     return {
@@ -136,6 +143,7 @@ def _node(node: Node, row: Result | None, seen: Observed) -> Result:
         "predictions": row["predictions"] if row else [],
         "effect": vars(heard["effect"]) if "effect" in heard else None,
         "direct": vars(heard["direct"]) if "direct" in heard else None,
+        "queries": vars(heard["queries"]) if "queries" in heard else None,
         "copies": heard["copies"].value if "copies" in heard else None,
         "looks_at": _looks_at(heard),
         "writes": [{"token": token, "weight": weight} for token, weight in look.writes] if look else [],

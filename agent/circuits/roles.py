@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol
 
 Kind = Literal["head", "mlp"]
 
+WRITES = 0.04
+"""Share of the logit difference from which what a component adds by itself counts as writing the answer."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -29,7 +32,8 @@ class Component:
     Attributes:
         name: "C3", the third strongest.
         quantities: `effect` of patching it with the corrupted run on the logit difference; `direct`, what it adds to
-            the logit difference by itself; of heads `copies` and the attention "END>IO", `previous` ...
+            the logit difference by itself; `queries`, the part of `effect` that goes through the queries of heads that
+            write the answer (0 where it comes after them); of heads `copies` and the attention "END>IO", `previous` ...
         depth: 0 is the first layer, 1 the last.
     """
 

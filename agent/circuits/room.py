@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...tools.circuits.ablation import Ablation
-from ...tools.circuits.graph import Edge, Graph, Node
+from ...tools.circuits.graph import Edge, Graph, Node, Target
 from ...tools.circuits.tasks import Task, find_task
 from ..log import RunLog
 from ..progress import Reporter
@@ -161,6 +161,27 @@ class Room:
     def edge_effects(self, prompts: Prompts, edges: Sequence[Edge]) -> Float[np.ndarray, "edge prompts"]:
         """Exact effects of patching single edges."""
         return self._swept(prompts, "edges", list(map(str, edges)), lambda sweep: sweep.edges(edges))
+
+    def through(
+        self, prompts: Prompts, senders: Sequence[Node], receivers: Sequence[Target]
+    ) -> Float[np.ndarray, "sender prompts"]:
+        """Effect of each sender on its direct paths to all receivers together; 0 where it comes after them all."""
+        from ...tools.circuits.path_patching import path_patch
+
+        last = max((self.graph.n_before(receiver) for receiver in receivers), default=0)
+        before = [at for at, sender in enumerate(senders) if self.graph.sources.index(sender) < last]
+        found = np.zeros((len(senders), len(prompts)))
+        if not before:
+            return found
+        some = [senders[at] for at in before]
+
+        def measure(at: int) -> Any:
+            return path_patch(self.model, prompts.batches[at].pairs, some, receivers).double().tolist()
+
+        names = [f"{node}<{read}>" for node, read in receivers]
+        request = {"what": "paths", "senders": list(map(str, some)), "receivers": names}
+        found[before] = np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)], axis=1)
+        return found
 
     def swaps(self, prompts: Prompts, pairs: Sequence[tuple[Node, Node]]) -> Float[np.ndarray, "swap prompts"]:
         """Effects of writing what another component writes."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...evals.faithfulness import faithfulness, jaccard
+from ...tools.circuits.balance import balanced
 from ...tools.circuits.discovery import top_edges
 from ...tools.circuits.graph import Graph
 from ...tools.circuits.scrutiny import ranked_behind, shared
@@ -71,13 +72,14 @@ def stability(graph: Graph, choice: Choice, draws: int = DRAWS, seed: int = 0) -
 def _overlap(graph: Graph, choice: Choice, count: int, draws: int, seed: int) -> float:
     rng = np.random.default_rng([seed, count])
     picks = [rng.integers(0, len(choice.prompt_scores), count).tolist() for _ in range(draws)]
-    masks = [top_edges(graph, choice.prompt_scores[pick].mean(0), choice.n_edges).numpy() for pick in picks]
+    scores = [balanced(choice.prompt_scores[pick].mean(0), choice.balance.weight) for pick in picks]
+    masks = [top_edges(graph, each, choice.n_edges).numpy() for each in scores]
     return float(np.mean([jaccard(one, two) for one, two in combinations(masks, 2)]))
 
 
 def _rivals(graph: Graph, choice: Choice, whole: float, f: Any) -> dict[str, Any]:
     """Circuits of the same size that avoid the first one's edges more or less; on the prompts that chose it."""
-    others = [(weight, ranked_behind(graph, choice.scores, choice.mask, weight)) for weight in RIVALS]
+    others = [(weight, ranked_behind(graph, choice.ranking, choice.mask, weight)) for weight in RIVALS]
     rows = [{"weight": weight, "f": f(mask), "shared": shared(mask, choice.mask)} for weight, mask in others]
     faithful = [row for row in rows if abs(1 - row["f"]) <= abs(1 - whole) + 0.05]
     least = min((row["shared"] for row in faithful), default=None)

@@ -16,7 +16,8 @@ from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.discovery import among, random_edges, top_edges
 from ...tools.circuits.graph import Node
 from ...tools.circuits.tasks.heldout import heldout
-from .choosing import Choice, nodes_of, observed
+from .choosing import Choice
+from .observing import Parts, nodes_of, observed
 from .prompts import Prompts, as_json, from_json
 from .roles import Role, Seen, adjudicate
 from .room import Mask, Numbers, Readings, Room
@@ -33,15 +34,15 @@ SWAPS = 6
 Result = dict[str, Any]
 
 
-def verify(room: Room, choice: Choice, nodes: tuple[Node, ...], roles: tuple[Role, ...]) -> Result:
+def verify(room: Room, choice: Choice, parts: Parts, roles: tuple[Role, ...]) -> Result:
     """Everything that is measured on held-out prompts."""
     prompts = _open(room)
     readings = room.readings(prompts)
     found: Result = {"heldout": len(prompts), "metric": {"model": readings.clean, "corrupted": readings.corrupted}}
     found |= _faithfulness(room, choice, prompts, readings)
     found["panel"] = _panel(room, choice, prompts.some(PANEL_PROMPTS))
-    found["nodes"] = tested_roles(room, prompts, nodes, roles)
-    found["interchange"] = _interchange(room, prompts, nodes, roles)
+    found["nodes"] = tested_roles(room, prompts, parts, roles)
+    found["interchange"] = _interchange(room, prompts, parts.nodes, roles)
     return found
 
 
@@ -124,13 +125,14 @@ def _nothing(room: Room, prompts: Prompts, readings: Readings, ablation: Ablatio
 # ------------------------------------------------------------------------------------- the roles
 
 
-def tested_roles(room: Room, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]) -> list[Result]:
+def tested_roles(room: Room, prompts: Prompts, parts: Parts, roles: tuple[Role, ...]) -> list[Result]:
     """Every prediction against held-out prompts; a role is kept when none of its predictions failed.
 
     Beside it the floor: the share of the other components on whose numbers the same predictions would hold.
     """
     room.reporter.say("testing what was predicted of the roles")
-    seen = observed(room, prompts, nodes, room.node_effects(prompts, nodes))
+    nodes = parts.nodes
+    seen = observed(room, prompts, nodes, parts.writers, room.node_effects(prompts, nodes))
     looks = room.looks(prompts, nodes)
     by_component = {role.component: role for role in roles}
     rows: list[Result] = []

@@ -20,6 +20,7 @@ SETTINGS = (
     "heldout",
     "method",
     "steps",
+    "opposing",
     "rounds",
     "nodes",
     "seed",
@@ -41,6 +42,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f")
     found.add_argument("--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)")
     found.add_argument("--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)")
+    found.add_argument(
+        "--opposing",
+        type=float,
+        default=0.0,
+        metavar="W",
+        help="times that edges working against the answer count in the ranking; 1 ranks by size alone (default: what "
+        "brings f nearest to 1 on discovery prompts)",
+    )
     found.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)")
     found.add_argument("--discovery", type=int, default=48, metavar="N", help="prompts that rank edges (default: 48)")
     found.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")

@@ -77,7 +77,12 @@ def _show_curve(found: dict[str, Any]) -> None:
     ]
     columns = ("edges", "number", "f", "95 % interval", "random circuit")
     output.table(columns, rows, title="faithfulness, held out", right=columns)
-    output.line(f"CMD {found['cmd']:.3f} (0 is best), CPR {found['cpr']:.3f}\n")
+    output.line(f"CMD {found['cmd']:.3f} (0 is best), CPR {found['cpr']:.3f}")
+    balance = found["balance"]
+    output.line(
+        f"{balance['opposing_edges']:,} of the circuit's {found['chosen_edges']:,} edges work against the answer; in "
+        f"the ranking they count {balance['weight']:.2f} times\n"
+    )
 
 
 def _show_doubts(found: dict[str, Any]) -> None:

@@ -70,6 +70,13 @@ def test_the_known_circuit_is_found_and_faithful(finished: Path) -> None:
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(strongest)
 
 
+def test_opposing_edges_count_as_much_as_brings_f_nearest_to_one(finished: Path) -> None:
+    found = result(finished)["balance"]
+    tried = {row["weight"]: max(1 - row["low"], row["high"] - 1) for row in found["tried"]}
+    assert next(iter(tried)) == 1
+    assert tried[found["weight"]] == min(tried.values())
+
+
 def test_the_known_roles_are_named_and_kept(finished: Path) -> None:
     named = {node["id"]: node for node in result(finished)["nodes"] if node["role"]}
     assert {id: node["role"] for id, node in named.items()} == {
@@ -174,8 +181,10 @@ def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> N
 
 def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "swapped"
-    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, method="eap-ig-edges", rounds=2, **SETTINGS))
+    asked = CircuitConfig(task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS)
+    make_circuit_run(folder, asked)
     found = work_on_circuit(folder, subject=induction_subject())
+    assert (found["balance"]["weight"], found["balance"]["tried"]) == (0.5, []), "it was given"
     assert abs(1 - found["faithfulness"]["value"]) < 0.05
     inside = {f"{edge['source']}->{edge['target']}" for edge in found["edges"] if edge["in_circuit"]}
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= inside
@@ -192,7 +201,12 @@ def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> No
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"share": 0}, "share"), ({"heldout": 3}, "heldout"), ({"faithfulness": 2.0}, "faithfulness")],
+    [
+        ({"share": 0}, "share"),
+        ({"heldout": 3}, "heldout"),
+        ({"faithfulness": 2.0}, "faithfulness"),
+        ({"opposing": -1}, "opposing"),
+    ],
 )
 def test_settings_out_of_range_are_refused(pairs: str, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):

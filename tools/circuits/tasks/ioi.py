@@ -18,6 +18,12 @@ TEMPLATES = (
     "While {A} and {B} were working at the {place}, {S2} passed a {thing} to",
     "After {A} and {B} had a long talk at the {place}, {S2} gave a {thing} to",
     "Yesterday {A} and {B} walked to the {place}. {S2} offered a {thing} to",
+    "Today {A} and {B} sat down in the {place}, where {S2} showed a {thing} to",
+    "In the evening {A} and {B} arrived at the {place}, and {S2} brought a {thing} to",
+    "As {A} and {B} were leaving the {place}, {S2} threw a {thing} to",
+    "While I was with {A} and {B} at the {place}, {S2} lent a {thing} to",
+    "My friends {A} and {B} spent the afternoon at the {place}. {S2} sent a {thing} to",
+    "The teachers {A} and {B} looked around the {place}. {S2} sold a {thing} to",
 )
 
 
