@@ -116,8 +116,10 @@ class Room:
 
     def scores(self, prompts: Prompts) -> Float[Tensor, "pairs source target"]:
         """Every edge's estimated effect on every prompt, by the run's method."""
-        from ...tools.circuits.methods import edge_effects
+        from ...tools.circuits.methods import edge_effects, find_method
 
+        if cost := find_method(self.config.method).cost:
+            self.reporter.say(f"{self.config.method}: {cost}")
         how = {"what": "scores", "method": self.config.method, "steps": self.config.steps}
         return self._arrays(
             "rank edges",

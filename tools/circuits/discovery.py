@@ -3,8 +3,7 @@
 `top_edges` (EAP, EAP-IG): grow from the logits back, taking at each step the best edge by |score| into a node that
 is in already, so that every edge leads to the logits.
 `smallest_faithful`: the smallest such circuit that keeps f on the discovery prompts (bisection over sizes).
-`prune` (after ACDC, Conmy et al. 2023): go from the logits to the input and drop each edge whose loss stays below a
-threshold; edges of one target are tried in the order of their scores, many at once while that is harmless.
+`random_edges`: a circuit of equal size that is connected too. Greedy pruning is in `pruning`.
 """
 
 from __future__ import annotations
@@ -97,38 +96,6 @@ def among(graph: Graph, nodes: Collection[Node]) -> Mask:
     fed = {index for node in inside for index in readers.get(node, [])}
     targets = torch.tensor([index in fed for index in range(len(graph.targets))])
     return graph.possible & sources[:, None] & targets[None]
-
-
-def prune(
-    model: CircuitModel,
-    pairs: PromptPairs,
-    scores: Float[Tensor, "source target"],
-    threshold: float = 0.01,
-    start: Mask | None = None,
-    ablation: Ablation = "resample",
-) -> Mask:
-    """Greedy pruning: an edge goes when f falls by less than `threshold` without it.
-
-    Edges of a target are taken in the order of |score|, half of what is left at once; a batch that costs more than the
-    threshold is halved, down to single edges.
-    """
-    f = faithfulness_of(model, pairs, ablation)
-    mask = (model.graph.possible if start is None else start).clone()
-    present = f(mask)
-    for target in reversed(range(len(model.graph.targets))):
-        waiting = [sorted(mask[:, target].nonzero()[:, 0].tolist(), key=lambda at: abs(float(scores[at, target])))]
-        while waiting:
-            batch = waiting.pop()
-            if not batch:
-                continue
-            without = mask.clone()
-            without[batch, target] = False
-            found = f(without)
-            if present - found < threshold:
-                mask, present = without, found
-            elif len(batch) > 1:
-                waiting += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
-    return mask
 
 
 def random_edges(graph: Graph, n: int, seed: int = 0) -> Mask:

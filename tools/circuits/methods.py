@@ -11,6 +11,7 @@ is no edge. `score_edges` is the size of the mean over the pairs.
     eap-ig-act      integrated gradients, one layer's writes at a time
     eap-ig-edges    integrated gradients over all edges at once (`mixing`)
     exact           every edge patched alone in the clean run: as many runs as there are edges
+    acdc            greedy pruning (`pruning`), within what integrated gradients rank first: runs by the thousand
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from torch import Tensor
 from ..errors import UsageError
 from .attribution import attribute, attribute_activations
 from .corrected_edges import attribute_star, attribute_through_softmax
+from .discovery import top_edges
 from .mixing import attribute_mixed
 from .prompts import PromptPairs
+from .pruning import prune
 from .sweep import Sweep
 from .wiring import CircuitModel
 
@@ -36,25 +39,33 @@ Run = Callable[[CircuitModel, PromptPairs, int], Effects]
 
 
 class Method(NamedTuple):
-    """A way to score edges; `steps` are its steps of integrated gradients when none are asked for, 0 if it has none."""
+    """A way to score edges.
+
+    Attributes:
+        steps: of integrated gradients when none are asked for, 0 if it has none.
+        cost: said before it begins; empty for what takes a few passes.
+    """
 
     run: Run
     steps: int
+    cost: str = ""
 
 
 METHODS: dict[str, Method] = {}
 IG_STEPS = 5
 """As MIB uses for both integrated gradients."""
 EDGE_STEPS = 8
+PRUNED = 1000
+"""Edges among which greedy pruning looks in a model that has more."""
 
 
-def edge_method(name: str, steps: int = 0) -> Callable[[Run], Run]:
+def edge_method(name: str, steps: int = 0, cost: str = "") -> Callable[[Run], Run]:
     """Register a method; a name that is taken is refused."""
 
     def register(run: Run) -> Run:
         if name in METHODS:
             raise UsageError(f"a method {name!r} is registered already")
-        METHODS[name] = Method(run, steps)
+        METHODS[name] = Method(run, steps, cost)
         return run
 
     return register
@@ -115,10 +126,22 @@ def _eap_ig_edges(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effect
     return attribute_mixed(model, pairs, steps)
 
 
-@edge_method("exact")
+@edge_method("exact", cost="a run of the model's later layers for every edge")
 def _exact(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     graph = model.graph
     effects = Sweep(model, pairs).edges(graph.edges_of(graph.possible)).cpu()
     found = torch.zeros(len(pairs), *graph.possible.shape, dtype=effects.dtype)
     found[:, graph.possible] = effects.mT
     return found
+
+
+@edge_method(
+    "acdc", IG_STEPS, f"greedy pruning runs the circuit about as often as it begins with edges, {PRUNED:,} at most"
+)
+def _acdc(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
+    graph, estimated = model.graph, attribute(model, pairs, steps).edges.cpu()
+    scores = estimated.mean(0)
+    start = top_edges(graph, scores, min(PRUNED, graph.n_edges))
+    found = prune(model, pairs, scores, start=start).effects.to(estimated.dtype)
+    largest, behind = estimated[:, ~start].abs().amax(), found[:, start].abs().mean(0).min()
+    return torch.where(start, found, estimated * (behind / largest if largest else 0))

@@ -7,7 +7,6 @@ from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.discovery import (
     among,
     faithfulness_of,
-    prune,
     random_edges,
     smallest_faithful,
     top_edges,
@@ -71,18 +70,6 @@ def test_the_smallest_faithful_circuit_is_faithful() -> None:
     mask = smallest_faithful(model, pairs, scores, least=0.8)
     assert faithfulness_of(model, pairs)(mask) >= 0.8
     assert mask.sum() <= model.graph.n_edges
-
-
-def test_pruning_drops_what_does_not_matter_and_keeps_what_does() -> None:
-    model, pairs = circuit_model(), random_pairs()
-    silent = model.subject.parts.layers[1].mlp_down.weight
-    assert isinstance(silent, torch.Tensor)
-    silent.data.zero_()
-    scores = attribute(model, pairs).edge_scores()
-    mask = prune(model, pairs, scores, threshold=1e-9)
-    source = model.graph.sources.index(Node("mlp", 1))
-    assert not mask[source].any()
-    assert faithfulness_of(model, pairs)(mask) >= 0.99
 
 
 def test_a_circuit_of_nodes_has_all_edges_among_them() -> None:
