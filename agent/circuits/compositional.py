@@ -113,8 +113,8 @@ def _steerer(component: Component, place: str, reads: str, predictions: list[Pre
 def _earlier(component: Component, predictions: list[Prediction]) -> Role:
     """Heads that do their work before the last position."""
     for quantity, role, where in POSITIONAL:
-        seen = component.quantities[quantity]
-        if seen.value >= LINKS:
+        seen = component.quantities.get(quantity)  # a prompt without a repeated token has no duplicates
+        if seen and seen.value >= LINKS:
             predictions.append(_attends(quantity, seen, f"attends {where}"))
             return _named(component, role, f"Attends {where} ({seen.value:.2f}).", predictions)
     links = [(name, seen) for name, seen in component.quantities.items() if _is_link(name)]

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...evals.faithfulness import faithfulness, jaccard
-from ...tools.circuits.balance import balanced
-from ...tools.circuits.discovery import top_edges
-from ...tools.circuits.graph import Graph
-from ...tools.circuits.scrutiny import ranked_behind, shared
+from ...tools.circuits.graph import Edge, Graph
+from ...tools.circuits.scrutiny import Faithfulness, minimality, resampled_circuits, rival
 from .choosing import Choice
 from .prompts import Prompts
 from .room import Mask, Room
@@ -33,32 +31,31 @@ def scrutinise(room: Room, prompts: Prompts, choice: Choice) -> dict[str, Any]:
         return faithfulness(room.run(some, mask), readings.clean, readings.corrupted)
 
     room.reporter.say("leaving edges out, looking for rivals")
-    whole = f(choice.mask)
     return {
-        "minimality": _minimality(room, choice, whole, f),
+        "minimality": _minimality(room, choice, f),
         "stability": stability(room.graph, choice, seed=room.config.seed),
-        "rival": _rivals(room.graph, choice, whole, f),
+        "rival": _rivals(room.graph, choice, f),
     }
 
 
-def _minimality(room: Room, choice: Choice, whole: float, f: Any) -> dict[str, Any]:
+def _minimality(room: Room, choice: Choice, f: Faithfulness) -> dict[str, Any]:
     """How far f falls without single edges: half of them the strongest, half drawn."""
-    edges = room.graph.edges_of(choice.mask)
-    size = {
-        str(edge): abs(float(choice.scores[at]))
-        for edge, at in zip(edges, choice.mask.nonzero(), strict=True)
-        for at in [tuple(at.tolist())]
-    }
-    ranked = sorted(edges, key=lambda edge: -size[str(edge)])
-    drawn = np.random.default_rng(room.config.seed).permutation(len(ranked[EDGES // 2 :]))[: EDGES // 2]
-    picked = ranked[: EDGES // 2] + [ranked[EDGES // 2 :][at] for at in drawn]
-    rows = [{"edge": str(edge), "drop": whole - f(choice.mask & ~room.graph.mask_of([edge]))} for edge in picked]
-    strongest, others = ([row["drop"] for row in part] for part in (rows[: EDGES // 2], rows[EDGES // 2 :]))
+    edges = _picked(room, choice)
+    drops = minimality(f, room.graph, choice.mask, edges)
+    strongest, others = drops[: EDGES // 2], drops[EDGES // 2 :]
     return {
-        "edges": rows,
+        "edges": [{"edge": str(edge), "drop": drop} for edge, drop in zip(edges, drops, strict=True)],
         "strongest": float(np.mean(strongest)),
         "random": float(np.mean(others)) if others else None,
     }
+
+
+def _picked(room: Room, choice: Choice) -> list[Edge]:
+    edges = room.graph.edges_of(choice.mask)  # in the order of the mask's own indices
+    order = choice.scores[choice.mask].abs().argsort(descending=True, stable=True).tolist()
+    strongest, rest = order[: EDGES // 2], order[EDGES // 2 :]
+    drawn = np.random.default_rng(room.config.seed).permutation(len(rest))[: EDGES // 2]
+    return [edges[at] for at in (*strongest, *(rest[at] for at in drawn))]
 
 
 def stability(graph: Graph, choice: Choice, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
@@ -70,17 +67,18 @@ def stability(graph: Graph, choice: Choice, draws: int = DRAWS, seed: int = 0) -
 
 
 def _overlap(graph: Graph, choice: Choice, count: int, draws: int, seed: int) -> float:
-    rng = np.random.default_rng([seed, count])
-    picks = [rng.integers(0, len(choice.prompt_scores), count).tolist() for _ in range(draws)]
-    scores = [balanced(choice.prompt_scores[pick].mean(0), choice.balance.weight) for pick in picks]
-    masks = [top_edges(graph, each, choice.n_edges).numpy() for each in scores]
-    return float(np.mean([jaccard(one, two) for one, two in combinations(masks, 2)]))
+    weight = choice.balance.weight
+    masks = resampled_circuits(
+        graph, choice.prompt_scores, choice.n_edges, prompts=count, draws=draws, weight=weight, seed=seed
+    )
+    return float(np.mean([jaccard(one.numpy(), two.numpy()) for one, two in combinations(masks, 2)]))
 
 
-def _rivals(graph: Graph, choice: Choice, whole: float, f: Any) -> dict[str, Any]:
+def _rivals(graph: Graph, choice: Choice, f: Faithfulness) -> dict[str, Any]:
     """Circuits of the same size that avoid the first one's edges more or less; on the prompts that chose it."""
-    others = [(weight, ranked_behind(graph, choice.ranking, choice.mask, weight)) for weight in RIVALS]
-    rows = [{"weight": weight, "f": f(mask), "shared": shared(mask, choice.mask)} for weight, mask in others]
+    whole = f(choice.mask)
+    others = [(weight, rival(f, graph, choice.ranking, choice.mask, weight)) for weight in RIVALS]
+    rows = [{"weight": weight, "f": other.f, "shared": other.shared} for weight, other in others]
     faithful = [row for row in rows if abs(1 - row["f"]) <= abs(1 - whole) + 0.05]
     least = min((row["shared"] for row in faithful), default=None)
     return {"circuit_f": whole, "tried": rows, "least_shared_of_the_faithful": least}

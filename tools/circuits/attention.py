@@ -1,7 +1,8 @@
 """Attention: where heads look, what kinds of heads there are, and how far looking predicts effect.
 
 Patterns come from a pass with eager attention, the only kind that gives them out. Head scores, each a mean over the
-queries that have such a key, position 0 left out as a query:
+queries that have such a key; position 0, to which most heads attend when they have nothing to do, is neither query nor
+key nor an earlier copy:
 
     previous    attention to the token before
     duplicate   attention to earlier tokens equal to the present one
@@ -71,8 +72,7 @@ class HeadScores:
 def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
     """Where every head looks, on given tokens."""
     found = patterns(subject, ids)
-    kinds = _kinds(ids)
-    return HeadScores(*(_mean_attention(found, keys.to(found.device)) for keys in kinds))
+    return HeadScores(**{kind: _mean_attention(found, keys.to(found.device)) for kind, keys in head_kinds(ids).items()})
 
 
 def repeated_tokens(subject: Subject, n: int = 8, length: int = 16, seed: int = 0) -> Int[Tensor, "n twice_length"]:
@@ -83,16 +83,14 @@ def repeated_tokens(subject: Subject, n: int = 8, length: int = 16, seed: int = 
     return torch.cat([once, once], dim=1)
 
 
-def _kinds(ids: Int[Tensor, "batch seq"]) -> tuple[Bool[Tensor, "batch query key"], ...]:
-    """Which key of each query is of which kind: previous, duplicate, induction."""
-    seq = ids.shape[1]
-    causal = torch.ones(seq, seq, dtype=torch.bool).tril()
-    causal[0] = False
-    same = (ids[:, :, None] == ids[:, None, :]) & causal.tril(-1)
-    after = torch.zeros_like(same)
-    after[:, :, 1:] = same[:, :, :-1]  # one behind an earlier copy, which may be the query itself
-    previous = torch.diag(torch.ones(seq - 1, dtype=torch.bool), -1).expand_as(same)
-    return previous & causal, same, after & causal
+def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch query key"]]:
+    """Which keys a previous-token, a duplicate-token and an induction head would attend to from each query."""
+    ids = ids.cpu()
+    earlier = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril(-1)
+    earlier[:, 0] = False
+    same = (ids[:, :, None] == ids[:, None, :]) & earlier
+    previous = (earlier & ~earlier.tril(-2)).expand_as(same)
+    return {"previous": previous, "duplicate": same, "induction": same.roll(1, dims=2)}  # it may be the query itself
 
 
 def _mean_attention(

@@ -1,7 +1,7 @@
 """What heads look at and what they write, prompt by prompt: the observations that roles are named from.
 
 - attention: the pattern of a head, summed over the positions that a mark stands for. END is the last position;
-  `previous` looks one back, `duplicate` at earlier tokens equal to the present one, `induction` at what followed them.
+  `previous`, `duplicate` and `induction` are those of `attention`.
 - direct: what a head or MLP adds to the logit difference by itself, with the final norm's scale as it is. These add up
   to the logit difference over all sources.
 - copies: how far the value that a head writes about the position it attends to most from END raises that very token,
@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .attention import eager
+from .attention import eager, head_kinds
 from .graph import Node
 from .prompts import NONE, PromptPairs
 from .recording import record
@@ -39,7 +39,8 @@ class Look:
     """What one head or MLP does on each pair.
 
     Attributes:
-        attention: "END>IO" and the like, and `previous`, `duplicate`, `induction`; empty for an MLP.
+        attention: "END>IO" and the like, and `previous`, `duplicate`, `induction` where each pair has a query of the
+            kind; empty for an MLP.
         direct: logit difference that it adds by itself.
         copies: empty for an MLP.
         pattern: attention of the first pair.
@@ -84,20 +85,9 @@ class Looker:
             if key != END and all(min(k) < max(q) for q, k in zip(queries, keys, strict=True))
         }
         return found | {
-            name: [_mean_over(p, kind) for p, kind in zip(pattern, kinds, strict=True)]
-            for name, kinds in self._kinds().items()
-        }
-
-    def _kinds(self) -> dict[str, list[list[tuple[int, list[int]]]]]:
-        """Queries and what a head of each kind attends to from there, by pair; position 0 is left out."""
-        rows = self.pairs.clean.tolist()
-        earlier = [[[s for s in range(1, t) if row[s] == row[t]] for t in range(len(row))] for row in rows]
-        return {
-            "previous": [[(t, [t - 1]) for t in range(2, len(row))] for row in rows],
-            "duplicate": [[(t, before[t]) for t in range(len(before)) if before[t]] for before in earlier],
-            "induction": [
-                [(t, [s + 1 for s in before[t]]) for t in range(len(before)) if before[t]] for before in earlier
-            ],
+            kind: _mean_attention(pattern, keys.to(pattern.device))
+            for kind, keys in head_kinds(self.pairs.clean).items()
+            if keys.any(-1).any(-1).all()
         }
 
     def direct(self, written: Float[Tensor, "pairs d_model"]) -> list[float]:
@@ -130,9 +120,9 @@ class Looker:
         return ((own - logits.mean(1)) / logits.std(1)).tolist()
 
 
-def _mean_over(pattern: Float[Tensor, "query key"], kinds: Sequence[tuple[int, list[int]]]) -> float:
-    """Mean over the queries of what they give to their keys; 0 where no query is of the kind."""
-    return sum(float(pattern[query, keys].sum()) for query, keys in kinds) / len(kinds) if kinds else 0.0
+def _mean_attention(pattern: Float[Tensor, "pairs query key"], keys: Bool[Tensor, "pairs query key"]) -> list[float]:
+    """What queries that have such keys give to them, the mean by pair."""
+    return ((pattern * keys).sum((1, 2)) / keys.any(-1).sum(1)).tolist()
 
 
 def positions_of(pairs: PromptPairs, marks: Mapping[str, Sequence[int]]) -> dict[str, list[list[int]]]:

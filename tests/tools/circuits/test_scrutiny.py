@@ -7,7 +7,7 @@ import torch
 from hubel.tools.circuits.ablation import run_circuit
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.discovery import faithfulness_of, top_edges
-from hubel.tools.circuits.scrutiny import completeness, minimality, resampled_circuits, rival
+from hubel.tools.circuits.scrutiny import minimality, resampled_circuits, rival
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.circuits.verification import verify_edges
 
@@ -24,13 +24,6 @@ def test_the_top_and_a_sample_are_measured() -> None:
     assert verified.exact[0] == pytest.approx(float(alone.mean()), abs=1e-4)
 
 
-def test_nothing_is_left_without_the_model_and_all_without_nothing() -> None:
-    model, pairs = circuit_model(), random_pairs()
-    everything = model.graph.possible
-    assert completeness(model, pairs, everything) == pytest.approx(0, abs=1e-5)
-    assert completeness(model, pairs, torch.zeros_like(everything)) == pytest.approx(1, abs=1e-5)
-
-
 def test_without_an_edge_the_whole_model_loses_that_edges_effect() -> None:
     model, pairs = circuit_model(), random_pairs()
     edges = model.graph.edges_of(model.graph.possible)[::40]
@@ -38,13 +31,15 @@ def test_without_an_edge_the_whole_model_loses_that_edges_effect() -> None:
     assert sweep.twin.metric is not None
     span = float((sweep.baseline - sweep.twin.metric).mean())
     exact = [-float(effect.mean()) / span for effect in sweep.edges(edges)]
-    assert minimality(model, pairs, model.graph.possible, edges) == pytest.approx(exact, abs=1e-4)
+    assert minimality(faithfulness_of(model, pairs), model.graph, model.graph.possible, edges) == pytest.approx(
+        exact, abs=1e-4
+    )
 
 
 def test_prompts_that_agree_give_one_circuit() -> None:
     model = circuit_model()
     one = attribute(model, random_pairs(1)).edges
-    circuits = resampled_circuits(model.graph, one.repeat(4, 1, 1), 12, draws=5)
+    circuits = resampled_circuits(model.graph, one.repeat(4, 1, 1), 12, prompts=4, draws=5)
     assert all(torch.equal(circuit, circuits[0]) for circuit in circuits)
 
 
@@ -52,7 +47,7 @@ def test_a_rival_is_of_equal_size_and_told_by_its_overlap() -> None:
     model, pairs = circuit_model(), random_pairs()
     scores = attribute(model, pairs).edge_scores()
     mask = top_edges(model.graph, scores, 30)
-    other = rival(model, pairs, scores, mask)
+    other = rival(faithfulness_of(model, pairs), model.graph, scores, mask)
     assert int(other.mask.sum()) == 30
     assert other.shared == pytest.approx(int((other.mask & mask).sum()) / 30)
     assert other.shared < 0.5
