@@ -53,17 +53,16 @@ def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     )
 
 
-def add_budget(parser: argparse.ArgumentParser, whole: str = "the whole run") -> None:
-    """Limits on what language models may take, in all and for each target.
-
-    Args:
-        whole: what the limits in all hold for.
-    """
+def add_budget(parser: argparse.ArgumentParser, *, targets: bool = True) -> None:
+    """Limits on what language models may take, for the run and, where it has several targets, for each."""
     group = parser.add_argument_group("budget of language models (0: no limit; calls in flight are still paid)")
     units = {"usd": "US dollars", "calls": "calls", "tokens": "tokens in and out", "seconds": "seconds of waiting"}
     for name, unit in units.items():
-        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of {whole}")
-        group.add_argument(f"--target-max-{name}", type=float, default=None, metavar="N", help=f"{unit} of a target")
+        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of the whole run")
+        if targets:
+            group.add_argument(
+                f"--target-max-{name}", type=float, default=None, metavar="N", help=f"{unit} of a target"
+            )
 
 
 def budget(args: argparse.Namespace, prefix: str = "max") -> dict[str, float]:
@@ -99,6 +98,32 @@ def add_readers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         action="store_true",
         help="ask for log-probabilities, where the server gives them: expected values in the place of whole numbers",
     )
+    add_patience(group)
+    return group
+
+
+def add_model(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """How the language model that explains is asked; gives the group of options."""
+    group = parser.add_argument_group("language models")
+    group.add_argument(
+        "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
+    )
+    group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
+    group.add_argument(
+        "--thinking", default="", choices=("", "adaptive", "disabled"), help="of Anthropic's models: whether they think"
+    )
+    group.add_argument(
+        "--tools",
+        default="auto",
+        choices=("auto", "native", "text"),
+        help="how tools are called: by the protocol, or in words by models that know no tool calls (default: auto)",
+    )
+    group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
+    return group
+
+
+def add_patience(group: argparse._ArgumentGroup) -> None:
+    """How long a server is waited for."""
     group.add_argument(
         "--patience",
         type=float,
@@ -106,7 +131,6 @@ def add_readers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="SECONDS",
         help="how long a busy or silent server is waited for before it is a failure (default: 600)",
     )
-    return group
 
 
 def price(args: argparse.Namespace, role: str, model: str, base_url: str = "") -> dict[str, float]:

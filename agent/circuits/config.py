@@ -27,6 +27,21 @@ class CircuitConfig:
     faithfulness: float = 0.0
     """Least f on discovery prompts; the smallest circuit that has it is taken. 0: `share` says how large it is."""
     explainer: str = "compositional"
+    """Who names roles: `compositional`, or a language model, `openai:MODEL` or `anthropic:MODEL`."""
+    base_url: str = ""
+    """Address of its server; "" is the provider's own."""
+    effort: str = ""
+    """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
+    thinking: str = ""
+    """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
+    tools: str = "native"
+    """How it calls tools: "native", or "text" for one that knows no tool calls."""
+    patience: float = 600.0
+    """Seconds that a busy or silent server is waited for before it is a failure."""
+    price: dict[str, float] = field(default_factory=dict)
+    """Of the model, in US dollars a million tokens; empty: not known, and dollars are null."""
+    budget: dict[str, float] = field(default_factory=dict)
+    """Limits: usd, calls, tokens, seconds (of waiting for replies). Empty: none."""
     discovery: int = 48
     """Prompts that rank the edges; with fewer, resampled prompts give other circuits."""
     heldout: int = 48

@@ -22,16 +22,19 @@ from typing import Any
 
 from ...evals.ability import Ability, ability
 from ...tools.circuits.tasks.task import examples
+from ..explainers import is_language_model
 from .choosing import Choice, choose
 from .observing import NOTHING, Parts, components
 from .prompts import Prompts, as_json, from_json
 from .role_finders import role_finder
-from .roles import Role
+from .roles import Evidence, NoRoles, Role
 from .room import Room
 from .scrutiny import scrutinise
 from .verify import verify
 
 Result = dict[str, Any]
+SHOWN_EXAMPLES = 3
+"""Pairs that whoever names roles sees as text, each of another template."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,20 +85,44 @@ def discovery_prompts(room: Room) -> Prompts:
 
 def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
     """Let the explainer name roles; its answer stands in the log before a held-out prompt is drawn."""
-    find = role_finder(room.config.explainer)
-
-    def ask() -> Any:
-        return [role.to_json() for role in find(room.about["summary"], seen.ability.clean.value, seen.parts.components)]
-
-    shown = [vars(c) | {"quantities": {k: vars(v) for k, v in c.quantities.items()}} for c in seen.parts.components]
-    answer = room.journal.measured({"what": "roles", "explainer": room.config.explainer, "components": shown}, ask)
-    roles = tuple(map(Role.from_json, answer))
+    roles = tuple(_asked(room, seen) if is_language_model(room.config.explainer) else _by_rule(room, seen))
     for role in roles:
         for number, prediction in enumerate(role.predictions):
             identity = f"{role.component}.{number}"
             if room.log.get("prediction", id=identity) is None:
                 room.log.write("prediction", vars(prediction) | {"component": role.component}, id=identity)
     return roles
+
+
+def _by_rule(room: Room, seen: Observed) -> list[Role]:
+    def ask() -> Any:
+        return [role.to_json() for role in role_finder(room.config.explainer)(_evidence(room, seen))]
+
+    names = ("name", "kind", "depth")
+    shown = [
+        {name: getattr(c, name) for name in names} | {"quantities": {k: vars(v) for k, v in c.quantities.items()}}
+        for c in seen.parts.components
+    ]
+    answer = room.journal.measured({"what": "roles", "explainer": room.config.explainer, "components": shown}, ask)
+    return [Role.from_json(each) for each in answer]
+
+
+def _asked(room: Room, seen: Observed) -> list[Role]:
+    """Roles as a language model's replies name them: those are journaled, and read anew each time."""
+    failures = room.log.all("roles_failed")
+    find = role_finder(room.config.explainer, room.ask, len(failures))
+    room.reporter.say(f"asking {room.config.explainer} for roles")
+    try:
+        return find(_evidence(room, seen))
+    except NoRoles as error:
+        room.log.write("roles_failed", {"error": str(error)}, id=str(len(failures)))
+        raise
+
+
+def _evidence(room: Room, seen: Observed) -> Evidence:
+    pairs = [batch.pairs.pairs[0] for batch in seen.prompts.batches[:SHOWN_EXAMPLES]]
+    examples = [(p.clean, p.corrupted, " or ".join(p.answer), " or ".join(p.foil)) for p in pairs]
+    return Evidence(room.about["summary"], seen.ability.clean.value, seen.parts.components, examples)
 
 
 def conclude(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:

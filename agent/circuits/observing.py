@@ -25,6 +25,8 @@ from .room import Room
 
 CANDIDATES = 2
 """Components patched exactly for each that gets a role: estimates rank, exact effects choose."""
+SHOWN_TOKENS = 6
+"""Tokens that a component raises, as a language model that names roles sees them."""
 PATH_PROMPTS = 24
 """Prompts of path patching, two passes of each for every component."""
 
@@ -63,9 +65,10 @@ def components(room: Room, prompts: Prompts, choice: Choice, metric: float) -> P
     )
     seen = observed(room, prompts, nodes, writers, effects[order])
     deepest = max(1, graph.n_layers - 1)
+    promoted = [tuple(token for token, _ in look.writes[:SHOWN_TOKENS]) for look in looks]
     found = tuple(
-        Component(f"C{at}", "mlp" if node.kind == "mlp" else "head", round(node.layer / deepest, 2), quantities)
-        for at, (node, quantities) in enumerate(zip(nodes, seen, strict=True), 1)
+        Component(f"C{at}", "mlp" if node.kind == "mlp" else "head", round(node.layer / deepest, 2), quantities, tokens)
+        for at, (node, quantities, tokens) in enumerate(zip(nodes, seen, promoted, strict=True), 1)
     )
     return Parts(nodes, writers, found)
 

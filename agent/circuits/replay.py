@@ -12,10 +12,12 @@ import shutil
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ...tools.errors import CorruptError
+from ..asking import Recorded
 from ..log import RunLog, canonical, read_events
 from ..progress import Reporter
 from .config import CircuitConfig
@@ -24,7 +26,7 @@ from .room import Room
 from .stored import stored
 
 TOLERANCE = 1e-6
-KEPT = ("measurement", "array")
+KEPT = ("measurement", "array", "llm_call", "prompt", "roles_failed")
 SHOWN = 20
 """Mismatches that are listed."""
 
@@ -55,9 +57,11 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
         with closing(RunLog(copy)) as log:
             for event in read_events(folder):
                 if event.event in KEPT:
-                    log.write(event.event, event.data, id=event.id)
+                    log.write(event.event, event.data, target=event.target, id=event.id)
             journal = Journal(copy, log, recorded=True)
-            room = Room(copy, CircuitConfig.load(copy), log, journal, _no_subject, reporter or Reporter())
+            config = CircuitConfig.load(copy)
+            asker = partial(Recorded, log, config.explainer)
+            room = Room(copy, config, log, journal, _no_subject, reporter or Reporter(), asker)
             new = json.loads(canonical(investigate(room)))
     return CircuitReplay(new, _differences(old, new)[:SHOWN], canonical(old) == canonical(new))
 

@@ -1,16 +1,44 @@
-"""Who may name roles."""
+"""Who may name roles: rules, or a language model."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...tools.errors import UsageError
+from ..explainers import PROVIDERS, is_language_model
 from .compositional import name_roles
 from .roles import RoleFinder
 
-FINDERS: dict[str, RoleFinder] = {"compositional": name_roles}
+if TYPE_CHECKING:
+    from .language_model import Ask
+
+FINDERS: dict[str, RoleFinder] = {
+    "compositional": lambda evidence: name_roles(evidence.task, evidence.metric, evidence.components)
+}
 
 
-def role_finder(name: str) -> RoleFinder:
-    """A role finder by name; raises UsageError that lists them."""
-    if name not in FINDERS:
-        raise UsageError(f"no explainer {name!r} of circuits; there are {', '.join(FINDERS)}")
-    return FINDERS[name]
+def check_finder(name: str) -> None:
+    """Raise UsageError, with the known ones, when nobody of that name can name roles."""
+    if name not in FINDERS and not is_language_model(name):
+        known = ", ".join([*FINDERS, *(f"{provider}:MODEL" for provider in PROVIDERS)])
+        raise UsageError(f"no explainer {name!r} of circuits; there are {known}")
+
+
+def role_finder(name: str, ask: Ask | None = None, failures: int = 0) -> RoleFinder:
+    """A role finder by name.
+
+    Args:
+        ask: what a language model is asked through: the journal and the budget.
+        failures: times that it was asked in vain before, after each of which it has as many tries again.
+
+    Raises:
+        UsageError: there is none of that name, or a language model without anything to ask it through.
+    """
+    check_finder(name)
+    if not is_language_model(name):
+        return FINDERS[name]
+    from .language_model import LanguageModelRoles
+
+    if ask is None:
+        raise UsageError(f"{name} needs a conversation; this is a defect of the loop")
+    return LanguageModelRoles(ask, failures)

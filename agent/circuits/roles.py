@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
+from ...tools.errors import HubelError
+
 Kind = Literal["head", "mlp"]
 
 WRITES = 0.04
@@ -35,12 +37,30 @@ class Component:
             the logit difference by itself; `queries`, the part of `effect` that goes through the queries of heads that
             write the answer (0 where it comes after them); of heads `copies` and the attention "END>IO", `previous` ...
         depth: 0 is the first layer, 1 the last.
+        writes: tokens that it raises most at the last position.
     """
 
     name: str
     kind: Kind
     depth: float
     quantities: Mapping[str, Seen]
+    writes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that whoever names roles is shown, of discovery prompts alone.
+
+    Attributes:
+        task: what the subject has to do, in words.
+        metric: the logit difference of the clean prompts.
+        examples: a few pairs as text: clean prompt, twin, answer, foil.
+    """
+
+    task: str
+    metric: float
+    components: Sequence[Component]
+    examples: Sequence[tuple[str, str, str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -73,15 +93,18 @@ class Role:
         return cls(data["component"], data["role"], data["description"], predictions)
 
 
+class NoRoles(HubelError):
+    """Whoever was asked for roles named none that can be tested, however often it was asked."""
+
+
 class RoleFinder(Protocol):
     """A mind that names roles."""
 
-    def __call__(self, task: str, metric: float, components: Sequence[Component]) -> list[Role]:
+    def __call__(self, evidence: Evidence) -> list[Role]:
         """One role for each component that it has something to say about.
 
-        Args:
-            task: what the subject has to do, in words.
-            metric: the logit difference of the clean prompts.
+        Raises:
+            NoRoles: nothing could be made of what it says.
         """
         ...
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.graph import Edge, Graph, Node, Target
 from ...tools.circuits.tasks import Task, find_task
+from ...tools.errors import UsageError
 from ..log import RunLog
 from ..progress import Reporter
 from .config import CircuitConfig
@@ -32,9 +33,13 @@ if TYPE_CHECKING:
     from ...tools.circuits.prompts import PromptPairs
     from ...tools.circuits.sweep import Sweep
     from ...tools.circuits.wiring import CircuitModel
+    from ..asking import Asker, Recorded
+    from ..llm.conversation import Reply, Request
 
 Mask = Bool[Tensor, "source target"]
 Numbers = Float[np.ndarray, " prompts"]
+ASKED = "circuit"
+"""What stands in the log where other runs name a target."""
 ATTRIBUTED_TOKENS = 96
 """Tokens of clean prompts attributed at once: 0.4 GB beside the default subject (`tools/circuits/memory`)."""
 
@@ -58,6 +63,18 @@ class Room:
     load: Callable[[], CircuitModel]
     """Loads the subject; called once, when something must be measured."""
     reporter: Reporter = field(default_factory=Reporter)
+    asker: Callable[[], Asker | Recorded] | None = None
+    """What a language model is asked through; called when one must be asked."""
+
+    def ask(self, request: Request) -> Reply:
+        """The reply to a request, from the journal or paid for now; raises BudgetReached."""
+        if self._asked is None:
+            raise UsageError("no language model can be asked in this room; this is a defect of the loop")
+        return self._asked.ask(ASKED, request).reply
+
+    @cached_property
+    def _asked(self) -> Asker | Recorded | None:
+        return self.asker and self.asker()
 
     @cached_property
     def model(self) -> CircuitModel:

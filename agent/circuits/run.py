@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +21,17 @@ from ..config import versions
 from ..log import RunLog, WriterLock, canonical
 from ..progress import Reporter
 from .config import CircuitConfig
+from .conversing import check_model, make_asker
 from .journal import Journal
-from .role_finders import role_finder
+from .role_finders import check_finder
 from .room import Room
 from .stored import DRAWING, REPORT, RESULT
 
 if TYPE_CHECKING:
     from ...tools.circuits.wiring import CircuitModel
     from ...tools.subject import Subject
+    from ..llm import LanguageModel
+    from ..llm.budget import Limits
 
 
 def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
@@ -35,34 +40,52 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     Raises:
         UsageError: a run of that name was asked for something else; an unknown task, method or explainer.
     """
-    from dataclasses import replace
-
     from ...tools.circuits.methods import find_method
 
     find_task(config.task)
     find_method(config.method)
-    role_finder(config.explainer)
+    check_finder(config.explainer)
     if not (folder / "config.toml").exists():
-        replace(config, versions=versions()).save(folder)
+        replace(check_model(config), versions=versions()).save(folder)
         return
     there = CircuitConfig.load(folder)
-    if replace(there, versions={}) != replace(config, versions={}):
+    if _asked_for(there) != _asked_for(config):
         raise UsageError(
             f"the run {folder.name} was asked for something else (its config.toml says what); give another --name, or "
             f"`hubel resume {folder.name}` goes on with it as it is"
         )
 
 
-def work_on_circuit(folder: Path, reporter: Reporter | None = None, subject: Subject | None = None) -> dict[str, Any]:
-    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in circuit.json."""
+def _asked_for(config: CircuitConfig) -> CircuitConfig:
+    """What a run is of; limits may be others when it goes on, and how tools are called is found out."""
+    return replace(config, versions={}, budget={}, tools="", price={})
+
+
+def work_on_circuit(
+    folder: Path,
+    reporter: Reporter | None = None,
+    subject: Subject | None = None,
+    limits: Limits | None = None,
+    model: LanguageModel | None = None,
+) -> dict[str, Any]:
+    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in circuit.json.
+
+    Args:
+        limits: of what a language model takes, before those that the run was made with; `model`: who answers for it.
+
+    Raises:
+        BudgetReached: a limit; the same call with a larger one goes on.
+        NoRoles: the language model's replies could not be used; the same call asks again.
+    """
     from .drawing import draw
     from .investigation import investigate
     from .report import report
 
     reporter = reporter or Reporter()
     config = CircuitConfig.load(folder)
-    with WriterLock(folder), closing(RunLog(folder)) as log:
-        room = Room(folder, config, log, Journal(folder, log), _loader(config, log, reporter, subject), reporter)
+    with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as opened:
+        asker = partial(make_asker, config, log, limits, model, opened)
+        room = Room(folder, config, log, Journal(folder, log), _loader(config, log, reporter, subject), reporter, asker)
         found = json.loads(canonical(investigate(room)))
         _write(folder / RESULT, json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
         if found["nodes"]:

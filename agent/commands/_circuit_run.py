@@ -16,6 +16,11 @@ SETTINGS = (
     "share",
     "faithfulness",
     "explainer",
+    "base_url",
+    "effort",
+    "thinking",
+    "tools",
+    "patience",
     "discovery",
     "heldout",
     "method",
@@ -54,8 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     found.add_argument("--discovery", type=int, default=48, metavar="N", help="prompts that rank edges (default: 48)")
     found.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")
     roles = parser.add_argument_group("roles")
-    roles.add_argument("--explainer", default="compositional", help="who names roles (default: compositional)")
+    roles.add_argument(
+        "--explainer",
+        default="compositional",
+        help="who names roles: compositional (default), openai:MODEL, anthropic:MODEL",
+    )
     roles.add_argument("--nodes", type=int, default=16, metavar="N", help="components that get a role (default: 16)")
+    options.add_patience(options.add_model(parser))
+    options.add_budget(parser, targets=False)
     options.add_device(parser)
 
 
@@ -69,7 +80,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do")
     if args.name and Path(args.name).name != args.name:
         raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
-    config = CircuitConfig(**{name: getattr(args, name) for name in SETTINGS})
+    config = CircuitConfig(
+        **{name: getattr(args, name) for name in SETTINGS},
+        price=options.price(args, "explainer", args.explainer, args.base_url),
+        budget=options.budget(args),
+    )
     folder = args.runs / (args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}")
     make_circuit_run(folder, config)
     if not args.quiet:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .. import output
+from ...tools.errors import BudgetReached
+from .. import options, output
 from ..circuits.config import CircuitConfig
 from ..progress import progress
 
@@ -15,12 +16,25 @@ CHANGES = ("change", "random_change")
 
 
 def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
-    """Work on a circuit run to its end and show it; that a subject cannot do a task is an answer too."""
+    """Work on a circuit run to its end and show it; that a subject cannot do a task is an answer too.
+
+    Raises:
+        BudgetReached: says how to go on; NoRoles as well.
+    """
+    from ..circuits.roles import NoRoles
     from ..circuits.run import work_on_circuit
     from ..circuits.stored import DRAWING, REPORT
+    from ..llm.budget import Limits
 
-    with progress(quiet=args.quiet) as reporter:
-        found = work_on_circuit(folder, reporter)
+    try:
+        with progress(quiet=args.quiet) as reporter:
+            found = work_on_circuit(folder, reporter, limits=Limits(options.budget(args)))
+    except BudgetReached as reached:
+        raise BudgetReached(
+            f"{reached}: `hubel resume {folder.name}` goes on, with a larger --max-... if you give one"
+        ) from None
+    except NoRoles as nothing:
+        raise NoRoles(f"{nothing}; `hubel resume {folder.name}` asks again, and measures nothing twice") from None
     show_circuit(found, as_json=args.json)
     if not args.quiet:
         drawn = f", {folder / DRAWING}" if found["nodes"] else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
@@ -11,16 +12,18 @@ from .. import output
 
 if TYPE_CHECKING:
     from ..bench.known_circuits import Row
+    from ..bench.planted_paths import PathRow
     from ..bench.trained_circuits import TrainedRow
 
 
 def run_circuits(args: argparse.Namespace) -> int:
-    """The compiled circuits, or the trained models."""
-    if not args.trained:
-        return _run_compiled(args)
-    if args.difficulty or args.program:
-        raise UsageError("--difficulty and --program are of compiled circuits; leave them out with --trained")
-    return _run_trained(args)
+    """The compiled circuits, the trained models, or paths planted in a real subject."""
+    others = [name for name in ("trained", "planted") if getattr(args, name)]
+    if len(others) == 2:
+        raise UsageError("--trained and --planted ask for different circuits; give one of them")
+    if others and (args.difficulty or args.program):
+        raise UsageError(f"--difficulty and --program are of compiled circuits; leave them out with --{others[0]}")
+    return {"trained": _run_trained, "planted": _run_planted}[others[0]](args) if others else _run_compiled(args)
 
 
 def _run_compiled(args: argparse.Namespace) -> int:
@@ -84,6 +87,36 @@ def _run_trained(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_planted(args: argparse.Namespace) -> int:
+    """Plant, score and show; one JSON line a path as it is done."""
+    import torch
+
+    from ...tools.circuits.known.paths import KINDS
+    from ...tools.circuits.methods import METHODS
+    from ...tools.subject import load_subject
+    from ..bench.planted_paths import METHODS as QUICK
+    from ..bench.planted_paths import STRENGTHS, bench_planted, planted_summary
+    from ..progress import progress
+
+    torch.set_num_threads(1)
+    methods = _chosen(args.method, list(METHODS), "method") if args.method else list(QUICK)
+    rows: list[PathRow] = []
+    with progress(quiet=args.quiet) as reporter:
+        total = len(STRENGTHS) * len(KINDS)
+        reporter.update("paths", 0, total, unit="paths")
+        load = partial(load_subject, args.subject, device=args.device, dtype=args.dtype)
+        for row in bench_planted(load, args.subject, STRENGTHS, methods, args.seed):
+            rows.append(row)
+            reporter.update("paths", len(rows), total, unit="paths", note=row.path)
+            if args.json:
+                output.json_line(row.as_dict())
+    if args.json:
+        output.json_line({"summary": planted_summary(rows)})
+    else:
+        _show_planted(rows)
+    return 0
+
+
 def _chosen(given: str | None, known: Sequence[str], option: str) -> list[str]:
     chosen = list(known) if given is None else list(dict.fromkeys(given.split(",")))
     if wrong := next((name for name in chosen if name not in known), None):
@@ -136,3 +169,31 @@ def _show_trained(rows: Sequence[TrainedRow]) -> None:
             named = ", ".join(f"{head} ({score:.2f})" for head, score in heads.items())
             held = ", ".join(f"{method} {curves.heads[kind]:.0%}" for method, curves in row.methods.items())
             output.line(f"  {kind} heads {named}; held by the circuit of {LOOKED_AT:.0%} of edges: {held}")
+
+
+def _show_planted(rows: Sequence[PathRow]) -> None:
+    from ..bench.planted_paths import mean_by_method
+
+    good = [row for row in rows if not row.failed]
+    aurocs, precisions, seconds = (mean_by_method(good, figure) for figure in ("auroc", "precision", "seconds"))
+    cells = [
+        (
+            method,
+            f"{value:.4f}",
+            f"{precisions[method]:.2f}",
+            *(", ".join(f"{rank:,.0f}" for rank in row.methods[method].ranks) for row in good),
+            f"{seconds[method]:.1f}",
+        )
+        for method, value in sorted(aurocs.items(), key=lambda item: -item[1])
+    ]
+    columns = ("method", "edge AUROC", "precision", *(f"ranks: {row.path}" for row in good), "CPU s a path")
+    output.table(columns, cells, right=columns[1:])
+    for row in rows:
+        each = ", ".join(f"{edge} {share:.2f}" for edge, share in zip(row.planted, row.acts["each"], strict=True))
+        said = f"; no datum: {row.failed}" if row.failed else ""
+        output.line(
+            f"{row.path}: share of its strength that each edge carries, patched exactly: {each}; alone "
+            f"{row.acts['alone']:.2f}; all else moves the answer by {row.acts['rest']:+.2f} logits{said}"
+        )
+    if good:
+        output.line(f"{len(rows)} paths, {len(rows) - len(good)} of them no datum, among {good[0].edges:,} edges")

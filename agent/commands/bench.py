@@ -18,6 +18,7 @@ _BELONGS = {
     "difficulty": "circuits",
     "program": "circuits",
     "trained": "circuits",
+    "planted": "circuits",
 }
 
 
@@ -57,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--program", metavar="P,P", help="circuits: compiled programs (default: all)")
     parser.add_argument(
         "--trained", action="store_true", help="circuits: tiny models trained in seconds in place of compiled ones"
+    )
+    parser.add_argument(
+        "--planted",
+        action="store_true",
+        help="circuits: paths planted into the subject, which is loaded for that alone",
     )
     parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
     parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")

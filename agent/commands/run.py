@@ -62,21 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Which language models are asked, and how."""
-    group = parser.add_argument_group("language models")
-    group.add_argument(
-        "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
-    )
-    group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
-    group.add_argument(
-        "--thinking", default="", choices=("", "adaptive", "disabled"), help="of Anthropic's models: whether they think"
-    )
-    group.add_argument(
-        "--tools",
-        default="auto",
-        choices=("auto", "native", "text"),
-        help="how tools are called: by the protocol, or in words by models that know no tool calls (default: auto)",
-    )
-    group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
+    group = options.add_model(parser)
     group.add_argument("--yes", "-y", action="store_true", help="do not ask before much money is spent")
     group.add_argument(
         "--no-competitor", action="store_true", help="do not show the model what the formula search found"
