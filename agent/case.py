@@ -6,8 +6,10 @@ A case goes in, a move comes out. Everything here is JSON, so that it can be jou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ..tools.jsonable import jsonable
 
 if TYPE_CHECKING:
     from ..tools.dissection import Lexicon
@@ -129,7 +131,7 @@ class Move:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
-        return asdict(self)
+        return jsonable(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Move:
@@ -146,7 +148,7 @@ class Move:
 
 
 def experiment_from_json(data: Mapping[str, Any]) -> Experiment:
-    """The inverse of `dataclasses.asdict` on an experiment."""
+    """The inverse of `jsonable` on an experiment."""
     fields = dict(data)
     fields["passage"] = _passage(fields["passage"])
     fields["other"] = _passage(fields["other"]) if fields.get("other") else None

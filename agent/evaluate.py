@@ -10,7 +10,8 @@
    and on other corpora only; what is scored then is marked.
 
 A judge's answers go through the journal (`judging`); targets are judged side by side. `retry_failed` takes what
-is known from the log and asks again for what failed.
+is known from the log and asks again for what failed. Where a budget is reached the targets that are left stay pending;
+evaluated again, they go on from the journal.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..evals import scorers as registry
 from ..evals.judge import Chat, Cost
 from ..evals.score import Score, Split
 from ..evals.scoring import Outcome, score_all
-from ..tools.errors import HubelError
+from ..tools.errors import BudgetReached, HubelError
 from ..tools.index.holdout import open_collected_holdout
 from .cases import ON_SUBJECT, Cases
 from .evaluation import Evaluation, Plan, Row
@@ -35,7 +36,9 @@ from .explanations import Explanation
 from .judges import check_judge, check_simulator, is_model, make_judge
 from .judging import Journaled, Role
 from .llm import Patience
+from .llm.budget import Budget, Limits
 from .log import RunLog, WriterLock, seal
+from .preflight import check_dollars
 from .progress import Reporter
 from .run import failure_of
 from .source import Source
@@ -49,27 +52,35 @@ SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
 def check_plan(plan: Plan) -> None:
-    """Raise UsageError when a scorer or the judge is not known, before anything is loaded."""
+    """Raise UsageError for an unknown scorer or judge and for dollars that cannot be counted, before all loading."""
     for name in plan.scorers:
         registry.get(name)
+    asked = ((plan.judge, plan.price, "judge-"), (plan.simulator, plan.simulator_price, "simulator-"))
+    check_dollars((plan.budget, plan.target_budget), asked)
     check_judge(plan.judge, plan.base_url)
     if plan.simulator:
         check_simulator(plan.simulator, plan.simulator_base_url)
 
 
 def evaluate(
-    source: Source, plan: Plan, *, reporter: Reporter | None = None, subject: Subject | None = None
+    source: Source,
+    plan: Plan,
+    *,
+    reporter: Reporter | None = None,
+    subject: Subject | None = None,
+    budget: Budget | None = None,
 ) -> Evaluation:
     """Score a source's explanations.
 
     Args:
         subject: the loaded subject, if the caller has it; else it is loaded when it is first needed.
+        budget: of several sources together; else the plan's, of this one.
     """
     check_plan(plan)
     reporter = reporter or Reporter()
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
-        work = _Work(source, plan, log, reporter, subject)
+        work = _Work(source, plan, log, reporter, subject, budget or Budget(Limits(plan.budget, plan.target_budget)))
         rows = _side_by_side(work.row, source.explanations, plan, reporter, work.patience.stopped.set)
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
@@ -77,7 +88,7 @@ def evaluate(
     scored = {row.explanation.target: row for row in rows}
     order = [row["target"] for row in source.rows] or list(scored)
     runs = {row["target"]: row for row in source.rows}
-    return Evaluation(source, plan, [scored.get(t) or _unscored(runs[t]) for t in order])
+    return Evaluation(source, plan, [scored.get(t) or _unscored(runs[t]) for t in order], work.budget_reached)
 
 
 def _side_by_side(
@@ -115,8 +126,13 @@ def _unscored(row: Mapping[str, Any]) -> Row:
 class _Work:
     """One source under one plan: what its cases share."""
 
-    def __init__(self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None) -> None:
+    def __init__(
+        self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None, budget: Budget
+    ) -> None:
         self.source, self.plan, self.log = source, plan, log
+        self._budget = budget
+        self.budget_reached = ""
+        """Which limit was reached, if one was."""
         self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
         self.patience = Patience(plan.patience)
         self.judge = make_judge(plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs)
@@ -135,6 +151,10 @@ class _Work:
         """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
         try:
             return self._row(explanation)
+        except BudgetReached as reached:
+            self.budget_reached = str(reached)
+            run = self._runs.get(explanation.target, {})
+            return Row(explanation, "pending", run=run, error=self.budget_reached)
         except (HubelError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
@@ -179,7 +199,9 @@ class _Work:
     def _journaled(
         self, chat: Chat | None, explanation: Explanation, attempt: int, name: str, role: Role
     ) -> Chat | None:
-        return None if chat is None else Journaled(chat, self.log, explanation.target, name, attempt, role)
+        if chat is None:
+            return None
+        return Journaled(chat, self.log, explanation.target, name, attempt, role, self._budget)
 
     @property
     def simulator_name(self) -> str:

@@ -34,6 +34,10 @@ class Plan:
     """Whether log-probabilities of answers are asked for; some models refuse to give them."""
     patience: float = 600.0
     """Seconds that a busy or silent server is waited for."""
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """Unit to limit of what judge and simulator may take, now; empty is no limit."""
+    target_budget: Mapping[str, float] = field(default_factory=dict)
+    """The same for each target."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False
@@ -53,6 +57,7 @@ class Row:
 
     explanation: Explanation
     status: str
+    """done, failed, or pending where a budget was reached."""
     outcomes: Mapping[Split, Sequence[Outcome]] = field(default_factory=dict)
     after_viewing: bool = False
     run: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +101,8 @@ class Evaluation:
     source: Source
     plan: Plan
     rows: Sequence[Row]
+    budget: str = ""
+    """Which limit was reached, in a sentence; "" when none was."""
 
     @property
     def failed(self) -> int:

@@ -53,12 +53,16 @@ def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     )
 
 
-def add_budget(parser: argparse.ArgumentParser, *, targets: bool = True) -> None:
-    """Limits on what language models may take, for the run and, where it has several targets, for each."""
+def add_budget(parser: argparse.ArgumentParser, whole: str = "the whole run", *, targets: bool = True) -> None:
+    """Limits on what language models may take, in all and, where there are several targets, for each of them.
+
+    Args:
+        whole: what the limits in all hold for.
+    """
     group = parser.add_argument_group("budget of language models (0: no limit; calls in flight are still paid)")
     units = {"usd": "US dollars", "calls": "calls", "tokens": "tokens in and out", "seconds": "seconds of waiting"}
     for name, unit in units.items():
-        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of the whole run")
+        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of {whole}")
         if targets:
             group.add_argument(
                 f"--target-max-{name}", type=float, default=None, metavar="N", help=f"{unit} of a target"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..tools.corpus import read_corpus
-
 if TYPE_CHECKING:
     from ..tools.index import Index
     from ..tools.subject import PlantedSubject, Subject, Suite
@@ -17,6 +15,7 @@ SUITE = "suite.toml"
 
 def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:
     """A subject with a suite's units, for an index of the whole corpus."""
+    from ..tools.corpus import read_corpus
     from ..tools.subject import plant
 
     return plant(subject, suite, read_corpus(corpus).documents)
@@ -24,6 +23,7 @@ def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:
 
 def replanted(subject: Subject, folder: Path, corpus: str, index: Index) -> PlantedSubject:
     """The planted subject of a run, made again from what the run and its index keep."""
+    from ..tools.corpus import read_corpus
     from ..tools.subject import plant, read_suite
 
     suite = read_suite(folder / SUITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,11 @@ def check_model(config: RunConfig) -> RunConfig:
     from .judges import check_judge, check_simulator
     from .llm import preflight
 
-    _check_dollars(config)
+    readers = (
+        (config.simulator, config.simulator_price, "simulator-"),
+        (config.judge, config.judge_price, "judge-"),
+    )
+    check_dollars((config.budget, config.target_budget), ((config.explainer, config.price, ""), *readers))
     if config.simulator:
         check_simulator(config.simulator, config.simulator_base_url)
     if config.judge:
@@ -34,11 +39,17 @@ def check_model(config: RunConfig) -> RunConfig:
     return replace(config, tools=found.tools if config.tools == "auto" else config.tools)
 
 
-def _check_dollars(config: RunConfig) -> None:
-    if not (config.budget.get("usd") or config.target_budget.get("usd")):
+def check_dollars(
+    budgets: Sequence[Mapping[str, float]], asked: Sequence[tuple[str, Mapping[str, float], str]]
+) -> None:
+    """Raise UsageError for a limit in dollars on a language model whose price is not known.
+
+    Args:
+        asked: name, price, and what stands before `price` in the option that gives it.
+    """
+    if not any(budget.get("usd") for budget in budgets):
         return
-    asked = ((config.explainer, config.price, ""), (config.simulator, config.simulator_price, "simulator-"))
-    for name, price, option in (*asked, (config.judge, config.judge_price, "judge-")):
+    for name, price, option in asked:
         if is_language_model(name) and not price:
             raise UsageError(
                 f"dollars of {name} cannot be limited without its price: give --{option}price input=..,output=.. "

@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from ..tools.dissection import Lexicon
     from ..tools.index import Collected
-    from ..tools.instruments import Bench
+    from ..tools.instruments import Bench, Need
     from ..tools.instruments import Result as InstrumentResult
     from .asking import Asker, Recorded
     from .doubles import Doubles
@@ -75,7 +76,7 @@ class Room:
         self._splits = {"explore": explore, "select": select}
         self._bench = bench
         self._asker = asker
-        self._subject_lock = threading.Lock()
+        self._subject_lock, self._index_lock = threading.Lock(), threading.Lock()
         self._cache: dict[str, Any] = {}
 
     def check_stopped(self) -> None:
@@ -143,10 +144,21 @@ class Room:
             raise CorruptError(
                 f"the journal holds no answer to {name} {canonical(arguments)[:200]}: this log was changed or cut short"
             )
-        with self.load.turn(self._subject_lock):
-            if target in self.config.nulls:
+        artificial = target in self.config.nulls
+        with self._in_line(("subject", "index") if artificial else instruments.get(name).needs):
+            if artificial:
                 return self._doubles(self._bench).call(target, name, arguments)
             return instruments.call(name, arguments, self._bench)
+
+    @contextmanager
+    def _in_line(self, needs: Sequence[Need]) -> Iterator[None]:
+        """A turn of what an instrument needs: who only looks something up does not stand in line for the subject."""
+        with ExitStack() as stack:
+            if "subject" in needs:
+                stack.enter_context(self.load.turn(self._subject_lock))
+            if "index" in needs:
+                stack.enter_context(self._index_lock)
+            yield
 
     def consult(self, target: str, name: str, arguments: Data) -> Data:
         """An instrument's `{result, text, error}` for a language model: what is off with the call is an answer too."""

@@ -192,7 +192,7 @@ def reached(start: str) -> set[str]:
 
 
 def test_tools_and_evals_know_no_llm_client() -> None:
-    clients = {"openai", "anthropic", "httpx", "langgraph"}
+    clients = {"openai", "anthropic", "httpx", "httpx2", "langgraph"}
     wrong = [
         f"{name_of(path)}: {name}"
         for path in modules()

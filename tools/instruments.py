@@ -19,7 +19,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from .errors import ArgumentError, UnavailableError, UsageError
+from .jsonable import jsonable
 
 if TYPE_CHECKING:
     from .index import Index
@@ -68,7 +69,7 @@ class Result(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as plain JSON values."""
-        return _plain(asdict(cast(Any, self)))
+        return jsonable(self)
 
 
 @cache
@@ -191,12 +192,6 @@ def _without_titles(schema: Any) -> Any:
     if isinstance(schema, dict):
         return {k: _without_titles(v) for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
     return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def rounded(values: Iterable[float], digits: int = 6) -> list[float]:

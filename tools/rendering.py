@@ -20,6 +20,8 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2
 
 def quoted(text: str) -> str:
     """Text on one line: a line break is ⏎, a tab ⇥, other invisible characters escapes, « and » are ‹ and ›."""
+    if text.isascii() and text.isprintable():  # nearly all tokens, and each is looked at many times
+        return text
     text = text.replace("\n", "⏎").replace("\t", "⇥").replace("«", "‹").replace("»", "›")
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--judge", default="predicate", metavar="J", help="predicate (default), openai:MODEL, anthropic:MODEL, ...")
     add("--base-url", default="", metavar="URL", help="the server of judge and simulator, if not the provider's own")
     options.add_readers(parser)
+    options.add_budget(parser, "this command; given again, it goes on, and answers that are there are free")
     add("--corpus", default="", metavar="OTHER", help="score on another corpus: does it transfer?")
     add("--run", metavar="RUN", help="score a table on this run's text")
     add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
@@ -44,16 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, and show as JSON lines, as tables, and as a page if asked for."""
-    from ..cli import DONE, SOME_FAILED
     from ..evaluate import check_plan, evaluate
     from ..evaluation import rows_of
+    from ..llm.budget import Budget, Limits
     from ..source import open_source
 
     plan = _plan(args)
     check_plan(plan)
+    budget = Budget(Limits(plan.budget, plan.target_budget))
     sources = [open_source(what, args.runs, run=args.run, index=args.index) for what in args.source]
     with progress(quiet=args.quiet) as reporter:
-        found = [evaluate(source, plan, reporter=reporter) for source in sources]
+        found = [evaluate(source, plan, reporter=reporter, budget=budget) for source in sources]
     if args.json:
         for row in rows_of(found):
             output.json_line(row)
@@ -63,9 +65,20 @@ def run(args: argparse.Namespace) -> int:
         from ..evaluation_page import write_page
 
         sys.stderr.write(f"{write_page(found, args.html)}\n")
+    return _status(found)
+
+
+def _status(found: list[Evaluation]) -> int:
+    """Say on standard error what is missing, and how to get it."""
+    from ..cli import BUDGET, DONE, SOME_FAILED
+
     failed = sum(evaluation.failed for evaluation in found)
     if failed:
         sys.stderr.write(f"hubel: {failed} scores failed; the same command with --retry-failed asks again\n")
+    if reached := next((evaluation.budget for evaluation in found if evaluation.budget), ""):
+        pending = sum(row.status == "pending" for evaluation in found for row in evaluation.rows)
+        sys.stderr.write(f"hubel: {reached}; {pending} targets are not scored whole: the same command goes on\n")
+        return BUDGET
     return SOME_FAILED if failed else DONE
 
 
@@ -89,6 +102,8 @@ def _plan(args: argparse.Namespace) -> Plan:
         simulator_price=options.price(args, "simulator", args.simulator, args.simulator_base_url or args.base_url),
         logprobs=args.logprobs,
         patience=args.patience,
+        budget=options.budget(args),
+        target_budget=options.budget(args, "target_max"),
         corpus=args.corpus,
         retry_failed=args.retry_failed,
         embedding=args.embedding,
@@ -121,7 +136,8 @@ def _show_targets(evaluation: Evaluation) -> None:
     for row in evaluation.rows:
         split = "holdout" if "holdout" in row.outcomes or not row.outcomes else "select"
         scores = [find(row, *kind, split) for kind in columns]
-        what = row.explanation.sentence or (f"failed: {row.error}" if row.error else None)
+        missing = "pending" if row.status == "pending" else "failed"
+        what = row.explanation.sentence or (f"{missing}: {row.error}" if row.error else None)
         mark = "after viewing" if row.after_viewing else None
         rows.append((row.explanation.target, *(_value(score) for score in scores), mark, what))
     output.table(("target", *heads, "", "explanation"), rows, title=evaluation.source.name, right=heads)

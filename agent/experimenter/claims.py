@@ -10,7 +10,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from ..case import Claim
@@ -28,6 +29,19 @@ class _Stated(NamedTuple):
     cited: tuple[str, ...]
 
 
+class _Evidence(NamedTuple):
+    """A piece of evidence as claims are looked for in it."""
+
+    folded: str
+    """On one line and in small letters; marked tokens stand there twice, within their word and on their own."""
+    numbers: list[float]
+
+    @classmethod
+    def of(cls, text: str) -> _Evidence:
+        plain = f"{_MARK.sub('', text)}\n{_MARK.sub(' ', text)}"
+        return cls(_folded(plain), [_value(found[0]) for found in _NUMBER.finditer(plain)])
+
+
 def trace(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
     """The claims of some findings, each with the ids of the evidence that holds it.
 
@@ -35,21 +49,20 @@ def trace(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
         findings: what the explainer wrote.
         evidence: text by id.
     """
-    # Marked tokens stand there twice: within their word, and on their own.
-    plain = {id: f"{_MARK.sub('', text)}\n{_MARK.sub(' ', text)}" for id, text in evidence.items()}
-    numbers = {id: [_value(m[0]) for m in _NUMBER.finditer(text)] for id, text in plain.items()}
+    if not findings.strip():
+        return ()
+    held = {id: _Evidence.of(text) for id, text in evidence.items()}
     claims: dict[str, Claim] = {}
     for stated in _stated(findings):
-        claims.setdefault(stated.text, _traced(stated, plain, numbers))
+        if stated.text not in claims:
+            claims[stated.text] = _traced(stated, held)
     return tuple(claims.values())
 
 
-def _traced(stated: _Stated, plain: Mapping[str, str], numbers: Mapping[str, list[float]]) -> Claim:
-    def holds(id: str) -> bool:
-        return _among(stated.text, numbers[id]) if stated.number else _said(stated.text, plain[id])
-
-    cited = [id for id in stated.cited if id in plain and holds(id)]
-    return Claim(stated.text, tuple(cited or [id for id in plain if holds(id)][:1]))
+def _traced(stated: _Stated, evidence: Mapping[str, _Evidence]) -> Claim:
+    holds = _among(stated.text) if stated.number else _said(stated.text)
+    cited = tuple(id for id in stated.cited if id in evidence and holds(evidence[id]))
+    return Claim(stated.text, cited or tuple(islice((id for id, held in evidence.items() if holds(held)), 1)))
 
 
 def _stated(findings: str) -> Iterator[_Stated]:
@@ -73,17 +86,24 @@ def _value(text: str) -> float:
     return number / 100 if text.endswith("%") else number
 
 
-def _among(text: str, values: list[float]) -> bool:
-    """Whether one of the values is that number to the digits that are given; its sign may be left out."""
+def _among(text: str) -> Callable[[_Evidence], bool]:
+    """Whether a number in it is that number to the digits that are given; its sign may be left out."""
     claimed = _value(text)
     digits = text.rstrip("%").partition("e")[0].partition(".")[2]
     width = 0.5 * 10.0 ** -(len(digits) + (2 if text.endswith("%") else 0)) * (1 + 1e-9)
-    return any(abs(claimed - v) <= width or (text[0].isdigit() and abs(claimed + v) <= width) for v in values)
+    signs = (1.0, -1.0) if text[0].isdigit() else (1.0,)
+    return lambda held: any(abs(claimed - sign * v) <= width for v in held.numbers for sign in signs)
 
 
-def _said(quote: str, text: str) -> bool:
-    folded = " ".join(quote.lower().strip(" .,;:!?").split())
+def _said(quote: str) -> Callable[[_Evidence], bool]:
+    """Whether it stands there as whole words."""
+    folded = _folded(quote.strip(" .,;:!?"))
     if not folded:
-        return False
+        return lambda _: False
     before, after = (r"(?<!\w)" if folded[0].isalnum() else "", r"(?!\w)" if folded[-1].isalnum() else "")
-    return re.search(before + re.escape(folded) + after, " ".join(text.lower().split())) is not None
+    pattern = re.compile(before + re.escape(folded) + after)
+    return lambda held: folded in held.folded and pattern.search(held.folded) is not None
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().split())

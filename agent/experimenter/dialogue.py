@@ -128,8 +128,8 @@ class Dialogue:
         rival = self.conversation.competitor
         return {
             "sides": showing.sides(self.case),
-            "statistics": showing.statistics(self.case),
-            "evidence": showing.evidence(self.case),
+            "statistics": self.evidence["r1"],
+            "evidence": self.evidence["r2"],
             "competitor": showing.competitor(rival, self.conversation.competitor_score),
         }
 

@@ -65,14 +65,15 @@ def evidence(case: Case) -> str:
 
 def _exemplars(found: Iterable[Mapping[str, Any]], side: str) -> str:
     sign = -1.0 if side == "-" else 1.0
-    signals = [(p, [max(0.0, sign * a) for a in p["activations"]]) for p in found]
-    strongest = max((signal[p["peak"]] for p, signal in signals), default=0.0)
+    passages = list(found)
+    strongest = max((sign * p["activations"][p["peak"]] for p in passages), default=0.0)
     lines: dict[str, None] = {}  # the same words may stand in several documents, which tells nothing more
-    for passage, signal in signals:
-        first, last = max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1
-        tokens = passage["tokens"]
-        body = "".join(_marked(tokens[i], signal[i], strongest) for i in range(first, min(last, len(tokens))))
-        lines[f"{sign * signal[passage['peak']]:+.2f} | {body.strip()}"] = None
+    for passage in passages:
+        shown = slice(max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1)
+        tokens = zip(passage["tokens"][shown], passage["activations"][shown], strict=True)
+        body = "".join(_marked(token, sign * activation, strongest) for token, activation in tokens)
+        peak = max(0.0, sign * passage["activations"][passage["peak"]])
+        lines[f"{sign * peak:+.2f} | {body.strip()}"] = None
     return "\n".join(lines)
 
 

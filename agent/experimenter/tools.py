@@ -276,21 +276,26 @@ def _unpacked(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str,
 
 def revealed(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[str, Any]:
     """Arguments of an instrument with addresses for aliases; the unit is U where it is left out."""
-    from ...tools import instruments
-
-    schema = instruments.get(offered()[tool]).schema()
     hidden = sorted(set(arguments) & _LEFT_OUT)
     if hidden:
         raise ArgumentError(f"{tool}: {hidden[0]} cannot be chosen here; leave it out")
     found = dict(arguments)
-    for name, described in schema["properties"].items():
-        if "address of a unit" not in json.dumps(described):
-            continue
+    for name, required in _addresses(tool).items():
         if name in found:
             found[name] = aliases.reveal(_listed(found[name]) if name == "units" else found[name])
-        elif name in schema.get("required", ()) and name in _DEFAULTS:
+        elif required and name in _DEFAULTS:
             found[name] = aliases.reveal(_DEFAULTS[name])
     return found
+
+
+@cache
+def _addresses(tool: str) -> Mapping[str, bool]:
+    """The arguments of an instrument that name units, and whether they are required."""
+    from ...tools import instruments
+
+    schema = instruments.get(offered()[tool]).schema()
+    named = (name for name, told in schema["properties"].items() if "address of a unit" in json.dumps(told))
+    return {name: name in schema.get("required", ()) for name in named}
 
 
 def _listed(value: Any) -> Any:

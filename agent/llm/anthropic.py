@@ -21,7 +21,7 @@ from .errors import ModelError, Rejected
 from .limits import allowances
 from .patience import Received
 from .settings import ModelSettings, key_of
-from .wire import Answer, Provider, count, objects, receive
+from .wire import Answer, Provider, count, mapping, objects, receive
 
 KEY = "ANTHROPIC_API_KEY"
 THINKING_ROOM = 16_384
@@ -35,7 +35,14 @@ _STOPS: dict[str, Stop] = {
     "refusal": "refused",
 }
 _CACHED = {"cache_control": {"type": "ephemeral"}}
-
+_ECHOED = {
+    "text": ("text", "citations"),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+    "tool_use": ("id", "name", "input", "caller", "toolset_name"),
+}
+"""Kind of block to the fields that the API takes back. It refuses any other, and blocks that only a server's own tools
+make, which are not asked for; servers that speak its protocol add some."""
 
 _UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
 
@@ -64,7 +71,7 @@ class AnthropicConnection:
 
     def _send(self, request: Request) -> Received:
         create = self._client.messages.with_raw_response.create
-        body, headers = receive(self._provider, create, self._wire(request))
+        body, headers = receive(self._provider, lambda: create(**self._wire(request)).http_response)
         return Received(_reply(body), allowances(headers))
 
     def close(self) -> None:
@@ -113,7 +120,25 @@ def _message(message: Message) -> dict[str, Any]:
         ]
         return {"role": "user", "content": results}
     assert isinstance(message, AssistantMessage)
-    return {"role": "assistant", "content": message.reply.native or _echo(message.reply)}
+    return {"role": "assistant", "content": _taken_back(message.reply.native) or _echo(message.reply)}
+
+
+def _taken_back(native: object) -> list[dict[str, Any]]:
+    """A reply's own blocks as the API takes them; it refuses texts of nothing, which it may write beside a call."""
+    made = []
+    for block in objects(native):
+        kind = str(block.get("type"))
+        kept = {name: block[name] for name in _ECHOED.get(kind, ()) if name in block}
+        if kind == "tool_use":
+            kept |= {"name": str(block.get("name") or ""), "input": mapping(block.get("input"))}
+        if kept and (kind != "text" or _words(block)):
+            made.append({"type": kind} | kept)
+    return made
+
+
+def _words(block: dict[str, Any]) -> bool:
+    text = block.get("text")
+    return isinstance(text, str) and bool(text.strip())
 
 
 def _echo(reply: Reply) -> list[dict[str, Any]]:
@@ -174,7 +199,6 @@ def connect(model: str, settings: ModelSettings) -> AnthropicConnection:
 def models(model: str, settings: ModelSettings) -> Answer:
     """What the server says of the model, as a list of one under ``data``."""
     with _client(settings) as client:
-        body, headers = receive(
-            provider(model, settings), client.models.with_raw_response.retrieve, {"model_id": model}
-        )
+        retrieve = client.models.with_raw_response.retrieve
+        body, headers = receive(provider(model, settings), lambda: retrieve(model).http_response)
     return Answer({"data": [body]}, headers)

@@ -7,7 +7,7 @@ JSON is what a run's journal hashes, so that equal requests are paid for once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Stop = Literal["end", "tools", "length", "refused", "other"]
@@ -83,8 +83,10 @@ class Reply:
     """Of the text's tokens, if they were asked for and the server gives them; no part of its JSON."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, as it is journaled."""
-        return asdict(self, dict_factory=_lasting)
+        """Plain JSON, as it is journaled: all that lasts, which is not the asking's own (`waits`, `logprobs`)."""
+        lasting = {name: value for name, value in vars(self).items() if name not in ("waits", "logprobs")}
+        usage = vars(self.usage) if self.usage else None
+        return lasting | {"calls": [vars(call) for call in self.calls], "usage": usage}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Reply:
@@ -148,15 +150,11 @@ class Request:
     """Whether log-probabilities of the answer's tokens are asked for; some models refuse to give them."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what a journal hashes. As `asdict` gives it, which copies all that was ever said at each step."""
-        return _lasting([*vars(self).items()]) | {
+        """Plain JSON: what a journal hashes. `logprobs` is how it is asked, and no part of it."""
+        return {name: value for name, value in vars(self).items() if name != "logprobs"} | {
             "messages": [_message_json(message) for message in self.messages],
             "tools": [vars(tool) for tool in self.tools],
         }
-
-
-def _lasting(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value for name, value in pairs if name not in ("waits", "logprobs")}
 
 
 def _message_json(message: Message) -> dict[str, Any]:
@@ -164,9 +162,7 @@ def _message_json(message: Message) -> dict[str, Any]:
         return {"text": message.text}
     if isinstance(message, ToolResults):
         return {"results": [vars(result) for result in message.results]}
-    reply = message.reply
-    usage = vars(reply.usage) if reply.usage else None
-    return {"reply": _lasting([*vars(reply).items()]) | {"calls": [vars(call) for call in reply.calls], "usage": usage}}
+    return {"reply": message.reply.to_json()}
 
 
 class LanguageModel(Protocol):

@@ -48,13 +48,20 @@ class OpenAIConnection:
 
     def attempt(self, request: Request) -> Received:
         """One completion."""
-        create = self._client.chat.completions.with_raw_response.create
-        body, headers = receive(self._provider, create, self._wire(request))
+        body, headers = receive(self._provider, lambda: self._post(self._wire(request)))
         return Received(_reply(body), allowances(headers))
 
     def close(self) -> None:
         """Let go of the connection."""
         self._client.close()
+
+    def _post(self, wire: Mapping[str, Any]) -> Any:
+        """Through the SDK's door for any endpoint: its method for this one looks at each key of each message (11 ms of
+        CPU a call, more than all else that a call takes) to rename those that have another name on the wire; none has.
+        """
+        import httpx2
+
+        return self._client.post("/chat/completions", body=wire, cast_to=httpx2.Response)
 
     def _wire(self, request: Request) -> dict[str, Any]:
         messages = [{"role": "system", "content": request.system}]
@@ -186,4 +193,4 @@ def connect(model: str, settings: ModelSettings) -> OpenAIConnection:
 def models(model: str, settings: ModelSettings) -> Answer:
     """The server's list of models: objects with an ``id``, under ``data``."""
     with _client(settings) as client:
-        return receive(provider(model, settings), client.models.with_raw_response.list, {})
+        return receive(provider(model, settings), lambda: client.models.with_raw_response.list().http_response)

@@ -56,8 +56,8 @@ class Answer(NamedTuple):
     headers: Mapping[str, str]
 
 
-def receive(provider: Provider, create: Callable[..., Any], wire: Mapping[str, Any]) -> Answer:
-    """One attempt: call an SDK's raw method and read the answer.
+def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
+    """One attempt: send something through an SDK, which gives the HTTP response, and read the answer.
 
     Raises:
         Busy: no answer, but the next attempt may bring one.
@@ -66,8 +66,8 @@ def receive(provider: Provider, create: Callable[..., Any], wire: Mapping[str, A
     """
     sdk, where = provider.sdk, provider.where
     try:
-        found = create(**wire)
-        content, headers = found.http_response.content, found.headers
+        response = send()
+        content, headers = response.content, response.headers
     except sdk.APITimeoutError as error:
         raise Busy(f"no reply from {where} in time") from error
     except sdk.APIConnectionError as error:

@@ -14,25 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
 from ...tools.errors import ArgumentError
 from ..config import RunConfig
 from ..explainers import is_language_model
 from ..planting import SUITE
+from .bodies import AgainBody
 from .library import Library, Run, Unknown
-from .reviewing import Named
-from .target import row_of
+from .rows import row_of
 
 OUTPUT = "again.log"
 """Where the new run's folder keeps what its process said."""
 MOST_JOBS = 4
-
-
-class AgainBody(Named):
-    """A note to the explainer."""
-
-    note: str = Field(min_length=1, max_length=4000)
 
 
 class Jobs:

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ...evals.two_runs import compare_outcomes, compare_paired
+from ...evals.paired import compare as compare_scores
+from ...evals.paired import compare_outcomes
 from ...tools.errors import ArgumentError
 from .library import Run
 from .overview import about_run
@@ -66,10 +67,17 @@ def _rows(db: sqlite3.Connection, order: str, query: Mapping[str, str]) -> list[
 
 def _paired(db: sqlite3.Connection) -> dict[str, Any] | None:
     both = db.execute(
-        "select a.r, b.r from targets a join b.targets b using (target) where a.r is not null and b.r is not null"
+        "select target, a.r, b.r from targets a join b.targets b using (target) "
+        "where a.r is not null and b.r is not null"
     ).fetchall()
-    found = compare_paired([row[0] for row in both], [row[1] for row in both])
-    return None if found is None else found._asdict() | {"targets": len(both), "test": "Wilcoxon signed-rank"}
+    if not both:
+        return None
+    found = compare_scores({row[0]: row[2] for row in both}, {row[0]: row[1] for row in both})
+    value, low, high = found.difference
+    return {"mean_difference": value, "low": low, "high": high, "p": found.p} | {
+        "targets": found.pairs,
+        "test": "sign-flip permutation",
+    }
 
 
 def _verdicts(db: sqlite3.Connection) -> dict[str, Any]:
@@ -79,8 +87,7 @@ def _verdicts(db: sqlite3.Connection) -> dict[str, Any]:
         f"where a.verdict in {_DECIDED} and b.verdict in {_DECIDED}"
     ).fetchall()
     found = compare_outcomes([bool(row[0]) for row in both], [bool(row[1]) for row in both])
-    named = {"both": found.both, "only_a": found.only_first, "only_b": found.only_second, "neither": found.neither}
-    return named | {"p": found.p, "test": "McNemar, exact"}
+    return found._asdict() | {"test": "McNemar, exact"}
 
 
 def _differences(db: sqlite3.Connection) -> list[str]:

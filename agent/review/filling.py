@@ -106,16 +106,13 @@ def _unread(path: Path, known: Place | None) -> int:
     except FileNotFoundError:  # sealed this moment
         return 0
     if path.suffix == ".parquet":
-        return 0 if known is not None and known.line >= _sealed_lines(path) else size
+        if known is None or known.offset == -size:
+            return size if known is None else 0
+        return size if known.line < _sealed_lines(path) else 1  # all of it was read before it was sealed
     return max(0, size - (known.offset if known else 0))
 
 
 def _sealed_lines(path: Path) -> int:
-    return _lines_of(path, path.stat().st_mtime_ns)
-
-
-@lru_cache(maxsize=4096)
-def _lines_of(path: Path, _changed: int) -> int:
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path).num_rows
@@ -158,6 +155,8 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, in
     except FileNotFoundError:  # sealed this moment: the next filling reads on in the sealed form
         return None
     if not lines:
+        if path.suffix == ".parquet":  # read whole: from now on its size says so, without opening it
+            _keep(db, stem, Place(start.line, -path.stat().st_size), 0)
         return None
     last = lines[-1]
     end = Place(last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1)
@@ -165,13 +164,18 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, in
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     unreadable = sum(not line.event for line in lines)
     Columns(db, stem, positions, seen).take(lines)
+    _keep(db, stem, end, unreadable)
+    set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
+    return end
+
+
+def _keep(db: sqlite3.Connection, stem: str, end: Place, unreadable: int) -> None:
+    """Put down how far a segment is read; the offset of a sealed one that is read whole is minus its size."""
     db.execute(
         "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
         "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
         [stem, end.line, end.offset, unreadable],
     )
-    set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
-    return end
 
 
 def _end(path: Path, place: Place) -> int:

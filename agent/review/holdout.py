@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...tools.index.holdout import open_collected_holdout
-from . import activations
 from .library import Run, inside
 
 
@@ -27,7 +25,9 @@ def predicted_on_holdout(run: Run, target: str, predicate: str, most: int, offse
             f"held-out text of {target} is closed: opening it is written down, and what is said of the target from "
             "then on is marked as said after viewing"
         )
+    from ...tools.index.holdout import open_collected_holdout
     from ..verify import COLLECTED
+    from . import activations
 
     collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)
     data = activations.data_of(run.folder)

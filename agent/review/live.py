@@ -12,36 +12,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pydantic import Field
-
 from ...tools.errors import HubelError, UnavailableError
 from ...tools.subject.address import Unit
 from ..config import RunConfig
-from .activations import clean, token_map
+from .bodies import CallBody, TryBody
 from .library import Run
-from .reviewing import Strict
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ...tools.index import Index
     from ...tools.subject import Subject
-
-MOST_TEXT = 4000
-"""Characters of a text that is tried."""
-
-
-class TryBody(Strict):
-    """A text, and perhaps another one to compare it with."""
-
-    text: str = Field(min_length=1, max_length=MOST_TEXT)
-    other: str | None = Field(None, min_length=1, max_length=MOST_TEXT)
-
-
-class CallBody(Strict):
-    """An instrument call by hand, on the subject and the index of a run."""
-
-    run: str = Field(max_length=200)
-    arguments: dict[str, Any] = Field(default_factory=dict)
 
 
 class Live:
@@ -79,9 +60,13 @@ class Live:
 
     def try_text(self, run: Run, target: str, predicate: str | None, body: TryBody) -> dict[str, Any]:
         """Activations of a target on one text or two, token by token, with what its predicate predicts there."""
+        import numpy as np
+
+        from ...tools.instruments import Bench, call
+        from .activations import token_map
+
         subject, unit = self.subject(run), Unit.parse(target)
         texts = [body.text] if body.other is None else [body.text, body.other]
-        from ...tools.instruments import Bench, call
 
         with self._lock:
             found = call(
@@ -158,6 +143,8 @@ def _spelled(text: Mapping[str, Any]) -> list[str]:
 
 def _predicted(subject: Subject, printed: str, text: str) -> np.ndarray | None:
     """What the predicate predicts on a text."""
+    import numpy as np
+
     from ...tools.dissection import Predicate
     from ..lexicon import subject_lexicon
     from ..planting import weights_of
@@ -172,6 +159,8 @@ def _predicted(subject: Subject, printed: str, text: str) -> np.ndarray | None:
 
 def _difference(maps: list[Mapping[str, Any]]) -> dict[str, Any]:
     """The second text minus the first: token by token where they have as many tokens, and of the strongest."""
+    from .activations import clean
+
     first, second = ([value or 0.0 for value in shown["values"]] for shown in maps)
     peaks = [max(values[1:] or values, key=abs, default=0.0) for values in (first, second)]
     same = len(first) == len(second)

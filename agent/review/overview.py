@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...evals.agreement import kappa
-from ...evals.discoveries import wilson
-from ...evals.two_runs import mean_interval
 from ...tools.errors import HubelError
 from .library import CIRCUIT, Library, Run, inside
 from .reviews import Reviews
-from .store import get_meta
+from .store import get_meta, set_meta
 
 QUIET_S = 30.0
 """Where the system does not say who holds a lock: a log that grew within so many seconds is being written."""
@@ -56,15 +54,25 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def _read_row(run: Run) -> dict[str, Any] | None:
-    """What of a row changes only when the log grows."""
+    """What of a row changes only when the log grows; kept in the store, so that the next server need not compute it."""
     with run.store.reading() as db:
+        version, (kept_at, kept) = get_meta(db, "version"), json.loads(get_meta(db, "row") or "[null, null]")
         about = about_run(db)
         if about is None:
             return None
-        named = {"subject": about["subject"].get("title"), "corpus": about["corpus"].get("name")}
-        named |= {"explainer": about["explainer"], "started": get_meta(db, "started")}
-        decided = bool(get_meta(db, "decided"))
-        return named | dict(db.execute(_COUNTS).fetchone()) | {"mean_r": _mean_r(db), "decided": decided}
+        if kept_at == version:
+            return kept
+        row = _computed_row(db, about)
+    with run.store.writing() as db:
+        set_meta(db, "row", json.dumps([version, row]))
+    return row
+
+
+def _computed_row(db: sqlite3.Connection, about: dict[str, Any]) -> dict[str, Any]:
+    named = {"subject": about["subject"].get("title"), "corpus": about["corpus"].get("name")}
+    named |= {"explainer": about["explainer"], "started": get_meta(db, "started")}
+    decided = bool(get_meta(db, "decided"))
+    return named | dict(db.execute(_COUNTS).fetchone()) | {"mean_r": _mean_r(db), "decided": decided}
 
 
 def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
@@ -93,8 +101,10 @@ def _circuit_row(run: Run) -> dict[str, Any]:
 
 
 def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:
+    from ...evals.paired import mean
+
     found = db.execute("select r from targets where r is not null and kind = 'unit'").fetchall()
-    interval = mean_interval([row[0] for row in found])
+    interval = mean([row[0] for row in found])
     return None if interval is None else interval._asdict()
 
 
@@ -148,6 +158,8 @@ def _false_keeps(
         kept, of = kept + one, of + some
     if not of:
         return None
+    from ...evals.discoveries import wilson
+
     rate = wilson(kept, of)
     return {"kept": kept, "of": of, "rate": rate.value, "low": rate.low, "high": rate.high}
 

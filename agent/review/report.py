@@ -24,10 +24,12 @@ from typing import Any, NamedTuple
 from ...tools.cache import atomic_file
 from ...tools.errors import CorruptError
 from . import activations, overview, tables, target
+from .answers import plain_json
 from .bundle import bundle, styles
 from .filling import fill
 from .library import CIRCUIT, Library, Run, inside
-from .server import STATIC, plain_json
+from .rows import with_reviews
+from .server import STATIC
 
 MOST_IN_A_FILE = 400
 """Targets up to which a single file stays something that can be mailed."""
@@ -115,7 +117,7 @@ class _Report:
         yield base, overview.run_page(self.run, row, [row["notice"]] if row["notice"] else [])
         with self.run.store.reading() as db:
             found = tables.list_targets(db, tables.Wanted(limit=10**9))
-        yield f"{base}/targets", found._asdict() | {"rows": target.with_reviews(self.run, found.rows)}
+        yield f"{base}/targets", found._asdict() | {"rows": with_reviews(self.run, found.rows)}
         yield "/api/live", {"live": False, "subject": None, "reason": "a report has no subject to try texts on"}
         if (self.run.folder / CIRCUIT).is_file():
             yield f"{base}/circuit", json.loads(inside(self.run, CIRCUIT).read_text(encoding="utf-8"))

@@ -6,38 +6,16 @@ whatever is said of it is marked *after viewing*. Neither changes the verdict, w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
+from .bodies import ReviewBody
 from .library import Run
 from .reviews import shown
-from .target import row_of
+from .rows import row_of
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
-
-
-class Strict(BaseModel):
-    """A request's body: what is not known is refused."""
-
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
-
-
-class Named(Strict):
-    """A body that says who sends it."""
-
-    name: str = Field(min_length=1, max_length=80, description="who says so")
-
-
-class ReviewBody(Named):
-    """A person's word on a target."""
-
-    verdict: Literal["approve", "reject", "edit", "note", "undo"]
-    text: str | None = Field(None, max_length=2000, description="with edit: the explanation as it should read")
-    predicate: str | None = Field(None, max_length=8000, description="with edit: its predicate, scored on select")
-    note: str | None = Field(None, max_length=8000)
 
 
 def add_review(run: Run, target: str, body: ReviewBody) -> dict[str, Any]:

@@ -63,6 +63,6 @@ def _server(guard: Guard) -> uvicorn.Server:
 
     config = uvicorn.Config(
         guard, log_level="error", access_log=False, server_header=False, date_header=False, ws="none", lifespan="on",
-        timeout_keep_alive=30, timeout_graceful_shutdown=2,
+        loop="asyncio", http="h11", timeout_keep_alive=30, timeout_graceful_shutdown=2,
     )  # fmt: skip
     return uvicorn.Server(config)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...tools.cache import cache_dir
 
-VERSION = 2
+VERSION = 3
 """Raise it when the schema or what is read into it changes."""
 _CACHE_KB = 16_000
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import activations
-from .library import Run, Unknown, inside
+from .library import Run, inside
 from .nearest import nearest
-from .reviews import last_decision, shown
+from .reviews import shown
+from .rows import row_of
 from .segments import Envelope, Place, fetch, segments
-from .tables import one_row
 
 INSTRUMENTS_SHOWN = ("activations.", "logit_lens")
 """Instruments whose answers the page shows elsewhere than among the effects."""
@@ -37,27 +37,6 @@ class TargetEvents:
     def all(self, event: str) -> dict[str | None, dict[str, Any]]:
         """Id to data of every event of a kind."""
         return {i: d for (e, i), d in self.data.items() if e == event}
-
-
-def row_of(run: Run, db: sqlite3.Connection, target: str) -> dict[str, Any]:
-    """A target's row with its last review.
-
-    Raises:
-        Unknown: the run has no such target.
-    """
-    row = one_row(db, target)
-    if row is None:
-        raise Unknown(f"{run.name} has no target {target[:100]!r}; its list of targets shows those that it has")
-    return with_reviews(run, [row])[0]
-
-
-def with_reviews(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with who said what last."""
-    standing = run.reviews.standing()
-    for row in rows:
-        last = last_decision(standing.get(row["target"], []))
-        row["review"] = None if last is None else {k: shown(last)[k] for k in ("verdict", "name", "time")}
-    return rows
 
 
 def events_of(run: Run, db: sqlite3.Connection, position: int) -> TargetEvents:

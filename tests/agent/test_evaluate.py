@@ -145,6 +145,41 @@ def test_a_judges_answers_are_paid_for_once(run: Path, script: Path, capsys) -> 
     assert tokens > 0
 
 
+def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> None:
+    args = ["run", "--runs", str(run.parent), "--scorers", "simulation,detection", "--judge", "constant:yes"]
+    limit, side_by_side = 3, 2
+    limited = [*args, "--max-calls", str(limit), "--concurrency", str(side_by_side)]
+    made: list[int] = []
+    for _ in range(10):
+        capsys.readouterr()
+        status = run_command_line(["eval", *limited, "--json"])
+        said = capsys.readouterr()
+        found = [json.loads(line) for line in said.out.splitlines()]
+        made.append(len([e for e in read_events(run) if e.event == "llm_call"]) - sum(made))
+        if status == 0:
+            break
+        assert status == 3
+        assert limit <= made[-1] < limit + side_by_side
+        pending = [r for r in found if r["status"] == "pending"]
+        assert all("3 calls" in r["error"] and not r["scores"] for r in pending)
+        assert f"{len(pending)} targets are not scored whole: the same command goes on" in said.err
+    assert len(made) > 2
+    assert eval_rows(capsys, *args) == [r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in found]
+
+
+def test_a_targets_budget_stops_that_target(run: Path, capsys) -> None:
+    args = ["run", "--runs", str(run.parent), "--scorers", "detection,fuzzing", "--judge", "constant:yes"]
+    eval_rows(capsys, *args, "--target-max-calls", "1", status=3)
+    targets = [e.target for e in read_events(run) if e.event == "llm_call"]
+    assert len(targets) == len(set(targets)) > 2
+
+
+def test_dollars_need_a_price(run: Path, capsys) -> None:
+    asked = ["eval", "run", "--runs", str(run.parent), "--judge", "openai:cheap", "--max-usd", "1"]
+    assert run_command_line(asked) == 2
+    assert "--judge-price" in capsys.readouterr().err
+
+
 def write_csv(
     path: Path, table: list[tuple[str, ...]], head: tuple[str, ...] = ("target", "text", "predicate")
 ) -> Path:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -132,6 +133,7 @@ class Predicate:
         return f"{terms.removeprefix('+ ') or NOTHING}; step {self.step!r}, rest {self.rest!r}"
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Predicate:
         """From ``to_text``, or written by hand without ``; step ..., rest ...``. UsageError where it is off."""
         reader = Reader(text)

@@ -17,12 +17,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
-
-import numpy as np
-from jaxtyping import Float
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, get_args
 
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
 
 SiteKind = Literal["mlp", "head", "resid"]
 PlaceKind = Literal[SiteKind, "z", "stream", "mlp_in"]
@@ -95,6 +96,8 @@ class Unit:
 
     def signal(self, activation: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """What is explained of a raw activation: all of it, or the part on this side (never negative)."""
+        import numpy as np  # here, so that to read an address is quick
+
         if self.side == "both":
             return activation
         return np.maximum(activation if self.side == "+" else -activation, 0)
@@ -218,6 +221,8 @@ def _range(match: re.Match[str], shape: Shape) -> list[Unit]:
 
 
 def _sample(match: re.Match[str], shape: Shape) -> list[Unit]:
+    import numpy as np
+
     sites = _sites(match, shape)
     counts = [shape.count(site) for site in sites]
     n = sum(counts)

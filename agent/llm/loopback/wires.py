@@ -20,6 +20,13 @@ from ..conversation import (
 )
 
 Provider = Literal["openai", "anthropic"]
+BLOCKS = {
+    "text": {"type", "text", "citations", "cache_control"},
+    "tool_use": {"type", "id", "name", "input", "caller", "toolset_name", "cache_control"},
+    "thinking": {"type", "thinking", "signature"},
+    "redacted_thinking": {"type", "data"},
+}
+"""What Anthropic takes in a message of the model's own; it refuses a request with anything else."""
 CREATED = 1_700_000_000
 """The time that answers carry: always the same, so that an answer repeated is the same to the last byte."""
 
@@ -146,6 +153,7 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
         content = message["content"]
         blocks: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         if message["role"] == "assistant":
+            _check_blocks(blocks)
             calls = tuple(
                 ToolCall(b["id"], b["name"], b["input"], json.dumps(b["input"]))
                 for b in blocks
@@ -159,6 +167,16 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
             messages.append(UserMessage(_text(blocks)))
     tools = tuple(ToolSchema(t["name"], t["description"], t["input_schema"]) for t in body.get("tools", ()))
     return Request(_text(body.get("system") or ""), tuple(messages), tools)
+
+
+def _check_blocks(blocks: list[Any]) -> None:
+    for block in blocks:
+        if extra := set(block) - BLOCKS[block["type"]]:
+            raise ValueError(f"{block['type']}: {', '.join(sorted(extra))}: extra inputs are not permitted")
+        if block["type"] == "text" and not block["text"].strip():
+            raise ValueError("text content blocks must be non-empty")
+        if block["type"] == "tool_use" and not isinstance(block["input"], dict):
+            raise ValueError("tool_use: input should be an object")
 
 
 def _openai_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:

@@ -69,8 +69,9 @@ def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
     before = listed(folder)
     seal(folder)
     store = Store(folder)
-    assert behind(store) == 0
+    assert behind(store) <= 1  # no more than to note that it is sealed
     assert listed(folder) == before
+    assert behind(store) == 0
 
 
 def test_a_run_made_anew_under_the_same_name_is_read_anew(folder: Path) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import product
 from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from hubel.evals.agreement import kappa
-from hubel.evals.two_runs import RESAMPLED, compare_outcomes, compare_paired, mcnemar, mean_interval
+from hubel.evals.paired import MANY, compare, compare_outcomes, mcnemar, mean, sign_flip_p
 
 
 def test_kappa_of_a_worked_example() -> None:
@@ -39,38 +39,25 @@ def test_mcnemar_is_the_sum_of_binomial_tails(b: int, c: int) -> None:
         assert p == pytest.approx(min(1.0, 2 * sum(comb(n, k) for k in range(min(b, c) + 1)) / 2**n))
 
 
-def test_wilcoxon_by_counting_all_signs() -> None:
-    """Exact p of small samples without ties: the share of sign patterns whose rank sum is as extreme."""
-    differences = np.array([0.3, -0.1, 0.5, 0.7, 0.2, -0.4, 0.9])
-    ranks = np.abs(differences).argsort().argsort() + 1
-    seen = min(ranks[differences > 0].sum(), ranks[differences < 0].sum())
-    sums = [sum(r for r, s in zip(ranks, signs, strict=True) if s) for signs in product([0, 1], repeat=len(ranks))]
-    exact = sum(min(s, ranks.sum() - s) <= seen for s in sums) / len(sums)
-    found = compare_paired(np.zeros(len(differences)), differences)
-    assert found is not None
-    assert found.p == pytest.approx(exact)
-    assert found.mean_difference == pytest.approx(differences.mean())
-
-
-def test_a_paired_interval_covers_the_normal_one() -> None:
-    """Of many differences the bootstrap's interval is the normal one, and beyond a number it is taken to be that."""
+def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
+    """One unit more than are resampled: bootstrap and draws below, closed forms above, agree."""
     rng = np.random.default_rng(0)
-    values = rng.normal(0.1, 1.0, RESAMPLED + 1)
-    drawn, normal = mean_interval(values[:-1]), mean_interval(values)
-    assert drawn is not None
-    assert normal is not None
+    values = rng.normal(0.04, 1.0, MANY + 1)
+    drawn, normal = mean(values[:-1].tolist()), mean(values.tolist())
     width = 2 * 1.96 * values.std() / len(values) ** 0.5
     for interval in (drawn, normal):
+        assert interval is not None
         assert interval.low is not None
         assert interval.high is not None
         assert interval.high - interval.low == pytest.approx(width, rel=0.06)
+    z = values.sum() / np.sqrt((values**2).sum())
+    assert sign_flip_p(values) == pytest.approx(2 * norm.sf(abs(z)))
+    assert sign_flip_p(values) == pytest.approx(sign_flip_p(values[:-1]), abs=0.02)
 
 
 def test_equal_runs_differ_by_nothing() -> None:
-    found = compare_paired([0.1, 0.2], [0.1, 0.2])
-    assert found is not None
-    assert (found.mean_difference, found.low, found.high, found.p) == (0, 0, 0, None)
-    assert compare_paired([], []) is None
+    found = compare({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
+    assert (found.difference.value, found.difference.low, found.difference.high, found.p) == (0, 0, 0, 1.0)
 
 
 def test_outcomes_are_counted_by_target() -> None:

@@ -1,0 +1,64 @@
+"""What the requests that write or try something carry, checked before anything is done with it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...tools.errors import ArgumentError
+
+MOST_TEXT = 4000
+"""Characters of a text that is tried."""
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A request's body: what is not known is refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Named(Strict):
+    """A body that says who sends it."""
+
+    name: str = Field(min_length=1, max_length=80, description="who says so")
+
+
+class ReviewBody(Named):
+    """A person's word on a target."""
+
+    verdict: Literal["approve", "reject", "edit", "note", "undo"]
+    text: str | None = Field(None, max_length=2000, description="with edit: the explanation as it should read")
+    predicate: str | None = Field(None, max_length=8000, description="with edit: its predicate, scored on select")
+    note: str | None = Field(None, max_length=8000)
+
+
+class AgainBody(Named):
+    """A note to the explainer."""
+
+    note: str = Field(min_length=1, max_length=4000)
+
+
+class TryBody(Strict):
+    """A text, and perhaps another one to compare it with."""
+
+    text: str = Field(min_length=1, max_length=MOST_TEXT)
+    other: str | None = Field(None, min_length=1, max_length=MOST_TEXT)
+
+
+class CallBody(Strict):
+    """An instrument call by hand, on the subject and the index of a run."""
+
+    run: str = Field(max_length=200)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+def checked(model: type[_Body], body: Any) -> _Body:
+    """A body in the form that its operation takes; ArgumentError says what is off."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        raise ArgumentError("; ".join(faults)[:1000]) from None
