@@ -6,7 +6,7 @@
 3. Each scorer gives scores, or a failure, or says that there is nothing to score. All of it is written to the log as an
    `evaluation` event of the target: holdout is never read without a trace. Verdicts and the run's figures stay as they
    are.
-4. After somebody has looked at a target's held-out text (`holdout_viewed`), a new explanation of it is scored on select
+4. After somebody has opened a target's held-out text on the review page, a new explanation of it is scored on select
    and on other corpora only; what is scored then is marked.
 
 A judge's answers go through the journal (`judging`); targets are judged side by side. `retry_failed` takes what
@@ -40,6 +40,7 @@ from .llm.budget import Budget, Limits
 from .log import RunLog, WriterLock, seal
 from .preflight import check_dollars
 from .progress import Reporter
+from .review.reviews import Reviews
 from .run import failure_of
 from .source import Source
 from .stopping import Stopped
@@ -139,6 +140,7 @@ class _Work:
         self.simulator = self._make_simulator()
         self._cases = Cases(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
+        self._reviews = Reviews(source.folder)
 
     def _make_simulator(self) -> Chat | None:
         plan = self.plan
@@ -164,7 +166,7 @@ class _Work:
 
     def _row(self, explanation: Explanation) -> Row:
         started = time.perf_counter()
-        viewed = bool(self.log.all("holdout_viewed", explanation.target))
+        viewed = self.source.after_viewing or self._reviews.opened(explanation.target) is not None
         outcomes: dict[Split, list[Outcome]] = {}
         for split in self._splits(viewed):
             outcomes[split] = self._outcomes(explanation, split)
@@ -175,7 +177,8 @@ class _Work:
     def _splits(self, viewed: bool) -> tuple[Split, ...]:
         if self.plan.corpus:
             return ("holdout",)
-        return ("select",) if viewed and not self.source.is_run else SPLITS
+        new = not self.source.is_run or self.source.after_viewing
+        return ("select",) if viewed and new else SPLITS
 
     # outcomes, from the log or anew
 

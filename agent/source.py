@@ -40,6 +40,8 @@ class Source:
     """Whether the run's subject has planted units, which exist on its own corpus only."""
     is_run: bool = True
     """Whether the explanations are the run's own; those of a table are new to it."""
+    after_viewing: bool = False
+    """Whether the run was made after somebody had opened its target's held-out text."""
     rows: Sequence[Mapping[str, Any]] = ()
     """The run's rows; those of targets without an explanation too."""
     max_contexts: int = 2000
@@ -75,6 +77,7 @@ def _run(folder: Path) -> Source:
         seed=config.seed,
         nulls=config.nulls,
         planted=bool(getattr(config, "suite", "")),
+        after_viewing=config.after_viewing,
         rows=found,
         max_contexts=config.max_contexts,
     )

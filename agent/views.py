@@ -14,8 +14,8 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
                  explaining, usd (null: no price known); empty for explainers that call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
-    reviews      time, event (review | review_undone | holdout_opened), target, id, name, verdict, text, predicate,
-                 note, after_viewing: what people said, from segments of their own (`agent.review.reviews`)
+    reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
+                 text, predicate, note, after_viewing: what people said, in own segments (`agent.review.reviews`)
 """
 
 from __future__ import annotations

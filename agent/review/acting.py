@@ -18,7 +18,7 @@ from .site import Site, name
 def add_review(site: Site, request: Request, body: Any) -> Any:
     """A person's word on a target, or taking it back."""
     run = site.unit_run(request)
-    return reviewing.add_review(run, name(request, "target"), checked(ReviewBody, body))
+    return reviewing.add_review(run, name(request, "target"), checked(ReviewBody, body), site.jobs.score_elsewhere)
 
 
 def open_holdout(site: Site, request: Request, body: Any) -> Any:
@@ -58,7 +58,7 @@ def call_instrument(site: Site, request: Request, body: Any) -> Any:
 
 
 def explain_again(site: Site, request: Request, body: Any) -> Any:
-    """Explain a target again with a note to the explainer, in a run of its own."""
+    """Explain a target again, with a note to the explainer or on other text, in a run of its own."""
     run, asked = site.unit_run(request), checked(AgainBody, body)
     return Answer({"job": site.jobs.start(run, name(request, "target"), asked)}, status_code=202)
 

@@ -1,7 +1,9 @@
-"""Explain a target again, with a person's note to the explainer, as a run of its own that says where it comes from.
+"""Explain a target again, as a run of its own that says where it comes from.
 
-The new run has the old one's explainer, index and limits, one target, and the note. Where held-out text of the target
-was opened before, the new explanation comes after viewing: it is scored on select only and gets no verdict of keeping.
+The new run has the old one's explainer, index and limits, one target, and a person's note to a language model. The
+formula search reads no notes, and sees other text instead: more contexts, or others of them. Where held-out text of the
+target was opened before, the new explanation comes after viewing: it is scored on select and on another corpus
+(`elsewhere`) and gets no verdict of keeping.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from ...tools.errors import ArgumentError
 from ..config import RunConfig
 from ..explainers import is_language_model
 from ..planting import SUITE
+from . import elsewhere
 from .bodies import AgainBody
 from .library import Library, Run, Unknown
 from .rows import row_of
@@ -34,12 +37,13 @@ class Jobs:
         self._library = library
         self._lock = threading.Lock()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._scoring: list[subprocess.Popen[bytes]] = []
 
     def start(self, run: Run, target: str, body: AgainBody) -> str:
         """Make the new run and start it; returns its name.
 
         Raises:
-            ArgumentError: the run's explainer reads no notes, or too many runs are going.
+            ArgumentError: the explainer would find the same again, or too many runs are going.
             UsageError: the index is gone.
         """
         from ..run import make_run
@@ -47,11 +51,7 @@ class Jobs:
         with run.store.reading() as db:
             row_of(run, db, target)
         config = RunConfig.load(run.folder)
-        if not is_language_model(config.explainer):
-            raise ArgumentError(
-                f"{config.explainer} reads no notes and would find the same again; runs of a language model can be "
-                "asked to explain again"
-            )
+        _check(config, body)
         with self._lock:
             if sum(job.poll() is None for job in self._started.values()) >= MOST_JOBS:
                 raise ArgumentError(f"{MOST_JOBS} explanations are being made; wait for one to end")
@@ -61,8 +61,12 @@ class Jobs:
             if config.suite:
                 shutil.copy(run.folder / SUITE, folder / SUITE)
             self._library.add(folder)
-            self._started[folder.name] = _resume(folder)
+            self._started[folder.name] = _resume(folder, after_viewing=opened)
         return folder.name
+
+    def score_elsewhere(self, run: Run, review: str) -> None:
+        """Score an edit on another corpus; what comes of it is an event beside the edit."""
+        self._scoring.append(elsewhere.start(run.folder, review))
 
     def state(self, name: str) -> dict[str, Any]:
         """How far a job is: running, done or failed, and why."""
@@ -78,9 +82,22 @@ class Jobs:
 
     def close(self) -> None:
         """Ask what still goes on to stop; `hubel resume` goes on with it."""
-        for job in self._started.values():
+        for job in (*self._started.values(), *self._scoring):
             if job.poll() is None:
                 job.terminate()
+
+
+def _check(config: RunConfig, body: AgainBody) -> None:
+    """Whether anything would be different the second time."""
+    other = body.max_contexts not in (None, config.max_contexts) or body.seed not in (None, config.seed)
+    if is_language_model(config.explainer):
+        if not (body.note or other):
+            raise ArgumentError("say in a note what the explainer should look at, or give other settings")
+    elif not other:
+        raise ArgumentError(
+            f"{config.explainer} reads no notes and would find the same again; give another max_contexts (the run has "
+            f"{config.max_contexts}) or seed ({config.seed}), so that it sees other text"
+        )
 
 
 def again(config: RunConfig, target: str, run: str, body: AgainBody, *, after_viewing: bool) -> RunConfig:
@@ -90,6 +107,8 @@ def again(config: RunConfig, target: str, run: str, body: AgainBody, *, after_vi
         targets=[target],
         nulls={t: kind for t, kind in config.nulls.items() if t == target},
         note=body.note,
+        max_contexts=config.max_contexts if body.max_contexts is None else body.max_contexts,
+        seed=config.seed if body.seed is None else body.seed,
         after_viewing=after_viewing,
         origin={"run": run, "target": target, "by": body.name},
     )
@@ -102,9 +121,10 @@ def _new_folder(run: Run) -> Path:
     return folder
 
 
-def _resume(folder: Path) -> subprocess.Popen[bytes]:
+def _resume(folder: Path, *, after_viewing: bool) -> subprocess.Popen[bytes]:
     package = str(__package__).partition(".")[0]
-    command = [sys.executable, "-m", package, "resume", folder.name, "--runs", str(folder.parent), "--quiet"]
+    plain = [sys.executable, "-m", package, "resume", folder.name, "--runs", str(folder.parent), "--quiet"]
+    command = [*elsewhere.COMMAND, str(folder)] if after_viewing else plain
     with (folder / OUTPUT).open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 

@@ -36,9 +36,11 @@ class ReviewBody(Named):
 
 
 class AgainBody(Named):
-    """A note to the explainer."""
+    """A note to the explainer, and settings in the place of the run's: a mind that reads no notes needs other ones."""
 
-    note: str = Field(min_length=1, max_length=4000)
+    note: str = Field("", max_length=4000)
+    max_contexts: int | None = Field(None, ge=1, le=100_000, description="contexts a split that are collected")
+    seed: int | None = Field(None, ge=0, le=2**31, description="another one draws other contexts")
 
 
 class TryBody(Strict):

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def run_row(run: Run) -> dict[str, Any]:
     """The row of one run; what cannot be known is null, and `notice` says why."""
     row: dict[str, Any] = {"name": run.name} | dict.fromkeys(
         ("subject", "corpus", "explainer", "started", "state", "targets", "done", "kept", "rejected", "inconclusive",
-         "failed", "pending", "usd", "calls", "tokens", "mean_r", "false_keeps")
+         "failed", "pending", "usd", "calls", "tokens", "mean_r", "false_keeps", "verdict", "faithfulness")
     )  # fmt: skip
     row |= {"kind": "units" if run.has_log else "circuit", "notice": None}
     if not run.has_log:
@@ -86,17 +86,23 @@ def _circuit_row(run: Run) -> dict[str, Any]:
         state = "running" if is_written(run.folder) else "interrupted"
         return {"state": state, "notice": f"No circuit yet; `hubel resume {run.name}` goes on where it stopped."}
     try:
-        told = json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
-        started = inside(run, CIRCUIT).stat().st_mtime
+        path = inside(run, CIRCUIT)
+        return dict(_circuit(path, path.stat().st_mtime))
     except (OSError, ValueError, HubelError) as error:
         return {"state": "unreadable", "notice": f"circuit.json cannot be read: {error}"}
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(started))
+
+
+@lru_cache(maxsize=256)
+def _circuit(path: Path, changed: float) -> dict[str, Any]:
+    told = json.loads(path.read_text(encoding="utf-8"))
     return {
         "state": "done",
         "subject": told.get("subject_title") or told.get("subject"),
         "corpus": told.get("task"),
         "explainer": told.get("explainer"),
-        "started": stamp,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(changed)),
+        "verdict": told.get("verdict"),
+        "faithfulness": told.get("faithfulness"),
     }
 
 

@@ -1,25 +1,31 @@
 """What a person may say of a target, checked before it is written down.
 
 An edited explanation that carries a predicate is scored on select. Once somebody has opened the target's held-out text,
-whatever is said of it is marked *after viewing*. Neither changes the verdict, which the holdout gave before.
+whatever is said of it is marked *after viewing*, and an edit is scored on another corpus too (`elsewhere`). Neither
+changes the verdict, which the holdout gave before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from .bodies import ReviewBody
 from .library import Run
-from .reviews import shown
 from .rows import row_of
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
 
 
-def add_review(run: Run, target: str, body: ReviewBody) -> dict[str, Any]:
+def add_review(
+    run: Run, target: str, body: ReviewBody, score_elsewhere: Callable[[Run, str], object]
+) -> dict[str, Any]:
     """Write a review down, or take one back.
+
+    Args:
+        score_elsewhere: starts the scoring of an edit that comes after viewing, on another corpus, by the edit's id.
 
     Raises:
         Unknown: there is no such target.
@@ -35,9 +41,11 @@ def add_review(run: Run, target: str, body: ReviewBody) -> dict[str, Any]:
             "after_viewing": run.reviews.opened(target) is not None,
             "score": _score(run, target, body.predicate) if body.verdict == "edit" else None,
         }
-        run.reviews.write("review", target, data)
+        written = run.reviews.write("review", target, data)
+        if data["after_viewing"] and data["score"] is not None:
+            score_elsewhere(run, str(written.id))
     run.reviews.note_in(run.store)
-    return {"reviews": [shown(event) for event in run.reviews.standing().get(target, [])]}
+    return {"reviews": run.reviews.shown(target)}
 
 
 def open_holdout(run: Run, target: str, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ nothing that runs, replays or decides reads what they write. Events, in the form
     review           data {verdict: approve | reject | edit | note, text, predicate, note, name, after_viewing, score}
     review_undone    data {of, name}       takes back a review of the same person
     holdout_opened   data {name}           from then on what is said of the target is said after viewing
+    review_scored    data {of, corpus, score, error}     how an edit that was made after viewing does on other text
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .store import Store
 
 FOLDER = "reviews"
+SCORED = "review_scored"
 DECISIONS = ("approve", "reject", "edit")
 """What a review can say of a target; a note says nothing."""
 
@@ -89,6 +91,15 @@ class Reviews:
             if event.event == "holdout_opened" and event.target == target:
                 return {"name": str(event.data.get("name")), "time": event.time}
         return None
+
+    def elsewhere(self) -> dict[str, dict[str, Any]]:
+        """Id of an edit to how it does on other text; of several attempts the last."""
+        return {str(e.data.get("of")): e.data for e in self.events() if e.event == SCORED}
+
+    def shown(self, target: str) -> list[dict[str, Any]]:
+        """A target's standing reviews as the page shows them."""
+        scored = self.elsewhere()
+        return [shown(event) | {"elsewhere": scored.get(event.id or "")} for event in self.standing().get(target, [])]
 
     def note_in(self, store: Store) -> None:
         """Keep the last decision on each target in the store's column, so that lists can be filtered by it."""

@@ -10,7 +10,6 @@ from typing import Any
 from . import activations
 from .library import Run, inside
 from .nearest import nearest
-from .reviews import shown
 from .rows import row_of
 from .segments import Envelope, Place, fetch, segments
 
@@ -77,7 +76,7 @@ def target_page(run: Run, target: str) -> dict[str, Any]:
         "exemplars": activations.exemplars(target, row["predicate"], seen, data),
         "histogram": activations.histogram(target, seen, data),
         "writes": _writes(seen),
-        "scores": list(events.all("score").values()),
+        "scores": [*events.all("score").values(), *_elsewhere(events)],
         "over_trivial": evidence.get("over_trivial"),
         "trivial": evidence.get("trivial"),
         "active_documents": evidence.get("active_documents"),
@@ -87,7 +86,7 @@ def target_page(run: Run, target: str) -> dict[str, Any]:
         "cost": cost,
         "claims": moved[-1].get("claims", []) if moved else [],
         "findings": moved[-1].get("findings", "") if moved else "",
-        "reviews": [shown(event) for event in run.reviews.standing().get(target, [])],
+        "reviews": run.reviews.shown(target),
         "holdout_opened": run.reviews.opened(target),
         "notices": notices,
     }
@@ -182,6 +181,12 @@ def _experiment(events: TargetEvents, id: str | None, planned: Mapping[str, Any]
         "predicted_at": events.time.get(("prediction", id)),
         "observed_at": events.time.get(("outcome", id)),
     }
+
+
+def _elsewhere(events: TargetEvents) -> list[dict[str, Any]]:
+    """Scores on other corpora, which `hubel eval --corpus` wrote; the corpus stands in the place of the split."""
+    found = [told for told in events.all("evaluation").values() if told.get("corpus")]
+    return [score | {"split": told["corpus"]} for told in found for score in told.get("scores") or ()]
 
 
 def _effects(events: TargetEvents) -> list[dict[str, Any]]:

@@ -15,8 +15,9 @@ from hubel.agent.cli import run_command_line
 from hubel.agent.config import RunConfig
 from hubel.agent.evaluate import evaluate
 from hubel.agent.evaluation import Plan
-from hubel.agent.log import RunLog, read_events
+from hubel.agent.log import read_events
 from hubel.agent.replay import replay
+from hubel.agent.review.reviews import Reviews
 from hubel.agent.run import make_run, resolve, work_on
 from hubel.agent.source import open_source
 from hubel.agent.views import connect, rows
@@ -250,9 +251,7 @@ def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
 
 def test_a_new_explanation_after_viewing_is_kept_from_holdout(run: Path, tmp_path: Path, capsys, loading) -> None:
     target = next(r["target"] for r in rows(run) if r["predicate"])
-    log = RunLog(run)
-    log.write("holdout_viewed", {"by": "somebody"}, target=target)
-    log.close()
+    Reviews(run).write("holdout_opened", target, {"name": "Ada"})
     table = write_csv(tmp_path / "t.csv", [(target, "cat", 'strongly token(" cat")')])
     (row,) = eval_rows(capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation")
     assert row["after_viewing"] is True

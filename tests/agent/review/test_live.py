@@ -100,10 +100,17 @@ def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened:
         assert row["verdict"] == "inconclusive"
 
 
-def test_an_explainer_that_reads_no_notes_says_so(live: Client) -> None:
+def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live: Client) -> None:
     answer = live.post(f"{TARGET}/explain-again", {"note": "Look at weekdays.", "name": "Ada"})
     assert answer.status == 400
     assert "reads no notes" in answer.json["error"]
+    answer = live.post(f"{TARGET}/explain-again", {"name": "Ada", "seed": 7, "max_contexts": 40})
+    job = _wait(live, answer.json["job"])
+    assert job["state"] == "done", job
+    config = RunConfig.load(place / "runs" / job["run"])
+    assert (config.seed, config.max_contexts, config.targets) == (7, 40, ["mlp.0.0"])
+    (row,) = rows(place / "runs" / job["run"])
+    assert row["status"] == "done"
 
 
 def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(place: Path, live: Client) -> None:

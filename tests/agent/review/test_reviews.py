@@ -6,11 +6,21 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from hubel.agent.log import read_events
 from hubel.agent.notebook import score_explanation
 from hubel.agent.replay import replay
+from hubel.agent.review.bodies import ReviewBody
+from hubel.agent.review.elsewhere import score_edit
+from hubel.agent.review.library import Run
+from hubel.agent.review.reviewing import add_review, open_holdout
 from hubel.agent.review.reviews import Reviews
 from hubel.agent.views import connect, rows
+from hubel.tools.errors import UsageError
+from hubel.tools.index import Collected
+from hubel.tools.subject.subject import Subject
 from tests.agent.review.conftest import Client
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
@@ -80,6 +90,54 @@ def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwa
     assert client.get(path).json["holdout_opened"]["name"] == "Ada"
     reviews = client.post(f"{path}/reviews", {"verdict": "approve", "name": "Bob"}).json["reviews"]
     assert reviews[-1]["after_viewing"] is True
+
+
+def other_text(folder: Path) -> str:
+    """A corpus that no run has seen."""
+    path = folder / "other.txt"
+    path.write_text("\n\n".join(f"{i} the cat said on Monday that the river is red and blue " * 8 for i in range(30)))
+    return str(path)
+
+
+def test_an_edit_after_viewing_is_scored_on_another_corpus_too(folder: Path, tmp_path: Path, tiny: Subject) -> None:
+    run, asked = Run(folder), list[str]()
+    run.refresh()
+
+    def edit(predicate: str | None) -> None:
+        body = ReviewBody(verdict="edit", name="Ada", text="Fires on the.", predicate=predicate, note=None)
+        add_review(run, "mlp.0.0", body, lambda _, review: asked.append(review))
+
+    edit('strongly words("the")')
+    assert asked == []
+    open_holdout(run, "mlp.0.0", "Ada")
+    edit(None)
+    edit('strongly words("the")')
+    (review,) = asked
+    assert run.reviews.shown("mlp.0.0")[-1]["elsewhere"] is None
+    corpus = other_text(tmp_path)
+    score_edit(folder, review, corpus, tiny)
+    shown = run.reviews.shown("mlp.0.0")[-1]
+    assert shown["after_viewing"] is True
+    assert (shown["score"]["split"], shown["elsewhere"]["corpus"]) == ("select", corpus)
+    score = shown["elsewhere"]["score"]
+    data = Collected(next((folder / "transfer").iterdir()))
+    texts = "".join(tiny.token_strings()[t] for t in data.tokens[0, : data.length[0]])
+    assert "the cat said on Monday" in texts
+    true = data.activations("mlp.0.0")[data.mask]
+    the = np.array([s.strip().lower() == "the" for s in tiny.token_strings()])[data.tokens[data.mask]]
+    assert score["value"] == pytest.approx(np.corrcoef(true, the)[0, 1], abs=1e-6)
+
+
+def test_what_cannot_be_scored_elsewhere_says_why(folder: Path, tmp_path: Path, tiny: Subject) -> None:
+    reviews = Reviews(folder)
+    said = {"verdict": "edit", "name": "Ada", "predicate": 'strongly words("the")', "after_viewing": True}
+    review = str(reviews.write("review", "mlp.0.0", said).id)
+    score_edit(folder, review, str(tmp_path / "nothing.txt"), tiny)
+    (shown,) = reviews.shown("mlp.0.0")
+    assert shown["elsewhere"]["score"] is None
+    assert "nothing.txt" in shown["elsewhere"]["error"]
+    with pytest.raises(UsageError, match="no edit"):
+        score_edit(folder, "nonsense")
 
 
 def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:

@@ -6,6 +6,8 @@ import { signed } from "../format.js";
 
 const PITCH = 40;
 const LEFT = 40;
+const WIDEST = 640;
+const NARROWEST = 42; // a node with its gap
 const MOST = 400; // edges drawn: more is a cloud, and slow
 
 /** The node of an edge's end: "head.8.1<q>" -> "head.8.1". */
@@ -39,7 +41,8 @@ const strength = (edge) => Math.abs(helps(edge));
 export function drawGraph(circuit, edges, chosen, pick) {
   const used = new Set(edges.flatMap((edge) => [nodeOf(edge.source), nodeOf(edge.target)]));
   const nodes = (circuit.nodes ?? []).filter((node) => used.has(node.id) || node.kind === "input" || node.kind === "logits");
-  const { places, rows, width, height } = placed(nodes);
+  const width = Math.min(WIDEST, document.documentElement.clientWidth - 40); // drawn for the window, not shrunk into it
+  const { places, rows, height } = placed(nodes, width);
   const most = Math.max(1e-12, ...edges.map(strength));
   const beside = chosen ? new Set(edges.filter((edge) => [nodeOf(edge.source), nodeOf(edge.target)].includes(chosen)).flatMap((edge) => [nodeOf(edge.source), nodeOf(edge.target)])) : null;
   return s("svg", { class: "plot graph", viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": `Graph of ${nodes.length} nodes and ${edges.length} edges` },
@@ -48,23 +51,32 @@ export function drawGraph(circuit, edges, chosen, pick) {
     nodes.filter((node) => places.has(node.id)).map((node) => nodeMark(node, places.get(node.id), node.id === chosen, beside && !beside.has(node.id), pick)));
 }
 
-/** Where each node stands: a row a layer, a column a head, so that a head is always found at the same place; MLPs in a
- * column of their own, a little above the heads that they read. */
-function placed(nodes) {
+/** Where each node stands: a row a layer. Where there is room, a column a head, so that a head is always found at the
+ * same place, and MLPs in a column of their own, a little above the heads that they read; else one beside the other. */
+function placed(nodes, width) {
   const inside = nodes.filter((node) => node.kind === "head" || node.kind === "mlp");
-  const layers = [...new Set(inside.map((node) => node.layer))].sort((a, b) => a - b);
   const heads = [...new Set(nodes.filter((node) => node.kind === "head").map(headOf))].sort((a, b) => a - b);
-  const columns = heads.length + 1;
-  const width = 640;
-  const height = PITCH * (layers.length + 2);
+  const room = Math.max(1, Math.floor((width - LEFT) / NARROWEST));
+  const aligned = heads.length + 1 <= room;
+  const columns = aligned ? heads.length + 1 : room;
+  const layers = [...new Set(inside.map((node) => node.layer))].sort((a, b) => a - b);
+  const lines = layers.flatMap((layer) => (aligned ? [inside.filter((node) => node.layer === layer)] : chunks(inside.filter((node) => node.layer === layer), room)));
+  const height = PITCH * (lines.length + 2);
   const x = (column) => LEFT + ((width - LEFT) * (column + 0.5)) / columns;
-  const y = (layer) => height - PITCH * (layers.indexOf(layer) + 1.5);
-  const ends = { input: height - PITCH / 2, logits: PITCH / 2 };
-  const place = (node) => {
-    if (node.kind in ends) return { x: (LEFT + width) / 2, y: ends[node.kind] };
-    return node.kind === "head" ? { x: x(heads.indexOf(headOf(node))), y: y(node.layer) } : { x: x(columns - 1), y: y(node.layer) - PITCH * 0.3 };
+  const y = (line) => height - PITCH * (line + 1.5);
+  const at = (node, i, line) => {
+    if (!aligned) return { x: x(i), y: y(line) };
+    return node.kind === "head" ? { x: x(heads.indexOf(headOf(node))), y: y(line) } : { x: x(columns - 1), y: y(line) - PITCH * 0.3 };
   };
-  return { places: new Map(nodes.map((node) => [node.id, place(node)])), rows: layers.map((layer) => ({ name: `L${layer}`, y: y(layer) })), width, height };
+  const places = new Map(lines.flatMap((some, line) => some.map((node, i) => [node.id, at(node, i, line)])));
+  for (const [id, y] of [["input", height - PITCH / 2], ["logits", PITCH / 2]]) places.set(id, { x: (LEFT + width) / 2, y });
+  return { places, rows: lines.map((some, line) => ({ name: `L${some[0].layer}`, y: y(line) })), height };
+}
+
+/** The nodes of a layer in lines that fit, heads by their number and the MLP last. */
+function chunks(nodes, room) {
+  const ordered = nodes.toSorted((a, b) => (a.kind === "mlp") - (b.kind === "mlp") || headOf(a) - headOf(b));
+  return Array.from({ length: Math.ceil(ordered.length / room) }, (_, i) => ordered.slice(i * room, (i + 1) * room));
 }
 
 const headOf = (node) => Number(node.id.split(".")[2]);

@@ -42,6 +42,19 @@ const DID = { approve: "approved", reject: "rejected", edit: "edited", note: "no
 function one(review) {
   return h("li", {}, h("b", {}, t(review.name)), ` ${DID[review.verdict] ?? review.verdict} `, h("small", {}, time(review.time)), review.after_viewing ? h("span", { class: "badge warn", title: "written after held-out text of this target was opened" }, "after viewing") : null,
     review.text ? h("p", { class: "sentence" }, t(review.text)) : null, review.predicate ? h("p", { class: "predicate" }, h("code", {}, t(review.predicate))) : null,
-    review.score ? h("p", { class: "note" }, `its r on select ${number(review.score.value ?? review.score.r)} [${interval(review.score.low, review.score.high)}]`) : null,
+    review.score ? h("p", { class: "note" }, `its r on select ${measured(review.score)}`, elsewhere(review)) : null,
     review.note ? h("p", {}, t(review.note, { lines: true })) : null);
 }
+
+const measured = (score) => `${number(score.value)} [${interval(score.low, score.high)}]`;
+
+/** An edit after viewing is scored on another corpus as well, by a process that takes a minute. */
+function elsewhere(review) {
+  if (!review.after_viewing) return null;
+  if (!review.elsewhere) return "; it is being scored on another corpus, since held-out text was opened";
+  const { corpus, score, error } = review.elsewhere;
+  return score ? [", on ", t(corpus), ` ${measured(score)}`] : ["; not scored on ", t(corpus), ": ", t(error ?? "")];
+}
+
+/** Whether a score is still to come. */
+export const isWaiting = (reviews) => (reviews ?? []).some((one) => one.after_viewing && one.score && !one.elsewhere);

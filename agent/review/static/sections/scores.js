@@ -1,6 +1,6 @@
 /** Scores with intervals beside their floors, and the distribution of the activations. */
 
-import { h } from "../dom.js";
+import { h, t } from "../dom.js";
 import { interval, number } from "../format.js";
 import { empty, grid, section } from "../parts.js";
 import { floorName, histogramPlot, scorePlot } from "../plots.js";
@@ -12,7 +12,7 @@ export function scores({ scores: listed, row }) {
   const named = listed.map((score) => ({ ...score, name: nameOf(score), verdict: score.scorer === "simulation" && score.split === "holdout" && score.text === "random" ? row.verdict : "" }));
   named.sort((a, b) => (b.split === "holdout") - (a.split === "holdout"));
   const columns = [["scorer", ""], ["split", ""], ["text", ""], ["value", "num"], ["95 %", "num"], ...FLOORS.map((name) => [floorName(name), "num"])];
-  const rows = named.map((score) => [score.scorer, score.split, score.text?.replaceAll("_", " "), number(score.value), interval(score.low, score.high), ...FLOORS.map((name) => number(score.floors?.[name]))]);
+  const rows = named.map((score) => [score.scorer, t(score.split), score.text?.replaceAll("_", " "), number(score.value), interval(score.low, score.high), ...FLOORS.map((name) => number(score.floors?.[name]))]);
   return section("scores", "Scores", "Dot and 95 % interval, bootstrap over documents.",
     h("figure", {}, scorePlot(named), h("figcaption", {}, floorKey(named))),
     h("details", {}, h("summary", {}, "As a table"), grid("Scores and floors", columns, rows)));

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { h, swap, t } from "../dom.js";
 import { count, interval, number, percent, plural, time, usd } from "../format.js";
 import { watchLog } from "../live.js";
-import { empty } from "../parts.js";
+import { empty, verdict } from "../parts.js";
 import { go, href, path } from "../router.js";
 
 export async function runsView() {
@@ -60,12 +60,18 @@ function row(run) {
     h("th", { scope: "row" }, h("a", { href: href(to), data: { to } }, t(run.name)), h("span", { class: `state ${run.state}` }, run.state), run.notice ? h("p", { class: "row-notice" }, t(run.notice)) : null),
     h("td", { class: "wide-only" }, t(run.subject ?? "–"), h("small", {}, t(run.corpus ?? ""))),
     h("td", { class: "wide-only" }, t(run.explainer ?? "–")),
-    h("td", { class: "progress-cell" }, run.kind === "circuit" ? h("small", {}, "circuit") : progress(run)),
+    h("td", { class: "progress-cell" }, run.kind === "circuit" ? circuit(run) : progress(run)),
     h("td", { class: "num" }, run.targets ? [count(run.kept), h("small", {}, ` of ${count(run.targets)}`)] : "–"),
     h("td", { class: "num" }, number(run.mean_r?.value), h("small", {}, run.mean_r ? interval(run.mean_r.low, run.mean_r.high) : "")),
     h("td", { class: "num wide-only" }, falseKeeps(run.false_keeps)),
     h("td", { class: "num wide-only" }, usd(run.usd), h("small", {}, run.calls ? plural(run.calls, "call") : "no model calls")),
     h("td", { class: "num wide-only" }, time(run.started)));
+}
+
+/** A circuit's verdict is one, and rests on its faithfulness. */
+function circuit({ verdict: word, faithfulness: f }) {
+  return h("div", { class: "progress" }, word ? verdict({ status: "done", verdict: word }) : null,
+    h("small", {}, f ? `circuit, faithfulness ${number(f.value)} [${interval(f.low, f.high)}]` : "circuit"));
 }
 
 function falseKeeps(found) {

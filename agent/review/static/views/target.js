@@ -7,7 +7,7 @@ import { exemplars } from "../sections/exemplars.js";
 import { effects, nearest, writes } from "../sections/effects.js";
 import { hypotheses } from "../sections/hypotheses.js";
 import { predicted } from "../sections/predicted.js";
-import { reviews } from "../sections/reviews.js";
+import { isWaiting, reviews } from "../sections/reviews.js";
 import { distribution, scores } from "../sections/scores.js";
 import { watchLog } from "../live.js";
 import { crumbs, facts, notices, section, verdict } from "../parts.js";
@@ -22,11 +22,17 @@ export async function targetView({ run, target }, query) {
   const body = h("div", {});
   const around = h("nav", { class: "around", "aria-label": "Targets before and after" });
   const verdicts = h("div", {});
-  const again = async () => {
-    found = await get(place.base);
+  let awaited = 0;
+  const shown = () => {
     swap(verdicts, reviews(place, found, again));
+    if (!REPORT && isWaiting(found.reviews)) awaited = setTimeout(again, 4000);
   };
-  swap(verdicts, reviews(place, found, again));
+  const again = async () => {
+    clearTimeout(awaited);
+    found = await get(place.base);
+    shown();
+  };
+  shown();
   swap(body, parts(place, found, query, verdicts));
   const walk = await neighbours(place, found, query);
   swap(around, ["previous", "next"].map((name) => (walk[name] ? h("a", { href: href(walk[name]), rel: name === "next" ? "next" : "prev" }, name) : h("span", { class: "soft" }, name))));
@@ -48,7 +54,7 @@ export async function targetView({ run, target }, query) {
       ["b", "back to the list", () => go(path(["runs", run]) + (list ? `?${list}` : ""))],
       ...reviewKeys(() => ({ run, target, row: found.row }), again),
     ],
-    dispose: () => log?.stop(),
+    dispose: () => [clearTimeout(awaited), log?.stop()],
   };
 }
 

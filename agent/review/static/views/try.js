@@ -25,7 +25,7 @@ export async function tryView(_, query) {
     found?.row.explanation ? h("p", { class: "claim" }, t(found.row.explanation)) : null,
     found ? texts({ run, target, side: found.row.side }, query, live.live) : empty("Choose a run and a target to try text on."),
     await instruments(run, target, query, live.live),
-    found ? again({ run, target }) : null);
+    found ? again({ run, target }, (await get(address("runs", run))).run.settings) : null);
   return { title: "Try it", node, keys: [] };
 }
 
@@ -154,21 +154,28 @@ function instrument(one, run, target, live) {
   return h("form", { class: "instrument", on: { submit: sent } }, h("p", { class: "note" }, t(one.description ?? "", { lines: true })), form.node, h("button", { class: "main", disabled: !live }, `Call ${one.name}`), out);
 }
 
-function again(place) {
-  const note = h("textarea", { rows: "2", required: true, maxlength: "2000", placeholder: "It also fires on …; look at the negative side" });
+/** A language model is told what to look at; the formula search, which reads no notes, is shown other text. */
+function again(place, settings) {
+  const reads = /^(openai|anthropic):/.test(settings.explainer ?? "");
+  const note = h("textarea", { rows: "2", required: reads, maxlength: "2000", placeholder: reads ? "It also fires on …; look at the negative side" : "why, for other readers" });
+  const contexts = h("input", { type: "number", min: "1", max: "100000", required: true, value: String(settings.max_contexts ?? 2000) });
+  const seed = h("input", { type: "number", min: "0", required: true, value: String((settings.seed ?? 0) + (reads ? 0 : 1)) });
   const out = h("div", { role: "status" });
   const sent = async (event) => {
     event.preventDefault();
     const name = await reviewer();
     if (!name) return;
     try {
-      const { job } = await post(`${address("runs", place.run, "targets", place.target)}/explain-again`, { note: note.value, name });
+      const body = { note: note.value, max_contexts: Number(contexts.value), seed: Number(seed.value), name };
+      const { job } = await post(`${address("runs", place.run, "targets", place.target)}/explain-again`, body);
       await followed(job, out, place.target);
     } catch (error) {
       swap(out, failed(error));
     }
   };
-  return section("again", "Explain this again", "The same explainer with your note, in a run of its own; the two stand side by side afterwards.", h("form", { on: { submit: sent } }, field("Note to the explainer", note), h("button", { class: "main" }, "Explain again")), out);
+  const why = reads ? "The same explainer with your note, in a run of its own; the two stand side by side afterwards." : [t(settings.explainer ?? "This explainer"), " searches formulas and reads no notes: it is run again on other text of the corpus, in a run of its own."];
+  const other = h("div", { class: "line" }, field("Contexts a split", contexts, "more narrow the intervals"), field("Seed", seed, "another one draws other contexts"));
+  return section("again", "Explain this again", why, h("form", { on: { submit: sent } }, field(reads ? "Note to the explainer" : "Note", note), reads ? h("details", {}, h("summary", {}, "Other text"), other) : other, h("button", { class: "main" }, "Explain again")), out);
 }
 
 async function followed(job, out, target) {
