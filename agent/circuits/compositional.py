@@ -29,6 +29,9 @@ COPIES = 1.0
 """Standard deviations over the vocabulary by which the attended token is raised."""
 STEERS = 0.25
 """Share of a head's effect that goes through the queries of writers, from which it is said to steer them."""
+EVERY_TASK = ("changed", "answer", "foil")
+NEARLY = 0.85
+"""Share of the largest attention that makes a mark of the task's own the one attended to: foil may be S1 and S2."""
 POSITIONAL = (
     ("previous", "previous-token head", "to the token before"),
     ("induction", "induction head", "to what followed earlier copies of a token"),
@@ -145,11 +148,12 @@ def _is_link(name: str) -> bool:
 
 
 def _strongest(component: Component, start: str) -> tuple[str, Seen]:
-    """The mark that gets most attention from END; `changed` is a mark of last resort."""
+    """The mark that gets most attention from END; one of the task's own where nearly all of it goes to that one."""
     found = {name.removeprefix(start): seen for name, seen in component.quantities.items() if name.startswith(start)}
     if not found:
         return "", Seen(0, 0, 0)
-    best = max(found, key=lambda name: (round(found[name].value, 2), name not in ("changed", "answer", "foil")))
+    most = NEARLY * max(seen.value for seen in found.values())
+    best = max(found, key=lambda name: (name not in EVERY_TASK and found[name].value >= most, found[name].value))
     return best, found[best]
 
 

@@ -59,6 +59,12 @@ def test_each_prediction_can_fail(role: str) -> None:
         assert not holds(found, refuted)
 
 
+@pytest.mark.parametrize(("second", "place"), [(0.58, "S2"), (0.3, "foil")])
+def test_what_nearly_all_attention_goes_to_is_named(second: float, place: str) -> None:
+    found = named(head({"effect": -2.0, "END>S2": second, "END>foil": 0.62}))
+    assert found.role == f"carrier of {place} to END"
+
+
 def test_without_the_marks_of_ioi_roles_are_named_after_marks() -> None:
     marks = {"duplicate": 0.0, "END>answer": 0.7, "END>changed": 0.1}
     assert named(head({"effect": -1.5, "direct": 1.2, "copies": 6.0}, marks=marks)).role == "mover of answer"
