@@ -13,9 +13,10 @@ from torch import Tensor
 from ...evals.faithfulness import Interval, calibration, faithfulness, faithfulness_interval
 from ...tools.circuits.balance import balanced, tried_weights, two_sided
 from ...tools.circuits.discovery import smallest_with, top_edges
+from ...tools.circuits.graph import Mask
 from ...tools.circuits.refinement import reranked
 from .prompts import Prompts
-from .room import Mask, Room
+from .room import Room
 
 CHECKED_PROMPTS = 6
 """Discovery prompts on which single edges are measured exactly."""

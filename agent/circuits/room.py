@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...tools.circuits.ablation import Ablation
-from ...tools.circuits.graph import Edge, Graph, Node, Target
+from ...tools.circuits.graph import Edge, Graph, Mask, Node, Target
 from ...tools.circuits.tasks import Task, find_task
 from ...tools.errors import UsageError
 from ..log import RunLog
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ..asking import Asker, Recorded
     from ..llm.conversation import Reply, Request
 
-Mask = Bool[Tensor, "source target"]
 Numbers = Float[np.ndarray, " prompts"]
 ASKED = "circuit"
 """What stands in the log where other runs name a target."""

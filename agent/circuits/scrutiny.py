@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ...evals.faithfulness import faithfulness, jaccard
-from ...tools.circuits.graph import Edge, Graph
+from ...tools.circuits.graph import Edge, Graph, Mask
 from ...tools.circuits.scrutiny import Faithfulness, minimality, resampled_circuits, rival
 from .choosing import Choice
 from .prompts import Prompts
-from .room import Mask, Room
+from .room import Room
 
 PROMPTS = 8
 """Discovery prompts of the ablation runs here: each edge left out costs a run of all of them."""

@@ -12,16 +12,14 @@ import heapq
 from collections.abc import Callable, Collection
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
 from .ablation import Ablation, run_circuit
-from .graph import Graph, Node
+from .graph import Graph, Mask, Node
 from .prompts import PromptPairs
 from .wiring import CircuitModel
-
-Mask = Bool[Tensor, "source target"]
 
 
 def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> Mask:

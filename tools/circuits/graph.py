@@ -21,6 +21,8 @@ from torch import Tensor
 
 from ..errors import UsageError
 
+Mask = Bool[Tensor, "source target"]
+"""Some edges of a graph: a circuit."""
 NodeKind = Literal["input", "head", "mlp", "logits"]
 Input = Literal["q", "k", "v", "mlp", "logits"]
 

@@ -16,15 +16,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
 from .ablation import Ablation, run_circuit
+from .graph import Mask
 from .prompts import PromptPairs
 from .wiring import CircuitModel
 
-Mask = Bool[Tensor, "source target"]
 THRESHOLD = 0.01
 
 

@@ -20,15 +20,13 @@ nearest to the model.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from .graph import Graph
+from .graph import Graph, Mask
 from .mixing import derivatives, integrate
 from .prompts import PromptPairs
 from .wiring import CircuitModel
-
-Mask = Bool[Tensor, "source target"]
 
 STEPS = 2
 """Passes between the circuit's state and the whole model's: on the default subject they add up to the difference of the

@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from .balance import balanced
 from .discovery import top_edges
-from .graph import Edge, Graph
+from .graph import Edge, Graph, Mask
 
-Mask = Bool[Tensor, "source target"]
 Faithfulness = Callable[[Mask], float]
 
 
