@@ -42,7 +42,7 @@ TARGETS = ["mlp.1.977", "mlp.10.1352-", "mlp.20.977", "mlp.28.977", "head.25.2"]
 BY_MODEL = ["mlp.20.977", "mlp.10.1352-"]
 PRICE = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
 """US dollars a million tokens, made up: nobody is paid for what the stand-in says."""
-EDGES = 400
+EDGES = 300
 _SAID = (
     ("mlp.20.977", "approve", "Ada", "Since and because, against play: both sides hold up on select."),
     ("mlp.1.977", "reject", "Ada", "A list of tokens; I would not call this a meaning."),
@@ -86,7 +86,8 @@ def _tidy(folder: Path) -> None:
     for sealed in (folder / "events").glob("*.parquet"):  # the process's number says nothing elsewhere
         sealed.rename(sealed.with_name(f"{sealed.name.partition('-')[0]}-1.parquet"))
     lexicon = stored_lexicon(folder)
-    kept = _used(folder, lexicon.strings)
+    near = {word for words in lexicon.neighbourhoods.values() for word in words}
+    kept = _used(folder, lexicon.strings, near)
     lexicon.strings = [text if at in kept else "" for at, text in enumerate(lexicon.strings)]
     shutil.rmtree(folder / LEXICON)
     lexicon.save(folder / LEXICON)
@@ -95,11 +96,11 @@ def _tidy(folder: Path) -> None:
 _OF_OLD = {"index": "smollm2-135m-lee-news", "base_url": "http://127.0.0.1:8017/v1"}
 
 
-def _used(folder: Path, strings: list[str]) -> set[int]:
-    """Tokens of the collected text, and those of words that a predicate names."""
+def _used(folder: Path, strings: list[str], named: set[str]) -> set[int]:
+    """Tokens of the collected text, of words that a predicate names, and of others that are named."""
     ids = [Collected(path).tokens for path in (folder / COLLECTED).glob("*.safetensors")]
     used = set(np.unique(np.concatenate([tokens.ravel() for tokens in ids])).tolist())
-    named = {word.strip().lower() for event in read_events(folder) for word in _quoted(event.data)}
+    named = named | {word.strip().lower() for event in read_events(folder) for word in _quoted(event.data)}
     return used | {at for at, text in enumerate(strings) if text.strip().lower() in named}
 
 

@@ -1,0 +1,64 @@
+"""The runs that come along: small, whole, and shown by `hubel review` with nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hubel
+from hubel.agent.config import RunConfig
+from hubel.agent.explainers import make_explainer
+from hubel.agent.log import RunLog
+from hubel.agent.replay import replay
+from hubel.agent.review.library import Library
+from hubel.agent.review.overview import run_rows
+from hubel.agent.review.target import target_page, transcript
+from hubel.tools.errors import CorruptError
+
+RUNS = Path(hubel.__file__).parent / "runs"
+MODEL = "example-model"
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library(RUNS, [str(RUNS / name) for name in ("example", MODEL, "example-circuit")])
+
+
+def test_they_are_small() -> None:
+    sizes = [path.stat().st_size for folder in RUNS.glob("example*") for path in folder.rglob("*") if path.is_file()]
+    assert sum(sizes) < 1_000_000
+
+
+def test_the_list_has_a_run_of_each_kind(library: Library) -> None:
+    rows = {row["name"]: row for row in run_rows(library)}
+    assert {row["explainer"] for row in rows.values()} == {"compositional", "openai:beginner"}
+    assert [row["notice"] for row in rows.values()] == [None] * 3
+    assert rows["example"]["kept"] > 0
+    assert rows["example-circuit"]["kind"] == "circuit"
+    assert rows["example-circuit"]["verdict"]
+
+
+def test_the_formula_searchs_run_replays() -> None:
+    assert replay(RUNS / "example").mismatches == []
+
+
+def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
+    identity = RunLog(RUNS / MODEL, writable=False).get("explainer") or {}
+    made = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
+    if made == identity["version"]:
+        assert replay(RUNS / MODEL).mismatches == []
+    else:  # then it is read, and can be made anew (agent.bench.example_runs)
+        with pytest.raises(CorruptError, match="was made by version"):
+            replay(RUNS / MODEL)
+
+
+def test_a_target_has_all_that_its_page_shows(library: Library) -> None:
+    page = target_page(library.run("example"), "mlp.20.977")
+    assert page["histogram"]
+    assert page["nearest"]
+    assert page["reviews"]
+    assert page["writes"]["promoted"]
+    assert page["exemplars"]["+"]
+    turns = transcript(library.run(MODEL), "mlp.20.977", 0, 50)["turns"]
+    assert {turn["kind"] for turn in turns} == {"program", "model", "second look"}
