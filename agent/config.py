@@ -37,7 +37,8 @@ class RunConfig:
     thinking: str = ""
     """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
     tools: str = "native"
-    """How the language model calls tools: "native", or "text" for one that knows no tool calls."""
+    """How the language model calls tools: "native", "named" for a server that obeys only a tool's name, or "text" for
+    one that knows no tool calls."""
     patience: float = 600.0
     """Seconds that a busy or silent server is waited for. Less fails targets that a minute more would have saved."""
     simulator: str = ""

@@ -119,8 +119,9 @@ def add_model(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group.add_argument(
         "--tools",
         default="auto",
-        choices=("auto", "native", "text"),
-        help="how tools are called: by the protocol, or in words by models that know no tool calls (default: auto)",
+        choices=("auto", "native", "named", "text"),
+        help="how tools are called: by the protocol, through one tool that is named by servers that obey nothing else, "
+        "or in words by models that know no tool calls (default: auto)",
     )
     group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
     return group

@@ -23,11 +23,15 @@ def make_model(name: str, settings: ModelSettings, patience: Patience | None = N
     provider, model = split_name(name)
     connection = import_module(f".{provider}", __name__).connect(model, settings)
     client = Patient(connection, patience or Patience())
-    if settings.tools != "text":
-        return client
-    from .text_tools import TextTools
+    if settings.tools == "text":
+        from .text_tools import TextTools
 
-    return TextTools(client)
+        return TextTools(client)
+    if settings.tools == "named":
+        from .one_tool import OneTool
+
+        return OneTool(client)
+    return client
 
 
 def preflight(name: str, settings: ModelSettings, *, explains: bool = True) -> Found:

@@ -5,6 +5,7 @@
 2. A server of the user's own (`--base-url`) is then asked one tiny question with one tool that it must call: about 100
    tokens. Many such servers keep no list, or list a name that they cannot serve, or know no tool calls. The providers'
    own servers are believed and asked nothing.
+3. One that answers and calls no tool is asked again with the tool chosen by its name: some servers obey only that.
 
 What cannot be found out in a minute is believed; it shows as a failure later, with the same advice.
 """
@@ -41,7 +42,7 @@ _PROBE = Request(
     max_tokens=256,
     tool_choice="any",
 )
-Tools = Literal["native", "text"]
+Tools = Literal["native", "named", "text"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Found:
     """What was found out about a model."""
 
     tools: Tools = "native"
-    """"text" when it answers and calls no tool although it must."""
+    """When it answers and calls no tool although it must, "named" if it calls one that is chosen by its name, else
+    "text"."""
     window: int | None = None
     """Tokens of its context, where the server tells."""
 
@@ -57,6 +59,8 @@ class Found:
 class _Probed(NamedTuple):
     calls: int
     stop: Stop
+    refused: bool = False
+    """Whether the server refused the question since it knows no tools."""
 
 
 def preflight(provider: str, model: str, settings: ModelSettings, *, explains: bool = True) -> Found:
@@ -77,9 +81,26 @@ def preflight(provider: str, model: str, settings: ModelSettings, *, explains: b
         )
     if not settings.base_url or (settings.tools != "auto" and listed is not None):
         return Found(window=window)
-    probed = _probe(provider, model, settings, explains)
-    calls_none = probed is not None and probed.calls == 0 and probed.stop in ("end", "other")
-    return Found("text" if calls_none and explains else "native", window)
+    return Found(_tools(provider, model, settings) if explains else _answers(provider, model, settings), window)
+
+
+def _tools(provider: str, model: str, settings: ModelSettings) -> Tools:
+    """How it calls tools, as far as tiny questions show."""
+    probed = _probe(provider, model, settings, _PROBE)
+    if probed is None or probed.calls or probed.stop not in ("end", "other"):
+        return "native"
+    if not probed.refused:
+        named = _probe(provider, model, settings, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
+        if named is not None and named.calls:
+            return "named"
+    return "text"
+
+
+def _answers(provider: str, model: str, settings: ModelSettings) -> Tools:
+    """Whether it answers at all; it needs no tools."""
+    asked = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
+    _probe(provider, model, settings, asked)
+    return "native"
 
 
 def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, Any] | None:
@@ -114,14 +135,13 @@ def _window(entry: Mapping[str, Any] | None) -> int | None:
     return next((n for place in places for key in _WINDOWS if (n := count(place.get(key)))), None)
 
 
-def _probe(provider: str, model: str, settings: ModelSettings, explains: bool) -> _Probed | None:
+def _probe(provider: str, model: str, settings: ModelSettings, request: Request) -> _Probed | None:
     """The answer to a tiny question; None when it could not be had."""
-    request = _PROBE if explains else replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
     connection = import_module(f".{provider}", __package__).connect(model, replace(settings, timeout_s=PROBE_S))
     try:
         reply = connection.attempt(request).reply
     except NoTools:
-        return _Probed(0, "end")
+        return _Probed(0, "end", refused=True)
     except Rejected as error:
         raise UsageError(str(error)) from error
     except Busy:

@@ -19,8 +19,8 @@ class ModelSettings:
     thinking: str = ""
     """Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
     tools: str = "native"
-    """How tools are called: "native" (the protocol's own calls), "text" (fenced JSON in the reply), or "auto": found
-    out before the run, native until then."""
+    """How tools are called: "native" (the protocol's own calls), "named" (all through one that is chosen by its name),
+    "text" (fenced JSON in the reply), or "auto": found out before the run, native until then."""
     timeout_s: float = 600.0
     """Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from ... import prompts
-from .conversation import Client, Message, Reply, Request, ToolCall, ToolResults, UserMessage
+from .conversation import Client, Message, Reply, Request, ToolCall, ToolResults, ToolSchema, UserMessage
 
 MOST_CALLS = 32
 """Blocks of one reply that are read; a small model in a loop writes the same one until it is cut off."""
@@ -43,13 +43,15 @@ class TextTools:
 
 def in_words(request: Request) -> Request:
     """The same request with its tools described, and their answers told."""
-    described = [
-        {"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in request.tools
-    ]
-    tools = "\n".join(json.dumps(tool, ensure_ascii=False) for tool in described)
-    told = f"{prompts.load('text_tools').system}\n{tools}"
+    told = f"{prompts.load('text_tools').system}\n{described(request.tools)}"
     messages = tuple(_told(message) for message in request.messages)
     return replace(request, system=f"{request.system}\n\n{told}", messages=messages, tools=(), tool_choice="auto")
+
+
+def described(tools: Iterable[ToolSchema]) -> str:
+    """A line of JSON for each tool."""
+    told = ({"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in tools)
+    return "\n".join(json.dumps(tool, ensure_ascii=False) for tool in told)
 
 
 def read_calls(reply: Reply) -> Reply:

@@ -131,7 +131,15 @@ def _openai_request(body: dict[str, Any]) -> Request:
         for t in body.get("tools", ())
     )
     system = next((_text(m["content"]) for m in body["messages"] if m["role"] == "system"), "")
-    return Request(system, tuple(messages), tools)
+    return Request(system, tuple(messages), tools, tool_choice=_choice(body.get("tool_choice")))
+
+
+def _choice(asked: Any) -> str:
+    """A choice of tools in either protocol's words, as ours."""
+    if isinstance(asked, dict):
+        name = asked.get("name") or asked.get("function", {}).get("name")
+        return name or asked["type"]
+    return {"required": "any"}.get(asked, asked or "auto")
 
 
 def _text(content: Any) -> str:
@@ -166,7 +174,8 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
         else:
             messages.append(UserMessage(_text(blocks)))
     tools = tuple(ToolSchema(t["name"], t["description"], t["input_schema"]) for t in body.get("tools", ()))
-    return Request(_text(body.get("system") or ""), tuple(messages), tools)
+    choice = _choice(body.get("tool_choice"))
+    return Request(_text(body.get("system") or ""), tuple(messages), tools, tool_choice=choice)
 
 
 def _check_blocks(blocks: list[Any]) -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_it_is_found_and_others_are_not() -> None:
-    assert preflight(NAME, SETTINGS).tools in ("native", "text")
+    assert preflight(NAME, SETTINGS).tools in ("native", "named", "text")
     with pytest.raises(UsageError, match=r"no model|not found"):
         preflight("openai:there-is-no-such-model", SETTINGS)
 
@@ -41,7 +41,7 @@ def test_what_is_longer_than_the_window_is_named() -> None:
         make_model(NAME, SETTINGS).reply(request)
 
 
-@pytest.mark.parametrize("tools", ["native", "text"])
+@pytest.mark.parametrize("tools", ["native", "named", "text"])
 def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(work: Work, tools: str) -> None:
     folder, result = work(None, explainer=NAME, base_url=URL, tools=tools, budget={"calls": 6.0})
     (row,) = rows(folder)
