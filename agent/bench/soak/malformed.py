@@ -33,6 +33,8 @@ from .nursery import Nursery
 Kind = Literal["harmful", "half", "harmless"]
 KINDS: tuple[Kind, ...] = ("harmful", "half", "harmless")
 TARGETS, HARMLESS_TARGETS = 72, 12
+A_TARGET = 4
+"""Malformed answers that a target gets at least, before it fails for good or is explained."""
 RESUMED = 2
 """Times that a run is resumed after it has ended."""
 _COUNTS = ("seconds", "input_tokens", "output_tokens", "cached_tokens", "usd")
@@ -118,7 +120,7 @@ def torment(folder: Path, index: Path, nursery: Nursery, wanted: int, report: Ca
 
 def _one(on: Ground, number: int, wanted: int) -> Tally:
     kind, provider = KINDS[number % len(KINDS)], PROVIDERS[number // len(KINDS) % len(PROVIDERS)]
-    name, targets = f"malformed-{number}", ground.targets(min(TARGETS, wanted // 2), first=number * TARGETS)
+    name, targets = f"malformed-{number}", ground.targets(min(TARGETS, wanted // A_TARGET), first=number * TARGETS)
     tally = Tally(runs=1)
     if kind == "harmless":
         few = targets[:HARMLESS_TARGETS]
