@@ -35,8 +35,7 @@ class CircuitConfig:
     thinking: str = ""
     """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
     tools: str = "native"
-    """How it calls tools: "native", "named" for a server that obeys only a tool's name, or "text" for a model that knows
-    no tool calls."""
+    """How it calls tools: "native", "named" (through one that is named) or "text" (in words, where it knows none)."""
     patience: float = 600.0
     """Seconds that a busy or silent server is waited for before it is a failure."""
     price: dict[str, float] = field(default_factory=dict)
