@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ...tools.subject.address import Unit
 
 PAIRS, TOKENS = 4, 14
+FEW = 6
+"""Units of the shorter sweep."""
 
 
 def circuits_speed(subject: Subject) -> list[Comparison]:
@@ -37,6 +39,33 @@ def circuits_speed(subject: Subject) -> list[Comparison]:
         atol=1e-4,  # differences of logits near 20 in single precision
     )
     return [heads, _attribution(model, pairs)]
+
+
+class Longer(NamedTuple):
+    """A sweep and one ten times as long; `ratio` of their CPU seconds."""
+
+    few: int
+    many: int
+    few_seconds: float
+    many_seconds: float
+    ratio: float
+
+
+def longer_sweep(subject: Subject) -> Longer:
+    """Neurons of the middle layer patched exactly, and ten times as many, with the passes that both need."""
+    from ...tools.circuits.sweep import Sweep
+    from ...tools.circuits.wiring import CircuitModel
+    from ...tools.subject.address import Site, Unit
+
+    model, pairs, layer = CircuitModel(subject), random_pairs(subject), subject.shape.n_layers // 2
+    n = min(FEW, subject.shape.count(Site("mlp", layer)) // 10)
+    units = [Unit("mlp", layer, neuron) for neuron in range(n * 10)]
+    taken = [
+        (seconds(lambda: Sweep(model, pairs).units(units[:n])), seconds(lambda: Sweep(model, pairs).units(units)))
+        for _ in range(REPEATS)
+    ]
+    few, many = (min(each[at] for each in taken) for at in (0, 1))
+    return Longer(n, len(units), few, many, many / few)
 
 
 def random_pairs(subject: Subject) -> PromptPairs:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 PAIRS = 6
 STRENGTHS = (4.0, 1.0, 0.25)
 """Logits: far above, about at, and below what the subject itself makes of another token."""
-METHODS = ("random", "eap", "atp-qk", "eap-ig-inputs", "eap-ig-edges")
+METHODS = ("random", "eap", "eap-ig-inputs", "eap-ig-edges")
 """Those that take seconds on a real subject; the others take minutes to hours, and can be asked for."""
 
 

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from ...evals.discoveries import wilson
 
 if TYPE_CHECKING:
-    from ...tools.abstraction.interchange import Behaviour, Interchanged, Place
+    from collections.abc import Callable
+
+    from ...tools.abstraction.das import Abstraction
+    from ...tools.abstraction.interchange import Interchanged
     from ...tools.abstraction.question import Question
     from ...tools.subject import Subject
 
@@ -30,11 +33,17 @@ class Asked(NamedTuple):
     seed: int
 
 
-def abstraction_row(subject: Subject, question: Question, asked: Asked) -> dict[str, Any]:
+def abstraction_row(
+    subject: Subject, question: Question, asked: Asked, redrawn: Callable[[], Subject]
+) -> dict[str, Any]:
     """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 % intervals over pairs.
 
     All on held-out pairs; searches see training pairs alone.
+
+    Args:
+        redrawn: gives the subject with re-drawn weights, which a search is held against.
     """
+    from ...tools.abstraction.das import search
     from ...tools.abstraction.interchange import Place, draw_interchanges, interchange
 
     place = Place(asked.kind, asked.layer, (question.position(subject, asked.at),))
@@ -53,19 +62,15 @@ def abstraction_row(subject: Subject, question: Question, asked: Asked) -> dict[
         **dict.fromkeys(SEARCHED),
         "real_minus_control": None,
     }
-    return row | (_searched(subject, question, training, place, held_out, asked) if asked.k else {})
-
-
-def _searched(
-    subject: Subject, question: Question, training: Behaviour, place: Place, held_out: Any, asked: Asked
-) -> dict[str, Any]:
-    from ...tools.abstraction.das import search
-    from ...tools.abstraction.interchange import draw_interchanges
-
+    if not asked.k:
+        return row
     train = draw_interchanges(training, question.variable, asked.pairs, asked.seed)
-    found = search(
-        subject, training, question.variable, place, train, held_out, asked.k, steps=asked.steps, seed=asked.seed
-    )
+    options = {"k": asked.k, "steps": asked.steps, "seed": asked.seed, "redrawn": redrawn()}
+    found = search(subject, training, question.variable, place, train, held_out, **options)
+    return row | _searched(found)
+
+
+def _searched(found: Abstraction) -> dict[str, Any]:
     row: dict[str, Any] = {name: _accuracies(getattr(found, name)) for name in SEARCHED}
     return row | {"real_minus_control": found.real_minus_control}
 

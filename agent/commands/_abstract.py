@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--variable", metavar="V", help="the variable that is interchanged (default: the file's)")
     parser.add_argument("--layers", metavar="L,L", help="after which layers to look (default: four, evenly)")
     parser.add_argument(
-        "--at", default="end", metavar="INPUT", help="at the token where an input's text ends (default: end, the last)"
+        "--at",
+        default="end",
+        metavar="SLOT,SLOT",
+        help="at the tokens where slots of the text end (default: end, the last)",
     )
     parser.add_argument(
         "--kind",
@@ -41,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """A row a layer."""
+    """A row a place."""
+    from ...tools.abstraction.das import random_twin
     from ...tools.abstraction.question import read_question
     from ...tools.subject import load_subject
     from ..circuits.abstracting import Asked, abstraction_row
@@ -54,21 +60,25 @@ def run(args: argparse.Namespace) -> int:
     question = read_question(args.program)
     if args.variable:
         question = question.about(args.variable)
-    wanted = _layers(args.layers)
+    wanted, spots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         n_layers = subject.shape.n_layers
         layers = wanted or sorted({n_layers * part // 5 for part in range(1, 5)})
-        for done, layer in enumerate(layers):
-            reporter.update("layers", done, len(layers), unit="layers", note=str(layer))
-            asked = Asked(args.kind, layer, args.at, args.search, args.pairs, args.search_steps, args.seed)
-            rows.append(abstraction_row(subject, question, asked))
+        for at in spots:
+            question.position(subject, at)  # one that is not there is said before the first search
+        redrawn = cache(partial(random_twin, subject, args.seed))
+        places = [(layer, at) for layer in layers for at in spots]
+        for done, (layer, at) in enumerate(places):
+            reporter.update("places", done, len(places), unit="places", note=f"layer {layer}, {at}")
+            asked = Asked(args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed)
+            rows.append(abstraction_row(subject, question, asked, redrawn))
             if args.json:
                 output.json_line(rows[-1])
-        reporter.update("layers", len(layers), len(layers), unit="layers")
+        reporter.update("places", len(places), len(places), unit="places")
     if not args.json:
-        _show(rows)
+        _show(rows) if len(spots) == 1 else _show_map(rows, spots)
     return 0
 
 
@@ -98,8 +108,41 @@ def _show(rows: list[dict[str, Any]]) -> None:
         f"{first['question']}: {first['variable']} in the {first['kind']} at {first['at']} (token {first['position']})"
     )
     output.table(columns, cells, title=title, right=columns)
+    _show_base(first)
+
+
+def _show_map(rows: list[dict[str, Any]], spots: list[str]) -> None:
+    """Layers by places: the whole of each, and the subspace that was found there, beside the best of its controls."""
+    first = rows[0]
+    places = {at: next(row["position"] for row in rows if row["at"] == at) for at in spots}
+    columns = ("layer", *(f"{at} (token {position})" for at, position in places.items()))
+    what = f"{first['question']}: {first['variable']} in the {first['kind']}"
+    output.table(columns, _cells(rows, spots, _whole), title=f"{what}, the whole of each place", right=columns)
+    if first["k"]:
+        title = f"{what}, {first['k']} of its directions: found, and the best control"
+        output.table(columns, _cells(rows, spots, _found), title=title, right=columns)
+    _show_base(first)
+
+
+def _cells(
+    rows: list[dict[str, Any]], spots: list[str], say: Callable[[dict[str, Any]], str]
+) -> list[tuple[object, ...]]:
+    by_place = {(row["layer"], row["at"]): say(row) for row in rows}
+    return [(layer, *(by_place[layer, at] for at in spots)) for layer in dict.fromkeys(row["layer"] for row in rows)]
+
+
+def _whole(row: dict[str, Any]) -> str:
+    return _said(row["whole"]["iia"])
+
+
+def _found(row: dict[str, Any]) -> str:
+    accuracy = row["found"]["iia"]["value"]
+    return f"{accuracy:.2f} beside {accuracy - row['real_minus_control']:.2f}"
+
+
+def _show_base(row: dict[str, Any]) -> None:
     output.line(
-        f"interchange accuracy on {first['pairs']} held-out pairs; {_said(first['no_op'])} without any intervention"
+        f"interchange accuracy on {row['pairs']} held-out pairs; {_said(row['no_op'])} without any intervention"
     )
 
 

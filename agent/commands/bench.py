@@ -13,6 +13,7 @@ INTERRUPTED = "stopped; nothing is lost: the same command goes on"
 
 _BELONGS = {
     "suite": "planted",
+    "layers": "speed",
     "scorers": "planted",
     "method": "circuits",
     "difficulty": "circuits",
@@ -51,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="null: targets (default: 200); planted: so many units (default: all); review: targets (default: 100,000)",
     )
     parser.add_argument(
-        "--peers", action="store_true", help="speed: only this, beside nnsight and TransformerLens (hubel[oracles])"
+        "--peers",
+        action="store_true",
+        help="speed: only this, beside nnsight, TransformerLens and captum (hubel[oracles])",
+    )
+    parser.add_argument(
+        "--layers", metavar="L,L|all", help="speed --peers: layers whose heads are patched (default: three of them)"
     )
     parser.add_argument("--method", metavar="M,M", help="circuits: ways to score edges (default: all)")
     parser.add_argument("--difficulty", metavar="D,D", help="circuits: easy, medium, hard (default: all)")
@@ -101,7 +107,11 @@ def run(args: argparse.Namespace) -> int:
     if args.peers and args.bench != "speed":
         raise UsageError(f"--peers belongs to `hubel bench speed`, not to `hubel bench {args.bench}`")
     if args.bench == "speed":
-        return _run_peers(args) if args.peers else _run_speed(args)
+        if args.peers:
+            from ._peers import run_peers
+
+            return run_peers(args)
+        return _run_speed(args)
     return _run_null(args)
 
 
@@ -128,26 +138,6 @@ def _run_speed(args: argparse.Namespace) -> int:
         f"index: {index['tokens_a_second']:,.0f} tokens a second beside {index['forward_tokens_a_second']:,.0f} of the "
         f"bare forward pass ({index['forward_share']:.0%}), peak {index['peak_rss_mb']:,.0f} MB"
     )
-    return 0
-
-
-def _run_peers(args: argparse.Namespace) -> int:
-    from ...tools.subject import subject_shape
-    from ..bench.peers import PEERS, compare_peers
-
-    n_layers = subject_shape(args.subject).n_layers
-    found = compare_peers(args.subject, sorted({n_layers // 6, n_layers // 2, n_layers - 1 - n_layers // 6}))
-    if args.json:
-        for peer in found:
-            output.json_line(peer._asdict())
-        return 0
-    columns = ("all heads of three layers patched by", "CPU s", "to wrap", "peak MB", "largest difference")
-    cells = [
-        (p.name, f"{p.seconds:.1f}", f"{p.wrapping:.1f}", f"{p.peak_mb:,.0f}", f"{p.difference:.1e}") for p in found
-    ]
-    output.table(columns, cells, right=columns[1:])
-    if missing := [name for name in PEERS if name not in {peer.name for peer in found}]:
-        output.line(f"not installed: {', '.join(missing)} (pip install hubel[oracles])")
     return 0
 
 

@@ -114,6 +114,22 @@ def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
     assert "on 8 held-out pairs" in capsys.readouterr().out
 
 
+def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -> None:
+    (tmp_path / "early.toml").write_text(QUESTION)
+    given = ["--program", str(tmp_path / "early.toml"), "--subject", saved(tiny_subject(), tmp_path / "subject"), "-q"]
+    options = ["--at", "day,animal,end", "--layers", "0,2", "--pairs", "8", "--search", "1", "--search-steps", "1"]
+    found = rows(capsys, ["abstract", *given, *options])
+    assert [(row["layer"], row["at"]) for row in found] == [(n, at) for n in (0, 2) for at in ("day", "animal", "end")]
+    assert run_command_line(["circuit", "abstract", *given, *options]) == 0
+    shown = capsys.readouterr().out
+    assert "day (token 1)" in shown
+    assert "found, and the best control" in " ".join(shown.split())
+    best = found[0]["found"]["iia"]["value"] - found[0]["real_minus_control"]
+    assert f"{found[0]['found']['iia']['value']:.2f} beside {best:.2f}" in shown
+    assert run_command_line(["circuit", "abstract", *given, "--at", "day,night", "--layers", "0"]) == 2
+    assert "'night' given; choose end or a slot of the text: day, animal" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [

@@ -116,16 +116,18 @@ def search(
     steps: int = 150,
     rate: float = 0.02,
     seed: int = 0,
+    redrawn: Subject | None = None,
 ) -> Abstraction:
     """Search, judge on held-out pairs, and do the same with the controls.
 
     Args:
         behaviour: what the training pairs were drawn from; held-out pairs may have other inputs.
+        redrawn: the subject's `random_twin`, for searches at several places; None makes it.
     """
     options = {"k": k, "steps": steps, "rate": rate, "seed": seed}
     basis = find_subspace(subject, behaviour, place, train, **options)
     placebo = random_subspace(basis.shape[1], k, seed + 1)
-    random = random_twin(subject, seed)
+    random = redrawn or random_twin(subject, seed)
     control = find_subspace(random, behaviour, place, train, **options)
     return Abstraction(
         basis,

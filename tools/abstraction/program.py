@@ -132,6 +132,10 @@ def _table(*values: Any, table: Mapping[str, Value]) -> Value:
     return table[",".join(map(str, values))]
 
 
+def _pick(at: Any, *values: Any) -> Value:
+    return values[int(at)]
+
+
 OPERATIONS: dict[str, Callable[..., Value]] = {
     "add": _add,
     "all": lambda *values: all(values),
@@ -142,12 +146,13 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "max": max,
     "min": min,
     "not": lambda value: not value,
+    "pick": _pick,
     "same": lambda value: value,
     "table": _table,
     "xor": lambda one, two: bool(one) != bool(two),
 }
 """Name to function; `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents' values, joined by
-commas."""
+commas; `pick` gives, of all parents but the first, the one that the first counts to from 0 (false is 0, true 1)."""
 
 _OPTIONS = ("modulo", "members", "table")
 

@@ -30,6 +30,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from ..circuits.tasks.task import Span, filled
@@ -51,7 +52,7 @@ class Question:
 
     Attributes:
         program, heldout: the same variables over training and over held-out inputs.
-        text: with a `{slot}` for each input.
+        text: with a `{slot}` for each input or variable that stands in it.
         answers: the program's outputs, as text, to next tokens.
     """
 
@@ -68,8 +69,11 @@ class Question:
         return replace(self, variable=variable)
 
     def behaviour(self, subject: Subject, program: Program) -> Behaviour:
-        """How one of the two programs meets a subject; raises UsageError for an answer of several tokens."""
-        outputs = {str(value): value for value in self.program.values(self.program.output)}
+        """How one of the two programs meets a subject; raises UsageError for an answer of several tokens.
+
+        Both have the same answers, so that what was searched with one can be judged with the other.
+        """
+        outputs = {str(v): v for each in (self.program, self.heldout) for v in each.values(each.output)}
         if missing := sorted(set(outputs) - set(self.answers)):
             raise UsageError(f"{self.name}: output {missing[0]} has no answer; answers are given for {self._known()}")
         tokens = {outputs[name]: _one_token(subject, text) for name, text in self.answers.items() if name in outputs}
@@ -77,16 +81,17 @@ class Question:
 
     def filled(self, setting: Setting) -> tuple[str, dict[str, Span]]:
         """The text of an input, and where its slots' texts stand."""
-        return filled(self.text, {name: str(setting[name]) for name in self.program.inputs})
+        return filled(self.text, {name: str(value) for name, value in self.program.run(setting).items()})
 
     def position(self, subject: Subject, at: str) -> int:
-        """The token at which an input's text ends, or the last one (`end`); the same for all values of all inputs.
+        """The token at which a slot's text ends, or the last one (`end`); the same for all values of all inputs.
 
         Raises:
-            UsageError: no such input; values of different numbers of tokens.
+            UsageError: no such slot; values of different numbers of tokens.
         """
-        if at != END and at not in self.program.inputs:
-            raise UsageError(f"--at {at!r} given; choose {END} or an input: {', '.join(self.program.inputs)}")
+        slots = [slot for _, slot, *_ in Formatter().parse(self.text) if slot]
+        if at != END and at not in slots:
+            raise UsageError(f"--at {at!r} given; choose {END} or a slot of the text: {', '.join(slots)}")
         first: tuple[int, int, str] | None = None
         for setting in self._settings():
             text, spans = self.filled(setting)
@@ -123,10 +128,11 @@ def read_question(path: Path) -> Question:
     program = Program.from_json(data)
     if unknown := sorted(set(heldout) - set(program.inputs)):
         raise UsageError(f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}")
+    known = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
-        filled(data["text"], dict.fromkeys(program.inputs, ""))
+        filled(data["text"], dict.fromkeys(known, ""))
     except KeyError as error:
-        raise UsageError(f"{path}: text has a slot {error}; inputs are {', '.join(program.inputs)}") from error
+        raise UsageError(f"{path}: text has a slot {error}; inputs and variables are {', '.join(known)}") from error
     variable = data.get("variable") or program.variables[0].name
     program.variable(variable)
     other = Program.from_json({**data, "inputs": {**data["inputs"], **heldout}})

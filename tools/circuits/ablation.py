@@ -24,8 +24,8 @@ from .recording import Recording, record
 from .wiring import CircuitModel, hooks
 
 Ablation = Literal["resample", "mean", "zero"]
-TOKENS = 128
-"""Tokens of clean prompts in one pass: the writes of all 301 sources of the default subject take 0.7 MB for each."""
+VALUES = 22_000_000
+"""Numbers that the writes of all sources may be in one pass: 128 tokens of the default subject, with 301 sources."""
 
 
 def run_circuit(
@@ -43,51 +43,58 @@ def circuit_logits(
     pairs: PromptPairs,
     mask: Bool[Tensor, "source target"],
     ablation: Ablation = "resample",
+    twins: Twins | None = None,
 ) -> Float[Tensor, "pairs vocab"]:
-    """Logits of each clean prompt's last position when only the mask's edges carry it."""
+    """Logits of each clean prompt's last position when only the mask's edges carry it.
+
+    Args:
+        twins: what `ablated` gives, for many masks of the same pairs; None makes it.
+    """
     if ablation not in get_args(Ablation):
         raise UsageError(f"ablation {ablation!r} given; choose {', '.join(get_args(Ablation))}")
     if mask.shape != model.graph.possible.shape:
         raise UsageError(f"a mask of shape {tuple(mask.shape)} given; expected {tuple(model.graph.possible.shape)}")
-    twins = _ablated(model, pairs, ablation)
-    found = [_Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).logits() for rows in pairs.parts(TOKENS)]
+    twins = ablated(model, pairs, ablation) if twins is None else twins
+    at_once = VALUES // (len(model.graph.sources) * model.subject.d_model)
+    found = [_Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).logits() for rows in pairs.parts(at_once)]
     return torch.cat(found)
 
 
-class _Twins:
+class Twins:
     """What the sources write in the ablated state; one row for all pairs when it is a mean."""
 
     def __init__(self, embedding: Tensor, z: dict[int, Tensor], mlp: dict[int, Tensor]) -> None:
         self.embedding, self.z, self.mlp = embedding, z, mlp
 
     @classmethod
-    def of(cls, recording: Recording) -> _Twins:
+    def of(cls, recording: Recording) -> Twins:
         return cls(recording.stream[0], recording.z, recording.mlp)
 
-    def rows(self, rows: range) -> _Twins:
+    def rows(self, rows: range) -> Twins:
         if len(self.embedding) == 1:
             return self
         at = slice(rows.start, rows.stop)
         cut = [{layer: value[at] for layer, value in group.items()} for group in (self.z, self.mlp)]
-        return _Twins(self.embedding[at], *cut)
+        return Twins(self.embedding[at], *cut)
 
-    def mean(self) -> _Twins:
+    def mean(self) -> Twins:
         groups = [
             {layer: value.mean(0, keepdim=True) for layer, value in group.items()} for group in (self.z, self.mlp)
         ]
-        return _Twins(self.embedding.mean(0, keepdim=True), *groups)
+        return Twins(self.embedding.mean(0, keepdim=True), *groups)
 
 
-def _ablated(model: CircuitModel, pairs: PromptPairs, ablation: Ablation) -> _Twins | None:
+def ablated(model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample") -> Twins | None:
+    """What the sources write where an edge is cut; None for zeros."""
     if ablation == "zero":
         return None
-    twins = _Twins.of(record(model, pairs.corrupted, pairs.logit_difference, writes_only=True))
+    twins = Twins.of(record(model, pairs.corrupted, pairs.logit_difference, writes_only=True))
     return twins.mean() if ablation == "mean" else twins
 
 
 class _Run:
     def __init__(
-        self, model: CircuitModel, pairs: PromptPairs, mask: Bool[Tensor, "source target"], twins: _Twins | None
+        self, model: CircuitModel, pairs: PromptPairs, mask: Bool[Tensor, "source target"], twins: Twins | None
     ) -> None:
         self.model, self.pairs, self.twins = model, pairs, twins
         device = model.subject.device

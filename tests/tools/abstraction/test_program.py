@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hubel.tools.abstraction.interchange import draw_interchanges
 from hubel.tools.abstraction.program import Program, Variable
+from hubel.tools.abstraction.question import read_question
 from hubel.tools.errors import UsageError
+
+from ...tiny import tiny_subject
 
 ADDITION: dict[str, Any] = {
     "inputs": {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1, 2, 3]},
@@ -49,6 +54,52 @@ def test_hierarchical_equality() -> None:
     )
     assert program.run(dict(zip("abcd", "xxyy", strict=True)))["same"] == "yes"
     assert program.run(dict(zip("abcd", "xyyy", strict=True)))["same"] == "no"
+
+
+GIVING = """
+text = "the {first} the {second} the {said} the"
+[inputs]
+first = ["red", "blue"]
+second = ["cat", "dog"]
+giver = [0, 1]
+[heldout]
+second = ["river", "bank"]
+[[variables]]
+name = "said"
+op = "pick"
+of = ["giver", "first", "second"]
+[[variables]]
+name = "position"
+op = "equal"
+of = ["said", "first"]
+[[variables]]
+name = "receiver"
+op = "pick"
+of = ["position", "first", "second"]
+[answers]
+red = " red"
+blue = " blue"
+cat = " cat"
+dog = " dog"
+river = " river"
+bank = " bank"
+"""
+
+
+def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
+    """Whose name is said is worked out by the program, so that inputs stay free of each other."""
+    (tmp_path / "giving.toml").write_text(GIVING)
+    subject, question = tiny_subject(), read_question(tmp_path / "giving.toml")
+    setting = {"first": "red", "second": "dog", "giver": 1}
+    assert question.filled(setting)[0] == "the red the dog the dog the"
+    assert question.program.run(setting)["receiver"] == "red"
+    source = {"first": "blue", "second": "cat", "giver": 0}
+    assert question.program.interchanged(setting, source, "position") == "dog"
+    assert [question.position(subject, at) for at in ("first", "said", "end")] == [1, 5, 6]
+    one, two = (question.behaviour(subject, each) for each in (question.program, question.heldout))
+    assert one.answers == two.answers, "answers of both, so that what was searched with one is judged with the other"
+    assert set(two.answers) == {"red", "blue", "cat", "dog", "river", "bank"}
+    assert draw_interchanges(two, "position", 8).base.shape == (8, 7)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from ..ablation import circuit_logits
+from ..ablation import ablated, circuit_logits
 from ..graph import Edge
 from ..prompts import PromptPairs
 from ..wiring import CircuitModel
@@ -67,10 +67,15 @@ def _best(compiled: Compiled, pairs: PromptPairs, clean: Bool[Tensor, "source ta
     return circuit_logits(compiled.model, pairs, clean).argmax(1)
 
 
-def _answers(model: CircuitModel, pairs: PromptPairs, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
-    """Answers when these edges carry the clean prompts and all others their twins."""
-    best = circuit_logits(model, pairs, clean).topk(2)
-    return torch.where(best.values[:, 0] - best.values[:, 1] > CLEAR, best.indices[:, 0], UNCLEAR)
+class _Answers:
+    """Answers when some edges carry the clean prompts and all others their twins."""
+
+    def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
+        self._model, self._pairs, self._twins = model, pairs, ablated(model, pairs)
+
+    def __call__(self, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
+        best = circuit_logits(self._model, self._pairs, clean, twins=self._twins).topk(2)
+        return torch.where(best.values[:, 0] - best.values[:, 1] > CLEAR, best.indices[:, 0], UNCLEAR)
 
 
 def false_edges_matter(compiled: Compiled, pairs: PromptPairs, states: int = 6) -> bool:
@@ -81,30 +86,26 @@ def false_edges_matter(compiled: Compiled, pairs: PromptPairs, states: int = 6) 
 
 
 def _without_witness(compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator) -> list[Edge]:
-    graph = compiled.model.graph
+    graph, answers = compiled.model.graph, _Answers(compiled.model, pairs)
     left = graph.edges_of(compiled.truth)
     for state in range(states):
         clean = graph.possible & (torch.rand(graph.possible.shape, generator=generator) < KEPT)
         clean = graph.possible if state == 0 else torch.zeros_like(clean) if state == 1 else clean
-        left = [edge for edge in left if not _witness(compiled, pairs, clean, edge)]
+        before = answers(clean)
+        left = [edge for edge in left if not (before != answers(clean ^ graph.mask_of([edge]))).any()]
         if not left:
             break
     return left
 
 
-def _witness(compiled: Compiled, pairs: PromptPairs, clean: Bool[Tensor, "source target"], edge: Edge) -> bool:
-    moved = compiled.model.graph.mask_of([edge])
-    one, two = (_answers(compiled.model, pairs, mask) for mask in (clean | moved, clean & ~moved))
-    return bool((one != two).any())
-
-
 def _changed_by_false(compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator) -> int:
     possible, changed = compiled.model.graph.possible, 0
+    answers, plain = _Answers(compiled.model, pairs), _Answers(compiled.plain, pairs)
     false = possible & ~compiled.truth
     for _ in range(states):
         some, other = (torch.rand(possible.shape, generator=generator) < 0.5 for _ in range(2))
         kept = compiled.truth & some
-        one, two = (_answers(compiled.model, pairs, kept | rest) for rest in (false, false & other))
-        settled = (one != UNCLEAR) & (two != UNCLEAR) & (_answers(compiled.plain, pairs, kept | false) != UNCLEAR)
+        one, two = (answers(kept | rest) for rest in (false, false & other))
+        settled = (one != UNCLEAR) & (two != UNCLEAR) & (plain(kept | false) != UNCLEAR)
         changed += int(((one != two) & settled).sum())
     return changed
