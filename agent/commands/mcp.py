@@ -22,7 +22,7 @@ from .show import CALLS_ONLY
 
 if TYPE_CHECKING:
     from ...tools.instruments import Bench
-    from ..mcp_server import Desk
+    from ..mcp_desk import Desk
 
 NAME = "mcp"
 HELP = "the instruments for any MCP client"
@@ -112,7 +112,8 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: Bench) -> None:
 def _serve(args: argparse.Namespace, bench: Bench, log: Any) -> None:
     import anyio
 
-    from ..mcp_server import Desk, make_server, serve_stdio
+    from ..mcp_desk import Desk
+    from ..mcp_server import make_server, serve_stdio
 
     desk = Desk(bench, log)
     server = make_server(desk, structured=args.structured)

@@ -20,7 +20,7 @@ from .conversation import (
 from .errors import ModelError, Rejected
 from .limits import allowances
 from .patience import Received
-from .settings import ModelSettings, key_of
+from .settings import ModelSettings, client_options
 from .wire import Answer, Provider, count, mapping, objects, receive
 
 KEY = "ANTHROPIC_API_KEY"
@@ -176,12 +176,7 @@ def _usage(found: object) -> TokenUsage | None:
 def _client(settings: ModelSettings) -> Any:
     import anthropic
 
-    return anthropic.Anthropic(
-        api_key=key_of(KEY, settings),
-        base_url=settings.base_url or None,
-        timeout=settings.timeout_s,
-        max_retries=0,  # `patience` waits
-    )
+    return anthropic.Anthropic(**client_options(KEY, settings))
 
 
 def provider(model: str, settings: ModelSettings) -> Provider:

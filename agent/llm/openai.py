@@ -25,7 +25,7 @@ from .conversation import (
 from .errors import ModelError
 from .limits import allowances
 from .patience import Received
-from .settings import ModelSettings, key_of
+from .settings import ModelSettings, client_options
 from .wire import Answer, Provider, count, mapping, objects, receive
 
 KEY = "OPENAI_API_KEY"
@@ -170,12 +170,7 @@ def _top(token: Mapping[str, Any]) -> dict[str, float]:
 def _client(settings: ModelSettings) -> Any:
     import openai
 
-    return openai.OpenAI(
-        api_key=key_of(KEY, settings),
-        base_url=settings.base_url or None,
-        timeout=settings.timeout_s,
-        max_retries=0,  # `patience` waits
-    )
+    return openai.OpenAI(**client_options(KEY, settings))
 
 
 def provider(model: str, settings: ModelSettings) -> Provider:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 from ...tools.errors import UsageError
 
@@ -23,6 +24,16 @@ class ModelSettings:
     "text" (fenced JSON in the reply), or "auto": found out before the run, native until then."""
     timeout_s: float = 600.0
     """Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
+
+
+def client_options(variable: str, settings: ModelSettings) -> dict[str, Any]:
+    """What both SDKs' clients are made with; `patience` does the waiting.
+
+    Raises:
+        UsageError: the provider's own server is asked, and there is no key.
+    """
+    key, base_url = key_of(variable, settings), settings.base_url or None
+    return {"api_key": key, "base_url": base_url, "timeout": settings.timeout_s, "max_retries": 0}
 
 
 def key_of(variable: str, settings: ModelSettings) -> str:

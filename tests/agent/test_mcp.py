@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from hubel.agent.cli import run_command_line
-from hubel.agent.mcp_server import Desk, make_server
+from hubel.agent.mcp_desk import Desk
+from hubel.agent.mcp_server import make_server
 from hubel.tools.index import Index
 from hubel.tools.instruments import Bench, instruments
 from hubel.tools.subject.subject import Subject
