@@ -13,10 +13,11 @@ import sqlite3
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from .conversation import introduced, searched, turns_in
-from .segments import Envelope
+from .segments import Envelope, Place
 from .store import set_meta
 
 RUN = -1
@@ -47,22 +48,41 @@ _REPLY = """insert into talk (number, position, id, stem, line, offset, turns, u
     cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
+@dataclass
+class Filled:
+    """What a filling knows of the store without asking it, from step to step."""
+
+    positions: dict[str, int]
+    """Of the registered targets."""
+    empty: bool
+    """Whether the store holds nothing but what this filling put there: what it has not seen is then not there."""
+    known: dict[str, Place] = field(default_factory=dict)
+    """How far each segment is read, as this filling left it."""
+    contexts: set[int] = field(default_factory=set)
+    """Numbers of contexts that are in the store for certain."""
+    replies: dict[int, tuple[dict[str | None, int], set[str]]] = field(default_factory=dict)
+    """Position to the numbers of its replies by their ids, and to the evidence that they defined."""
+
+    def check(self, known: dict[str, Place]) -> None:
+        """Forget what may be wrong when another process has filled the store meanwhile."""
+        if known != self.known:
+            self.known, self.empty = known, False
+            self.replies.clear()
+
+
 class Columns:
     """Puts a step of one segment into the store."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, positions: dict[str, int], seen: set[int]) -> None:
-        """
-        Args:
-            positions: of the registered targets.
-            seen: numbers of contexts that are in the store for certain; grows.
-        """
-        self._db, self._stem, self._positions, self._seen = db, stem, positions, seen
+    def __init__(self, db: sqlite3.Connection, stem: str, filled: Filled) -> None:
+        self._db, self._stem, self._positions, self._filled = db, stem, filled.positions, filled
         self._places: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("q"))
         self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
         """Statement to what it is executed with."""
         self._sentences: dict[int, str] = {}
         self._scored: set[int] = set()
-        self._talk = _Talk(db, stem)
+        self._texts: dict[int, str] = {}
+        """Contexts that are new to the store."""
+        self._talk = _Talk(db, stem, filled)
 
     def take(self, lines: Iterable[Envelope]) -> None:
         """Read what is needed out of some lines, and write it."""
@@ -85,6 +105,8 @@ class Columns:
     def _write(self) -> None:
         packed = [(position, self._stem, talk, place.tobytes()) for (position, talk), place in self._places.items()]
         self._db.executemany("insert into places values (?, ?, ?, ?)", packed)
+        self._db.executemany("insert into contexts values (?, ?)", self._texts.items())
+        self._db.executemany("insert into contexts_text (rowid, text) values (?, ?)", self._texts.items())
         for statement in (_CONCLUDED, _SAID, _FAILED, _ERROR):
             self._db.executemany(statement, self._rows.pop(statement, []))
         for statement, rows in self._rows.items():
@@ -135,26 +157,33 @@ class Columns:
     def _context(self, exemplar: dict[str, Any]) -> int:
         """The number of an exemplar's context, whose text is kept once however many targets show it."""
         number = exemplar.get("context")
-        if isinstance(number, int) and number in self._seen:
+        seen = self._filled.contexts
+        if isinstance(number, int) and number in seen:
             return number
         text = "".join(map(str, exemplar.get("tokens") or ())).encode("utf-8", "replace")
         if not isinstance(number, int) or not 0 <= number < 1 << 62:
             number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-        if len(self._seen) < MOST_SEEN:
-            self._seen.add(number)
-        if self._db.execute("insert or ignore into contexts values (?, ?)", [number, text.decode()]).rowcount:
-            self._db.execute("insert into contexts_text (rowid, text) values (?, ?)", [number, text.decode()])
+        if number not in seen and not self._is_stored(number):
+            self._texts[number] = text.decode()
+        if len(seen) < MOST_SEEN:
+            seen.add(number)
         return number
+
+    def _is_stored(self, number: int) -> bool:
+        if self._filled.empty and len(self._filled.contexts) < MOST_SEEN:
+            return False
+        if number in self._texts:
+            return True
+        return self._db.execute("select 1 from contexts where id = ?", [number]).fetchone() is not None
 
 
 class _Talk:
     """Replies of a language model in a step: each once, though it was written again after a kill."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str) -> None:
-        self._db, self._stem = db, stem
+    def __init__(self, db: sqlite3.Connection, stem: str, filled: Filled) -> None:
+        self._db, self._stem, self._filled = db, stem, filled
         self._next = db.execute("select coalesce(max(number), 0) + 1 from talk").fetchone()[0]
-        self._known: dict[int, tuple[dict[str | None, int], set[str]]] = {}
-        """Position to the numbers of its replies by their ids, and to the evidence that they defined."""
+        self._touched: set[int] = set()
         self._rows: list[tuple[Any, ...]] = []
         self._texts: list[tuple[int, str]] = []
         self._moved: list[tuple[Any, ...]] = []
@@ -176,15 +205,18 @@ class _Talk:
         self._next += 1
 
     def _of(self, position: int) -> tuple[dict[str | None, int], set[str]]:
-        if position not in self._known:
-            told = self._db.execute("select number, id, defines from talk where position = ?", [position]).fetchall()
+        known = self._filled.replies
+        self._touched.add(position)
+        if position not in known:
+            found = "select number, id, defines from talk where position = ?"
+            told = [] if self._filled.empty else self._db.execute(found, [position]).fetchall()
             defined = {id for row in told for id in row["defines"].split()}
-            self._known[position] = {row["id"]: row["number"] for row in told}, defined
-        return self._known[position]
+            known[position] = {row["id"]: row["number"] for row in told}, defined
+        return known[position]
 
     def write(self) -> None:
         """Write them, and what each target's add up to."""
         self._db.executemany(_REPLY, self._rows)
         self._db.executemany("insert into talk_text (rowid, text) values (?, ?)", self._texts)
         self._db.executemany("update talk set stem = ?, line = ?, offset = ? where number = ?", self._moved)
-        self._db.executemany(_SUMS, [(position,) for position in self._known])
+        self._db.executemany(_SUMS, [(position,) for position in sorted(self._touched)])

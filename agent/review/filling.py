@@ -25,7 +25,7 @@ from ...tools.errors import HubelError, UsageError
 from ...tools.subject.address import Unit
 from ..artificial import is_control
 from ..config import RunConfig
-from .columns import Columns
+from .columns import Columns, Filled
 from .segments import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, segments
 from .store import Store, get_meta, set_meta
 
@@ -59,13 +59,14 @@ def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
         if get_meta(db, "config") is None:
             _register(db, store.folder)
         positions = {row["target"]: row["position"] for row in db.execute("select target, position from targets")}
-    seen: set[int] = set()
+        known = _known(db)
+        filled = Filled(positions, empty=not known, known=known)
     ahead = segments(store.folder)
     total, read = sum(path.stat().st_size for path in ahead.values()), 0
     for stem, path in ahead.items():
         while True:
             with store.writing() as db:
-                place = _step(db, stem, path, positions, seen)
+                place = _step(db, stem, path, filled)
             if place is None:
                 break
             progress(read + max(place.offset, 0), total)
@@ -143,9 +144,10 @@ def _place_of(target: str) -> tuple[str, int, str]:
     return unit.side, unit.layer, unit.site
 
 
-def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, int], seen: set[int]) -> Place | None:
+def _step(db: sqlite3.Connection, stem: str, path: Path, filled: Filled) -> Place | None:
     """Read the next lines of a segment; None when there are none."""
-    start = _known(db).get(stem, Place(0, 0))
+    filled.check(_known(db))
+    start = filled.known.get(stem, Place(0, 0))
     lines: Iterable[Envelope]
     try:
         if path.suffix == ".parquet":
@@ -156,15 +158,17 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, positions: dict[str, in
         return None
     if not lines:
         if path.suffix == ".parquet":  # read whole: from now on its size says so, without opening it
-            _keep(db, stem, Place(start.line, -path.stat().st_size), 0)
+            filled.known[stem] = Place(start.line, -path.stat().st_size)
+            _keep(db, stem, filled.known[stem], 0)
         return None
     last = lines[-1]
     end = Place(last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1)
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     unreadable = sum(not line.event for line in lines)
-    Columns(db, stem, positions, seen).take(lines)
+    Columns(db, stem, filled).take(lines)
     _keep(db, stem, end, unreadable)
+    filled.known[stem] = end
     set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
     return end
 

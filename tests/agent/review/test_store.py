@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hubel.agent.log import RunLog
+from hubel.agent.review import filling
 from hubel.agent.review.filling import behind, fill, notices
 from hubel.agent.review.store import Store
 from hubel.agent.review.tables import Wanted, list_targets, search
@@ -57,6 +58,31 @@ def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(folder: Path,
     assert behind(store) == 0
     with store.reading() as db:
         assert list_targets(db, Wanted.of({})).rows == whole
+
+
+def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables(store: Store) -> list[list[tuple[Any, ...]]]:
+        with store.reading() as db:
+            names = ("targets", "texts", "scores", "contexts", "exemplars")
+            return [[tuple(row) for row in db.execute(f"select * from {name} order by 1, 2")] for name in names]
+
+    whole = listed(folder)
+    alone = tables(Store(folder))
+    monkeypatch.setattr(filling, "LINES_AT_ONCE", 9)  # a step is short, and the other one comes in between
+    Store(folder).forget()
+    steps: list[int] = []
+
+    def between(read: int, of: int) -> None:
+        steps.append(read)
+        if len(steps) == 3:
+            fill(Store(folder))
+
+    fill(Store(folder), between)
+    assert len(steps) > 2
+    assert listed(folder) == whole
+    assert tables(Store(folder)) == alone
 
 
 def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
