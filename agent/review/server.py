@@ -119,7 +119,7 @@ def make_app(library: Library, *, live: bool = False) -> Starlette:
 def _warm(asked: threading.Event) -> None:
     """Import what the first page of a target would wait for, when the first page of all is out."""
     asked.wait()
-    for module in ("pyarrow.parquet", "numpy"):
+    for module in ("pyarrow.parquet", "numpy", "scipy.special"):
         import_module(module)
     for module in (".target", "..lexicon", "..notebook", "..verify"):
         import_module(module, __package__)

@@ -145,7 +145,7 @@ function rangeOf(band, i, x, bottom) {
 
 /** Held-out r of each target over its layer: where in the model explanations hold. */
 export function layerPlot(points) {
-  const [width, height] = [560, 200];
+  const [width, height] = [800, 250];
   const layers = [...new Set(points.map((point) => point.layer))].sort((a, b) => a - b);
   const bottom = height - BOTTOM;
   const step = (width - LEFT - RIGHT) / Math.max(1, layers.length);
@@ -164,7 +164,7 @@ export function layerPlot(points) {
 
 /** r on holdout over r on select, with the diagonal where there is no drop. */
 export function dropPlot(points) {
-  const [width, height] = [260, 200];
+  const [width, height] = [380, 250];
   const bottom = height - BOTTOM;
   const [low, high] = span(points.flatMap((point) => [point.r, point.select]));
   const x = linear(low, high, LEFT, width - RIGHT);

@@ -1,6 +1,7 @@
 /** What scrutiny says of a circuit: completeness, minimality, stability, a rival, random circuits, calibration. */
 
 import { h } from "../dom.js";
+import { count, interval, known, number } from "../format.js";
 import { section } from "../parts.js";
 import { shape } from "./effects.js";
 
@@ -9,5 +10,11 @@ const NAMES = ["faithfulness", "random", "completeness", "minimality", "stabilit
 export function scoreFacts(circuit) {
   const present = NAMES.filter((name) => circuit[name] !== null && circuit[name] !== undefined);
   if (!present.length) return null;
-  return section("scrutiny", "Scrutiny", null, present.map((name) => h("details", { open: name === "faithfulness" }, h("summary", {}, name), shape(circuit[name]))));
+  return section("scrutiny", "Scrutiny", null, present.map((name) => h("details", {}, h("summary", {}, name, h("span", { class: "soft" }, headline(circuit[name]))), shape(circuit[name]))));
+}
+
+/** The number that a measure comes to, where it is one: "0.84 [0.79 to 0.88], 48 prompts". */
+function headline(found) {
+  if (!known(found.value)) return known(found.mean) ? ` ${number(found.mean)}` : "";
+  return ` ${number(found.value)}${known(found.low) ? ` [${interval(found.low, found.high)}]` : ""}${known(found.prompts) ? `, ${count(found.prompts)} prompts` : ""}`;
 }

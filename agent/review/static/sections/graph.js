@@ -7,7 +7,7 @@ import { signed } from "../format.js";
 const PITCH = 40;
 const LEFT = 40;
 const WIDEST = 640;
-const NARROWEST = 42; // a node with its gap
+const [NARROWEST, BESIDE] = [42, 56]; // of a column: a head with its gap; an MLP too, where they stand beside each other
 const MOST = 400; // edges drawn: more is a cloud, and slow
 
 /** The node of an edge's end: "head.8.1<q>" -> "head.8.1". */
@@ -56,8 +56,8 @@ export function drawGraph(circuit, edges, chosen, pick) {
 function placed(nodes, width) {
   const inside = nodes.filter((node) => node.kind === "head" || node.kind === "mlp");
   const heads = [...new Set(nodes.filter((node) => node.kind === "head").map(headOf))].sort((a, b) => a - b);
-  const room = Math.max(1, Math.floor((width - LEFT) / NARROWEST));
-  const aligned = heads.length + 1 <= room;
+  const aligned = heads.length + 1 <= (width - LEFT) / NARROWEST;
+  const room = Math.max(1, Math.floor((width - LEFT) / BESIDE));
   const columns = aligned ? heads.length + 1 : room;
   const layers = [...new Set(inside.map((node) => node.layer))].sort((a, b) => a - b);
   const lines = layers.flatMap((layer) => (aligned ? [inside.filter((node) => node.layer === layer)] : chunks(inside.filter((node) => node.layer === layer), room)));

@@ -14,13 +14,12 @@ export function predicted(place, found, query) {
   const box = h("div", { class: "predicted" }, waiting(4));
   const split = () => here().query.get("split") ?? "select";
   const buttons = h("div", { class: "toggles", role: "group", "aria-label": "Split" });
+  let asked = "";
   const load = async (which) => {
     swap(buttons, ["select", "holdout"].map((name) => h("button", { type: "button", class: "toggle", "aria-pressed": String(name === which), on: { click: () => pick(name) } }, name === "holdout" && !found.holdout_opened ? "held-out (closed)" : name)));
-    try {
-      swap(box, which === "holdout" && !found.holdout_opened ? door(place, found, () => load("holdout")) : pairs(await get(`${place.base}/predicted`, which === "select" ? {} : { split: which }), found.row.side));
-    } catch (error) {
-      swap(box, error.status === 404 ? empty(error.message) : failed(error, () => load(which)));
-    }
+    asked = which;
+    const shown = await part(place, found, which, load);
+    if (asked === which) swap(box, shown); // an answer that comes late is not what is asked for any more
   };
   const pick = (name) => {
     change({ split: name === "select" ? null : name }, { quiet: true });
@@ -29,6 +28,15 @@ export function predicted(place, found, query) {
   load(query.get("split") === "holdout" ? "holdout" : split());
   const opened = found.holdout_opened;
   return section("predicted", "Predicted beside true", ["The worst misses first. ", opened ? ["Held-out text was opened by ", t(opened.name), `, ${time(opened.time)}.`] : null], REPORT ? null : buttons, box);
+}
+
+async function part(place, found, which, load) {
+  if (which === "holdout" && !found.holdout_opened) return door(place, found, () => load("holdout"));
+  try {
+    return pairs(await get(`${place.base}/predicted`, which === "select" ? {} : { split: which }), found.row.side);
+  } catch (error) {
+    return error.status === 404 ? empty(error.message) : failed(error, () => load(which));
+  }
 }
 
 /** What opening means, before it happens. */

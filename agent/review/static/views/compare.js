@@ -40,9 +40,9 @@ function choose(runs, query) {
 const COLUMNS = [
   { key: "target", name: "target", sort: "target", cls: "address" },
   { key: "a", name: "A", cls: "sentence" },
-  { key: "ra", name: "r of A", sort: "a_r", cls: "num" },
+  { key: "ra", name: "r of A", sort: "a", cls: "judged" },
   { key: "b", name: "B", cls: "sentence" },
-  { key: "rb", name: "r of B", sort: "b_r", cls: "num" },
+  { key: "rb", name: "r of B", sort: "b", cls: "judged" },
   { key: "difference", name: "B − A", sort: "difference", cls: "num" },
 ];
 
@@ -78,7 +78,7 @@ function summary({ common, paired, verdicts }, a, b) {
 
 function cells(row, a, b) {
   const side = (run, found) => [h("a", { class: "clip", href: href(path(["runs", run, "targets", row.target])), title: found?.explanation ?? "" }, t(found?.explanation ?? "–"))];
-  const score = (found) => (found ? [h("b", {}, number(found.r)), " ", bar(found.r, found.low, found.high, found.verdict), verdict({ status: "done", verdict: found.verdict })] : "–");
+  const score = (found) => (found ? [h("b", { class: "num" }, number(found.r)), bar(found.r, found.low, found.high, found.verdict), verdict({ status: "done", verdict: found.verdict })] : "–");
   const size = row.difference === null ? "" : row.difference > 0 ? "pos-ink" : "neg-ink";
   return [h("a", { href: href(path(["runs", a, "targets", row.target])) }, t(row.target)), side(a, row.a), score(row.a), side(b, row.b), score(row.b), h("b", { class: size }, number(row.difference))];
 }

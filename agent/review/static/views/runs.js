@@ -44,7 +44,7 @@ function nothing() {
 }
 
 const COLUMNS = [
-  ["run", ""], ["subject", "wide-only"], ["explainer", "wide-only"], ["progress", "progress-cell"], ["kept", "num"], ["mean held-out r", "num"],
+  ["run", ""], ["subject", "wide-only"], ["explainer", "wide-only"], ["progress", "progress-cell"], ["kept", "num"], ["held-out r", "num"],
   ["false keeps", "num wide-only"], ["cost", "num wide-only"], ["started", "num wide-only"],
 ];
 

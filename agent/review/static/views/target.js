@@ -105,7 +105,7 @@ function head({ run, target }, found) {
       h("span", { class: "space" }), links.map(([to, name]) => h("a", { href: href(to), class: "button" }, name))),
     row.explanation ? h("p", { class: "claim" }, t(row.explanation)) : h("p", { class: "claim soft" }, "No explanation."),
     row.predicate ? h("p", { class: "predicate" }, h("code", {}, t(row.predicate))) : null,
-    row.reason ? h("p", { class: "note" }, t(row.reason), row.p === null ? "" : ` p ${probability(row.p)}.`) : null);
+    row.reason ? h("p", { class: "note" }, t(row.reason), row.p === null || / p /.test(row.reason) ? "" : ` p ${probability(row.p)}.`) : null);
 }
 
 function costs({ cost, statistics, over_trivial: over }) {

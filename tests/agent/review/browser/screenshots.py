@@ -1,9 +1,9 @@
-"""The pictures of the review page in `docs/`, taken anew of runs that are given:
+"""The pictures of the review page in `docs/`, taken anew of the example runs:
 
-    python -m tests.agent.review.browser.screenshots --runs RUNS --out docs [NAME ...]
+    python -m tests.agent.review.browser.screenshots --out docs [--runs RUNS] [--live] [NAME ...]
 
-The folder holds `demo` (of `hubel demo`), `beginner` (some of the demo's targets by a language model) and `circuit-ioi`
-(of `hubel circuit run`). The subject is loaded, so that texts can be tried.
+`RUNS` holds `example`, `example-model` and `example-circuit` (those of the repository by default). With `--live` the
+subject is loaded, so that texts can be tried: `review-try` needs it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, serving, settle
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-UNIT = "/runs/demo/targets/mlp.20.977"
+UNIT = "/runs/example/targets/mlp.20.977"
+MODEL = "/runs/example-model/targets/mlp.20.977"
 TRIED = "text=He was surprised and disappointed .&other=He was pleased and happy ."
 SHOWN = "main:not([aria-busy]) h1"
 
@@ -37,19 +38,20 @@ class Shot(NamedTuple):
 
 SHOTS = {
     "review-runs": Shot("/", 460),
-    "review-targets": Shot("/runs/demo", 1000, until="table.targets tbody tr:not(.gap)"),
-    "review-search": Shot("/runs/demo?q=police&in=exemplars", 700, until=".hits li"),
+    "review-targets": Shot("/runs/example", 1000, until="table.targets tbody tr:not(.gap)"),
+    "review-search": Shot("/runs/example?q=police&in=exemplars", 700, until=".hits li"),
     "review-target": Shot(UNIT, 1500, until="#predicted li.pair"),
     "review-target-dark": Shot(UNIT, 1500, scheme="dark", until="#predicted li.pair"),
-    "review-evidence": Shot(UNIT, 1300, until="#hypotheses .hypothesis", top="#hypotheses"),
-    "review-transcript": Shot("/runs/beginner/targets/mlp.10.1352-/transcript", 1000, until="article.turn"),
-    "review-circuit": Shot("/runs/circuit-ioi/circuit", 1250, until="svg.graph path.edge"),
-    "review-circuit-dark": Shot("/runs/circuit-ioi/circuit", 1250, scheme="dark", until="svg.graph path.edge"),
-    "review-compare": Shot("/compare?a=demo&b=beginner", 640, until="table.both tbody tr:not(.gap)"),
-    "review-try": Shot(f"/try?run=demo&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"),
-    "review-narrow": Shot("/runs/demo", 860, 400, until="table.targets tbody tr:not(.gap)"),
+    "review-evidence": Shot(MODEL, 1300, until="#hypotheses .hypothesis", top="#hypotheses"),
+    "review-nearest": Shot(UNIT, 900, until="#nearest .near", top="#writes"),
+    "review-transcript": Shot("/runs/example-model/targets/mlp.20.977/transcript", 1000, until="article.turn"),
+    "review-circuit": Shot("/runs/example-circuit/circuit", 1250, until="svg.graph path.edge"),
+    "review-circuit-dark": Shot("/runs/example-circuit/circuit", 1250, scheme="dark", until="svg.graph path.edge"),
+    "review-compare": Shot("/compare?a=example&b=example-model", 640, until="table.both tbody tr:not(.gap)"),
+    "review-try": Shot(f"/try?run=example&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"),
+    "review-narrow": Shot("/runs/example", 860, 400, until="table.targets tbody tr:not(.gap)"),
     "review-narrow-target": Shot(UNIT, 860, 400, "dark", until="#predicted li.pair"),
-    "review-narrow-circuit": Shot("/runs/circuit-ioi/circuit", 860, 400, until="svg.graph path.edge"),
+    "review-narrow-circuit": Shot("/runs/example-circuit/circuit", 860, 400, until="svg.graph path.edge"),
 }
 
 
@@ -67,15 +69,16 @@ def take(page: Page, shot: Shot, out: Path) -> None:
 def main() -> None:
     """Take all, or those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=Path, required=True)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--live", action="store_true", help="load the subject")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, serving(args.runs, "--live") as site:
+    with sync_playwright() as playwright, serving(args.runs, *(["--live"] if args.live else [])) as site:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        for name in args.names or SHOTS:
+        for name in args.names or [name for name in SHOTS if args.live or name != "review-try"]:
             shot = SHOTS[name]
             with visiting(browser, site, color_scheme=shot.scheme) as context:
                 page = context.new_page()

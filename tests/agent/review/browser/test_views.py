@@ -119,6 +119,17 @@ def test_3_the_evidence_on_a_target_is_shown(site: Site, page: Page) -> None:
     assert page.locator("#hypotheses .hypothesis.chosen").count() == 1
     assert page.locator("#hypotheses .experiments tbody tr").count() > 0
     assert page.locator("#writes li").count() > 0
+    assert page.locator("#nearest .near").count() == 2
+    assert page.locator("#effects").count() == 0  # the formula search changes nothing in the model
+
+
+def test_3_a_neighbour_that_the_run_explained_is_opened(site: Site, page: Page) -> None:
+    site.open(page, TARGET)
+    link = page.locator("#nearest a").first
+    wanted = link.inner_text()
+    link.click()
+    page.wait_for_url(f"**/targets/{wanted}")
+    expect(page.locator("h1")).to_have_text(wanted)
 
 
 def test_3_a_token_tells_its_value_to_mouse_and_keyboard(site: Site, page: Page) -> None:
@@ -197,6 +208,9 @@ def test_7_two_runs_stand_side_by_side(site: Site, page: Page) -> None:
     page.wait_for_selector("table.both tbody tr:not(.gap)")
     assert page.locator("table.both tbody tr:not(.gap)").count() == 2
     assert "McNemar" in page.locator(".figures").inner_text()
+    page.get_by_role("button", name="r of A").click()
+    page.wait_for_selector("th[aria-sort]:has-text('r of A')")
+    expect(page.locator("table.both tbody tr:not(.gap)")).to_have_count(2)
 
 
 def test_8_a_person_decides_and_agreement_is_shown(site: Site, page: Page) -> None:
