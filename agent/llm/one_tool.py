@@ -79,14 +79,19 @@ def _parts(call: ToolCall) -> Iterator[ToolCall]:
         yield call
         return
     if not isinstance(listed, list):
-        yield ToolCall(f"{call.id}#1", "", None, call.raw)
+        yield ToolCall(_part(call.id, 1), "", None, call.raw)
         return
     for number, one in enumerate(listed, 1):
         asked: dict[str, Any] = one if isinstance(one, dict) else {}
         arguments = asked.get("arguments", {})
         usable = arguments if isinstance(arguments, dict) else None
         raw = json.dumps(arguments, ensure_ascii=False)
-        yield ToolCall(f"{call.id}#{number}", str(asked.get("tool") or ""), usable, raw)
+        yield ToolCall(_part(call.id, number), str(asked.get("tool") or ""), usable, raw)
+
+
+def _part(id: str, number: int) -> str:
+    """A call without an id stays one, so that its reply is not used: its answer could not be sent."""
+    return f"{id}#{number}" if id else ""
 
 
 def _joined(message: Message) -> Message:

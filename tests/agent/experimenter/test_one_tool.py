@@ -50,6 +50,11 @@ def test_a_list_that_cannot_be_read_is_a_call_that_cannot(arguments: object) -> 
     assert (call.id, call.name, call.arguments) == ("c#1", "", None)
 
 
+def test_a_call_without_an_id_has_none() -> None:
+    reply = Reply("", (ToolCall("", NAME, {"calls": [{"tool": "propose", "arguments": {}}]}),), "tools")
+    assert [call.id for call in read_calls(reply).calls] == [""]
+
+
 def test_a_tool_that_is_called_by_its_own_name_is_understood() -> None:
     reply = Reply("", (ToolCall("c", "propose", {}, "{}"),), "tools")
     assert read_calls(reply) == reply
