@@ -205,6 +205,18 @@ class Fit:
     score: float | None = None
     worst: tuple[Mapping[str, Any], ...] = ()
     problem: str = ""
+    worth: tuple[float, ...] = ()
+    """What the correlation loses without each term, in the order of the terms."""
+    missed: tuple[Mapping[str, Any], ...] = ()
+    """Tokens at which it is off again and again: token, count, and what is missing there on average."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A formula whose grades the program found on explore, printed, or why it could not."""
+
+    predicate: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -239,6 +251,8 @@ class Conversation:
     """Asks the model through the journal: a request that was answered before costs nothing."""
     fit: Callable[[str], Fit]
     """How a printed predicate does on explore."""
+    grade: Callable[[tuple[str, ...]], Graded]
+    """The best grades on explore of some printed concepts."""
     turns: tuple[Turn, ...] = ()
     competitor: Hypothesis | None = None
     """What another mind found without a language model: the explanation to beat."""

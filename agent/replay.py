@@ -34,7 +34,7 @@ from .run import investigate_all
 from .verify import COLLECTED, decide_run
 from .views import COST_KEYS, rows
 
-JOURNAL = ("call", "explainer_call", "fit", "llm_call", "retry", "explainer", "score_failure")
+JOURNAL = ("call", "explainer_call", "fit", "grades", "llm_call", "retry", "explainer", "score_failure")
 TOLERANCE = 1e-6
 """Largest difference of a number between machines that is no mismatch (contract)."""
 _NOT_COMPUTED = (*COST_KEYS, "error")

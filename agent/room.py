@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from ..tools.errors import ArgumentError, CorruptError, UsageError
 from ..tools.subject.address import Side, Unit
 from .asking import reply_of
-from .case import Call, Case, Conversation, Explainer, Explore, Fit, Heard, Hypothesis, Move, Result, Turn
+from .case import Call, Case, Conversation, Explainer, Explore, Fit, Graded, Heard, Hypothesis, Move, Result, Turn
 from .config import RunConfig
 from .load import Load
 from .log import Data, RunLog, canonical
-from .misses import worst_misses
+from .misses import missed_tokens, worst_misses
 from .predictions import Reading, Thresholds
 from .readers import Readers
 from .sentence import simulate_on_select
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .llm.conversation import Request
 
 MAX_WORDS = 40
+OUT_OF_BOUNDS = (UsageError, TypeError, ValueError, OverflowError, RecursionError)
+"""What a formula that somebody wrote may raise when it is run: an answer to whom it came from, and no failure."""
 
 
 class Room:
@@ -233,6 +235,7 @@ class Room:
         return Conversation(
             ask=partial(self._ask, asker, target),
             fit=lambda printed: self.fit(target, printed),
+            grade=lambda concepts: self.grade(target, concepts),
             turns=tuple(self._turn(target, move) for move in moves if move.reply),
             competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"}) if found else None,
             competitor_score=found["select"] if found else None,
@@ -255,14 +258,38 @@ class Room:
     def fit(self, target: str, printed: str) -> Fit:
         """How a predicate does on explore; journaled, since what a frozen lexicon cannot run is an answer too."""
         found = self.journaled("fit", target, {"predicate": printed}, lambda: self._fit(target, printed))
-        return Fit(found["score"], tuple(found["worst"]), found["problem"])
+        lists = {name: tuple(found.get(name, ())) for name in ("worst", "worth", "missed")}
+        return Fit(score=found["score"], problem=found["problem"], **lists)
 
     def _fit(self, target: str, printed: str) -> Data:
+        from ..tools.dissection import Text, worth
+
+        data = self.data("explore", target)
         try:
             score, worst = self.score(target, "explore", printed)
-        except (UsageError, TypeError, ValueError, OverflowError, RecursionError) as error:  # a formula out of bounds
+            text = Text(data.tokens, data.length, self.lexicon)
+            worths = [round(value, 3) for value in worth(self.predicate(printed), text, data.signal, data.mask)]
+        except OUT_OF_BOUNDS as error:
             return {"score": None, "worst": [], "problem": str(error)}
-        return {"score": score, "worst": worst, "problem": ""}
+        missed = missed_tokens(data, self.predict(printed, data.tokens, data.length))
+        return {"score": score, "worst": worst, "problem": "", "worth": worths, "missed": missed}
+
+    def grade(self, target: str, concepts: tuple[str, ...]) -> Graded:
+        """The best grades on explore of concepts that an explainer named; journaled as `fit` is."""
+        request = {"concepts": list(concepts)}
+        return Graded(**self.journaled("grades", target, request, lambda: self._grade(target, concepts)))
+
+    def _grade(self, target: str, concepts: tuple[str, ...]) -> Data:
+        from ..tools.dissection import Text, find_grades
+        from ..tools.dissection.grammar import parse_concept
+
+        data = self.data("explore", target)
+        try:
+            text = Text(data.tokens, data.length, self.lexicon)
+            found = find_grades([parse_concept(concept) for concept in concepts], text, data.signal, data.mask)
+        except OUT_OF_BOUNDS as error:
+            return {"predicate": "", "problem": str(error)}
+        return {"predicate": found.to_text(), "problem": ""}
 
     def read_texts(self, target: str, texts: Sequence[str]) -> list[Reading] | None:
         """Raw activations of the target on new texts; None for a target that is no unit of the subject."""

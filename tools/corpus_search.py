@@ -74,7 +74,7 @@ class CorpusSearch(Result):
 
 def _line(match: Match, strongest: float) -> str:
     peak = match.positions[-1]
-    return f"  {match.activation:+.3g} | {marked(match.tokens, [abs(a) for a in match.activations], strongest, peak)}"
+    return f"  {match.activation:+.3g} | {marked(match.tokens, match.activations, strongest, peak)}"
 
 
 @instrument("corpus.search", needs=("subject", "index"))

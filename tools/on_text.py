@@ -58,9 +58,7 @@ class OnText(Result):
         yield f"{unit}: max {max(counted):.3g}, min {min(counted):.3g} on these texts (first tokens left out)"
         for number, text in enumerate(self.texts):
             values = text.activations[unit]
-            shown = marked(
-                text.tokens, [0.0 if len(values) > 1 and not i else abs(v) for i, v in enumerate(values)], strongest
-            )
+            shown = marked(text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest)
             yield f"  {number}: {max(_counted(values)):+.3g} {min(_counted(values)):+.3g} | {shown}"
 
 

@@ -3,7 +3,8 @@
     … said on « Monday»9 morning that the « Tuesday»7 …
 
 A token whose signal is at least 0.3 of the strongest stands between « and », followed by its tenths of the strongest
-(9 is the strongest itself). The text is quoted data from a corpus: line breaks and the marks themselves are replaced.
+(9 is the strongest itself), with a minus where the signal is negative. The text is quoted data from a corpus: line
+breaks and the marks themselves are replaced.
 """
 
 from __future__ import annotations
@@ -30,14 +31,15 @@ def marked(tokens: Sequence[str], signal: Sequence[float], strongest: float, pea
     """A text with its active tokens marked, cut to the surroundings of `peak` when one is given."""
     first = 0 if peak is None else max(0, peak - BEFORE)
     last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
-    body = "".join(_token(tokens[i], signal[i], strongest) for i in range(first, last))
+    body = "".join(mark(tokens[i], signal[i], strongest) for i in range(first, last))
     return ("… " if first else "") + body.strip() + (" …" if last < len(tokens) else "")
 
 
-def _token(token: str, signal: float, strongest: float) -> str:
-    if strongest <= 0 or signal < SHOWN_FROM * strongest:
+def mark(token: str, signal: float, strongest: float) -> str:
+    """One token, quoted, and marked where its signal is strong enough."""
+    if strongest <= 0 or abs(signal) < SHOWN_FROM * strongest:
         return quoted(token)
-    return f"«{quoted(token)}»{min(9, int(10 * signal / strongest))}"
+    return f"«{quoted(token)}»{'-' * (signal < 0)}{min(9, int(10 * abs(signal) / strongest))}"
 
 
 def token_list(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:

@@ -71,7 +71,7 @@ class Dialogue:
         aliases = Aliases(case.target, conversation.hidden)
         outcomes = {str(o["experiment"]): o for o in case.outcomes}
         levels = {side: found[1] for side, found in case.observation.get("thresholds", {}).items()}
-        self.known = Known(aliases, conversation.fit, outcomes=outcomes, levels=levels)
+        self.known = Known(aliases, conversation.fit, conversation.grade, outcomes=outcomes, levels=levels)
         self.evidence = {"r1": showing.statistics(case), "r2": showing.evidence(case)}
         self.main = self._thread("experimenter", MAIN, self._opening())
         if conversation.note:
@@ -131,6 +131,7 @@ class Dialogue:
             "statistics": self.evidence["r1"],
             "evidence": self.evidence["r2"],
             "competitor": showing.competitor(rival, self.conversation.competitor_score),
+            "replies": str(MOST_REPLIES),
         }
 
     def _look(self, hypothesis: str) -> Thread:
@@ -142,6 +143,7 @@ class Dialogue:
                 "statistics": showing.statistics(self.case),
                 "sentence": claim.sentence,
                 "predicate": claim.predicate or "none was given",
+                "tried": showing.tried([self.known.experiments[id] for id in sorted(self.known.challenges)]),
             }
             self.looks[hypothesis] = self._thread("second_look", ("challenge",), values)
         return self.looks[hypothesis]
@@ -209,13 +211,14 @@ class Dialogue:
         thread.messages.append(ToolResults(tuple(results)))
 
     def _text(self, part: Part) -> str:
-        lines = [showing.fits([(h, self._fit(h)) for h in part.hypotheses])] if part.hypotheses else []
+        lines = list(part.faults)
+        lines += [showing.fits([(h, self._fit(h)) for h in part.hypotheses])] if part.hypotheses else []
         lines += [self._outcome(e) for e in part.experiments]
         if part.instrument:
             lines.append(showing.answer(part.result, self.evidence.get(part.result, "no answer")))
         if part.favourite:
             lines.append(self._verdict_so_far(part.favourite))
-        return "\n".join([*lines, *part.faults])
+        return "\n".join(lines)
 
     def _fit(self, hypothesis: Hypothesis) -> Fit | None:
         return self.known.fit(hypothesis.predicate) if hypothesis.predicate else None
@@ -227,7 +230,11 @@ class Dialogue:
     def _verdict_so_far(self, favourite: str) -> str:
         """What the second look and select say of the favourite, and of its rivals."""
         challenges = [e for e in self.known.experiments.values() if e.id in self.known.challenges]
-        mine = [self._outcome(e) for e in challenges if e.hypothesis == favourite]
+        mine = [
+            showing.challenge(e, found)
+            for e in challenges
+            if e.hypothesis == favourite and (found := self.known.outcomes.get(e.id))
+        ]
         scores = [
             showing.feedback(self.known.hypotheses[id], found)
             for id, found in self.case.feedback.items()
@@ -239,9 +246,10 @@ class Dialogue:
 
     def _status(self) -> str:
         known = self.known
-        tallies = "; ".join(f"{id} {known.tally(id)[0]} for {known.tally(id)[1]} against" for id in known.hypotheses)
-        made, silent = len(known.counted()), known.silent()
+        stands = {id: known.tally(id) for id in known.hypotheses}
+        tallies = "; ".join(f"{id} {won} for {lost} against" for id, (won, lost) in stands.items() if won or lost)
+        made, silent = len(known.own()), known.silent()
         return (
-            f"({made} experiments, {silent} predicted silence. {tallies or 'No hypothesis yet'}. "
+            f"({made} experiments of yours, {silent} predicted silence. {tallies or 'No hypothesis was tested yet'}. "
             f"{self.replies_left} replies left.)"
         )

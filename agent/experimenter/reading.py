@@ -7,13 +7,14 @@ again. Nothing in here raises for what a model wrote.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, UsageError
-from ..case import Call, Experiment, Fit, Hypothesis, Passage
+from ..case import Call, Experiment, Fit, Graded, Hypothesis, Passage
 from ..predictions import tally
 from . import tools
 
@@ -28,6 +29,9 @@ MOST_CHARACTERS = 40_000
 """Of one reply. More is no answer, and would be paid for again with every later request."""
 MOST_PREDICATE = 1500
 """Characters; the limits of the language itself allow about 900."""
+MOST_HYPOTHESES = 40
+"""Of one investigation: more of them is tuning, and the best of many on select is luck."""
+_LEANS = re.compile(r"\bh\d+\b|^(?:the )?same\b", re.IGNORECASE)
 FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
 """What a conclusion needs: so many experiments that could be read, and this share of them predicted silence."""
 
@@ -38,7 +42,10 @@ class Known:
 
     aliases: Aliases
     fit: Callable[[str], Fit]
+    grade: Callable[[tuple[str, ...]], Graded]
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
+    proposed: int = 0
+    """Hypotheses that were written down, those that were not taken included: ids are given before they are read."""
     experiments: dict[str, Experiment] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the experiment's id."""
@@ -59,9 +66,14 @@ class Known:
         """For and against."""
         return tally(self.counted(), hypothesis)
 
+    def own(self) -> list[Experiment]:
+        """Experiments that could be read and that no second look made."""
+        counted = [self.experiments[str(o["experiment"])] for o in self.counted()]
+        return [experiment for experiment in counted if experiment.id not in self.challenges]
+
     def silent(self) -> int:
-        """Experiments that predicted silence and could be read."""
-        return sum(self._is_silent(self.experiments[o["experiment"]]) for o in self.counted())
+        """Own experiments that predicted silence."""
+        return sum(map(self._is_silent, self.own()))
 
     def _is_silent(self, planned: Experiment) -> bool:
         """Silent, or within bounds that end below what counts as firing."""
@@ -71,8 +83,9 @@ class Known:
         return planned.relation == "silent" or below
 
     def new_hypothesis(self) -> str:
-        """The next hypothesis' id."""
-        return f"h{len(self.hypotheses) + 1}"
+        """The next hypothesis' id. What is not taken keeps its own, so that its writer knows which is which."""
+        self.proposed += 1
+        return f"h{self.proposed}"
 
     def new_experiment(self) -> str:
         """The next experiment's id."""
@@ -159,43 +172,54 @@ def _instrument(call: ToolCall, known: Known) -> Part:
 
 def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
     taken, faults = [], []
-    for number, proposed in enumerate(asked.hypotheses, 1):
+    for proposed in asked.hypotheses[: tools.MOST_PROPOSED]:
+        named = known.new_hypothesis()
         try:
-            hypothesis = _hypothesis(proposed, known)
+            hypothesis = _hypothesis(named, proposed, known)
         except ArgumentError as error:
-            faults.append(f"hypothesis {number} of this call is not taken: {error}")
+            faults.append(f"{named} is not taken: {error}")
             continue
         known.hypotheses[hypothesis.id] = hypothesis
         taken.append(hypothesis)
+    if (more := len(asked.hypotheses) - tools.MOST_PROPOSED) > 0:
+        faults.append(f"{more} more of this call are not read: at most {tools.MOST_PROPOSED} at once")
     return Part(id, hypotheses=tuple(taken), faults=tuple(faults))
 
 
-def _hypothesis(proposed: tools.Proposed, known: Known) -> Hypothesis:
+def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> Hypothesis:
     from ...tools.dissection.sentence import length
 
     sentence = " ".join(proposed.sentence.split())
+    if len(known.hypotheses) >= MOST_HYPOTHESES:
+        raise ArgumentError(f"{MOST_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude")
     if not 0 < (words := length(sentence)) <= MOST_WORDS:
         raise ArgumentError(f"the sentence has {words} words; give 1 to {MOST_WORDS}")
+    if _LEANS.search(sentence):
+        raise ArgumentError("the sentence leans on another hypothesis; its reader sees it alone: say all that U does")
     parent = proposed.revises or None
     if parent is not None and parent not in known.hypotheses:
         raise ArgumentError(f"revises {parent!r}: {_known_hypotheses(known)}")
     printed = _canonical_predicate(proposed.predicate, known) if proposed.predicate else None
     for other in known.hypotheses.values():
-        if printed is not None and other.predicate == printed:
-            raise ArgumentError(f"{other.id} has the same predicate")
-        if printed is None and other.predicate is None and other.sentence == sentence:
+        if other.predicate == printed and other.sentence == sentence:
             raise ArgumentError(f"{other.id} is the same")
-    return Hypothesis(known.new_hypothesis(), sentence, printed, "language model", parent)
+        if printed is not None and other.predicate == printed and other.id != parent:
+            raise ArgumentError(f"{other.id} has the same predicate; to say it better write revises {other.id!r}")
+    return Hypothesis(named, sentence, printed, "language model", parent)
 
 
 def _canonical_predicate(written: str, known: Known) -> str:
     """The printed form of a predicate that can be read and run."""
-    from ...tools.dissection import Predicate
+    from ...tools.dissection import Predicate, written_terms
 
     if len(written) > MOST_PREDICATE:
         raise ArgumentError(f"the predicate has {len(written)} characters; at most {MOST_PREDICATE}")
+    written = " ".join(written.split())
     try:
-        predicate = Predicate.parse(" ".join(written.split()))
+        terms = written_terms(written)
+        if not all(term.grade for term in terms):
+            return _graded(tuple(term.concept.to_text() for term in terms), known)
+        predicate = Predicate.parse(written)
     except (UsageError, ValueError, OverflowError, RecursionError) as error:
         raise ArgumentError(f"the predicate cannot be read: {str(error)[:900]}") from None
     if not predicate.terms:
@@ -208,9 +232,17 @@ def _canonical_predicate(written: str, known: Known) -> str:
     return printed
 
 
+def _graded(concepts: tuple[str, ...], known: Known) -> str:
+    """The printed predicate of concepts for which the program finds the grades."""
+    graded = known.grade(concepts)
+    if graded.problem:
+        raise ArgumentError(f"no grades can be found: {graded.problem[:900]}")
+    return graded.predicate
+
+
 def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
     planned, faults = [], []
-    for number, one in enumerate(asked.experiments, 1):
+    for number, one in enumerate(asked.experiments[: tools.MOST_PLANNED], 1):
         try:
             hypothesis = look or getattr(one, "hypothesis", "")
             if hypothesis not in known.hypotheses:
@@ -223,6 +255,8 @@ def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
             continue
         known.experiments[experiment.id] = experiment
         planned.append(experiment)
+    if (more := len(asked.experiments) - tools.MOST_PLANNED) > 0:
+        faults.append(f"{more} more of this call are not made: at most {tools.MOST_PLANNED} at once")
     if look and planned:
         known.looked.add(look)
         known.challenges.update(e.id for e in planned)
@@ -270,11 +304,12 @@ _NEEDED = {"logprob": ("token", "strength"), "logit_difference": ("token", "vers
 
 
 def _span(text: str, focus: str | None) -> tuple[int, int] | None:
-    """Where the focus stands, the last time; None is the whole text."""
+    """Where the focus stands, the last time, as a word of its own if it does; None is the whole text."""
     wanted = (focus or "").strip()
     if not wanted:
         return None
-    at = text.rfind(wanted)
+    whole = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(wanted)}(?!\w)", text)]
+    at = whole[-1] if whole else text.rfind(wanted)
     if at < 0:
         raise ArgumentError(f"the focus {wanted[:60]!r} does not occur in its text {text[:60]!r}; copy it exactly")
     return at, at + len(wanted)
@@ -296,14 +331,14 @@ def _conclude(id: str, asked: tools.Conclude, known: Known, look: str) -> Part:
 
 def missing_for(hypothesis: str, known: Known) -> str:
     """What a conclusion with this hypothesis still needs, or an empty string."""
-    made, silent = len(known.counted()), known.silent()
+    made, silent = len(known.own()), known.silent()
     won, lost = known.tally(hypothesis)
     if made < FEWEST_EXPERIMENTS:
         return f"{made} experiments could be read; make at least {FEWEST_EXPERIMENTS}"
     if won <= lost:
         return f"{hypothesis} kept {won} predictions and failed {lost}, so it cannot win; test or revise it"
     if silent < made * SILENT_SHARE:
-        return f"{silent} of {made} experiments predicted silence; at least a third must: predict where U is silent"
+        return f"{silent} of your {made} experiments predicted silence; a third must: predict where U does nothing"
     return ""
 
 
@@ -312,7 +347,9 @@ def _cannot(id: str, asked: tools.CannotExplain, known: Known, look: str) -> Par
 
 
 def _known_hypotheses(known: Known) -> str:
-    return f"there is none of that id; known are {', '.join(known.hypotheses) or 'none yet (use propose)'}"
+    if not known.hypotheses:
+        return "there is none yet; use propose"
+    return f"there is none of that id; the last that were taken are {', '.join(list(known.hypotheses)[-8:])}"
 
 
 _READERS: Mapping[str, Callable[[str, Any, Known, str], Part]] = {

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...tools.rendering import SHOWN_FROM, quoted
+from ...tools.rendering import mark, quoted
 from ..case import Case, Experiment, Feedback, Fit, Hypothesis
 
 BEFORE, AFTER = 12, 3
@@ -55,7 +55,8 @@ def evidence(case: Case) -> str:
     for number, side in ((2, "+"), (3, "-")):
         for kind, title, count in (("exemplars", "strongest", TOP), ("middling", "middling", MIDDLING)):
             found = seen.get(f"{kind}{side}", {}).get("exemplars", ())
-            if shown := _exemplars(found[:count], side):
+            rest = max(0.0, seen.get("thresholds", {}).get(side, (0.0,))[0])
+            if shown := _exemplars(found[:count], side, rest):
                 parts.append(f"[r{number}] {title} on side {side}:\n{shown}")
     if lens := seen.get("logit_lens"):
         up, down = (", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8]) for k in ("promoted", "suppressed"))
@@ -63,24 +64,18 @@ def evidence(case: Case) -> str:
     return fenced("\n".join(parts)) if parts else "There are no exemplars of this unit."
 
 
-def _exemplars(found: Iterable[Mapping[str, Any]], side: str) -> str:
+def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> str:
+    """Passages with their peaks; marks count from `rest`, above which a unit that is always on is half of the time."""
     sign = -1.0 if side == "-" else 1.0
     passages = list(found)
-    strongest = max((sign * p["activations"][p["peak"]] for p in passages), default=0.0)
+    strongest = max((sign * p["activations"][p["peak"]] - rest for p in passages), default=0.0)
     lines: dict[str, None] = {}  # the same words may stand in several documents, which tells nothing more
     for passage in passages:
         shown = slice(max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1)
         tokens = zip(passage["tokens"][shown], passage["activations"][shown], strict=True)
-        body = "".join(_marked(token, sign * activation, strongest) for token, activation in tokens)
-        peak = max(0.0, sign * passage["activations"][passage["peak"]])
-        lines[f"{sign * peak:+.2f} | {body.strip()}"] = None
+        body = "".join(mark(token, max(0.0, sign * activation - rest), strongest) for token, activation in tokens)
+        lines[f"{passage['activations'][passage['peak']]:+.2f} | {body.strip()}"] = None
     return "\n".join(lines)
-
-
-def _marked(token: str, signal: float, strongest: float) -> str:
-    if strongest <= 0 or signal < SHOWN_FROM * strongest:
-        return quoted(token)
-    return f"«{quoted(token)}»{min(9, int(10 * signal / strongest))}"
 
 
 def note(text: str) -> str:
@@ -106,7 +101,7 @@ def outcome(planned: Experiment, found: Mapping[str, Any]) -> str:
     value, compared = found["observed"], found["compared"]
     against = " to ".join(f"{c:.3g}" for c in compared) if isinstance(compared, list) else f"{compared:.3g}"
     line = (
-        f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: {planned.relation} "
+        f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: {planned.relation} on side {planned.side} "
         f"({_HELD_AGAINST[planned.relation]} {against}): {planned.quantity} {value:+.3g}"
     )
     return f"{line}; {found['seen']}" if found.get("seen") else line
@@ -122,22 +117,50 @@ _HELD_AGAINST = {
 }
 
 
+def tried(earlier: Sequence[Experiment]) -> str:
+    """Texts of earlier second looks, without what came of them: a new one need not repeat them."""
+    texts = dict.fromkeys(f'"{quoted(planned.passage.text)}"' for planned in earlier)
+    return f"Texts that were tried on earlier claims; find others: {', '.join(texts)}" if texts else ""
+
+
 def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3) -> str:
-    """``strongest " Monday" +1.93, " on" +0.40``: what the unit did on a text, position 0 left out."""
+    """``activations " Monday" +1.93, " on" -0.40``: what the unit did on a text, strongest first, no position 0."""
     order = sorted(range(1, len(tokens)), key=lambda i: -abs(values[i]))[:n]
-    return "strongest " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order) if order else ""
+    return "activations " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order) if order else ""
 
 
 def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
-    """Hypotheses that were taken, how their predicates do on explore, and what each misses most."""
-    lines, misses = [], []
+    """Hypotheses that were taken, how their predicates do on explore, and what the best of them misses."""
+    lines = []
     for hypothesis, fit in found:
         if fit is None or fit.score is None:
             lines.append(f"{hypothesis.id}: taken, in words only; without a predicate it can hardly be scored")
         else:
-            lines.append(f"{hypothesis.id}: taken; correlation on the corpus that you were shown {fit.score:.2f}")
-            misses += [f"{hypothesis.id} misses {line}" for line in _misses(fit.worst, 2)]
-    return "\n".join([*lines, *([fenced("\n".join(misses))] if misses else [])])
+            formula = f": {_with_worth(hypothesis, fit)}" if fit.worth else ""
+            lines.append(
+                f"{hypothesis.id}: taken; correlation {fit.score:.3f} on the corpus that you were shown{formula}"
+            )
+    scored = [(h, fit) for h, fit in found if fit is not None and fit.score is not None]
+    if scored:
+        best, fit = max(scored, key=lambda pair: pair[1].score or 0.0)
+        lines.append(f"What {best.id} misses most:\n{fenced(_missed(fit))}")
+    return "\n".join(lines)
+
+
+def _missed(fit: Fit) -> str:
+    often = ", ".join(f'"{quoted(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed)
+    return "\n".join([*_misses(fit.worst, 3), *([f"again and again, true less predicted: {often}"] if often else [])])
+
+
+def _with_worth(hypothesis: Hypothesis, fit: Fit) -> str:
+    """The formula, behind each term what the correlation loses without it."""
+    from ...tools.dissection import Predicate
+
+    terms = Predicate.parse(hypothesis.predicate or "").terms
+    return " ".join(
+        f"{'+' if term.sign > 0 else '-'} {term.grade} {term.concept.to_text()} [{value:.2f}]"
+        for term, value in zip(terms, fit.worth, strict=True)
+    ).removeprefix("+ ")
 
 
 def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
@@ -147,12 +170,20 @@ def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
 
 
 def _misses(worst: Iterable[Mapping[str, Any]], most: int) -> list[str]:
-    """Where prediction and truth differ most, in standard deviations."""
+    """Where prediction and truth differ most, as activations."""
     return [
-        f'"{quoted(miss["token"])}" true {miss["true"]:+.1f} predicted {miss["predicted"]:+.1f} sd'
+        f'"{quoted(miss["token"])}" true {miss["true"]:+.3g} predicted {miss["predicted"]:+.3g}'
         f" | {quoted(miss['text'])}"
         for miss in list(worst)[:most]
     ]
+
+
+def challenge(planned: Experiment, found: Mapping[str, Any]) -> str:
+    """An experiment of somebody else: its outcome, where it was read, and why it was made."""
+    text, span = planned.passage.text, planned.passage.span
+    where = f', read at "{quoted(text[slice(*span)])}"' if span else ""
+    why = f" ({planned.reason})" if planned.reason else ""
+    return f"{outcome(planned, found)} | text{where}: {quoted(text)}{why}"
 
 
 def answer(id: str, text: str) -> str:

@@ -22,6 +22,8 @@ from .aliases import Aliases
 
 MOST_TEXT = 600
 """Characters of a text that an experiment may have: about 150 tokens, twice a context of the index."""
+MOST_PROPOSED, MOST_PLANNED = 8, 12
+"""Hypotheses and experiments of one call that are read."""
 Line = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
 
 
@@ -36,7 +38,7 @@ class Proposed(_Strict):
 
 
 class Propose(_Strict):
-    hypotheses: Annotated[list[Proposed], Field(min_length=1, max_length=8)]
+    hypotheses: Annotated[list[Proposed], Field(min_length=1)]
 
 
 class Challenged(_Strict):
@@ -60,11 +62,11 @@ class Planned(Challenged):
 
 
 class Challenge(_Strict):
-    experiments: Annotated[list[Challenged], Field(min_length=1, max_length=8)]
+    experiments: Annotated[list[Challenged], Field(min_length=1)]
 
 
 class Run(_Strict):
-    experiments: Annotated[list[Planned], Field(min_length=1, max_length=12)]
+    experiments: Annotated[list[Planned], Field(min_length=1)]
 
 
 class Conclude(_Strict):
@@ -79,17 +81,18 @@ class CannotExplain(_Strict):
 OWN: dict[str, tuple[type[_Strict], str]] = {
     "propose": (
         Propose,
-        "Write down rival hypotheses; each gets an id (h1, ...) and, with a predicate, its correlation on the corpus "
-        "with the worst misses. revises: id of the hypothesis that it replaces.",
+        f"Write down up to {MOST_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a predicate, its "
+        "correlation on the corpus, what each concept is worth, and its misses. revises: id of what it replaces.",
     ),
     "experiment": (
         Run,
-        "Test hypotheses on texts that you write, each with what its hypothesis predicts: fires (at least the level "
-        "that a tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within "
-        "(from low to high). focus, than_focus: the part of the text that is read. quantity: max or mean activation; "
-        "kl of ablating U, in nats (greater, within); rank of the token `text` among those that U promotes (within); "
-        "what happens behind the text (raises, lowers, within): logprob of the next `token` when `strength` is added "
-        "to U, in nats; logit_difference of `token` less `versus` when U has its values of the text `than`.",
+        f"Test hypotheses on up to {MOST_PLANNED} texts that you write, each with what its hypothesis predicts: fires "
+        "(at least the level that a tenth of all tokens reach), silent (below the median), greater (more than in the "
+        "text `than`), within (from low to high); on side - activations have their sign turned. focus, than_focus: the "
+        "part of the text that is read. quantity: max or mean activation; kl of ablating U, in nats (greater, within); "
+        "rank of the token `text` among those that U promotes (within); what happens behind the text (raises, lowers, "
+        "within): logprob of the next `token` when `strength` is added to U, in nats; logit_difference of `token` less "
+        "`versus` when U has its values of the text `than`.",
     ),
     "challenge": (
         Challenge,

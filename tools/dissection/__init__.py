@@ -5,10 +5,11 @@ from __future__ import annotations
 from .baselines import plain_greedy, ten_weighted_tokens
 from .concepts import Concept
 from .examples import Examples, examples
+from .grading import find_grades, worth
 from .greedy import Limits
 from .lexicon import Lexicon
 from .library import Library
-from .predicate import Predicate, Term
+from .predicate import Predicate, Term, Written, written_terms
 from .search import Candidate, build_library, explain
 from .text import Text
 
@@ -22,9 +23,13 @@ __all__ = [
     "Predicate",
     "Term",
     "Text",
+    "Written",
     "build_library",
     "examples",
     "explain",
+    "find_grades",
     "plain_greedy",
     "ten_weighted_tokens",
+    "worth",
+    "written_terms",
 ]

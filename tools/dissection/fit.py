@@ -170,7 +170,7 @@ def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> 
         problem = limit_problem(terms := _terms(concepts, grades.levels))
         if not problem:
             return Predicate(terms, step=_round(grades.step), rest=_round(grades.rest + mean))
-    raise UsageError(f"no grading makes a predicate of the contract of {concepts!r}: {problem}")
+    raise UsageError(f"these concepts are too many for one formula: {problem}")
 
 
 def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[Term, ...]:

@@ -30,8 +30,9 @@ class Reader:
         self._lexemes = _lexemes(source)
         self._at = 0
 
-    def peek(self) -> Lexeme:
-        return self._lexemes[self._at] if self._at < len(self._lexemes) else Lexeme("end", "")
+    def peek(self, ahead: int = 0) -> Lexeme:
+        at = self._at + ahead
+        return self._lexemes[at] if at < len(self._lexemes) else Lexeme("end", "")
 
     def take(self, kind: str = "", value: str = "") -> Lexeme:
         lexeme = self.peek()

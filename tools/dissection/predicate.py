@@ -52,6 +52,14 @@ class Term:
         return self.sign * GRADES[self.grade]
 
 
+class Written(NamedTuple):
+    """A term as somebody wrote it: the grade is empty where none was given."""
+
+    concept: Concept
+    grade: str
+    sign: int
+
+
 class Why(NamedTuple):
     """One term that holds at a position: its English and what it adds there."""
 
@@ -76,7 +84,7 @@ class Predicate:
     def __post_init__(self) -> None:
         problem = self.problem()
         if problem:
-            raise UsageError(f"not a predicate of the contract: {problem}")
+            raise UsageError(f"the formula is out of bounds: {problem}")
 
     def problem(self) -> str:
         """What breaks a limit, or an empty string."""
@@ -136,11 +144,12 @@ class Predicate:
     @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Predicate:
         """From ``to_text``, or written by hand without ``; step ..., rest ...``. UsageError where it is off."""
-        reader = Reader(text)
-        terms = _read_terms(reader)
-        step, rest = _read_scale(reader)
-        reader.take("end")
-        return cls(terms, step, rest)
+        terms, step, rest = _read(text)
+        for term in terms:
+            if not term.grade:
+                shown = term.concept.to_text()
+                raise UsageError(f"{shown} has no grade: write one of {', '.join(GRADES)} before it")
+        return cls(tuple(Term(*term) for term in terms), step, rest)
 
 
 def sentence_of(terms: Sequence[Term]) -> str:
@@ -158,8 +167,9 @@ def limit_problem(terms: Sequence[Term]) -> str:
         return f"{listed} listed words; at most {MOST_LITERALS}"
     if len(set(concepts)) < len(concepts):
         return "a concept stands in it twice"
-    words = length(sentence_of(terms))
-    return f"its sentence has {words} words; at most {MOST_WORDS}" if words > MOST_WORDS else ""
+    sentence = sentence_of(terms)
+    words = length(sentence)
+    return f"said in English it has {words} words, at most {MOST_WORDS}: {sentence}" if words > MOST_WORDS else ""
 
 
 def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None) -> Text:
@@ -167,8 +177,22 @@ def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarr
     return Text(tokens, np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length), lexicon)
 
 
-def _read_terms(reader: Reader) -> tuple[Term, ...]:
-    terms: list[Term] = []
+def written_terms(text: str) -> tuple[Written, ...]:
+    """The terms of a formula in which grades may be missing. UsageError where it is off."""
+    return _read(text)[0]
+
+
+def _read(text: str) -> tuple[tuple[Written, ...], float, float]:
+    """Terms, step and rest."""
+    reader = Reader(text)
+    terms = _read_terms(reader)
+    step, rest = _read_scale(reader)
+    reader.take("end")
+    return terms, step, rest
+
+
+def _read_terms(reader: Reader) -> tuple[Written, ...]:
+    terms: list[Written] = []
     if reader.peek().value == NOTHING:
         reader.take()
         return ()
@@ -176,8 +200,8 @@ def _read_terms(reader: Reader) -> tuple[Term, ...]:
         sign = -1 if reader.peek().value == "-" else 1
         if reader.peek().value in ("+", "-"):
             reader.take()
-        grade = reader.take("name").value
-        terms.append(Term(reader.concept(), grade, sign))
+        grade = reader.take("name").value if reader.peek(1).kind == "name" else ""
+        terms.append(Written(reader.concept(), grade, sign))
     return tuple(terms)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubel.agent.asking import plain
-from hubel.agent.case import Fit
+from hubel.agent.case import Fit, Graded
 from hubel.agent.experimenter import reading, tools
 from hubel.agent.experimenter.aliases import Aliases
 from hubel.agent.experimenter.reading import Known
@@ -22,7 +22,7 @@ from tests.agent.experimenter.minds import HYPOTHESES, experiments, reply
 
 def known() -> Known:
     """An investigation in which one hypothesis stands."""
-    found = Known(Aliases("mlp.0.3"), lambda printed: Fit(0.1))
+    found = Known(Aliases("mlp.0.3"), lambda printed: Fit(0.1), lambda concepts: Graded("faintly " + concepts[0]))
     reading.read(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
     return found
 
@@ -37,7 +37,7 @@ PLANNED = {"hypothesis": "h1", "text": "on a Monday", "predicts": "fires"}
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"hypothesis": "h7"}, "none of that id; known are h1"),
+        ({"hypothesis": "h7"}, "none of that id; the last that were taken are h1"),
         ({"predicts": "explodes"}, "'within', 'raises' or 'lowers'"),
         ({"predicts": "greater"}, "needs the text that it is compared with"),
         ({"predicts": "within", "low": 3, "high": 1}, "needs numbers low <= high"),
@@ -70,6 +70,53 @@ def test_a_bad_experiment_is_answered_with_how_to_repair_it(change: dict[str, An
 def test_a_bad_predicate_is_answered_with_the_language(predicate: str, says: str) -> None:
     said = faults("propose", {"hypotheses": [{"sentence": "x", "predicate": predicate}]})
     assert says in said or (says == "names at least one" and "name at least one concept" in said)
+
+
+def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
+    found = known()
+    proposed = [{"sentence": "x", "predicate": 'words("a") + strongly words("b")'}]
+    (part,) = reading.read(reply(("propose", {"hypotheses": proposed})), found)
+    assert part.hypotheses[0].predicate == 'faintly words("a")'
+
+
+@pytest.mark.parametrize("sentence", ["Like h1, and on Fridays", "The same with other words", "same as before"])
+def test_a_sentence_that_leans_on_another_hypothesis_is_sent_back(sentence: str) -> None:
+    assert "its reader sees it alone" in faults("propose", {"hypotheses": [{"sentence": sentence}]})
+
+
+def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
+    many = [{"sentence": f"fires on word {n}"} for n in range(8)]
+    found = known()
+    for turn in range(6):
+        renamed = [{"sentence": f"{one['sentence']} in turn {turn}"} for one in many]
+        (part,) = reading.read(reply(("propose", {"hypotheses": renamed})), found)
+    assert len(found.hypotheses) == reading.MOST_HYPOTHESES
+    assert "no more are taken" in part.faults[0]
+
+
+def test_what_is_not_taken_keeps_its_id_so_that_the_next_one_has_the_id_that_its_writer_expects() -> None:
+    proposed = [{"sentence": "word " * 41}, {"sentence": "fires on weekdays"}]
+    planned = [PLANNED | {"hypothesis": "h3"}, PLANNED | {"hypothesis": "h2"}]
+    first, second = reading.read(
+        reply(("propose", {"hypotheses": proposed}), ("experiment", {"experiments": planned})), known()
+    )
+    assert first.faults[0].startswith("h2 is not taken: the sentence has 41 words")
+    assert [h.id for h in first.hypotheses] == ["h3"]
+    assert [e.hypothesis for e in second.experiments] == ["h3"]
+
+
+def test_of_a_long_list_the_first_are_read() -> None:
+    many = [PLANNED | {"text": f"on a Monday {n}"} for n in range(tools.MOST_PLANNED + 2)]
+    (part,) = reading.read(reply(("experiment", {"experiments": many})), known())
+    assert len(part.experiments) == tools.MOST_PLANNED
+    assert part.faults == ("2 more of this call are not made: at most 12 at once",)
+
+
+def test_a_hypothesis_may_be_said_better_by_what_revises_it() -> None:
+    again = HYPOTHESES[0] | {"sentence": "Fires on the article."}
+    assert "to say it better write revises 'h1'" in faults("propose", {"hypotheses": [again]})
+    (part,) = reading.read(reply(("propose", {"hypotheses": [again | {"revises": "h1"}]})), known())
+    assert part.hypotheses[0].parent == "h1"
 
 
 def test_lists_written_as_strings_or_left_out_are_read() -> None:

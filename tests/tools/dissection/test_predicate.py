@@ -122,12 +122,12 @@ def too_many(problem: str) -> tuple[Term, ...]:
         return tuple(Term(made("suffix", c), "slightly") for c in "abcdefghijklm")
     if problem == "listed words":
         return tuple(Term(made("words", *(f"{c}{i}" for i in range(5))), "slightly") for c in "abcde")
-    if problem == "words; at most":
+    if problem == "words, at most":
         return tuple(Term(made("recent", n, made("position", n, n)), "slightly") for n in range(1, 9))
     return (Term(made("suffix", "a"), "slightly"), Term(made("suffix", "a"), "strongly"))
 
 
-@pytest.mark.parametrize("problem", ["concepts", "listed words", "words; at most", "twice"])
+@pytest.mark.parametrize("problem", ["concepts", "listed words", "words, at most", "twice"])
 def test_a_formula_beyond_the_limits_is_refused(problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         Predicate(too_many(problem))

@@ -1,0 +1,58 @@
+"""Grades that the program finds for named concepts, against a signal whose formula is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hubel.tools.dissection import Predicate, Text, find_grades, worth, written_terms
+from hubel.tools.dissection.grammar import parse_concept
+from hubel.tools.errors import UsageError
+
+TRUE = 'strongly suffix("ing") + moderately words("monday", "friday") - slightly words("the", "of")'
+
+
+def scored(text: Text) -> np.ndarray:
+    """Tokens that count: not the first, not padding."""
+    at = np.arange(text.tokens.shape[1])
+    return (at > 0) & (at < np.asarray(text.length)[:, None])
+
+
+def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample: Text) -> None:
+    true = Predicate.parse(f"{TRUE}; step 0.25, rest 1.5")
+    concepts = [term.concept for term in true.terms][::-1]
+    found = find_grades(concepts, sample, true.predict_text(sample), scored(sample))
+    weights = {term.concept: term.weight * found.step for term in found.terms}
+    for term in true.terms:
+        assert weights[term.concept] == pytest.approx(term.weight * true.step, rel=0.02)  # the ridge shrinks a little
+    assert found.rest == pytest.approx(true.rest, abs=0.02)
+
+
+def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample: Text) -> None:
+    predicate, mask = Predicate.parse(TRUE), scored(sample)
+    signal = predicate.predict_text(sample) + np.random.default_rng(0).normal(0, 2, mask.shape)
+
+    def correlation(terms: tuple) -> float:
+        return float(np.corrcoef(Predicate(terms).predict_text(sample)[mask], signal[mask])[0, 1])
+
+    expected = [
+        correlation(predicate.terms) - correlation(predicate.terms[:at] + predicate.terms[at + 1 :]) for at in range(3)
+    ]
+    assert worth(predicate, sample, signal, mask) == pytest.approx(expected, abs=1e-6)
+    assert min(expected) > 0
+
+
+def test_what_cannot_be_graded_says_why(sample: Text) -> None:
+    signal, mask = np.zeros(sample.tokens.shape), scored(sample)
+    monday, zebra = parse_concept('words("monday")'), parse_concept('words("zebra")')
+    with pytest.raises(UsageError, match=r"zebra.*holds nowhere"):
+        find_grades([monday, zebra], sample, signal, mask)
+    with pytest.raises(UsageError, match="stands in it twice"):
+        find_grades([monday, monday], sample, signal, mask)
+
+
+def test_terms_may_be_written_without_grades_and_a_predicate_may_not() -> None:
+    written = written_terms('words("a") - strongly words("b") + after(words("c"))')
+    assert [(term.grade, term.sign) for term in written] == [("", 1), ("strongly", -1), ("", 1)]
+    with pytest.raises(UsageError, match=r'words\("a"\) has no grade'):
+        Predicate.parse('words("a")')
