@@ -145,7 +145,7 @@ function rangeOf(band, i, x, bottom) {
 
 /** Held-out r of each target over its layer: where in the model explanations hold. */
 export function layerPlot(points) {
-  const [width, height] = [800, 250];
+  const [width, height] = [Math.min(800, Math.max(320, document.documentElement.clientWidth - 40)), 250];
   const layers = [...new Set(points.map((point) => point.layer))].sort((a, b) => a - b);
   const bottom = height - BOTTOM;
   const step = (width - LEFT - RIGHT) / Math.max(1, layers.length);

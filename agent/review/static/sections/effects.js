@@ -39,14 +39,21 @@ function neighbours(run, list) {
       h("span", { class: "num" }, number(one.value))))));
 }
 
-/** Results of ablating, steering and other instruments, in whatever shape they have. */
+/** Results of ablating, steering and other instruments: as the explainer read them, and as data. */
 export function effects(list) {
   if (!list?.length) return null;
-  return section("effects", "Effects", "What changed in the model when the unit was changed.", list.map((effect) =>
-    h("details", { id: effect.id ?? effect.call, tabindex: "-1", class: "effect", open: list.length < 3 }, h("summary", {}, h("b", {}, t(effect.kind)), " ", t(effect.title ?? effect.text ?? "")), shape(without(effect)))));
+  return section("effects", "Effects", "What the explainer changed in the model, or asked of it, and what came of it.", list.map((effect) =>
+    h("details", { id: effect.id, tabindex: "-1", class: `effect${effect.error ? " wrong" : ""}`, open: list.length < 4 },
+      h("summary", {}, h("b", {}, t(effect.kind)), " ", h("span", { class: "soft" }, t(asked(effect.arguments)))),
+      effect.rendered ? [h("pre", { class: "rendered" }, t(effect.rendered, { lines: true })), h("details", {}, h("summary", {}, "as data"), shape(effect.result))] : shape(effect.result))));
 }
 
-const without = ({ kind: _kind, title: _title, id: _id, call: _call, ...rest }) => ("result" in rest && Object.keys(rest).length <= 2 ? rest.result : rest);
+/** What an instrument was asked, in one line: its texts and names, without the unit. */
+function asked(args) {
+  const said = Object.entries(args ?? {}).filter(([name]) => !["unit", "units"].includes(name)).map(([name, what]) => `${name} ${typeof what === "string" ? what : JSON.stringify(what)}`);
+  const line = said.join(", ");
+  return line.length > 120 ? `${line.slice(0, 120)}…` : line;
+}
 
 /** Any JSON as nested tables and lists; what is long is cut, with its length. */
 export function shape(value, depth = 0) {

@@ -132,6 +132,12 @@ def test_3_a_neighbour_that_the_run_explained_is_opened(site: Site, page: Page) 
     expect(page.locator("h1")).to_have_text(wanted)
 
 
+def test_3_what_an_intervention_changed_is_shown(site: Site, page: Page) -> None:
+    site.open(page, "/runs/model/targets/mlp.0.0")
+    effect = page.locator("#effects details", has_text="ablate").first
+    assert "KL" in effect.locator("pre").inner_text()
+
+
 def test_3_a_token_tells_its_value_to_mouse_and_keyboard(site: Site, page: Page) -> None:
     site.open(page, TARGET)
     page.locator("#exemplars .heat i.k").first.hover()
