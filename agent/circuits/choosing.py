@@ -65,9 +65,10 @@ class Choice:
 def choose(room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]) -> Choice:
     """The circuit of the size asked for, or the smallest with the f asked for."""
     scores, graph = prompt_scores.mean(0), room.graph
-    balance, ranking = Balance(1.0, ()), scores
     if room.config.faithfulness:
-        mask = smallest_with(graph, scores, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness)
+        balance = Balance(room.config.opposing or 1.0, ())
+        ranking = balanced(scores, balance.weight)
+        mask = smallest_with(graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness)
     else:
         n = max(1, round(room.config.share * graph.n_edges))
         balance = found_balance(room, prompts.some(BALANCED_PROMPTS), scores, n)
