@@ -24,6 +24,8 @@ from .visible import visible
 if TYPE_CHECKING:
     from jinja2 import Template
 
+_SHEETS = ("review/static/tokens.css", "evaluation.css")
+"""Colours and type are those of the review page."""
 _FOLDER = Path(__file__).parent
 _SMALLEST_P = 1e-12
 """Below this a fitted tail is an extrapolation that nobody should read digits of."""
@@ -81,7 +83,7 @@ def render(evaluations: Sequence[Evaluation]) -> str:
     return _template().render(
         parts=[_part(evaluation) for evaluation in evaluations],
         compared=compared,
-        style=Markup((_FOLDER / "evaluation.css").read_text(encoding="utf-8")),
+        style=Markup("".join((_FOLDER / sheet).read_text(encoding="utf-8") for sheet in _SHEETS)),
     )
 
 

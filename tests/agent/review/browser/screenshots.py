@@ -9,13 +9,12 @@ subject is loaded, so that texts can be tried: `review-try` needs it.
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
-from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, serving, settled, visiting
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, Site, serving, visiting
 
 UNIT = "/runs/example/targets/mlp.20.977"
 MODEL = "/runs/example-model/targets/mlp.20.977"
@@ -55,15 +54,22 @@ SHOTS = {
 }
 
 
-def take(page: Page, shot: Shot, out: Path) -> None:
+def take(site: Site, shot: Shot, out: Path) -> None:
     """Look at it and write the picture."""
-    page.set_viewport_size({"width": shot.width, "height": shot.height})
-    settled(page)
-    page.wait_for_selector(shot.until, timeout=60_000, state="attached")
-    if shot.top:
-        page.locator(shot.top).evaluate("part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)")
-    page.wait_for_timeout(300)  # what is drawn after the first frame
-    page.screenshot(path=out)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        with visiting(browser, site, color_scheme=shot.scheme) as context:
+            page = context.new_page()
+            page.set_viewport_size({"width": shot.width, "height": shot.height})
+            site.open(page, shot.path)
+            page.wait_for_selector(shot.until, timeout=60_000, state="attached")
+            if shot.top:
+                page.locator(shot.top).evaluate("part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)")
+            page.wait_for_timeout(300)  # what is drawn after the first frame
+            page.screenshot(path=out)
+        browser.close()
 
 
 def main() -> None:
@@ -74,17 +80,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
     args = parser.parse_args()
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright, serving(args.runs, *(["--live"] if args.live else [])) as site:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    options = ["--live"] if args.live else []
+    with TemporaryDirectory() as folder, serving(_copied(args.runs, Path(folder) / "runs"), *options) as site:
         for name in args.names or [name for name in SHOTS if args.live or name != "review-try"]:
-            shot = SHOTS[name]
-            with visiting(browser, site, color_scheme=shot.scheme) as context:
-                page = context.new_page()
-                page.goto(site.address + shot.path)
-                take(page, shot, args.out / f"{name}.png")
-        browser.close()
+            take(site, SHOTS[name], args.out / f"{name}.png")
+
+
+def _copied(runs: Path, to: Path) -> Path:
+    """The example runs in a folder of their own: a visit leaves traces."""
+    for name in ("example", "example-model", "example-circuit"):
+        shutil.copytree(runs / name, to / name)
+    return to
 
 
 if __name__ == "__main__":
