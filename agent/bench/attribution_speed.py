@@ -32,8 +32,8 @@ class Question(NamedTuple):
 
 
 _TEXT = (
-    "Yesterday afternoon, after a long day at work, Mary and John went to the store with some friends from school, and "
-    "then John gave a drink of cold water to"
+    "Yesterday afternoon, after a day at work, Mary and John went to the store with some friends from school, and "
+    "then John gave a drink of water to"
 )
 QUESTION = Question(_TEXT, _TEXT.replace("then John", "then Mary"), " Mary", " John")
 STEPS = (20, 50)

@@ -147,11 +147,10 @@ class _Ground:
     @property
     def reserved(self) -> Reserved:
         """The subject, changed."""
-        from ...tools.circuits.known.paths import N_DIRECTIONS
-        from ...tools.circuits.known.planting import reserve
+        from ...tools.circuits.known.paths import reserve_for_paths
 
         if self._reserved is None:
-            self._reserved = reserve(self._load(), N_DIRECTIONS, self._seed)
+            self._reserved = reserve_for_paths(self._load(), self._seed)
         return self._reserved
 
 

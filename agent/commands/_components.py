@@ -184,6 +184,17 @@ def _show_attention(rows: list[dict[str, Any]]) -> None:
         "previous, duplicate, induction: on random tokens said twice; copying: of the OV circuit, -1 to 1; direct: "
         f"what it adds to the logit difference by itself; weight ~ effect: rank correlation; {_of(rows)}"
     )
+    output.line(_caveat(rows))
+
+
+def _caveat(rows: list[dict[str, Any]]) -> str:
+    """How far attention weight may be believed on this task, in words."""
+    found = [(row["rank_correlation"]["value"], row["component"]) for row in rows]
+    mean, (worst, head) = sum(value for value, _ in found) / len(found), min(found)
+    return (
+        f"attention weight is not effect: on this task it orders the effects of taking attention away from END with a "
+        f"rank correlation of {mean:+.2f} in the mean over these heads, {worst:+.2f} for {head}"
+    )
 
 
 def _attention_cells(row: dict[str, Any]) -> tuple[object, ...]:

@@ -89,6 +89,9 @@ def test_the_induction_head_copies_and_its_weight_is_its_effect(induction: list[
     assert row["direct"]["value"] > 1
     assert row["looks_at"]["answer"]["value"] > 0.9
     assert row["rank_correlation"]["low"] <= row["rank_correlation"]["value"] <= row["rank_correlation"]["high"]
+    assert run_command_line(["circuit", "attention", *induction, "--components", "head.1.0"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"a rank correlation of {row['rank_correlation']['value']:+.2f} in the mean" in shown
 
 
 @pytest.mark.parametrize("action", ["mediate", "paths", "attention"])

@@ -23,13 +23,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...errors import UsageError
+from ...subject import Subject
 from ..ablation import run_circuit
 from ..graph import Edge, Input, Node
 from ..prompts import PromptPairs
 from ..recording import Recording, record
 from ..sweep import Sweep
 from ..wiring import CircuitModel
-from .planting import Planting, Reading, Reserved, planting
+from .planting import Planting, Reading, Reserved, planting, reserve
 
 Kind = Literal["copy", "relay", "match"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -87,6 +88,12 @@ class Planted:
     pairs: PromptPairs
     edges: tuple[Edge, ...]
     truth: Bool[Tensor, "source target"]
+
+
+def reserve_for_paths(subject: Subject, seed: int) -> Reserved:
+    """Close as many directions of a subject as paths need; it is changed for good."""
+    rows = [subject.tokenize(text).ids for text in TEXT]
+    return reserve(subject, N_DIRECTIONS, seed, torch.tensor([row[: min(map(len, rows))] for row in rows]))
 
 
 def draw_path(reserved: Reserved, kind: Kind, strength: float, seed: int) -> Path:

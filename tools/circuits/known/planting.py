@@ -1,8 +1,10 @@
 """Paths planted in a real subject: a few directions of its stream are reserved, and weights are set that use them.
 
-1. `reserve` draws k orthonormal directions of the stream and closes them: no component writes along them any more, and
-   none reads them. W_out <- (I - S^T S) W_out, and W_in <- W_in (I - P) with P on the span of g * s, where g is the
-   norm's scale. That takes k of d_model dimensions from the subject, for good: plant into one that is not used again.
+1. `reserve` draws k orthonormal directions among those in which least stands on some text, and closes them: no
+   component writes along them any more, and none reads them. W_out <- (I - S^T S) W_out, and W_in <- W_in (I - P) with
+   P on the span of g * s, where g is the norm's scale. That takes k of d_model dimensions from the subject, for good:
+   plant into one that is not used again. Loss of SmolLM2-135M on news, nine directions: 4.17 before, 4.27 after, and
+   7.00 had they been drawn among all.
 2. Reading s exactly is the row s / g: (s / g) . (g * x / rms) = s . x / rms, whatever else is in the stream.
 3. A planted head has its group's key and value to itself: the group's other heads are silenced. It attends to where its
    key direction is and writes one number along one direction; queries and keys live in the pair of coordinates that
@@ -21,16 +23,19 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ...errors import UsageError
 from ...subject import Subject
 from ...subject.architectures import matrix, norm_scale
+from ..recording import record
 from ..wiring import WIRINGS, CircuitModel
 
 Reading = Float[Tensor, " direction"]
 """A sum of the reserved directions, by number."""
+QUIET = 9
+"""Directions are drawn among so much of the stream, its quietest ninth."""
 FAMILIES = ("llama", "mistral")
 """Gated MLPs, separate projections, norms without a mean, and no biases."""
 
@@ -52,8 +57,11 @@ class Reserved:
         return self.model.subject
 
 
-def reserve(subject: Subject, n: int, seed: int) -> Reserved:
+def reserve(subject: Subject, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -> Reserved:
     """Close n directions of a subject's stream. It is changed for good: load it anew to use it for anything else.
+
+    Args:
+        ids: text on which it is seen where the stream is quiet.
 
     Raises:
         UsageError: a family that this is not written for.
@@ -65,7 +73,7 @@ def reserve(subject: Subject, n: int, seed: int) -> Reserved:
             f"{', '.join(FAMILIES)}, without biases"
         )
     with torch.no_grad():
-        directions = _drawn(subject, n, seed)
+        directions = _quiet(CircuitModel(subject), n, seed, ids)
         for layer in range(subject.shape.n_layers):
             _close(subject, layer, directions)
         embedding = cast(Tensor, subject.model.get_input_embeddings().weight)
@@ -73,9 +81,25 @@ def reserve(subject: Subject, n: int, seed: int) -> Reserved:
     return Reserved(CircuitModel(subject), directions)
 
 
-def _drawn(subject: Subject, n: int, seed: int) -> Float[Tensor, "direction d_model"]:
-    drawn = torch.randn(subject.d_model, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return torch.linalg.qr(drawn).Q.T.to(subject.device, subject.dtype)
+def _quiet(model: CircuitModel, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -> Float[Tensor, "direction d_model"]:
+    """Directions drawn among those that carry least of what stands in the stream, and of what each norm lets through.
+
+    A reader loses s . (g * x) when s is closed, once more scaled by g as the row that is taken from it: s . (g^2 * x).
+    """
+    subject, found = model.subject, record(model, ids, lambda logits: logits.sum(-1))
+    norms = [(found.stream[len(model.joints)], subject.parts.final_norm)]
+    for layer, joints in enumerate(model.joints):
+        norms += [(found.stream[layer], joints.attention_norm), (found.middle[layer], joints.mlp_norm)]
+    spread = torch.zeros(subject.d_model, subject.d_model, dtype=torch.float64)
+    for stream, norm in norms:
+        scale = norm_scale(norm, subject.architecture.norm)
+        for value in (stream, stream * scale**2):
+            rows = value.flatten(0, 1).cpu().double()
+            rows = rows / rows.norm(dim=1, keepdim=True)
+            spread += rows.T @ rows
+    quiet = torch.linalg.eigh(spread).eigenvectors[:, : max(n, subject.d_model // QUIET)]
+    drawn = torch.randn(quiet.shape[1], n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return (quiet @ torch.linalg.qr(drawn).Q).T.to(subject.device, subject.dtype)
 
 
 def _projections(subject: Subject, layer: int) -> list[Any]:

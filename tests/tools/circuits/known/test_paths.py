@@ -8,7 +8,16 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from hubel.tools.circuits.known.paths import KINDS, N_DIRECTIONS, Acts, Kind, acts, draw_path, planted
+from hubel.tools.circuits.known.paths import (
+    KINDS,
+    N_DIRECTIONS,
+    Acts,
+    Kind,
+    acts,
+    draw_path,
+    planted,
+    reserve_for_paths,
+)
 from hubel.tools.circuits.known.planting import Reserved, planting, reserve
 from hubel.tools.circuits.recording import record
 from hubel.tools.circuits.sweep import Sweep
@@ -39,11 +48,25 @@ def reserved() -> Reserved:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.normal_(std=0.2 if "norm" not in name else 0.1).add_(1 if "norm" in name else 0)
-    return reserve(Subject(model, tiny_tokenizer(), name="wide", revision="0"), N_DIRECTIONS, 0)
+    return reserve_for_paths(Subject(model, tiny_tokenizer(), name="wide", revision="0"), 0)
 
 
 def _weights(reserved: Reserved) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in reserved.subject.model.state_dict().items()}
+
+
+def test_the_directions_are_among_the_quietest() -> None:
+    """What stands in them is far less than in as many drawn among all."""
+    subject = tiny_subject()
+    subject.model.double()
+    with torch.no_grad():
+        for parts in subject.parts.layers:  # nobody writes much along the first four axes
+            for writer in (parts.attention_out, parts.mlp_down):
+                matrix(writer)[:4] *= 1e-3
+        subject.model.get_input_embeddings().weight[:, :4] *= 1e-3
+    ids = torch.arange(1, 121).view(12, 10)
+    directions = reserve(subject, 2, 0, ids).directions
+    assert directions[:, :4].square().sum(1).min() > 0.99
 
 
 def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(reserved: Reserved) -> None:
@@ -116,4 +139,4 @@ def test_what_does_not_act_is_a_fault() -> None:
 
 def test_other_families_are_refused() -> None:
     with pytest.raises(UsageError, match="llama, mistral"):
-        reserve(tiny_subject("gpt2"), 2, 0)
+        reserve_for_paths(tiny_subject("gpt2"), 0)
