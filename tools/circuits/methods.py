@@ -136,7 +136,9 @@ def _exact(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
 
 
 @edge_method(
-    "acdc", IG_STEPS, f"greedy pruning runs the circuit about as often as it begins with edges, {PRUNED:,} at most"
+    "acdc",
+    IG_STEPS,
+    f"greedy pruning within {PRUNED:,} edges: a run for every target and about six for each edge that stays",
 )
 def _acdc(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
     graph, estimated = model.graph, attribute(model, pairs, steps).edges.cpu()
