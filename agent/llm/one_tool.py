@@ -1,7 +1,8 @@
 """Many tools behind one, for servers that obey a choice of tool only when it is named (llama-cpp-python does so).
 
 1. The request has one tool, chosen by its name, whose arguments are a list of calls: tool and arguments. What the tools
-   are stands in its description (`prompts/one_tool.md`).
+   are stands in the system part (`prompts/one_tool.md`): such a server forces the form of a call, and may not show the
+   model what a tool is said to do (llama-cpp-python does not, where the chat template knows no tools).
 2. Of a reply each member of that list becomes a call of its own, under the id of the one call and a number.
 3. The answers go back as the one call's answer, in their order.
 
@@ -55,6 +56,7 @@ class OneTool:
 def behind_one(request: Request) -> Request:
     """The same request with one tool that calls the others."""
     told = "\n\n".join(prompts.load("one_tool").fill(tools=described(request.tools)))
+    system = f"{request.system}\n\n{told}"
     call = {
         "type": "object",
         "properties": {
@@ -65,7 +67,8 @@ def behind_one(request: Request) -> Request:
     }
     schema = {"type": "object", "properties": {"calls": {"type": "array", "items": call}}, "required": ["calls"]}
     messages = tuple(_joined(message) for message in request.messages)
-    return replace(request, messages=messages, tools=(ToolSchema(NAME, told, schema),), tool_choice=NAME)
+    tool = ToolSchema(NAME, "Calls the tools that were described, one or more.", schema)
+    return replace(request, system=system, messages=messages, tools=(tool,), tool_choice=NAME)
 
 
 def read_calls(reply: Reply) -> Reply:

@@ -66,7 +66,7 @@ def test_answers_go_back_as_those_of_the_one_call() -> None:
     sent = behind_one(Request("", (UserMessage("go"), AssistantMessage(reply), results), TOOLS))
     assert sent.tool_choice == NAME
     assert [tool.name for tool in sent.tools] == [NAME]
-    assert "Writes down." in sent.tools[0].description
+    assert "Writes down." in sent.system
     _, said, answered = sent.messages
     assert isinstance(said, AssistantMessage)
     assert isinstance(answered, ToolResults)
@@ -85,7 +85,7 @@ class Named:
             return Reply("I would rather talk.")
         if tool.name != NAME:
             return Reply("", (ToolCall("c", tool.name, {}, "{}"),), "tools")
-        told = [json.loads(line) for line in tool.description.splitlines() if line.startswith('{"name"')]
+        told = [json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')]
         known = replace(request, tools=tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told))
         listed = [{"tool": call.name, "arguments": call.arguments} for call in diligent(1, known).calls]
         return one({"calls": listed})
