@@ -206,6 +206,10 @@ def _main(folder: str) -> int:
         fill(store, keep)
     except HubelError:
         return 1
+    from .library import Run
+    from .overview import remember
+
+    remember(Run(Path(folder)))
     return 0
 
 

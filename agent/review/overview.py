@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def run_row(run: Run) -> dict[str, Any]:
         return row | _circuit_row(run)
     if run.problem:
         return row | {"state": "unreadable", "notice": run.problem}
-    told = run.once("row", lambda: _read_row(run))
+    told = run.once("row", partial(_kept, run, "row", _computed_row))
     if told is None:
         return row | {"state": "running", "notice": "This run is being read for the first time."}
     row |= told
@@ -53,19 +53,26 @@ def run_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def _read_row(run: Run) -> dict[str, Any] | None:
-    """What of a row changes only when the log grows; kept in the store, so that the next server need not compute it."""
+def _kept(run: Run, what: str, compute: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
+    """What changes only when the log grows: out of the store, or computed now and kept there, so that the next server
+    need not. None while the store has read nothing."""
     with run.store.reading() as db:
-        version, (kept_at, kept) = get_meta(db, "version"), json.loads(get_meta(db, "row") or "[null, null]")
+        version, (kept_at, kept) = get_meta(db, "version"), json.loads(get_meta(db, what) or "[null, null]")
         about = about_run(db)
         if about is None:
             return None
         if kept_at == version:
             return kept
-        row = _computed_row(db, about)
+        found = compute(db, about)
     with run.store.writing() as db:
-        set_meta(db, "row", json.dumps([version, row]))
-    return row
+        set_meta(db, what, json.dumps([version, found]))
+    return found
+
+
+def remember(run: Run) -> None:
+    """Compute what a run's row and page say, for whoever asks first."""
+    _kept(run, "row", _computed_row)
+    _kept(run, "page", _computed_page)
 
 
 def _computed_row(db: sqlite3.Connection, about: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +186,8 @@ def _kept_nulls(run: Run) -> tuple[int, int]:
 
 def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
     """What stands at the head of one run's page."""
-    about, facets, points = run.once("page", partial(_read_page, run)) if run.has_log and not run.problem else _NO_PAGE
+    readable = run.has_log and not run.problem
+    about, facets, points = (readable and run.once("page", partial(_kept, run, "page", _computed_page))) or _NO_PAGE
     decided = set(run.reviews.standing())
     verdicts: dict[str, str | None] = {}
     if decided:
@@ -200,13 +208,12 @@ _Page = tuple[dict[str, Any], dict[str, list[Any]], dict[str, list[Any]] | None]
 _NO_PAGE: _Page = ({}, {"layers": [], "sites": [], "sides": [], "verdicts": []}, None)
 
 
-def _read_page(run: Run) -> _Page:
+def _computed_page(db: sqlite3.Connection, about: dict[str, Any]) -> _Page:
     """Configuration, what there is to filter by, and the points of the plots."""
-    with run.store.reading() as db:
-        columns = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
-        listed = "select distinct {0} from targets where {0} is not null order by 1"
-        facets = {k: [row[0] for row in db.execute(listed.format(column))] for k, column in columns.items()}
-        return about_run(db) or {}, facets, _points(db)
+    columns = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
+    listed = "select distinct {0} from targets where {0} is not null order by 1"
+    facets = {k: [row[0] for row in db.execute(listed.format(column))] for k, column in columns.items()}
+    return about, facets, _points(db)
 
 
 def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:
