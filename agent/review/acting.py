@@ -1,4 +1,7 @@
-"""Operations that do something: a person's verdict, a text or an instrument tried, an explanation asked for again."""
+"""Operations that do something: a person's verdict, a text or an instrument tried, an explanation asked for again.
+
+The models of their bodies are imported where a body is read: to look at a run none is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from starlette.requests import Request
 from ...tools.errors import ArgumentError
 from . import reviewing
 from .answers import Answer
-from .bodies import AgainBody, CallBody, Named, ReviewBody, TryBody, checked
 from .live import listed
 from .rows import row_of
 from .site import Site, name
@@ -17,12 +19,16 @@ from .site import Site, name
 
 def add_review(site: Site, request: Request, body: Any) -> Any:
     """A person's word on a target, or taking it back."""
+    from .bodies import ReviewBody, checked
+
     run = site.unit_run(request)
     return reviewing.add_review(run, name(request, "target"), checked(ReviewBody, body), site.jobs.score_elsewhere)
 
 
 def open_holdout(site: Site, request: Request, body: Any) -> Any:
     """Open a target's held-out text; that is written down."""
+    from .bodies import Named, checked
+
     run = site.unit_run(request)
     return reviewing.open_holdout(run, name(request, "target"), checked(Named, body).name)
 
@@ -34,6 +40,8 @@ def live(site: Site, request: Request, body: Any) -> Any:
 
 def try_text(site: Site, request: Request, body: Any) -> Any:
     """A target's activations on a text of one's own, or on two."""
+    from .bodies import TryBody, checked
+
     run, target = site.unit_run(request), name(request, "target")
     texts = checked(TryBody, body)
     with run.store.reading() as db:
@@ -50,6 +58,8 @@ def instruments(site: Site, request: Request, body: Any) -> Any:
 
 def call_instrument(site: Site, request: Request, body: Any) -> Any:
     """Any instrument by hand; none can reach held-out text."""
+    from .bodies import CallBody, checked
+
     call = checked(CallBody, body)
     run = site.library.run(call.run)
     if not run.has_log or run.problem:
@@ -59,6 +69,8 @@ def call_instrument(site: Site, request: Request, body: Any) -> Any:
 
 def explain_again(site: Site, request: Request, body: Any) -> Any:
     """Explain a target again, with a note to the explainer or on other text, in a run of its own."""
+    from .bodies import AgainBody, checked
+
     run, asked = site.unit_run(request), checked(AgainBody, body)
     return Answer({"job": site.jobs.start(run, name(request, "target"), asked)}, status_code=202)
 

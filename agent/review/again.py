@@ -12,18 +12,22 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...tools.errors import ArgumentError
 from ..config import RunConfig
 from ..explainers import is_language_model
 from ..planting import SUITE
 from . import elsewhere
-from .bodies import AgainBody
 from .library import Library, Run, Unknown
 from .rows import row_of
+
+if TYPE_CHECKING:
+    from .bodies import AgainBody
 
 OUTPUT = "again.log"
 """Where the new run's folder keeps what its process said."""
@@ -37,7 +41,9 @@ class Jobs:
         self._library = library
         self._lock = threading.Lock()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
-        self._scoring: list[subprocess.Popen[bytes]] = []
+        self._scorer = ThreadPoolExecutor(max_workers=1)
+        """Edits are scored elsewhere one after the other: each loads the subject."""
+        self._scoring: subprocess.Popen[bytes] | None = None
 
     def start(self, run: Run, target: str, body: AgainBody) -> str:
         """Make the new run and start it; returns its name.
@@ -66,7 +72,11 @@ class Jobs:
 
     def score_elsewhere(self, run: Run, review: str) -> None:
         """Score an edit on another corpus; what comes of it is an event beside the edit."""
-        self._scoring.append(elsewhere.start(run.folder, review))
+        self._scorer.submit(self._score, run.folder, review)
+
+    def _score(self, folder: Path, review: str) -> None:
+        with elsewhere.start(folder, review) as self._scoring:
+            pass  # left when the process has ended
 
     def state(self, name: str) -> dict[str, Any]:
         """How far a job is: running, done or failed, and why."""
@@ -82,9 +92,14 @@ class Jobs:
 
     def close(self) -> None:
         """Ask what still goes on to stop; `hubel resume` goes on with it."""
-        for job in (*self._started.values(), *self._scoring):
+        self._scorer.shutdown(wait=False, cancel_futures=True)
+        jobs = [*self._started.values(), *filter(None, [self._scoring])]
+        for job in jobs:
             if job.poll() is None:
                 job.terminate()
+        for job in jobs:
+            with suppress(subprocess.TimeoutExpired):
+                job.wait(timeout=5)
 
 
 def _check(config: RunConfig, body: AgainBody) -> None:

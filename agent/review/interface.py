@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
-
 from ... import __version__
 from .tables import MOST, SORTS
 
@@ -50,7 +48,8 @@ class Operation:
     path: str
     answer: Callable[..., Any]
     query: Mapping[str, Schema] = field(default_factory=dict)
-    body: type[BaseModel] | None = None
+    body: str | None = None
+    """Name of the model of its body, in `bodies`, which is slow to load."""
     status: int = 200
 
 
@@ -88,7 +87,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "responses": answers,
     }
     if operation.body is not None:
-        schema = operation.body.model_json_schema()
+        from . import bodies
+
+        schema = getattr(bodies, operation.body).model_json_schema()
         found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return found
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import HubelError, UnavailableError
 from ...tools.subject.address import Unit
 from ..config import RunConfig
-from .bodies import CallBody, TryBody
 from .library import Run
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from ...tools.index import Index
     from ...tools.subject import Subject
+    from .bodies import CallBody, TryBody
 
 
 class Live:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
-from .bodies import ReviewBody
 from .library import Run
 from .rows import row_of
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
+    from .bodies import ReviewBody
 
 
 def add_review(

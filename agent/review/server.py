@@ -24,7 +24,6 @@ from starlette.staticfiles import StaticFiles
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
 from . import acting, reading
 from .answers import Answer
-from .bodies import AgainBody, CallBody, Named, ReviewBody, TryBody
 from .holdout import Sealed
 from .interface import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
 from .library import Library, Unknown
@@ -63,16 +62,16 @@ ROUTES: Sequence[Operation] = (
     Operation("GET", TARGET, reading.one_target),
     Operation("GET", f"{TARGET}/predicted", reading.predicted, {"split": SPLITS} | PAGED),
     Operation("GET", f"{TARGET}/transcript", reading.transcript, PAGED),
-    Operation("POST", f"{TARGET}/reviews", acting.add_review, body=ReviewBody),
-    Operation("POST", f"{TARGET}/open-holdout", acting.open_holdout, body=Named),
-    Operation("POST", f"{TARGET}/try", acting.try_text, body=TryBody),
-    Operation("POST", f"{TARGET}/explain-again", acting.explain_again, body=AgainBody, status=202),
+    Operation("POST", f"{TARGET}/reviews", acting.add_review, body="ReviewBody"),
+    Operation("POST", f"{TARGET}/open-holdout", acting.open_holdout, body="Named"),
+    Operation("POST", f"{TARGET}/try", acting.try_text, body="TryBody"),
+    Operation("POST", f"{TARGET}/explain-again", acting.explain_again, body="AgainBody", status=202),
     Operation("GET", "/api/jobs/{job}", acting.job),
     Operation(
         "GET", "/api/compare", reading.comparison, {"a": TEXT, "b": TEXT, "sort": COMPARED, "dir": DIRECTIONS} | PAGED
     ),
     Operation("GET", "/api/instruments", acting.instruments),
-    Operation("POST", "/api/instruments/{name}", acting.call_instrument, body=CallBody),
+    Operation("POST", "/api/instruments/{name}", acting.call_instrument, body="CallBody"),
     Operation("GET", "/api/live", acting.live),
     Operation("GET", "/api/events", reading.events, {"run": TEXT}),
     Operation("GET", "/api/openapi.json", openapi),
