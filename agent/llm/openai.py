@@ -64,9 +64,11 @@ class OpenAIConnection:
         return self._client.post("/chat/completions", body=wire, cast_to=httpx2.Response)
 
     def _wire(self, request: Request) -> dict[str, Any]:
-        messages = [{"role": "system", "content": request.system}]
+        messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
         for message in request.messages:
             messages += _messages(message)
+        if self._settings.base_url:  # llama-cpp-python answers 500 to a message whose content is null beside its calls
+            messages = [message | {"content": message.get("content") or ""} for message in messages]
         # Servers at home know the old name of the limit, OpenAI's reasoning models only the new one.
         limit = "max_tokens" if self._settings.base_url else "max_completion_tokens"
         thinks = self._settings.effort or not self._settings.base_url
