@@ -217,6 +217,8 @@ class Graded:
 
     predicate: str = ""
     problem: str = ""
+    left_out: str = ""
+    """Which concepts were left out, as they are worth least, and which limit asked for it."""
 
 
 @dataclass(frozen=True)

@@ -289,7 +289,9 @@ class Room:
             found = find_grades([parse_concept(concept) for concept in concepts], text, data.signal, data.mask)
         except OUT_OF_BOUNDS as error:
             return {"predicate": "", "problem": str(error)}
-        return {"predicate": found.to_text(), "problem": ""}
+        without = ", ".join(concept.to_text() for concept in found.left_out)
+        left_out = f"{without}, worth least ({found.why})" if without else ""
+        return {"predicate": found.predicate.to_text(), "problem": "", "left_out": left_out}
 
     def read_texts(self, target: str, texts: Sequence[str]) -> list[Reading] | None:
         """Raw activations of the target on new texts; None for a target that is no unit of the subject."""

@@ -175,10 +175,12 @@ def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
     for proposed in asked.hypotheses[: tools.MOST_PROPOSED]:
         named = known.new_hypothesis()
         try:
-            hypothesis = _hypothesis(named, proposed, known)
+            hypothesis, left_out = _hypothesis(named, proposed, known)
         except ArgumentError as error:
             faults.append(f"{named} is not taken: {error}")
             continue
+        if left_out:
+            faults.append(f"{named} is taken without {left_out}")
         known.hypotheses[hypothesis.id] = hypothesis
         taken.append(hypothesis)
     if (more := len(asked.hypotheses) - tools.MOST_PROPOSED) > 0:
@@ -186,7 +188,8 @@ def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
     return Part(id, hypotheses=tuple(taken), faults=tuple(faults))
 
 
-def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> Hypothesis:
+def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> tuple[Hypothesis, str]:
+    """A hypothesis, and what of its formula had to be left out."""
     from ...tools.dissection.sentence import length
 
     sentence = " ".join(proposed.sentence.split())
@@ -199,17 +202,17 @@ def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> Hypothesi
     parent = proposed.revises or None
     if parent is not None and parent not in known.hypotheses:
         raise ArgumentError(f"revises {parent!r}: {_known_hypotheses(known)}")
-    printed = _canonical_predicate(proposed.predicate, known) if proposed.predicate else None
+    printed, left_out = _canonical_predicate(proposed.predicate, known) if proposed.predicate else (None, "")
     for other in known.hypotheses.values():
         if other.predicate == printed and other.sentence == sentence:
             raise ArgumentError(f"{other.id} is the same")
         if printed is not None and other.predicate == printed and other.id != parent:
             raise ArgumentError(f"{other.id} has the same predicate; to say it better write revises {other.id!r}")
-    return Hypothesis(named, sentence, printed, "language model", parent)
+    return Hypothesis(named, sentence, printed, "language model", parent), left_out
 
 
-def _canonical_predicate(written: str, known: Known) -> str:
-    """The printed form of a predicate that can be read and run."""
+def _canonical_predicate(written: str, known: Known) -> tuple[str, str]:
+    """The printed form of a predicate that can be read and run, and what the program left out of it."""
     from ...tools.dissection import Predicate, written_terms
 
     if len(written) > MOST_PREDICATE:
@@ -229,15 +232,15 @@ def _canonical_predicate(written: str, known: Known) -> str:
     printed = predicate.to_text()
     if problem := known.fit(printed).problem:
         raise ArgumentError(f"the predicate cannot be run: {problem[:900]}")
-    return printed
+    return printed, ""
 
 
-def _graded(concepts: tuple[str, ...], known: Known) -> str:
-    """The printed predicate of concepts for which the program finds the grades."""
+def _graded(concepts: tuple[str, ...], known: Known) -> tuple[str, str]:
+    """The printed predicate of concepts for which the program finds the grades, and what it left out."""
     graded = known.grade(concepts)
     if graded.problem:
         raise ArgumentError(f"no grades can be found: {graded.problem[:900]}")
-    return graded.predicate
+    return graded.predicate, graded.left_out
 
 
 def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:

@@ -150,7 +150,7 @@ def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> No
     args = ["run", "--runs", str(run.parent), "--scorers", "simulation,detection", "--judge", "constant:yes"]
     limit, side_by_side = 3, 2
     limited = [*args, "--max-calls", str(limit), "--concurrency", str(side_by_side)]
-    made: list[int] = []
+    made, found = list[int](), list[dict[str, Any]]()
     for _ in range(10):
         capsys.readouterr()
         status = run_command_line(["eval", *limited, "--json"])

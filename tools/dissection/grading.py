@@ -2,6 +2,7 @@
 
 1. Each concept is a column of 0 and 1 over the tokens that count, as in the search.
 2. One ridge regression gives weights and signs; they are rounded to grades with one step (`fit.graded_terms`).
+3. While the formula is longer than the contract allows, the concept whose weight moves the prediction least goes.
 
 A concept that holds nowhere in the text has no weight that could be found, and is named in the error.
 """
@@ -9,7 +10,7 @@ A concept that holds nowhere in the text has no weight that could be found, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,20 +24,27 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
+class Found(NamedTuple):
+    """A predicate, the concepts that were left out of it, least worth first, and the limit that asked for it."""
+
+    predicate: Predicate
+    left_out: tuple[Concept, ...] = ()
+    why: str = ""
+
+
 def find_grades(
     concepts: Sequence[Concept],
     text: Text,
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
-) -> Predicate:
+) -> Found:
     """The predicate of these concepts that is nearest to a signal, strongest term first.
 
     Args:
         mask: tokens that count.
 
     Raises:
-        UsageError: a concept stands there twice or holds nowhere, or the predicate would be longer than the contract
-            allows.
+        UsageError: a concept stands there twice or holds nowhere, or one alone is longer than the contract allows.
     """
     if len(set(concepts)) < len(concepts):
         raise UsageError("a concept stands in it twice")
@@ -48,7 +56,22 @@ def find_grades(
         if not column.any():
             raise UsageError(f"{concept.to_text()} holds nowhere in the text that you were shown; leave it out")
         moments = moments.added(column.astype(np.float64))
-    return graded_terms(tuple(concepts), moments, mean)
+    kept, left_out, why = list(concepts), list[Concept](), ""
+    while True:
+        try:
+            return Found(graded_terms(tuple(kept), moments, mean), tuple(left_out), why)
+        except UsageError as error:
+            if len(kept) == 1:
+                raise
+            why = why or str(error)
+        least = int(np.argmin(np.abs(moments.weights()[1:]) * _spread(moments)))
+        left_out.append(kept.pop(least))
+        moments = moments.removed(least)
+
+
+def _spread(moments: Moments) -> Float[np.ndarray, " concepts"]:
+    """Standard deviation of each column."""
+    return np.array([column.std() for column in moments.columns[1:]])
 
 
 def worth(

@@ -79,6 +79,15 @@ def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
     assert part.hypotheses[0].predicate == 'faintly words("a")'
 
 
+def test_what_a_formula_had_to_lose_is_said() -> None:
+    found = known()
+    found.grade = lambda concepts: Graded("faintly " + concepts[0], left_out='words("b"), worth least (too long)')
+    proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]
+    (part,) = reading.read(reply(("propose", {"hypotheses": proposed})), found)
+    assert part.hypotheses[0].id == "h2"
+    assert part.faults == ('h2 is taken without words("b"), worth least (too long)',)
+
+
 @pytest.mark.parametrize("sentence", ["Like h1, and on Fridays", "The same with other words", "same as before"])
 def test_a_sentence_that_leans_on_another_hypothesis_is_sent_back(sentence: str) -> None:
     assert "its reader sees it alone" in faults("propose", {"hypotheses": [{"sentence": sentence}]})
