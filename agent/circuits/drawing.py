@@ -1,7 +1,7 @@
 """A circuit as one self-contained SVG: components by layer, the input below, the logits above.
 
 Only components with a role are drawn, with the strongest edges among them; a circuit of a thousand edges is no picture.
-An edge into a key-value head goes to every drawn head that reads it. Blue edges help the clean answer, red ones work
+An edge into a key-value head goes to every drawn head that reads it. Orange edges help the clean answer, blue ones work
 against it, and the wider an edge, the larger its attribution.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 WIDTH, MARGIN, TOP, ROW = 1280, 20, 74, 92
 BOX_WIDTH, BOX_HEIGHT = 168, 50
 EDGES = 60
-HELPS, OPPOSES, INK, QUIET, DROPPED = "#2166ac", "#b2182b", "#1a1a1a", "#5c5c5c", "#9a9a9a"
+HELPS, OPPOSES, INK, QUIET, DROPPED = "#d97706", "#2f6bd8", "#1a1a1a", "#5c5c5c", "#9a9a9a"
 FILLS = ("#e3eef9", "#fdebd8", "#e4f3e2", "#f3e6f5", "#fbf6d4", "#e2f4f4", "#f9e2e6", "#ececec")
 _TARGET = re.compile(r"(?P<node>[\w.]+)<(?P<input>\w+)>")
 
@@ -69,8 +69,8 @@ def _title(found: dict[str, Any]) -> str:
 
 def _heading(found: dict[str, Any], lines: int) -> str:
     said = (
-        f"the {lines} strongest edges among the components with a role; blue helps the answer, red works against it; "
-        "dashed boxes: a prediction of the role failed on held-out prompts"
+        f"the {lines} strongest edges among the components with a role; orange helps the answer, blue works against "
+        "it; dashed boxes: a prediction of the role failed on held-out prompts"
     )
     return (
         f'<text x="{MARGIN}" y="30" font-size="19" font-weight="600" fill="{INK}">{escape(_title(found))}</text>\n'
