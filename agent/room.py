@@ -266,12 +266,13 @@ class Room:
 
         data = self.data("explore", target)
         try:
-            score, worst = self.score(target, "explore", printed)
-            text = Text(data.tokens, data.length, self.lexicon)
-            worths = [round(value, 3) for value in worth(self.predicate(printed), text, data.signal, data.mask)]
+            predicate, text = self.predicate(printed), Text(data.tokens, data.length, self.lexicon)
+            predicted = predicate.predict_text(text)
+            score, worst = _scored(data, predicted)
+            worths = [round(value, 3) for value in worth(predicate, text, data.signal, data.mask)]
+            missed = missed_tokens(data, predicted)
         except OUT_OF_BOUNDS as error:
             return {"score": None, "worst": [], "problem": str(error)}
-        missed = missed_tokens(data, self.predict(printed, data.tokens, data.length))
         return {"score": score, "worst": worst, "problem": "", "worth": worths, "missed": missed}
 
     def grade(self, target: str, concepts: tuple[str, ...]) -> Graded:
@@ -333,13 +334,15 @@ class Room:
 
     def score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:
         """Pearson r of a predicate with the signal of a split, and where they differ most."""
-        from ..evals.moments import pearson
-        from ..evals.sample import Sample
-
         data = self.data(split, target)
-        predicted = self.predict(printed, data.tokens, data.length)
-        value = pearson(Sample(predicted, data.signal, data.mask, data.document))
-        return value, worst_misses(data, predicted)
+        return _scored(data, self.predict(printed, data.tokens, data.length))
+
+
+def _scored(data: Explore, predicted: np.ndarray) -> tuple[float, list[Data]]:
+    from ..evals.moments import pearson
+    from ..evals.sample import Sample
+
+    return pearson(Sample(predicted, data.signal, data.mask, data.document)), worst_misses(data, predicted)
 
 
 def _key(kind: str, request: Data) -> str:

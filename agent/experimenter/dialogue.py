@@ -143,7 +143,7 @@ class Dialogue:
                 "statistics": showing.statistics(self.case),
                 "sentence": claim.sentence,
                 "predicate": claim.predicate or "none was given",
-                "tried": showing.tried([self.known.experiments[id] for id in sorted(self.known.challenges)]),
+                "tried": showing.tried(self._challenges()),
             }
             self.looks[hypothesis] = self._thread("second_look", ("challenge",), values)
         return self.looks[hypothesis]
@@ -227,12 +227,15 @@ class Dialogue:
         found = self.known.outcomes.get(planned.id)
         return showing.outcome(planned, found) if found else f"{planned.id}: not made"
 
+    def _challenges(self) -> list[Experiment]:
+        """What second looks tried, in the order in which they did."""
+        return [e for e in self.known.experiments.values() if e.id in self.known.challenges]
+
     def _verdict_so_far(self, favourite: str) -> str:
         """What the second look and select say of the favourite, and of its rivals."""
-        challenges = [e for e in self.known.experiments.values() if e.id in self.known.challenges]
         mine = [
             showing.challenge(e, found)
-            for e in challenges
+            for e in self._challenges()
             if e.hypothesis == favourite and (found := self.known.outcomes.get(e.id))
         ]
         scores = [

@@ -31,7 +31,8 @@ MOST_PREDICATE = 1500
 """Characters; the limits of the language itself allow about 900."""
 MOST_HYPOTHESES = 40
 """Of one investigation: more of them is tuning, and the best of many on select is luck."""
-_LEANS = re.compile(r"\bh\d+\b|^(?:the )?same\b", re.IGNORECASE)
+_LEANS = re.compile(r"^h\d+\b|\b(?:as|like|than|from|plus|minus) h\d+\b|^(?:the )?same\b", re.IGNORECASE)
+"""Speaks of another hypothesis. A unit may well fire on "h1", as pages have it."""
 FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
 """What a conclusion needs: so many experiments that could be read, and this share of them predicted silence."""
 

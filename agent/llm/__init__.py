@@ -24,13 +24,15 @@ def make_model(name: str, settings: ModelSettings, patience: Patience | None = N
     connection = import_module(f".{provider}", __name__).connect(model, settings)
     client = Patient(connection, patience or Patience())
     if settings.tools == "text":
-        from .text_tools import TextTools
+        from .rewritten import Rewritten
+        from .text_tools import in_words, read_calls
 
-        return TextTools(client)
+        return Rewritten(client, in_words, read_calls)
     if settings.tools == "named":
-        from .one_tool import OneTool
+        from .one_tool import behind_one, read_calls
+        from .rewritten import Rewritten
 
-        return OneTool(client)
+        return Rewritten(client, behind_one, read_calls)
     return client
 
 

@@ -20,7 +20,6 @@ from typing import Any
 from ... import prompts
 from .conversation import (
     AssistantMessage,
-    Client,
     Message,
     Reply,
     Request,
@@ -33,24 +32,6 @@ from .text_tools import described
 
 NAME = "call_tools"
 _PART = re.compile(r"(?P<whole>.*)#\d+", re.DOTALL)
-
-
-class OneTool:
-    """A client whose tools are called through one that is named."""
-
-    def __init__(self, client: Client) -> None:
-        self.name = client.name
-        self._client = client
-
-    def reply(self, request: Request) -> Reply:
-        """The model's reply with the calls in its one call."""
-        if not request.tools:
-            return self._client.reply(request)
-        return read_calls(self._client.reply(behind_one(request)))
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
 
 
 def behind_one(request: Request) -> Request:

@@ -16,29 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from ... import prompts
-from .conversation import Client, Message, Reply, Request, ToolCall, ToolResults, ToolSchema, UserMessage
+from .conversation import Message, Reply, Request, ToolCall, ToolResults, ToolSchema, UserMessage
 
 MOST_CALLS = 32
 """Blocks of one reply that are read; a small model in a loop writes the same one until it is cut off."""
 _BLOCK = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
-
-
-class TextTools:
-    """A client whose tools are called in words."""
-
-    def __init__(self, client: Client) -> None:
-        self.name = client.name
-        self._client = client
-
-    def reply(self, request: Request) -> Reply:
-        """The model's reply with the calls that its words make."""
-        if not request.tools:
-            return self._client.reply(request)
-        return read_calls(self._client.reply(in_words(request)))
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
 
 
 def in_words(request: Request) -> Request:

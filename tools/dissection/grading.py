@@ -44,11 +44,14 @@ def find_grades(
         mask: tokens that count.
 
     Raises:
-        UsageError: a concept stands there twice or holds nowhere, or one alone is longer than the contract allows.
+        UsageError: a concept stands there twice or holds nowhere, one alone is longer than the contract allows, or the
+            signal does not vary.
     """
     if len(set(concepts)) < len(concepts):
         raise UsageError("a concept stands in it twice")
     values = np.asarray(signal, dtype=np.float64)[mask]
+    if not np.ptp(values):
+        raise UsageError("the unit has one and the same activation at every token that you were shown")
     mean = float(values.mean())
     moments = Moments(values - mean, np.zeros(len(values), dtype=np.int64), 1)
     for concept in concepts:

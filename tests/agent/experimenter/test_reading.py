@@ -93,6 +93,10 @@ def test_a_sentence_that_leans_on_another_hypothesis_is_sent_back(sentence: str)
     assert "its reader sees it alone" in faults("propose", {"hypotheses": [{"sentence": sentence}]})
 
 
+def test_a_sentence_may_speak_of_what_looks_like_an_id() -> None:
+    assert faults("propose", {"hypotheses": [{"sentence": 'Fires on "h1" in the tags of a page.'}]}) == ""
+
+
 def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
     many = [{"sentence": f"fires on word {n}"} for n in range(8)]
     found = known()

@@ -55,12 +55,14 @@ def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample
 
 
 def test_what_cannot_be_graded_says_why(sample: Text) -> None:
-    signal, mask = np.zeros(sample.tokens.shape), scored(sample)
+    signal, mask = np.random.default_rng(0).normal(size=sample.tokens.shape), scored(sample)
     monday, zebra = parse_concept('words("monday")'), parse_concept('words("zebra")')
     with pytest.raises(UsageError, match=r"zebra.*holds nowhere"):
         find_grades([monday, zebra], sample, signal, mask)
     with pytest.raises(UsageError, match="stands in it twice"):
         find_grades([monday, monday], sample, signal, mask)
+    with pytest.raises(UsageError, match="one and the same activation"):
+        find_grades([monday], sample, np.ones(sample.tokens.shape), mask)
 
 
 def test_terms_may_be_written_without_grades_and_a_predicate_may_not() -> None:

@@ -129,7 +129,9 @@ def test_7_a_folder_is_read_from_a_web_server(runs: Path, browser: Browser, tmp_
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/#/runs/formulas/targets/mlp.0.0")
         page.wait_for_selector("#exemplars .heat i.k")
+        assert page.locator("h1").inner_text() == "mlp.0.0"
         page.goto(f"http://127.0.0.1:{server.server_port}/#/runs/formulas/targets/mlp.0.0/transcript")
         page.wait_for_selector("article.turn")
+        assert page.locator("article.turn").count() > 1
         page.close()
         server.shutdown()

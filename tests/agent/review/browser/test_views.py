@@ -25,9 +25,7 @@ def named(page: Page, name: str = "Ada") -> None:
 
 def test_1_runs_are_listed_and_opened(site: Site, page: Page) -> None:
     site.open(page, "/")
-    assert page.locator("tbody th a").all_text_contents() == ["model", "formulas", "wires"] or {
-        *page.locator("tbody th a").all_text_contents()
-    } == {"formulas", "model", "wires"}
+    assert {*page.locator("tbody th a").all_text_contents()} == {"formulas", "model", "wires"}
     row = page.locator("tr", has_text="formulas")
     assert row.locator(".stack").get_attribute("aria-label")
     page.keyboard.press("j")
@@ -62,8 +60,11 @@ def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(site: Site,
 
 def test_2_nothing_found_is_said_and_cleared(site: Site, page: Page) -> None:
     site.open(page, "/runs/formulas?r_min=0.99")
+    rows = page.locator("table.targets tbody tr:not(.gap)")
+    expect(page.get_by_role("button", name="Clear the filters")).to_be_visible()
+    expect(rows).to_have_count(0)
     page.get_by_role("button", name="Clear the filters").click()
-    page.wait_for_selector("table.targets tbody tr:not(.gap)")
+    expect(rows).to_have_count(5)
 
 
 def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(site: Site, page: Page) -> None:
@@ -72,12 +73,14 @@ def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(site: Si
     page.keyboard.type("the")
     page.wait_for_url("**q=the*")
     page.get_by_label("Where to search").select_option("transcripts")
-    page.wait_for_selector(".hits li mark")
+    expect(page.locator(".hits li mark").first).to_have_text(re.compile("^the$", re.IGNORECASE))
     page.locator(".hits li a").first.click()
     page.wait_for_url(re.compile(r"/transcript\?at=turn-\d+$"))
     page.go_back()
+    expect(page.locator("article.turn")).to_have_count(0)
     page.get_by_label("Where to search").select_option("exemplars")
-    page.wait_for_selector(".hits li mark")
+    page.wait_for_url("**exemplars*")
+    expect(page.locator(".hits li mark").first).to_have_text(re.compile("^the$", re.IGNORECASE))
 
 
 def test_2_the_keyboard_walks_opens_and_reviews(site: Site, page: Page) -> None:
