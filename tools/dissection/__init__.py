@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from .baselines import plain_greedy, ten_weighted_tokens
 from .concepts import Concept
-from .examples import Examples, examples
 from .grading import find_grades, worth
 from .greedy import Limits
 from .lexicon import Lexicon
@@ -16,7 +15,6 @@ from .text import Text
 __all__ = [
     "Candidate",
     "Concept",
-    "Examples",
     "Lexicon",
     "Library",
     "Limits",
@@ -25,7 +23,6 @@ __all__ = [
     "Text",
     "Written",
     "build_library",
-    "examples",
     "explain",
     "find_grades",
     "plain_greedy",

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
     from .planted import PlantedSubject, Suite, SuiteUnit, plant, read_suite
     from .subject import Subject, Tokens
-    from .trial import Trial, carry_out, replay
 
 _HOME = {
     "Architecture": "architectures",
@@ -33,17 +32,14 @@ _HOME = {
     "Suite": "planted",
     "SuiteUnit": "planted",
     "Tokens": "subject",
-    "Trial": "trial",
     "Unit": "address",
     "architecture_of": "architectures",
-    "carry_out": "trial",
     "load_subject": "load",
     "parse_targets": "address",
     "plant": "planted",
     "read_suite": "planted",
     "redrawn": "nulls",
     "register": "architectures",
-    "replay": "trial",
     "rotated": "nulls",
     "shuffled": "nulls",
     "subject_shape": "load",
@@ -63,17 +59,14 @@ __all__ = [
     "Suite",
     "SuiteUnit",
     "Tokens",
-    "Trial",
     "Unit",
     "architecture_of",
-    "carry_out",
     "load_subject",
     "parse_targets",
     "plant",
     "read_suite",
     "redrawn",
     "register",
-    "replay",
     "rotated",
     "shuffled",
     "subject_shape",

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import Lexicon, Text, examples
-from hubel.tools.dissection.grammar import parse_concept
+from hubel.tools.dissection import Lexicon, Text
 from hubel.tools.errors import CorruptError, UsageError
 
 
@@ -46,20 +45,3 @@ def test_vectors_must_match_the_vocabulary() -> None:
 def test_tokens_outside_the_vocabulary_are_refused() -> None:
     with pytest.raises(UsageError, match="outside a vocabulary of 2"):
         Text(np.array([[0, 2]]), np.array([2]), Lexicon(["a", "b"]))
-
-
-def test_examples_are_members_seen_and_unseen_and_neighbours_that_are_no_members(language: Lexicon) -> None:
-    ids = [language.strings.index(s) for s in (" braming", " the", " clenting")]
-    few = Text(np.array([ids]), np.array([3]), language)
-    found = examples(parse_concept('after(suffix("ing"))'), few, count=5)
-    assert set(found.seen) == {ids[0], ids[2]}
-    assert len(found.unseen) == 5
-    assert all(language.strings[i].endswith("ing") and i not in ids for i in found.unseen)
-    assert len(found.near_misses) == 5
-    assert not any(language.strings[i].endswith("ing") for i in found.near_misses)
-    assert found == examples(parse_concept('after(suffix("ing"))'), few, count=5)
-
-
-def test_a_position_has_no_member_tokens(sample: Text) -> None:
-    with pytest.raises(UsageError, match="no member tokens"):
-        examples(parse_concept("position(1, 2)"), sample)

@@ -1,4 +1,4 @@
-"""Interchanges in a named subspace, digests, and trials that are run again."""
+"""Interchanges in a named subspace, and digests of interventions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hubel.tools.errors import CorruptError, UsageError
+from hubel.tools.errors import UsageError
 from hubel.tools.subject import Intervention, Site, Subject, Unit, architecture_of
 from hubel.tools.subject.selftest import self_test
-from hubel.tools.subject.trial import Trial, carry_out, replay
 from tests.tiny import D_MODEL, MODEL_TYPES, tiny_subject
 
 IDS, SOURCE = (17, 40, 93, 200), (17, 41, 12, 77)
@@ -56,26 +55,6 @@ def test_a_digest_names_the_content() -> None:
     assert one.digest() == Intervention.from_json(json.loads(json.dumps(one.to_json()))).digest()
     assert one.digest() != replace(one, positions=(3,)).digest()
     assert len({one, replace(one)}) == 1
-
-
-def test_a_trial_is_a_line_that_can_be_run_again() -> None:
-    subject = family()
-    edits = [
-        Intervention(STREAM, "interchange", source=SOURCE, directions=("one",)),
-        Intervention(Unit("head", 2, 1), "resample", source=SOURCE, seed=4),
-        Intervention(Unit("mlp", 0, 7, side="-"), "scale", (1,), 2.0),
-    ]
-    trial = carry_out(subject, IDS, edits, (5, 6))
-    read = Trial.from_json(json.loads(json.dumps(trial.to_json())))
-    assert read == trial
-    assert read.digest() == trial.digest() == replace(trial, logits=(0.0, 0.0)).digest()
-    assert replay(subject, read).logits == pytest.approx(trial.logits)
-    with pytest.raises(CorruptError, match="now gives"):
-        replay(subject, replace(trial, logits=(trial.logits[0] + 1, trial.logits[1])))
-    with pytest.raises(UsageError, match="was on weights"):
-        replay(tiny_subject(seed=1), trial)
-    with pytest.raises(UsageError, match="no trial"):
-        Trial.from_json({"ids": [1]})
 
 
 def test_a_model_that_patching_with_itself_changes_is_refused_at_load() -> None:
