@@ -23,7 +23,7 @@ _PUBLIC = {
     "load_subject": ".tools.subject",
     "parse_targets": ".tools.subject",
     "read_corpus": ".tools.corpus",
-    "score_explanation": ".agent.notebook",
+    "score_explanation": ".agent.rescoring.notebook",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

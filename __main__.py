@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its status."""
-    from .agent.cli import run_command_line
+    from .agent.cli.main import run_command_line
 
     sys.exit(run_command_line(sys.argv[1:], leave=os._exit))
 

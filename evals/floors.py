@@ -22,10 +22,10 @@ from typing import NamedTuple, Self
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .moments import pearson
-from .permutation import permuted_r
-from .sample import Sample
 from .score import Floors
+from .statistics.correlation import pearson
+from .statistics.permutation import permuted_r
+from .statistics.sample import Sample
 
 SHUFFLES = 200
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from .discoveries import benjamini_hochberg
+from .statistics.fdr import benjamini_hochberg
 
 KEEP = 0.2
 """Held-out r below this is too little for a person to act on, however significant."""

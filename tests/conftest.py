@@ -79,8 +79,8 @@ def subject() -> Subject:
 
 @pytest.fixture(scope="session")
 def tiny() -> Subject:
-    """A random llama of 3 layers, 24 neurons and 4 heads a layer (tests/tiny.py); do not change its weights."""
-    from tests.tiny import tiny_subject
+    """A random llama of 3 layers, 24 neurons and 4 heads a layer (tests/support/tiny.py); do not change its weights."""
+    from tests.support.tiny import tiny_subject
 
     return tiny_subject()
 

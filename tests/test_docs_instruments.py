@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import hubel
-from hubel.agent.commands.tool import _pair
+from hubel.agent.cli.commands.tool import _pair
 from hubel.tools.instruments import Bench, call, get, instruments
 from hubel.tools.subject.subject import Subject
 

@@ -15,26 +15,32 @@ import pytest
 import hubel
 
 ROOT = Path(hubel.__file__).parent
-ROOMS = {"prompts": set(), "tools": set(), "evals": {"prompts", "tools"}, "agent": {"prompts", "tools", "evals"}}
+ROOMS = {
+    "prompts": set(),
+    "tools": set(),
+    "evals": {"prompts", "tools"},
+    "agent": {"prompts", "tools", "evals"},
+    "bench": {"prompts", "tools", "evals", "agent"},
+}
 """Room to the rooms that it may import."""
 ERRORS = "tools/errors"
 """The error tree imports nothing, and every room may raise from it."""
 HOLDOUT_READERS = {
-    "agent/verify.py",
-    "agent/evaluate.py",
+    "agent/investigation/verify.py",
+    "agent/rescoring/evaluate.py",
     "agent/review/holdout.py",
-    "agent/bench/planted.py",
-    "agent/bench/scorers.py",
+    "bench/planted.py",
+    "bench/scorers.py",
 }
 """Who may open held-out text: what verifies, what scores again, the page on which a person looks afterwards, and the
 benches that hold a finished run against what was planted."""
 HEAVY = {"torch", "transformers"}
 LOOKING = (
-    "agent/commands/",
-    "agent/views",
+    "agent/cli/commands/",
+    "agent/runlog/views",
     "agent/review/",
-    "agent/visible",
-    "agent/log",
+    "agent/cli/escape_control",
+    "agent/runlog/log",
     "tools/index",
     "evals/",
 )
@@ -103,10 +109,10 @@ ALL = [entry for path in modules() for entry in inner_imports(path)]
 
 
 def test_the_reader_sees_imports_wherever_they_stand() -> None:
-    found = {(entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli.py")}
+    found = {(entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli" / "main.py")}
     assert ("tools/errors", True) in found
-    assert ("agent/options", True) in found
-    assert ("torch", False) in set(outer_imports(ROOT / "agent" / "health.py"))
+    assert ("agent/cli/options", True) in found
+    assert ("torch", False) in set(outer_imports(ROOT / "agent" / "cli" / "doctor_checks.py"))
 
 
 def test_rooms_import_one_way() -> None:
@@ -158,7 +164,7 @@ def test_the_reader_of_any_split_stays_inside_the_index() -> None:
     }
     assert users == {
         "tools/index/holdout.py",
-        "tools/index/collecting.py",
+        "tools/index/collect_pass.py",
     }  # collecting writes each split to its own file
 
 

@@ -16,7 +16,7 @@ import pytest
 import hubel
 
 ROOT = Path(hubel.__file__).parent
-ROOMS = ("agent", "tools", "evals", "prompts")
+ROOMS = ("agent", "bench", "tools", "evals", "prompts")
 AT_ROOT = ("__init__.py", "__main__.py", "py.typed", "constraints.txt")
 CLUTTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
@@ -94,7 +94,7 @@ def test_every_module_imports_from_the_wheel(environment: Path, tmp_path: Path) 
         "    if module.name != 'hubel.__main__': importlib.import_module(module.name); print(module.name)"
     )
     imported = run(environment / "bin" / "python", "-c", code, cwd=tmp_path).split()
-    assert {"hubel.agent.cli", "hubel.tools.errors", "hubel.evals", "hubel.prompts"} <= set(imported)
+    assert {"hubel.agent.cli.main", "hubel.tools.errors", "hubel.evals", "hubel.prompts"} <= set(imported)
 
 
 def test_public_names_are_there() -> None:

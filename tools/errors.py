@@ -8,7 +8,7 @@
     └── BudgetReached     a run's budget is used up: exit status 3, resumable
 
 Whatever else is raised is a defect of hubel or of a library. It is caught in one place only, the boundary of an
-investigation (`agent.run`), which writes it to the log as a failure of that target.
+investigation (`agent.run.execute`), which writes it to the log as a failure of that target.
 """
 
 from __future__ import annotations

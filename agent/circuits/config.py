@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...tools.cache import atomic_file
 from ...tools.errors import CorruptError, UsageError
+from ...tools.files.cache import atomic_file
 
 FORMAT = 1
 KIND = "circuit"

@@ -20,16 +20,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...evals.ability import Ability, ability
+from ...evals.statistics.ability import Ability, ability
 from ...tools.circuits.tasks.task import examples
 from ..explainers import is_language_model
-from .choosing import Choice, choose
-from .observing import NOTHING, Parts, components
+from .choose_circuit import Choice, choose
+from .context import Room
+from .observe import NOTHING, Parts, components
 from .prompts import Prompts, as_json, from_json
+from .robustness import scrutinise
 from .role_finders import role_finder
 from .roles import Evidence, NoRoles, Role
-from .room import Room
-from .scrutiny import scrutinise
 from .verify import verify
 
 Result = dict[str, Any]

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ...tools.cache import atomic_file
 from ...tools.errors import CorruptError
-from ..log import RunLog, canonical
+from ...tools.files.cache import atomic_file
+from ..runlog.log import RunLog, canonical
 
 ARRAYS = "arrays"
 Request = Mapping[str, Any]

@@ -11,7 +11,7 @@ import torch
 
 from ...tools.circuits.prompts import Pair, PromptPairs
 from ...tools.circuits.tasks.prepared import Batch, Prepared
-from ..log import canonical
+from ..runlog.log import canonical
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject

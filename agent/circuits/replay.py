@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...tools.errors import CorruptError
-from ..asking import Recorded
-from ..log import RunLog, canonical, read_events
-from ..progress import Reporter
+from ..llm.journaled_model import Recorded
+from ..runlog.log import RunLog, canonical, read_events
+from ..runlog.progress import Reporter
 from .config import CircuitConfig
+from .context import Room
 from .journal import ARRAYS, Journal
-from .room import Room
 from .stored import stored
 
 TOLERANCE = 1e-6

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...tools.circuits.graph import Edge, Node
-from .observing import nodes_of
+from .observe import nodes_of
 
 if TYPE_CHECKING:
-    from .choosing import Choice
+    from .choose_circuit import Choice
+    from .context import Room
     from .investigation import Observed
     from .roles import Role
-    from .room import Room
 
 FORMAT = 1
 SHOWN_EDGES = 3000

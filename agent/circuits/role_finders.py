@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
 from ..explainers import PROVIDERS, is_language_model
-from .compositional import name_roles
 from .roles import RoleFinder
+from .rule_based_roles import name_roles
 
 if TYPE_CHECKING:
-    from .language_model import Ask
+    from .language_model_roles import Ask
 
 FINDERS: dict[str, RoleFinder] = {
     "compositional": lambda evidence: name_roles(evidence.task, evidence.metric, evidence.components)
@@ -37,7 +37,7 @@ def role_finder(name: str, ask: Ask | None = None, failures: int = 0) -> RoleFin
     check_finder(name)
     if not is_language_model(name):
         return FINDERS[name]
-    from .language_model import LanguageModelRoles
+    from .language_model_roles import LanguageModelRoles
 
     if ask is None:
         raise UsageError(f"{name} needs a conversation; this is a defect of the loop")

@@ -14,21 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.cache import atomic_file
 from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
-from ..config import versions
-from ..log import RunLog, WriterLock, canonical
-from ..progress import Reporter
+from ...tools.files.cache import atomic_file
+from ..runlog.config import versions
+from ..runlog.log import RunLog, WriterLock, canonical
+from ..runlog.progress import Reporter
 from .config import CircuitConfig
-from .conversing import check_model, make_asker
+from .context import Room
 from .journal import Journal
+from .model_access import check_model, make_asker
 from .role_finders import check_finder
-from .room import Room
 from .stored import DRAWING, REPORT, RESULT
 
 if TYPE_CHECKING:
-    from ...tools.circuits.wiring import CircuitModel
+    from ...tools.circuits.circuit_model import CircuitModel
     from ...tools.subject import Subject
     from ..llm import LanguageModel
     from ..llm.budget import Limits
@@ -100,7 +100,7 @@ def _loader(
     """Loads the subject when it is first needed, and sees to it that it is the one that the run began with."""
 
     def load() -> CircuitModel:
-        from ...tools.circuits.wiring import CircuitModel
+        from ...tools.circuits.circuit_model import CircuitModel
         from ...tools.subject import load_subject
 
         if subject is None:

@@ -10,17 +10,17 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ...evals.ability import mean_interval
-from ...evals.faithfulness import SIZES, curve, faithfulness, faithfulness_interval
+from ...evals.statistics.ability import mean_interval
+from ...evals.statistics.faithfulness import SIZES, curve, faithfulness, faithfulness_interval
 from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.discovery import among, random_edges, top_edges
 from ...tools.circuits.graph import Mask, Node
 from ...tools.circuits.tasks.heldout import heldout
-from .choosing import Choice
-from .observing import Parts, nodes_of, observed
+from .choose_circuit import Choice
+from .context import Numbers, Readings, Room
+from .observe import Parts, nodes_of, observed
 from .prompts import Prompts, as_json, from_json
 from .roles import Role, Seen, adjudicate
-from .room import Numbers, Readings, Room
 
 CURVE_PROMPTS = 24
 """Held-out prompts of the curve's ten sizes; at the chosen size all are used."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..case import Explainer
-    from ..config import RunConfig
+    from ..runlog.config import RunConfig
+    from .protocol import Explainer
 
-_FILES = {"compositional": "compositional", "ten-tokens": "ten_tokens", "scripted": "scripted"}
+_FILES = {"compositional": "compositional", "ten-tokens": "token_baseline", "scripted": "scripted"}
 PROVIDERS = ("openai", "anthropic")
 """What may stand before the colon in the name of a language model."""
 
@@ -35,7 +35,7 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     Raises:
         UsageError: there is none; the message lists those that are there.
     """
-    file = "language_model" if is_language_model(name) else _FILES.get(name)
+    file = "language_model.explainer" if is_language_model(name) else _FILES.get(name)
     if file is None:
         known = ", ".join([*_FILES, *(f"{provider}:MODEL" for provider in PROVIDERS)])
         raise UsageError(f"unknown explainer {name!r}; known ones are {known}")

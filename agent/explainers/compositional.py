@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..case import Case, Experiment, Explore, Hypothesis, Move, Passage
+from .protocol import Case, Experiment, Explore, Hypothesis, Move, Passage
 
 if TYPE_CHECKING:
     from ...tools.dissection import Predicate
-    from ..config import RunConfig
+    from ..runlog.config import RunConfig
 
 TESTED = 2
 """Hypotheses that are put to experiments; the rest are rivals on select only."""

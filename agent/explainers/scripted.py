@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import UsageError
-from ..case import Case, Experiment, Hypothesis, Move
+from .protocol import Case, Experiment, Hypothesis, Move
 
 if TYPE_CHECKING:
-    from ..config import RunConfig
+    from ..runlog.config import RunConfig
 
 _EMPTY: dict[str, Any] = {"hypotheses": [], "experiments": [], "ready": True, "cannot_explain": ""}
 

@@ -6,8 +6,8 @@ from importlib import import_module
 
 from ...tools.errors import UsageError
 from .conversation import Client, LanguageModel
-from .patience import Patience, Patient
-from .probing import Found
+from .preflight_probe import Found
+from .retry import Patience, Patient
 from .settings import ModelSettings
 
 PROVIDERS = ("openai", "anthropic")
@@ -24,13 +24,13 @@ def make_model(name: str, settings: ModelSettings, patience: Patience | None = N
     connection = import_module(f".{provider}", __name__).connect(model, settings)
     client = Patient(connection, patience or Patience())
     if settings.tools == "text":
-        from .rewritten import Rewritten
-        from .text_tools import in_words, read_calls
+        from .tool_fallback.client import Rewritten
+        from .tool_fallback.in_text import in_words, read_calls
 
         return Rewritten(client, in_words, read_calls)
     if settings.tools == "named":
-        from .one_tool import behind_one, read_calls
-        from .rewritten import Rewritten
+        from .tool_fallback.client import Rewritten
+        from .tool_fallback.single_tool import behind_one, read_calls
 
         return Rewritten(client, behind_one, read_calls)
     return client
@@ -43,7 +43,7 @@ def preflight(name: str, settings: ModelSettings, *, explains: bool = True) -> F
         UsageError: there is no key, or the server does not know the model, or its context window is too small.
         UnavailableError: there is no server.
     """
-    from .probing import preflight
+    from .preflight_probe import preflight
 
     provider, model = split_name(name)
     return preflight(provider, model, settings, explains=explains)

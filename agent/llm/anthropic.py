@@ -18,10 +18,10 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError, Rejected
-from .limits import allowances
-from .patience import Received
+from .http_errors import Answer, Provider, count, mapping, objects, receive
+from .rate_headers import allowances
+from .retry import Received
 from .settings import ModelSettings, client_options
-from .wire import Answer, Provider, count, mapping, objects, receive
 
 KEY = "ANTHROPIC_API_KEY"
 THINKING_ROOM = 16_384

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ...tools.errors import HubelError
 
 if TYPE_CHECKING:
-    from .limits import Allowance
+    from .rate_headers import Allowance
 
 
 class ModelError(HubelError):

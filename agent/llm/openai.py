@@ -23,10 +23,10 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError
-from .limits import allowances
-from .patience import Received
+from .http_errors import Answer, Provider, count, mapping, objects, receive
+from .rate_headers import allowances
+from .retry import Received
 from .settings import ModelSettings, client_options
-from .wire import Answer, Provider, count, mapping, objects, receive
 
 KEY = "OPENAI_API_KEY"
 _STOPS: dict[str, Stop] = {"stop": "end", "tool_calls": "tools", "length": "length", "content_filter": "refused"}

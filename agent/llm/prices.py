@@ -21,7 +21,7 @@ from ...tools.errors import UsageError
 from .conversation import TokenUsage
 
 if TYPE_CHECKING:
-    from ..config import RunConfig
+    from ..runlog.config import RunConfig
 
 NAMES = ("input", "output", "cache_read", "cache_write")
 MILLION = 1_000_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .library import Run, inside
+from .run_catalog import Run, inside
 
 
 class Sealed(PermissionError):
@@ -26,9 +26,9 @@ def predicted_on_holdout(run: Run, target: str, predicate: str, most: int, offse
             "then on is marked as said after viewing"
         )
     from ...tools.index.holdout import open_collected_holdout
-    from ..verify import COLLECTED
-    from . import activations
+    from ..investigation.verify import COLLECTED
+    from . import token_maps
 
     collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)
-    data = activations.data_of(run.folder)
-    return activations.misses(target, predicate, collected, data and data.lexicon, "holdout", most, offset)
+    data = token_maps.data_of(run.folder)
+    return token_maps.misses(target, predicate, collected, data and data.lexicon, "holdout", most, offset)

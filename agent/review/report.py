@@ -21,15 +21,15 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...tools.cache import atomic_file
 from ...tools.errors import CorruptError
-from . import activations, overview, tables, target
-from .answers import plain_json
-from .bundle import bundle, styles
-from .filling import fill
-from .library import CIRCUIT, Library, Run, inside
+from ...tools.files.cache import atomic_file
+from . import run_summary, tables, target_page, token_maps
+from .inline_assets import bundle, styles
+from .json_response import plain_json
 from .rows import with_reviews
+from .run_catalog import CIRCUIT, Library, Run, inside
 from .server import STATIC
+from .store.fill import fill
 
 MOST_IN_A_FILE = 400
 """Targets up to which a single file stays something that can be mailed."""
@@ -108,13 +108,13 @@ class _Report:
 
     def head(self) -> Iterator[tuple[str, Any]]:
         """Path to answer of all that is not one target's."""
-        row = next((row for row in overview.run_rows(self.library) if row["name"] == self.run.name), None)
+        row = next((row for row in run_summary.run_rows(self.library) if row["name"] == self.run.name), None)
         self.library.close()
         if row is None or row["state"] == "unreadable":
             raise CorruptError(row["notice"] if row else f"{self.run.folder} cannot be read")
         base = f"/api/runs/{self.run.name}"
         yield "/api/runs", {"runs": [row]}
-        yield base, overview.run_page(self.run, row, [row["notice"]] if row["notice"] else [])
+        yield base, run_summary.run_page(self.run, row, [row["notice"]] if row["notice"] else [])
         with self.run.store.reading() as db:
             found = tables.list_targets(db, tables.Wanted(limit=10**9))
         yield f"{base}/targets", found._asdict() | {"rows": with_reviews(self.run, found.rows)}
@@ -125,21 +125,21 @@ class _Report:
     def of_target(self, name: str, detail: Detail) -> dict[str, Any]:
         """Path to answer of one target's views."""
         base = f"/api/runs/{self.run.name}/targets/{name}"
-        page = target.target_page(self.run, name)
+        page = target_page.target_page(self.run, name)
         page["exemplars"] = {side: maps[: detail.exemplars] for side, maps in page["exemplars"].items()}
         found: dict[str, Any] = {base: page, f"{base}/predicted": self._predicted(page, name, detail)}
         if detail.turns:
-            told = target.transcript(self.run, name, 0, detail.turns)
+            told = target_page.transcript(self.run, name, 0, detail.turns)
             found[f"{base}/transcript"] = told | {"turns": [_cut(turn, detail.answer) for turn in told["turns"]]}
         return found
 
     def _predicted(self, page: dict[str, Any], name: str, detail: Detail) -> dict[str, Any]:
-        data, predicate = activations.data_of(self.run.folder), page["row"]["predicate"]
+        data, predicate = token_maps.data_of(self.run.folder), page["row"]["predicate"]
         score = next((s for s in page["scores"] if (s.get("split"), s.get("text")) == ("select", "random")), None)
         measure = score and {"r": score["value"], "low": score["low"], "high": score["high"]}
         if data is None or predicate is None:
-            return activations.NO_MAPS | {"split": "select", "measure": measure}
-        found = activations.misses(name, predicate, data.select, data.lexicon, "select", detail.maps)
+            return token_maps.NO_MAPS | {"split": "select", "measure": measure}
+        found = token_maps.misses(name, predicate, data.select, data.lexicon, "select", detail.maps)
         return found | {"measure": measure}
 
 

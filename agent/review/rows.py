@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from .library import Run, Unknown
-from .reviews import last_decision, shown
+from ..runlog.reviews import last_decision, shown
+from .run_catalog import Run, Unknown
 from .tables import one_row
 
 

@@ -9,8 +9,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UnavailableError
-from .library import Library
-from .safety import Guard
+from .guard import Guard
+from .run_catalog import Library
 from .server import make_app
 
 if TYPE_CHECKING:

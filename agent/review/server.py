@@ -22,14 +22,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
-from . import acting, reading
-from .answers import Answer
+from . import get_handlers, post_handlers
+from .app_state import Endpoint, Site
+from .guard import TooLarge
 from .holdout import Sealed
-from .interface import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
-from .library import Library, Unknown
-from .live import Live
-from .safety import TooLarge
-from .site import Endpoint, Site
+from .json_response import Answer
+from .openapi import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
+from .run_catalog import Library, Unknown
+from .try_subject import Live
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -54,26 +54,29 @@ def openapi(site: Site, request: Request, body: Any) -> Any:
 
 RUN, TARGET = "/api/runs/{run}", "/api/runs/{run}/targets/{target}"
 ROUTES: Sequence[Operation] = (
-    Operation("GET", "/api/runs", reading.runs),
-    Operation("GET", RUN, reading.one_run),
-    Operation("GET", f"{RUN}/targets", reading.targets, LISTED),
-    Operation("GET", f"{RUN}/search", reading.search, {"q": TEXT, "in": TEXT} | PAGED),
-    Operation("GET", f"{RUN}/circuit", reading.circuit),
-    Operation("GET", TARGET, reading.one_target),
-    Operation("GET", f"{TARGET}/predicted", reading.predicted, {"split": SPLITS} | PAGED),
-    Operation("GET", f"{TARGET}/transcript", reading.transcript, PAGED),
-    Operation("POST", f"{TARGET}/reviews", acting.add_review, body="ReviewBody"),
-    Operation("POST", f"{TARGET}/open-holdout", acting.open_holdout, body="Named"),
-    Operation("POST", f"{TARGET}/try", acting.try_text, body="TryBody"),
-    Operation("POST", f"{TARGET}/explain-again", acting.explain_again, body="AgainBody", status=202),
-    Operation("GET", "/api/jobs/{job}", acting.job),
+    Operation("GET", "/api/runs", get_handlers.runs),
+    Operation("GET", RUN, get_handlers.one_run),
+    Operation("GET", f"{RUN}/targets", get_handlers.targets, LISTED),
+    Operation("GET", f"{RUN}/search", get_handlers.search, {"q": TEXT, "in": TEXT} | PAGED),
+    Operation("GET", f"{RUN}/circuit", get_handlers.circuit),
+    Operation("GET", TARGET, get_handlers.one_target),
+    Operation("GET", f"{TARGET}/predicted", get_handlers.predicted, {"split": SPLITS} | PAGED),
+    Operation("GET", f"{TARGET}/transcript", get_handlers.transcript, PAGED),
+    Operation("POST", f"{TARGET}/reviews", post_handlers.add_review, body="ReviewBody"),
+    Operation("POST", f"{TARGET}/open-holdout", post_handlers.open_holdout, body="Named"),
+    Operation("POST", f"{TARGET}/try", post_handlers.try_text, body="TryBody"),
+    Operation("POST", f"{TARGET}/explain-again", post_handlers.explain_again, body="AgainBody", status=202),
+    Operation("GET", "/api/jobs/{job}", post_handlers.job),
     Operation(
-        "GET", "/api/compare", reading.comparison, {"a": TEXT, "b": TEXT, "sort": COMPARED, "dir": DIRECTIONS} | PAGED
+        "GET",
+        "/api/compare",
+        get_handlers.comparison,
+        {"a": TEXT, "b": TEXT, "sort": COMPARED, "dir": DIRECTIONS} | PAGED,
     ),
-    Operation("GET", "/api/instruments", acting.instruments),
-    Operation("POST", "/api/instruments/{name}", acting.call_instrument, body="CallBody"),
-    Operation("GET", "/api/live", acting.live),
-    Operation("GET", "/api/events", reading.events, {"run": TEXT}),
+    Operation("GET", "/api/instruments", post_handlers.instruments),
+    Operation("POST", "/api/instruments/{name}", post_handlers.call_instrument, body="CallBody"),
+    Operation("GET", "/api/live", post_handlers.live),
+    Operation("GET", "/api/events", get_handlers.events, {"run": TEXT}),
     Operation("GET", "/api/openapi.json", openapi),
 )
 PAGES = (
@@ -120,7 +123,7 @@ def _warm(asked: threading.Event) -> None:
     asked.wait()
     for module in ("pyarrow.parquet", "numpy", "scipy.special"):
         import_module(module)
-    for module in (".target", "..lexicon", "..notebook", "..verify"):
+    for module in (".target_page", "..runlog.lexicon", "..rescoring.notebook", "..investigation.verify"):
         import_module(module, __package__)
 
 

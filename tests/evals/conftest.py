@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from hubel.evals.sample import Sample
+from hubel.evals.statistics.sample import Sample
 
 # No deadline: machines are shared. The same examples every time: a red test means that the code changed.
 settings.register_profile("hubel", deadline=None, derandomize=True, database=None)

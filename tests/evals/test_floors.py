@@ -13,9 +13,9 @@ from hubel.evals.floors import (
     floors_of,
     learn_rivals,
 )
-from hubel.evals.moments import pearson
-from hubel.evals.permutation import permuted_r
-from hubel.evals.sample import Sample
+from hubel.evals.statistics.correlation import pearson
+from hubel.evals.statistics.permutation import permuted_r
+from hubel.evals.statistics.sample import Sample
 
 
 @pytest.fixture

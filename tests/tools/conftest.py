@@ -11,7 +11,7 @@ from hubel.tools.corpus.documents import corpus_of
 from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import Bench
 from hubel.tools.subject import Site
-from tests.tiny import WORDS, tiny_subject
+from tests.support.tiny import WORDS, tiny_subject
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..circuits.wiring import Enough, at_least_single, hooks
+from ..circuits.circuit_model import Enough, at_least_single, hooks
 from ..errors import UsageError
 from ..subject.subject import Subject
 from .program import Program, Setting, Value

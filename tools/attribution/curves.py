@@ -8,7 +8,7 @@
    0 is chance.
 
 Petsiuk et al. 2018 (RISE); Samek et al. 2017. Between two and four moved tokens there are few orders, and little to
-gain: gains are for comparing methods over many prompts (`evals.ability.mean_interval`).
+gain: gains are for comparing methods over many prompts (`evals.statistics.ability.mean_interval`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from .case import Case
 from .result import TokenAttribution
+from .target import Case
 
 STEPS = 8
 """Points of a curve at most: each costs a row of the subject for every order."""

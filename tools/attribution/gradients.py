@@ -8,9 +8,9 @@ Both look at one point and see nothing of what saturates on the way; neither nee
 
 from __future__ import annotations
 
-from ..circuits.wiring import at_least_single
-from .case import Case
+from ..circuits.circuit_model import at_least_single
 from .result import TokenAttribution, relative
+from .target import Case
 
 
 def gradient(case: Case) -> TokenAttribution:

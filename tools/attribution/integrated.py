@@ -21,8 +21,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .case import Case
 from .result import TOLERANCE, TokenAttribution, relative
+from .target import Case
 
 POINTS = 8
 """Points of an interval: the rule is exact for polynomials of degree 15. A 32-token IOI prompt needs 20 points at once

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from .case import Case
 from .gradients import gradient, gradient_x_input
 from .integrated import integrated_gradients
 from .names import MethodName
 from .occlusion import occlusion
 from .relevance import relevance
 from .result import TokenAttribution
+from .target import Case
 
 Method = Callable[[Case], TokenAttribution]
 

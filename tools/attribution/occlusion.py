@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import torch
 
-from .case import Case
 from .result import TokenAttribution
+from .target import Case
 
 
 def occlusion(case: Case) -> TokenAttribution:

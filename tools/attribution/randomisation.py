@@ -18,9 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..subject.subject import Subject
-from .case import Case
 from .methods import Method
 from .result import TokenAttribution
+from .target import Case
 
 DEPTHS = (0.25, 0.5, 1.0)
 """Shares of the layers that are re-drawn, counted from the last."""

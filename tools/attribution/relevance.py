@@ -29,12 +29,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..circuits.wiring import WIRINGS, Hooks, Wiring, find_projections, hooks
+from ..circuits.circuit_model import WIRINGS, Hooks, Wiring, find_projections, hooks
 from ..errors import UsageError
 from ..subject.architectures import NormKind, norm_scale
 from ..subject.subject import Subject
-from .case import Case, Logits
 from .result import TOLERANCE, TokenAttribution, relative
+from .target import Case, Logits
 
 LICENCE = "relevance propagation is patented in some countries: see tools/attribution/relevance.py before selling it"
 

@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..errors import UsageError
+from .circuit_model import CircuitModel, hooks
+from .forward_record import Recording, record
 from .prompts import PromptPairs
-from .recording import Recording, record
-from .wiring import CircuitModel, hooks
 
 Ablation = Literal["resample", "mean", "zero"]
 VALUES = 22_000_000

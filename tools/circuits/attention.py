@@ -32,10 +32,10 @@ from torch import Tensor
 
 from ..subject.architectures import matrix, norm_scale
 from ..subject.subject import Subject
+from .circuit_model import CircuitModel, Enough, at_least_single, hooks
+from .forward_record import record
 from .graph import Node
-from .recording import record
 from .sweep import Patch, Sweep
-from .wiring import CircuitModel, Enough, at_least_single, hooks
 
 TOKENS = 4096
 """Tokens of the vocabulary that go through the first layer at once."""

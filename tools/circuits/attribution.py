@@ -26,10 +26,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .circuit_model import CircuitModel, Hooks
+from .forward_record import Gradients, Recording, differentiate, record
 from .memory import check_fits
 from .prompts import PromptPairs
-from .recording import Gradients, Recording, differentiate, record
-from .wiring import CircuitModel, Hooks
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .ablation import Ablation, run_circuit
+from .circuit_model import CircuitModel
 from .graph import Graph, Mask, Node
 from .prompts import PromptPairs
-from .wiring import CircuitModel
 
 
 def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> Mask:

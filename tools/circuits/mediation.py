@@ -19,14 +19,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..subject.address import Unit
+from .circuit_model import CircuitModel
 from .prompts import PromptPairs
 from .sweep import Sweep
-from .wiring import CircuitModel
 
 
 @dataclass(frozen=True, eq=False)
 class Mediation:
-    """Effects by pair, in units of the metric; an interval over the pairs is `evals.faithfulness.mean_interval`."""
+    """Effects by pair, in units of the metric; an interval over the pairs is
+    `evals.statistics.faithfulness.mean_interval`."""
 
     units: tuple[Unit, ...]
     total: Float[Tensor, " pairs"]

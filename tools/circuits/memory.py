@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import UsageError
-from ..memory import free_memory
+from ..files.memory import free_memory
 from ..subject.address import Site
 
 if TYPE_CHECKING:
+    from .circuit_model import CircuitModel
     from .prompts import PromptPairs
-    from .wiring import CircuitModel
 
 STREAMS, WIDTHS = 24, 8
 SPARE = 1.25

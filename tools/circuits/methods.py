@@ -24,14 +24,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
+from .atp_star_edges import attribute_star, attribute_through_softmax
 from .attribution import attribute, attribute_activations
-from .corrected_edges import attribute_star, attribute_through_softmax
+from .circuit_model import CircuitModel
 from .discovery import top_edges
-from .mixing import attribute_mixed
+from .edge_integrated_gradients import attribute_mixed
 from .prompts import PromptPairs
 from .pruning import prune
 from .sweep import Sweep
-from .wiring import CircuitModel
 
 Scores = Float[Tensor, "source target"]
 Effects = Float[Tensor, "pairs source target"]

@@ -22,10 +22,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
+from .circuit_model import CircuitModel, Hooks, hooks
+from .forward_record import Recording, record
 from .graph import Node, Target
 from .prompts import PromptPairs
-from .recording import Recording, record
-from .wiring import CircuitModel, Hooks, hooks
 
 Mlps = Literal["freeze", "recompute"]
 

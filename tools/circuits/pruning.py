@@ -21,9 +21,9 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .ablation import Ablation, run_circuit
+from .circuit_model import CircuitModel
 from .graph import Mask
 from .prompts import PromptPairs
-from .wiring import CircuitModel
 
 THRESHOLD = 0.01
 

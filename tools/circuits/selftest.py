@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from .wiring import CircuitModel
+    from .circuit_model import CircuitModel
 
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 
@@ -26,14 +26,14 @@ def self_test(model: CircuitModel) -> None:
     if fault := _fault(model):
         raise UsageError(
             f"{model.subject.name!r} does not fit the {model.subject.architecture.model_type!r} wiring in "
-            f"tools/circuits/wiring.py: {fault}"
+            f"tools/circuits/circuit_model.py: {fault}"
         )
 
 
 def _fault(model: CircuitModel) -> str | None:
     from .ablation import run_circuit
+    from .forward_record import record
     from .prompts import PromptPairs
-    from .recording import record
 
     vocabulary = model.subject.model.get_input_embeddings().weight.shape[0]
     ids = (torch.arange(1, 9) * 7919 % vocabulary).view(2, 4)

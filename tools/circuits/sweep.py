@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import first_tensor
+from .circuit_model import CircuitModel, at_least_single, hooks
+from .forward_record import Recording, record
 from .graph import Edge, Node, Target
 from .prompts import NONE, PromptPairs
-from .recording import Recording, record
-from .wiring import CircuitModel, at_least_single, hooks
 
 TOKENS = 1024
 """Tokens in one pass: nine heads of four pairs of 14 tokens and more; above it CPU caches make a token dearer."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..cache import cache_dir, fetch_from_registry
+from ..files.cache import cache_dir, fetch_from_registry
 from .document import Document, Source
 from .wikitext import prose
 

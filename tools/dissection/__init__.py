@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .baselines import plain_greedy, ten_weighted_tokens
+from .candidates import Library
 from .concepts import Concept
-from .grading import find_grades, worth
+from .fit_grades import find_grades, worth
 from .greedy import Limits
 from .lexicon import Lexicon
-from .library import Library
 from .predicate import Predicate, Term, Written, written_terms
 from .search import Candidate, build_library, explain
-from .text import Text
+from .text_view import Text
 
 __all__ = [
     "Candidate",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .candidates import FOLDS, Library
 from .concepts.words import Token
-from .fit import Moments, graded_terms
-from .gain import SHRINK
+from .cv_gain import SHRINK
 from .lexicon import Lexicon
-from .library import FOLDS, Library
 from .predicate import MOST_CONCEPTS, Predicate
-from .text import Text
+from .ridge_moments import Moments, graded_terms
+from .text_view import Text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

@@ -16,16 +16,16 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from .candidates import FOLDS, Library
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
-from .fit import Moments
-from .gain import crossed, evidence
-from .library import FOLDS, Library
-from .lists import grow
+from .cv_gain import crossed, evidence
+from .formula_english import length
 from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS
-from .refine import narrowed, rewindowed, widened
-from .sentence import length
+from .refine_concept import narrowed, rewindowed, widened
+from .ridge_moments import Moments
+from .word_lists import grow
 
 C = TypeVar("C", bound=Concept)
 PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades

@@ -19,10 +19,10 @@ import numpy as np
 
 from ..errors import UsageError
 from .concepts import Concept
+from .formula_english import length, say
 from .grammar import Reader
 from .lexicon import Lexicon
-from .sentence import length, say
-from .text import Text
+from .text_view import Text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

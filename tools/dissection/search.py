@@ -19,12 +19,12 @@ from zlib import crc32
 
 import numpy as np
 
-from .fit import graded_terms
+from .candidates import Library
 from .greedy import Greedy, Limits, State, is_category, is_token
 from .lexicon import Lexicon
-from .library import Library
 from .predicate import Predicate
-from .text import Text
+from .ridge_moments import graded_terms
+from .text_view import Text
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int

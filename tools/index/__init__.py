@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from .collected import Collected
 from .index import Index, IndexSummary
-from .reading import Exemplar, SiteStatistics, Statistics
+from .split_reader import Exemplar, SiteStatistics, Statistics
 
 if TYPE_CHECKING:
     from .build import Budget, Progress, build_index
-    from .collecting import Column, collect
+    from .collect_pass import Column, collect
 
 _HOME = {
     "Budget": "build",
     "Progress": "build",
     "build_index": "build",
-    "Column": "collecting",
-    "collect": "collecting",
+    "Column": "collect_pass",
+    "collect": "collect_pass",
 }
 
 __all__ = [

@@ -27,16 +27,16 @@ import pyarrow.parquet as pq
 import torch
 
 from ... import __version__
-from ..atomic import atomic_file, locked, writing
 from ..corpus import SALT, SHARES, SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import CorruptError, UsageError
+from ..files.atomic import atomic_file, locked, writing
 from ..subject.address import Shape, Site
 from ..subject.subject import Subject
-from .clock import Clock
+from .batch_plan import make_plan
 from .index import FORMAT, IndexSummary
-from .plan import make_plan
-from .scan import Scan
-from .team import Team
+from .pass_clock import Clock
+from .split_pass import Scan
+from .thread_team import Team
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..atomic import atomic_folder
 from ..errors import CorruptError
-from .clock import Clock
-from .state import SiteState
+from ..files.atomic import atomic_folder
+from .pass_clock import Clock
+from .site_totals import SiteState
 from .topk import TopK
 
 SHARE = 200

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .collected import Collected
 from .index import Index, reader_of
-from .reading import SplitReader
+from .split_reader import SplitReader
 
 HoldoutIndex = SplitReader
 """`contexts()`, `statistics(unit)`, `exemplars(unit, ...)` as of the index itself, over holdout."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..corpus import SPLITS, Contexts, Split
 from ..errors import ArgumentError, CorruptError, UsageError
 from ..subject.address import Shape, Site, Unit
-from .reading import Exemplar, Kind, SiteStatistics, SplitReader, Statistics
+from .split_reader import Exemplar, Kind, SiteStatistics, SplitReader, Statistics
 
 FORMAT = 1
 

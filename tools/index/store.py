@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from ..corpus import Contexts
-from .half import transposed
-from .plan import Plan
-from .state import SiteState
+from .batch_plan import Plan
+from .float16 import transposed
+from .site_totals import SiteState
 
 UNITS_A_GROUP = 64
 CONTEXTS_A_GROUP = 256

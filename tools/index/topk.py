@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from .half import half, transposed
+from .float16 import half, transposed
 
 _LOW = (1 << 32) - 1
 _EMPTY = np.iinfo(np.int64).min

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .address import Shape, Side, Site, Unit, parse_targets
     from .architectures import Architecture, architecture_of, register
     from .capture import Capture
-    from .intervene import Intervention
+    from .interventions import Intervention
     from .load import load_subject, subject_shape
     from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
     from .planted import PlantedSubject, Suite, SuiteUnit, plant, read_suite
@@ -22,7 +22,7 @@ _HOME = {
     "Architecture": "architectures",
     "ArtificialUnit": "nulls",
     "Capture": "capture",
-    "Intervention": "intervene",
+    "Intervention": "interventions",
     "NoiseUnit": "nulls",
     "PlantedSubject": "planted",
     "Shape": "address",

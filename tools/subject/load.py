@@ -14,12 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..cache import atomic_file, cache_dir, file_sha256
 from ..errors import CorruptError, UnavailableError, UsageError
+from ..files.cache import atomic_file, cache_dir, file_sha256
 from . import embedded
 from .address import Shape, Unit
 from .architectures import architecture_of, neurons_of
-from .quiet import quiet
+from .silence_transformers import quiet
 
 if TYPE_CHECKING:
     import torch

@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from ..errors import UsageError
 from .address import Site, Unit
 from .architectures import first_tensor
-from .intervene import Intervention
+from .interventions import Intervention
 
 if TYPE_CHECKING:
     from .subject import Subject

@@ -15,7 +15,7 @@ from . import capture as capturing
 from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, matrix, norm_scale, parts_of
 from .capture import Capture, Edit, Widen
-from .intervene import Intervention, edits_of
+from .interventions import Intervention, edits_of
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
 

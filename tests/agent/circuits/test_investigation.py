@@ -16,11 +16,11 @@ import pytest
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
-from hubel.agent.log import read_events
+from hubel.agent.runlog.log import read_events
 from hubel.tools.errors import CorruptError, UsageError
 
-from ...tiny import tiny_subject
-from .induction import induction_subject, write_pairs
+from ...support.induction import induction_subject, write_pairs
+from ...support.tiny import tiny_subject
 
 SETTINGS: dict[str, Any] = {"subject": "induction-by-hand", "discovery": 16, "heldout": 16, "steps": 3, "nodes": 4}
 SCRIPT = """
@@ -28,7 +28,7 @@ import os, signal, sys
 from pathlib import Path
 from hubel.agent.circuits.journal import Journal
 from hubel.agent.circuits.run import work_on_circuit
-from tests.agent.circuits.induction import induction_subject
+from tests.support.induction import induction_subject
 left = int(sys.argv[2])
 for name in ("measured", "array"):
     def mortal(self, request, measure, real=getattr(Journal, name)):

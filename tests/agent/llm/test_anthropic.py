@@ -16,7 +16,7 @@ from hubel.agent.llm.conversation import (
     ToolResults,
     UserMessage,
 )
-from hubel.agent.llm.loopback import Loopback
+from hubel.bench.loopback import Loopback
 
 CALL = ToolCall("call_0", "propose", {"n": 1}, '{"n": 1}')
 ANSWER = (UserMessage("hello"), ToolResults((ToolResult("call_0", "taken"),)))

@@ -12,8 +12,8 @@ from hubel.agent.llm.conversation import (
     ToolResults,
     UserMessage,
 )
-from hubel.agent.llm.loopback import Loopback
-from tests.agent.llm.test_loopback import Mind
+from hubel.bench.loopback import Loopback
+from tests.bench.test_loopback import Mind
 
 
 def test_calls_without_words_go_back_to_a_server_at_home_with_empty_words() -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import uvicorn
 
-from hubel.agent.review.library import Library
-from hubel.agent.review.safety import Guard
+from hubel.agent.review.guard import Guard
+from hubel.agent.review.run_catalog import Library
 from hubel.agent.review.serve import listen
 from hubel.agent.review.server import make_app
 
@@ -83,13 +83,13 @@ def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a subject that is loaded by its name, an index over it, and a finished run in `runs/`."""
     # imported here, because a test asserts that what only serves a run never loads torch
-    from hubel.agent.config import RunConfig
-    from hubel.agent.run import make_run, resolve, work_on
+    from hubel.agent.run.execute import make_run, resolve, work_on
+    from hubel.agent.runlog.config import RunConfig
     from hubel.tools.corpus import corpus_of
     from hubel.tools.corpus.document import Document
     from hubel.tools.index import build_index
     from hubel.tools.subject import load_subject
-    from tests.tiny import WORDS, tiny_model, tiny_tokenizer
+    from tests.support.tiny import WORDS, tiny_model, tiny_tokenizer
 
     place = tmp_path_factory.mktemp("live")
     tokenizer = tiny_tokenizer()

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.bench.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from hubel.agent.circuits.config import CircuitConfig
-from hubel.agent.log import RunLog
 from hubel.agent.review.conversation import turns
-from hubel.agent.review.library import Library
-from hubel.agent.review.store import Store
+from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.store.database import Store
+from hubel.agent.runlog.log import RunLog
+from hubel.tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from tests.agent.review.conftest import Client, serving
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
@@ -157,7 +157,7 @@ def test_the_page_never_loads_torch(folder: Path) -> None:
     script = f"""
 import json, sys
 from pathlib import Path
-from hubel.agent.review.library import Library
+from hubel.agent.review.run_catalog import Library
 from hubel.agent.review.serve import listen
 from tests.agent.review.conftest import serving
 with serving(Library(Path({str(folder.parent)!r}))) as client:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 import hubel
-from hubel.agent.config import RunConfig
 from hubel.agent.explainers import make_explainer
-from hubel.agent.log import RunLog
-from hubel.agent.replay import replay
-from hubel.agent.review.library import Library
-from hubel.agent.review.overview import run_rows
-from hubel.agent.review.target import target_page, transcript
+from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_summary import run_rows
+from hubel.agent.review.target_page import target_page, transcript
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import RunLog
 from hubel.tools.errors import CorruptError
 
 RUNS = Path(hubel.__file__).parent / "runs"
@@ -48,7 +48,7 @@ def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
     made = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
     if made == identity["version"]:
         assert replay(RUNS / MODEL).mismatches == []
-    else:  # then it is read, and can be made anew (agent.bench.example_runs)
+    else:  # then it is read, and can be made anew (tests.support.example_runs)
         with pytest.raises(CorruptError, match="was made by version"):
             replay(RUNS / MODEL)
 

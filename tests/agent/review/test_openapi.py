@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from hubel.agent.review.interface import describe
-from hubel.agent.review.library import Library
+from hubel.agent.review.openapi import describe
+from hubel.agent.review.run_catalog import Library
 from hubel.agent.review.server import ROUTES
 from tests.agent.review.conftest import Client, serving
 

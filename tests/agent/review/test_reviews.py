@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hubel.agent.log import read_events
-from hubel.agent.notebook import score_explanation
-from hubel.agent.replay import replay
-from hubel.agent.review.bodies import ReviewBody
-from hubel.agent.review.elsewhere import score_edit
-from hubel.agent.review.library import Run
-from hubel.agent.review.reviewing import add_review, open_holdout
-from hubel.agent.review.reviews import Reviews
-from hubel.agent.views import connect, rows
+from hubel.agent.rescoring.notebook import score_explanation
+from hubel.agent.review.request_models import ReviewBody
+from hubel.agent.review.run_catalog import Run
+from hubel.agent.review.score_on_other_corpus import score_edit
+from hubel.agent.review.write_review import add_review, open_holdout
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.log import read_events
+from hubel.agent.runlog.reviews import Reviews
+from hubel.agent.runlog.views import connect, rows
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected
 from hubel.tools.subject.subject import Subject

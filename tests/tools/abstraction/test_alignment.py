@@ -12,7 +12,7 @@ from hubel.tools.abstraction.program import Program
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
 
-from ...handmade import addition_model, one_hots, rotate, subject_of
+from ...support.handmade import addition_model, one_hots, rotate, subject_of
 from .test_program import ADDITION
 
 BEHAVIOUR = Behaviour(

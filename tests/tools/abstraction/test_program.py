@@ -13,7 +13,7 @@ from hubel.tools.abstraction.program import Program, Variable
 from hubel.tools.abstraction.question import read_question
 from hubel.tools.errors import UsageError
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 
 ADDITION: dict[str, Any] = {
     "inputs": {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1, 2, 3]},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubel.tools.attribution.case import Case, Logits, Scalar, make_case
+from hubel.tools.attribution.target import Case, Logits, Scalar, make_case
 from hubel.tools.subject.subject import Subject
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 
 PROMPT, TWIN = [17, 40, 93, 200, 31, 77, 58], [17, 41, 12, 200, 32, 80, 59]
 """Five of seven tokens differ."""

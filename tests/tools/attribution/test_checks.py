@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.tools.attribution.case import Logits, make_case
 from hubel.tools.attribution.curves import curves
 from hubel.tools.attribution.gradients import gradient
 from hubel.tools.attribution.integrated import integrated_gradients
@@ -17,6 +16,7 @@ from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.randomisation import randomisation, redrawn_layers
 from hubel.tools.attribution.result import TokenAttribution
+from hubel.tools.attribution.target import Logits, make_case
 
 from .conftest import PROMPT, TWIN, case_of, double_subject
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.tools.attribution.case import Activation, Logits, Scalar, make_case
 from hubel.tools.attribution.gradients import gradient, gradient_x_input
 from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.methods import METHODS
 from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.relevance import conserving, relevance
+from hubel.tools.attribution.target import Activation, Logits, Scalar, make_case
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
 
-from ...tiny import MODEL_TYPES
+from ...support.tiny import MODEL_TYPES
 from .conftest import PROMPT, TWIN, case_of, double_subject, n_hooks
 
 SCALARS: list[Scalar] = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.prompts import PromptPairs
-from hubel.tools.circuits.wiring import CircuitModel
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 
 WIRED = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "mistral", "phi3")
 

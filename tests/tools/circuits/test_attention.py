@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from hubel.tools.circuits.attention import copying_scores, edge_knockouts, head_scores, patterns, repeated_tokens
+from hubel.tools.circuits.circuit_model import CircuitModel, hooks
 from hubel.tools.circuits.graph import Node
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.sweep import Sweep
-from hubel.tools.circuits.wiring import CircuitModel, hooks
 
-from ...handmade import induction_model, subject_of
-from ...tiny import MODEL_TYPES, tiny_subject
+from ...support.handmade import induction_model, subject_of
+from ...support.tiny import MODEL_TYPES, tiny_subject
 from .conftest import WIRED, circuit_model, random_pairs
 
 

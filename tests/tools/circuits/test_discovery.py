@@ -4,13 +4,7 @@ import pytest
 import torch
 
 from hubel.tools.circuits.attribution import attribute
-from hubel.tools.circuits.discovery import (
-    among,
-    faithfulness_of,
-    random_edges,
-    smallest_faithful,
-    top_edges,
-)
+from hubel.tools.circuits.discovery import among, faithfulness_of, random_edges, smallest_faithful, top_edges
 from hubel.tools.circuits.graph import Graph, Node
 from hubel.tools.errors import UsageError
 

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from hubel.tools.circuits.ablation import Ablation, run_circuit
+from hubel.tools.circuits.circuit_model import CircuitModel, Wiring, hooks
 from hubel.tools.circuits.graph import Graph, Node
 from hubel.tools.circuits.sweep import Sweep
-from hubel.tools.circuits.wiring import CircuitModel, Wiring, hooks
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
-from hubel.tools.subject.intervene import Intervention
+from hubel.tools.subject.interventions import Intervention
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 from .conftest import WIRED, circuit_model, random_pairs
 
 

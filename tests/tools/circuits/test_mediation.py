@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.mediation import mediate
 from hubel.tools.circuits.prompts import PromptPairs
-from hubel.tools.circuits.wiring import CircuitModel
 from hubel.tools.subject.address import Unit
-from hubel.tools.subject.intervene import Intervention
+from hubel.tools.subject.interventions import Intervention
 
-from ...handmade import blank, set_head, subject_of
+from ...support.handmade import blank, set_head, subject_of
 from .conftest import circuit_model, random_pairs
 
 

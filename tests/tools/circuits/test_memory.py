@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import torch
 
-from hubel.tools.circuits import attribution, memory, mixing
+from hubel.tools.circuits import attribution, edge_integrated_gradients, memory
 from hubel.tools.circuits.attribution import attribute
+from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.memory import bytes_a_token, check_fits
 from hubel.tools.circuits.prompts import PromptPairs
-from hubel.tools.circuits.wiring import CircuitModel
 from hubel.tools.errors import UsageError
-from hubel.tools.memory import free_memory
+from hubel.tools.files.memory import free_memory
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 from .conftest import random_pairs
 
 
@@ -42,7 +42,9 @@ def test_what_is_said_to_fit_does(model: CircuitModel) -> None:
     check_fits(model, pairs.take(range(3)), free=free)
 
 
-@pytest.mark.parametrize("score", [attribute, attribution.attribute_activations, mixing.attribute_mixed])
+@pytest.mark.parametrize(
+    "score", [attribute, attribution.attribute_activations, edge_integrated_gradients.attribute_mixed]
+)
 def test_methods_ask_before_they_begin(score: object, model: CircuitModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1)
     with pytest.raises(UsageError, match="would fit"):

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.sweep import Sweep
-from hubel.tools.circuits.wiring import CircuitModel
 from hubel.tools.subject.address import Unit
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 from .conftest import random_pairs
 
 

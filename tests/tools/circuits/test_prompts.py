@@ -6,7 +6,7 @@ import torch
 from hubel.tools.circuits.prompts import NONE, Pair, PromptPairs
 from hubel.tools.errors import UsageError
 
-from ...tiny import tiny_subject
+from ...support.tiny import tiny_subject
 
 
 def pairs(answer: list[list[int]], foil: list[list[int]]) -> PromptPairs:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hubel.tools.dissection import Lexicon, Library, Text, build_library
-from tests.tools.dissection import world
+from tests.support import world
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from hubel.tools.dissection.concepts.base import TokenClass, family
 from hubel.tools.dissection.concepts.wordclass import classes
 from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.errors import UsageError
-from tests.tools.dissection import world
+from tests.support import world
 
 Rule = Callable[[list[str], int], bool]
 

@@ -15,8 +15,8 @@ from hubel.tools.dissection.concepts.near import REACHES
 from hubel.tools.dissection.concepts.repetition import WHAT
 from hubel.tools.dissection.concepts.structure import PLACES
 from hubel.tools.dissection.concepts.wordclass import classes
+from hubel.tools.dissection.formula_english import CANNOT, length
 from hubel.tools.dissection.predicate import GRADES, limit_problem
-from hubel.tools.dissection.sentence import CANNOT, length
 from hubel.tools.errors import UsageError
 
 

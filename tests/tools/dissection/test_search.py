@@ -17,7 +17,7 @@ from hubel.tools.dissection import (
 )
 from hubel.tools.dissection.greedy import is_category, is_token
 from hubel.tools.dissection.predicate import limit_problem
-from tests.tools.dissection import world
+from tests.support import world
 
 PLANTED = [
     'strongly token(" said")',

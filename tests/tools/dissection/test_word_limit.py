@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hubel.tools.dissection.concepts import find_family
+from hubel.tools.dissection.formula_english import length
 from hubel.tools.dissection.predicate import Predicate, Term
-from hubel.tools.dissection.sentence import length
 from hubel.tools.errors import UsageError
 
 

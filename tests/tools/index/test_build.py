@@ -19,7 +19,7 @@ from hubel.tools.index import Budget, Index, Progress, build_index
 from hubel.tools.index import build as building
 from hubel.tools.index.holdout import open_holdout
 from hubel.tools.index.index import reader_of
-from hubel.tools.index.slots import Slots
+from hubel.tools.index.slot_file import Slots
 from hubel.tools.subject.address import Site, Unit
 from hubel.tools.subject.subject import Subject
 
@@ -193,7 +193,7 @@ def test_early_layers_stop_the_pass(tiny: Subject, corpus: Corpus, tmp_path: Pat
 
 
 def test_directions_of_the_residual_stream_are_units_too(corpus: Corpus, tmp_path: Path) -> None:
-    from tests.tiny import D_MODEL, tiny_subject
+    from tests.support.tiny import D_MODEL, tiny_subject
 
     subject = tiny_subject(directions={1: {"a": torch.ones(D_MODEL), "b": torch.arange(D_MODEL).float() - 3}})
     small(subject, corpus, tmp_path / "i", sites=["resid"])

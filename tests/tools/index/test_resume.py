@@ -14,10 +14,10 @@ import torch
 
 from hubel.tools.corpus import Corpus, make_contexts
 from hubel.tools.index import Budget, Progress, build_index
-from hubel.tools.index.plan import Plan, make_plan
-from hubel.tools.index.state import SiteState, merge
+from hubel.tools.index.batch_plan import Plan, make_plan
+from hubel.tools.index.site_totals import SiteState, merge
 from hubel.tools.index.store import statistics_of, write_exemplars
-from hubel.tools.index.team import Team
+from hubel.tools.index.thread_team import Team
 from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
 
@@ -26,7 +26,7 @@ from .conftest import CONTEXT_LEN, small_corpus
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from tests.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 from tests.tools.index.test_resume import build
 
 def kill(progress):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from hubel.tools.errors import ArgumentError, UsageError
 from hubel.tools.subject import Site, Subject, Unit
 from hubel.tools.subject.architectures import Architecture, architecture_of, matrix, register
-from tests.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_subject
+from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_subject
 
 TEXT = "Monday the cat said 1999 in a very blue city"
 EVERY = [Site(kind, layer) for kind in ("mlp", "head", "z", "stream", "mlp_in") for layer in range(N_LAYERS)]  # pyright: ignore

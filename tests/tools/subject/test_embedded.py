@@ -9,7 +9,7 @@ import pytest
 
 from hubel.tools.errors import UnavailableError
 from hubel.tools.subject import embedded, load_subject
-from tests.tiny import tiny_model, tiny_tokenizer
+from tests.support.tiny import tiny_model, tiny_tokenizer
 
 
 class Factory:

@@ -11,7 +11,7 @@ import torch
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import Intervention, Site, Subject, Unit, architecture_of
 from hubel.tools.subject.selftest import self_test
-from tests.tiny import D_MODEL, MODEL_TYPES, tiny_subject
+from tests.support.tiny import D_MODEL, MODEL_TYPES, tiny_subject
 
 IDS, SOURCE = (17, 40, 93, 200), (17, 41, 12, 77)
 STREAM = Unit("resid", 1)

@@ -14,7 +14,7 @@ from hubel.tools.subject import Shape, Site, load_subject, subject_shape
 from hubel.tools.subject import load as loading
 from hubel.tools.subject.architectures import ARCHITECTURES, Architecture
 from hubel.tools.subject.load import load_directions
-from tests.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_model, tiny_tokenizer
+from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_model, tiny_tokenizer
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import torch
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import Site, Unit
 from hubel.tools.subject.nulls import NoiseUnit, RedrawnUnit, incoming, redrawn, rotated, shuffled
-from tests.tiny import D_MODEL, MODEL_TYPES, N_NEURONS, tiny_subject
+from tests.support.tiny import D_MODEL, MODEL_TYPES, N_NEURONS, tiny_subject
 
 PLACE = Unit("mlp", 1, N_NEURONS)
 IDS = torch.randint(1, 300, (6, 64), generator=torch.Generator().manual_seed(0))

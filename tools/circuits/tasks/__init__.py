@@ -21,7 +21,7 @@ def all_tasks() -> dict[str, Task]:
 
 def find_task(name: str) -> Task:
     """A task by name, or of a user's CSV or JSONL file by its path; raises UsageError that lists the tasks."""
-    from .files import is_file_of_pairs, task_of_file
+    from .pairs_file import is_file_of_pairs, task_of_file
 
     if is_file_of_pairs(name):
         return task_of_file(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text import Text
+from ..text_view import Text
 from .base import Concept, TokenClass, family, text_arguments
 
 LONGEST = 5

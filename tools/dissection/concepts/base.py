@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ..lexicon import Lexicon
-from ..text import Text
+from ..text_view import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

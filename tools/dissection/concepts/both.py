@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text import Text
+from ..text_view import Text
 from .base import Concept, family, require
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text import Text, shift
+from ..text_view import Text, shift
 from .base import Concept, family, require
 from .kinds import KINDS
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text import Text
+from ..text_view import Text
 from .base import Concept, TokenClass, family, require
 
 FILE = Path(__file__).parent.parent / "classes.txt"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text import Text
+from ..text_view import Text
 from .base import Concept, TokenClass, family, require, text_arguments
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from ...corpus import Document
 from ...errors import UsageError
 from ..address import Shape, Site, Unit
-from ..intervene import Intervention
+from ..interventions import Intervention
 from ..subject import Pass, Subject
 from .columns import Columns
 from .suite import Suite, SuiteUnit

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
-from hubel.agent.config import RunConfig
-from hubel.agent.run import make_run, resolve, work_on
+from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.runlog.config import RunConfig
 from hubel.tools.subject.subject import Subject
-from tests.agent.experimenter.minds import Scripted, diligent
-from tests.agent.review.browser.made_circuit import circuit
+from tests.support.made_circuit import circuit
+from tests.support.minds import Scripted, diligent
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Page

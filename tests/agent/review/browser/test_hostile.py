@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from hubel.agent.bench.hostile_run import TARGETS, make_hostile_run
 from hubel.agent.review.report import write_folder, write_report
+from hubel.tests.support.hostile_run import TARGETS, make_hostile_run
 from tests.agent.review.browser.conftest import PATIENCE, Site, serving, settled
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hubel.agent.config import RunConfig
-from hubel.agent.llm.beginner import Beginner
-from hubel.agent.llm.loopback import Loopback
-from hubel.agent.run import make_run, resolve, work_on
+from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.runlog.config import RunConfig
+from hubel.bench.loopback import Loopback
+from hubel.bench.loopback.demo_model import Beginner
 from hubel.tools.index import Index
 from hubel.tools.instruments import Bench, call
 from hubel.tools.subject import load_subject

@@ -16,7 +16,7 @@ from hubel.tools.circuits.tasks.heldout import heldout
 from hubel.tools.circuits.tasks.prepared import prepare
 from hubel.tools.circuits.tasks.task import Draw, Example, Part, Task, examples, filled, first, task
 from hubel.tools.errors import UsageError
-from tests.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 LEXICON = [f"word{number}" for number in range(60)]
 CLOSED = {"pronoun": {" he", " she"}, "greater-than": set("0123456789")}

@@ -17,7 +17,7 @@ from hubel.tools.index.holdout import open_collected_holdout
 from hubel.tools.instruments import Bench, call
 from hubel.tools.subject import Intervention, PlantedSubject, Site, Subject, Unit, parse_targets, plant
 from hubel.tools.subject.planted import Suite, parse_suite
-from tests.tiny import N_NEURONS, WORDS, tiny_subject
+from tests.support.tiny import N_NEURONS, WORDS, tiny_subject
 
 LENGTH = 16
 SUITE = r"""

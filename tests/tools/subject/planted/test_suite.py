@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.bench.planted import PROJECT_SUITE
+from hubel.bench.planted import PROJECT_SUITE
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.planted import Part, parse_suite, read_suite
 from hubel.tools.subject.planted.suite import family_of

@@ -1,0 +1,262 @@
+"""A language model names roles: it sees components under aliases, answers in a form, and is told what to repair.
+
+1. The evidence becomes one message: what each component attends to, copies, writes and does, of discovery prompts.
+   Neither the subject nor a layer is named, and what comes from prompts is quoted as data.
+2. Each reply is read role by role. What can be used is kept; what cannot goes back with what was expected.
+3. It ends with a reply in which nothing is wrong, or when the tries are used up. Without one role that can be used the
+   model has failed, which is no answer: a later try goes on where this one ended.
+
+A prediction has to be able to fail: bounds hold what was seen, exclude 0 and are at most twice its size wide. What it
+is worth is measured on held-out prompts, in arithmetic; no word that the model writes has a part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ... import prompts
+from ..explainers.language_model.parse_reply import unusable
+from ..explainers.language_model.prompt_text import fenced
+from ..llm.conversation import AssistantMessage, Request, ToolResult, ToolResults, ToolSchema, UserMessage
+from .roles import Component, Evidence, NoRoles, Prediction, Role
+
+if TYPE_CHECKING:
+    from ..llm.conversation import Message, Reply, ToolCall
+
+Ask = Callable[[Request], "Reply"]
+TRIES = 4
+"""Replies that one attempt may take: one, and three repairs."""
+MAX_TOKENS = 8192
+"""Of one reply, thinking included: sixteen roles with four predictions each take about 3,000."""
+MOST_WORDS, MOST_ROLE_WORDS = 40, 6
+WIDEST = 2.0
+"""Times its size that a prediction's bounds may be apart."""
+DIGITS = 2
+"""Of the numbers that it is shown, and is held to."""
+SHOWN_LINKS = 8
+"""Attentions shown of each head, the largest."""
+TOOL = "name_roles"
+MEASURED = ("effect", "queries", "direct", "copies")
+"""Quantities that are no attention."""
+SAYS = {
+    "queries": "through the queries of heads that write the answer, patching it changes the logit difference by",
+    "effect": "patching it with the corrupted run changes the logit difference by",
+    "direct": "by itself it adds to the logit difference",
+    "copies": "raises the attended token by standard deviations",
+}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Predicted(_Strict):
+    quantity: str
+    low: float | None = None
+    high: float | None = None
+
+
+class _Named(_Strict):
+    component: str
+    role: Annotated[str, Field(min_length=1, max_length=80)]
+    description: Annotated[str, Field(min_length=1, max_length=400)]
+    predictions: Annotated[list[_Predicted], Field(min_length=1, max_length=6)]
+
+
+class _Answer(_Strict):
+    roles: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=64)]
+
+
+def _schema() -> ToolSchema:
+    """What the model is told of the tool; each role is read by itself, so that one wrong one costs no other."""
+    parameters = {
+        "type": "object",
+        "properties": {"roles": {"type": "array", "items": _inlined(_Named.model_json_schema())}},
+        "required": ["roles"],
+    }
+    says = (
+        "Name roles, one an entry: component (C1, ...), role (at most 6 words), description (at most 40 words: what it "
+        "does, and for whom), predictions (quantity as listed of that component, low and high; one of them may be "
+        "left out, except of effect). Call it again for the roles that were sent back."
+    )
+    return ToolSchema(TOOL, says, parameters)
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without references, which some servers do not follow."""
+    definitions = schema.pop("$defs", {})
+
+    def resolve(value: Any) -> Any:
+        if isinstance(value, dict):
+            if "$ref" in value:
+                return resolve(definitions[value["$ref"].rpartition("/")[2]])
+            return {key: resolve(each) for key, each in value.items() if key != "title"}
+        return [resolve(each) for each in value] if isinstance(value, list) else value
+
+    return resolve(schema)
+
+
+class LanguageModelRoles:
+    """Any chat model with tools, as a role finder.
+
+    Args:
+        ask: gives the reply to a request, from the journal or paid for.
+        failures: attempts before this one that came to nothing.
+    """
+
+    def __init__(self, ask: Ask, failures: int = 0) -> None:
+        self._ask, self._tries = ask, TRIES * (1 + failures)
+
+    def __call__(self, evidence: Evidence) -> list[Role]:
+        """The roles that could be read, in the order of the components.
+
+        Raises:
+            NoRoles: there is not one, after all tries.
+        """
+        prompt = prompts.load("roles")
+        filled = prompt.fill(**shown(evidence))
+        messages: list[Message] = [UserMessage(filled.user)]
+        roles, fault = dict[str, Role](), ""
+        for _ in range(self._tries):
+            label = f"{prompt.label}#{prompt.sha256}"
+            request = Request(filled.system, tuple(messages), (_schema(),), MAX_TOKENS, label, tool_choice="any")
+            reply = self._ask(request)
+            if fault := unusable(reply):
+                messages.append(UserMessage(f"Your last reply could not be used and is left out here: {fault}."))
+                continue
+            answers = [_heard(call, evidence, roles) for call in reply.calls]
+            fault = "; ".join(line for lines in answers for line in lines)
+            if not fault:
+                break
+            results = tuple(
+                ToolResult(call.id, _told(lines, roles), error=bool(lines))
+                for call, lines in zip(reply.calls, answers, strict=True)
+            )
+            messages += [AssistantMessage(reply), ToolResults(results)]
+        if not roles:
+            raise NoRoles(f"the language model named no role that can be tested in {self._tries} replies: {fault}")
+        return [roles[component.name] for component in evidence.components if component.name in roles]
+
+
+# ------------------------------------------------------------------------------------------ what it sees
+
+
+def shown(evidence: Evidence) -> dict[str, str]:
+    """The evidence in words, by the names that the prompt expects."""
+    examples = [
+        f"clean: {clean!r}\ntwin:  {twin!r}\nanswer: {answer!r}, foil: {foil!r}"
+        for clean, twin, answer, foil in evidence.examples
+    ]
+    return {
+        "task": fenced(evidence.task),
+        "metric": f"{evidence.metric:+.2f}",
+        "examples": fenced("\n".join(examples)) if examples else "none",
+        "components": fenced("\n".join(map(_line, evidence.components))),
+    }
+
+
+def _line(component: Component) -> str:
+    where = ("early", "middle", "late")[min(2, int(3 * component.depth))]
+    links = sorted((name for name in component.quantities if _is_attention(name)), key=_weight(component))
+    names = [*MEASURED, *links[:SHOWN_LINKS]]
+    seen = ((name, component.quantities[name]) for name in names if name in component.quantities)
+    numbers = ", ".join(f"{name} {value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})" for name, value in seen)
+    writes = f"; writes {', '.join(map(repr, component.writes))}" if component.writes else ""
+    return f"{component.name}: {component.kind}, {where}: {numbers}{writes}"
+
+
+def _is_attention(name: str) -> bool:
+    return name not in MEASURED
+
+
+def _weight(component: Component) -> Callable[[str], float]:
+    return lambda name: -component.quantities[name].value
+
+
+# ------------------------------------------------------------------------------------------ what it says
+
+
+def _heard(call: ToolCall, evidence: Evidence, roles: dict[str, Role]) -> list[str]:
+    """Take the roles of a call that can be used; gives what is wrong with the others."""
+    if call.name != TOOL:
+        return [f"there is no tool {call.name!r}; call {TOOL}"]
+    if call.arguments is None:
+        return [f"the arguments are no JSON object; {TOOL} takes {{'roles': [...]}}"]
+    try:
+        answer = _Answer.model_validate(call.arguments)
+    except ValidationError as error:
+        return [_said("roles", error)]
+    known = {component.name: component for component in evidence.components}
+    faults: list[str] = []
+    for entry in answer.roles:
+        try:
+            role = _role(_Named.model_validate(entry), known)
+        except ValidationError as error:
+            faults.append(_said(str(entry.get("component")), error))
+        except _Refused as refused:
+            faults.append(f"{str(entry.get('component'))[:20]}: {refused}")
+        else:
+            roles[role.component] = role
+    return faults
+
+
+class _Refused(Exception):
+    """What is wrong with one role, and what to do."""
+
+
+def _role(named: _Named, known: dict[str, Component]) -> Role:
+    if named.component not in known:
+        raise _Refused(f"there is no such component; there are {', '.join(known)}")
+    component, role = known[named.component], " ".join(named.role.split()).lower()
+    if len(role.split()) > MOST_ROLE_WORDS:
+        raise _Refused(f"the role has {len(role.split())} words; give at most {MOST_ROLE_WORDS}")
+    if (n := len(named.description.split())) > MOST_WORDS:
+        raise _Refused(f"the description has {n} words; give at most {MOST_WORDS}")
+    asked = [prediction.quantity for prediction in named.predictions]
+    if "effect" not in asked or len(set(asked)) < len(asked):
+        raise _Refused("predict effect, and each quantity once")
+    predictions = tuple(_prediction(each, component) for each in named.predictions)
+    return Role(named.component, role, " ".join(named.description.split()), predictions)
+
+
+def _prediction(given: _Predicted, component: Component) -> Prediction:
+    """A prediction that could fail; raises _Refused for another."""
+    name, low, high = given.quantity, given.low, given.high
+    if name not in component.quantities:
+        raise _Refused(f"it has no quantity {name!r}; there are {', '.join(component.quantities)}")
+    value = round(component.quantities[name].value, DIGITS)
+    if value == 0:
+        raise _Refused(f"{name} is {value:+.2f}, which is nothing; predict something else")
+    bounds = [bound for bound in (low, high) if bound is not None]
+    if not bounds or not all(map(isfinite, bounds)) or bounds != sorted(bounds):
+        raise _Refused(f"{name}: give low and high as numbers, low first")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise _Refused(f"{name} is {value:+.2f} on the example prompts, which your bounds exclude")
+    if not ((low is not None and low > 0) or (high is not None and high < 0)):
+        raise _Refused(f"{name}: the bounds hold 0, so that doing nothing would fit; exclude it")
+    if (name == "effect" and len(bounds) < 2) or (len(bounds) == 2 and bounds[1] - bounds[0] > WIDEST * abs(value)):
+        raise _Refused(f"{name}: give low and high, at most {WIDEST * abs(value):.2f} apart")
+    return Prediction(name, low, high, _words(name, low, high))
+
+
+def _words(name: str, low: float | None, high: float | None) -> str:
+    says = SAYS.get(name) or (
+        f"attends from {' to '.join(name.split('>'))} with" if ">" in name else f"{name} attention"
+    )
+    if low is None:
+        return f"{says} at most {high:+.2f}"
+    return f"{says} at least {low:+.2f}" if high is None else f"{says} {low:+.2f} to {high:+.2f}"
+
+
+def _said(where: str, error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{where[:20]}: {'.'.join(map(str, first['loc'])) or 'the answer'}: {first['msg']}"
+
+
+def _told(faults: Sequence[str], roles: dict[str, Role]) -> str:
+    kept = f"Kept: {', '.join(roles)}." if roles else "Nothing is kept yet."
+    return "\n".join([*faults, f"{kept} Call {TOOL} again for those that were sent back, or leave them out."])

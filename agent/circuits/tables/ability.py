@@ -1,0 +1,24 @@
+"""What a subject can do: one row a task, on discovery prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ....evals.statistics.ability import ability
+from ....tools.circuits.tasks.logit_differences import read
+from ....tools.circuits.tasks.prepared import prepare
+from ....tools.circuits.tasks.task import examples
+
+if TYPE_CHECKING:
+    from ....tools.circuits.tasks import Task
+    from ....tools.subject import Subject
+
+
+def ability_row(subject: Subject, task: Task, n: int, seed: int, lexicon: Sequence[str]) -> dict[str, Any]:
+    """Accuracy, logit differences and whether a circuit is worth looking for, as JSON."""
+    prompts = prepare(subject, task, examples(task, "discovery", seed, lexicon), n)
+    found = ability(*read(subject, prompts.batches))._asdict()
+    intervals = {name: found[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
+    counts = {"left_out": prompts.left_out, "words": list(prompts.words)}
+    return {"task": task.name, "summary": task.summary, "subject": subject.name} | found | intervals | counts

@@ -1,0 +1,217 @@
+"""`hubel circuit mediate`, `paths` and `attention`: what components do in a task, as a table."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ....tools.errors import UsageError
+from ...runlog.progress import progress
+from .. import output
+from .tasks import add_subject, check_prompts
+
+if TYPE_CHECKING:
+    from ....tools.circuits.circuit_model import CircuitModel
+    from ....tools.circuits.graph import Node, Target
+    from ....tools.circuits.tasks.prepared import Batch
+
+PROMPTS = 16
+"""Prompts that a component is measured on: each costs a pass of the layers behind it, or several."""
+_RECEIVER = re.compile(r"(?P<node>[\w.]+)<(?P<read>q|k|v|mlp|logits)>")
+
+
+def add_mediation(parser: argparse.ArgumentParser) -> None:
+    """Which heads or neurons."""
+    _add_components(parser, "heads (head.23.3) and neurons (mlp.12.803)")
+
+
+def add_paths(parser: argparse.ArgumentParser) -> None:
+    """Which senders, which receivers."""
+    _add_components(parser, "senders: heads (head.23.3), MLPs (mlp.12), input")
+    parser.add_argument(
+        "--receivers",
+        default="logits<logits>",
+        metavar="R,R",
+        help="head.23.3<q>, head.23.1<k> (key-value heads), mlp.20<mlp>, logits<logits> (default: logits<logits>)",
+    )
+    parser.add_argument(
+        "--mlps",
+        choices=("recompute", "freeze"),
+        default="recompute",
+        help="MLPs on the way: paths past them and through them, or past them alone (default: recompute)",
+    )
+
+
+def add_attention(parser: argparse.ArgumentParser) -> None:
+    """Which heads."""
+    _add_components(parser, "heads (head.23.3)")
+
+
+def _add_components(parser: argparse.ArgumentParser, which: str) -> None:
+    parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
+    parser.add_argument(
+        "--components",
+        metavar="C,C",
+        help=f"{which} (default: the strongest heads, as attribution patching estimates them)",
+    )
+    parser.add_argument("--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)")
+    add_subject(parser, PROMPTS)
+
+
+def mediation(args: argparse.Namespace) -> int:
+    """Total, direct and indirect effects."""
+    return _run(args, _show_mediation)
+
+
+def paths(args: argparse.Namespace) -> int:
+    """Effects through some receivers alone."""
+    return _run(args, _show_paths, [_receiver(name) for name in args.receivers.split(",")])
+
+
+def attention(args: argparse.Namespace) -> int:
+    """What heads look at and copy, and whether weight is effect."""
+    return _run(args, _show_attention)
+
+
+def _run(
+    args: argparse.Namespace, show: Callable[[list[dict[str, Any]]], None], receivers: Sequence[Target] = ()
+) -> int:
+    if not args.task:
+        raise UsageError(f"`hubel circuit {args.action}` needs --task T; `hubel circuit tasks` lists them")
+    check_prompts(args)
+    if args.top < 1:
+        raise UsageError(f"--top {args.top}: give at least 1")
+    rows = _measured(args, receivers)
+    for row in rows:
+        row |= {"task": args.task, "subject": args.subject}
+        if args.json:
+            output.json_line(row)
+    if not args.json:
+        show(rows)
+    return 0
+
+
+def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
+    from ....tools.circuits.circuit_model import CircuitModel
+    from ....tools.circuits.graph import Node
+    from ....tools.circuits.tasks import find_task
+    from ....tools.circuits.tasks.prepared import lexicon, prepare
+    from ....tools.circuits.tasks.task import examples
+    from ....tools.subject import Unit, load_subject
+    from ...circuits.tables.effects import strongest_heads
+
+    task = find_task(args.task)  # what was typed is read before anything is loaded
+    parse = Unit.parse if args.action == "mediate" else Node.parse
+    given = [parse(name) for name in args.components.split(",")] if args.components else []
+    with progress(quiet=args.quiet) as reporter:
+        reporter.update(args.action, 0, 1, unit="tables", note=task.name)
+        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        model, drawn = CircuitModel(subject), examples(task, "discovery", args.seed, lexicon(subject))
+        batches = prepare(subject, task, drawn, args.prompts).batches
+        components = given or [parse(str(head)) for head in strongest_heads(model, batches, args.top)]
+        rows = _rows(args, model, batches, components, receivers)
+        reporter.update(args.action, 1, 1, unit="tables")
+    return [{"component": None, "prompts": sum(len(batch.pairs) for batch in batches)} | row for row in rows]
+
+
+def _rows(
+    args: argparse.Namespace,
+    model: CircuitModel,
+    batches: tuple[Batch, ...],
+    components: Any,
+    receivers: Sequence[Target],
+) -> list[dict[str, Any]]:
+    from ...circuits.tables.effects import attention_rows, mediation_rows, path_rows
+
+    if args.action == "mediate":
+        return mediation_rows(model, batches, components)
+    if args.action == "paths":
+        return path_rows(model, batches, components, receivers, args.mlps)
+    _check_heads(model, components)
+    return list(attention_rows(model, batches, components, args.seed))
+
+
+def _check_heads(model: CircuitModel, nodes: list[Node]) -> None:
+    for node in nodes:
+        if node.kind != "head" or node not in model.graph.sources:
+            raise UsageError(
+                f"{str(node)!r} is no head of {model.subject.name}, which has {model.graph.n_layers} layers of "
+                f"{model.graph.n_heads}"
+            )
+
+
+def _receiver(text: str) -> Target:
+    from ....tools.circuits.graph import Node, Target
+
+    match = _RECEIVER.fullmatch(text)
+    if match is None:
+        raise UsageError(
+            f"receiver {text!r}: write head.23.3<q>, head.23.1<k> (a key-value head), mlp.20<mlp>, logits<logits>"
+        )
+    read: Any = match["read"]
+    return Target(Node.parse(match["node"]), read)
+
+
+def _show_mediation(rows: list[dict[str, Any]]) -> None:
+    columns = ("component", "indirect (only it sees the twin)", "direct (only it does not)", "interaction")
+    cells = [(row["component"], *(_said(row[name]) for name in ("indirect", "direct", "interaction"))) for row in rows]
+    output.table(columns, cells, right=columns[1:])
+    output.line(f"total effect of the twin on the logit difference: {_said(rows[0]['total'])}, {_of(rows)}")
+
+
+def _show_paths(rows: list[dict[str, Any]]) -> None:
+    columns = ("sender", "effect through the receivers alone")
+    output.table(columns, [(row["component"], _said(row["effect"])) for row in rows], right=columns[1:])
+    through, mlps = ", ".join(rows[0]["receivers"]), {"recompute": "computed anew", "freeze": "held"}[rows[0]["mlps"]]
+    output.line(f"receivers: {through}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}")
+
+
+def _show_attention(rows: list[dict[str, Any]]) -> None:
+    columns = (
+        "head",
+        "previous",
+        "duplicate",
+        "induction",
+        "copying",
+        "direct",
+        "END looks most at",
+        "weight ~ effect",
+    )
+    output.table(columns, [_attention_cells(row) for row in rows], right=(*columns[1:6], columns[7]))
+    output.line(
+        "previous, duplicate, induction: on random tokens said twice; copying: of the OV circuit, -1 to 1; direct: "
+        f"what it adds to the logit difference by itself; weight ~ effect: rank correlation; {_of(rows)}"
+    )
+    output.line(_caveat(rows))
+
+
+def _caveat(rows: list[dict[str, Any]]) -> str:
+    """How far attention weight may be believed on this task, in words."""
+    found = [(row["rank_correlation"]["value"], row["component"]) for row in rows]
+    mean, (worst, head) = sum(value for value, _ in found) / len(found), min(found)
+    return (
+        f"attention weight is not effect: on this task it orders the effects of taking attention away from END with a "
+        f"rank correlation of {mean:+.2f} in the mean over these heads, {worst:+.2f} for {head}"
+    )
+
+
+def _attention_cells(row: dict[str, Any]) -> tuple[object, ...]:
+    kinds = (row[name] for name in ("previous", "duplicate", "induction", "copying"))
+    most = max(row["looks_at"].items(), key=lambda entry: entry[1]["value"], default=None)
+    return (
+        row["component"],
+        *(None if value is None else f"{value:.2f}" for value in kinds),
+        _said(row["direct"]),
+        None if most is None else f"{most[0]} {_said(most[1])}",
+        _said(row["rank_correlation"]),
+    )
+
+
+def _said(value: dict[str, float]) -> str:
+    return f"{value['value']:+.2f} ({value['low']:+.2f} to {value['high']:+.2f})"
+
+
+def _of(rows: list[dict[str, Any]]) -> str:
+    return f"means and 95 % intervals over {rows[0]['prompts']} discovery prompts"

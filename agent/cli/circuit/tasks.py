@@ -1,0 +1,81 @@
+"""`hubel circuit tasks`: which tasks a subject can do, before a circuit of one is looked for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ....tools.errors import UsageError
+from .. import options, output
+
+PROMPTS = 64
+"""Prompts of a task in the table: its intervals are then a tenth wide."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which subject, and which tasks."""
+    add_subject(parser, PROMPTS)
+    parser.add_argument("--task", metavar="T", help="one task, or a .csv or .jsonl file of pairs (default: all tasks)")
+
+
+def add_subject(parser: argparse.ArgumentParser, prompts: int) -> None:
+    """The subject, how many prompts it is asked, and the seed that draws them."""
+    parser.add_argument("--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)")
+    parser.add_argument(
+        "--prompts", type=int, default=prompts, metavar="N", help=f"prompts to ask (default: {prompts})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
+    options.add_device(parser)
+
+
+def check_prompts(args: argparse.Namespace) -> None:
+    """Raise UsageError for a number of prompts that is none."""
+    if args.prompts < 1:
+        raise UsageError(f"--prompts {args.prompts}: give at least 1")
+
+
+def run(args: argparse.Namespace) -> int:
+    """One row a task."""
+    from ....tools.circuits.tasks import all_tasks, find_task
+    from ....tools.circuits.tasks.prepared import lexicon
+    from ....tools.subject import load_subject
+    from ...circuits.tables.ability import ability_row
+    from ...runlog.progress import progress
+
+    check_prompts(args)
+    tasks = [find_task(args.task)] if args.task else list(all_tasks().values())
+    rows: list[dict[str, Any]] = []
+    with progress(quiet=args.quiet) as reporter:
+        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        words = lexicon(subject)
+        for at, task in enumerate(tasks):
+            reporter.update("tasks", at, len(tasks), unit="tasks", note=task.name)
+            rows.append(ability_row(subject, task, args.prompts, args.seed, words))
+            if args.json:
+                output.json_line(rows[-1])
+        reporter.update("tasks", len(tasks), len(tasks), unit="tasks")
+    if not args.json:
+        _show(rows)
+    return 0
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    columns = ("task", "prompts", "accuracy", "top-1", "logit difference", "of the twins", "left out", "worth a search")
+    cells = [
+        (
+            row["task"],
+            row["n"],
+            f"{row['accuracy']['value']:.3f} ({row['accuracy']['low']:.2f} to {row['accuracy']['high']:.2f})",
+            f"{row['top']:.3f}",
+            _interval(row["clean"]),
+            _interval(row["corrupted"]),
+            f"{sum(row['left_out'].values())} prompts, {len(row['words'])} words",
+            "yes" if row["can"] else f"no: {row['why']}",
+        )
+        for row in rows
+    ]
+    output.table(columns, cells, right=columns[1:6])
+
+
+def _interval(value: dict[str, float]) -> str:
+    return f"{value['value']:+.2f} ({value['low']:+.2f} to {value['high']:+.2f})"

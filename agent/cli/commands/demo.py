@@ -1,0 +1,59 @@
+"""`hubel demo`: the whole loop on the embedded default, in minutes, ending in a page to open."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ...runlog.config import RunConfig
+from .. import options, output
+from ..work import finish
+
+NAME = "demo"
+HELP = "the whole loop on the embedded default, in minutes, ending in a page to open"
+INTERRUPTED = "stopped; nothing is lost: `hubel demo` goes on"
+
+RUN = "demo"
+SUBJECT, CORPUS = "smollm2-135m", "lee-news"
+LAYERS = (1, 6, 10, 15, 20, 25, 28)
+TARGETS = [*(f"mlp.{layer}~4@0" for layer in LAYERS), "mlp.10.1352-", "head.*~3@0"]
+"""28 neurons drawn at random, the negative side of one that hardly fires positively, and three heads."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where the subject runs."""
+    options.add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or go on with `runs/demo`, then write its report."""
+    folder = args.runs / RUN
+    new = not (folder / "config.toml").exists()
+    lost = not new and not Path(RunConfig.load(folder).index).exists()  # the cache was cleared meanwhile
+    subject = _prepare(args, new=new) if new or lost else None
+    status = finish(folder, args, subject)
+    from ...review.report import write_report
+
+    page = write_report(folder)
+    if not args.json:
+        output.line(f"report: {page}")
+        output.line(f"in the browser, with more: hubel review {RUN}")
+        output.line(f"more: hubel show {RUN} UNIT, hubel replay {RUN}, hubel run --help")
+    return status
+
+
+def _prepare(args: argparse.Namespace, *, new: bool) -> object:
+    """Fetch the subject and the text, index, and make the run if it is new; returns the loaded subject."""
+    from ....tools.subject import load_subject
+    from ...run.default_index import default_index
+    from ...run.execute import make_run, resolve
+    from ...runlog.progress import progress
+
+    with progress(quiet=args.quiet) as reporter:
+        reporter.say(f"subject {SUBJECT}: fetched and converted on first use")
+        subject = load_subject(SUBJECT, device=args.device, dtype=args.dtype)
+        index = default_index(subject, CORPUS, reporter)
+    if new:
+        config = RunConfig(index=str(index), targets=TARGETS, device=args.device, dtype=args.dtype)
+        make_run(args.runs / RUN, resolve(config))
+    return subject

@@ -1,0 +1,42 @@
+"""`hubel report`: the review page's views of a run as one self-contained HTML file, or as a folder."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ....tools.errors import UsageError
+from ...runlog.config import find_run
+from .. import output
+
+NAME = "report"
+HELP = "one self-contained HTML file of a run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The run, and where to write."""
+    parser.add_argument("run", help="a run's name, or its folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="PATH", help="where to write (default: report.html or report/ in the run's folder)"
+    )
+    parser.add_argument(
+        "--folder", action="store_true", help="a folder for a web server, one file a target: for large runs"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report and say where it is."""
+    from ...review.report import write_folder, write_report
+
+    folder = find_run(args.run, args.runs)
+    if args.folder:
+        page = write_folder(folder, args.out or folder / "report")
+    elif args.out is not None and args.out.is_dir():
+        raise UsageError(f"--out {args.out} is a folder; name a file, or give --folder")
+    else:
+        page = write_report(folder, args.out)
+    if args.json:
+        output.json_line({"report": str(page)})
+    else:
+        output.line(str(page))
+    return 0

@@ -1,0 +1,106 @@
+"""The winner's sentence, scored apart from its predicate, by language models that read it and see nothing else.
+
+1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`), the judge says which
+   windows are active (`evals.scorers.detection`). Both are scores beside the predicate's.
+2. With a predicate, the verdict is the predicate's, so that all explainers are compared on the same tokens; the
+   sentence's scores are shown beside it, and a score that failed is counted, and asked for again by `hubel resume`.
+3. Without one, the verdict is the simulator's, with the interval that its contexts give; if that fails, so does the
+   target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...evals.judge.protocol import JudgeError
+from ...evals.score import Score
+from ...evals.scorers.llm_simulation import at_random, simulate, simulated
+from ...evals.scorers.registry import Case
+from ...evals.scorers.score_all import Outcome, score_all
+from ...evals.scorers.simulation import Evidence, weigh
+from ...evals.scorers.windows import Printed
+from ...evals.statistics.correlation import pearson
+from ...evals.statistics.sample import Sample
+from ..llm.sentence_judges import FAILURE
+
+if TYPE_CHECKING:
+    from ..explainers.protocol import Hypothesis
+    from ..llm.sentence_judges import Readers
+    from ..runlog.log import RunLog
+    from .context import Room
+
+SIMULATION = "llm_simulation"
+SELECT_CONTEXTS = 8
+"""Contexts of select on which a claim in words only is simulated, each time that one is proposed."""
+SCORERS = {"simulator": SIMULATION, "judge": "detection"}
+
+
+def score_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case) -> list[Score]:
+    """Scores of the winner's sentence by the readers that the run names.
+
+    Args:
+        case: the winner on holdout, with the words of the contexts.
+
+    Raises:
+        JudgeError: the simulator failed, and there is no predicate to rest a verdict on.
+    """
+    outcomes = [_outcome(readers, target, winner, case, role) for role in ("simulator", "judge") if readers.has(role)]
+    for outcome in outcomes:
+        if outcome.failure:
+            readers.failed(target, scored(winner.id, outcome.scorer), outcome.failure)
+            if winner.predicate is None and outcome.scorer == SIMULATION:
+                raise JudgeError(f"{outcome.failure}: without a predicate there is no verdict without a simulation")
+    return [score for outcome in outcomes for score in outcome.scores]
+
+
+def simulate_on_select(room: Room, target: str, hypothesis: Hypothesis) -> float | None:
+    """Score on select of a claim in words only, on a few contexts; None without a simulator, or when it failed."""
+    id = scored(hypothesis.id, "select")
+    chat = room.readers.chat("simulator", target, id)
+    if chat is None:
+        return None
+    data = room.data("select", target)
+    sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
+    printed = Printed(data.tokens, data.length, room.lexicon.strings)
+    case = Case(
+        sample,
+        "select",
+        seed=room.seed(target),
+        explanation=hypothesis.sentence,
+        printed=printed,
+        simulator=chat,
+        simulated_contexts=SELECT_CONTEXTS,
+    )
+    try:
+        value = pearson(simulate(case, at_random(case)).sample)
+    except JudgeError as error:
+        room.readers.failed(target, id, str(error))
+        return None
+    room.log.write("feedback", {"score": value, "worst": []}, target=target, id=hypothesis.id)
+    return value
+
+
+def weigh_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case) -> Evidence:
+    """The evidence of a winner without a predicate: its simulation, from the journal by now."""
+    chat = readers.chat("simulator", target, scored(winner.id, SIMULATION))
+    return weigh(simulated(replace(case, simulator=chat)).random)
+
+
+def scored(hypothesis: str, scorer: str) -> str:
+    """The id under which a score's failures are counted."""
+    return f"{hypothesis}/{scorer}"
+
+
+def failed_scores(log: RunLog, target: str) -> int:
+    """Scores of a target's sentence that failed and have not been made since."""
+    made = {f"{row['hypothesis']}/{row['scorer']}" for row in log.all("score", target).values()}
+    wanted = [id for id in log.all(FAILURE, target) if str(id).rpartition("/")[2] in SCORERS.values()]
+    return sum(id not in made for id in wanted)
+
+
+def _outcome(readers: Readers, target: str, winner: Hypothesis, case: Case, role: str) -> Outcome:
+    scorer = SCORERS[role]
+    chat = readers.chat("simulator" if role == "simulator" else "judge", target, scored(winner.id, scorer))
+    case = replace(case, simulator=chat) if role == "simulator" else replace(case, chat=chat)
+    return score_all(case, [scorer])[0]

@@ -1,0 +1,161 @@
+"""What both SDKs have in common: one attempt over HTTP, its answer as a JSON object, and its failure by name.
+
+The SDKs do not validate what a server answers, and turn what is no JSON into strings. So the body is read here: what
+is no JSON object is an error with advice, and numbers and lists are looked at before they are believed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .errors import Busy, ModelError, NoTools, Rejected, TooLong
+from .rate_headers import allowances, pause
+
+MOST_TOKENS = 10**10
+"""No call takes more: a larger count is no count."""
+PASSING = (408, 409, 425, 429, 529)
+"""States of HTTP that may pass, beside 5xx."""
+CROWDED = (429, 503, 529)
+"""Those that say that too much is asked of the server."""
+_NO_CREDIT = re.compile(
+    r"insufficient_quota|billing|credit balance|exceeded your current quota|payment required", re.IGNORECASE
+)
+_TOO_LONG = re.compile(
+    r"context[_ ](length|window|size)|maximum context|prompt is too long|too many tokens|exceed\w* (the )?context"
+    r"|(max_model_len|maximum model length)",
+    re.IGNORECASE,
+)
+_NO_TOOLS = re.compile(
+    r"(tool|function)s?\b.{0,60}(not|n't|un)\s*(be )?(support|available|allow|enabled|implement)"
+    r"|(not|n't|un)\s*(support|available|allow|enabled|implement)\w*.{0,40}\b(tool|function)"
+    r"|enable-auto-tool-choice|tool-call-parser",
+    re.IGNORECASE | re.DOTALL,
+)
+LONGER = "take a model with a longer context, or start the server with one (vLLM --max-model-len, llama.cpp -c, ...)"
+TEXT_TOOLS = "use --tools text, which asks for the calls in words, or another model"
+
+
+class Provider(NamedTuple):
+    """Whom an error speaks of."""
+
+    sdk: Any
+    """The SDK's module: both name their errors alike."""
+    where: str
+    key: str
+    """The environment variable of the key."""
+    model: str
+
+
+class Answer(NamedTuple):
+    """A JSON object that a server answered, and its headers."""
+
+    body: dict[str, Any]
+    headers: Mapping[str, str]
+
+
+def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
+    """One attempt: send something through an SDK, which gives the HTTP response, and read the answer.
+
+    Raises:
+        Busy: no answer, but the next attempt may bring one.
+        Rejected: the server does not want this request.
+        ModelError: it answered what no such server answers.
+    """
+    sdk, where = provider.sdk, provider.where
+    try:
+        response = send()
+        content, headers = response.content, response.headers
+    except sdk.APITimeoutError as error:
+        raise Busy(f"no reply from {where} in time") from error
+    except sdk.APIConnectionError as error:
+        raise Busy(f"no connection to {where}: {_cause(error)}") from error
+    except sdk.APIStatusError as error:
+        raise named(provider, error.status_code, error.response.headers, error.response.text) from error
+    except sdk.APIError as error:
+        raise ModelError(f"no reply from {where}: {error}") from error
+    return Answer(_object(content, provider, headers), headers)
+
+
+def named(provider: Provider, status: int, headers: Mapping[str, str], text: str) -> ModelError:
+    """The error of an answer that is none, by what kind of trouble it is."""
+    said, where = _said(text), provider.where
+    line = f"{where} answers {status}: {said}"
+    if _NO_CREDIT.search(text) or status == 402:
+        return Rejected(f"{line}. The account has no credit or its limit is reached: waiting is no use")
+    told = headers.get("x-should-retry")
+    passing = (status in PASSING or status >= 500) and status != 501
+    if told == "true" or (passing and told != "false"):
+        crowded = status in CROWDED
+        return Busy(line, pause_s=pause(headers), crowded=crowded, allowances=allowances(headers))
+    if _TOO_LONG.search(text):
+        return TooLong(f"{line}. The conversation is longer than the context window of {provider.model!r}: {LONGER}")
+    if _NO_TOOLS.search(text):
+        return NoTools(f"{line}. It calls no tools: {TEXT_TOOLS}")
+    return Rejected(f"{line}. {_advice(provider, status)}")
+
+
+def count(value: object) -> int | None:
+    """A number of tokens; None for everything that is none (negative, a string, a truth value, absurdly large)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value < MOST_TOKENS else None
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """An object, or an empty one in the place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list; of anything else none."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _object(content: bytes, provider: Provider, headers: Mapping[str, str]) -> dict[str, Any]:
+    where = provider.where
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        text = content.decode("utf-8", "replace").strip()
+        if text.startswith("{") and not text.endswith("}"):
+            raise Busy(f"the answer of {where} is cut short after {len(text):,} characters") from error
+        kind = "HTML, a page for people" if text[:1] == "<" else f"no JSON ({text[:60]!r})"
+        raise ModelError(f"{where} answers {kind}: does --base-url name the API (often ending in /v1)?") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{where} answers a JSON {type(found).__name__}, expected an object: is it another protocol?")
+    if isinstance(found.get("error"), (dict, str)) and found["error"] and not found.get("choices"):
+        status = mapping(found["error"]).get("code")
+        raise named(provider, status if isinstance(status, int) else 400, headers, content.decode("utf-8", "replace"))
+    return found
+
+
+def _said(text: str) -> str:
+    """What an error body says, in one line."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        body = None
+    error = mapping(body).get("error", mapping(body).get("detail", mapping(body).get("message")))
+    said = mapping(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
+    return " ".join(str(said).split())[:300].rstrip(".") or "nothing"
+
+
+def _advice(provider: Provider, status: int) -> str:
+    advice = {
+        401: f"Is the key in {provider.key} right, and of this server?",
+        403: f"May the key in {provider.key} use the model {provider.model!r}?",
+        404: f"Is {provider.model!r} the model's whole name, and does --base-url name the API (often ending in /v1)?",
+        413: f"The request is too large: {LONGER}",
+        422: "Does the server speak this protocol? openai: and anthropic: are different ones",
+    }
+    return advice.get(status, "Asking again is no use; what the server says has to be mended first")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: "Connection error." says nothing."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,153 @@
+"""Before anything is loaded: can this model be asked, can it call tools, and is its window large enough?
+
+1. The server's list of models is read, which is free. It tells a wrong key, a model that is not there and, on most
+   servers, the context window.
+2. A server of the user's own (`--base-url`) is then asked one tiny question with one tool that it must call: about 100
+   tokens. Many such servers keep no list, or list a name that they cannot serve, or know no tool calls. The providers'
+   own servers are believed and asked nothing.
+3. One that answers and calls no tool is asked again with the tool chosen by its name: some servers obey only that.
+
+What cannot be found out in a minute is believed; it shows as a failure later, with the same advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from ...tools.errors import UnavailableError, UsageError
+from .conversation import Request, Stop, ToolSchema, UserMessage
+from .errors import Busy, ModelError, NoTools, Rejected
+from .http_errors import LONGER, count, mapping, objects
+from .settings import ModelSettings
+
+SMALLEST_WINDOW = 12_000
+"""Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
+LIST_S, PROBE_S = 20.0, 90.0
+"""A local server may first load the model that it is asked."""
+_WINDOWS = (
+    "max_model_len",
+    "context_length",
+    "loaded_context_length",
+    "max_context_length",
+    "max_input_tokens",
+    "n_ctx",
+)
+_PROBE = Request(
+    system="This is a test of the connection.",
+    messages=(UserMessage("Call the tool `ready`."),),
+    tools=(ToolSchema("ready", "Says that you are ready.", {"type": "object", "properties": {}}),),
+    max_tokens=256,
+    tool_choice="any",
+)
+Tools = Literal["native", "named", "text"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found out about a model."""
+
+    tools: Tools = "native"
+    """When it answers and calls no tool although it must, "named" if it calls one that is chosen by its name, else
+    "text"."""
+    window: int | None = None
+    """Tokens of its context, where the server tells."""
+
+
+class _Probed(NamedTuple):
+    calls: int
+    stop: Stop
+    refused: bool = False
+    """Whether the server refused the question since it knows no tools."""
+
+
+def preflight(provider: str, model: str, settings: ModelSettings, *, explains: bool = True) -> Found:
+    """Find out what can be found out, for nearly nothing.
+
+    Args:
+        explains: whether it is to investigate, which needs tools and a window; judges and simulators need neither.
+
+    Raises:
+        UsageError: there is no key, the server does not take it or does not know the model, or the window is too small.
+        UnavailableError: there is no server.
+    """
+    listed = _listed(provider, model, settings)
+    window = _window(listed)
+    if explains and window is not None and window < SMALLEST_WINDOW:
+        raise UsageError(
+            f"{model!r} has a context window of {window:,} tokens, an investigation needs {SMALLEST_WINDOW:,}: {LONGER}"
+        )
+    if not settings.base_url or (settings.tools != "auto" and listed is not None):
+        return Found(window=window)
+    return Found(_tools(provider, model, settings) if explains else _answers(provider, model, settings), window)
+
+
+def _tools(provider: str, model: str, settings: ModelSettings) -> Tools:
+    """How it calls tools, as far as tiny questions show."""
+    probed = _probe(provider, model, settings, _PROBE)
+    if probed is None or probed.calls or probed.stop not in ("end", "other"):
+        return "native"
+    if not probed.refused:
+        named = _probe(provider, model, settings, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
+        if named is not None and named.calls:
+            return "named"
+    return "text"
+
+
+def _answers(provider: str, model: str, settings: ModelSettings) -> Tools:
+    """Whether it answers at all; it needs no tools."""
+    asked = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
+    _probe(provider, model, settings, asked)
+    return "native"
+
+
+def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, Any] | None:
+    """The list's entry of the model; None when the server keeps no list."""
+    where = settings.base_url or provider
+    try:
+        found = import_module(f".{provider}", __package__).models(model, replace(settings, timeout_s=LIST_S))
+    except Busy as error:
+        if settings.base_url and "no connection" in str(error):
+            raise UnavailableError(f"no server answers at {where}: {error}; start it, or correct --base-url") from error
+        if "no connection" in str(error):
+            raise UnavailableError(f"{error}; is there a network?") from error
+        return None
+    except Rejected as error:
+        if not settings.base_url or any(f"answers {status}" in str(error) for status in (401, 403)):
+            raise UsageError(str(error)) from error
+        return None
+    except ModelError:
+        return None
+    entries = objects(found.body.get("data"))
+    names = [str(entry.get("id")) for entry in entries]
+    if not names or model in names or provider == "anthropic":
+        return next((entry for entry in entries if entry.get("id") == model), entries[0] if entries else None)
+    shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+    raise UsageError(f"{where} has no model {model!r}; it has {shown}")
+
+
+def _window(entry: Mapping[str, Any] | None) -> int | None:
+    if entry is None:
+        return None
+    places = (entry, mapping(entry.get("meta")), mapping(entry.get("top_provider")))
+    return next((n for place in places for key in _WINDOWS if (n := count(place.get(key)))), None)
+
+
+def _probe(provider: str, model: str, settings: ModelSettings, request: Request) -> _Probed | None:
+    """The answer to a tiny question; None when it could not be had."""
+    connection = import_module(f".{provider}", __package__).connect(model, replace(settings, timeout_s=PROBE_S))
+    try:
+        reply = connection.attempt(request).reply
+    except NoTools:
+        return _Probed(0, "end", refused=True)
+    except Rejected as error:
+        raise UsageError(str(error)) from error
+    except Busy:
+        return None
+    except ModelError as error:
+        raise UsageError(str(error)) from error
+    finally:
+        connection.close()
+    return _Probed(len(reply.calls), reply.stop)

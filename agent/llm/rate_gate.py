@@ -1,0 +1,168 @@
+"""One gate for everybody who asks the same model of the same server, so that many slow down together.
+
+1. A call is admitted when the gate is open and every bucket that the server's headers told of holds what a call takes:
+   one request, and as many tokens as calls took on average. What is admitted is taken out at once.
+2. An answer's headers fill the buckets anew: what remained when the server counted that call, less what is under way
+   and may not be counted yet. A bucket fills steadily until its reset, as the providers' do.
+3. "Too many requests" closes the gate for as long as the server asks, and halves how many may be under way; every
+   answer lets a little more in again (additive increase, multiplicative decrease: Chiu & Jain 1989).
+
+All of it is arithmetic on a clock that is passed in; who waits, and how, is `patience`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .rate_headers import KINDS, Allowance, Kind
+
+if TYPE_CHECKING:
+    from .conversation import TokenUsage
+
+BELIEVED_S = 120.0
+"""What a header said is believed for so long: it can be wrong, and when it is right a refusal says so again."""
+FULL_S = 0.05
+"""How soon to ask again when too many calls are under way: any answer may make room."""
+
+
+@dataclass
+class Ticket:
+    """One call's way through the gate."""
+
+    serial: int = 0
+    sent: float = 0.0
+
+
+@dataclass
+class _Bucket:
+    """What is left of one limit, as of the call `serial`."""
+
+    level: float
+    at: float
+    rate: float
+    """Per second; 0 where the size is not known: then it is full when it is no longer believed, and not before."""
+    limit: float
+    believed_until: float
+    serial: int
+
+    @classmethod
+    def told(cls, allowance: Allowance, ticket: Ticket) -> _Bucket:
+        """As an answer's headers tell of it."""
+        _, remaining, limit, reset_s = allowance
+        known = limit is not None and limit > remaining and reset_s > 0
+        return cls(
+            level=remaining,
+            at=ticket.sent,
+            rate=(limit - remaining) / reset_s if known and limit is not None else 0.0,
+            limit=limit if known and limit is not None else float("inf"),
+            believed_until=ticket.sent + (BELIEVED_S if known else min(BELIEVED_S, reset_s)),
+            serial=ticket.serial,
+        )
+
+    def level_at(self, now: float) -> float:
+        """What is in it."""
+        if now >= self.believed_until:
+            return float("inf")
+        return min(self.limit, self.level + self.rate * (now - self.at))
+
+    def wait(self, need: float, now: float) -> float:
+        """Seconds until it holds `need`, or is no longer believed."""
+        lacking = min(need, self.limit) - self.level_at(now)
+        if lacking <= 0:
+            return 0.0
+        return min(self.believed_until - now, lacking / self.rate if self.rate > 0 else float("inf"))
+
+    def take(self, amount: float, now: float) -> None:
+        """Take out what a call needs."""
+        self.level, self.at = self.level_at(now) - amount, now
+
+
+class Gate:
+    """Who may send now. Safe to use from many threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self._lock = threading.Lock()
+        self._buckets: dict[Kind, _Bucket] = {}
+        self._mean: dict[Kind, float] = dict.fromkeys(KINDS, 1.0)
+        self._answers = 0
+        self._serial = 0
+        self._under_way = 0
+        self._most_under_way = float("inf")
+        self._halved_at = 0
+        self._open_at = 0.0
+        self._failing_since: float | None = None
+
+    def admit(self, ticket: Ticket) -> float:
+        """Let a call through and give 0.0, or give the seconds after which to ask again."""
+        with self._lock:
+            now = self.clock()
+            wait = max(self._open_at - now, *(b.wait(self._mean[k], now) for k, b in self._buckets.items()), 0.0)
+            if wait <= 0 and self._under_way >= self._most_under_way:
+                wait = FULL_S
+            if wait > 0:
+                return wait
+            for kind, bucket in self._buckets.items():
+                bucket.take(self._mean[kind], now)
+            self._serial += 1
+            self._under_way += 1
+            ticket.serial, ticket.sent = self._serial, now
+            return 0.0
+
+    def answered(self, ticket: Ticket, allowances: Iterable[Allowance], usage: TokenUsage | None) -> None:
+        """A call was answered."""
+        with self._lock:
+            self._left(allowances, ticket)
+            self._failing_since = None
+            self._most_under_way += 1 / self._most_under_way
+            if usage is not None:
+                both = usage.input + usage.output
+                self._count({"input-tokens": usage.input, "output-tokens": usage.output, "tokens": both})
+
+    def failed(self, ticket: Ticket, allowances: Iterable[Allowance], pause_s: float = 0.0) -> None:
+        """A call was not answered.
+
+        Args:
+            pause_s: seconds for which nobody may send, when the server said that too much is asked of it.
+        """
+        with self._lock:
+            now = self.clock()
+            self._left(allowances, ticket)
+            if self._failing_since is None:
+                self._failing_since = now
+            if pause_s > 0:
+                self._open_at = max(self._open_at, now + pause_s)
+                if ticket.serial > self._halved_at:  # those that were under way together are one refusal
+                    self._most_under_way = max(1.0, min(self._most_under_way, self._under_way + 1) / 2)
+                    self._halved_at = self._serial
+
+    def left(self, ticket: Ticket) -> None:
+        """A call ended without the server having said anything about limits."""
+        with self._lock:
+            self._left((), ticket)
+
+    def failing_for(self) -> float:
+        """Seconds since the last answer, if calls have failed since; else 0."""
+        with self._lock:
+            return 0.0 if self._failing_since is None else self.clock() - self._failing_since
+
+    def _left(self, allowances: Iterable[Allowance], ticket: Ticket) -> None:
+        self._under_way -= 1
+        for allowance in allowances:
+            kind = allowance.kind
+            known = self._buckets.get(kind)
+            if known is not None and known.serial > ticket.serial:
+                continue  # a later call's answer was here first
+            bucket = _Bucket.told(allowance, ticket)
+            bucket.take(self._mean[kind] * self._under_way, self.clock())  # it may not have counted those yet
+            self._buckets[kind] = bucket
+
+    def _count(self, took: Mapping[Kind, float]) -> None:
+        self._answers += 1
+        for kind, amount in took.items():
+            mean = self._mean[kind]
+            self._mean[kind] = float(amount) if self._answers == 1 else mean + (amount - mean) / min(self._answers, 20)

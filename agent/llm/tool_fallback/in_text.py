@@ -1,0 +1,89 @@
+"""Tool calls in words, for models and servers that know no tool calls of their own.
+
+1. The tools are described in the system part (`prompts/text_tools.md`), each with its JSON schema.
+2. A call is a fenced block of JSON in the reply: ``{"tool": "name", "arguments": {...}}``; a list is several.
+3. The answers go back as a message of the program's. What stands outside of the blocks is the reply's text.
+
+Behind it is any model, asked without tools; before it the loop, which sees no difference.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from .... import prompts
+from ..conversation import Message, Reply, Request, ToolCall, ToolResults, ToolSchema, UserMessage
+
+MOST_CALLS = 32
+"""Blocks of one reply that are read; a small model in a loop writes the same one until it is cut off."""
+_BLOCK = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
+
+
+def in_words(request: Request) -> Request:
+    """The same request with its tools described, and their answers told."""
+    told = f"{prompts.load('text_tools').system}\n{described(request.tools)}"
+    messages = tuple(_told(message) for message in request.messages)
+    return replace(request, system=f"{request.system}\n\n{told}", messages=messages, tools=(), tool_choice="auto")
+
+
+def described(tools: Iterable[ToolSchema]) -> str:
+    """A line of JSON for each tool."""
+    told = ({"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in tools)
+    return "\n".join(json.dumps(tool, ensure_ascii=False) for tool in told)
+
+
+def read_calls(reply: Reply) -> Reply:
+    """A reply with the calls of its fenced blocks; a block that is no call stays a call that cannot be read."""
+    calls: list[ToolCall] = []
+    for block in _BLOCK.findall(reply.text)[:MOST_CALLS]:
+        calls += _calls(block.strip(), len(calls))
+    text = _BLOCK.sub("", reply.text) if calls else reply.text
+    if not calls:  # the whole reply may be the call, without a fence
+        calls, text = _calls(reply.text.strip(), 0, sure=False), reply.text
+    stop = "tools" if calls and reply.stop in ("end", "other") else reply.stop
+    return replace(reply, text=text.strip(), calls=tuple(calls[:MOST_CALLS]), stop=stop)
+
+
+def _told(message: Message) -> Message:
+    if not isinstance(message, ToolResults):
+        return message
+    answers = "\n\n".join(f"[{r.id}]{' (error)' if r.error else ''} {r.text}" for r in message.results)
+    return UserMessage(prompts.load("text_tools").fill(answers=answers).user)
+
+
+def _calls(block: str, before: int, *, sure: bool = True) -> list[ToolCall]:
+    """The calls of a block.
+
+    Args:
+        sure: a block that is no JSON is a call that cannot be read; else it is no call.
+    """
+    found = list(_objects(block))
+    if not found:
+        return [ToolCall(f"call{before + 1}", "", None, block)] if sure and block.startswith(("{", "[")) else []
+    return [_call(one, before + number) for number, one in enumerate(found, 1) if _name(one)]
+
+
+def _objects(block: str) -> Iterator[dict[str, Any]]:
+    """JSON objects that stand one behind the other, or in a list."""
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(block):
+        try:
+            value, at = decoder.raw_decode(block, at)
+        except (ValueError, RecursionError):
+            return
+        yield from (v for v in (value if isinstance(value, list) else [value]) if isinstance(v, dict))
+        at += len(block[at:]) - len(block[at:].lstrip(" \t\r\n,"))
+
+
+def _name(one: dict[str, Any]) -> str:
+    return str(one.get("tool") or one.get("name") or "")
+
+
+def _call(one: dict[str, Any], number: int) -> ToolCall:
+    arguments = one.get("arguments", one.get("parameters", {}))
+    usable = arguments if isinstance(arguments, dict) else None
+    return ToolCall(f"call{number}", _name(one), usable, json.dumps(arguments, ensure_ascii=False))

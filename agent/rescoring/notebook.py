@@ -1,0 +1,45 @@
+"""For a notebook: score an explanation of one's own on a run's activations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...evals.floors import Labelled, learn_rivals
+from ...evals.score import Score
+from ...evals.scorers.registry import Case
+from ...evals.scorers.simulation import score_simulation
+from ...evals.statistics.sample import Sample
+from ...tools.dissection import Lexicon, Predicate
+from ...tools.index import Collected
+from ...tools.subject.address import Unit
+from ..investigation.verify import COLLECTED
+from ..runlog.config import find_run
+from ..runlog.lexicon import stored_lexicon
+
+
+def score_explanation(run: str | Path, target: str, predicate: str | Predicate, *, runs: str | Path = "runs") -> Score:
+    """Simulation score of a predicate on the select split of a run that has ended, with interval and floors.
+
+    Holdout is not for trying things out: a run reads it once, for its winner.
+
+    Args:
+        run: name or folder of the run, which collected the target's activations.
+        target: an address, with a side or without.
+        predicate: printed or parsed, e.g. `strongly words("said", "says") - slightly kind("digits")`.
+
+    Raises:
+        UsageError: no such run, the target was not collected, or the predicate cannot be read.
+        CorruptError: the run has not ended.
+    """
+    parsed = Predicate.parse(predicate) if isinstance(predicate, str) else predicate
+    return score_on_select(find_run(str(run), Path(runs)), target, parsed)
+
+
+def score_on_select(folder: Path, target: str, predicate: Predicate, lexicon: Lexicon | None = None) -> Score:
+    """The same for a run's folder. The lexicon that a run keeps knows its own words only; give another if need be."""
+    unit, lexicon = Unit.parse(target), lexicon or stored_lexicon(folder)
+    explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
+    predicted = predicate.predict(select.tokens, lexicon, select.length)
+    sample = Sample(predicted, unit.signal(select.activations(unit)), select.mask, select.document)
+    known = Labelled(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
+    return score_simulation(Case(sample, "select", learn_rivals(known, select.tokens)))

@@ -1,0 +1,91 @@
+"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's folder.
+
+All of the other corpus counts as unseen text: the explainer looked at the run's own explore and select splits only.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...tools.corpus import Contexts, make_contexts, read_corpus
+from ...tools.errors import UsageError
+from ...tools.files.cache import atomic_file
+from ...tools.index import Collected
+from ...tools.subject.address import Unit
+from ..runlog.progress import Reporter
+
+if TYPE_CHECKING:
+    from ...tools.subject import Subject
+
+BATCH = 32
+TRANSFER = "transfer"
+
+
+def collected_on(
+    corpus_name: str,
+    folder: Path,
+    units: Sequence[Unit],
+    subject: Subject,
+    *,
+    context_len: int,
+    max_contexts: int,
+    seed: int,
+    reporter: Reporter,
+) -> Collected:
+    """Activations of units on at most so many contexts of a corpus; made once, then read."""
+    corpus = read_corpus(corpus_name)
+    names = [str(unit) for unit in dict.fromkeys(unit.unsided for unit in units)]
+    stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}")
+    path = folder / TRANSFER / f"{stem}.safetensors"
+    if path.exists() and set(names) <= set((found := Collected(path)).targets):
+        return found
+    contexts = make_contexts(
+        corpus.documents,
+        lambda text: subject.tokenize(text).ids,
+        context_len,
+        max_tokens=8 * max_contexts * context_len,
+    )
+    usable = np.flatnonzero(contexts.length > 1)
+    if not len(usable):
+        raise UsageError(f"corpus {corpus_name!r} has no context of two tokens")
+    rows = np.sort(np.random.default_rng(seed).permutation(usable)[:max_contexts])
+    _write(path, names, contexts, rows, _activations(subject, names, contexts, rows, reporter))
+    return Collected(path)
+
+
+def _activations(
+    subject: Subject, names: Sequence[str], contexts: Contexts, rows: np.ndarray, reporter: Reporter
+) -> np.ndarray:
+    import torch
+
+    units = [Unit.parse(name) for name in names]
+    found = np.zeros((len(names), len(rows), contexts.tokens.shape[1]), dtype=np.float16)
+    for start in range(0, len(rows), BATCH):
+        chosen = rows[start : start + BATCH]
+        ids = torch.tensor(contexts.tokens[chosen].astype(np.int64))
+        raw = subject.unit_activations(ids, units).float().cpu().numpy()
+        real = np.arange(ids.shape[1]) < contexts.length[chosen][:, None]
+        found[:, start : start + len(chosen)] = np.where(real, raw, 0.0)
+        reporter.update("read the other corpus", start + len(chosen), len(rows), unit="contexts")
+    return found
+
+
+def _write(path: Path, names: list[str], contexts: Contexts, rows: np.ndarray, activations: np.ndarray) -> None:
+    from safetensors.numpy import save_file
+
+    arrays = {
+        "activations": activations,
+        "tokens": contexts.tokens[rows].astype(np.int32),
+        "length": contexts.length[rows].astype(np.int32),
+        "document": contexts.document[rows].astype(np.int32),
+        "context": rows.astype(np.int32),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as partial:
+        save_file(arrays, partial, metadata={"collected": json.dumps({"targets": names})})

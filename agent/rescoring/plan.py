@@ -1,0 +1,145 @@
+"""What `hubel eval` was asked to do and what came out, as data; and as rows of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ...evals.judge.protocol import Cost
+from ...evals.score import Score, Split
+from ...evals.scorers.score_all import Outcome
+from ...tools.subject.address import Unit
+from .sources import Source
+from .tables import Explanation
+
+DEFAULT = ("simulation", "detection", "fuzzing")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to score, with what."""
+
+    scorers: tuple[str, ...] = DEFAULT
+    judge: str = "predicate"
+    base_url: str = ""
+    """Address of the judge's server; "" is the provider's own."""
+    simulator: str = ""
+    """The language model of the scorer `llm_simulation`; "" is the judge, if that is one."""
+    simulator_base_url: str = ""
+    price: Mapping[str, float] = field(default_factory=dict)
+    """Of the judge, in dollars a million tokens (`llm.prices`); empty: not known, and dollars are null."""
+    simulator_price: Mapping[str, float] = field(default_factory=dict)
+    logprobs: bool = False
+    """Whether log-probabilities of answers are asked for; some models refuse to give them."""
+    patience: float = 600.0
+    """Seconds that a busy or silent server is waited for."""
+    budget: Mapping[str, float] = field(default_factory=dict)
+    """Unit to limit of what judge and simulator may take, now; empty is no limit."""
+    target_budget: Mapping[str, float] = field(default_factory=dict)
+    """The same for each target."""
+    corpus: str = ""
+    """Another corpus; "" for the run's own holdout."""
+    retry_failed: bool = False
+    embedding: Literal["words", "subject"] = "words"
+    """What the scorers `embedding` and `purity` compare texts by: words in common, or the subject's word vectors."""
+    contexts: int = 500
+    """Contexts of another corpus. More narrow the intervals and cost forward passes."""
+    concurrency: int = 8
+    """Targets that a judge is asked about side by side. Results do not depend on it."""
+    device: str = "auto"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target's scores."""
+
+    explanation: Explanation
+    status: str
+    """done, failed, or pending where a budget was reached."""
+    outcomes: Mapping[Split, Sequence[Outcome]] = field(default_factory=dict)
+    after_viewing: bool = False
+    run: Mapping[str, Any] = field(default_factory=dict)
+    """The run's own row of the target."""
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def all_outcomes(self) -> list[tuple[Split, Outcome]]:
+        """Outcomes with their split."""
+        return [(split, outcome) for split, outcomes in self.outcomes.items() for outcome in outcomes]
+
+    @property
+    def scores(self) -> list[Score]:
+        """All scores, select before holdout."""
+        return [score for _, outcome in self.all_outcomes for score in outcome.scores]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """``scorer/split`` to why it failed."""
+        return {f"{o.scorer}/{split}": o.failure for split, o in self.all_outcomes if o.failure}
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """``scorer/split`` to why there is nothing to score."""
+        return {f"{o.scorer}/{split}": o.skipped for split, o in self.all_outcomes if o.skipped}
+
+    @property
+    def cost(self) -> Cost:
+        """Of all scores together."""
+        total = Cost()
+        for _, outcome in self.all_outcomes:
+            total += outcome.cost
+        return total
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A source's rows under a plan."""
+
+    source: Source
+    plan: Plan
+    rows: Sequence[Row]
+    budget: str = ""
+    """Which limit was reached, in a sentence; "" when none was."""
+
+    @property
+    def failed(self) -> int:
+        """Scores that failed."""
+        return sum(len(row.failures) for row in self.rows)
+
+
+def contract_row(evaluation: Evaluation, row: Row) -> dict[str, Any]:
+    """A row of `hubel eval --json`: the keys of `hubel show --json`, and how it was scored."""
+    unit = Unit.parse(row.explanation.target)
+    cost = row.cost
+    return {
+        "target": row.explanation.target,
+        "side": unit.side,
+        "layer": unit.layer,
+        "status": row.status,
+        "explanation": row.explanation.sentence or None,
+        "predicate": row.explanation.predicate,
+        "verdict": row.run.get("verdict"),
+        "p": row.run.get("p"),
+        "seconds": row.seconds,
+        "calls": cost.calls,
+        "usd": cost.usd,
+        "failed_scores": len(row.failures),
+        "scores": [score.to_json() for score in row.scores],
+        "source": evaluation.source.name,
+        "judge": evaluation.plan.judge,
+        "corpus": evaluation.plan.corpus or evaluation.source.corpus,
+        "after_viewing": row.after_viewing,
+        "tokens": cost.input_tokens + cost.output_tokens,
+        "failures": row.failures,
+        "skipped": row.skipped,
+        "error": row.error or None,
+    }
+
+
+def rows_of(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:
+    """All rows of all sources."""
+    for evaluation in evaluations:
+        yield from (contract_row(evaluation, row) for row in evaluation.rows)

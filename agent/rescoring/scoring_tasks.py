@@ -1,0 +1,121 @@
+"""Cases for the scorers: one explanation of a source on one split, with all that a scorer may read and do.
+
+Rivals (token lookup, another unit's explanation) come from explore, whatever the split; so does what a calibration is
+fitted on. A `Lab` runs the subject on holdout only: what costs a forward pass is not spent on select.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import replace
+
+import numpy as np
+
+from ...evals.floors import Labelled, learn_rivals
+from ...evals.judge.protocol import Chat
+from ...evals.score import Split
+from ...evals.scorers.registry import Case
+from ...evals.scorers.subject_access import Lab
+from ...evals.scorers.windows import Printed
+from ...evals.statistics.sample import Sample
+from ...tools.subject.address import Unit
+from .data import Texts
+from .plan import Plan
+from .sources import Source
+from .tables import Explanation
+
+ON_SUBJECT = ("generative", "intervention", "surprisal")
+"""Scorers that run the subject."""
+
+
+class Cases:
+    """Makes the cases of one source under one plan. Safe to use from many threads."""
+
+    def __init__(self, source: Source, plan: Plan, texts: Texts) -> None:
+        self._source, self._plan, self._texts = source, plan, texts
+        self._lock = threading.Lock()
+        self._subject_lock = threading.Lock()
+
+    def case(self, explanation: Explanation, split: Split, chat: Chat | None = None) -> Case:
+        """An explanation on a split.
+
+        Args:
+            chat: the judge, journaled; None leaves every decision to the predicate.
+        """
+        with self._lock:  # what the texts open or load is opened once
+            return self._case(explanation, split, chat)
+
+    def _case(self, explanation: Explanation, split: Split, chat: Chat | None) -> Case:
+        unit = Unit.parse(explanation.target)
+        data, explore = self._texts.of(split), self._texts.explore
+        signal, before = (unit.signal(d.activations(unit.unsided)) for d in (data, explore))
+        predicted = self._texts.predicted(explanation.predicate, split)
+        other = self._texts.predicted(self._other(explanation), split)
+        labelled = Labelled(explore.tokens, before, explore.mask)
+        sample = Sample(np.zeros_like(signal) if predicted is None else predicted, signal, data.mask, data.document)
+        return Case(
+            sample,
+            split,
+            learn_rivals(labelled, data.tokens, other),
+            target_seed(self._source.seed, explanation.target),
+            explanation=explanation.sentence,
+            printed=Printed(data.tokens, data.length, self._texts.lexicon.strings),
+            chat=chat,
+            predicts=predicted is not None,
+            calibration=self._calibration(explanation, before),
+            lab=self._lab(explanation, unit, split, signal),
+        )
+
+    def _calibration(self, explanation: Explanation, before: np.ndarray) -> Sample | None:
+        predicted = self._texts.predicted(explanation.predicate, "explore")
+        if predicted is None or not any(name.startswith("simulation.") for name in self._plan.scorers):
+            return None
+        return Sample(predicted, before, self._texts.explore.mask, self._texts.explore.document)
+
+    def _other(self, explanation: Explanation) -> str | None:
+        """The predicate of a random other target of the same layer, the same one that the run's verdict drew."""
+        order = [row["target"] for row in self._source.rows] or [e.target for e in self._source.explanations]
+        place = _place(explanation.target)
+        rivals = [
+            e.predicate
+            for e in self._source.explanations
+            if e.predicate and e.target != explanation.target and _place(e.target) == place
+        ]
+        if not rivals:
+            return None
+        rng = np.random.default_rng([self._source.seed, order.index(explanation.target)])
+        return rivals[int(rng.integers(len(rivals)))]
+
+    def _lab(self, explanation: Explanation, unit: Unit, split: Split, signal: np.ndarray) -> Lab:
+        from .subject_probe import Bench, WordVectors, decoys_of, neighbours_of
+
+        lab = Lab()
+        if explanation.predicate is not None:
+            printed = explanation.predicate
+            lab = replace(lab, predict=lambda tokens, length: self._texts.predict(printed, tokens, length))
+        if self._plan.embedding == "subject" and self._texts.whole_lexicon.vectors is not None:
+            lab = replace(lab, embed=WordVectors(self._texts.whole_lexicon))
+        if "discrimination" in self._plan.scorers:
+            subject = self._texts.given
+            lab = replace(lab, neighbours=neighbours_of(unit, self._texts.explore, self._texts.of(split), subject))
+        runs = explanation.target not in self._source.nulls and any(n in ON_SUBJECT for n in self._plan.scorers)
+        if split == "select" or not runs:
+            return lab
+        seed = target_seed(self._source.seed, explanation.target)
+        decoys = decoys_of(unit, self._texts.subject.shape.count(unit.place), seed) if unit.site == "mlp" else []
+        bench = Bench(self._texts.subject, unit, decoys, self._subject_lock)
+        lab = replace(lab, fire=bench.fire, loss=bench.loss)
+        if unit.site != "mlp":
+            return lab
+        return replace(lab, effects=bench.effects(self._texts.of(split).tokens, float(np.abs(signal).max())))
+
+
+def _place(target: str) -> tuple[str, int]:
+    unit = Unit.parse(target)
+    return unit.site, unit.layer
+
+
+def target_seed(seed: int, target: str) -> int:
+    """The seed of everything random about a target, as the run's own (`room.Room.seed`)."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{target}".encode()).digest()[:4], "big")

@@ -1,0 +1,201 @@
+"""A `Lab` from a subject: what scorers may do to it, on one target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...evals.scorers.subject_access import Effect, Neighbour
+from ...tools.instruments.input_texts import batches, padded, tokenised
+from ...tools.subject.address import Unit
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
+    from ...tools.dissection import Lexicon
+    from ...tools.index import Collected
+    from ...tools.subject import Subject
+
+TOP = 10
+"""Tokens that an effect lists."""
+NEIGHBOURS = 5
+_BEFORE = 16
+"""Tokens of text that an effect is measured behind. More cost time in proportion and change few effects."""
+_PASS = 16
+"""Rows of a forward pass with logits: 200 MB of them at a vocabulary of 49k and 64 tokens."""
+
+
+class Bench:
+    """Callables of `evals.scorers.subject_access.Lab` for one target.
+
+    Args:
+        lock: held while the subject runs; shared by all who use it.
+    """
+
+    def __init__(self, subject: Subject, unit: Unit, decoys: Sequence[Unit] = (), lock: Lock | None = None) -> None:
+        self._subject, self._unit, self._decoys = subject, unit, list(decoys)
+        self._lock = lock or Lock()
+
+    def fire(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
+        """See `evals.scorers.subject_access.Fire`. A text of no or one token fires nothing."""
+        kept = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
+        ready = tokenised(self._subject, [texts[n] for n in kept])
+        found: dict[int, np.ndarray] = {}
+        for batch in batches(ready):
+            rows = [ready[number] for number in batch]
+            with self._lock:
+                raw = self._subject.unit_activations(padded(rows), [self._unit.unsided])[0].float().cpu().numpy()
+            for row, number in enumerate(batch):
+                found[kept[number]] = self._unit.signal(raw[row, 1 : len(ready[number].ids)])
+        return [found.get(n, np.zeros(0)) for n in range(len(texts))]
+
+    def loss(self, prefixes: Sequence[str], texts: Sequence[str]) -> Float[np.ndarray, " texts"]:
+        """See `evals.scorers.subject_access.Loss`."""
+        import torch
+
+        tokens = [self._fitted(prefix, text) for prefix, text in zip(prefixes, texts, strict=True)]
+        found = np.zeros(len(texts))
+        for start in range(0, len(texts), _PASS):
+            rows = tokens[start : start + _PASS]
+            ids = torch.zeros(len(rows), max(len(p) + len(t) for p, t in rows), dtype=torch.long)
+            for row, (prefix, text) in enumerate(rows):
+                ids[row, : len(prefix) + len(text)] = torch.tensor([*prefix, *text])
+            logits = self._logits(ids)
+            for row, (prefix, text) in enumerate(rows):
+                if text and prefix:
+                    said = logits[row, len(prefix) - 1 : len(prefix) + len(text) - 1].float().log_softmax(-1)
+                    found[start + row] = -said.gather(1, torch.tensor(text).to(said.device)[:, None]).mean().item()
+        return found
+
+    def _fitted(self, prefix: str, text: str) -> tuple[list[int], list[int]]:
+        """Token ids of both; a prefix too long for the subject loses its beginning."""
+        read = self._subject.tokenize(text).ids[: self._subject.context_length - 1]
+        return self._subject.tokenize(prefix).ids[-(self._subject.context_length - len(read)) :], read
+
+    def _logits(self, ids: Tensor) -> Tensor:
+        with self._lock:
+            logits = self._subject.capture(ids, [], logits=True).logits
+        assert logits is not None
+        return logits
+
+    def effects(
+        self, tokens: Int[np.ndarray, "contexts seq"], strength: float
+    ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[Effect]]]:
+        """See `evals.scorers.subject_access.Effects`: of being steered to a strength, against being ablated, at the
+        same places.
+
+        What was measured is kept: a unit does the same under every explanation of it.
+        """
+        known: dict[bytes, list[Effect]] = {}
+
+        def measured(rows: np.ndarray, at: np.ndarray) -> list[Effect]:
+            key = np.concatenate([rows, at]).tobytes()
+            if key not in known:
+                known[key] = self._effects(_endings(tokens, rows, at), strength)
+            return known[key]
+
+        def measure(contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[list[Effect]]:
+            return [measured(rows, at) for rows, at in zip(contexts, positions, strict=True)]
+
+        return measure
+
+    def _effects(self, ids: Int[np.ndarray, "places seq"], strength: float) -> list[Effect]:
+        """Of the target and of each decoy on the next token, each steered and ablated in a row of its own."""
+        import torch
+
+        from ...tools.subject import Intervention
+
+        sign = -1.0 if self._unit.side == "-" else 1.0
+        last = (ids.shape[1] - 1,)
+        changes = [
+            [change]
+            for unit in (self._unit.unsided, *self._decoys)
+            for change in (Intervention(unit, "set", last, sign * strength), Intervention(unit, "zero", last))
+            for _ in ids
+        ]
+        rows = torch.tensor(np.tile(ids, (len(changes) // len(ids), 1)).astype(np.int64))
+        with self._lock:
+            logits = self._subject.capture(rows, [], interventions=changes, logits=True, last_only=True).logits
+        assert logits is not None
+        said = logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))  # unit, steered or not, place
+        return [_effect(change) for change in (said[:, 0] - said[:, 1]).mean(dim=1)]
+
+
+def _endings(
+    tokens: Int[np.ndarray, "contexts seq"], rows: Int[np.ndarray, " places"], at: Int[np.ndarray, " places"]
+) -> Int[np.ndarray, "places short"]:
+    """The text before and at each position, all of one length."""
+    length = min(_BEFORE, int(at.min()) + 1)
+    return np.stack([tokens[row, end - length + 1 : end + 1] for row, end in zip(rows, at, strict=True)])
+
+
+def _effect(change: Float[Tensor, " vocab"]) -> Effect:
+    order = change.argsort(descending=True, stable=True).tolist()
+    return Effect(tuple(order[:TOP]), tuple(order[-TOP:]))
+
+
+def decoys_of(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
+    """Other units of the target's layer."""
+    drawn = np.random.default_rng([seed, 6]).permutation(width)
+    others = [int(index) for index in drawn if int(index) != unit.index][:count]
+    return [Unit(unit.site, unit.layer, index) for index in others]
+
+
+def neighbours_of(unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None) -> list[Neighbour]:
+    """The collected units of the same layer that are nearest by co-activation on explore, or by what they write."""
+    mask = explore.mask
+    mine = _standard(unit.signal(explore.activations(unit.unsided))[mask])
+    near: list[tuple[float, Unit]] = []
+    for name in explore.targets:
+        other = Unit.parse(name)
+        if other == unit.unsided or (other.site, other.layer) != (unit.site, unit.layer):
+            continue
+        together = float(mine @ _standard(_sided(other, unit).signal(explore.activations(other))[mask])) / len(mine)
+        near.append((max(together, _alike(subject, unit, other)), _sided(other, unit)))
+    near.sort(key=lambda pair: (-pair[0], str(pair[1])))
+    return [Neighbour(str(u), u.signal(split.activations(u.unsided))) for _, u in near[:NEIGHBOURS]]
+
+
+def _sided(other: Unit, like: Unit) -> Unit:
+    return Unit(other.site, other.layer, other.index, other.name, like.side)
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    centred = values.astype(np.float64) - values.mean()
+    spread = centred.std()
+    return centred / spread if spread > 0 else np.zeros_like(centred)
+
+
+def _alike(subject: Subject | None, unit: Unit, other: Unit) -> float:
+    """Cosine of what two neurons write."""
+    if subject is None or unit.site != "mlp":
+        return -1.0
+    try:
+        a, b = (subject.write_direction(u).float() for u in (unit.unsided, other.unsided))
+    except (ValueError, IndexError):
+        return -1.0
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+class WordVectors:
+    """Texts as the mean of their words' vectors in a lexicon: an embedding that needs no further model."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+
+    def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "texts d"]:
+        """See `evals.scorers.subject_access.Embed`."""
+        import re
+
+        vectors = self._lexicon.vectors
+        assert vectors is not None
+        rows = np.zeros((len(texts), vectors.shape[1]))
+        for row, text in zip(rows, texts, strict=True):
+            known = [self._lexicon.word_ids[w] for w in re.findall(r"\w+", text.lower()) if w in self._lexicon.word_ids]
+            if known:
+                row += vectors[self._lexicon.token_of_word[known]].mean(axis=0)
+        return rows

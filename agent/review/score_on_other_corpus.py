@@ -1,0 +1,133 @@
+"""What is said of a target after its held-out text was opened is scored on text of another corpus (contract).
+
+A process beside the page's does it, since it reads that text with the subject:
+
+1. The other corpus is the Wikipedia sample; for a run on that, the Lee news.
+2. The target's activations on 300 of its contexts are collected, once, into the run's folder
+   (`agent.rescoring.other_corpus`).
+3. An edit's predicate is scored there, and the score is an event beside the review that it belongs to
+   (`review_scored`); an explanation that a run made after viewing is scored by what `hubel eval --corpus` does.
+
+    python -m hubel.agent.review.score_on_other_corpus FOLDER REVIEW      an edit, by the id of its event
+    python -m hubel.agent.review.score_on_other_corpus FOLDER             a run's explanations, once the run has ended
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...tools.errors import HubelError, UsageError
+from ...tools.subject.address import Unit
+from ..runlog.config import RunConfig
+from ..runlog.progress import Reporter
+from ..runlog.reviews import SCORED, Reviews
+
+if TYPE_CHECKING:
+    from ...tools.subject import Subject
+    from ..runlog.log import Event
+
+COMMAND = [sys.executable, "-m", f"{__package__}.score_on_other_corpus"]
+CONTEXTS = 300
+"""About half a minute of one processor on the default subject; the interval of r is then about 0.1 wide."""
+
+
+def start(folder: Path, review: str) -> subprocess.Popen[bytes]:
+    """Score an edit in a process of its own."""
+    nothing = subprocess.DEVNULL
+    return subprocess.Popen([*COMMAND, str(folder), review], stdin=nothing, stdout=nothing, stderr=nothing)
+
+
+def other_corpus(config: RunConfig) -> str:
+    """The corpus that a run's explanations have not seen."""
+    return "lee-news" if config.corpus.get("name") == "wiki-sample" else "wiki-sample"
+
+
+def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | None = None) -> None:
+    """Score an edit's predicate on another corpus and write the score, or why there is none, beside the edit.
+
+    Args:
+        review: id of the edit's event.
+        corpus: which; "" for the usual one.
+        subject: the loaded subject, if the caller has it.
+    """
+    reviews, config = Reviews(folder), RunConfig.load(folder)
+    edit = next((event for event in reviews.events() if event.id == review), None)
+    if edit is None or edit.target is None or not edit.data.get("predicate"):
+        raise UsageError(f"{review!r} is no edit with a predicate in the reviews of {folder.name}")
+    corpus = corpus or other_corpus(config)
+    scored: dict[str, Any] = {"of": review, "corpus": corpus, "score": None, "error": None}
+    try:
+        scored["score"] = _score(folder, config, edit, corpus, subject)
+    except HubelError as error:
+        scored["error"] = " ".join(str(error).split())
+    reviews.write(SCORED, edit.target, scored)
+
+
+def _score(folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None) -> dict[str, Any]:
+    from ...evals.floors import Labelled, learn_rivals
+    from ...evals.scorers.registry import Case
+    from ...evals.scorers.simulation import score_simulation
+    from ...evals.statistics.sample import Sample
+    from ...tools.dissection import Predicate
+    from ...tools.index import Collected
+    from ..investigation.verify import COLLECTED
+    from ..rescoring.other_corpus import collected_on
+    from ..runlog.lexicon import subject_lexicon
+    from ..runlog.planted_subject import weights_of
+
+    if config.suite or config.nulls:
+        raise UsageError("planted, null and control units exist on the run's own text only")
+    unit = Unit.parse(str(edit.target))
+    loaded = subject or _subject(config)
+    explore = Collected.open(folder / COLLECTED, "explore")
+    data = collected_on(
+        corpus, folder, [unit], loaded,
+        context_len=explore.tokens.shape[1], max_contexts=CONTEXTS, seed=config.seed, reporter=Reporter(),
+    )  # fmt: skip
+    lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
+    predicted = Predicate.parse(edit.data["predicate"]).predict(data.tokens, lexicon, data.length)
+    sample = Sample(predicted, unit.signal(data.activations(unit)), data.mask, data.document)
+    known = Labelled(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
+    found = score_simulation(Case(sample, "holdout", learn_rivals(known, data.tokens)))
+    return found.to_json() | {"split": corpus}
+
+
+def _subject(config: RunConfig) -> Subject:
+    from ...tools.subject import load_subject
+
+    loaded = load_subject(config.subject["name"], device=config.device, dtype=config.dtype)
+    if loaded.revision != config.subject["revision"]:
+        raise UsageError(f"{loaded.name!r} has weights {loaded.revision} here, the run was made with others")
+    return loaded
+
+
+def finish_run(folder: Path) -> int:
+    """Take a run that is made after viewing to its end, then score what it says; the status of `hubel resume`."""
+    from ..cli.main import run_command_line
+
+    status = run_command_line(["resume", folder.name, "--runs", str(folder.parent), "--quiet"])
+    if status == 0:
+        score_run(folder)
+    return status
+
+
+def score_run(folder: Path, corpus: str = "", subject: Subject | None = None) -> None:
+    """Score the explanations of a run that was made after viewing, as `hubel eval --corpus` does."""
+    from ..rescoring.evaluate import evaluate
+    from ..rescoring.plan import Plan
+    from ..rescoring.sources import open_source
+    from ..runlog.views import rows
+
+    if not any(row["predicate"] for row in rows(folder)):
+        return  # "we don't know" is nothing to score
+    config = RunConfig.load(folder)
+    plan = Plan(scorers=("simulation",), corpus=corpus or other_corpus(config), contexts=CONTEXTS)
+    evaluate(open_source(str(folder), folder.parent), plan, subject=subject)
+
+
+if __name__ == "__main__":
+    place, *which = sys.argv[1:]
+    sys.exit(score_edit(Path(place), which[0]) if which else finish_run(Path(place)))

@@ -1,0 +1,104 @@
+"""What a person may say of a target, checked before it is written down.
+
+An edited explanation that carries a predicate is scored on select. Once somebody has opened the target's held-out text,
+whatever is said of it is marked *after viewing*, and an edit is scored on another corpus too (`elsewhere`). Neither
+changes the verdict, which the holdout gave before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...tools.errors import ArgumentError, CorruptError, HubelError
+from .rows import row_of
+from .run_catalog import Run
+
+if TYPE_CHECKING:
+    from ...tools.dissection import Lexicon
+    from .request_models import ReviewBody
+
+
+def add_review(
+    run: Run, target: str, body: ReviewBody, score_elsewhere: Callable[[Run, str], object]
+) -> dict[str, Any]:
+    """Write a review down, or take one back.
+
+    Args:
+        score_elsewhere: starts the scoring of an edit that comes after viewing, on another corpus, by the edit's id.
+
+    Raises:
+        Unknown: there is no such target.
+        ArgumentError: an edit that says nothing, a predicate that cannot be read, nothing to take back.
+    """
+    with run.store.reading() as db:
+        row_of(run, db, target)
+    if body.verdict == "undo":
+        _undo(run, target, body.name)
+    else:
+        _check(body)
+        data = body.model_dump() | {
+            "after_viewing": run.reviews.opened(target) is not None,
+            "score": _score(run, target, body.predicate) if body.verdict == "edit" else None,
+        }
+        written = run.reviews.write("review", target, data)
+        if data["after_viewing"] and data["score"] is not None:
+            score_elsewhere(run, str(written.id))
+    run.reviews.note_in(run.store)
+    return {"reviews": run.reviews.shown(target)}
+
+
+def open_holdout(run: Run, target: str, name: str) -> dict[str, Any]:
+    """Write down that a person opens a target's held-out text; the first who did is told."""
+    with run.store.reading() as db:
+        row_of(run, db, target)
+    if run.reviews.opened(target) is None:
+        run.reviews.write("holdout_opened", target, {"name": name})
+    return {"opened": run.reviews.opened(target)}
+
+
+def _undo(run: Run, target: str, name: str) -> None:
+    mine = [event for event in run.reviews.standing().get(target, []) if event.data.get("name") == name]
+    if not mine:
+        raise ArgumentError(f"{name[:80]!r} has said nothing of {target} that could be taken back")
+    run.reviews.write("review_undone", target, {"of": mine[-1].id, "name": name})
+
+
+def _check(body: ReviewBody) -> None:
+    from ...tools.dissection.formula_english import length
+    from ..investigation.context import MAX_WORDS
+
+    if body.verdict == "edit" and not (body.text or body.predicate):
+        raise ArgumentError("an edit needs a text, a predicate, or both")
+    if body.verdict == "note" and not body.note:
+        raise ArgumentError("a note needs a note")
+    if body.text and length(body.text) > MAX_WORDS:
+        raise ArgumentError(f"the text has {length(body.text)} words; an explanation has at most {MAX_WORDS}")
+
+
+def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
+    """The simulation score of a predicate on select; None without one."""
+    from ...tools.dissection import Predicate
+    from ..rescoring.notebook import score_on_select
+
+    if not printed:
+        return None
+    try:
+        predicate = Predicate.parse(printed)
+        return score_on_select(run.folder, target, predicate, _lexicon(run)).to_json()
+    except CorruptError:
+        raise
+    except (HubelError, ValueError, RecursionError, OverflowError) as error:
+        raise ArgumentError(f"the predicate cannot be run: {' '.join(str(error).split())}") from None
+
+
+def _lexicon(run: Run) -> Lexicon | None:
+    """The subject's whole lexicon where the cache has it: what a run keeps knows its own predicates' words only."""
+    from ...tools.dissection import Lexicon
+    from ...tools.files.cache import cache_dir
+    from ..runlog.config import RunConfig
+    from ..runlog.planted_subject import weights_of
+
+    weights = weights_of(RunConfig.load(run.folder).subject.get("revision", ""))
+    folder = cache_dir() / "lexicons" / weights
+    return Lexicon.load(folder) if weights and folder.is_dir() else None

@@ -1,0 +1,25 @@
+"""Indexes that hubel makes for itself (`demo`, `bench`): one a subject and corpus, kept in the cache and made once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...tools.corpus import read_corpus
+from ...tools.errors import CorruptError
+from ...tools.files.cache import cache_dir
+from ...tools.index import Index, build_index
+from ...tools.subject import Subject
+from ..runlog.progress import Reporter
+
+
+def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Path:
+    """The folder of the index of a subject over a corpus, built or finished now if it is not there whole."""
+    corpus = read_corpus(corpus_name)
+    name = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}")
+    folder = cache_dir() / "indexes" / name
+    try:
+        Index.open(folder)
+    except (CorruptError, FileNotFoundError):
+        build_index(subject, corpus, folder, progress=reporter)
+    return folder

@@ -1,0 +1,56 @@
+"""The vocabulary that a run's predicates are read with: built from the subject, kept small for replays and reports.
+
+While a run works, its lexicon is made from the subject's token strings and input embedding, and kept in the cache by
+the subject's revision. When the run ends, what its predicates really look up is frozen into the run's folder, so that
+the run can be replayed and shown where there is no subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...tools.dissection import Lexicon, frozen_lexicon
+from ...tools.errors import CorruptError
+from ...tools.files.cache import atomic_folder, cache_dir
+
+if TYPE_CHECKING:
+    from ...tools.subject import Subject
+
+LEXICON = "lexicon"
+
+
+def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
+    """The whole lexicon of a subject, from the cache if it was made before."""
+    folder = cache_dir() / "lexicons" / revision
+    if folder.is_dir():
+        try:
+            return Lexicon.load(folder)
+        except CorruptError:
+            pass  # made anew below: it rests on nothing but the subject
+    loaded = subject()
+    embedding = loaded.model.get_input_embeddings().weight.detach().float().cpu().numpy()
+    lexicon = Lexicon.build(loaded.token_strings(), embedding)
+    with atomic_folder(folder) as partial:
+        lexicon.save(partial)
+    return Lexicon.load(folder)
+
+
+def freeze(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
+    """Keep what these predicates look up in a run's folder."""
+    with atomic_folder(folder / LEXICON) as partial:
+        frozen_lexicon.freeze(lexicon, predicates).save(partial)
+
+
+def stored_lexicon(folder: Path) -> Lexicon:
+    """The lexicon that was frozen into a run's folder.
+
+    Raises:
+        CorruptError: it is not there, because the run has not ended, or it cannot be read.
+    """
+    if not (folder / LEXICON).is_dir():
+        raise CorruptError(
+            f"{folder} keeps no lexicon: its run has not ended; `hubel resume {folder.name}` goes on with it"
+        )
+    return Lexicon.load(folder / LEXICON)

@@ -1,0 +1,199 @@
+"""The run log: append-only JSONL segments, one writer each, that a crash can cost at most an unfinished last line.
+
+    runs/NAME/events/0001-PID.jsonl      one segment a writer; a resumed run opens the next number
+    runs/NAME/events/0001-PID.parquet    the same segment, sealed
+
+An event is one line: ``{"seq", "time", "event", "target", "id", "data"}``. The triple (event, target, id) names it:
+when a step is done again after a kill, its events are written again under the same name, and a reader sees the last.
+Ids are counted per target by the steps themselves, never drawn, so that a run repeated has the same names.
+
+Readers that want SQL use `agent.runlog.views`; this module is what the loop itself writes to and looks things up in.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...tools.errors import UsageError
+
+Data = dict[str, Any]
+SEALED_ROWS = 2048
+"""Events a row group of a sealed segment: what is read when one of them is looked up."""
+
+
+class Event(NamedTuple):
+    """One line of the log. `data` is JSON; `time` is UTC, and no figure of a run depends on it."""
+
+    seq: int
+    time: str
+    event: str
+    target: str | None
+    id: str | None
+    data: Data
+
+
+def canonical(value: Any) -> str:
+    """JSON that is the same for equal values: sorted keys, no spaces. NaN and infinities are refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+class RunLog:
+    """The events of one run: append, and look up by name.
+
+    The whole log is read once on opening, so one is opened a process, not one a target. Safe to use from many threads.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._events: dict[tuple[str, str | None], dict[str | None, Data]] = defaultdict(dict)
+        self._named: dict[str, dict[str | None, Data]] = defaultdict(dict)
+        """Event to target to data, of events that have no id."""
+        self._segment: int | None = None
+        self._seq = 0
+        self._writable = writable
+        for event in read_events(folder):
+            self._keep(event.event, event.target, event.id, event.data)
+
+    def write(self, event: str, data: Data, *, target: str | None = None, id: str | None = None) -> None:
+        """Append one event; it is in the operating system's hands when this returns."""
+        text = canonical(data)
+        kept = json.loads(text)  # what a process that reads the log would see
+        with self._lock:
+            self._seq += 1
+            if self._writable:
+                now = datetime.now(UTC).isoformat(timespec="milliseconds")
+                named = {"event": event, "id": id, "seq": self._seq, "target": target, "time": now}
+                _append(self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode())
+            self._keep(event, target, id, kept)
+
+    def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
+        self._events[event, target][id] = data
+        if id is None:
+            self._named[event][target] = data
+
+    def get(self, event: str, target: str | None = None, id: str | None = None) -> Data | None:
+        """The last event of that name, or None."""
+        found = self._events.get((event, target))
+        return found.get(id) if found else None
+
+    def all(self, event: str, target: str | None = None) -> dict[str | None, Data]:
+        """Id to data of every event of a kind that one target has, in the order of first writing."""
+        with self._lock:
+            return dict(self._events.get((event, target), {}))
+
+    def targets(self, event: str) -> dict[str | None, Data]:
+        """Target to data of every event of a kind that has no id (conclusions, failures)."""
+        with self._lock:
+            return dict(self._named.get(event, {}))
+
+    def close(self) -> None:
+        """Close this writer's segment."""
+        with self._lock:
+            if self._segment is not None:
+                os.close(self._segment)
+                self._segment = None
+
+    def _descriptor(self) -> int:
+        if self._segment is None:
+            events = self.folder / "events"
+            events.mkdir(parents=True, exist_ok=True)
+            number = 1 + max((int(p.name.split("-")[0]) for p in _segments(self.folder)), default=0)
+            path = events / f"{number:04d}-{os.getpid()}.jsonl"
+            self._segment = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        return self._segment
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    """A whole line or none: what a full disk cut off is taken back, since the next line would continue it."""
+    end = os.fstat(descriptor).st_size
+    try:
+        while line:
+            line = line[os.write(descriptor, line) :]
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise
+
+
+def _segments(folder: Path) -> list[Path]:
+    """Segments in the order of writing; of one that was sealed and not yet removed only the sealed form."""
+    by_stem = {p.stem: p for p in sorted((folder / "events").glob("[0-9]*-*.jsonl"))}
+    by_stem |= {p.stem: p for p in sorted((folder / "events").glob("[0-9]*-*.parquet"))}
+    return [by_stem[stem] for stem in sorted(by_stem)]
+
+
+def read_events(folder: Path) -> Iterator[Event]:
+    """Every whole event of a run, oldest first. An unfinished last line of a segment is what a crash may leave."""
+    for path in _segments(folder):
+        yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+
+
+def _read_jsonl(path: Path) -> Iterator[Event]:
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if not line.endswith("\n"):
+                return
+            yield Event(**json.loads(line))
+
+
+def _read_parquet(path: Path) -> Iterator[Event]:
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
+        for row in batch.to_pylist():
+            yield Event(**{**row, "data": json.loads(row["data"])})
+
+
+def seal(folder: Path) -> None:
+    """Turn every JSONL segment into Parquet. Killed anywhere, each segment is there whole in one form or the other."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in _segments(folder):
+        sealed = path.with_suffix(".parquet")
+        if path.suffix == ".jsonl":
+            rows = [{**e._asdict(), "data": canonical(e.data)} for e in _read_jsonl(path)]
+            if rows:
+                partial = sealed.with_suffix(".partial")
+                table = pa.Table.from_pylist(rows, schema=event_schema())
+                pq.write_table(table, partial, compression="zstd", row_group_size=SEALED_ROWS)
+                os.replace(partial, sealed)
+        path.with_suffix(".jsonl").unlink(missing_ok=True)
+
+
+def event_schema() -> Any:
+    """The columns of a sealed segment, for pyarrow."""
+    import pyarrow as pa
+
+    text = pa.string()
+    return pa.schema(
+        [("seq", pa.int64()), ("time", text), ("event", text), ("target", text), ("id", text), ("data", text)]
+    )
+
+
+class WriterLock:
+    """Holds a run for one writing process, so that `resume` beside a living `run` is refused and not mixed in."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+
+    def __enter__(self) -> WriterLock:
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            message = f"{self._path.parent} is being written by another hubel process; wait for it or stop it first"
+            raise UsageError(message) from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)

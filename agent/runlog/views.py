@@ -1,0 +1,216 @@
+"""DuckDB views over a run log: what `hubel show`, reports, the review page and a user's own SQL read.
+
+Works while the run is writing: an unfinished last line is skipped, and of an event written twice the last counts.
+
+    events       seq, time, writer, event, target, id, data (JSON)
+    targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
+    hypotheses   target, id, sentence, predicate, origin, parent, round
+    experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
+    spent        target, calls, usd, tokens: what the explaining model took, summed up
+    reading      the same of simulators and judges
+    calls        target, key, instrument, arguments, seconds
+    llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
+                 cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server or a rate limit),
+                 explaining, usd (null: no price known); empty for explainers that call no language model
+    scores       target, hypothesis, scorer, split, text, value, low, high, floors
+    verdicts     target, verdict, reason, p
+    reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
+                 text, predicate, note, after_viewing: what people said, in own segments (`agent.runlog.reviews`)
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .config import RunConfig
+
+if TYPE_CHECKING:
+    import duckdb
+
+_COLUMNS = "{seq: 'BIGINT', time: 'VARCHAR', event: 'VARCHAR', target: 'VARCHAR', id: 'VARCHAR', data: 'JSON'}"
+
+_VIEWS = {
+    "conclusions": "select target, data from events where event = 'conclusion'",
+    "hypotheses": """
+        select target, id, data->>'sentence' as sentence, data->>'predicate' as predicate, data->>'origin' as origin,
+               data->>'parent' as parent, (data->>'round')::int as round, seq
+        from events where event = 'hypothesis'""",
+    "experiments": """
+        select p.target, p.id, p.data->>'hypothesis' as hypothesis, p.data->>'relation' as relation,
+               p.data->>'quantity' as quantity, p.data->>'side' as side, p.data->'passage' as passage,
+               p.data->'other' as other, p.data->'bounds' as bounds, p.data->>'reason' as reason,
+               (o.data->>'observed')::double as observed, o.data->'compared' as compared,
+               o.data->>'outcome' as outcome, p.seq
+        from events p left join events o on o.event = 'outcome' and o.target = p.target and o.id = p.id
+        where p.event = 'prediction'""",
+    "calls": """
+        select target, id as "key", data->'request'->>'instrument' as instrument,
+               data->'request'->'arguments' as arguments, (data->>'seconds')::double as seconds, seq
+        from events where event = 'call'""",
+    "llm_calls": """
+        select target, id "key", data->>'model' as model, data->>'prompt' as prompt,
+               try_cast(data->>'input_tokens' as bigint) as input_tokens,
+               try_cast(data->>'output_tokens' as bigint) as output_tokens,
+               try_cast(data->>'cache_read' as bigint) as cache_read, try_cast(data->>'usd' as double) as usd,
+               (data->>'seconds')::double as seconds, coalesce((data->>'attempts')::int, 1) as attempts,
+               coalesce((data->>'waited')::double, 0) as waited,
+               coalesce(data->>'role', if((data->'request'->'system_and_tools') is null, 'judge', 'explainer')) as role,
+               (data->'request'->'system_and_tools') is not null as explaining, seq
+        from events where event = 'llm_call'""",
+    "spent": """
+        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+               sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
+               sum(cache_read)::bigint as cached_tokens
+        from llm_calls where explaining group by target""",
+    "reading": """
+        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+               sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0))::bigint as tokens
+        from llm_calls where not explaining group by target""",
+    "scores": """
+        select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
+               data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
+               (data->>'high')::double as high, data->'floors' as floors, seq
+        from events where event = 'score'""",
+    "failures": "select target, data from events where event = 'failure' and target is not null",
+    "verdicts": """
+        select row.target target, row.verdict verdict, row.reason reason, row.p p
+        from (select unnest(from_json(data->'rows',
+              '[{"target":"VARCHAR","verdict":"VARCHAR","reason":"VARCHAR","p":"DOUBLE"}]')) as row
+              from events where event = 'verdicts')""",
+    "targets": """
+        select r.position, r.target, r.side, r.layer,
+               case when c.target is not null then 'done'
+                    when f.target is not null then 'failed' else 'pending' end status,
+               c.data->>'explanation' as explanation, c.data->>'predicate' as predicate,
+               c.data->>'hypothesis' as hypothesis,
+               coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
+               coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
+               coalesce(s.calls, 0) calls, case when s.calls is null then 0 else s.usd end usd,
+               coalesce(s.input_tokens, 0) input_tokens, coalesce(s.output_tokens, 0) output_tokens,
+               coalesce(s.cached_tokens, 0) cached_tokens,
+               coalesce(g.calls, 0) reading_calls, case when g.calls is null then 0 else g.usd end reading_usd,
+               coalesce(g.tokens, 0) reading_tokens,
+               coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
+        from registered r left join conclusions c using (target) left join failures f using (target)
+             left join verdicts v using (target) left join spent s using (target)
+             left join reading g using (target)""",
+}
+
+
+def connect(folder: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB with the views above over one run."""
+    import duckdb
+
+    from ...tools.subject.address import Unit
+
+    config = RunConfig.load(folder)
+    db = duckdb.connect()
+    db.execute(f"create view events as {_events(folder)}")
+    db.execute("create table registered (position int, target varchar, side varchar, layer int)")
+    units = [(i, t, Unit.parse(t)) for i, t in enumerate(config.targets)]
+    if units:
+        db.executemany("insert into registered values (?, ?, ?, ?)", [(i, t, u.side, u.layer) for i, t, u in units])
+    for name in (
+        "conclusions",
+        "failures",
+        "hypotheses",
+        "experiments",
+        "calls",
+        "llm_calls",
+        "spent",
+        "reading",
+        "scores",
+        "verdicts",
+        "targets",
+    ):
+        db.execute(f"create view {name} as {_VIEWS[name]}")
+    db.execute(f"create view reviews as {_reviews(folder)}")
+    return db
+
+
+def _reviews(folder: Path) -> str:
+    """What people said; a half-written line is left out."""
+    place = str(folder / "reviews").replace("'", "''")
+    fields = ", ".join(f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note"))
+    told = f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
+    if not any((folder / "reviews").glob("*.jsonl")):
+        none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
+        return f"{told} from ({none}) where false"
+    read = f"read_json('{place}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
+    return f"{told} from {read} where event is not null order by time"
+
+
+def _events(folder: Path) -> str:
+    """One select over the segments; a segment in both forms is read once, since its rows name their writer."""
+    events = str(folder / "events").replace("'", "''")
+    parts = []
+    if any((folder / "events").glob("*.jsonl")):
+        parts.append(
+            f"select *, parse_filename(filename, true) writer from read_json('{events}/*.jsonl', "
+            f"format='newline_delimited', columns={_COLUMNS}, filename=true, ignore_errors=true, "
+            "maximum_object_size=268435456)"
+        )
+    if any((folder / "events").glob("*.parquet")):
+        parts.append(
+            "select seq, time, event, target, id, data::json data, filename, parse_filename(filename, true) writer "
+            f"from read_parquet('{events}/*.parquet', filename=true)"
+        )
+    if not parts:
+        return (
+            "select 0::bigint seq, ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, "
+            "'{}'::json data, ''::varchar writer where false"
+        )
+    latest = "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
+    union = " union all by name ".join(parts)
+    kept = f"select * from ({union}) where event is not null qualify {latest}"
+    order = (
+        "row_number() over (order by writer, seq)"  # a writer counts from 1: only together do they say what was first
+    )
+    return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
+
+
+def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
+    """One row a requested target, in the contract's form (`hubel show RUN --json`)."""
+    with connect(folder) as db:
+        where = "where target = ?" if target else ""
+        found = _dicts(db.execute(f"select * from targets {where} order by position", [target] if target else []))
+        # By name and not by time: a run that was killed in between wrote them in another order.
+        concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
+        scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))
+    by_target: dict[str, list[dict[str, Any]]] = {}
+    for score in scores:
+        by_target.setdefault(score["target"], []).append(score)
+    return [_row(row, by_target.get(row["target"], [])) for row in found]
+
+
+_ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
+COST_KEYS = (
+    "seconds",
+    "calls",
+    "usd",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reading_calls",
+    "reading_usd",
+    "reading_tokens",
+    "failed_scores",
+)
+_SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
+
+
+def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
+    mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
+    listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
+    return {k: row[k] for k in (*_ROW_KEYS, *COST_KEYS)} | {
+        "scores": listed,
+        "reason": row["verdict_reason"],
+        "error": row["error"],
+    }
+
+
+def _dicts(result: Any) -> list[dict[str, Any]]:
+    names = [d[0] for d in result.description]
+    return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

@@ -1,0 +1,111 @@
+"""`hubel bench speed --peers`: the same work by other libraries and in the plain way, side by side in one run."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from ...agent.cli import output
+from ...agent.runlog.progress import progress
+from ...tools.errors import UsageError
+
+if TYPE_CHECKING:
+    from ..attribution_speed import Attributed
+    from ..circuits_speed import Longer
+    from ..other_libraries import Peer
+    from ..speed import Comparison
+
+THREADS = 2
+"""For token attribution, whose wall time is asked for; all else runs on one."""
+
+
+def run_peers(args: argparse.Namespace) -> int:
+    """Heads patched by each library in a process of its own; here token attribution and our own ratios."""
+    import torch
+
+    from ...tools.subject import load_subject, subject_shape
+    from ..attribution_speed import attribution_speed
+    from ..circuits_speed import circuits_speed, longer_sweep
+    from ..other_libraries import compare_peers
+
+    layers = _layers(args.layers, subject_shape(args.subject).n_layers)
+    with progress(quiet=args.quiet) as reporter:
+        reporter.update("ways", 0, 3, unit="parts", note="heads")
+        peers = compare_peers(args.subject, layers)
+        reporter.update("ways", 1, 3, unit="parts", note="token attribution")
+        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        torch.set_num_threads(THREADS)
+        attributed = attribution_speed(subject)
+        torch.set_num_threads(1)
+        reporter.update("ways", 2, 3, unit="parts", note="ratios")
+        ratios, longer = circuits_speed(subject), longer_sweep(subject)
+        reporter.update("ways", 3, 3, unit="parts")
+    if args.json:
+        for part, rows in (("heads", peers), ("tokens", attributed), ("ratio", ratios), ("longer", [longer])):
+            for row in rows:
+                output.json_line({"part": part, **row._asdict()})
+        return 0
+    _show_heads(peers, layers)
+    _show_attributed(attributed)
+    _show_ratios(ratios, longer)
+    return 0
+
+
+def _layers(given: str | None, n_layers: int) -> list[int]:
+    if given == "all":
+        return list(range(n_layers))
+    if given is None:
+        return sorted({n_layers // 6, n_layers // 2, n_layers - 1 - n_layers // 6})
+    try:
+        layers = sorted({int(part) for part in given.split(",")})
+    except ValueError:
+        layers = [-1]
+    if not all(0 <= layer < n_layers for layer in layers):
+        raise UsageError(f"--layers {given!r}: give layers from 0 to {n_layers - 1}, such as 4,12,20, or all")
+    return layers
+
+
+def _show_heads(found: list[Peer], layers: list[int]) -> None:
+    from ..other_libraries import PEERS
+
+    columns = (
+        f"{found[0].heads} heads of {len(layers)} layers patched by",
+        "CPU s",
+        "to wrap",
+        "peak MB",
+        "difference",
+    )
+    cells = [
+        (p.name, f"{p.seconds:.1f}", f"{p.wrapping:.1f}", f"{p.peak_mb:,.0f}", f"{p.difference:.1e}") for p in found
+    ]
+    output.table(columns, cells, right=columns[1:])
+    if missing := [name for name in PEERS if name not in {peer.name for peer in found}]:
+        output.line(f"not installed: {', '.join(missing)} (pip install hubel[oracles])")
+
+
+def _show_attributed(found: list[Attributed]) -> None:
+    columns = ("integrated gradients by", "baseline", "error", "seconds", "CPU s", "correlation with ours")
+    cells = [
+        (
+            row.way,
+            row.baseline,
+            f"{row.error:.2%}",
+            f"{row.seconds:.2f}",
+            f"{row.cpu_seconds:.2f}",
+            None if row.agrees is None else f"{row.agrees:.4f}",
+        )
+        for row in found
+    ]
+    output.table(columns, cells, title=f"a prompt of 32 tokens, {THREADS} threads", right=columns[2:])
+    if find_spec("captum") is None:
+        output.line("not installed: captum (pip install hubel[oracles])")
+
+
+def _show_ratios(ratios: list[Comparison], longer: Longer) -> None:
+    for row in ratios:
+        output.line(f"{row.name}: {row.ours:.2f} CPU s, beside {row.naive:.2f} of {row.naive_way} ({row.ratio:.2f}x)")
+    output.line(
+        f"{longer.many} neurons patched exactly take {longer.many_seconds:.2f} CPU s, {longer.few} take "
+        f"{longer.few_seconds:.2f}: ten times as many cost {longer.ratio:.1f} times as much"
+    )

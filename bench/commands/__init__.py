@@ -1,0 +1,1 @@
+"""The commands `hubel bench` and `hubel loopback`: their options and their tables."""

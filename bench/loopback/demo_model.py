@@ -1,0 +1,118 @@
+"""A program that investigates as a beginner would, in the place of a language model: to try a run without a key.
+
+1. It counts the marked words of the strongest passages on either side, and proposes that the unit fires on those; the
+   rival is that it fires right after them.
+2. It tests each word in a sentence of its own: the + words fire, the - words fire on the other side and not on +.
+3. It concludes if more predictions came out than failed, and says so if not. A second look tries the words elsewhere.
+
+It reads nothing but what a language model would be shown, and speaks through the same tools.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from typing import Any
+
+from ...agent.llm.conversation import Reply, Request, ToolCall, ToolResults, UserMessage
+
+Call = tuple[str, dict[str, Any]]
+_MARKED = re.compile(r"«([^»]*)»([5-9])")
+_SECTION = re.compile(r"^\[r\d\] (?:strongest|middling) on side ([+-]):$")
+_TALLY = re.compile(r"h1 (\d+) for (\d+) against")
+_LISTED = re.compile(r"(?:^|([+-]) )\w+ words\(([^)]*)\)")
+WORDS = 4
+
+
+class Beginner:
+    """The same answer to the same request."""
+
+    name = "openai:beginner"
+
+    def reply(self, request: Request) -> Reply:
+        """The next step of its plan."""
+        if any(tool.name == "challenge" for tool in request.tools):
+            return _speak([("challenge", {"experiments": _challenges(_first(request))})])
+        answers = [m for m in request.messages if isinstance(m, ToolResults)]
+        plus, minus = _words(_first(request), "+"), _words(_first(request), "-")
+        if not plus and not minus:
+            return _speak([("cannot_explain", {"reason": "no whole word is marked on either side"})])
+        if not answers:
+            return _speak([("propose", {"hypotheses": _hypotheses(plus, minus)})])
+        if len(answers) == 1:
+            return _speak([("experiment", {"experiments": _experiments(plus, minus)})])
+        return _speak([_end(answers[-1].results[-1].text)])
+
+
+def _first(request: Request) -> str:
+    first = request.messages[0]
+    return first.text if isinstance(first, UserMessage) else ""
+
+
+def _words(evidence: str, side: str) -> list[str]:
+    """Marked words of one side, the most frequent first."""
+    found: Counter[str] = Counter()
+    here = ""
+    for line in evidence.splitlines():
+        if section := _SECTION.match(line):
+            here = section[1]
+        elif here == side:
+            found.update(token.strip().lower() for token, _ in _MARKED.findall(line) if token.strip().isalpha())
+    return [word for word, _ in found.most_common(WORDS) if len(word) > 1]
+
+
+def _hypotheses(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
+    def said(words: list[str]) -> str:
+        return ", ".join(f'"{w}"' for w in words)
+
+    terms = [f"{sign} strongly words({said(w)})" for sign, w in (("+", plus), ("-", minus)) if w]
+    parts = [f"{verb} {said(w)}" for verb, w in (("fires on", plus), ("suppressed by", minus)) if w]
+    listed = plus or minus
+    sentence = "; ".join(parts)
+    return [
+        {"sentence": f"{sentence[:1].upper()}{sentence[1:]}.", "predicate": " ".join(terms).removeprefix("+ ")},
+        {"sentence": f"Fires right after {said(listed)}.", "predicate": f"strongly after(words({said(listed)}))"},
+    ]
+
+
+def _experiments(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
+    found = [_planned(word, f"Yesterday the reporter wrote {word}", "fires", "+") for word in plus[:2]]
+    found += [_planned(word, f"Yesterday the reporter wrote {word}", "fires", "-") for word in minus[:2]]
+    quiet = [(word, "+") for word in minus] + [(word, "-") for word in plus]
+    found += [_planned(word, f"Nobody at the market knew {word}", "silent", side) for word, side in quiet[:2]]
+    return found
+
+
+def _planned(word: str, text: str, predicts: str, side: str) -> dict[str, Any]:
+    return {"hypothesis": "h1", "text": text, "focus": word, "predicts": predicts, "side": side}
+
+
+def _challenges(claim: str) -> list[dict[str, Any]]:
+    """The claim's words in another place, and a word that it does not name."""
+    formula = claim.partition("predicted strength; minus is the - side): ")[2]
+    found = []
+    for sign, listed in _LISTED.findall(formula):
+        side = "-" if sign == "-" else "+"
+        for word in json.loads(f"[{listed}]")[:2]:
+            texts = {"text": f"In the kitchen lay a list: {word}", "focus": word}
+            found.append(texts | {"predicts": "fires", "side": side})
+            found.append(texts | {"predicts": "silent", "side": "-" if side == "+" else "+"})
+    return found[:6] or [{"text": "In the kitchen lay a list", "predicts": "silent", "focus": "list"}]
+
+
+def _end(answer: str) -> Call:
+    """Conclude, or give up."""
+    tally = _TALLY.search(answer)
+    won, lost = (int(tally[1]), int(tally[2])) if tally else (0, 0)
+    if won <= lost:
+        return "cannot_explain", {"reason": f"the words kept {won} predictions and failed {lost}"}
+    return "conclude", {"hypothesis": "h1", "findings": f"The words kept {won} predictions and failed {lost}."}
+
+
+def _speak(calls: list[Call]) -> Reply:
+    made = tuple(
+        ToolCall(f"call_{i}", name, arguments, json.dumps(arguments, ensure_ascii=False))
+        for i, (name, arguments) in enumerate(calls)
+    )
+    return Reply(calls=made, stop="tools", model="beginner")

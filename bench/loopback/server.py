@@ -1,0 +1,266 @@
+"""The server: one thread a connection; keys, limits and the script's rules before the program that answers.
+
+The URL may name a room before the protocol's path (`http://127.0.0.1:8017/run-7/v1`): the ledger then tells one
+client's requests from another's. `GET /ledger` is what it was asked so far.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+from ...agent.llm.conversation import LanguageModel, Reply
+from ...tools.errors import UsageError
+from . import faults, wires
+from .ledger import Ledger
+from .rate_limits import Limiter
+from .script import Coming, Director, Rule, Script
+from .wires import Counts, Provider
+
+CHARACTERS_A_TOKEN = 4
+"""How tokens are counted here: the common rule of thumb."""
+PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    body: bytes
+    what: str = "answered"
+    """For the ledger."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
+    """A fault of the connection."""
+
+
+class Loopback:
+    """The server; a context manager.
+
+    Args:
+        model: answers what the script does not.
+        port: 0 for any free one.
+        script: keys, models, delays, limits, and which requests are answered otherwise.
+        keep: whether `bodies` keeps the requests as they came; a soak of many thousands does without.
+    """
+
+    def __init__(self, model: LanguageModel, port: int = 0, script: Script | None = None, *, keep: bool = True) -> None:
+        self.model = model
+        self.script = script or Script()
+        self.ledger = Ledger()
+        self.bodies: list[dict[str, Any]] = []
+        self._keep = keep
+        self._director = Director(self.script)
+        self._limiter = Limiter(self.script.requests_a_minute, self.script.tokens_a_minute)
+        self._cached: set[bytes] = set()
+        self._count = 0
+        self._lock = threading.Lock()
+        self.stopping = threading.Event()
+        try:
+            self._server = _Server(("127.0.0.1", port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise UsageError(f"port {port} cannot be listened on ({error}); give another --port, or 0") from error
+        self._server.loopback = self  # type: ignore[attr-defined]
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def url(self, provider: str, room: str = "") -> str:
+        """The base URL for a provider's SDK."""
+        here = f"http://127.0.0.1:{self._server.server_port}" + (f"/{room}" if room else "")
+        return here + ("/v1" if provider == "openai" else "")
+
+    def __enter__(self) -> Loopback:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def listed(self, path: str) -> Answer:
+        """The answer to a GET."""
+        if path == "/ledger":
+            return Answer(200, _dumped(self.ledger.to_json()))
+        provider: Provider = "openai" if "/v1/" in path and "anthropic" not in path else "anthropic"
+        name = path.partition("/models")[2].strip("/")
+        if self.script.models and "/models" in path:
+            if not name:
+                return Answer(200, _dumped(wires.models_of(provider, self.script.models)))
+            if name in self.script.models:
+                return Answer(200, _dumped(wires.model_of(provider, name)))
+        return _error(provider, 404, "not_found_error", f"there is no {path} here")
+
+    def answer(self, path: str, raw: bytes, key: str) -> Answer:
+        """The answer to a POST, or the fault that stands in its place; waits as long as it should take."""
+        room, provider = _place(path)
+        entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
+        found = self._answer(provider, raw, key, entry.hash, time_) if provider else _error("openai", 404, "", path)
+        self.ledger.close(entry, 0 if found.fault else found.status, found.what)
+        return found
+
+    def _answer(self, provider: Provider, raw: bytes, key: str, hash: str, time_: int) -> Answer:
+        with self._lock:
+            self._count += 1
+            number = self._count
+        try:
+            body = json.loads(raw)
+            model, request = str(body["model"]), wires.request_of(provider, body)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            return _error(provider, 400, "invalid_request_error", f"the body cannot be read: {error!r}")
+        if self._keep:
+            self.bodies.append(body)
+        if refused := self._refused(provider, model, key, body, wires.refusal_of(request)):
+            return refused
+        rule = self._director.rule(Coming(provider, model, raw.decode(), hash, number, time_)) or Rule()
+        counts = self._counts(provider, body)
+        limited, headers = self._limiter.admit(provider, counts.prompt)
+        if limited:
+            return _error(provider, 429, "rate_limit_error", "too many a minute", headers)
+        self._wait(rule)
+        headers = {**headers, **rule.headers}
+        if rule.status >= 400:
+            return _error(provider, rule.status, rule.error, rule.message, headers)
+        fault = faults.pick(rule.fault, number, provider)
+        reply = faults.garbled(fault, rule.reply() or self.model.reply(request))
+        return _made(provider, model, _signed(reply, hash), counts, fault, headers)
+
+    def _wait(self, rule: Rule) -> None:
+        delay = self.script.delay_s if rule.delay_s is None else rule.delay_s
+        if delay > 0:
+            self.stopping.wait(delay)
+
+    def _refused(self, provider: Provider, model: str, key: str, body: Mapping[str, Any], why: str) -> Answer | None:
+        if self.script.key and key != self.script.key:
+            return _error(provider, 401, "authentication_error", "that is not the key of this server")
+        if self.script.models and model not in self.script.models:
+            return _error(provider, 404, "not_found_error", f"there is no model {model!r} here")
+        if body.get("stream"):
+            return _error(provider, 400, "invalid_request_error", "this server does not stream; leave out stream")
+        return _error(provider, 400, "invalid_request_error", why) if why else None
+
+    def _counts(self, provider: Provider, body: Mapping[str, Any]) -> Counts:
+        """Tokens of the prompt; what was sent before as the beginning of a prompt is read from the cache."""
+        parts, markable = wires.cacheable(provider, dict(body))
+        digest, size, read, marked = hashlib.sha256(str(body["model"]).encode()), 0, 0, 0
+        with self._lock:
+            for number, part in enumerate(parts, 1):
+                digest.update(f"{len(part)}:{part}".encode("utf-8", "surrogatepass"))
+                size += len(part)
+                if digest.digest() in self._cached:
+                    read = size
+                elif number <= markable:
+                    self._cached.add(digest.digest())
+                marked = size if number <= markable else marked
+        prompt, read, marked = (n // CHARACTERS_A_TOKEN for n in (size, read, marked))
+        return Counts(prompt, 0, read, max(0, marked - read) if provider == "anthropic" else 0)
+
+
+def _signed(reply: Reply, hash: str) -> Reply:
+    """Call ids that name the request: no two replies share one, and a journal can be held against the ledger."""
+    calls = (replace(call, id=f"{call.id}_{hash}") if call.id else call for call in reply.calls)
+    return replace(reply, calls=tuple(calls))
+
+
+def _made(
+    provider: Provider, model: str, reply: Reply, counts: Counts, fault: str, headers: Mapping[str, str]
+) -> Answer:
+    size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
+    counts = Counts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
+    answer = wires.answer_of(provider, model, reply, counts)
+    data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _dumped(answer)
+    return Answer(200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else "")
+
+
+def _error(
+    provider: Provider, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    return Answer(status, _dumped(wires.error_of(provider, kind, message)), "error", headers or {})
+
+
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _place(path: str) -> tuple[str, Provider | None]:
+    """The room and the protocol of a path."""
+    path = path.partition("?")[0]
+    for ending, provider in PATHS.items():
+        if path.endswith(ending):
+            return path.removesuffix(ending).removesuffix("/v1").strip("/"), provider
+    return "", None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle (a run that was stopped or killed) is no error of the server."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        """The list of models, if one is kept, and the ledger."""
+        self._send(self._loopback.listed(self.path))
+
+    def do_POST(self) -> None:
+        """A request for a reply."""
+        raw = self.rfile.read(int(self.headers["content-length"] or 0))
+        given = self.headers["x-api-key"] or (self.headers["authorization"] or "").removeprefix("Bearer ")
+        self._send(self._loopback.answer(self.path, raw, given))
+
+    @property
+    def _loopback(self) -> Loopback:
+        return cast(Any, self.server).loopback
+
+    def _send(self, answer: Answer) -> None:
+        if answer.fault == "hang":
+            self._await_end()
+        if answer.fault in ("reset", "hang"):
+            self._break(reset=answer.fault == "reset")
+            return
+        self.send_response(answer.status)
+        for name, value in {"content-type": "application/json", **answer.headers}.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(answer.body)))
+        self.end_headers()
+        half = answer.fault in ("cut", "truncated")
+        self.wfile.write(answer.body[: len(answer.body) // 2] if half else answer.body)
+        if half:
+            time.sleep(0.02)  # else the reset overtakes what was sent
+            self._break(reset=answer.fault == "cut")
+
+    def _await_end(self) -> None:
+        """Until the client goes away or the server stops."""
+        self.connection.settimeout(0.1)
+        while not self._loopback.stopping.is_set():
+            try:
+                if not self.connection.recv(1):
+                    return
+            except TimeoutError:
+                continue
+
+    def _break(self, *, reset: bool) -> None:
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """A server for programs is silent."""

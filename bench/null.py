@@ -1,0 +1,103 @@
+"""How often is nothing explained? Null targets, controls and real units through the same explainer, in one run.
+
+1. Half of the nulls are Gaussian noise, half are real units' activations permuted over whole contexts; a fifth as many
+   controls (rotated layer, redrawn weights) and as many real units stand beside them, all spread over four layers.
+2. All go through one run, so that false discoveries are controlled as they are in every run.
+3. Rates of keeping come with Wilson intervals. A kept null is a false keep; a kept control is not, and its share beside
+   the real units' says how much of a score is owed to the layer's inputs and not to what was learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..agent.runlog.config import RunConfig
+from ..agent.runlog.nulls import is_control
+from ..evals.statistics.fdr import wilson
+
+if TYPE_CHECKING:
+    from ..tools.subject.address import Shape
+
+LAYERS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target of the bench."""
+
+    target: str
+    kind: str
+    layer: int
+    kept: bool
+    r: float | None
+
+
+def bench_layers(n_layers: int) -> list[int]:
+    """Layers spread over the subject: near its start, at its thirds, and near its end."""
+    if n_layers <= LAYERS:
+        return list(range(n_layers))
+    return sorted({1, n_layers // 3, 2 * n_layers // 3, n_layers - 2})
+
+
+def null_config(index: str, shape: Shape, n_targets: int, *, seed: int = 0, **settings: Any) -> RunConfig:
+    """The configuration of the bench's run."""
+    rng = np.random.default_rng([seed, n_targets])
+    layers = bench_layers(shape.n_layers)
+    beside = max(len(layers), n_targets // 5)
+    kinds = ["noise"] * (n_targets - n_targets // 2) + ["shuffled"] * (n_targets // 2)
+    kinds += ["rotated"] * (beside - beside // 2) + ["redrawn"] * (beside // 2)
+    nulls: dict[str, str] = {}
+    real: dict[str, None] = {}
+    for number, kind in enumerate(kinds):
+        layer = layers[number % len(layers)]
+        neurons = shape.n_neurons if isinstance(shape.n_neurons, int) else shape.n_neurons[layer]
+        source = f"mlp.{layer}.{rng.integers(neurons)}"
+        described = f"{kind}:{source}" if kind in ("shuffled", "redrawn") else kind
+        nulls[f"mlp.{layer}.{neurons + number // len(layers)}"] = described
+        if len(real) < beside:
+            real[f"mlp.{layer}.{rng.integers(neurons)}"] = None
+    return RunConfig(index=index, targets=[*nulls, *real], nulls=nulls, seed=seed, **settings)
+
+
+def bench_rows(config: RunConfig, found: Sequence[dict[str, Any]]) -> list[Row]:
+    """What became of each target of the bench; `found` as `views.rows` gives it."""
+    from ..agent.cli.work import headline
+
+    rows = []
+    for row in found:
+        score = headline(row)
+        kind = config.nulls.get(row["target"], "real").partition(":")[0]
+        r = None if score is None else score["value"]
+        rows.append(Row(row["target"], kind, row["layer"], row["verdict"] == "kept", r))
+    return rows
+
+
+def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """A line a kind and one for all nulls: how many are kept, with a Wilson interval, and the mean held-out r."""
+    kinds = [*dict.fromkeys(row.kind for row in rows)]
+    lines = [_line(kind, [row for row in rows if row.kind == kind]) for kind in kinds]
+    nulls = [row for row in rows if row.kind != "real" and not is_control(row.kind)]
+    return [_line("all nulls", nulls), *lines]
+
+
+def _line(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
+    kept = sum(row.kept for row in rows)
+    rate = wilson(kept, len(rows))
+    scored = [row.r for row in rows if row.r is not None]
+    mean = float(np.mean(scored)) if scored else None
+    return {"kind": kind, "targets": len(rows), "kept": kept, "rate": rate.value, "low": rate.low, "high": rate.high,
+            "scored": len(scored), "mean_r": mean}  # fmt: skip
+
+
+def real_minus_control(rows: Sequence[Row]) -> dict[int, float | None]:
+    """Mean held-out r of real units less that of controls, by layer; a target without a score counts as 0."""
+    found: dict[int, float | None] = {}
+    for layer in sorted({row.layer for row in rows}):
+        real = [row.r or 0.0 for row in rows if row.layer == layer and row.kind == "real"]
+        control = [row.r or 0.0 for row in rows if row.layer == layer and is_control(row.kind)]
+        found[layer] = float(np.mean(real) - np.mean(control)) if real and control else None
+    return found

@@ -1,0 +1,74 @@
+"""Which scorers can be trusted? Their power to tell a unit's true explanation from another unit's.
+
+1. Each unit comes as two cases on the same text: with its own explanation, and with one for another unit (`rival_of`).
+2. Each scorer gives both a value. Its power is the AUROC of true against false over all units, resampled by unit.
+   0.5 is a scorer that sees nothing of what was explained, whatever its mean looks like.
+3. A unit counts only where both have a score; how many do not stands beside it, by reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..evals.judge.protocol import Cost
+from ..evals.scorers.classification import Labelled, auroc
+from ..evals.scorers.registry import Case
+from ..evals.scorers.score_all import Outcome, score_all
+from ..evals.statistics.bootstrap import Interval
+from ..evals.statistics.paired import Coverage
+
+
+class Pair(NamedTuple):
+    """A unit's true explanation, and another unit's on the same text."""
+
+    true: Case
+    rival: Case
+
+
+@dataclass(frozen=True)
+class Power:
+    """What one scorer can tell."""
+
+    scorer: str
+    auroc: Interval | None
+    """None without a unit that is scored under both."""
+    true: float | None
+    """Mean value of the true explanations."""
+    rival: float | None
+    coverage: Coverage
+    cost: Cost
+
+    def to_json(self) -> dict[str, Any]:
+        """A row of the table of scorers."""
+        return {
+            "scorer": self.scorer,
+            "auroc": None if self.auroc is None else self.auroc._asdict(),
+            "true": self.true,
+            "rival": self.rival,
+            "coverage": self.coverage.to_json(),
+            "cost": self.cost.to_json(),
+        }
+
+
+def power(pairs: Sequence[Pair], scorers: Sequence[str]) -> list[Power]:
+    """One row a scorer, in their order."""
+    rows = [(score_all(pair.true, scorers), score_all(pair.rival, scorers)) for pair in pairs]
+    return [_power(name, [(true[i], rival[i]) for true, rival in rows]) for i, name in enumerate(scorers)]
+
+
+def _power(scorer: str, outcomes: Sequence[tuple[Outcome, Outcome]]) -> Power:
+    both = [(t.value, r.value) for t, r in outcomes if t.value is not None and r.value is not None]
+    failed = sum(bool(t.failure or r.failure) for t, r in outcomes)
+    cost = sum((o.cost for pair in outcomes for o in pair), Cost())
+    coverage = Coverage(len(outcomes), len(both), failed, len(outcomes) - len(both) - failed)
+    if not both:
+        return Power(scorer, None, None, None, coverage, cost)
+    true, rival = np.array(both).T
+    units = np.arange(len(both))
+    items = Labelled(np.repeat([True, False], len(both)), np.concatenate([units, units]))
+    found = auroc(np.concatenate([true, rival]), items)
+    return Power(scorer, found, float(true.mean()), float(rival.mean()), coverage, cost)

@@ -1,0 +1,194 @@
+"""Scorer against scorer: which of them can be trusted, measured on units whose meaning is known.
+
+1. Every decidable planted unit of a finished bench comes with its true explanation: the suite's words, and the
+   noiseless truth as the prediction.
+2. *other*: beside it stands the true explanation of another unit, drawn at random. *near*: of the unit whose truth is
+   most like it, without being it: a scorer that a story of the right sort satisfies fails here.
+   `bench.scorer_power` gives the AUROC of true against false.
+3. *truth*: over what the bench's explainer said of the units, the rank correlation of the score with r_truth. A scorer
+   can tell right from wrong and still not tell better from worse.
+4. What it takes beside it: calls, prompt tokens, and processor time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..agent.llm.journaled_judge import Journaled
+from ..agent.llm.judges import make_judge
+from ..agent.rescoring.data import Texts
+from ..agent.rescoring.plan import Plan
+from ..agent.rescoring.scoring_tasks import Cases
+from ..agent.rescoring.sources import open_source
+from ..agent.rescoring.tables import Explanation
+from ..agent.runlog.log import RunLog, WriterLock
+from ..agent.runlog.progress import Reporter
+from ..evals.judge.protocol import Chat
+from ..evals.scorers.registry import Case
+from ..evals.scorers.score_all import rival_of, score_all
+from ..tools.index.holdout import open_collected_holdout
+from ..tools.subject.address import Unit
+from .planted_truth import RECOVERED, PlantedResult, cross_scores, rank_correlation
+from .scorer_power import Pair, Power, power
+
+if TYPE_CHECKING:
+    from ..tools.subject import PlantedSubject, SuiteUnit
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far one scorer can be trusted on a suite."""
+
+    scorer: str
+    other: Power
+    near: Power
+    truth: float | None
+    """Rank correlation of score and r_truth over the explainer's explanations; None with too few of them."""
+    explained: int
+    """Explanations that the correlation is over."""
+    cpu_seconds: float
+    """Processor time of one score, mean over all."""
+
+    def to_json(self) -> dict[str, Any]:
+        """A row of `summary.scorers`."""
+        return {
+            "scorer": self.scorer,
+            "auroc": None if self.other.auroc is None else self.other.auroc._asdict(),
+            "auroc_near": None if self.near.auroc is None else self.near.auroc._asdict(),
+            "truth": self.truth,
+            "explained": self.explained,
+            "true": self.other.true,
+            "other": self.other.rival,
+            "near": self.near.rival,
+            "coverage": self.other.coverage.to_json(),
+            "coverage_near": self.near.coverage.to_json(),
+            "cost": (self.other.cost + self.near.cost).to_json(),
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """A planted unit with what is true of it on holdout."""
+
+    unit: Unit
+    meaning: str
+    truth: np.ndarray
+
+
+def compare_scorers(
+    folder: Path,
+    subject: PlantedSubject,
+    units: Sequence[SuiteUnit],
+    results: Sequence[PlantedResult],
+    plan: Plan,
+    reporter: Reporter | None = None,
+) -> list[Trust]:
+    """A row a scorer of the plan, in its order.
+
+    Args:
+        folder: of the bench's finished run; a judge's answers are journaled there.
+        results: what `bench.planted.evaluate` says of the units.
+    """
+    reporter = reporter or Reporter()
+    with WriterLock(folder), closing(RunLog(folder)) as log:
+        stand = _Stand(folder, subject, plan, log, reporter)
+        decidable = {row.id for row in results if row.decidable}
+        planted = [stand.planted(unit) for unit in units if unit.id in decidable]
+        pairs = stand.pairs(planted)
+        explained = stand.explained(results)
+        found = []
+        for number, name in enumerate(plan.scorers):
+            reporter.update("compare", number, len(plan.scorers), unit="scorers", note=name)
+            found.append(_trust(name, pairs, explained))
+        reporter.update("compare", len(plan.scorers), len(plan.scorers), unit="scorers")
+    return found
+
+
+def _trust(name: str, pairs: dict[str, list[Pair]], explained: Sequence[tuple[Callable[[], Case], float]]) -> Trust:
+    started = time.process_time()
+    (other,), (near,) = power(pairs["other"], [name]), power(pairs["near"], [name])
+    values = [(score_all(make(), [name])[0].value, truth) for make, truth in explained]
+    known = np.array([pair for pair in values if pair[0] is not None], dtype=np.float64).reshape(-1, 2)
+    scored = 2 * (other.coverage.targets + near.coverage.targets) + len(explained)
+    seconds = (time.process_time() - started) / max(scored, 1)
+    return Trust(name, other, near, rank_correlation(*known.T), len(known), round(seconds, 4))
+
+
+class _Stand:
+    """Makes the cases of the comparison on the holdout of the bench's run."""
+
+    def __init__(self, folder: Path, subject: PlantedSubject, plan: Plan, log: RunLog, reporter: Reporter) -> None:
+        self._subject, self._plan, self._log = subject, plan, log
+        self._source = open_source(str(folder), folder.parent)
+        self._texts = Texts(self._source, plan, reporter, subject, open_collected_holdout)
+        self._cases = Cases(self._source, plan, self._texts)
+        self._judge = make_judge(plan.judge, plan.base_url)
+
+    def planted(self, unit: SuiteUnit) -> _Planted:
+        """A unit of the suite with its truth."""
+        address = self._subject.planted[unit.id]
+        return _Planted(address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens))
+
+    def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[Pair]]:
+        """Each unit under its true explanation and under a false one: any other unit's, and the most similar one's."""
+        others, nears = rivals_of(planted, self._texts.of("holdout").mask, self._source.seed)
+        bases = [self._base(one) for one in planted]
+        trues = [self._under(base, one) for base, one in zip(bases, planted, strict=True)]
+        return {
+            kind: [
+                Pair(true, self._under(base, planted[rival]))
+                for true, base, rival in zip(trues, bases, rivals, strict=True)
+                if rival is not None
+            ]
+            for kind, rivals in (("other", others), ("near", nears))
+        }
+
+    def explained(self, results: Sequence[PlantedResult]) -> list[tuple[Callable[[], Case], float]]:
+        """What the explainer said of the units, with how true it is."""
+        said = {e.target: e for e in self._source.explanations}
+        return [
+            (lambda e=said[row.target]: self._cases.case(e, "holdout", self._chat(e.target)), row.r_truth)
+            for row in results
+            if row.r_truth is not None and row.target in said
+        ]
+
+    def _base(self, one: _Planted) -> Case:
+        target = str(one.unit)
+        return self._cases.case(Explanation(target, one.meaning), "holdout", self._chat(target))
+
+    def _under(self, base: Case, one: _Planted) -> Case:
+        def predict(tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
+            del length  # the truth is 0 where the padding is
+            return self._subject.truth(one.unit, tokens)
+
+        return rival_of(base, one.meaning, one.truth, predict)
+
+    def _chat(self, target: str) -> Chat | None:
+        return None if self._judge is None else Journaled(self._judge, self._log, target, self._plan.judge)
+
+
+def rivals_of(planted: Sequence[_Planted], mask: np.ndarray, seed: int) -> tuple[list[int | None], list[int | None]]:
+    """For each unit the place of a random other one, and of the one with the most similar truth.
+
+    None where there is no other unit; a unit whose truth would count as recovered (r of 0.7) is no false explanation.
+    """
+    truths = [one.truth for one in planted]
+    alike = cross_scores(truths, truths, mask) if planted else np.zeros((0, 0))
+    wrong = alike < RECOVERED
+    np.fill_diagonal(wrong, False)
+    rng = np.random.default_rng([seed, 7])
+    others: list[int | None] = []
+    nears: list[int | None] = []
+    for row, allowed in zip(alike, wrong, strict=True):
+        places = np.flatnonzero(allowed)
+        others.append(int(rng.choice(places)) if len(places) else None)
+        nears.append(int(places[row[places].argmax()]) if len(places) else None)
+    return others, nears

@@ -1,0 +1,105 @@
+"""Judges that need no network: scripted, constant, and none at all (the predicate decides).
+
+    predicate          no chat: each scorer takes the same decision from what the predicate predicts
+    scripted:FILE      answers from a file, for tests and demonstrations
+    constant:TEXT      always the same answer, "yes" and "no" spelled out for as many examples as were asked about
+
+A script is JSON: a list of answers, given in turn, or a list of ``{"match": "words", "answer": "text"}``, of which the
+first whose words stand in the request answers it. A script that has no answer is a judge that fails.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...tools.errors import UsageError
+from .protocol import Chat, ChatAnswer, ChatRequest, JudgeError, Usage
+
+KNOWN = "predicate, scripted:FILE, constant:TEXT"
+_COUNT = re.compile(r"1 to (\d+)\.\s*$")
+
+
+class Scripted:
+    """Answers from a list: in turn, or by words that a request must hold."""
+
+    def __init__(self, script: Sequence[str | Mapping[str, str]], name: str = "scripted") -> None:
+        self.name = name
+        self._script = list(script)
+        self._turn = 0
+        self._lock = threading.Lock()
+
+    def ask(self, request: ChatRequest) -> ChatAnswer:
+        """The script's answer; JudgeError where it has none."""
+        with self._lock:
+            text = self._answer(f"{request.system}\n{request.user}")
+        return ChatAnswer(text, usage=Usage(words(request.system) + words(request.user), words(text)))
+
+    def _answer(self, asked: str) -> str:
+        for entry in self._script:
+            if isinstance(entry, Mapping) and entry["match"] in asked:
+                return entry["answer"]
+        turns = [entry for entry in self._script if isinstance(entry, str)]
+        if self._turn >= len(turns):
+            raise JudgeError(f"the script of {self.name} has no answer to this request (call {self._turn + 1})")
+        self._turn += 1
+        return turns[self._turn - 1]
+
+
+class Constant:
+    """Always the same answer: ``yes`` and ``no`` (``1``, ``0``, a letter) for every example, other text as it is."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+
+    def ask(self, request: ChatRequest) -> ChatAnswer:
+        """The constant, once a numbered example if it is one word and a number of examples was asked for."""
+        count = _COUNT.search(request.user)
+        text = self.answer
+        if count and re.fullmatch(r"yes|no|[01]|[A-Z]", self.answer):
+            said = {"yes": "1", "no": "0"}.get(self.answer, self.answer)
+            text = "\n".join(f"{number}: {said}" for number in range(1, int(count[1]) + 1))
+        return ChatAnswer(text, usage=Usage(words(request.system) + words(request.user), words(text)))
+
+
+def words(text: str) -> int:
+    """What these judges count as tokens: words and marks."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def make_judge(spec: str) -> Chat | None:
+    """A judge from its words on the command line; None for ``predicate``.
+
+    Raises:
+        UsageError: it is not known, or its script cannot be read.
+    """
+    kind, _, rest = spec.partition(":")
+    if spec == "predicate":
+        return None
+    if kind == "constant" and rest:
+        return Constant(rest)
+    if kind == "scripted" and rest:
+        return Scripted(read_script(Path(rest)), spec)
+    raise UsageError(f"no judge {spec!r}; known: {KNOWN}")
+
+
+def read_script(path: Path) -> list[str | Mapping[str, str]]:
+    """A script's answers; UsageError says what is off."""
+    try:
+        script = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no script at {str(path)!r}") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UsageError(f"the script {path} is no JSON: {error}") from None
+    if not isinstance(script, list) or not all(_is_entry(entry) for entry in script):
+        raise UsageError(f'the script {path} must be a list of answers, or of {{"match": ..., "answer": ...}}')
+    return script
+
+
+def _is_entry(entry: object) -> bool:
+    if isinstance(entry, dict):
+        return set(entry) == {"match", "answer"} and all(isinstance(value, str) for value in entry.values())
+    return isinstance(entry, str)

@@ -1,0 +1,105 @@
+"""Fuzzing: are the marked words the ones that the explanation is about?
+
+Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). As in detection, 50 active windows by quantile and 50 others,
+each with some tokens marked:
+
+1. Active windows carry their true marks: the tokens that are active by the rule of `windows`.
+2. Half of the others are quiet windows with the marks of an active one laid over them, so that neither place nor number
+   of marks gives anything away (delphi marks one fixed place in its negatives).
+3. The other half are active windows with as many marks on tokens that are not active. A judge that looks at the text
+   and not at the marks is wrong on these.
+4. The judge says 1 or 0 of each; the predicate says 1 where the mean of what it predicts at the marks is active.
+5. Score: balanced accuracy, chance 0.5; `fuzzing.auroc` where decisions are graded.
+
+Cost with a judge: 2 calls, about 55 prompt tokens a window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ..score import Score
+from .classification import Labelled
+from .decisions import Decisions, Question, decide, scores_of
+from .registry import Case, scorer
+from .windows import Chosen, Windows, choose, cut, marked
+
+Marks = list[Bool[np.ndarray, " tokens"]]
+
+
+@scorer("fuzzing")
+def fuzzing(case: Case) -> list[Score]:
+    """Balanced accuracy over windows with true and false marks."""
+    windows = cut(case.sample, case.text)
+    rng = np.random.default_rng([case.seed, 1])
+    chosen, marks = with_marks(windows, choose(windows, case.seed), rng)
+
+    def read(predicted: np.ndarray) -> Decisions:
+        activity = windows.read(predicted)
+        at = [windows.tokens_at(int(w), activity.size) for w in chosen.window]
+        grade = np.array([size[mark].mean() for size, mark in zip(at, marks, strict=True)])
+        return Decisions(grade >= activity.threshold, grade)
+
+    question = Question(
+        Labelled(chosen.label, windows.document[chosen.window]),
+        chosen.batches,
+        lambda item: marked(windows.shown(int(chosen.window[item])), marks[item]),
+        read,
+        "fuzzing",
+    )
+    return scores_of("fuzzing", case, question, decide(case, question))
+
+
+def with_marks(windows: Windows, chosen: Chosen, rng: np.random.Generator) -> tuple[Chosen, Marks]:
+    """The windows with their marks; half of the quiet ones give way to active windows with wrong marks."""
+    window = chosen.window.copy()
+    positives, negatives = np.flatnonzero(chosen.label), np.flatnonzero(~chosen.label)
+    true = {int(i): windows.tokens_at(int(window[i]), windows.true.marked) for i in positives}
+    spare = np.setdiff1d(np.flatnonzero(windows.true.active), window)
+    pool = _markable(windows, spare) or _markable(windows, window[positives])
+    swapped = set(negatives[::2][: len(pool)].tolist())
+    window[sorted(swapped)] = rng.choice(pool, len(swapped), replace=False)
+    marks: Marks = [np.zeros(0, dtype=bool)] * len(window)
+    for i in positives:
+        marks[i] = true[int(i)]
+    for i, partner in zip(negatives, rng.permutation(positives), strict=True):
+        pattern = true[int(partner)]
+        wrong = _elsewhere if int(i) in swapped else transplanted
+        marks[i] = wrong(windows, int(window[i]), pattern, rng)
+    return chosen._replace(window=window), marks
+
+
+def transplanted(
+    windows: Windows, window: int, pattern: Bool[np.ndarray, " tokens"], rng: np.random.Generator
+) -> Bool[np.ndarray, " tokens"]:
+    """Another window's marks on this one, where it has tokens that count; one token drawn where none is left."""
+    usable = windows.tokens_at(window, windows.sample.mask)
+    marks = np.zeros(len(usable), dtype=bool)
+    size = min(len(usable), len(pattern))
+    marks[:size] = pattern[:size]
+    marks &= usable
+    return marks if marks.any() else _drawn(usable, 1, rng)
+
+
+def _elsewhere(
+    windows: Windows, window: int, pattern: Bool[np.ndarray, " tokens"], rng: np.random.Generator
+) -> Bool[np.ndarray, " tokens"]:
+    """As many marks on tokens of this window that are not active."""
+    return _drawn(_inactive(windows, window), int(pattern.sum()), rng)
+
+
+def _markable(windows: Windows, candidates: Int[np.ndarray, " windows"]) -> list[int]:
+    """Windows with a token that is not active: in all others nothing can be marked wrongly."""
+    return [int(w) for w in candidates if _inactive(windows, int(w)).any()]
+
+
+def _inactive(windows: Windows, window: int) -> Bool[np.ndarray, " tokens"]:
+    return windows.tokens_at(window, windows.sample.mask) & ~windows.tokens_at(window, windows.true.marked)
+
+
+def _drawn(usable: Bool[np.ndarray, " tokens"], count: int, rng: np.random.Generator) -> Bool[np.ndarray, " tokens"]:
+    places = np.flatnonzero(usable)
+    marks = np.zeros(len(usable), dtype=bool)
+    marks[rng.choice(places, min(max(count, 1), len(places)), replace=False)] = True
+    return marks

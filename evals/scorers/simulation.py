@@ -1,0 +1,85 @@
+"""Simulation: predict the activation at every token from the explanation, and correlate with the truth.
+
+Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models" (the simulated and the
+true activations of all scored tokens are laid end to end; the score is their Pearson r). Two texts:
+
+- *random*: every token of the split but position 0. This is the score that verdicts rest on.
+- *top_and_random*: their mix, half and half: the 5 contexts with the largest activation (largest absolute value, for a
+  target with both sides) and as many drawn at random, without replacement, from the rest of the split. As there, one r
+  over the tokens of all of them. They took 5 of the top 20 of 60,000 contexts for scoring; taking the top 5 of a
+  holdout that is 30 % of the text picks about the same depth. It flatters: a few strong tokens decide, and an
+  explanation need only know those. A split with fewer than 10 contexts gives half of what it has to each.
+
+Intervals are by documents (`bootstrap`), floors are in `floors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from ..floors import best_trivial, floors_of
+from ..judge.protocol import Unscorable
+from ..score import Score, Text
+from ..statistics.bootstrap import Interval, bootstrap_difference, bootstrap_r
+from ..statistics.permutation import permutation_test
+from ..statistics.sample import Sample
+from .registry import Case, scorer
+
+TOP = 5
+"""Top-activating contexts in the mix, and as many random ones."""
+
+
+@scorer("simulation")
+def simulation(case: Case) -> list[Score]:
+    """r on random text and on the top-and-random mix."""
+    if not case.predicts:
+        raise Unscorable("an explanation in words only: there are no predicted activations")
+    return [score_simulation(case, "random"), score_simulation(case, "top_and_random")]
+
+
+def score_simulation(case: Case, text: Text = "random") -> Score:
+    """Pearson r of predicted and true signal with its interval and floors."""
+    sample, rivals = case.sample, case.rivals
+    if text == "top_and_random":
+        chosen = top_and_random(sample, seed=case.seed)
+        sample, rivals = sample.take(chosen), rivals.take(chosen)
+    r = bootstrap_r(sample, case.seed)
+    return Score("simulation", case.split, text, *r, floors_of(sample, rivals, case.seed))
+
+
+def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.ndarray, " chosen"]:
+    """The contexts of OpenAI's mix: ``count`` with the strongest activation first, then as many random others."""
+    usable = np.flatnonzero(sample.mask.any(axis=1))
+    count = max(1, min(count, len(usable) // 2))
+    strength = np.abs(sample.true[usable]).max(axis=1)
+    order = usable[np.argsort(-strength, kind="stable")]
+    rest = np.sort(order[count:])
+    drawn = np.random.default_rng(seed).choice(len(rest), min(count, len(rest)), replace=False)
+    return np.concatenate([order[:count], np.sort(rest[drawn])])
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict needs beside the score on random text; see `verdict`."""
+
+    p: float
+    """One-sided, against whole contexts permuted."""
+    fitted: bool
+    """No draw reached the observed r: p is from the fitted tail."""
+    trivial: str
+    """Which trivial prediction was the best: ``constant``, ``frequency`` or ``position``."""
+    over_trivial: Interval
+    """r minus the trivial prediction's r, resampled together."""
+    active_documents: int
+    """Documents of the split with any activation."""
+
+
+def weigh(case: Case) -> Evidence:
+    """p, the paired difference to *trivial*, and how many documents there are to judge from."""
+    test = permutation_test(case.sample, case.seed)
+    rival = best_trivial(case.sample, case.rivals)
+    difference = bootstrap_difference(case.sample, rival.predicted, case.seed)
+    return Evidence(test.p, test.fitted, rival.name, difference, case.sample.active_documents)

@@ -1,0 +1,231 @@
+"""Short windows of text, active and quiet ones: what judges are shown.
+
+1. Contexts are cut into windows of 32 tokens that do not overlap; one with less than half of that is left out.
+2. A window's strength is its largest activation (largest absolute value, for a target with both sides).
+3. *Active* is a window of at least 0.3 times the median of the ten strongest windows, and at most a quarter of all:
+   a gated neuron is never zero, so that "any activation" would call every window active (delphi then finds no
+   negative at all). *Quiet* is the weaker half of those that are not active. What lies between is shown to nobody.
+4. Active windows are drawn evenly from ten quantiles of strength, 50 in all, so that weak firing counts as much as
+   strong (Oikarinen & Weng 2024: the top of the range is a small part of what a unit does); 50 quiet ones at random.
+5. They are dealt into batches in mirrored pairs: where one batch has an active window the other has a quiet one. A
+   judge that answers by place, always the same list, is then exactly at chance, whatever the list.
+
+The same rule reads a prediction: a predicate says "active" of a window as the truth would, by its own scale. So does
+every rival prediction (token lookup, another unit's explanation), which gives the floors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ..judge.protocol import Unscorable
+from ..statistics.sample import Sample
+
+WIDTH = 32
+COUNT = 50
+"""Active windows, and as many quiet ones (delphi's sample)."""
+QUANTILES = 10
+SHARE = 0.3
+"""Of the reference strength: from here on a window, or a token, is active."""
+STRONGEST = 10
+LEAST = 10
+"""With fewer active windows there is nothing to judge by."""
+MOST_ACTIVE = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Printed:
+    """The words of the contexts that a sample is over."""
+
+    tokens: Int[np.ndarray, "contexts seq"]
+    length: Int[np.ndarray, " contexts"]
+    vocabulary: Sequence[str]
+    """Each token's text, by id."""
+
+    def take(self, contexts: Int[np.ndarray, " chosen"]) -> Printed:
+        """Only these contexts."""
+        return replace(self, tokens=self.tokens[contexts], length=self.length[contexts])
+
+    def tokens_of(self, context: int, start: int, stop: int) -> list[str]:
+        """The text of each token of a window."""
+        return [self.vocabulary[int(token)] for token in self.tokens[context, start:stop]]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """All windows of a sample, in order; one entry a window."""
+
+    sample: Sample
+    printed: Printed
+    context: Int[np.ndarray, " windows"]
+    start: Int[np.ndarray, " windows"]
+    stop: Int[np.ndarray, " windows"]
+    width: int = WIDTH
+
+    def __len__(self) -> int:
+        return len(self.context)
+
+    @cached_property
+    def document(self) -> Int[np.ndarray, " windows"]:
+        """Where each is from."""
+        return self.sample.document[self.context]
+
+    @cached_property
+    def one_sided(self) -> bool:
+        """Whether the target's signal is never negative."""
+        return bool((self.sample.true >= 0).all())
+
+    @cached_property
+    def true(self) -> Activity:
+        """What is active in truth."""
+        return self.read(self.sample.true)
+
+    def read(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
+        """Which windows and tokens a signal calls active, by its own scale."""
+        size = signal if self.one_sided else np.abs(signal)
+        size = np.where(self.sample.mask, size, -np.inf)
+        contexts, seq = size.shape
+        padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
+        largest = padded.reshape(contexts, -1, self.width).max(axis=2)
+        strength = largest[self.context, self.start // self.width]
+        strength = np.where(np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0))
+        top = np.sort(strength)[-STRONGEST:]
+        threshold = max(SHARE * float(np.median(top)), float(np.quantile(strength, 1 - MOST_ACTIVE)))
+        return Activity(size, strength, threshold)
+
+    def shown(self, window: int) -> list[str]:
+        """A window's tokens as text."""
+        return self.printed.tokens_of(int(self.context[window]), int(self.start[window]), int(self.stop[window]))
+
+    def tokens_at(self, window: int, values: np.ndarray) -> np.ndarray:
+        """The part of an array [contexts, seq] that belongs to a window."""
+        return values[self.context[window], self.start[window] : self.stop[window]]
+
+
+class Activity(NamedTuple):
+    """How a signal is read, the true one or a predicted one."""
+
+    size: Float[np.ndarray, "contexts seq"]
+    """Strength of each token, minus infinity where none counts."""
+    strength: Float[np.ndarray, " windows"]
+    threshold: float
+
+    @property
+    def active(self) -> Bool[np.ndarray, " windows"]:
+        """Windows that are active."""
+        return self.strength >= self.threshold
+
+    @property
+    def marked(self) -> Bool[np.ndarray, "contexts seq"]:
+        """Tokens that are active."""
+        return self.size >= self.threshold
+
+
+def cut(sample: Sample, printed: Printed, width: int = WIDTH) -> Windows:
+    """All windows of a sample.
+
+    Raises:
+        Unscorable: there is no text of half a window's width.
+    """
+    seq = sample.mask.shape[1]
+    width = min(width, seq)
+    start = np.arange(0, seq, width)
+    context, place = np.meshgrid(np.arange(len(sample)), start, indexing="ij")
+    stop = np.minimum(place + width, printed.length[:, None])
+    kept = (stop - place >= max(2, width // 2)).ravel()
+    if not kept.any():
+        raise Unscorable(f"no context has {max(2, width // 2)} tokens")
+    return Windows(sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept], width)
+
+
+class Chosen(NamedTuple):
+    """Windows that a judge is shown, in mirrored batches."""
+
+    window: Int[np.ndarray, " items"]
+    label: Bool[np.ndarray, " items"]
+    """True for an active one."""
+    batches: list[Int[np.ndarray, " batch"]]
+    """Places in the two arrays above."""
+
+
+def choose(windows: Windows, seed: int, count: int = COUNT, per_batch: int = 50) -> Chosen:
+    """Active windows by quantile and as many quiet ones, dealt into mirrored batches.
+
+    Raises:
+        Unscorable: there are fewer than ten active windows.
+    """
+    rng = np.random.default_rng(seed)
+    active, quiet = by_quantile(windows, rng, count), quiet_windows(windows)
+    size = min(len(active), len(quiet)) // 2 * 2
+    if size < LEAST or windows.true.threshold <= 0:
+        raise Unscorable(f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {LEAST} of each")
+    chosen = rng.permutation(active)[:size], rng.permutation(quiet)[:size]
+    return Chosen(np.concatenate(chosen), np.arange(2 * size) < size, mirrored(size, per_batch, rng))
+
+
+def by_quantile(windows: Windows, rng: np.random.Generator, count: int = COUNT) -> Int[np.ndarray, " active"]:
+    """Active windows, as many of each tenth of their strengths as there are to be had."""
+    active = np.flatnonzero(windows.true.active)
+    if len(active) <= count:
+        return active
+    order = active[np.argsort(windows.true.strength[active], kind="stable")]
+    tenths = np.array_split(order, QUANTILES)
+    drawn = [rng.choice(tenth, min(len(tenth), count // QUANTILES), replace=False) for tenth in tenths]
+    return np.sort(np.concatenate(drawn))
+
+
+def quiet_windows(windows: Windows) -> Int[np.ndarray, " quiet"]:
+    """The weaker half of the windows that are not active."""
+    rest = np.flatnonzero(~windows.true.active)
+    if not len(rest):
+        return rest
+    return rest[windows.true.strength[rest] <= np.median(windows.true.strength[rest])]
+
+
+def mirrored(pairs: int, per_batch: int, rng: np.random.Generator) -> list[Int[np.ndarray, " batch"]]:
+    """Deal positives (0 to pairs - 1) and negatives (from pairs on) so that every batch has its mirror image."""
+    chunks = np.array_split(np.arange(pairs // 2), -(-pairs // per_batch))
+    batches = []
+    for chunk in chunks:
+        places = np.concatenate([2 * chunk, 2 * chunk + 1])  # pairs of this chunk: an even number
+        labels = rng.permutation(np.arange(len(places)) % 2 == 0)
+        half = len(chunk)
+        for positive, negative, said in ((chunk * 2, chunk * 2, labels), (chunk * 2 + 1, chunk * 2 + 1, ~labels)):
+            batch = np.empty(2 * half, dtype=np.int64)
+            batch[said], batch[~said] = rng.permutation(positive), pairs + rng.permutation(negative)
+            batches.append(batch)
+    return batches
+
+
+def plain(tokens: Sequence[str]) -> str:
+    """A window as one line."""
+    return "".join(tokens).replace("\r", "").replace("\n", "\\n")
+
+
+def marked(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
+    """A window as one line with marked runs of tokens in double angle brackets, the space before them outside."""
+    parts, inside = [], False
+    for token, mark in zip(tokens, [*marks.tolist()], strict=True):
+        text = plain([token]).replace("<<", "< <").replace(">>", "> >")
+        if mark and not inside:
+            bare = text.lstrip(" ")
+            text = text[: len(text) - len(bare)] + "<<" + bare
+        elif inside and not mark:
+            text = ">>" + text
+        inside = mark
+        parts.append(text)
+    return "".join(parts) + (">>" if inside else "")
+
+
+Judged = Callable[[Float[np.ndarray, "contexts seq"]], float]
+
+
+def floor_values(rivals: Mapping[str, np.ndarray | None], judged: Judged) -> dict[str, float | None]:
+    """What a decision taken from each rival prediction scores."""
+    return {name: None if predicted is None else judged(predicted) for name, predicted in rivals.items()}

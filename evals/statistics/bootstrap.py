@@ -1,0 +1,68 @@
+"""Intervals by resampling documents: tokens of one document hang together, documents are what a corpus has many of.
+
+1. Reduce each document to sums (for r: the six of `moments`).
+2. Draw the documents with replacement, 2,000 times, as multinomial counts.
+3. Counts times sums is one matrix product; the statistic of every resample follows from it.
+4. The interval is the 2.5th to the 97.5th percentile (Efron & Tibshirani 1993, chapter 13). Two predictions are
+   compared on the *same* resamples, so what makes a document hard for both cancels (paired bootstrap).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from .correlation import correlation, document_moments
+from .sample import Sample
+
+RESAMPLES = 2_000
+LEVEL = 0.95
+
+Statistic = Callable[[Float[np.ndarray, "resamples k"]], Float[np.ndarray, " resamples"]]
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval; ``low`` and ``high`` are None with fewer than two documents."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def bootstrap_r(sample: Sample, seed: int = 0) -> Interval:
+    """Pearson r with its interval over documents."""
+    return bootstrap(document_moments(sample), correlation, seed)
+
+
+def bootstrap_difference(sample: Sample, rival: Float[np.ndarray, "contexts seq"], seed: int = 0) -> Interval:
+    """r of the sample's prediction minus r of a rival prediction on the same text, resampled together."""
+    ours, theirs = document_moments(sample), document_moments(sample.with_prediction(rival))
+
+    def difference(sums: np.ndarray) -> np.ndarray:
+        return correlation(sums[..., :6]) - correlation(sums[..., 6:])
+
+    return bootstrap(np.hstack([ours, theirs]), difference, seed)
+
+
+def bootstrap(sums: Float[np.ndarray, "documents k"], statistic: Statistic, seed: int = 0) -> Interval:
+    """Percentile interval of any statistic that is a function of sums over documents.
+
+    Args:
+        sums: one row a document.
+        statistic: from rows of added-up sums to one number a row; must not give NaN.
+    """
+    value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
+    if len(sums) < 2:
+        return Interval(value, None, None)
+    draws = statistic(resample_counts(len(sums), seed) @ sums)
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def resample_counts(documents: int, seed: int, resamples: int = RESAMPLES) -> Float[np.ndarray, "resamples documents"]:
+    """How often each document stands in each resample; every row adds up to the number of documents."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples).astype(np.float64)

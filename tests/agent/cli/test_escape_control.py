@@ -1,0 +1,28 @@
+"""Nothing of a stranger's text stays hidden."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubel.agent.cli.escape_control import visible
+
+HIDDEN = ["\x00", "\x1b", "\x7f", "\x9b", "\u00ad", "\u200b", "\u202e", "\u2066", "\ufeff", "\ud800", "\U000e0041"]
+
+
+@pytest.mark.parametrize("character", HIDDEN)
+def test_nothing_hidden_reaches_page_or_terminal(character):
+    shown = visible(f"b{character}c")
+    assert shown == f"b‹U+{ord(character):04X}›c"
+    shown.encode()
+
+
+def test_line_breaks_and_tabs_have_signs():
+    assert visible("a\n\tb") == "a⏎⇥b"
+
+
+@given(st.text())
+def test_what_is_visible_stays_as_it_is(text):
+    assert visible(visible(text)) == visible(text)
+    assert all(character in text for character in visible(text) if character not in "⏎⇥‹U+0123456789ABCDEF›")

@@ -1,0 +1,162 @@
+"""The command line's frame: exit statuses, one-line errors, suggestions, light imports."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pkgutil
+import subprocess
+import sys
+from importlib import import_module
+from types import ModuleType
+
+import pytest
+
+import hubel.agent.cli.commands as agent_commands
+import hubel.bench.commands as bench_commands
+from hubel.agent.cli import main
+from hubel.tools.errors import ArgumentError, BudgetReached, CorruptError, UnavailableError, UsageError
+
+HEAVY = ("torch", "transformers", "langgraph", "numpy", "pyarrow", "duckdb", "sklearn", "scipy", "pydantic", "rich")
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A command that does what `act` says, in the place of `runs`."""
+    module = ModuleType("fake")
+    module.NAME, module.HELP, module.act = "runs", "a command for tests", lambda: 0  # pyright: ignore
+    module.add_arguments = lambda parser: parser.add_argument("--targets")  # pyright: ignore
+    module.run = lambda args: module.act()  # pyright: ignore
+    monkeypatch.setattr(main, "import_module", lambda name: module)
+    return module
+
+
+def acts(module: ModuleType, error: BaseException) -> None:
+    def act() -> int:
+        raise error
+
+    module.act = act  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("off"), 2),
+        (ArgumentError("off"), 2),
+        (BudgetReached("spent"), 3),
+        (UnavailableError("gone"), 1),
+        (CorruptError("cut\nshort"), 1),
+        (PermissionError(errno.EACCES, "Permission denied", "/there"), 1),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), 1),
+        (KeyboardInterrupt(), 1),
+    ],
+)
+def test_errors_become_one_line_and_a_status(command, capsys, error: BaseException, status: int) -> None:
+    acts(command, error)
+    assert main.run_command_line(["runs"]) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("hubel: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_full_disk_and_a_closed_door_say_what_to_do(command, capsys) -> None:
+    acts(command, OSError(errno.ENOSPC, "No more space", "/data/index.parquet"))
+    main.run_command_line(["runs"])
+    assert "/data/index.parquet: no space left on the disk; free some" in capsys.readouterr().err
+    acts(command, PermissionError(errno.EACCES, "Permission denied", "/there"))
+    main.run_command_line(["runs"])
+    assert "choose a place" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(command, capsys) -> None:
+    acts(command, KeyboardInterrupt())
+    command.INTERRUPTED = "stopped; `hubel resume RUN` goes on"
+    assert main.run_command_line(["runs"]) == 1
+    assert capsys.readouterr().err == "hubel: stopped; `hubel resume RUN` goes on\n"
+
+
+def test_the_traceback_is_shown_on_request_only(command, capsys, monkeypatch) -> None:
+    acts(command, UsageError("off"))
+    main.run_command_line(["runs", "--debug"])
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("HUBEL_DEBUG", "1")
+    main.run_command_line(["runs"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_defect_is_not_dressed_up_as_the_users_mistake(command) -> None:
+    acts(command, ZeroDivisionError("defect"))
+    with pytest.raises(ZeroDivisionError):
+        main.run_command_line(["runs"])
+
+
+def test_the_commands_own_status_is_kept(command) -> None:
+    command.act = lambda: main.SOME_FAILED
+    assert main.run_command_line(["runs", "--targets", "mlp.1.2"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["shwo"], "did you mean 'show'?"),
+        (["runs", "--target", "mlp.1.2"], "unknown argument '--target' (did you mean '--targets'?)"),
+        (["runs", "--targets"], "expected one argument"),
+        (["runs", "stray"], "unknown argument 'stray'"),
+    ],
+)
+def test_wrong_use_is_status_2_with_a_way_out(command, capsys, argv: list[str], says: str) -> None:
+    assert main.run_command_line(argv) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert "--help`" in captured.err
+
+
+def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
+    files = {
+        f"hubel.{room}.commands.{module.name}"
+        for room, package in (("agent.cli", agent_commands), ("bench", bench_commands))
+        for module in pkgutil.iter_modules(package.__path__)
+    }
+    assert files == {main.module_of(name) for name in main.COMMANDS}
+    for name, line in main.COMMANDS.items():
+        module = import_module(main.module_of(name))
+        assert (name, line) == (module.NAME, module.HELP)
+        actions = {action.dest for action in main.build_parser(module)._actions}
+        assert actions >= {"quiet", "debug", "runs"}
+
+
+@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join)
+def test_help_loads_nothing_heavy(argv: list[str]) -> None:
+    """What makes `--help` slow is what it imports, so that is what is held; a time would be the machine's."""
+    code = (
+        "import sys; from hubel.agent.cli.main import run_command_line\n"
+        f"try: status = run_command_line({argv!r})\nexcept SystemExit as stop: status = stop.code\n"
+        f"loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded; sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "usage: hubel" in done.stdout
+
+
+def test_import_hubel_loads_nothing_heavy() -> None:
+    code = f"import hubel, sys; loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_command_shows_the_overview_and_is_wrong_use(capsys) -> None:
+    assert main.run_command_line([]) == 2
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in main.COMMANDS)
+
+
+def test_a_reader_that_goes_away_gets_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "hubel", "--help"], stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.stderr == ""
+    assert done.returncode == 1

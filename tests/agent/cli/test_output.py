@@ -1,0 +1,83 @@
+"""Tables, JSON lines and progress as a terminal, a pipe and a log file see them."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from hubel.agent.cli import output
+from hubel.agent.runlog.progress import LineReporter, Reporter, describe, duration, progress
+
+
+def test_a_row_stays_one_line_in_a_pipe_and_markup_is_text(capsys) -> None:
+    long = "fires on [bold]brackets[/x] " * 20
+    output.table(["target", "explanation"], [["mlp.1.2", long], ["mlp.1.3", None]], title="[red]t", right=["target"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[red]t")
+    assert sum(long.strip() in row for row in lines) == 1
+    assert any(row.split() == ["mlp.1.3", "-"] for row in lines)
+
+
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b2J", "\x07", "\u202eabc", "a\nb"])
+def test_control_characters_of_a_corpus_never_reach_the_terminal(hostile: str, capsys) -> None:
+    output.table(["token"], [[hostile]])
+    assert output.plain(hostile) in capsys.readouterr().out
+    assert not set(output.plain(hostile)) & set("\x1b\x9b\x07\u202e\n")
+
+
+def test_json_is_one_object_a_line_and_refuses_nan(capsys) -> None:
+    output.json_line({"text": "a\nb", "value": None})
+    assert json.loads(capsys.readouterr().out) == {"text": "a\nb", "value": None}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        output.json_line({"value": float("nan")})
+
+
+def test_sizes_and_durations_as_a_person_reads_them() -> None:
+    assert [output.size(n) for n in (0, 999, 5_200, 538_000_000, 1_100_000_000_000)] == [
+        "0 B", "999 B", "5.2 kB", "538 MB", "1.1 TB",
+    ]  # fmt: skip
+    assert [duration(s) for s in (7, 760, 3723)] == ["0:07", "12:40", "1:02:03"]
+
+
+def test_lines_come_first_every_few_seconds_and_last() -> None:
+    now, stream = [0.0], io.StringIO()
+    report = LineReporter(stream, every=5, clock=lambda: now[0])
+    for second in range(13):
+        now[0] = float(second)
+        report.update("index", 100 + second * 50, 700, unit="tokens", note="forward 96 %")
+    assert stream.getvalue().splitlines() == [
+        "index: 100/700 tokens, forward 96 %",
+        "index: 350/700 tokens, 50/s, 0:07 left, forward 96 %",
+        "index: 600/700 tokens, 50/s, 0:02 left, forward 96 %",
+        "index: 700/700 tokens, 50/s, forward 96 %",
+    ]
+
+
+def test_a_total_that_is_not_known_promises_no_end() -> None:
+    assert describe("read", 3, None, "documents", "", 1.5) == "read: 3 documents, 1.5/s"
+
+
+def test_progress_is_lines_in_a_pipe_and_silence_when_quiet() -> None:
+    stream = io.StringIO()
+    with progress(stream=stream) as report:
+        report.say("hello\x1b[2J")
+    assert stream.getvalue() == "hello\\x1b[2J\n"
+    with progress(stream=stream, quiet=True) as report:
+        assert type(report) is Reporter
+        report.update("index", 1, 2)
+    assert stream.getvalue() == "hello\\x1b[2J\n"
+
+
+def test_a_bar_on_a_terminal_shows_count_and_note() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with progress(stream=stream) as report:
+        report.update("explain", 1, 4, unit="targets", note="2 failed")
+        report.update("explain", 4, 4, unit="targets", note="2 failed")
+    assert "4/4 targets" in stream.getvalue()
+    assert "2 failed" in stream.getvalue()

@@ -1,0 +1,35 @@
+"""Runs of language models that are made in the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.llm.budget import Limits
+from hubel.agent.run.execute import RunResult, make_run, resolve, work_on
+from hubel.agent.runlog.config import RunConfig
+from hubel.tools.subject.subject import Subject
+from tests.support.minds import Scripted
+
+Work = Callable[..., tuple[Path, RunResult]]
+
+
+@pytest.fixture
+def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
+    """Make a run and take it to its end, or take it further when it is there."""
+
+    def do(
+        mind: Scripted | None, targets: list[str] | None = None, limits: Limits | None = None, **settings: Any
+    ) -> tuple[Path, RunResult]:
+        folder = tmp_path / "run"
+        if not folder.exists():
+            settings = {"index": str(tiny_index), "competitor": False, "max_contexts": 300} | settings
+            settings = {"explainer": "openai:test"} | settings
+            config = RunConfig(targets=targets or ["mlp.0.0"], **settings)
+            make_run(folder, resolve(config))
+        return folder, work_on(folder, subject=tiny, model=mind, limits=limits)
+
+    return do

@@ -1,0 +1,65 @@
+"""Predictions of what a unit causes: a next token under steering, a logit difference under patching."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hubel.agent.llm.conversation import Reply, Request
+from hubel.agent.runlog.views import connect
+from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments.patch import Patching
+from hubel.tools.instruments.steer import Steering
+from hubel.tools.subject.subject import Subject
+from tests.agent.explainers.language_model.conftest import Work
+from tests.support.minds import HYPOTHESES, Scripted, reply, turn_of
+
+TEXT, OTHER = "Monday the cat said very", "Tuesday the dog said very"
+PUSHED = {"text": TEXT, "quantity": "logprob", "token": " cat", "strength": 3.0}
+PATCHED = {"text": TEXT, "quantity": "logit_difference", "token": " cat", "versus": " dog", "than": OTHER}
+WITHIN = {"predicts": "within", "low": -100, "high": 100}
+
+
+def effects(number: int, request: Request) -> Reply:
+    """Predicts each sign of each effect, and one within bounds; one token is several."""
+    if turn_of(request):
+        return reply(("cannot_explain", {"reason": "enough was seen"}))
+    signs = [one | {"predicts": sign} for one in (PUSHED, PATCHED) for sign in ("raises", "lowers")]
+    planned = [*signs, PUSHED | WITHIN, PATCHED | WITHIN, PUSHED | WITHIN | {"token": "the cat sat"}]
+    made = [one | {"hypothesis": "h1"} for one in planned]
+    return reply(("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": made}))
+
+
+def measured(subject: Subject) -> tuple[float, float]:
+    """The two effects by the instruments themselves."""
+    bench = Bench(subject)
+    push: dict[str, Any] = {"text": TEXT, "strengths": [3.0], "op": "add", "tokens": [" cat"], "new_tokens": 0}
+    steering = call("steer", push | {"unit": "mlp.0.0"}, bench)
+    put = {"units": ["mlp.0.0"], "base": TEXT, "source": OTHER, "tokens": [" cat", " dog"]}
+    patching = call("patch", put, bench)
+    assert isinstance(steering, Steering)
+    assert isinstance(patching, Patching)
+    assert patching.logit_difference
+    found = patching.logit_difference
+    return steering.strengths[0].log_ratios[0], found.patched - found.base
+
+
+def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(work: Work, tiny: Subject) -> None:
+    mind = Scripted(effects)
+    folder, _ = work(mind)
+    with connect(folder) as db:
+        found = db.execute("select id, observed, outcome from experiments order by seq").fetchall()
+    steered, patched = measured(tiny)
+    expected = [steered] * 2 + [patched] * 2 + [steered, patched]
+    assert [observed for _, observed, _ in found[:6]] == pytest.approx(expected, rel=1e-6)
+    signs = [(value > 0) == (i % 2 == 0) for i, value in enumerate(expected[:4])]
+    assert [outcome for _, _, outcome in found] == [
+        *("for" if holds else "against" for holds in signs),
+        *("for", "for"),
+        "void",
+    ]
+    said = str(mind.requests[-1].to_json())
+    assert "e1" in said
+    assert "change of its log-probability, nats" in said
+    assert "tokens here" in said, "a token that is several comes back with its pieces"

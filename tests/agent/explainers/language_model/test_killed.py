@@ -1,0 +1,76 @@
+"""Killed while it awaits a reply, a run goes on where it was: no reply is paid for twice, the verdicts are the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from hubel.agent.llm.conversation import Reply, Request
+from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import canonical, read_events
+from hubel.agent.runlog.views import rows
+from hubel.tools.subject.subject import Subject
+from tests.support.minds import Scripted, diligent
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hubel.agent.run.execute import work_on
+from tests.agent.explainers.language_model.test_killed import Mortal
+from tests.support.tiny import tiny_subject
+work_on(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.argv[2]), int(sys.argv[3])))
+"""
+
+
+class Mortal(Scripted):
+    """Writes down every reply that it gives, and is killed when it is asked for one more than it may give."""
+
+    def __init__(self, ledger: Path, replies: int) -> None:
+        super().__init__(diligent)
+        self._ledger, self._replies = ledger, replies
+
+    def reply(self, request: Request) -> Reply:
+        """The reply, or the end of the process."""
+        if len(self.requests) >= self._replies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        with self._ledger.open("a") as file:
+            file.write(canonical(request.to_json()) + "\n")
+        return super().reply(request)
+
+
+def test_killed_and_resumed_it_ends_as_if_it_never_had_been(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 1}
+    config = resolve(
+        RunConfig(index=str(tiny_index), targets=["mlp.0.0", "mlp.0.1"], explainer="openai:test", **settings)
+    )
+    for name in ("killed", "whole"):
+        make_run(tmp_path / name, config)
+    ledger = tmp_path / "ledger"
+    for replies in (3, 5):
+        assert _run_and_die(tmp_path / "killed", ledger, replies) == -signal.SIGKILL
+    work_on(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
+    work_on(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
+    assert [_timeless(r) for r in rows(tmp_path / "killed")] == [_timeless(r) for r in rows(tmp_path / "whole")]
+    paid = Counter(ledger.read_text().splitlines())
+    assert len(paid) == 12
+    assert set(paid.values()) == {1}, "the requests of a target are all different, and none was paid for twice"
+    replies = [e.id for e in read_events(tmp_path / "killed") if e.event == "llm_call"]
+    assert len(replies) == len(set(replies)) == 12
+
+
+def _run_and_die(folder: Path, ledger: Path, replies: int) -> int:
+    root = Path(__file__).parents[4]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(ledger), str(replies)]
+    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False).returncode
+
+
+def _timeless(row: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(canonical({k: v for k, v in row.items() if k != "seconds"}))

@@ -1,0 +1,50 @@
+"""One real local model over its own server: it explains nothing, but protocol, parsing and failures are real."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hubel.agent.llm import ModelSettings, make_model, preflight
+from hubel.agent.llm.conversation import Request, ToolSchema, UserMessage
+from hubel.agent.llm.errors import TooLong
+from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.views import rows
+from hubel.tools.errors import UsageError
+from tests.agent.explainers.language_model.conftest import Work
+
+URL, MODEL = os.environ.get("HUBEL_LOCAL_SERVER", ""), os.environ.get("HUBEL_LOCAL_MODEL", "smollm2")
+NAME, SETTINGS = f"openai:{MODEL}", ModelSettings(base_url=URL, tools="auto")
+pytestmark = pytest.mark.skipif(
+    not URL, reason="no local model server: docs/experimenter.md says how one is started; set HUBEL_LOCAL_SERVER to it"
+)
+
+
+def test_it_is_found_and_others_are_not() -> None:
+    assert preflight(NAME, SETTINGS).tools in ("native", "named", "text")
+    with pytest.raises(UsageError, match=r"no model|not found"):
+        preflight("openai:there-is-no-such-model", SETTINGS)
+
+
+def test_a_tool_that_is_named_is_called_and_read() -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    request = Request("", (UserMessage("go"),), (ToolSchema("ready", "", schema),), 64, tool_choice="ready")
+    reply = make_model(NAME, SETTINGS).reply(request)
+    assert [call.name for call in reply.calls] == ["ready"]
+    assert reply.usage is not None
+
+
+def test_what_is_longer_than_the_window_is_named() -> None:
+    request = Request("", (UserMessage("word " * 200_000),), max_tokens=8)
+    with pytest.raises(TooLong, match="longer context"):
+        make_model(NAME, SETTINGS).reply(request)
+
+
+@pytest.mark.parametrize("tools", ["native", "named", "text"])
+def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(work: Work, tools: str) -> None:
+    folder, result = work(None, explainer=NAME, base_url=URL, tools=tools, budget={"calls": 6.0})
+    (row,) = rows(folder)
+    assert RunLog(folder, writable=False).all("llm_call", "mlp.0.0")
+    assert result.done or result.budget or "could not be used" in row["error"]
+    assert bool(row["scores"]) == (result.done == 1 and row["explanation"] is not None)

@@ -1,0 +1,131 @@
+"""Nulls and controls are investigated like real units: every instrument answers, and nothing says which is which."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hubel.agent.investigation.null_instruments import Doubles
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import RunLog, canonical
+from hubel.agent.runlog.views import rows
+from hubel.tools import instruments
+from hubel.tools.index import Collected, Index
+from hubel.tools.instruments import Bench
+from hubel.tools.subject.address import Unit
+from hubel.tools.subject.subject import Subject
+from tests.agent.explainers.language_model.conftest import Work
+from tests.support.minds import Scripted, diligent
+
+NULLS = {"mlp.1.24": "noise", "mlp.1.25": "shuffled:mlp.1.3", "mlp.1.26": "rotated", "mlp.1.27": "redrawn:mlp.1.5"}
+TEXTS = ["the cat sat on the river bank", "Monday the dog said not very red"]
+
+
+@pytest.fixture
+def doubles(work: Work, tiny: Subject, tiny_index: Any) -> Doubles:
+    """Of a run that was made for its collected activations."""
+    folder, _ = work(Scripted(diligent), targets=[*NULLS], nulls=NULLS)
+    bench = Bench(subject=tiny, index=Index.open(tiny_index))
+    lexicon = _Lexicon(tiny)
+    return Doubles(RunConfig.load(folder), bench, Collected.open(folder / "collected", "explore"), lexicon)  # type: ignore[arg-type]
+
+
+class _Lexicon:
+    def __init__(self, subject: Subject) -> None:
+        self.strings = subject.token_strings()
+
+
+def values(doubles: Doubles, target: str, texts: list[str], unit: str | None = None) -> list[list[float]]:
+    found = doubles.call(target, "activations.on_text", {"texts": texts, "units": [unit or target]}).to_json()
+    return [text["activations"][unit or target] for text in found["texts"]]
+
+
+def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
+    mind = Scripted(diligent)
+    folder, result = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    assert (result.done, result.failed) == (5, 0)
+    log = RunLog(folder, writable=False)
+    for target in [*NULLS, "mlp.1.0"]:
+        outcomes = log.all("outcome", target).values()
+        assert len(outcomes) == 16
+        assert all(o["outcome"] != "void" for o in outcomes)
+    assert rows(folder)[0]["verdict"] != "kept"
+    assert replay(folder).bitwise
+
+
+def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
+    mind = Scripted(diligent)
+    folder, _ = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    said = canonical([r.to_json() for r in mind.requests])
+    assert not re.search(r"noise|shuffled|rotated|redrawn|not possible|mlp\.\d", said)
+    log = RunLog(folder, writable=False)
+    shapes = {_shape(log.get("observation", target)) for target in [*NULLS, "mlp.1.0"]}
+    assert len(shapes) == 1, "the same kinds of evidence, as many of each"
+    errors = {t: [c["answer"].get("error") for c in log.all("call", t).values()] for t in [*NULLS, "mlp.1.0"]}
+    assert {len(found) for found in errors.values()} == {len(errors["mlp.1.0"])}
+    assert {any(found) for found in errors.values()} == {False}
+
+
+def _shape(seen: Any) -> str:
+    return canonical({k: sorted(v) if isinstance(v, dict) else k for k, v in seen.items()})
+
+
+def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(doubles: Doubles) -> None:
+    texts = [f"the cat {n} said" for n in range(200)]
+    found = values(doubles, "mlp.1.24", texts)
+    assert found == values(doubles, "mlp.1.24", texts)
+    flat = np.concatenate([np.array(v) for v in found])
+    assert abs(flat.mean()) < 4 / np.sqrt(len(flat))
+    assert abs(flat.std() - 1) < 4 / np.sqrt(2 * len(flat))
+    last = [v[-1] for v in found]
+    assert len(set(last)) == 200, "the same token differs from text to text"
+
+
+def test_a_shuffled_null_shows_its_source_on_another_context(doubles: Doubles, tiny: Subject) -> None:
+    (found,) = values(doubles, "mlp.1.25", TEXTS[:1])
+    explore = doubles._explore
+    ids = tiny.tokenize(TEXTS[0])[0]
+    for row, length in zip(explore.tokens, explore.length, strict=True):
+        donor = np.resize(row[:length], len(ids))
+        raw = tiny.unit_activations(torch.tensor(donor[None].astype(int)), [Unit.parse("mlp.1.3")])[0, 0]
+        if np.allclose(raw.numpy(), found, atol=1e-4):
+            return
+    pytest.fail("no context of explore gives these values")
+
+
+@pytest.mark.parametrize("target", ["mlp.1.26", "mlp.1.27"])
+def test_a_control_on_new_text_is_what_its_rows_make_of_it(doubles: Doubles, tiny: Subject, target: str) -> None:
+    (found, _), (alone,) = values(doubles, target, TEXTS), values(doubles, target, TEXTS[:1])
+    assert found == pytest.approx(alone, abs=1e-4)
+    (side, _) = values(doubles, target, TEXTS, unit=f"{target}-")
+    assert side == pytest.approx([max(0.0, -v) for v in found], abs=1e-4)
+
+
+def test_what_a_null_writes_is_its_doubles(doubles: Doubles, tiny: Subject) -> None:
+    bench = Bench(subject=tiny)
+    for target, double in (("mlp.1.25", "mlp.1.3"), ("mlp.1.27", "mlp.1.5")):
+        own = doubles.call(target, "logit_lens", {"unit": target}).to_json()
+        its = instruments.call("logit_lens", {"unit": double}, bench).to_json()
+        assert own["promoted"] == its["promoted"]
+        assert double not in canonical(own)
+
+
+def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(doubles: Doubles) -> None:
+    explore = doubles._explore
+    raw = explore.activations(Unit.parse("mlp.1.24"))
+    seen = doubles.call("mlp.1.24", "activations.statistics", {"unit": "mlp.1.24"}).to_json()
+    assert seen["max"] == pytest.approx(float(raw[explore.mask].max()), abs=1e-3)
+    assert (seen["n"], seen["unit"]) == (int(explore.mask.sum()), "mlp.1.24")
+    for kind in ("top", "quantile", "random"):
+        arguments = {"unit": "mlp.1.24", "side": "-", "kind": kind, "k": 5}
+        shown = doubles.call("mlp.1.24", "activations.exemplars", arguments).to_json()["exemplars"]
+        peaks = [passage["activations"][passage["peak"]] for passage in shown]
+        assert len(shown) == 5
+        assert peaks == sorted(peaks)
+        assert peaks[0] >= seen["min"] - 1e-3
+        assert (abs(peaks[0] - seen["min"]) < 1e-3) or kind != "top"

@@ -1,0 +1,93 @@
+"""The same investigation over both wires: the providers' own SDKs against a server on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+import pytest
+
+from hubel.agent.cli.commands.run import confirm
+from hubel.agent.llm import ModelSettings, preflight
+from hubel.agent.llm.budget import Limits
+from hubel.agent.llm.prices import read_price
+from hubel.agent.run.preflight import check_model
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.views import rows
+from hubel.bench.loopback import Loopback
+from hubel.bench.loopback.demo_model import Beginner
+from hubel.tools.errors import UnavailableError, UsageError
+from tests.agent.explainers.language_model.conftest import Work
+from tests.support.minds import Scripted, diligent
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
+    with Loopback(Scripted(diligent)) as server:
+        folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider))
+    assert result.done == 1
+    row = rows(folder)[0]
+    assert (row["explanation"], row["calls"], row["usd"]) == ('Fires on "the".', 6, None)
+    assert row["input_tokens"] > row["cached_tokens"] > 0.6 * row["input_tokens"]
+    assert len(RunLog(folder, writable=False).all("outcome", "mlp.0.0")) == 16
+    assert replay(folder).bitwise
+
+
+def test_the_beginner_ends_every_investigation(work: Work) -> None:
+    with Loopback(Beginner()) as server:
+        targets = ["mlp.0.0", "mlp.0.1", "mlp.2.3-", "head.1.0"]
+        folder, result = work(None, targets=targets, base_url=server.url("openai"))
+    assert result.done == 4
+    log = RunLog(folder, writable=False)
+    assert sum(len(log.all("outcome", target)) for target in targets) >= 12
+    assert {row["verdict"] for row in rows(folder)} <= {"kept", "rejected", "inconclusive"}
+    assert replay(folder).bitwise
+
+
+def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
+    mind = Scripted(diligent)
+    _, result = work(mind, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
+    assert (result.done, result.pending, len(mind.requests)) == (0, 2, 4)
+    assert "4 of 4 calls" in result.budget
+    again = Scripted(diligent)
+    _, result = work(again, limits=Limits(run={"calls": 12.0}))
+    assert (result.done, len(again.requests), result.budget) == (2, 8, "")
+
+
+def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None:
+    with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
+        preflight("openai:gpt", ModelSettings())
+    with pytest.raises(UsageError, match="set ANTHROPIC_API_KEY"):
+        preflight("anthropic:claude", ModelSettings())
+    with pytest.raises(UnavailableError, match="no server answers at http://127"):
+        preflight("openai:gpt", ModelSettings(base_url="http://127.0.0.1:9/v1"))
+    with pytest.raises(UsageError, match="names no language model"):
+        preflight("openai:", ModelSettings())
+    with pytest.raises(UsageError, match="without its price"):
+        check_model(RunConfig(index="i", targets=[], explainer="openai:x", budget={"usd": 5.0}))
+
+
+def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
+    price = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
+    folder, _ = work(Scripted(diligent), price=price, budget={"usd": 1.0})
+    assert rows(folder)[0]["usd"] == pytest.approx(6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6)
+    assert read_price("input=3, output=15,cache_read=0.3") == price
+    assert read_price("") == {}
+    for wrong in ("3", "input=3", "input=a,output=1", "input=1,output=2,tax=3", "input=-1,output=2"):
+        with pytest.raises(UsageError, match="--price"):
+            read_price(wrong)
+
+
+def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+    dear = {"input": 3.0, "output": 15.0}
+    asked = argparse.Namespace(yes=False, quiet=False)
+    few = RunConfig(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
+    many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
+    confirm(few, asked)
+    assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"about \$12.00; say --yes"):
+        confirm(many, asked)
+    confirm(many, argparse.Namespace(yes=True, quiet=True))
+    confirm(replace(many, budget={"usd": 0.5}), asked)

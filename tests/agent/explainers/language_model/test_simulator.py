@@ -1,0 +1,172 @@
+"""A run's simulator and judge: paid once, counted apart, retried; without a predicate the verdict rests on it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.cli.commands.run import confirm
+from hubel.agent.cli.work import headline, summary
+from hubel.agent.llm.budget import Limits
+from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
+from hubel.agent.run.preflight import check_model
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.views import connect, rows
+from hubel.bench.loopback import Loopback, Rule, Script
+from hubel.tools.errors import UsageError
+from tests.agent.explainers.language_model.conftest import Work
+from tests.support.minds import Scripted, diligent
+
+_ASKED = re.compile(r"^(\d+\.\d+) (\".*\")$", re.MULTILINE)
+_COUNT = re.compile(r"1 to (\d+)\.\s*$")
+
+
+class Reads:
+    """Predicts by the token's length; says yes to every window."""
+
+    name = "openai:reader"
+
+    def reply(self, request: Request) -> Reply:
+        (message,) = request.messages
+        assert isinstance(message, UserMessage)
+        if count := _COUNT.search(message.text):
+            said = "\n".join(f"{n}: 1" for n in range(1, int(count[1]) + 1))
+        else:
+            said = "\n".join(f"{n} {token} {len(json.loads(token))}" for n, token in _ASKED.findall(message.text))
+        return Reply(said, usage=TokenUsage(500, 100), model="reader")
+
+
+def in_words(number: int, request: Request) -> Reply:
+    """`diligent`, whose hypotheses have no predicate."""
+    reply = diligent(number, request)
+    return replace(reply, calls=tuple(replace(c, arguments=_without(c.arguments)) for c in reply.calls))
+
+
+def _without(arguments: dict[str, Any] | None) -> dict[str, Any] | None:
+    listed = (arguments or {}).get("hypotheses")
+    if not listed:
+        return arguments
+    return {"hypotheses": [{k: v for k, v in h.items() if k != "predicate"} for h in listed]}
+
+
+def server(*rules: Rule) -> Loopback:
+    return Loopback(Reads(), script=Script(models=("reader",), rules=rules))
+
+
+def reading(server: Loopback, **settings: Any) -> dict[str, Any]:
+    where = server.url("openai")
+    found = {"simulator": "openai:reader", "simulator_base_url": where, "simulator_contexts": 12}
+    return found | {"judge": "openai:reader", "judge_base_url": where, "patience": 1.0} | settings
+
+
+def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
+    with server() as readers:
+        price = {"input": 1.0, "output": 2.0}
+        folder, result = work(Scripted(diligent), **reading(readers, simulator_price=price, judge_price=price))
+        asked = len(readers.bodies)
+    assert (result.done, result.failed_scores) == (1, 0)
+    (row,) = rows(folder)
+    named = {(s["scorer"], s["text"]) for s in row["scores"] if s["split"] == "holdout"}
+    assert {("simulation", "random"), ("llm_simulation", "random"), ("detection", "top_and_random")} <= named
+    assert row["reading_calls"] == asked
+    assert row["reading_usd"] == pytest.approx(sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer"))
+    assert row["calls"] == 6
+    assert headline(row) is not None
+    assert headline(row)["scorer"] == "simulation"  # type: ignore[index]
+    assert f"simulator and judge: {asked} calls" in summary([row])
+    assert replay(folder).bitwise
+
+
+def _calls(folder: Path) -> list[dict[str, Any]]:
+    log = RunLog(folder, writable=False)
+    return list(log.all("llm_call", "mlp.0.0").values())
+
+
+def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
+    with server() as readers:
+        folder, result = work(Scripted(in_words), **reading(readers, judge=""))
+    assert result.done == 1
+    (row,) = rows(folder)
+    assert (row["explanation"], row["predicate"]) == ('Fires on "the".', None)
+    assert row["verdict"] in ("kept", "rejected", "inconclusive")
+    assert row["p"] is not None
+    assert {s["scorer"] for s in row["scores"]} == {"llm_simulation"}
+    assert headline(row)["low"] is not None  # type: ignore[index]
+    again = replay(folder)
+    assert again.bitwise
+    with connect(folder) as db:
+        (roles,) = db.execute("select list_sort(list(distinct role)) from llm_calls").fetchall()
+    assert roles[0] == ["explainer", "simulator"]
+
+
+def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
+    folder, result = work(Scripted(in_words))
+    (row,) = rows(folder)
+    assert (result.done, row["explanation"], row["verdict"]) == (1, None, "inconclusive")
+
+
+GARBAGE = Rule(containing="tokens, one a line", text="I would rather not.")
+
+
+def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again(work: Work) -> None:
+    with server(GARBAGE) as readers:
+        settings = reading(readers)
+        folder, result = work(Scripted(diligent), **settings)
+        port = readers.url("openai").rpartition(":")[2].partition("/")[0]
+    assert (result.done, result.failed_scores) == (1, 1)
+    (row,) = rows(folder)
+    assert row["verdict"] in ("kept", "rejected", "inconclusive")
+    assert row["failed_scores"] == 1
+    assert "llm_simulation" not in {s["scorer"] for s in row["scores"]}
+    with Loopback(Reads(), port=int(port), script=Script(models=("reader",))):
+        _, result = work(Scripted(diligent))
+    assert result.failed_scores == 0
+    (row,) = rows(folder)
+    assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (0, True)
+    assert replay(folder).bitwise
+
+
+def test_garbage_scores_nothing_of_an_explanation_in_words(work: Work) -> None:
+    with server(GARBAGE) as readers:
+        folder, _ = work(Scripted(in_words), **reading(readers, judge=""))
+    (row,) = rows(folder)
+    assert row["scores"] == []
+    assert row["verdict"] in (None, "inconclusive")
+
+
+def test_a_budget_counts_the_readers_too(work: Work) -> None:
+    with server() as readers:
+        mind = Scripted(diligent)
+        _, result = work(mind, **reading(readers, budget={"calls": 8.0}))
+        assert result.pending == 1
+        assert "8 of 8 calls" in result.budget
+        assert len(mind.requests) + len(readers.bodies) == 8
+        _, result = work(mind, limits=Limits(run={"calls": 100.0}))
+        assert result.done == 1
+        assert len(mind.requests) == 6
+
+
+def test_readers_are_checked_and_priced_before_anything_is_loaded() -> None:
+    config = RunConfig(index="i", targets=["mlp.0.0"], simulator="cheap")
+    with pytest.raises(UsageError, match="names no language model"):
+        check_model(config)
+    with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
+        check_model(replace(config, simulator="openai:cheap"))
+    with pytest.raises(UsageError, match="--simulator-price"):
+        check_model(replace(config, simulator="openai:cheap", budget={"usd": 1.0}))
+
+
+def test_the_estimate_counts_the_readers(capsys: pytest.CaptureFixture[str]) -> None:
+    import argparse
+
+    price = {"input": 1.0, "output": 1.0}
+    config = RunConfig(index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price)
+    confirm(config, argparse.Namespace(yes=False, quiet=False))
+    assert "$0.45" in capsys.readouterr().err  # 10 targets, 30 contexts, 1,500 tokens each

@@ -1,0 +1,154 @@
+"""The derived store says what the log says, however it was filled."""
+
+from __future__ import annotations
+
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.review.store import fill as fill_module
+from hubel.agent.review.store.database import Store
+from hubel.agent.review.store.fill import behind, fill, notices
+from hubel.agent.review.tables import Wanted, list_targets, search
+from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.views import rows
+from tests.support.review_page import unsealed
+
+
+def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
+    store = Store(folder)
+    fill(store)
+    with store.reading() as db:
+        return list_targets(db, Wanted.of(query)).rows
+
+
+def test_the_store_says_what_the_views_say(folder: Path) -> None:
+    wanted = {row["target"]: row for row in rows(folder)}
+    found = {row["target"]: row for row in listed(folder)}
+    assert list(found) == list(wanted)
+    for target, row in found.items():
+        for key in ("side", "layer", "status", "verdict", "explanation", "predicate", "p", "seconds", "calls", "usd"):
+            assert row[key] == wanted[target][key], (target, key)
+        simulation = {s["split"]: s for s in wanted[target]["scores"] if s["text"] == "random"}
+        if simulation:
+            assert (row["r"], row["low"], row["high"]) == tuple(
+                simulation["holdout"][k] for k in ("value", "low", "high")
+            )
+            assert row["select"] == simulation["select"]["value"]
+            assert row["drop"] == pytest.approx(row["select"] - row["r"])
+
+
+def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(folder: Path, tmp_path: Path) -> None:
+    whole = listed(folder)
+    lines = unsealed(folder)
+    growing = tmp_path / "runs" / "growing"
+    (growing / "events").mkdir(parents=True)
+    shutil.copy(folder / "config.toml", growing)
+    segment = growing / "events" / "0001-1.jsonl"
+    store = Store(growing)
+    text = "".join(line + "\n" for line in lines).encode()
+    cuts = [0, len(text) // 3, len(text) // 2, len(text) - 5, len(text)]  # in the middle of lines
+    for first, last in pairwise(cuts):
+        with segment.open("ab") as file:
+            file.write(text[first:last])
+        fill(store)
+    assert behind(store) == 0
+    with store.reading() as db:
+        assert list_targets(db, Wanted.of({})).rows == whole
+
+
+def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tables(store: Store) -> list[list[tuple[Any, ...]]]:
+        with store.reading() as db:
+            names = ("targets", "texts", "scores", "contexts", "exemplars")
+            return [[tuple(row) for row in db.execute(f"select * from {name} order by 1, 2")] for name in names]
+
+    whole = listed(folder)
+    alone = tables(Store(folder))
+    monkeypatch.setattr(fill_module, "LINES_AT_ONCE", 9)  # a step is short, and the other one comes in between
+    Store(folder).forget()
+    steps: list[int] = []
+
+    def between(read: int, of: int) -> None:
+        steps.append(read)
+        if len(steps) == 3:
+            fill(Store(folder))
+
+    fill(Store(folder), between)
+    assert len(steps) > 2
+    assert listed(folder) == whole
+    assert tables(Store(folder)) == alone
+
+
+def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
+    from hubel.agent.runlog.log import seal
+
+    lines = unsealed(folder)
+    (folder / "events" / next((folder / "events").iterdir()).name).unlink()
+    segment = folder / "events" / "0001-1.jsonl"
+    segment.write_text("".join(line + "\n" for line in lines))
+    before = listed(folder)
+    seal(folder)
+    store = Store(folder)
+    assert behind(store) <= 1  # no more than to note that it is sealed
+    assert listed(folder) == before
+    assert behind(store) == 0
+
+
+def test_a_run_made_anew_under_the_same_name_is_read_anew(folder: Path) -> None:
+    assert any(row["status"] == "done" for row in listed(folder))
+    shutil.rmtree(folder / "events")
+    assert {row["status"] for row in listed(folder)} == {"pending"}
+
+
+def test_lines_that_cannot_be_read_are_counted_and_left_out(folder: Path) -> None:
+    before = listed(folder)
+    (folder / "events" / "0009-1.jsonl").write_bytes(b'{"data": nonsense\n\xff\xfe\n[]\n{"half":')
+    assert listed(folder) == before
+    with Store(folder).reading() as db:
+        assert notices(db) == ["3 lines of the log cannot be read and are left out"]
+
+
+def test_sorting_and_filtering(folder: Path) -> None:
+    everything = listed(folder)
+    by_r = [row["r"] for row in listed(folder, sort="r", dir="desc")]
+    known = sorted((row["r"] for row in everything if row["r"] is not None), reverse=True)
+    assert by_r[: len(known)] == known
+    assert set(by_r[len(known) :]) <= {None}
+    assert {row["layer"] for row in listed(folder, layer="2")} == {2}
+    assert {row["side"] for row in listed(folder, side="-")} == {"-"}
+    assert listed(folder, r_min="2") == []
+    word = next(row["explanation"] for row in everything if row["explanation"]).split()[0]
+    assert all(word.lower() in row["explanation"].lower() for row in listed(folder, q=word))
+    assert listed(folder, q=word)
+
+
+def test_search_finds_words_of_explanations_and_exemplars(folder: Path) -> None:
+    store = Store(folder)
+    fill(store)
+    with store.reading() as db:
+        found = search(db, "monday", ["explanations", "exemplars"], 0, 50)
+        page = search(db, "monday", ["explanations", "exemplars"], 3, 2)
+    assert found["total"] >= len(found["hits"]) > 0
+    assert page["hits"] == found["hits"][3:5]
+    for hit in found["hits"]:
+        for start, end in hit["marks"]:
+            assert hit["text"][start:end].casefold().startswith("monday")
+
+
+def test_an_event_written_again_counts_once_and_the_last_one(folder: Path) -> None:
+    before = {row["target"]: row for row in listed(folder)}
+    target = next(iter(before))
+    log = RunLog(folder)
+    told = log.get("conclusion", target) or {}
+    log.write("conclusion", {**told, "explanation": "Fires on rewritten words."}, target=target)
+    log.close()
+    after = {row["target"]: row for row in listed(folder)}
+    assert after[target]["explanation"] == "Fires on rewritten words."
+    assert len(after) == len(before)
+    assert [row["target"] for row in listed(folder, q="rewritten")] == [target]

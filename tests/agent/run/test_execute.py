@@ -1,0 +1,142 @@
+"""Whole runs on a tiny subject: what is done is kept, what fails is a failure, and nobody reads holdout but verify."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import RunLog, read_events
+from hubel.agent.runlog.views import rows
+from hubel.tools.errors import UsageError
+from hubel.tools.subject.subject import Subject
+
+TARGETS = ["mlp.0.0-5", "mlp.2.3-", "head.1.0"]
+
+
+@pytest.fixture
+def asked(tiny_index: Path) -> RunConfig:
+    return resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional"))
+
+
+@pytest.fixture
+def done(tmp_path: Path, asked: RunConfig, tiny: Subject) -> Path:
+    make_run(tmp_path / "run", asked)
+    work_on(tmp_path / "run", subject=tiny)
+    return tmp_path / "run"
+
+
+def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
+    found = rows(done)
+    assert [r["target"] for r in found] == [*(f"mlp.0.{i}" for i in range(6)), "mlp.2.3-", "head.1.0"]
+    assert {r["status"] for r in found} == {"done"}
+    assert all(r["verdict"] in ("kept", "rejected", "inconclusive") for r in found)
+    scored = [r for r in found if r["scores"]]
+    assert scored, "the library can say something about units that read single tokens"
+    for row in scored:
+        assert len(row["explanation"].split()) <= 40
+        assert {(s["split"], s["text"]) for s in row["scores"]} == {
+            (split, text) for split in ("select", "holdout") for text in ("random", "top_and_random")
+        }
+        assert all(s["low"] <= s["value"] <= s["high"] for s in row["scores"])
+
+
+def test_predictions_stand_in_the_log_before_their_calls_and_outcomes(done: Path) -> None:
+    order: dict[tuple[str | None, str | None], dict[str, int]] = {}
+    for number, event in enumerate(read_events(done)):
+        if event.event in ("prediction", "outcome"):
+            order.setdefault((event.target, event.id), {})[event.event] = number
+    assert order, "the compositional explainer plans experiments"
+    assert all(found["prediction"] < found["outcome"] for found in order.values())
+
+
+def test_a_run_that_is_done_is_left_as_it_is(done: Path, tiny: Subject) -> None:
+    before = {p: p.read_bytes() for p in sorted((done / "events").iterdir())}
+    result = work_on(done)  # without a subject: none is needed
+    assert (result.done, result.failed, result.pending) == (8, 0, 0)
+    assert {p: p.read_bytes() for p in sorted((done / "events").iterdir())} == before
+
+
+def test_a_second_run_of_the_same_configuration_has_the_same_rows(
+    done: Path, tmp_path: Path, asked: RunConfig, tiny: Subject
+) -> None:
+    make_run(tmp_path / "again", asked)
+    work_on(tmp_path / "again", subject=tiny)
+    assert [_timeless(r) for r in rows(tmp_path / "again")] == [_timeless(r) for r in rows(done)]
+
+
+def _timeless(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != "seconds"}
+
+
+def test_a_run_of_that_name_is_not_overwritten(done: Path, asked: RunConfig) -> None:
+    with pytest.raises(UsageError, match="hubel resume run"):
+        make_run(done, asked)
+
+
+def scripted(tmp_path: Path, asked: RunConfig, moves: dict[str, Any]) -> Path:
+    """A run of the scripted explainer with one move a target."""
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps({target: [move] for target, move in moves.items()}))
+    fields = {**vars(asked), "explainer": "scripted", "script": str(script), "targets": list(moves)}
+    make_run(tmp_path / "scripted", RunConfig(**fields))
+    return tmp_path / "scripted"
+
+
+CLAIM = {"id": "h1", "sentence": 'Fires on "the".', "predicate": 'strongly words("the")'}
+
+
+def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
+    tmp_path: Path, asked: RunConfig, tiny: Subject
+) -> None:
+    broken = {"hypotheses": [CLAIM | {"predicate": "no such concept at all"}]}
+    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM]}, "mlp.0.1": broken})
+    result = work_on(folder, subject=tiny)
+    assert (result.done, result.failed, result.pending) == (1, 1, 0)
+    good, bad = rows(folder)
+    assert (bad["status"], bad["explanation"], bad["verdict"], bad["scores"]) == ("failed", None, None, [])
+    assert bad["error"], "a failure says what happened"
+    assert good["verdict"] in ("kept", "rejected", "inconclusive"), "its verdict fell over both registered targets"
+    assert work_on(folder, subject=tiny).failed == 1
+
+
+def test_cannot_explain_is_an_answer(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
+    folder = scripted(tmp_path, asked, {"mlp.0.0": {"cannot_explain": "it is noise to me"}})
+    assert work_on(folder, subject=tiny).done == 1
+    row = rows(folder)[0]
+    assert (row["status"], row["verdict"], row["explanation"], row["p"]) == ("done", "inconclusive", None, None)
+
+
+def test_a_sentence_longer_than_the_contract_allows_fails(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
+    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM | {"sentence": "word " * 41}]}})
+    assert work_on(folder, subject=tiny).failed == 1
+    assert "41 words" in rows(folder)[0]["error"]
+
+
+def test_the_best_hypothesis_on_select_wins_and_only_it_is_scored_on_holdout(
+    tmp_path: Path, asked: RunConfig, tiny: Subject
+) -> None:
+    rivals = [CLAIM, CLAIM | {"id": "h2", "predicate": 'strongly words("dog") - slightly words("river")'}]
+    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": rivals}})
+    work_on(folder, subject=tiny)
+    log = RunLog(folder, writable=False)
+    values = {i: f["score"] for i, f in log.all("feedback", "mlp.0.0").items()}
+    winner = max(values, key=lambda i: values[i])
+    assert {s["hypothesis"] for s in log.all("score", "mlp.0.0").values()} == {winner}
+
+
+def test_experiments_are_run_and_adjudicated(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
+    text = "the cat sat on the river bank"
+    experiments = [
+        {"id": "e1", "hypothesis": "h1", "passage": {"text": text}, "relation": "within", "bounds": [-1e9, 1e9]},
+        {"id": "e2", "hypothesis": "h1", "passage": {"text": text}, "relation": "within", "bounds": [1e8, 1e9]},
+        {"id": "e3", "hypothesis": "h1", "passage": {"text": text, "span": [0, 1]}, "relation": "fires"},
+    ]
+    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM], "experiments": experiments}})
+    work_on(folder, subject=tiny)
+    outcomes = RunLog(folder, writable=False).all("outcome", "mlp.0.0")
+    assert {i: o["outcome"] for i, o in outcomes.items()} == {"e1": "for", "e2": "against", "e3": "void"}

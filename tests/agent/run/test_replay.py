@@ -1,0 +1,117 @@
+"""A finished run computes to itself again, from its log alone, and a log that was changed does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.replay import replay
+from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.log import Event, canonical, read_events
+from hubel.agent.runlog.views import rows
+from hubel.tools.subject.subject import Subject
+from tests.support.finished_run import FINISHED
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run whose index is gone."""
+    shutil.copytree(finished, tmp_path / "run")
+    config = (tmp_path / "run" / "config.toml").read_text().replace(RunConfig.load(finished).index, "gone")
+    (tmp_path / "run" / "config.toml").write_text(config)
+    return tmp_path / "run"
+
+
+def rewrite(folder: Path, change: Callable[[Event], Event]) -> None:
+    """Change events of a sealed log by hand, as somebody might."""
+    events = [change(e) for e in read_events(folder)]
+    for segment in (folder / "events").iterdir():
+        segment.unlink()
+    lines = "".join(canonical(e._asdict()) + "\n" for e in events)
+    (folder / "events" / "0001-1.jsonl").write_text(lines, encoding="utf-8")
+
+
+def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
+    before = rows(copy)
+    found = replay(copy)
+    assert found.mismatches == []
+    assert found.bitwise
+    assert found.rows == before
+
+
+def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
+    target = rows(copy)[0]["target"]
+
+    def change(event: Event) -> Event:
+        if event.event == "verdicts":
+            changed = [r | {"verdict": "kept?"} if r["target"] == target else r for r in event.data["rows"]]
+            return event._replace(data={"rows": changed})
+        return event
+
+    rewrite(copy, change)
+    assert any(target in m and "verdict" in m and "kept?" in m for m in replay(copy).mismatches)
+
+
+def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
+    target = next(r["target"] for r in rows(copy) if r["scores"])
+
+    def change(event: Event) -> Event:
+        if event.event == "explainer_call" and event.target == target:
+            answer = json.loads(json.dumps(event.data["answer"]))
+            for hypothesis in answer["hypotheses"]:
+                hypothesis["predicate"] = 'strongly words("zebra") - slightly words("yacht")'
+            answer["experiments"] = []
+            return event._replace(data=event.data | {"answer": answer})
+        return event
+
+    rewrite(copy, change)
+    found = replay(copy)
+    assert any(m.startswith(target) for m in found.mismatches)
+    assert next(r for r in found.rows if r["target"] == target)["verdict"] != "kept"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hubel.agent.run.execute import work_on
+from tests.support.tiny import tiny_subject
+work_on(Path(sys.argv[1]), subject=tiny_subject())
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE)
+
+
+def count(folder: Path) -> int:
+    return sum(1 for _ in read_events(folder))
+
+
+def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
+    finished: Path, tiny: Subject, tiny_index: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "killed"
+    make_run(folder, resolve(RunConfig(index=str(tiny_index), concurrency=2, **FINISHED)))
+    for wanted in (2, 25):
+        process = start(folder)
+        while process.poll() is None and count(folder) < wanted:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    work_on(folder, subject=tiny)
+    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(folder)]
+    assert timeless == [{k: v for k, v in r.items() if k != "seconds"} for r in rows(finished)]
+    asked = [(e.target, e.id) for e in read_events(folder) if e.event in ("call", "explainer_call")]
+    assert len(asked) == len(set(asked)), "no answer was asked for twice"

@@ -1,0 +1,67 @@
+"""A run records the nearest units of its targets, the page shows them, and a run made before gets them on demand."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hubel.agent.review.run_catalog import Run
+from hubel.agent.review.store.fill import fill
+from hubel.agent.review.target_page import target_page
+from hubel.agent.run import resources
+from hubel.agent.run.replay import replay
+from hubel.agent.run.similar_units import EVENT, add_neighbours
+from hubel.agent.runlog.log import RunLog, read_events
+from hubel.agent.runlog.progress import Reporter
+from hubel.tools.instruments import Bench, call
+from hubel.tools.subject.subject import Subject
+
+
+def without_neighbours(finished: Path, folder: Path) -> Path:
+    """The same run as it was before neighbours were recorded."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("events"))
+    with closing(RunLog(folder)) as log:
+        for event in read_events(finished):
+            if event.event != EVENT:
+                log.write(event.event, event.data, target=event.target, id=event.id)
+    return folder
+
+
+def nearest_of(folder: Path, target: str) -> list[dict[str, Any]] | None:
+    run = Run(folder)
+    fill(run.store)
+    return target_page(run, target)["nearest"]
+
+
+def test_a_runs_targets_lead_to_their_neighbours_among_each_other(finished: Path, tiny: Subject) -> None:
+    found = nearest_of(finished, "mlp.0.0")
+    assert found is not None
+    by_direction, together = found
+    told = call("nearest", {"unit": "mlp.0.0", "k": 8}, Bench(tiny)).to_json()
+    assert [near["unit"] for near in by_direction["alike"]] == [near["unit"] for near in told["alike"]]
+    assert [near["where"] for near in by_direction["alike"]] == [near["depth"] for near in told["alike"]]
+    names = {near["target"] for side in ("alike", "opposite") for near in together[side]}
+    assert names <= {"mlp.0.1", "mlp.0.2", "mlp.0.3", "mlp.2.3-"}
+    assert all(near["explanation"] for near in together["alike"])
+    assert together["compared"] == 4
+
+
+def test_neighbours_are_no_part_of_a_replay(finished: Path) -> None:
+    assert replay(finished).mismatches == []
+
+
+def test_a_run_made_before_says_nothing_until_it_is_asked_to(
+    finished: Path, tiny: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = without_neighbours(finished, tmp_path / "old")
+    assert nearest_of(folder, "mlp.2.3-") is None
+    monkeypatch.setattr(resources.Workshop, "subject", lambda self: tiny)
+    add_neighbours(folder, Reporter())
+    assert nearest_of(folder, "mlp.2.3-") == nearest_of(finished, "mlp.2.3-")
+    before = [p.name for p in sorted((folder / "events").iterdir())]
+    add_neighbours(folder, Reporter())
+    assert [p.name for p in sorted((folder / "events").iterdir())] == before

@@ -1,0 +1,118 @@
+"""The run log: nothing that was written is lost, whatever is left of the last line."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubel.agent.runlog.log import RunLog, WriterLock, canonical, read_events, seal
+from hubel.tools.errors import UsageError
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.dictionaries(st.text(), json_values, max_size=4))
+def test_what_was_written_is_read_back_from_either_form(tmp_path_factory: pytest.TempPathFactory, data: dict) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    log = RunLog(folder)
+    log.write("note", data, target="mlp.1.2", id="n1")
+    log.close()
+    assert RunLog(folder).get("note", "mlp.1.2", "n1") == data
+    seal(folder)
+    assert not list((folder / "events").glob("*.jsonl"))
+    assert RunLog(folder).get("note", "mlp.1.2", "n1") == data
+
+
+def test_an_unfinished_last_line_costs_only_itself(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for i in range(3):
+        log.write("note", {"i": i}, id=str(i))
+    log.close()
+    segment = next((tmp_path / "events").glob("*.jsonl"))
+    whole = segment.read_bytes()
+    last = whole.rindex(b"\n", 0, len(whole) - 1) + 1
+    for cut in range(last, len(whole)):
+        segment.write_bytes(whole[:cut])
+        assert [e.data["i"] for e in read_events(tmp_path)] == [0, 1]
+
+
+def test_a_new_writer_opens_a_segment_of_its_own_and_the_last_event_of_a_name_counts(tmp_path: Path) -> None:
+    for value in (1, 2):
+        log = RunLog(tmp_path)
+        log.write("score", {"value": value}, target="mlp.1.2", id="h1")
+        log.close()
+    assert len(list((tmp_path / "events").glob("*.jsonl"))) == 2
+    assert RunLog(tmp_path).get("score", "mlp.1.2", "h1") == {"value": 2}
+
+
+def test_sealing_that_was_killed_between_its_two_steps_reads_each_event_once(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write("note", {"i": 0}, id="0")
+    log.close()
+    segment = next((tmp_path / "events").glob("*.jsonl"))
+    copy = segment.read_bytes()
+    seal(tmp_path)
+    segment.write_bytes(copy)
+    assert len(list(read_events(tmp_path))) == 1
+    seal(tmp_path)
+    assert [p.suffix for p in (tmp_path / "events").iterdir()] == [".parquet"]
+
+
+def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
+    with WriterLock(tmp_path), pytest.raises(UsageError, match="another hubel process"), WriterLock(tmp_path):
+        pass
+    with WriterLock(tmp_path):
+        assert (tmp_path / "lock").exists()
+
+
+def test_what_is_no_number_never_reaches_the_log(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        log.write("score", {"value": float("nan")})
+    assert log.all("score") == {}
+
+
+def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
+    assert canonical({"b": 1, "a": [1.5, None]}) == canonical(json.loads('{"a": [1.5, null], "b": 1}'))
+
+
+def test_events_are_found_by_kind_and_target_in_the_order_of_first_writing(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    for id in ("b", "a", "b"):
+        log.write("outcome", {"id": id}, target="t", id=id)
+    log.write("conclusion", {"n": 1}, target="t")
+    log.write("conclusion", {"n": 2}, target="u")
+    for found in (log, RunLog(tmp_path, writable=False)):
+        assert list(found.all("outcome", "t")) == ["b", "a"]
+        assert found.targets("conclusion") == {"t": {"n": 1}, "u": {"n": 2}}
+        assert (found.all("outcome", "u"), found.targets("verdict"), found.get("x")) == ({}, {}, None)
+
+
+def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write("outcome", {"n": 1}, id="whole")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, limits[1]))
+        with pytest.raises(OSError, match="large"):
+            log.write("outcome", {"text": "x" * 1000}, id="cut")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.write("outcome", {"n": 2}, id="after")
+    assert [event.id for event in read_events(tmp_path)] == ["whole", "after"]

@@ -1,0 +1,60 @@
+"""A short soak; `hubel bench soak` is the long one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hubel.bench.actions.soak import _show
+from hubel.bench.loopback import Entry, Ledger
+from hubel.bench.soak import Found, Promise, Size, pressure, soak
+
+SHORT = Size(kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, jobs=1)
+
+
+def test_runs_survive_kills_malformed_answers_and_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBEL_CACHE", "put back after the test")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    said: list[str] = []
+    found = soak(tmp_path, SHORT, lambda step, done, of, unit: said.append(step))
+    assert [p for p in found.promises if not p.kept] == [], found.notes
+    kills, bad = found.figures["kills"], found.figures["malformed"]
+    assert (kills["killed_runs"], kills["other_rows"]) == (3, 0)
+    assert kills["calls"] >= 3 * 10
+    assert bad["answers"] >= 100
+    assert bad["failed"] > 0
+    assert found.figures["budgets"][0]["asked"] >= 5
+    assert {"kills", "malformed", "budgets"} <= set(said)
+
+
+def test_a_broken_promise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"killed_runs": 1, "kills": 1, "in_flight": 0, "calls": 10}
+    figures = {"kills": counts, "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0}}
+    found = Found([Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"])
+    assert not found.kept
+    _show(found, as_json=False)
+    printed = capsys.readouterr().out
+    assert "NO" in printed
+    assert "run-7: what differs" in printed
+    _show(found, as_json=True)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (lines[0]["kept"], lines[-1]["summary"]["kept"]) == (False, False)
+
+
+def test_calls_in_flight_are_allowed_over_a_budget() -> None:
+    assert pressure.Budgeted(10, 17, 8).over == 0
+    assert pressure.Budgeted(10, 18, 8).over == 1
+
+
+def test_requests_in_flight_are_averaged_between_the_ramps() -> None:
+    ledger = Ledger()
+    for started, ended in ((0.0, 4.0), (1.0, 3.0), (2.0, 5.0)):  # three at once from 2 to 3, then two, to 4
+        entry, _ = ledger.open(f"{started}", "")
+        ledger.close(entry, 200, "answered")
+        entry.started, entry.ended = started, ended
+    assert ledger.in_flight(3) == pytest.approx(3.0)
+    assert ledger.in_flight(2) == pytest.approx((2 + 3 + 2) / 3)
+    assert ledger.in_flight(4) is None
+    assert isinstance(ledger.entries()[0], Entry)

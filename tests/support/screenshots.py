@@ -1,0 +1,97 @@
+"""The pictures of the review page in `docs/`, taken anew of the example runs:
+
+    python -m tests.support.screenshots --out docs [--runs RUNS] [--live] [NAME ...]
+
+`RUNS` holds `example`, `example-model` and `example-circuit` (those of the repository by default). With `--live` the
+subject is loaded, so that texts can be tried: `review-try` needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, Site, serving, visiting
+
+UNIT = "/runs/example/targets/mlp.20.977"
+MODEL = "/runs/example-model/targets/mlp.20.977"
+TRIED = "text=He was surprised and disappointed .&other=He was pleased and happy ."
+SHOWN = "main:not([aria-busy]) h1"
+
+
+class Shot(NamedTuple):
+    """A picture: a view, how far it is scrolled to, and the window that it is seen in."""
+
+    path: str
+    height: int
+    width: int = 1280
+    scheme: str = "light"
+    until: str = SHOWN
+    """What is waited for."""
+    top: str = ""
+    """What stands at the top of the window; "" for the page's head."""
+
+
+SHOTS = {
+    "review-runs": Shot("/", 460),
+    "review-targets": Shot("/runs/example", 1000, until="table.targets tbody tr:not(.gap)"),
+    "review-search": Shot("/runs/example?q=police&in=exemplars", 700, until=".hits li"),
+    "review-target": Shot(UNIT, 1500, until="#predicted li.pair"),
+    "review-target-dark": Shot(UNIT, 1500, scheme="dark", until="#predicted li.pair"),
+    "review-evidence": Shot(MODEL, 1300, until="#hypotheses .hypothesis", top="#hypotheses"),
+    "review-nearest": Shot(UNIT, 900, until="#nearest .near", top="#writes"),
+    "review-transcript": Shot("/runs/example-model/targets/mlp.20.977/transcript", 1000, until="article.turn"),
+    "review-circuit": Shot("/runs/example-circuit/circuit", 900, until="svg.graph path.edge"),
+    "review-circuit-dark": Shot("/runs/example-circuit/circuit", 900, scheme="dark", until="svg.graph path.edge"),
+    "review-compare": Shot("/compare?a=example&b=example-model", 640, until="table.both tbody tr:not(.gap)"),
+    "review-try": Shot(f"/try?run=example&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"),
+    "review-narrow": Shot("/runs/example", 860, 400, until="table.targets tbody tr:not(.gap)"),
+    "review-narrow-target": Shot(UNIT, 860, 400, "dark", until="#predicted li.pair"),
+    "review-narrow-circuit": Shot("/runs/example-circuit/circuit", 860, 400, until="svg.graph path.edge"),
+}
+
+
+def take(site: Site, shot: Shot, out: Path) -> None:
+    """Look at it and write the picture."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        with visiting(browser, site, color_scheme=shot.scheme) as context:
+            page = context.new_page()
+            page.set_viewport_size({"width": shot.width, "height": shot.height})
+            site.open(page, shot.path)
+            page.wait_for_selector(shot.until, timeout=60_000, state="attached")
+            if shot.top:
+                page.locator(shot.top).evaluate("part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)")
+            page.wait_for_timeout(300)  # what is drawn after the first frame
+            page.screenshot(path=out)
+        browser.close()
+
+
+def main() -> None:
+    """Take all, or those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--live", action="store_true", help="load the subject")
+    parser.add_argument("--out", type=Path, default=Path("docs"))
+    parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
+    args = parser.parse_args()
+    options = ["--live"] if args.live else []
+    with TemporaryDirectory() as folder, serving(_copied(args.runs, Path(folder) / "runs"), *options) as site:
+        for name in args.names or [name for name in SHOTS if args.live or name != "review-try"]:
+            take(site, SHOTS[name], args.out / f"{name}.png")
+
+
+def _copied(runs: Path, to: Path) -> Path:
+    """The example runs in a folder of their own: a visit leaves traces."""
+    for name in ("example", "example-model", "example-circuit"):
+        shutil.copytree(runs / name, to / name)
+    return to
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Fetching, against a registry that is a folder: pip looks for packages there and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hubel.tools.errors import CorruptError, UnavailableError
+from hubel.tools.files import pypi
+from hubel.tools.files.pypi import fetch_from_registry
+
+CONTENT = b"Some text.\n" * 50
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+def write_wheel(folder: Path, tag: str = "py3-none-any") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"texts-1.0-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("texts/data/corpus.txt", CONTENT)
+        archive.writestr("texts-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n")
+        archive.writestr("texts-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        archive.writestr("texts-1.0.dist-info/RECORD", "")
+    return path
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    return folder
+
+
+def fetch(into: Path, requirement: str = "texts==1.0", suffix: str = "data/corpus.txt", sha256: str = SHA256) -> Path:
+    return fetch_from_registry(requirement, suffix, sha256, into)
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if not path.name.endswith(".lock")]
+
+
+@pytest.mark.parametrize("tag", ["py3-none-any", "cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64"])
+def test_one_file_out_of_a_wheel(shelf: Path, tmp_path: Path, tag: str) -> None:
+    write_wheel(shelf, tag)
+    path = fetch(tmp_path / "cache")
+    assert path.name == "corpus.txt"
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path / "cache") == ["corpus.txt"]
+
+
+def test_what_is_there_is_not_fetched_again(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wheel(shelf)
+    path = fetch(tmp_path / "cache")
+    monkeypatch.setattr(pypi, "_download", None)
+    assert fetch(tmp_path / "cache") == path
+
+
+def test_a_file_cut_short_is_fetched_again(shelf: Path, tmp_path: Path) -> None:
+    write_wheel(shelf)
+    path = fetch(tmp_path / "cache")
+    path.write_bytes(CONTENT[:100])
+    assert fetch(tmp_path / "cache").read_bytes() == CONTENT
+
+
+def test_an_unreachable_registry_is_one_readable_line(shelf: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match=r"texts==1\.0") as error:
+        fetch(tmp_path / "cache")
+    assert "check the network" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert names(tmp_path / "cache") == []
+
+
+def test_another_content_is_refused(shelf: Path, tmp_path: Path) -> None:
+    write_wheel(shelf)
+    with pytest.raises(CorruptError, match="expected 0000"):
+        fetch(tmp_path / "cache", sha256="0" * 64)
+    with pytest.raises(CorruptError, match=r"ends in 'absent\.txt'"):
+        fetch(tmp_path / "cache", suffix="absent.txt")
+    assert names(tmp_path / "cache") == []
+
+
+def test_an_interrupted_download_leaves_nothing(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
+        (folder / "half.whl").write_bytes(b"PK")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pypi, "_download", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(tmp_path / "cache")
+    assert names(tmp_path / "cache") == []
+
+
+def downloads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def copy(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
+        (folder / path.name).write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(pypi, "_download", copy)
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = write_wheel(tmp_path / "shelf")
+    wheel.write_bytes(wheel.read_bytes()[:200])
+    downloads(wheel, monkeypatch)
+    with pytest.raises(CorruptError, match="damaged"):
+        fetch(tmp_path / "cache")
+
+
+def test_one_file_out_of_a_source_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "texts-1.0.tar.gz"
+    with tarfile.open(source, "w:gz") as archive:
+        entry = tarfile.TarInfo("texts-1.0/src/texts/data/corpus.txt")
+        entry.size = len(CONTENT)
+        archive.addfile(entry, io.BytesIO(CONTENT))
+    downloads(source, monkeypatch)
+    assert fetch(tmp_path / "cache").read_bytes() == CONTENT
+    source.write_bytes(source.read_bytes()[:40])
+    with pytest.raises(CorruptError, match="damaged"):
+        fetch(tmp_path / "other")
+
+
+def test_where_pip_is_missing_uv_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "bin" / "uv"
+    script.parent.mkdir()
+    script.write_text(
+        '#!/bin/sh\nwhile [ "$1" != "--target" ]; do shift; done\n'
+        f'mkdir -p "$2/texts/data" && cp {tmp_path}/corpus "$2/texts/data/corpus.txt"\n'
+    )
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    (tmp_path / "corpus").write_bytes(CONTENT)
+    monkeypatch.setattr(pypi.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(script.parent), prepend=":")
+    assert fetch(tmp_path / "cache").read_bytes() == CONTENT
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(UnavailableError, match="neither pip nor uv"):
+        fetch(tmp_path / "other")
+
+
+def test_source_archives_only_where_they_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 1, "", f"noise\nERROR: refused {len(asked)}\n")
+
+    monkeypatch.setattr(pypi.subprocess, "run", refuse)
+    for sdist_ok, tries in ((False, 2), (True, 3)):
+        asked.clear()
+        with pytest.raises(UnavailableError, match="ERROR: refused 1"):
+            fetch_from_registry("texts==1.0", "corpus.txt", SHA256, tmp_path, sdist_ok=sdist_ok)
+        assert len(asked) == tries
+        assert ("--no-binary=:all:" in asked[-1]) == sdist_ok
+        assert all("--no-deps" in command for command in asked)

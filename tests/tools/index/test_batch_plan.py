@@ -1,0 +1,86 @@
+"""The reading order: everything once, hardly any padding, the same pool and sample for the same seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hubel.tools.corpus import SPLITS, Contexts, make_contexts
+from hubel.tools.index.batch_plan import BATCH, Plan, make_plan
+
+from .conftest import small_corpus
+
+
+@pytest.fixture(scope="module")
+def contexts() -> Contexts:
+    return make_contexts(small_corpus(120).documents, lambda text: [ord(c) for c in text], 7)
+
+
+def plan_of(contexts: Contexts, seed: int = 0, pool: int = 6, sample: int = 50) -> Plan:
+    return make_plan(contexts, "explore", pool=pool, sample=sample, seed=seed)
+
+
+def test_every_context_with_something_to_count_is_read_once(contexts: Contexts) -> None:
+    plan = plan_of(contexts)
+    read = np.concatenate([batch.rows for batch in plan.batches()])
+    lengths = contexts.length[plan.rows]
+    assert sorted(read) == np.flatnonzero(lengths > 1).tolist()
+    assert sum(batch.n_tokens for batch in plan.batches()) == lengths[lengths > 1].sum()
+    assert plan.n_counted == contexts.mask[plan.rows].sum()
+    assert plan.n_tokens == lengths.sum()
+
+
+def test_runs_are_the_lengths_and_tokens_are_the_contexts(contexts: Contexts) -> None:
+    plan = plan_of(contexts)
+    for batch in plan.batches():
+        assert len(batch.rows) <= BATCH
+        lengths = contexts.length[plan.rows[batch.rows]]
+        assert (
+            np.concatenate([np.full(run.stop - run.start, run.length) for run in batch.runs]).tolist()
+            == lengths.tolist()
+        )
+        assert (batch.tokens == contexts.tokens[plan.rows[batch.rows], : lengths.max()]).all()
+
+
+def test_pool_and_sample_meet_each_slot_once_and_count_only_what_counts(contexts: Contexts) -> None:
+    plan = plan_of(contexts)
+    pooled: dict[int, int] = {}
+    sampled: list[int] = []
+    seen: set[tuple[int, int]] = set()
+    for batch in plan.batches():
+        pooled |= {
+            int(slot): int(batch.rows[c]) for c, slot in zip(batch.pool.context, batch.pool.position, strict=True)
+        }
+        sampled += range(batch.sample.slot, batch.sample.slot + len(batch.sample.context))
+        for context, position in zip(batch.sample.context, batch.sample.position, strict=True):
+            assert contexts.mask[plan.rows[batch.rows[context]], position]
+            seen.add((int(batch.rows[context]), int(position)))
+    assert pooled == dict(enumerate(plan.pool.tolist()))
+    assert sampled == list(range(50))
+    assert len(seen) == 50
+
+
+def test_the_sample_is_drawn_evenly(contexts: Contexts) -> None:
+    counts = np.zeros(contexts.tokens.shape[1])
+    for seed in range(40):
+        for batch in plan_of(contexts, seed).batches():
+            np.add.at(counts, batch.sample.position, 1)
+    shares = contexts.mask[plan_of(contexts).rows].sum(axis=0)
+    expected = shares / shares.sum() * counts.sum()
+    assert counts[0] == 0
+    assert (np.abs(counts - expected)[1:] < 4 * np.sqrt(expected[1:])).all()
+
+
+def test_shards_share_the_batches(contexts: Contexts) -> None:
+    plan = plan_of(contexts)
+    numbers = [batch.number for first in range(3) for batch in plan.batches(first, 3)]
+    assert sorted(numbers) == list(range(plan.n_batches))
+
+
+def test_small_splits_take_what_there_is(contexts: Contexts) -> None:
+    plan = plan_of(contexts, pool=10_000, sample=100_000)
+    assert len(plan.pool) == len(plan.order)
+    assert len(plan.sample) == plan.n_counted
+    empty = Contexts(contexts.tokens[:0], contexts.length[:0], contexts.document[:0], contexts.split[:0], ())
+    for split in SPLITS:
+        assert list(make_plan(empty, split, pool=3, sample=3, seed=0).batches()) == []

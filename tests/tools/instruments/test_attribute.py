@@ -1,0 +1,86 @@
+"""The attribute instrument: what it says, what it withholds, and what it asks to be repaired."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hubel.tools.errors import ArgumentError
+from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments.attribute import Attributed
+from tests.support.tiny import tiny_subject
+
+TEXT, TWIN = "the cat said 1999 in the city on Monday", "the dog told year in the river on Friday"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(tiny_subject())
+
+
+def attributed(bench: Bench, **arguments: Any) -> Attributed:
+    result = call("attribute", {"text": TEXT, "counterfactual": TWIN, **arguments}, bench)
+    assert isinstance(result, Attributed)
+    return result
+
+
+def test_credit_adds_up_and_is_shown_with_both_tokens(bench: Bench) -> None:
+    found = attributed(bench, answer=" cat", foil=" dog")
+    assert found.verdict == "converged"
+    assert found.scores is not None
+    assert found.reference is not None
+    assert abs(sum(found.scores) - (found.value - found.reference)) < 0.011 * abs(found.value - found.reference)
+    assert len(found.scores) == len(found.tokens) == 9
+    assert '(instead of " Friday")' in found.render()
+    assert found.render().startswith('logit of " cat" - logit of " dog" after " Monday" (token 8) =')
+
+
+def test_a_units_activation_and_its_checks(bench: Bench) -> None:
+    found = attributed(bench, unit="mlp.1.5-", position=6, method="occlusion", check=True)
+    assert found.verdict == "exact"
+    assert found.curves is not None
+    assert found.curves.n_moved == 4
+    assert set(found.randomised or {}) == {"0.25", "0.5", "1"}
+    assert "random orders of 4 tokens" in found.render()
+
+
+def test_what_has_not_converged_is_withheld(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
+    found = attributed(bench, answer=" cat", baseline="zero", check=True)
+    assert found.verdict == "not_converged"
+    assert found.scores is None
+    assert found.curves is None
+    assert "no evidence" in found.render()
+    assert " cat" not in found.render().partition("\n")[2]
+
+
+@pytest.mark.parametrize("method", ["gradient", "relevance"])
+def test_what_looks_at_the_text_alone_needs_no_counterfactual(bench: Bench, method: str) -> None:
+    alone = attributed(bench, answer=" cat", method=method, counterfactual=None)
+    beside = attributed(bench, answer=" cat", method=method, check=True)
+    assert alone.counterfactual is None
+    assert alone.scores == beside.scores
+    assert "instead of" not in beside.render()
+    with pytest.raises(ArgumentError, match="none was given"):  # curves go to a counterfactual
+        attributed(bench, answer=" cat", method=method, counterfactual=None, check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "give unit or answer"),
+        ({"unit": "mlp.1.5", "answer": " cat"}, "give unit or answer"),
+        ({"unit": "mlp.1.5", "foil": " cat"}, "give unit or answer"),
+        ({"answer": " cat dog"}, "2 tokens"),
+        ({"answer": " cat", "counterfactual": "the dog"}, "one of 2 was given"),
+        ({"answer": " cat", "counterfactual": None}, "none was given"),
+        ({"answer": " cat", "counterfactual": TEXT}, "are the same"),
+        ({"unit": "mlp.9.5"}, "layer"),
+        ({"unit": "mlp.1.5", "position": 40}, "tokens 0 to 8"),
+        ({"unit": "mlp.1.5", "method": "guess"}, "integrated_gradients"),
+    ],
+)
+def test_what_is_off_can_be_repaired(bench: Bench, arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(ArgumentError, match=said):
+        attributed(bench, **arguments)

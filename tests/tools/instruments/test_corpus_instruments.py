@@ -1,0 +1,141 @@
+"""Search, co-activation and token facts against naive passes over the corpus."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hubel.tools.errors import ArgumentError
+from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments.coactivating import Coactivating
+from hubel.tools.instruments.corpus_search import CorpusSearch
+from hubel.tools.instruments.tokenization import TokenFacts
+from hubel.tools.subject import Site, Unit
+
+TEXTS = ["Monday the cat said in the river bank", "a very red dog was told of 1999", "the city is not blue",
+         "Friday a cat said very red to the bank"]  # fmt: skip
+
+
+def searched(bench: Bench, **arguments: Any) -> CorpusSearch:
+    result = call("corpus.search", {"unit": "mlp.2.7", "pattern": "cat", **arguments}, bench)
+    assert isinstance(result, CorpusSearch)
+    return result
+
+
+def test_every_match_is_found_with_what_the_unit_does_there(indexed: Bench, naive: dict) -> None:
+    result = searched(indexed, k=20, most=300)
+    contexts, strings = indexed.the_index().contexts("explore"), indexed.the_index().vocabulary
+    values = naive[Site("mlp", 2)][..., 7]
+    expected = [
+        (float(values[row, at]), row, at)
+        for row, ids in enumerate(contexts.tokens)
+        for at in range(1, int(contexts.length[row]))
+        if strings[ids[at]].strip() == "cat"
+    ]
+    assert result.n_matches == len(expected)
+    assert result.n_contexts == result.n_read == len({row for _, row, _ in expected})
+    assert result.mean == pytest.approx(np.mean([v for v, _, _ in expected]), rel=1e-3)
+    expected.sort(key=lambda one: -abs(one[0]))
+    assert [m.activation for m in result.strongest] == pytest.approx([v for v, _, _ in expected[:20]], rel=1e-3)
+    assert [m.activation for m in result.weakest] == pytest.approx([v for v, _, _ in expected[20:][::-1]], rel=1e-3)
+    assert all(m.tokens[p].strip() == "cat" for m in result.strongest for p in m.positions)
+    usual = indexed.the_index().statistics(Unit.parse("mlp.2.7"))
+    assert result.fires["+"] == pytest.approx(np.mean([v >= usual.q90 for v, _, _ in expected]), abs=1e-4)
+    assert result.fires["-"] == pytest.approx(np.mean([v <= usual.q10 for v, _, _ in expected]), abs=1e-4)
+
+
+def test_a_side_tells_of_that_side(indexed: Bench) -> None:
+    result = searched(indexed, unit="mlp.2.7-")
+    assert set(result.fires) == {"-"}
+    assert all(m.activation >= 0 for m in result.strongest)
+
+
+def test_a_regular_expression_may_span_tokens(indexed: Bench) -> None:
+    result = searched(indexed, pattern=r"\bcat (?:dog|city)\b", regex=True, most=300)
+    assert result.n_matches > 0
+    for match in result.strongest:
+        assert (
+            re.fullmatch(r" ?cat (?:dog|city)", "".join(match.tokens[p] for p in match.positions))
+            or 1 in match.positions
+        )
+    assert searched(indexed, pattern="catalogue").render() == 'nothing in the corpus matches "catalogue"'
+    assert searched(indexed, pattern="ca").n_matches == 0, "words match whole"
+
+
+def test_few_contexts_are_spread_over_all(indexed: Bench) -> None:
+    result = searched(indexed, most=3)
+    assert (result.n_read, result.n_contexts > 3) == (3, True)
+    assert "strongest:" in result.render()
+
+
+def correlated(bench: Bench, **arguments: Any) -> Coactivating:
+    result = call("coactivating", {"unit": "mlp.1.5", "k": 10, **arguments}, bench)
+    assert isinstance(result, Coactivating)
+    return result
+
+
+@pytest.mark.parametrize("unit", ["mlp.1.5", "mlp.1.5-", "head.1.2"])
+def test_correlations_are_those_of_every_token(indexed: Bench, unit: str) -> None:
+    subject, address = indexed.the_subject(), Unit.parse(unit)
+    rows: list[np.ndarray] = []
+    for text in TEXTS:
+        ids = torch.tensor([subject.tokenize(text).ids])
+        mine = address.signal(subject.unit_activations(ids, [address.unsided])[0, 0, 1:].numpy())
+        neurons = [subject.capture(ids, [Site("mlp", n)]).activations[Site("mlp", n)][0, 1:].numpy() for n in range(3)]
+        rows.append(np.concatenate([mine[:, None], *neurons], axis=1))
+    r = np.corrcoef(np.concatenate(rows).T)[0, 1:]
+    names = [f"mlp.{i // 24}.{i % 24}" for i in range(72)]
+    expected = sorted(((v, n) for v, n in zip(r, names, strict=True) if n != str(address.unsided)), reverse=True)
+    result = correlated(indexed, unit=unit, texts=TEXTS)
+    assert [c.unit for c in result.together] == [n for _, n in expected[:10]]
+    assert [c.r for c in result.together] == pytest.approx([v for v, _ in expected[:10]], abs=1e-4)
+    assert [c.unit for c in result.opposed] == [n for _, n in expected[::-1][:10]]
+    assert result.n_tokens == sum(len(row) for row in rows)
+    assert result.compared == 72
+
+
+def test_without_texts_the_corpus_is_taken(indexed: Bench) -> None:
+    result = correlated(indexed, contexts=9)
+    assert result.texts == "the corpus"
+    assert 9 * 8 <= result.n_tokens <= 9 * 15
+    assert "r +" in result.render()
+    again = correlated(indexed, contexts=9)
+    assert again == result
+
+
+def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None:
+    result = call("tokens.describe", {"words": ["cat", "zebra"], "k": 3}, indexed)
+    assert isinstance(result, TokenFacts)
+    cat, zebra = result.words
+    assert (cat.behind_space.tokens, len(zebra.behind_space.tokens)) == ([" cat"], 6)
+    contexts, subject = indexed.the_index().contexts("explore"), indexed.the_subject()
+    (token,) = subject.tokenize(" cat").ids
+    count = sum(row[: int(n)].tolist().count(token) for row, n in zip(contexts.tokens, contexts.length, strict=True))
+    assert cat.behind_space.count == count
+    weight = subject.model.get_input_embeddings().weight
+    cosines = torch.nn.functional.cosine_similarity(weight, weight[token][None])
+    best = [i for i in cosines.argsort(descending=True).tolist() if i != token][:3]
+    assert cat.neighbours == [subject.token_strings()[i] for i in best]
+    assert '" cat" one token' in result.render()
+    bare = call("tokens.describe", {"words": ["cat"]}, Bench(subject))
+    assert isinstance(bare, TokenFacts)
+    assert bare.words[0].behind_space.count is None
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "says"),
+    [
+        ("corpus.search", {"unit": "mlp.2.7", "pattern": "(", "regex": True}, "no RE2 expression"),
+        ("corpus.search", {"unit": "mlp.9.7", "pattern": "cat"}, "layers 0 to 2"),
+        ("coactivating", {"unit": "mlp.1.99"}, "units 0 to 23"),
+        ("coactivating", {"unit": "mlp.1.5", "texts": ["a cat"]}, "give at least 20"),
+        ("tokens.describe", {"words": []}, "words: "),
+    ],
+)
+def test_what_is_off_comes_back(indexed: Bench, name: str, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        call(name, arguments, indexed)

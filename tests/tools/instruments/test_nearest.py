@@ -1,0 +1,111 @@
+"""Neighbours by direction against cosines of matrices written out in full."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hubel.tools.errors import ArgumentError
+from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments.nearest import Nearest
+from tests.support.tiny import MODEL_TYPES, N_LAYERS, N_NEURONS, tiny_subject
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(tiny_subject())
+
+
+def found(bench: Bench, **arguments: Any) -> Nearest:
+    result = call("nearest", {"k": 5, **arguments}, bench)
+    assert isinstance(result, Nearest)
+    return result
+
+
+def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a * b).sum() / (a.norm() * b.norm()))
+
+
+def check(result: Nearest, unit: str, directions: dict[str, torch.Tensor]) -> None:
+    mine = directions.pop(unit)
+    expected = sorted(((cosine(mine, d), name) for name, d in directions.items()), reverse=True)
+    assert [n.unit for n in result.alike] == [name for _, name in expected[:5]]
+    assert [n.cosine for n in result.alike] == pytest.approx([c for c, _ in expected[:5]], abs=1e-5)
+    assert result.opposite[0].unit == expected[-1][1]
+    assert result.compared == len(expected)
+
+
+@pytest.mark.parametrize("by", ["write", "read"])
+@pytest.mark.parametrize("family", ["llama", "gpt2", "phi3"])
+def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
+    bench = Bench(tiny_subject(family))
+    model, directions = bench.the_subject().model, dict[str, torch.Tensor]()
+    for layer in range(N_LAYERS):
+        for i in range(N_NEURONS):
+            if family == "gpt2":
+                mlp = model.transformer.h[layer].mlp
+                vector = mlp.c_proj.weight[i] if by == "write" else mlp.c_fc.weight[:, i]
+            else:
+                mlp = model.model.layers[layer].mlp
+                into = mlp.gate_up_proj if family == "phi3" else mlp.gate_proj
+                vector = mlp.down_proj.weight[:, i] if by == "write" else into.weight[i]
+            directions[f"mlp.{layer}.{i}"] = vector
+    check(found(bench, unit="mlp.1.5-", by=by), "mlp.1.5", directions)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
+    bench = Bench(tiny_subject(family))
+    subject, directions = bench.the_subject(), dict[str, torch.Tensor]()
+    for layer in range(N_LAYERS):
+        for head in range(4):
+            own = slice(head * 4, head * 4 + 4)
+            if family == "gpt2":
+                attention = subject.model.transformer.h[layer].attn
+                directions[f"head.{layer}.{head}"] = (
+                    attention.c_proj.weight[own].T @ attention.c_attn.weight[:, 32:][:, own].T
+                )
+            else:
+                attention = subject.model.model.layers[layer].self_attn
+                shared = slice(head // 2 * 4, head // 2 * 4 + 4)  # two heads read one value
+                directions[f"head.{layer}.{head}"] = attention.o_proj.weight[:, own] @ attention.v_proj.weight[shared]
+    result = found(bench, unit="head.1.2")
+    check(result, "head.1.2", directions)
+    assert result.by == "move"
+
+
+def test_a_named_direction_is_compared_with_neurons_and_its_like() -> None:
+    along = torch.zeros(16)
+    along[3] = 1
+    bench = Bench(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
+    result = found(bench, unit="resid.0@a")
+    assert (result.alike[0].unit, result.alike[0].depth) == ("resid.2@b", "later")
+    assert result.compared == N_LAYERS * N_NEURONS + 1
+
+
+def test_depth_is_told_without_a_layer(bench: Bench) -> None:
+    result = found(bench, unit="mlp.1.5", k=50)
+    depths = {n.unit.split(".")[1]: n.depth for n in result.alike}
+    assert depths == {"0": "earlier", "1": "same", "2": "later"}
+    assert "earlier in the model" in result.render()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"unit": "mlp.1.99"}, "units 0 to 23"),
+        ({"unit": "head.1.0", "by": "read"}, "compare its OV"),
+        ({"unit": "mlp.1.5", "by": "taste"}, "by: "),
+        ({"unit": "resid.1@none"}, "no such direction"),
+    ],
+)
+def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        found(bench, **arguments)
+
+
+@pytest.mark.parametrize("family", MODEL_TYPES)
+def test_every_family_has_neighbours(family: str) -> None:
+    assert len(found(Bench(tiny_subject(family)), unit="mlp.1.5").alike) == 5

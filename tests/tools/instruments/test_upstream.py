@@ -1,0 +1,146 @@
+"""Direct contributions: they add up, neurons add up to their MLP, sources to their head, and a naive one agrees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from hubel.tools.errors import ArgumentError
+from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import upstream as module
+from hubel.tools.instruments.upstream import Contribution, Upstream
+from hubel.tools.subject import Unit
+from tests.support.tiny import MODEL_TYPES, tiny_subject
+
+TEXT = "very Monday the cat said 1999 in the red city"
+NORMED = ("gemma2", "gemma3_text")
+"""Families that normalise what is written, which then is no sum."""
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return Bench(tiny_subject())
+
+
+def found(bench: Bench, **arguments: Any) -> Upstream:
+    result = call("upstream", {"unit": "mlp.2.5", "text": TEXT, "k": 50, **arguments}, bench)
+    assert isinstance(result, Upstream)
+    return result
+
+
+def total(parts: list[Contribution], name: str) -> float:
+    return sum(getattr(part, name) or 0.0 for part in parts)
+
+
+@pytest.mark.parametrize("family", [family for family in MODEL_TYPES if family not in NORMED])
+def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tiny_subject(family))
+    monkeypatch.setattr(module, "HEADS", 50)
+    monkeypatch.setattr(module, "SOURCES", 50)
+    result, subject = found(bench), bench.the_subject()
+    parts = [*result.parts, result.rest]
+    assert total(parts, "gate") == pytest.approx(result.gate, abs=1e-4)
+    if result.up is not None:
+        assert total(parts, "up") == pytest.approx(result.up, abs=1e-4)
+    ids = torch.tensor([subject.tokenize(TEXT).ids])
+    real = float(subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0, result.position])
+    assert result.activation == pytest.approx(real, rel=1e-4, abs=1e-5)
+    heads = [part for part in result.parts if part.part.startswith("head")]
+    assert len(heads) == (12 if family != "gpt_neox" else 8)
+    for part in heads:
+        assert sum(effect for _, effect in part.sources) == pytest.approx(part.effect, rel=1e-3, abs=1e-5)
+    few = found(bench, k=2)
+    assert total([*few.parts, few.rest], "gate") == pytest.approx(result.gate, abs=1e-4)
+    assert few.rest.part == f"{len(result.parts) - 2} others"
+
+
+def test_neurons_add_up_to_their_mlp(bench: Bench) -> None:
+    result = found(bench)
+    mlp = {part.part: part for part in result.parts if part.part.startswith("mlp")}
+    assert len(result.neurons) == 48
+    for name, whole in mlp.items():
+        own = [n for n in result.neurons if n.part.startswith(f"{name}.")]
+        assert total(own, "gate") == pytest.approx(whole.gate, abs=1e-4)
+        assert total(own, "effect") == pytest.approx(whole.effect, abs=1e-4)
+
+
+def test_a_head_by_hand(bench: Bench) -> None:
+    """Its write, through this model's own norm with the scale frozen, onto the gate row."""
+    subject, result = bench.the_subject(), found(bench, focus="city")
+    layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
+    seen: dict[str, torch.Tensor] = {}
+    handles = [
+        layers[1].self_attn.o_proj.register_forward_pre_hook(lambda _m, a: seen.update(z=a[0][0, -1])),
+        layers[2].post_attention_layernorm.register_forward_pre_hook(lambda _m, a: seen.update(x=a[0][0, -1])),
+    ]
+    with torch.no_grad():
+        subject.model(ids)
+        for handle in handles:
+            handle.remove()
+        z = torch.zeros_like(seen["z"])
+        width = subject.head_dim
+        z[3 * width :] = seen["z"][3 * width :]
+        written = layers[1].self_attn.o_proj(z)
+        norm = layers[2].post_attention_layernorm
+        scaled = norm.weight * written / (seen["x"].square().mean() + norm.variance_epsilon).sqrt()
+        gate, up = (float(m.weight[5] @ scaled) for m in (layers[2].mlp.gate_proj, layers[2].mlp.up_proj))
+    part = next(part for part in result.parts if part.part == "head.1.3")
+    assert (part.gate, part.up) == pytest.approx((gate, up), rel=1e-3, abs=1e-6)
+
+
+def test_effects_are_the_derivative_of_the_activation(bench: Bench) -> None:
+    """Each branch's derivative by a finite difference of silu(gate) * up."""
+    result = found(bench)
+    assert result.gate is not None
+    assert result.up is not None
+
+    def value(gate: float, up: float) -> float:
+        return float(torch.nn.functional.silu(torch.tensor(gate, dtype=torch.float64)) * up)
+
+    step = 1e-5
+    by_gate = (value(result.gate + step, result.up) - value(result.gate - step, result.up)) / (2 * step)
+    by_up = (value(result.gate, result.up + step) - value(result.gate, result.up - step)) / (2 * step)
+    for part in result.parts:
+        assert part.effect == pytest.approx(by_gate * (part.gate or 0) + by_up * (part.up or 0), rel=1e-3, abs=1e-5)
+
+
+def test_a_named_direction_is_one_sum() -> None:
+    direction = torch.linspace(-1, 1, 16)
+    bench = Bench(tiny_subject(directions={1: {"tilt": direction}}))
+    result, subject = found(bench, unit="resid.1@tilt"), bench.the_subject()
+    ids = torch.tensor([subject.tokenize(TEXT).ids])
+    real = float(subject.unit_activations(ids, [Unit.parse("resid.1@tilt")])[0, 0, result.position])
+    assert total([*result.parts, result.rest], "up") == pytest.approx(real, abs=1e-4)
+    assert result.gate is None
+    assert result.activation == pytest.approx(real, abs=1e-4)
+
+
+def test_the_strongest_token_is_taken_unless_one_is_named(bench: Bench) -> None:
+    subject, result = bench.the_subject(), found(bench)
+    ids = torch.tensor([subject.tokenize(TEXT).ids])
+    values = subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0].abs()
+    assert result.position == 1 + int(values[1:].argmax())
+    assert found(bench, focus="cat").token == " cat"
+    assert result.render().startswith(f"mlp.2.5 is {result.activation:+.3g} at ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"unit": "head.1.0"}, "ask for a neuron"),
+        ({"unit": "mlp.9.0"}, "layers 0 to 2"),
+        ({"focus": "bird"}, "copy it exactly"),
+        ({"text": ""}, "text: "),
+    ],
+)
+def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(ArgumentError, match=says):
+        found(bench, **arguments)
+
+
+@pytest.mark.parametrize("family", NORMED)
+def test_a_family_that_normalises_its_writes_says_so(family: str) -> None:
+    with pytest.raises(ArgumentError, match="normalises its writes"):
+        found(Bench(tiny_subject(family)))

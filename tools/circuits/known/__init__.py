@@ -1,6 +1,0 @@
-"""Circuits whose edges are known: transformers compiled from programs, trained in seconds, or planted in a subject."""
-
-from pathlib import Path
-
-CODE = Path(__file__).parents[1]
-"""The folder of all code that decides what is found in them."""

@@ -1,0 +1,70 @@
+"""Is it the circuit? What runs of other circuits can say against one that is faithful.
+
+- minimality: how far f falls without each edge.
+- stability: circuits of resampled prompts; their overlap tells whether others would have found the same.
+- rivals: circuits of the same size in whose ranking the first one's edges count little; are they as faithful?
+
+f is any function from a mask to its faithfulness (`discovery.faithfulness_of`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .discovery import top_edges
+from .graph import Edge, Graph, Mask
+from .opposing_weight import balanced
+
+Faithfulness = Callable[[Mask], float]
+
+
+def minimality(f: Faithfulness, graph: Graph, mask: Mask, edges: Sequence[Edge]) -> list[float]:
+    """How far f of the circuit falls without each of these edges of it; negative: f rises."""
+    whole = f(mask)
+    return [whole - f(mask & ~graph.mask_of([edge])) for edge in edges]
+
+
+def resampled_circuits(
+    graph: Graph,
+    scores: Float[Tensor, "pairs source target"],
+    n: int,
+    *,
+    prompts: int,
+    draws: int,
+    weight: float = 1.0,
+    seed: int = 0,
+) -> list[Mask]:
+    """Circuits of n edges, each from some prompts drawn with replacement, whose scores are reused.
+
+    Args:
+        weight: of opposing edges, as in `balance`.
+    """
+    rng = np.random.default_rng([seed, prompts])
+    picks = [rng.integers(0, len(scores), prompts).tolist() for _ in range(draws)]
+    return [top_edges(graph, balanced(scores[pick].mean(0), weight), n) for pick in picks]
+
+
+class Rival(NamedTuple):
+    """Another circuit of the same size; `shared` is the share of its edges that the first has too."""
+
+    mask: Mask
+    f: float
+    shared: float
+
+
+def rival(
+    f: Faithfulness, graph: Graph, ranking: Float[Tensor, "source target"], mask: Mask, weight: float = 1e-6
+) -> Rival:
+    """The best circuit that the ranking gives when the first one's edges count `weight` times what they did.
+
+    They stay possible, since a circuit that may not use, say, the one edge into the logits is no fair rival.
+    """
+    size = ranking.abs()
+    other = top_edges(graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum()))
+    return Rival(other, f(other), int((other & mask).sum()) / int(other.sum()))

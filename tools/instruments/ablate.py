@@ -1,0 +1,215 @@
+"""Ablation: what the subject predicts with and without a unit.
+
+1. Run each text twice in one batch: as it is, and with the unit set to zero, to its mean, or to its values at random
+   places of other text, at every position but the first (an attention sink, whose change would drown all else).
+2. At each position compare the two next-token distributions p (as it is) and q (without): KL(p ‖ q) in nats, and the
+   change of the loss of the token that really follows, log p - log q.
+3. Where KL is largest, list the tokens whose probability changed most. If asked, go on with the text both ways.
+
+The mean of a neuron or a direction is its mean on explore when there is an index; a head's z, which the index does not
+hold, is averaged over the given texts. Mean ablation asks what the unit's variation does; zero ablation also takes its
+constant part away (McDougall et al. 2023; Chan et al., "Causal Scrubbing", 2022, on why the two differ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ..errors import ArgumentError
+from .continuation import MOST_NEW, Sampling, as_text, continuations
+from .input_texts import Tokenised, batches, padded, tokenised
+from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .rendering import marked, quoted
+from .token_changes import TokenChange, changes, divergence, log_probabilities, most_changed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from ..subject import Intervention, Subject, Unit
+
+Operation = Literal["zero", "mean", "resample"]
+BATCH_TOKENS = 512
+"""Padded tokens of one batch, half of what `texts` allows twice over: two sets of logits, in float64 for the KL."""
+
+
+@dataclass(frozen=True)
+class AblatedText:
+    """One text's answer, a number a position.
+
+    Attributes:
+        kl: KL(p ‖ q) of the next-token distribution, nats.
+        loss_change: rise of the next token's loss, nats; None at the last position, which no token follows.
+        peak: the position of the largest KL; `changed`: the tokens that changed most there.
+        continued: how the subject goes on with the text, as it is and ablated; None when no new tokens were asked for.
+    """
+
+    text: str
+    tokens: list[str]
+    kl: list[float]
+    loss_change: list[float | None]
+    peak: int
+    changed: list[TokenChange]
+    continued: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Ablation(Result):
+    """What ablating a unit does to the subject's predictions.
+
+    Attributes:
+        replaced_by: "0", or where the mean or the other values came from.
+        mean_kl, mean_loss_change: over all positions but the first of each text; nats.
+    """
+
+    unit: str
+    op: Operation
+    replaced_by: str
+    mean_kl: float
+    mean_loss_change: float | None
+    texts: list[AblatedText]
+
+    def render(self) -> str:
+        loss = "" if self.mean_loss_change is None else f", loss {self.mean_loss_change:+.2g}"
+        head = f"{self.unit} set to {self.replaced_by}: KL {self.mean_kl:.2g}{loss} nats a token (mean)"
+        return "\n".join([head, *(_render(text) for text in self.texts)])
+
+
+def _render(text: AblatedText) -> str:
+    shown = marked(text.tokens, text.kl, max(text.kl), text.peak)
+    told = f'- {shown}\n  KL {text.kl[text.peak]:.2g} after "{quoted(text.tokens[text.peak])}": {changes(text.changed)}'
+    if text.continued is None:
+        return told
+    before, after = map(quoted, text.continued)
+    return f"{told}\n  goes on |{before}\n  ablated |{after}"
+
+
+@instrument("ablate", needs=("subject",))
+def ablate(
+    bench: Bench,
+    unit: UnitAddress,
+    texts: Annotated[list[Text], Field(min_length=1, max_length=64)],
+    op: Operation = "mean",
+    k: Annotated[int, Field(ge=1, le=50, description="changed tokens to list for each text")] = 5,
+    new_tokens: Annotated[int, Field(ge=0, le=MOST_NEW, description="also go on with each text by so many")] = 0,
+    seed: Annotated[int, Field(description="of what resample draws")] = 0,
+) -> Ablation:
+    """What the model predicts differently without a unit, on texts that you choose.
+
+    Sets the unit to its mean, to zero, or to its values at random places of other text (resample) at every position
+    but the first and compares next-token distributions: KL and change of loss at each position, and the tokens that
+    changed most. With a side (mlp.12.803-) only values on that side are replaced. new_tokens shows the most likely
+    continuation with and without it. A unit that matters nowhere has KL near 0 on all texts.
+    """
+    from ..subject import Unit
+
+    address, subject = Unit.parse(unit), bench.the_subject()
+    subject.shape.column(address)
+    ready = tokenised(subject, texts)
+    edit, replaced_by = _intervention(bench, address, op, ready, seed)
+    answers: dict[int, AblatedText] = {}
+    for batch in batches(ready, BATCH_TOKENS):
+        rows = [ready[number] for number in batch]
+        answers |= dict(zip(batch, _compare(subject, rows, edit, k), strict=True))
+    done = [answers[number] for number in range(len(ready))]
+    if new_tokens:
+        done = [
+            replace(answer, continued=_continued(subject, text, edit, new_tokens))
+            for answer, text in zip(done, ready, strict=True)
+        ]
+    kl = [text.kl[i] for text, source in zip(done, ready, strict=True) for i in source.scored]
+    loss = [text.loss_change[i] for text, source in zip(done, ready, strict=True) for i in source.scored]
+    known = [value for value in loss if value is not None]
+    mean_loss = rounded([sum(known) / len(known)])[0] if known else None
+    return Ablation(str(address), op, replaced_by, rounded([sum(kl) / len(kl)])[0], mean_loss, done)
+
+
+def _intervention(
+    bench: Bench, unit: Unit, op: Operation, texts: list[Tokenised], seed: int
+) -> tuple[Intervention, str]:
+    """The replacement without its positions, which differ from text to text."""
+    from ..subject import Intervention
+
+    if unit.site == "head" and unit.side != "both":
+        raise ArgumentError(f"{str(unit)!r}: a head has no sides here; leave out the sign")
+    if op == "zero":
+        return Intervention(unit, "zero"), "0"
+    if op == "resample":
+        source, origin = _other_text(bench, texts, seed)
+        return Intervention(unit, "resample", source=source, seed=seed), f"its values at random places of {origin}"
+    if unit.site != "head" and bench.index is not None:
+        mean = float(bench.index.statistics(unit.unsided).mean)
+        return Intervention(unit, "set", value=mean), f"its mean on explore ({mean:.4g})"
+    means = _means_here(bench.the_subject(), unit, texts)
+    value = tuple(means) if unit.site == "head" else means[0]
+    return Intervention(unit, "set", value=value), "its mean on these texts"
+
+
+def _other_text(bench: Bench, texts: list[Tokenised], seed: int) -> tuple[tuple[int, ...], str]:
+    """Tokens whose activations are drawn from: a random context of explore, else all given texts in a row."""
+    import numpy as np
+
+    if bench.index is None:
+        limit = bench.the_subject().context_length
+        return tuple(i for text in texts for i in text.ids)[:limit], "these texts"
+    contexts = bench.index.contexts("explore")
+    long = np.flatnonzero(contexts.length == contexts.length.max())
+    row = int(np.random.default_rng(seed).choice(long))
+    return tuple(contexts.tokens[row, : int(contexts.length[row])].tolist()), "other text"
+
+
+def _continued(subject: Subject, text: Tokenised, edit: Intervention, new_tokens: int) -> tuple[str, str]:
+    def edits(length: int) -> list[list[Intervention]]:
+        return [[], [replace(edit, positions=tuple(range(text.scored.start, length)))]]
+
+    before, after = continuations(subject, text.ids, 2, edits, Sampling(new_tokens))
+    return as_text(subject, before), as_text(subject, after)
+
+
+def _means_here(subject: Subject, unit: Unit, texts: list[Tokenised]) -> list[float]:
+    """Mean over the positions that count of a neuron's activation, a direction's projection, or a head's z."""
+    import torch
+
+    from ..subject import Site
+
+    values: list[Tensor] = []
+    for batch in batches(texts):
+        rows = [texts[number] for number in batch]
+        if unit.site == "head":
+            columns = slice(unit.index * subject.head_dim, (unit.index + 1) * subject.head_dim)
+            site = Site("z", unit.layer)
+            found = subject.capture(padded(rows), [site]).activations[site][..., columns]
+        else:
+            found = subject.unit_activations(padded(rows), [unit.unsided])[0][..., None]
+        values += [found[row, list(text.scored)] for row, text in enumerate(rows)]
+    return torch.cat(values).double().mean(dim=0).tolist()
+
+
+def _compare(subject: Subject, rows: list[Tokenised], edit: Intervention, k: int) -> Iterator[AblatedText]:
+    ids = padded(rows)
+    edits = [[replace(edit, positions=tuple(text.scored))] for text in rows]
+    logits = subject.capture(ids.repeat(2, 1), [], interventions=[[] for _ in rows] + edits, logits=True).logits
+    assert logits is not None  # asked for
+    for row, text in enumerate(rows):
+        length = len(text.ids)
+        before, after = (log_probabilities(logits[r, :length]) for r in (row, row + len(rows)))
+        yield _answer(subject, text, before, after, k)
+
+
+def _answer(
+    subject: Subject, text: Tokenised, before: Float[Tensor, "seq vocab"], after: Float[Tensor, "seq vocab"], k: int
+) -> AblatedText:
+    import torch
+
+    kl = divergence(before, after)
+    following = torch.tensor(text.ids[1:], dtype=torch.long)[:, None]
+    change = (before[:-1].gather(1, following) - after[:-1].gather(1, following))[:, 0]
+    scored = list(text.scored)
+    peak = scored[int(kl[scored].argmax())]
+    changed = most_changed(subject, before[peak], after[peak], k)
+    loss: list[float | None] = [*rounded(change.tolist()), None]
+    return AblatedText(text.text, text.tokens, rounded(kl.tolist()), loss, peak, changed)

@@ -1,0 +1,182 @@
+"""New text through the subject: which units fire on it, and where.
+
+`activations.on_text` reads chosen units at every token. `activations.search` turns the question round: of all units,
+which are furthest above what they usually do? It compares a unit's largest activation on the text with the unit's mean
+and standard deviation on explore, on each side. Position 0 is an attention sink and never counts in a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ..errors import ArgumentError
+from .input_texts import Tokenised, batches, padded, tokenised
+from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .rendering import marked, quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+    from ..index import Index
+    from ..subject import Site, Subject, Unit
+
+
+@dataclass(frozen=True)
+class TextActivations:
+    """Activations on one text.
+
+    Attributes:
+        offsets: characters of `text` that each token covers.
+        activations: by address as asked for; one number a token. Of a side, never negative.
+    """
+
+    text: str
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    activations: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class OnText(Result):
+    """Activations of some units on some texts."""
+
+    units: list[str]
+    texts: list[TextActivations]
+
+    def render(self) -> str:
+        return "\n".join(line for unit in self.units for line in self._render(unit))
+
+    def _render(self, unit: str) -> Iterator[str]:
+        """Each text with its active tokens, both signs, on one scale a unit."""
+        counted = [value for text in self.texts for value in _counted(text.activations[unit])]
+        strongest = max(map(abs, counted))
+        yield f"{unit}: max {max(counted):.3g}, min {min(counted):.3g} on these texts (first tokens left out)"
+        for number, text in enumerate(self.texts):
+            values = text.activations[unit]
+            shown = marked(text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest)
+            yield f"  {number}: {max(_counted(values)):+.3g} {min(_counted(values)):+.3g} | {shown}"
+
+
+def _counted(values: list[float]) -> list[float]:
+    return values[1:] if len(values) > 1 else values
+
+
+@instrument("activations.on_text", needs=("subject",))
+def on_text(
+    bench: Bench,
+    texts: Annotated[list[Text], Field(min_length=1, max_length=256)],
+    units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
+) -> OnText:
+    """How strongly units fire at each token of texts that you write.
+
+    Write minimal pairs: a text that should make the unit fire beside one that differs in the one thing that you think
+    matters. An address with a side (mlp.12.803-) gives that side's strength, one without gives the signed activation.
+    The first token of a text is an attention sink: put something before what you test.
+    """
+    from ..subject import Unit
+
+    addresses = [Unit.parse(unit) for unit in units]
+    subject = bench.the_subject()
+    ready = tokenised(subject, texts)
+    values = _activations(subject, ready, addresses)
+    found = [TextActivations(text.text, text.tokens, text.offsets, values[n]) for n, text in enumerate(ready)]
+    return OnText([str(address) for address in addresses], found)
+
+
+def _activations(subject: Subject, texts: list[Tokenised], units: list[Unit]) -> dict[int, dict[str, list[float]]]:
+    """Text number to address to one number a token."""
+    found: dict[int, dict[str, list[float]]] = {}
+    for batch in batches(texts):
+        rows = [texts[number] for number in batch]
+        raw = subject.unit_activations(padded(rows), [unit.unsided for unit in units]).float().cpu().numpy()
+        for row, number in enumerate(batch):
+            length = len(texts[number].ids)
+            found[number] = {str(u): rounded(u.signal(raw[i, row, :length])) for i, u in enumerate(units)}
+    return found
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A unit that fires on a text more than it usually does.
+
+    Attributes:
+        unit: address with the side that fires.
+        z: standard deviations above (for the side -: below) the unit's mean on explore.
+        share_of_largest: of the largest activation of that side on explore; above 1 is more than was ever seen there.
+    """
+
+    unit: str
+    z: float
+    activation: float
+    share_of_largest: float
+    position: int
+    token: str
+
+
+@dataclass(frozen=True)
+class Search(Result):
+    """Units that stand out on a text, the most unusual first."""
+
+    text: str
+    tokens: list[str]
+    n_units: int
+    hits: list[Hit]
+
+    def render(self) -> str:
+        lines = [
+            f'  {hit.unit}: {hit.activation:+.3g} on "{quoted(hit.token)}" (token {hit.position}), '
+            f"{hit.z:.1f} standard deviations, {hit.share_of_largest:.0%} of its largest"
+            for hit in self.hits
+        ]
+        return "\n".join([f"of {self.n_units:,} units, those furthest above what they usually do:", *lines])
+
+
+@instrument("activations.search", needs=("subject", "index"))
+def search(
+    bench: Bench,
+    text: Text,
+    k: Annotated[int, Field(ge=1, le=200)] = 10,
+    sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed
+    layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
+) -> Search:
+    """Which units stand out on a text that you write, of all units at once.
+
+    Ranks both sides of every unit by how many standard deviations its strongest token lies from its mean on explore.
+    """
+    subject, index = bench.the_subject(), bench.the_index()
+    chosen = [site for site in index.sites if site.kind in sites and (layers is None or site.layer in layers)]
+    if not chosen:
+        has = ", ".join(sorted({f"{site.kind}.{site.layer}" for site in index.sites}))
+        raise ArgumentError(f"no site of kind {sites} and layer {layers} is in the index, which has {has}")
+    (ready,) = tokenised(subject, [text])
+    captured = subject.capture(padded([ready]), chosen).activations
+    hits = [hit for site in chosen for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, ready, k)]
+    n_units = sum(index.shape.count(site) for site in chosen)
+    return Search(text, ready.tokens, n_units, sorted(hits, key=lambda hit: -hit.z)[:k])
+
+
+def _hits(site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: Tokenised, k: int) -> Iterator[Hit]:
+    """The k units of a site that stand out most on each side; a head's norm has one side."""
+    import numpy as np
+
+    usual = index.site_statistics(site)
+    for sign in (1,) if site.kind == "head" else (1, -1):
+        signed = sign * values[list(text.scored)]
+        best = signed.max(axis=0)
+        spread = np.where(usual.std > 0, usual.std, np.inf)
+        z = np.where(best > 0, (best - sign * usual.mean) / spread, -np.inf)
+        largest = usual.max if sign > 0 else -usual.min
+        for column in np.argsort(-z, kind="stable")[:k].tolist():
+            if not np.isfinite(z[column]) or z[column] <= 0:
+                break
+            unit = index.shape.unit(site, column)
+            sided = unit if site.kind == "head" else replace(unit, side="+" if sign > 0 else "-")
+            position = text.scored[int(signed[:, column].argmax())]
+            share = best[column] / max(largest[column], best[column] * 1e-6)  # it may never have fired there
+            height, activation, of_largest = rounded([float(z[column]), float(sign * best[column]), float(share)])
+            yield Hit(str(sided), height, activation, of_largest, position, text.tokens[position])

@@ -1,0 +1,115 @@
+"""How the subject cuts words into tokens, how common these are, and which tokens are most like them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from .registry import Bench, Result, Text, instrument, rounded
+from .rendering import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..subject import Subject
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A word in one way of writing it.
+
+    Attributes:
+        rank: of its last token by frequency in explore, 1 the commonest; None when it never occurs there.
+        count: of that token in explore; None without an index, as is the rank.
+    """
+
+    written: str
+    tokens: list[str]
+    count: int | None
+    rank: int | None
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word with and without a space before it, and the tokens whose input embeddings are most like its last one's."""
+
+    word: str
+    alone: Spelling
+    behind_space: Spelling
+    neighbours: list[str]
+    cosines: list[float]
+
+
+@dataclass(frozen=True)
+class TokenFacts(Result):
+    """What the tokenizer makes of some words."""
+
+    words: list[Word]
+
+    def render(self) -> str:
+        return "\n".join(_line(word) for word in self.words)
+
+
+def _line(word: Word) -> str:
+    near = ", ".join(
+        f'"{quoted(token)}" {cosine:.2f}' for token, cosine in zip(word.neighbours, word.cosines, strict=True)
+    )
+    return f"{_spelt(word.behind_space)}; {_spelt(word.alone)}; nearest {near}"
+
+
+def _spelt(spelling: Spelling) -> str:
+    n = len(spelling.tokens)
+    pieces = "one token" if n == 1 else f"{n} tokens " + "|".join(quoted(t) for t in spelling.tokens)
+    often = (
+        "" if spelling.count is None else f", {spelling.count}x" + (f" (rank {spelling.rank})" if spelling.rank else "")
+    )
+    return f'"{quoted(spelling.written)}" {pieces}{often}'
+
+
+@instrument("tokens.describe", needs=("subject",))
+def describe(
+    bench: Bench,
+    words: Annotated[list[Text], Field(min_length=1, max_length=40)],
+    k: Annotated[int, Field(ge=1, le=50, description="nearest tokens to list")] = 6,
+) -> TokenFacts:
+    """How words are cut into tokens, how common these are, and which are like them.
+
+    Tells whether a word is one token or pieces (a unit may fire on a piece), and offers near neighbours to test.
+    """
+    import numpy as np
+
+    subject = bench.the_subject()
+    counts = None
+    if bench.index is not None:
+        contexts = bench.index.contexts("explore")
+        real = np.arange(contexts.tokens.shape[1]) < contexts.length[:, None]
+        counts = np.bincount(contexts.tokens[real], minlength=len(subject.token_strings()))
+    return TokenFacts([_word(subject, word, counts, k) for word in words])
+
+
+def _word(subject: Subject, word: str, counts: np.ndarray | None, k: int) -> Word:
+    bare = word.strip() or word
+    alone, behind = _spelling(subject, bare, counts), _spelling(subject, f" {bare}", counts)
+    tokens, cosines = _neighbours(subject, subject.tokenize(f" {bare}").ids[-1], k)
+    return Word(word, alone, behind, tokens, cosines)
+
+
+def _spelling(subject: Subject, written: str, counts: np.ndarray | None) -> Spelling:
+    ids = subject.tokenize(written).ids
+    tokens = [subject.token_strings()[i] for i in ids]
+    if counts is None:
+        return Spelling(written, tokens, None, None)
+    count = int(counts[ids[-1]])
+    return Spelling(written, tokens, count, 1 + int((counts > count).sum()) if count else None)
+
+
+def _neighbours(subject: Subject, token: int, k: int) -> tuple[list[str], list[float]]:
+    weight = subject.model.get_input_embeddings().weight.float()
+    cosines = weight @ weight[token] / (weight.norm(dim=1) * weight[token].norm()).clamp(min=1e-12)
+    strings = subject.token_strings()
+    order = [
+        i for i in cosines.argsort(descending=True, stable=True)[: 2 * k + 1].tolist() if i != token and strings[i]
+    ]
+    return [strings[i] for i in order[:k]], rounded([float(cosines[i]) for i in order[:k]], 3)
