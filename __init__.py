@@ -1,7 +1,8 @@
-"""hubel: explain the neurons and circuits of a language model, and test each explanation on held-out text.
+"""hubel: explain the neurons and circuits of a language model, and test each explanation on
+held-out text.
 
-The public names are listed in ``__all__``; each is imported when it is first used, so that ``import hubel`` and
-``hubel --help`` stay fast and looking at results never loads torch.
+The public names are listed in ``__all__``; each is imported when it is first used, so that ``import
+hubel`` and ``hubel --help`` stay fast and looking at results never loads torch.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAl
 def __getattr__(name: str) -> Any:
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name], __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    raise AttributeError(
+        f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}"
+    )
 
 
 def __dir__() -> list[str]:

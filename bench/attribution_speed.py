@@ -1,7 +1,9 @@
-"""Integrated gradients of a prompt of 32 tokens, here and by captum, in one process: their cost, their error.
+"""Integrated gradients of a prompt of 32 tokens, here and by captum, in one process: their cost,
+their error.
 
-A path's credit has to add up to f(prompt) - f(baseline), so that the error of each is known without the other. Ours
-goes on until it is under 1 %; captum takes the steps that it is given, its own default of 50 among them.
+A path's credit has to add up to f(prompt) - f(baseline), so that the error of each is known without
+the other. Ours goes on until it is under 1 %; captum takes the steps that it is given, its own
+default of 50 among them.
 """
 
 from __future__ import annotations
@@ -78,7 +80,9 @@ def attribution_speed(subject: Subject, question: Question = QUESTION) -> list[A
     end = subject.tokenizer.eos_token_id or 0
     for baseline, given in (("counterfactual", other), ("end of sequence", [end] * len(ids))):
         for steps in STEPS:
-            credit, seconds, cpu = _timed(lambda given=given, steps=steps: captum_credit(case(given), steps))
+            credit, seconds, cpu = _timed(
+                lambda given=given, steps=steps: captum_credit(case(given), steps)
+            )
             agrees = float(np.corrcoef(credit, found.scores)[0, 1]) if given is other else None
             error = _error(case(given), credit)
             rows.append(Attributed(f"captum, {steps} steps", baseline, error, seconds, cpu, agrees))

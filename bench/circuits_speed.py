@@ -61,7 +61,10 @@ def longer_sweep(subject: Subject) -> Longer:
     n = min(FEW, subject.shape.count(Site("mlp", layer)) // 10)
     units = [Unit("mlp", layer, neuron) for neuron in range(n * 10)]
     taken = [
-        (seconds(lambda: Sweep(model, pairs).units(units[:n])), seconds(lambda: Sweep(model, pairs).units(units)))
+        (
+            seconds(lambda: Sweep(model, pairs).units(units[:n])),
+            seconds(lambda: Sweep(model, pairs).units(units)),
+        )
         for _ in range(REPEATS)
     ]
     few, many = (min(each[at] for each in taken) for at in (0, 1))
@@ -118,11 +121,17 @@ def _attribution(model: CircuitModel, pairs: PromptPairs) -> Comparison:
     from ..tools.circuits.attribution import attribute
 
     def bare() -> None:
-        embedding = model.subject.model.get_input_embeddings()(pairs.clean).detach().requires_grad_()
-        logits = model.subject.model(inputs_embeds=embedding, use_cache=False, logits_to_keep=1).logits[:, -1]
+        embedding = (
+            model.subject.model.get_input_embeddings()(pairs.clean).detach().requires_grad_()
+        )
+        logits = model.subject.model(
+            inputs_embeds=embedding, use_cache=False, logits_to_keep=1
+        ).logits[:, -1]
         torch.autograd.grad(pairs.logit_difference(logits).sum(), embedding)
 
     ours = min(seconds(lambda: attribute(model, pairs)) for _ in range(REPEATS))
     naive = min(seconds(bare) for _ in range(REPEATS))
     name = f"attribution of all heads, neurons and {model.graph.n_edges:,} edges"
-    return Comparison(name, ours, naive, naive / ours, "one forward and backward pass, which scores nothing")
+    return Comparison(
+        name, ours, naive, naive / ours, "one forward and backward pass, which scores nothing"
+    )

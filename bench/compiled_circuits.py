@@ -1,14 +1,17 @@
-"""Does discovery find circuits that are known? Edge AUROC of every scoring method on compiled programs.
+"""Does discovery find circuits that are known? Edge AUROC of every scoring method on compiled
+programs.
 
-1. Each program is compiled at each difficulty: rotated, with distractors and noise edges (`bench/known_circuits`).
-2. A method scores all edges from discovery pairs. AUROC: the chance that a true edge scores higher than a false one,
-   ties counting half, so that a method which gives 0 to everything has 0.5.
-3. The circuit of as many edges as the truth has is held against other pairs: its faithfulness f, and the share of its
-   edges that are true.
+1. Each program is compiled at each difficulty: rotated, with distractors and noise edges
+   (`bench/known_circuits`).
+2. A method scores all edges from discovery pairs. AUROC: the chance that a true edge scores higher
+   than a false one, ties counting half, so that a method which gives 0 to everything has 0.5.
+3. The circuit of as many edges as the truth has is held against other pairs: its faithfulness f,
+   and the share of its edges that are true.
 4. Seconds are CPU seconds of the process.
 5. Each result is kept as it is made (`stored`): a bench that was stopped goes on there.
 
-A seed gives the weights' draws and both sets of pairs. Methods were chosen on seed 0; others are for reporting.
+A seed gives the weights' draws and both sets of pairs. Methods were chosen on seed 0; others are
+for reporting.
 """
 
 from __future__ import annotations
@@ -64,7 +67,10 @@ class Row(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {**self._asdict(), "methods": {name: found._asdict() for name, found in self.methods.items()}}
+        return {
+            **self._asdict(),
+            "methods": {name: found._asdict() for name, found in self.methods.items()},
+        }
 
 
 def bench_circuits(
@@ -80,7 +86,10 @@ def bench_circuits(
         for name in programs:
             circuit = _Circuit(name, difficulty, seed)
             facts = stored.or_make(circuit.facts, *circuit)
-            found = {method: stored.or_make(partial(circuit.found, method), *circuit, method) for method in methods}
+            found = {
+                method: stored.or_make(partial(circuit.found, method), *circuit, method)
+                for method in methods
+            }
             yield Row(
                 f"{name}/{difficulty}/{seed}",
                 *circuit,
@@ -149,4 +158,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 def means(rows: Sequence[Row], figure: str) -> dict[str, float]:
     """The mean of one figure over circuits, by method."""
     methods = list(dict.fromkeys(name for row in rows for name in row.methods))
-    return {name: float(np.mean([getattr(row.methods[name], figure) for row in rows])) for name in methods}
+    return {
+        name: float(np.mean([getattr(row.methods[name], figure) for row in rows]))
+        for name in methods
+    }

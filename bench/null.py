@@ -1,10 +1,13 @@
-"""How often is nothing explained? Null targets, controls and real units through the same explainer, in one run.
+"""How often is nothing explained? Null targets, controls and real units through the same explainer,
+in one run.
 
-1. Half of the nulls are Gaussian noise, half are real units' activations permuted over whole contexts; a fifth as many
-   controls (rotated layer, redrawn weights) and as many real units stand beside them, all spread over four layers.
+1. Half of the nulls are Gaussian noise, half are real units' activations permuted over whole
+   contexts; a fifth as many controls (rotated layer, redrawn weights) and as many real units stand
+   beside them, all spread over four layers.
 2. All go through one run, so that false discoveries are controlled as they are in every run.
-3. Rates of keeping come with Wilson intervals. A kept null is a false keep; a kept control is not, and its share beside
-   the real units' says how much of a score is owed to the layer's inputs and not to what was learned.
+3. Rates of keeping come with Wilson intervals. A kept null is a false keep; a kept control is not,
+   and its share beside the real units' says how much of a score is owed to the layer's inputs and
+   not to what was learned.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ def bench_layers(n_layers: int) -> list[int]:
     return sorted({1, n_layers // 3, 2 * n_layers // 3, n_layers - 2})
 
 
-def null_config(index: str, shape: Shape, n_targets: int, *, seed: int = 0, **settings: Any) -> RunConfig:
+def null_config(
+    index: str, shape: Shape, n_targets: int, *, seed: int = 0, **settings: Any
+) -> RunConfig:
     """The configuration of the bench's run."""
     rng = np.random.default_rng([seed, n_targets])
     layers = bench_layers(shape.n_layers)

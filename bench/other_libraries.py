@@ -1,8 +1,9 @@
 """The same sweep of patched heads by other libraries: what it costs, and whether the answers agree.
 
-Each way runs in a process of its own on one thread, so that its peak memory is its own: this engine, plain hooks with a
-whole pass a head, and nnsight and TransformerLens where they are installed (`pip install hubel[oracles]`). CPU seconds
-count from the loaded subject; wrapping it is counted apart.
+Each way runs in a process of its own on one thread, so that its peak memory is its own: this
+engine, plain hooks with a whole pass a head, and nnsight and TransformerLens where they are
+installed (`pip install hubel[oracles]`). CPU seconds count from the loaded subject; wrapping it is
+counted apart.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def compare_peers(subject: str, layers: list[int]) -> list[Peer]:
 
 def _in_process(name: str, subject: str, layers: list[int]) -> dict[str, Any]:
     command = [sys.executable, "-m", __name__, name, subject, *map(str, layers)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     if done.returncode:
         raise UnavailableError(f"patching heads by {name} failed: {done.stderr.strip()[-400:]}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -93,7 +96,9 @@ def main(name: str, subject_name: str, *layers: str) -> None:
     torch.set_num_threads(1)
     subject = load_subject(subject_name, device="cpu")
     pairs = random_pairs(subject)
-    units = [Unit("head", int(layer), head) for layer in layers for head in range(subject.shape.n_heads)]
+    units = [
+        Unit("head", int(layer), head) for layer in layers for head in range(subject.shape.n_heads)
+    ]
     started = time.process_time()
     sweep = WAYS[name](subject, pairs)
     wrapping = time.process_time() - started
@@ -131,13 +136,17 @@ def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
                     values[layer] = wrapped.model.layers[layer].self_attn.o_proj.input.save()
             with wrapped.trace(pairs.clean):
                 clean = wrapped.output.logits[:, -1].save()
-            effects = [patched(unit, values[unit.layer]) - pairs.logit_difference(clean) for unit in units]
+            effects = [
+                patched(unit, values[unit.layer]) - pairs.logit_difference(clean) for unit in units
+            ]
         return torch.stack(effects).numpy()
 
     def patched(unit: Unit, values: Tensor) -> Tensor:
         columns = slice(unit.index * subject.head_dim, (unit.index + 1) * subject.head_dim)
         with wrapped.trace(pairs.clean):
-            wrapped.model.layers[unit.layer].self_attn.o_proj.input[:, :, columns] = values[:, :, columns]
+            wrapped.model.layers[unit.layer].self_attn.o_proj.input[:, :, columns] = values[
+                :, :, columns
+            ]
             logits = wrapped.output.logits[:, -1].save()
         return pairs.logit_difference(logits)
 
@@ -147,8 +156,13 @@ def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
 def _transformer_lens(subject: Subject, pairs: PromptPairs) -> Heads:
     import torch
 
-    bridge: Any = import_module("transformer_lens.model_bridge").TransformerBridge.boot_transformers(
-        "HuggingFaceTB/SmolLM2-135M-Instruct", hf_model=subject.model, tokenizer=subject.tokenizer, device="cpu"
+    bridge: Any = import_module(
+        "transformer_lens.model_bridge"
+    ).TransformerBridge.boot_transformers(
+        "HuggingFaceTB/SmolLM2-135M-Instruct",
+        hf_model=subject.model,
+        tokenizer=subject.tokenizer,
+        device="cpu",
     )
 
     def sweep(units: list[Unit]) -> np.ndarray:
@@ -161,7 +175,9 @@ def _transformer_lens(subject: Subject, pairs: PromptPairs) -> Heads:
                 values = cache[name].reshape(*pairs.clean.shape, -1)
                 columns = slice(unit.index * subject.head_dim, (unit.index + 1) * subject.head_dim)
 
-                def patch(value: Tensor, hook: Any, values: Tensor = values, columns: slice = columns) -> Tensor:
+                def patch(
+                    value: Tensor, hook: Any, values: Tensor = values, columns: slice = columns
+                ) -> Tensor:
                     new = value.reshape(values.shape).clone()
                     new[..., columns] = values[..., columns]
                     return new.reshape(value.shape)

@@ -1,8 +1,12 @@
-"""Are explanations right? A suite's planted units, nulls and controls through one run, held against what was planted.
+"""Are explanations right? A suite's planted units, nulls and controls through one run, held against
+what was planted.
 
-1. The suite is planted into the subject, and the layers that it touches are indexed over the corpus, in the cache.
-2. All its units are the targets of one run, which knows nothing of what they are: they have addresses like any neuron.
-3. When the run has ended, each explanation is simulated on holdout and compared with the noiseless truth there.
+1. The suite is planted into the subject, and the layers that it touches are indexed over the
+   corpus, in the cache.
+2. All its units are the targets of one run, which knows nothing of what they are: they have
+   addresses like any neuron.
+3. When the run has ended, each explanation is simulated on holdout and compared with the noiseless
+   truth there.
 """
 
 from __future__ import annotations
@@ -62,14 +66,22 @@ def planted_index(subject: PlantedSubject, corpus_name: str, reporter: Reporter)
     parts = (subject.name, subject.revision, corpus.name, corpus.sha256[:8])
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(parts))
     folder = cache_dir() / "indexes" / f"planted-{name}"
-    build_index(subject, corpus, folder, sites=("mlp",), layers=subject.suite.layers, progress=reporter)
+    build_index(
+        subject, corpus, folder, sites=("mlp",), layers=subject.suite.layers, progress=reporter
+    )
     return folder
 
 
 def make_planted_run(
-    folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit], corpus: str, reporter: Reporter, **settings: Any
+    folder: Path,
+    subject: PlantedSubject,
+    units: Sequence[SuiteUnit],
+    corpus: str,
+    reporter: Reporter,
+    **settings: Any,
 ) -> None:
-    """Make the bench's run; one that is there already must have the same suite, units and explainer.
+    """Make the bench's run; one that is there already must have the same suite, units and
+    explainer.
 
     Raises:
         UsageError: a run of that name is of something else.
@@ -88,7 +100,9 @@ def make_planted_run(
     make_run(folder, resolve(config))
 
 
-def _check_same(folder: Path, subject: Subject, targets: list[str], settings: dict[str, Any]) -> None:
+def _check_same(
+    folder: Path, subject: Subject, targets: list[str], settings: dict[str, Any]
+) -> None:
     found = RunConfig.load(folder)
     same = {
         "suite or subject": found.subject.get("revision") == subject.revision,
@@ -96,7 +110,9 @@ def _check_same(folder: Path, subject: Subject, targets: list[str], settings: di
         "explainer": found.explainer == settings.get("explainer", found.explainer),
     }
     if other := [name for name, agrees in same.items() if not agrees]:
-        raise UsageError(f"the run at {folder} is of another {other[0]}; give another --name, or delete it")
+        raise UsageError(
+            f"the run at {folder} is of another {other[0]}; give another --name, or delete it"
+        )
 
 
 def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> Bench:
@@ -106,7 +122,11 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     results = [judge.result(unit, found[str(subject.planted[unit.id])]) for unit in units]
     decidable = [subject.planted[row.id] for row in results if row.decidable]
     summary = truth_of.summary(results)
-    summary |= {"auroc": judge.discrimination(decidable), "calibration": truth_of.calibration(results), "scorers": None}
+    summary |= {
+        "auroc": judge.discrimination(decidable),
+        "calibration": truth_of.calibration(results),
+        "scorers": None,
+    }
     _write_truth(folder, results)
     return Bench(results, summary)
 
@@ -114,8 +134,14 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
 def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
     """Leave in the run's log what is true of each explanation, for the pages that show it."""
     with WriterLock(folder), closing(RunLog(folder)) as log:
-        known = {row.target: {"r_truth": row.r_truth, "recovered": row.recovered} for row in results if row.decidable}
-        fresh = {target: found for target, found in known.items() if log.get("truth", target) != found}
+        known = {
+            row.target: {"r_truth": row.r_truth, "recovered": row.recovered}
+            for row in results
+            if row.decidable
+        }
+        fresh = {
+            target: found for target, found in known.items() if log.get("truth", target) != found
+        }
         for target, found in fresh.items():
             log.write("truth", found, target=target)
     if fresh:
@@ -144,7 +170,9 @@ class _Judge:
             "family": unit.family,
             "r": None if score is None else score["value"],
         }
-        return PlantedResult(**result | (self._against_truth(unit, row, kept) if unit.parts else {}))
+        return PlantedResult(
+            **result | (self._against_truth(unit, row, kept) if unit.parts else {})
+        )
 
     def _against_truth(self, unit: SuiteUnit, row: dict[str, Any], kept: bool) -> dict[str, Any]:
         truth, signal = self._truth_and_signal(row["target"])
@@ -173,7 +201,9 @@ class _Judge:
     def _predict(self, printed: str) -> np.ndarray:
         from ..tools.dissection import Predicate
 
-        return Predicate.parse(printed).predict(self._holdout.tokens, self._lexicon, self._holdout.length)
+        return Predicate.parse(printed).predict(
+            self._holdout.tokens, self._lexicon, self._holdout.length
+        )
 
     def _sample(self, predicted: np.ndarray, true: np.ndarray) -> Sample:
         return Sample(predicted, true, self._holdout.mask, self._holdout.document)

@@ -1,14 +1,19 @@
-"""Is a path found that was planted into a real subject? Its edges' ranks among all edges, for each scoring method.
+"""Is a path found that was planted into a real subject? Its edges' ranks among all edges, for each
+scoring method.
 
-1. Some directions of the subject's stream are reserved, and paths of three kinds are planted in turn, of several
-   strengths (`bench/known_circuits/planted_paths`). The subject is loaded for this and given up afterwards.
-2. Each path is first measured: every edge patched exactly, the run with its edges alone, the run with all others. One
-   that does not act is a failure and no datum; what the rest of the subject makes of the same prompts is reported.
-3. A method scores all edges from the pairs. AUROC: the chance that a planted edge scores higher than another.
-   Precision: the share of planted ones among as many edges at the top. Ranks: 1 is the top.
+1. Some directions of the subject's stream are reserved, and paths of three kinds are planted in
+   turn, of several strengths (`bench/known_circuits/planted_paths`). The subject is loaded for this
+   and given up afterwards.
+2. Each path is first measured: every edge patched exactly, the run with its edges alone, the run
+   with all others. One that does not act is a failure and no datum; what the rest of the subject
+   makes of the same prompts is reported.
+3. A method scores all edges from the pairs. AUROC: the chance that a planted edge scores higher
+   than another. Precision: the share of planted ones among as many edges at the top. Ranks: 1 is
+   the top.
 
-The other edges are not all false: the subject makes something of the other token too, and an edge that does more than a
-faint path deserves its place above it. So ranks of faint paths are a floor for what a method can see, not its mistakes.
+The other edges are not all false: the subject makes something of the other token too, and an edge
+that does more than a faint path deserves its place above it. So ranks of faint paths are a floor
+for what a method can see, not its mistakes.
 """
 
 from __future__ import annotations
@@ -73,7 +78,10 @@ class PathRow(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {**self._asdict(), "methods": {name: found._asdict() for name, found in self.methods.items()}}
+        return {
+            **self._asdict(),
+            "methods": {name: found._asdict() for name, found in self.methods.items()},
+        }
 
 
 def bench_planted(
@@ -84,7 +92,8 @@ def bench_planted(
     seed: int = 0,
     stored: Stored | None = None,
 ) -> Iterator[PathRow]:
-    """One row a path, the loudest first; what is stored is not made again, and without need nothing is loaded.
+    """One row a path, the loudest first; what is stored is not made again, and without need nothing
+    is loaded.
 
     Args:
         load: loads the subject, which is changed; `subject` is its name.
@@ -98,7 +107,10 @@ def bench_planted(
             name = (subject, kind, strength, seed)
             facts = stored.or_make(partial(ground.facts, kind, strength), *name)
             asked = () if facts["failed"] else methods
-            found = {m: stored.or_make(partial(ground.ranked, kind, strength, m), *name, m) for m in asked}
+            found = {
+                m: stored.or_make(partial(ground.ranked, kind, strength, m), *name, m)
+                for m in asked
+            }
             yield PathRow(**facts, methods={m: Ranked(**row) for m, row in found.items()})
 
 
@@ -113,8 +125,17 @@ class _Ground:
         from .known_circuits.planted_paths import acts
 
         def look(planted: Planted) -> dict[str, Any]:
-            found, path, graph = acts(self.reserved.model, planted), planted.path, self.reserved.model.graph
-            what = {"path": path.name, "kind": path.kind, "strength": path.strength, "seed": path.seed}
+            found, path, graph = (
+                acts(self.reserved.model, planted),
+                planted.path,
+                self.reserved.model.graph,
+            )
+            what = {
+                "path": path.name,
+                "kind": path.kind,
+                "strength": path.strength,
+                "seed": path.seed,
+            }
             edges = [str(edge) for edge in planted.edges]
             return what | {
                 "planted": edges,
@@ -133,11 +154,15 @@ class _Ground:
             started = time.process_time()
             scores = score_edges(method, self.reserved.model, planted.pairs).cpu()
             seconds = time.process_time() - started
-            return ranked(scores, planted.truth, self.reserved.model.graph.possible, seconds)._asdict()
+            return ranked(
+                scores, planted.truth, self.reserved.model.graph.possible, seconds
+            )._asdict()
 
         return self._with(kind, strength, look)
 
-    def _with(self, kind: Any, strength: float, look: Callable[[Planted], dict[str, Any]]) -> dict[str, Any]:
+    def _with(
+        self, kind: Any, strength: float, look: Callable[[Planted], dict[str, Any]]
+    ) -> dict[str, Any]:
         from .known_circuits.planted_paths import draw_path, planted
 
         path = draw_path(self.reserved, kind, strength, self._seed)
@@ -161,7 +186,9 @@ def ranked(scores: Tensor, truth: Tensor, possible: Tensor, seconds: float = 0.0
     size, true = scores[possible].abs().numpy(), truth[possible].numpy()
     ranks = rankdata(-size)[true]
     n = int(true.sum())
-    return Ranked(auroc(size[true], size[~true]), float((ranks <= n).mean()), sorted(ranks.tolist()), seconds)
+    return Ranked(
+        auroc(size[true], size[~true]), float((ranks <= n).mean()), sorted(ranks.tolist()), seconds
+    )
 
 
 def planted_summary(rows: Sequence[PathRow]) -> dict[str, Any]:
@@ -173,7 +200,9 @@ def planted_summary(rows: Sequence[PathRow]) -> dict[str, Any]:
         "auroc_best": max(by_method.values(), default=None),
         "by_method": by_method,
         "by_difficulty": {
-            f"{strength:g} logits": mean_by_method([row for row in good if row.strength == strength], "auroc")
+            f"{strength:g} logits": mean_by_method(
+                [row for row in good if row.strength == strength], "auroc"
+            )
             for strength in strengths
         },
         "failed": len(rows) - len(good),
@@ -183,4 +212,7 @@ def planted_summary(rows: Sequence[PathRow]) -> dict[str, Any]:
 def mean_by_method(rows: Sequence[PathRow], figure: str) -> dict[str, float]:
     """The mean of one figure over paths, by method."""
     methods = list(dict.fromkeys(name for row in rows for name in row.methods))
-    return {name: float(np.mean([getattr(row.methods[name], figure) for row in rows])) for name in methods}
+    return {
+        name: float(np.mean([getattr(row.methods[name], figure) for row in rows]))
+        for name in methods
+    }

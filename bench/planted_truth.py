@@ -1,9 +1,11 @@
-"""What explanations of planted units are worth: the truth is written down, so they can be right or wrong.
+"""What explanations of planted units are worth: the truth is written down, so they can be right or
+wrong.
 
     r_truth     Pearson r of the simulated activations with the noiseless truth, over the tokens of holdout that count
     fires       truth: any activation. Prediction: at least half the unit's smallest strength away from where it rests,
-                its median over these tokens, once it is scaled to be as active as the truth (below). Precision and
-                recall are over tokens, and a token predicted on the wrong side counts against both.
+                its median over these tokens, once it is scaled to be as active as the truth
+                (below). Precision and recall are over tokens, and a token predicted on the wrong
+                side counts against both.
     decidable   the truth itself, taken as the prediction of the noisy signal, has a lower end of at least 0.3 here
     recovered   kept by its run and r_truth at least 0.7
     auroc       how often a unit's true explanation scores higher on it than another unit's: true pairs against all
@@ -43,7 +45,8 @@ class Firing(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """What became of one unit of a suite; the first eleven fields are its line in `hubel bench planted --json`.
+    """What became of one unit of a suite; the first eleven fields are its line in `hubel bench
+    planted --json`.
 
     Attributes:
         null, control: False, or the kind.
@@ -88,8 +91,9 @@ def r_truth(sample: Sample) -> float:
 def firing(sample: Sample, weakest: float) -> Firing:
     """How well a prediction says where the unit fires; `sample.true` is the noiseless truth.
 
-    An explanation that is half right predicts half the strength, and a judge may answer from 0 to 10. So the prediction
-    is scaled first: its strongest tokens, as many as really fire, get the same total activation as those have.
+    An explanation that is half right predicts half the strength, and a judge may answer from 0 to
+    10. So the prediction is scaled first: its strongest tokens, as many as really fire, get the
+    same total activation as those have.
 
     Args:
         weakest: the unit's smallest |strength|.
@@ -147,7 +151,8 @@ def discrimination(scores: Float[np.ndarray, "unit unit"]) -> float | None:
 def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
     """Shares over a suite, and the same by family; shares are of decidable units, None without any.
 
-    false_keep is the share of nulls that were kept; controls have something to explain and are counted apart.
+    false_keep is the share of nulls that were kept; controls have something to explain and are
+    counted apart.
     """
     planted = [row for row in results if not row.null and not row.control]
     nulls = [row for row in results if row.null]
@@ -160,7 +165,9 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
         "recovered": found / len(decidable) if decidable else None,
         "false_keep": kept_nulls / len(nulls) if nulls else None,
         "undecidable": len(planted) - len(decidable),
-        "by_family": {name: _family([row for row in planted if row.family == name]) for name in families},
+        "by_family": {
+            name: _family([row for row in planted if row.family == name]) for name in families
+        },
         "recovered_interval": _interval(found, len(decidable)),
         "false_keep_interval": _interval(kept_nulls, len(nulls)),
         "planted": len(planted),
@@ -173,7 +180,11 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
 
 def _family(rows: Sequence[PlantedResult]) -> dict[str, int]:
     decidable = [row for row in rows if row.decidable]
-    return {"recovered": sum(row.recovered for row in decidable), "decidable": len(decidable), "units": len(rows)}
+    return {
+        "recovered": sum(row.recovered for row in decidable),
+        "decidable": len(decidable),
+        "units": len(rows),
+    }
 
 
 def _interval(successes: int, trials: int) -> list[float] | None:
@@ -182,11 +193,17 @@ def _interval(successes: int, trials: int) -> list[float] | None:
 
 def calibration(results: Sequence[PlantedResult]) -> dict[str, Any]:
     """Does a higher score mean more truth? Rank correlation of held-out score and r_truth, and a table by score."""
-    pairs = np.array([(row.r, row.r_truth) for row in results if row.r is not None and row.r_truth is not None])
+    pairs = np.array(
+        [(row.r, row.r_truth) for row in results if row.r is not None and row.r_truth is not None]
+    )
     pairs = pairs.reshape(-1, 2)
     which = np.clip(np.searchsorted(BINS, pairs[:, 0], side="right") - 1, 0, None)
     bins = [_bin(low, pairs[which == number]) for number, low in enumerate(BINS)]
-    return {"units": len(pairs), "spearman": rank_correlation(*pairs.T), "bins": [found._asdict() for found in bins]}
+    return {
+        "units": len(pairs),
+        "spearman": rank_correlation(*pairs.T),
+        "bins": [found._asdict() for found in bins],
+    }
 
 
 def _bin(low: float, pairs: Float[np.ndarray, "unit 2"]) -> Bin:

@@ -1,7 +1,9 @@
-"""Results of a bench that are kept as they are made, so that a bench may be stopped at any time and goes on there.
+"""Results of a bench that are kept as they are made, so that a bench may be stopped at any time and
+goes on there.
 
-One small file a result in the cache, named after everything that it depends on: the code of the folders that it comes
-from, and whatever the bench adds (program, difficulty, seed, method). Other code or another seed has other names.
+One small file a result in the cache, named after everything that it depends on: the code of the
+folders that it comes from, and whatever the bench adds (program, difficulty, seed, method). Other
+code or another seed has other names.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ class Stored:
             path = self._path(parts)
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path) as part:
-                part.write_text(json.dumps({"of": [str(each) for each in parts], "result": found}), encoding="utf-8")
+                part.write_text(
+                    json.dumps({"of": [str(each) for each in parts], "result": found}),
+                    encoding="utf-8",
+                )
         return found
 
     def _path(self, parts: Iterable[object]) -> Path:
@@ -54,5 +59,7 @@ def code_digest(*folders: Path) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+            digest.update(
+                path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
+            )
     return digest.hexdigest()

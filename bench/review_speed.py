@@ -1,8 +1,11 @@
-"""How fast the review page is on a run of many targets: a real server in a process of its own, asked over HTTP.
+"""How fast the review page is on a run of many targets: a real server in a process of its own,
+asked over HTTP.
 
 1. A run is made (`made_run`), unless it is there already.
-2. `hubel review` is started on it: the time until it answers is measured, then the time until it has read the log.
-3. Each kind of request is made several times; the median and the slowest are reported, with the server's peak memory.
+2. `hubel review` is started on it: the time until it answers is measured, then the time until it
+   has read the log.
+3. Each kind of request is made several times; the median and the slowest are reported, with the
+   server's peak memory.
 """
 
 from __future__ import annotations
@@ -27,7 +30,14 @@ from ..agent.review.tables import SORTS
 from ..agent.runlog.progress import Reporter
 from .synthetic_run import make_run
 
-LIMITS_MS = {"page up": 1000, "first page": 300, "sort": 500, "filter": 500, "target": 200, "search": 1000}
+LIMITS_MS = {
+    "page up": 1000,
+    "first page": 300,
+    "sort": 500,
+    "filter": 500,
+    "target": 200,
+    "search": 1000,
+}
 MEMORY_MB = 1024
 WAIT_S = 1800
 
@@ -74,7 +84,8 @@ def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) 
         reporter.say(f"read in {read:.0f} s; measuring")
         timings = [Timing("page up", 1, up_ms, up_ms, None, LIMITS_MS["page up"])]
         timings += [
-            _timed(asked, process.pid, kind, groups) for kind, groups in _requests(folder.name, targets, seed).items()
+            _timed(asked, process.pid, kind, groups)
+            for kind, groups in _requests(folder.name, targets, seed).items()
         ]
         return Speed(targets, timings, read, _peak_mb(process.pid))
 
@@ -93,7 +104,11 @@ def _requests(run: str, targets: int, seed: int) -> dict[str, list[list[str]]]:
     words = ("fires", "a", "propose", "taken", "strongest h1", "zzzz", "b")
     return {
         "first page": [["/api/runs", base, listed]] * 5,
-        "sort": [[f"{listed}&sort={name}&dir={direction}"] for name in SORTS for direction in ("asc", "desc")],
+        "sort": [
+            [f"{listed}&sort={name}&dir={direction}"]
+            for name in SORTS
+            for direction in ("asc", "desc")
+        ],
         "filter": [[f"{listed}&{one}"] for one in filters],
         "target": [[path] for path in some],
         "predicted": [[f"{path}/predicted"] for path in some[:10]],
@@ -146,9 +161,21 @@ def _cpu_ms(pid: int) -> float | None:
 def _server(folder: Path) -> Iterator[tuple[_Asked, subprocess.Popen[str], float]]:
     """`hubel review` of one run; with the milliseconds from its start to its first answer."""
     package = __package__.split(".")[0] if __package__ else "hubel"
-    command = [sys.executable, "-m", package, "review", str(folder), "--no-browser", "--port", "0", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        package,
+        "review",
+        str(folder),
+        "--no-browser",
+        "--port",
+        "0",
+        "--json",
+    ]
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     try:
         asked = _Asked(json.loads(process.stdout.readline() if process.stdout else "{}")["review"])
         asked("/api/live")

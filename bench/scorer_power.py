@@ -1,8 +1,10 @@
 """Which scorers can be trusted? Their power to tell a unit's true explanation from another unit's.
 
-1. Each unit comes as two cases on the same text: with its own explanation, and with one for another unit (`rival_of`).
-2. Each scorer gives both a value. Its power is the AUROC of true against false over all units, resampled by unit.
-   0.5 is a scorer that sees nothing of what was explained, whatever its mean looks like.
+1. Each unit comes as two cases on the same text: with its own explanation, and with one for another
+   unit (`rival_of`).
+2. Each scorer gives both a value. Its power is the AUROC of true against false over all units,
+   resampled by unit. 0.5 is a scorer that sees nothing of what was explained, whatever its mean
+   looks like.
 3. A unit counts only where both have a score; how many do not stands beside it, by reason.
 """
 
@@ -57,7 +59,10 @@ class Power:
 def power(pairs: Sequence[Pair], scorers: Sequence[str]) -> list[Power]:
     """One row a scorer, in their order."""
     rows = [(score_all(pair.true, scorers), score_all(pair.rival, scorers)) for pair in pairs]
-    return [_power(name, [(true[i], rival[i]) for true, rival in rows]) for i, name in enumerate(scorers)]
+    return [
+        _power(name, [(true[i], rival[i]) for true, rival in rows])
+        for i, name in enumerate(scorers)
+    ]
 
 
 def _power(scorer: str, outcomes: Sequence[tuple[Outcome, Outcome]]) -> Power:

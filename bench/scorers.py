@@ -1,12 +1,12 @@
 """Scorer against scorer: which of them can be trusted, measured on units whose meaning is known.
 
-1. Every decidable planted unit of a finished bench comes with its true explanation: the suite's words, and the
-   noiseless truth as the prediction.
-2. *other*: beside it stands the true explanation of another unit, drawn at random. *near*: of the unit whose truth is
-   most like it, without being it: a scorer that a story of the right sort satisfies fails here.
-   `bench.scorer_power` gives the AUROC of true against false.
-3. *truth*: over what the bench's explainer said of the units, the rank correlation of the score with r_truth. A scorer
-   can tell right from wrong and still not tell better from worse.
+1. Every decidable planted unit of a finished bench comes with its true explanation: the suite's
+   words, and the noiseless truth as the prediction.
+2. *other*: beside it stands the true explanation of another unit, drawn at random. *near*: of the
+   unit whose truth is most like it, without being it: a scorer that a story of the right sort
+   satisfies fails here. `bench.scorer_power` gives the AUROC of true against false.
+3. *truth*: over what the bench's explainer said of the units, the rank correlation of the score
+   with r_truth. A scorer can tell right from wrong and still not tell better from worse.
 4. What it takes beside it: calls, prompt tokens, and processor time.
 """
 
@@ -112,11 +112,15 @@ def compare_scorers(
     return found
 
 
-def _trust(name: str, pairs: dict[str, list[Pair]], explained: Sequence[tuple[Callable[[], Case], float]]) -> Trust:
+def _trust(
+    name: str, pairs: dict[str, list[Pair]], explained: Sequence[tuple[Callable[[], Case], float]]
+) -> Trust:
     started = time.process_time()
     (other,), (near,) = power(pairs["other"], [name]), power(pairs["near"], [name])
     values = [(score_all(make(), [name])[0].value, truth) for make, truth in explained]
-    known = np.array([pair for pair in values if pair[0] is not None], dtype=np.float64).reshape(-1, 2)
+    known = np.array([pair for pair in values if pair[0] is not None], dtype=np.float64).reshape(
+        -1, 2
+    )
     scored = 2 * (other.coverage.targets + near.coverage.targets) + len(explained)
     seconds = (time.process_time() - started) / max(scored, 1)
     return Trust(name, other, near, rank_correlation(*known.T), len(known), round(seconds, 4))
@@ -125,7 +129,9 @@ def _trust(name: str, pairs: dict[str, list[Pair]], explained: Sequence[tuple[Ca
 class _Stand:
     """Makes the cases of the comparison on the holdout of the bench's run."""
 
-    def __init__(self, folder: Path, subject: PlantedSubject, plan: Plan, log: RunLog, reporter: Reporter) -> None:
+    def __init__(
+        self, folder: Path, subject: PlantedSubject, plan: Plan, log: RunLog, reporter: Reporter
+    ) -> None:
         self._subject, self._plan, self._log = subject, plan, log
         self._source = open_source(str(folder), folder.parent)
         self._texts = Texts(self._source, plan, reporter, subject, open_collected_holdout)
@@ -135,7 +141,9 @@ class _Stand:
     def planted(self, unit: SuiteUnit) -> _Planted:
         """A unit of the suite with its truth."""
         address = self._subject.planted[unit.id]
-        return _Planted(address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens))
+        return _Planted(
+            address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens)
+        )
 
     def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[Pair]]:
         """Each unit under its true explanation and under a false one: any other unit's, and the most similar one's."""
@@ -155,7 +163,10 @@ class _Stand:
         """What the explainer said of the units, with how true it is."""
         said = {e.target: e for e in self._source.explanations}
         return [
-            (lambda e=said[row.target]: self._cases.case(e, "holdout", self._chat(e.target)), row.r_truth)
+            (
+                lambda e=said[row.target]: self._cases.case(e, "holdout", self._chat(e.target)),
+                row.r_truth,
+            )
             for row in results
             if row.r_truth is not None and row.target in said
         ]
@@ -172,13 +183,20 @@ class _Stand:
         return rival_of(base, one.meaning, one.truth, predict)
 
     def _chat(self, target: str) -> Chat | None:
-        return None if self._judge is None else Journaled(self._judge, self._log, target, self._plan.judge)
+        return (
+            None
+            if self._judge is None
+            else Journaled(self._judge, self._log, target, self._plan.judge)
+        )
 
 
-def rivals_of(planted: Sequence[_Planted], mask: np.ndarray, seed: int) -> tuple[list[int | None], list[int | None]]:
+def rivals_of(
+    planted: Sequence[_Planted], mask: np.ndarray, seed: int
+) -> tuple[list[int | None], list[int | None]]:
     """For each unit the place of a random other one, and of the one with the most similar truth.
 
-    None where there is no other unit; a unit whose truth would count as recovered (r of 0.7) is no false explanation.
+    None where there is no other unit; a unit whose truth would count as recovered (r of 0.7) is no
+    false explanation.
     """
     truths = [one.truth for one in planted]
     alike = cross_scores(truths, truths, mask) if planted else np.zeros((0, 0))

@@ -1,7 +1,8 @@
 """Speed as ratios: each thing beside the naive way, in one process, in CPU seconds of one thread.
 
-Wall time on a shared machine says little and CPU time says more; a ratio taken in one process says most. Each way runs
-`REPEATS` times in turn and the fastest counts. What the two ways give is compared first: a fast wrong answer is none.
+Wall time on a shared machine says little and CPU time says more; a ratio taken in one process says
+most. Each way runs `REPEATS` times in turn and the fastest counts. What the two ways give is
+compared first: a fast wrong answer is none.
 """
 
 from __future__ import annotations
@@ -67,12 +68,17 @@ def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[Comparison]
 
     def permuting() -> np.ndarray:
         return np.array(
-            [np.corrcoef(sample.predicted[o].ravel(), true.ravel())[0, 1] for o in permutations(contexts, 0, draws)]
+            [
+                np.corrcoef(sample.predicted[o].ravel(), true.ravel())[0, 1]
+                for o in permutations(contexts, 0, draws)
+            ]
         )
 
     def resampling() -> list[float]:
         counts = resample_counts(document.max() + 1, 0)
-        picks = [np.repeat(np.arange(contexts), np.asarray(row)[document].astype(int)) for row in counts]
+        picks = [
+            np.repeat(np.arange(contexts), np.asarray(row)[document].astype(int)) for row in counts
+        ]
         values = [pearson(sample.take(pick)) for pick in picks]
         return [float(v) for v in np.quantile(values, [0.025, 0.975])]
 
@@ -99,7 +105,9 @@ def early_stop_speed(subject: Subject) -> Comparison:
     from ..tools.subject.address import Site
 
     site = Site("mlp", 1)
-    ids = torch.randint(0, 1000, (8, 64), generator=torch.Generator().manual_seed(0)).to(subject.device)
+    ids = torch.randint(0, 1000, (8, 64), generator=torch.Generator().manual_seed(0)).to(
+        subject.device
+    )
 
     def ours() -> np.ndarray:
         return subject.capture(ids, [site]).activations[site].float().cpu().numpy()
@@ -107,7 +115,9 @@ def early_stop_speed(subject: Subject) -> Comparison:
     def naive() -> np.ndarray:
         found = {}
         module = subject.parts.layers[1].mlp_down
-        hook = module.register_forward_pre_hook(lambda _module, inputs: found.update(x=inputs[0].float().cpu().numpy()))
+        hook = module.register_forward_pre_hook(
+            lambda _module, inputs: found.update(x=inputs[0].float().cpu().numpy())
+        )
         try:
             with torch.inference_mode():
                 subject.model(ids)
@@ -115,7 +125,9 @@ def early_stop_speed(subject: Subject) -> Comparison:
             hook.remove()
         return found["x"]
 
-    return compare("neurons of layer 1, 512 tokens", ours, naive, "a whole forward pass with a hook")
+    return compare(
+        "neurons of layer 1, 512 tokens", ours, naive, "a whole forward pass with a hook"
+    )
 
 
 def index_speed(subject: Subject, corpus_name: str) -> dict[str, float]:
@@ -124,7 +136,9 @@ def index_speed(subject: Subject, corpus_name: str) -> dict[str, float]:
     from ..tools.index import build_index
 
     with tempfile.TemporaryDirectory(prefix="hubel-speed-") as folder:
-        summary = build_index(subject, read_corpus(corpus_name), Path(folder) / "index", max_tokens=INDEX_TOKENS)
+        summary = build_index(
+            subject, read_corpus(corpus_name), Path(folder) / "index", max_tokens=INDEX_TOKENS
+        )
     return {
         "tokens": summary.tokens,
         "units": summary.units,

@@ -1,7 +1,8 @@
-"""A subject of no knowledge and no cost: a random llama of 3 layers that is the same for the same seed.
+"""A subject of no knowledge and no cost: a random llama of 3 layers that is the same for the same
+seed.
 
-For whoever wants to see the program at work and not the model: soaks, tests, a first look at an instrument. Its
-tokenizer reads any text, as common words and bytes, with exact offsets.
+For whoever wants to see the program at work and not the model: soaks, tests, a first look at an
+instrument. Its tokenizer reads any text, as common words and bytes, with exact offsets.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from ..tools.subject.subject import Subject
 
 # Common words are one token each, behind a space too; everything else falls apart into bytes.
 WORDS = (
-    "the of and in to a is was on Monday Tuesday Friday cat dog city river bank said told year 1999 not very red blue"
+    "the of and in to a is was on Monday Tuesday Friday cat dog city river bank said told year 1999 "
+    "not very red blue"
 )
 SIZES = {
     "num_hidden_layers": 3,

@@ -1,12 +1,15 @@
-"""Are the circuits of trained models faithful? Every scoring method on tiny transformers trained in seconds.
+"""Are the circuits of trained models faithful? Every scoring method on tiny transformers trained in
+seconds.
 
 Nobody knows the true edges of a trained model, so that there is no AUROC. What is reported:
 
-1. f of each method's circuit at several sizes, on prompts that it has not seen; their area of |1 - f| is CMD, as in
-   `evals.statistics.faithfulness`, beside the mean of several random connected circuits.
-2. For induction: the heads of the first layer that look at the previous token, and those of the second that look at
-   what followed earlier copies (`tools/circuits/attention`; all that look at least half as much as the best one), and
-   what share of them a method's circuit of a fifth of the edges holds.
+1. f of each method's circuit at several sizes, on prompts that it has not seen; their area of |1 -
+   f| is CMD, as in `evals.statistics.faithfulness`, beside the mean of several random connected
+   circuits.
+2. For induction: the heads of the first layer that look at the previous token, and those of the
+   second that look at what followed earlier copies (`tools/circuits/attention`; all that look at
+   least half as much as the best one), and what share of them a method's circuit of a fifth of the
+   edges holds.
 """
 
 from __future__ import annotations
@@ -71,7 +74,10 @@ class TrainedRow(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {**self._asdict(), "methods": {name: found._asdict() for name, found in self.methods.items()}}
+        return {
+            **self._asdict(),
+            "methods": {name: found._asdict() for name, found in self.methods.items()},
+        }
 
 
 def bench_trained(
@@ -82,7 +88,10 @@ def bench_trained(
     for name in lessons:
         model = _Model(name, seed)
         facts = stored.or_make(model.facts, *model)
-        found = {method: stored.or_make(partial(model.found, method), *model, method) for method in methods}
+        found = {
+            method: stored.or_make(partial(model.found, method), *model, method)
+            for method in methods
+        }
         curves = {method: Curves(**values) for method, values in found.items()}
         yield TrainedRow(name, seed, **facts, methods=curves)
 
@@ -104,7 +113,10 @@ class _Model(_Names):
             "accuracy": self.trained.accuracy,
             "training_seconds": self.trained.seconds,
             "edges": self.trained.model.graph.n_edges,
-            "heads": {kind: {str(head): score for head, score in each.items()} for kind, each in self._heads.items()},
+            "heads": {
+                kind: {str(head): score for head, score in each.items()}
+                for kind, each in self._heads.items()
+            },
         }
 
     def found(self, method: str) -> dict[str, Any]:
@@ -113,7 +125,9 @@ class _Model(_Names):
         sizes = [max(1, round(share * model.graph.n_edges)) for share in SHARES]
         started = time.process_time()
         if method == "random":
-            circuits = [[random_edges(model.graph, size, draw) for size in sizes] for draw in range(RANDOM)]
+            circuits = [
+                [random_edges(model.graph, size, draw) for size in sizes] for draw in range(RANDOM)
+            ]
         else:
             scores = score_edges(method, model, pairs_of_lesson(lesson, PAIRS, self.seed)).cpu()
             circuits = [[top_edges(model.graph, scores, size) for size in sizes]]
@@ -136,7 +150,10 @@ class _Model(_Names):
         scores = head_scores(self.trained.model.subject, ids)
         return {
             kind: _best(values[layer], layer)
-            for kind, values, layer in (("previous", scores.previous, 0), ("induction", scores.induction, 1))
+            for kind, values, layer in (
+                ("previous", scores.previous, 0),
+                ("induction", scores.induction, 1),
+            )
         }
 
     def _share_of(self, circuit: Bool[Tensor, "source target"], heads: Collection[Node]) -> float:

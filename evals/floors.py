@@ -3,14 +3,16 @@
 All are fitted on explore alone, position 0 left out, and scored exactly as the explanation is:
 
 - *chance*: a constant prediction; 0 for a correlation.
-- *shuffled*: the explanation's own predictions with whole contexts permuted, mean r over 200 draws. What is left comes
-  from the position within a context.
+- *shuffled*: the explanation's own predictions with whole contexts permuted, mean r over 200 draws.
+  What is left comes from the position within a context.
 - *other*: the explanation of another unit of the same layer.
-- *token_lookup*: the mean activation of each token on explore, shrunk by one pseudo-count to the mean of all. It knows
-  thousands of numbers and no context: the ceiling for stories without context, not a rival.
-- *trivial*: the best, on the text that is scored, of a constant (r = 0), the mean activation at this *position*, and
-  the mean activation of tokens of this *frequency* (explore counts in powers of two; unseen tokens stand with those
-  seen once). Choosing the best with hindsight favours the floor. It is never below 0.
+- *token_lookup*: the mean activation of each token on explore, shrunk by one pseudo-count to the
+  mean of all. It knows thousands of numbers and no context: the ceiling for stories without
+  context, not a rival.
+- *trivial*: the best, on the text that is scored, of a constant (r = 0), the mean activation at
+  this *position*, and the mean activation of tokens of this *frequency* (explore counts in powers
+  of two; unseen tokens stand with those seen once). Choosing the best with hindsight favours the
+  floor. It is never below 0.
 """
 
 from __future__ import annotations
@@ -66,7 +68,9 @@ class Trivial(NamedTuple):
     r: float
 
 
-def learn_rivals(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None) -> Rivals:
+def learn_rivals(
+    explore: Labelled, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None
+) -> Rivals:
     """Fit token lookup, frequency and position on explore; predict them on ``tokens``.
 
     Args:
@@ -84,7 +88,9 @@ def by_token(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Pred
 
 def by_frequency(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
     """Mean activation by how often explore has the token, in powers of two."""
-    counts = np.bincount(explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1)
+    counts = np.bincount(
+        explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1
+    )
     octave = np.log2(np.maximum(counts, 1)).astype(np.int64)
     return _mean_by_key(explore, octave[explore.tokens], octave[tokens])
 
@@ -93,7 +99,9 @@ def by_position(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> P
     """Mean activation by position in the context."""
     positions = np.arange(tokens.shape[1])
     return _mean_by_key(
-        explore, np.broadcast_to(positions, explore.tokens.shape), np.broadcast_to(positions, tokens.shape)
+        explore,
+        np.broadcast_to(positions, explore.tokens.shape),
+        np.broadcast_to(positions, tokens.shape),
     )
 
 
@@ -123,7 +131,9 @@ def floors_of(sample: Sample, rivals: Rivals, seed: int = 0) -> Floors:
 
 
 def _mean_by_key(
-    explore: Labelled, seen: Int[np.ndarray, "contexts seq"], asked: Int[np.ndarray, "other_contexts seq"]
+    explore: Labelled,
+    seen: Int[np.ndarray, "contexts seq"],
+    asked: Int[np.ndarray, "other_contexts seq"],
 ) -> Prediction:
     """Mean signal by key with one pseudo-count at the overall mean; a key without text gets the overall mean."""
     keys, signal = seen[explore.mask], explore.signal[explore.mask].astype(np.float64)

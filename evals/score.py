@@ -1,8 +1,9 @@
-"""What a scorer says about one explanation on one text: a value, its interval, and the floors to read it against.
+"""What a scorer says about one explanation on one text: a value, its interval, and the floors to
+read it against.
 
-The JSON of these is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``): every key is always
-there, a floor that does not exist for a scorer is null, and a value is never null. A scorer that failed leaves no
-score at all but a failure that can be retried.
+The JSON of these is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``):
+every key is always there, a floor that does not exist for a scorer is null, and a value is never
+null. A scorer that failed leaves no score at all but a failure that can be retried.
 """
 
 from __future__ import annotations
@@ -62,26 +63,36 @@ class Score:
         for name in ("value", "low", "high"):
             number = getattr(self, name)
             if number is not None and not math.isfinite(number):
-                raise UsageError(f"{self.scorer} on {self.split}: {name} is {number!r}; expected a finite number")
+                raise UsageError(
+                    f"{self.scorer} on {self.split}: {name} is {number!r}; expected a finite number"
+                )
 
     def to_json(self) -> dict[str, Any]:
         """The contract's row: scorer, split, text, value, low, high, floors."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"floors": self.floors.to_json()}
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {
+            "floors": self.floors.to_json()
+        }
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
         """Read back what ``to_json`` wrote; CorruptError where a key is missing or no number."""
         missing = [key for key in ("scorer", "split", "text", "value") if row.get(key) is None]
         if missing:
-            raise CorruptError(f"a score without {', '.join(missing)}: {dict(row)!r}; `hubel eval` makes it anew")
+            raise CorruptError(
+                f"a score without {', '.join(missing)}: {dict(row)!r}; `hubel eval` makes it anew"
+            )
         numbers = {key: _number(row.get(key), key) for key in ("value", "low", "high")}
         floors = Floors.from_json(row.get("floors") or {})
-        return cls(**{key: str(row[key]) for key in ("scorer", "split", "text")}, **numbers, floors=floors)  # pyright: ignore[reportArgumentType]
+        return cls(
+            **{key: str(row[key]) for key in ("scorer", "split", "text")}, **numbers, floors=floors
+        )  # pyright: ignore[reportArgumentType]
 
 
 def _number(value: object, key: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CorruptError(f"a score's {key} is {value!r}; expected a number; `hubel eval` makes it anew")
+        raise CorruptError(
+            f"a score's {key} is {value!r}; expected a number; `hubel eval` makes it anew"
+        )
     return float(value)

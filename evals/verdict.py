@@ -1,12 +1,13 @@
-"""Verdicts of a run, from the scores on holdout: a pure function of the rows, over the run as a whole.
+"""Verdicts of a run, from the scores on holdout: a pure function of the rows, over the run as a
+whole.
 
-1. Every registered target has a p; failed and unfinished ones have p = 1. Benjamini-Hochberg at 5 % over all of them
-   says which are discoveries.
-2. *kept*: the interval's lower end is at least 0.2, it is a discovery, and it beats the best trivial prediction (lower
-   end of the paired difference above 0).
+1. Every registered target has a p; failed and unfinished ones have p = 1. Benjamini-Hochberg at 5 %
+   over all of them says which are discoveries.
+2. *kept*: the interval's lower end is at least 0.2, it is a discovery, and it beats the best
+   trivial prediction (lower end of the paired difference above 0).
 3. *rejected*: the interval's upper end is below 0.2, or it does not beat the trivial prediction.
-4. *inconclusive*: everything else; always with fewer than 10 documents with any activation, without an interval, or
-   when the explainer says that it cannot explain.
+4. *inconclusive*: everything else; always with fewer than 10 documents with any activation, without
+   an interval, or when the explainer says that it cannot explain.
 
 A failed or unfinished target has no verdict: a failure is never data.
 """
@@ -77,7 +78,12 @@ def _p(row: TargetResult) -> float:
 
 def _judge(row: TargetResult, discovery: bool) -> Verdict:
     if row.status == "failed":
-        return Verdict(row.target, None, False, f"Failed, so there is no verdict: {row.failure or 'see the log'}")
+        return Verdict(
+            row.target,
+            None,
+            False,
+            f"Failed, so there is no verdict: {row.failure or 'see the log'}",
+        )
     if row.status == "pending":
         return Verdict(row.target, None, False, "Not finished; resume the run.")
     reason = _undecidable(row)
@@ -90,7 +96,10 @@ def _judge(row: TargetResult, discovery: bool) -> Verdict:
     if reason:
         return Verdict(row.target, "inconclusive", discovery, reason)
     return Verdict(
-        row.target, "kept", True, f"Held-out r {_interval(row)}, p {_shown(row)}, better than {row.trivial}."
+        row.target,
+        "kept",
+        True,
+        f"Held-out r {_interval(row)}, p {_shown(row)}, better than {row.trivial}.",
     )
 
 

@@ -11,7 +11,8 @@ A file begins with its version and the names that it expects, then the two parts
     # user
     {{explanation}} ... {{examples}}
 
-`load("detection")` gives the prompt; its `sha256` goes to the log with every call, so that a score names its prompt.
+`load("detection")` gives the prompt; its `sha256` goes to the log with every call, so that a score
+names its prompt.
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ class Prompt:
             UsageError: a name is missing, or the prompt does not have it.
         """
         if set(values) != self.expects:
-            given, expected = ", ".join(sorted(values)) or "none", ", ".join(sorted(self.expects)) or "none"
+            given, expected = (
+                ", ".join(sorted(values)) or "none",
+                ", ".join(sorted(self.expects)) or "none",
+            )
             raise UsageError(f"prompt {self.label} got the names {given}; it expects {expected}")
         return Filled(_replace(self.system, values), _replace(self.user, values))
 
@@ -87,13 +91,19 @@ def parse(name: str, text: str) -> Prompt:
     """A prompt from the text of its file."""
     found = _FILE.fullmatch(text)
     if found is None:
-        raise CorruptError(f"prompt {name!r} lacks its head (version, expects) or a part (# system, # user)")
+        raise CorruptError(
+            f"prompt {name!r} lacks its head (version, expects) or a part (# system, # user)"
+        )
     expects = frozenset(part.strip() for part in found["expects"].split(",") if part.strip())
     used = frozenset(_NAME.findall(found["system"] + found["user"]))
     if used != expects:
-        raise CorruptError(f"prompt {name!r} uses the names {sorted(used)} and says that it expects {sorted(expects)}")
+        raise CorruptError(
+            f"prompt {name!r} uses the names {sorted(used)} and says that it expects {sorted(expects)}"
+        )
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Prompt(name, int(found["version"]), expects, found["system"].strip(), found["user"].strip(), digest)
+    return Prompt(
+        name, int(found["version"]), expects, found["system"].strip(), found["user"].strip(), digest
+    )
 
 
 def names() -> list[str]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
 ALLOW_NETWORK = False
-"""The switch. The only thing that tests fetch, the default subject's wheel, comes through the package client, which
-is a process of its own and which only the `subject` fixture starts."""
+"""The switch. The only thing that tests fetch, the default subject's wheel, comes through the
+package client, which is a process of its own and which only the `subject` fixture starts."""
 
 
 def is_loopback(host: str) -> bool:
@@ -31,7 +31,9 @@ def is_loopback(host: str) -> bool:
 
 def _guarded(original: Any) -> Any:
     def connect(self: socket.socket, address: Any) -> Any:
-        outside = self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(str(address[0]))
+        outside = self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(
+            str(address[0])
+        )
         if outside and not ALLOW_NETWORK:
             raise AssertionError(
                 f"a test wanted to connect to {address!r}; tests reach loopback only (tests/conftest.py)"
@@ -44,7 +46,9 @@ def _guarded(original: Any) -> Any:
 def _guarded_lookup(host: Any, *args: Any, **options: Any) -> Any:
     name = host.decode() if isinstance(host, bytes) else host
     if name is not None and not is_loopback(name) and not ALLOW_NETWORK:
-        raise AssertionError(f"a test wanted to look up {name!r}; tests reach loopback only (tests/conftest.py)")
+        raise AssertionError(
+            f"a test wanted to look up {name!r}; tests reach loopback only (tests/conftest.py)"
+        )
     return _lookup(host, *args, **options)
 
 
@@ -65,7 +69,11 @@ def no_network() -> Iterator[None]:
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees a person's keys or settings; the cache's place stays, so that the subject is fetched once."""
     for name in list(os.environ):
-        if name.endswith(("_API_KEY", "_TOKEN")) or name in ("HUBEL_RUNS", "HUBEL_DEBUG", "OPENAI_BASE_URL"):
+        if name.endswith(("_API_KEY", "_TOKEN")) or name in (
+            "HUBEL_RUNS",
+            "HUBEL_DEBUG",
+            "OPENAI_BASE_URL",
+        ):
             monkeypatch.delenv(name)
 
 

@@ -29,7 +29,9 @@ class Example(NamedTuple):
 
 def examples() -> list[Example]:
     found = []
-    for command, output in re.findall(r"```console\n\$ (hubel tool [^\n]*)\n(.*?)\n```", PAGE, re.DOTALL):
+    for command, output in re.findall(
+        r"```console\n\$ (hubel tool [^\n]*)\n(.*?)\n```", PAGE, re.DOTALL
+    ):
         name, *pairs = shlex.split(command)[2:]
         found.append(Example(name, dict(map(_pair, pairs)), output))
     return found

@@ -32,8 +32,8 @@ HOLDOUT_READERS = {
     "bench/planted.py",
     "bench/scorers.py",
 }
-"""Who may open held-out text: what verifies, what scores again, the page on which a person looks afterwards, and the
-benches that hold a finished run against what was planted."""
+"""Who may open held-out text: what verifies, what scores again, the page on which a person looks
+afterwards, and the benches that hold a finished run against what was planted."""
 HEAVY = {"torch", "transformers"}
 LOOKING = (
     "agent/cli/commands/",
@@ -72,7 +72,9 @@ def statements(path: Path) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]
         for child in ast.iter_child_nodes(node):
             if isinstance(child, (ast.Import, ast.ImportFrom)):
                 yield child, top
-            lazy = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)) or _for_types(child)
+            lazy = isinstance(
+                child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+            ) or _for_types(child)
             yield from walk(child, top and not lazy)
 
     return walk(ast.parse(path.read_text(encoding="utf-8")), True)
@@ -109,7 +111,9 @@ ALL = [entry for path in modules() for entry in inner_imports(path)]
 
 
 def test_the_reader_sees_imports_wherever_they_stand() -> None:
-    found = {(entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli" / "main.py")}
+    found = {
+        (entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli" / "main.py")
+    }
     assert ("tools/errors", True) in found
     assert ("agent/cli/options", True) in found
     assert ("torch", False) in set(outer_imports(ROOT / "agent" / "cli" / "doctor_checks.py"))
@@ -129,7 +133,10 @@ def test_rooms_import_one_way() -> None:
 
 def test_no_module_imports_itself_round_a_corner() -> None:
     """No cycle between modules among the imports that run when a module is imported."""
-    after = {name: {e.target for e in ALL if e.source == name and e.top} for name in {e.source for e in ALL}}
+    after = {
+        name: {e.target for e in ALL if e.source == name and e.top}
+        for name in {e.source for e in ALL}
+    }
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -160,7 +167,8 @@ def test_the_reader_of_any_split_stays_inside_the_index() -> None:
         path.relative_to(ROOT).as_posix()
         for path in modules()
         for node, _ in statements(path)
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "reader_of" for alias in node.names)
+        if isinstance(node, ast.ImportFrom)
+        and any(alias.name == "reader_of" for alias in node.names)
     }
     assert users == {
         "tools/index/holdout.py",
@@ -169,13 +177,20 @@ def test_the_reader_of_any_split_stays_inside_the_index() -> None:
 
 
 def test_inside_the_package_imports_are_relative() -> None:
-    wrong = [name_of(path) for path in modules() for name, _ in outer_imports(path) if name == "hubel"]
+    wrong = [
+        name_of(path) for path in modules() for name, _ in outer_imports(path) if name == "hubel"
+    ]
     assert not wrong
 
 
 def test_looking_at_results_never_imports_torch() -> None:
     """Follows what runs on import, packages on the way included, from every place where results are looked at."""
-    heavy = {name_of(path) for path in modules() for name, top in outer_imports(path) if top and name in HEAVY}
+    heavy = {
+        name_of(path)
+        for path in modules()
+        for name, top in outer_imports(path)
+        if top and name in HEAVY
+    }
     rooms = tuple(place for place in LOOKING if place.endswith("/"))
     starts = [name for name in map(name_of, modules()) if name in LOOKING or name.startswith(rooms)]
     assert len(starts) > len(LOOKING)
@@ -211,7 +226,9 @@ def test_tools_and_evals_know_no_llm_client() -> None:
 
 @pytest.mark.parametrize("forbidden", ["pickle", "dill", "joblib", "torchvision"])
 def test_nothing_that_runs_foreign_code_is_imported(forbidden: str) -> None:
-    assert not [name_of(path) for path in modules() for name, _ in outer_imports(path) if name == forbidden]
+    assert not [
+        name_of(path) for path in modules() for name, _ in outer_imports(path) if name == forbidden
+    ]
 
 
 def test_what_is_imported_is_declared() -> None:
@@ -223,8 +240,14 @@ def test_what_is_imported_is_declared() -> None:
     ]
     declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in wanted}
     owners = packages_distributions()
-    foreign = {n for path in modules() for n, _ in outer_imports(path)} - set(sys.stdlib_module_names) - {"hubel"}
-    undeclared = {n for n in foreign if not {_canonical(owner) for owner in owners.get(n, [n])} & declared}
+    foreign = (
+        {n for path in modules() for n, _ in outer_imports(path)}
+        - set(sys.stdlib_module_names)
+        - {"hubel"}
+    )
+    undeclared = {
+        n for n in foreign if not {_canonical(owner) for owner in owners.get(n, [n])} & declared
+    }
     assert not undeclared
 
 

@@ -22,7 +22,10 @@ def test_looking_up_a_name_fails() -> None:
 
 def test_loopback_stays_open() -> None:
     server = socket.create_server(("127.0.0.1", 0))
-    with server, socket.create_connection(("127.0.0.1", server.getsockname()[1]), timeout=5) as client:
+    with (
+        server,
+        socket.create_connection(("127.0.0.1", server.getsockname()[1]), timeout=5) as client,
+    ):
         accepted, _ = server.accept()
         with accepted:
             accepted.sendall(b"hello")

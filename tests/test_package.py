@@ -25,7 +25,12 @@ def run(*command: str | Path, cwd: Path) -> str:
     """Standard output of a command that must succeed; the checkout is not on its path."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        list(map(str, command)),
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -53,13 +58,19 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)
     run(*pip, "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=folder.parent)
-    site = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder.parent).strip()
+    site = run(
+        python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder.parent
+    ).strip()
     Path(site, "installed_already.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return folder
 
 
 def test_every_file_of_the_rooms_is_in_the_wheel(wheel: Path) -> None:
-    packed = {name.removeprefix("hubel/") for name in zipfile.ZipFile(wheel).namelist() if name.startswith("hubel/")}
+    packed = {
+        name.removeprefix("hubel/")
+        for name in zipfile.ZipFile(wheel).namelist()
+        if name.startswith("hubel/")
+    }
     files = {
         path.relative_to(ROOT).as_posix()
         for room in ROOMS
@@ -76,14 +87,19 @@ def test_the_metadata_says_what_it_is(wheel: Path) -> None:
     assert metadata["Version"] == hubel.__version__
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert "Permission is hereby granted" in archive.read(name.replace("METADATA", "licenses/LICENSE")).decode()
+    assert (
+        "Permission is hereby granted"
+        in archive.read(name.replace("METADATA", "licenses/LICENSE")).decode()
+    )
 
 
 def test_the_command_runs_from_an_empty_environment(environment: Path, tmp_path: Path) -> None:
     wanted = f"hubel {hubel.__version__}\n"
     assert run(environment / "bin" / "hubel", "--version", cwd=tmp_path) == wanted
     assert run(environment / "bin" / "python", "-m", "hubel", "--version", cwd=tmp_path) == wanted
-    where = run(environment / "bin" / "python", "-c", "import hubel; print(hubel.__file__)", cwd=tmp_path)
+    where = run(
+        environment / "bin" / "python", "-c", "import hubel; print(hubel.__file__)", cwd=tmp_path
+    )
     assert Path(where.strip()).is_relative_to(environment)
 
 
@@ -94,7 +110,9 @@ def test_every_module_imports_from_the_wheel(environment: Path, tmp_path: Path) 
         "    if module.name != 'hubel.__main__': importlib.import_module(module.name); print(module.name)"
     )
     imported = run(environment / "bin" / "python", "-c", code, cwd=tmp_path).split()
-    assert {"hubel.agent.cli.main", "hubel.tools.errors", "hubel.evals", "hubel.prompts"} <= set(imported)
+    assert {"hubel.agent.cli.main", "hubel.tools.errors", "hubel.evals", "hubel.prompts"} <= set(
+        imported
+    )
 
 
 def test_public_names_are_there() -> None:

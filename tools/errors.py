@@ -7,8 +7,9 @@
     ├── CorruptError      a file of ours is cut short or not what its hash says
     └── BudgetReached     a run's budget is used up: exit status 3, resumable
 
-Whatever else is raised is a defect of hubel or of a library. It is caught in one place only, the boundary of an
-investigation (`agent.run.execute`), which writes it to the log as a failure of that target.
+Whatever else is raised is a defect of hubel or of a library. It is caught in one place only, the
+boundary of an investigation (`agent.run.execute`), which writes it to the log as a failure of that
+target.
 """
 
 from __future__ import annotations

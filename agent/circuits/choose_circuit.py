@@ -10,7 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...evals.statistics.faithfulness import Interval, calibration, faithfulness, faithfulness_interval
+from ...evals.statistics.faithfulness import (
+    Interval,
+    calibration,
+    faithfulness,
+    faithfulness_interval,
+)
 from ...tools.circuits.discovery import smallest_with, top_edges
 from ...tools.circuits.graph import Mask
 from ...tools.circuits.opposing_weight import balanced, tried_weights, two_sided
@@ -62,13 +67,17 @@ class Choice:
         return int(self.mask.sum())
 
 
-def choose(room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]) -> Choice:
+def choose(
+    room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]
+) -> Choice:
     """The circuit of the size asked for, or the smallest with the f asked for."""
     scores, graph = prompt_scores.mean(0), room.graph
     if room.config.faithfulness:
         balance = Balance(room.config.opposing or 1.0, ())
         ranking = balanced(scores, balance.weight)
-        mask = smallest_with(graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness)
+        mask = smallest_with(
+            graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness
+        )
     else:
         n = max(1, round(room.config.share * graph.n_edges))
         balance = found_balance(room, prompts.some(BALANCED_PROMPTS), scores, n)
@@ -78,7 +87,9 @@ def choose(room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs sou
     return Choice(mask, prompt_scores, scores, ranking, balance, exact, found)
 
 
-def found_balance(room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int) -> Balance:
+def found_balance(
+    room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
+) -> Balance:
     """The weight of opposing edges whose circuit of n edges has the interval of f that ends nearest to 1."""
     if room.config.opposing or not two_sided(scores):
         return Balance(room.config.opposing or 1.0, ())
@@ -136,7 +147,9 @@ def calibrated(
     flat = scores[graph.possible].double().numpy()
     order = np.argsort(-np.abs(flat), kind="stable")
     top, rest = order[:TOP_EDGES], order[TOP_EDGES:]
-    drawn = np.random.default_rng(room.config.seed).choice(rest, min(RANDOM_EDGES, len(rest)), replace=False)
+    drawn = np.random.default_rng(room.config.seed).choice(
+        rest, min(RANDOM_EDGES, len(rest)), replace=False
+    )
     room.reporter.say(f"measuring {len(top) + len(drawn)} edges exactly")
     some = prompts.some(CHECKED_PROMPTS)
     edges = [possible[at] for at in (*top, *drawn)]
@@ -144,11 +157,16 @@ def calibrated(
     estimated = flat[np.concatenate([top, drawn])]
     parts = {"top": slice(0, len(top)), "random": slice(len(top), None)}
     found = {
-        name: _finite(calibration(estimated[at], exact[at])._asdict()) for name, at in parts.items() if len(exact[at])
+        name: _finite(calibration(estimated[at], exact[at])._asdict())
+        for name, at in parts.items()
+        if len(exact[at])
     }
     return {str(edge): float(value) for edge, value in zip(edges, exact, strict=True)}, found
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
     """Numbers that JSON has; a correlation of what does not vary is unknown."""
-    return {key: None if isinstance(value, float) and not np.isfinite(value) else value for key, value in row.items()}
+    return {
+        key: None if isinstance(value, float) and not np.isfinite(value) else value
+        for key, value in row.items()
+    }

@@ -51,8 +51,9 @@ class CircuitConfig:
     steps: int = 0
     """Steps of integrated gradients; 0: as many as the method's own."""
     opposing: float = 0.0
-    """How much an edge that works against the answer counts in the ranking beside one that works for it: 1 ranks by
-    size alone. 0: as much as brings f nearest to 1 on discovery prompts. Not searched for with `faithfulness`."""
+    """How much an edge that works against the answer counts in the ranking beside one that works
+    for it: 1 ranks by size alone. 0: as much as brings f nearest to 1 on discovery prompts. Not
+    searched for with `faithfulness`."""
     rounds: int = 0
     """Rounds in which the circuit's edges are swapped for others by what they do in it; none with `faithfulness`."""
     nodes: int = 16
@@ -71,8 +72,16 @@ class CircuitConfig:
                 "(.02 is 2 % of the edges), or a faithfulness between 0 and 1"
             )
         if not 0 <= self.opposing < math.inf:
-            raise UsageError(f"opposing {self.opposing!r}: give a number above 0, or 0 to have it found")
-        for name, least in (("discovery", 12), ("heldout", 12), ("steps", 0), ("rounds", 0), ("nodes", 1)):
+            raise UsageError(
+                f"opposing {self.opposing!r}: give a number above 0, or 0 to have it found"
+            )
+        for name, least in (
+            ("discovery", 12),
+            ("heldout", 12),
+            ("steps", 0),
+            ("rounds", 0),
+            ("nodes", 1),
+        ):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)!r}: give at least {least}")
 
@@ -89,9 +98,13 @@ class CircuitConfig:
         """Read a run's configuration; raises UsageError for what is no circuit run of this format."""
         data = _read(folder / "config.toml")
         if data.get("kind") != KIND:
-            raise UsageError(f"{folder.name} is no circuit run; `hubel show {folder.name}` shows it")
+            raise UsageError(
+                f"{folder.name} is no circuit run; `hubel show {folder.name}` shows it"
+            )
         if data.get("format", FORMAT) > FORMAT:
-            raise UsageError(f"{folder} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade")
+            raise UsageError(
+                f"{folder} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade"
+            )
         if unknown := sorted(set(data) - {f.name for f in fields(cls)}):
             raise UsageError(f"{folder / 'config.toml'}: unknown setting {unknown[0]!r}")
         return cls(**{"opposing": 1.0, **data})  # older runs ranked by size alone
@@ -106,6 +119,10 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"no run at {str(file.parent)!r}; `hubel runs` lists those that are there") from None
+        raise UsageError(
+            f"no run at {str(file.parent)!r}; `hubel runs` lists those that are there"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(f"{file} cannot be read as TOML: {error}; mend it, or start the run anew") from None
+        raise CorruptError(
+            f"{file} cannot be read as TOML: {error}; mend it, or start the run anew"
+        ) from None

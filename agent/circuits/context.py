@@ -1,7 +1,8 @@
-"""What the steps of a circuit investigation work with: measurements through the journal, the subject on demand.
+"""What the steps of a circuit investigation work with: measurements through the journal, the
+subject on demand.
 
-Everything that a step learns of the subject comes through here, so that a run that was killed measures nothing twice,
-and a replay needs no subject at all.
+Everything that a step learns of the subject comes through here, so that a run that was killed
+measures nothing twice, and a replay needs no subject at all.
 """
 
 from __future__ import annotations
@@ -68,7 +69,9 @@ class Room:
     def ask(self, request: Request) -> Reply:
         """The reply to a request, from the journal or paid for now; raises BudgetReached."""
         if self._asked is None:
-            raise UsageError("no language model can be asked in this room; this is a defect of the loop")
+            raise UsageError(
+                "no language model can be asked in this room; this is a defect of the loop"
+            )
         return self._asked.ask(ASKED, request).reply
 
     @cached_property
@@ -89,7 +92,9 @@ class Room:
     def about(self) -> dict[str, str]:
         """Name and summary of the task, which a replay has without the user's file."""
         named = {"what": "task", "task": self.config.task}
-        return self.journal.measured(named, lambda: {"name": self.task.name, "summary": self.task.summary})
+        return self.journal.measured(
+            named, lambda: {"name": self.task.name, "summary": self.task.summary}
+        )
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -98,15 +103,23 @@ class Room:
 
     def _facts(self) -> dict[str, Any]:
         subject, graph = self.model.subject, self.model.graph
-        sizes = {name: getattr(graph, name) for name in ("n_layers", "n_heads", "n_kv_heads", "parallel")}
-        return {"name": subject.name, "title": subject.title, "revision": subject.revision, "graph": sizes}
+        sizes = {
+            name: getattr(graph, name) for name in ("n_layers", "n_heads", "n_kv_heads", "parallel")
+        }
+        return {
+            "name": subject.name,
+            "title": subject.title,
+            "revision": subject.revision,
+            "graph": sizes,
+        }
 
     @cached_property
     def graph(self) -> Graph:
         """The subject's nodes and edges."""
         return Graph(**self.facts["graph"])
 
-    # ------------------------------------------------------------------ measurements, a number a prompt
+    # ------------------------------------------------------------------ measurements, a number a
+    # prompt
 
     def readings(self, prompts: Prompts) -> Readings:
         """Bare passes over prompts and twins."""
@@ -117,7 +130,9 @@ class Room:
             return [found.clean.tolist(), found.corrupted.tolist(), found.top.tolist()]
 
         columns = zip(*self._each(prompts, {"what": "readings"}, measure), strict=True)
-        clean, corrupted, top = (np.concatenate([np.asarray(part) for part in column]) for column in columns)
+        clean, corrupted, top = (
+            np.concatenate([np.asarray(part) for part in column]) for column in columns
+        )
         return Readings(clean, corrupted, top.astype(bool))
 
     def run(self, prompts: Prompts, mask: Mask, ablation: Ablation = "resample") -> Numbers:
@@ -125,7 +140,9 @@ class Room:
         from ...tools.circuits.ablation import run_circuit
 
         def measure(at: int) -> list[float]:
-            return run_circuit(self.model, prompts.batches[at].pairs, mask, ablation).double().tolist()
+            return (
+                run_circuit(self.model, prompts.batches[at].pairs, mask, ablation).double().tolist()
+            )
 
         request = {"what": "run", "mask": mask_name(mask), "ablation": ablation}
         return np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)])
@@ -149,10 +166,16 @@ class Room:
         from ...tools.circuits.swap_edges import changes
 
         how = {"what": "changes", "mask": mask_name(mask)}
-        return self._arrays("reconsider edges", prompts, how, lambda pairs: changes(self.model, pairs, mask))
+        return self._arrays(
+            "reconsider edges", prompts, how, lambda pairs: changes(self.model, pairs, mask)
+        )
 
     def _arrays(
-        self, title: str, prompts: Prompts, how: dict[str, Any], measure: Callable[[PromptPairs], Tensor]
+        self,
+        title: str,
+        prompts: Prompts,
+        how: dict[str, Any],
+        measure: Callable[[PromptPairs], Tensor],
     ) -> Float[Tensor, "pairs source target"]:
         """A number for every edge and prompt, some prompts at once."""
         possible, found = self.graph.possible, list[np.ndarray]()
@@ -172,13 +195,21 @@ class Room:
         full[:, possible] = flat
         return full
 
-    def node_effects(self, prompts: Prompts, nodes: Sequence[Node]) -> Float[np.ndarray, "node prompts"]:
+    def node_effects(
+        self, prompts: Prompts, nodes: Sequence[Node]
+    ) -> Float[np.ndarray, "node prompts"]:
         """Exact effects of patching whole heads and MLPs from the twins."""
-        return self._swept(prompts, "nodes", list(map(str, nodes)), lambda sweep: sweep.nodes(nodes))
+        return self._swept(
+            prompts, "nodes", list(map(str, nodes)), lambda sweep: sweep.nodes(nodes)
+        )
 
-    def edge_effects(self, prompts: Prompts, edges: Sequence[Edge]) -> Float[np.ndarray, "edge prompts"]:
+    def edge_effects(
+        self, prompts: Prompts, edges: Sequence[Edge]
+    ) -> Float[np.ndarray, "edge prompts"]:
         """Exact effects of patching single edges."""
-        return self._swept(prompts, "edges", list(map(str, edges)), lambda sweep: sweep.edges(edges))
+        return self._swept(
+            prompts, "edges", list(map(str, edges)), lambda sweep: sweep.edges(edges)
+        )
 
     def through(
         self, prompts: Prompts, senders: Sequence[Node], receivers: Sequence[Target]
@@ -187,21 +218,29 @@ class Room:
         from ...tools.circuits.path_patching import path_patch
 
         last = max((self.graph.n_before(receiver) for receiver in receivers), default=0)
-        before = [at for at, sender in enumerate(senders) if self.graph.sources.index(sender) < last]
+        before = [
+            at for at, sender in enumerate(senders) if self.graph.sources.index(sender) < last
+        ]
         found = np.zeros((len(senders), len(prompts)))
         if not before:
             return found
         some = [senders[at] for at in before]
 
         def measure(at: int) -> Any:
-            return path_patch(self.model, prompts.batches[at].pairs, some, receivers).double().tolist()
+            return (
+                path_patch(self.model, prompts.batches[at].pairs, some, receivers).double().tolist()
+            )
 
         names = [f"{node}<{read}>" for node, read in receivers]
         request = {"what": "paths", "senders": list(map(str, some)), "receivers": names}
-        found[before] = np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)], axis=1)
+        found[before] = np.concatenate(
+            [np.asarray(part) for part in self._each(prompts, request, measure)], axis=1
+        )
         return found
 
-    def swaps(self, prompts: Prompts, pairs: Sequence[tuple[Node, Node]]) -> Float[np.ndarray, "swap prompts"]:
+    def swaps(
+        self, prompts: Prompts, pairs: Sequence[tuple[Node, Node]]
+    ) -> Float[np.ndarray, "swap prompts"]:
         """Effects of writing what another component writes."""
         names = [f"{one}<-{two}" for one, two in pairs]
         return self._swept(prompts, "swaps", names, lambda sweep: sweep.replaced(pairs))
@@ -230,7 +269,9 @@ class Room:
         parts = self._each(prompts, {"what": what, "units": names}, measure)
         return np.concatenate([np.asarray(part).reshape(len(names), -1) for part in parts], axis=1)
 
-    def _each(self, prompts: Prompts, request: dict[str, Any], measure: Callable[[int], Any]) -> list[Any]:
+    def _each(
+        self, prompts: Prompts, request: dict[str, Any], measure: Callable[[int], Any]
+    ) -> list[Any]:
         return [
             self.journal.measured({**request, "prompts": name}, lambda at=at: measure(at))
             for at, name in enumerate(prompts.names)
@@ -242,7 +283,9 @@ def mask_name(mask: Mask) -> str:
     return hashlib.sha256(np.packbits(mask.cpu().numpy()).tobytes()).hexdigest()[:16]
 
 
-def _flat(measure: Callable[[PromptPairs], Tensor], pairs: PromptPairs, rows: range, possible: Mask) -> np.ndarray:
+def _flat(
+    measure: Callable[[PromptPairs], Tensor], pairs: PromptPairs, rows: range, possible: Mask
+) -> np.ndarray:
     return measure(pairs.take(rows))[:, possible].float().numpy()
 
 
@@ -251,6 +294,10 @@ def _joined(parts: Sequence[Look]) -> Look:
     from ...tools.circuits.head_observations import Look
 
     shared = [name for name in parts[0].attention if all(name in part.attention for part in parts)]
-    attention = {name: [value for part in parts for value in part.attention[name]] for name in shared}
-    direct, copies = ([v for part in parts for v in getattr(part, name)] for name in ("direct", "copies"))
+    attention = {
+        name: [value for part in parts for value in part.attention[name]] for name in shared
+    }
+    direct, copies = (
+        [v for part in parts for v in getattr(part, name)] for name in ("direct", "copies")
+    )
     return Look(attention, direct, copies, parts[0].pattern, parts[0].writes)

@@ -1,8 +1,9 @@
 """A circuit as one self-contained SVG: components by layer, the input below, the logits above.
 
-Only components with a role are drawn, with the strongest edges among them; a circuit of a thousand edges is no picture.
-An edge into a key-value head goes to every drawn head that reads it. Orange edges help the clean answer, blue ones work
-against it, and the wider an edge, the larger its attribution.
+Only components with a role are drawn, with the strongest edges among them; a circuit of a thousand
+edges is no picture. An edge into a key-value head goes to every drawn head that reads it. Orange
+edges help the clean answer, blue ones work against it, and the wider an edge, the larger its
+attribution.
 """
 
 from __future__ import annotations
@@ -114,7 +115,11 @@ def _placed(shown: list[dict[str, Any]], lines: list[Line]) -> tuple[dict[str, B
         for start in range(0, len(members), most):
             some = members[start : start + most]
             gap = (WIDTH - 2 * MARGIN) / len(some)
-            shift = 0.0 if len(some) > 2 else (-0.16, 0.16)[at % 2] * gap * (depth not in (INFINITE, -1))
+            shift = (
+                0.0
+                if len(some) > 2
+                else (-0.16, 0.16)[at % 2] * gap * (depth not in (INFINITE, -1))
+            )
             for place, node in enumerate(some):
                 boxes[node["id"]] = Box(MARGIN + gap * (place + 0.5) + shift, y, node)
             y += ROW
@@ -132,7 +137,9 @@ def _depth(node: dict[str, Any]) -> float:
 
 def _pull(node: dict[str, Any], lines: list[Line], boxes: dict[str, Box], at: int) -> float:
     found = [
-        (boxes[line.target].x, abs(line.weight)) for line in lines if line.source == node["id"] and line.target in boxes
+        (boxes[line.target].x, abs(line.weight))
+        for line in lines
+        if line.source == node["id"] and line.target in boxes
     ]
     total = sum(weight for _, weight in found)
     return sum(x * weight for x, weight in found) / total if total else (-1.0) ** at * WIDTH
@@ -164,7 +171,10 @@ def _box(box: Box, fills: dict[str, str]) -> str:
     fill = fills.get(node["role"] or "", "#ffffff")
     dash = ' stroke-dasharray="5 3"' if dropped else ""
     effect = f"  {node['effect']['value']:+.2f}" if node["effect"] else ""
-    role = _shortened(node["role"] or {"input": "token embeddings", "logits": "answer - foil"}.get(node["kind"], ""))
+    role = _shortened(
+        node["role"]
+        or {"input": "token embeddings", "logits": "answer - foil"}.get(node["kind"], "")
+    )
     ink = DROPPED if dropped else INK
     return (
         f"<g><title>{escape(node['description'] or node['id'])}</title>"

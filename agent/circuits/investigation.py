@@ -11,8 +11,9 @@
               denoising by three ablations at both levels, every prediction, and interchange within a role
 4. conclude   a role whose prediction failed is dropped; the verdict falls; circuit.json, drawing and report are written
 
-There is no select split and no revising: a circuit is chosen by its size or its f on discovery prompts, and its roles
-are tested once. Why this is a graph of its own: docs/design/circuit-investigation.md.
+There is no select split and no revising: a circuit is chosen by its size or its f on discovery
+prompts, and its roles are tested once. Why this is a graph of its own:
+docs/design/circuit-investigation.md.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ def investigate(room: Room) -> Result:
     """The whole investigation; what was measured before is taken from the journal. Returns circuit.json's content."""
     seen = observe(room)
     if seen.choice is None:
-        room.reporter.say(f"{room.facts['name']} cannot do {room.about['name']}: {seen.ability.why}")
+        room.reporter.say(
+            f"{room.facts['name']} cannot do {room.about['name']}: {seen.ability.why}"
+        )
         return conclude(room, seen, (), {})
     roles = propose(room, seen)
     found = scrutinise(room, seen.prompts, seen.choice)
@@ -79,31 +82,45 @@ def discovery_prompts(room: Room) -> Prompts:
         drawn = examples(room.task, "discovery", config.seed, lexicon(subject))
         return as_json(subject, prepare(subject, room.task, drawn, config.discovery))
 
-    request = {"what": "prompts", "part": "discovery", "n": room.config.discovery, "seed": room.config.seed}
+    request = {
+        "what": "prompts",
+        "part": "discovery",
+        "n": room.config.discovery,
+        "seed": room.config.seed,
+    }
     return from_json("discovery", room.journal.measured(request, draw))
 
 
 def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
     """Let the explainer name roles; its answer stands in the log before a held-out prompt is drawn."""
-    roles = tuple(_asked(room, seen) if is_language_model(room.config.explainer) else _by_rule(room, seen))
+    roles = tuple(
+        _asked(room, seen) if is_language_model(room.config.explainer) else _by_rule(room, seen)
+    )
     for role in roles:
         for number, prediction in enumerate(role.predictions):
             identity = f"{role.component}.{number}"
             if room.log.get("prediction", id=identity) is None:
-                room.log.write("prediction", vars(prediction) | {"component": role.component}, id=identity)
+                room.log.write(
+                    "prediction", vars(prediction) | {"component": role.component}, id=identity
+                )
     return roles
 
 
 def _by_rule(room: Room, seen: Observed) -> list[Role]:
     def ask() -> Any:
-        return [role.to_json() for role in role_finder(room.config.explainer)(_evidence(room, seen))]
+        return [
+            role.to_json() for role in role_finder(room.config.explainer)(_evidence(room, seen))
+        ]
 
     names = ("name", "kind", "depth")
     shown = [
-        {name: getattr(c, name) for name in names} | {"quantities": {k: vars(v) for k, v in c.quantities.items()}}
+        {name: getattr(c, name) for name in names}
+        | {"quantities": {k: vars(v) for k, v in c.quantities.items()}}
         for c in seen.parts.components
     ]
-    answer = room.journal.measured({"what": "roles", "explainer": room.config.explainer, "components": shown}, ask)
+    answer = room.journal.measured(
+        {"what": "roles", "explainer": room.config.explainer, "components": shown}, ask
+    )
     return [Role.from_json(each) for each in answer]
 
 
@@ -122,7 +139,9 @@ def _asked(room: Room, seen: Observed) -> list[Role]:
 def _evidence(room: Room, seen: Observed) -> Evidence:
     pairs = [batch.pairs.pairs[0] for batch in seen.prompts.batches[:SHOWN_EXAMPLES]]
     examples = [(p.clean, p.corrupted, " or ".join(p.answer), " or ".join(p.foil)) for p in pairs]
-    return Evidence(room.about["summary"], seen.ability.clean.value, seen.parts.components, examples)
+    return Evidence(
+        room.about["summary"], seen.ability.clean.value, seen.parts.components, examples
+    )
 
 
 def conclude(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:

@@ -1,7 +1,7 @@
 """What was measured, by what was asked: no measurement is made twice, and a replay makes none.
 
-Numbers are events of the run log (`measurement`); an array of many is a file in `arrays/`, and its hash is the event.
-Killed at any point, a run loses at most the measurement that it was making.
+Numbers are events of the run log (`measurement`); an array of many is a file in `arrays/`, and its
+hash is the event. Killed at any point, a run loses at most the measurement that it was making.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ class Journal:
             found = {"request": dict(request), "sha256": _sha256(path)}
             self.log.write("array", found, id=_key(request))
         if not path.exists() or _sha256(path) != found["sha256"]:
-            raise CorruptError(f"{path} is not what the log says; remove it and go on with the run to make it anew")
+            raise CorruptError(
+                f"{path} is not what the log says; remove it and go on with the run to make it anew"
+            )
         return np.load(path, allow_pickle=False)
 
     def _refuse(self, request: Request) -> None:

@@ -1,13 +1,18 @@
-"""A language model names roles: it sees components under aliases, answers in a form, and is told what to repair.
+"""A language model names roles: it sees components under aliases, answers in a form, and is told
+what to repair.
 
-1. The evidence becomes one message: what each component attends to, copies, writes and does, of discovery prompts.
-   Neither the subject nor a layer is named, and what comes from prompts is quoted as data.
-2. Each reply is read role by role. What can be used is kept; what cannot goes back with what was expected.
-3. It ends with a reply in which nothing is wrong, or when the tries are used up. Without one role that can be used the
-   model has failed, which is no answer: a later try goes on where this one ended.
+1. The evidence becomes one message: what each component attends to, copies, writes and does, of
+   discovery prompts. Neither the subject nor a layer is named, and what comes from prompts is
+   quoted as data.
+2. Each reply is read role by role. What can be used is kept; what cannot goes back with what was
+   expected.
+3. It ends with a reply in which nothing is wrong, or when the tries are used up. Without one role
+   that can be used the model has failed, which is no answer: a later try goes on where this one
+   ended.
 
-A prediction has to be able to fail: bounds hold what was seen, exclude 0 and are at most twice its size wide. What it
-is worth is measured on held-out prompts, in arithmetic; no word that the model writes has a part in it.
+A prediction has to be able to fail: bounds hold what was seen, exclude 0 and are at most twice its
+size wide. What it is worth is measured on held-out prompts, in arithmetic; no word that the model
+writes has a part in it.
 """
 
 from __future__ import annotations
@@ -21,7 +26,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ... import prompts
 from ..explainers.language_model.parse_reply import unusable
 from ..explainers.language_model.prompt_text import fenced
-from ..llm.conversation import AssistantMessage, Request, ToolResult, ToolResults, ToolSchema, UserMessage
+from ..llm.conversation import (
+    AssistantMessage,
+    Request,
+    ToolResult,
+    ToolResults,
+    ToolSchema,
+    UserMessage,
+)
 from .roles import Component, Evidence, NoRoles, Prediction, Role
 
 if TYPE_CHECKING:
@@ -123,10 +135,14 @@ class LanguageModelRoles:
         roles, fault = dict[str, Role](), ""
         for _ in range(self._tries):
             label = f"{prompt.label}#{prompt.sha256}"
-            request = Request(filled.system, tuple(messages), (_schema(),), MAX_TOKENS, label, tool_choice="any")
+            request = Request(
+                filled.system, tuple(messages), (_schema(),), MAX_TOKENS, label, tool_choice="any"
+            )
             reply = self._ask(request)
             if fault := unusable(reply):
-                messages.append(UserMessage(f"Your last reply could not be used and is left out here: {fault}."))
+                messages.append(
+                    UserMessage(f"Your last reply could not be used and is left out here: {fault}.")
+                )
                 continue
             answers = [_heard(call, evidence, roles) for call in reply.calls]
             fault = "; ".join(line for lines in answers for line in lines)
@@ -138,11 +154,16 @@ class LanguageModelRoles:
             )
             messages += [AssistantMessage(reply), ToolResults(results)]
         if not roles:
-            raise NoRoles(f"the language model named no role that can be tested in {self._tries} replies: {fault}")
-        return [roles[component.name] for component in evidence.components if component.name in roles]
+            raise NoRoles(
+                f"the language model named no role that can be tested in {self._tries} replies: {fault}"
+            )
+        return [
+            roles[component.name] for component in evidence.components if component.name in roles
+        ]
 
 
-# ------------------------------------------------------------------------------------------ what it sees
+# ------------------------------------------------------------------------------------------ what it
+# sees
 
 
 def shown(evidence: Evidence) -> dict[str, str]:
@@ -161,10 +182,14 @@ def shown(evidence: Evidence) -> dict[str, str]:
 
 def _line(component: Component) -> str:
     where = ("early", "middle", "late")[min(2, int(3 * component.depth))]
-    links = sorted((name for name in component.quantities if _is_attention(name)), key=_weight(component))
+    links = sorted(
+        (name for name in component.quantities if _is_attention(name)), key=_weight(component)
+    )
     names = [*MEASURED, *links[:SHOWN_LINKS]]
     seen = ((name, component.quantities[name]) for name in names if name in component.quantities)
-    numbers = ", ".join(f"{name} {value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})" for name, value in seen)
+    numbers = ", ".join(
+        f"{name} {value.value:+.2f} ({value.low:+.2f} to {value.high:+.2f})" for name, value in seen
+    )
     writes = f"; writes {', '.join(map(repr, component.writes))}" if component.writes else ""
     return f"{component.name}: {component.kind}, {where}: {numbers}{writes}"
 
@@ -177,7 +202,8 @@ def _weight(component: Component) -> Callable[[str], float]:
     return lambda name: -component.quantities[name].value
 
 
-# ------------------------------------------------------------------------------------------ what it says
+# ------------------------------------------------------------------------------------------ what it
+# says
 
 
 def _heard(call: ToolCall, evidence: Evidence, roles: dict[str, Role]) -> list[str]:
@@ -238,7 +264,9 @@ def _prediction(given: _Predicted, component: Component) -> Prediction:
         raise _Refused(f"{name} is {value:+.2f} on the example prompts, which your bounds exclude")
     if not ((low is not None and low > 0) or (high is not None and high < 0)):
         raise _Refused(f"{name}: the bounds hold 0, so that doing nothing would fit; exclude it")
-    if (name == "effect" and len(bounds) < 2) or (len(bounds) == 2 and bounds[1] - bounds[0] > WIDEST * abs(value)):
+    if (name == "effect" and len(bounds) < 2) or (
+        len(bounds) == 2 and bounds[1] - bounds[0] > WIDEST * abs(value)
+    ):
         raise _Refused(f"{name}: give low and high, at most {WIDEST * abs(value):.2f} apart")
     return Prediction(name, low, high, _words(name, low, high))
 
@@ -259,4 +287,6 @@ def _said(where: str, error: ValidationError) -> str:
 
 def _told(faults: Sequence[str], roles: dict[str, Role]) -> str:
     kept = f"Kept: {', '.join(roles)}." if roles else "Nothing is kept yet."
-    return "\n".join([*faults, f"{kept} Call {TOOL} again for those that were sent back, or leave them out."])
+    return "\n".join(
+        [*faults, f"{kept} Call {TOOL} again for those that were sent back, or leave them out."]
+    )

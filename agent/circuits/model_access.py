@@ -39,7 +39,11 @@ def check_model(config: CircuitConfig) -> CircuitConfig:
 
 
 def make_asker(
-    config: CircuitConfig, log: RunLog, limits: Limits | None, model: LanguageModel | None, opened: ExitStack
+    config: CircuitConfig,
+    log: RunLog,
+    limits: Limits | None,
+    model: LanguageModel | None,
+    opened: ExitStack,
 ) -> Asker:
     """The run's journal and budget before its language model; a client that is made here is closed with `opened`."""
     from ..llm import Patience, make_model
@@ -59,4 +63,6 @@ def make_asker(
 def _settings(config: CircuitConfig) -> ModelSettings:
     from ..llm import ModelSettings
 
-    return ModelSettings(base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools)
+    return ModelSettings(
+        base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools
+    )

@@ -2,8 +2,8 @@
 
 1. Of the components that the edges' scores rank first, those with the largest exact effects.
 2. What each attends to, copies and adds to the logit difference by itself.
-3. Heads that add to it are the writers; path patching tells how much of another's effect goes through their queries
-   (Wang et al. 2022 find S-inhibition heads so): it steers what they look at.
+3. Heads that add to it are the writers; path patching tells how much of another's effect goes
+   through their queries (Wang et al. 2022 find S-inhibition heads so): it steers what they look at.
 """
 
 from __future__ import annotations
@@ -49,13 +49,17 @@ def components(room: Room, prompts: Prompts, choice: Choice, metric: float) -> P
         metric: the logit difference of the clean prompts.
     """
     graph, n = room.graph, room.config.nodes
-    writers = [node for node in nodes_of(graph.edges_of(choice.mask)) if node.kind in ("head", "mlp")]
+    writers = [
+        node for node in nodes_of(graph.edges_of(choice.mask)) if node.kind in ("head", "mlp")
+    ]
     index = torch.tensor([graph.sources.index(node) for node in writers], dtype=torch.long)
     ranked = node_scores(choice.scores)[index].abs().argsort(descending=True, stable=True)
     candidates = [writers[at] for at in ranked[: CANDIDATES * n].tolist()]
     room.reporter.say(f"patching {len(candidates)} components exactly, and looking at them")
     effects = room.node_effects(prompts, candidates)
-    order = [at for at in np.argsort(-np.abs(effects.mean(1)), kind="stable") if _matters(effects[at])][:n]
+    order = [
+        at for at in np.argsort(-np.abs(effects.mean(1)), kind="stable") if _matters(effects[at])
+    ][:n]
     nodes = tuple(candidates[at] for at in order)
     looks = room.looks(prompts, nodes)
     writers = tuple(
@@ -67,7 +71,13 @@ def components(room: Room, prompts: Prompts, choice: Choice, metric: float) -> P
     deepest = max(1, graph.n_layers - 1)
     promoted = [tuple(token for token, _ in look.writes[:SHOWN_TOKENS]) for look in looks]
     found = tuple(
-        Component(f"C{at}", "mlp" if node.kind == "mlp" else "head", round(node.layer / deepest, 2), quantities, tokens)
+        Component(
+            f"C{at}",
+            "mlp" if node.kind == "mlp" else "head",
+            round(node.layer / deepest, 2),
+            quantities,
+            tokens,
+        )
         for at, (node, quantities, tokens) in enumerate(zip(nodes, seen, promoted, strict=True), 1)
     )
     return Parts(nodes, writers, found)
@@ -88,12 +98,19 @@ def observed(
 ) -> list[dict[str, Seen]]:
     """Every quantity of every component on these prompts; `queries` on some of them."""
     looks = room.looks(prompts, nodes)
-    steered = room.through(prompts.some(PATH_PROMPTS), nodes, [Target(writer, "q") for writer in writers])
+    steered = room.through(
+        prompts.some(PATH_PROMPTS), nodes, [Target(writer, "q") for writer in writers]
+    )
     found: list[dict[str, Seen]] = []
     for effect, through, look in zip(effects, steered, looks, strict=True):
         values = {"effect": effect, "queries": through, "direct": look.direct, **look.attention}
         values |= {"copies": look.copies} if look.copies else {}
-        found.append({name: Seen(*mean_interval(np.asarray(each, dtype=float))) for name, each in values.items()})
+        found.append(
+            {
+                name: Seen(*mean_interval(np.asarray(each, dtype=float)))
+                for name, each in values.items()
+            }
+        )
     return found
 
 

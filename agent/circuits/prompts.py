@@ -38,9 +38,18 @@ class Prompts:
 
     def some(self, n: int) -> Prompts:
         """About n of the prompts: of each batch its share, the first ones."""
-        take = [min(len(b.pairs), max(1, round(n * len(b.pairs) / len(self)))) for b in self.batches]
+        take = [
+            min(len(b.pairs), max(1, round(n * len(b.pairs) / len(self)))) for b in self.batches
+        ]
         batches = [_first(batch, k) for batch, k in zip(self.batches, take, strict=True)]
-        return Prompts(self.part, tuple(batches), tuple(map(_name, batches)), self.tokens, self.words, self.left_out)
+        return Prompts(
+            self.part,
+            tuple(batches),
+            tuple(map(_name, batches)),
+            self.tokens,
+            self.words,
+            self.left_out,
+        )
 
 
 def as_json(subject: Subject, prepared: Prepared) -> dict[str, Any]:
@@ -49,7 +58,10 @@ def as_json(subject: Subject, prepared: Prepared) -> dict[str, Any]:
     batches = [
         {
             "pairs": [pair._asdict() for pair in batch.pairs.pairs],
-            **{name: getattr(batch.pairs, name).tolist() for name in ("clean", "corrupted", "answer", "foil")},
+            **{
+                name: getattr(batch.pairs, name).tolist()
+                for name in ("clean", "corrupted", "answer", "foil")
+            },
             "marks": {name: list(at) for name, at in batch.marks.items()},
             "tokens": [strings[token] for token in batch.pairs.clean[0].tolist()],
         }
@@ -62,15 +74,20 @@ def from_json(part: str, data: dict[str, Any]) -> Prompts:
     """The inverse of `as_json`."""
     batches = tuple(_batch(each) for each in data["batches"])
     tokens = tuple(tuple(each["tokens"]) for each in data["batches"])
-    return Prompts(part, batches, tuple(map(_name, batches)), tokens, tuple(data["words"]), data["left_out"])
+    return Prompts(
+        part, batches, tuple(map(_name, batches)), tokens, tuple(data["words"]), data["left_out"]
+    )
 
 
 def _batch(data: dict[str, Any]) -> Batch:
     pairs = tuple(
-        Pair(pair["clean"], pair["corrupted"], tuple(pair["answer"]), tuple(pair["foil"])) for pair in data["pairs"]
+        Pair(pair["clean"], pair["corrupted"], tuple(pair["answer"]), tuple(pair["foil"]))
+        for pair in data["pairs"]
     )
     ids = {name: torch.tensor(data[name]) for name in ("clean", "corrupted", "answer", "foil")}
-    return Batch(PromptPairs(**ids, pairs=pairs), {name: tuple(at) for name, at in data["marks"].items()})
+    return Batch(
+        PromptPairs(**ids, pairs=pairs), {name: tuple(at) for name, at in data["marks"].items()}
+    )
 
 
 def _first(batch: Batch, n: int) -> Batch:
@@ -78,5 +95,7 @@ def _first(batch: Batch, n: int) -> Batch:
 
 
 def _name(batch: Batch) -> str:
-    rows: Sequence[Any] = [getattr(batch.pairs, name).tolist() for name in ("clean", "corrupted", "answer", "foil")]
+    rows: Sequence[Any] = [
+        getattr(batch.pairs, name).tolist() for name in ("clean", "corrupted", "answer", "foil")
+    ]
     return hashlib.sha256(canonical({"rows": rows}).encode()).hexdigest()[:12]

@@ -1,7 +1,9 @@
-"""A circuit run once more from its log, without the subject: statistics, roles' outcomes and verdict are made anew.
+"""A circuit run once more from its log, without the subject: statistics, roles' outcomes and
+verdict are made anew.
 
-Measurements and the explainer's answer come from the journal; everything that follows from them is computed and held
-against circuit.json. A difference is a mismatch: something was changed, or numbers do not hold on this machine.
+Measurements and the explainer's answer come from the journal; everything that follows from them is
+computed and held against circuit.json. A difference is a mismatch: something was changed, or
+numbers do not hold on this machine.
 """
 
 from __future__ import annotations
@@ -67,15 +69,23 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
 
 
 def _no_subject() -> NoReturn:
-    raise CorruptError("the log lacks a measurement: a replay loads no subject; `hubel resume` makes it anew")
+    raise CorruptError(
+        "the log lacks a measurement: a replay loads no subject; `hubel resume` makes it anew"
+    )
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
-        return [line for key in old | new for line in _differences(old.get(key), new.get(key), f"{where}{key} ")]
+        return [
+            line
+            for key in old | new
+            for line in _differences(old.get(key), new.get(key), f"{where}{key} ")
+        ]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = enumerate(zip(old, new, strict=True))
-        return [line for at, (one, two) in pairs for line in _differences(one, two, f"{where}{at} ")]
+        return [
+            line for at, (one, two) in pairs for line in _differences(one, two, f"{where}{at} ")
+        ]
     if isinstance(old, float) and isinstance(new, float) and abs(old - new) <= TOLERANCE:
         return []
     if old == new:

@@ -28,7 +28,11 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 
 def _interval(value: dict[str, float] | None) -> str:
-    return "–" if value is None else f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f})"
+    return (
+        "–"
+        if value is None
+        else f"{value['value']:.2f} ({value['low']:.2f} to {value['high']:.2f})"
+    )
 
 
 def _percent(share: float) -> str:

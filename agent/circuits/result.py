@@ -1,7 +1,9 @@
-"""circuit.json: what a circuit investigation found, as the review page and a user's own programs read it.
+"""circuit.json: what a circuit investigation found, as the review page and a user's own programs
+read it.
 
-The verdict rests on held-out f at the chosen size: kept when the interval of |1 - f| ends at most at .15 and a random
-circuit of equal size is worse, rejected when it begins above or the random circuit does as well, else inconclusive.
+The verdict rests on held-out f at the chosen size: kept when the interval of |1 - f| ends at most
+at .15 and a random circuit of equal size is worse, rejected when it begins above or the random
+circuit does as well, else inconclusive.
 """
 
 from __future__ import annotations
@@ -49,14 +51,17 @@ def result(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -
         "completeness": _interval(found["completeness"]),
         "prompts": head["prompts"] | {"heldout": found["heldout"]},
         "curve": [
-            {key: row[key] for key in ("share", "edges", "f", "low", "high", "random_f")} for row in found["curve"]
+            {key: row[key] for key in ("share", "edges", "f", "low", "high", "random_f")}
+            for row in found["curve"]
         ],
         "balance": _balance(choice),
         "calibration": choice.calibration,
         "roles": {
             "kept": sum(row["status"] == "kept" for row in found["nodes"]),
             "dropped": sum(row["status"] == "dropped" for row in found["nodes"]),
-            "placebo": _mean([row["placebo"] for row in found["nodes"] if row["placebo"] is not None]),
+            "placebo": _mean(
+                [row["placebo"] for row in found["nodes"] if row["placebo"] is not None]
+            ),
         },
         **{name: found[name] for name in TAKEN},
     }
@@ -73,12 +78,19 @@ def verdict_of(f: Result, random: Result) -> tuple[str, str]:
         return "rejected", f"{said}, farther from 1 than {TOLERATED}"
     if farthest > TOLERATED:
         return "inconclusive", f"{said}; its interval reaches farther from 1 than {TOLERATED}"
-    return "kept", f"{said}, within {TOLERATED} of 1; a random circuit of equal size has {random['value']:.2f}"
+    return (
+        "kept",
+        f"{said}, within {TOLERATED} of 1; a random circuit of equal size has {random['value']:.2f}",
+    )
 
 
 def _balance(choice: Choice) -> Result:
     opposing = int((choice.mask & (choice.scores > 0)).sum())
-    return {"weight": choice.balance.weight, "opposing_edges": opposing, "tried": list(choice.balance.tried)}
+    return {
+        "weight": choice.balance.weight,
+        "opposing_edges": opposing,
+        "tried": list(choice.balance.tried),
+    }
 
 
 def _head(room: Room, seen: Observed) -> Result:
@@ -146,8 +158,12 @@ def _node(node: Node, row: Result | None, seen: Observed) -> Result:
         "queries": vars(heard["queries"]) if "queries" in heard else None,
         "copies": heard["copies"].value if "copies" in heard else None,
         "looks_at": _looks_at(heard),
-        "writes": [{"token": token, "weight": weight} for token, weight in look.writes] if look else [],
-        "attention": {"prompt_tokens": list(seen.prompts.tokens[0]), "pattern": pattern} if pattern else None,
+        "writes": [{"token": token, "weight": weight} for token, weight in look.writes]
+        if look
+        else [],
+        "attention": {"prompt_tokens": list(seen.prompts.tokens[0]), "pattern": pattern}
+        if pattern
+        else None,
     }
 
 
@@ -155,7 +171,10 @@ def _looks_at(heard: Result) -> list[Result]:
     """Where a head looks, most first."""
     kinds = ("previous", "duplicate", "induction")
     found = [(name, seen.value) for name, seen in heard.items() if ">" in name or name in kinds]
-    return [{"what": name, "attention": value} for name, value in sorted(found, key=lambda pair: -pair[1])[:4]]
+    return [
+        {"what": name, "attention": value}
+        for name, value in sorted(found, key=lambda pair: -pair[1])[:4]
+    ]
 
 
 def _edges(room: Room, seen: Observed) -> list[Result]:
@@ -171,7 +190,13 @@ def _edges(room: Room, seen: Observed) -> list[Result]:
 
 def _edge(edge: Edge, weight: float, exact: dict[str, float], inside: bool) -> Result:
     source, target = str(edge).split("->")
-    return {"source": source, "target": target, "weight": weight, "exact": exact.get(str(edge)), "in_circuit": inside}
+    return {
+        "source": source,
+        "target": target,
+        "weight": weight,
+        "exact": exact.get(str(edge)),
+        "in_circuit": inside,
+    }
 
 
 def _interval(row: Result) -> Result:

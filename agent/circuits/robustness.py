@@ -44,7 +44,9 @@ def _minimality(room: Room, choice: Choice, f: Faithfulness) -> dict[str, Any]:
     drops = minimality(f, room.graph, choice.mask, edges)
     strongest, others = drops[: EDGES // 2], drops[EDGES // 2 :]
     return {
-        "edges": [{"edge": str(edge), "drop": drop} for edge, drop in zip(edges, drops, strict=True)],
+        "edges": [
+            {"edge": str(edge), "drop": drop} for edge, drop in zip(edges, drops, strict=True)
+        ],
         "strongest": float(np.mean(strongest)),
         "random": float(np.mean(others)) if others else None,
     }
@@ -62,16 +64,27 @@ def stability(graph: Graph, choice: Choice, draws: int = DRAWS, seed: int = 0) -
     """Overlap of circuits of the same size from prompts drawn with replacement, by their number."""
     total = len(choice.prompt_scores)
     counts = sorted({min(total, count) for count in (8, 16, 32)} | {total})
-    rows = [{"prompts": count, "jaccard": _overlap(graph, choice, count, draws, seed)} for count in counts]
+    rows = [
+        {"prompts": count, "jaccard": _overlap(graph, choice, count, draws, seed)}
+        for count in counts
+    ]
     return {"jaccard": rows[-1]["jaccard"], "draws": draws, "by_prompts": rows}
 
 
 def _overlap(graph: Graph, choice: Choice, count: int, draws: int, seed: int) -> float:
     weight = choice.balance.weight
     masks = resampled_circuits(
-        graph, choice.prompt_scores, choice.n_edges, prompts=count, draws=draws, weight=weight, seed=seed
+        graph,
+        choice.prompt_scores,
+        choice.n_edges,
+        prompts=count,
+        draws=draws,
+        weight=weight,
+        seed=seed,
     )
-    return float(np.mean([jaccard(one.numpy(), two.numpy()) for one, two in combinations(masks, 2)]))
+    return float(
+        np.mean([jaccard(one.numpy(), two.numpy()) for one, two in combinations(masks, 2)])
+    )
 
 
 def _rivals(graph: Graph, choice: Choice, f: Faithfulness) -> dict[str, Any]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from .language_model_roles import Ask
 
 FINDERS: dict[str, RoleFinder] = {
-    "compositional": lambda evidence: name_roles(evidence.task, evidence.metric, evidence.components)
+    "compositional": lambda evidence: name_roles(
+        evidence.task, evidence.metric, evidence.components
+    )
 }
 
 

@@ -1,7 +1,9 @@
-"""Components, and the roles that an explainer gives them: words, and predictions that new prompts can refute.
+"""Components, and the roles that an explainer gives them: words, and predictions that new prompts
+can refute.
 
-An explainer sees what was observed on discovery prompts and answers with roles. It is told neither the subject nor
-where in it a component is; every role goes with numbers that held-out prompts must keep, or the role is dropped.
+An explainer sees what was observed on discovery prompts and answers with roles. It is told neither
+the subject nor where in it a component is; every role goes with numbers that held-out prompts must
+keep, or the role is dropped.
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ class Component:
     Attributes:
         name: "C3", the third strongest.
         quantities: `effect` of patching it with the corrupted run on the logit difference; `direct`, what it adds to
-            the logit difference by itself; `queries`, the part of `effect` that goes through the queries of heads that
-            write the answer (0 where it comes after them); of heads `copies` and the attention "END>IO", `previous` ...
+            the logit difference by itself; `queries`, the part of `effect` that goes through the
+            queries of heads that write the answer (0 where it comes after them); of heads `copies`
+            and the attention "END>IO", `previous` ...
         depth: 0 is the first layer, 1 the last.
         writes: tokens that it raises most at the last position.
     """

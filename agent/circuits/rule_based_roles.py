@@ -1,4 +1,5 @@
-"""Roles by rule, without a language model: from what a head looks at, what it writes, and whose queries it steers.
+"""Roles by rule, without a language model: from what a head looks at, what it writes, and whose
+queries it steers.
 
     1. adds to the logit difference by itself    mover of the mark that it attends to from END and copies, or negative
                                                  mover of the answer that it suppresses; suppressor of another mark,
@@ -10,10 +11,10 @@
     4. attends from one mark to another          link between them
     5. none of these                             helper or opponent, known by its effect alone
 
-Marks of IOI have the names of Wang et al. 2022: name mover, negative name mover, S-inhibition and duplicate-token head;
-previous-token and induction heads are those of Olsson et al. 2022, suppressors the copy-suppression heads of McDougall
-et al. 2023. A prediction's bounds are half to one and a half times what discovery prompts showed, attention at least
-six tenths of it.
+Marks of IOI have the names of Wang et al. 2022: name mover, negative name mover, S-inhibition and
+duplicate-token head; previous-token and induction heads are those of Olsson et al. 2022,
+suppressors the copy-suppression heads of McDougall et al. 2023. A prediction's bounds are half to
+one and a half times what discovery prompts showed, attention at least six tenths of it.
 """
 
 from __future__ import annotations
@@ -56,9 +57,17 @@ def name_roles(task: str, metric: float, components: Sequence[Component]) -> lis
 
 def _role(component: Component, metric: float) -> Role:
     writes = abs(component.quantities["direct"].value) >= WRITES * metric
-    predictions = [_within(component, "effect", "patching it with the corrupted run changes the logit difference by")]
+    predictions = [
+        _within(
+            component,
+            "effect",
+            "patching it with the corrupted run changes the logit difference by",
+        )
+    ]
     if writes:
-        predictions.append(_within(component, "direct", "by itself it adds to the logit difference"))
+        predictions.append(
+            _within(component, "direct", "by itself it adds to the logit difference")
+        )
     if component.kind == "mlp":
         role, text = _mlp(component, writes)
         return _named(component, role, text, predictions)
@@ -89,12 +98,25 @@ def _reader(component: Component, place: str, reads: str, predictions: list[Pred
     """Heads that write the answer, or against it, about a mark that they look at from the last position."""
     helps, copies = component.quantities["direct"].value > 0, component.quantities["copies"].value
     if abs(copies) < COPIES:
-        return _named(component, f"direct reader of {place}", f"{reads} and {_adds(component)}.", predictions)
+        return _named(
+            component, f"direct reader of {place}", f"{reads} and {_adds(component)}.", predictions
+        )
     least = KEEPS * copies
     if copies > 0:
-        predictions.append(Prediction("copies", least, None, f"raises the attended token by at least {least:.1f} sd"))
-        return _named(component, f"mover of {place}", f"{reads}, copies it and {_adds(component)}.", predictions)
-    predictions.append(Prediction("copies", None, least, f"lowers the attended token by at least {-least:.1f} sd"))
+        predictions.append(
+            Prediction(
+                "copies", least, None, f"raises the attended token by at least {least:.1f} sd"
+            )
+        )
+        return _named(
+            component,
+            f"mover of {place}",
+            f"{reads}, copies it and {_adds(component)}.",
+            predictions,
+        )
+    predictions.append(
+        Prediction("copies", None, least, f"lowers the attended token by at least {-least:.1f} sd")
+    )
     role = f"suppressor of {place}" if helps else f"negative mover of {place}"
     return _named(component, role, f"{reads}, suppresses it and {_adds(component)}.", predictions)
 
@@ -104,7 +126,9 @@ def _steerer(component: Component, place: str, reads: str, predictions: list[Pre
     effect, steered = component.quantities["effect"].value, component.quantities["queries"].value
     if steered / effect < STEERS:  # an effect of 0 gets no role
         most = STEERS / KEEPS * abs(effect)
-        predictions.append(Prediction("queries", -most, most, f"through writers' queries at most {most:.2f}"))
+        predictions.append(
+            Prediction("queries", -most, most, f"through writers' queries at most {most:.2f}")
+        )
         text = f"{reads} and hands it to later components."
         return _named(component, f"carrier of {place} to END", text, predictions)
     says = "through the queries of the heads that write the answer, patching it changes the logit difference by"
@@ -116,7 +140,9 @@ def _steerer(component: Component, place: str, reads: str, predictions: list[Pre
 def _earlier(component: Component, predictions: list[Prediction]) -> Role:
     """Heads that do their work before the last position."""
     for quantity, role, where in POSITIONAL:
-        seen = component.quantities.get(quantity)  # a prompt without a repeated token has no duplicates
+        seen = component.quantities.get(
+            quantity
+        )  # a prompt without a repeated token has no duplicates
         if seen and seen.value >= LINKS:
             predictions.append(_attends(quantity, seen, f"attends {where}"))
             return _named(component, role, f"Attends {where} ({seen.value:.2f}).", predictions)
@@ -149,11 +175,18 @@ def _is_link(name: str) -> bool:
 
 def _strongest(component: Component, start: str) -> tuple[str, Seen]:
     """The mark that gets most attention from END; one of the task's own where nearly all of it goes to that one."""
-    found = {name.removeprefix(start): seen for name, seen in component.quantities.items() if name.startswith(start)}
+    found = {
+        name.removeprefix(start): seen
+        for name, seen in component.quantities.items()
+        if name.startswith(start)
+    }
     if not found:
         return "", Seen(0, 0, 0)
     most = NEARLY * max(seen.value for seen in found.values())
-    best = max(found, key=lambda name: (name not in EVERY_TASK and found[name].value >= most, found[name].value))
+    best = max(
+        found,
+        key=lambda name: (name not in EVERY_TASK and found[name].value >= most, found[name].value),
+    )
     return best, found[best]
 
 

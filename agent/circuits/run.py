@@ -1,7 +1,7 @@
 """Circuit runs: make one, take it from wherever it stands to its end.
 
-The folder holds `config.toml`, the log with every measurement, `arrays/`, and what came out: `circuit.json`,
-`circuit.svg` and `report.html`.
+The folder holds `config.toml`, the log with every measurement, `arrays/`, and what came out:
+`circuit.json`, `circuit.svg` and `report.html`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 
 def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
-    """Write the configuration of a new run, or find that the same one is there already, to go on with.
+    """Write the configuration of a new run, or find that the same one is there already, to go on
+    with.
 
     Raises:
         UsageError: a run of that name was asked for something else; an unknown task, method or explainer.
@@ -68,7 +69,8 @@ def work_on_circuit(
     limits: Limits | None = None,
     model: LanguageModel | None = None,
 ) -> dict[str, Any]:
-    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in circuit.json.
+    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in
+    circuit.json.
 
     Args:
         limits: of what a language model takes, before those that the run was made with; `model`: who answers for it.
@@ -85,9 +87,19 @@ def work_on_circuit(
     config = CircuitConfig.load(folder)
     with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as opened:
         asker = partial(make_asker, config, log, limits, model, opened)
-        room = Room(folder, config, log, Journal(folder, log), _loader(config, log, reporter, subject), reporter, asker)
+        room = Room(
+            folder,
+            config,
+            log,
+            Journal(folder, log),
+            _loader(config, log, reporter, subject),
+            reporter,
+            asker,
+        )
         found = json.loads(canonical(investigate(room)))
-        _write(folder / RESULT, json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+        _write(
+            folder / RESULT, json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        )
         if found["nodes"]:
             _write(folder / DRAWING, draw(found))
         _write(folder / REPORT, report(found, folder.name))
@@ -106,7 +118,11 @@ def _loader(
         if subject is None:
             reporter.say(f"loading {config.subject}")
         found = subject or load_subject(config.subject, device=config.device, dtype=config.dtype)
-        known = [e["value"]["revision"] for e in log.all("measurement").values() if e["request"] == {"what": "subject"}]
+        known = [
+            e["value"]["revision"]
+            for e in log.all("measurement").values()
+            if e["request"] == {"what": "subject"}
+        ]
         if known and known[0] != found.revision:
             raise UsageError(
                 f"the subject {found.name!r} has weights {found.revision}, the run was made with {known[0]}; start a "

@@ -19,4 +19,6 @@ def stored(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{folder.name} is not done; {again} goes on with it") from None
     except json.JSONDecodeError as error:
-        raise CorruptError(f"{folder / RESULT} cannot be read: {error}; {again} makes it anew") from None
+        raise CorruptError(
+            f"{folder / RESULT} cannot be read: {error}; {again} makes it anew"
+        ) from None

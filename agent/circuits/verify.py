@@ -1,6 +1,8 @@
-"""Held-out prompts, opened once: what the circuit and every role are worth on prompts that nobody looked at.
+"""Held-out prompts, opened once: what the circuit and every role are worth on prompts that nobody
+looked at.
 
-This is the only module that draws them. By then the circuit is chosen and every prediction stands in the log.
+This is the only module that draws them. By then the circuit is chosen and every prediction stands
+in the log.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ def verify(room: Room, choice: Choice, parts: Parts, roles: tuple[Role, ...]) ->
     """Everything that is measured on held-out prompts."""
     prompts = _open(room)
     readings = room.readings(prompts)
-    found: Result = {"heldout": len(prompts), "metric": {"model": readings.clean, "corrupted": readings.corrupted}}
+    found: Result = {
+        "heldout": len(prompts),
+        "metric": {"model": readings.clean, "corrupted": readings.corrupted},
+    }
     found |= _faithfulness(room, choice, prompts, readings)
     found["panel"] = _panel(room, choice, prompts.some(PANEL_PROMPTS))
     found["nodes"] = tested_roles(room, prompts, parts, roles)
@@ -56,7 +61,12 @@ def _open(room: Room) -> Prompts:
 
     if room.log.get("holdout_opened") is None:
         room.log.write("holdout_opened", {"prompts": room.config.heldout})
-    request = {"what": "prompts", "part": "heldout", "n": room.config.heldout, "seed": room.config.seed}
+    request = {
+        "what": "prompts",
+        "part": "heldout",
+        "n": room.config.heldout,
+        "seed": room.config.seed,
+    }
     return from_json("heldout", room.journal.measured(request, draw))
 
 
@@ -71,11 +81,20 @@ def _faithfulness(room: Room, choice: Choice, prompts: Prompts, readings: Readin
         room.reporter.update("faithfulness", done, len(SIZES), unit="sizes")
         n = max(1, round(share * graph.n_edges))
         if share == 1:
-            rows.append({"share": share, "edges": n, "f": 1.0, "low": 1.0, "high": 1.0, "random_f": 1.0})
+            rows.append(
+                {"share": share, "edges": n, "f": 1.0, "low": 1.0, "high": 1.0, "random_f": 1.0}
+            )
             continue
         f = _f(room.run(many, top_edges(graph, choice.ranking, n)), told)
         random = room.run(some, random_edges(graph, n, room.config.seed))
-        rows.append({"share": share, "edges": n, **f, "random_f": faithfulness(random, few.clean, few.corrupted)})
+        rows.append(
+            {
+                "share": share,
+                "edges": n,
+                **f,
+                "random_f": faithfulness(random, few.clean, few.corrupted),
+            }
+        )
     room.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
     areas = curve([row["share"] for row in rows], [row["f"] for row in rows])
     random = random_edges(graph, choice.n_edges, room.config.seed)
@@ -105,11 +124,20 @@ def _panel(room: Room, choice: Choice, prompts: Prompts) -> list[Result]:
         for level, mask in levels.items():
             room.reporter.update("ablations", len(rows), 4 * len(get_args(Ablation)), unit="runs")
             for direction, kept in (("denoising", mask), ("noising", graph.possible & ~mask)):
-                found = faithfulness_interval(room.run(prompts, kept, ablation), readings.clean, nothing)
-                value, low, high = (
-                    found if direction == "denoising" else (1 - found.value, 1 - found.high, 1 - found.low)
+                found = faithfulness_interval(
+                    room.run(prompts, kept, ablation), readings.clean, nothing
                 )
-                identity = {"ablation": ablation, "level": level, "direction": direction, "edges": int(mask.sum())}
+                value, low, high = (
+                    found
+                    if direction == "denoising"
+                    else (1 - found.value, 1 - found.high, 1 - found.low)
+                )
+                identity = {
+                    "ablation": ablation,
+                    "level": level,
+                    "direction": direction,
+                    "edges": int(mask.sum()),
+                }
                 rows.append(identity | {"value": value, "low": low, "high": high})
     room.reporter.update("ablations", len(rows), len(rows), unit="runs")
     return rows
@@ -125,10 +153,14 @@ def _nothing(room: Room, prompts: Prompts, readings: Readings, ablation: Ablatio
 # ------------------------------------------------------------------------------------- the roles
 
 
-def tested_roles(room: Room, prompts: Prompts, parts: Parts, roles: tuple[Role, ...]) -> list[Result]:
-    """Every prediction against held-out prompts; a role is kept when none of its predictions failed.
+def tested_roles(
+    room: Room, prompts: Prompts, parts: Parts, roles: tuple[Role, ...]
+) -> list[Result]:
+    """Every prediction against held-out prompts; a role is kept when none of its predictions
+    failed.
 
-    Beside it the floor: the share of the other components on whose numbers the same predictions would hold.
+    Beside it the floor: the share of the other components on whose numbers the same predictions
+    would hold.
     """
     room.reporter.say("testing what was predicted of the roles")
     nodes = parts.nodes
@@ -138,12 +170,22 @@ def tested_roles(room: Room, prompts: Prompts, parts: Parts, roles: tuple[Role, 
     rows: list[Result] = []
     for at, (node, quantities, look) in enumerate(zip(nodes, seen, looks, strict=True), 1):
         role = by_component.get(f"C{at}")
-        row: Result = {"node": node, "component": f"C{at}", "role": role, "look": look, "seen": quantities}
+        row: Result = {
+            "node": node,
+            "component": f"C{at}",
+            "role": role,
+            "look": look,
+            "seen": quantities,
+        }
         row["predictions"] = (
-            [_outcome(room, role, number, quantities) for number in range(len(role.predictions))] if role else []
+            [_outcome(room, role, number, quantities) for number in range(len(role.predictions))]
+            if role
+            else []
         )
         others = [other for index, other in enumerate(seen, 1) if index != at]
-        row["placebo"] = float(np.mean([_holds(role, other) for other in others])) if role and others else None
+        row["placebo"] = (
+            float(np.mean([_holds(role, other) for other in others])) if role and others else None
+        )
         row["status"] = ("kept" if _holds(role, quantities) else "dropped") if role else None
         rows.append(row)
     return rows
@@ -170,13 +212,17 @@ def _holds(role: Role, quantities: dict[str, Seen]) -> bool:
     return all(adjudicate(prediction, seen and seen.value) == "for" for prediction, seen in found)
 
 
-def _interchange(room: Room, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]) -> list[Result]:
+def _interchange(
+    room: Room, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]
+) -> list[Result]:
     """What is lost when a component writes what another of its role writes, beside one drawn from the same layer."""
     by_role: dict[str, list[Node]] = {}
     for role in roles:
         by_role.setdefault(role.role, []).append(nodes[int(role.component[1:]) - 1])
     rng = np.random.default_rng(room.config.seed)
-    swaps = [(name, *pair) for name, members in by_role.items() for pair in permutations(members, 2)]
+    swaps = [
+        (name, *pair) for name, members in by_role.items() for pair in permutations(members, 2)
+    ]
     swaps = [swaps[at] for at in sorted(rng.permutation(len(swaps))[:SWAPS])]
     if not swaps:
         return []
@@ -189,7 +235,12 @@ def _interchange(room: Room, prompts: Prompts, nodes: tuple[Node, ...], roles: t
     rows: list[Result] = []
     for at, (name, one, two) in enumerate(swaps):
         same, random = mean_interval(effects[at]), mean_interval(effects[len(swaps) + at])
-        identity = {"role": name, "component": str(one), "writes_as": str(two), "stranger": str(randoms[at])}
+        identity = {
+            "role": name,
+            "component": str(one),
+            "writes_as": str(two),
+            "stranger": str(randoms[at]),
+        }
         rows.append(identity | {"change": same._asdict(), "random_change": random._asdict()})
     return rows
 

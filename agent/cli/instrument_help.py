@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...tools.instruments import Instrument
 
-_NOUNS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+_NOUNS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+}
 _MANY = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
 
 
@@ -19,9 +24,14 @@ def manual(instrument: Instrument) -> str:
     schema = instrument.schema()
     properties, required = schema.get("properties", {}), schema.get("required", [])
     width = max(map(len, properties), default=0)
-    rows = [f"  {name:<{width}}  {_line(spec, required=name in required)}" for name, spec in properties.items()]
+    rows = [
+        f"  {name:<{width}}  {_line(spec, required=name in required)}"
+        for name, spec in properties.items()
+    ]
     needs = " and ".join(f"--{need}" for need in instrument.needs)
-    example = " ".join(["hubel tool", instrument.name, *(_given(name, properties[name]) for name in required)])
+    example = " ".join(
+        ["hubel tool", instrument.name, *(_given(name, properties[name]) for name in required)]
+    )
     return "\n".join(
         [
             instrument.description,
@@ -37,7 +47,11 @@ def manual(instrument: Instrument) -> str:
 
 def _line(spec: Mapping[str, Any], *, required: bool) -> str:
     """``list of 1 to 8 numbers; in units of its activation``."""
-    default = "" if required or spec.get("default") is None else f", default {json.dumps(spec['default'])}"
+    default = (
+        ""
+        if required or spec.get("default") is None
+        else f", default {json.dumps(spec['default'])}"
+    )
     optional = ", may be left out" if not required and spec.get("default") is None else ""
     told = [f"{_kind(spec)}{default}{optional}"]
     return "; ".join([*told, spec["description"]] if "description" in spec else told)
@@ -75,7 +89,11 @@ def _given(name: str, spec: Mapping[str, Any]) -> str:
     if "address of a unit" in json.dumps(spec):
         value = '["mlp.12.803"]' if spec.get("type") == "array" else "mlp.12.803"
     elif spec.get("type") == "array":
-        value = "[1, 2]" if spec.get("items", {}).get("type") in ("number", "integer") else '["...", "..."]'
+        value = (
+            "[1, 2]"
+            if spec.get("items", {}).get("type") in ("number", "integer")
+            else '["...", "..."]'
+        )
     else:
         value = "..."
     return f"{name}={shlex.quote(value)}" if value != "..." else f'{name}="..."'

@@ -1,4 +1,5 @@
-"""The command line: find the command, parse its options, turn what went wrong into one line and an exit status.
+"""The command line: find the command, parse its options, turn what went wrong into one line and an
+exit status.
 
     0   done
     1   anything else
@@ -6,7 +7,8 @@
     3   budget reached; resumable
     4   some targets failed; resumable
 
-`hubel --help` imports no command: names and help stand in `COMMANDS`, and a test holds them to the modules.
+`hubel --help` imports no command: names and help stand in `COMMANDS`, and a test holds them to the
+modules.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
 
     Args:
         leave: called with the status after an interrupt while threads are still at work. The process's own entry ends
-            it there (`os._exit`), since an interpreter that exits waits for them; whoever embeds this need not.
+            it there (`os._exit`), since an interpreter that exits waits for them; whoever embeds
+            this need not.
     """
     debug = "--debug" in argv or bool(os.environ.get("HUBEL_DEBUG"))
     try:
@@ -77,7 +80,9 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it exits
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python complains while it exits
         return FAILED
     except KeyboardInterrupt as stop:
         status = _fail(FAILED, str(stop) or "stopped", debug)
@@ -110,7 +115,9 @@ def _status(error: HubelError) -> int:
 
 
 def _explain_os_error(error: OSError) -> str:
-    what = READABLE_ERRNO.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    what = (
+        READABLE_ERRNO.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+    )
     line = " ".join(what.split())
     return f"{error.filename}: {line}" if error.filename else line
 
@@ -132,7 +139,9 @@ def _dispatch(argv: list[str]) -> int:
         sys.stdout.write(f"hubel {__version__}\n")
         return DONE
     if argv[0] not in COMMANDS:
-        raise UsageError(f"unknown command {argv[0]!r}{closest(argv[0], COMMANDS)}; `hubel --help` lists them")
+        raise UsageError(
+            f"unknown command {argv[0]!r}{closest(argv[0], COMMANDS)}; `hubel --help` lists them"
+        )
     module = import_module(module_of(argv[0]))
     args = build_parser(module).parse_args(argv[1:])
     try:
@@ -162,7 +171,10 @@ def overview() -> str:
 def build_parser(module: ModuleType) -> argparse.ArgumentParser:
     """A command's parser: the common options, then its own, which may redefine a common one."""
     parser = Parser(
-        prog=f"hubel {module.NAME}", description=module.HELP, allow_abbrev=False, conflict_handler="resolve"
+        prog=f"hubel {module.NAME}",
+        description=module.HELP,
+        allow_abbrev=False,
+        conflict_handler="resolve",
     )
     options.add_common(parser)
     module.add_arguments(parser)
@@ -185,7 +197,11 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong with an argument: of another action, misspelt, or none at all."""
         option, actions = given.split("=")[0], self._parsers()
         chosen = actions.get(action or "", self)
-        if owners := [parser.prog for name, parser in actions.items() if option in parser._known() and name != action]:
+        if owners := [
+            parser.prog
+            for name, parser in actions.items()
+            if option in parser._known() and name != action
+        ]:
             chosen.error(
                 f"{option} belongs to {' and '.join(f'`{owner}`' for owner in owners)}, not to `{chosen.prog}`"
             )
@@ -196,7 +212,11 @@ class Parser(argparse.ArgumentParser):
 
     def _parsers(self) -> dict[str, Parser]:
         """The parsers of a command's actions, by name."""
-        choices = [action.choices for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        choices = [
+            action.choices
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+        ]
         return dict(choices[0]) if choices else {}
 
 

@@ -43,7 +43,11 @@ def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
         help="where runs live (default: ./runs, or HUBEL_RUNS)",
     )
     group.add_argument(
-        "--quiet", "-q", action="store_true", default=default(False), help="no progress on standard error"
+        "--quiet",
+        "-q",
+        action="store_true",
+        default=default(False),
+        help="no progress on standard error",
     )
     group.add_argument(
         "--debug",
@@ -53,19 +57,35 @@ def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     )
 
 
-def add_budget(parser: argparse.ArgumentParser, whole: str = "the whole run", *, targets: bool = True) -> None:
-    """Limits on what language models may take, in all and, where there are several targets, for each of them.
+def add_budget(
+    parser: argparse.ArgumentParser, whole: str = "the whole run", *, targets: bool = True
+) -> None:
+    """Limits on what language models may take, in all and, where there are several targets, for
+    each of them.
 
     Args:
         whole: what the limits in all hold for.
     """
-    group = parser.add_argument_group("budget of language models (0: no limit; calls in flight are still paid)")
-    units = {"usd": "US dollars", "calls": "calls", "tokens": "tokens in and out", "seconds": "seconds of waiting"}
+    group = parser.add_argument_group(
+        "budget of language models (0: no limit; calls in flight are still paid)"
+    )
+    units = {
+        "usd": "US dollars",
+        "calls": "calls",
+        "tokens": "tokens in and out",
+        "seconds": "seconds of waiting",
+    }
     for name, unit in units.items():
-        group.add_argument(f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of {whole}")
+        group.add_argument(
+            f"--max-{name}", type=float, default=None, metavar="N", help=f"{unit} of {whole}"
+        )
         if targets:
             group.add_argument(
-                f"--target-max-{name}", type=float, default=None, metavar="N", help=f"{unit} of a target"
+                f"--target-max-{name}",
+                type=float,
+                default=None,
+                metavar="N",
+                help=f"{unit} of a target",
             )
 
 
@@ -78,8 +98,12 @@ def budget(args: argparse.Namespace, prefix: str = "max") -> dict[str, float]:
     Raises:
         UsageError: a limit is below 0.
     """
-    given = {name: getattr(args, f"{prefix}_{name}") for name in ("usd", "calls", "tokens", "seconds")}
-    if wrong := next((name for name, limit in given.items() if limit is not None and not limit >= 0), None):
+    given = {
+        name: getattr(args, f"{prefix}_{name}") for name in ("usd", "calls", "tokens", "seconds")
+    }
+    if wrong := next(
+        (name for name, limit in given.items() if limit is not None and not limit >= 0), None
+    ):
         option = f"--{prefix.replace('_', '-')}-{wrong}"
         raise UsageError(f"{option} {given[wrong]!r}: give a number above 0, or 0 for no limit")
     return {name: float(limit) for name, limit in given.items() if limit is not None}
@@ -94,8 +118,12 @@ def add_readers(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="MODEL",
         help="openai:MODEL or anthropic:MODEL that predicts activations from the sentence (scorer llm_simulation)",
     )
-    group.add_argument("--simulator-base-url", default="", metavar="URL", help="its server (default: --base-url)")
-    group.add_argument("--simulator-price", default="", metavar="P", help="as --price, of the simulator")
+    group.add_argument(
+        "--simulator-base-url", default="", metavar="URL", help="its server (default: --base-url)"
+    )
+    group.add_argument(
+        "--simulator-price", default="", metavar="P", help="as --price, of the simulator"
+    )
     group.add_argument("--judge-price", default="", metavar="P", help="as --price, of the judge")
     group.add_argument(
         "--logprobs",
@@ -110,11 +138,19 @@ def add_model(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """How the language model that explains is asked; gives the group of options."""
     group = parser.add_argument_group("language models")
     group.add_argument(
-        "--base-url", default="", metavar="URL", help="server of the model: vLLM, Ollama, llama.cpp, ..."
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="server of the model: vLLM, Ollama, llama.cpp, ...",
     )
-    group.add_argument("--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ...")
     group.add_argument(
-        "--thinking", default="", choices=("", "adaptive", "disabled"), help="of Anthropic's models: whether they think"
+        "--effort", default="", help="how hard a reasoning model thinks: low, medium, high, ..."
+    )
+    group.add_argument(
+        "--thinking",
+        default="",
+        choices=("", "adaptive", "disabled"),
+        help="of Anthropic's models: whether they think",
     )
     group.add_argument(
         "--tools",
@@ -123,7 +159,9 @@ def add_model(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="how tools are called: by the protocol, through one tool that is named by servers that obey nothing else, "
         "or in words by models that know no tool calls (default: auto)",
     )
-    group.add_argument("--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3")
+    group.add_argument(
+        "--price", default="", help="dollars a million tokens: input=3,output=15,cache_read=0.3"
+    )
     return group
 
 
@@ -153,12 +191,21 @@ def price(args: argparse.Namespace, role: str, model: str, base_url: str = "") -
     if known is None:
         return {}
     if not args.quiet:
-        sys.stderr.write(f"price of {model}: {known.price} dollars a million tokens ({known.origin}; check it)\n")
+        sys.stderr.write(
+            f"price of {model}: {known.price} dollars a million tokens ({known.origin}; check it)\n"
+        )
     return known.price
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and in what precision a subject runs."""
     group = parser.add_argument_group("subject")
-    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    group.add_argument("--dtype", default="float32", choices=DTYPES, help="precision of the subject (default: float32)")
+    group.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)"
+    )
+    group.add_argument(
+        "--dtype",
+        default="float32",
+        choices=DTYPES,
+        help="precision of the subject (default: float32)",
+    )

@@ -1,7 +1,7 @@
 """What commands write to standard output: JSON lines for programs, tables for people.
 
-Text from a corpus or a vocabulary goes through `plain` first: it is data of strangers, and a terminal would obey its
-escape sequences.
+Text from a corpus or a vocabulary goes through `plain` first: it is data of strangers, and a
+terminal would obey its escape sequences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ def line(text: str = "") -> None:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "", right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    right: Sequence[str] = (),
 ) -> None:
     """A table. `right` names the columns that are set flush right; None is shown as a dash."""
     from rich.box import SIMPLE_HEAD
@@ -37,9 +41,16 @@ def table(
     from rich.text import Text
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
-    view = Table(box=SIMPLE_HEAD, title=Text(plain(title)) if title else None, title_justify="left", pad_edge=False)
+    view = Table(
+        box=SIMPLE_HEAD,
+        title=Text(plain(title)) if title else None,
+        title_justify="left",
+        pad_edge=False,
+    )
     for column in columns:
-        view.add_column(Text(column), justify="right" if column in right else "left", no_wrap=column in right)
+        view.add_column(
+            Text(column), justify="right" if column in right else "left", no_wrap=column in right
+        )
     for row in rows:
         view.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
     with console.capture() as captured:

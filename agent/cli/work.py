@@ -13,7 +13,9 @@ from ..runlog.spending import spent
 from . import output
 
 
-def finish(folder: Path, args: argparse.Namespace, subject: Any = None, limits: Limits | None = None) -> int:
+def finish(
+    folder: Path, args: argparse.Namespace, subject: Any = None, limits: Limits | None = None
+) -> int:
     """Work on a run until it ends; the exit status of the contract. `limits` stand before those of the run's file."""
     from ..run.execute import work_on
     from .main import BUDGET, DONE, SOME_FAILED
@@ -52,7 +54,16 @@ def show_rows(folder: Path, *, as_json: bool) -> None:
             output.json_line(row)
         return
     output.table(
-        ("target", "side", "explanation", "held-out r", "95 % interval", "token lookup", "p", "verdict"),
+        (
+            "target",
+            "side",
+            "explanation",
+            "held-out r",
+            "95 % interval",
+            "token lookup",
+            "p",
+            "verdict",
+        ),
         [_cells(row) for row in found],
         right=("held-out r", "95 % interval", "token lookup", "p"),
     )
@@ -61,7 +72,9 @@ def show_rows(folder: Path, *, as_json: bool) -> None:
 
 def headline(row: dict[str, Any]) -> dict[str, Any] | None:
     """The score that a verdict rests on: simulation on random text of holdout, of the sentence where that is all."""
-    found = {s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")}
+    found = {
+        s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")
+    }
     return found.get("simulation" if row["predicate"] else "llm_simulation")
 
 
@@ -69,7 +82,16 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     score = headline(row)
     what = row["explanation"] or (row["error"] and f"failed: {row['error']}") or row["reason"]
     if score is None:
-        return row["target"], row["side"], what, None, None, None, None, row["verdict"] or row["status"]
+        return (
+            row["target"],
+            row["side"],
+            what,
+            None,
+            None,
+            None,
+            None,
+            row["verdict"] or row["status"],
+        )
     interval = None if score["low"] is None else f"{score['low']:.2f} to {score['high']:.2f}"
     lookup = score["floors"]["token_lookup"]
     p = f"{row['p']:.1g}" if row["p"] is not None else None
@@ -87,7 +109,10 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
 
 def summary(found: list[dict[str, Any]]) -> str:
     """One line: verdicts, failures, and the mean held-out score over all targets that have one."""
-    counts = {v: sum(r["verdict"] == v for r in found) for v in ("kept", "rejected", "inconclusive", "pending")}
+    counts = {
+        v: sum(r["verdict"] == v for r in found)
+        for v in ("kept", "rejected", "inconclusive", "pending")
+    }
     parts = [f"{n} {v}" for v, n in counts.items() if n or v == "kept"]
     if failed := sum(r["status"] == "failed" for r in found):
         parts.append(f"{failed} failed")

@@ -1,8 +1,11 @@
-"""Network dissection with compositional explanations, made for text: the mind that needs no key and no network.
+"""Network dissection with compositional explanations, made for text: the mind that needs no key and
+no network.
 
-1. Search explore for weighted formulas over the concept library (`tools.dissection`): several rivals, best first.
-2. For each of the best two, cross its strongest trigger with a left context from another document, and predict: this
-   fires; the same context with a token that no concept names fires less, and is silent.
+1. Search explore for weighted formulas over the concept library (`tools.dissection`): several
+   rivals, best first.
+2. For each of the best two, cross its strongest trigger with a left context from another document,
+   and predict: this fires; the same context with a token that no concept names fires less, and is
+   silent.
 3. Hand everything to select. There is nothing to revise: the search has seen all of explore.
 
 It is the floor that a language model has to beat.
@@ -64,7 +67,8 @@ class Compositional:
         experiments: list[Experiment] = []
         for hypothesis, candidate in list(zip(hypotheses, found, strict=True))[:TESTED]:
             for side in ("+", "-") if case.side == "both" else (case.side,):
-                # A target of one side has its own signal predicted; one of both sides has signed predictions.
+                # A target of one side has its own signal predicted; one of both sides has signed
+                # predictions.
                 sign = -1.0 if (case.side, side) == ("both", "-") else 1.0
                 planned = plan(data, candidate.predicate, sign, rng)
                 experiments += [
@@ -74,7 +78,9 @@ class Compositional:
         return Move(hypotheses, tuple(experiments))
 
 
-def plan(data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator) -> list[dict[str, Any]]:
+def plan(
+    data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator
+) -> list[dict[str, Any]]:
     """Three experiments on one side of a formula, or none where it predicts nothing there.
 
     Args:
@@ -88,8 +94,17 @@ def plan(data: Explore, predicate: Predicate, sign: float, rng: np.random.Genera
         return []
     trigger, other = crossed
     return [
-        {"passage": trigger, "relation": "fires", "reason": "the trigger in another document's context"},
-        {"passage": trigger, "relation": "greater", "other": other, "reason": "same context, another token"},
+        {
+            "passage": trigger,
+            "relation": "fires",
+            "reason": "the trigger in another document's context",
+        },
+        {
+            "passage": trigger,
+            "relation": "greater",
+            "other": other,
+            "reason": "same context, another token",
+        },
         {"passage": other, "relation": "silent", "reason": "the context without the trigger"},
     ]
 
@@ -119,7 +134,9 @@ def _cross(
     return _passage(row, data), _passage(_neutral(row, data, predicate, sign, rng), data)
 
 
-def _neutral(row: np.ndarray, data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator) -> np.ndarray:
+def _neutral(
+    row: np.ndarray, data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator
+) -> np.ndarray:
     """The row with its last token changed to one of explore's for which the formula predicts least activity."""
     drawn = rng.choice(data.tokens[data.mask], TRIES * 4)
     rows = np.repeat(row[None], len(drawn), axis=0)

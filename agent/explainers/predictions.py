@@ -7,10 +7,10 @@
     raises    quantity > 0
     lowers    quantity < 0
 
-A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of them; what steering
-and patching change has a sign and a size: `raises`, `lowers` and `within`.
-The activation of a side is signed: `a` for +, `-a` for -, so that "silent" means below the median also for a unit
-that is positive half of the time. Position 0 of a text is left out, as everywhere.
+A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of
+them; what steering and patching change has a sign and a size: `raises`, `lowers` and `within`. The
+activation of a side is signed: `a` for +, `-a` for -, so that "silent" means below the median also
+for a unit that is positive half of the time. Position 0 of a text is left out, as everywhere.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Reading:
     activations: Sequence[float]
 
 
-def adjudicate(experiment: Experiment, readings: Sequence[Reading], thresholds: Thresholds) -> dict[str, Any]:
+def adjudicate(
+    experiment: Experiment, readings: Sequence[Reading], thresholds: Thresholds
+) -> dict[str, Any]:
     """Compare an experiment's prediction with what was read.
 
     Args:
@@ -74,7 +76,10 @@ def adjudicate(experiment: Experiment, readings: Sequence[Reading], thresholds: 
 
 
 def compare(
-    experiment: Experiment, observed: float, other: float | None, thresholds: Thresholds | None = None
+    experiment: Experiment,
+    observed: float,
+    other: float | None,
+    thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
     """Hold a quantity against what was predicted of it.
 

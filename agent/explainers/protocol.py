@@ -1,6 +1,7 @@
 """What an explainer is shown and what it may answer: the words of an investigation, as data.
 
-A case goes in, a move comes out. Everything here is JSON, so that it can be journaled, replayed and shown.
+A case goes in, a move comes out. Everything here is JSON, so that it can be journaled, replayed and
+shown.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from ..llm.conversation import Reply, Request
 
 Quantity = Literal["max", "mean", "kl", "rank", "logprob", "logit_difference"]
-"""Largest or mean activation over a span; largest KL that ablating the unit brings about on a text, in nats; rank of a
-token among those that the unit promotes (1 is the first); change of a next token's log-probability when the unit is
-steered; change of a logit difference when the unit takes its values on another text."""
+"""Largest or mean activation over a span; largest KL that ablating the unit brings about on a text,
+in nats; rank of a token among those that the unit promotes (1 is the first); change of a next
+token's log-probability when the unit is steered; change of a logit difference when the unit takes
+its values on another text."""
 Relation = Literal["fires", "silent", "greater", "within", "raises", "lowers"]
 LONGEST_LENS = 100
 """Tokens of a logit lens in which a rank is looked up; a token that is not among them has the next rank."""
@@ -80,7 +82,10 @@ class Experiment:
             return {"instrument": "logit_lens", "arguments": {"k": LONGEST_LENS}}
         if self.quantity == "logprob":
             pushed = {"text": self.passage.text, "strengths": [self.strength], "op": "add"}
-            return {"instrument": "steer", "arguments": pushed | {"tokens": [self.token], "new_tokens": 0}}
+            return {
+                "instrument": "steer",
+                "arguments": pushed | {"tokens": [self.token], "new_tokens": 0},
+            }
         if self.quantity == "logit_difference":
             asked = {"base": texts[0], "source": texts[-1], "tokens": [self.token, self.versus]}
             return {"instrument": "patch", "arguments": asked}
@@ -143,7 +148,11 @@ class Move:
             cannot_explain=data["cannot_explain"],
             calls=tuple(Call(**c) for c in data.get("calls", ())),
             claims=tuple(Claim(c["text"], tuple(c["evidence"])) for c in data.get("claims", ())),
-            **{name: data[name] for name in ("reply", "look", "favourite", "settled", "findings") if name in data},
+            **{
+                name: data[name]
+                for name in ("reply", "look", "favourite", "settled", "findings")
+                if name in data
+            },
         )
 
 
@@ -293,8 +302,9 @@ class Explainer(Protocol):
     revises: bool
     """Whether it wants another move once it has seen what select says."""
     converses: bool
-    """Whether it is a language model: its replies are journaled, not its moves, which are read from them anew, and its
-    hypotheses must keep more predictions than they fail, a second look's among them."""
+    """Whether it is a language model: its replies are journaled, not its moves, which are read from
+    them anew, and its hypotheses must keep more predictions than they fail, a second look's among
+    them."""
     moves_a_round: int
     """Moves that it may make before it must go to select."""
 

@@ -1,8 +1,8 @@
 """The moves of a file, in order: for tests, and for taking a run apart by hand.
 
-The file is JSON: target to list of moves, `{"mlp.3.17": [{"hypotheses": [...], "experiments": [...], "ready": true}]}`.
-Keys of a move that are left out have their defaults; "*" stands for every target that is not named. When the moves of
-a target are used up, it has nothing more to say.
+The file is JSON: target to list of moves, `{"mlp.3.17": [{"hypotheses": [...], "experiments":
+[...], "ready": true}]}`. Keys of a move that are left out have their defaults; "*" stands for every
+target that is not named. When the moves of a target are used up, it has nothing more to say.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ class Scripted:
         moves = self._script.get(case.target, self._script.get("*", []))
         if case.moves < len(moves):
             return _move(moves[case.moves])
-        return Move() if case.hypotheses else Move(cannot_explain="the script has no move for this target")
+        return (
+            Move()
+            if case.hypotheses
+            else Move(cannot_explain="the script has no move for this target")
+        )
 
 
 def _move(data: dict[str, Any]) -> Move:
@@ -50,7 +54,9 @@ def _move(data: dict[str, Any]) -> Move:
 def _experiment(data: dict[str, Any]) -> dict[str, Any]:
     names = Experiment.__dataclass_fields__
     if unknown := sorted(set(data) - set(names)):
-        raise UsageError(f"experiment {data.get('id')!r} of the script has {unknown[0]!r}; known: {', '.join(names)}")
+        raise UsageError(
+            f"experiment {data.get('id')!r} of the script has {unknown[0]!r}; known: {', '.join(names)}"
+        )
     return {"other": None, "bounds": None} | data
 
 
@@ -64,5 +70,7 @@ def make(config: RunConfig) -> Scripted:
     except FileNotFoundError:
         raise UsageError(f"no script at {config.script!r}; give a JSON file of moves") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{config.script}: not JSON ({error}); expected target -> list of moves") from None
+        raise UsageError(
+            f"{config.script}: not JSON ({error}); expected target -> list of moves"
+        ) from None
     return Scripted(script)

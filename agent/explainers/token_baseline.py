@@ -26,10 +26,14 @@ class TenTokens:
         if case.explore is None:
             return Move(cannot_explain="the activations on explore are not at hand")
         data = case.explore()
-        predicate = ten_weighted_tokens(data.tokens, data.length, data.signal, data.mask, data.lexicon)
+        predicate = ten_weighted_tokens(
+            data.tokens, data.length, data.signal, data.mask, data.lexicon
+        )
         if not predicate.terms:
             return Move(cannot_explain="no token stands out on explore")
-        return Move((Hypothesis("h1", predicate.sentence(data.lexicon), predicate.to_text(), "ten tokens"),))
+        return Move(
+            (Hypothesis("h1", predicate.sentence(data.lexicon), predicate.to_text(), "ten tokens"),)
+        )
 
 
 def make(config: RunConfig) -> TenTokens:

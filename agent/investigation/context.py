@@ -1,8 +1,10 @@
-"""The room in which the investigations of one run work: its log, its journal, its data, its instruments.
+"""The room in which the investigations of one run work: its log, its journal, its data, its
+instruments.
 
-Every answer that costs something, an explainer's move or an instrument's result, goes through the journal: it is
-written under the hash of its request before it is used, and a request that was answered before is not asked again.
-That is all there is to resuming and to replaying. Nothing in here can read holdout; `agent.investigation.verify` can.
+Every answer that costs something, an explainer's move or an instrument's result, goes through the
+journal: it is written under the hash of its request before it is used, and a request that was
+answered before is not asked again. That is all there is to resuming and to replaying. Nothing in
+here can read holdout; `agent.investigation.verify` can.
 """
 
 from __future__ import annotations
@@ -110,7 +112,9 @@ class Room:
 
     def seed(self, target: str) -> int:
         """The seed of everything random about a target: from the run's seed and the address, nothing else."""
-        return int.from_bytes(hashlib.sha256(f"{self.config.seed}:{target}".encode()).digest()[:4], "big")
+        return int.from_bytes(
+            hashlib.sha256(f"{self.config.seed}:{target}".encode()).digest()[:4], "big"
+        )
 
     # the journal
 
@@ -122,7 +126,9 @@ class Room:
         started = time.perf_counter()
         fresh = answer()
         seconds = round(time.perf_counter() - started, 4)
-        self.log.write(kind, {"request": request, "answer": fresh, "seconds": seconds}, target=target, id=key)
+        self.log.write(
+            kind, {"request": request, "answer": fresh, "seconds": seconds}, target=target, id=key
+        )
         stored = self.log.get(kind, target, key)
         return stored["answer"] if stored else fresh
 
@@ -140,7 +146,9 @@ class Room:
             "case": hashlib.sha256(canonical(shown).encode()).hexdigest(),
         }
         return Move.from_json(
-            self.journaled("explainer_call", case.target, request, lambda: self.explainer.move(case).to_json())
+            self.journaled(
+                "explainer_call", case.target, request, lambda: self.explainer.move(case).to_json()
+            )
         )
 
     def instrument(self, target: str, name: str, arguments: Data) -> Data:
@@ -178,12 +186,19 @@ class Room:
     def consult(self, target: str, name: str, arguments: Data) -> Data:
         """An instrument's `{result, text, error}` for a language model: what is off with the call is an answer too."""
         request = _rendered(name, arguments)
-        return self.journaled("call", target, request, lambda: self._consult_instrument(target, name, arguments))
+        return self.journaled(
+            "call", target, request, lambda: self._consult_instrument(target, name, arguments)
+        )
 
     def consult_all(self, target: str, calls: Sequence[Call]) -> list[Data]:
         """The answers to several calls, which run side by side as far as they do not share the subject."""
-        asked = [partial(self.consult, target, call.instrument, dict(call.arguments)) for call in calls]
-        fresh = sum(not self._is_journaled("call", target, _rendered(c.instrument, c.arguments)) for c in calls)
+        asked = [
+            partial(self.consult, target, call.instrument, dict(call.arguments)) for call in calls
+        ]
+        fresh = sum(
+            not self._is_journaled("call", target, _rendered(c.instrument, c.arguments))
+            for c in calls
+        )
         if fresh < 2:
             return [ask() for ask in asked]
         with ThreadPoolExecutor(max_workers=min(8, fresh)) as pool:
@@ -194,7 +209,9 @@ class Room:
         from .null_instruments import Doubles
 
         if "doubles" not in self._cache:
-            self._cache["doubles"] = Doubles(self.config, bench, self._splits["explore"], self.lexicon)
+            self._cache["doubles"] = Doubles(
+                self.config, bench, self._splits["explore"], self.lexicon
+            )
         return self._cache["doubles"]
 
     def _consult_instrument(self, target: str, name: str, arguments: Data) -> Data:
@@ -235,14 +252,17 @@ class Room:
         )
 
     def conversation(self, target: str, moves: Sequence[Move]) -> Conversation:
-        """What a language model needs to go on: its earlier replies with what came of them, and whom it asks.
+        """What a language model needs to go on: its earlier replies with what came of them, and
+        whom it asks.
 
         Args:
             moves: all that were made on this target, in order.
         """
         asker = self._asker
         if asker is None:
-            raise CorruptError(f"{target}: this run's explainer is a language model, and there is nobody to ask")
+            raise CorruptError(
+                f"{target}: this run's explainer is a language model, and there is nobody to ask"
+            )
         found = self.log.get("competitor", target)
         subject = self.config.subject
         return Conversation(
@@ -250,7 +270,9 @@ class Room:
             fit=lambda printed: self.fit(target, printed),
             grade=lambda concepts: self.grade(target, concepts),
             turns=tuple(self._turn(target, move) for move in moves if move.reply),
-            competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"}) if found else None,
+            competitor=Hypothesis(**{k: v for k, v in found.items() if k != "select"})
+            if found
+            else None,
             competitor_score=found["select"] if found else None,
             note=self.config.note,
             hidden=tuple(filter(None, (subject.get("title"), subject.get("name")))),
@@ -264,13 +286,16 @@ class Room:
     def _turn(self, target: str, move: Move) -> Turn:
         answers = self.consult_all(target, move.calls)  # in the journal since the move was made
         results = {
-            call.id: Result(answer["text"], answer["error"]) for call, answer in zip(move.calls, answers, strict=True)
+            call.id: Result(answer["text"], answer["error"])
+            for call, answer in zip(move.calls, answers, strict=True)
         }
         return Turn(reply_of(self.log, target, move.reply), results, move.look)
 
     def fit(self, target: str, printed: str) -> Fit:
         """How a predicate does on explore; journaled, since what a frozen lexicon cannot run is an answer too."""
-        found = self.journaled("fit", target, {"predicate": printed}, lambda: self._fit(target, printed))
+        found = self.journaled(
+            "fit", target, {"predicate": printed}, lambda: self._fit(target, printed)
+        )
         lists = {name: tuple(found.get(name, ())) for name in ("worst", "worth", "missed")}
         return Fit(score=found["score"], problem=found["problem"], **lists)
 
@@ -291,7 +316,9 @@ class Room:
     def grade(self, target: str, concepts: tuple[str, ...]) -> Graded:
         """The best grades on explore of concepts that an explainer named; journaled as `fit` is."""
         request = {"concepts": list(concepts)}
-        return Graded(**self.journaled("grades", target, request, lambda: self._grade(target, concepts)))
+        return Graded(
+            **self.journaled("grades", target, request, lambda: self._grade(target, concepts))
+        )
 
     def _grade(self, target: str, concepts: tuple[str, ...]) -> Data:
         from ...tools.dissection import Text, find_grades
@@ -300,7 +327,9 @@ class Room:
         data = self.data("explore", target)
         try:
             text = Text(data.tokens, data.length, self.lexicon)
-            found = find_grades([parse_concept(concept) for concept in concepts], text, data.signal, data.mask)
+            found = find_grades(
+                [parse_concept(concept) for concept in concepts], text, data.signal, data.mask
+            )
         except OUT_OF_BOUNDS as error:
             return {"predicate": "", "problem": str(error)}
         without = ", ".join(concept.to_text() for concept in found.left_out)
@@ -312,7 +341,9 @@ class Room:
         if target in self.config.nulls:
             return None
         unit = str(Unit.parse(target).unsided)
-        result = self.instrument(target, "activations.on_text", {"texts": list(texts), "units": [unit]})
+        result = self.instrument(
+            target, "activations.on_text", {"texts": list(texts), "units": [unit]}
+        )
         return [_reading(text, unit) for text in result["texts"]]
 
     # hypotheses
@@ -323,7 +354,9 @@ class Room:
 
         words = length(hypothesis.sentence)
         if not 0 < words <= MAX_WORDS:
-            raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}: {hypothesis.sentence!r}")
+            raise ArgumentError(
+                f"the sentence has {words} words; give 1 to {MAX_WORDS}: {hypothesis.sentence!r}"
+            )
         if hypothesis.predicate is not None:
             self.predicate(hypothesis.predicate)
 
@@ -342,7 +375,9 @@ class Room:
         if hypothesis.predicate is None:
             return simulate_on_select(self, target, hypothesis)
         value, worst = self.score(target, "select", hypothesis.predicate)
-        self.log.write("feedback", {"score": value, "worst": worst}, target=target, id=hypothesis.id)
+        self.log.write(
+            "feedback", {"score": value, "worst": worst}, target=target, id=hypothesis.id
+        )
         return value
 
     def score(self, target: str, split: str, printed: str) -> tuple[float, list[Data]]:
@@ -355,7 +390,9 @@ def _scored(data: Explore, predicted: np.ndarray) -> tuple[float, list[Data]]:
     from ...evals.statistics.correlation import pearson
     from ...evals.statistics.sample import Sample
 
-    return pearson(Sample(predicted, data.signal, data.mask, data.document)), worst_misses(data, predicted)
+    return pearson(Sample(predicted, data.signal, data.mask, data.document)), worst_misses(
+        data, predicted
+    )
 
 
 def _key(kind: str, request: Data) -> str:
@@ -373,4 +410,6 @@ def _shown(case: Case) -> Mapping[str, Any]:
 
 
 def _reading(text: Mapping[str, Any], unit: str) -> Reading:
-    return Reading(offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit])
+    return Reading(
+        offsets=[tuple(o) for o in text["offsets"]], activations=text["activations"][unit]
+    )

@@ -1,4 +1,5 @@
-"""Which hypotheses of a language model may win: counted by the program, from the log, never by the model.
+"""Which hypotheses of a language model may win: counted by the program, from the log, never by the
+model.
 
 1. It kept more predictions than it failed; void experiments count for neither.
 2. A second look, which had not seen the reasoning behind it, has tested it.

@@ -1,5 +1,6 @@
-"""The experiments of one move of a language model, run together: all predictions first, then one call, then all
-comparisons. A text that the subject cannot read makes its own experiment void and no other."""
+"""The experiments of one move of a language model, run together: all predictions first, then one
+call, then all comparisons. A text that the subject cannot read makes its own experiment void and no
+other."""
 
 from __future__ import annotations
 
@@ -22,19 +23,25 @@ def run_together(room: Room, target: str, experiments: Sequence[Experiment]) -> 
     """Write the predictions, read all texts, write the outcomes."""
     for planned in experiments:
         prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
-        room.log.write("prediction", prediction | {"call": planned.call}, target=target, id=planned.id)
+        room.log.write(
+            "prediction", prediction | {"call": planned.call}, target=target, id=planned.id
+        )
     on_text = [e for e in experiments if e.quantity in ("max", "mean")]
     seen = _read(room, target, list(dict.fromkeys(t for e in on_text for t in _texts(e))))
     for planned in experiments:
         if planned.quantity in _BY_INSTRUMENT:
             outcome = _BY_INSTRUMENT[planned.quantity](room, target, planned)
         else:
-            outcome = _by_activation(room, target, planned, [seen[text] for text in _texts(planned)])
+            outcome = _by_activation(
+                room, target, planned, [seen[text] for text in _texts(planned)]
+            )
         identity = {"experiment": planned.id, "hypothesis": planned.hypothesis}
         room.log.write("outcome", identity | outcome, target=target, id=planned.id)
 
 
-def _by_activation(room: Room, target: str, planned: Experiment, found: Sequence[Any]) -> dict[str, Any]:
+def _by_activation(
+    room: Room, target: str, planned: Experiment, found: Sequence[Any]
+) -> dict[str, Any]:
     faulty = next((text for text in found if isinstance(text, str)), None)
     if faulty is not None:
         return VOID | {"seen": faulty}
@@ -74,7 +81,9 @@ def _by_steering(room: Room, target: str, planned: Experiment) -> dict[str, Any]
     if answer["error"]:
         return VOID | {"seen": answer["text"]}
     (steered,) = answer["result"]["strengths"]
-    return compare(planned, steered["log_ratios"][0], None) | {"seen": "change of its log-probability, nats"}
+    return compare(planned, steered["log_ratios"][0], None) | {
+        "seen": "change of its log-probability, nats"
+    }
 
 
 def _by_patching(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
@@ -114,7 +123,10 @@ def _read_some(room: Room, target: str, texts: list[str]) -> dict[str, Any]:
     answer = room.consult(target, "activations.on_text", {"texts": texts, "units": [unit]})
     if not answer["error"]:
         rows = answer["result"]["texts"]
-        return {text: row | {"values": row["activations"][unit]} for text, row in zip(texts, rows, strict=True)}
+        return {
+            text: row | {"values": row["activations"][unit]}
+            for text, row in zip(texts, rows, strict=True)
+        }
     if len(texts) == 1:
         return {texts[0]: answer["text"]}
     return {text: what for one in texts for text, what in _read_some(room, target, [one]).items()}

@@ -13,8 +13,9 @@
 5. verify      the best hypothesis is scored on holdout, once
 6. conclude    explanation, scores and p are written; the verdict falls over the whole run (`verify`)
 
-The graph's state holds ids; what they stand for is in the run log. A step that is interrupted runs again from its
-first line and finds in the journal what was answered before, so nothing is asked for, or paid for, twice.
+The graph's state holds ids; what they stand for is in the run log. A step that is interrupted runs
+again from its first line and finds in the journal what was answered before, so nothing is asked
+for, or paid for, twice.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ Update = dict[str, Any]
 """The fields of the state that a step changes."""
 
 
-def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+def build_graph(
+    room: Room, checkpointer: BaseCheckpointSaver[Any]
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The investigation as a LangGraph graph, one thread a target.
 
     Args:
@@ -69,8 +72,12 @@ def build_graph(room: Room, checkpointer: BaseCheckpointSaver[Any]) -> CompiledS
     graph.add_edge(START, "observe")
     graph.add_edge("observe", "propose")
     graph.add_edge("propose", "experiment")
-    graph.add_conditional_edges("experiment", lambda state: _after_experiment(state, room), ["propose", "select"])
-    graph.add_conditional_edges("select", lambda state: _after_select(state, room), ["propose", "verify"])
+    graph.add_conditional_edges(
+        "experiment", lambda state: _after_experiment(state, room), ["propose", "select"]
+    )
+    graph.add_conditional_edges(
+        "select", lambda state: _after_select(state, room), ["propose", "verify"]
+    )
     graph.add_edge("verify", "conclude")
     graph.add_edge("conclude", END)
     return graph.compile(checkpointer=checkpointer)
@@ -113,9 +120,17 @@ def propose(room: Room, state: State) -> Update:
     for hypothesis in move.hypotheses:
         room.check_hypothesis(hypothesis)
         room.log.write(
-            "hypothesis", vars(hypothesis) | {"round": state.get("round", 0)}, target=target, id=hypothesis.id
+            "hypothesis",
+            vars(hypothesis) | {"round": state.get("round", 0)},
+            target=target,
+            id=hypothesis.id,
         )
-    return {"move": number, "ready": move.ready, "settled": move.settled, "reason": move.cannot_explain}
+    return {
+        "move": number,
+        "ready": move.ready,
+        "settled": move.settled,
+        "reason": move.cannot_explain,
+    }
 
 
 def experiment(room: Room, state: State) -> Update:
@@ -156,7 +171,9 @@ def select(room: Room, state: State) -> Update:
 def verify(room: Room, state: State) -> Update:
     """Score the winner on holdout, once."""
     if state.get("winner"):
-        verify_target(room, state["target"], _hypothesis(room, state["target"], state.get("winner", "")))
+        verify_target(
+            room, state["target"], _hypothesis(room, state["target"], state.get("winner", ""))
+        )
     return {}
 
 
@@ -172,7 +189,9 @@ def conclude(room: Room, state: State) -> Update:
 def _case(room: Room, state: State) -> Case:
     target = state["target"]
     hypotheses = _hypotheses(room, target)
-    feedback = {h.id: f for h in hypotheses if (f := room.log.get("feedback", target, h.id)) is not None}
+    feedback = {
+        h.id: f for h in hypotheses if (f := room.log.get("feedback", target, h.id)) is not None
+    }
     return Case(
         target=target,
         side=room.side(target),
@@ -184,12 +203,16 @@ def _case(room: Room, state: State) -> Case:
         outcomes=tuple(room.log.all("outcome", target).values()),
         feedback={i: Feedback(f["score"], tuple(f["worst"])) for i, f in feedback.items()},
         explore=lambda: room.data("explore", target),
-        conversation=room.conversation(target, _moves(room, state)) if room.explainer.converses else None,
+        conversation=room.conversation(target, _moves(room, state))
+        if room.explainer.converses
+        else None,
     )
 
 
 def _moves(room: Room, state: State) -> list[Move]:
-    found = (room.log.get("move", state["target"], str(n)) for n in range(1, state.get("move", 0) + 1))
+    found = (
+        room.log.get("move", state["target"], str(n)) for n in range(1, state.get("move", 0) + 1)
+    )
     return [Move.from_json(data) for data in found if data is not None]
 
 
@@ -206,4 +229,6 @@ def _hypothesis(room: Room, target: str, id: str) -> Hypothesis:
 
 
 def _last_move(room: Room, state: State) -> Move:
-    return Move.from_json(room.log.get("move", state["target"], str(state.get("move"))) or Move().to_json())
+    return Move.from_json(
+        room.log.get("move", state["target"], str(state.get("move"))) or Move().to_json()
+    )

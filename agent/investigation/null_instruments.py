@@ -1,8 +1,10 @@
-"""Nulls and controls under instruments: they answer as a real unit would, so that nobody can tell them by that.
+"""Nulls and controls under instruments: they answer as a real unit would, so that nobody can tell
+them by that.
 
-An artificial target is a real neuron, its double, whose activations are replaced: what it does on text is its own,
-what it writes and what its ablation does are the double's. `shuffled:UNIT` and `redrawn:UNIT` name their double; noise
-and rotated controls have a neuron of their layer that the seed draws.
+An artificial target is a real neuron, its double, whose activations are replaced: what it does on
+text is its own, what it writes and what its ablation does are the double's. `shuffled:UNIT` and
+`redrawn:UNIT` name their double; noise and rotated controls have a neuron of their layer that the
+seed draws.
 
     activations.on_text      its own on new text: noise seeded by the text, a source on a donor context, a fresh row
     activations.exemplars    from the run's contexts of explore
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
 class Doubles:
     """Answers instruments for the artificial targets of a run."""
 
-    def __init__(self, config: RunConfig, bench: Bench, explore: Collected, lexicon: Lexicon) -> None:
+    def __init__(
+        self, config: RunConfig, bench: Bench, explore: Collected, lexicon: Lexicon
+    ) -> None:
         self._config, self._bench, self._explore, self._lexicon = config, bench, explore, lexicon
 
     def call(self, target: str, name: str, arguments: Data) -> Result:
@@ -63,7 +67,10 @@ class Doubles:
     @cached_property
     def _units(self) -> Mapping[str, ArtificialUnit]:
         explore = self._explore
-        donors = [row[:length].tolist() for row, length in zip(explore.tokens, explore.length, strict=True)]
+        donors = [
+            row[:length].tolist()
+            for row, length in zip(explore.tokens, explore.length, strict=True)
+        ]
         made = artificial_units(self._config.nulls, self._subject, self._config.seed, donors)
         return {str(unit.unit): unit for unit in made}
 
@@ -92,7 +99,9 @@ class Doubles:
                 for name, values in text.activations.items()
             }
             texts.append(replace(text, activations=activations))
-        return replace(found, units=[_swapped(name, double, address) for name in found.units], texts=texts)
+        return replace(
+            found, units=[_swapped(name, double, address) for name in found.units], texts=texts
+        )
 
     def _values(self, unit: ArtificialUnit, text: str) -> np.ndarray:
         import torch
@@ -108,10 +117,14 @@ class Doubles:
 
         found: Exemplars = answer
         data, raw = self._explore, self._explore.activations(Unit.parse(address))
-        signed = np.where(data.mask, (-raw if found.side == "-" else raw).astype(np.float64), -np.inf)
+        signed = np.where(
+            data.mask, (-raw if found.side == "-" else raw).astype(np.float64), -np.inf
+        )
         strength = signed.max(axis=1)
         order = [int(c) for c in np.argsort(-strength, kind="stable") if strength[c] > 0]
-        chosen = _choose(order, found.kind, len(found.exemplars), f"{self._config.seed}:{address}{found.side}")
+        chosen = _choose(
+            order, found.kind, len(found.exemplars), f"{self._config.seed}:{address}{found.side}"
+        )
         passages = [
             Passage(
                 c,
@@ -125,11 +138,32 @@ class Doubles:
 
     def _statistics(self, address: str, double: str, answer: Any) -> Result:
         found: UnitStatistics = answer
-        values = self._explore.activations(Unit.parse(address))[self._explore.mask].astype(np.float64)
+        values = self._explore.activations(Unit.parse(address))[self._explore.mask].astype(
+            np.float64
+        )
         quantiles = np.quantile(values, [0.01, 0.1, 0.5, 0.9, 0.99])
         active = np.abs(values) > 0.1 * np.abs(values).max()
-        numbers = [values.mean(), values.std(), values.min(), values.max(), active.mean(), (values > 0).mean()]
-        names = ("mean", "std", "min", "max", "density", "positive", "q01", "q10", "q50", "q90", "q99")
+        numbers = [
+            values.mean(),
+            values.std(),
+            values.min(),
+            values.max(),
+            active.mean(),
+            (values > 0).mean(),
+        ]
+        names = (
+            "mean",
+            "std",
+            "min",
+            "max",
+            "density",
+            "positive",
+            "q01",
+            "q10",
+            "q50",
+            "q90",
+            "q99",
+        )
         own = dict(zip(names, rounded([*numbers, *quantiles]), strict=True))
         return replace(found, unit=address, n=len(values), **own)
 
@@ -169,7 +203,11 @@ def _renamed(arguments: Data, old: str, new: str) -> Data:
     def rename(value: Any) -> Any:
         if isinstance(value, list):
             return [rename(item) for item in value]
-        return new + value[len(old) :] if isinstance(value, str) and value.rstrip("+-") == old else value
+        return (
+            new + value[len(old) :]
+            if isinstance(value, str) and value.rstrip("+-") == old
+            else value
+        )
 
     return {name: rename(value) for name, value in arguments.items()}
 

@@ -16,11 +16,15 @@ if TYPE_CHECKING:
 
 def observe_target(room: Room, target: str) -> None:
     """Call the observing instruments and keep what they say."""
-    if target in room.config.nulls and not room.explainer.converses:  # such a mind looks at explore alone
+    if (
+        target in room.config.nulls and not room.explainer.converses
+    ):  # such a mind looks at explore alone
         room.log.write("observation", {}, target=target)
         return
     unit = Unit.parse(target)
-    seen: Data = {"statistics": room.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})}
+    seen: Data = {
+        "statistics": room.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})
+    }
     for side in ("+",) if unit.site == "head" else ("+", "-"):
         arguments = {"unit": str(unit.unsided), "side": side, "kind": "top", "k": 8}
         seen["exemplars" + side] = room.instrument(target, "activations.exemplars", arguments)
@@ -48,8 +52,12 @@ def find_competitor(room: Room, target: str, case: Case) -> None:
 
     rival = Compositional()
     request = {"explainer": rival.name, "version": rival.version, "competitor": True}
-    found = Move.from_json(room.journaled("explainer_call", target, request, lambda: rival.move(case).to_json()))
-    scored = [(room.score(target, "select", h.predicate)[0], h) for h in found.hypotheses if h.predicate]
+    found = Move.from_json(
+        room.journaled("explainer_call", target, request, lambda: rival.move(case).to_json())
+    )
+    scored = [
+        (room.score(target, "select", h.predicate)[0], h) for h in found.hypotheses if h.predicate
+    ]
     if scored:
         score, best = max(scored, key=lambda pair: pair[0])
         room.log.write("competitor", asdict(best) | {"select": score}, target=target)

@@ -1,11 +1,14 @@
-"""The winner's sentence, scored apart from its predicate, by language models that read it and see nothing else.
+"""The winner's sentence, scored apart from its predicate, by language models that read it and see
+nothing else.
 
-1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`), the judge says which
-   windows are active (`evals.scorers.detection`). Both are scores beside the predicate's.
-2. With a predicate, the verdict is the predicate's, so that all explainers are compared on the same tokens; the
-   sentence's scores are shown beside it, and a score that failed is counted, and asked for again by `hubel resume`.
-3. Without one, the verdict is the simulator's, with the interval that its contexts give; if that fails, so does the
-   target.
+1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`), the
+   judge says which windows are active (`evals.scorers.detection`). Both are scores beside the
+   predicate's.
+2. With a predicate, the verdict is the predicate's, so that all explainers are compared on the same
+   tokens; the sentence's scores are shown beside it, and a score that failed is counted, and asked
+   for again by `hubel resume`.
+3. Without one, the verdict is the simulator's, with the interval that its contexts give; if that
+   fails, so does the target.
 """
 
 from __future__ import annotations
@@ -45,12 +48,18 @@ def score_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case
     Raises:
         JudgeError: the simulator failed, and there is no predicate to rest a verdict on.
     """
-    outcomes = [_outcome(readers, target, winner, case, role) for role in ("simulator", "judge") if readers.has(role)]
+    outcomes = [
+        _outcome(readers, target, winner, case, role)
+        for role in ("simulator", "judge")
+        if readers.has(role)
+    ]
     for outcome in outcomes:
         if outcome.failure:
             readers.failed(target, scored(winner.id, outcome.scorer), outcome.failure)
             if winner.predicate is None and outcome.scorer == SIMULATION:
-                raise JudgeError(f"{outcome.failure}: without a predicate there is no verdict without a simulation")
+                raise JudgeError(
+                    f"{outcome.failure}: without a predicate there is no verdict without a simulation"
+                )
     return [score for outcome in outcomes for score in outcome.scores]
 
 
@@ -95,12 +104,16 @@ def scored(hypothesis: str, scorer: str) -> str:
 def failed_scores(log: RunLog, target: str) -> int:
     """Scores of a target's sentence that failed and have not been made since."""
     made = {f"{row['hypothesis']}/{row['scorer']}" for row in log.all("score", target).values()}
-    wanted = [id for id in log.all(FAILURE, target) if str(id).rpartition("/")[2] in SCORERS.values()]
+    wanted = [
+        id for id in log.all(FAILURE, target) if str(id).rpartition("/")[2] in SCORERS.values()
+    ]
     return sum(id not in made for id in wanted)
 
 
 def _outcome(readers: Readers, target: str, winner: Hypothesis, case: Case, role: str) -> Outcome:
     scorer = SCORERS[role]
-    chat = readers.chat("simulator" if role == "simulator" else "judge", target, scored(winner.id, scorer))
+    chat = readers.chat(
+        "simulator" if role == "simulator" else "judge", target, scored(winner.id, scorer)
+    )
     case = replace(case, simulator=chat) if role == "simulator" else replace(case, chat=chat)
     return score_all(case, [scorer])[0]

@@ -1,9 +1,11 @@
-"""The only place where a run reads holdout: the winner's score there, once a target, and the verdicts of the run.
+"""The only place where a run reads holdout: the winner's score there, once a target, and the
+verdicts of the run.
 
-`verify_target` scores the winner on holdout and writes the scores, p and what the verdict needs. A second score on
-holdout for another hypothesis of the same target is refused, so that nothing can be chosen by it.
-`conclude_target` writes what the investigation found. `decide_run`, when the last target has ended, fills in the floor
-*other*, which needs the other targets' explanations, and writes all verdicts as one event.
+`verify_target` scores the winner on holdout and writes the scores, p and what the verdict needs. A
+second score on holdout for another hypothesis of the same target is refused, so that nothing can be
+chosen by it. `conclude_target` writes what the investigation found. `decide_run`, when the last
+target has ended, fills in the floor *other*, which needs the other targets' explanations, and
+writes all verdicts as one event.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ COMPETITOR = "simulation.compositional"
 
 
 def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
-    """Score the winner on select and holdout, and its sentence by the run's readers, and weigh the evidence.
+    """Score the winner on select and holdout, and its sentence by the run's readers, and weigh the
+    evidence.
 
     Nothing for a winner in words only, when nobody is there to simulate it.
     """
@@ -68,7 +71,9 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
     room.log.write("evidence", _plain(vars(evidence)) | {"hypothesis": winner.id}, target=target)
 
 
-def score_the_sentence(room: Room, target: str, winner: Hypothesis, holdout: Case | None = None) -> None:
+def score_the_sentence(
+    room: Room, target: str, winner: Hypothesis, holdout: Case | None = None
+) -> None:
     """Score the winner's sentence by the run's readers; what failed before is asked for again."""
     if room.config.after_viewing:
         return
@@ -102,7 +107,9 @@ def _case(room: Room, target: str, printed: str | None, split: Any, sentence: st
     else:
         collected = room.data(split, target)
         signal = collected.signal
-    predicted = 0 * signal if printed is None else room.predict(printed, collected.tokens, collected.length)
+    predicted = (
+        0 * signal if printed is None else room.predict(printed, collected.tokens, collected.length)
+    )
     sample = Sample(predicted, signal, collected.mask, collected.document)
     rivals = learn_rivals(Labelled(explore.tokens, explore.signal, explore.mask), collected.tokens)
     return Case(
@@ -132,7 +139,11 @@ def conclude_target(room: Room, target: str, found: Hypothesis | None, reason: s
     evidence = room.log.get("evidence", target) or {}
     paid = room.log.all("llm_call", target).values()
     prices = [float(call["usd"]) for call in paid if call.get("usd") is not None]
-    spent = [*room.log.all("call", target).values(), *room.log.all("explainer_call", target).values(), *paid]
+    spent = [
+        *room.log.all("call", target).values(),
+        *room.log.all("explainer_call", target).values(),
+        *paid,
+    ]
     conclusion = {
         "explanation": found.sentence if found else None,
         "predicate": found.predicate if found else None,
@@ -188,7 +199,9 @@ def _fill_other(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) 
             continue
         rng = np.random.default_rng([config.seed, number])
         other = concluded[rivals[int(rng.integers(len(rivals)))]]["predicate"]
-        _add_other(log, target, concluded[target]["hypothesis"], _r_of(other, target, holdout, lexicon))
+        _add_other(
+            log, target, concluded[target]["hypothesis"], _r_of(other, target, holdout, lexicon)
+        )
 
 
 def _place(target: str) -> tuple[str, int]:

@@ -1,7 +1,8 @@
-"""Where prediction and truth differ: what an explainer is shown of its mistakes, on explore and select.
+"""Where prediction and truth differ: what an explainer is shown of its mistakes, on explore and
+select.
 
-A prediction's scale is free (a score is a correlation), so it is held against the truth by the line through both that
-leaves the smallest squared error. All values are the unit's own activations.
+A prediction's scale is free (a score is a correlation), so it is held against the truth by the line
+through both that leaves the smallest squared error. All values are the unit's own activations.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ FEWEST = 3
 """Occurrences of a token that is called missed again and again."""
 
 
-def fitted(data: Explore, predicted: Float[np.ndarray, "contexts seq"]) -> Float[np.ndarray, "contexts seq"]:
+def fitted(
+    data: Explore, predicted: Float[np.ndarray, "contexts seq"]
+) -> Float[np.ndarray, "contexts seq"]:
     """The prediction on the scale of the truth; the truth's mean where a prediction does not vary."""
     import numpy as np
 
@@ -29,7 +32,9 @@ def fitted(data: Explore, predicted: Float[np.ndarray, "contexts seq"]) -> Float
     return true.mean() + slope * (predicted.astype(np.float64) - guess.mean())
 
 
-def worst_misses(data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 5) -> list[Data]:
+def worst_misses(
+    data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 5
+) -> list[Data]:
     """The largest misses, one a context and one a token, worst first."""
     import numpy as np
 
@@ -55,7 +60,9 @@ def _miss(data: Explore, guess: Float[np.ndarray, "contexts seq"], context: int,
     }
 
 
-def missed_tokens(data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 6) -> list[Data]:
+def missed_tokens(
+    data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 6
+) -> list[Data]:
     """Tokens whose own weight would take most off the squared error, with what is missing there on average."""
     import numpy as np
 
@@ -67,7 +74,11 @@ def missed_tokens(data: Explore, predicted: Float[np.ndarray, "contexts seq"], n
     best = np.argsort(-gain, kind="stable")[:n]
     strings = data.lexicon.strings
     return [
-        {"token": strings[int(t)], "count": int(count[t]), "missing": float(f"{total[t] / count[t]:.3g}")}
+        {
+            "token": strings[int(t)],
+            "count": int(count[t]),
+            "missing": float(f"{total[t] / count[t]:.3g}"),
+        }
         for t in best
         if gain[t] > 0
     ]

@@ -58,4 +58,13 @@ def split_name(name: str) -> tuple[str, str]:
     return provider, model
 
 
-__all__ = ["Client", "Found", "LanguageModel", "ModelSettings", "Patience", "make_model", "preflight", "split_name"]
+__all__ = [
+    "Client",
+    "Found",
+    "LanguageModel",
+    "ModelSettings",
+    "Patience",
+    "make_model",
+    "preflight",
+    "split_name",
+]

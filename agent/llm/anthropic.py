@@ -41,8 +41,8 @@ _ECHOED = {
     "redacted_thinking": ("data",),
     "tool_use": ("id", "name", "input", "caller", "toolset_name"),
 }
-"""Kind of block to the fields that the API takes back. It refuses any other, and blocks that only a server's own tools
-make, which are not asked for; servers that speak its protocol add some."""
+"""Kind of block to the fields that the API takes back. It refuses any other, and blocks that only a
+server's own tools make, which are not asked for; servers that speak its protocol add some."""
 
 _UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
 
@@ -80,7 +80,11 @@ class AnthropicConnection:
 
     def _wire(self, request: Request) -> dict[str, Any]:
         messages = [_message(message) for message in request.messages]
-        if messages and isinstance(messages[-1]["content"], list) and messages[-1]["role"] == "user":
+        if (
+            messages
+            and isinstance(messages[-1]["content"], list)
+            and messages[-1]["role"] == "user"
+        ):
             last = messages[-1]["content"][-1] | _CACHED
             messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
         wire: dict[str, Any] = {
@@ -120,7 +124,10 @@ def _message(message: Message) -> dict[str, Any]:
         ]
         return {"role": "user", "content": results}
     assert isinstance(message, AssistantMessage)
-    return {"role": "assistant", "content": _taken_back(message.reply.native) or _echo(message.reply)}
+    return {
+        "role": "assistant",
+        "content": _taken_back(message.reply.native) or _echo(message.reply),
+    }
 
 
 def _taken_back(native: object) -> list[dict[str, Any]]:
@@ -143,7 +150,10 @@ def _words(block: dict[str, Any]) -> bool:
 
 def _echo(reply: Reply) -> list[dict[str, Any]]:
     text = [{"type": "text", "text": reply.text}] if reply.text.strip() else []
-    return text + [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments or {}} for c in reply.calls]
+    return text + [
+        {"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments or {}}
+        for c in reply.calls
+    ]
 
 
 def _reply(found: dict[str, Any]) -> Reply:
@@ -154,7 +164,9 @@ def _reply(found: dict[str, Any]) -> Reply:
     calls = tuple(_call(block) for block in content if block.get("type") == "tool_use")
     stop = _STOPS.get(str(found.get("stop_reason")), "other")
     native = [{k: v for k, v in block.items() if v is not None} for block in content]
-    return Reply(text, calls, stop, _usage(found.get("usage")), str(found.get("model") or ""), native)
+    return Reply(
+        text, calls, stop, _usage(found.get("usage")), str(found.get("model") or ""), native
+    )
 
 
 def _call(block: dict[str, Any]) -> ToolCall:

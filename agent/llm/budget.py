@@ -1,7 +1,7 @@
 """Limits on what language models take, for a run and for each of its targets.
 
-A call is admitted before it is made and charged after, so that a limit is passed by no more than the calls in flight.
-What a run spent before it was resumed counts too.
+A call is admitted before it is made and charged after, so that a limit is passed by no more than
+the calls in flight. What a run spent before it was resumed counts too.
 """
 
 from __future__ import annotations
@@ -61,4 +61,6 @@ class Budget:
 def _check(whose: str, limits: Mapping[str, float], spent: Spent) -> None:
     for unit, limit in limits.items():
         if limit > 0 and spent.get(unit, 0.0) >= limit:
-            raise BudgetReached(f"budget reached: {whose} took {spent[unit]:,.6g} of {limit:,.6g} {UNITS[unit]}")
+            raise BudgetReached(
+                f"budget reached: {whose} took {spent[unit]:,.6g} of {limit:,.6g} {UNITS[unit]}"
+            )

@@ -1,7 +1,7 @@
 """What is said to a language model and what it answers, whoever provides it.
 
-A conversation is a request: a system part and tools that stay the same, and messages that are only ever appended. Its
-JSON is what a run's journal hashes, so that equal requests are paid for once.
+A conversation is a request: a system part and tools that stay the same, and messages that are only
+ever appended. Its JSON is what a run's journal hashes, so that equal requests are paid for once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class TokenUsage:
     cache_write: int = 0
 
     def __mul__(self, times: int) -> TokenUsage:
-        return TokenUsage(*(times * part for part in (self.input, self.output, self.cache_read, self.cache_write)))
+        return TokenUsage(
+            *(times * part for part in (self.input, self.output, self.cache_read, self.cache_write))
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,9 @@ class Reply:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled: all that lasts, which is not the asking's own (`waits`, `logprobs`)."""
-        lasting = {name: value for name, value in vars(self).items() if name not in ("waits", "logprobs")}
+        lasting = {
+            name: value for name, value in vars(self).items() if name not in ("waits", "logprobs")
+        }
         usage = vars(self.usage) if self.usage else None
         return lasting | {"calls": [vars(call) for call in self.calls], "usage": usage}
 

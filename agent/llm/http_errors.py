@@ -1,7 +1,9 @@
-"""What both SDKs have in common: one attempt over HTTP, its answer as a JSON object, and its failure by name.
+"""What both SDKs have in common: one attempt over HTTP, its answer as a JSON object, and its
+failure by name.
 
-The SDKs do not validate what a server answers, and turn what is no JSON into strings. So the body is read here: what
-is no JSON object is an error with advice, and numbers and lists are looked at before they are believed.
+The SDKs do not validate what a server answers, and turn what is no JSON into strings. So the body
+is read here: what is no JSON object is an error with advice, and numbers and lists are looked at
+before they are believed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ PASSING = (408, 409, 425, 429, 529)
 CROWDED = (429, 503, 529)
 """Those that say that too much is asked of the server."""
 _NO_CREDIT = re.compile(
-    r"insufficient_quota|billing|credit balance|exceeded your current quota|payment required", re.IGNORECASE
+    r"insufficient_quota|billing|credit balance|exceeded your current quota|payment required",
+    re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
     r"context[_ ](length|window|size)|maximum context|prompt is too long|too many tokens|exceed\w* (the )?context"
@@ -57,7 +60,8 @@ class Answer(NamedTuple):
 
 
 def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
-    """One attempt: send something through an SDK, which gives the HTTP response, and read the answer.
+    """One attempt: send something through an SDK, which gives the HTTP response, and read the
+    answer.
 
     Raises:
         Busy: no answer, but the next attempt may bring one.
@@ -73,7 +77,9 @@ def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
     except sdk.APIConnectionError as error:
         raise Busy(f"no connection to {where}: {_cause(error)}") from error
     except sdk.APIStatusError as error:
-        raise named(provider, error.status_code, error.response.headers, error.response.text) from error
+        raise named(
+            provider, error.status_code, error.response.headers, error.response.text
+        ) from error
     except sdk.APIError as error:
         raise ModelError(f"no reply from {where}: {error}") from error
     return Answer(_object(content, provider, headers), headers)
@@ -84,14 +90,18 @@ def named(provider: Provider, status: int, headers: Mapping[str, str], text: str
     said, where = _said(text), provider.where
     line = f"{where} answers {status}: {said}"
     if _NO_CREDIT.search(text) or status == 402:
-        return Rejected(f"{line}. The account has no credit or its limit is reached: waiting is no use")
+        return Rejected(
+            f"{line}. The account has no credit or its limit is reached: waiting is no use"
+        )
     told = headers.get("x-should-retry")
     passing = (status in PASSING or status >= 500) and status != 501
     if told == "true" or (passing and told != "false"):
         crowded = status in CROWDED
         return Busy(line, pause_s=pause(headers), crowded=crowded, allowances=allowances(headers))
     if _TOO_LONG.search(text):
-        return TooLong(f"{line}. The conversation is longer than the context window of {provider.model!r}: {LONGER}")
+        return TooLong(
+            f"{line}. The conversation is longer than the context window of {provider.model!r}: {LONGER}"
+        )
     if _NO_TOOLS.search(text):
         return NoTools(f"{line}. It calls no tools: {TEXT_TOOLS}")
     return Rejected(f"{line}. {_advice(provider, status)}")
@@ -121,14 +131,25 @@ def _object(content: bytes, provider: Provider, headers: Mapping[str, str]) -> d
     except (ValueError, RecursionError) as error:
         text = content.decode("utf-8", "replace").strip()
         if text.startswith("{") and not text.endswith("}"):
-            raise Busy(f"the answer of {where} is cut short after {len(text):,} characters") from error
+            raise Busy(
+                f"the answer of {where} is cut short after {len(text):,} characters"
+            ) from error
         kind = "HTML, a page for people" if text[:1] == "<" else f"no JSON ({text[:60]!r})"
-        raise ModelError(f"{where} answers {kind}: does --base-url name the API (often ending in /v1)?") from error
+        raise ModelError(
+            f"{where} answers {kind}: does --base-url name the API (often ending in /v1)?"
+        ) from error
     if not isinstance(found, dict):
-        raise ModelError(f"{where} answers a JSON {type(found).__name__}, expected an object: is it another protocol?")
+        raise ModelError(
+            f"{where} answers a JSON {type(found).__name__}, expected an object: is it another protocol?"
+        )
     if isinstance(found.get("error"), (dict, str)) and found["error"] and not found.get("choices"):
         status = mapping(found["error"]).get("code")
-        raise named(provider, status if isinstance(status, int) else 400, headers, content.decode("utf-8", "replace"))
+        raise named(
+            provider,
+            status if isinstance(status, int) else 400,
+            headers,
+            content.decode("utf-8", "replace"),
+        )
     return found
 
 

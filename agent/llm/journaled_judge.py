@@ -1,4 +1,5 @@
-"""A judge or simulator whose answers are journaled: written to a run's log before they are used, paid for once.
+"""A judge or simulator whose answers are journaled: written to a run's log before they are used,
+paid for once.
 
 1. A request is looked up in the journal under its hash.
 2. The budget, if there is one, admits the call, or raises BudgetReached.
@@ -43,7 +44,13 @@ class Journaled:
         role: Role = "judge",
         budget: Budget | None = None,
     ) -> None:
-        self._chat, self._log, self._target, self._judge, self._attempt = chat, log, target, judge, attempt
+        self._chat, self._log, self._target, self._judge, self._attempt = (
+            chat,
+            log,
+            target,
+            judge,
+            attempt,
+        )
         self._role, self._budget = role, budget
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
@@ -61,7 +68,9 @@ class Journaled:
 
     def _pay(self, request: ChatRequest, asked: dict[str, Any], key: str) -> ChatAnswer:
         if self._chat is None:
-            raise JudgeError(f"the journal holds no answer of {self._judge} to this request ({request.prompt})")
+            raise JudgeError(
+                f"the journal holds no answer of {self._judge} to this request ({request.prompt})"
+            )
         if self._budget is not None:
             self._budget.admit(self._target)
         started = time.perf_counter()

@@ -1,11 +1,13 @@
-"""Asking the language model that explains: what a reply costs is admitted before and charged after, and paid once.
+"""Asking the language model that explains: what a reply costs is admitted before and charged after,
+and paid once.
 
-1. A request is looked up in the run's journal under its hash; what was answered before is not asked again.
+1. A request is looked up in the run's journal under its hash; what was answered before is not asked
+   again.
 2. The budget admits the call, or raises BudgetReached, and the target stays pending.
 3. The model replies; the reply is written to the log before anybody sees it; then it is charged.
 
-The event `llm_call` holds the messages that are new since the last reply; the system part and the tools, the same for
-all targets, are written once as the event `prompt`.
+The event `llm_call` holds the messages that are new since the last reply; the system part and the
+tools, the same for all targets, are written once as the event `prompt`.
 """
 
 from __future__ import annotations
@@ -34,8 +36,16 @@ DEEPEST = 40
 class Asker:
     """Puts the run's journal and budget between an explainer and its language model."""
 
-    def __init__(self, log: RunLog, name: str, model: LanguageModel, budget: Budget, price: Price | None) -> None:
-        self._log, self._name, self._model, self._budget, self._price = log, name, model, budget, price
+    def __init__(
+        self, log: RunLog, name: str, model: LanguageModel, budget: Budget, price: Price | None
+    ) -> None:
+        self._log, self._name, self._model, self._budget, self._price = (
+            log,
+            name,
+            model,
+            budget,
+            price,
+        )
 
     def ask(self, target: str, request: Request) -> Heard:
         """The reply to a request, from the journal or paid for now.
@@ -82,10 +92,11 @@ class Asker:
 
 
 def costs(reply: Reply, asked: str, price: Price | None) -> dict[str, Any]:
-    """What an answer took, for its row in the log: tokens, dollars where they are known, and what was waited.
+    """What an answer took, for its row in the log: tokens, dollars where they are known, and what
+    was waited.
 
-    A server that counts no tokens leaves them null. So that a budget holds all the same, its row says what they are at
-    least likely to be (`guess`), which is counted there and shown nowhere.
+    A server that counts no tokens leaves them null. So that a budget holds all the same, its row
+    says what they are at least likely to be (`guess`), which is counted there and shown nowhere.
     """
     from .conversation import TokenUsage
 
@@ -103,7 +114,10 @@ def costs(reply: Reply, asked: str, price: Price | None) -> dict[str, Any]:
     if usage is None:
         said = len(reply.text) + sum(len(call.raw) for call in reply.calls)
         guess = TokenUsage(len(asked) // CHARACTERS_A_TOKEN, said // CHARACTERS_A_TOKEN)
-        found["guess"] = {"tokens": guess.input + guess.output, "usd": price.of(guess) if price else None}
+        found["guess"] = {
+            "tokens": guess.input + guess.output,
+            "usd": price.of(guess) if price else None,
+        }
     return found
 
 
@@ -118,8 +132,9 @@ def spent_by(row: Mapping[str, Any]) -> dict[str, float]:
 class Recorded:
     """Stands where an Asker was, in a replay: every reply comes from the journal.
 
-    A request that the journal does not know, since an earlier reply or a prompt was changed, gets the reply that was
-    given at its place; what follows from it is computed anew, and shows as a mismatch where it differs.
+    A request that the journal does not know, since an earlier reply or a prompt was changed, gets
+    the reply that was given at its place; what follows from it is computed anew, and shows as a
+    mismatch where it differs.
     """
 
     def __init__(self, log: RunLog, name: str) -> None:
@@ -138,7 +153,11 @@ class Recorded:
         from .conversation import Reply
 
         key = request_key(self._name, request.to_json())
-        keys = [str(id) for id, row in self._log.all(EVENT, target).items() if "system_and_tools" in row["request"]]
+        keys = [
+            str(id)
+            for id, row in self._log.all(EVENT, target).items()
+            if "system_and_tools" in row["request"]
+        ]
         place = self._given.get(target, 0)
         if key not in keys:
             if place >= len(keys):
@@ -160,7 +179,9 @@ def reply_of(log: RunLog, target: str, key: str) -> Data:
     """A reply as it was journaled."""
     found = log.get(EVENT, target, key)
     if found is None:
-        raise CorruptError(f"{target}: the journal does not hold the reply {key}; this log was changed or cut short")
+        raise CorruptError(
+            f"{target}: the journal does not hold the reply {key}; this log was changed or cut short"
+        )
     return found["answer"]
 
 

@@ -1,4 +1,5 @@
-"""A language model as a judge or simulator: what a scorer asks becomes a conversation of one message.
+"""A language model as a judge or simulator: what a scorer asks becomes a conversation of one
+message.
 
 One that gives no reply leaves a failure of that score, which can be asked for again.
 """
@@ -24,7 +25,9 @@ class Judge:
         logprobs: whether to ask for log-probabilities where a scorer uses them; some models refuse such a request.
     """
 
-    def __init__(self, model: LanguageModel, price: Price | None = None, *, logprobs: bool = False) -> None:
+    def __init__(
+        self, model: LanguageModel, price: Price | None = None, *, logprobs: bool = False
+    ) -> None:
         self._model, self._price, self._logprobs = model, price, logprobs
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
@@ -47,4 +50,8 @@ class Judge:
 
 
 def _logprobs(reply: Reply) -> list[TokenChoice] | None:
-    return None if reply.logprobs is None else [TokenChoice(token.text, token.top) for token in reply.logprobs]
+    return (
+        None
+        if reply.logprobs is None
+        else [TokenChoice(token.text, token.top) for token in reply.logprobs]
+    )

@@ -1,4 +1,5 @@
-"""Who judges for `hubel eval` and `hubel bench planted --scorers`: nobody, a script, a constant, or a language model.
+"""Who judges for `hubel eval` and `hubel bench planted --scorers`: nobody, a script, a constant, or
+a language model.
 
 predicate | scripted:FILE | constant:TEXT        `evals.judge.offline`: no network
 openai:MODEL | anthropic:MODEL                   `agent.llm`: any server by --base-url
@@ -38,7 +39,9 @@ def make_judge(
         model = make_model(spec, ModelSettings(base_url=base_url), patience)
         return Judge(model, price_from(price or {}), logprobs=logprobs)
     if base_url:
-        raise UsageError(f"--base-url says where a language model is; the judge {spec!r} needs no server")
+        raise UsageError(
+            f"--base-url says where a language model is; the judge {spec!r} needs no server"
+        )
     try:
         return plain.make_judge(spec)
     except UsageError as error:

@@ -1,7 +1,7 @@
 """OpenAI's chat completions, which every compatible server speaks too: vLLM, Ollama, llama.cpp, ...
 
-The SDK does not validate what comes back, so this does: a reply without a choice is an error, one whose arguments are
-no JSON is a call with `arguments` None.
+The SDK does not validate what comes back, so this does: a reply without a choice is an error, one
+whose arguments are no JSON is a call with `arguments` None.
 """
 
 from __future__ import annotations
@@ -29,7 +29,12 @@ from .retry import Received
 from .settings import ModelSettings, client_options
 
 KEY = "OPENAI_API_KEY"
-_STOPS: dict[str, Stop] = {"stop": "end", "tool_calls": "tools", "length": "length", "content_filter": "refused"}
+_STOPS: dict[str, Stop] = {
+    "stop": "end",
+    "tool_calls": "tools",
+    "length": "length",
+    "content_filter": "refused",
+}
 THINKING_ROOM = 16_384
 """Tokens beside the answer's own for a model that thinks, which are counted as output; unused ones are free."""
 MOST_LOGPROBS = 20
@@ -56,8 +61,9 @@ class OpenAIConnection:
         self._client.close()
 
     def _post(self, wire: Mapping[str, Any]) -> Any:
-        """Through the SDK's door for any endpoint: its method for this one looks at each key of each message (11 ms of
-        CPU a call, more than all else that a call takes) to rename those that have another name on the wire; none has.
+        """Through the SDK's door for any endpoint: its method for this one looks at each key of
+        each message (11 ms of CPU a call, more than all else that a call takes) to rename those
+        that have another name on the wire; none has.
         """
         import httpx2
 
@@ -67,9 +73,12 @@ class OpenAIConnection:
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
         for message in request.messages:
             messages += _messages(message)
-        if self._settings.base_url:  # llama-cpp-python answers 500 to a message whose content is null beside its calls
+        if (
+            self._settings.base_url
+        ):  # llama-cpp-python answers 500 to a message whose content is null beside its calls
             messages = [message | {"content": message.get("content") or ""} for message in messages]
-        # Servers at home know the old name of the limit, OpenAI's reasoning models only the new one.
+        # Servers at home know the old name of the limit, OpenAI's reasoning models only the new
+        # one.
         limit = "max_tokens" if self._settings.base_url else "max_completion_tokens"
         thinks = self._settings.effort or not self._settings.base_url
         room = request.max_tokens + (THINKING_ROOM if thinks else 0)
@@ -78,7 +87,11 @@ class OpenAIConnection:
             wire["tools"] = [
                 {
                     "type": "function",
-                    "function": {"name": t.name, "description": t.description, "parameters": dict(t.parameters)},
+                    "function": {
+                        "name": t.name,
+                        "description": t.description,
+                        "parameters": dict(t.parameters),
+                    },
                 }
                 for t in request.tools
             ]
@@ -105,8 +118,13 @@ def _messages(message: Message) -> list[dict[str, Any]]:
 
 
 def _echo(reply: Reply) -> dict[str, Any]:
-    calls = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.raw}} for c in reply.calls]
-    return {"role": "assistant", "content": reply.text or None} | ({"tool_calls": calls} if calls else {})
+    calls = [
+        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.raw}}
+        for c in reply.calls
+    ]
+    return {"role": "assistant", "content": reply.text or None} | (
+        {"tool_calls": calls} if calls else {}
+    )
 
 
 def _reply(found: dict[str, Any]) -> Reply:
@@ -117,7 +135,11 @@ def _reply(found: dict[str, Any]) -> Reply:
     calls = tuple(_call(call) for call in objects(message.get("tool_calls")))
     refusal = message.get("refusal")
     stop = "refused" if refusal else _STOPS.get(str(choices[0].get("finish_reason")), "other")
-    kept = {k: message[k] for k in ("content", "tool_calls") if message.get(k) and isinstance(message[k], (str, list))}
+    kept = {
+        k: message[k]
+        for k in ("content", "tool_calls")
+        if message.get(k) and isinstance(message[k], (str, list))
+    }
     native = {"role": "assistant", "content": None} | kept
     text = _text(refusal or message.get("content"))
     return Reply(
@@ -141,7 +163,9 @@ def _text(content: object) -> str:
 def _call(call: dict[str, Any]) -> ToolCall:
     function = mapping(call.get("function"))
     raw = function.get("arguments")
-    text = raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)  # some servers send the object
+    text = (
+        raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)
+    )  # some servers send the object
     try:
         arguments = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -166,7 +190,11 @@ def _logprobs(found: object) -> tuple[TokenChoice, ...] | None:
 
 def _top(token: Mapping[str, Any]) -> dict[str, float]:
     top = [token, *objects(token.get("top_logprobs"))]
-    return {str(t.get("token")): float(p) for t in top if isinstance(p := t.get("logprob"), (int, float))}
+    return {
+        str(t.get("token")): float(p)
+        for t in top
+        if isinstance(p := t.get("logprob"), (int, float))
+    }
 
 
 def _client(settings: ModelSettings) -> Any:
@@ -190,4 +218,6 @@ def connect(model: str, settings: ModelSettings) -> OpenAIConnection:
 def models(model: str, settings: ModelSettings) -> Answer:
     """The server's list of models: objects with an ``id``, under ``data``."""
     with _client(settings) as client:
-        return receive(provider(model, settings), lambda: client.models.with_raw_response.list().http_response)
+        return receive(
+            provider(model, settings), lambda: client.models.with_raw_response.list().http_response
+        )

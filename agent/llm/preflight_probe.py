@@ -1,11 +1,13 @@
-"""Before anything is loaded: can this model be asked, can it call tools, and is its window large enough?
+"""Before anything is loaded: can this model be asked, can it call tools, and is its window large
+enough?
 
-1. The server's list of models is read, which is free. It tells a wrong key, a model that is not there and, on most
-   servers, the context window.
-2. A server of the user's own (`--base-url`) is then asked one tiny question with one tool that it must call: about 100
-   tokens. Many such servers keep no list, or list a name that they cannot serve, or know no tool calls. The providers'
-   own servers are believed and asked nothing.
-3. One that answers and calls no tool is asked again with the tool chosen by its name: some servers obey only that.
+1. The server's list of models is read, which is free. It tells a wrong key, a model that is not
+   there and, on most servers, the context window.
+2. A server of the user's own (`--base-url`) is then asked one tiny question with one tool that it
+   must call: about 100 tokens. Many such servers keep no list, or list a name that they cannot
+   serve, or know no tool calls. The providers' own servers are believed and asked nothing.
+3. One that answers and calls no tool is asked again with the tool chosen by its name: some servers
+   obey only that.
 
 What cannot be found out in a minute is believed; it shows as a failure later, with the same advice.
 """
@@ -50,8 +52,8 @@ class Found:
     """What was found out about a model."""
 
     tools: Tools = "native"
-    """When it answers and calls no tool although it must, "named" if it calls one that is chosen by its name, else
-    "text"."""
+    """When it answers and calls no tool although it must, "named" if it calls one that is chosen by
+    its name, else "text"."""
     window: int | None = None
     """Tokens of its context, where the server tells."""
 
@@ -63,7 +65,9 @@ class _Probed(NamedTuple):
     """Whether the server refused the question since it knows no tools."""
 
 
-def preflight(provider: str, model: str, settings: ModelSettings, *, explains: bool = True) -> Found:
+def preflight(
+    provider: str, model: str, settings: ModelSettings, *, explains: bool = True
+) -> Found:
     """Find out what can be found out, for nearly nothing.
 
     Args:
@@ -81,7 +85,10 @@ def preflight(provider: str, model: str, settings: ModelSettings, *, explains: b
         )
     if not settings.base_url or (settings.tools != "auto" and listed is not None):
         return Found(window=window)
-    return Found(_tools(provider, model, settings) if explains else _answers(provider, model, settings), window)
+    return Found(
+        _tools(provider, model, settings) if explains else _answers(provider, model, settings),
+        window,
+    )
 
 
 def _tools(provider: str, model: str, settings: ModelSettings) -> Tools:
@@ -107,10 +114,14 @@ def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, 
     """The list's entry of the model; None when the server keeps no list."""
     where = settings.base_url or provider
     try:
-        found = import_module(f".{provider}", __package__).models(model, replace(settings, timeout_s=LIST_S))
+        found = import_module(f".{provider}", __package__).models(
+            model, replace(settings, timeout_s=LIST_S)
+        )
     except Busy as error:
         if settings.base_url and "no connection" in str(error):
-            raise UnavailableError(f"no server answers at {where}: {error}; start it, or correct --base-url") from error
+            raise UnavailableError(
+                f"no server answers at {where}: {error}; start it, or correct --base-url"
+            ) from error
         if "no connection" in str(error):
             raise UnavailableError(f"{error}; is there a network?") from error
         return None
@@ -123,7 +134,10 @@ def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, 
     entries = objects(found.body.get("data"))
     names = [str(entry.get("id")) for entry in entries]
     if not names or model in names or provider == "anthropic":
-        return next((entry for entry in entries if entry.get("id") == model), entries[0] if entries else None)
+        return next(
+            (entry for entry in entries if entry.get("id") == model),
+            entries[0] if entries else None,
+        )
     shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
     raise UsageError(f"{where} has no model {model!r}; it has {shown}")
 
@@ -137,7 +151,9 @@ def _window(entry: Mapping[str, Any] | None) -> int | None:
 
 def _probe(provider: str, model: str, settings: ModelSettings, request: Request) -> _Probed | None:
     """The answer to a tiny question; None when it could not be had."""
-    connection = import_module(f".{provider}", __package__).connect(model, replace(settings, timeout_s=PROBE_S))
+    connection = import_module(f".{provider}", __package__).connect(
+        model, replace(settings, timeout_s=PROBE_S)
+    )
     try:
         reply = connection.attempt(request).reply
     except NoTools:

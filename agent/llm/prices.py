@@ -1,8 +1,10 @@
-"""What tokens cost, in US dollars a million. An unknown price stays unknown: an invented figure is worse than none.
+"""What tokens cost, in US dollars a million. An unknown price stays unknown: an invented figure is
+worse than none.
 
 1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` stands before all else.
 2. A user's own file: HUBEL_PRICES, or ``hubel/prices.toml`` in the configuration directory.
-3. The file that comes along (`prices.toml`): few models, each with a source and a date, on the provider's own server.
+3. The file that comes along (`prices.toml`): few models, each with a source and a date, on the
+   provider's own server.
 
 Where none knows the model, tokens are counted, and dollars are null.
 """
@@ -63,7 +65,11 @@ def estimate(config: RunConfig) -> float | None:
         (config.simulator, config.simulator_price, SIMULATED * config.simulator_contexts),
         (config.judge, config.judge_price, JUDGED),
     )
-    known = [price.of(tokens) or 0.0 for name, given, tokens in parts if name and (price := price_from(given))]
+    known = [
+        price.of(tokens) or 0.0
+        for name, given, tokens in parts
+        if name and (price := price_from(given))
+    ]
     return len(config.targets) * sum(known) if known else None
 
 
@@ -111,15 +117,21 @@ def read_price(text: str, option: str = "--price") -> dict[str, float]:
         try:
             found[name.strip()] = float(number)
         except ValueError:
-            raise UsageError(f"{option} {text!r}: {part!r} is no NAME=DOLLARS; names are {', '.join(NAMES)}") from None
+            raise UsageError(
+                f"{option} {text!r}: {part!r} is no NAME=DOLLARS; names are {', '.join(NAMES)}"
+            ) from None
     if wrong := set(found) - set(NAMES):
-        raise UsageError(f"{option} {text!r}: {sorted(wrong)[0]!r} is no name; names are {', '.join(NAMES)}")
+        raise UsageError(
+            f"{option} {text!r}: {sorted(wrong)[0]!r} is no name; names are {', '.join(NAMES)}"
+        )
     return _checked(found, f"{option} {text!r}") if found else {}
 
 
 def _own_file() -> Path:
     config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(os.environ.get("HUBEL_PRICES") or Path(config) / "hubel" / "prices.toml").expanduser()
+    return Path(
+        os.environ.get("HUBEL_PRICES") or Path(config) / "hubel" / "prices.toml"
+    ).expanduser()
 
 
 def _entries(file: Path) -> list[dict[str, Any]]:
@@ -135,10 +147,18 @@ def _entries(file: Path) -> list[dict[str, Any]]:
 def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
     """The numbers of a price; UsageError says which is off."""
     given = {name: entry[name] for name in NAMES if name in entry}
-    numbers = {n: float(v) for n, v in given.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-    usable = all(math.isfinite(v) and 0 <= v < MILLION for v in numbers.values()) and len(numbers) == len(given)
+    numbers = {
+        n: float(v)
+        for n, v in given.items()
+        if isinstance(v, (int, float)) and not isinstance(v, bool)
+    }
+    usable = all(math.isfinite(v) and 0 <= v < MILLION for v in numbers.values()) and len(
+        numbers
+    ) == len(given)
     if not usable or not {"input", "output"} <= set(numbers):
-        raise UsageError(f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars a million")
+        raise UsageError(
+            f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars a million"
+        )
     return numbers
 
 

@@ -1,11 +1,15 @@
-"""One gate for everybody who asks the same model of the same server, so that many slow down together.
+"""One gate for everybody who asks the same model of the same server, so that many slow down
+together.
 
-1. A call is admitted when the gate is open and every bucket that the server's headers told of holds what a call takes:
-   one request, and as many tokens as calls took on average. What is admitted is taken out at once.
-2. An answer's headers fill the buckets anew: what remained when the server counted that call, less what is under way
-   and may not be counted yet. A bucket fills steadily until its reset, as the providers' do.
-3. "Too many requests" closes the gate for as long as the server asks, and halves how many may be under way; every
-   answer lets a little more in again (additive increase, multiplicative decrease: Chiu & Jain 1989).
+1. A call is admitted when the gate is open and every bucket that the server's headers told of holds
+   what a call takes: one request, and as many tokens as calls took on average. What is admitted is
+   taken out at once.
+2. An answer's headers fill the buckets anew: what remained when the server counted that call, less
+   what is under way and may not be counted yet. A bucket fills steadily until its reset, as the
+   providers' do.
+3. "Too many requests" closes the gate for as long as the server asks, and halves how many may be
+   under way; every answer lets a little more in again (additive increase, multiplicative decrease:
+   Chiu & Jain 1989).
 
 All of it is arithmetic on a clock that is passed in; who waits, and how, is `patience`.
 """
@@ -74,7 +78,9 @@ class _Bucket:
         lacking = min(need, self.limit) - self.level_at(now)
         if lacking <= 0:
             return 0.0
-        return min(self.believed_until - now, lacking / self.rate if self.rate > 0 else float("inf"))
+        return min(
+            self.believed_until - now, lacking / self.rate if self.rate > 0 else float("inf")
+        )
 
     def take(self, amount: float, now: float) -> None:
         """Take out what a call needs."""
@@ -101,7 +107,11 @@ class Gate:
         """Let a call through and give 0.0, or give the seconds after which to ask again."""
         with self._lock:
             now = self.clock()
-            wait = max(self._open_at - now, *(b.wait(self._mean[k], now) for k, b in self._buckets.items()), 0.0)
+            wait = max(
+                self._open_at - now,
+                *(b.wait(self._mean[k], now) for k, b in self._buckets.items()),
+                0.0,
+            )
             if wait <= 0 and self._under_way >= self._most_under_way:
                 wait = FULL_S
             if wait > 0:
@@ -113,7 +123,9 @@ class Gate:
             ticket.serial, ticket.sent = self._serial, now
             return 0.0
 
-    def answered(self, ticket: Ticket, allowances: Iterable[Allowance], usage: TokenUsage | None) -> None:
+    def answered(
+        self, ticket: Ticket, allowances: Iterable[Allowance], usage: TokenUsage | None
+    ) -> None:
         """A call was answered."""
         with self._lock:
             self._left(allowances, ticket)
@@ -121,7 +133,9 @@ class Gate:
             self._most_under_way += 1 / self._most_under_way
             if usage is not None:
                 both = usage.input + usage.output
-                self._count({"input-tokens": usage.input, "output-tokens": usage.output, "tokens": both})
+                self._count(
+                    {"input-tokens": usage.input, "output-tokens": usage.output, "tokens": both}
+                )
 
     def failed(self, ticket: Ticket, allowances: Iterable[Allowance], pause_s: float = 0.0) -> None:
         """A call was not answered.
@@ -136,8 +150,12 @@ class Gate:
                 self._failing_since = now
             if pause_s > 0:
                 self._open_at = max(self._open_at, now + pause_s)
-                if ticket.serial > self._halved_at:  # those that were under way together are one refusal
-                    self._most_under_way = max(1.0, min(self._most_under_way, self._under_way + 1) / 2)
+                if (
+                    ticket.serial > self._halved_at
+                ):  # those that were under way together are one refusal
+                    self._most_under_way = max(
+                        1.0, min(self._most_under_way, self._under_way + 1) / 2
+                    )
                     self._halved_at = self._serial
 
     def left(self, ticket: Ticket) -> None:
@@ -158,11 +176,17 @@ class Gate:
             if known is not None and known.serial > ticket.serial:
                 continue  # a later call's answer was here first
             bucket = _Bucket.told(allowance, ticket)
-            bucket.take(self._mean[kind] * self._under_way, self.clock())  # it may not have counted those yet
+            bucket.take(
+                self._mean[kind] * self._under_way, self.clock()
+            )  # it may not have counted those yet
             self._buckets[kind] = bucket
 
     def _count(self, took: Mapping[Kind, float]) -> None:
         self._answers += 1
         for kind, amount in took.items():
             mean = self._mean[kind]
-            self._mean[kind] = float(amount) if self._answers == 1 else mean + (amount - mean) / min(self._answers, 20)
+            self._mean[kind] = (
+                float(amount)
+                if self._answers == 1
+                else mean + (amount - mean) / min(self._answers, 20)
+            )

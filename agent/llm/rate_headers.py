@@ -1,9 +1,11 @@
-"""What a server's headers say: how much of each rate limit is left, and how long it wants us to wait.
+"""What a server's headers say: how much of each rate limit is left, and how long it wants us to
+wait.
 
-OpenAI and those that follow it: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, the reset as a duration
-("6m0s", "20ms"). Anthropic: ``anthropic-ratelimit-KIND-{limit,remaining,reset}`` for requests, tokens, input-tokens and
-output-tokens, the reset as a time of day. Both count a bucket that fills steadily, and give the time until it is full
-again. A header that cannot be read, or says -1, says nothing.
+OpenAI and those that follow it: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, the
+reset as a duration ("6m0s", "20ms"). Anthropic:
+``anthropic-ratelimit-KIND-{limit,remaining,reset}`` for requests, tokens, input-tokens and
+output-tokens, the reset as a time of day. Both count a bucket that fills steadily, and give the
+time until it is full again. A header that cannot be read, or says -1, says nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def _found(headers: Mapping[str, str]) -> Iterator[Allowance]:
             remaining = _number(headers.get(pattern.format("remaining")))
             reset = _duration(headers.get(pattern.format("reset")), headers)
             if remaining is not None and reset is not None:
-                yield Allowance(kind, remaining, _number(headers.get(pattern.format("limit"))), reset)
+                yield Allowance(
+                    kind, remaining, _number(headers.get(pattern.format("limit"))), reset
+                )
 
 
 def _number(text: str | None) -> float | None:

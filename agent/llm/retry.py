@@ -1,13 +1,20 @@
-"""How long we wait for a language model, and for what. The SDKs' own retries are off: this is the only place.
+"""How long we wait for a language model, and for what. The SDKs' own retries are off: this is the
+only place.
 
-1. The gate of the server and model (`gate`) lets a call through; everybody who asks that model shares it.
-2. One attempt is made. A reply ends it; so does a rejection (a wrong key or model, no credit, too long).
-3. What may pass (408, 409, 429, 529, 5xx, timeouts, resets, answers cut short: `Busy`) is waited out: as long as the
-   server asks, but no longer than `longest_pause_s`, or else a pause that doubles each time, with jitter.
-4. It ends as `Unreachable` when this call has failed for `limit_s`, or when nobody has had an answer for so long.
-5. What was waited, and why, goes with the reply. Asked to stop, a wait ends at once and the call is left unmade.
+1. The gate of the server and model (`gate`) lets a call through; everybody who asks that model
+   shares it.
+2. One attempt is made. A reply ends it; so does a rejection (a wrong key or model, no credit, too
+   long).
+3. What may pass (408, 409, 429, 529, 5xx, timeouts, resets, answers cut short: `Busy`) is waited
+   out: as long as the server asks, but no longer than `longest_pause_s`, or else a pause that
+   doubles each time, with jitter.
+4. It ends as `Unreachable` when this call has failed for `limit_s`, or when nobody has had an
+   answer for so long.
+5. What was waited, and why, goes with the reply. Asked to stop, a wait ends at once and the call is
+   left unmade.
 
-An attempt that timed out may have been paid for all the same: the protocols have no key that would make it once.
+An attempt that timed out may have been paid for all the same: the protocols have no key that would
+make it once.
 """
 
 from __future__ import annotations
@@ -70,7 +77,11 @@ class Patience:
         first_pause_s: float = FIRST_PAUSE_S,
         longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> None:
-        self.limit_s, self.first_pause_s, self.longest_pause_s = limit_s, first_pause_s, longest_pause_s
+        self.limit_s, self.first_pause_s, self.longest_pause_s = (
+            limit_s,
+            first_pause_s,
+            longest_pause_s,
+        )
         self.stopped = stopped or threading.Event()
         self._gates: dict[tuple[str, str], Gate] = {}
         self._lock = threading.Lock()
@@ -150,7 +161,9 @@ class _Call:
         self.waits.append(_wait(str(error), pause, failed=True))
 
     def _pause(self, error: Busy) -> float:
-        doubled = min(self._patience.first_pause_s * 2 ** min(self._failures - 1, 20), MOST_OWN_PAUSE_S)
+        doubled = min(
+            self._patience.first_pause_s * 2 ** min(self._failures - 1, 20), MOST_OWN_PAUSE_S
+        )
         ours = doubled * random.uniform(0.5, 1.0)  # so that many do not come back together
         if error.pause_s is None:
             return ours

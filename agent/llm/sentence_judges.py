@@ -1,7 +1,8 @@
 """Who reads a run's sentences: a simulator and a judge, language models of the run's own choice.
 
-Their answers are journaled, admitted and charged by the run's budget, and wait at the same gates as the explainer's. A
-score that failed is asked for again under the next attempt, when the run is resumed.
+Their answers are journaled, admitted and charged by the run's budget, and wait at the same gates as
+the explainer's. A score that failed is asked for again under the next attempt, when the run is
+resumed.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Readers:
         chats: by role; empty in a replay, where every answer is in the journal.
     """
 
-    def __init__(self, config: RunConfig, log: RunLog, chats: Mapping[Role, Chat], budget: Budget | None) -> None:
+    def __init__(
+        self, config: RunConfig, log: RunLog, chats: Mapping[Role, Chat], budget: Budget | None
+    ) -> None:
         self._names: dict[Role, str] = {"simulator": config.simulator, "judge": config.judge}
         self._log, self._chats, self._budget = log, chats, budget
 

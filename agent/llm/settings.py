@@ -20,8 +20,9 @@ class ModelSettings:
     thinking: str = ""
     """Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
     tools: str = "native"
-    """How tools are called: "native" (the protocol's own calls), "named" (all through one that is chosen by its name),
-    "text" (fenced JSON in the reply), or "auto": found out before the run, native until then."""
+    """How tools are called: "native" (the protocol's own calls), "named" (all through one that is
+    chosen by its name), "text" (fenced JSON in the reply), or "auto": found out before the run,
+    native until then."""
     timeout_s: float = 600.0
     """Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
 
@@ -45,4 +46,6 @@ def key_of(variable: str, settings: ModelSettings) -> str:
     key = os.environ.get(variable, "").strip()
     if key or settings.base_url:
         return key or "none"
-    raise UsageError(f"no key: set {variable}, or name a server that needs none with --base-url URL")
+    raise UsageError(
+        f"no key: set {variable}, or name a server that needs none with --base-url URL"
+    )

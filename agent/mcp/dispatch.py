@@ -1,5 +1,6 @@
-"""What an MCP server answers, without the protocol (`mcp_server` has that): instruments by their tool names, one at a
-time on one bench, what an index is made of, a unit's statistics and exemplars. With a log, each call is an event."""
+"""What an MCP server answers, without the protocol (`mcp_server` has that): instruments by their
+tool names, one at a time on one bench, what an index is made of, a unit's statistics and exemplars.
+With a log, each call is an event."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ class Desk:
             self._write(instrument, arguments, answer, time.perf_counter() - started)
         return answer
 
-    def _write(self, instrument: str, arguments: Mapping[str, Any], answer: Answer, seconds: float) -> None:
+    def _write(
+        self, instrument: str, arguments: Mapping[str, Any], answer: Answer, seconds: float
+    ) -> None:
         if self.log is None:
             return
         number = len(self.log.all("call", None)) + 1
@@ -77,7 +80,10 @@ class Desk:
 
     def _unit(self, address: str) -> str:
         calls = [("activations_statistics", {"unit": address.rstrip("+-")})]
-        calls += [("activations_exemplars", {"unit": address.rstrip("+-"), "side": side, "k": 5}) for side in "+-"]
+        calls += [
+            ("activations_exemplars", {"unit": address.rstrip("+-"), "side": side, "k": 5})
+            for side in "+-"
+        ]
         answers = [self.call(*call) for call in calls]
         if wrong := next((a for a in answers if a.error), None):
             raise ArgumentError(wrong.text)
@@ -94,7 +100,11 @@ def described(bench: Bench) -> dict[str, Any]:
     index = bench.the_index()
     shape = index.shape
     return {
-        "subject": {"name": index.subject_name, "title": index.subject_title, "revision": index.subject_revision},
+        "subject": {
+            "name": index.subject_name,
+            "title": index.subject_title,
+            "revision": index.subject_revision,
+        },
         "layers": shape.n_layers,
         "neurons_a_layer": shape.n_neurons,
         "heads_a_layer": shape.n_heads,

@@ -1,9 +1,10 @@
-"""The instruments over the Model Context Protocol: what the agent does alone, from any MCP client by hand.
+"""The instruments over the Model Context Protocol: what the agent does alone, from any MCP client
+by hand.
 
-1. Tools are the instruments, with their docstrings and schemas. A call runs in a thread of its own, one at a time where
-   they share the subject; the subject is loaded at the first call that runs it.
-2. What is off with a call is an answer that says how to repair it, as for every explainer. Held-out text cannot be
-   reached: instruments have no door to it, and there is none beside them.
+1. Tools are the instruments, with their docstrings and schemas. A call runs in a thread of its own,
+   one at a time where they share the subject; the subject is loaded at the first call that runs it.
+2. What is off with a call is an answer that says how to repair it, as for every explainer. Held-out
+   text cannot be reached: instruments have no door to it, and there is none beside them.
 3. Resources: what the index is made of, and each unit's statistics and exemplars of explore.
 4. With a log each call becomes an event of a run, in the order in which it ended.
 
@@ -63,12 +64,19 @@ class _Answers:
 
         hints = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
         found = [
-            types.Tool(name=tool_name(name), description=one.description, input_schema=one.schema(), annotations=hints)
+            types.Tool(
+                name=tool_name(name),
+                description=one.description,
+                input_schema=one.schema(),
+                annotations=hints,
+            )
             for name, one in instruments().items()
         ]
         return types.ListToolsResult(tools=found)
 
-    async def call(self, _context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call(
+        self, _context: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         answer: Answer = await _in_thread(self._desk.call, params.name, params.arguments or {})
         return types.CallToolResult(
             content=[types.TextContent(text=answer.text)],
@@ -78,15 +86,21 @@ class _Answers:
 
     async def resources(self, _context: Any, _params: Any) -> types.ListResourcesResult:
         about = "What the index is made of: subject, layers, units, corpus"
-        resource = types.Resource(uri=INDEX, name="index", description=about, mime_type="application/json")
+        resource = types.Resource(
+            uri=INDEX, name="index", description=about, mime_type="application/json"
+        )
         return types.ListResourcesResult(resources=[resource])
 
     async def templates(self, _context: Any, _params: Any) -> types.ListResourceTemplatesResult:
         about = "A unit's statistics and strongest exemplars on both sides, e.g. hubel://unit/mlp.12.803"
-        template = types.ResourceTemplate(uri_template=UNIT, name="unit", description=about, mime_type="text/plain")
+        template = types.ResourceTemplate(
+            uri_template=UNIT, name="unit", description=about, mime_type="text/plain"
+        )
         return types.ListResourceTemplatesResult(resource_templates=[template])
 
-    async def read(self, _context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    async def read(
+        self, _context: Any, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         try:
             text: str = await _in_thread(self._desk.resource, params.uri)
         except HubelError as error:
@@ -118,8 +132,12 @@ def http_app(server: Server[Any], token: str) -> Any:
     wanted = f"Bearer {token}".encode()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not compare_digest(dict(scope["headers"]).get(b"authorization", b""), wanted):
-            refused = PlainTextResponse("give the token that hubel mcp printed: Authorization: Bearer TOKEN\n", 401)
+        if scope["type"] == "http" and not compare_digest(
+            dict(scope["headers"]).get(b"authorization", b""), wanted
+        ):
+            refused = PlainTextResponse(
+                "give the token that hubel mcp printed: Authorization: Bearer TOKEN\n", 401
+            )
             await refused(scope, receive, send)
         else:
             await inner(scope, receive, send)

@@ -109,7 +109,9 @@ class Texts:
         from .other_corpus import collected_on
 
         if self.source.planted or self.source.nulls:
-            raise UsageError(f"{self.source.name} has planted, null or control units, which exist on its corpus only")
+            raise UsageError(
+                f"{self.source.name} has planted, null or control units, which exist on its corpus only"
+            )
         return collected_on(
             self.plan.corpus,
             self.source.folder,
@@ -138,7 +140,9 @@ class Texts:
         from ...tools.subject import load_subject
 
         self.reporter.say(f"loading {self.source.subject['name']}")
-        found = load_subject(self.source.subject["name"], device=self.plan.device, dtype=self.plan.dtype)
+        found = load_subject(
+            self.source.subject["name"], device=self.plan.device, dtype=self.plan.dtype
+        )
         if self.source.planted:
             from ...tools.index import Index
             from ..runlog.planted_subject import replanted

@@ -1,17 +1,19 @@
 """`hubel eval`: explanations scored again, by any scorers, on held-out text or on another corpus.
 
-1. A source (`source`) has explanations and a folder with activations; what is missing is collected now.
-2. Each explanation becomes a `Case` on holdout, and on select for what costs nothing there (so that the drop is seen).
-   With `corpus`, on that corpus instead. Rivals (token lookup, another unit's explanation) come from explore.
-3. Each scorer gives scores, or a failure, or says that there is nothing to score. All of it is written to the log as an
-   `evaluation` event of the target: holdout is never read without a trace. Verdicts and the run's figures stay as they
-   are.
-4. After somebody has opened a target's held-out text on the review page, a new explanation of it is scored on select
-   and on other corpora only; what is scored then is marked.
+1. A source (`source`) has explanations and a folder with activations; what is missing is collected
+   now.
+2. Each explanation becomes a `Case` on holdout, and on select for what costs nothing there (so that
+   the drop is seen). With `corpus`, on that corpus instead. Rivals (token lookup, another unit's
+   explanation) come from explore.
+3. Each scorer gives scores, or a failure, or says that there is nothing to score. All of it is
+   written to the log as an `evaluation` event of the target: holdout is never read without a trace.
+   Verdicts and the run's figures stay as they are.
+4. After somebody has opened a target's held-out text on the review page, a new explanation of it is
+   scored on select and on other corpora only; what is scored then is marked.
 
-A judge's answers go through the journal (`judging`); targets are judged side by side. `retry_failed` takes what
-is known from the log and asks again for what failed. Where a budget is reached the targets that are left stay pending;
-evaluated again, they go on from the journal.
+A judge's answers go through the journal (`judging`); targets are judged side by side.
+`retry_failed` takes what is known from the log and asks again for what failed. Where a budget is
+reached the targets that are left stay pending; evaluated again, they go on from the journal.
 """
 
 from __future__ import annotations
@@ -56,7 +58,10 @@ def check_plan(plan: Plan) -> None:
     """Raise UsageError for an unknown scorer or judge and for dollars that cannot be counted, before all loading."""
     for name in plan.scorers:
         registry.get(name)
-    asked = ((plan.judge, plan.price, "judge-"), (plan.simulator, plan.simulator_price, "simulator-"))
+    asked = (
+        (plan.judge, plan.price, "judge-"),
+        (plan.simulator, plan.simulator_price, "simulator-"),
+    )
     check_dollars((plan.budget, plan.target_budget), asked)
     check_judge(plan.judge, plan.base_url)
     if plan.simulator:
@@ -81,15 +86,26 @@ def evaluate(
     reporter = reporter or Reporter()
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
-        work = _Work(source, plan, log, reporter, subject, budget or Budget(Limits(plan.budget, plan.target_budget)))
-        rows = _side_by_side(work.row, source.explanations, plan, reporter, work.patience.stopped.set)
+        work = _Work(
+            source,
+            plan,
+            log,
+            reporter,
+            subject,
+            budget or Budget(Limits(plan.budget, plan.target_budget)),
+        )
+        rows = _side_by_side(
+            work.row, source.explanations, plan, reporter, work.patience.stopped.set
+        )
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
             seal(source.folder)
     scored = {row.explanation.target: row for row in rows}
     order = [row["target"] for row in source.rows] or list(scored)
     runs = {row["target"]: row for row in source.rows}
-    return Evaluation(source, plan, [scored.get(t) or _unscored(runs[t]) for t in order], work.budget_reached)
+    return Evaluation(
+        source, plan, [scored.get(t) or _unscored(runs[t]) for t in order], work.budget_reached
+    )
 
 
 def _side_by_side(
@@ -99,12 +115,15 @@ def _side_by_side(
     reporter: Reporter,
     stop: Callable[[], None],
 ) -> list[Row]:
-    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script answers in turn.
+    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script
+    answers in turn.
 
     Args:
         stop: ends the waits for language models, when the work is interrupted.
     """
-    alone = not (is_model(plan.judge) or is_model(plan.simulator) or plan.judge.startswith("constant:"))
+    alone = not (
+        is_model(plan.judge) or is_model(plan.simulator) or plan.judge.startswith("constant:")
+    )
     workers = 1 if alone else plan.concurrency
     with ThreadPoolExecutor(max_workers=workers) as pool:
         running = [pool.submit(score, explanation) for explanation in explanations]
@@ -121,14 +140,25 @@ def _side_by_side(
 
 def _unscored(row: Mapping[str, Any]) -> Row:
     """A target of the run that has no explanation: it counts as a target all the same."""
-    return Row(Explanation(row["target"], ""), row["status"], run=row, error=row["error"] or row["reason"] or "")
+    return Row(
+        Explanation(row["target"], ""),
+        row["status"],
+        run=row,
+        error=row["error"] or row["reason"] or "",
+    )
 
 
 class _Work:
     """One source under one plan: what its cases share."""
 
     def __init__(
-        self, source: Source, plan: Plan, log: RunLog, reporter: Reporter, subject: Subject | None, budget: Budget
+        self,
+        source: Source,
+        plan: Plan,
+        log: RunLog,
+        reporter: Reporter,
+        subject: Subject | None,
+        budget: Budget,
     ) -> None:
         self.source, self.plan, self.log = source, plan, log
         self._budget = budget
@@ -136,7 +166,9 @@ class _Work:
         """Which limit was reached, if one was."""
         self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
         self.patience = Patience(plan.patience)
-        self.judge = make_judge(plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs)
+        self.judge = make_judge(
+            plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs
+        )
         self.simulator = self._make_simulator()
         self._cases = Cases(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
@@ -161,8 +193,15 @@ class _Work:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
             fault = failure_of(error)
-            self.log.write("evaluation_failure", fault, target=explanation.target, id=explanation.id)
-            return Row(explanation, "failed", run=self._runs.get(explanation.target, {}), error=fault["error"])
+            self.log.write(
+                "evaluation_failure", fault, target=explanation.target, id=explanation.id
+            )
+            return Row(
+                explanation,
+                "failed",
+                run=self._runs.get(explanation.target, {}),
+                error=fault["error"],
+            )
 
     def _row(self, explanation: Explanation) -> Row:
         started = time.perf_counter()
@@ -185,12 +224,21 @@ class _Work:
     def _outcomes(self, explanation: Explanation, split: Split) -> list[Outcome]:
         names = [n for n in self.plan.scorers if split == "holdout" or self._is_free(n)]
         known = {name: self._logged(explanation, split, name) for name in names}
-        again = [n for n in names if not self.plan.retry_failed or known[n] is None or known[n]["failure"]]
+        again = [
+            n
+            for n in names
+            if not self.plan.retry_failed or known[n] is None or known[n]["failure"]
+        ]
         fresh: dict[str, Outcome] = {}
         if again:
-            attempt = max([known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]], default=0)
+            attempt = max(
+                [known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]],
+                default=0,
+            )
             case = self._cases.case(explanation, split, self._chat(explanation, attempt))
-            simulator = self._journaled(self.simulator, explanation, attempt, self.simulator_name, "simulator")
+            simulator = self._journaled(
+                self.simulator, explanation, attempt, self.simulator_name, "simulator"
+            )
             for outcome in score_all(replace(case, simulator=simulator), again):
                 fresh[outcome.scorer] = outcome
                 self._write(explanation, split, outcome, attempt)
@@ -222,7 +270,9 @@ class _Work:
     def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
         return self.log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))
 
-    def _write(self, explanation: Explanation, split: Split, outcome: Outcome, attempt: int) -> None:
+    def _write(
+        self, explanation: Explanation, split: Split, outcome: Outcome, attempt: int
+    ) -> None:
         row = {
             "judge": self.plan.judge,
             "corpus": self.plan.corpus or None,

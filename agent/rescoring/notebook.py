@@ -17,8 +17,11 @@ from ..runlog.config import find_run
 from ..runlog.lexicon import stored_lexicon
 
 
-def score_explanation(run: str | Path, target: str, predicate: str | Predicate, *, runs: str | Path = "runs") -> Score:
-    """Simulation score of a predicate on the select split of a run that has ended, with interval and floors.
+def score_explanation(
+    run: str | Path, target: str, predicate: str | Predicate, *, runs: str | Path = "runs"
+) -> Score:
+    """Simulation score of a predicate on the select split of a run that has ended, with interval
+    and floors.
 
     Holdout is not for trying things out: a run reads it once, for its winner.
 
@@ -35,7 +38,9 @@ def score_explanation(run: str | Path, target: str, predicate: str | Predicate, 
     return score_on_select(find_run(str(run), Path(runs)), target, parsed)
 
 
-def score_on_select(folder: Path, target: str, predicate: Predicate, lexicon: Lexicon | None = None) -> Score:
+def score_on_select(
+    folder: Path, target: str, predicate: Predicate, lexicon: Lexicon | None = None
+) -> Score:
     """The same for a run's folder. The lexicon that a run keeps knows its own words only; give another if need be."""
     unit, lexicon = Unit.parse(target), lexicon or stored_lexicon(folder)
     explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))

@@ -1,6 +1,8 @@
-"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's folder.
+"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's
+folder.
 
-All of the other corpus counts as unseen text: the explainer looked at the run's own explore and select splits only.
+All of the other corpus counts as unseen text: the explainer looked at the run's own explore and
+select splits only.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ def collected_on(
     """Activations of units on at most so many contexts of a corpus; made once, then read."""
     corpus = read_corpus(corpus_name)
     names = [str(unit) for unit in dict.fromkeys(unit.unsided for unit in units)]
-    stem = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}")
+    stem = re.sub(
+        r"[^A-Za-z0-9.-]+", "-", f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}"
+    )
     path = folder / TRANSFER / f"{stem}.safetensors"
     if path.exists() and set(names) <= set((found := Collected(path)).targets):
         return found
@@ -76,7 +80,9 @@ def _activations(
     return found
 
 
-def _write(path: Path, names: list[str], contexts: Contexts, rows: np.ndarray, activations: np.ndarray) -> None:
+def _write(
+    path: Path, names: list[str], contexts: Contexts, rows: np.ndarray, activations: np.ndarray
+) -> None:
     from safetensors.numpy import save_file
 
     arrays = {

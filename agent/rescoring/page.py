@@ -91,7 +91,9 @@ def number(value: float | None, digits: int = 2) -> str:
     """A number, or a dash where it is not known."""
     if value is None:
         return "–"
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus before a zero
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace(
+        "-", "−"
+    )  # + 0.0: no minus before a zero
 
 
 def interval(value: Score | Interval | None) -> str:
@@ -123,7 +125,9 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({"number": number, "interval": interval, "probability": probability, "visible": visible})
+    environment.filters.update(
+        {"number": number, "interval": interval, "probability": probability, "visible": visible}
+    )
     return environment.get_template("evaluation.html")
 
 
@@ -149,8 +153,16 @@ def _shown(row: Row, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
     for scorer, text in columns:
         score = _main(row, scorer, text)
         if score:
-            name = f"{scorer}, mix" if (scorer, text) == ("simulation", "top_and_random") else scorer
-            found.append(_Shown(name, score, find(row, scorer, text, "select") if score.split == "holdout" else None))
+            name = (
+                f"{scorer}, mix" if (scorer, text) == ("simulation", "top_and_random") else scorer
+            )
+            found.append(
+                _Shown(
+                    name,
+                    score,
+                    find(row, scorer, text, "select") if score.split == "holdout" else None,
+                )
+            )
     return found
 
 
@@ -176,20 +188,34 @@ def _dot(line: _Line, by_layer: bool = False) -> plots.Dot:
 
 def _truth_plot(evaluation: Evaluation, lines: Sequence[_Line]) -> Markup | None:
     truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
-    found = [(line, known["r_truth"]) for line in lines if (known := truth.get(line.row.explanation.target))]
-    dots = [replace(_dot(line), x=line.score.value, y=r, low=None, high=None) for line, r in found if r is not None]
+    found = [
+        (line, known["r_truth"])
+        for line in lines
+        if (known := truth.get(line.row.explanation.target))
+    ]
+    dots = [
+        replace(_dot(line), x=line.score.value, y=r, low=None, high=None)
+        for line, r in found
+        if r is not None
+    ]
     return plots.truth_against_score(dots) if dots else None
 
 
 def _levels(lines: Sequence[_Line]) -> list[plots.Level]:
     levels = []
     for layer in sorted({Unit.parse(line.row.explanation.target).layer for line in lines}):
-        here = [line.score for line in lines if Unit.parse(line.row.explanation.target).layer == layer]
-        levels.append(plots.Level(layer, _mean([s.value for s in here]), "mean", f"layer {layer}: mean"))
+        here = [
+            line.score for line in lines if Unit.parse(line.row.explanation.target).layer == layer
+        ]
+        levels.append(
+            plots.Level(layer, _mean([s.value for s in here]), "mean", f"layer {layer}: mean")
+        )
         for name in _FLOORS:
             known = [v for s in here if (v := _floor(s.floors, name)) is not None]
             if known:
-                levels.append(plots.Level(layer, _mean(known), f"floor {name}", f"layer {layer}: {name}"))
+                levels.append(
+                    plots.Level(layer, _mean(known), f"floor {name}", f"layer {layer}: {name}")
+                )
     return levels
 
 
@@ -205,6 +231,10 @@ def _reasons(rows: Sequence[Row]) -> list[tuple[str, int]]:
     """Why scores are missing, and how often."""
     counted: dict[str, int] = {}
     for row in rows:
-        for why in [*row.failures.values(), *row.skipped.values(), *([row.error] if row.error else [])]:
+        for why in [
+            *row.failures.values(),
+            *row.skipped.values(),
+            *([row.error] if row.error else []),
+        ]:
             counted[why] = counted.get(why, 0) + 1
     return sorted(counted.items(), key=lambda pair: -pair[1])

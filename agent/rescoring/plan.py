@@ -68,7 +68,9 @@ class Row:
     @property
     def all_outcomes(self) -> list[tuple[Split, Outcome]]:
         """Outcomes with their split."""
-        return [(split, outcome) for split, outcomes in self.outcomes.items() for outcome in outcomes]
+        return [
+            (split, outcome) for split, outcomes in self.outcomes.items() for outcome in outcomes
+        ]
 
     @property
     def scores(self) -> list[Score]:

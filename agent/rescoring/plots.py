@@ -1,4 +1,5 @@
-"""Small plots as inline SVG: no library, no script, colours from the page's style sheet (so dark mode and print work).
+"""Small plots as inline SVG: no library, no script, colours from the page's style sheet (so dark
+mode and print work).
 
 A verdict is a shape and a colour: kept a filled disc, inconclusive a ring, rejected a cross.
 """
@@ -49,11 +50,15 @@ def score_by_layer(dots: Sequence[Dot], levels: Sequence[Level]) -> Markup:
     y = _scale(low, high, HEIGHT - _BOTTOM, _TOP)
     half = min(step * 0.36, 30)
     parts = [_y_axis(low, high, y, "held-out r")]
-    parts += [_text(place[v], HEIGHT - _BOTTOM + 16, f"{v:g}", "tick mid") for v in _thinned(layers, 12)]
+    parts += [
+        _text(place[v], HEIGHT - _BOTTOM + 16, f"{v:g}", "tick mid") for v in _thinned(layers, 12)
+    ]
     parts += [_text((_LEFT + WIDTH) / 2, HEIGHT - 6, "layer", "axis mid")]
     spread = _spread(dots, half * 0.8)
     parts += [_mark(place[dot.x] + dx, y(dot.y), dot) for dot, dx in zip(dots, spread, strict=True)]
-    parts += [_line(place[v.x] - half, y(v.y), place[v.x] + half, y(v.y), v.name, v.label) for v in levels]
+    parts += [
+        _line(place[v.x] - half, y(v.y), place[v.x] + half, y(v.y), v.name, v.label) for v in levels
+    ]
     return _svg(parts, "Held-out score of each target by layer, with floors")
 
 
@@ -64,7 +69,12 @@ def select_against_holdout(dots: Sequence[Dot]) -> Markup:
 
 def truth_against_score(dots: Sequence[Dot]) -> Markup:
     """r with the truth of planted units over held-out r: does a higher score mean more truth?"""
-    return _against(dots, "held-out r", "r with the truth", "What is true of each planted unit against its score")
+    return _against(
+        dots,
+        "held-out r",
+        "r with the truth",
+        "What is true of each planted unit against its score",
+    )
 
 
 def _against(dots: Sequence[Dot], across: str, up: str, title: str) -> Markup:
@@ -90,7 +100,9 @@ def intervals(dots: Sequence[Dot], threshold: float) -> Markup:
     for i, dot in enumerate(sorted(dots, key=lambda dot: -dot.y)):
         row = _TOP + step * (i + 0.5)
         if dot.low is not None and dot.high is not None:
-            parts.append(_line(x(dot.low), row, x(dot.high), row, f"interval {dot.verdict}", dot.label))
+            parts.append(
+                _line(x(dot.low), row, x(dot.high), row, f"interval {dot.verdict}", dot.label)
+            )
         parts.append(_mark(x(dot.y), row, dot, radius=min(3.5, max(1.2, step * 0.45))))
     return _svg(parts, "Held-out score of each target with its interval")
 
@@ -126,12 +138,15 @@ def _spread(dots: Sequence[Dot], half: float) -> list[float]:
 
 
 def _y_axis(low: float, high: float, y: Callable[[float], float], title: str) -> Markup:
-    lines = [_line(_LEFT, y(v), WIDTH - _RIGHT, y(v), "zero" if v == 0 else "grid") for v in _ticks(low, high)]
+    lines = [
+        _line(_LEFT, y(v), WIDTH - _RIGHT, y(v), "zero" if v == 0 else "grid")
+        for v in _ticks(low, high)
+    ]
     labels = [_text(_LEFT - 6, y(v) + 4, f"{v:g}", "tick end") for v in _ticks(low, high)]
     middle = (_TOP + HEIGHT - _BOTTOM) / 2
-    turned = Markup('<text class="axis mid" transform="translate(11 {:.0f}) rotate(-90)">{}</text>').format(
-        middle, title
-    )
+    turned = Markup(
+        '<text class="axis mid" transform="translate(11 {:.0f}) rotate(-90)">{}</text>'
+    ).format(middle, title)
     return Markup("").join([*lines, *labels, turned])
 
 
@@ -139,11 +154,13 @@ def _mark(x: float, y: float, dot: Dot, radius: float = 3.5) -> Markup:
     if dot.verdict == "rejected":
         r = radius * 0.85
         path = f"M{x - r:.1f} {y - r:.1f}l{2 * r:.1f} {2 * r:.1f}m0 {-2 * r:.1f}l{-2 * r:.1f} {2 * r:.1f}"
-        shape = Markup('<path class="mark rejected" d="{}">{}</path>').format(path, _title(dot.label))
-    else:
-        shape = Markup('<circle class="mark {}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">{}</circle>').format(
-            dot.verdict, x, y, radius, _title(dot.label)
+        shape = Markup('<path class="mark rejected" d="{}">{}</path>').format(
+            path, _title(dot.label)
         )
+    else:
+        shape = Markup(
+            '<circle class="mark {}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">{}</circle>'
+        ).format(dot.verdict, x, y, radius, _title(dot.label))
     return Markup('<a href="#{}">{}</a>').format(dot.link, shape) if dot.link else shape
 
 
@@ -162,6 +179,6 @@ def _title(label: str) -> Markup:
 
 def _svg(parts: Sequence[Markup], title: str) -> Markup:
     body = Markup("").join(parts)
-    return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
-        WIDTH, HEIGHT, escape(title), body
-    )
+    return Markup(
+        '<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    ).format(WIDTH, HEIGHT, escape(title), body)

@@ -1,7 +1,9 @@
-"""Cases for the scorers: one explanation of a source on one split, with all that a scorer may read and do.
+"""Cases for the scorers: one explanation of a source on one split, with all that a scorer may read
+and do.
 
-Rivals (token lookup, another unit's explanation) come from explore, whatever the split; so does what a calibration is
-fitted on. A `Lab` runs the subject on holdout only: what costs a forward pass is not spent on select.
+Rivals (token lookup, another unit's explanation) come from explore, whatever the split; so does
+what a calibration is fitted on. A `Lab` runs the subject on holdout only: what costs a forward pass
+is not spent on select.
 """
 
 from __future__ import annotations
@@ -53,7 +55,12 @@ class Cases:
         predicted = self._texts.predicted(explanation.predicate, split)
         other = self._texts.predicted(self._other(explanation), split)
         labelled = Labelled(explore.tokens, before, explore.mask)
-        sample = Sample(np.zeros_like(signal) if predicted is None else predicted, signal, data.mask, data.document)
+        sample = Sample(
+            np.zeros_like(signal) if predicted is None else predicted,
+            signal,
+            data.mask,
+            data.document,
+        )
         return Case(
             sample,
             split,
@@ -69,13 +76,17 @@ class Cases:
 
     def _calibration(self, explanation: Explanation, before: np.ndarray) -> Sample | None:
         predicted = self._texts.predicted(explanation.predicate, "explore")
-        if predicted is None or not any(name.startswith("simulation.") for name in self._plan.scorers):
+        if predicted is None or not any(
+            name.startswith("simulation.") for name in self._plan.scorers
+        ):
             return None
         return Sample(predicted, before, self._texts.explore.mask, self._texts.explore.document)
 
     def _other(self, explanation: Explanation) -> str | None:
         """The predicate of a random other target of the same layer, the same one that the run's verdict drew."""
-        order = [row["target"] for row in self._source.rows] or [e.target for e in self._source.explanations]
+        order = [row["target"] for row in self._source.rows] or [
+            e.target for e in self._source.explanations
+        ]
         place = _place(explanation.target)
         rivals = [
             e.predicate
@@ -93,22 +104,35 @@ class Cases:
         lab = Lab()
         if explanation.predicate is not None:
             printed = explanation.predicate
-            lab = replace(lab, predict=lambda tokens, length: self._texts.predict(printed, tokens, length))
+            lab = replace(
+                lab, predict=lambda tokens, length: self._texts.predict(printed, tokens, length)
+            )
         if self._plan.embedding == "subject" and self._texts.whole_lexicon.vectors is not None:
             lab = replace(lab, embed=WordVectors(self._texts.whole_lexicon))
         if "discrimination" in self._plan.scorers:
             subject = self._texts.given
-            lab = replace(lab, neighbours=neighbours_of(unit, self._texts.explore, self._texts.of(split), subject))
-        runs = explanation.target not in self._source.nulls and any(n in ON_SUBJECT for n in self._plan.scorers)
+            lab = replace(
+                lab,
+                neighbours=neighbours_of(unit, self._texts.explore, self._texts.of(split), subject),
+            )
+        runs = explanation.target not in self._source.nulls and any(
+            n in ON_SUBJECT for n in self._plan.scorers
+        )
         if split == "select" or not runs:
             return lab
         seed = target_seed(self._source.seed, explanation.target)
-        decoys = decoys_of(unit, self._texts.subject.shape.count(unit.place), seed) if unit.site == "mlp" else []
+        decoys = (
+            decoys_of(unit, self._texts.subject.shape.count(unit.place), seed)
+            if unit.site == "mlp"
+            else []
+        )
         bench = Bench(self._texts.subject, unit, decoys, self._subject_lock)
         lab = replace(lab, fire=bench.fire, loss=bench.loss)
         if unit.site != "mlp":
             return lab
-        return replace(lab, effects=bench.effects(self._texts.of(split).tokens, float(np.abs(signal).max())))
+        return replace(
+            lab, effects=bench.effects(self._texts.of(split).tokens, float(np.abs(signal).max()))
+        )
 
 
 def _place(target: str) -> tuple[str, int]:

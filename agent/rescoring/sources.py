@@ -1,7 +1,9 @@
-"""Where the explanations that `hubel eval` scores come from, and the activations that they are scored against.
+"""Where the explanations that `hubel eval` scores come from, and the activations that they are
+scored against.
 
-A run brings its own explanations, activations and seed. A table is scored on a run's activations (`--run`), or on those
-that are collected for it now over an index (`--index`), which are kept under the runs folder for the next time.
+A run brings its own explanations, activations and seed. A table is scored on a run's activations
+(`--run`), or on those that are collected for it now over an index (`--index`), which are kept under
+the runs folder for the next time.
 """
 
 from __future__ import annotations
@@ -47,7 +49,9 @@ class Source:
     max_contexts: int = 2000
 
 
-def open_source(what: str, runs: Path, *, run: str | None = None, index: Path | None = None) -> Source:
+def open_source(
+    what: str, runs: Path, *, run: str | None = None, index: Path | None = None
+) -> Source:
     """A run by its name or folder, or a table by its path.
 
     Raises:
@@ -57,16 +61,24 @@ def open_source(what: str, runs: Path, *, run: str | None = None, index: Path | 
     if is_table(path):
         return _table(path, runs, run, index)
     if run:
-        raise UsageError(f"--run says on which run's text a table is scored; {what!r} is a run itself")
+        raise UsageError(
+            f"--run says on which run's text a table is scored; {what!r} is a run itself"
+        )
     return _run(find_run(what, runs))
 
 
 def _run(folder: Path) -> Source:
     config = RunConfig.load(folder)
     found = rows(folder)
-    own = [Explanation(r["target"], r["explanation"] or "", r["predicate"]) for r in found if r["explanation"]]
+    own = [
+        Explanation(r["target"], r["explanation"] or "", r["predicate"])
+        for r in found
+        if r["explanation"]
+    ]
     if not own:
-        raise UsageError(f"{folder.name} has no explanation to score; `hubel show {folder.name}` says why")
+        raise UsageError(
+            f"{folder.name} has no explanation to score; `hubel show {folder.name}` says why"
+        )
     return Source(
         name=folder.name,
         folder=folder,
@@ -85,7 +97,9 @@ def _run(folder: Path) -> Source:
 
 def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Source:
     if bool(run) == bool(index):
-        raise UsageError(f"{path.name} is a table: say on which text to score it, with --run RUN or with --index I")
+        raise UsageError(
+            f"{path.name} is a table: say on which text to score it, with --run RUN or with --index I"
+        )
     explanations = read_table(path)
     if run:
         return _table_on_run(path, explanations, _run(find_run(run, runs)))
@@ -94,7 +108,9 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Sourc
     assert index is not None
     opened = Index.open(index)
     _check_units(path, explanations, opened)
-    digest = hashlib.sha256("\n".join([opened.corpus_sha256, *(e.target for e in explanations)]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "\n".join([opened.corpus_sha256, *(e.target for e in explanations)]).encode()
+    ).hexdigest()
     return Source(
         name=path.name,
         folder=runs / f".eval-{path.stem}-{digest[:8]}",
@@ -115,7 +131,11 @@ def _table_on_run(path: Path, explanations: list[Explanation], run: Source) -> S
 
     def fault(explanation: Explanation) -> str:
         unit = str(Unit.parse(explanation.target).unsided)
-        return "" if unit in there else f"{run.name} has no activations of it; give --index to collect them"
+        return (
+            ""
+            if unit in there
+            else f"{run.name} has no activations of it; give --index to collect them"
+        )
 
     report(path.name, explanations, fault)
     return replace(run, name=path.name, explanations=explanations, is_run=False, rows=())

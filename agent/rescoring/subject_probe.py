@@ -36,7 +36,9 @@ class Bench:
         lock: held while the subject runs; shared by all who use it.
     """
 
-    def __init__(self, subject: Subject, unit: Unit, decoys: Sequence[Unit] = (), lock: Lock | None = None) -> None:
+    def __init__(
+        self, subject: Subject, unit: Unit, decoys: Sequence[Unit] = (), lock: Lock | None = None
+    ) -> None:
         self._subject, self._unit, self._decoys = subject, unit, list(decoys)
         self._lock = lock or Lock()
 
@@ -48,7 +50,12 @@ class Bench:
         for batch in batches(ready):
             rows = [ready[number] for number in batch]
             with self._lock:
-                raw = self._subject.unit_activations(padded(rows), [self._unit.unsided])[0].float().cpu().numpy()
+                raw = (
+                    self._subject.unit_activations(padded(rows), [self._unit.unsided])[0]
+                    .float()
+                    .cpu()
+                    .numpy()
+                )
             for row, number in enumerate(batch):
                 found[kept[number]] = self._unit.signal(raw[row, 1 : len(ready[number].ids)])
         return [found.get(n, np.zeros(0)) for n in range(len(texts))]
@@ -67,14 +74,22 @@ class Bench:
             logits = self._logits(ids)
             for row, (prefix, text) in enumerate(rows):
                 if text and prefix:
-                    said = logits[row, len(prefix) - 1 : len(prefix) + len(text) - 1].float().log_softmax(-1)
-                    found[start + row] = -said.gather(1, torch.tensor(text).to(said.device)[:, None]).mean().item()
+                    said = (
+                        logits[row, len(prefix) - 1 : len(prefix) + len(text) - 1]
+                        .float()
+                        .log_softmax(-1)
+                    )
+                    found[start + row] = (
+                        -said.gather(1, torch.tensor(text).to(said.device)[:, None]).mean().item()
+                    )
         return found
 
     def _fitted(self, prefix: str, text: str) -> tuple[list[int], list[int]]:
         """Token ids of both; a prefix too long for the subject loses its beginning."""
         read = self._subject.tokenize(text).ids[: self._subject.context_length - 1]
-        return self._subject.tokenize(prefix).ids[-(self._subject.context_length - len(read)) :], read
+        return self._subject.tokenize(prefix).ids[
+            -(self._subject.context_length - len(read)) :
+        ], read
 
     def _logits(self, ids: Tensor) -> Tensor:
         with self._lock:
@@ -85,8 +100,8 @@ class Bench:
     def effects(
         self, tokens: Int[np.ndarray, "contexts seq"], strength: float
     ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[Effect]]]:
-        """See `evals.scorers.subject_access.Effects`: of being steered to a strength, against being ablated, at the
-        same places.
+        """See `evals.scorers.subject_access.Effects`: of being steered to a strength, against being
+        ablated, at the same places.
 
         What was measured is kept: a unit does the same under every explanation of it.
         """
@@ -98,7 +113,9 @@ class Bench:
                 known[key] = self._effects(_endings(tokens, rows, at), strength)
             return known[key]
 
-        def measure(contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[list[Effect]]:
+        def measure(
+            contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]
+        ) -> list[list[Effect]]:
             return [measured(rows, at) for rows, at in zip(contexts, positions, strict=True)]
 
         return measure
@@ -114,23 +131,34 @@ class Bench:
         changes = [
             [change]
             for unit in (self._unit.unsided, *self._decoys)
-            for change in (Intervention(unit, "set", last, sign * strength), Intervention(unit, "zero", last))
+            for change in (
+                Intervention(unit, "set", last, sign * strength),
+                Intervention(unit, "zero", last),
+            )
             for _ in ids
         ]
         rows = torch.tensor(np.tile(ids, (len(changes) // len(ids), 1)).astype(np.int64))
         with self._lock:
-            logits = self._subject.capture(rows, [], interventions=changes, logits=True, last_only=True).logits
+            logits = self._subject.capture(
+                rows, [], interventions=changes, logits=True, last_only=True
+            ).logits
         assert logits is not None
-        said = logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))  # unit, steered or not, place
+        said = (
+            logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))
+        )  # unit, steered or not, place
         return [_effect(change) for change in (said[:, 0] - said[:, 1]).mean(dim=1)]
 
 
 def _endings(
-    tokens: Int[np.ndarray, "contexts seq"], rows: Int[np.ndarray, " places"], at: Int[np.ndarray, " places"]
+    tokens: Int[np.ndarray, "contexts seq"],
+    rows: Int[np.ndarray, " places"],
+    at: Int[np.ndarray, " places"],
 ) -> Int[np.ndarray, "places short"]:
     """The text before and at each position, all of one length."""
     length = min(_BEFORE, int(at.min()) + 1)
-    return np.stack([tokens[row, end - length + 1 : end + 1] for row, end in zip(rows, at, strict=True)])
+    return np.stack(
+        [tokens[row, end - length + 1 : end + 1] for row, end in zip(rows, at, strict=True)]
+    )
 
 
 def _effect(change: Float[Tensor, " vocab"]) -> Effect:
@@ -145,7 +173,9 @@ def decoys_of(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
     return [Unit(unit.site, unit.layer, index) for index in others]
 
 
-def neighbours_of(unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None) -> list[Neighbour]:
+def neighbours_of(
+    unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None
+) -> list[Neighbour]:
     """The collected units of the same layer that are nearest by co-activation on explore, or by what they write."""
     mask = explore.mask
     mine = _standard(unit.signal(explore.activations(unit.unsided))[mask])
@@ -154,7 +184,9 @@ def neighbours_of(unit: Unit, explore: Collected, split: Collected, subject: Sub
         other = Unit.parse(name)
         if other == unit.unsided or (other.site, other.layer) != (unit.site, unit.layer):
             continue
-        together = float(mine @ _standard(_sided(other, unit).signal(explore.activations(other))[mask])) / len(mine)
+        together = float(
+            mine @ _standard(_sided(other, unit).signal(explore.activations(other))[mask])
+        ) / len(mine)
         near.append((max(together, _alike(subject, unit, other)), _sided(other, unit)))
     near.sort(key=lambda pair: (-pair[0], str(pair[1])))
     return [Neighbour(str(u), u.signal(split.activations(u.unsided))) for _, u in near[:NEIGHBOURS]]
@@ -195,7 +227,11 @@ class WordVectors:
         assert vectors is not None
         rows = np.zeros((len(texts), vectors.shape[1]))
         for row, text in zip(rows, texts, strict=True):
-            known = [self._lexicon.word_ids[w] for w in re.findall(r"\w+", text.lower()) if w in self._lexicon.word_ids]
+            known = [
+                self._lexicon.word_ids[w]
+                for w in re.findall(r"\w+", text.lower())
+                if w in self._lexicon.word_ids
+            ]
             if known:
                 row += vectors[self._lexicon.token_of_word[known]].mean(axis=0)
         return rows

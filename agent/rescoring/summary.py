@@ -29,7 +29,10 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         """A row."""
-        shown = {name: None if found is None else found._asdict() for name, found in self._intervals().items()}
+        shown = {
+            name: None if found is None else found._asdict()
+            for name, found in self._intervals().items()
+        }
         return {
             "source": self.source,
             "scorer": self.scorer,
@@ -55,7 +58,13 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """A row."""
-        return {"a": self.a, "b": self.b, "scorer": self.scorer, "text": self.text, **self.paired.to_json()}
+        return {
+            "a": self.a,
+            "b": self.b,
+            "scorer": self.scorer,
+            "text": self.text,
+            **self.paired.to_json(),
+        }
 
 
 def kinds(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
@@ -68,14 +77,22 @@ def figures(evaluation: Evaluation) -> list[Figure]:
     """A figure a kind of score; a scorer without any score has one too, with its failures."""
     found = [_figure(evaluation, *kind) for kind in kinds([evaluation])]
     named = {figure.scorer for figure in found}
-    return found + [_figure(evaluation, name, "") for name in evaluation.plan.scorers if name not in named]
+    return found + [
+        _figure(evaluation, name, "") for name in evaluation.plan.scorers if name not in named
+    ]
 
 
 def _figure(evaluation: Evaluation, scorer: str, text: str) -> Figure:
     split: Split = _main_split(evaluation)
     scored = [(row, score) for row in evaluation.rows if (score := find(row, scorer, text, split))]
-    both = [(s, score) for row, score in scored if split == "holdout" and (s := find(row, scorer, text, "select"))]
-    failed = sum(row.status == "failed" or _missed(row.failures, scorer, split) for row in evaluation.rows)
+    both = [
+        (s, score)
+        for row, score in scored
+        if split == "holdout" and (s := find(row, scorer, text, "select"))
+    ]
+    failed = sum(
+        row.status == "failed" or _missed(row.failures, scorer, split) for row in evaluation.rows
+    )
     chance = [score.floors.chance for _, score in scored if score.floors.chance is not None]
     total = len(evaluation.rows)
     return Figure(
@@ -96,7 +113,10 @@ def _main_split(evaluation: Evaluation) -> Split:
 
 def _missed(failures: dict[str, str], scorer: str, split: Split) -> bool:
     """Whether the scorer that gives this kind of score failed (`detection.auroc` is given by `detection`)."""
-    return any(name.rpartition("/")[2] == split and _gives(name.rpartition("/")[0], scorer) for name in failures)
+    return any(
+        name.rpartition("/")[2] == split and _gives(name.rpartition("/")[0], scorer)
+        for name in failures
+    )
 
 
 def _gives(scorer: str, kind: str) -> bool:
@@ -105,7 +125,9 @@ def _gives(scorer: str, kind: str) -> bool:
 
 def find(row: Row, scorer: str, text: str, split: Split) -> Score | None:
     """A row's score of that kind, or None."""
-    return next((s for s in row.scores if (s.scorer, s.text, s.split) == (scorer, text, split)), None)
+    return next(
+        (s for s in row.scores if (s.scorer, s.text, s.split) == (scorer, text, split)), None
+    )
 
 
 def comparisons(evaluations: Sequence[Evaluation]) -> list[Comparison]:

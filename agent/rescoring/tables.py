@@ -1,8 +1,9 @@
-"""Explanations from anywhere: a finished run's, or a table that someone brings (CSV, JSONL, Parquet).
+"""Explanations from anywhere: a finished run's, or a table that someone brings (CSV, JSONL,
+Parquet).
 
-A table has a row an explanation: an address (``target``, ``address`` or ``unit``), a sentence (``text``,
-``explanation`` or ``description``) and, if there is one, a ``predicate``. Everything is checked before a model is
-loaded, and all bad rows are named at once.
+A table has a row an explanation: an address (``target``, ``address`` or ``unit``), a sentence
+(``text``, ``explanation`` or ``description``) and, if there is one, a ``predicate``. Everything is
+checked before a model is loaded, and all bad rows are named at once.
 """
 
 from __future__ import annotations
@@ -55,21 +56,34 @@ def read_table(path: Path) -> list[Explanation]:
     if not rows:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
     address, sentence = _column(path, rows[0], ADDRESS), _column(path, rows[0], SENTENCE)
-    found = [Explanation(_cell(row, address), _cell(row, sentence), _cell(row, "predicate") or None) for row in rows]
+    found = [
+        Explanation(_cell(row, address), _cell(row, sentence), _cell(row, "predicate") or None)
+        for row in rows
+    ]
     report(path.name, found, _fault)
-    twice = {e.target for i, e in enumerate(found) if e.target in {other.target for other in found[:i]}}
+    twice = {
+        e.target for i, e in enumerate(found) if e.target in {other.target for other in found[:i]}
+    }
     if twice:
-        raise UsageError(f"{path} has {sorted(twice)[0]} more than once; compare two tables instead")
+        raise UsageError(
+            f"{path} has {sorted(twice)[0]} more than once; compare two tables instead"
+        )
     return found
 
 
 def report(name: str, found: Iterable[Explanation], fault: Callable[[Explanation], str]) -> None:
     """Raise a UsageError that names the rows with a fault, the first row being 1."""
     rows = list(found)
-    bad = [f"row {number} ({e.target or 'no address'}): {why}" for number, e in enumerate(rows, 1) if (why := fault(e))]
+    bad = [
+        f"row {number} ({e.target or 'no address'}): {why}"
+        for number, e in enumerate(rows, 1)
+        if (why := fault(e))
+    ]
     if bad:
         more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        raise UsageError(f"{name}: {len(bad)} of {len(rows)} rows cannot be used: {'; '.join(bad[:SHOWN])}{more}")
+        raise UsageError(
+            f"{name}: {len(bad)} of {len(rows)} rows cannot be used: {'; '.join(bad[:SHOWN])}{more}"
+        )
 
 
 def _fault(explanation: Explanation) -> str:
@@ -95,7 +109,9 @@ def _column(path: Path, row: Mapping[str, Any], names: tuple[str, ...]) -> str:
     for name in names:
         if name in row:
             return name
-    raise UsageError(f"{path} has no column {' or '.join(map(repr, names))}; it has {', '.join(map(str, row))}")
+    raise UsageError(
+        f"{path} has no column {' or '.join(map(repr, names))}; it has {', '.join(map(str, row))}"
+    )
 
 
 def _read(path: Path) -> Iterable[Mapping[str, Any]]:
@@ -108,7 +124,9 @@ def _read(path: Path) -> Iterable[Mapping[str, Any]]:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 return list(csv.DictReader(file))
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [_json_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+        return [
+            _json_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()
+        ]
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 ({error.reason} at byte {error.start})") from None
     except (csv.Error, OSError, ValueError) as error:

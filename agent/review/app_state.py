@@ -34,9 +34,13 @@ class Site:
         """The same, for what only a run of units has."""
         run = self.run(request)
         if not run.has_log:
-            raise Unknown(f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit")
+            raise Unknown(
+                f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit"
+            )
         if not run.is_known():
-            raise UnavailableError(f"{run.name} is being read for the first time; ask again in a moment")
+            raise UnavailableError(
+                f"{run.name} is being read for the first time; ask again in a moment"
+            )
         return run
 
 

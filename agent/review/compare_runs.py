@@ -34,15 +34,21 @@ def compare(first: Run, second: Run, query: Mapping[str, str]) -> dict[str, Any]
     """
     sort, direction = query.get("sort") or "position", query.get("dir") or "asc"
     if sort not in _SORTS or direction not in ("asc", "desc"):
-        raise ArgumentError(f"sort by one of {', '.join(_SORTS)}, asc or desc; given {sort[:50]!r}, {direction[:50]!r}")
+        raise ArgumentError(
+            f"sort by one of {', '.join(_SORTS)}, asc or desc; given {sort[:50]!r}, {direction[:50]!r}"
+        )
     with first.store.beside(second.store) as db:
-        common = db.execute("select count(*) from targets a join b.targets b using (target)").fetchone()[0]
+        common = db.execute(
+            "select count(*) from targets a join b.targets b using (target)"
+        ).fetchone()[0]
         return {
             "a": first.name,
             "b": second.name,
             "common": common,
             "offset": whole(query, "offset", 0, 10**9),
-            "rows": _rows(db, f"{_SORTS[sort]} is null, {_SORTS[sort]} {direction}, a.position", query),
+            "rows": _rows(
+                db, f"{_SORTS[sort]} is null, {_SORTS[sort]} {direction}, a.position", query
+            ),
             "paired": _paired(db),
             "verdicts": _verdicts(db),
             "notices": _differences(db),
@@ -98,7 +104,9 @@ def _differences(db: sqlite3.Connection) -> list[str]:
     found = []
     for what, key in (("subject", "revision"), ("corpus", "sha256")):
         if (mine.get(what) or {}).get(key) != (other.get(what) or {}).get(key):
-            found.append(f"The two runs are on different {what}s: their scores are on different text or weights.")
+            found.append(
+                f"The two runs are on different {what}s: their scores are on different text or weights."
+            )
     if mine.get("max_contexts") != other.get("max_contexts"):
         found.append("The two runs were scored on different numbers of contexts.")
     return found

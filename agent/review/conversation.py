@@ -1,8 +1,10 @@
-"""An investigation as a conversation: the turns of a transcript, out of the replies that a run has journaled.
+"""An investigation as a conversation: the turns of a transcript, out of the replies that a run has
+journaled.
 
-Of a language model each reply gives up to two turns: what the program said that was new, and what the model answered,
-with its tool calls; a call's result is in the program's next words and is shown with the call. Explainers that do not
-converse make moves, and those are their turns, with the instrument calls around them.
+Of a language model each reply gives up to two turns: what the program said that was new, and what
+the model answered, with its tool calls; a call's result is in the program's next words and is shown
+with the call. Explainers that do not converse make moves, and those are their turns, with the
+instrument calls around them.
 """
 
 from __future__ import annotations
@@ -29,8 +31,12 @@ def turns_in(row: Row) -> list[str]:
 def searched(row: Row) -> str:
     """The words of a reply that a search finds."""
     answer = row.get("answer") or {}
-    parts = [text for text in (_said(row), *_results(row).values(), answer.get("text") or "") if text]
-    parts += [json.dumps(call.get("arguments"), ensure_ascii=False) for call in answer.get("calls") or ()]
+    parts = [
+        text for text in (_said(row), *_results(row).values(), answer.get("text") or "") if text
+    ]
+    parts += [
+        json.dumps(call.get("arguments"), ensure_ascii=False) for call in answer.get("calls") or ()
+    ]
     return "\n".join(parts)[:MOST_SEARCHED].encode("utf-8", "replace").decode()
 
 
@@ -48,7 +54,9 @@ def turns(rows: Sequence[Row], later: Iterable[Row] = (), first: int = 0) -> lis
         [*rows, *later]
     ):  # a server may give the same id to a call of every turn: the next answer counts
         behind.append(dict(told))
-        told |= {str(id): {**answer, "defines": _defines(row)} for id, answer in _answers(row).items()}
+        told |= {
+            str(id): {**answer, "defines": _defines(row)} for id, answer in _answers(row).items()
+        }
     found: list[dict[str, Any]] = []
     for row, results in zip(rows, reversed(behind), strict=False):
         for kind in turns_in(row):
@@ -56,13 +64,25 @@ def turns(rows: Sequence[Row], later: Iterable[Row] = (), first: int = 0) -> lis
     return found
 
 
-def _turn(number: int, kind: str, row: Row, results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    empty = {"n": number, "kind": kind, "text": "", "calls": [], "prompt": row.get("prompt"), "model": None}
+def _turn(
+    number: int, kind: str, row: Row, results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    empty = {
+        "n": number,
+        "kind": kind,
+        "text": "",
+        "calls": [],
+        "prompt": row.get("prompt"),
+        "model": None,
+    }
     empty |= dict.fromkeys(("input_tokens", "output_tokens", "cached_tokens", "usd", "seconds"))
     empty |= {"time": row.get("time"), "evidence": []}
     if kind == "program":
         text = _said(row)
-        return empty | {"text": text, "evidence": [id for id in defined_in(text) if id in _defines(row)]}
+        return empty | {
+            "text": text,
+            "evidence": [id for id in defined_in(text) if id in _defines(row)],
+        }
     answer = row.get("answer") or {}
     ending = {"refused": "(refused)", "length": "(cut off)"}.get(str(answer.get("stop")), "")
     calls = [_call(call, results) for call in answer.get("calls") or ()]
@@ -121,7 +141,9 @@ def _said(row: Row) -> str:
 
 
 def _answers(row: Row) -> dict[Any, Mapping[str, Any]]:
-    return {result.get("id"): result for message in _new(row) for result in message.get("results") or ()}
+    return {
+        result.get("id"): result for message in _new(row) for result in message.get("results") or ()
+    }
 
 
 def _results(row: Row) -> dict[Any, str]:
@@ -134,21 +156,41 @@ def moves(events: Mapping[tuple[str, str | None], Mapping[str, Any]]) -> list[di
     for (event, id), data in events.items():
         if event == "call":
             request = data.get("request") or {}
-            call = {"id": id, "tool": request.get("instrument"), "arguments": request.get("arguments")}
-            call |= {"result": json.dumps(data.get("answer"), ensure_ascii=False)[:20_000], "error": False}
+            call = {
+                "id": id,
+                "tool": request.get("instrument"),
+                "arguments": request.get("arguments"),
+            }
+            call |= {
+                "result": json.dumps(data.get("answer"), ensure_ascii=False)[:20_000],
+                "error": False,
+            }
             found.append(_plain(len(found), "instrument", "", [call], data.get("seconds"), []))
         elif event == "move":
             found.append(_plain(len(found), "program", _say_move(data), [], None, _ids(data)))
     return found
 
 
-def _plain(n: int, kind: str, text: str, calls: list[Any], seconds: Any, evidence: list[str]) -> dict[str, Any]:
-    blank = dict.fromkeys(("prompt", "model", "input_tokens", "output_tokens", "cached_tokens", "usd", "time"))
-    return {"n": n, "kind": kind, "text": text, "calls": calls, "seconds": seconds, "evidence": evidence} | blank
+def _plain(
+    n: int, kind: str, text: str, calls: list[Any], seconds: Any, evidence: list[str]
+) -> dict[str, Any]:
+    blank = dict.fromkeys(
+        ("prompt", "model", "input_tokens", "output_tokens", "cached_tokens", "usd", "time")
+    )
+    return {
+        "n": n,
+        "kind": kind,
+        "text": text,
+        "calls": calls,
+        "seconds": seconds,
+        "evidence": evidence,
+    } | blank
 
 
 def _ids(move: Mapping[str, Any]) -> list[str]:
-    return [str(part.get("id")) for key in ("hypotheses", "experiments") for part in move.get(key) or ()]
+    return [
+        str(part.get("id")) for key in ("hypotheses", "experiments") for part in move.get(key) or ()
+    ]
 
 
 def _say_move(move: Mapping[str, Any]) -> str:
@@ -158,4 +200,7 @@ def _say_move(move: Mapping[str, Any]) -> str:
         f"{(e.get('passage') or {}).get('text')}"
         for e in move.get("experiments") or ()
     ]
-    return "\n".join([*lines, *filter(None, [move.get("cannot_explain"), move.get("findings")])]) or "(no more to try)"
+    return (
+        "\n".join([*lines, *filter(None, [move.get("cannot_explain"), move.get("findings")])])
+        or "(no more to try)"
+    )

@@ -1,9 +1,9 @@
 """Explain a target again, as a run of its own that says where it comes from.
 
-The new run has the old one's explainer, index and limits, one target, and a person's note to a language model. The
-formula search reads no notes, and sees other text instead: more contexts, or others of them. Where held-out text of the
-target was opened before, the new explanation comes after viewing: it is scored on select and on another corpus
-(`elsewhere`) and gets no verdict of keeping.
+The new run has the old one's explainer, index and limits, one target, and a person's note to a
+language model. The formula search reads no notes, and sees other text instead: more contexts, or
+others of them. Where held-out text of the target was opened before, the new explanation comes after
+viewing: it is scored on select and on another corpus (`elsewhere`) and gets no verdict of keeping.
 """
 
 from __future__ import annotations
@@ -86,9 +86,15 @@ class Jobs:
                 f"there is no job {name[:100]!r}; jobs are forgotten when the server ends, their runs are not"
             )
         code = job.poll()
-        state: Literal["running", "done", "failed"] = "running" if code is None else "done" if code == 0 else "failed"
+        state: Literal["running", "done", "failed"] = (
+            "running" if code is None else "done" if code == 0 else "failed"
+        )
         run = self._library.run(name, fresh=False)
-        return {"state": state, "run": name, "error": _last_line(run.folder / OUTPUT) if state == "failed" else None}
+        return {
+            "state": state,
+            "run": name,
+            "error": _last_line(run.folder / OUTPUT) if state == "failed" else None,
+        }
 
     def close(self) -> None:
         """Ask what still goes on to stop; `hubel resume` goes on with it."""
@@ -104,10 +110,15 @@ class Jobs:
 
 def _check(config: RunConfig, body: AgainBody) -> None:
     """Whether anything would be different the second time."""
-    other = body.max_contexts not in (None, config.max_contexts) or body.seed not in (None, config.seed)
+    other = body.max_contexts not in (None, config.max_contexts) or body.seed not in (
+        None,
+        config.seed,
+    )
     if is_language_model(config.explainer):
         if not (body.note or other):
-            raise ArgumentError("say in a note what the explainer should look at, or give other settings")
+            raise ArgumentError(
+                "say in a note what the explainer should look at, or give other settings"
+            )
     elif not other:
         raise ArgumentError(
             f"{config.explainer} reads no notes and would find the same again; give another max_contexts (the run has "
@@ -115,7 +126,9 @@ def _check(config: RunConfig, body: AgainBody) -> None:
         )
 
 
-def again(config: RunConfig, target: str, run: str, body: AgainBody, *, after_viewing: bool) -> RunConfig:
+def again(
+    config: RunConfig, target: str, run: str, body: AgainBody, *, after_viewing: bool
+) -> RunConfig:
     """The configuration of the new run."""
     return replace(
         config,
@@ -138,12 +151,25 @@ def _new_folder(run: Run) -> Path:
 
 def _resume(folder: Path, *, after_viewing: bool) -> subprocess.Popen[bytes]:
     package = str(__package__).partition(".")[0]
-    plain = [sys.executable, "-m", package, "resume", folder.name, "--runs", str(folder.parent), "--quiet"]
+    plain = [
+        sys.executable,
+        "-m",
+        package,
+        "resume",
+        folder.name,
+        "--runs",
+        str(folder.parent),
+        "--quiet",
+    ]
     command = [*score_on_other_corpus.COMMAND, str(folder)] if after_viewing else plain
     with (folder / OUTPUT).open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
 
 def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines() if path.exists() else []
+    lines = (
+        path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        if path.exists()
+        else []
+    )
     return lines[-1][:500] if lines else "the process ended without a word"

@@ -1,7 +1,7 @@
 """Operations that look: runs, targets, transcripts, circuits, comparisons.
 
-They run in threads, so that a slow answer holds up no other. What only some of them need (numpy, pyarrow) is imported
-where it is needed: the list of runs, with which a visit begins, needs neither.
+They run in threads, so that a slow answer holds up no other. What only some of them need (numpy,
+pyarrow) is imported where it is needed: the list of runs, with which a visit begins, needs neither.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def one_run(site: Site, request: Request, body: Any) -> Any:
     row = next(row for row in run_summary.run_rows(site.library) if row["name"] == run.name)
     site.asked.set()
     if run.has_log and not run.problem:
-        threading.Thread(target=_open_activations, args=(run,), daemon=True).start()  # a target is next
+        threading.Thread(
+            target=_open_activations, args=(run,), daemon=True
+        ).start()  # a target is next
     return run_summary.run_page(run, row, _notices(run, row))
 
 
@@ -69,7 +71,9 @@ def search(site: Site, request: Request, body: Any) -> Any:
     run, query = site.unit_run(request), request.query_params
     places = (query.get("in") or ",".join(tables.PLACES)).split(",")
     if unknown := [place for place in places if place not in tables.PLACES]:
-        raise ArgumentError(f"in={unknown[0][:50]!r} is not known; search in {', '.join(tables.PLACES)}")
+        raise ArgumentError(
+            f"in={unknown[0][:50]!r} is not known; search in {', '.join(tables.PLACES)}"
+        )
     words = query.get("q", "")
     offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
     with run.store.reading() as db:
@@ -116,7 +120,9 @@ def predicted(site: Site, request: Request, body: Any) -> Any:
     return found | {"measure": dict(score) if score is not None else None}
 
 
-def _misses(run: Run, target: str, predicate: str | None, split: str, most: int, offset: int) -> dict[str, Any]:
+def _misses(
+    run: Run, target: str, predicate: str | None, split: str, most: int, offset: int
+) -> dict[str, Any]:
     from . import token_maps
 
     nothing = token_maps.NO_MAPS | {"split": split}
@@ -146,7 +152,9 @@ def circuit(site: Site, request: Request, body: Any) -> Any:
     except FileNotFoundError:
         raise Unknown(f"{run.name} holds no circuit") from None
     except ValueError as error:
-        raise CorruptError(f"the circuit of {run.name} cannot be read ({error}); make it again") from None
+        raise CorruptError(
+            f"the circuit of {run.name} cannot be read ({error}); make it again"
+        ) from None
 
 
 def comparison(site: Site, request: Request, body: Any) -> Any:
@@ -160,7 +168,9 @@ def comparison(site: Site, request: Request, body: Any) -> Any:
             raise ArgumentError("name two runs: ?a=RUN&b=RUN")
         run = site.library.run(query[side])
         if not run.has_log or run.problem:
-            raise ArgumentError(run.problem or f"{run.name} is a circuit and has no targets to compare")
+            raise ArgumentError(
+                run.problem or f"{run.name} is a circuit and has no targets to compare"
+            )
         pair.append(run)
     return compare(pair[0], pair[1], query)
 

@@ -1,11 +1,14 @@
 """Who may talk to the review server, and what a browser may do with its answers.
 
-1. Host: only names that this server was opened under, so that no foreign name can point here (DNS rebinding).
-2. Origin: a request that says which page sent it must have been sent by a page of this server (cross-site writes).
-3. A token, new for each server, in the first address; then a cookie that scripts cannot read and other sites cannot
-   send. Files of the front end are no secret and need neither.
+1. Host: only names that this server was opened under, so that no foreign name can point here (DNS
+   rebinding).
+2. Origin: a request that says which page sent it must have been sent by a page of this server
+   (cross-site writes).
+3. A token, new for each server, in the first address; then a cookie that scripts cannot read and
+   other sites cannot send. Files of the front end are no secret and need neither.
 4. Writes are JSON and small.
-5. Every answer, errors too, forbids all scripts but the server's own files, framing, and guessing of types.
+5. Every answer, errors too, forbids all scripts but the server's own files, framing, and guessing
+   of types.
 """
 
 from __future__ import annotations
@@ -48,7 +51,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Guard:
     """Stands before the application. One a server."""
 
-    def __init__(self, app: App, *, port: int, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(
+        self, app: App, *, port: int, host: str = "127.0.0.1", token: str | None = None
+    ) -> None:
         self.app = app
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"hubel-{port}"
@@ -71,9 +76,14 @@ class Guard:
             return
         await self.app(_with_slashes_kept(scope), _Limited(receive), answer)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str], fresh: bool) -> tuple[int, str] | None:
+    def _refusal(
+        self, scope: Scope, headers: dict[str, str], fresh: bool
+    ) -> tuple[int, str] | None:
         if not self._is_own_host(headers.get("host", "")):
-            return 421, "this server is not known under that name; open the address that `hubel review` printed"
+            return (
+                421,
+                "this server is not known under that name; open the address that `hubel review` printed",
+            )
         origin = headers.get("origin")
         if origin is not None and not self._is_own_origin(origin):
             return 403, "this request was sent by a page of another site"
@@ -90,7 +100,9 @@ class Guard:
     def _is_own_host(self, host: str) -> bool:
         if host.lower() in self.hosts:
             return True
-        return self._open_to_others and _is_address(host, self._port)  # an address cannot be made to point elsewhere
+        return self._open_to_others and _is_address(
+            host, self._port
+        )  # an address cannot be made to point elsewhere
 
     def _is_own_origin(self, origin: str) -> bool:
         try:

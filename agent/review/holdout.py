@@ -1,6 +1,8 @@
-"""The one module of the review page behind the door to held-out text: what a person looks at after opening it.
+"""The one module of the review page behind the door to held-out text: what a person looks at after
+opening it.
 
-Opening is an event with a name and a time, and is asked for with a request of its own. Before it, nothing here reads.
+Opening is an event with a name and a time, and is asked for with a request of its own. Before it,
+nothing here reads.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ class Sealed(PermissionError):
     """The target's held-out text has not been opened: status 403."""
 
 
-def predicted_on_holdout(run: Run, target: str, predicate: str, most: int, offset: int) -> dict[str, Any]:
+def predicted_on_holdout(
+    run: Run, target: str, predicate: str, most: int, offset: int
+) -> dict[str, Any]:
     """True beside predicted on held-out text, worst misses first.
 
     Raises:
@@ -31,4 +35,6 @@ def predicted_on_holdout(run: Run, target: str, predicate: str, most: int, offse
 
     collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)
     data = token_maps.data_of(run.folder)
-    return token_maps.misses(target, predicate, collected, data and data.lexicon, "holdout", most, offset)
+    return token_maps.misses(
+        target, predicate, collected, data and data.lexicon, "holdout", most, offset
+    )

@@ -1,10 +1,12 @@
 """The page's modules and styles as one script and one sheet, for a report that is a single file.
 
-The modules are written so that this needs no parser: imports are `import { a, b as c } from "./x.js";`, exports stand
-before a function, a class or a constant, nothing imports in a circle (`tests/agent/review/test_inline_assets.py`).
+The modules are written so that this needs no parser: imports are `import { a, b as c } from
+"./x.js";`, exports stand before a function, a class or a constant, nothing imports in a circle
+(`tests/agent/review/test_inline_assets.py`).
 
 1. A module is placed after all that it imports.
-2. Its body becomes that of a function, which returns what the module exports; an import becomes a destructuring.
+2. Its body becomes that of a function, which returns what the module exports; an import becomes a
+   destructuring.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def bundle(static: Path) -> str:
     """
     ordered: dict[PurePosixPath, None] = {}
     _place(static, PurePosixPath(ENTRY), [], ordered)
-    script = "\n".join(['"use strict";', "(() => {", *(_wrapped(static, name) for name in ordered), "})();"])
+    script = "\n".join(
+        ['"use strict";', "(() => {", *(_wrapped(static, name) for name in ordered), "})();"]
+    )
     if "</script" in script.lower() or "<!--" in script:
         raise ValueError("a module holds text that would end the script element of a report")
     return script
@@ -38,10 +42,14 @@ def styles(static: Path) -> str:
     return "\n".join((static / name).read_text(encoding="utf-8") for name in STYLES)
 
 
-def _place(static: Path, name: PurePosixPath, above: list[PurePosixPath], placed: dict[PurePosixPath, None]) -> None:
+def _place(
+    static: Path, name: PurePosixPath, above: list[PurePosixPath], placed: dict[PurePosixPath, None]
+) -> None:
     """Put a module behind what it imports; ``above`` is the chain of modules that led to it."""
     if name in above:
-        raise ValueError(f"modules import each other in a circle: {' -> '.join(map(str, [*above, name]))}")
+        raise ValueError(
+            f"modules import each other in a circle: {' -> '.join(map(str, [*above, name]))}"
+        )
     if name in placed:
         return
     for _, target in _IMPORT.findall((static / name).read_text(encoding="utf-8")):

@@ -16,7 +16,10 @@ TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 DIRECTIONS: Schema = {"type": "string", "enum": ["asc", "desc"]}
 SPLITS: Schema = {"type": "string", "enum": ["explore", "select", "holdout"]}
-COMPARED: Schema = {"type": "string", "enum": ["position", "target", "difference", "a", "b", "layer"]}
+COMPARED: Schema = {
+    "type": "string",
+    "enum": ["position", "target", "difference", "a", "b", "layer"],
+}
 PAGED: dict[str, Schema] = {
     "offset": {"type": "integer", "minimum": 0},
     "limit": {"type": "integer", "minimum": 0, "maximum": MOST},
@@ -75,7 +78,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
     named = [_parameter(name, "path", TEXT) for name in re.findall(r"{(\w+)}", operation.path)]
     named += [_parameter(name, "query", schema) for name, schema in operation.query.items()]
     failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    answers: dict[str, Any] = {code: {"description": why, "content": failed} for code, why in _REFUSALS.items()}
+    answers: dict[str, Any] = {
+        code: {"description": why, "content": failed} for code, why in _REFUSALS.items()
+    }
     answers[str(operation.status)] = {
         "description": "the answer",
         "content": {"application/json": {"schema": {"type": "object"}}},
@@ -90,7 +95,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         from . import request_models
 
         schema = getattr(request_models, operation.body).model_json_schema()
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        found["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
     return found
 
 

@@ -1,4 +1,5 @@
-"""Operations that do something: a person's verdict, a text or an instrument tried, an explanation asked for again.
+"""Operations that do something: a person's verdict, a text or an instrument tried, an explanation
+asked for again.
 
 The models of their bodies are imported where a body is read: to look at a run none is needed.
 """
@@ -22,7 +23,9 @@ def add_review(site: Site, request: Request, body: Any) -> Any:
     from .request_models import ReviewBody, checked
 
     run = site.unit_run(request)
-    return write_review.add_review(run, name(request, "target"), checked(ReviewBody, body), site.jobs.score_elsewhere)
+    return write_review.add_review(
+        run, name(request, "target"), checked(ReviewBody, body), site.jobs.score_elsewhere
+    )
 
 
 def open_holdout(site: Site, request: Request, body: Any) -> Any:
@@ -47,7 +50,9 @@ def try_text(site: Site, request: Request, body: Any) -> Any:
     with run.store.reading() as db:
         row = row_of(run, db, target)
     if row["kind"] != "unit":
-        raise ArgumentError(f"{target} is a {row['kind']}, no unit of the subject: it does nothing on new text")
+        raise ArgumentError(
+            f"{target} is a {row['kind']}, no unit of the subject: it does nothing on new text"
+        )
     return site.live.try_text(run, target, row["predicate"], texts)
 
 

@@ -1,13 +1,15 @@
-"""`hubel report`: the review page's views of one run as a single file that can be mailed, or as a folder.
+"""`hubel report`: the review page's views of one run as a single file that can be mailed, or as a
+folder.
 
-1. What the page would ask the server for is asked here, of the same functions, and put into the page as JSON that no
-   browser executes.
-2. The page's own modules and styles stand in the file; a policy in its head lets those run, by their hashes, and
-   nothing else, and forbids all requests.
-3. With many targets each is shown with less. In a folder each target is a file of its own, and nothing is left out.
+1. What the page would ask the server for is asked here, of the same functions, and put into the
+   page as JSON that no browser executes.
+2. The page's own modules and styles stand in the file; a policy in its head lets those run, by
+   their hashes, and nothing else, and forbids all requests.
+3. With many targets each is shown with less. In a folder each target is a file of its own, and
+   nothing is left out.
 
-No held-out text is in a report: making one must not be the event after which explanations are marked as made after
-viewing.
+No held-out text is in a report: making one must not be the event after which explanations are
+marked as made after viewing.
 """
 
 from __future__ import annotations
@@ -49,11 +51,16 @@ class Detail(NamedTuple):
 
 
 WHOLE = Detail(20, 12, 10_000, 20_000)
-_BY_TARGETS = ((12, Detail(8, 8, 200, 2000)), (60, Detail(6, 4, 40, 300)), (MOST_IN_A_FILE, Detail(4, 3, 0, 0)))
+_BY_TARGETS = (
+    (12, Detail(8, 8, 200, 2000)),
+    (60, Detail(6, 4, 40, 300)),
+    (MOST_IN_A_FILE, Detail(4, 3, 0, 0)),
+)
 
 
 def write_report(folder: Path, out: Path | None = None) -> Path:
-    """Write a run's report as one HTML file (by default `report.html` in its folder); returns its path.
+    """Write a run's report as one HTML file (by default `report.html` in its folder); returns its
+    path.
 
     Raises:
         CorruptError: the log cannot be read.
@@ -66,7 +73,9 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     for name in report.targets() if detail else ():
         responses |= report.of_target(name, detail or WHOLE)
     with atomic_file(out) as partial:
-        partial.write_text(_page(report.run.name, {"responses": responses}, "'none'"), encoding="utf-8")
+        partial.write_text(
+            _page(report.run.name, {"responses": responses}, "'none'"), encoding="utf-8"
+        )
     return out
 
 
@@ -108,7 +117,10 @@ class _Report:
 
     def head(self) -> Iterator[tuple[str, Any]]:
         """Path to answer of all that is not one target's."""
-        row = next((row for row in run_summary.run_rows(self.library) if row["name"] == self.run.name), None)
+        row = next(
+            (row for row in run_summary.run_rows(self.library) if row["name"] == self.run.name),
+            None,
+        )
         self.library.close()
         if row is None or row["state"] == "unreadable":
             raise CorruptError(row["notice"] if row else f"{self.run.folder} cannot be read")
@@ -118,24 +130,40 @@ class _Report:
         with self.run.store.reading() as db:
             found = tables.list_targets(db, tables.Wanted(limit=10**9))
         yield f"{base}/targets", found._asdict() | {"rows": with_reviews(self.run, found.rows)}
-        yield "/api/live", {"live": False, "subject": None, "reason": "a report has no subject to try texts on"}
+        yield (
+            "/api/live",
+            {"live": False, "subject": None, "reason": "a report has no subject to try texts on"},
+        )
         if (self.run.folder / CIRCUIT).is_file():
-            yield f"{base}/circuit", json.loads(inside(self.run, CIRCUIT).read_text(encoding="utf-8"))
+            yield (
+                f"{base}/circuit",
+                json.loads(inside(self.run, CIRCUIT).read_text(encoding="utf-8")),
+            )
 
     def of_target(self, name: str, detail: Detail) -> dict[str, Any]:
         """Path to answer of one target's views."""
         base = f"/api/runs/{self.run.name}/targets/{name}"
         page = target_page.target_page(self.run, name)
-        page["exemplars"] = {side: maps[: detail.exemplars] for side, maps in page["exemplars"].items()}
-        found: dict[str, Any] = {base: page, f"{base}/predicted": self._predicted(page, name, detail)}
+        page["exemplars"] = {
+            side: maps[: detail.exemplars] for side, maps in page["exemplars"].items()
+        }
+        found: dict[str, Any] = {
+            base: page,
+            f"{base}/predicted": self._predicted(page, name, detail),
+        }
         if detail.turns:
             told = target_page.transcript(self.run, name, 0, detail.turns)
-            found[f"{base}/transcript"] = told | {"turns": [_cut(turn, detail.answer) for turn in told["turns"]]}
+            found[f"{base}/transcript"] = told | {
+                "turns": [_cut(turn, detail.answer) for turn in told["turns"]]
+            }
         return found
 
     def _predicted(self, page: dict[str, Any], name: str, detail: Detail) -> dict[str, Any]:
         data, predicate = token_maps.data_of(self.run.folder), page["row"]["predicate"]
-        score = next((s for s in page["scores"] if (s.get("split"), s.get("text")) == ("select", "random")), None)
+        score = next(
+            (s for s in page["scores"] if (s.get("split"), s.get("text")) == ("select", "random")),
+            None,
+        )
         measure = score and {"r": score["value"], "low": score["low"], "high": score["high"]}
         if data is None or predicate is None:
             return token_maps.NO_MAPS | {"split": "select", "measure": measure}
@@ -146,7 +174,9 @@ class _Report:
 def _cut(turn: dict[str, Any], most: int) -> dict[str, Any]:
     """A turn whose instruments' answers are cut to a length."""
     calls = [
-        call | {"result": f"{call['result'][:most]} … (cut)"} if len(call["result"] or "") > most else call
+        call | {"result": f"{call['result'][:most]} … (cut)"}
+        if len(call["result"] or "") > most
+        else call
         for call in turn["calls"]
     ]
     return turn | {"calls": calls}

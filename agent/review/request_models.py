@@ -30,8 +30,12 @@ class ReviewBody(Named):
     """A person's word on a target."""
 
     verdict: Literal["approve", "reject", "edit", "note", "undo"]
-    text: str | None = Field(None, max_length=2000, description="with edit: the explanation as it should read")
-    predicate: str | None = Field(None, max_length=8000, description="with edit: its predicate, scored on select")
+    text: str | None = Field(
+        None, max_length=2000, description="with edit: the explanation as it should read"
+    )
+    predicate: str | None = Field(
+        None, max_length=8000, description="with edit: its predicate, scored on select"
+    )
     note: str | None = Field(None, max_length=8000)
 
 
@@ -39,7 +43,9 @@ class AgainBody(Named):
     """A note to the explainer, and settings in the place of the run's: a mind that reads no notes needs other ones."""
 
     note: str = Field("", max_length=4000)
-    max_contexts: int | None = Field(None, ge=1, le=100_000, description="contexts a split that are collected")
+    max_contexts: int | None = Field(
+        None, ge=1, le=100_000, description="contexts a split that are collected"
+    )
     seed: int | None = Field(None, ge=0, le=2**31, description="another one draws other contexts")
 
 
@@ -62,5 +68,8 @@ def checked(model: type[_Body], body: Any) -> _Body:
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)]
+        faults = [
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        ]
         raise ArgumentError("; ".join(faults)[:1000]) from None

@@ -18,7 +18,9 @@ def row_of(run: Run, db: sqlite3.Connection, target: str) -> dict[str, Any]:
     """
     row = one_row(db, target)
     if row is None:
-        raise Unknown(f"{run.name} has no target {target[:100]!r}; its list of targets shows those that it has")
+        raise Unknown(
+            f"{run.name} has no target {target[:100]!r}; its list of targets shows those that it has"
+        )
     return with_reviews(run, [row])[0]
 
 
@@ -27,5 +29,7 @@ def with_reviews(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     standing = run.reviews.standing()
     for row in rows:
         last = last_decision(standing.get(row["target"], []))
-        row["review"] = None if last is None else {k: shown(last)[k] for k in ("verdict", "name", "time")}
+        row["review"] = (
+            None if last is None else {k: shown(last)[k] for k in ("verdict", "name", "time")}
+        )
     return rows

@@ -1,10 +1,11 @@
 """The runs that the page shows: names to folders, and stores that keep up with their logs.
 
-A name is looked up among the folders that are there, it is never joined to a path: nothing outside the runs folder (and
-the runs that were named on the command line) can be read, by no spelling and through no link.
+A name is looked up among the folders that are there, it is never joined to a path: nothing outside
+the runs folder (and the runs that were named on the command line) can be read, by no spelling and
+through no link.
 
-A store that is a little behind its log is filled while the request waits, one that is far behind by a process of its
-own, while the page shows what is there and how far it is.
+A store that is a little behind its log is filled while the request waits, one that is far behind by
+a process of its own, while the page shows what is there and how far it is.
 """
 
 from __future__ import annotations
@@ -126,7 +127,9 @@ def _is_circuit(config: Path, _changed: int) -> bool:
 
 
 def _fill_beside(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", f"{__package__}.store.fill", str(folder)], stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-m", f"{__package__}.store.fill", str(folder)], stdout=subprocess.DEVNULL
+    )
 
 
 class Library:
@@ -150,7 +153,9 @@ class Library:
         """
         folder = self._folders().get(name)
         if folder is None:
-            raise Unknown(f"there is no run {name[:100]!r} here; the list of runs shows those that are")
+            raise Unknown(
+                f"there is no run {name[:100]!r} here; the list of runs shows those that are"
+            )
         with self._lock:
             if name not in self._known or self._known[name].folder != folder:
                 self._known[name] = Run(folder)
@@ -178,7 +183,8 @@ class Library:
         return {
             entry.name: entry
             for entry in self.place.iterdir()
-            if ((entry / "config.toml").is_file() or (entry / CIRCUIT).is_file()) and entry.resolve().parent == inside
+            if ((entry / "config.toml").is_file() or (entry / CIRCUIT).is_file())
+            and entry.resolve().parent == inside
         }
 
 

@@ -54,10 +54,13 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def _kept(run: Run, what: str, compute: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
-    """What changes only when the log grows: out of the store, or computed now and kept there, so that the next server
-    need not. None while the store has read nothing."""
+    """What changes only when the log grows: out of the store, or computed now and kept there, so
+    that the next server need not. None while the store has read nothing."""
     with run.store.reading() as db:
-        version, (kept_at, kept) = get_meta(db, "version"), json.loads(get_meta(db, what) or "[null, null]")
+        version, (kept_at, kept) = (
+            get_meta(db, "version"),
+            json.loads(get_meta(db, what) or "[null, null]"),
+        )
         about = about_run(db)
         if about is None:
             return None
@@ -79,7 +82,9 @@ def _computed_row(db: sqlite3.Connection, about: dict[str, Any]) -> dict[str, An
     named = {"subject": about["subject"].get("title"), "corpus": about["corpus"].get("name")}
     named |= {"explainer": about["explainer"], "started": get_meta(db, "started")}
     decided = bool(get_meta(db, "decided"))
-    return named | dict(db.execute(_COUNTS).fetchone()) | {"mean_r": _mean_r(db), "decided": decided}
+    return (
+        named | dict(db.execute(_COUNTS).fetchone()) | {"mean_r": _mean_r(db), "decided": decided}
+    )
 
 
 def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
@@ -91,7 +96,10 @@ def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
 def _circuit_row(run: Run) -> dict[str, Any]:
     if not (run.folder / CIRCUIT).exists():
         state = "running" if is_written(run.folder) else "interrupted"
-        return {"state": state, "notice": f"No circuit yet; `hubel resume {run.name}` goes on where it stopped."}
+        return {
+            "state": state,
+            "notice": f"No circuit yet; `hubel resume {run.name}` goes on where it stopped.",
+        }
     try:
         path = inside(run, CIRCUIT)
         return dict(_circuit(path, path.stat().st_mtime))
@@ -129,7 +137,11 @@ def is_written(folder: Path) -> bool:
         held = Path("/proc/locks").read_text()
     except OSError:
         return _grew_lately(folder)
-    return any(line.split()[5].endswith(f":{found.st_ino}") for line in held.splitlines() if "FLOCK" in line)
+    return any(
+        line.split()[5].endswith(f":{found.st_ino}")
+        for line in held.splitlines()
+        if "FLOCK" in line
+    )
 
 
 def _grew_lately(folder: Path) -> bool:
@@ -161,7 +173,10 @@ def _setting(run: Run, row: dict[str, Any]) -> _Setting:
 
 
 def _false_keeps(
-    setting: _Setting, runs: Sequence[Run], settings: Sequence[_Setting], rows: Sequence[dict[str, Any]]
+    setting: _Setting,
+    runs: Sequence[Run],
+    settings: Sequence[_Setting],
+    rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
     kept = of = 0
     for run, other, row in zip(runs, settings, rows, strict=True):
@@ -179,7 +194,9 @@ def _false_keeps(
 
 def _kept_nulls(run: Run) -> tuple[int, int]:
     with run.store.reading() as db:
-        counted = "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
+        counted = (
+            "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
+        )
         one, some = db.execute(counted).fetchone()
         return one, some
 
@@ -187,12 +204,18 @@ def _kept_nulls(run: Run) -> tuple[int, int]:
 def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
     """What stands at the head of one run's page."""
     readable = run.has_log and not run.problem
-    about, facets, points = (readable and run.once("page", partial(_kept, run, "page", _computed_page))) or _NO_PAGE
+    about, facets, points = (
+        readable and run.once("page", partial(_kept, run, "page", _computed_page))
+    ) or _NO_PAGE
     decided = set(run.reviews.standing())
     verdicts: dict[str, str | None] = {}
     if decided:
         with run.store.reading() as db:
-            verdicts = dict(db.execute("select target, verdict from targets where review is not null").fetchall())
+            verdicts = dict(
+                db.execute(
+                    "select target, verdict from targets where review is not null"
+                ).fetchall()
+            )
     agreed = agreement(run.reviews, verdicts)
     header = row | {
         "settings": {k: v for k, v in about.items() if k not in ("subject", "corpus", "versions")},
@@ -201,7 +224,13 @@ def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str,
         "corpus_revision": (about.get("corpus") or {}).get("sha256"),
         "seeds": {"run": about["seed"]} if "seed" in about else {},
     }
-    return {"run": header, "facets": facets, "agreement": agreed, "points": points, "notices": list(notices)}
+    return {
+        "run": header,
+        "facets": facets,
+        "agreement": agreed,
+        "points": points,
+        "notices": list(notices),
+    }
 
 
 _Page = tuple[dict[str, Any], dict[str, list[Any]], dict[str, list[Any]] | None]
@@ -212,7 +241,9 @@ def _computed_page(db: sqlite3.Connection, about: dict[str, Any]) -> _Page:
     """Configuration, what there is to filter by, and the points of the plots."""
     columns = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
     listed = "select distinct {0} from targets where {0} is not null order by 1"
-    facets = {k: [row[0] for row in db.execute(listed.format(column))] for k, column in columns.items()}
+    facets = {
+        k: [row[0] for row in db.execute(listed.format(column))] for k, column in columns.items()
+    }
     return about, facets, _points(db)
 
 
@@ -222,21 +253,27 @@ def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:
     every = max(1, -(-count // POINTS))
     names = ("target", "layer", "r", "select", "verdict")
     listed = ", ".join(f'"{name}"' for name in names)
-    ranked = f"select {listed}, row_number() over (order by position) n from targets where r is not null"
-    found = db.execute(f"select {listed} from ({ranked}) where (n - 1) % ? = 0 order by n", [every]).fetchall()
+    ranked = (
+        f"select {listed}, row_number() over (order by position) n from targets where r is not null"
+    )
+    found = db.execute(
+        f"select {listed} from ({ranked}) where (n - 1) % ? = 0 order by n", [every]
+    ).fetchall()
     return {name: [row[i] for row in found] for i, name in enumerate(names)}
 
 
 def agreement(reviews: Reviews, verdicts: dict[str, str | None]) -> dict[str, Any]:
     """People's last word on each target beside the keep rule, each person's counted once a target.
 
-    Cohen's kappa of approve / reject with kept / not kept, over the targets that have a verdict; and of two people with
-    each other, over the targets that both decided on.
+    Cohen's kappa of approve / reject with kept / not kept, over the targets that have a verdict;
+    and of two people with each other, over the targets that both decided on.
     """
     pairs, by_target = [], {}
     for target, events in reviews.standing().items():
         words = {
-            e.data.get("name"): e.data["verdict"] for e in events if e.data.get("verdict") in ("approve", "reject")
+            e.data.get("name"): e.data["verdict"]
+            for e in events
+            if e.data.get("verdict") in ("approve", "reject")
         }
         by_target[target] = words
         verdict = verdicts.get(target)
@@ -261,5 +298,9 @@ def _between(by_target: dict[str, dict[Any, str]]) -> dict[str, Any]:
     pairs = []
     for words in by_target.values():
         names = sorted(words, key=str)
-        pairs += [(words[a] == "approve", words[b] == "approve") for i, a in enumerate(names) for b in names[i + 1 :]]
+        pairs += [
+            (words[a] == "approve", words[b] == "approve")
+            for i, a in enumerate(names)
+            for b in names[i + 1 :]
+        ]
     return {"pairs": len(pairs), "kappa": kappa(pairs)}

@@ -1,12 +1,14 @@
-"""What is said of a target after its held-out text was opened is scored on text of another corpus (contract).
+"""What is said of a target after its held-out text was opened is scored on text of another corpus
+(contract).
 
 A process beside the page's does it, since it reads that text with the subject:
 
 1. The other corpus is the Wikipedia sample; for a run on that, the Lee news.
 2. The target's activations on 300 of its contexts are collected, once, into the run's folder
    (`agent.rescoring.other_corpus`).
-3. An edit's predicate is scored there, and the score is an event beside the review that it belongs to
-   (`review_scored`); an explanation that a run made after viewing is scored by what `hubel eval --corpus` does.
+3. An edit's predicate is scored there, and the score is an event beside the review that it belongs
+   to (`review_scored`); an explanation that a run made after viewing is scored by what `hubel eval
+   --corpus` does.
 
     python -m hubel.agent.review.score_on_other_corpus FOLDER REVIEW      an edit, by the id of its event
     python -m hubel.agent.review.score_on_other_corpus FOLDER             a run's explanations, once the run has ended
@@ -37,7 +39,9 @@ CONTEXTS = 300
 def start(folder: Path, review: str) -> subprocess.Popen[bytes]:
     """Score an edit in a process of its own."""
     nothing = subprocess.DEVNULL
-    return subprocess.Popen([*COMMAND, str(folder), review], stdin=nothing, stdout=nothing, stderr=nothing)
+    return subprocess.Popen(
+        [*COMMAND, str(folder), review], stdin=nothing, stdout=nothing, stderr=nothing
+    )
 
 
 def other_corpus(config: RunConfig) -> str:
@@ -46,7 +50,8 @@ def other_corpus(config: RunConfig) -> str:
 
 
 def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | None = None) -> None:
-    """Score an edit's predicate on another corpus and write the score, or why there is none, beside the edit.
+    """Score an edit's predicate on another corpus and write the score, or why there is none, beside
+    the edit.
 
     Args:
         review: id of the edit's event.
@@ -66,7 +71,9 @@ def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | N
     reviews.write(SCORED, edit.target, scored)
 
 
-def _score(folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None) -> dict[str, Any]:
+def _score(
+    folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None
+) -> dict[str, Any]:
     from ...evals.floors import Labelled, learn_rivals
     from ...evals.scorers.registry import Case
     from ...evals.scorers.simulation import score_simulation
@@ -100,7 +107,9 @@ def _subject(config: RunConfig) -> Subject:
 
     loaded = load_subject(config.subject["name"], device=config.device, dtype=config.dtype)
     if loaded.revision != config.subject["revision"]:
-        raise UsageError(f"{loaded.name!r} has weights {loaded.revision} here, the run was made with others")
+        raise UsageError(
+            f"{loaded.name!r} has weights {loaded.revision} here, the run was made with others"
+        )
     return loaded
 
 

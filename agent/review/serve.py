@@ -37,10 +37,14 @@ def listen(host: str, port: int | None) -> socket.socket:
         except OSError as error:
             listening.close()
             why = error.strerror or str(error)
-    raise UnavailableError(f"cannot listen on {host} port {port or PORT}: {why}; give another --port or --host")
+    raise UnavailableError(
+        f"cannot listen on {host} port {port or PORT}: {why}; give another --port or --host"
+    )
 
 
-def serve(library: Library, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]) -> None:
+def serve(
+    library: Library, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]
+) -> None:
     """Serve until interrupted.
 
     Args:

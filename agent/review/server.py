@@ -1,4 +1,5 @@
-"""The review page's HTTP server: addresses to the operations that answer them, the front end's files, errors.
+"""The review page's HTTP server: addresses to the operations that answer them, the front end's
+files, errors.
 
 `docs/review.md` describes the interface, `/api/openapi.json` in full.
 """
@@ -65,7 +66,9 @@ ROUTES: Sequence[Operation] = (
     Operation("POST", f"{TARGET}/reviews", post_handlers.add_review, body="ReviewBody"),
     Operation("POST", f"{TARGET}/open-holdout", post_handlers.open_holdout, body="Named"),
     Operation("POST", f"{TARGET}/try", post_handlers.try_text, body="TryBody"),
-    Operation("POST", f"{TARGET}/explain-again", post_handlers.explain_again, body="AgainBody", status=202),
+    Operation(
+        "POST", f"{TARGET}/explain-again", post_handlers.explain_again, body="AgainBody", status=202
+    ),
     Operation("GET", "/api/jobs/{job}", post_handlers.job),
     Operation(
         "GET",
@@ -106,7 +109,8 @@ def make_app(library: Library, *, live: bool = False) -> Starlette:
         library.close()
 
     routes: list[BaseRoute] = [
-        Route(operation.path, _route(site, operation.answer), methods=[operation.method]) for operation in ROUTES
+        Route(operation.path, _route(site, operation.answer), methods=[operation.method])
+        for operation in ROUTES
     ]
     routes += [Route(path, _shell) for path in PAGES]
     if STATIC.is_dir():
@@ -123,7 +127,12 @@ def _warm(asked: threading.Event) -> None:
     asked.wait()
     for module in ("pyarrow.parquet", "numpy", "scipy.special"):
         import_module(module)
-    for module in (".target_page", "..runlog.lexicon", "..rescoring.notebook", "..investigation.verify"):
+    for module in (
+        ".target_page",
+        "..runlog.lexicon",
+        "..rescoring.notebook",
+        "..investigation.verify",
+    ):
         import_module(module, __package__)
 
 
@@ -156,13 +165,22 @@ async def _shell(request: Request) -> Response:
 
 def _explained(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
-    return Answer({"error": " ".join(str(error).split()) or "the request is too large"}, status_code=status)
+    return Answer(
+        {"error": " ".join(str(error).split()) or "the request is too large"}, status_code=status
+    )
 
 
 def _http_error(request: Request, error: HTTPException) -> Response:
     said = {404: "there is nothing at this address", 405: "this address does not take that method"}
-    return Answer({"error": said.get(error.status_code, error.detail)}, error.status_code, headers=error.headers)
+    return Answer(
+        {"error": said.get(error.status_code, error.detail)},
+        error.status_code,
+        headers=error.headers,
+    )
 
 
 def _defect(request: Request, error: Exception) -> Response:
-    return Answer({"error": f"a defect of hubel ({type(error).__name__}); the terminal shows where"}, status_code=500)
+    return Answer(
+        {"error": f"a defect of hubel ({type(error).__name__}); the terminal shows where"},
+        status_code=500,
+    )

@@ -10,12 +10,15 @@ from ...tools.errors import UsageError
 from ...tools.subject.address import Unit
 
 
-def nearest(db: sqlite3.Connection, target: str, recorded: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """Lists of neighbours, by direction and by being active together; None when the run recorded none.
+def nearest(
+    db: sqlite3.Connection, target: str, recorded: Mapping[str, Any]
+) -> list[dict[str, Any]] | None:
+    """Lists of neighbours, by direction and by being active together; None when the run recorded
+    none.
 
-    Each has `by` (write, move, together), `compared` (units that there were), and `alike` and `opposite`: unit, value
-    (cosine or r), where it stands as seen from the target, and the run's target of that unit with its explanation and
-    verdict, null where the run has none.
+    Each has `by` (write, move, together), `compared` (units that there were), and `alike` and
+    `opposite`: unit, value (cosine or r), where it stands as seen from the target, and the run's
+    target of that unit with its explanation and verdict, null where the run has none.
     """
     if not recorded:
         return None
@@ -28,8 +31,13 @@ def nearest(db: sqlite3.Connection, target: str, recorded: Mapping[str, Any]) ->
     ]
 
 
-def _shown(db: sqlite3.Connection, mine: Unit, listed: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    return [{"unit": unit, "value": value, "where": _where(unit, mine)} | _known(db, unit) for unit, value in listed]
+def _shown(
+    db: sqlite3.Connection, mine: Unit, listed: Sequence[Sequence[Any]]
+) -> list[dict[str, Any]]:
+    return [
+        {"unit": unit, "value": value, "where": _where(unit, mine)} | _known(db, unit)
+        for unit, value in listed
+    ]
 
 
 def _where(address: str, mine: Unit) -> str | None:

@@ -50,7 +50,9 @@ class Wanted:
         """
         sort = query.get("sort") or "position"
         if sort not in SORTS:
-            raise ArgumentError(f"sort={sort[:50]!r} is not known; sort by one of {', '.join(SORTS)}")
+            raise ArgumentError(
+                f"sort={sort[:50]!r} is not known; sort by one of {', '.join(SORTS)}"
+            )
         names = ("layer", "site", "side", "verdict", "status", "review", "kind")
         return cls(
             sort=sort,
@@ -58,8 +60,12 @@ class Wanted:
             offset=whole(query, "offset", 0, 10**9),
             limit=whole(query, "limit", 100, MOST),
             lists={name: query[name].split(",") for name in names if query.get(name)},
-            least={name: number(query, f"{name}_min") for name in _NUMBERS if query.get(f"{name}_min")},
-            most={name: number(query, f"{name}_max") for name in _NUMBERS if query.get(f"{name}_max")},
+            least={
+                name: number(query, f"{name}_min") for name in _NUMBERS if query.get(f"{name}_min")
+            },
+            most={
+                name: number(query, f"{name}_max") for name in _NUMBERS if query.get(f"{name}_max")
+            },
             words=query.get("q", ""),
         )
 
@@ -147,14 +153,18 @@ def _where(wanted: Wanted) -> tuple[str, list[Any]]:
         options = [f't."{name}" in ({", ".join("?" * len(listed))})'] if listed else []
         options += [f't."{name}" is null'] if "none" in allowed else []
         parts.append(f"({' or '.join(options)})")
-        values += [int(value) if name == "layer" and value.isdecimal() else value for value in listed]
+        values += [
+            int(value) if name == "layer" and value.isdecimal() else value for value in listed
+        ]
     for sign, bounds in ((">=", wanted.least), ("<=", wanted.most)):
         parts += [f't."{name}" {sign} ?' for name in bounds]
         values += list(bounds.values())
     if wanted.words.strip():
         match = query_of(wanted.words)
         parts.append(
-            "t.position in (select rowid from explanations_text where explanations_text match ?)" if match else "0"
+            "t.position in (select rowid from explanations_text where explanations_text match ?)"
+            if match
+            else "0"
         )
         values += [match] if match else []
     return (f"where {' and '.join(parts)}" if parts else ""), values
@@ -169,7 +179,9 @@ def query_of(words: str) -> str:
     return " ".join([*whole_words, f"{last}*"])
 
 
-def search(db: sqlite3.Connection, words: str, places: Sequence[str], offset: int, limit: int) -> dict[str, Any]:
+def search(
+    db: sqlite3.Connection, words: str, places: Sequence[str], offset: int, limit: int
+) -> dict[str, Any]:
     """Hits in explanations, then exemplars, then transcripts.
 
     Args:
@@ -235,10 +247,16 @@ def _hit(row: Mapping[str, Any], where: str, words: str) -> dict[str, Any]:
 def snippet(text: str, words: str) -> dict[str, Any]:
     """The part of a text around the first of some words, with the places of all of them in it."""
     wanted = [word.casefold() for word in _WORDS.findall(words[:500])]
-    starts = [match.start() for match in _WORDS.finditer(text) if match[0].casefold().startswith(tuple(wanted))]
+    starts = [
+        match.start()
+        for match in _WORDS.finditer(text)
+        if match[0].casefold().startswith(tuple(wanted))
+    ]
     first = max(0, (starts[0] if starts else 0) - SNIPPET // 3)
     part = text[first : first + SNIPPET]
     marks = [
-        [match.start(), match.end()] for match in _WORDS.finditer(part) if match[0].casefold().startswith(tuple(wanted))
+        [match.start(), match.end()]
+        for match in _WORDS.finditer(part)
+        if match[0].casefold().startswith(tuple(wanted))
     ]
     return {"text": part, "marks": marks}

@@ -41,7 +41,9 @@ class TargetEvents:
 def events_of(run: Run, db: sqlite3.Connection, position: int) -> TargetEvents:
     """A target's events but the replies of a language model."""
     found: dict[str, list[Place]] = {}
-    for row in db.execute("select stem, packed from places where position = ? and not talk order by rowid", [position]):
+    for row in db.execute(
+        "select stem, packed from places where position = ? and not talk order by rowid", [position]
+    ):
         packed = array("q", row["packed"])
         found.setdefault(row["stem"], []).extend(map(Place, packed[::2], packed[1::2]))
     paths = segments(run.folder)
@@ -101,7 +103,9 @@ def _data(run: Run, notices: list[str]) -> token_maps.Data | None:
         notices.append(str(error))
         return None
     if data is None:
-        notices.append("The run's activations are not there, so that no histogram and no predictions can be shown.")
+        notices.append(
+            "The run's activations are not there, so that no histogram and no predictions can be shown."
+        )
     elif data.lexicon is None:
         notices.append("The run has not ended: predictions beside the truth are shown when it has.")
     return data
@@ -109,7 +113,9 @@ def _data(run: Run, notices: list[str]) -> token_maps.Data | None:
 
 def _neighbours(db: sqlite3.Connection, position: int) -> dict[str, Any]:
     def at(where: str) -> str | None:
-        found = db.execute(f"select target from targets where position {where} limit 1", [position]).fetchone()
+        found = db.execute(
+            f"select target from targets where position {where} limit 1", [position]
+        ).fetchone()
         return found[0] if found else None
 
     return {"previous": at("< ? order by position desc"), "next": at("> ? order by position")}
@@ -117,7 +123,9 @@ def _neighbours(db: sqlite3.Connection, position: int) -> dict[str, Any]:
 
 def _cost(db: sqlite3.Connection, position: int) -> dict[str, Any]:
     names = ("calls", "usd", "input_tokens", "output_tokens", "cached_tokens", "seconds")
-    found = db.execute(f"select {', '.join(names)} from targets where position = ?", [position]).fetchone()
+    found = db.execute(
+        f"select {', '.join(names)} from targets where position = ?", [position]
+    ).fetchone()
     return dict(found)
 
 
@@ -134,13 +142,21 @@ def _weights(listed: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _hypotheses(events: TargetEvents, conclusion: Mapping[str, Any]) -> list[dict[str, Any]]:
     experiments: dict[str, list[dict[str, Any]]] = {}
     for id, planned in events.all("prediction").items():
-        experiments.setdefault(str(planned.get("hypothesis")), []).append(_experiment(events, id, planned))
-    fits = {str(d["request"].get("predicate")): d["answer"].get("score") for d in events.all("fit").values()}
+        experiments.setdefault(str(planned.get("hypothesis")), []).append(
+            _experiment(events, id, planned)
+        )
+    fits = {
+        str(d["request"].get("predicate")): d["answer"].get("score")
+        for d in events.all("fit").values()
+    }
     rival = events.get("competitor")
     found = []
     for id, told in events.all("hypothesis").items():
         found.append(
-            {key: told.get(key) for key in ("id", "sentence", "predicate", "origin", "parent", "round")}
+            {
+                key: told.get(key)
+                for key in ("id", "sentence", "predicate", "origin", "parent", "round")
+            }
             | {
                 "explore": fits.get(str(told.get("predicate"))),
                 "select": events.get("feedback", id).get("score"),
@@ -150,10 +166,17 @@ def _hypotheses(events: TargetEvents, conclusion: Mapping[str, Any]) -> list[dic
             }
         )
     if rival:
-        shown_rival = {key: rival.get(key) for key in ("id", "sentence", "predicate", "origin", "parent", "select")}
+        shown_rival = {
+            key: rival.get(key)
+            for key in ("id", "sentence", "predicate", "origin", "parent", "select")
+        }
         found.append(
             shown_rival
-            | {"id": "compositional", "round": None, "explore": fits.get(str(rival.get("predicate")))}
+            | {
+                "id": "compositional",
+                "round": None,
+                "explore": fits.get(str(rival.get("predicate"))),
+            }
             | {"chosen": False, "competitor": True, "experiments": []}
         )
     return found
@@ -186,7 +209,9 @@ def _experiment(events: TargetEvents, id: str | None, planned: Mapping[str, Any]
 def _elsewhere(events: TargetEvents) -> list[dict[str, Any]]:
     """Scores on other corpora, which `hubel eval --corpus` wrote; the corpus stands in the place of the split."""
     found = [told for told in events.all("evaluation").values() if told.get("corpus")]
-    return [score | {"split": told["corpus"]} for told in found for score in told.get("scores") or ()]
+    return [
+        score | {"split": told["corpus"]} for told in found for score in told.get("scores") or ()
+    ]
 
 
 def _effects(events: TargetEvents) -> list[dict[str, Any]]:
@@ -201,7 +226,10 @@ def _effects(events: TargetEvents) -> list[dict[str, Any]]:
         result = answer.get("result") if request.get("rendered") else answer
         found.append(
             {"kind": name, "id": id, "arguments": request.get("arguments"), "result": result}
-            | {"rendered": answer.get("text") if request.get("rendered") else None, "error": bool(answer.get("error"))}
+            | {
+                "rendered": answer.get("text") if request.get("rendered") else None,
+                "error": bool(answer.get("error")),
+            }
         )
     return found[:MOST_EFFECTS]
 

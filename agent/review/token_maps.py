@@ -21,7 +21,13 @@ BINS = 60
 OPEN = 4
 """Runs whose activations are kept open."""
 MISSES, MOST_MISSES = 12, 50
-NO_MAPS: dict[str, Any] = {"split": None, "scale": None, "predicted_scale": None, "total": 0, "maps": []}
+NO_MAPS: dict[str, Any] = {
+    "split": None,
+    "scale": None,
+    "predicted_scale": None,
+    "total": 0,
+    "maps": [],
+}
 
 
 class Data(NamedTuple):
@@ -43,7 +49,10 @@ def data_of(folder: Path) -> Data | None:
 
     path = folder / COLLECTED
     try:
-        key = (folder, (path / "select.safetensors").stat().st_mtime_ns + (folder / "lexicon").is_dir())
+        key = (
+            folder,
+            (path / "select.safetensors").stat().st_mtime_ns + (folder / "lexicon").is_dir(),
+        )
     except OSError:
         return None
     with _lock:
@@ -101,16 +110,24 @@ def exemplars(
     found: dict[str, list[dict[str, Any]]] = {"+": [], "-": []}
     for side in found:
         listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
-        found[side] = [_exemplar(shown, unit, predicate, data) for shown in listed if shown.get("tokens")]
+        found[side] = [
+            _exemplar(shown, unit, predicate, data) for shown in listed if shown.get("tokens")
+        ]
     if not (found["+"] or found["-"]) and data is not None:
         raw = _activations(data.explore, unit)
         if raw is not None and data.lexicon is not None:
             found["+"] = _strongest(raw, unit, predicate, data) if unit.side != "-" else []
-            found["-"] = _strongest(-raw, unit, predicate, data, -1) if unit.side != "+" and unit.site != "head" else []
+            found["-"] = (
+                _strongest(-raw, unit, predicate, data, -1)
+                if unit.side != "+" and unit.site != "head"
+                else []
+            )
     return found
 
 
-def _exemplar(shown: Mapping[str, Any], unit: Unit, predicate: str | None, data: Data | None) -> dict[str, Any]:
+def _exemplar(
+    shown: Mapping[str, Any], unit: Unit, predicate: str | None, data: Data | None
+) -> dict[str, Any]:
     context, predicted = shown.get("context"), None
     if data is not None and predicate and isinstance(context, int):
         rows = np.flatnonzero(data.explore.context == context)
@@ -140,9 +157,18 @@ def _strongest(
             break
     chosen = [c for c in seen.values() if peaks[c] > 0]
     rows = np.array(chosen, dtype=int)
-    predicted = _signed(_predict(predicate, explore, data.lexicon, rows), unit) if predicate else None
+    predicted = (
+        _signed(_predict(predicate, explore, data.lexicon, rows), unit) if predicate else None
+    )
     return [
-        map_of(explore, c, sign * signal[c], data.lexicon, "explore", None if predicted is None else predicted[i])
+        map_of(
+            explore,
+            c,
+            sign * signal[c],
+            data.lexicon,
+            "explore",
+            None if predicted is None else predicted[i],
+        )
         for i, c in enumerate(chosen)
     ]
 
@@ -159,20 +185,26 @@ def map_of(
     """A collected context."""
     n = int(collected.length[context])
     strings = lexicon.strings if lexicon is not None else None
-    tokens = [strings[int(t)] if strings is not None else f"‹{t}›" for t in collected.tokens[context, :n]]
+    tokens = [
+        strings[int(t)] if strings is not None else f"‹{t}›" for t in collected.tokens[context, :n]
+    ]
     source = f"{split}, document {int(collected.document[context])}"
     shown = None if predicted is None else predicted[:n]
     return token_map(tokens, values[:n], split=split, predicted=shown, source=source, peak=peak)
 
 
-def _predict(printed: str, collected: Collected, lexicon: Lexicon | None, rows: np.ndarray) -> np.ndarray | None:
+def _predict(
+    printed: str, collected: Collected, lexicon: Lexicon | None, rows: np.ndarray
+) -> np.ndarray | None:
     """What a predicate predicts on some contexts; None when it cannot be run with what the run keeps."""
     from ...tools.dissection import Predicate
 
     if lexicon is None or not len(rows):
         return None
     try:
-        return Predicate.parse(printed).predict(collected.tokens[rows], lexicon, collected.length[rows])
+        return Predicate.parse(printed).predict(
+            collected.tokens[rows], lexicon, collected.length[rows]
+        )
     except (HubelError, KeyError, IndexError, ValueError):
         return None
 
@@ -189,7 +221,9 @@ def _activations(collected: Collected, unit: Unit) -> np.ndarray | None:
         return None
 
 
-def histogram(target: str, observation: Mapping[str, Any], data: Data | None) -> dict[str, Any] | None:
+def histogram(
+    target: str, observation: Mapping[str, Any], data: Data | None
+) -> dict[str, Any] | None:
     """Raw activations at every scored token of explore, with the ranges that the exemplars come from."""
     raw = _activations(data.explore, Unit.parse(target)) if data is not None else None
     if data is None or raw is None:
@@ -200,7 +234,10 @@ def histogram(target: str, observation: Mapping[str, Any], data: Data | None) ->
         return None
     counts, edges = np.histogram(scored, bins=BINS)
     ranges = [
-        found for kind in ("exemplars", "middling") for side in "+-" if (found := _range(observation, kind, side))
+        found
+        for kind in ("exemplars", "middling")
+        for side in "+-"
+        if (found := _range(observation, kind, side))
     ]
     return {"edges": [clean(e) for e in edges], "counts": counts.tolist(), "ranges": ranges}
 
@@ -224,17 +261,30 @@ def statistics(target: str, observation: Mapping[str, Any], data: Data | None) -
     if not len(scored):
         return {}
     q = np.quantile(scored, [0.01, 0.5, 0.9, 0.99])
-    named = {"n": len(scored), "mean": scored.mean(), "std": scored.std(), "min": scored.min(), "max": scored.max()}
+    named = {
+        "n": len(scored),
+        "mean": scored.mean(),
+        "std": scored.std(),
+        "min": scored.min(),
+        "max": scored.max(),
+    }
     named |= dict(zip(("q01", "q50", "q90", "q99"), q, strict=True))
     return {name: clean(value) for name, value in named.items()}
 
 
 def misses(
-    target: str, predicate: str, collected: Collected, lexicon: Lexicon | None, split: str, most: int, offset: int = 0
+    target: str,
+    predicate: str,
+    collected: Collected,
+    lexicon: Lexicon | None,
+    split: str,
+    most: int,
+    offset: int = 0,
 ) -> dict[str, Any]:
     """True beside predicted, the contexts with the largest single miss first.
 
-    Prediction and truth are compared in standard deviations of each, since correlation asks for no scale.
+    Prediction and truth are compared in standard deviations of each, since correlation asks for no
+    scale.
     """
     unit = Unit.parse(target)
     rows = np.arange(len(collected.tokens))
@@ -243,11 +293,26 @@ def misses(
     if predicted is None or raw is None:
         return NO_MAPS | {"split": split}
     true = unit.signal(raw)
-    miss = np.where(collected.mask, np.abs(_standard(true, collected.mask) - _standard(predicted, collected.mask)), 0)
+    miss = np.where(
+        collected.mask,
+        np.abs(_standard(true, collected.mask) - _standard(predicted, collected.mask)),
+        0,
+    )
     order = np.argsort(-miss.max(axis=1), kind="stable")[offset : offset + min(most, MOST_MISSES)]
-    scale, predicted_scale = (clean(np.abs(values[collected.mask]).max(initial=0)) for values in (true, predicted))
-    maps = [map_of(collected, int(c), true[c], lexicon, split, predicted[c], peak=int(miss[c].argmax())) for c in order]
-    return {"split": split, "scale": scale, "predicted_scale": predicted_scale, "total": len(rows), "maps": maps}
+    scale, predicted_scale = (
+        clean(np.abs(values[collected.mask]).max(initial=0)) for values in (true, predicted)
+    )
+    maps = [
+        map_of(collected, int(c), true[c], lexicon, split, predicted[c], peak=int(miss[c].argmax()))
+        for c in order
+    ]
+    return {
+        "split": split,
+        "scale": scale,
+        "predicted_scale": predicted_scale,
+        "total": len(rows),
+        "maps": maps,
+    }
 
 
 def _standard(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

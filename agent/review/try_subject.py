@@ -1,7 +1,8 @@
 """Trying things on the subject: text through a target's unit, and any instrument by hand.
 
-The subject is loaded when it is first needed, one at a time, and only by `hubel review --live`; instruments that read
-the index alone work without. Held-out text can be reached from no instrument (`tools.instruments`).
+The subject is loaded when it is first needed, one at a time, and only by `hubel review --live`;
+instruments that read the index alone work without. Held-out text can be reached from no instrument
+(`tools.instruments`).
 """
 
 from __future__ import annotations
@@ -54,11 +55,15 @@ class Live:
             config = RunConfig.load(run.folder)
             key = (config.subject["name"], config.subject["revision"])
             if self._loaded is None or self._loaded[0] != key:
-                self._loaded = None  # one at a time: the old one's memory is free before the new one is read
+                self._loaded = (
+                    None  # one at a time: the old one's memory is free before the new one is read
+                )
                 self._loaded = key, _load(run.folder, config)
             return self._loaded[1]
 
-    def try_text(self, run: Run, target: str, predicate: str | None, body: TryBody) -> dict[str, Any]:
+    def try_text(
+        self, run: Run, target: str, predicate: str | None, body: TryBody
+    ) -> dict[str, Any]:
         """Activations of a target on one text or two, token by token, with what its predicate predicts there."""
         import numpy as np
 
@@ -70,14 +75,18 @@ class Live:
 
         with self._lock:
             found = call(
-                "activations.on_text", {"texts": texts, "units": [str(unit.unsided)]}, Bench(subject)
+                "activations.on_text",
+                {"texts": texts, "units": [str(unit.unsided)]},
+                Bench(subject),
             ).to_json()
         maps = []
         for text in found["texts"]:
             raw = np.array(text["activations"][str(unit.unsided)])
             predicted = _predicted(subject, predicate, text["text"]) if predicate else None
             shown = unit.signal(raw)
-            maps.append(token_map(_spelled(text), shown, split="try", predicted=predicted, source="typed"))
+            maps.append(
+                token_map(_spelled(text), shown, split="try", predicted=predicted, source="typed")
+            )
         return {"maps": maps, "difference": _difference(maps) if len(maps) == 2 else None}
 
     def call(self, name: str, run: Run, body: CallBody) -> dict[str, Any]:

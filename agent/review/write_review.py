@@ -1,8 +1,8 @@
 """What a person may say of a target, checked before it is written down.
 
-An edited explanation that carries a predicate is scored on select. Once somebody has opened the target's held-out text,
-whatever is said of it is marked *after viewing*, and an edit is scored on another corpus too (`elsewhere`). Neither
-changes the verdict, which the holdout gave before.
+An edited explanation that carries a predicate is scored on select. Once somebody has opened the
+target's held-out text, whatever is said of it is marked *after viewing*, and an edit is scored on
+another corpus too (`elsewhere`). Neither changes the verdict, which the holdout gave before.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def open_holdout(run: Run, target: str, name: str) -> dict[str, Any]:
 
 
 def _undo(run: Run, target: str, name: str) -> None:
-    mine = [event for event in run.reviews.standing().get(target, []) if event.data.get("name") == name]
+    mine = [
+        event for event in run.reviews.standing().get(target, []) if event.data.get("name") == name
+    ]
     if not mine:
         raise ArgumentError(f"{name[:80]!r} has said nothing of {target} that could be taken back")
     run.reviews.write("review_undone", target, {"of": mine[-1].id, "name": name})
@@ -73,7 +75,9 @@ def _check(body: ReviewBody) -> None:
     if body.verdict == "note" and not body.note:
         raise ArgumentError("a note needs a note")
     if body.text and length(body.text) > MAX_WORDS:
-        raise ArgumentError(f"the text has {length(body.text)} words; an explanation has at most {MAX_WORDS}")
+        raise ArgumentError(
+            f"the text has {length(body.text)} words; an explanation has at most {MAX_WORDS}"
+        )
 
 
 def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
@@ -89,7 +93,9 @@ def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
     except CorruptError:
         raise
     except (HubelError, ValueError, RecursionError, OverflowError) as error:
-        raise ArgumentError(f"the predicate cannot be run: {' '.join(str(error).split())}") from None
+        raise ArgumentError(
+            f"the predicate cannot be run: {' '.join(str(error).split())}"
+        ) from None
 
 
 def _lexicon(run: Run) -> Lexicon | None:

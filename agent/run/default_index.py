@@ -16,7 +16,11 @@ from ..runlog.progress import Reporter
 def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Path:
     """The folder of the index of a subject over a corpus, built or finished now if it is not there whole."""
     corpus = read_corpus(corpus_name)
-    name = re.sub(r"[^A-Za-z0-9.-]+", "-", f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}")
+    name = re.sub(
+        r"[^A-Za-z0-9.-]+",
+        "-",
+        f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}",
+    )
     folder = cache_dir() / "indexes" / name
     try:
         Index.open(folder)

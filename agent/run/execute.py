@@ -59,7 +59,8 @@ class RunResult:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Fill in what a configuration leaves open: the targets one by one, and hashes and versions of what is there.
+    """Fill in what a configuration leaves open: the targets one by one, and hashes and versions of
+    what is there.
 
     Raises:
         UsageError: the index or a target is not there.
@@ -69,7 +70,11 @@ def resolve(config: RunConfig) -> RunConfig:
     return replace(
         config,
         targets=[str(u) for u in units] if units is not None else config.targets,
-        subject={"name": index.subject_name, "title": index.subject_title, "revision": index.subject_revision},
+        subject={
+            "name": index.subject_name,
+            "title": index.subject_title,
+            "revision": index.subject_revision,
+        },
         corpus={"name": index.corpus_name, "sha256": index.corpus_sha256},
         versions=versions(),
     )
@@ -98,7 +103,8 @@ def work_on(
     model: LanguageModel | None = None,
     limits: Limits | None = None,
 ) -> RunResult:
-    """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call again.
+    """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call
+    again.
 
     Args:
         folder: of a run that `make_run` made.
@@ -115,7 +121,9 @@ def work_on(
         closing(Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
     ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
-        unscored = [t for t in config.targets if (log.get("conclusion", t) or {}).get("failed_scores")]
+        unscored = [
+            t for t in config.targets if (log.get("conclusion", t) or {}).get("failed_scores")
+        ]
         budget = ""
         if pending or unscored:
             room = workshop.room()
@@ -127,9 +135,13 @@ def work_on(
             reporter.say(f"{folder.name} is done already; nothing is computed again")
         done = sum(log.get("conclusion", t) is not None for t in config.targets)
         failed = sum(_failed(log, t) for t in config.targets)
-        if done + failed == len(config.targets) and (pending or unscored or not _is_closed(folder, log)):
+        if done + failed == len(config.targets) and (
+            pending or unscored or not _is_closed(folder, log)
+        ):
             _close(folder, config, log, workshop.lexicon())
-        missing = sum((log.get("conclusion", t) or {}).get("failed_scores", 0) for t in config.targets)
+        missing = sum(
+            (log.get("conclusion", t) or {}).get("failed_scores", 0) for t in config.targets
+        )
     return RunResult(folder, done, failed, len(config.targets) - done - failed, budget, missing)
 
 
@@ -168,7 +180,9 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
     with ExitStack() as stack:
         database = stack.enter_context(closing(_checkpoints(room.folder)))
         graph = build_graph(room, SqliteSaver(database))
-        stack.callback(lambda: room.log.write("load", room.load.summary(min(total, room.config.concurrency))))
+        stack.callback(
+            lambda: room.log.write("load", room.load.summary(min(total, room.config.concurrency)))
+        )
         pool = ThreadPoolExecutor(max_workers=max(1, room.config.concurrency))
         running = {pool.submit(_investigate, graph, room, target) for target in targets}
         reporter.update("explain", 0, total, unit="targets")
@@ -177,7 +191,13 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
                 done, running = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
                 ended += len(done)
                 if done:
-                    reporter.update("explain", ended, total, unit="targets", note=_failures_note(room.log, targets))
+                    reporter.update(
+                        "explain",
+                        ended,
+                        total,
+                        unit="targets",
+                        note=_failures_note(room.log, targets),
+                    )
                 _raise_defects(done)
         except BaseException:
             room.stopped.set()
@@ -188,9 +208,10 @@ def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> N
 
 
 def _checkpoints(folder: Path) -> sqlite3.Connection:
-    """Where the graphs' states go. A commit does not wait for the disk, no more than the log's lines do: a process that
-    is killed loses nothing, and what a power cut takes is done again from the journal. Waiting for it, under the lock
-    that all investigations share, cost more than all else that they do between two requests."""
+    """Where the graphs' states go. A commit does not wait for the disk, no more than the log's
+    lines do: a process that is killed loses nothing, and what a power cut takes is done again from
+    the journal. Waiting for it, under the lock that all investigations share, cost more than all
+    else that they do between two requests."""
     database = sqlite3.connect(folder / "checkpoints.sqlite", check_same_thread=False)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=NORMAL")
@@ -227,7 +248,12 @@ def _investigate(graph: Any, room: Room, target: str) -> None:
     """One investigation, from where its checkpoint left it. Whatever goes wrong becomes a failure of this target."""
     thread = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
     if room.explainer.converses and (failure := room.log.get("failure", target)):
-        room.log.write("retry", {"failure": failure["error"]}, target=target, id=str(_retries(room, target) + 1))
+        room.log.write(
+            "retry",
+            {"failure": failure["error"]},
+            target=target,
+            id=str(_retries(room, target) + 1),
+        )
     try:
         room.check_budget(target)
         started = graph.get_state(thread).next
@@ -247,4 +273,8 @@ def _retries(room: Room, target: str) -> int:
 def failure_of(error: Exception) -> dict[str, str]:
     """A failure as it is logged: one readable line, and the traceback for whoever mends it."""
     line = str(error) if isinstance(error, HubelError) else f"{type(error).__name__}: {error}"
-    return {"error": " ".join(line.split()), "kind": type(error).__name__, "traceback": traceback.format_exc()}
+    return {
+        "error": " ".join(line.split()),
+        "kind": type(error).__name__,
+        "traceback": traceback.format_exc(),
+    }

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def check_model(config: RunConfig) -> RunConfig:
-    """Find out whether a run's language model can be asked and how it calls tools, and whether its budget can be held.
+    """Find out whether a run's language model can be asked and how it calls tools, and whether its
+    budget can be held.
 
     Raises:
         UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
@@ -28,7 +29,9 @@ def check_model(config: RunConfig) -> RunConfig:
         (config.simulator, config.simulator_price, "simulator-"),
         (config.judge, config.judge_price, "judge-"),
     )
-    check_dollars((config.budget, config.target_budget), ((config.explainer, config.price, ""), *readers))
+    check_dollars(
+        (config.budget, config.target_budget), ((config.explainer, config.price, ""), *readers)
+    )
     if config.simulator:
         check_simulator(config.simulator, config.simulator_base_url)
     if config.judge:

@@ -1,12 +1,14 @@
 """Replay: a run once more from its log, with no subject, no index, no key and no network.
 
-1. The journal (explainer's moves, instruments' results, language models' answers) is copied into a fresh log.
-2. The same graph runs on it: predictions are adjudicated, hypotheses simulated, the winner scored and verdicts decided,
-   all computed anew from the activations that the run collected.
-3. What comes out is held against what the run's own log says. A difference is a mismatch: the log was changed, or the
-   numbers do not hold on this machine.
+1. The journal (explainer's moves, instruments' results, language models' answers) is copied into a
+   fresh log.
+2. The same graph runs on it: predictions are adjudicated, hypotheses simulated, the winner scored
+   and verdicts decided, all computed anew from the activations that the run collected.
+3. What comes out is held against what the run's own log says. A difference is a mismatch: the log
+   was changed, or the numbers do not hold on this machine.
 
-Targets that failed or were never finished are taken over as they are; there is nothing to check about them.
+Targets that failed or were never finished are taken over as they are; there is nothing to check
+about them.
 """
 
 from __future__ import annotations
@@ -34,7 +36,16 @@ from ..runlog.progress import Reporter
 from ..runlog.views import COST_KEYS, rows
 from .execute import investigate_all
 
-JOURNAL = ("call", "explainer_call", "fit", "grades", "llm_call", "retry", "explainer", "score_failure")
+JOURNAL = (
+    "call",
+    "explainer_call",
+    "fit",
+    "grades",
+    "llm_call",
+    "retry",
+    "explainer",
+    "score_failure",
+)
 TOLERANCE = 1e-6
 """Largest difference of a number between machines that is no mismatch (contract)."""
 _NOT_COMPUTED = (*COST_KEYS, "error")
@@ -74,11 +85,17 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
     """
     stored = rows(folder)
     finished = [row["target"] for row in stored if row["status"] == "done"]
-    with _copy_of_journal(folder, keep_failures={r["target"] for r in stored if r["status"] == "failed"}) as copy:
+    with _copy_of_journal(
+        folder, keep_failures={r["target"] for r in stored if r["status"] == "failed"}
+    ) as copy:
         _run_again(folder, copy, finished, reporter or Reporter())
         fresh = rows(copy)
-    fresh = [new | {k: old[k] for k in _NOT_COMPUTED} for new, old in zip(fresh, stored, strict=True)]
-    mismatches = [line for old, new in zip(stored, fresh, strict=True) for line in _differences(old, new)]
+    fresh = [
+        new | {k: old[k] for k in _NOT_COMPUTED} for new, old in zip(fresh, stored, strict=True)
+    ]
+    mismatches = [
+        line for old, new in zip(stored, fresh, strict=True) for line in _differences(old, new)
+    ]
     return Replay(fresh, mismatches, bitwise=canonical(fresh) == canonical(stored))
 
 
@@ -91,7 +108,9 @@ def _copy_of_journal(folder: Path, keep_failures: set[str]) -> Iterator[Path]:
             os.symlink((folder / part).resolve(), copy / part)
         with closing(RunLog(copy)) as log:
             for event in read_events(folder):
-                if event.event in JOURNAL or (event.event == "failure" and event.target in keep_failures):
+                if event.event in JOURNAL or (
+                    event.event == "failure" and event.target in keep_failures
+                ):
                     log.write(event.event, event.data, target=event.target, id=event.id)
         yield copy
 
@@ -102,7 +121,9 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
     with closing(RunLog(copy)) as log:
         identity = log.get("explainer")
         if identity is None and targets:
-            raise CorruptError(f"{folder} does not say which explainer made it; its log was cut short")
+            raise CorruptError(
+                f"{folder} does not say which explainer made it; its log was cut short"
+            )
         if targets and identity:
             data = copy / COLLECTED
             room = Room(
@@ -118,7 +139,9 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
             )
             investigate_all(room, targets, reporter)
             for target in targets:
-                if (failure := log.get("failure", target)) and log.get("conclusion", target) is None:
+                if (failure := log.get("failure", target)) and log.get(
+                    "conclusion", target
+                ) is None:
                     raise CorruptError(f"{target} cannot be replayed: {failure['error']}")
         if all(log.get("conclusion", t) or log.get("failure", t) for t in config.targets):
             decide_run(copy, config, log, lexicon)
@@ -143,7 +166,11 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
         name = where or f"{old.get('target', '')}: "
         return [d for key in old for d in _differences(old[key], new.get(key), f"{name}{key} ")]
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        return [d for i, (a, b) in enumerate(zip(old, new, strict=True)) for d in _differences(a, b, f"{where}{i} ")]
+        return [
+            d
+            for i, (a, b) in enumerate(zip(old, new, strict=True))
+            for d in _differences(a, b, f"{where}{i} ")
+        ]
     if isinstance(old, float) and isinstance(new, float) and abs(old - new) <= TOLERANCE:
         return []
     return [] if old == new else [f"{where}is {old!r} in the log, {new!r} computed anew"]

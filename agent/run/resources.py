@@ -1,5 +1,5 @@
-"""The workshop of a run: the subject, the index, the collected activations and the clients, each made when it is first
-needed, so that a run that is done loads nothing.
+"""The workshop of a run: the subject, the index, the collected activations and the clients, each
+made when it is first needed, so that a run that is done loads nothing.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Workshop:
                 self._config.subject["name"], device=self._config.device, dtype=self._config.dtype
             )
             if self._config.suite:
-                self._subject = replanted(self._subject, self._folder, self._config.corpus["name"], self.index())
+                self._subject = replanted(
+                    self._subject, self._folder, self._config.corpus["name"], self.index()
+                )
         if self._subject.revision != self._config.subject["revision"]:
             raise UsageError(
                 f"the subject {self._subject.name!r} has weights {self._subject.revision}, the run was made with "
@@ -99,7 +101,9 @@ class Workshop:
         from ...tools.instruments import Bench
 
         explainer = make_explainer(self._config.explainer, self._config)
-        asker = self._asker(explainer) if explainer.converses else None  # a key that lacks is found out first
+        asker = (
+            self._asker(explainer) if explainer.converses else None
+        )  # a key that lacks is found out first
         readers = make_readers(self._config, self._log, self._patience, self.budget())
         data = self._folder / COLLECTED
         self._collect(data)
@@ -131,8 +135,12 @@ class Workshop:
 
         config = self._config
         if self._model is None:
-            self._model = self._client = make_model(explainer.name, settings_of(config), self._patience)
-        return Asker(self._log, explainer.name, self._model, self.budget(), price_from(config.price))
+            self._model = self._client = make_model(
+                explainer.name, settings_of(config), self._patience
+            )
+        return Asker(
+            self._log, explainer.name, self._model, self.budget(), price_from(config.price)
+        )
 
     def budget(self) -> Budget:
         """What is left for language models: the explaining, the simulating and the judging ones."""
@@ -141,7 +149,11 @@ class Workshop:
         config, log = self._config, self._log
         if self._budget is None:
             limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
-            paid = [(t, spent_by(row)) for t in config.targets for row in log.all("llm_call", t).values()]
+            paid = [
+                (t, spent_by(row))
+                for t in config.targets
+                for row in log.all("llm_call", t).values()
+            ]
             self._budget = Budget(limits, paid)
         return self._budget
 
@@ -150,7 +162,9 @@ def settings_of(config: RunConfig) -> ModelSettings:
     """How a run's language model is asked."""
     from ..llm import ModelSettings
 
-    return ModelSettings(base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools)
+    return ModelSettings(
+        base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools
+    )
 
 
 def identity_of(explainer: Explainer) -> dict[str, Any]:

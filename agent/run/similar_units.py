@@ -1,6 +1,8 @@
-"""The nearest units of a run's targets, written to its log: pages show them where there is no subject to ask.
+"""The nearest units of a run's targets, written to its log: pages show them where there is no
+subject to ask.
 
-They are no part of an investigation: no explainer is shown them, no figure and no replay rests on them.
+They are no part of an investigation: no explainer is shown them, no figure and no replay rests on
+them.
 """
 
 from __future__ import annotations
@@ -24,17 +26,25 @@ EVENT = "neighbours"
 
 
 def record_neighbours(
-    config: RunConfig, log: RunLog, subject: Callable[[], Subject], explore: Collected, reporter: Reporter
+    config: RunConfig,
+    log: RunLog,
+    subject: Callable[[], Subject],
+    explore: Collected,
+    reporter: Reporter,
 ) -> None:
     """Write one event a target, `{"direction": ..., "together": ...}`; nothing when they are there."""
     targets = [target for target in config.targets if log.get(EVENT, target) is None]
     if not targets:
         return
     real = [Unit.parse(target) for target in targets if target not in config.nulls]
-    near = nearest_by_direction(subject(), real, lambda done, of: reporter.update("nearest units", done, of))
+    near = nearest_by_direction(
+        subject(), real, lambda done, of: reporter.update("nearest units", done, of)
+    )
     together = active_together(explore, [Unit.parse(target) for target in config.targets])
     for target in targets:
-        by_direction = near.get(str(Unit.parse(target).unsided)) if target not in config.nulls else None
+        by_direction = (
+            near.get(str(Unit.parse(target).unsided)) if target not in config.nulls else None
+        )
         found = {"direction": _plain(by_direction), "together": _plain(together.get(target))}
         log.write(EVENT, found, target=target)
 
@@ -59,7 +69,9 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         closing(RunLog(folder)) as log,
         closing(Workshop(folder, config, log, reporter, None, None, None)) as workshop,
     ):
-        record_neighbours(config, log, workshop.subject, Collected.open(folder / COLLECTED, "explore"), reporter)
+        record_neighbours(
+            config, log, workshop.subject, Collected.open(folder / COLLECTED, "explore"), reporter
+        )
         ended = log.get("verdicts") is not None
         log.close()
         if ended:

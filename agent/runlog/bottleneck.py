@@ -1,8 +1,8 @@
 """What a run waited for: its language model, its subject, or its own program.
 
-Investigations side by side share one subject and one interpreter. The run's log says at its end how long the language
-model was asked (summed over investigations), how long the subject ran, and how long investigations stood in line for
-it, so that whoever wants a faster run knows what to change.
+Investigations side by side share one subject and one interpreter. The run's log says at its end how
+long the language model was asked (summed over investigations), how long the subject ran, and how
+long investigations stood in line for it, so that whoever wants a faster run knows what to change.
 """
 
 from __future__ import annotations

@@ -37,13 +37,13 @@ class RunConfig:
     thinking: str = ""
     """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
     tools: str = "native"
-    """How the language model calls tools: "native", "named" for a server that obeys only a tool's name, or "text" for
-    one that knows no tool calls."""
+    """How the language model calls tools: "native", "named" for a server that obeys only a tool's
+    name, or "text" for one that knows no tool calls."""
     patience: float = 600.0
     """Seconds that a busy or silent server is waited for. Less fails targets that a minute more would have saved."""
     simulator: str = ""
-    """Language model that predicts activations from the winner's sentence, on holdout; "" is none. Without it an
-    explanation without a predicate has no verdict."""
+    """Language model that predicts activations from the winner's sentence, on holdout; "" is none.
+    Without it an explanation without a predicate has no verdict."""
     simulator_base_url: str = ""
     simulator_price: dict[str, float] = field(default_factory=dict)
     simulator_contexts: int = 30
@@ -55,11 +55,11 @@ class RunConfig:
     logprobs: bool = False
     """Whether simulator and judge are asked for log-probabilities; some models refuse to give them."""
     price: dict[str, float] = field(default_factory=dict)
-    """Of the language model, in US dollars a million tokens: input, output, cache_read, cache_write. Empty: not known,
-    and dollars are null."""
+    """Of the language model, in US dollars a million tokens: input, output, cache_read,
+    cache_write. Empty: not known, and dollars are null."""
     budget: dict[str, float] = field(default_factory=dict)
-    """Limits of the whole run: usd, calls, tokens, seconds (of waiting for replies). Empty: none. Calls in flight when
-    a limit is reached are still paid."""
+    """Limits of the whole run: usd, calls, tokens, seconds (of waiting for replies). Empty: none.
+    Calls in flight when a limit is reached are still paid."""
     target_budget: dict[str, float] = field(default_factory=dict)
     """The same for each target."""
     competitor: bool = True
@@ -107,9 +107,13 @@ class RunConfig:
         try:
             data = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UsageError(f"no run at {str(path)!r}; `hubel runs` lists those that are there") from None
+            raise UsageError(
+                f"no run at {str(path)!r}; `hubel runs` lists those that are there"
+            ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise CorruptError(f"{file} cannot be read as TOML: {error}; mend it, or start the run anew") from None
+            raise CorruptError(
+                f"{file} cannot be read as TOML: {error}; mend it, or start the run anew"
+            ) from None
         return cls.from_mapping(data, str(file))
 
     @classmethod
@@ -117,9 +121,13 @@ class RunConfig:
         """Check the names and the format of a configuration."""
         known = {f.name for f in fields(cls)}
         if data.get("format", FORMAT) > FORMAT:
-            raise UsageError(f"{origin} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade")
+            raise UsageError(
+                f"{origin} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade"
+            )
         if unknown := sorted(set(data) - known):
-            raise UsageError(f"{origin}: unknown setting {unknown[0]!r}; known ones are {', '.join(sorted(known))}")
+            raise UsageError(
+                f"{origin}: unknown setting {unknown[0]!r}; known ones are {', '.join(sorted(known))}"
+            )
         if missing := sorted({"index", "targets"} - set(data)):
             raise UsageError(f"{origin}: the setting {missing[0]!r} is missing")
         return cls(**data)

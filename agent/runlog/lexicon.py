@@ -1,8 +1,10 @@
-"""The vocabulary that a run's predicates are read with: built from the subject, kept small for replays and reports.
+"""The vocabulary that a run's predicates are read with: built from the subject, kept small for
+replays and reports.
 
-While a run works, its lexicon is made from the subject's token strings and input embedding, and kept in the cache by
-the subject's revision. When the run ends, what its predicates really look up is frozen into the run's folder, so that
-the run can be replayed and shown where there is no subject.
+While a run works, its lexicon is made from the subject's token strings and input embedding, and
+kept in the cache by the subject's revision. When the run ends, what its predicates really look up
+is frozen into the run's folder, so that the run can be replayed and shown where there is no
+subject.
 """
 
 from __future__ import annotations

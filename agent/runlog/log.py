@@ -1,13 +1,16 @@
-"""The run log: append-only JSONL segments, one writer each, that a crash can cost at most an unfinished last line.
+"""The run log: append-only JSONL segments, one writer each, that a crash can cost at most an
+unfinished last line.
 
     runs/NAME/events/0001-PID.jsonl      one segment a writer; a resumed run opens the next number
     runs/NAME/events/0001-PID.parquet    the same segment, sealed
 
-An event is one line: ``{"seq", "time", "event", "target", "id", "data"}``. The triple (event, target, id) names it:
-when a step is done again after a kill, its events are written again under the same name, and a reader sees the last.
-Ids are counted per target by the steps themselves, never drawn, so that a run repeated has the same names.
+An event is one line: ``{"seq", "time", "event", "target", "id", "data"}``. The triple (event,
+target, id) names it: when a step is done again after a kill, its events are written again under the
+same name, and a reader sees the last. Ids are counted per target by the steps themselves, never
+drawn, so that a run repeated has the same names.
 
-Readers that want SQL use `agent.runlog.views`; this module is what the loop itself writes to and looks things up in.
+Readers that want SQL use `agent.runlog.views`; this module is what the loop itself writes to and
+looks things up in.
 """
 
 from __future__ import annotations
@@ -42,13 +45,16 @@ class Event(NamedTuple):
 
 def canonical(value: Any) -> str:
     """JSON that is the same for equal values: sorted keys, no spaces. NaN and infinities are refused."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 class RunLog:
     """The events of one run: append, and look up by name.
 
-    The whole log is read once on opening, so one is opened a process, not one a target. Safe to use from many threads.
+    The whole log is read once on opening, so one is opened a process, not one a target. Safe to use
+    from many threads.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -63,7 +69,9 @@ class RunLog:
         for event in read_events(folder):
             self._keep(event.event, event.target, event.id, event.data)
 
-    def write(self, event: str, data: Data, *, target: str | None = None, id: str | None = None) -> None:
+    def write(
+        self, event: str, data: Data, *, target: str | None = None, id: str | None = None
+    ) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
         text = canonical(data)
         kept = json.loads(text)  # what a process that reads the log would see
@@ -175,7 +183,14 @@ def event_schema() -> Any:
 
     text = pa.string()
     return pa.schema(
-        [("seq", pa.int64()), ("time", text), ("event", text), ("target", text), ("id", text), ("data", text)]
+        [
+            ("seq", pa.int64()),
+            ("time", text),
+            ("event", text),
+            ("target", text),
+            ("id", text),
+            ("data", text),
+        ]
     )
 
 

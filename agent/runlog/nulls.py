@@ -1,7 +1,7 @@
 """The nulls and controls of a run, made from the words in its configuration.
 
-`RunConfig.nulls` maps an address behind the layer's last neuron to what stands there: "noise", "shuffled:mlp.9.33",
-"rotated", "redrawn:mlp.6.33".
+`RunConfig.nulls` maps an address behind the layer's last neuron to what stands there: "noise",
+"shuffled:mlp.9.33", "rotated", "redrawn:mlp.6.33".
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ def artificial_units(
         if kind == "noise":
             units[address] = nulls.NoiseUnit(unit=unit, seed=seed)
         elif kind == "shuffled":
-            units[address] = nulls.shuffled(subject, unit, Unit.parse(source), seed=seed, donors=donors)
+            units[address] = nulls.shuffled(
+                subject, unit, Unit.parse(source), seed=seed, donors=donors
+            )
         elif kind == "redrawn":
             units[address] = nulls.redrawn(subject, unit, Unit.parse(source), seed=seed)
         elif kind == "rotated":
             by_layer.setdefault(unit.layer, []).append(unit)
         else:
             known = "noise, shuffled:UNIT, rotated, redrawn:UNIT"
-            raise UsageError(f"{address}: no null or control is called {words!r}; known are {known}")
+            raise UsageError(
+                f"{address}: no null or control is called {words!r}; known are {known}"
+            )
     for rotated in by_layer.values():
         units |= {str(u.unit): u for u in nulls.rotated(subject, rotated, seed=seed)}
     return [units[address] for address in described]

@@ -27,7 +27,13 @@ def replanted(subject: Subject, folder: Path, corpus: str, index: Index) -> Plan
     from ...tools.subject import plant, read_suite
 
     suite = read_suite(folder / SUITE)
-    return plant(subject, suite, read_corpus(corpus).documents, context_len=index.context_len, max_tokens=index.tokens)
+    return plant(
+        subject,
+        suite,
+        read_corpus(corpus).documents,
+        context_len=index.context_len,
+        max_tokens=index.tokens,
+    )
 
 
 def weights_of(revision: str) -> str:

@@ -1,4 +1,5 @@
-"""One way to show how far something is: a bar on a terminal, a line every few seconds elsewhere, on standard error.
+"""One way to show how far something is: a bar on a terminal, a line every few seconds elsewhere, on
+standard error.
 
 with progress(quiet=args.quiet) as report:
     build_index(..., progress=report)           # anything with .step .done .total (and .unit, .note) can be reported
@@ -41,7 +42,9 @@ class Reporter:
         unit, note = getattr(report, "unit", ""), getattr(report, "note", "")
         self.update(report.step, report.done, report.total, unit=unit, note=note)
 
-    def update(self, step: str, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+    def update(
+        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+    ) -> None:
         """Say how far `step` is; the first report of a step starts its clock."""
 
     def say(self, text: str) -> None:
@@ -60,12 +63,16 @@ class _Step:
 class LineReporter(Reporter):
     """Plain lines: the first report of a step, one every few seconds, and its last."""
 
-    def __init__(self, stream: TextIO, *, every: float = EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, every: float = EVERY_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.stream, self.every, self.clock = stream, every, clock
         self._steps: dict[str, _Step] = {}
         self._lock = threading.Lock()
 
-    def update(self, step: str, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+    def update(
+        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+    ) -> None:
         now = self.clock()
         with self._lock:
             state = self._steps.get(step)
@@ -76,7 +83,11 @@ class LineReporter(Reporter):
             if state.finished or not (first or complete or now - state.shown >= self.every):
                 return
             state.shown, state.finished = now, complete
-            self._write(describe(step, done, total, unit, note, rate(state.began_at, done, now - state.started)))
+            self._write(
+                describe(
+                    step, done, total, unit, note, rate(state.began_at, done, now - state.started)
+                )
+            )
 
     def say(self, text: str) -> None:
         with self._lock:
@@ -106,11 +117,15 @@ class BarReporter(Reporter):
         self._began: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
-    def update(self, step: str, done: float, total: float | None, *, unit: str = "", note: str = "") -> None:
+    def update(
+        self, step: str, done: float, total: float | None, *, unit: str = "", note: str = ""
+    ) -> None:
         now = time.monotonic()
         with self._lock:
             if step not in self._tasks:
-                self._tasks[step] = self.bars.add_task(plain(step), total=total, counted="", note="")
+                self._tasks[step] = self.bars.add_task(
+                    plain(step), total=total, counted="", note=""
+                )
                 self._began[step] = (now, done)
             start, began_at = self._began[step]
             speed = rate(began_at, done, now - start)
@@ -131,7 +146,9 @@ def rate(began_at: float, done: float, seconds: float) -> float | None:
     return (done - began_at) / seconds if seconds > 0 and done > began_at else None
 
 
-def describe(step: str, done: float, total: float | None, unit: str, note: str, speed: float | None) -> str:
+def describe(
+    step: str, done: float, total: float | None, unit: str, note: str, speed: float | None
+) -> str:
     """A plain progress line: ``index: 1,024/60,000 tokens, 640/s, 1:32 left, forward 96 %``."""
     parts = [f"{plain(step)}: {count(done, total, unit, speed)}"]
     if speed and total is not None and done < total:
@@ -141,7 +158,9 @@ def describe(step: str, done: float, total: float | None, unit: str, note: str, 
 
 def count(done: float, total: float | None, unit: str, speed: float | None) -> str:
     """``1,024/60,000 tokens, 640/s``."""
-    counted = f"{done:,.0f}" + ("" if total is None else f"/{total:,.0f}") + (f" {unit}" if unit else "")
+    counted = (
+        f"{done:,.0f}" + ("" if total is None else f"/{total:,.0f}") + (f" {unit}" if unit else "")
+    )
     return counted if speed is None else f"{counted}, {speed:,.{0 if speed >= 10 else 1}f}/s"
 
 

@@ -2,8 +2,9 @@
 
     runs/NAME/reviews/20250301T101500-4711-9f3a.jsonl      one segment a reviewing process
 
-A run's own log is held by whoever writes the run; reviewers do not need that lock, do not wait for each other, and
-nothing that runs, replays or decides reads what they write. Events, in the form of the log:
+A run's own log is held by whoever writes the run; reviewers do not need that lock, do not wait for
+each other, and nothing that runs, replays or decides reads what they write. Events, in the form of
+the log:
 
     review           data {verdict: approve | reject | edit | note, text, predicate, note, name, after_viewing, score}
     review_undone    data {of, name}       takes back a review of the same person
@@ -46,7 +47,11 @@ class Reviews:
 
     def signature(self) -> tuple[tuple[str, int], ...]:
         """Changes when anybody writes a review."""
-        return tuple((p.name, p.stat().st_size) for p in sorted(self._folder.glob("*.jsonl")) if not p.is_symlink())
+        return tuple(
+            (p.name, p.stat().st_size)
+            for p in sorted(self._folder.glob("*.jsonl"))
+            if not p.is_symlink()
+        )
 
     def events(self) -> list[Event]:
         """All events of all reviewers, in the order of time."""
@@ -67,7 +72,9 @@ class Reviews:
                 self._own = self._folder / f"{now}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
             self._written += 1
             time = datetime.now(UTC).isoformat(timespec="microseconds")
-            line = Event(self._written, time, event, target, f"{self._own.stem}/{self._written}", data)
+            line = Event(
+                self._written, time, event, target, f"{self._own.stem}/{self._written}", data
+            )
             text = (canonical(line._asdict()) + "\n").encode("utf-8", "replace")
             descriptor = os.open(self._own, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
@@ -99,7 +106,10 @@ class Reviews:
     def shown(self, target: str) -> list[dict[str, Any]]:
         """A target's standing reviews as the page shows them."""
         scored = self.elsewhere()
-        return [shown(event) | {"elsewhere": scored.get(event.id or "")} for event in self.standing().get(target, [])]
+        return [
+            shown(event) | {"elsewhere": scored.get(event.id or "")}
+            for event in self.standing().get(target, [])
+        ]
 
     def note_in(self, store: Store) -> None:
         """Keep the last decision on each target in the store's column, so that lists can be filtered by it."""
@@ -107,7 +117,11 @@ class Reviews:
         with store.reading() as db:
             if get_meta(db, "reviews") == signature:
                 return
-        decided = {target: last for target, events in self.standing().items() if (last := last_decision(events))}
+        decided = {
+            target: last
+            for target, events in self.standing().items()
+            if (last := last_decision(events))
+        }
         with store.writing() as db:
             db.execute("update targets set review = null where review is not null")
             rows = [(event.data["verdict"], target) for target, event in decided.items()]
@@ -118,7 +132,9 @@ class Reviews:
 
 def last_decision(events: list[Event]) -> Event | None:
     """The last of some reviews that decides something."""
-    return next((event for event in reversed(events) if event.data.get("verdict") in DECISIONS), None)
+    return next(
+        (event for event in reversed(events) if event.data.get("verdict") in DECISIONS), None
+    )
 
 
 def shown(event: Event) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 
 def spent(found: Sequence[dict[str, Any]]) -> str:
-    """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" when none was asked.
+    """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" when none
+    was asked.
 
     Args:
         found: rows of `views.rows`.
@@ -22,7 +23,11 @@ def spent(found: Sequence[dict[str, Any]]) -> str:
     kept = sum(r["verdict"] == "kept" for r in found)
     usd = [r[k] for r in found for k in ("usd", "reading_usd")]
     known = [amount for amount in usd if amount is not None]
-    return said + (f"; ${sum(known) / kept:.2f} a kept explanation" if kept and sum(known) and None not in usd else "")
+    return said + (
+        f"; ${sum(known) / kept:.2f} a kept explanation"
+        if kept and sum(known) and None not in usd
+        else ""
+    )
 
 
 def _dollars(usd: list[float | None]) -> str:

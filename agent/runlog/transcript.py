@@ -1,6 +1,8 @@
-"""A language model's investigation as a reader follows it: what it was shown, what it did, what came of it.
+"""A language model's investigation as a reader follows it: what it was shown, what it did, what
+came of it.
 
-Built from the log alone. A second look stands where it happened, marked; of each reply the cost stands beside it.
+Built from the log alone. A second look stands where it happened, marked; of each reply the cost
+stands beside it.
 """
 
 from __future__ import annotations
@@ -67,18 +69,28 @@ def _lines(row: Mapping[str, Any]) -> Iterator[Line]:
     said = [answer["text"].strip()] if answer["text"].strip() else []
     said += [f"{call['name']} {_arguments(call)}" for call in answer["calls"]]
     ending = {"refused": "(refused)", "length": "(cut off)"}.get(answer["stop"], "")
-    yield Line("second look" if look else "model", "\n".join([*said, ending]).strip() or "(nothing)", _cost(row))
+    yield Line(
+        "second look" if look else "model",
+        "\n".join([*said, ending]).strip() or "(nothing)",
+        _cost(row),
+    )
 
 
 def _arguments(call: Mapping[str, Any]) -> str:
-    return call["raw"] if call["arguments"] is None else json.dumps(call["arguments"], ensure_ascii=False)
+    return (
+        call["raw"]
+        if call["arguments"] is None
+        else json.dumps(call["arguments"], ensure_ascii=False)
+    )
 
 
 def _cost(row: Mapping[str, Any]) -> str:
     parts = [str(row["model"])]
     if row["input_tokens"] is not None:
         cached = f" ({row['cache_read']:,} cached)" if row["cache_read"] else ""
-        parts.append(f"{row['input_tokens']:,} tokens in{cached}, {row['output_tokens'] or 0:,} out")
+        parts.append(
+            f"{row['input_tokens']:,} tokens in{cached}, {row['output_tokens'] or 0:,} out"
+        )
     parts += [f"${row['usd']:.4f}"] if row["usd"] is not None else []
     return ", ".join([*parts, f"{row['seconds']:.1f} s", *_waited(row)])
 

@@ -1,6 +1,8 @@
-"""DuckDB views over a run log: what `hubel show`, reports, the review page and a user's own SQL read.
+"""DuckDB views over a run log: what `hubel show`, reports, the review page and a user's own SQL
+read.
 
-Works while the run is writing: an unfinished last line is skipped, and of an event written twice the last counts.
+Works while the run is writing: an unfinished last line is skipped, and of an event written twice
+the last counts.
 
     events       seq, time, writer, event, target, id, data (JSON)
     targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
@@ -10,12 +12,14 @@ Works while the run is writing: an unfinished last line is skipped, and of an ev
     reading      the same of simulators and judges
     calls        target, key, instrument, arguments, seconds
     llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
-                 cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server or a rate limit),
-                 explaining, usd (null: no price known); empty for explainers that call no language model
+                 cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server
+                 or a rate limit), explaining, usd (null: no price known); empty for explainers that
+                 call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
     reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
-                 text, predicate, note, after_viewing: what people said, in own segments (`agent.runlog.reviews`)
+                 text, predicate, note, after_viewing: what people said, in own segments
+                     (`agent.runlog.reviews`)
 """
 
 from __future__ import annotations
@@ -111,7 +115,10 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
     db.execute("create table registered (position int, target varchar, side varchar, layer int)")
     units = [(i, t, Unit.parse(t)) for i, t in enumerate(config.targets)]
     if units:
-        db.executemany("insert into registered values (?, ?, ?, ?)", [(i, t, u.side, u.layer) for i, t, u in units])
+        db.executemany(
+            "insert into registered values (?, ?, ?, ?)",
+            [(i, t, u.side, u.layer) for i, t, u in units],
+        )
     for name in (
         "conclusions",
         "failures",
@@ -133,8 +140,12 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
 def _reviews(folder: Path) -> str:
     """What people said; a half-written line is left out."""
     place = str(folder / "reviews").replace("'", "''")
-    fields = ", ".join(f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note"))
-    told = f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
+    fields = ", ".join(
+        f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note")
+    )
+    told = (
+        f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
+    )
     if not any((folder / "reviews").glob("*.jsonl")):
         none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
         return f"{told} from ({none}) where false"
@@ -165,9 +176,8 @@ def _events(folder: Path) -> str:
     latest = "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
     union = " union all by name ".join(parts)
     kept = f"select * from ({union}) where event is not null qualify {latest}"
-    order = (
-        "row_number() over (order by writer, seq)"  # a writer counts from 1: only together do they say what was first
-    )
+    # A writer counts from 1: only writer and number together say what came first.
+    order = "row_number() over (order by writer, seq)"
     return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
 
 
@@ -175,7 +185,11 @@ def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
     """One row a requested target, in the contract's form (`hubel show RUN --json`)."""
     with connect(folder) as db:
         where = "where target = ?" if target else ""
-        found = _dicts(db.execute(f"select * from targets {where} order by position", [target] if target else []))
+        found = _dicts(
+            db.execute(
+                f"select * from targets {where} order by position", [target] if target else []
+            )
+        )
         # By name and not by time: a run that was killed in between wrote them in another order.
         concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
         scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))

@@ -22,8 +22,14 @@ def run_circuits(args: argparse.Namespace) -> int:
     if len(others) == 2:
         raise UsageError("--trained and --planted ask for different circuits; give one of them")
     if others and (args.difficulty or args.program):
-        raise UsageError(f"--difficulty and --program are of compiled circuits; leave them out with --{others[0]}")
-    return {"trained": _run_trained, "planted": _run_planted}[others[0]](args) if others else _run_compiled(args)
+        raise UsageError(
+            f"--difficulty and --program are of compiled circuits; leave them out with --{others[0]}"
+        )
+    return (
+        {"trained": _run_trained, "planted": _run_planted}[others[0]](args)
+        if others
+        else _run_compiled(args)
+    )
 
 
 def _run_compiled(args: argparse.Namespace) -> int:
@@ -140,11 +146,21 @@ def _show(rows: Sequence[Row], difficulties: Sequence[str]) -> None:
         )
         for method, value in sorted(found["by_method"].items(), key=lambda item: -item[1])
     ]
-    columns = ("method", "edge AUROC", *difficulties, "f held out", "true of its edges", "CPU s a circuit")
+    columns = (
+        "method",
+        "edge AUROC",
+        *difficulties,
+        "f held out",
+        "true of its edges",
+        "CPU s a circuit",
+    )
     output.table(columns, cells, right=columns[1:])
-    worst = sorted(rows, key=lambda row: max(result.auroc or 0.0 for result in row.methods.values()))[:3]
+    worst = sorted(
+        rows, key=lambda row: max(result.auroc or 0.0 for result in row.methods.values())
+    )[:3]
     hardest = ", ".join(
-        f"{row.circuit} ({max(result.auroc or 0.0 for result in row.methods.values()):.2f})" for row in worst
+        f"{row.circuit} ({max(result.auroc or 0.0 for result in row.methods.values()):.2f})"
+        for row in worst
     )
     true, every = sum(row.true_edges for row in rows), sum(row.edges for row in rows)
     output.line(f"{len(rows)} circuits, {true} true edges of {every:,}, seed {rows[0].seed}")
@@ -167,15 +183,21 @@ def _show_trained(rows: Sequence[TrainedRow]) -> None:
         )
         for kind, heads in row.heads.items():
             named = ", ".join(f"{head} ({score:.2f})" for head, score in heads.items())
-            held = ", ".join(f"{method} {curves.heads[kind]:.0%}" for method, curves in row.methods.items())
-            output.line(f"  {kind} heads {named}; held by the circuit of {LOOKED_AT:.0%} of edges: {held}")
+            held = ", ".join(
+                f"{method} {curves.heads[kind]:.0%}" for method, curves in row.methods.items()
+            )
+            output.line(
+                f"  {kind} heads {named}; held by the circuit of {LOOKED_AT:.0%} of edges: {held}"
+            )
 
 
 def _show_planted(rows: Sequence[PathRow]) -> None:
     from ..planted_paths import mean_by_method
 
     good = [row for row in rows if not row.failed]
-    aurocs, precisions, seconds = (mean_by_method(good, figure) for figure in ("auroc", "precision", "seconds"))
+    aurocs, precisions, seconds = (
+        mean_by_method(good, figure) for figure in ("auroc", "precision", "seconds")
+    )
     cells = [
         (
             method,
@@ -186,14 +208,24 @@ def _show_planted(rows: Sequence[PathRow]) -> None:
         )
         for method, value in sorted(aurocs.items(), key=lambda item: -item[1])
     ]
-    columns = ("method", "edge AUROC", "precision", *(f"ranks: {row.path}" for row in good), "CPU s a path")
+    columns = (
+        "method",
+        "edge AUROC",
+        "precision",
+        *(f"ranks: {row.path}" for row in good),
+        "CPU s a path",
+    )
     output.table(columns, cells, right=columns[1:])
     for row in rows:
-        each = ", ".join(f"{edge} {share:.2f}" for edge, share in zip(row.planted, row.acts["each"], strict=True))
+        each = ", ".join(
+            f"{edge} {share:.2f}" for edge, share in zip(row.planted, row.acts["each"], strict=True)
+        )
         said = f"; no datum: {row.failed}" if row.failed else ""
         output.line(
             f"{row.path}: share of its strength that each edge carries, patched exactly: {each}; alone "
             f"{row.acts['alone']:.2f}; all else moves the answer by {row.acts['rest']:+.2f} logits{said}"
         )
     if good:
-        output.line(f"{len(rows)} paths, {len(rows) - len(good)} of them no datum, among {good[0].edges:,} edges")
+        output.line(
+            f"{len(rows)} paths, {len(rows) - len(good)} of them no datum, among {good[0].edges:,} edges"
+        )

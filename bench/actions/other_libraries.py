@@ -42,7 +42,12 @@ def run_peers(args: argparse.Namespace) -> int:
         ratios, longer = circuits_speed(subject), longer_sweep(subject)
         reporter.update("ways", 3, 3, unit="parts")
     if args.json:
-        for part, rows in (("heads", peers), ("tokens", attributed), ("ratio", ratios), ("longer", [longer])):
+        for part, rows in (
+            ("heads", peers),
+            ("tokens", attributed),
+            ("ratio", ratios),
+            ("longer", [longer]),
+        ):
             for row in rows:
                 output.json_line({"part": part, **row._asdict()})
         return 0
@@ -62,7 +67,9 @@ def _layers(given: str | None, n_layers: int) -> list[int]:
     except ValueError:
         layers = [-1]
     if not all(0 <= layer < n_layers for layer in layers):
-        raise UsageError(f"--layers {given!r}: give layers from 0 to {n_layers - 1}, such as 4,12,20, or all")
+        raise UsageError(
+            f"--layers {given!r}: give layers from 0 to {n_layers - 1}, such as 4,12,20, or all"
+        )
     return layers
 
 
@@ -77,7 +84,14 @@ def _show_heads(found: list[Peer], layers: list[int]) -> None:
         "difference",
     )
     cells = [
-        (p.name, f"{p.seconds:.1f}", f"{p.wrapping:.1f}", f"{p.peak_mb:,.0f}", f"{p.difference:.1e}") for p in found
+        (
+            p.name,
+            f"{p.seconds:.1f}",
+            f"{p.wrapping:.1f}",
+            f"{p.peak_mb:,.0f}",
+            f"{p.difference:.1e}",
+        )
+        for p in found
     ]
     output.table(columns, cells, right=columns[1:])
     if missing := [name for name in PEERS if name not in {peer.name for peer in found}]:
@@ -85,7 +99,14 @@ def _show_heads(found: list[Peer], layers: list[int]) -> None:
 
 
 def _show_attributed(found: list[Attributed]) -> None:
-    columns = ("integrated gradients by", "baseline", "error", "seconds", "CPU s", "correlation with ours")
+    columns = (
+        "integrated gradients by",
+        "baseline",
+        "error",
+        "seconds",
+        "CPU s",
+        "correlation with ours",
+    )
     cells = [
         (
             row.way,
@@ -97,14 +118,18 @@ def _show_attributed(found: list[Attributed]) -> None:
         )
         for row in found
     ]
-    output.table(columns, cells, title=f"a prompt of 32 tokens, {THREADS} threads", right=columns[2:])
+    output.table(
+        columns, cells, title=f"a prompt of 32 tokens, {THREADS} threads", right=columns[2:]
+    )
     if find_spec("captum") is None:
         output.line("not installed: captum (pip install hubel[oracles])")
 
 
 def _show_ratios(ratios: list[Comparison], longer: Longer) -> None:
     for row in ratios:
-        output.line(f"{row.name}: {row.ours:.2f} CPU s, beside {row.naive:.2f} of {row.naive_way} ({row.ratio:.2f}x)")
+        output.line(
+            f"{row.name}: {row.ours:.2f} CPU s, beside {row.naive:.2f} of {row.naive_way} ({row.ratio:.2f}x)"
+        )
     output.line(
         f"{longer.many} neurons patched exactly take {longer.many_seconds:.2f} CPU s, {longer.few} take "
         f"{longer.few_seconds:.2f}: ten times as many cost {longer.ratio:.1f} times as much"

@@ -22,8 +22,8 @@ SCORER_COLUMNS = (
     "prompt tokens",
     "CPU s",
 )
-"""Power to tell the true explanation from another unit's and from the most similar unit's; rank correlation with
-r_truth; mean scores; coverage; cost of all scores, and processor time of one."""
+"""Power to tell the true explanation from another unit's and from the most similar unit's; rank
+correlation with r_truth; mean scores; coverage; cost of all scores, and processor time of one."""
 
 
 def run_planted(args: argparse.Namespace) -> int:
@@ -36,13 +36,22 @@ def run_planted(args: argparse.Namespace) -> int:
 
     suite = read_suite(args.suite or PROJECT_SUITE)
     if args.targets is not None and args.targets < 1:
-        raise UsageError(f"--targets {args.targets}: give at least 1, or leave it out for the whole suite")
+        raise UsageError(
+            f"--targets {args.targets}: give at least 1, or leave it out for the whole suite"
+        )
     units = chosen(suite, args.targets, args.seed)
     plan = _plan(args)
     folder = args.runs / (args.name or _name(args, suite.digest))
-    settings = {"explainer": args.explainer, "seed": args.seed, "device": args.device, "dtype": args.dtype}
+    settings = {
+        "explainer": args.explainer,
+        "seed": args.seed,
+        "device": args.device,
+        "dtype": args.dtype,
+    }
     with progress(quiet=args.quiet) as reporter:
-        subject = planted(load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus)
+        subject = planted(
+            load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus
+        )
         make_planted_run(folder, subject, units, args.corpus, reporter, **settings)
         result = work_on(folder, reporter=reporter, subject=subject)
         bench = evaluate(folder, subject, units)
@@ -68,19 +77,46 @@ def _plan(args: argparse.Namespace) -> Any:
     from ...agent.rescoring.plan import Plan
     from ...evals.scorers.registry import names
 
-    asked = tuple(names()) if args.scorers == "all" else tuple(part.strip() for part in args.scorers.split(","))
-    plan = Plan(scorers=asked, judge=args.judge, base_url=args.base_url, device=args.device, dtype=args.dtype)
+    asked = (
+        tuple(names())
+        if args.scorers == "all"
+        else tuple(part.strip() for part in args.scorers.split(","))
+    )
+    plan = Plan(
+        scorers=asked,
+        judge=args.judge,
+        base_url=args.base_url,
+        device=args.device,
+        dtype=args.dtype,
+    )
     check_plan(plan)
     return plan
 
 
 def _name(args: argparse.Namespace, digest: str) -> str:
-    parts = ["bench-planted", digest[:8], args.corpus, args.explainer, args.targets, args.seed or None]
+    parts = [
+        "bench-planted",
+        digest[:8],
+        args.corpus,
+        args.explainer,
+        args.targets,
+        args.seed or None,
+    ]
     return re.sub(r"[^A-Za-z0-9-]+", "-", "-".join(str(part) for part in parts if part))
 
 
 def _show(results: list[Any], summary: dict[str, Any]) -> None:
-    columns = ("unit", "target", "verdict", "held-out r", "r truth", "precision", "recall", "recovered", "explanation")
+    columns = (
+        "unit",
+        "target",
+        "verdict",
+        "held-out r",
+        "r truth",
+        "precision",
+        "recall",
+        "recovered",
+        "explanation",
+    )
     output.table(columns, [_cells(row) for row in results], right=columns[3:7])
     output.table(
         ("family", "recovered", "decidable", "units"),
@@ -116,15 +152,30 @@ def _scorer_cells(row: dict[str, Any]) -> tuple[object, ...]:
 def _spread(found: dict[str, float] | None) -> str | None:
     if found is None:
         return None
-    return f"{found['value']:.2f}" + ("" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]")
+    return f"{found['value']:.2f}" + (
+        "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
+    )
 
 
 def _cells(row: Any) -> tuple[object, ...]:
     numbers = (_number(value) for value in (row.r, row.r_truth, row.precision, row.recall))
     recovered = (
-        "yes" if row.recovered else "no" if row.decidable else "not decidable" if row.decidable is False else None
+        "yes"
+        if row.recovered
+        else "no"
+        if row.decidable
+        else "not decidable"
+        if row.decidable is False
+        else None
     )
-    return (row.id, row.target, "kept" if row.kept else "not kept", *numbers, recovered, row.explanation)
+    return (
+        row.id,
+        row.target,
+        "kept" if row.kept else "not kept",
+        *numbers,
+        recovered,
+        row.explanation,
+    )
 
 
 def _number(value: float | None) -> str | None:
@@ -132,4 +183,8 @@ def _number(value: float | None) -> str | None:
 
 
 def _share(value: float | None, interval: list[float] | None) -> str:
-    return "-" if value is None or interval is None else f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+    return (
+        "-"
+        if value is None or interval is None
+        else f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+    )

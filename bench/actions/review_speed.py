@@ -29,7 +29,10 @@ def run_review_speed(args: argparse.Namespace) -> int:
 
 
 def _show(found: Speed) -> None:
-    rows = [(t.what, t.requests, *(None if ms is None else f"{ms:.0f}" for ms in t[2:])) for t in found.timings]
+    rows = [
+        (t.what, t.requests, *(None if ms is None else f"{ms:.0f}" for ms in t[2:]))
+        for t in found.timings
+    ]
     output.table(("what", "requests", "median ms", "slowest ms", "CPU ms", "asked for"), rows)
     memory = "unknown" if found.peak_mb is None else f"{found.peak_mb:,.0f} MB"
     output.line(

@@ -21,7 +21,9 @@ def run_soak(args: argparse.Namespace) -> int:
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:
-            found = soak(folder, size, lambda step, n, of, unit: reporter.update(step, n, of, unit=unit))
+            found = soak(
+                folder, size, lambda step, n, of, unit: reporter.update(step, n, of, unit=unit)
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     _show(found, as_json=args.json)
@@ -32,10 +34,17 @@ def _show(found: Found, *, as_json: bool) -> None:
     if as_json:
         for promise in found.promises:
             output.json_line(vars(promise))
-        output.json_line({"summary": found.figures | {"kept": found.kept, "notes": found.notes[:50]}})
+        output.json_line(
+            {"summary": found.figures | {"kept": found.kept, "notes": found.notes[:50]}}
+        )
         return
     cells = [
-        (p.what, f"{p.found:.3g}" if isinstance(p.found, float) else p.found, p.promised, "yes" if p.kept else "NO")
+        (
+            p.what,
+            f"{p.found:.3g}" if isinstance(p.found, float) else p.found,
+            p.promised,
+            "yes" if p.kept else "NO",
+        )
         for p in found.promises
     ]
     output.table(("promise", "found", "promised", "kept"), cells, right=("found", "promised"))

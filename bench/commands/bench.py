@@ -35,15 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", default="smollm2-135m")
     parser.add_argument("--corpus", default="lee-news")
     parser.add_argument("--explainer", default="compositional")
-    parser.add_argument("--suite", metavar="FILE", help="planted: a suite of units (default: the project's own)")
     parser.add_argument(
-        "--scorers", metavar="S,S", help="planted: which scorers can be trusted? names, or all; compared on its units"
+        "--suite", metavar="FILE", help="planted: a suite of units (default: the project's own)"
     )
     parser.add_argument(
-        "--judge", default="predicate", metavar="J", help="planted: who judges for --scorers (default: predicate)"
+        "--scorers",
+        metavar="S,S",
+        help="planted: which scorers can be trusted? names, or all; compared on its units",
     )
     parser.add_argument(
-        "--base-url", default="", metavar="URL", help="the server of --judge or --explainer openai:MODEL"
+        "--judge",
+        default="predicate",
+        metavar="J",
+        help="planted: who judges for --scorers (default: predicate)",
+    )
+    parser.add_argument(
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="the server of --judge or --explainer openai:MODEL",
     )
     parser.add_argument(
         "--targets",
@@ -57,25 +67,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="speed: only this, beside nnsight, TransformerLens and captum (hubel[oracles])",
     )
     parser.add_argument(
-        "--layers", metavar="L,L|all", help="speed --peers: layers whose heads are patched (default: three of them)"
+        "--layers",
+        metavar="L,L|all",
+        help="speed --peers: layers whose heads are patched (default: three of them)",
     )
-    parser.add_argument("--method", metavar="M,M", help="circuits: ways to score edges (default: all)")
-    parser.add_argument("--difficulty", metavar="D,D", help="circuits: easy, medium, hard (default: all)")
-    parser.add_argument("--program", metavar="P,P", help="circuits: compiled programs (default: all)")
     parser.add_argument(
-        "--trained", action="store_true", help="circuits: tiny models trained in seconds in place of compiled ones"
+        "--method", metavar="M,M", help="circuits: ways to score edges (default: all)"
+    )
+    parser.add_argument(
+        "--difficulty", metavar="D,D", help="circuits: easy, medium, hard (default: all)"
+    )
+    parser.add_argument(
+        "--program", metavar="P,P", help="circuits: compiled programs (default: all)"
+    )
+    parser.add_argument(
+        "--trained",
+        action="store_true",
+        help="circuits: tiny models trained in seconds in place of compiled ones",
     )
     parser.add_argument(
         "--planted",
         action="store_true",
         help="circuits: paths planted into the subject, which is loaded for that alone",
     )
-    parser.add_argument("--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)")
-    parser.add_argument("--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)")
     parser.add_argument(
-        "--malformed", type=int, default=10_000, metavar="N", help="soak: malformed answers to give (default: 10000)"
+        "--name", help="the run's name (default: bench-null-N, bench-planted-SUITE)"
     )
-    parser.add_argument("--jobs", type=int, default=2, help="soak: runs killed at the same time (default: 2)")
+    parser.add_argument(
+        "--kills", type=int, default=500, metavar="N", help="soak: runs to kill (default: 500)"
+    )
+    parser.add_argument(
+        "--malformed",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="soak: malformed answers to give (default: 10000)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="soak: runs killed at the same time (default: 2)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options.add_device(parser)
 
@@ -84,7 +114,9 @@ def run(args: argparse.Namespace) -> int:
     """Run the bench and print its table."""
     for option, bench in _BELONGS.items():
         if getattr(args, option) and args.bench != bench:
-            raise UsageError(f"--{option} belongs to `hubel bench {bench}`, not to `hubel bench {args.bench}`")
+            raise UsageError(
+                f"--{option} belongs to `hubel bench {bench}`, not to `hubel bench {args.bench}`"
+            )
     if args.bench == "planted":
         from ..actions.planted import run_planted
 
@@ -105,7 +137,9 @@ def run(args: argparse.Namespace) -> int:
     if args.targets < 2:
         raise UsageError(f"--targets {args.targets}: a bench of nulls needs at least 2")
     if args.peers and args.bench != "speed":
-        raise UsageError(f"--peers belongs to `hubel bench speed`, not to `hubel bench {args.bench}`")
+        raise UsageError(
+            f"--peers belongs to `hubel bench speed`, not to `hubel bench {args.bench}`"
+        )
     if args.bench == "speed":
         if args.peers:
             from ..actions.other_libraries import run_peers
@@ -132,7 +166,9 @@ def _run_speed(args: argparse.Namespace) -> int:
         output.json_line({"index": index})
         return 0
     columns = ("what", "CPU s", "naive CPU s", "times faster", "the naive way")
-    cells = [(c.name, f"{c.ours:.3f}", f"{c.naive:.3f}", f"{c.ratio:.1f}", c.naive_way) for c in found]
+    cells = [
+        (c.name, f"{c.ours:.3f}", f"{c.naive:.3f}", f"{c.ratio:.1f}", c.naive_way) for c in found
+    ]
     output.table(columns, cells, right=columns[1:4])
     output.line(
         f"index: {index['tokens_a_second']:,.0f} tokens a second beside {index['forward_tokens_a_second']:,.0f} of the "
@@ -167,7 +203,9 @@ def _run_null(args: argparse.Namespace) -> int:
     if args.json:
         for row in found:
             output.json_line(vars(row))
-        output.json_line({"summary": {"kinds": lines, "real_minus_control": real_minus_control(found)}})
+        output.json_line(
+            {"summary": {"kinds": lines, "real_minus_control": real_minus_control(found)}}
+        )
     else:
         _show(lines, real_minus_control(found))
     return 4 if result.failed else 0

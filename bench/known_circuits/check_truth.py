@@ -1,16 +1,20 @@
 """Is the truth true? What the compiler calls an edge of the program, held against the model itself.
 
-The answer of a pair is a function of which edges carry the clean prompt and which its twin. An edge is true when the
-answer depends on it: in some such state, moving this edge alone from clean to twin changes or unsettles the answer.
-(One patch in the clean run is not enough to ask: where three heads vote, no single patch changes anything.)
+The answer of a pair is a function of which edges carry the clean prompt and which its twin. An edge
+is true when the answer depends on it: in some such state, moving this edge alone from clean to twin
+changes or unsettles the answer. (One patch in the clean run is not enough to ask: where three heads
+vote, no single patch changes anything.)
 
-1. A true edge: a state and a pair in which moving it does so (a witness). States tried: all others clean, all others
-   twin, and random ones.
-2. False edges: in random states of the true edges, moving any random set of false ones never changes an answer.
-3. With the true edges clean and all others twin, every answer is the clean one; the other way round, the twin's.
+1. A true edge: a state and a pair in which moving it does so (a witness). States tried: all others
+   clean, all others twin, and random ones.
+2. False edges: in random states of the true edges, moving any random set of false ones never
+   changes an answer.
+3. With the true edges clean and all others twin, every answer is the clean one; the other way
+   round, the twin's.
 
-An answer is unsettled when the best two logits are closer than `CLEAR`. A mixture of two prompts may well be a tie,
-which any noise breaks, so that states which are unsettled in the model without noise are not held against false edges.
+An answer is unsettled when the best two logits are closer than `CLEAR`. A mixture of two prompts
+may well be a tie, which any noise breaks, so that states which are unsettled in the model without
+noise are not held against false edges.
 """
 
 from __future__ import annotations
@@ -50,7 +54,9 @@ class Findings(NamedTuple):
     not_necessary: int
 
 
-def verify_truth(compiled: Compiled, pairs: PromptPairs, states: int = 40, seed: int = 0) -> Findings:
+def verify_truth(
+    compiled: Compiled, pairs: PromptPairs, states: int = 40, seed: int = 0
+) -> Findings:
     """Hold a compiled program's truth against its model."""
     generator = torch.Generator().manual_seed(seed)
     truth, possible = compiled.truth, compiled.model.graph.possible
@@ -63,7 +69,9 @@ def verify_truth(compiled: Compiled, pairs: PromptPairs, states: int = 40, seed:
     )
 
 
-def _best(compiled: Compiled, pairs: PromptPairs, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
+def _best(
+    compiled: Compiled, pairs: PromptPairs, clean: Bool[Tensor, "source target"]
+) -> Int[Tensor, " pairs"]:
     return circuit_logits(compiled.model, pairs, clean).argmax(1)
 
 
@@ -75,7 +83,9 @@ class _Answers:
 
     def __call__(self, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
         best = circuit_logits(self._model, self._pairs, clean, twins=self._twins).topk(2)
-        return torch.where(best.values[:, 0] - best.values[:, 1] > CLEAR, best.indices[:, 0], UNCLEAR)
+        return torch.where(
+            best.values[:, 0] - best.values[:, 1] > CLEAR, best.indices[:, 0], UNCLEAR
+        )
 
 
 def false_edges_matter(compiled: Compiled, pairs: PromptPairs, states: int = 6) -> bool:
@@ -85,20 +95,26 @@ def false_edges_matter(compiled: Compiled, pairs: PromptPairs, states: int = 6) 
     return _changed_by_false(compiled, pairs, states, torch.Generator().manual_seed(0)) > 0
 
 
-def _without_witness(compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator) -> list[Edge]:
+def _without_witness(
+    compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator
+) -> list[Edge]:
     graph, answers = compiled.model.graph, _Answers(compiled.model, pairs)
     left = graph.edges_of(compiled.truth)
     for state in range(states):
         clean = graph.possible & (torch.rand(graph.possible.shape, generator=generator) < KEPT)
         clean = graph.possible if state == 0 else torch.zeros_like(clean) if state == 1 else clean
         before = answers(clean)
-        left = [edge for edge in left if not (before != answers(clean ^ graph.mask_of([edge]))).any()]
+        left = [
+            edge for edge in left if not (before != answers(clean ^ graph.mask_of([edge]))).any()
+        ]
         if not left:
             break
     return left
 
 
-def _changed_by_false(compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator) -> int:
+def _changed_by_false(
+    compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator
+) -> int:
     possible, changed = compiled.model.graph.possible, 0
     answers, plain = _Answers(compiled.model, pairs), _Answers(compiled.plain, pairs)
     false = possible & ~compiled.truth

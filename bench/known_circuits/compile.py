@@ -1,16 +1,20 @@
-"""A program as a real transformer: a GPT-2 whose weights are set, not trained, and whose true edges are known.
+"""A program as a real transformer: a GPT-2 whose weights are set, not trained, and whose true edges
+are known.
 
-1. Named coordinates: one large constant, then each variable's own. LayerNorm divides by the constant, which is 1e4
-   times what else is there, so that it is the identity to 1e-6; its mean is zero as the stream has no part along ones.
-2. Heads: queries read the tables, keys the values, with a sharp softmax. MLPs: each step is two ReLUs, so that it is
-   exactly 0 or 1 outside its ramp, and small noise ends there.
-3. Distractors: heads and neurons that read true variables and write where nobody of the program reads.
-4. Noise edges: a share of all false edges reads a little of what their source writes. Each node writes to coordinates
-   of its own, so that a noise edge is that edge and no other.
+1. Named coordinates: one large constant, then each variable's own. LayerNorm divides by the
+   constant, which is 1e4 times what else is there, so that it is the identity to 1e-6; its mean is
+   zero as the stream has no part along ones.
+2. Heads: queries read the tables, keys the values, with a sharp softmax. MLPs: each step is two
+   ReLUs, so that it is exactly 0 or 1 outside its ramp, and small noise ends there.
+3. Distractors: heads and neurons that read true variables and write where nobody of the program
+   reads.
+4. Noise edges: a share of all false edges reads a little of what their source writes. Each node
+   writes to coordinates of its own, so that a noise edge is that edge and no other.
 5. A random rotation of all coordinates, orthogonal to ones: no axis of the stream means anything.
 
-The noise is half as loud as the loudest at which the program is still right and no noise edge changes an answer, since
-one that does would be a true edge (see `truth`). Everything is drawn from (seed, name of the program, difficulty).
+The noise is half as loud as the loudest at which the program is still right and no noise edge
+changes an answer, since one that does would be a true edge (see `truth`). Everything is drawn from
+(seed, name of the program, difficulty).
 """
 
 from __future__ import annotations
@@ -55,7 +59,9 @@ def compile_program(name: str, difficulty: str = "easy", seed: int = 0) -> Compi
     if not DIFFICULTIES[difficulty].noise:
         compiled = recipe.build(0.0)
         if not _right(compiled):
-            raise UsageError(f"program {name!r} does not compute its own answers; correct its operations")
+            raise UsageError(
+                f"program {name!r} does not compute its own answers; correct its operations"
+            )
         return compiled
     plain, loudness = recipe.build(0.0).model, LOUDEST
     while loudness > LEAST:
@@ -74,7 +80,11 @@ class _Recipe(NamedTuple):
     seed: int
 
     def rng(self) -> np.random.Generator:
-        parts = [self.seed, zlib.crc32(self.program.name.encode()), list(DIFFICULTIES).index(self.difficulty)]
+        parts = [
+            self.seed,
+            zlib.crc32(self.program.name.encode()),
+            list(DIFFICULTIES).index(self.difficulty),
+        ]
         return np.random.default_rng(parts)
 
     def build(self, loudness: float, plain: CircuitModel | None = None) -> Compiled:
@@ -85,14 +95,28 @@ class _Recipe(NamedTuple):
         add_distractors(around, graded.heads, graded.neurons, rng)
         noisy = add_noise(around, graded.noise, loudness, rng)
         name = f"{program.name}/{self.difficulty}/{self.seed}"
-        model = CircuitModel(Subject(_gpt2(around.weights, program, rng), tokenizer_of(program), name=name))
+        model = CircuitModel(
+            Subject(_gpt2(around.weights, program, rng), tokenizer_of(program), name=name)
+        )
         truth = graph.mask_of(placement.true_edges())
-        return Compiled(program, self.difficulty, self.seed, model, placement, plain or model, truth, noisy, loudness)
+        return Compiled(
+            program,
+            self.difficulty,
+            self.seed,
+            model,
+            placement,
+            plain or model,
+            truth,
+            noisy,
+            loudness,
+        )
 
 
 def _right(compiled: Compiled) -> bool:
     prompts = compiled.program.prompts(CHECKED, np.random.default_rng(compiled.seed))
-    return compiled.says(prompts) == [compiled.program.answer(prompt) for prompt in prompts.tolist()]
+    return compiled.says(prompts) == [
+        compiled.program.answer(prompt) for prompt in prompts.tolist()
+    ]
 
 
 def _gpt2(weights: Weights, program: Program, rng: np.random.Generator) -> GPT2LMHeadModel:

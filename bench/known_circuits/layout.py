@@ -1,7 +1,9 @@
-"""Where a program's operations go: layers, head slots and coordinates of the stream; and which edges that makes true.
+"""Where a program's operations go: layers, head slots and coordinates of the stream; and which
+edges that makes true.
 
-An operation goes into the first layer in which all that it reads has been written. The true edges follow from who
-writes a variable and who reads it: an edge is in the circuit when at least one variable on it is not fixed.
+An operation goes into the first layer in which all that it reads has been written. The true edges
+follow from who writes a variable and who reads it: an edge is in the circuit when at least one
+variable on it is not fixed.
 """
 
 from __future__ import annotations
@@ -40,7 +42,11 @@ class Placement:
     def free(self) -> list[Node]:
         """Head slots without an operation, in order."""
         taken = set(self.nodes.values())
-        every = [Node("head", layer, head) for layer in range(self.n_layers) for head in range(self.n_heads)]
+        every = [
+            Node("head", layer, head)
+            for layer in range(self.n_layers)
+            for head in range(self.n_heads)
+        ]
         return [node for node in every if node not in taken]
 
     def true_edges(self) -> set[Edge]:
@@ -53,7 +59,9 @@ class Placement:
         }
         result = self.program.result
         if result is None:
-            raise UsageError(f"program {self.program.name!r} says nothing; end it with says(VARIABLE)")
+            raise UsageError(
+                f"program {self.program.name!r} says nothing; end it with says(VARIABLE)"
+            )
         return found | {Edge(self.written_by[result], Node("logits"), "logits")}
 
 
@@ -67,14 +75,26 @@ def place(program: Program, extra_heads: int, rng: np.random.Generator) -> Place
         layers[operation] = layer
         level[operation.out] = 2 * layer + (1 if isinstance(operation, Attend) else 2)
     n_layers = max(LEAST_LAYERS, max(layers.values()) + 1)
-    heads = [[o for o, at in layers.items() if at == layer and isinstance(o, Attend)] for layer in range(n_layers)]
+    heads = [
+        [o for o, at in layers.items() if at == layer and isinstance(o, Attend)]
+        for layer in range(n_layers)
+    ]
     used = sum(len(some) for some in heads)
-    n_heads = max([LEAST_HEADS, *(len(some) for some in heads), -(-(used + extra_heads) // n_layers)])
+    n_heads = max(
+        [LEAST_HEADS, *(len(some) for some in heads), -(-(used + extra_heads) // n_layers)]
+    )
     nodes: dict[Operation, Node] = {}
     for layer, some in enumerate(heads):
         slots = rng.permutation(n_heads)[: len(some)].tolist()
-        nodes |= {operation: Node("head", layer, slot) for operation, slot in zip(some, slots, strict=True)}
-    nodes |= {operation: Node("mlp", at) for operation, at in layers.items() if isinstance(operation, Steps)}
+        nodes |= {
+            operation: Node("head", layer, slot)
+            for operation, slot in zip(some, slots, strict=True)
+        }
+    nodes |= {
+        operation: Node("mlp", at)
+        for operation, at in layers.items()
+        if isinstance(operation, Steps)
+    }
     written = {variable: Node("input") for variable in program.inputs}
     written |= {operation.out: nodes[operation] for operation in program.operations}
     return Placement(program, nodes, written, n_layers, n_heads, _head_dim(program))
@@ -98,4 +118,6 @@ def _head_dim(program: Program) -> int:
 def coordinates(variables: list[Variable], first: int = 0) -> dict[Variable, slice]:
     """Adjacent coordinates for each variable, from `first` on."""
     bounds = np.cumsum([first, *(variable.size for variable in variables)]).tolist()
-    return {variable: slice(*ends) for variable, ends in zip(variables, pairwise(bounds), strict=True)}
+    return {
+        variable: slice(*ends) for variable, ends in zip(variables, pairwise(bounds), strict=True)
+    }

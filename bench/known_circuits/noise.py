@@ -1,5 +1,5 @@
-"""What stands beside a program: heads and neurons that serve nobody, and edges that carry a little of what they should
-not.
+"""What stands beside a program: heads and neurons that serve nobody, and edges that carry a little
+of what they should not.
 """
 
 from __future__ import annotations
@@ -48,9 +48,13 @@ class Surroundings:
 
     def before(self, target: Target) -> list[Node]:
         """Sources that write something and come before a target."""
-        return [node for node in self.graph.sources[: self.graph.n_before(target)] if node in self.own]
+        return [
+            node for node in self.graph.sources[: self.graph.n_before(target)] if node in self.own
+        ]
 
-    def reading(self, target: Target, n: int, rng: np.random.Generator) -> Float[np.ndarray, "n stream"]:
+    def reading(
+        self, target: Target, n: int, rng: np.random.Generator
+    ) -> Float[np.ndarray, "n stream"]:
         """n random readings of one source that comes before."""
         sources = self.before(target)
         reads = self.own[sources[rng.integers(len(sources))]]
@@ -59,7 +63,9 @@ class Surroundings:
         return found
 
 
-def add_distractors(around: Surroundings, heads: int, neurons: int, rng: np.random.Generator) -> None:
+def add_distractors(
+    around: Surroundings, heads: int, neurons: int, rng: np.random.Generator
+) -> None:
     """Heads into free slots, and neurons into every layer."""
     free = around.placement.free
     chosen = sorted(rng.permutation(len(free))[:heads].tolist())
@@ -121,11 +127,19 @@ def _read_a_little(
     strength = loudness / len(reads) ** 0.5
     if target.input == "logits":
         answers = np.arange(around.placement.program.first_answer, len(weights.unembed))
-        weights.unembed[np.ix_(answers, reads)] += LOGIT * strength * rng.standard_normal((len(answers), len(reads)))
+        weights.unembed[np.ix_(answers, reads)] += (
+            LOGIT * strength * rng.standard_normal((len(answers), len(reads)))
+        )
     elif target.input == "mlp":
-        weights.step_in[node.layer][:, reads] += strength * rng.standard_normal((weights.step_in.shape[1], len(reads)))
+        weights.step_in[node.layer][:, reads] += strength * rng.standard_normal(
+            (weights.step_in.shape[1], len(reads))
+        )
     else:
-        dull = SHARPNESS if target.input == "k" else 1.0  # queries are sharp already: scores change by about `loudness`
+        dull = (
+            SHARPNESS if target.input == "k" else 1.0
+        )  # queries are sharp already: scores change by about `loudness`
         matrix = getattr(weights, target.input)[node.layer, node.head]
         used = np.flatnonzero(matrix.any(axis=1))
-        matrix[np.ix_(used, reads)] += strength / dull * rng.standard_normal((len(used), len(reads)))
+        matrix[np.ix_(used, reads)] += (
+            strength / dull * rng.standard_normal((len(used), len(reads)))
+        )

@@ -1,7 +1,7 @@
 """Clean prompts of a program and corrupted twins with another answer.
 
-Half of the twins differ in one or two tokens, so that it is seen what each of them does; half are other prompts of the
-distribution, so that all of it may differ.
+Half of the twins differ in one or two tokens, so that it is seen what each of them does; half are
+other prompts of the distribution, so that all of it may differ.
 """
 
 from __future__ import annotations
@@ -22,12 +22,21 @@ def pairs_of(program: Program, n: int, seed: int = 0) -> PromptPairs:
     """n pairs; the answer is the clean prompt's, the foil its twin's."""
     rng = np.random.default_rng([seed, n])
     clean = program.prompts(n, rng).tolist()
-    twins = [_twin(program, prompt, rng, edited=index % 2 == 0) for index, prompt in enumerate(clean)]
-    answers, foils = ([[program.answer(prompt) + program.first_answer] for prompt in side] for side in (clean, twins))
-    return PromptPairs(torch.tensor(clean), torch.tensor(twins), torch.tensor(answers), torch.tensor(foils))
+    twins = [
+        _twin(program, prompt, rng, edited=index % 2 == 0) for index, prompt in enumerate(clean)
+    ]
+    answers, foils = (
+        [[program.answer(prompt) + program.first_answer] for prompt in side]
+        for side in (clean, twins)
+    )
+    return PromptPairs(
+        torch.tensor(clean), torch.tensor(twins), torch.tensor(answers), torch.tensor(foils)
+    )
 
 
-def _twin(program: Program, prompt: Sequence[int], rng: np.random.Generator, *, edited: bool) -> list[int]:
+def _twin(
+    program: Program, prompt: Sequence[int], rng: np.random.Generator, *, edited: bool
+) -> list[int]:
     answer = program.answer(prompt)
     edits = (_edit(program, prompt, rng) for _ in range(EDITS if edited else 0))
     for candidate in edits:

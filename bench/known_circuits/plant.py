@@ -1,18 +1,24 @@
-"""Paths planted in a real subject: a few directions of its stream are reserved, and weights are set that use them.
+"""Paths planted in a real subject: a few directions of its stream are reserved, and weights are set
+that use them.
 
-1. `reserve` draws k orthonormal directions among those in which least stands on some text, and closes them: no
-   component writes along them any more, and none reads them. W_out <- (I - S^T S) W_out, and W_in <- W_in (I - P) with
-   P on the span of g * s, where g is the norm's scale. That takes k of d_model dimensions from the subject, for good:
-   plant into one that is not used again. Loss of SmolLM2-135M on news, nine directions: 4.17 before, 4.27 after, and
-   7.00 had they been drawn among all.
-2. Reading s exactly is the row s / g: (s / g) . (g * x / rms) = s . x / rms, whatever else is in the stream.
-3. A planted head has its group's key and value to itself: the group's other heads are silenced. It attends to where its
-   key direction is and writes one number along one direction; queries and keys live in the pair of coordinates that
-   rotates least, so that distance does not count. A planted neuron is silu(a z) b z of one direction z.
-4. `Planting` keeps every row, column and slice that it sets, and puts them back at the end, whatever happens.
+1. `reserve` draws k orthonormal directions among those in which least stands on some text, and
+   closes them: no component writes along them any more, and none reads them. W_out <- (I - S^T S)
+   W_out, and W_in <- W_in (I - P) with P on the span of g * s, where g is the norm's scale. That
+   takes k of d_model dimensions from the subject, for good: plant into one that is not used again.
+   Loss of SmolLM2-135M on news, nine directions: 4.17 before, 4.27 after, and 7.00 had they been
+   drawn among all.
+2. Reading s exactly is the row s / g: (s / g) . (g * x / rms) = s . x / rms, whatever else is in
+   the stream.
+3. A planted head has its group's key and value to itself: the group's other heads are silenced. It
+   attends to where its key direction is and writes one number along one direction; queries and keys
+   live in the pair of coordinates that rotates least, so that distance does not count. A planted
+   neuron is silu(a z) b z of one direction z.
+4. `Planting` keeps every row, column and slice that it sets, and puts them back at the end,
+   whatever happens.
 
-What nobody else writes or reads can go nowhere but along the planted edges. One way is left: the norm. Planted values
-therefore have one size in both prompts of a pair, so that norms differ only as far as they did before.
+What nobody else writes or reads can go nowhere but along the planted edges. One way is left: the
+norm. Planted values therefore have one size in both prompts of a pair, so that norms differ only as
+far as they did before.
 """
 
 from __future__ import annotations
@@ -58,7 +64,8 @@ class Reserved:
 
 
 def reserve(subject: Subject, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -> Reserved:
-    """Close n directions of a subject's stream. It is changed for good: load it anew to use it for anything else.
+    """Close n directions of a subject's stream. It is changed for good: load it anew to use it for
+    anything else.
 
     Args:
         ids: text on which it is seen where the stream is quiet.
@@ -67,7 +74,9 @@ def reserve(subject: Subject, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -
         UsageError: a family that this is not written for.
     """
     model_type = subject.architecture.model_type
-    if model_type not in FAMILIES or any(getattr(m, "bias", None) is not None for m in _projections(subject, 0)):
+    if model_type not in FAMILIES or any(
+        getattr(m, "bias", None) is not None for m in _projections(subject, 0)
+    ):
         raise UsageError(
             f"no paths can be planted in {subject.name!r}, of type {model_type!r}: this is written for "
             f"{', '.join(FAMILIES)}, without biases"
@@ -81,15 +90,22 @@ def reserve(subject: Subject, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -
     return Reserved(CircuitModel(subject), directions)
 
 
-def _quiet(model: CircuitModel, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -> Float[Tensor, "direction d_model"]:
-    """Directions drawn among those that carry least of what stands in the stream, and of what each norm lets through.
+def _quiet(
+    model: CircuitModel, n: int, seed: int, ids: Int[Tensor, "rows seq"]
+) -> Float[Tensor, "direction d_model"]:
+    """Directions drawn among those that carry least of what stands in the stream, and of what each
+    norm lets through.
 
-    A reader loses s . (g * x) when s is closed, once more scaled by g as the row that is taken from it: s . (g^2 * x).
+    A reader loses s . (g * x) when s is closed, once more scaled by g as the row that is taken from
+    it: s . (g^2 * x).
     """
     subject, found = model.subject, record(model, ids, lambda logits: logits.sum(-1))
     norms = [(found.stream[len(model.joints)], subject.parts.final_norm)]
     for layer, joints in enumerate(model.joints):
-        norms += [(found.stream[layer], joints.attention_norm), (found.middle[layer], joints.mlp_norm)]
+        norms += [
+            (found.stream[layer], joints.attention_norm),
+            (found.middle[layer], joints.mlp_norm),
+        ]
     spread = torch.zeros(subject.d_model, subject.d_model, dtype=torch.float64)
     for stream, norm in norms:
         scale = norm_scale(norm, subject.architecture.norm)
@@ -98,13 +114,17 @@ def _quiet(model: CircuitModel, n: int, seed: int, ids: Int[Tensor, "rows seq"])
             rows = rows / rows.norm(dim=1, keepdim=True)
             spread += rows.T @ rows
     quiet = torch.linalg.eigh(spread).eigenvectors[:, : max(n, subject.d_model // QUIET)]
-    drawn = torch.randn(quiet.shape[1], n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = torch.randn(
+        quiet.shape[1], n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     return (quiet @ torch.linalg.qr(drawn).Q).T.to(subject.device, subject.dtype)
 
 
 def _projections(subject: Subject, layer: int) -> list[Any]:
     parts = subject.parts.layers[layer]
-    attention = [_named(parts.whole, path) for path in WIRINGS[subject.architecture.model_type].projections]
+    attention = [
+        _named(parts.whole, path) for path in WIRINGS[subject.architecture.model_type].projections
+    ]
     return [*attention, *parts.mlp_rows, parts.attention_out, parts.mlp_down]
 
 
@@ -136,7 +156,9 @@ class Planting:
     def __init__(self, reserved: Reserved, stack: ExitStack) -> None:
         self.reserved, self.subject, self._stack = reserved, reserved.subject, stack
 
-    def head(self, layer: int, head: int, query: Reading, key: Reading, value: Reading, writes: int) -> None:
+    def head(
+        self, layer: int, head: int, query: Reading, key: Reading, value: Reading, writes: int
+    ) -> None:
         """Set a head that looks from where `query` is to where `key` is, and writes `value` of there along `writes`."""
         model, width = self.reserved.model, self.subject.head_dim
         group = model.graph.n_heads // model.graph.n_kv_heads
@@ -154,7 +176,10 @@ class Planting:
 
     def neuron(self, layer: int, neuron: int, gate: Reading, up: Reading, writes: int) -> None:
         """Set a neuron that writes silu(gate) up along `writes`."""
-        parts, rows = self.subject.parts.layers[layer], self._rows(self.reserved.model.joints[layer].mlp_norm)
+        parts, rows = (
+            self.subject.parts.layers[layer],
+            self._rows(self.reserved.model.joints[layer].mlp_norm),
+        )
         for reader, reading in zip(parts.mlp_rows, (gate, up), strict=True):
             row = cast(Tensor, reader.weight)[neuron]
             self._keep(row)
@@ -164,7 +189,10 @@ class Planting:
 
     def answers(self, answer: int, foil: int, reading: Reading) -> None:
         """Let what is read in the last stream raise one token's logit and lower another's."""
-        unembed, norm = cast(Tensor, self.subject.parts.unembed.weight), self.subject.parts.final_norm
+        unembed, norm = (
+            cast(Tensor, self.subject.parts.unembed.weight),
+            self.subject.parts.final_norm,
+        )
         seen = self._directions * norm_scale(norm, self.subject.architecture.norm)
         basis = torch.linalg.qr(seen.T.double()).Q.to(self.subject.dtype)
         for token, sign in ((answer, 1), (foil, -1)):

@@ -1,13 +1,15 @@
-"""Known paths in a real subject: an early token decides between two answers by way of planted heads and neurons.
+"""Known paths in a real subject: an early token decides between two answers by way of planted heads
+and neurons.
 
     copy    input -> head -> neuron -> logits          the head looks from END to the trigger and hands its mark on
     relay   input -> head -> head<v> -> logits         a token in the middle takes the mark over, and END from there
     match   input -> head -> head<k> -> logits         the mark decides whether END looks at the middle token at all
 
-The clean prompt and its twin differ in the trigger, one token of two that are marked alike in all but the value that is
-carried. The path moves the answer by as many logits as asked; what else the subject makes of the other token is there
-too, as in any real task. Levels are set by what a pass shows: each planted write is a twentieth as long as the stream
-there, and attention is sure by twelve nats.
+The clean prompt and its twin differ in the trigger, one token of two that are marked alike in all
+but the value that is carried. The path moves the answer by as many logits as asked; what else the
+subject makes of the other token is there too, as in any real task. Levels are set by what a pass
+shows: each planted write is a twentieth as long as the stream there, and attention is sure by
+twelve nats.
 """
 
 from __future__ import annotations
@@ -93,7 +95,9 @@ class Planted:
 def reserve_for_paths(subject: Subject, seed: int) -> Reserved:
     """Close as many directions of a subject as paths need; it is changed for good."""
     rows = [subject.tokenize(text).ids for text in TEXT]
-    return reserve(subject, N_DIRECTIONS, seed, torch.tensor([row[: min(map(len, rows))] for row in rows]))
+    return reserve(
+        subject, N_DIRECTIONS, seed, torch.tensor([row[: min(map(len, rows))] for row in rows])
+    )
 
 
 def draw_path(reserved: Reserved, kind: Kind, strength: float, seed: int) -> Path:
@@ -132,7 +136,9 @@ def _pairs(reserved: Reserved, path: Path, n: int) -> PromptPairs:
     for _ in range(n):
         start = int(rng.integers(max(1, len(text) - TOKENS)))
         row = (text * TOKENS)[start : start + TOKENS]
-        first, second = sorted((rng.permutation(TOKENS - 2)[:2] + 1).tolist())  # neither the first token nor END
+        first, second = sorted(
+            (rng.permutation(TOKENS - 2)[:2] + 1).tolist()
+        )  # neither the first token nor END
         row[first], row[second], row[-1] = clean, middle, end
         rows.append(row)
     ids = torch.tensor(rows)
@@ -163,7 +169,9 @@ class _Builder:
 
     def one(self, direction: int) -> Reading:
         """A direction alone."""
-        return torch.eye(N_DIRECTIONS, device=self.put.subject.device, dtype=self.put.subject.dtype)[direction]
+        return torch.eye(
+            N_DIRECTIONS, device=self.put.subject.device, dtype=self.put.subject.dtype
+        )[direction]
 
     def head(self, number: int, start: Spot, goal: Spot, reads: Reading, writes: int) -> Node:
         """Plant the first or second head: from `start` it looks at `goal`, and writes what it reads there."""
@@ -197,7 +205,9 @@ class _Builder:
             for ids in (self.pairs.clean, self.pairs.corrupted)
         ]
         *_, answer, foil = self.path.tokens
-        self.put.answers(answer, foil, self.one(OUT) * self.path.strength / 2 / (levels[0] - levels[1]))
+        self.put.answers(
+            answer, foil, self.one(OUT) * self.path.strength / 2 / (levels[0] - levels[1])
+        )
 
     def edge(self, source: Node, target: Node, read: Input) -> Edge:
         """An edge; for keys and values the target is the key-value head."""
@@ -206,9 +216,13 @@ class _Builder:
         return Edge(source, target, read)
 
     def _streams(self, ids: Tensor | None = None) -> Recording:
-        return record(self.model, self.pairs.clean if ids is None else ids, self.pairs.logit_difference)
+        return record(
+            self.model, self.pairs.clean if ids is None else ids, self.pairs.logit_difference
+        )
 
-    def _at(self, stream: Float[Tensor, "pairs seq d_model"], token: int) -> Float[Tensor, "pairs d_model"]:
+    def _at(
+        self, stream: Float[Tensor, "pairs seq d_model"], token: int
+    ) -> Float[Tensor, "pairs d_model"]:
         """The stream at one of the path's tokens, which each clean prompt has once."""
         return stream[(self.pairs.clean == self.path.tokens[token]).to(stream.device)]
 
@@ -254,11 +268,16 @@ def _match(build: _Builder) -> tuple[Edge, ...]:
     )
 
 
-_BUILDERS: dict[Kind, Callable[[_Builder], tuple[Edge, ...]]] = {"copy": _copy, "relay": _relay, "match": _match}
+_BUILDERS: dict[Kind, Callable[[_Builder], tuple[Edge, ...]]] = {
+    "copy": _copy,
+    "relay": _relay,
+    "match": _match,
+}
 
 
 class Acts(NamedTuple):
-    """Whether a planted path does what it is there for, as shares of its strength; all measured, none estimated.
+    """Whether a planted path does what it is there for, as shares of its strength; all measured,
+    none estimated.
 
     Attributes:
         each: what is lost when one of its edges carries the twin, edge by edge.

@@ -1,7 +1,8 @@
-"""Programs that a transformer can run: select and aggregate (a head), threshold and look up (neurons), answer (logits).
+"""Programs that a transformer can run: select and aggregate (a head), threshold and look up
+(neurons), answer (logits).
 
-A program is a list of operations on named variables. Each variable has coordinates of its own in the residual stream
-and one writer:
+A program is a list of operations on named variables. Each variable has coordinates of its own in
+the residual stream and one writer:
 
     token, position, start, one     written by the embeddings, as one-hot vectors (`start` marks the first position)
     attend(...)                     a head: scores add up from tables over (query value, key value); copies the mean of
@@ -9,9 +10,10 @@ and one writer:
     lookup(...)                     neurons: any function of one-hot variables
     steps(...)                      neurons: one step for each linear threshold, then a linear map of the steps
 
-A variable is `fixed` when it is the same in every prompt, as positions are: an edge that carries nothing else can
-make no difference between two prompts, and is no part of the truth. Source: Weiss et al. 2021 (RASP), Lindner et al.
-2023 (Tracr); here without a compiler library, and with thresholds that saturate so that noise does not add up.
+A variable is `fixed` when it is the same in every prompt, as positions are: an edge that carries
+nothing else can make no difference between two prompts, and is no part of the truth. Source: Weiss
+et al. 2021 (RASP), Lindner et al. 2023 (Tracr); here without a compiler library, and with
+thresholds that saturate so that noise does not add up.
 """
 
 from __future__ import annotations
@@ -113,7 +115,11 @@ class Program:
         return self.letters + 1
 
     def attend(
-        self, name: str, value: Variable, *scores: tuple[Variable, Variable, Score], rest: float | None = 0.5
+        self,
+        name: str,
+        value: Variable,
+        *scores: tuple[Variable, Variable, Score],
+        rest: float | None = 0.5,
     ) -> Variable:
         """A head that copies `value`; it rests on the start token where no score is above `rest` (None: never)."""
         terms = [Term(q, k, _table(q, k, score)) for q, k, score in scores]
@@ -124,22 +130,30 @@ class Program:
         self.operations.append(Attend(out, tuple(terms), value))
         return out
 
-    def lookup(self, name: str, size: int, inputs: Sequence[Variable], function: Callable[..., int]) -> Variable:
+    def lookup(
+        self, name: str, size: int, inputs: Sequence[Variable], function: Callable[..., int]
+    ) -> Variable:
         """Any function of one-hot variables, as a one-hot variable: one step for each combination."""
         combinations = list(product(*(range(variable.size) for variable in inputs)))
         weights = np.array([_one_hots(values, inputs) for values in combinations])
         results = [function(*values) for values in combinations]
         n = len(combinations)
         read_out = np.eye(size)[:, results]
-        return self.steps(name, inputs, weights, np.full(n, len(inputs) - 0.5), np.full(n, 0.5), read_out)
+        return self.steps(
+            name, inputs, weights, np.full(n, len(inputs) - 0.5), np.full(n, 0.5), read_out
+        )
 
-    def bins(self, name: str, number: Variable, row: Sequence[float], bounds: Sequence[float]) -> Variable:
+    def bins(
+        self, name: str, number: Variable, row: Sequence[float], bounds: Sequence[float]
+    ) -> Variable:
         """Which interval a linear reading of a variable falls into, as a one-hot variable; `bounds` ascend."""
         n, marks = len(bounds), np.asarray(bounds)
         gap = float(np.diff(marks).min()) if n > 1 else abs(float(marks[0])) or 1.0
         read_out = np.eye(n + 1, n, -1) - np.eye(n + 1, n)
         weights = np.tile(np.asarray(row, dtype=float), (n, 1))
-        return self.steps(name, [number], weights, marks, np.full(n, gap / 2), read_out, np.eye(n + 1)[0])
+        return self.steps(
+            name, [number], weights, marks, np.full(n, gap / 2), read_out, np.eye(n + 1)[0]
+        )
 
     def steps(
         self,
@@ -154,7 +168,9 @@ class Program:
         """Thresholds of linear readings, and a linear map of them."""
         out = Variable(name, len(read_out), all(variable.fixed for variable in inputs))
         base = np.zeros(len(read_out)) if base is None else base
-        self.operations.append(Steps(out, tuple(inputs), weights, thresholds, width, read_out, base))
+        self.operations.append(
+            Steps(out, tuple(inputs), weights, thresholds, width, read_out, base)
+        )
         return out
 
     def says(self, result: Variable) -> Program:
@@ -172,4 +188,6 @@ def _table(query: Variable, key: Variable, score: Score) -> Float[np.ndarray, "q
 
 
 def _one_hots(values: Sequence[int], inputs: Sequence[Variable]) -> Float[np.ndarray, " input"]:
-    return np.concatenate([np.eye(variable.size)[value] for value, variable in zip(values, inputs, strict=True)])
+    return np.concatenate(
+        [np.eye(variable.size)[value] for value, variable in zip(values, inputs, strict=True)]
+    )

@@ -21,7 +21,9 @@ def previous() -> Program:
 def previous_by_vote() -> Program:
     """The token before the last, copied by three heads; neurons keep what two of them agree on."""
     p = Program("previous-by-vote", 5, 7, any_letters(5, 7), lambda prompt: int(prompt[-2]))
-    copies = [p.attend(f"previous {n}", p.token, (p.position, p.position, back(1))) for n in range(3)]
+    copies = [
+        p.attend(f"previous {n}", p.token, (p.position, p.position, back(1))) for n in range(3)
+    ]
     size = p.token.size
     agreed = np.tile(np.eye(size), 3), np.full(size, 1.5), np.full(size, 0.5)
     return p.says(p.steps("agreed", copies, *agreed, np.eye(size)))
@@ -38,7 +40,9 @@ def successor() -> Program:
 def minimum() -> Program:
     """The first letter of the alphabet that occurs."""
     p = Program("minimum", 6, 7, any_letters(6, 7), lambda prompt: min(letters_of(prompt)))
-    return p.says(p.attend("minimum", p.token, (p.one, p.token, lambda _, key: 7 - key if key else 0)))
+    return p.says(
+        p.attend("minimum", p.token, (p.one, p.token, lambda _, key: 7 - key if key else 0))
+    )
 
 
 @known
@@ -81,7 +85,12 @@ def reverse() -> Program:
 
     p = Program("reverse", bar, length, draw, answer, accepts)
     place = p.attend("bar", p.position, (p.one, p.token, lambda _, key: float(key == bar)))
-    mirror = p.lookup("mirror", length, [place, p.position], lambda bar, here: max(0, min(2 * bar - here, length - 1)))
+    mirror = p.lookup(
+        "mirror",
+        length,
+        [place, p.position],
+        lambda bar, here: max(0, min(2 * bar - here, length - 1)),
+    )
     return p.says(p.attend("mirrored", p.token, (mirror, p.position, same)))
 
 
@@ -89,21 +98,30 @@ def reverse() -> Program:
 def other_name() -> Program:
     """Indirect object identification: of two names, one comes again, and the other is the answer.
 
-    A duplicate-token head finds the second mention, an inhibition head fetches its name, a name mover copies the
-    other.
+    A duplicate-token head finds the second mention, an inhibition head fetches its name, a name
+    mover copies the other.
     """
     names, words, length = 5, 3, 8
 
     def draw(rng: np.random.Generator) -> list[int]:
         first, second = (rng.permutation(names)[:2] + 1).tolist()
         letters = rng.integers(names + 1, names + words + 1, length - 1)
-        letters[0], letters[2], letters[rng.integers(3, 6)] = first, second, (first, second)[rng.integers(2)]
+        letters[0], letters[2], letters[rng.integers(3, 6)] = (
+            first,
+            second,
+            (first, second)[rng.integers(2)],
+        )
         return letters.tolist()
 
     def accepts(prompt: Sequence[int]) -> bool:
         places = [at for at, token in enumerate(prompt) if 0 < token <= names]
         pair = (prompt[1], prompt[3])
-        return len(places) == 3 and places[:2] == [1, 3] and pair[0] != pair[1] and prompt[places[2]] in pair
+        return (
+            len(places) == 3
+            and places[:2] == [1, 3]
+            and pair[0] != pair[1]
+            and prompt[places[2]] in pair
+        )
 
     def answer(prompt: Sequence[int]) -> int:
         again = next(token for token in prompt[4:] if 0 < token <= names)
@@ -113,7 +131,11 @@ def other_name() -> Program:
         return float(query == key and 0 < query <= names)
 
     p = Program("other-name", names + words, length, draw, answer, accepts)
-    alone = p.attend("duplicate", p.start, (p.token, p.token, twice), (p.position, p.position, earlier), rest=1.5)
+    alone = p.attend(
+        "duplicate", p.start, (p.token, p.token, twice), (p.position, p.position, earlier), rest=1.5
+    )
     subject = p.attend("inhibition", p.token, (p.one, alone, lambda _, __: -1.0))
-    other = p.attend("name mover", p.token, (subject, p.token, lambda q, k: float(0 < k <= names and k != q)))
+    other = p.attend(
+        "name mover", p.token, (subject, p.token, lambda q, k: float(0 < k <= names and k != q))
+    )
     return p.says(other)

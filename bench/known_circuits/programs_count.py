@@ -1,6 +1,8 @@
-"""Programs that count: a head spreads over what it counts and the start token, and its weight there gives the number.
+"""Programs that count: a head spreads over what it counts and the start token, and its weight there
+gives the number.
 
-With n matches the start token has the weight 1 / (n + 1), and a token's share of all tokens is read off directly.
+With n matches the start token has the weight 1 / (n + 1), and a token's share of all tokens is read
+off directly.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ def histogram() -> Program:
     def accepts(prompt: Sequence[int]) -> bool:
         return 1 <= list(prompt).count(prompt[-1]) <= 4
 
-    p = Program("histogram", 3, 7, accepted(any_letters(3, 7), accepts), lambda t: 4 - list(t).count(t[-1]), accepts)
+    p = Program(
+        "histogram",
+        3,
+        7,
+        accepted(any_letters(3, 7), accepts),
+        lambda t: 4 - list(t).count(t[-1]),
+        accepts,
+    )
     marked = p.attend("equal", p.start, (p.token, p.token, same), rest=1.0)
     return p.says(_number(p, "count", marked, 4))
 
@@ -39,7 +48,14 @@ def parity() -> Program:
     def accepts(prompt: Sequence[int]) -> bool:
         return list(prompt).count(1) <= 4
 
-    p = Program("parity", 3, 7, accepted(any_letters(3, 7), accepts), lambda t: list(t).count(1) % 2, accepts)
+    p = Program(
+        "parity",
+        3,
+        7,
+        accepted(any_letters(3, 7), accepts),
+        lambda t: list(t).count(1) % 2,
+        accepts,
+    )
     marked = p.attend("ones", p.start, (p.one, p.token, lambda _, key: float(key == 1)), rest=1.0)
     count = _number(p, "count", marked, 4)
     return p.says(p.lookup("parity", 2, [count], lambda falling: falling % 2))
@@ -82,7 +98,9 @@ def most_frequent() -> Program:
     won = p.steps("compared", [share], rows, half, half, np.eye(3))
     lost = p.steps("compared back", [share], -rows, half, half, np.eye(3))
     winners = np.array([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]], dtype=float)
-    return p.says(p.steps("winner", [won, lost], winners, np.full(3, 1.5), np.full(3, 0.5), np.eye(3)))
+    return p.says(
+        p.steps("winner", [won, lost], winners, np.full(3, 1.5), np.full(3, 0.5), np.eye(3))
+    )
 
 
 @known

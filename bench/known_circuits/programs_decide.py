@@ -15,8 +15,12 @@ OPEN, CLOSE = 1, 2
 @known
 def duplicate() -> Program:
     """Whether the last token has occurred before."""
-    p = Program("duplicate", 7, 7, any_letters(7, 7), lambda prompt: int(prompt[-1] in prompt[1:-1]))
-    alone = p.attend("duplicate", p.start, (p.token, p.token, same), (p.position, p.position, earlier), rest=1.5)
+    p = Program(
+        "duplicate", 7, 7, any_letters(7, 7), lambda prompt: int(prompt[-1] in prompt[1:-1])
+    )
+    alone = p.attend(
+        "duplicate", p.start, (p.token, p.token, same), (p.position, p.position, earlier), rest=1.5
+    )
     return p.says(p.bins("any", alone, [-1.0], [-0.5]))
 
 
@@ -35,7 +39,9 @@ def skip_trigram() -> Program:
     def following(seen: int, token: int) -> int:
         return (token + 3) % 6 if seen else token % 6
 
-    p = Program("skip-trigram", 6, 7, any_letters(6, 7), lambda t: following(int(1 in t), int(t[-1])))
+    p = Program(
+        "skip-trigram", 6, 7, any_letters(6, 7), lambda t: following(int(1 in t), int(t[-1]))
+    )
     found = p.attend("trigger", p.start, (p.one, p.token, lambda _, key: float(key == 1)))
     seen = p.bins("seen", found, [-1.0], [-0.5])
     return p.says(p.lookup("following", 6, [seen, p.token], following))
@@ -53,9 +59,15 @@ def palindrome() -> Program:
             whole[rng.integers(6)] = int(rng.integers(1, letters + 1))
         return whole
 
-    p = Program("palindrome", letters, length, draw, lambda t: int(letters_of(t) == letters_of(t)[::-1]))
-    mirrored = p.attend("mirrored", p.token, (p.position, p.position, lambda q, k: float(k == length - q and k < q)))
-    differs = p.lookup("differs", 2, [p.token, mirrored], lambda here, there: int(there > 0 and here != there))
+    p = Program(
+        "palindrome", letters, length, draw, lambda t: int(letters_of(t) == letters_of(t)[::-1])
+    )
+    mirrored = p.attend(
+        "mirrored", p.token, (p.position, p.position, lambda q, k: float(k == length - q and k < q))
+    )
+    differs = p.lookup(
+        "differs", 2, [p.token, mirrored], lambda here, there: int(there > 0 and here != there)
+    )
     worst = p.attend("worst", p.start, (p.one, differs, lambda _, key: float(key == 1)))
     return p.says(p.bins("any", worst, [1.0], [0.5]))
 
@@ -73,7 +85,9 @@ def dyck_1() -> Program:
     open_ = p.bins("not closed", share, [0.0, 1.0, -1.0], [0.5 / 7])
     fault = p.attend("fault", p.start, (p.one, early, lambda _, key: float(key == 1)))
     sound = p.bins("sound", fault, [1.0], [0.5])
-    return p.says(p.lookup("balanced", 2, [sound, open_], lambda sound, left: int(sound and not left)))
+    return p.says(
+        p.lookup("balanced", 2, [sound, open_], lambda sound, left: int(sound and not left))
+    )
 
 
 @known
@@ -94,7 +108,9 @@ def shuffle_dyck() -> Program:
 
     p = Program("shuffle-dyck", 4, 7, draw, answer)
     share = p.attend("share", p.token, (p.one, p.start, lambda _, key: 0.0), rest=None)
-    rows = np.array([[0, 1, -1, 0, 0], [0, -1, 1, 0, 0], [0, 0, 0, 1, -1], [0, 0, 0, -1, 1]], dtype=float)
+    rows = np.array(
+        [[0, 1, -1, 0, 0], [0, -1, 1, 0, 0], [0, 0, 0, 1, -1], [0, 0, 0, -1, 1]], dtype=float
+    )
     half = np.full(4, 0.5 / 7)
     unequal = p.steps("unequal", [share], rows, half, half, np.eye(4))
     any_ = p.bins("any", unequal, [1.0] * 4, [0.5])
@@ -105,7 +121,10 @@ def shuffle_dyck() -> Program:
 def backup() -> Program:
     """Whether letter 1 occurs, found by two heads, each of which is enough: what one patch alone does not show."""
     p = Program("backup", 5, 7, any_letters(5, 7), lambda prompt: int(1 in prompt))
-    found = [p.attend(name, p.start, (p.one, p.token, lambda _, key: float(key == 1))) for name in ("first", "second")]
+    found = [
+        p.attend(name, p.start, (p.one, p.token, lambda _, key: float(key == 1)))
+        for name in ("first", "second")
+    ]
     return p.says(p.steps("either", found, *_either()))
 
 
@@ -119,9 +138,14 @@ def _either() -> tuple[np.ndarray, ...]:
 def vote() -> Program:
     """Whether letter 1 occurs, by the majority of three heads: no patch of one of them changes anything, ever."""
     p = Program("vote", 4, 7, any_letters(4, 7), lambda prompt: int(1 in prompt))
-    found = [p.attend(f"voter {n}", p.start, (p.one, p.token, lambda _, key: float(key == 1))) for n in range(3)]
+    found = [
+        p.attend(f"voter {n}", p.start, (p.one, p.token, lambda _, key: float(key == 1)))
+        for n in range(3)
+    ]
     outvoted = np.array([[-1.0, -1.0, -1.0]]), np.array([-1.5]), np.array([0.5])
-    return p.says(p.steps("majority", found, *outvoted, np.array([[-1.0], [1.0]]), np.array([1.0, 0.0])))
+    return p.says(
+        p.steps("majority", found, *outvoted, np.array([[-1.0], [1.0]]), np.array([1.0, 0.0]))
+    )
 
 
 def _balanced(brackets: Sequence[int]) -> bool:

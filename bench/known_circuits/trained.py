@@ -1,12 +1,14 @@
-"""Tiny transformers that were trained and not compiled: seconds on one thread, seeded, and kept in the cache.
+"""Tiny transformers that were trained and not compiled: seconds on one thread, seeded, and kept in
+the cache.
 
 1. A GPT-2 of two layers with four heads each, in single precision.
 2. AdamW with a linear warm-up and a cosine's way down, on sequences drawn anew at each step.
-3. Accuracy on sequences of another seed; a model that is right less often than `GOOD` is refused, since there is no
-   circuit to look for in what cannot do its task.
+3. Accuracy on sequences of another seed; a model that is right less often than `GOOD` is refused,
+   since there is no circuit to look for in what cannot do its task.
 
-Which edges such a model uses is not known. What can be asked: is the circuit that a method finds faithful on prompts
-that the method has not seen, and, for induction, does it hold the heads that look like induction's?
+Which edges such a model uses is not known. What can be asked: is the circuit that a method finds
+faithful on prompts that the method has not seen, and, for induction, does it hold the heads that
+look like induction's?
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ from .word_tokenizer import word_level
 
 LAYERS, HEADS, WIDTH, NEURONS = 2, 4, 48, 96
 BATCH, RATE, WARM_UP = 64, 4e-3, 50
-RECIPE = hashlib.sha256(b"".join(Path(file).read_bytes() for file in (training_tasks.__file__, __file__))).hexdigest()[
-    :8
-]
+RECIPE = hashlib.sha256(
+    b"".join(Path(file).read_bytes() for file in (training_tasks.__file__, __file__))
+).hexdigest()[:8]
 """Of the code that makes a model; models made by other code are trained anew."""
 GOOD, TRIED = 0.99, 2000
 """Least share of right answers, and sequences that it is measured on."""
@@ -94,8 +96,13 @@ def _train(taught: Lesson, seed: int, folder: Path) -> None:
             f"and not the {GOOD:.0%} that a circuit is looked for in; take another seed"
         )
     with atomic_folder(folder) as part:
-        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, part / "model.safetensors")
-        facts = json.dumps({"accuracy": accuracy, "seconds": round(seconds, 2), "steps": taught.steps})
+        save_file(
+            {key: value.contiguous() for key, value in model.state_dict().items()},
+            part / "model.safetensors",
+        )
+        facts = json.dumps(
+            {"accuracy": accuracy, "seconds": round(seconds, 2), "steps": taught.steps}
+        )
         (part / "training.json").write_text(facts, encoding="utf-8")
 
 
@@ -127,5 +134,7 @@ def pairs_of_lesson(taught: Lesson, n: int, seed: int = 0) -> PromptPairs:
     picks = OTHERS * np.arange(n) + same.argmin(1)  # the first with another answer
     kept = np.flatnonzero(~same.all(1))
     ids, answers = (torch.as_tensor(each[kept]) for each in (clean.ids, clean.targets[:, -1:]))
-    others, foils = (torch.as_tensor(each[picks[kept]]) for each in (twins.ids, twins.targets[:, -1:]))
+    others, foils = (
+        torch.as_tensor(each[picks[kept]]) for each in (twins.ids, twins.targets[:, -1:])
+    )
     return PromptPairs(ids, others, answers, foils)

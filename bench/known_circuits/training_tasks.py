@@ -1,6 +1,8 @@
-"""What tiny transformers are taught: sequences, and what is to be said at the end and, where it helps, before.
+"""What tiny transformers are taught: sequences, and what is to be said at the end and, where it
+helps, before.
 
-Token 0 starts every sequence. Nothing here says how the answer is to be found; that is the model's own affair.
+Token 0 starts every sequence. Nothing here says how the answer is to be found; that is the model's
+own affair.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Lesson(NamedTuple):
 LESSONS: dict[str, Lesson] = {}
 
 
-def _lesson(vocabulary: int, steps: int) -> Callable[[Callable[[np.random.Generator, int], Drawn]], None]:
+def _lesson(
+    vocabulary: int, steps: int
+) -> Callable[[Callable[[np.random.Generator, int], Drawn]], None]:
     def register(draw: Callable[[np.random.Generator, int], Drawn]) -> None:
         name = draw.__name__.strip("_").replace("_", "-")
         LESSONS[name] = Lesson(name, vocabulary, draw, steps)
@@ -59,12 +63,15 @@ def lesson(name: str) -> Lesson:
 
 @_lesson(vocabulary=13, steps=1000)
 def _induction(rng: np.random.Generator, n: int) -> Drawn:
-    """Seven different letters of twelve; then three of them again, each to be followed by what followed it. (With a
-    row that merely repeats, models find its period and grow no induction heads.)"""
+    """Seven different letters of twelve; then three of them again, each to be followed by what
+    followed it. (With a row that merely repeats, models find its period and grow no induction
+    heads.)"""
     letters = rng.permuted(np.tile(np.arange(1, 13), (n, 1)), axis=1)[:, :7]
     starts = rng.permuted(np.tile(np.arange(6), (n, 1)), axis=1)[:, :3]
     again, followed = (np.take_along_axis(letters, starts + more, axis=1) for more in (0, 1))
-    told = np.stack([again, followed], axis=2).reshape(n, 6)[:, :-1]  # the last one's follower is the answer
+    told = np.stack([again, followed], axis=2).reshape(n, 6)[
+        :, :-1
+    ]  # the last one's follower is the answer
     ids = np.concatenate([np.full((n, 1), START), letters, told], axis=1)
     targets = np.full_like(ids, SILENT)
     targets[:, -5::2] = followed
@@ -76,7 +83,9 @@ def _reverse(rng: np.random.Generator, n: int) -> Drawn:
     """Five letters of six, a bar, and the letters backwards."""
     bar = 7
     letters = rng.integers(1, bar, (n, 5))
-    ids = np.concatenate([np.full((n, 1), START), letters, np.full((n, 1), bar), letters[:, :0:-1]], axis=1)
+    ids = np.concatenate(
+        [np.full((n, 1), START), letters, np.full((n, 1), bar), letters[:, :0:-1]], axis=1
+    )
     targets = np.concatenate([np.full((n, 6), SILENT), letters[:, ::-1]], axis=1)
     return Drawn(ids, targets)
 
@@ -94,7 +103,9 @@ def _dyck_1(rng: np.random.Generator, n: int) -> Drawn:
     """Ten brackets (1 opens, 2 closes): 3 if they are balanced and none closes before it opens, else 4."""
     half = np.array([1, -1] * 5)
     steps = rng.permuted(np.tile(half, (n, 1)), axis=1)
-    order = rng.random(n) < 0.5  # half of the rows are made right: the walk is turned over where it is below the ground
+    order = (
+        rng.random(n) < 0.5
+    )  # half of the rows are made right: the walk is turned over where it is below the ground
     depth = steps.cumsum(1)
     below = (depth < 0) | ((depth == 0) & (steps == 1))
     steps = np.where(order[:, None] & below, -steps, steps)

@@ -14,8 +14,8 @@ from .layout import Placement, coordinates
 from .program import Attend, Steps, Variable
 
 CONSTANT = 1e4
-"""Norm of the stream's constant part; what else is there has a norm below 10, so that LayerNorm scales it by less than
-1e-6."""
+"""Norm of the stream's constant part; what else is there has a norm below 10, so that LayerNorm
+scales it by less than 1e-6."""
 SHARPNESS = 30.0
 """Difference of attention scores between a match and none: e^-15 of the weight stays on the wrong side of a rest."""
 LOGIT = 10.0
@@ -63,14 +63,20 @@ class Weights:
 
     def put(self, model: Any, rotation: Float[Tensor, "d_model stream"]) -> None:
         """Write the weights into a GPT-2 of zeros; `rotation` has orthonormal columns."""
-        turned = {name: torch.from_numpy(value) for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        turned = {
+            name: torch.from_numpy(value)
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray)
+        }
         model.transformer.wte.weight.copy_(turned["embed"] @ rotation.T)
         model.transformer.wpe.weight.copy_(turned["place"] @ rotation.T)
         model.lm_head.weight.copy_(turned["unembed"] @ rotation.T)
         for layer, block in enumerate(model.transformer.h):
             head_dim = block.attn.head_dim
             scaled = {"q": turned["q"] * head_dim**0.5, "k": turned["k"], "v": turned["v"]}
-            rows = [_padded(scaled[part][layer], head_dim).flatten(0, 1) @ rotation.T for part in "qkv"]
+            rows = [
+                _padded(scaled[part][layer], head_dim).flatten(0, 1) @ rotation.T for part in "qkv"
+            ]
             block.attn.c_attn.weight.copy_(torch.cat(rows).T)
             out = _padded(turned["o"][layer].mT, head_dim).flatten(0, 1)  # head-and-row stream
             block.attn.c_proj.weight.copy_(out @ rotation.T)
@@ -84,14 +90,18 @@ _STREAM_AXES = {"embed": 1, "place": 1, "q": -1, "k": -1, "v": -1, "o": 2, "step
                 "unembed": 1}  # fmt: skip
 
 
-def _padded(rows: Float[Tensor, "head row stream"], head_dim: int) -> Float[Tensor, "head head_dim stream"]:
+def _padded(
+    rows: Float[Tensor, "head row stream"], head_dim: int
+) -> Float[Tensor, "head head_dim stream"]:
     return torch.nn.functional.pad(rows, (0, 0, 0, head_dim - rows.shape[1]))
 
 
 def program_weights(placement: Placement) -> Weights:
     """The program alone: no distractors, no noise."""
     program = placement.program
-    at = coordinates([*program.inputs, *(operation.out for operation in program.operations)], first=1)
+    at = coordinates(
+        [*program.inputs, *(operation.out for operation in program.operations)], first=1
+    )
     weights = _empty(placement, at)
     weights.embed[: program.letters + 1, at[program.token]] = np.eye(program.letters + 1)
     weights.place[:, 0] = CONSTANT
@@ -103,9 +113,13 @@ def program_weights(placement: Placement) -> Weights:
         if isinstance(operation, Attend):
             _put_head(weights, operation, node.layer, node.head)
         else:
-            neurons[node.layer] = _put_steps(weights, operation, node.layer, neurons.get(node.layer, 0))
+            neurons[node.layer] = _put_steps(
+                weights, operation, node.layer, neurons.get(node.layer, 0)
+            )
     assert program.result is not None  # placed with its truth
-    weights.unembed[program.first_answer :, at[program.result]] = LOGIT * np.eye(program.result.size)
+    weights.unembed[program.first_answer :, at[program.result]] = LOGIT * np.eye(
+        program.result.size
+    )
     return weights
 
 
@@ -130,7 +144,9 @@ def _empty(placement: Placement, at: dict[Variable, slice]) -> Weights:
 
 
 def _neurons(placement: Placement, layer: int) -> int:
-    steps = [o for o, node in placement.nodes.items() if isinstance(o, Steps) and node.layer == layer]
+    steps = [
+        o for o, node in placement.nodes.items() if isinstance(o, Steps) and node.layer == layer
+    ]
     return sum(2 * len(operation.thresholds) for operation in steps)
 
 
@@ -154,6 +170,8 @@ def _put_steps(weights: Weights, steps: Steps, layer: int, first: int) -> int:
         neurons = np.arange(first + half * n, first + (half + 1) * n)
         weights.step_in[layer, neurons[:, None], reads] = steps.weights / steps.width[:, None]
         weights.step_bias[layer, neurons] = 0.5 - half - steps.thresholds / steps.width
-        weights.step_out[layer, at[steps.out], neurons[0] : neurons[-1] + 1] = (1 - 2 * half) * steps.read_out
+        weights.step_out[layer, at[steps.out], neurons[0] : neurons[-1] + 1] = (
+            1 - 2 * half
+        ) * steps.read_out
     weights.out_bias[layer, at[steps.out]] = steps.base
     return first + 2 * n

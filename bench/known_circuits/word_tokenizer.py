@@ -12,7 +12,9 @@ def tokenizer_of(program: Program) -> Any:
     """`<start> a b c`, answers `=0`, `=1`."""
     assert program.result is not None  # placed
     letters = [chr(ord("a") + index) for index in range(program.letters)]
-    return word_level(["<start>", *letters, *(f"={answer}" for answer in range(program.result.size))])
+    return word_level(
+        ["<start>", *letters, *(f"={answer}" for answer in range(program.result.size))]
+    )
 
 
 def word_level(words: Sequence[str]) -> Any:

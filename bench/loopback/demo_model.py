@@ -1,9 +1,12 @@
-"""A program that investigates as a beginner would, in the place of a language model: to try a run without a key.
+"""A program that investigates as a beginner would, in the place of a language model: to try a run
+without a key.
 
-1. It counts the marked words of the strongest passages on either side, and proposes that the unit fires on those; the
-   rival is that it fires right after them.
-2. It tests each word in a sentence of its own: the + words fire, the - words fire on the other side and not on +.
-3. It concludes if more predictions came out than failed, and says so if not. A second look tries the words elsewhere.
+1. It counts the marked words of the strongest passages on either side, and proposes that the unit
+   fires on those; the rival is that it fires right after them.
+2. It tests each word in a sentence of its own: the + words fire, the - words fire on the other side
+   and not on +.
+3. It concludes if more predictions came out than failed, and says so if not. A second look tries
+   the words elsewhere.
 
 It reads nothing but what a language model would be shown, and speaks through the same tools.
 """
@@ -37,7 +40,9 @@ class Beginner:
         answers = [m for m in request.messages if isinstance(m, ToolResults)]
         plus, minus = _words(_first(request), "+"), _words(_first(request), "-")
         if not plus and not minus:
-            return _speak([("cannot_explain", {"reason": "no whole word is marked on either side"})])
+            return _speak(
+                [("cannot_explain", {"reason": "no whole word is marked on either side"})]
+            )
         if not answers:
             return _speak([("propose", {"hypotheses": _hypotheses(plus, minus)})])
         if len(answers) == 1:
@@ -58,7 +63,11 @@ def _words(evidence: str, side: str) -> list[str]:
         if section := _SECTION.match(line):
             here = section[1]
         elif here == side:
-            found.update(token.strip().lower() for token, _ in _MARKED.findall(line) if token.strip().isalpha())
+            found.update(
+                token.strip().lower()
+                for token, _ in _MARKED.findall(line)
+                if token.strip().isalpha()
+            )
     return [word for word, _ in found.most_common(WORDS) if len(word) > 1]
 
 
@@ -71,16 +80,29 @@ def _hypotheses(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
     listed = plus or minus
     sentence = "; ".join(parts)
     return [
-        {"sentence": f"{sentence[:1].upper()}{sentence[1:]}.", "predicate": " ".join(terms).removeprefix("+ ")},
-        {"sentence": f"Fires right after {said(listed)}.", "predicate": f"strongly after(words({said(listed)}))"},
+        {
+            "sentence": f"{sentence[:1].upper()}{sentence[1:]}.",
+            "predicate": " ".join(terms).removeprefix("+ "),
+        },
+        {
+            "sentence": f"Fires right after {said(listed)}.",
+            "predicate": f"strongly after(words({said(listed)}))",
+        },
     ]
 
 
 def _experiments(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
-    found = [_planned(word, f"Yesterday the reporter wrote {word}", "fires", "+") for word in plus[:2]]
-    found += [_planned(word, f"Yesterday the reporter wrote {word}", "fires", "-") for word in minus[:2]]
+    found = [
+        _planned(word, f"Yesterday the reporter wrote {word}", "fires", "+") for word in plus[:2]
+    ]
+    found += [
+        _planned(word, f"Yesterday the reporter wrote {word}", "fires", "-") for word in minus[:2]
+    ]
     quiet = [(word, "+") for word in minus] + [(word, "-") for word in plus]
-    found += [_planned(word, f"Nobody at the market knew {word}", "silent", side) for word, side in quiet[:2]]
+    found += [
+        _planned(word, f"Nobody at the market knew {word}", "silent", side)
+        for word, side in quiet[:2]
+    ]
     return found
 
 
@@ -98,7 +120,9 @@ def _challenges(claim: str) -> list[dict[str, Any]]:
             texts = {"text": f"In the kitchen lay a list: {word}", "focus": word}
             found.append(texts | {"predicts": "fires", "side": side})
             found.append(texts | {"predicts": "silent", "side": "-" if side == "+" else "+"})
-    return found[:6] or [{"text": "In the kitchen lay a list", "predicts": "silent", "focus": "list"}]
+    return found[:6] or [
+        {"text": "In the kitchen lay a list", "predicts": "silent", "focus": "list"}
+    ]
 
 
 def _end(answer: str) -> Call:
@@ -107,7 +131,10 @@ def _end(answer: str) -> Call:
     won, lost = (int(tally[1]), int(tally[2])) if tally else (0, 0)
     if won <= lost:
         return "cannot_explain", {"reason": f"the words kept {won} predictions and failed {lost}"}
-    return "conclude", {"hypothesis": "h1", "findings": f"The words kept {won} predictions and failed {lost}."}
+    return "conclude", {
+        "hypothesis": "h1",
+        "findings": f"The words kept {won} predictions and failed {lost}.",
+    }
 
 
 def _speak(calls: list[Call]) -> Reply:

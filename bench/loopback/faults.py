@@ -4,8 +4,9 @@
     BODIES       status 200, and a body that is no answer of the protocol
     REPLIES      an answer of the protocol whose reply is no use: what models do when they go wrong
 
-Some bodies are wrong in their bookkeeping only (token counts, how it ended, fields that nobody asked for) and carry the
-whole good reply: HARMLESS lists them. Their reply must be used, and their counts must not be believed.
+Some bodies are wrong in their bookkeeping only (token counts, how it ended, fields that nobody
+asked for) and carry the whole good reply: HARMLESS lists them. Their reply must be used, and their
+counts must not be believed.
 
 A body is made from the good answer it stands for, so that it is wrong in one way only.
 """
@@ -22,8 +23,8 @@ from ...agent.llm.conversation import Reply, ToolCall
 from .wires import Provider
 
 CONNECTION = ("reset", "cut", "truncated", "hang")
-"""reset: before the first byte. cut: reset in the middle of the body. truncated: closed in the middle of the body.
-hang: no answer until the client goes away."""
+"""reset: before the first byte. cut: reset in the middle of the body. truncated: closed in the
+middle of the body. hang: no answer until the client goes away."""
 
 Body = Callable[[Provider, dict[str, Any]], bytes]
 Garbled = Callable[[Reply], Reply]
@@ -54,7 +55,9 @@ def _without_content(provider: Provider, answer: dict[str, Any]) -> bytes:
 
 
 def _content(value: Any) -> Body:
-    return lambda provider, answer: _dumped(answer | {"choices" if provider == "openai" else "content": value})
+    return lambda provider, answer: _dumped(
+        answer | {"choices" if provider == "openai" else "content": value}
+    )
 
 
 def _in_message(field: str, value: Any) -> Body:
@@ -62,7 +65,9 @@ def _in_message(field: str, value: Any) -> Body:
 
     def made(provider: Provider, answer: dict[str, Any]) -> bytes:
         if provider == "anthropic":
-            return _dumped(answer | {"content": [block | {field: value} for block in answer["content"]]})
+            return _dumped(
+                answer | {"content": [block | {field: value} for block in answer["content"]]}
+            )
         choices = [c | {"message": c["message"] | {field: value}} for c in answer["choices"]]
         return _dumped(answer | {"choices": choices})
 
@@ -99,11 +104,15 @@ BODIES: dict[str, Body] = {
     "stop_is_unknown": lambda provider, answer: _dumped(_stopped(provider, answer, "because")),
     "stop_is_number": lambda provider, answer: _dumped(_stopped(provider, answer, 7)),
     "wrong_role": lambda provider, answer: (
-        _dumped(answer | {"role": "user"}) if provider == "anthropic" else _in_message("role", "user")(provider, answer)
+        _dumped(answer | {"role": "user"})
+        if provider == "anthropic"
+        else _in_message("role", "user")(provider, answer)
     ),
     "type_is_unknown": _in_message("type", "surprise"),
     "calls_are_text": _in_message("tool_calls", "propose"),
-    "calls_are_nulls": _in_message("tool_calls", [None, {}, {"function": None}, {"id": 7, "function": {"name": 7}}]),
+    "calls_are_nulls": _in_message(
+        "tool_calls", [None, {}, {"function": None}, {"id": 7, "function": {"name": 7}}]
+    ),
     "text_is_number": _in_message("text", 7),
     "text_is_object": _in_message("content", {"a": [1]}),
     "input_is_text": _in_message("input", "{"),
@@ -135,13 +144,17 @@ def _call(id: str, name: str, arguments: Any) -> ToolCall:
 
 def _arguments(change: Callable[[str], str]) -> Garbled:
     def made(reply: Reply) -> Reply:
-        return replace(reply, calls=tuple(_call(call.id, call.name, change(call.raw)) for call in reply.calls))
+        return replace(
+            reply, calls=tuple(_call(call.id, call.name, change(call.raw)) for call in reply.calls)
+        )
 
     return made
 
 
 def _ids(change: Callable[[str], str]) -> Garbled:
-    return lambda reply: replace(reply, calls=tuple(replace(call, id=change(call.id)) for call in reply.calls))
+    return lambda reply: replace(
+        reply, calls=tuple(replace(call, id=change(call.id)) for call in reply.calls)
+    )
 
 
 def _nested(depth: int) -> str:
@@ -159,8 +172,12 @@ def _hypothesis(**fields: Any) -> Garbled:
 
 REPLIES: dict[str, Garbled] = {
     "empty": lambda reply: replace(reply, text="", calls=(), stop="end"),
-    "only_text": lambda reply: replace(reply, text="It fires on weekdays. Score: 1.0", calls=(), stop="end"),
-    "refusal": lambda reply: replace(reply, text="I cannot help with that.", calls=(), stop="refused"),
+    "only_text": lambda reply: replace(
+        reply, text="It fires on weekdays. Score: 1.0", calls=(), stop="end"
+    ),
+    "refusal": lambda reply: replace(
+        reply, text="I cannot help with that.", calls=(), stop="refused"
+    ),
     "refused_with_calls": lambda reply: replace(reply, stop="refused"),
     "cut_off": lambda reply: replace(reply, stop="length"),
     "cut_arguments": _arguments(lambda raw: raw[: len(raw) // 2]),
@@ -169,7 +186,9 @@ REPLIES: dict[str, Garbled] = {
     "arguments_null": _arguments(lambda raw: "null"),
     "arguments_empty": _arguments(lambda raw: ""),
     "arguments_deep": _says(("propose", _nested(DEEP)), ("experiment", _nested(60))),
-    "arguments_surrogate": _says(("propose", '{"hypotheses": [{"sentence": "\\ud800 fires \\udc00"}]}')),
+    "arguments_surrogate": _says(
+        ("propose", '{"hypotheses": [{"sentence": "\\ud800 fires \\udc00"}]}')
+    ),
     "arguments_nul": _says(("propose", '{"hypotheses": [{"sentence": "\\u0000\\u0000"}]}')),
     "arguments_nan": _experiment(predicts="within", low=float("nan"), high=float("inf")),
     "arguments_huge_number": _experiment(predicts="within", low=-(10**400), high=10**400),
@@ -182,15 +201,25 @@ REPLIES: dict[str, Garbled] = {
     "many_calls": _says(*(("logit_lens", {"unit": "U"}),) * 300),
     "huge_text": lambda reply: replace(reply, text="word " * (HUGE // 5)),
     "huge_arguments": _says(("propose", {"hypotheses": [{"sentence": "x" * HUGE}]})),
-    "wrong_types": _says(("propose", {"hypotheses": 7}), ("experiment", {"experiments": [{"text": 3}]})),
-    "no_arguments": _says(("propose", {}), ("experiment", {}), ("conclude", {}), ("cannot_explain", {})),
-    "extra_arguments": _says(("conclude", {"hypothesis": "h1", "score": 1.0, "p": 0, "verdict": "kept"})),
+    "wrong_types": _says(
+        ("propose", {"hypotheses": 7}), ("experiment", {"experiments": [{"text": 3}]})
+    ),
+    "no_arguments": _says(
+        ("propose", {}), ("experiment", {}), ("conclude", {}), ("cannot_explain", {})
+    ),
+    "extra_arguments": _says(
+        ("conclude", {"hypothesis": "h1", "score": 1.0, "p": 0, "verdict": "kept"})
+    ),
     "unknown_hypothesis": _says(("conclude", {"hypothesis": "h99"})),
-    "concludes_at_once": _says(("conclude", {"hypothesis": "h1", "findings": "It is certain [e99]."})),
+    "concludes_at_once": _says(
+        ("conclude", {"hypothesis": "h1", "findings": "It is certain [e99]."})
+    ),
     "no_predicate": _hypothesis(predicate="loudly words('cat'"),
     "empty_predicate": _hypothesis(predicate=" "),
     "huge_predicate": _hypothesis(predicate=" + ".join(['strongly words("a")'] * 5000)),
-    "deep_predicate": _hypothesis(predicate="strongly " + "after(" * 200 + 'words("a")' + ")" * 200),
+    "deep_predicate": _hypothesis(
+        predicate="strongly " + "after(" * 200 + 'words("a")' + ")" * 200
+    ),
     "nan_predicate": _hypothesis(predicate='strongly words("a"); step nan, rest inf'),
     "hostile_pattern": _hypothesis(predicate='strongly regex("(a+)+$")'),
     "empty_sentence": _hypothesis(sentence=""),
@@ -203,10 +232,14 @@ REPLIES: dict[str, Garbled] = {
     "greater_than_nothing": _experiment(predicts="greater"),
     "bounds_crossed": _experiment(predicts="within", low=1, high=-1),
     "rank_of_nothing": _experiment(quantity="rank", predicts="within", low=0, high=10**9),
-    "address": _says(("activations_exemplars", {"unit": "mlp.0.0"}), ("ablate", {"units": ["mlp.1.1"]})),
+    "address": _says(
+        ("activations_exemplars", {"unit": "mlp.0.0"}), ("ablate", {"units": ["mlp.1.1"]})
+    ),
     "unknown_alias": _says(("activations_exemplars", {"unit": "U99"})),
     "layer": _says(("logit_lens", {"unit": "U", "layer": 3})),
-    "instrument_of_nothing": _says(("activations_on_text", {}), ("activations_search", {"text": "", "k": -1})),
+    "instrument_of_nothing": _says(
+        ("activations_on_text", {}), ("activations_search", {"text": "", "k": -1})
+    ),
     "instrument_of_much": _says(("activations_on_text", {"texts": ["cat"] * 1000})),
     "unit_is_object": _says(("activations_exemplars", {"unit": {"a": [1]}, "k": "many"})),
     "gives_up_without_reason": _says(("cannot_explain", {"reason": ""})),
@@ -214,14 +247,24 @@ REPLIES: dict[str, Garbled] = {
 
 
 NAMES = (*CONNECTION, *BODIES, *REPLIES)
-UNCOUNTED = frozenset(name for name in BODIES if name == "no_usage" or name.startswith(("usage_", "counts_")))
+UNCOUNTED = frozenset(
+    name for name in BODIES if name == "no_usage" or name.startswith(("usage_", "counts_"))
+)
 """Bodies whose token counts are none."""
 _HARMLESS = UNCOUNTED | {
-    *("stop_is_unknown", "stop_is_number", "wrong_role", "model_is_object", "nan_inside", "unknown_fields"),
+    *(
+        "stop_is_unknown",
+        "stop_is_number",
+        "wrong_role",
+        "model_is_object",
+        "nan_inside",
+        "unknown_fields",
+    ),
     *("text_is_number", "text_is_object"),
 }
 HARMLESS: Mapping[Provider, frozenset[str]] = {
-    "openai": _HARMLESS | {"type_is_unknown", "input_is_text", "input_is_null", "name_is_number", "id_is_null"},
+    "openai": _HARMLESS
+    | {"type_is_unknown", "input_is_text", "input_is_null", "name_is_number", "id_is_null"},
     "anthropic": _HARMLESS | {"calls_are_text", "calls_are_nulls"},
 }
 """Bodies that carry the whole good reply: of some fields only one protocol takes notice."""

@@ -64,7 +64,8 @@ class Ledger:
         return Counter((e.room, e.hash) for e in self.entries(room) if e.what == "answered")
 
     def in_flight(self, full: int) -> float | None:
-        """Mean number of requests being answered between the first and the last moment at which `full` were.
+        """Mean number of requests being answered between the first and the last moment at which
+        `full` were.
 
         None when there never were so many at once.
         """
@@ -87,7 +88,9 @@ class Ledger:
     def to_json(self) -> dict[str, Any]:
         """Requests by room, how often each kind of answer went out, and what came more than once."""
         entries = self.entries()
-        again = {f"{room}/{hash}".lstrip("/"): n for (room, hash), n in self.asked().items() if n > 1}
+        again = {
+            f"{room}/{hash}".lstrip("/"): n for (room, hash), n in self.asked().items() if n > 1
+        }
         return {
             "requests": len(entries),
             "in_flight": sum(e.ended is None for e in entries),

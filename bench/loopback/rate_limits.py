@@ -43,12 +43,17 @@ class Limiter:
         with self._lock:
             now = time.monotonic()
             wanted = [1 if bucket.unit == "requests" else tokens for bucket in self._buckets]
-            waits = [bucket.wait_for(amount, now) for bucket, amount in zip(self._buckets, wanted, strict=True)]
+            waits = [
+                bucket.wait_for(amount, now)
+                for bucket, amount in zip(self._buckets, wanted, strict=True)
+            ]
             wait = max(waits, default=0.0)
             for bucket, amount in zip(self._buckets, wanted, strict=True):
                 bucket.left -= 0 if wait else min(amount, bucket.limit)
             headers: dict[str, str] = {}
             for bucket in self._buckets:
                 full_in = (bucket.limit - bucket.left) * 60 / bucket.limit
-                headers |= wires.limit_headers(provider, bucket.unit, bucket.limit, int(bucket.left), full_in)
+                headers |= wires.limit_headers(
+                    provider, bucket.unit, bucket.limit, int(bucket.left), full_in
+                )
             return wait > 0, headers | ({"retry-after": f"{wait:.2f}"} if wait else {})

@@ -1,4 +1,5 @@
-"""A script for a loopback server: what it asks of its clients, and which requests are answered otherwise.
+"""A script for a loopback server: what it asks of its clients, and which requests are answered
+otherwise.
 
     key = "sk-test"                  # any other is refused with 401; left out, all are taken
     models = ["beginner", "cheap"]   # its list of models; any other is refused with 404; left out, it keeps no list
@@ -28,8 +29,8 @@
     text = "I think so."             # the reply itself; stop = "refused" how it ends
     calls = [{ name = "conclude", arguments = { hypothesis = "h1" } }]
 
-Requests that no rule fits are answered by the program behind the server. A file whose name ends in .json holds the
-same as JSON (with "rule" as a list).
+Requests that no rule fits are answered by the program behind the server. A file whose name ends in
+.json holds the same as JSON (with "rule" as a list).
 """
 
 from __future__ import annotations
@@ -81,9 +82,13 @@ class Rule:
         if self.fault and self.fault not in known:
             raise UsageError(f"no fault is called {self.fault!r}; known are {', '.join(known)}")
         if self.stop and self.stop not in get_args(Stop):
-            raise UsageError(f"a reply does not stop with {self.stop!r}; known are {', '.join(get_args(Stop))}")
+            raise UsageError(
+                f"a reply does not stop with {self.stop!r}; known are {', '.join(get_args(Stop))}"
+            )
         if not 200 <= self.status < 600:
-            raise UsageError(f"status {self.status!r} is no answer of a server; give 200, or 400 to 599")
+            raise UsageError(
+                f"status {self.status!r} is no answer of a server; give 200, or 400 to 599"
+            )
         if any(not isinstance(call, Mapping) or "name" not in call for call in self.calls):
             raise UsageError(f"calls {self.calls!r}: each is {{name = ..., arguments = {{...}}}}")
 
@@ -92,7 +97,12 @@ class Rule:
         if not (self.text or self.calls or self.stop):
             return None
         made = tuple(
-            ToolCall(f"call_{i}", call["name"], call.get("arguments", {}), json.dumps(call.get("arguments", {})))
+            ToolCall(
+                f"call_{i}",
+                call["name"],
+                call.get("arguments", {}),
+                json.dumps(call.get("arguments", {})),
+            )
             for i, call in enumerate(self.calls)
         )
         return Reply(self.text, made, self.stop or ("tools" if made else "end"))  # type: ignore[arg-type]
@@ -173,9 +183,13 @@ def read_script(path: Path) -> Script:
         text = path.read_text(encoding="utf-8")
         found = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except FileNotFoundError:
-        raise UsageError(f"no script at {str(path)!r}; `hubel loopback --help` says where one is described") from None
+        raise UsageError(
+            f"no script at {str(path)!r}; `hubel loopback --help` says where one is described"
+        ) from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); expected TOML, or JSON in a .json") from None
+        raise UsageError(
+            f"{path}: cannot be read ({error}); expected TOML, or JSON in a .json"
+        ) from None
     return script_from(found)
 
 
@@ -188,8 +202,14 @@ def script_from(found: Mapping[str, Any]) -> Script:
         return TypeAdapter(Script).validate_python(words)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-        raise UsageError(f"the script cannot be used: {wrong}; its words are {', '.join(_words())}") from None
+        raise UsageError(
+            f"the script cannot be used: {wrong}; its words are {', '.join(_words())}"
+        ) from None
 
 
 def _words() -> list[str]:
-    return ["rule", *(name for name in Script.__dataclass_fields__ if name != "rules"), *Rule.__dataclass_fields__]
+    return [
+        "rule",
+        *(name for name in Script.__dataclass_fields__ if name != "rules"),
+        *Rule.__dataclass_fields__,
+    ]

@@ -1,7 +1,8 @@
-"""The server: one thread a connection; keys, limits and the script's rules before the program that answers.
+"""The server: one thread a connection; keys, limits and the script's rules before the program that
+answers.
 
-The URL may name a room before the protocol's path (`http://127.0.0.1:8017/run-7/v1`): the ledger then tells one
-client's requests from another's. `GET /ledger` is what it was asked so far.
+The URL may name a room before the protocol's path (`http://127.0.0.1:8017/run-7/v1`): the ledger
+then tells one client's requests from another's. `GET /ledger` is what it was asked so far.
 """
 
 from __future__ import annotations
@@ -54,7 +55,14 @@ class Loopback:
         keep: whether `bodies` keeps the requests as they came; a soak of many thousands does without.
     """
 
-    def __init__(self, model: LanguageModel, port: int = 0, script: Script | None = None, *, keep: bool = True) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        port: int = 0,
+        script: Script | None = None,
+        *,
+        keep: bool = True,
+    ) -> None:
         self.model = model
         self.script = script or Script()
         self.ledger = Ledger()
@@ -69,9 +77,13 @@ class Loopback:
         try:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
-            raise UsageError(f"port {port} cannot be listened on ({error}); give another --port, or 0") from error
+            raise UsageError(
+                f"port {port} cannot be listened on ({error}); give another --port, or 0"
+            ) from error
         self._server.loopback = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
 
     def url(self, provider: str, room: str = "") -> str:
         """The base URL for a provider's SDK."""
@@ -105,7 +117,11 @@ class Loopback:
         """The answer to a POST, or the fault that stands in its place; waits as long as it should take."""
         room, provider = _place(path)
         entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
-        found = self._answer(provider, raw, key, entry.hash, time_) if provider else _error("openai", 404, "", path)
+        found = (
+            self._answer(provider, raw, key, entry.hash, time_)
+            if provider
+            else _error("openai", 404, "", path)
+        )
         self.ledger.close(entry, 0 if found.fault else found.status, found.what)
         return found
 
@@ -117,12 +133,17 @@ class Loopback:
             body = json.loads(raw)
             model, request = str(body["model"]), wires.request_of(provider, body)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            return _error(provider, 400, "invalid_request_error", f"the body cannot be read: {error!r}")
+            return _error(
+                provider, 400, "invalid_request_error", f"the body cannot be read: {error!r}"
+            )
         if self._keep:
             self.bodies.append(body)
         if refused := self._refused(provider, model, key, body, wires.refusal_of(request)):
             return refused
-        rule = self._director.rule(Coming(provider, model, raw.decode(), hash, number, time_)) or Rule()
+        rule = (
+            self._director.rule(Coming(provider, model, raw.decode(), hash, number, time_))
+            or Rule()
+        )
         counts = self._counts(provider, body)
         limited, headers = self._limiter.admit(provider, counts.prompt)
         if limited:
@@ -140,13 +161,22 @@ class Loopback:
         if delay > 0:
             self.stopping.wait(delay)
 
-    def _refused(self, provider: Provider, model: str, key: str, body: Mapping[str, Any], why: str) -> Answer | None:
+    def _refused(
+        self, provider: Provider, model: str, key: str, body: Mapping[str, Any], why: str
+    ) -> Answer | None:
         if self.script.key and key != self.script.key:
-            return _error(provider, 401, "authentication_error", "that is not the key of this server")
+            return _error(
+                provider, 401, "authentication_error", "that is not the key of this server"
+            )
         if self.script.models and model not in self.script.models:
             return _error(provider, 404, "not_found_error", f"there is no model {model!r} here")
         if body.get("stream"):
-            return _error(provider, 400, "invalid_request_error", "this server does not stream; leave out stream")
+            return _error(
+                provider,
+                400,
+                "invalid_request_error",
+                "this server does not stream; leave out stream",
+            )
         return _error(provider, 400, "invalid_request_error", why) if why else None
 
     def _counts(self, provider: Provider, body: Mapping[str, Any]) -> Counts:
@@ -173,17 +203,28 @@ def _signed(reply: Reply, hash: str) -> Reply:
 
 
 def _made(
-    provider: Provider, model: str, reply: Reply, counts: Counts, fault: str, headers: Mapping[str, str]
+    provider: Provider,
+    model: str,
+    reply: Reply,
+    counts: Counts,
+    fault: str,
+    headers: Mapping[str, str],
 ) -> Answer:
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
     counts = Counts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
     answer = wires.answer_of(provider, model, reply, counts)
     data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _dumped(answer)
-    return Answer(200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else "")
+    return Answer(
+        200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else ""
+    )
 
 
 def _error(
-    provider: Provider, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
+    provider: Provider,
+    status: int,
+    kind: str,
+    message: str,
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     return Answer(status, _dumped(wires.error_of(provider, kind, message)), "error", headers or {})
 
@@ -222,7 +263,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A request for a reply."""
         raw = self.rfile.read(int(self.headers["content-length"] or 0))
-        given = self.headers["x-api-key"] or (self.headers["authorization"] or "").removeprefix("Bearer ")
+        given = self.headers["x-api-key"] or (self.headers["authorization"] or "").removeprefix(
+            "Bearer "
+        )
         self._send(self._loopback.answer(self.path, raw, given))
 
     @property

@@ -53,8 +53,16 @@ def refusal_of(request: Request) -> str:
         answers = [r.id for r in message.results] if isinstance(message, ToolResults) else []
         if sorted(answers) != sorted(open_calls):
             return f"tool calls {open_calls} are answered by results for {answers}"
-        open_calls = [c.id for c in message.reply.calls] if isinstance(message, AssistantMessage) else []
-    return f"the tool calls {open_calls} have no results" if open_calls else "" if request.messages else "no messages"
+        open_calls = (
+            [c.id for c in message.reply.calls] if isinstance(message, AssistantMessage) else []
+        )
+    return (
+        f"the tool calls {open_calls} have no results"
+        if open_calls
+        else ""
+        if request.messages
+        else "no messages"
+    )
 
 
 def answer_of(provider: Provider, model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
@@ -66,7 +74,11 @@ def error_of(provider: Provider, kind: str, message: str) -> dict[str, Any]:
     """The body of an answer that is an error."""
     if provider == "openai":
         return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_loopback"}
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": message},
+        "request_id": "req_loopback",
+    }
 
 
 def model_of(provider: Provider, name: str) -> dict[str, Any]:
@@ -85,24 +97,37 @@ def models_of(provider: Provider, names: tuple[str, ...]) -> dict[str, Any]:
     return {"data": found, "has_more": False} | ends
 
 
-def limit_headers(provider: Provider, unit: str, limit: int, left: int, full_in_s: float) -> dict[str, str]:
+def limit_headers(
+    provider: Provider, unit: str, limit: int, left: int, full_in_s: float
+) -> dict[str, str]:
     """What a provider says of a limit a minute: how much, what is left, and when it is whole again."""
     if provider == "openai":
         named = {"limit": str(limit), "remaining": str(left), "reset": f"{full_in_s:.3f}s"}
         return {f"x-ratelimit-{what}-{unit}": value for what, value in named.items()}
     reset = datetime.now(UTC) + timedelta(seconds=full_in_s)
-    named = {"limit": str(limit), "remaining": str(left), "reset": reset.isoformat().replace("+00:00", "Z")}
+    named = {
+        "limit": str(limit),
+        "remaining": str(left),
+        "reset": reset.isoformat().replace("+00:00", "Z"),
+    }
     return {f"anthropic-ratelimit-{unit}-{what}": value for what, value in named.items()}
 
 
 def cacheable(provider: Provider, body: dict[str, Any]) -> tuple[list[str], int]:
-    """The parts of a prompt in the order in which a cache compares them, and how many of them may be written to it.
+    """The parts of a prompt in the order in which a cache compares them, and how many of them may
+    be written to it.
 
     OpenAI caches any prefix, Anthropic those that end in a marked part.
     """
     parts: list[Any] = [body.get("tools") or [], body.get("system") or [], *body["messages"]]
-    marked = [i for i, part in enumerate(parts, 1) if provider == "openai" or '"cache_control"' in json.dumps(part)]
-    return [json.dumps(_unmarked(part), ensure_ascii=False) for part in parts], max(marked, default=0)
+    marked = [
+        i
+        for i, part in enumerate(parts, 1)
+        if provider == "openai" or '"cache_control"' in json.dumps(part)
+    ]
+    return [json.dumps(_unmarked(part), ensure_ascii=False) for part in parts], max(
+        marked, default=0
+    )
 
 
 def _unmarked(value: Any) -> Any:
@@ -122,7 +147,9 @@ def _openai_request(body: dict[str, Any]) -> Request:
                 messages.append(AssistantMessage(_openai_reply(message)))
             case "tool":
                 result = ToolResult(message["tool_call_id"], message["content"])
-                before = messages.pop() if isinstance(messages[-1], ToolResults) else ToolResults(())
+                before = (
+                    messages.pop() if isinstance(messages[-1], ToolResults) else ToolResults(())
+                )
                 messages.append(ToolResults((*cast(ToolResults, before).results, result)))
             case _:
                 pass
@@ -144,7 +171,11 @@ def _choice(asked: Any) -> str:
 
 def _text(content: Any) -> str:
     """Content is a string, or a list of blocks some of which have text."""
-    return content if isinstance(content, str) else "".join(block.get("text", "") for block in content or ())
+    return (
+        content
+        if isinstance(content, str)
+        else "".join(block.get("text", "") for block in content or ())
+    )
 
 
 def _openai_reply(message: dict[str, Any]) -> Reply:
@@ -159,7 +190,9 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
     messages: list[Message] = []
     for message in body["messages"]:
         content = message["content"]
-        blocks: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        blocks: list[Any] = (
+            [{"type": "text", "text": content}] if isinstance(content, str) else content
+        )
         if message["role"] == "assistant":
             _check_blocks(blocks)
             calls = tuple(
@@ -169,11 +202,16 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
             )
             messages.append(AssistantMessage(Reply(_text(blocks), calls)))
         elif blocks[0]["type"] == "tool_result":
-            results = (ToolResult(b["tool_use_id"], _text(b["content"]), b.get("is_error", False)) for b in blocks)
+            results = (
+                ToolResult(b["tool_use_id"], _text(b["content"]), b.get("is_error", False))
+                for b in blocks
+            )
             messages.append(ToolResults(tuple(results)))
         else:
             messages.append(UserMessage(_text(blocks)))
-    tools = tuple(ToolSchema(t["name"], t["description"], t["input_schema"]) for t in body.get("tools", ()))
+    tools = tuple(
+        ToolSchema(t["name"], t["description"], t["input_schema"]) for t in body.get("tools", ())
+    )
     choice = _choice(body.get("tool_choice"))
     return Request(_text(body.get("system") or ""), tuple(messages), tools, tool_choice=choice)
 
@@ -181,7 +219,9 @@ def _anthropic_request(body: dict[str, Any]) -> Request:
 def _check_blocks(blocks: list[Any]) -> None:
     for block in blocks:
         if extra := set(block) - BLOCKS[block["type"]]:
-            raise ValueError(f"{block['type']}: {', '.join(sorted(extra))}: extra inputs are not permitted")
+            raise ValueError(
+                f"{block['type']}: {', '.join(sorted(extra))}: extra inputs are not permitted"
+            )
         if block["type"] == "text" and not block["text"].strip():
             raise ValueError("text content blocks must be non-empty")
         if block["type"] == "tool_use" and not isinstance(block["input"], dict):
@@ -189,23 +229,51 @@ def _check_blocks(blocks: list[Any]) -> None:
 
 
 def _openai_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
-    calls = [{"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.raw}} for c in reply.calls]
+    calls = [
+        {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.raw}}
+        for c in reply.calls
+    ]
     message: dict[str, Any] = {"role": "assistant", "content": reply.text or None}
     message |= {"tool_calls": calls} if calls else {}
-    ending = {"tools": "tool_calls", "length": "length", "refused": "content_filter"}.get(reply.stop, "stop")
+    ending = {"tools": "tool_calls", "length": "length", "refused": "content_filter"}.get(
+        reply.stop, "stop"
+    )
     total = counts.prompt + counts.output
-    usage = {"prompt_tokens": counts.prompt, "completion_tokens": counts.output, "total_tokens": total}
+    usage = {
+        "prompt_tokens": counts.prompt,
+        "completion_tokens": counts.output,
+        "total_tokens": total,
+    }
     usage |= {"prompt_tokens_details": {"cached_tokens": counts.read}}
     choice = {"index": 0, "message": message, "finish_reason": ending}
-    about = {"id": "chatcmpl-loopback", "object": "chat.completion", "created": CREATED, "model": model}
+    about = {
+        "id": "chatcmpl-loopback",
+        "object": "chat.completion",
+        "created": CREATED,
+        "model": model,
+    }
     return about | {"choices": [choice], "usage": usage}
 
 
 def _anthropic_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
-    content += [{"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments or {}} for c in reply.calls]
-    ending = {"tools": "tool_use", "length": "max_tokens", "refused": "refusal"}.get(reply.stop, "end_turn")
-    usage = {"input_tokens": counts.prompt - counts.read - counts.written, "output_tokens": counts.output}
+    content += [
+        {"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments or {}}
+        for c in reply.calls
+    ]
+    ending = {"tools": "tool_use", "length": "max_tokens", "refused": "refusal"}.get(
+        reply.stop, "end_turn"
+    )
+    usage = {
+        "input_tokens": counts.prompt - counts.read - counts.written,
+        "output_tokens": counts.output,
+    }
     usage |= {"cache_read_input_tokens": counts.read, "cache_creation_input_tokens": counts.written}
-    about = {"id": "msg_loopback", "type": "message", "role": "assistant", "model": model, "stop_sequence": None}
+    about = {
+        "id": "msg_loopback",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "stop_sequence": None,
+    }
     return about | {"content": content, "stop_reason": ending, "usage": usage}

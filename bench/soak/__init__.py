@@ -1,4 +1,5 @@
-"""What a run promises, tried hard: it survives any kill, any answer and any budget, and keeps its servers busy.
+"""What a run promises, tried hard: it survives any kill, any answer and any budget, and keeps its
+servers busy.
 
     kills       runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice, nothing paid twice
     malformed   answers that are wrong in every way: no crash, and no score from any
@@ -6,7 +7,8 @@
     nursery     processes that can be killed by the hundred
     ground      the tiny subject and the runs on it
 
-Everything runs on this machine, on a subject and a corpus that are made on the spot, against a loopback server.
+Everything runs on this machine, on a subject and a corpus that are made on the spot, against a
+loopback server.
 """
 
 from __future__ import annotations
@@ -79,19 +81,31 @@ def soak(folder: Path, size: Size, report: Report) -> Found:
         nurseries = [stack.enter_context(Nursery(folder)) for _ in range(max(1, size.jobs))]
         killed = _kill(folder, index, nurseries, size, report)
         bad = malformed.torment(
-            folder, index, nurseries[0], size.malformed, lambda n: report("malformed", n, size.malformed, "answers")
+            folder,
+            index,
+            nurseries[0],
+            size.malformed,
+            lambda n: report("malformed", n, size.malformed, "answers"),
         )
         report("budgets", 0, len(size.limits), "limits")
         budgeted = pressure.budgets(folder, index, nurseries[0], size.limits)
         report("load", 0, 1, "")
         busy = None
         if size.investigations:
-            busy = pressure.busy(folder, index, nurseries[0], size.investigations, size.targets, size.answer_s)
-        cpu = pressure.cpu_a_turn(folder, index, nurseries[0], size.cpu_targets) if size.cpu_targets else None
+            busy = pressure.busy(
+                folder, index, nurseries[0], size.investigations, size.targets, size.answer_s
+            )
+        cpu = (
+            pressure.cpu_a_turn(folder, index, nurseries[0], size.cpu_targets)
+            if size.cpu_targets
+            else None
+        )
     return _found(killed, bad, budgeted, busy, cpu)
 
 
-def _kill(folder: Path, index: Path, nurseries: list[Nursery], size: Size, report: Report) -> kill_runs.Tally:
+def _kill(
+    folder: Path, index: Path, nurseries: list[Nursery], size: Size, report: Report
+) -> kill_runs.Tally:
     """Killed runs until there are enough, each nursery on its own."""
     total, numbers = kill_runs.Tally(), count()
 
@@ -134,8 +148,14 @@ def _found(
         _none("calls over a budget and those in flight", sum(b.over for b in budgeted)),
     ]
     if busy is not None:
-        enough = busy.share is not None and (busy.share >= BUSY_SHARE or busy.bottleneck == "subject")
-        promises.append(Promise("share of time that the server is kept busy", busy.share, f">= {BUSY_SHARE}", enough))
+        enough = busy.share is not None and (
+            busy.share >= BUSY_SHARE or busy.bottleneck == "subject"
+        )
+        promises.append(
+            Promise(
+                "share of time that the server is kept busy", busy.share, f">= {BUSY_SHARE}", enough
+            )
+        )
     if cpu is not None:
         promises.append(Promise("CPU ms a turn", round(cpu, 1), f"< {CPU_MS}", cpu < CPU_MS))
     figures = {

@@ -48,14 +48,21 @@ def make_index(folder: Path) -> Path:
 
 def make(folder: Path, index: Path, targets: Sequence[str], **settings: Any) -> Path:
     """A run that nobody has worked on yet."""
-    config = RunConfig(index=str(index), targets=list(targets), max_contexts=CONTEXTS, competitor=False, **settings)
+    config = RunConfig(
+        index=str(index), targets=list(targets), max_contexts=CONTEXTS, competitor=False, **settings
+    )
     make_run(folder, resolve(config))
     return folder
 
 
 def targets(n: int, first: int = 0) -> list[str]:
     """So many sides of neurons, from the first-th on."""
-    every = [f"mlp.{layer}.{i}{side}" for side in ("", "+", "-") for i in range(N_NEURONS) for layer in range(N_LAYERS)]
+    every = [
+        f"mlp.{layer}.{i}{side}"
+        for side in ("", "+", "-")
+        for i in range(N_NEURONS)
+        for layer in range(N_LAYERS)
+    ]
     return [every[(first + i) % len(every)] for i in range(n)]
 
 

@@ -1,8 +1,10 @@
-"""Processes that can be killed by the hundred: one that has imported everything forks a child for each.
+"""Processes that can be killed by the hundred: one that has imported everything forks a child for
+each.
 
-Importing what a run needs takes seconds, and a kill would cost them each time. A nursery imports once, starts no
-thread, and forks; a child begins where a fresh process would have arrived. What is killed is a whole process with its
-memory, its threads and its half-written files; only the imports are shared with the one that follows.
+Importing what a run needs takes seconds, and a kill would cost them each time. A nursery imports
+once, starts no thread, and forks; a child begins where a fresh process would have arrived. What is
+killed is a whole process with its memory, its threads and its half-written files; only the imports
+are shared with the one that follows.
 
     the soak                            the nursery                        a child
                                 <-      {"ready": true}
@@ -51,7 +53,9 @@ class Nursery:
             )
         self._answer()
 
-    def start(self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none") -> int:
+    def start(
+        self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
+    ) -> int:
         """Fork a child that works on a run; its process id.
 
         Args:
@@ -65,7 +69,9 @@ class Nursery:
         """Wait for the child that was started last."""
         return Ended(**self._answer())
 
-    def work(self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none") -> Ended:
+    def work(
+        self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
+    ) -> Ended:
         """A child that is let be until it ends."""
         self.start(run, limits=limits, key=key)
         return self.wait()

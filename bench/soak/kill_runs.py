@@ -1,14 +1,16 @@
-"""Runs that are killed at random moments and resumed until they are done, held against a run that nobody touched.
+"""Runs that are killed at random moments and resumed until they are done, held against a run that
+nobody touched.
 
-1. A run of two targets side by side is taken to its end undisturbed, over each provider's wire: what its rows say is
-   what all others must say, and how long it took is the span from which moments are drawn.
-2. A run like it is started, killed with SIGKILL at a moment drawn from that span, and started again, up to MOST times;
-   then it is let be.
-3. At the end the run's log and the server's ledger are held against each other, process by process: each process of a
-   run shows a key of its own, and what the journal held when it began is what it must not ask. (By the moment at which
-   a request was read it cannot be told whose it is: one that a killed process had sent may still lie in the socket.)
-   The server writes the hash of the request into the ids of the tool calls of its answer, so that a journaled reply
-   names its request.
+1. A run of two targets side by side is taken to its end undisturbed, over each provider's wire:
+   what its rows say is what all others must say, and how long it took is the span from which
+   moments are drawn.
+2. A run like it is started, killed with SIGKILL at a moment drawn from that span, and started
+   again, up to MOST times; then it is let be.
+3. At the end the run's log and the server's ledger are held against each other, process by process:
+   each process of a run shows a key of its own, and what the journal held when it began is what it
+   must not ask. (By the moment at which a request was read it cannot be told whose it is: one that
+   a killed process had sent may still lie in the socket.) The server writes the hash of the request
+   into the ids of the tool calls of its answer, so that a journaled reply names its request.
 """
 
 from __future__ import annotations
@@ -46,20 +48,27 @@ _TIMES = ("seconds", "cached_tokens")
 
 
 class Curious(Beginner):
-    """A beginner that also predicts where the unit stays quiet, which it mostly does, and looks things up beside it.
+    """A beginner that also predicts where the unit stays quiet, which it mostly does, and looks
+    things up beside it.
 
-    A random subject has no meaning to find; so much is needed to come to a second look, holdout and a verdict.
+    A random subject has no meaning to find; so much is needed to come to a second look, holdout and
+    a verdict.
     """
 
     def reply(self, request: Request) -> Reply:
         """Several tools at once, as language models do."""
         found = super().reply(request)
-        tested = next((call for call in found.calls if call.name in ("experiment", "challenge")), None)
+        tested = next(
+            (call for call in found.calls if call.name in ("experiment", "challenge")), None
+        )
         if tested is None or not tested.arguments:
             return found
         planned = tested.arguments["experiments"][:3] + _quiet(request, tested.name)
         calls = [(tested.name, {"experiments": planned}), *LOOKS]
-        made = [ToolCall(f"call_{i}", name, given, json.dumps(given)) for i, (name, given) in enumerate(calls)]
+        made = [
+            ToolCall(f"call_{i}", name, given, json.dumps(given))
+            for i, (name, given) in enumerate(calls)
+        ]
         return Reply(found.text, tuple(made), "tools", model=found.model)
 
 
@@ -92,7 +101,8 @@ class Life:
     after: frozenset[str]
 
     def asked_again(self, asked: Counter[str]) -> int:
-        """Requests of this process whose reply was in the journal when it began, or that it sent twice.
+        """Requests of this process whose reply was in the journal when it began, or that it sent
+        twice.
 
         Args:
             asked: hash of a request to how often this process sent it.
@@ -183,7 +193,12 @@ class Killer:
         url = self._server.url(provider, room)
         wanted = fixtures.targets(2, first=4)
         return fixtures.make(
-            self._folder / room, self._index, wanted, explainer=f"{provider}:soak", base_url=url, concurrency=2
+            self._folder / room,
+            self._index,
+            wanted,
+            explainer=f"{provider}:soak",
+            base_url=url,
+            concurrency=2,
         )
 
     def _undisturbed(self, provider: str) -> Undisturbed:

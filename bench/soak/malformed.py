@@ -1,14 +1,15 @@
-"""Answers that are wrong in every way that there is a name for, until so many were given: no crash, no score from any.
+"""Answers that are wrong in every way that there is a name for, until so many were given: no crash,
+no score from any.
 
 Three kinds of run take turns, over each wire:
 
-1. Every answer is harmful, a fault of `llm.loopback.faults` that leaves nothing of a good reply, each in its turn: no
-   target may end with an explanation or a score, and none without an end.
-2. Half of the answers are good and the others any fault, so that conversations go on to where a wrong answer does more
-   harm. A target may be explained there, but its explanation must have been proposed by a reply that was good, or whose
-   fault is harmless.
-3. Every answer is harmless, wrong in its bookkeeping only: all must end as they do with good answers, and where the
-   counts are none, none may be in the log.
+1. Every answer is harmful, a fault of `llm.loopback.faults` that leaves nothing of a good reply,
+   each in its turn: no target may end with an explanation or a score, and none without an end.
+2. Half of the answers are good and the others any fault, so that conversations go on to where a
+   wrong answer does more harm. A target may be explained there, but its explanation must have been
+   proposed by a reply that was good, or whose fault is harmless.
+3. Every answer is harmless, wrong in its bookkeeping only: all must end as they do with good
+   answers, and where the counts are none, none may be in the log.
 
 Runs of the first two kinds are resumed when they have ended: failed targets are tried again.
 """
@@ -109,7 +110,9 @@ class Ran:
                 yield str(event.target), next(known, ""), event.data
 
 
-def torment(folder: Path, index: Path, nursery: Nursery, wanted: int, report: Callable[[int], None]) -> Tally:
+def torment(
+    folder: Path, index: Path, nursery: Nursery, wanted: int, report: Callable[[int], None]
+) -> Tally:
     """Runs until `wanted` harmful answers were given, of every kind at least one."""
     tally, ground_ = Tally(), Ground(folder, index, nursery)
     while wanted and (tally.runs < len(KINDS) or tally.harmful < wanted):
@@ -120,7 +123,10 @@ def torment(folder: Path, index: Path, nursery: Nursery, wanted: int, report: Ca
 
 def _one(on: Ground, number: int, wanted: int) -> Tally:
     kind, provider = KINDS[number % len(KINDS)], PROVIDERS[number // len(KINDS) % len(PROVIDERS)]
-    name, targets = f"malformed-{number}", fixtures.targets(min(TARGETS, wanted // A_TARGET), first=number * TARGETS)
+    name, targets = (
+        f"malformed-{number}",
+        fixtures.targets(min(TARGETS, wanted // A_TARGET), first=number * TARGETS),
+    )
     tally = Tally(runs=1)
     if kind == "harmless":
         few = targets[:HARMLESS_TARGETS]
@@ -138,12 +144,22 @@ def _one(on: Ground, number: int, wanted: int) -> Tally:
 
 
 def _run(
-    on: Ground, name: str, provider: Provider, rule: Rule, targets: list[str], tally: Tally, most: int = 0
+    on: Ground,
+    name: str,
+    provider: Provider,
+    rule: Rule,
+    targets: list[str],
+    tally: Tally,
+    most: int = 0,
 ) -> Ran | None:
     """A run with such answers, taken to its end and resumed; None when it cannot be read."""
     folder = on.folder / name
     with Loopback(Curious(), script=Script(rules=(rule,)), keep=False) as server:
-        settings = {"explainer": f"{provider}:soak", "base_url": server.url(provider), "concurrency": 8}
+        settings = {
+            "explainer": f"{provider}:soak",
+            "base_url": server.url(provider),
+            "concurrency": 8,
+        }
         fixtures.make(folder, on.index, targets, **settings)
         entries = server.ledger.entries()
         for _ in range(1 + RESUMED):
@@ -157,7 +173,9 @@ def _run(
     tally.answers = sum(entry.what in NAMES for entry in entries)
     tally.harmless = sum(entry.what in HARMLESS[provider] for entry in entries)
     try:
-        return Ran(rows(folder), list(read_events(folder)), {entry.hash: entry.what for entry in entries})
+        return Ran(
+            rows(folder), list(read_events(folder)), {entry.hash: entry.what for entry in entries}
+        )
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for here
         tally.unreadable += 1
         tally.notes.append(f"{folder.name} cannot be read: {error!r}"[:300])
@@ -170,7 +188,9 @@ def _look_harmful(found: Ran, provider: Provider, tally: Tally) -> None:
     scored = {row["target"] for row in found.rows if row["scores"] or row["explanation"]}
     scored |= {event.target for event in found.events if event.event in ("score", "evidence")}
     tally.scored = len(scored)
-    tally.notes += [f"{provider}: {target} has a score, without one good answer" for target in sorted(scored)]
+    tally.notes += [
+        f"{provider}: {target} has a score, without one good answer" for target in sorted(scored)
+    ]
 
 
 def _look_half(found: Ran, provider: Provider, tally: Tally) -> None:
@@ -187,7 +207,9 @@ def _look_half(found: Ran, provider: Provider, tally: Tally) -> None:
     tally.explained = len(explained)
     stray = [pair for pair in explained if pair not in proposed]
     tally.stray = len(stray)
-    tally.notes += [f"{provider}: {target}: no good answer has proposed {said!r}" for target, said in stray]
+    tally.notes += [
+        f"{provider}: {target}: no good answer has proposed {said!r}" for target, said in stray
+    ]
 
 
 def _look_harmless(whole: Ran, found: Ran, tally: Tally) -> None:
@@ -199,7 +221,10 @@ def _look_harmless(whole: Ran, found: Ran, tally: Tally) -> None:
     wrong = [what for what, known in counted if known == (what in UNCOUNTED)]
     tally.believed = len(wrong)
     tally.notes += [f"{target} ended otherwise for harmless answers" for target in changed]
-    tally.notes += [f"the counts of {what!r} were {'believed' if what in UNCOUNTED else 'lost'}" for what in wrong]
+    tally.notes += [
+        f"the counts of {what!r} were {'believed' if what in UNCOUNTED else 'lost'}"
+        for what in wrong
+    ]
 
 
 def _countless(found: list[Data]) -> list[Data]:

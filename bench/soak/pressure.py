@@ -45,11 +45,18 @@ def budgets(folder: Path, index: Path, nursery: Nursery, limits: Sequence[int]) 
             run = folder / f"budget-{limit}"
             url = server.url("openai", run.name)
             fixtures.make(
-                run, index, fixtures.targets(24), explainer="openai:soak", base_url=url, concurrency=SIDE_BY_SIDE
+                run,
+                index,
+                fixtures.targets(24),
+                explainer="openai:soak",
+                base_url=url,
+                concurrency=SIDE_BY_SIDE,
             )
             ended = nursery.work(run, limits={"calls": limit})
             if ended.status != EXIT["budget"]:
-                raise RuntimeError(f"a run with {limit} calls ended with {ended.status}, not with its budget reached")
+                raise RuntimeError(
+                    f"a run with {limit} calls ended with {ended.status}, not with its budget reached"
+                )
             found.append(Budgeted(limit, len(server.ledger.entries(run.name))))
             shutil.rmtree(run)
     return found
@@ -68,13 +75,17 @@ class Busy:
     """What the run's log names."""
 
 
-def busy(folder: Path, index: Path, nursery: Nursery, side_by_side: int, targets: int, answer_s: float) -> Busy:
+def busy(
+    folder: Path, index: Path, nursery: Nursery, side_by_side: int, targets: int, answer_s: float
+) -> Busy:
     """One run with slow answers."""
     run = folder / "busy"
     with Loopback(Curious(), script=Script(delay_s=answer_s), keep=False) as server:
         url = server.url("openai")
         wanted = fixtures.targets(targets)
-        fixtures.make(run, index, wanted, explainer="openai:soak", base_url=url, concurrency=side_by_side)
+        fixtures.make(
+            run, index, wanted, explainer="openai:soak", base_url=url, concurrency=side_by_side
+        )
         nursery.work(run)
         share = server.ledger.in_flight(side_by_side)
     named = [e.data for e in read_events(run) if e.event == "load"]

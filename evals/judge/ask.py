@@ -1,13 +1,15 @@
 """Ask a judge about many examples at once, cheaply, and believe only an answer that can be read.
 
-1. The examples stand numbered in one prompt, behind a part that is the same for every unit (providers cache a prefix).
-   They are quoted as data between two fence lines made from a hash of what stands between them, so that no text can
-   hold its own fence, and the same question has the same words when a run is replayed.
-2. The answer has a line an example, `number: choice`. Each number must be there exactly once and each choice be one of
-   those offered. Other lines are passed over, within a limit of length.
-3. An answer that cannot be read is asked for once more, in two halves. If a half cannot be read either, the score is a
-   failure (`JudgeError`), never a guess: not "no", not zero.
-4. Where the server gives log-probabilities of the choice's token, they become the weight of each choice.
+1. The examples stand numbered in one prompt, behind a part that is the same for every unit
+   (providers cache a prefix). They are quoted as data between two fence lines made from a hash of
+   what stands between them, so that no text can hold its own fence, and the same question has the
+   same words when a run is replayed.
+2. The answer has a line an example, `number: choice`. Each number must be there exactly once and
+   each choice be one of those offered. Other lines are passed over, within a limit of length.
+3. An answer that cannot be read is asked for once more, in two halves. If a half cannot be read
+   either, the score is a failure (`JudgeError`), never a guess: not "no", not zero.
+4. Where the server gives log-probabilities of the choice's token, they become the weight of each
+   choice.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def ask_about(
         half = max(1, (len(examples) + 1) // 2)
         parts = [part for part in (examples[:half], examples[half:]) if part]
         try:
-            return [answer for part in parts for answer in _ask(chat, prompt, part, choices, values)]
+            return [
+                answer for part in parts for answer in _ask(chat, prompt, part, choices, values)
+            ]
         except _Unreadable as second:
             raise JudgeError(
                 f"{prompt.name}: the judge's answer cannot be read ({first}), nor when asked again ({second})"
@@ -70,7 +74,11 @@ def ask_about(
 
 
 def _ask(
-    chat: Chat, prompt: Prompt, examples: Sequence[str], choices: Sequence[str], values: Mapping[str, object]
+    chat: Chat,
+    prompt: Prompt,
+    examples: Sequence[str],
+    choices: Sequence[str],
+    values: Mapping[str, object],
 ) -> list[Answer]:
     request = request_for(prompt, numbered(examples), len(examples), 16 + 8 * len(examples), values)
     return read_answers(chat.ask(request), len(examples), choices)
@@ -82,12 +90,22 @@ def numbered(examples: Sequence[str]) -> str:
 
 
 def request_for(
-    prompt: Prompt, data: str, count: int, max_tokens: int, values: Mapping[str, object], logprobs: bool = True
+    prompt: Prompt,
+    data: str,
+    count: int,
+    max_tokens: int,
+    values: Mapping[str, object],
+    logprobs: bool = True,
 ) -> ChatRequest:
     """A request whose examples are fenced in."""
     filled = prompt.fill(count=count, fence=fence_for(data), examples=data, **values)
     return ChatRequest(
-        filled.system, filled.user, max_tokens, f"{prompt.label}#{prompt.sha256}", temperature=0.0, logprobs=logprobs
+        filled.system,
+        filled.user,
+        max_tokens,
+        f"{prompt.label}#{prompt.sha256}",
+        temperature=0.0,
+        logprobs=logprobs,
     )
 
 
@@ -109,7 +127,9 @@ def read_answers(answer: ChatAnswer, count: int, choices: Sequence[str]) -> list
     found = _listed(answer.text, count) or _lines(answer.text)
     numbers = [number for number, _, _ in found]
     if numbers != list(range(1, count + 1)):
-        raise _Unreadable(f"answers to {_shown(numbers)}, expected 1 to {count}, each once and in order")
+        raise _Unreadable(
+            f"answers to {_shown(numbers)}, expected 1 to {count}, each once and in order"
+        )
     places = _token_places(answer)
     return [_answer(said, at, choices, places) for _, said, at in found]
 
@@ -135,11 +155,16 @@ def _listed(text: str, count: int) -> list[tuple[int, str, int]]:
     return [(number, str(said), -1) for number, said in enumerate(listed, 1)]
 
 
-def _answer(said: str, at: int, choices: Sequence[str], places: Mapping[int, Mapping[str, float]]) -> Answer:
+def _answer(
+    said: str, at: int, choices: Sequence[str], places: Mapping[int, Mapping[str, float]]
+) -> Answer:
     plain = _SYNONYMS.get(said.lower(), said)
     if plain not in choices:
         raise _Unreadable(f"{said[:40]!r} is none of {', '.join(choices)}")
-    mass = [sum(exp(p) for token, p in places.get(at, {}).items() if token.strip() == choice) for choice in choices]
+    mass = [
+        sum(exp(p) for token, p in places.get(at, {}).items() if token.strip() == choice)
+        for choice in choices
+    ]
     weights = tuple(part / sum(mass) for part in mass) if sum(mass) > 0 and min(mass) >= 0 else None
     return Answer(list(choices).index(plain), weights)
 

@@ -4,8 +4,9 @@
     scripted:FILE      answers from a file, for tests and demonstrations
     constant:TEXT      always the same answer, "yes" and "no" spelled out for as many examples as were asked about
 
-A script is JSON: a list of answers, given in turn, or a list of ``{"match": "words", "answer": "text"}``, of which the
-first whose words stand in the request answers it. A script that has no answer is a judge that fails.
+A script is JSON: a list of answers, given in turn, or a list of ``{"match": "words", "answer":
+"text"}``, of which the first whose words stand in the request answers it. A script that has no
+answer is a judge that fails.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Scripted:
         """The script's answer; JudgeError where it has none."""
         with self._lock:
             text = self._answer(f"{request.system}\n{request.user}")
-        return ChatAnswer(text, usage=Usage(words(request.system) + words(request.user), words(text)))
+        return ChatAnswer(
+            text, usage=Usage(words(request.system) + words(request.user), words(text))
+        )
 
     def _answer(self, asked: str) -> str:
         for entry in self._script:
@@ -44,7 +47,9 @@ class Scripted:
                 return entry["answer"]
         turns = [entry for entry in self._script if isinstance(entry, str)]
         if self._turn >= len(turns):
-            raise JudgeError(f"the script of {self.name} has no answer to this request (call {self._turn + 1})")
+            raise JudgeError(
+                f"the script of {self.name} has no answer to this request (call {self._turn + 1})"
+            )
         self._turn += 1
         return turns[self._turn - 1]
 
@@ -62,7 +67,9 @@ class Constant:
         if count and re.fullmatch(r"yes|no|[01]|[A-Z]", self.answer):
             said = {"yes": "1", "no": "0"}.get(self.answer, self.answer)
             text = "\n".join(f"{number}: {said}" for number in range(1, int(count[1]) + 1))
-        return ChatAnswer(text, usage=Usage(words(request.system) + words(request.user), words(text)))
+        return ChatAnswer(
+            text, usage=Usage(words(request.system) + words(request.user), words(text))
+        )
 
 
 def words(text: str) -> int:
@@ -95,11 +102,15 @@ def read_script(path: Path) -> list[str | Mapping[str, str]]:
     except (ValueError, UnicodeDecodeError) as error:
         raise UsageError(f"the script {path} is no JSON: {error}") from None
     if not isinstance(script, list) or not all(_is_entry(entry) for entry in script):
-        raise UsageError(f'the script {path} must be a list of answers, or of {{"match": ..., "answer": ...}}')
+        raise UsageError(
+            f'the script {path} must be a list of answers, or of {{"match": ..., "answer": ...}}'
+        )
     return script
 
 
 def _is_entry(entry: object) -> bool:
     if isinstance(entry, dict):
-        return set(entry) == {"match", "answer"} and all(isinstance(value, str) for value in entry.values())
+        return set(entry) == {"match", "answer"} and all(
+            isinstance(value, str) for value in entry.values()
+        )
     return isinstance(entry, str)

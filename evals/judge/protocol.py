@@ -1,8 +1,9 @@
 """Who may judge: any chat model, through one method.
 
-A scorer that needs a judge is given a `Chat`. It sends a `ChatRequest` and reads a `ChatAnswer`; log-probabilities are
-used where the answer has them and never needed. Clients of providers live in `agent`; for tests and for programs there
-are `judges`. A judge that raises, and an answer that cannot be read twice, is a failure of that score, never a value.
+A scorer that needs a judge is given a `Chat`. It sends a `ChatRequest` and reads a `ChatAnswer`;
+log-probabilities are used where the answer has them and never needed. Clients of providers live in
+`agent`; for tests and for programs there are `judges`. A judge that raises, and an answer that
+cannot be read twice, is a failure of that score, never a value.
 
     JudgeError        the judge gave no answer that can be read: a failure row, to be scored again later
     Unscorable        the scorer has nothing to work on: too little active text, or something that it needs is missing
@@ -76,7 +77,9 @@ class ChatAnswer:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
         kept = {name: value for name, value in asdict(self).items() if name != "took"}
-        return kept | {"logprobs": None if self.logprobs is None else [list(t) for t in self.logprobs]}
+        return kept | {
+            "logprobs": None if self.logprobs is None else [list(t) for t in self.logprobs]
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChatAnswer:

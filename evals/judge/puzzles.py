@@ -1,8 +1,9 @@
-"""One right answer among k: puzzles whose right place is dealt out so that no fixed answer can gain by it.
+"""One right answer among k: puzzles whose right place is dealt out so that no fixed answer can gain
+by it.
 
-Trials come in k prompts of the same size. In prompt j the right answer of puzzle i stands at place (first_i + j) mod k,
-so that over the prompts each place is right equally often for every number. Whoever answers a fixed list, whatever it
-is, is right in exactly 1/k.
+Trials come in k prompts of the same size. In prompt j the right answer of puzzle i stands at place
+(first_i + j) mod k, so that over the prompts each place is right equally often for every number.
+Whoever answers a fixed list, whatever it is, is right in exactly 1/k.
 """
 
 from __future__ import annotations
@@ -29,18 +30,27 @@ def right_places(trials: int, options: int, seed: int) -> Int[np.ndarray, " tria
 def arranged(right: str, wrong: Sequence[str], place: int) -> str:
     """A puzzle's options with their letters, the right one at its place."""
     options = [*wrong[:place], right, *wrong[place:]]
-    return "".join(f"\n{letter}: {option}" for letter, option in zip(LETTERS, options, strict=False))
+    return "".join(
+        f"\n{letter}: {option}" for letter, option in zip(LETTERS, options, strict=False)
+    )
 
 
 def ask_puzzles(
-    chat: Chat, prompt: str, puzzles: Sequence[str], places: Int[np.ndarray, " trials"], options: int, **values: object
+    chat: Chat,
+    prompt: str,
+    puzzles: Sequence[str],
+    places: Int[np.ndarray, " trials"],
+    options: int,
+    **values: object,
 ) -> Float[np.ndarray, " trials"]:
     """1 for each puzzle that the judge solves, else 0."""
     each = len(puzzles) // options
     hits = []
     for start in range(0, len(puzzles), each):
         block = puzzles[start : start + each]
-        answers = ask_about(chat, prompt, block, tuple(LETTERS[:options]), options=options, **values)
+        answers = ask_about(
+            chat, prompt, block, tuple(LETTERS[:options]), options=options, **values
+        )
         hits += [a.choice == p for a, p in zip(answers, places[start : start + each], strict=True)]
     return np.array(hits, dtype=np.float64)
 

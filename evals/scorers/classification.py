@@ -1,13 +1,15 @@
 """What decisions about labelled examples are worth, with intervals over documents.
 
-- *balanced accuracy*: (share of the positives called so + share of the negatives called so) / 2. Whoever always says
-  the same gets exactly 1/2, however the classes are mixed.
-- *AUROC*: how often a positive is graded above a negative, ties counting half (Mann & Whitney 1947). Exactly 1/2 for a
-  constant grade.
-- *accuracy* of a choice among k, where each place is right equally often: exactly 1/k for whoever always says the same.
+- *balanced accuracy*: (share of the positives called so + share of the negatives called so) / 2.
+  Whoever always says the same gets exactly 1/2, however the classes are mixed.
+- *AUROC*: how often a positive is graded above a negative, ties counting half (Mann & Whitney
+  1947). Exactly 1/2 for a constant grade.
+- *accuracy* of a choice among k, where each place is right equally often: exactly 1/k for whoever
+  always says the same.
 
-A resample of documents without a single positive (or negative) says nothing of that class: its share counts as 1/2.
-With fewer than ten documents a percentile interval is no interval, and none is given.
+A resample of documents without a single positive (or negative) says nothing of that class: its
+share counts as 1/2. With fewer than ten documents a percentile interval is no interval, and none is
+given.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class Labelled:
         return len(np.unique(self.document))
 
 
-def balanced_accuracy(said: Bool[np.ndarray, " examples"], items: Labelled, seed: int = 0) -> Interval:
+def balanced_accuracy(
+    said: Bool[np.ndarray, " examples"], items: Labelled, seed: int = 0
+) -> Interval:
     """(TPR + TNR) / 2 of yes-or-no decisions."""
     label, said = np.asarray(items.label, dtype=bool), np.asarray(said, dtype=bool)
     columns = np.stack([label & said, label, ~label & ~said, ~label], axis=1).astype(np.float64)
@@ -44,19 +48,27 @@ def balanced_accuracy(said: Bool[np.ndarray, " examples"], items: Labelled, seed
 
 def _balanced(sums: Float[np.ndarray, "resamples 4"]) -> Float[np.ndarray, " resamples"]:
     rates = [
-        np.where(sums[..., n] > 0, sums[..., hit] / np.maximum(sums[..., n], 1.0), 0.5) for hit, n in ((0, 1), (2, 3))
+        np.where(sums[..., n] > 0, sums[..., hit] / np.maximum(sums[..., n], 1.0), 0.5)
+        for hit, n in ((0, 1), (2, 3))
     ]
     return (rates[0] + rates[1]) / 2
 
 
-def accuracy(hit: Float[np.ndarray, " trials"], document: Int[np.ndarray, " trials"], seed: int = 0) -> Interval:
+def accuracy(
+    hit: Float[np.ndarray, " trials"], document: Int[np.ndarray, " trials"], seed: int = 0
+) -> Interval:
     """Mean of hits; one tied among k counts 1/k."""
     columns = np.stack([hit, np.ones(len(hit))], axis=1).astype(np.float64)
-    return _with_interval(columns, document, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1.0), seed)
+    return _with_interval(
+        columns, document, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1.0), seed
+    )
 
 
 def _with_interval(
-    columns: Float[np.ndarray, "examples k"], document: Int[np.ndarray, " examples"], statistic: Statistic, seed: int
+    columns: Float[np.ndarray, "examples k"],
+    document: Int[np.ndarray, " examples"],
+    statistic: Statistic,
+    seed: int,
 ) -> Interval:
     sums = group_sums(columns, document)
     found = bootstrap(sums, statistic, seed)

@@ -55,7 +55,9 @@ def _by_chat(case: Case, question: Question) -> Decisions:
     answers: dict[int, Answer] = {}
     for batch in question.batches:
         shown = [question.shown(int(i)) for i in batch]
-        found = ask_about(case.chat, question.prompt, shown, CHOICES, explanation=one_line(case.explanation))
+        found = ask_about(
+            case.chat, question.prompt, shown, CHOICES, explanation=one_line(case.explanation)
+        )
         answers |= dict(zip(batch.tolist(), found, strict=True))
     ordered = [answers[i] for i in range(len(question.items.label))]
     weights = [answer.weights for answer in ordered]
@@ -72,11 +74,15 @@ def scores_of(name: str, case: Case, question: Question, decisions: Decisions) -
     """Balanced accuracy, and AUROC where there are grades, with the floors of both."""
     items = question.items
     said = balanced_accuracy(decisions.said, items, case.seed)
-    floors = floors_of(case, lambda predicted: balanced_accuracy(question.read(predicted).said, items, case.seed))
+    floors = floors_of(
+        case, lambda predicted: balanced_accuracy(question.read(predicted).said, items, case.seed)
+    )
     scores = [Score(name, case.split, "top_and_random", *said, floors)]
     if decisions.grade is not None:
         graded = auroc(decisions.grade, items, case.seed)
-        floors = floors_of(case, lambda predicted: auroc(_grade(question.read(predicted)), items, case.seed))
+        floors = floors_of(
+            case, lambda predicted: auroc(_grade(question.read(predicted)), items, case.seed)
+        )
         scores.append(Score(f"{name}.auroc", case.split, "top_and_random", *graded, floors))
     return scores
 
@@ -89,13 +95,16 @@ def _grade(decisions: Decisions) -> Float[np.ndarray, " examples"]:
 def floors_of(case: Case, value: Callable[[np.ndarray], Interval], chance: float = 0.5) -> Floors:
     """The same decision taken from each rival prediction.
 
-    *shuffled* is chance: decisions that are dealt out anew among the examples are right that often, on average.
+    *shuffled* is chance: decisions that are dealt out anew among the examples are right that often,
+    on average.
     """
     rivals = case.rivals
 
     def of(predicted: np.ndarray | None) -> float | None:
         return None if predicted is None else value(predicted).value
 
-    trivial: Mapping[str, float | None] = {name: of(predicted) for name, predicted in rivals.trivial.items()}
+    trivial: Mapping[str, float | None] = {
+        name: of(predicted) for name, predicted in rivals.trivial.items()
+    }
     best = max([chance, *(v for v in trivial.values() if v is not None)]) if trivial else None
     return Floors(chance, chance, of(rivals.other), of(rivals.token_lookup), best)

@@ -1,13 +1,14 @@
 """Detection: from the explanation alone, which windows of text activate the unit?
 
-Paulo, Mallen, Juang & Belrose 2024, "Automatically interpreting millions of features in large language models"
-(arXiv 2410.13928); sample sizes as in delphi: 50 active windows of 32 tokens, drawn by quantile, and 50 quiet ones.
+Paulo, Mallen, Juang & Belrose 2024, "Automatically interpreting millions of features in large
+language models" (arXiv 2410.13928); sample sizes as in delphi: 50 active windows of 32 tokens,
+drawn by quantile, and 50 quiet ones.
 
 1. `windows.choose` draws the windows and deals them into two mirrored prompts of 50.
-2. The judge says 1 or 0 of each. The predicate says 1 where its own prediction is active by the rule that the truth is
-   read with.
-3. Score: balanced accuracy, chance 0.5. `detection.auroc` where decisions are graded: by the prediction's strength, or
-   by the judge's log-probabilities.
+2. The judge says 1 or 0 of each. The predicate says 1 where its own prediction is active by the
+   rule that the truth is read with.
+3. Score: balanced accuracy, chance 0.5. `detection.auroc` where decisions are graded: by the
+   prediction's strength, or by the judge's log-probabilities.
 
 Cost with a judge: 2 calls, about 45 prompt tokens a window. None with a predicate.
 """

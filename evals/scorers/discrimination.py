@@ -1,13 +1,15 @@
-"""Discrimination: tell this unit's windows from those of the units that are most easily taken for it.
+"""Discrimination: tell this unit's windows from those of the units that are most easily taken for
+it.
 
-Hard negatives, as Paulo et al. 2024 ask for: a window drawn at random is easily told from an active one by an
-explanation that is far too broad ("words about politics"); a neighbour's window is not.
+Hard negatives, as Paulo et al. 2024 ask for: a window drawn at random is easily told from an active
+one by an explanation that is far too broad ("words about politics"); a neighbour's window is not.
 
-1. Neighbours are given by the caller: units of the same layer that fire together with the target, or write in nearly
-   its direction (`lab.neighbours`, nearest first; at most five are used).
-2. Positives: up to 50 active windows, by quantile. Negatives: as many windows that are active for a neighbour and quiet
-   for the target, evenly from the neighbours.
-3. The rest is detection: the same question to the judge, the same decision by the predicate, chance 0.5.
+1. Neighbours are given by the caller: units of the same layer that fire together with the target,
+   or write in nearly its direction (`lab.neighbours`, nearest first; at most five are used).
+2. Positives: up to 50 active windows, by quantile. Negatives: as many windows that are active for a
+   neighbour and quiet for the target, evenly from the neighbours.
+3. The rest is detection: the same question to the judge, the same decision by the predicate, chance
+   0.5.
 
 Cost with a judge: 2 calls, as detection.
 """
@@ -34,9 +36,13 @@ NEIGHBOURS = 5
 def discrimination(case: Case) -> list[Score]:
     """Balanced accuracy over the unit's windows and its neighbours'."""
     if not case.lab.neighbours:
-        raise missing("neighbours: other units of the layer with their activations on the same text")
+        raise missing(
+            "neighbours: other units of the layer with their activations on the same text"
+        )
     windows = cut(case.sample, case.text)
-    question = question_about(windows, _choose(windows, case.lab.neighbours[:NEIGHBOURS], case.seed))
+    question = question_about(
+        windows, _choose(windows, case.lab.neighbours[:NEIGHBOURS], case.seed)
+    )
     return scores_of("discrimination", case, question, decide(case, question))
 
 
@@ -46,7 +52,9 @@ def _choose(windows: Windows, neighbours: Sequence[Neighbour], seed: int) -> Cho
     negative = _hard(windows, neighbours, len(positive), rng)
     size = min(len(positive), len(negative)) // 2 * 2
     if size < LEAST or windows.true.threshold <= 0:
-        raise Unscorable(f"{len(positive)} active windows and {len(negative)} of neighbours; needs {LEAST} of each")
+        raise Unscorable(
+            f"{len(positive)} active windows and {len(negative)} of neighbours; needs {LEAST} of each"
+        )
     chosen = np.concatenate([positive[:size], negative[:size]])
     return Chosen(chosen, np.arange(2 * size) < size, mirrored(size, 50, rng))
 
@@ -57,7 +65,9 @@ def _hard(
     """Windows that fire a neighbour and not the target, in turn from each neighbour."""
     quiet = quiet_windows(windows)
     queues = [
-        rng.permutation(np.intersect1d(quiet, np.flatnonzero(windows.read(n.signal).active))).tolist()
+        rng.permutation(
+            np.intersect1d(quiet, np.flatnonzero(windows.read(n.signal).active))
+        ).tolist()
         for n in neighbours
     ]
     found: dict[int, None] = {}

@@ -1,11 +1,12 @@
 """Embedding: is the explanation nearer to the active windows than to the quiet ones?
 
-Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928): cosine of the embedded explanation and the embedded window;
-score: AUROC of active against quiet windows, chance 0.5.
+Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928): cosine of the embedded explanation and the
+embedded window; score: AUROC of active against quiet windows, chance 0.5.
 
-Any embedding will do (`lab.embed`). Without one, words are counted: a bag of words weighted by how few windows have
-them. Such a score sees only words that stand both in the explanation and in the text; an explanation by category
-("days of the week") needs a real embedding. An explanation whose embedding is all zeros scores exactly 0.5.
+Any embedding will do (`lab.embed`). Without one, words are counted: a bag of words weighted by how
+few windows have them. Such a score sees only words that stand both in the explanation and in the
+text; an explanation by category ("days of the week") needs a real embedding. An explanation whose
+embedding is all zeros scores exactly 0.5.
 
 Cost: no calls.
 """
@@ -39,10 +40,14 @@ def embedding(case: Case) -> list[Score]:
     rows = (case.lab.embed or bag_of_words)([case.explanation, *shown])
     items = Labelled(chosen.label, windows.document[chosen.window])
     found = auroc(cosine(rows[1:], rows[0]), items, case.seed)
-    return [Score("embedding", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))]
+    return [
+        Score("embedding", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
+    ]
 
 
-def cosine(rows: Float[np.ndarray, "texts d"], one: Float[np.ndarray, " d"]) -> Float[np.ndarray, " texts"]:
+def cosine(
+    rows: Float[np.ndarray, "texts d"], one: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " texts"]:
     """Cosine of each row with one vector; 0 where either is all zeros."""
     rows, one = np.asarray(rows, dtype=np.float64), np.asarray(one, dtype=np.float64)
     length = np.linalg.norm(rows, axis=1) * np.linalg.norm(one)
@@ -52,7 +57,9 @@ def cosine(rows: Float[np.ndarray, "texts d"], one: Float[np.ndarray, " d"]) -> 
 def bag_of_words(texts: Sequence[str]) -> Float[np.ndarray, "texts words"]:
     """One column a word, by how few of the texts have it; the first text brings no words of its own."""
     split = [_WORD.findall(text.lower()) for text in texts]
-    known = {word: i for i, word in enumerate(dict.fromkeys(w for words in split[1:] for w in words))}
+    known = {
+        word: i for i, word in enumerate(dict.fromkeys(w for words in split[1:] for w in words))
+    }
     rows = np.zeros((len(texts), max(len(known), 1)))
     for row, words in zip(rows, split, strict=True):
         for word in words:

@@ -1,14 +1,16 @@
 """Fuzzing: are the marked words the ones that the explanation is about?
 
-Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). As in detection, 50 active windows by quantile and 50 others,
-each with some tokens marked:
+Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). As in detection, 50 active windows by
+quantile and 50 others, each with some tokens marked:
 
 1. Active windows carry their true marks: the tokens that are active by the rule of `windows`.
-2. Half of the others are quiet windows with the marks of an active one laid over them, so that neither place nor number
-   of marks gives anything away (delphi marks one fixed place in its negatives).
-3. The other half are active windows with as many marks on tokens that are not active. A judge that looks at the text
-   and not at the marks is wrong on these.
-4. The judge says 1 or 0 of each; the predicate says 1 where the mean of what it predicts at the marks is active.
+2. Half of the others are quiet windows with the marks of an active one laid over them, so that
+   neither place nor number of marks gives anything away (delphi marks one fixed place in its
+   negatives).
+3. The other half are active windows with as many marks on tokens that are not active. A judge that
+   looks at the text and not at the marks is wrong on these.
+4. The judge says 1 or 0 of each; the predicate says 1 where the mean of what it predicts at the
+   marks is active.
 5. Score: balanced accuracy, chance 0.5; `fuzzing.auroc` where decisions are graded.
 
 Cost with a judge: 2 calls, about 55 prompt tokens a window.
@@ -95,10 +97,14 @@ def _markable(windows: Windows, candidates: Int[np.ndarray, " windows"]) -> list
 
 
 def _inactive(windows: Windows, window: int) -> Bool[np.ndarray, " tokens"]:
-    return windows.tokens_at(window, windows.sample.mask) & ~windows.tokens_at(window, windows.true.marked)
+    return windows.tokens_at(window, windows.sample.mask) & ~windows.tokens_at(
+        window, windows.true.marked
+    )
 
 
-def _drawn(usable: Bool[np.ndarray, " tokens"], count: int, rng: np.random.Generator) -> Bool[np.ndarray, " tokens"]:
+def _drawn(
+    usable: Bool[np.ndarray, " tokens"], count: int, rng: np.random.Generator
+) -> Bool[np.ndarray, " tokens"]:
     places = np.flatnonzero(usable)
     marks = np.zeros(len(usable), dtype=bool)
     marks[rng.choice(places, min(max(count, 1), len(places)), replace=False)] = True

@@ -1,20 +1,23 @@
 """Generative: text newly made from the explanation must fire the unit more than matched controls.
 
-Kopf et al. 2025, PRISM (arXiv 2506.15538); Gur-Arieh et al. 2025 (arXiv 2501.08319), the input-based test.
+Kopf et al. 2025, PRISM (arXiv 2506.15538); Gur-Arieh et al. 2025 (arXiv 2501.08319), the
+input-based test.
 
 With a judge as the writer:
 1. It writes 20 passages that contain what the explanation says (`prompts/generative.md`).
-2. Controls: 20 passages that the same writer gives for a description that says nothing. A writer that always writes the
-   same therefore scores exactly 0.5, and its habits of style are in both.
+2. Controls: 20 passages that the same writer gives for a description that says nothing. A writer
+   that always writes the same therefore scores exactly 0.5, and its habits of style are in both.
 With a predicate:
-1. 20 quiet windows are the carriers. Into each, four tokens are put that end where the predicate predicts most
-   somewhere else in the split (each from another place).
+1. 20 quiet windows are the carriers. Into each, four tokens are put that end where the predicate
+   predicts most somewhere else in the split (each from another place).
 2. Control: the same carrier with four tokens from a place drawn at random, at the same position.
 
-The subject reads them all (`lab.fire`). Strength of a text: its largest activation (largest absolute value for a target
-with both sides). Score: AUROC of the strengths, written against controls, chance 0.5; intervals resample texts.
+The subject reads them all (`lab.fire`). Strength of a text: its largest activation (largest
+absolute value for a target with both sides). Score: AUROC of the strengths, written against
+controls, chance 0.5; intervals resample texts.
 
-Cost with a judge: 2 calls, about 200 prompt tokens each and 800 of answer; and 40 short forward passes.
+Cost with a judge: 2 calls, about 200 prompt tokens each and 800 of answer; and 40 short forward
+passes.
 """
 
 from __future__ import annotations
@@ -53,15 +56,21 @@ def generative(case: Case) -> list[Score]:
         texts, controls = spliced(cut(case.sample, case.text), case.sample.predicted, case.seed)
     else:
         raise Unscorable("an explanation in words only: needs a judge that writes")
-    grade = np.concatenate([_strengths(fire, texts, one_sided), _strengths(fire, controls, one_sided)])
+    grade = np.concatenate(
+        [_strengths(fire, texts, one_sided), _strengths(fire, controls, one_sided)]
+    )
     items = Labelled(np.arange(len(grade)) < len(texts), np.arange(len(grade)))
     found = auroc(grade, items, case.seed)
-    return [Score("generative", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))]
+    return [
+        Score("generative", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
+    ]
 
 
 def _strengths(fire: Fire, texts: Sequence[str], one_sided: bool) -> np.ndarray:
     signals = [np.asarray(signal, dtype=np.float64) for signal in fire(texts)]
-    return np.array([(signal if one_sided else np.abs(signal)).max(initial=0.0) for signal in signals])
+    return np.array(
+        [(signal if one_sided else np.abs(signal)).max(initial=0.0) for signal in signals]
+    )
 
 
 def write(chat: Chat, description: str, count: int = TEXTS) -> list[str]:
@@ -71,13 +80,19 @@ def write(chat: Chat, description: str, count: int = TEXTS) -> list[str]:
     prompt = load("generative")
     filled = prompt.fill(explanation=one_line(description), count=count)
     for attempt in range(2):
-        user = filled.user if not attempt else f"{filled.user}\nExactly {count} different passages, one a line."
+        user = (
+            filled.user
+            if not attempt
+            else f"{filled.user}\nExactly {count} different passages, one a line."
+        )
         request = ChatRequest(filled.system, user, 60 * count, f"{prompt.label}#{prompt.sha256}")
         answer = chat.ask(request)
         found = read_passages(answer.text, count) if answer.complete else None
         if found:
             return found
-    raise JudgeError(f"generative: no {count} different passages could be read from the writer's answer, twice")
+    raise JudgeError(
+        f"generative: no {count} different passages could be read from the writer's answer, twice"
+    )
 
 
 def read_passages(text: str, count: int) -> list[str] | None:
@@ -100,7 +115,10 @@ def spliced(windows: Windows, predicted: np.ndarray, seed: int) -> tuple[list[st
     size = windows.read(predicted).size
     usable = np.argwhere(np.isfinite(size) & (np.arange(size.shape[1]) >= SPAN))
     order = np.argsort(-size[tuple(usable.T)] - 1e-9 * rng.random(len(usable)), kind="stable")
-    strong, random = usable[order[: len(carriers)]], usable[rng.integers(0, len(usable), len(carriers))]
+    strong, random = (
+        usable[order[: len(carriers)]],
+        usable[rng.integers(0, len(usable), len(carriers))],
+    )
     constant = np.ptp(size[np.isfinite(size)]) == 0.0
     pairs = [
         (_put(windows, int(w), tuple(r if constant else s)), _put(windows, int(w), tuple(r)))

@@ -1,20 +1,22 @@
 """Intervention: does the explanation say what the unit does to the next token?
 
-Gur-Arieh et al. 2025, "Enhancing automated interpretability with output-centric feature descriptions"
-(arXiv 2501.08319), the output-based test; Huang et al. 2023 (arXiv 2309.10312) on why predicting activations is not
-enough.
+Gur-Arieh et al. 2025, "Enhancing automated interpretability with output-centric feature
+descriptions" (arXiv 2501.08319), the output-based test; Huang et al. 2023 (arXiv 2309.10312) on why
+predicting activations is not enough.
 
-1. A trial is three places where the unit is active. There the unit is ablated and steered to its own strength, and so
-   are two decoys, other units of the layer (`lab.effects`): the tokens whose log-probability rises and falls
-   most from the one to the other are what each does to the output.
-2. The judge is shown the three lists of promoted tokens and picks the one that fits the explanation. The predicate
-   picks the list on which it predicts most, promoted less suppressed tokens: its claim read as "says what it fires on".
+1. A trial is three places where the unit is active. There the unit is ablated and steered to its
+   own strength, and so are two decoys, other units of the layer (`lab.effects`): the tokens whose
+   log-probability rises and falls most from the one to the other are what each does to the output.
+2. The judge is shown the three lists of promoted tokens and picks the one that fits the
+   explanation. The predicate picks the list on which it predicts most, promoted less suppressed
+   tokens: its claim read as "says what it fires on".
 3. Score: accuracy over 12 trials, chance 1/3 (`choosing` deals the places).
 
-A low score does not make an explanation of the input side wrong: many units fire on one thing and write another. It
-says that the explanation must not be read as one of what the unit does.
+A low score does not make an explanation of the input side wrong: many units fire on one thing and
+write another. It says that the explanation must not be read as one of what the unit does.
 
-Needs `lab.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 216 short rows.
+Needs `lab.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 216
+short rows.
 """
 
 from __future__ import annotations
@@ -61,7 +63,10 @@ def _places(windows: Windows, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
         raise Unscorable(f"{len(active)} active windows; needs {PLACES}")
     order = rng.permutation(active)
     picked = [order[(PLACES * t + np.arange(PLACES)) % len(order)] for t in range(TRIALS)]
-    peak = {int(w): int(windows.start[w] + windows.tokens_at(int(w), windows.true.size).argmax()) for w in active}
+    peak = {
+        int(w): int(windows.start[w] + windows.tokens_at(int(w), windows.true.size).argmax())
+        for w in active
+    }
     return [(windows.context[group], np.array([peak[int(w)] for w in group])) for group in picked]
 
 
@@ -69,18 +74,29 @@ def _by_chat(case: Case, effects: Sequence[Sequence[Effect]]) -> Float[np.ndarra
     assert case.chat is not None
     places = right_places(TRIALS, OPTIONS, case.seed)
     listed = [[_listed(case, effect) for effect in trial[:OPTIONS]] for trial in effects]
-    puzzles = [arranged(own[0], own[1:], int(place)) for own, place in zip(listed, places, strict=True)]
+    puzzles = [
+        arranged(own[0], own[1:], int(place)) for own, place in zip(listed, places, strict=True)
+    ]
     return ask_puzzles(
-        case.chat, "intervention", puzzles, places, OPTIONS, explanation=one_line(case.explanation) or "(none)"
+        case.chat,
+        "intervention",
+        puzzles,
+        places,
+        OPTIONS,
+        explanation=one_line(case.explanation) or "(none)",
     )
 
 
 def _listed(case: Case, effect: Effect) -> str:
-    return json.dumps([case.text.vocabulary[token] for token in effect.promoted], ensure_ascii=False)
+    return json.dumps(
+        [case.text.vocabulary[token] for token in effect.promoted], ensure_ascii=False
+    )
 
 
 def _by_predicate(case: Case, effects: Sequence[Sequence[Effect]]) -> Float[np.ndarray, " trials"]:
-    return hits_of(np.array([[_agreement(case, effect) for effect in trial[:OPTIONS]] for trial in effects]))
+    return hits_of(
+        np.array([[_agreement(case, effect) for effect in trial[:OPTIONS]] for trial in effects])
+    )
 
 
 def _agreement(case: Case, effect: Effect) -> float:

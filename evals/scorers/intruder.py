@@ -1,12 +1,15 @@
 """Intruder: do the unit's windows have something in common, so that a stranger among them is seen?
 
-Paulo & Belrose 2025, "Evaluating SAE interpretability without explanations" (arXiv 2507.08473), and delphi.
+Paulo & Belrose 2025, "Evaluating SAE interpretability without explanations" (arXiv 2507.08473), and
+delphi.
 
-1. A puzzle has four active windows of the same quantile of strength and one quiet window, all marked: the active ones
-   at their active tokens, the quiet one with the marks of an active one laid over it.
-2. A judge is asked for the one that does not belong. It is not told the explanation: with a judge this measures the
-   unit, and is the same for every explanation of it.
-3. The predicate picks the window with the least predicted at its marks: whether it knows what they have in common.
+1. A puzzle has four active windows of the same quantile of strength and one quiet window, all
+   marked: the active ones at their active tokens, the quiet one with the marks of an active one
+   laid over it.
+2. A judge is asked for the one that does not belong. It is not told the explanation: with a judge
+   this measures the unit, and is the same for every explanation of it.
+3. The predicate picks the window with the least predicted at its marks: whether it knows what they
+   have in common.
 4. Score: accuracy over 20 puzzles, chance 0.2 (`choosing` deals the places).
 
 Cost with a judge: 5 calls, about 5 x 40 prompt tokens a puzzle.
@@ -53,7 +56,9 @@ def intruder(case: Case) -> list[Score]:
         found = accuracy(_by_chat(case, windows, puzzles), document, case.seed)
     elif not case.predicts:
         raise Unscorable("an explanation in words only: needs a judge")
-    return [Score("intruder", case.split, "top_and_random", *found, floors_of(case, value, 1 / OPTIONS))]
+    return [
+        Score("intruder", case.split, "top_and_random", *found, floors_of(case, value, 1 / OPTIONS))
+    ]
 
 
 def _puzzles(windows: Windows, seed: int) -> list[list[_Option]]:
@@ -61,9 +66,15 @@ def _puzzles(windows: Windows, seed: int) -> list[list[_Option]]:
     rng = np.random.default_rng([seed, 2])
     active, quiet = np.flatnonzero(windows.true.active), quiet_windows(windows)
     if len(active) < LEAST or len(quiet) < 1 or windows.true.threshold <= 0:
-        raise Unscorable(f"{len(active)} active and {len(quiet)} quiet windows; puzzles need {LEAST} active ones")
+        raise Unscorable(
+            f"{len(active)} active and {len(quiet)} quiet windows; puzzles need {LEAST} active ones"
+        )
     order = active[np.argsort(windows.true.strength[active], kind="stable")]
-    groups = [g for g in np.array_split(order, min(QUANTILES, len(order) // (OPTIONS - 1))) if len(g) >= OPTIONS - 1]
+    groups = [
+        g
+        for g in np.array_split(order, min(QUANTILES, len(order) // (OPTIONS - 1)))
+        if len(g) >= OPTIONS - 1
+    ]
     strangers = rng.choice(quiet, PUZZLES, replace=len(quiet) < PUZZLES)
     return [_puzzle(windows, groups[i % len(groups)], int(w), rng) for i, w in enumerate(strangers)]
 
@@ -74,18 +85,26 @@ def _puzzle(
     friends = [int(w) for w in rng.choice(group, OPTIONS - 1, replace=False)]
     marks = [windows.tokens_at(w, windows.true.marked) for w in friends]
     laid_over = transplanted(windows, stranger, marks[0], rng)
-    return [_Option(stranger, laid_over), *(_Option(w, m) for w, m in zip(friends, marks, strict=True))]
+    return [
+        _Option(stranger, laid_over),
+        *(_Option(w, m) for w, m in zip(friends, marks, strict=True)),
+    ]
 
 
 def _by_prediction(
     windows: Windows, puzzles: list[list[_Option]], predicted: np.ndarray
 ) -> Float[np.ndarray, " puzzles"]:
     size = windows.read(predicted).size
-    grades = [[float(windows.tokens_at(o.window, size)[o.marks].mean()) for o in puzzle] for puzzle in puzzles]
+    grades = [
+        [float(windows.tokens_at(o.window, size)[o.marks].mean()) for o in puzzle]
+        for puzzle in puzzles
+    ]
     return hits_of(np.array(grades), np.min)
 
 
-def _by_chat(case: Case, windows: Windows, puzzles: list[list[_Option]]) -> Float[np.ndarray, " puzzles"]:
+def _by_chat(
+    case: Case, windows: Windows, puzzles: list[list[_Option]]
+) -> Float[np.ndarray, " puzzles"]:
     assert case.chat is not None
     places = right_places(len(puzzles), OPTIONS, case.seed)
     shown = [[marked(windows.shown(o.window), o.marks) for o in puzzle] for puzzle in puzzles]

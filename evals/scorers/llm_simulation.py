@@ -1,22 +1,25 @@
-"""LLM simulation: a language model reads the explanation and predicts the activation at every token of some contexts.
+"""LLM simulation: a language model reads the explanation and predicts the activation at every token
+of some contexts.
 
-Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models". They read the expected
-value of each prediction from the prompt's log-probabilities, which chat servers no longer give. So the whole is asked
-for at once, as a structured answer:
+Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models".
+They read the expected value of each prediction from the prompt's log-probabilities, which chat
+servers no longer give. So the whole is asked for at once, as a structured answer:
 
-1. 30 contexts of the split at random (the text *random*); and for *top_and_random* the 5 with the strongest activation
-   beside 5 of those.
-2. Four contexts a prompt, each token on a line of its own: a number and the token. The model repeats both and adds an
-   integer from 0 to 10, or from -10 to 10 for a target with two sides.
-3. The answer is held against the question token by token: every number once and in order, its token the same, its
-   integer in range. What does not fit is asked for again, a context a prompt; then it is a failure (`JudgeError`).
-4. Where the server gives log-probabilities of the integer's tokens, the expected value takes its place: grades between
-   whole numbers, and what the model holds for nearly as likely, count (`Simulator.logprobs`).
-5. Score: Pearson r over all tokens that count, interval by documents, floors as in `simulation`, on the same contexts.
-   A model that always says the same scores 0, exactly.
+1. 30 contexts of the split at random (the text *random*); and for *top_and_random* the 5 with the
+   strongest activation beside 5 of those.
+2. Four contexts a prompt, each token on a line of its own: a number and the token. The model
+   repeats both and adds an integer from 0 to 10, or from -10 to 10 for a target with two sides.
+3. The answer is held against the question token by token: every number once and in order, its token
+   the same, its integer in range. What does not fit is asked for again, a context a prompt; then it
+   is a failure (`JudgeError`).
+4. Where the server gives log-probabilities of the integer's tokens, the expected value takes its
+   place: grades between whole numbers, and what the model holds for nearly as likely, count
+   (`Simulator.logprobs`).
+5. Score: Pearson r over all tokens that count, interval by documents, floors as in `simulation`, on
+   the same contexts. A model that always says the same scores 0, exactly.
 
-The interval is as wide as 30 contexts make it; more cost more. Cost: 9 calls, 510 prompt tokens and 545 answered
-ones a context (news text, as SmolLM2's tokenizer counts).
+The interval is as wide as 30 contexts make it; more cost more. Cost: 9 calls, 510 prompt tokens and
+545 answered ones a context (news text, as SmolLM2's tokenizer counts).
 """
 
 from __future__ import annotations
@@ -118,12 +121,19 @@ def simulate(case: Case, contexts: Int[np.ndarray, " chosen"]) -> Case:
 
 def _score(case: Case, text: Text) -> Score:
     r = bootstrap_r(case.sample, case.seed)
-    return Score("llm_simulation", case.split, text, *r, floors_of(case.sample, case.rivals, case.seed))
+    return Score(
+        "llm_simulation", case.split, text, *r, floors_of(case.sample, case.rivals, case.seed)
+    )
 
 
 def on(case: Case, rows: Int[np.ndarray, " chosen"]) -> Case:
     """The case on some of its contexts."""
-    return replace(case, sample=case.sample.take(rows), rivals=case.rivals.take(rows), printed=case.text.take(rows))
+    return replace(
+        case,
+        sample=case.sample.take(rows),
+        rivals=case.rivals.take(rows),
+        printed=case.text.take(rows),
+    )
 
 
 Predictions = Mapping[tuple[int, int], float]
@@ -151,7 +161,8 @@ class _Question(NamedTuple):
             first = error
         try:
             again = [
-                self._ask(printed, [row], "An earlier answer could not be read: give every line. ") for row in rows
+                self._ask(printed, [row], "An earlier answer could not be read: give every line. ")
+                for row in rows
             ]
         except _Unreadable as second:
             raise JudgeError(
@@ -160,13 +171,26 @@ class _Question(NamedTuple):
         return {key: value for found in again for key, value in found.items()}
 
     def _ask(self, printed: Printed, rows: Sequence[int], note: str = "") -> Predictions:
-        asked = [token for number, row in enumerate(rows, 1) for token in _tokens(printed, row, number)]
+        asked = [
+            token for number, row in enumerate(rows, 1) for token in _tokens(printed, row, number)
+        ]
         lines = "\n".join(f"{token.context}.{token.place + 1} {token.shown}" for token in asked)
-        below = ", below 0 where the description says that it is suppressed" if self.lowest < 0 else ""
-        values = {"explanation": self.explanation, "scale": f"{self.lowest} to {LARGEST}{below}", "note": note}
-        request = request_for(load("simulator"), lines, len(asked), TOKENS_A_LINE * len(asked), values)
+        below = (
+            ", below 0 where the description says that it is suppressed" if self.lowest < 0 else ""
+        )
+        values = {
+            "explanation": self.explanation,
+            "scale": f"{self.lowest} to {LARGEST}{below}",
+            "note": note,
+        }
+        request = request_for(
+            load("simulator"), lines, len(asked), TOKENS_A_LINE * len(asked), values
+        )
         found = read_predictions(self.chat.ask(request), asked, self.lowest)
-        return {(rows[token.context - 1], token.place): value for token, value in zip(asked, found, strict=True)}
+        return {
+            (rows[token.context - 1], token.place): value
+            for token, value in zip(asked, found, strict=True)
+        }
 
 
 def _tokens(printed: Printed, row: int, number: int) -> Iterator[_Token]:
@@ -204,10 +228,14 @@ def _lines(text: str) -> Iterator[_Line]:
         offset += len(line) + 1
 
 
-def _checked(line: _Line, token: _Token, lowest: int, places: Mapping[int, Mapping[str, float]]) -> float:
+def _checked(
+    line: _Line, token: _Token, lowest: int, places: Mapping[int, Mapping[str, float]]
+) -> float:
     expected = (token.context, token.place + 1)
     if line.number != expected or _bare(line.token) != _bare(token.shown):
-        raise _Unreadable(f"line {line.number[0]}.{line.number[1]} {line.token[:40]} where {expected} is due")
+        raise _Unreadable(
+            f"line {line.number[0]}.{line.number[1]} {line.token[:40]} where {expected} is due"
+        )
     if not lowest <= line.value <= LARGEST:
         raise _Unreadable(f"{line.value} is not within {lowest} and {LARGEST}")
     return _expected(places.get(line.at, {}), lowest, line.value)
@@ -218,11 +246,17 @@ def _bare(token: str) -> str:
 
 
 def _expected(top: Mapping[str, float], lowest: int, said: int) -> float:
-    """The mean of the whole numbers that could have stood here, by their probabilities; without those, what was said.
+    """The mean of the whole numbers that could have stood here, by their probabilities; without
+    those, what was said.
 
-    A number below 0, or one that the model writes in two tokens, has no such place and stays as it is.
+    A number below 0, or one that the model writes in two tokens, has no such place and stays as it
+    is.
     """
-    mass = {int(t): exp(p) for t, p in top.items() if re.fullmatch(r"\s*\d{1,2}\s*", t) and lowest <= int(t) <= LARGEST}
+    mass = {
+        int(t): exp(p)
+        for t, p in top.items()
+        if re.fullmatch(r"\s*\d{1,2}\s*", t) and lowest <= int(t) <= LARGEST
+    }
     if said < 0 or said not in mass or (said == LARGEST and LARGEST not in mass):
         return float(said)
     return sum(value * p for value, p in mass.items()) / sum(mass.values())

@@ -1,15 +1,20 @@
-"""Purity: does the explanation cover every kind of text that the unit fires on, or only the commonest?
+"""Purity: does the explanation cover every kind of text that the unit fires on, or only the
+commonest?
 
-In the spirit of PRISM (Kopf et al. 2025, arXiv 2506.15538), which clusters a unit's exemplars; here the number of
-clusters is found and the explanation is tested on each.
+In the spirit of PRISM (Kopf et al. 2025, arXiv 2506.15538), which clusters a unit's exemplars; here
+the number of clusters is found and the explanation is tested on each.
 
-1. The active windows of detection are clustered by the words around their strongest token (average linkage on cosine
-   distance; 2 to 5 clusters, by the best silhouette; one cluster where no silhouette reaches 0.1).
-2. The decisions are those of detection, on the same windows: with a judge the requests are the same, asked once.
-3. `purity`: balanced accuracy with the true-positive rate averaged over the clusters, each counting the same.
-   `purity.worst`: with the rate of the cluster that is covered worst. Both 0.5 for whoever always says the same.
+1. The active windows of detection are clustered by the words around their strongest token (average
+   linkage on cosine distance; 2 to 5 clusters, by the best silhouette; one cluster where no
+   silhouette reaches 0.1).
+2. The decisions are those of detection, on the same windows: with a judge the requests are the
+   same, asked once.
+3. `purity`: balanced accuracy with the true-positive rate averaged over the clusters, each counting
+   the same. `purity.worst`: with the rate of the cluster that is covered worst. Both 0.5 for
+   whoever always says the same.
 
-A unit with one cluster scores as in detection. Far below detection: the explanation names one of several meanings.
+A unit with one cluster scores as in detection. Far below detection: the explanation names one of
+several meanings.
 
 Cost with a judge: nothing beyond detection.
 """
@@ -49,8 +54,16 @@ def purity(case: Case) -> list[Score]:
     cluster = clusters(windows, chosen, case)
     scores = []
     for name, together in (("purity", np.mean), ("purity.worst", np.min)):
-        value = partial(_covered, cluster=cluster, document=question.items.document, seed=case.seed, together=together)
-        floors = floors_of(case, lambda predicted, value=value: value(question.read(predicted).said))
+        value = partial(
+            _covered,
+            cluster=cluster,
+            document=question.items.document,
+            seed=case.seed,
+            together=together,
+        )
+        floors = floors_of(
+            case, lambda predicted, value=value: value(question.read(predicted).said)
+        )
         scores.append(Score(name, case.split, "top_and_random", *value(said), floors))
     return scores
 
@@ -82,7 +95,9 @@ def _cluster(rows: Float[np.ndarray, "windows d"]) -> Int[np.ndarray, " windows"
     np.fill_diagonal(distance, 0.0)
     best, found = LEAST_SILHOUETTE, np.zeros(len(rows), dtype=np.int64)
     for count in range(2, min(MOST_CLUSTERS, len(rows) - 1) + 1):
-        labels = AgglomerativeClustering(count, metric="precomputed", linkage="average").fit_predict(distance)
+        labels = AgglomerativeClustering(
+            count, metric="precomputed", linkage="average"
+        ).fit_predict(distance)
         quality = float(silhouette_score(distance, labels, metric="precomputed"))
         if quality > best:
             best, found = quality, labels

@@ -3,7 +3,8 @@
     @scorer("simulation")
     def simulation(case: Case) -> list[Score]: ...
 
-``get("simulation")`` imports the folder's modules once, so a new scorer is one new file and no edit elsewhere.
+``get("simulation")`` imports the folder's modules once, so a new scorer is one new file and no edit
+elsewhere.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class Case:
     simulated_contexts: int = SIMULATED
     """Contexts that it is asked about; more narrow the interval, and cost tokens."""
     predicts: bool = True
-    """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only: only a judge can read
-    it, and what is in ``sample.predicted`` is never looked at."""
+    """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only:
+    only a judge can read it, and what is in ``sample.predicted`` is never looked at."""
     calibration: Sample | None = None
     """The same explanation on explore: what a calibration may be fitted on."""
     lab: Lab = field(default_factory=Lab)
@@ -69,7 +70,9 @@ def scorer(name: str) -> Callable[[Scorer], Scorer]:
 
     def register(function: Scorer) -> Scorer:
         if name in _SCORERS:
-            raise ValueError(f"scorer {name!r} is registered already, by {_SCORERS[name].__module__}")
+            raise ValueError(
+                f"scorer {name!r} is registered already, by {_SCORERS[name].__module__}"
+            )
         _SCORERS[name] = function
         return function
 

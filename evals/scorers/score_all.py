@@ -2,10 +2,10 @@
 
     outcomes = score_all(case, ["simulation", "detection", "fuzzing"])
 
-Each outcome holds scores, or the reason why there are none: a *failure* (the judge did not answer, or could not be
-read: score again later) or a *skip* (nothing to score from, or something that the scorer needs is not there). Neither
-is ever a number. `rival_of` makes the case of another unit's explanation on the same text, for a scorer's power to tell
-the true one from it.
+Each outcome holds scores, or the reason why there are none: a *failure* (the judge did not answer,
+or could not be read: score again later) or a *skip* (nothing to score from, or something that the
+scorer needs is not there). Neither is ever a number. `rival_of` makes the case of another unit's
+explanation on the same text, for a scorer's power to tell the true one from it.
 """
 
 from __future__ import annotations
@@ -78,13 +78,21 @@ def _outcome(name: str, function: Any, case: Case) -> Outcome:
 
 
 def rival_of(
-    case: Case, explanation: str, predicted: Float[np.ndarray, "contexts seq"] | None, predict: Predict | None = None
+    case: Case,
+    explanation: str,
+    predicted: Float[np.ndarray, "contexts seq"] | None,
+    predict: Predict | None = None,
 ) -> Case:
     """The same text and truth under another explanation."""
     sample = case.sample if predicted is None else case.sample.with_prediction(predicted)
     lab = replace(case.lab, predict=predict)
     return replace(
-        case, sample=sample, explanation=explanation, predicts=predicted is not None, calibration=None, lab=lab
+        case,
+        sample=sample,
+        explanation=explanation,
+        predicts=predicted is not None,
+        calibration=None,
+        lab=lab,
     )
 
 

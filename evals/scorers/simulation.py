@@ -1,14 +1,17 @@
-"""Simulation: predict the activation at every token from the explanation, and correlate with the truth.
+"""Simulation: predict the activation at every token from the explanation, and correlate with the
+truth.
 
-Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models" (the simulated and the
-true activations of all scored tokens are laid end to end; the score is their Pearson r). Two texts:
+Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models" (the
+simulated and the true activations of all scored tokens are laid end to end; the score is their
+Pearson r). Two texts:
 
 - *random*: every token of the split but position 0. This is the score that verdicts rest on.
-- *top_and_random*: their mix, half and half: the 5 contexts with the largest activation (largest absolute value, for a
-  target with both sides) and as many drawn at random, without replacement, from the rest of the split. As there, one r
-  over the tokens of all of them. They took 5 of the top 20 of 60,000 contexts for scoring; taking the top 5 of a
-  holdout that is 30 % of the text picks about the same depth. It flatters: a few strong tokens decide, and an
-  explanation need only know those. A split with fewer than 10 contexts gives half of what it has to each.
+- *top_and_random*: their mix, half and half: the 5 contexts with the largest activation (largest
+  absolute value, for a target with both sides) and as many drawn at random, without replacement,
+  from the rest of the split. As there, one r over the tokens of all of them. They took 5 of the top
+  20 of 60,000 contexts for scoring; taking the top 5 of a holdout that is 30 % of the text picks
+  about the same depth. It flatters: a few strong tokens decide, and an explanation need only know
+  those. A split with fewer than 10 contexts gives half of what it has to each.
 
 Intervals are by documents (`bootstrap`), floors are in `floors`.
 """

@@ -1,7 +1,8 @@
-"""What some scorers need beside text: the subject, other units, an embedding. Each is one callable, or missing.
+"""What some scorers need beside text: the subject, other units, an embedding. Each is one callable,
+or missing.
 
-`evals` runs no model. Whoever has a subject (`agent.rescoring.evaluate`, a bench, a notebook) fills in what it can; a
-scorer that lacks what it needs says so (`Unscorable`) and leaves no score.
+`evals` runs no model. Whoever has a subject (`agent.rescoring.evaluate`, a bench, a notebook) fills
+in what it can; a scorer that lacks what it needs says so (`Unscorable`) and leaves no score.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Fire(Protocol):
 class Loss(Protocol):
     """A base language model's surprise."""
 
-    def __call__(self, prefixes: Sequence[str], texts: Sequence[str]) -> Float[np.ndarray, " texts"]:
+    def __call__(
+        self, prefixes: Sequence[str], texts: Sequence[str]
+    ) -> Float[np.ndarray, " texts"]:
         """Mean cross-entropy, in nats a token, of each text behind its prefix."""
         ...
 
@@ -61,10 +64,12 @@ class Effects(Protocol):
     """Ablates and steers."""
 
     def __call__(
-        self, contexts: Sequence[Int[np.ndarray, " chosen"]], positions: Sequence[Int[np.ndarray, " chosen"]]
+        self,
+        contexts: Sequence[Int[np.ndarray, " chosen"]],
+        positions: Sequence[Int[np.ndarray, " chosen"]],
     ) -> Sequence[Sequence[Effect]]:
-        """For each trial, a few contexts of the sample with a position each: the effect of the target, then those of
-        decoys, units of the same layer, at the same places."""
+        """For each trial, a few contexts of the sample with a position each: the effect of the
+        target, then those of decoys, units of the same layer, at the same places."""
         ...
 
 

@@ -1,13 +1,15 @@
-"""Surprisal: does a base language model find active text less surprising once it has read the explanation?
+"""Surprisal: does a base language model find active text less surprising once it has read the
+explanation?
 
 Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). They leave it at raw losses; here:
 
 1. Each window's loss behind the explanation is taken from its loss behind the same words without it
    (`prompts/surprisal.md`: its two parts).
-2. Score: AUROC of that gain, active against quiet windows, chance 0.5. An explanation that helps all text alike, or
-   none, scores 0.5; so does an empty one, exactly.
+2. Score: AUROC of that gain, active against quiet windows, chance 0.5. An explanation that helps
+   all text alike, or none, scores 0.5; so does an empty one, exactly.
 
-Needs `lab.loss`, a base model: the subject itself will do. Cost: 80 rows of a forward pass, no calls.
+Needs `lab.loss`, a base model: the subject itself will do. Cost: 80 rows of a forward pass, no
+calls.
 """
 
 from __future__ import annotations
@@ -36,6 +38,10 @@ def surprisal(case: Case) -> list[Score]:
     chosen = choose(windows, case.seed, COUNT)
     texts = ["".join(windows.shown(int(w))) for w in chosen.window]
     without, told = load("surprisal").fill(explanation=one_line(case.explanation))
-    gain = case.lab.loss([f"{without}\n\n"] * len(texts), texts) - case.lab.loss([f"{told}\n\n"] * len(texts), texts)
+    gain = case.lab.loss([f"{without}\n\n"] * len(texts), texts) - case.lab.loss(
+        [f"{told}\n\n"] * len(texts), texts
+    )
     found = auroc(gain, Labelled(chosen.label, windows.document[chosen.window]), case.seed)
-    return [Score("surprisal", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))]
+    return [
+        Score("surprisal", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
+    ]

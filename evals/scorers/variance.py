@@ -1,17 +1,20 @@
-"""How much of the activations a prediction explains, in activation units: variance and absolute deviation.
+"""How much of the activations a prediction explains, in activation units: variance and absolute
+deviation.
 
-Bills et al. 2023 report them beside r; they divide by the mean square (mean absolute value) of the activations, which
-rewards knowing that a neuron is mostly near zero. Here, as in scikit-learn's `r2_score` and `d2_absolute_error_score`:
+Bills et al. 2023 report them beside r; they divide by the mean square (mean absolute value) of the
+activations, which rewards knowing that a neuron is mostly near zero. Here, as in scikit-learn's
+`r2_score` and `d2_absolute_error_score`:
 
 - `simulation.ev`:  1 - sum (y - x)^2 / sum (y - mean y)^2
 - `simulation.ad`:  1 - sum |y - x| / sum |y - median y|
 
-over every token of the split but position 0; x predicted, y true. `.calibrated`: after x -> a + b x, fitted by least
-squares on explore, never on the text that is scored (Bills et al. calibrate as well); only where the caller gives the
-prediction on explore (`Case.calibration`). r knows no scale, these do: a prediction with the right shape and the wrong
-size loses here. They can be far below 0.
+over every token of the split but position 0; x predicted, y true. `.calibrated`: after x -> a + b
+x, fitted by least squares on explore, never on the text that is scored (Bills et al. calibrate as
+well); only where the caller gives the prediction on explore (`Case.calibration`). r knows no scale,
+these do: a prediction with the right shape and the wrong size loses here. They can be far below 0.
 
-A constant explains nothing: it scores exactly 0, whatever the constant. So does a text without any variation.
+A constant explains nothing: it scores exactly 0, whatever the constant. So does a text without any
+variation.
 """
 
 from __future__ import annotations
@@ -44,11 +47,21 @@ def deviation_explained(case: Case) -> list[Score]:
 def _scores(name: str, case: Case, power: int) -> list[Score]:
     if not case.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
-    found = [Score(name, case.split, "random", *explained(case.sample, power, case.seed), _floors(case, power))]
+    found = [
+        Score(
+            name,
+            case.split,
+            "random",
+            *explained(case.sample, power, case.seed),
+            _floors(case, power),
+        )
+    ]
     if case.calibration is not None:
         sample = case.sample.with_prediction(calibrated(case.sample.predicted, case.calibration))
         value = explained(sample, power, case.seed)
-        found.append(Score(f"{name}.calibrated", case.split, "random", *value, _floors(case, power)))
+        found.append(
+            Score(f"{name}.calibrated", case.split, "random", *value, _floors(case, power))
+        )
     return found
 
 
@@ -56,9 +69,15 @@ def explained(sample: Sample, power: int, seed: int = 0) -> Interval:
     """1 - loss / loss of the best constant, loss the ``power`` of the error; with its interval over documents."""
     centre = np.mean if power == 2 else np.median
     middle = float(centre(sample.true[sample.mask]))
-    varies = [bool(standardise(values, sample.mask).any()) for values in (sample.predicted, sample.true)]
+    varies = [
+        bool(standardise(values, sample.mask).any()) for values in (sample.predicted, sample.true)
+    ]
     if not all(varies):
-        return Interval(0.0, None, None) if len(np.unique(sample.document)) < 2 else Interval(0.0, 0.0, 0.0)
+        return (
+            Interval(0.0, None, None)
+            if len(np.unique(sample.document)) < 2
+            else Interval(0.0, 0.0, 0.0)
+        )
     loss = np.where(sample.mask, np.abs(sample.true - sample.predicted) ** power, 0.0).sum(axis=1)
     base = np.where(sample.mask, np.abs(sample.true - middle) ** power, 0.0).sum(axis=1)
     sums = group_sums(np.stack([loss, base], axis=1), sample.document)
@@ -85,10 +104,16 @@ def _floors(case: Case, power: int) -> Floors:
     """What rival predictions explain; all but *other* are in activation units already."""
 
     def of(predicted: np.ndarray | None) -> float | None:
-        return None if predicted is None else explained(case.sample.with_prediction(predicted), power).value
+        return (
+            None
+            if predicted is None
+            else explained(case.sample.with_prediction(predicted), power).value
+        )
 
     rivals = case.rivals
     values = [v for p in rivals.trivial.values() if (v := of(p)) is not None]
     return replace(
-        Floors(chance=0.0), token_lookup=of(rivals.token_lookup), trivial=max([0.0, *values]) if values else None
+        Floors(chance=0.0),
+        token_lookup=of(rivals.token_lookup),
+        trivial=max([0.0, *values]) if values else None,
     )

@@ -1,17 +1,23 @@
 """Short windows of text, active and quiet ones: what judges are shown.
 
-1. Contexts are cut into windows of 32 tokens that do not overlap; one with less than half of that is left out.
-2. A window's strength is its largest activation (largest absolute value, for a target with both sides).
-3. *Active* is a window of at least 0.3 times the median of the ten strongest windows, and at most a quarter of all:
-   a gated neuron is never zero, so that "any activation" would call every window active (delphi then finds no
-   negative at all). *Quiet* is the weaker half of those that are not active. What lies between is shown to nobody.
-4. Active windows are drawn evenly from ten quantiles of strength, 50 in all, so that weak firing counts as much as
-   strong (Oikarinen & Weng 2024: the top of the range is a small part of what a unit does); 50 quiet ones at random.
-5. They are dealt into batches in mirrored pairs: where one batch has an active window the other has a quiet one. A
-   judge that answers by place, always the same list, is then exactly at chance, whatever the list.
+1. Contexts are cut into windows of 32 tokens that do not overlap; one with less than half of that
+   is left out.
+2. A window's strength is its largest activation (largest absolute value, for a target with both
+   sides).
+3. *Active* is a window of at least 0.3 times the median of the ten strongest windows, and at most a
+   quarter of all: a gated neuron is never zero, so that "any activation" would call every window
+   active (delphi then finds no negative at all). *Quiet* is the weaker half of those that are not
+   active. What lies between is shown to nobody.
+4. Active windows are drawn evenly from ten quantiles of strength, 50 in all, so that weak firing
+   counts as much as strong (Oikarinen & Weng 2024: the top of the range is a small part of what a
+   unit does); 50 quiet ones at random.
+5. They are dealt into batches in mirrored pairs: where one batch has an active window the other has
+   a quiet one. A judge that answers by place, always the same list, is then exactly at chance,
+   whatever the list.
 
-The same rule reads a prediction: a predicate says "active" of a window as the truth would, by its own scale. So does
-every rival prediction (token lookup, another unit's explanation), which gives the floors.
+The same rule reads a prediction: a predicate says "active" of a window as the truth would, by its
+own scale. So does every rival prediction (token lookup, another unit's explanation), which gives
+the floors.
 """
 
 from __future__ import annotations
@@ -94,14 +100,20 @@ class Windows:
         padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
         largest = padded.reshape(contexts, -1, self.width).max(axis=2)
         strength = largest[self.context, self.start // self.width]
-        strength = np.where(np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0))
+        strength = np.where(
+            np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0)
+        )
         top = np.sort(strength)[-STRONGEST:]
-        threshold = max(SHARE * float(np.median(top)), float(np.quantile(strength, 1 - MOST_ACTIVE)))
+        threshold = max(
+            SHARE * float(np.median(top)), float(np.quantile(strength, 1 - MOST_ACTIVE))
+        )
         return Activity(size, strength, threshold)
 
     def shown(self, window: int) -> list[str]:
         """A window's tokens as text."""
-        return self.printed.tokens_of(int(self.context[window]), int(self.start[window]), int(self.stop[window]))
+        return self.printed.tokens_of(
+            int(self.context[window]), int(self.start[window]), int(self.stop[window])
+        )
 
     def tokens_at(self, window: int, values: np.ndarray) -> np.ndarray:
         """The part of an array [contexts, seq] that belongs to a window."""
@@ -141,7 +153,9 @@ def cut(sample: Sample, printed: Printed, width: int = WIDTH) -> Windows:
     kept = (stop - place >= max(2, width // 2)).ravel()
     if not kept.any():
         raise Unscorable(f"no context has {max(2, width // 2)} tokens")
-    return Windows(sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept], width)
+    return Windows(
+        sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept], width
+    )
 
 
 class Chosen(NamedTuple):
@@ -164,19 +178,27 @@ def choose(windows: Windows, seed: int, count: int = COUNT, per_batch: int = 50)
     active, quiet = by_quantile(windows, rng, count), quiet_windows(windows)
     size = min(len(active), len(quiet)) // 2 * 2
     if size < LEAST or windows.true.threshold <= 0:
-        raise Unscorable(f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {LEAST} of each")
+        raise Unscorable(
+            f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {LEAST} of each"
+        )
     chosen = rng.permutation(active)[:size], rng.permutation(quiet)[:size]
-    return Chosen(np.concatenate(chosen), np.arange(2 * size) < size, mirrored(size, per_batch, rng))
+    return Chosen(
+        np.concatenate(chosen), np.arange(2 * size) < size, mirrored(size, per_batch, rng)
+    )
 
 
-def by_quantile(windows: Windows, rng: np.random.Generator, count: int = COUNT) -> Int[np.ndarray, " active"]:
+def by_quantile(
+    windows: Windows, rng: np.random.Generator, count: int = COUNT
+) -> Int[np.ndarray, " active"]:
     """Active windows, as many of each tenth of their strengths as there are to be had."""
     active = np.flatnonzero(windows.true.active)
     if len(active) <= count:
         return active
     order = active[np.argsort(windows.true.strength[active], kind="stable")]
     tenths = np.array_split(order, QUANTILES)
-    drawn = [rng.choice(tenth, min(len(tenth), count // QUANTILES), replace=False) for tenth in tenths]
+    drawn = [
+        rng.choice(tenth, min(len(tenth), count // QUANTILES), replace=False) for tenth in tenths
+    ]
     return np.sort(np.concatenate(drawn))
 
 
@@ -188,7 +210,9 @@ def quiet_windows(windows: Windows) -> Int[np.ndarray, " quiet"]:
     return rest[windows.true.strength[rest] <= np.median(windows.true.strength[rest])]
 
 
-def mirrored(pairs: int, per_batch: int, rng: np.random.Generator) -> list[Int[np.ndarray, " batch"]]:
+def mirrored(
+    pairs: int, per_batch: int, rng: np.random.Generator
+) -> list[Int[np.ndarray, " batch"]]:
     """Deal positives (0 to pairs - 1) and negatives (from pairs on) so that every batch has its mirror image."""
     chunks = np.array_split(np.arange(pairs // 2), -(-pairs // per_batch))
     batches = []
@@ -196,7 +220,10 @@ def mirrored(pairs: int, per_batch: int, rng: np.random.Generator) -> list[Int[n
         places = np.concatenate([2 * chunk, 2 * chunk + 1])  # pairs of this chunk: an even number
         labels = rng.permutation(np.arange(len(places)) % 2 == 0)
         half = len(chunk)
-        for positive, negative, said in ((chunk * 2, chunk * 2, labels), (chunk * 2 + 1, chunk * 2 + 1, ~labels)):
+        for positive, negative, said in (
+            (chunk * 2, chunk * 2, labels),
+            (chunk * 2 + 1, chunk * 2 + 1, ~labels),
+        ):
             batch = np.empty(2 * half, dtype=np.int64)
             batch[said], batch[~said] = rng.permutation(positive), pairs + rng.permutation(negative)
             batches.append(batch)
@@ -226,6 +253,10 @@ def marked(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
 Judged = Callable[[Float[np.ndarray, "contexts seq"]], float]
 
 
-def floor_values(rivals: Mapping[str, np.ndarray | None], judged: Judged) -> dict[str, float | None]:
+def floor_values(
+    rivals: Mapping[str, np.ndarray | None], judged: Judged
+) -> dict[str, float | None]:
     """What a decision taken from each rival prediction scores."""
-    return {name: None if predicted is None else judged(predicted) for name, predicted in rivals.items()}
+    return {
+        name: None if predicted is None else judged(predicted) for name, predicted in rivals.items()
+    }

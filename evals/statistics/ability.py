@@ -1,9 +1,10 @@
 """Can a subject do a task at all? Before a circuit of something that it cannot do is looked for.
 
-- accuracy: share of prompts whose answer has the larger logit than its foil (means, where there are several).
+- accuracy: share of prompts whose answer has the larger logit than its foil (means, where there are
+  several).
 - top: share of prompts on which an answer is the likeliest next token of all.
-- a circuit is worth looking for when the accuracy's interval stays above chance by a margin, and when the corrupted
-  twin takes most of the logit difference away.
+- a circuit is worth looking for when the accuracy's interval stays above chance by a margin, and
+  when the corrupted twin takes most of the logit difference away.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Ability(NamedTuple):
 
 
 def ability(
-    clean: Float[np.ndarray, " prompts"], corrupted: Float[np.ndarray, " prompts"], top: Bool[np.ndarray, " prompts"]
+    clean: Float[np.ndarray, " prompts"],
+    corrupted: Float[np.ndarray, " prompts"],
+    top: Bool[np.ndarray, " prompts"],
 ) -> Ability:
     """From the logit differences of each prompt and its twin, and whether an answer came out on top."""
     accuracy = wilson(int((clean > 0).sum()), len(clean))

@@ -1,10 +1,12 @@
-"""Intervals by resampling documents: tokens of one document hang together, documents are what a corpus has many of.
+"""Intervals by resampling documents: tokens of one document hang together, documents are what a
+corpus has many of.
 
 1. Reduce each document to sums (for r: the six of `moments`).
 2. Draw the documents with replacement, 2,000 times, as multinomial counts.
 3. Counts times sums is one matrix product; the statistic of every resample follows from it.
-4. The interval is the 2.5th to the 97.5th percentile (Efron & Tibshirani 1993, chapter 13). Two predictions are
-   compared on the *same* resamples, so what makes a document hard for both cancels (paired bootstrap).
+4. The interval is the 2.5th to the 97.5th percentile (Efron & Tibshirani 1993, chapter 13). Two
+   predictions are compared on the *same* resamples, so what makes a document hard for both cancels
+   (paired bootstrap).
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def bootstrap_r(sample: Sample, seed: int = 0) -> Interval:
     return bootstrap(document_moments(sample), correlation, seed)
 
 
-def bootstrap_difference(sample: Sample, rival: Float[np.ndarray, "contexts seq"], seed: int = 0) -> Interval:
+def bootstrap_difference(
+    sample: Sample, rival: Float[np.ndarray, "contexts seq"], seed: int = 0
+) -> Interval:
     """r of the sample's prediction minus r of a rival prediction on the same text, resampled together."""
     ours, theirs = document_moments(sample), document_moments(sample.with_prediction(rival))
 
@@ -47,7 +51,9 @@ def bootstrap_difference(sample: Sample, rival: Float[np.ndarray, "contexts seq"
     return bootstrap(np.hstack([ours, theirs]), difference, seed)
 
 
-def bootstrap(sums: Float[np.ndarray, "documents k"], statistic: Statistic, seed: int = 0) -> Interval:
+def bootstrap(
+    sums: Float[np.ndarray, "documents k"], statistic: Statistic, seed: int = 0
+) -> Interval:
     """Percentile interval of any statistic that is a function of sums over documents.
 
     Args:
@@ -62,7 +68,11 @@ def bootstrap(sums: Float[np.ndarray, "documents k"], statistic: Statistic, seed
     return Interval(value, float(low), float(high))
 
 
-def resample_counts(documents: int, seed: int, resamples: int = RESAMPLES) -> Float[np.ndarray, "resamples documents"]:
+def resample_counts(
+    documents: int, seed: int, resamples: int = RESAMPLES
+) -> Float[np.ndarray, "resamples documents"]:
     """How often each document stands in each resample; every row adds up to the number of documents."""
     rng = np.random.default_rng(seed)
-    return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples).astype(np.float64)
+    return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples).astype(
+        np.float64
+    )

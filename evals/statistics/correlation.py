@@ -1,9 +1,11 @@
 """Pearson's r from six sums, so that a resample of ten thousand tokens costs six additions.
 
-1. Predicted and true activations are centred and scaled once, over all tokens that count (r does not change).
-2. Each group of tokens (a context, a document) is reduced to n, sum x, sum y, sum x^2, sum y^2, sum xy.
-3. The sums of any union of groups are the sums of their sums, and r follows from them. Bootstrap and permutation
-   test work on step 3 alone; step 1 keeps its subtractions well conditioned.
+1. Predicted and true activations are centred and scaled once, over all tokens that count (r does
+   not change).
+2. Each group of tokens (a context, a document) is reduced to n, sum x, sum y, sum x^2, sum y^2, sum
+   xy.
+3. The sums of any union of groups are the sums of their sums, and r follows from them. Bootstrap
+   and permutation test work on step 3 alone; step 1 keeps its subtractions well conditioned.
 
 A constant has no correlation with anything: its r is exactly 0, never NaN.
 """
@@ -53,10 +55,14 @@ def context_moments(sample: Sample) -> Float[np.ndarray, "contexts 6"]:
 
 def document_moments(sample: Sample) -> Float[np.ndarray, "documents 6"]:
     """The six sums of each document, documents in ascending order, those without a token that counts left out."""
-    return group_sums(context_moments(sample)[sample.mask.any(axis=1)], sample.document[sample.mask.any(axis=1)])
+    return group_sums(
+        context_moments(sample)[sample.mask.any(axis=1)], sample.document[sample.mask.any(axis=1)]
+    )
 
 
-def group_sums(rows: Float[np.ndarray, "rows k"], group: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "groups k"]:
+def group_sums(
+    rows: Float[np.ndarray, "rows k"], group: Int[np.ndarray, " rows"]
+) -> Float[np.ndarray, "groups k"]:
     """Rows added up by group, groups in ascending order."""
     names, index = np.unique(group, return_inverse=True)
     sums = np.zeros((len(names), rows.shape[1]))

@@ -2,9 +2,9 @@
 
     f = (m(circuit) - m(nothing)) / (m(model) - m(nothing))
 
-m is a metric's mean over prompts; "nothing" is the run with every edge ablated. Over MIB's ten sizes CMD is the area of
-|1 - f| (0 is best) and CPR the area under f (can exceed 1, so that it rewards what overshoots). Source: Mueller et al.
-2025 (MIB, arXiv 2504.13151).
+m is a metric's mean over prompts; "nothing" is the run with every edge ablated. Over MIB's ten
+sizes CMD is the area of |1 - f| (0 is best) and CPR the area under f (can exceed 1, so that it
+rewards what overshoots). Source: Mueller et al. 2025 (MIB, arXiv 2504.13151).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Curve(NamedTuple):
 
 
 def faithfulness(
-    circuit: Float[np.ndarray, " pairs"], model: Float[np.ndarray, " pairs"], nothing: Float[np.ndarray, " pairs"]
+    circuit: Float[np.ndarray, " pairs"],
+    model: Float[np.ndarray, " pairs"],
+    nothing: Float[np.ndarray, " pairs"],
 ) -> float:
     """f of one circuit.
 
@@ -48,7 +50,9 @@ def faithfulness(
     """
     whole = float(np.mean(model) - np.mean(nothing))
     if whole == 0:
-        raise ValueError("the model's metric is that of the ablated state; faithfulness is not defined")
+        raise ValueError(
+            "the model's metric is that of the ablated state; faithfulness is not defined"
+        )
     return float(np.mean(circuit) - np.mean(nothing)) / whole
 
 
@@ -60,17 +64,25 @@ def faithfulness_interval(
 ) -> Interval:
     """f with a bootstrap over prompts; all three metrics of a prompt are drawn together."""
     draws = np.random.default_rng(seed).integers(0, len(circuit), (RESAMPLES, len(circuit)))
-    low, middle, high = (np.asarray(values, dtype=float)[draws].mean(1) for values in (nothing, circuit, model))
+    low, middle, high = (
+        np.asarray(values, dtype=float)[draws].mean(1) for values in (nothing, circuit, model)
+    )
     whole = high - low
     values = (middle - low)[whole != 0] / whole[whole != 0]
-    return Interval(faithfulness(circuit, model, nothing), *(float(q) for q in np.quantile(values, [0.025, 0.975])))
+    return Interval(
+        faithfulness(circuit, model, nothing),
+        *(float(q) for q in np.quantile(values, [0.025, 0.975])),
+    )
 
 
 def curve(sizes: Sequence[float], f: Sequence[float]) -> Curve:
     """The two areas, by trapezoids over the share of edges."""
     x, y = np.asarray(sizes, dtype=float), np.asarray(f, dtype=float)
     return Curve(
-        tuple(sizes), tuple(float(v) for v in y), float(np.trapezoid(np.abs(1 - y), x)), float(np.trapezoid(y, x))
+        tuple(sizes),
+        tuple(float(v) for v in y),
+        float(np.trapezoid(np.abs(1 - y), x)),
+        float(np.trapezoid(y, x)),
     )
 
 
@@ -90,14 +102,19 @@ class Calibration(NamedTuple):
     k: int
 
 
-def calibration(estimated: Float[np.ndarray, " n"], exact: Float[np.ndarray, " n"], k: int = 20) -> Calibration:
+def calibration(
+    estimated: Float[np.ndarray, " n"], exact: Float[np.ndarray, " n"], k: int = 20
+) -> Calibration:
     """How far estimates may be believed; correlations are nan where one side does not vary."""
     from scipy.stats import rankdata
 
     k = min(k, len(exact))
     there = exact != 0
     wrong = np.sign(estimated[there]) != np.sign(exact[there])
-    top = [set(np.argsort(-np.abs(values), kind="stable")[:k].tolist()) for values in (estimated, exact)]
+    top = [
+        set(np.argsort(-np.abs(values), kind="stable")[:k].tolist())
+        for values in (estimated, exact)
+    ]
     return Calibration(
         len(exact),
         _correlation(estimated, exact),

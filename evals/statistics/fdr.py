@@ -21,10 +21,11 @@ class Rate(NamedTuple):
 
 
 def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarray, " targets"]:
-    """Which targets are discoveries when a share ``rate`` of all discoveries may be false (Benjamini & Hochberg 1995).
+    """Which targets are discoveries when a share ``rate`` of all discoveries may be false
+    (Benjamini & Hochberg 1995).
 
-    Give one p for every *registered* target, 1 for those that failed: dropping failures would make the rest look
-    better than they are.
+    Give one p for every *registered* target, 1 for those that failed: dropping failures would make
+    the rest look better than they are.
     """
     values = np.asarray(p, dtype=np.float64)
     if not ((values >= 0) & (values <= 1)).all():
@@ -37,12 +38,16 @@ def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarra
 def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> Rate:
     """A share with its 95 % score interval (Wilson 1927); without a trial nothing is known: 0 to 1."""
     if not 0 <= successes <= trials:
-        raise UsageError(f"{successes} successes of {trials} trials: expected 0 <= successes <= trials")
+        raise UsageError(
+            f"{successes} successes of {trials} trials: expected 0 <= successes <= trials"
+        )
     if trials == 0:
         return Rate(0.0, 0.0, 1.0)
     share, weight = successes / trials, z * z / trials
     centre = (share + weight / 2) / (1 + weight)
     half = z * sqrt(share * (1 - share) / trials + weight / (4 * trials)) / (1 + weight)
     return Rate(
-        share, max(0.0, centre - half) if successes else 0.0, min(1.0, centre + half) if successes < trials else 1.0
+        share,
+        max(0.0, centre - half) if successes else 0.0,
+        min(1.0, centre + half) if successes < trials else 1.0,
     )

@@ -1,13 +1,16 @@
 """Two explanations of one unit, or two runs on the same units: is one better?
 
-- One unit: `bootstrap.bootstrap_difference` compares two predictions on the same resampled documents.
-- Many units: each has a score under A and under B. The mean difference with its bootstrap interval over units, and a
-  two-sided sign-flip permutation test: under the null, which of the two is called A is a coin toss for each unit, so
-  each difference keeps its size and gets a random sign (Fisher 1935). All patterns up to 13 units, else 9,999 draws;
-  of many units the sum of random signs is normal, and no draws are needed.
-- Yes or no of each unit (kept or not): McNemar's exact test, a binomial test on the units where the two differ
-  (McNemar 1947).
-- Coverage stands beside every mean: how many units have a score, how many failed, how many have nothing to score.
+- One unit: `bootstrap.bootstrap_difference` compares two predictions on the same resampled
+  documents.
+- Many units: each has a score under A and under B. The mean difference with its bootstrap interval
+  over units, and a two-sided sign-flip permutation test: under the null, which of the two is called
+  A is a coin toss for each unit, so each difference keeps its size and gets a random sign (Fisher
+  1935). All patterns up to 13 units, else 9,999 draws; of many units the sum of random signs is
+  normal, and no draws are needed.
+- Yes or no of each unit (kept or not): McNemar's exact test, a binomial test on the units where the
+  two differ (McNemar 1947).
+- Coverage stands beside every mean: how many units have a score, how many failed, how many have
+  nothing to score.
 """
 
 from __future__ import annotations
@@ -25,8 +28,8 @@ from .bootstrap import Interval, bootstrap
 EXACT = 13
 DRAWS = 9_999
 MANY = 2_000
-"""Units from which on intervals and p are those of the normal distribution: the same to the third digit, and 100,000
-units cost no matrix of resamples."""
+"""Units from which on intervals and p are those of the normal distribution: the same to the third
+digit, and 100,000 units cost no matrix of resamples."""
 _Z = 1.959963984540054
 
 
@@ -47,7 +50,11 @@ class Coverage:
 
     def __str__(self) -> str:
         parts = [f"{self.scored} of {self.targets} targets"]
-        parts += [f"{n} {name}" for n, name in ((self.failed, "failed"), (self.skipped, "cannot be scored")) if n]
+        parts += [
+            f"{n} {name}"
+            for n, name in ((self.failed, "failed"), (self.skipped, "cannot be scored"))
+            if n
+        ]
         return ", ".join(parts)
 
 
@@ -115,13 +122,18 @@ class Outcomes(NamedTuple):
 def compare_outcomes(a: Sequence[bool], b: Sequence[bool]) -> Outcomes:
     """Yes or no of two, unit by unit."""
     first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
-    counts = [int(np.sum(found)) for found in (first & second, first & ~second, ~first & second, ~first & ~second)]
+    counts = [
+        int(np.sum(found))
+        for found in (first & second, first & ~second, ~first & second, ~first & ~second)
+    ]
     return Outcomes(*counts, p=mcnemar(counts[1], counts[2]))
 
 
 def mcnemar(only_a: int, only_b: int) -> float | None:
     """Exact two-sided p that the two differ in one direction as often as in the other; None when they never differ."""
-    from scipy.special import bdtr  # a fair coin's tails are alike; scipy.stats would take a second to import
+    from scipy.special import (
+        bdtr,
+    )  # a fair coin's tails are alike; scipy.stats would take a second to import
 
     differ = only_a + only_b
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), differ, 0.5))) if differ else None

@@ -15,8 +15,9 @@ from ...tools.errors import UsageError
 class Sample:
     """Predicted and true signal at every token, and which document each context is from.
 
-    Values outside the mask (padding, position 0) are never read: they are set to zero here. Inside it, a value that
-    is not finite is an error and not a zero, so that a broken prediction can never become a score.
+    Values outside the mask (padding, position 0) are never read: they are set to zero here. Inside
+    it, a value that is not finite is an error and not a zero, so that a broken prediction can never
+    become a score.
     """
 
     predicted: Float[np.ndarray, "contexts seq"]
@@ -32,7 +33,9 @@ class Sample:
                 f"mask {mask.shape} and document {document.shape}: expected [contexts, seq] and [contexts]"
             )
         if not mask.any():
-            raise UsageError("there is no token to score: the mask is empty; give the split more text")
+            raise UsageError(
+                "there is no token to score: the mask is empty; give the split more text"
+            )
         object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "document", document)
         object.__setattr__(self, "predicted", _masked(self.predicted, mask, "predicted"))
@@ -59,7 +62,9 @@ class Sample:
 def _masked(values: np.ndarray, mask: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.shape != mask.shape:
-        raise UsageError(f"{name} activations have shape {values.shape}; expected the mask's {mask.shape}")
+        raise UsageError(
+            f"{name} activations have shape {values.shape}; expected the mask's {mask.shape}"
+        )
     values = np.where(mask, values, 0.0)
     if not np.isfinite(values).all():
         context, position = np.argwhere(~np.isfinite(values))[0]

@@ -27,7 +27,9 @@ def test_tied_scores_rank_at_chance(rows: list[tuple[int, bool]]) -> None:
 
 
 def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
-    rows = list(bench_circuits(["induction", "vote"], ["hard"], ["random", "exact", "eap-ig-edges"]))
+    rows = list(
+        bench_circuits(["induction", "vote"], ["hard"], ["random", "exact", "eap-ig-edges"])
+    )
     induction, vote = (row.methods for row in rows)
     assert induction["exact"].auroc == 1
     assert vote["exact"].auroc is not None
@@ -37,7 +39,11 @@ def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
         assert found["eap-ig-edges"].auroc > 0.99
         assert found["eap-ig-edges"].f == pytest.approx(1, abs=0.1)
     best = summary(rows)
-    assert best["auroc_best"] == best["by_method"]["eap-ig-edges"] == best["by_difficulty"]["hard"]["eap-ig-edges"]
+    assert (
+        best["auroc_best"]
+        == best["by_method"]["eap-ig-edges"]
+        == best["by_difficulty"]["hard"]["eap-ig-edges"]
+    )
 
 
 def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
@@ -49,7 +55,9 @@ def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
     (again,) = bench_circuits(["previous"], ["easy"], ["eap", "random"], stored=stored)
     assert again.methods["eap"] == first.methods["eap"]._replace(precision=0.25)
     assert list(again.methods) == ["eap", "random"]
-    (other,) = bench_circuits(["previous"], ["easy"], ["eap"], stored=Stored("circuits", "of other code", tmp_path))
+    (other,) = bench_circuits(
+        ["previous"], ["easy"], ["eap"], stored=Stored("circuits", "of other code", tmp_path)
+    )
     assert other.methods["eap"].precision == 1
 
 
@@ -64,7 +72,16 @@ def test_the_digest_of_code_changes_with_a_byte_of_it(tmp_path: Path) -> None:
 
 
 def test_the_command_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    options = ["--program", "previous", "--difficulty", "easy,medium", "--method", "eap,random", "--json", "--quiet"]
+    options = [
+        "--program",
+        "previous",
+        "--difficulty",
+        "easy,medium",
+        "--method",
+        "eap,random",
+        "--json",
+        "--quiet",
+    ]
     assert run_command_line(["bench", "circuits", *options]) == 0
     *circuits, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["circuit"] for row in circuits] == ["previous/easy/0", "previous/medium/0"]
@@ -73,11 +90,18 @@ def test_the_command_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_table_names_the_hardest(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command_line(["bench", "circuits", "--program", "previous", "--difficulty", "easy", "--quiet"]) == 0
+    assert (
+        run_command_line(
+            ["bench", "circuits", "--program", "previous", "--difficulty", "easy", "--quiet"]
+        )
+        == 0
+    )
     assert "previous/easy/0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["method", "difficulty", "program"])
-def test_an_unknown_choice_is_refused_with_the_known(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_choice_is_refused_with_the_known(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command_line(["bench", "circuits", f"--{option}", "nothing"]) == 2
     assert "choose from" in capsys.readouterr().err

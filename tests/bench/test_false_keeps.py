@@ -23,7 +23,9 @@ from hubel.tools.subject.subject import Subject
 @pytest.fixture(scope="module")
 def made(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
-    width = tiny.shape.n_neurons if isinstance(tiny.shape.n_neurons, int) else tiny.shape.n_neurons[0]
+    width = (
+        tiny.shape.n_neurons if isinstance(tiny.shape.n_neurons, int) else tiny.shape.n_neurons[0]
+    )
     kinds = ("noise", "noise", "shuffled:mlp.0.1", "rotated")
     nulls = {f"mlp.0.{width + n}": kind for n, kind in enumerate(kinds)}
     common: dict[str, Any] = {"index": str(tiny_index), "explainer": "ten-tokens"}
@@ -55,7 +57,13 @@ def false_keeps(runs: Path) -> dict[str, Any] | None:
 
 def test_rates_of_the_nulls_stand_beside_the_run(runs: Path) -> None:
     rate = wilson(0, 3)
-    assert false_keeps(runs) == {"kept": 0, "of": 3, "rate": 0.0, "low": rate.low, "high": rate.high}
+    assert false_keeps(runs) == {
+        "kept": 0,
+        "of": 3,
+        "rate": 0.0,
+        "low": rate.low,
+        "high": rate.high,
+    }
 
 
 @pytest.mark.parametrize("field", ["explainer", "corpus", "subject"])

@@ -38,17 +38,30 @@ class Got(NamedTuple):
 
 
 def ask(
-    server: Loopback, words: str = "hello", *, provider: Provider = "openai", room: str = "", key: str = "k"
+    server: Loopback,
+    words: str = "hello",
+    *,
+    provider: Provider = "openai",
+    room: str = "",
+    key: str = "k",
 ) -> Got:
     body: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": words}]}
     if provider == "anthropic":
-        body |= {"system": [{"type": "text", "text": "s" * 400, "cache_control": {"type": "ephemeral"}}]}
-    path = server.url(provider, room) + ("/chat/completions" if provider == "openai" else "/v1/messages")
+        body |= {
+            "system": [{"type": "text", "text": "s" * 400, "cache_control": {"type": "ephemeral"}}]
+        }
+    path = server.url(provider, room) + (
+        "/chat/completions" if provider == "openai" else "/v1/messages"
+    )
     return request(server, "POST", path, json.dumps(body), {"authorization": f"Bearer {key}"})
 
 
 def request(
-    server: Loopback, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None
+    server: Loopback,
+    method: str,
+    path: str,
+    body: str | None = None,
+    headers: dict[str, str] | None = None,
 ) -> Got:
     host, _, rest = path.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(host, timeout=10)
@@ -83,7 +96,9 @@ def test_rules_say_which_requests_go_wrong() -> None:
         assert ask(server, "one").json["error"]["code"] == "insufficient_quota"
         busy = ask(server, "two")
         assert (busy.status, busy.headers["retry-after"]) == (529, "3")
-        assert ask(server, "second look").json["choices"][0]["message"]["tool_calls"][0]["function"] == {
+        assert ask(server, "second look").json["choices"][0]["message"]["tool_calls"][0][
+            "function"
+        ] == {
             "name": "conclude",
             "arguments": '{"hypothesis": "h1"}',
         }
@@ -116,8 +131,14 @@ def test_a_prefix_that_was_sent_before_is_read_from_the_cache() -> None:
     with Loopback(Mind()) as server:
         fresh, again = (ask(server).json["usage"] for _ in range(2))
         assert fresh["prompt_tokens_details"]["cached_tokens"] == 0
-        assert again["prompt_tokens_details"]["cached_tokens"] == again["prompt_tokens"] == fresh["prompt_tokens"]
-        fresh, again = (ask(server, f"hello {n}", provider="anthropic").json["usage"] for n in range(2))
+        assert (
+            again["prompt_tokens_details"]["cached_tokens"]
+            == again["prompt_tokens"]
+            == fresh["prompt_tokens"]
+        )
+        fresh, again = (
+            ask(server, f"hello {n}", provider="anthropic").json["usage"] for n in range(2)
+        )
         assert fresh["cache_creation_input_tokens"] == again["cache_read_input_tokens"] >= 100
         assert again["cache_creation_input_tokens"] == 0
         assert again["input_tokens"] > 0
@@ -130,7 +151,10 @@ def test_the_ledger_tells_clients_apart_and_counts_what_came_twice() -> None:
             ask(server, room="run-2")
         ask(server, room="run-2")
         ask(server, room="run-2", provider="anthropic")
-        assert (sum(server.ledger.asked("run-2").values()), sum(server.ledger.answered("run-2").values())) == (3, 2)
+        assert (
+            sum(server.ledger.asked("run-2").values()),
+            sum(server.ledger.answered("run-2").values()),
+        ) == (3, 2)
         assert max(server.ledger.asked("run-2").values()) == 2
         seen = request(server, "GET", server.url("anthropic") + "/ledger").json
         assert (seen["requests"], seen["answers"]) == (4, {"answered": 3, "cut": 1})
@@ -172,18 +196,35 @@ def test_every_fault_is_served(provider: Provider, capfd: pytest.CaptureFixture[
 
 def test_a_conversation_that_a_provider_would_refuse_is_refused() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "propose", "arguments": "{}"}}
-    said = [{"role": "user", "content": "go"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+    said = [
+        {"role": "user", "content": "go"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+    ]
     with Loopback(Mind()) as server:
         for messages in ([*said, {"role": "user", "content": "well?"}], said, [], "no list"):
             body = json.dumps({"model": "m", "messages": messages, "tools": TOOLS})
-            assert request(server, "POST", server.url("openai") + "/chat/completions", body).status == 400
-        body = json.dumps({"model": "m", "messages": [*said, {"role": "tool", "tool_call_id": "c1", "content": "ok"}]})
-        assert request(server, "POST", server.url("openai") + "/chat/completions", body).status == 200
+            assert (
+                request(server, "POST", server.url("openai") + "/chat/completions", body).status
+                == 400
+            )
+        body = json.dumps(
+            {
+                "model": "m",
+                "messages": [*said, {"role": "tool", "tool_call_id": "c1", "content": "ok"}],
+            }
+        )
+        assert (
+            request(server, "POST", server.url("openai") + "/chat/completions", body).status == 200
+        )
 
 
 def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "s.toml").write_text('delay_s = 1\nmodels = ["a"]\n[[rule]]\nevery = 3\nfault = "html"\n')
-    (tmp_path / "s.json").write_text('{"delay_s": 1, "models": ["a"], "rule": [{"every": 3, "fault": "html"}]}')
+    (tmp_path / "s.toml").write_text(
+        'delay_s = 1\nmodels = ["a"]\n[[rule]]\nevery = 3\nfault = "html"\n'
+    )
+    (tmp_path / "s.json").write_text(
+        '{"delay_s": 1, "models": ["a"], "rule": [{"every": 3, "fault": "html"}]}'
+    )
     expected = Script(delay_s=1, models=("a",), rules=(Rule(every=3, fault="html"),))
     assert read_script(tmp_path / "s.toml") == read_script(tmp_path / "s.json") == expected
 

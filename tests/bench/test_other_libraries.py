@@ -19,7 +19,9 @@ ASKED = Question("the cat sat on the river bank", "the dog sat on the river bank
 @pytest.mark.parametrize("name", [name for name in WAYS if name != "hubel"])
 def test_every_way_gives_the_same_effects(name: str) -> None:
     if name in PEERS:
-        pytest.importorskip(PEERS[name], reason=f"{name} is not installed; pip install hubel[oracles]")
+        pytest.importorskip(
+            PEERS[name], reason=f"{name} is not installed; pip install hubel[oracles]"
+        )
     subject = tiny_subject()
     pairs = random_pairs(subject)
     units = [Unit("head", layer, head) for layer in (0, 2) for head in range(4)]

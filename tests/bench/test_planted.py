@@ -86,7 +86,9 @@ def corpus(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     path = tmp_path / "made.jsonl"
     texts = [" ".join(rng.choice(WORDS.split(), 90)) for _ in range(120)]
-    path.write_text("\n".join(json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)))
+    path.write_text(
+        "\n".join(json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts))
+    )
     return path
 
 
@@ -147,17 +149,29 @@ def test_the_bench_says_which_explanations_are_right(
 def test_no_explainer_sees_what_a_unit_is(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--targets", "3", "--name", "b")) == 0
+    assert (
+        run_command_line(bench(corpus, suite, tmp_path / "runs", "--targets", "3", "--name", "b"))
+        == 0
+    )
     assert "recovered" in capsys.readouterr().out
     folder = tmp_path / "runs" / "b"
     assert len(RunConfig.load(folder).targets) == 3
     shown = (folder / "config.toml").read_text() + "".join(map(repr, read_events(folder)))
     assert "hypothesis" in shown
-    for word in ("dates/days", "days of the week", "single/bank", "the word bank", "null-1", "zebra"):
+    for word in (
+        "dates/days",
+        "days of the week",
+        "single/bank",
+        "the word bank",
+        "null-1",
+        "zebra",
+    ):
         assert word not in shown
 
 
-def test_a_run_resumes_without_the_bench(tmp_path: Path, corpus: Path, suite: Path, base: Subject) -> None:
+def test_a_run_resumes_without_the_bench(
+    tmp_path: Path, corpus: Path, suite: Path, base: Subject
+) -> None:
     """`hubel resume` plants the suite again, from the copy in the run's folder."""
     read, folder = read_suite(suite), tmp_path / "run"
     subject = planted(base, read, str(corpus))
@@ -178,7 +192,9 @@ def test_bad_input_is_told_before_anything_is_made(
     }
     for old, (new, message) in wrong.items():
         suite.write_text(
-            SUITE.replace(old, new, 1).replace("|Tues|Fri)", "|Tues|Fri" if "Mon" in old else "|Tues|Fri)")
+            SUITE.replace(old, new, 1).replace(
+                "|Tues|Fri)", "|Tues|Fri" if "Mon" in old else "|Tues|Fri)"
+            )
         )
         assert run_command_line(bench(corpus, suite, tmp_path / "runs")) == 2
         error = capsys.readouterr().err
@@ -198,12 +214,19 @@ def test_scorers_are_held_against_the_truth(
     assert run_command_line([*run, "--scorers", "simulation,detection"]) == 0
     simulation, detection = lines(capsys)[-1]["summary"]["scorers"]
     assert (simulation["scorer"], detection["scorer"]) == ("simulation", "detection")
-    assert simulation["auroc"]["value"] == simulation["auroc_near"]["value"] == detection["auroc"]["value"] == 1.0
+    assert (
+        simulation["auroc"]["value"]
+        == simulation["auroc_near"]["value"]
+        == detection["auroc"]["value"]
+        == 1.0
+    )
     assert simulation["true"] > 0.9 > 0.3 > simulation["other"]
     assert simulation["coverage"] == {"targets": 2, "scored": 2, "failed": 0, "skipped": 0}
     assert simulation["explained"] == 3
     assert simulation["cost"]["calls"] == 0
-    assert run_command_line([*run, "--scorers", "detection,fuzzing", "--judge", "constant:yes"]) == 0
+    assert (
+        run_command_line([*run, "--scorers", "detection,fuzzing", "--judge", "constant:yes"]) == 0
+    )
     for row in lines(capsys)[-1]["summary"]["scorers"]:
         assert row["auroc"]["value"] == row["auroc_near"]["value"] == row["true"] == 0.5
         assert row["truth"] is None
@@ -244,7 +267,17 @@ def test_the_page_of_an_evaluation_shows_what_is_true_over_the_score(
     assert all(e.data["recovered"] and e.data["r_truth"] > 0.9 for e in events)
     assert replay(tmp_path / "runs" / "b").mismatches == []
     page = tmp_path / "page.html"
-    scored = ["eval", "b", "--runs", str(tmp_path / "runs"), "--scorers", "simulation", "-q", "--html", str(page)]
+    scored = [
+        "eval",
+        "b",
+        "--runs",
+        str(tmp_path / "runs"),
+        "--scorers",
+        "simulation",
+        "-q",
+        "--html",
+        str(page),
+    ]
     assert run_command_line(scored) == 0
     assert "Does a higher score mean more truth?" in page.read_text(encoding="utf-8")
     capsys.readouterr()

@@ -37,7 +37,11 @@ def test_planted_edges_are_ranked_and_what_is_stored_loads_nothing(tmp_path: Pat
 
 def test_a_path_that_does_not_act_is_no_datum(tmp_path: Path) -> None:
     """A path fainter than what the subject does on its own edges."""
-    rows = list(bench_planted(tiny_subject, "tiny", (1e-6,), ("random",), stored=Stored("x", "code", tmp_path)))
+    rows = list(
+        bench_planted(
+            tiny_subject, "tiny", (1e-6,), ("random",), stored=Stored("x", "code", tmp_path)
+        )
+    )
     failed = [row for row in rows if row.failed]
     assert failed
     assert all(row.methods == {} for row in failed)
@@ -46,7 +50,10 @@ def test_a_path_that_does_not_act_is_no_datum(tmp_path: Path) -> None:
 
 
 def test_tied_edges_share_their_ranks() -> None:
-    possible, truth = torch.ones(1, 5, dtype=torch.bool), torch.tensor([[True, True, False, False, False]])
+    possible, truth = (
+        torch.ones(1, 5, dtype=torch.bool),
+        torch.tensor([[True, True, False, False, False]]),
+    )
     assert ranked(torch.zeros(1, 5), truth, possible).ranks == [3, 3]
     found = ranked(torch.tensor([[3.0, -1.0, 2.0, 0.0, 0.0]]), truth, possible)
     assert (found.ranks, found.precision, found.auroc) == ([1, 3], 0.5, pytest.approx(5 / 6))
@@ -61,7 +68,9 @@ def test_tied_edges_share_their_ranks() -> None:
         (["null", "--planted"], "belongs to `hubel bench circuits`"),
     ],
 )
-def test_what_does_not_go_together_is_refused(argv: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_does_not_go_together_is_refused(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_command_line(["bench", *argv]) == 2
     assert said in capsys.readouterr().err
 
@@ -73,7 +82,16 @@ def test_the_command_ends_in_the_summary(
     subject = tiny_subject()
     subject.model.save_pretrained(tmp_path / "subject")
     subject.tokenizer.save_pretrained(tmp_path / "subject")
-    argv = ["bench", "circuits", "--planted", "--subject", str(tmp_path / "subject"), "--method", "random,eap", "-q"]
+    argv = [
+        "bench",
+        "circuits",
+        "--planted",
+        "--subject",
+        str(tmp_path / "subject"),
+        "--method",
+        "random,eap",
+        "-q",
+    ]
     assert run_command_line([*argv, "--json"]) == 0
     *paths, last = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(paths) == 9

@@ -46,7 +46,9 @@ def test_the_truth_itself_is_right_in_every_way() -> None:
 def test_firing_counts_tokens() -> None:
     true, predicted = np.zeros((N, SEQ)), np.zeros((N, SEQ))
     true[0, 1:5] = 3.0  # fires on four
-    predicted[0, 3:9] = 1.0  # says six, two of them right; the strongest four stand for an activation of 3
+    predicted[0, 3:9] = (
+        1.0  # says six, two of them right; the strongest four stand for an activation of 3
+    )
     predicted[1, 1:9] = 0.49  # below half of that: says nothing
     found = firing(sample(predicted, true), 3.0)
     assert found.precision == pytest.approx(2 / 6)
@@ -173,7 +175,13 @@ def test_calibration_is_over_planted_units_with_both_numbers() -> None:
     found = calibration(RESULTS)
     assert found["units"] == 3
     assert found["spearman"] == pytest.approx(1)
-    assert [(b["low"], b["units"]) for b in found["bins"]] == [(0.0, 0), (0.2, 0), (0.4, 1), (0.6, 1), (0.8, 1)]
+    assert [(b["low"], b["units"]) for b in found["bins"]] == [
+        (0.0, 0),
+        (0.2, 0),
+        (0.4, 1),
+        (0.6, 1),
+        (0.8, 1),
+    ]
     assert found["bins"][-1]["score"] == pytest.approx(0.9)
     assert calibration([])["spearman"] is None
 

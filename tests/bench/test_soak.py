@@ -14,7 +14,9 @@ from hubel.bench.soak import Found, Promise, Size, pressure, soak
 SHORT = Size(kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, jobs=1)
 
 
-def test_runs_survive_kills_malformed_answers_and_budgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_survive_kills_malformed_answers_and_budgets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUBEL_CACHE", "put back after the test")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     said: list[str] = []
@@ -31,7 +33,10 @@ def test_runs_survive_kills_malformed_answers_and_budgets(tmp_path: Path, monkey
 
 def test_a_broken_promise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {"killed_runs": 1, "kills": 1, "in_flight": 0, "calls": 10}
-    figures = {"kills": counts, "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0}}
+    figures = {
+        "kills": counts,
+        "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0},
+    }
     found = Found([Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"])
     assert not found.kept
     _show(found, as_json=False)
@@ -50,7 +55,11 @@ def test_calls_in_flight_are_allowed_over_a_budget() -> None:
 
 def test_requests_in_flight_are_averaged_between_the_ramps() -> None:
     ledger = Ledger()
-    for started, ended in ((0.0, 4.0), (1.0, 3.0), (2.0, 5.0)):  # three at once from 2 to 3, then two, to 4
+    for started, ended in (
+        (0.0, 4.0),
+        (1.0, 3.0),
+        (2.0, 5.0),
+    ):  # three at once from 2 to 3, then two, to 4
         entry, _ = ledger.open(f"{started}", "")
         ledger.close(entry, 200, "answered")
         entry.started, entry.ended = started, ended

@@ -18,8 +18,20 @@ def taught_little(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(LESSONS, name, LESSONS[name]._replace(steps=2))
 
 
-def test_all_edges_do_the_whole_work_and_results_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["bench", "circuits", "--trained", "--method", "eap,random", "--seed", "7", "--json", "--quiet"]
+def test_all_edges_do_the_whole_work_and_results_are_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [
+        "bench",
+        "circuits",
+        "--trained",
+        "--method",
+        "eap,random",
+        "--seed",
+        "7",
+        "--json",
+        "--quiet",
+    ]
     assert run_command_line(command) == 0
     first = capsys.readouterr().out
     *rows, last = [json.loads(line) for line in first.splitlines()]
@@ -27,7 +39,11 @@ def test_all_edges_do_the_whole_work_and_results_are_kept(capsys: pytest.Capture
     for row in rows:
         for curves in row["methods"].values():
             assert curves["f"][SHARES.index(1.0)] == pytest.approx(1, abs=1e-4)
-    assert set(rows[0]["heads"]) == set(rows[0]["methods"]["eap"]["heads"]) == {"previous", "induction"}
+    assert (
+        set(rows[0]["heads"])
+        == set(rows[0]["methods"]["eap"]["heads"])
+        == {"previous", "induction"}
+    )
     assert all(head.startswith("head.1.") for head in rows[0]["heads"]["induction"])
     assert LOOKED_AT in SHARES
     assert set(last["summary"]["cmd"]) == {"eap", "random"}

@@ -10,7 +10,8 @@ from hypothesis import settings
 
 from hubel.evals.statistics.sample import Sample
 
-# No deadline: machines are shared. The same examples every time: a red test means that the code changed.
+# No deadline: machines are shared. The same examples every time: a red test means that the code
+# changed.
 settings.register_profile("hubel", deadline=None, derandomize=True, database=None)
 settings.load_profile("hubel")
 
@@ -19,7 +20,9 @@ MakeSample = Callable[..., Sample]
 
 @pytest.fixture
 def make_sample() -> MakeSample:
-    def make(seed: int = 0, contexts: int = 40, seq: int = 16, weight: float = 0.5, documents: int = 12) -> Sample:
+    def make(
+        seed: int = 0, contexts: int = 40, seq: int = 16, weight: float = 0.5, documents: int = 12
+    ) -> Sample:
         rng = np.random.default_rng(seed)
         true = rng.standard_normal((contexts, seq))
         predicted = weight * true + rng.standard_normal((contexts, seq))

@@ -7,7 +7,14 @@ import pytest
 from hubel.evals.verdict import TargetResult, decide
 
 GOOD = TargetResult(
-    "mlp.1.2", value=0.4, low=0.3, high=0.5, p=1e-6, over_trivial=0.2, trivial="frequency", active_documents=90
+    "mlp.1.2",
+    value=0.4,
+    low=0.3,
+    high=0.5,
+    p=1e-6,
+    over_trivial=0.2,
+    trivial="frequency",
+    active_documents=90,
 )
 
 
@@ -31,9 +38,17 @@ def only(row: TargetResult) -> tuple[str | None, str]:
         ({"active_documents": 10}, "kept", "p 1e-06"),
         ({"cannot_explain": True}, "inconclusive", "cannot explain"),
         ({"cannot_explain": True, "high": 0.1}, "inconclusive", "cannot explain"),
-        ({"value": None, "low": None, "high": None, "p": None}, "inconclusive", "no held-out score"),
+        (
+            {"value": None, "low": None, "high": None, "p": None},
+            "inconclusive",
+            "no held-out score",
+        ),
         ({"low": None, "high": None}, "inconclusive", "too small"),
-        ({"status": "failed", "failure": "the answer was cut short"}, None, "the answer was cut short"),
+        (
+            {"status": "failed", "failure": "the answer was cut short"},
+            None,
+            "the answer was cut short",
+        ),
         ({"status": "pending"}, None, "resume"),
     ],
 )

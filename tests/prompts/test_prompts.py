@@ -40,7 +40,9 @@ def test_a_missing_or_unknown_name_says_what_is_expected():
 
 
 def test_another_text_has_another_hash():
-    assert prompts.parse("x", WHOLE).sha256 != prompts.parse("x", WHOLE.replace("Say", "Tell")).sha256
+    assert (
+        prompts.parse("x", WHOLE).sha256 != prompts.parse("x", WHOLE.replace("Say", "Tell")).sha256
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,11 @@ CALLS: dict[str, dict[str, Any]] = {
     "logit_lens": {"unit": "mlp.1.5"},
     "nearest": {"unit": "mlp.1.5", "k": 3},
     "patch": {"units": ["mlp.1.5"], "base": TEXT, "source": OTHER, "tokens": ["cat", "dog"]},
-    "probe": {"site": "mlp.1", "texts": _LABELLED, "labels": [text.split()[0] for text in _LABELLED]},
+    "probe": {
+        "site": "mlp.1",
+        "texts": _LABELLED,
+        "labels": [text.split()[0] for text in _LABELLED],
+    },
     "steer": {"unit": "mlp.1.5", "text": TEXT, "strengths": [2.0, -2.0], "new_tokens": 2},
     "tokens.describe": {"words": ["cat", "zebra"]},
     "upstream": {"unit": "mlp.1.5", "text": TEXT, "k": 4},

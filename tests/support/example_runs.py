@@ -1,15 +1,18 @@
-"""The example runs of the repository, made anew: small, but whole, so that they can be read, reviewed and replayed.
+"""The example runs of the repository, made anew: small, but whole, so that they can be read,
+reviewed and replayed.
 
     python -m hubel.tests.support.example_runs RUNS [CIRCUIT]
 
-1. `example`: neurons and a head of the default subject on the demo's text, explained by the formula search.
-2. `example-model`: two of the same by a language model; the program that `hubel loopback` serves stands in for one, so
-   that anybody gets the same transcript without a key.
-3. `example-circuit`: what `hubel circuit run` wrote in the folder CIRCUIT, with its strongest edges only.
+1. `example`: neurons and a head of the default subject on the demo's text, explained by the formula
+   search.
+2. `example-model`: two of the same by a language model; the program that `hubel loopback` serves
+   stands in for one, so that anybody gets the same transcript without a key.
+3. `example-circuit`: what `hubel circuit run` wrote in the folder CIRCUIT, with its strongest edges
+   only.
 4. A person's reviews, with the agreement that they bring about.
 
-So that all of it stays below a megabyte, few contexts are collected, and of the vocabulary the words are kept that
-occur in them or that an explanation names.
+So that all of it stays below a megabyte, few contexts are collected, and of the vocabulary the
+words are kept that occur in them or that an explanation names.
 """
 
 from __future__ import annotations
@@ -44,7 +47,12 @@ PRICE = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
 """US dollars a million tokens, made up: nobody is paid for what the stand-in says."""
 EDGES = 300
 _SAID = (
-    ("mlp.20.977", "approve", "Ada", "Since and because, against play: both sides hold up on select."),
+    (
+        "mlp.20.977",
+        "approve",
+        "Ada",
+        "Since and because, against play: both sides hold up on select.",
+    ),
     ("mlp.1.977", "reject", "Ada", "A list of tokens; I would not call this a meaning."),
     ("mlp.20.977", "approve", "Grace", None),
     ("mlp.28.977", "note", "Grace", "Look at the worst misses before deciding."),
@@ -61,7 +69,11 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
         index = str(default_index(subject, "lee-news", reporter))
         formulas = RunConfig(index=index, max_contexts=CONTEXTS, targets=TARGETS)
         by_model = replace(
-            formulas, targets=BY_MODEL, explainer="openai:beginner", base_url=model.url("openai"), price=PRICE
+            formulas,
+            targets=BY_MODEL,
+            explainer="openai:beginner",
+            base_url=model.url("openai"),
+            price=PRICE,
         )
         for name, config in (("example", formulas), ("example-model", by_model)):
             make_run(runs / name, resolve(config))
@@ -83,7 +95,9 @@ def _tidy(folder: Path) -> None:
     for place in ("index", "base_url"):
         config = re.sub(rf'(?m)^{place} = ".+"$', f'{place} = "{_OF_OLD[place]}"', config)
     (folder / "config.toml").write_text(config)
-    for sealed in (folder / "events").glob("*.parquet"):  # the process's number says nothing elsewhere
+    for sealed in (folder / "events").glob(
+        "*.parquet"
+    ):  # the process's number says nothing elsewhere
         sealed.rename(sealed.with_name(f"{sealed.name.partition('-')[0]}-1.parquet"))
     lexicon = stored_lexicon(folder)
     near = {word for words in lexicon.neighbourhoods.values() for word in words}
@@ -100,7 +114,9 @@ def _used(folder: Path, strings: list[str], named: set[str]) -> set[int]:
     """Tokens of the collected text, of words that a predicate names, and of others that are named."""
     ids = [Collected(path).tokens for path in (folder / COLLECTED).glob("*.safetensors")]
     used = set(np.unique(np.concatenate([tokens.ravel() for tokens in ids])).tolist())
-    named = named | {word.strip().lower() for event in read_events(folder) for word in _quoted(event.data)}
+    named = named | {
+        word.strip().lower() for event in read_events(folder) for word in _quoted(event.data)
+    }
     return used | {at for at, text in enumerate(strings) if text.strip().lower() in named}
 
 
@@ -122,7 +138,9 @@ def _keep_circuit(source: Path, folder: Path) -> None:
     found = json.loads((source / "circuit.json").read_text(encoding="utf-8"))
     found["edges"] = [edge for edge in found["edges"] if edge["in_circuit"]][:EDGES]
     folder.mkdir(parents=True)
-    (folder / "circuit.json").write_text(json.dumps(_rounded(found), separators=(",", ":")), encoding="utf-8")
+    (folder / "circuit.json").write_text(
+        json.dumps(_rounded(found), separators=(",", ":")), encoding="utf-8"
+    )
     shutil.copy(source / "config.toml", folder)
 
 

@@ -27,7 +27,9 @@ def tokens_of(text: str) -> np.ndarray:
     return np.array([ids.get(word.strip('.,:"'), 199) for word in text.split()])
 
 
-def make_case(seed: int = 0, contexts: int = 300, noise: float = 0.002, documents: int = 50, **changes) -> Case:
+def make_case(
+    seed: int = 0, contexts: int = 300, noise: float = 0.002, documents: int = 50, **changes
+) -> Case:
     """Holdout of a planted unit with the right explanation, everything that scorers may need, and no judge."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, len(VOCABULARY), (2 * contexts, 64))
@@ -39,7 +41,9 @@ def make_case(seed: int = 0, contexts: int = 300, noise: float = 0.002, document
     sample = Sample(predict(tokens[holdout]), true[holdout], mask[holdout], document[holdout])
     rivals = learn_rivals(Labelled(tokens[explore], true[explore], mask[explore]), tokens[holdout])
     other = np.where(tokens[holdout] == 20, 1.0, 0.0)
-    neighbour = Neighbour("mlp.0.2", np.where((tokens[holdout] >= 30) & (tokens[holdout] < 33), 1.0, 0.0))
+    neighbour = Neighbour(
+        "mlp.0.2", np.where((tokens[holdout] >= 30) & (tokens[holdout] < 33), 1.0, 0.0)
+    )
     lab = Lab(fire=_fire, loss=_loss, predict=predict, effects=_effects, neighbours=[neighbour])
     case = Case(
         sample,
@@ -48,7 +52,9 @@ def make_case(seed: int = 0, contexts: int = 300, noise: float = 0.002, document
         seed,
         EXPLANATION,
         Printed(tokens[holdout], np.full(contexts, 64), VOCABULARY),
-        calibration=Sample(predict(tokens[explore]), true[explore], mask[explore], document[explore]),
+        calibration=Sample(
+            predict(tokens[explore]), true[explore], mask[explore], document[explore]
+        ),
         lab=lab,
     )
     return replace(case, **changes)
@@ -61,11 +67,16 @@ def _fire(texts: Sequence[str]) -> list[np.ndarray]:
 def _loss(prefixes: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     """Words that the prefix holds are expected."""
     pairs = [(prefix.split(), text.split()) for prefix, text in zip(prefixes, texts, strict=True)]
-    return np.array([5.0 - sum(word in prefix for word in text) / max(len(text), 1) for prefix, text in pairs])
+    return np.array(
+        [5.0 - sum(word in prefix for word in text) / max(len(text), 1) for prefix, text in pairs]
+    )
 
 
 def _effects(contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[list[Effect]]:
-    return [[Effect((0, 1, 3), (7, 8)), Effect((20, 21), (9,)), Effect((30, 31), (6,))] for _ in contexts]
+    return [
+        [Effect((0, 1, 3), (7, 8)), Effect((20, 21), (9,)), Effect((30, 31), (6,))]
+        for _ in contexts
+    ]
 
 
 class Oracle:
@@ -81,7 +92,10 @@ class Oracle:
         self.requests.append(request)
         said = [self._say(request.prompt, example) for example in examples_in(request.user)]
         if request.prompt.startswith("generative"):
-            said = [f"once the word{i} {'apple' if 'apple' in request.user else 'word3'} fell" for i in range(20)]
+            said = [
+                f"once the word{i} {'apple' if 'apple' in request.user else 'word3'} fell"
+                for i in range(20)
+            ]
         lines = [f"{number}: {answer}" for number, answer in enumerate(said, 1)]
         text = "\n".join(lines)
         if not self.logprobs:
@@ -92,7 +106,8 @@ class Oracle:
             for choice in (
                 TokenChoice(("" if number == 1 else "\n") + f"{number}:", {}),
                 TokenChoice(
-                    f" {answer}", {" 1": -0.1 if answer == "1" else -3.0, " 0": -0.1 if answer == "0" else -3.0}
+                    f" {answer}",
+                    {" 1": -0.1 if answer == "1" else -3.0, " 0": -0.1 if answer == "0" else -3.0},
                 ),
             )
         ]

@@ -18,13 +18,19 @@ class NoNorm(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width)), 0.0
+        self.weight, self.bias, self.eps = (
+            nn.Parameter(torch.ones(width)),
+            nn.Parameter(torch.zeros(width)),
+            0.0,
+        )
 
     def forward(self, value: Tensor) -> Tensor:
         return value
 
 
-def blank(n_layers: int, n_heads: int, d_model: int, vocabulary: int, positions: int, neurons: int = 4) -> Any:
+def blank(
+    n_layers: int, n_heads: int, d_model: int, vocabulary: int, positions: int, neurons: int = 4
+) -> Any:
     """A GPT-2 without norms whose weights are all zero, in double precision."""
     config = GPT2Config(
         vocab_size=vocabulary, n_positions=positions, n_embd=d_model, n_layer=n_layers, n_head=n_heads, n_inner=neurons,
@@ -64,8 +70,8 @@ def one_hots(d_model: int, *widths: int) -> list[Tensor]:
 
 
 def induction_model() -> Any:
-    """13 tokens, 13 positions: head.0.0 looks at the previous token and writes it down, head.0.1 at earlier copies,
-    head.1.0 is an induction head that copies, head.1.1 does nothing."""
+    """13 tokens, 13 positions: head.0.0 looks at the previous token and writes it down, head.0.1 at
+    earlier copies, head.1.0 is an induction head that copies, head.1.1 does nothing."""
     n, sharp = 13, 200.0
     model = blank(2, 2, 4 * n, n, n)
     token, position, before, out = one_hots(4 * n, n, n, n, n)
@@ -77,14 +83,23 @@ def induction_model() -> Any:
         model.lm_head.weight.copy_(out)
     set_head(model, 0, 0, sharp * position.T @ back, position.T, token.T, before)
     both = torch.cat([token, position]).T
-    set_head(model, 0, 1, sharp * both, torch.cat([token, -2 * position]).T, nothing, torch.zeros(n, 4 * n).double())
+    set_head(
+        model,
+        0,
+        1,
+        sharp * both,
+        torch.cat([token, -2 * position]).T,
+        nothing,
+        torch.zeros(n, 4 * n).double(),
+    )
     set_head(model, 1, 0, sharp * token.T, before.T, token.T, out)
     return model
 
 
 def addition_model(p: int = 4) -> Any:
-    """Tokens 0 to p-1 and "=" (p); on `a b c =` it says (a + b + c) mod p. At "=", after layer 0, the stream holds
-    (a + b) mod p in a subspace of its own, the last but one of `one_hots(d, p + 1, 4, p, p, p, p, p)`."""
+    """Tokens 0 to p-1 and "=" (p); on `a b c =` it says (a + b + c) mod p. At "=", after layer 0,
+    the stream holds (a + b) mod p in a subspace of its own, the last but one of `one_hots(d, p + 1,
+    4, p, p, p, p, p)`."""
     d, sharp = 3 * (-(-(p + 1 + 4 + 5 * p) // 3)), 200.0
     model = blank(2, 3, d, p + 1, 4, neurons=p * p)
     token, position, a, b, c, s, out = one_hots(d, p + 1, 4, p, p, p, p, p)
@@ -93,7 +108,9 @@ def addition_model(p: int = 4) -> Any:
         model.transformer.wpe.weight.copy_(position)
         model.lm_head.weight[:p] = out
     for head, place in enumerate((a, b, c)):
-        set_head(model, 0, head, sharp * position[3:4].T, position[head : head + 1].T, token[:p].T, place)
+        set_head(
+            model, 0, head, sharp * position[3:4].T, position[head : head + 1].T, token[:p].T, place
+        )
     _set_sum(model, 0, a, b, s)
     _set_sum(model, 1, s, c, out)
     return model
@@ -113,9 +130,15 @@ def _set_sum(model: Any, layer: int, one: Tensor, two: Tensor, out: Tensor) -> N
 def rotate(model: Any, seed: int = 0) -> Tensor:
     """Turn the residual stream in place by a random rotation, which is returned: what was x is x @ rotation."""
     d = model.config.n_embd
-    rotation = torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(seed)).double()).Q
+    rotation = torch.linalg.qr(
+        torch.randn(d, d, generator=torch.Generator().manual_seed(seed)).double()
+    ).Q
     with torch.no_grad():
-        for weight in (model.transformer.wte.weight, model.transformer.wpe.weight, model.lm_head.weight):
+        for weight in (
+            model.transformer.wte.weight,
+            model.transformer.wpe.weight,
+            model.lm_head.weight,
+        ):
             weight.copy_(weight @ rotation)
         for block in model.transformer.h:
             for read in (block.attn.c_attn, block.mlp.c_fc):

@@ -1,8 +1,9 @@
-"""A made run in which everything that comes from a corpus, a model or a person tries to be obeyed instead of shown.
+"""A made run in which everything that comes from a corpus, a model or a person tries to be obeyed
+instead of shown.
 
-Tokens, explanations, predicates, transcripts, the names of targets, subject, corpus, explainer and reviewers, and their
-notes are full of scripts, markup, terminal sequences, direction changes and null bytes. Whatever shows a run is tried
-on it: nothing may run, move or vanish.
+Tokens, explanations, predicates, transcripts, the names of targets, subject, corpus, explainer and
+reviewers, and their notes are full of scripts, markup, terminal sequences, direction changes and
+null bytes. Whatever shows a run is tried on it: nothing may run, move or vanish.
 
     python -m hubel.tests.support.hostile_run FOLDER
 """
@@ -42,7 +43,11 @@ HOSTILE = (
     "=cmd|' /C calc'!A0",
     "\\u003cscript\\u003e",
 )
-TARGETS = ("resid.0@<img/src=x/onerror=window.hacked=8>", "resid.1@__proto__", "resid.2@\"'&?#%2e%2e/..")
+TARGETS = (
+    "resid.0@<img/src=x/onerror=window.hacked=8>",
+    "resid.1@__proto__",
+    "resid.2@\"'&?#%2e%2e/..",
+)
 NAME = "<b onclick=window.hacked=9>Ada"
 
 
@@ -52,7 +57,13 @@ def make_hostile_run(folder: Path, targets: int = 30) -> None:
     reviews = Reviews(folder)
     for number, text in enumerate(HOSTILE):
         verdict = ("approve", "reject", "edit", "note")[number % 4]
-        data = {"verdict": verdict, "text": text, "predicate": text, "note": text, "name": f"{NAME}{text[:40]}"}
+        data = {
+            "verdict": verdict,
+            "text": text,
+            "predicate": text,
+            "note": text,
+            "name": f"{NAME}{text[:40]}",
+        }
         reviews.write("review", TARGETS[0], data | {"after_viewing": True, "score": None})
     reviews.write("holdout_opened", TARGETS[0], {"name": NAME})
 

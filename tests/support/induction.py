@@ -1,8 +1,9 @@
-"""A transformer of two layers, set by hand, that does induction and nothing else: its circuit and roles are known.
+"""A transformer of two layers, set by hand, that does induction and nothing else: its circuit and
+roles are known.
 
-head.0.0 looks at the previous token and notes it in a part of the stream of its own; head.1.0 looks for the present
-token among the notes, and copies the token that stands there into the part that the unembedding reads. The other heads
-and the MLPs are silent.
+head.0.0 looks at the previous token and notes it in a part of the stream of its own; head.1.0 looks
+for the present token among the notes, and copies the token that stands there into the part that the
+unembedding reads. The other heads and the MLPs are silent.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ def induction_subject() -> Subject:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.fill_(1.0 if "ln_" in name and name.endswith("weight") else 0.0)
-        words = [tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in _words()]
+        words = [
+            tokenizer(f" {word}", add_special_tokens=False)["input_ids"][0] for word in _words()
+        ]
         unit = torch.eye(D_MODEL)
         model.transformer.wte.weight[words] = unit[TOKEN][: len(words)]
         model.transformer.wpe.weight.copy_(unit[PLACE])
@@ -89,7 +92,8 @@ def _words() -> list[str]:
 
 
 def write_pairs(path: Path, n: int = 60) -> Path:
-    """A user's file of pairs: a row of words, the row again up to the answer; in the twin b stands before e.
+    """A user's file of pairs: a row of words, the row again up to the answer; in the twin b stands
+    before e.
 
     Odd and even pairs have words of their own, so that held-out prompts are new.
     """
@@ -102,5 +106,7 @@ def write_pairs(path: Path, n: int = 60) -> Path:
 
 def _pair(rng: random.Random, words: list[str]) -> dict[str, object]:
     a, b, c, d, e = rng.sample(words, ROW)
-    texts = ["".join(f" {word}" for word in [*row, a, b]) for row in ((a, b, c, d, e), (a, d, c, b, e))]
+    texts = [
+        "".join(f" {word}" for word in [*row, a, b]) for row in ((a, b, c, d, e), (a, d, c, b, e))
+    ]
     return {"clean": texts[0], "corrupted": texts[1], "answer": [f" {c}"], "foil": [f" {e}"]}

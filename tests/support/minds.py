@@ -50,11 +50,18 @@ def turn_of(request: Request) -> int:
     return sum(not all(result.error for result in results) for results in answered)
 
 
-def experiments(hypothesis: str | None, n: int, words: str = "the cat sat on the river") -> list[dict[str, Any]]:
+def experiments(
+    hypothesis: str | None, n: int, words: str = "the cat sat on the river"
+) -> list[dict[str, Any]]:
     """Experiments that come out as predicted: anything is within a million."""
     found = []
     for i in range(n):
-        one: dict[str, Any] = {"text": f"{words} {i}", "predicts": "within", "low": -1e6, "high": 1e6}
+        one: dict[str, Any] = {
+            "text": f"{words} {i}",
+            "predicts": "within",
+            "low": -1e6,
+            "high": 1e6,
+        }
         found.append(one | ({"hypothesis": hypothesis} if hypothesis else {}))
     return found
 
@@ -70,14 +77,19 @@ def silent(hypothesis: str | None, n: int) -> list[dict[str, Any]]:
 
 HYPOTHESES = [
     {"sentence": 'Fires on "the".', "predicate": 'strongly words("the")'},
-    {"sentence": "Fires on weekdays.", "predicate": 'strongly words("monday", "tuesday") - slightly words("of")'},
+    {
+        "sentence": "Fires on weekdays.",
+        "predicate": 'strongly words("monday", "tuesday") - slightly words("of")',
+    },
 ]
 
 
 def diligent(number: int, request: Request) -> Reply:
     """Proposes two rivals, tests them, looks something up, and concludes with the first; refutes when asked to."""
     if is_second_look(request):
-        return reply(("challenge", {"experiments": experiments(None, 4, "very red") + silent(None, 2)}))
+        return reply(
+            ("challenge", {"experiments": experiments(None, 4, "very red") + silent(None, 2)})
+        )
     turn = turn_of(request)
     if turn == 0:
         return reply(
@@ -87,7 +99,17 @@ def diligent(number: int, request: Request) -> Reply:
         )
     if turn == 1:
         found = ("activations_search", {"text": "the cat sat on the river bank", "k": 3})
-        return reply(("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}), found)
+        return reply(
+            ("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}), found
+        )
     if turn == 2:
-        return reply(("activations_exemplars", {"unit": "U1", "k": 1}), ("ablate", {"texts": ["the cat said the"]}))
-    return reply(("conclude", {"hypothesis": "h1", "findings": 'It reads "the" [e1]. It once reached 123.456 [e2].'}))
+        return reply(
+            ("activations_exemplars", {"unit": "U1", "k": 1}),
+            ("ablate", {"texts": ["the cat said the"]}),
+        )
+    return reply(
+        (
+            "conclude",
+            {"hypothesis": "h1", "findings": 'It reads "the" [e1]. It once reached 123.456 [e2].'},
+        )
+    )

@@ -1,7 +1,8 @@
-"""The one-shot explainer that scores are usually reported for: marked exemplars in, one sentence out.
+"""The one-shot explainer that scores are usually reported for: marked exemplars in, one sentence
+out.
 
-As in delphi's default: 40 windows of 32 tokens, active tokens marked. A yardstick for costs and for agents that claim
-to do better; it looks at explore alone, since the caller gives it that sample.
+As in delphi's default: 40 windows of 32 tokens, active tokens marked. A yardstick for costs and for
+agents that claim to do better; it looks at explore alone, since the caller gives it that sample.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def explain_once(chat: Chat, explore: Sample, printed: Printed, seed: int = 0) -
         + marked(windows.shown(int(w)), windows.tokens_at(int(w), windows.true.marked))
         for w in order
     ]
-    request = request_for(load("explain"), numbered(examples), len(examples), 120, {}, logprobs=False)
+    request = request_for(
+        load("explain"), numbered(examples), len(examples), 120, {}, logprobs=False
+    )
     for _ in range(2):
         answer = chat.ask(request)
         sentence = " ".join(answer.text.split())

@@ -2,8 +2,8 @@
 
     python -m tests.support.screenshots --out docs [--runs RUNS] [--live] [NAME ...]
 
-`RUNS` holds `example`, `example-model` and `example-circuit` (those of the repository by default). With `--live` the
-subject is loaded, so that texts can be tried: `review-try` needs it.
+`RUNS` holds `example`, `example-model` and `example-circuit` (those of the repository by default).
+With `--live` the subject is loaded, so that texts can be tried: `review-try` needs it.
 """
 
 from __future__ import annotations
@@ -43,14 +43,24 @@ SHOTS = {
     "review-target-dark": Shot(UNIT, 1500, scheme="dark", until="#predicted li.pair"),
     "review-evidence": Shot(MODEL, 1300, until="#hypotheses .hypothesis", top="#hypotheses"),
     "review-nearest": Shot(UNIT, 900, until="#nearest .near", top="#writes"),
-    "review-transcript": Shot("/runs/example-model/targets/mlp.20.977/transcript", 1000, until="article.turn"),
+    "review-transcript": Shot(
+        "/runs/example-model/targets/mlp.20.977/transcript", 1000, until="article.turn"
+    ),
     "review-circuit": Shot("/runs/example-circuit/circuit", 900, until="svg.graph path.edge"),
-    "review-circuit-dark": Shot("/runs/example-circuit/circuit", 900, scheme="dark", until="svg.graph path.edge"),
-    "review-compare": Shot("/compare?a=example&b=example-model", 640, until="table.both tbody tr:not(.gap)"),
-    "review-try": Shot(f"/try?run=example&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"),
+    "review-circuit-dark": Shot(
+        "/runs/example-circuit/circuit", 900, scheme="dark", until="svg.graph path.edge"
+    ),
+    "review-compare": Shot(
+        "/compare?a=example&b=example-model", 640, until="table.both tbody tr:not(.gap)"
+    ),
+    "review-try": Shot(
+        f"/try?run=example&target=mlp.10.1352-&{TRIED}", 1150, until=".tried >> nth=1"
+    ),
     "review-narrow": Shot("/runs/example", 860, 400, until="table.targets tbody tr:not(.gap)"),
     "review-narrow-target": Shot(UNIT, 860, 400, "dark", until="#predicted li.pair"),
-    "review-narrow-circuit": Shot("/runs/example-circuit/circuit", 860, 400, until="svg.graph path.edge"),
+    "review-narrow-circuit": Shot(
+        "/runs/example-circuit/circuit", 860, 400, until="svg.graph path.edge"
+    ),
 }
 
 
@@ -66,7 +76,9 @@ def take(site: Site, shot: Shot, out: Path) -> None:
             site.open(page, shot.path)
             page.wait_for_selector(shot.until, timeout=60_000, state="attached")
             if shot.top:
-                page.locator(shot.top).evaluate("part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)")
+                page.locator(shot.top).evaluate(
+                    "part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)"
+                )
             page.wait_for_timeout(300)  # what is drawn after the first frame
             page.screenshot(path=out)
         browser.close()
@@ -81,7 +93,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*SHOTS, []], help="which; all by default")
     args = parser.parse_args()
     options = ["--live"] if args.live else []
-    with TemporaryDirectory() as folder, serving(_copied(args.runs, Path(folder) / "runs"), *options) as site:
+    with (
+        TemporaryDirectory() as folder,
+        serving(_copied(args.runs, Path(folder) / "runs"), *options) as site,
+    ):
         for name in args.names or [name for name in SHOTS if args.live or name != "review-try"]:
             take(site, SHOTS[name], args.out / f"{name}.png")
 

@@ -21,7 +21,9 @@ MODEL_TYPES = (
 def tiny_model(model_type: str = "llama", seed: int = 0, vocab_size: int = 400) -> Any:
     """A random model with weights large enough that every part matters to the output."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **_sizes(model_type, vocab_size)))
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.for_model(model_type, **_sizes(model_type, vocab_size))
+    )
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.normal_(std=0.4 if weight.ndim > 1 and "embed" not in name else 0.3)
@@ -31,7 +33,12 @@ def tiny_model(model_type: str = "llama", seed: int = 0, vocab_size: int = 400) 
 
 
 def _sizes(model_type: str, vocab_size: int) -> dict[str, Any]:
-    sizes: dict[str, Any] = {"vocab_size": vocab_size, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
+    sizes: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "pad_token_id": 0,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+    }
     if model_type == "gpt2":
         return sizes | {
             "n_layer": N_LAYERS,
@@ -50,7 +57,9 @@ def _sizes(model_type: str, vocab_size: int) -> dict[str, Any]:
     if model_type != "gpt_neox":
         sizes["num_key_value_heads"] = 2
     if model_type in ("qwen3", "gemma", "gemma2", "gemma3_text"):
-        sizes["head_dim"] = 6  # these families choose it freely, so that z is wider or narrower than d_model
+        sizes["head_dim"] = (
+            6  # these families choose it freely, so that z is wider or narrower than d_model
+        )
     return sizes
 
 

@@ -6,8 +6,28 @@ import numpy as np
 
 from hubel.tools.dissection import Lexicon, Text
 
-FUNCTION = ["the", "a", "of", "in", "and", "he", "she", "they", "is", "was", "to", "on", "said", "says", "told"]
-STEMS = [f"{a}{b}" for a in ("br", "cl", "dr", "fl", "gr", "pl", "st", "tr") for b in ("am", "ent", "ick", "old")]
+FUNCTION = [
+    "the",
+    "a",
+    "of",
+    "in",
+    "and",
+    "he",
+    "she",
+    "they",
+    "is",
+    "was",
+    "to",
+    "on",
+    "said",
+    "says",
+    "told",
+]
+STEMS = [
+    f"{a}{b}"
+    for a in ("br", "cl", "dr", "fl", "gr", "pl", "st", "tr")
+    for b in ("am", "ent", "ick", "old")
+]
 MARKS = [".", ",", '"', "(", ")", "-", "$", ":", "\n", "'s"]
 DAYS = ["Monday", "Tuesday", "Friday", "Sunday"]
 
@@ -25,7 +45,10 @@ def lexicon(vectors: bool = True) -> Lexicon:
     """Words of one stem's first two letters are neighbours, days are, function words are."""
     names = strings()
     rng = np.random.default_rng(5)
-    groups = ["day" if s.strip() in DAYS else s.strip().lower()[:2] if len(s.strip()) > 3 else "rest" for s in names]
+    groups = [
+        "day" if s.strip() in DAYS else s.strip().lower()[:2] if len(s.strip()) > 3 else "rest"
+        for s in names
+    ]
     centres = {g: rng.standard_normal(24) for g in sorted(set(groups))}
     rows = np.stack([centres[g] + 0.4 * rng.standard_normal(24) for g in groups])
     return Lexicon.build(names, rows if vectors else None)
@@ -34,7 +57,12 @@ def lexicon(vectors: bool = True) -> Lexicon:
 def text(lex: Lexicon, contexts: int = 160, seq: int = 40, seed: int = 0) -> Text:
     """Random tokens, function words and marks more often than others; every fifth context is short."""
     rng = np.random.default_rng(seed)
-    often = np.array([3.0 if s.strip().lower() in FUNCTION or not s.strip().isalpha() else 1.0 for s in lex.strings])
+    often = np.array(
+        [
+            3.0 if s.strip().lower() in FUNCTION or not s.strip().isalpha() else 1.0
+            for s in lex.strings
+        ]
+    )
     tokens = rng.choice(len(lex), size=(contexts, seq), p=often / often.sum()).astype(np.int32)
     length = np.full(contexts, seq)
     length[::5] = seq // 2

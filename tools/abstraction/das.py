@@ -1,18 +1,20 @@
 """Distributed alignment search: which subspace of a place holds a variable?
 
 1. An orthonormal basis of k directions, the QR factor of a free matrix, starts at random.
-2. For batches of training pairs the interchange is carried out in its span, and the basis is moved (Adam) towards a
-   lower cross entropy of the answers that the program says.
+2. For batches of training pairs the interchange is carried out in its span, and the basis is moved
+   (Adam) towards a lower cross entropy of the answers that the program says.
 3. It is judged on other pairs, beside three controls:
    - `placebo`: a random subspace of the same size, its change scaled to the same length;
-   - `random_model`: the same search on the same architecture with re-drawn weights, which has learned nothing;
-   - `arbitrary`: the same search for a variable that is no more than a dealt table of the same inputs, judged on new
-     pairs of the training inputs (other inputs have no right answer);
+   - `random_model`: the same search on the same architecture with re-drawn weights, which has
+     learned nothing;
+   - `arbitrary`: the same search for a variable that is no more than a dealt table of the same
+     inputs, judged on new pairs of the training inputs (other inputs have no right answer);
    - `no_op`: no intervention.
 
-Geiger et al. 2023. A search can find a subspace that makes a subject do what the program says without the subject using
-it (Makelov et al. 2023), and with enough directions it fits arbitrary labels, on random models too (Wu et al. 2023;
-Sutter et al. 2025). So what counts is real minus control on held-out pairs, and a small k.
+Geiger et al. 2023. A search can find a subspace that makes a subject do what the program says
+without the subject using it (Makelov et al. 2023), and with enough directions it fits arbitrary
+labels, on random models too (Wu et al. 2023; Sutter et al. 2025). So what counts is real minus
+control on held-out pairs, and a small k.
 """
 
 from __future__ import annotations
@@ -62,7 +64,9 @@ def find_subspace(
     done = 0
     while done < steps:
         order = torch.randperm(len(pairs.base), generator=generator)
-        shuffled = Interchanges(pairs.base[order], pairs.source[order], pairs.expected[order], pairs.unchanged[order])
+        shuffled = Interchanges(
+            pairs.base[order], pairs.source[order], pairs.expected[order], pairs.unchanged[order]
+        )
         for batch in split(shuffled, BATCH):
             with torch.enable_grad():
                 logits = Swap(_orthonormal(free)).logits(subject, behaviour, place, batch)
@@ -134,7 +138,9 @@ def search(
         interchange(subject, behaviour, place, held_out, basis),
         interchange(subject, behaviour, place, held_out, placebo, matched_to=basis),
         interchange(random, behaviour, place, held_out, control),
-        _arbitrary(subject, behaviour, variable, place, (len(train.base), len(held_out.base)), **options),
+        _arbitrary(
+            subject, behaviour, variable, place, (len(train.base), len(held_out.base)), **options
+        ),
     )
 
 
@@ -163,4 +169,9 @@ def random_twin(subject: Subject, seed: int = 0) -> Subject:
             if weight.ndim > 1:
                 noise = torch.randn(weight.shape, generator=generator)
                 weight.copy_(noise.to(weight) * weight.std() + weight.mean())
-    return Subject(model, subject.tokenizer, name=f"{subject.name}, re-drawn", architecture=subject.architecture)
+    return Subject(
+        model,
+        subject.tokenizer,
+        name=f"{subject.name}, re-drawn",
+        architecture=subject.architecture,
+    )

@@ -1,13 +1,16 @@
-"""Interchange interventions: does putting a site's value of another input there do what the program says?
+"""Interchange interventions: does putting a site's value of another input there do what the program
+says?
 
-1. Draw pairs of inputs, base and source. The program, run on base with one variable as on source, says what the output
-   becomes.
-2. The subject runs the source; what stands at the variable's site (a subspace of it, at some positions) is kept.
-3. It runs the base with that put in its place. Interchange intervention accuracy (IIA): the share of pairs in which it
-   then gives, of all answers, the one that the program says.
+1. Draw pairs of inputs, base and source. The program, run on base with one variable as on source,
+   says what the output becomes.
+2. The subject runs the source; what stands at the variable's site (a subspace of it, at some
+   positions) is kept.
+3. It runs the base with that put in its place. Interchange intervention accuracy (IIA): the share
+   of pairs in which it then gives, of all answers, the one that the program says.
 
-Geiger et al. 2021, 2024. Pairs whose output does not change are right without any intervention, so that accuracy is
-given beside `no_op`, that of the bare base run against the same expectation, and over the pairs that change alone.
+Geiger et al. 2021, 2024. Pairs whose output does not change are right without any intervention, so
+that accuracy is given beside `no_op`, that of the bare base run against the same expectation, and
+over the pairs that change alone.
 """
 
 from __future__ import annotations
@@ -83,7 +86,9 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
             behaviour.program.run(base)[behaviour.program.output],
         ]
         if missing := [value for value in outputs if value not in order]:
-            raise UsageError(f"output {missing[0]!r} has no answer; answers are given for {', '.join(map(str, order))}")
+            raise UsageError(
+                f"output {missing[0]!r} has no answer; answers are given for {', '.join(map(str, order))}"
+            )
         after, before = (order[value] for value in outputs)
         kind = rows[after != before]
         if len(kind) < n - n // 2:
@@ -91,10 +96,14 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
         if min(map(len, rows.values())) >= n - n // 2:
             break
     if not rows[True]:
-        raise UsageError(f"variable {variable!r} never changes the output: no interchange could tell it from none")
+        raise UsageError(
+            f"variable {variable!r} never changes the output: no interchange could tell it from none"
+        )
     mixed = [*rows[True], *rows[False]][:n] if rows[False] else rows[True]
     if len({len(ids) for row in mixed for ids in row[:2]}) > 1:
-        raise UsageError("inputs are encoded in different numbers of tokens; write an encoding of one length")
+        raise UsageError(
+            "inputs are encoded in different numbers of tokens; write an encoding of one length"
+        )
     return Interchanges(*(torch.tensor([row[at] for row in mixed]) for at in range(4)))
 
 
@@ -149,7 +158,9 @@ def interchange(
         bare = torch.cat([answer_logits(subject, behaviour, rows.base) for rows in split(pairs)])
     expected = pairs.expected.to(found.device)
     return Interchanged(
-        (found.argmax(1) == expected).cpu(), (bare.argmax(1) == expected).cpu(), pairs.expected != pairs.unchanged
+        (found.argmax(1) == expected).cpu(),
+        (bare.argmax(1) == expected).cpu(),
+        pairs.expected != pairs.unchanged,
     )
 
 
@@ -161,7 +172,9 @@ class Swap:
     matched_to: Float[Tensor, "k width"] | None = None
 
     def __call__(
-        self, base: Float[Tensor, "pairs position width"], source: Float[Tensor, "pairs position width"]
+        self,
+        base: Float[Tensor, "pairs position width"],
+        source: Float[Tensor, "pairs position width"],
     ) -> Float[Tensor, "pairs position width"]:
         change = source - base
         if self.basis is None:
@@ -191,7 +204,9 @@ class Swap:
             return answer_logits(subject, behaviour, pairs.base)
 
 
-def value_at(subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs position width"]:
+def value_at(
+    subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]
+) -> Float[Tensor, "pairs position width"]:
     """What stands at a place."""
     check_place(subject, place, ids.shape[1])
     found: list[Tensor] = []
@@ -207,7 +222,9 @@ def value_at(subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]) -> F
 
 def check_place(subject: Subject, place: Place, seq: int) -> None:
     """Raise UsageError for a layer or position that is not there."""
-    if not 0 <= place.layer < subject.shape.n_layers or not all(0 <= at < seq for at in place.positions):
+    if not 0 <= place.layer < subject.shape.n_layers or not all(
+        0 <= at < seq for at in place.positions
+    ):
         raise UsageError(
             f"{place} given; {subject.name} has layers 0 to {subject.shape.n_layers - 1} and the inputs tokens 0 to "
             f"{seq - 1}"
@@ -224,7 +241,9 @@ def answer_logits(
 
 def split(pairs: Interchanges, rows: int = ROWS) -> Iterator[Interchanges]:
     """In batches."""
-    parts = (value.split(rows) for value in (pairs.base, pairs.source, pairs.expected, pairs.unchanged))
+    parts = (
+        value.split(rows) for value in (pairs.base, pairs.source, pairs.expected, pairs.unchanged)
+    )
     for batch in zip(*parts, strict=True):
         yield Interchanges(*batch)
 

@@ -1,4 +1,5 @@
-"""High-level causal models: a few variables, each a function of others, that can be run and intervened on.
+"""High-level causal models: a few variables, each a function of others, that can be run and
+intervened on.
 
     Program({"a": range(4), "b": range(4), "c": range(4)}, "total",
             [Variable("sum", ("a", "b"), lambda a, b: (a + b) % 4), Variable("total", ("sum", "c"), ...)])
@@ -48,7 +49,9 @@ class Program:
         UsageError: a variable without its parents, defined twice, or an output that is none of them.
     """
 
-    def __init__(self, inputs: Mapping[str, Sequence[Value]], output: str, variables: Sequence[Variable]) -> None:
+    def __init__(
+        self, inputs: Mapping[str, Sequence[Value]], output: str, variables: Sequence[Variable]
+    ) -> None:
         self.inputs = {name: tuple(values) for name, values in inputs.items()}
         self.output, self.variables = output, tuple(variables)
         known = set(self.inputs)
@@ -57,12 +60,16 @@ class Program:
                 raise UsageError(f"input {name!r} can be {values}; give at least two values")
         for variable in self.variables:
             if missing := [parent for parent in variable.parents if parent not in known]:
-                raise UsageError(f"variable {variable.name!r} needs {', '.join(missing)}, which come before it nowhere")
+                raise UsageError(
+                    f"variable {variable.name!r} needs {', '.join(missing)}, which come before it nowhere"
+                )
             if variable.name in known:
                 raise UsageError(f"variable {variable.name!r} is defined twice")
             known.add(variable.name)
         if output not in {variable.name for variable in self.variables}:
-            raise UsageError(f"output {output!r} is no variable of the program, which has {', '.join(sorted(known))}")
+            raise UsageError(
+                f"output {output!r} is no variable of the program, which has {', '.join(sorted(known))}"
+            )
 
     def run(self, inputs: Setting, fixed: Setting | None = None) -> dict[str, Value]:
         """Every variable's value; those in `fixed` are set and not computed."""
@@ -70,7 +77,9 @@ class Program:
         values: dict[str, Value] = {**inputs, **fixed}
         for variable in self.variables:
             if variable.name not in fixed:
-                values[variable.name] = variable.function(*(values[parent] for parent in variable.parents))
+                values[variable.name] = variable.function(
+                    *(values[parent] for parent in variable.parents)
+                )
         return values
 
     def interchanged(self, base: Setting, source: Setting, name: str) -> Value:
@@ -91,18 +100,30 @@ class Program:
         return tuple(dict.fromkeys(self.run(inputs)[name] for inputs in self._settings()))
 
     def with_arbitrary(self, name: str, seed: int = 0) -> Program:
-        """The same program with one variable's values dealt anew, once, among the settings of its parents.
+        """The same program with one variable's values dealt anew, once, among the settings of its
+        parents.
 
-        It is as often each value and depends on the same inputs, and there is no reason why a subject should hold it:
-        what a search finds for it is the search's doing (a control task, Hewitt & Liang 2019).
+        It is as often each value and depends on the same inputs, and there is no reason why a
+        subject should hold it: what a search finds for it is the search's doing (a control task,
+        Hewitt & Liang 2019).
         """
         own = self.variable(name)
         runs = [self.run(inputs) for inputs in self._settings()]
         values = {tuple(run[parent] for parent in own.parents): run[name] for run in runs}
         settings = list(values)
-        dealt = dict(zip(settings, random.Random(seed).sample(list(values.values()), len(settings)), strict=True))
+        dealt = dict(
+            zip(
+                settings,
+                random.Random(seed).sample(list(values.values()), len(settings)),
+                strict=True,
+            )
+        )
         changed = replace(own, function=lambda *parents: dealt[parents])
-        return Program(self.inputs, self.output, [changed if each.name == name else each for each in self.variables])
+        return Program(
+            self.inputs,
+            self.output,
+            [changed if each.name == name else each for each in self.variables],
+        )
 
     def _settings(self) -> Iterator[Setting]:
         """All settings of the inputs; raises UsageError where they are too many to go through."""
@@ -110,7 +131,10 @@ class Program:
             raise UsageError(
                 f"the inputs can be set in {n} ways, and at most {MOST_SETTINGS} are gone through; give fewer values"
             )
-        return (dict(zip(self.inputs, values, strict=True)) for values in itertools.product(*self.inputs.values()))
+        return (
+            dict(zip(self.inputs, values, strict=True))
+            for values in itertools.product(*self.inputs.values())
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Program:
@@ -151,14 +175,17 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "table": _table,
     "xor": lambda one, two: bool(one) != bool(two),
 }
-"""Name to function; `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents' values, joined by
-commas; `pick` gives, of all parents but the first, the one that the first counts to from 0 (false is 0, true 1)."""
+"""Name to function; `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents'
+values, joined by commas; `pick` gives, of all parents but the first, the one that the first counts
+to from 0 (false is 0, true 1)."""
 
 _OPTIONS = ("modulo", "members", "table")
 
 
 def _variable(entry: Mapping[str, Any]) -> Variable:
     if entry["op"] not in OPERATIONS:
-        raise UsageError(f"op {entry['op']!r} of variable {entry['name']!r} given; there are {', '.join(OPERATIONS)}")
+        raise UsageError(
+            f"op {entry['op']!r} of variable {entry['name']!r} given; there are {', '.join(OPERATIONS)}"
+        )
     options = {key: value for key, value in entry.items() if key in _OPTIONS}
     return Variable(entry["name"], tuple(entry["of"]), partial(OPERATIONS[entry["op"]], **options))

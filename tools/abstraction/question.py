@@ -1,4 +1,5 @@
-"""A question of causal abstraction as a file: a program, how its inputs become a text, and its outputs next tokens.
+"""A question of causal abstraction as a file: a program, how its inputs become a text, and its
+outputs next tokens.
 
     text = "The {noun} near the {other}"
     variable = "plural"                                  # which variable is interchanged
@@ -69,29 +70,45 @@ class Question:
         return replace(self, variable=variable)
 
     def behaviour(self, subject: Subject, program: Program) -> Behaviour:
-        """How one of the two programs meets a subject; raises UsageError for an answer of several tokens.
+        """How one of the two programs meets a subject; raises UsageError for an answer of several
+        tokens.
 
         Both have the same answers, so that what was searched with one can be judged with the other.
         """
-        outputs = {str(v): v for each in (self.program, self.heldout) for v in each.values(each.output)}
+        outputs = {
+            str(v): v for each in (self.program, self.heldout) for v in each.values(each.output)
+        }
         if missing := sorted(set(outputs) - set(self.answers)):
-            raise UsageError(f"{self.name}: output {missing[0]} has no answer; answers are given for {self._known()}")
-        tokens = {outputs[name]: _one_token(subject, text) for name, text in self.answers.items() if name in outputs}
-        return Behaviour(program, lambda setting: subject.tokenize(self.filled(setting)[0]).ids, tokens)
+            raise UsageError(
+                f"{self.name}: output {missing[0]} has no answer; answers are given for {self._known()}"
+            )
+        tokens = {
+            outputs[name]: _one_token(subject, text)
+            for name, text in self.answers.items()
+            if name in outputs
+        }
+        return Behaviour(
+            program, lambda setting: subject.tokenize(self.filled(setting)[0]).ids, tokens
+        )
 
     def filled(self, setting: Setting) -> tuple[str, dict[str, Span]]:
         """The text of an input, and where its slots' texts stand."""
-        return filled(self.text, {name: str(value) for name, value in self.program.run(setting).items()})
+        return filled(
+            self.text, {name: str(value) for name, value in self.program.run(setting).items()}
+        )
 
     def position(self, subject: Subject, at: str) -> int:
-        """The token at which a slot's text ends, or the last one (`end`); the same for all values of all inputs.
+        """The token at which a slot's text ends, or the last one (`end`); the same for all values
+        of all inputs.
 
         Raises:
             UsageError: no such slot; values of different numbers of tokens.
         """
         slots = [slot for _, slot, *_ in Formatter().parse(self.text) if slot]
         if at != END and at not in slots:
-            raise UsageError(f"--at {at!r} given; choose {END} or a slot of the text: {', '.join(slots)}")
+            raise UsageError(
+                f"--at {at!r} given; choose {END} or a slot of the text: {', '.join(slots)}"
+            )
         first: tuple[int, int, str] | None = None
         for setting in self._settings():
             text, spans = self.filled(setting)
@@ -122,17 +139,23 @@ def read_question(path: Path) -> Question:
     """Read a TOML or JSON file; raises UsageError with what is off."""
     data = _read(path)
     if missing := [key for key in NEEDED if not data.get(key)]:
-        raise UsageError(f"{path}: {', '.join(missing)} missing; a question has {', '.join(NEEDED)}")
+        raise UsageError(
+            f"{path}: {', '.join(missing)} missing; a question has {', '.join(NEEDED)}"
+        )
     data.setdefault("output", data["variables"][-1].get("name"))
     heldout = dict(data.get("heldout", {}))
     program = Program.from_json(data)
     if unknown := sorted(set(heldout) - set(program.inputs)):
-        raise UsageError(f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}")
+        raise UsageError(
+            f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}"
+        )
     known = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
         filled(data["text"], dict.fromkeys(known, ""))
     except KeyError as error:
-        raise UsageError(f"{path}: text has a slot {error}; inputs and variables are {', '.join(known)}") from error
+        raise UsageError(
+            f"{path}: text has a slot {error}; inputs and variables are {', '.join(known)}"
+        ) from error
     variable = data.get("variable") or program.variables[0].name
     program.variable(variable)
     other = Program.from_json({**data, "inputs": {**data["inputs"], **heldout}})
@@ -146,7 +169,9 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a TOML or JSON file") from error
     except ValueError as error:
-        raise UsageError(f"{path}: no {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}") from error
+        raise UsageError(
+            f"{path}: no {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}"
+        ) from error
     if not isinstance(found, dict):
         raise UsageError(f"{path}: a list or a value; expected a table with {', '.join(NEEDED)}")
     return found
@@ -155,5 +180,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _one_token(subject: Subject, text: str) -> int:
     ids = subject.tokenize(text).ids
     if len(ids) != 1:
-        raise UsageError(f"the answer {text!r} is {len(ids)} tokens to {subject.name}; give answers of one token")
+        raise UsageError(
+            f"the answer {text!r} is {len(ids)} tokens to {subject.name}; give answers of one token"
+        )
     return ids[0]

@@ -1,14 +1,16 @@
-"""Does an attribution name the tokens that matter? Deletion and insertion curves against random orders.
+"""Does an attribution name the tokens that matter? Deletion and insertion curves against random
+orders.
 
-1. Deletion: the prompt's tokens become the baseline's, the most credited first. Insertion: the baseline's become the
-   prompt's, the most credited first. Only tokens that differ are moved.
-2. The scalar on the way is scaled so that the baseline is 0 and the prompt 1; the area under it is by trapezoids over
-   the share of tokens moved.
-3. `gain`: how much better than the mean of random orders: random area - deletion area, insertion area - random area.
-   0 is chance.
+1. Deletion: the prompt's tokens become the baseline's, the most credited first. Insertion: the
+   baseline's become the prompt's, the most credited first. Only tokens that differ are moved.
+2. The scalar on the way is scaled so that the baseline is 0 and the prompt 1; the area under it is
+   by trapezoids over the share of tokens moved.
+3. `gain`: how much better than the mean of random orders: random area - deletion area, insertion
+   area - random area. 0 is chance.
 
-Petsiuk et al. 2018 (RISE); Samek et al. 2017. Between two and four moved tokens there are few orders, and little to
-gain: gains are for comparing methods over many prompts (`evals.statistics.ability.mean_interval`).
+Petsiuk et al. 2018 (RISE); Samek et al. 2017. Between two and four moved tokens there are few
+orders, and little to gain: gains are for comparing methods over many prompts
+(`evals.statistics.ability.mean_interval`).
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class Curves:
     n_random: int
 
 
-def curves(case: Case, attribution: TokenAttribution, n_random: int = 8, seed: int = 0) -> Curves | None:
+def curves(
+    case: Case, attribution: TokenAttribution, n_random: int = 8, seed: int = 0
+) -> Curves | None:
     """Both curves; None where they say nothing: fewer than two tokens differ, or prompt and baseline score alike."""
     at = case.changeable.cpu().numpy()
     ends = case.values(torch.stack([case.baseline, case.embedding])).double().cpu().numpy()
@@ -56,7 +60,9 @@ def curves(case: Case, attribution: TokenAttribution, n_random: int = 8, seed: i
     orders = [best, *(draws.permutation(at) for _ in range(n_random))]
     counts = np.unique(np.linspace(0, len(at), min(STEPS, len(at)) + 1).round().astype(int))
     shares = counts / len(at)
-    kept = np.concatenate([_masks(order, counts, len(case.ids), deleting) for deleting in (1, 0) for order in orders])
+    kept = np.concatenate(
+        [_masks(order, counts, len(case.ids), deleting) for deleting in (1, 0) for order in orders]
+    )
     values = case.values(case.mixed(torch.from_numpy(kept))).double().cpu().numpy()
     scaled = ((values - ends[0]) / (ends[1] - ends[0])).reshape(2, len(orders), len(counts))
     areas = np.trapezoid(scaled, shares, axis=-1)

@@ -3,7 +3,8 @@
     gradient            length of the gradient at each token (Simonyan et al. 2013)
     gradient_x_input    gradient . (embedding - baseline): the change to first order on the way to the baseline
 
-Both look at one point and see nothing of what saturates on the way; neither need add up to the scalar's change.
+Both look at one point and see nothing of what saturates on the way; neither need add up to the
+scalar's change.
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-MethodName = Literal["integrated_gradients", "occlusion", "gradient_x_input", "gradient", "relevance"]
+MethodName = Literal[
+    "integrated_gradients", "occlusion", "gradient_x_input", "gradient", "relevance"
+]
 
 BaselineKind = Literal["counterfactual", "eos", "zero"]
 

@@ -1,7 +1,9 @@
-"""Occlusion: the scalar's change when one token is replaced by the baseline's. Measured, not estimated.
+"""Occlusion: the scalar's change when one token is replaced by the baseline's. Measured, not
+estimated.
 
-A token whose work another can take over gets no credit (both of two names that say the same), and what two tokens do
-only together is credited to each, so that the credits need not add up to the whole change.
+A token whose work another can take over gets no credit (both of two names that say the same), and
+what two tokens do only together is credited to each, so that the credits need not add up to the
+whole change.
 """
 
 from __future__ import annotations
@@ -20,4 +22,6 @@ def occlusion(case: Case) -> TokenAttribution:
     values = case.values(case.mixed(kept))
     scores = values.new_zeros(len(case.ids))
     scores[at] = values[-1] - values[:-1]
-    return TokenAttribution("occlusion", scores.cpu().numpy(), float(values[-1]), "exact", evaluations=len(values))
+    return TokenAttribution(
+        "occlusion", scores.cpu().numpy(), float(values[-1]), "exact", evaluations=len(values)
+    )

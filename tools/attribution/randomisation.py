@@ -1,11 +1,11 @@
 """Does an attribution depend on what the subject has learned? The parameter-randomisation test.
 
-1. Layers are re-drawn from the last one down (cascading): each weight matrix becomes Gaussian noise of its own mean and
-   standard deviation, each vector a permutation of itself. The subject is not changed: the noise stands in for its
-   weights in the passes of this test alone.
+1. Layers are re-drawn from the last one down (cascading): each weight matrix becomes Gaussian noise
+   of its own mean and standard deviation, each vector a permutation of itself. The subject is not
+   changed: the noise stands in for its weights in the passes of this test alone.
 2. The same method answers the same question at each depth.
-3. Spearman's correlation of the sizes of its credits with the original ones. What stays near 1 describes the prompt and
-   not the model.
+3. Spearman's correlation of the sizes of its credits with the original ones. What stays near 1
+   describes the prompt and not the model.
 
 Adebayo et al. 2018, "Sanity checks for saliency maps".
 """
@@ -30,7 +30,11 @@ FEWEST = 3
 
 
 def randomisation(
-    case: Case, method: Method, attribution: TokenAttribution, depths: tuple[float, ...] = DEPTHS, seed: int = 0
+    case: Case,
+    method: Method,
+    attribution: TokenAttribution,
+    depths: tuple[float, ...] = DEPTHS,
+    seed: int = 0,
 ) -> dict[float, float] | None:
     """Rank correlation by depth; None where fewer than three tokens can have credit. nan: all credits are alike."""
     at = case.changeable.cpu().numpy()
@@ -39,20 +43,26 @@ def randomisation(
     return {
         depth: _rank_correlation(
             np.abs(attribution.scores[at]),
-            np.abs(method(case.with_parameters(redrawn_layers(case.subject, depth, seed))).scores[at]),
+            np.abs(
+                method(case.with_parameters(redrawn_layers(case.subject, depth, seed))).scores[at]
+            ),
         )
         for depth in depths
     }
 
 
-def redrawn_layers(subject: Subject, depth: float, seed: int = 0) -> dict[str, Float[Tensor, "*shape"]]:
+def redrawn_layers(
+    subject: Subject, depth: float, seed: int = 0
+) -> dict[str, Float[Tensor, "*shape"]]:
     """Noise in place of the weights of the last layers, a share `depth` of all (at least one)."""
     n_layers = subject.shape.n_layers
     first = n_layers - max(1, round(depth * n_layers))
     prefixes = tuple(f"{subject.architecture.layers}.{layer}." for layer in range(first, n_layers))
     generator = torch.Generator().manual_seed(seed)
     named = subject.model.named_parameters()
-    return {name: _redrawn(weight, generator) for name, weight in named if name.startswith(prefixes)}
+    return {
+        name: _redrawn(weight, generator) for name, weight in named if name.startswith(prefixes)
+    }
 
 
 def _redrawn(weight: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,21 +1,25 @@
-"""Layer-wise relevance propagation with rules that conserve: what leaves a module is what enters it.
+"""Layer-wise relevance propagation with rules that conserve: what leaves a module is what enters
+it.
 
-    relevance of a token = its embedding . gradient of the scalar, under these rules for the backward pass
+    relevance of a token = its embedding . gradient of the scalar, under these rules for the
+    backward pass
 
 1. A norm is linear, its scale a constant.
-2. So is attention, its pattern a constant: queries and keys carry no relevance, values carry it all.
+2. So is attention, its pattern a constant: queries and keys carry no relevance, values carry it
+   all.
 3. An activation function multiplies by the constant a(g) / g.
 4. Of a product (gated MLPs) each factor gets half.
 5. Biases and position embeddings take their own share, `absorbed`.
 
-Under them the scalar is homogeneous of degree 1 in embeddings and biases, so that relevance adds up to the scalar
-(Euler). Rules 1 and 2 are those of Ali et al. 2022 ("XAI for Transformers: better explanations through conservative
-propagation"), 3 and 4 the identity and the uniform rule (Achtibat et al. 2024). Written from these papers. Relevance
-propagation is covered by patents of others in some countries, and the reference implementation's licence keeps them;
-so this runs only when it is asked for by name, and whoever sells something built on it should ask a lawyer.
+Under them the scalar is homogeneous of degree 1 in embeddings and biases, so that relevance adds up
+to the scalar (Euler). Rules 1 and 2 are those of Ali et al. 2022 ("XAI for Transformers: better
+explanations through conservative propagation"), 3 and 4 the identity and the uniform rule (Achtibat
+et al. 2024). Written from these papers. Relevance propagation is covered by patents of others in
+some countries, and the reference implementation's licence keeps them; so this runs only when it is
+asked for by name, and whoever sells something built on it should ask a lawyer.
 
-The rules are hooks of one block, and transformers is not patched. What depends on where attention looks is invisible to
-rule 2.
+The rules are hooks of one block, and transformers is not patched. What depends on where attention
+looks is invisible to rule 2.
 """
 
 from __future__ import annotations
@@ -57,10 +61,14 @@ def relevance(case: Case) -> TokenAttribution:
         found = torch.autograd.grad(value, [embedding, *leaves.values()], allow_unused=True)
     value = value.detach()
     if abs(float(value) - bare) > 1e-3 * (1 + abs(bare)):
-        raise UsageError(f"the rules turn the scalar {bare:.6g} into {float(value):.6g}: they do not fit this model")
+        raise UsageError(
+            f"the rules turn the scalar {bare:.6g} into {float(value):.6g}: they do not fit this model"
+        )
     scores = (embedding * cast(Tensor, found[0])).sum(-1)[0].detach()
     taken = zip(leaves.values(), found[1:], strict=True)
-    absorbed = sum(float((leaf.detach() * slope).sum()) for leaf, slope in taken if slope is not None)
+    absorbed = sum(
+        float((leaf.detach() * slope).sum()) for leaf, slope in taken if slope is not None
+    )
     error = relative(abs(float(scores.sum()) + absorbed - float(value)), float(value))
     return TokenAttribution(
         "relevance",
@@ -85,7 +93,11 @@ def _check(case: Case) -> None:
 
 def _additive(subject: Subject) -> list[str]:
     """Names of weights that are added to the stream whatever the text: biases, and learned positions."""
-    return [name for name, _ in subject.model.named_parameters() if name.endswith((".bias", ".wpe.weight"))]
+    return [
+        name
+        for name, _ in subject.model.named_parameters()
+        if name.endswith((".bias", ".wpe.weight"))
+    ]
 
 
 @contextmanager
@@ -126,7 +138,9 @@ def _halved(value: Tensor) -> Tensor:
     return 0.5 * value + (0.5 * value).detach()
 
 
-def _hold_pattern(put: Hooks, subject: Subject, wiring: Wiring, projections: tuple[nn.Module, ...]) -> None:
+def _hold_pattern(
+    put: Hooks, subject: Subject, wiring: Wiring, projections: tuple[nn.Module, ...]
+) -> None:
     if wiring.layout == "separate":
         for module in projections[:2]:
             put.leaving(module, torch.Tensor.detach)
@@ -134,7 +148,9 @@ def _hold_pattern(put: Hooks, subject: Subject, wiring: Wiring, projections: tup
     put.leaving(projections[0], partial(_hold, _is_value(subject, wiring)))
 
 
-def _hold(is_value: Bool[Tensor, " width"], value: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows width"]:
+def _hold(
+    is_value: Bool[Tensor, " width"], value: Float[Tensor, "*rows width"]
+) -> Float[Tensor, "*rows width"]:
     return torch.where(is_value.to(value.device), value, value.detach())
 
 
@@ -144,4 +160,9 @@ def _is_value(subject: Subject, wiring: Wiring) -> Bool[Tensor, " width"]:
     kv = getattr(subject.model.config, "num_key_value_heads", None) or heads
     if wiring.layout == "interleaved":
         return torch.tensor([False, False, True]).repeat(heads).repeat_interleave(width)
-    return torch.cat([torch.zeros((heads + kv) * width, dtype=torch.bool), torch.ones(kv * width, dtype=torch.bool)])
+    return torch.cat(
+        [
+            torch.zeros((heads + kv) * width, dtype=torch.bool),
+            torch.ones(kv * width, dtype=torch.bool),
+        ]
+    )

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 Verdict = Literal["exact", "converged", "not_converged", "first_order"]
-"""exact: measured. converged: credit adds up to the change of the scalar within the tolerance. first_order: a slope at
-the prompt, which need not add up to anything."""
+"""exact: measured. converged: credit adds up to the change of the scalar within the tolerance.
+first_order: a slope at the prompt, which need not add up to anything."""
 
 TOLERANCE = 0.01
 """Largest error, as a share of what is to be explained, of an attribution that counts as evidence."""

@@ -1,6 +1,8 @@
-"""What is attributed: a scalar of the subject as a function of a prompt's embeddings, beside a baseline.
+"""What is attributed: a scalar of the subject as a function of a prompt's embeddings, beside a
+baseline.
 
-The subject is causal, so that tokens behind the scalar's position have no part in it: they are cut off.
+The subject is causal, so that tokens behind the scalar's position have no part in it: they are cut
+off.
 """
 
 from __future__ import annotations
@@ -81,7 +83,11 @@ class Case:
     @cached_property
     def baseline(self) -> Float[Tensor, "seq d_model"]:
         """The baseline's."""
-        return torch.zeros_like(self.embedding) if self.baseline_ids is None else self._embed(self.baseline_ids)
+        return (
+            torch.zeros_like(self.embedding)
+            if self.baseline_ids is None
+            else self._embed(self.baseline_ids)
+        )
 
     @cached_property
     def n_shared(self) -> int:
@@ -100,7 +106,9 @@ class Case:
     def values(self, embeddings: Float[Tensor, "rows seq d_model"]) -> Float[Tensor, " rows"]:
         """The scalar of each row, all of them between prompt and baseline."""
         with torch.no_grad():
-            return torch.cat([self._resumed(rows) for rows in embeddings[:, self.n_shared :].split(self._rows)])
+            return torch.cat(
+                [self._resumed(rows) for rows in embeddings[:, self.n_shared :].split(self._rows)]
+            )
 
     def slope(self) -> Slopes:
         """The scalar of the prompt and its gradient at every token."""
@@ -111,9 +119,14 @@ class Case:
 
         The gradients at the tokens that prompt and baseline share are not worked out, and 0.
         """
-        found = [self._slopes(rows, self._resumed) for rows in embeddings[:, self.n_shared :].split(self._rows)]
+        found = [
+            self._slopes(rows, self._resumed)
+            for rows in embeddings[:, self.n_shared :].split(self._rows)
+        ]
         gradients = torch.cat([each.gradients for each in found])
-        return Slopes(torch.cat([each.values for each in found]), pad(gradients, (0, 0, self.n_shared, 0)))
+        return Slopes(
+            torch.cat([each.values for each in found]), pad(gradients, (0, 0, self.n_shared, 0))
+        )
 
     def mixed(self, kept: Bool[Tensor, "rows seq"]) -> Float[Tensor, "rows seq d_model"]:
         """The prompt where it is kept, and the baseline elsewhere."""
@@ -125,15 +138,23 @@ class Case:
         """One pass; gradients flow where they are enabled and hooks of the caller are in force."""
         return self._scalar(embeddings, {**(self.parameters or {}), **(extra or {})}, None)
 
-    def _resumed(self, embeddings: Float[Tensor, "rows unshared d_model"]) -> Float[Tensor, " rows"]:
+    def _resumed(
+        self, embeddings: Float[Tensor, "rows unshared d_model"]
+    ) -> Float[Tensor, " rows"]:
         """One pass that goes on behind the tokens that all rows share."""
         past = DynamicCache()
         for layer, (keys, values) in enumerate(self._shared):
-            past.update(keys.expand(len(embeddings), -1, -1, -1), values.expand(len(embeddings), -1, -1, -1), layer)
+            past.update(
+                keys.expand(len(embeddings), -1, -1, -1),
+                values.expand(len(embeddings), -1, -1, -1),
+                layer,
+            )
         return self._scalar(embeddings, self.parameters or {}, past if self._shared else None)
 
     @cached_property
-    def _shared(self) -> list[tuple[Float[Tensor, "1 head shared width"], Float[Tensor, "1 head shared width"]]]:
+    def _shared(
+        self,
+    ) -> list[tuple[Float[Tensor, "1 head shared width"], Float[Tensor, "1 head shared width"]]]:
         """Each layer's keys and values of the shared tokens."""
         if not self.n_shared:
             return []
@@ -142,7 +163,9 @@ class Case:
             self._pass(self.embedding[None, : self.n_shared], self.parameters or {}, past)
         return [(layer.keys, layer.values) for layer in cast(Any, past).layers]
 
-    def _scalar(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
+    def _scalar(
+        self, embeddings: Tensor, parameters: Parameters, past: Cache | None
+    ) -> Float[Tensor, " rows"]:
         run = self._activation if isinstance(self.scalar, Activation) else self._logits
         return run(embeddings, parameters, past)
 
@@ -155,7 +178,9 @@ class Case:
             return self.subject.model.get_input_embeddings()(ids[None].to(self.subject.device))[0]
 
     def _slopes(
-        self, embeddings: Float[Tensor, "rows seq d_model"], run: Callable[[Tensor], Float[Tensor, " rows"]]
+        self,
+        embeddings: Float[Tensor, "rows seq d_model"],
+        run: Callable[[Tensor], Float[Tensor, " rows"]],
     ) -> Slopes:
         with torch.enable_grad():
             leaf = embeddings.detach().clone().requires_grad_()
@@ -170,13 +195,17 @@ class Case:
             return self.subject.model(**options)
         return functional_call(self.subject.model, dict(parameters), kwargs=options)
 
-    def _logits(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
+    def _logits(
+        self, embeddings: Tensor, parameters: Parameters, past: Cache | None
+    ) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Logits)
         logits = at_least_single(self._pass(embeddings, parameters, past).logits[:, -1])
         value = logits[:, list(self.scalar.answer)].mean(1)
         return value - logits[:, list(self.scalar.foil)].mean(1) if self.scalar.foil else value
 
-    def _activation(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Float[Tensor, " rows"]:
+    def _activation(
+        self, embeddings: Tensor, parameters: Parameters, past: Cache | None
+    ) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Activation)
         unit, found = self.scalar.unit, list[Tensor]()
         layer = self.subject.parts.layers[unit.layer]
@@ -205,7 +234,8 @@ def make_case(
 
     Raises:
         UsageError: no counterfactual, or one of another length or that is the prompt itself; a position beyond the
-            text; a unit that the subject lacks, or that is planted (computed from text, so that it has no gradient).
+            text; a unit that the subject lacks, or that is planted (computed from text, so that it
+            has no gradient).
     """
     position = len(ids) - 1 if scalar.position is None else scalar.position
     if not 0 <= position < len(ids):
@@ -224,15 +254,22 @@ def make_case(
         )
     twin = torch.tensor(list(counterfactual[: position + 1]))
     if torch.equal(cut, twin):
-        raise UsageError(f"text and counterfactual are the same up to position {position}: nothing could be credited")
+        raise UsageError(
+            f"text and counterfactual are the same up to position {position}: nothing could be credited"
+        )
     return Case(subject, scalar, cut, twin)
 
 
 def _check(subject: Subject, scalar: Scalar) -> None:
     if isinstance(scalar, Activation):
         column = subject.shape.column(scalar.unit)
-        if scalar.unit.site == "mlp" and column >= matrix(subject.parts.layers[scalar.unit.layer].mlp_down).shape[1]:
-            raise UsageError(f"{str(scalar.unit)!r} is computed from the text and not from embeddings: no attribution")
+        if (
+            scalar.unit.site == "mlp"
+            and column >= matrix(subject.parts.layers[scalar.unit.layer].mlp_down).shape[1]
+        ):
+            raise UsageError(
+                f"{str(scalar.unit)!r} is computed from the text and not from embeddings: no attribution"
+            )
         return
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     tokens = (*scalar.answer, *scalar.foil)
@@ -241,7 +278,9 @@ def _check(subject: Subject, scalar: Scalar) -> None:
             f"answers {scalar.answer} and foils {scalar.foil} given; expected token ids below {vocabulary}"
         )
     if set(scalar.answer) & set(scalar.foil):
-        raise UsageError(f"answers {scalar.answer} and foils {scalar.foil} share a token: no difference to attribute")
+        raise UsageError(
+            f"answers {scalar.answer} and foils {scalar.foil} share a token: no difference to attribute"
+        )
 
 
 def _end(subject: Subject) -> int:
@@ -251,7 +290,9 @@ def _end(subject: Subject) -> int:
     return end
 
 
-def _unit_value(subject: Subject, unit: Unit, value: Float[Tensor, "rows width"]) -> Float[Tensor, " rows"]:
+def _unit_value(
+    subject: Subject, unit: Unit, value: Float[Tensor, "rows width"]
+) -> Float[Tensor, " rows"]:
     if unit.site == "mlp":
         return value[:, unit.index]
     if unit.site == "resid":

@@ -1,12 +1,16 @@
 """Runs in which only a circuit's edges carry the prompt: every other edge carries an ablated value.
 
-    what a target reads = the stream as it is + sum over its ablated edges (ablated write - present write)
+    what a target reads = the stream as it is + sum over its ablated edges (ablated write - present
+    write)
 
 1. The present write of a source is its write in this run, in which its own inputs were ablated.
-2. Each query, key and value is projected from its own reading of the stream; keys and values stay one a key-value head.
-3. An ablated write comes from the corrupted twin (resample), its mean over the twins at that position, or is zero.
+2. Each query, key and value is projected from its own reading of the stream; keys and values stay
+   one a key-value head.
+3. An ablated write comes from the corrupted twin (resample), its mean over the twins at that
+   position, or is zero.
 
-Source of the corrected stream: Syed et al. 2023 (edge patching); of the metric: Mueller et al. 2025 (MIB).
+Source of the corrected stream: Syed et al. 2023 (edge patching); of the metric: Mueller et al. 2025
+(MIB).
 """
 
 from __future__ import annotations
@@ -53,10 +57,15 @@ def circuit_logits(
     if ablation not in get_args(Ablation):
         raise UsageError(f"ablation {ablation!r} given; choose {', '.join(get_args(Ablation))}")
     if mask.shape != model.graph.possible.shape:
-        raise UsageError(f"a mask of shape {tuple(mask.shape)} given; expected {tuple(model.graph.possible.shape)}")
+        raise UsageError(
+            f"a mask of shape {tuple(mask.shape)} given; expected {tuple(model.graph.possible.shape)}"
+        )
     twins = ablated(model, pairs, ablation) if twins is None else twins
     at_once = VALUES // (len(model.graph.sources) * model.subject.d_model)
-    found = [_Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).logits() for rows in pairs.parts(at_once)]
+    found = [
+        _Run(model, pairs.take(rows), mask, twins and twins.rows(rows)).logits()
+        for rows in pairs.parts(at_once)
+    ]
     return torch.cat(found)
 
 
@@ -79,12 +88,15 @@ class Twins:
 
     def mean(self) -> Twins:
         groups = [
-            {layer: value.mean(0, keepdim=True) for layer, value in group.items()} for group in (self.z, self.mlp)
+            {layer: value.mean(0, keepdim=True) for layer, value in group.items()}
+            for group in (self.z, self.mlp)
         ]
         return Twins(self.embedding.mean(0, keepdim=True), *groups)
 
 
-def ablated(model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample") -> Twins | None:
+def ablated(
+    model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample"
+) -> Twins | None:
     """What the sources write where an edge is cut; None for zeros."""
     if ablation == "zero":
         return None
@@ -94,31 +106,45 @@ def ablated(model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resam
 
 class _Run:
     def __init__(
-        self, model: CircuitModel, pairs: PromptPairs, mask: Bool[Tensor, "source target"], twins: Twins | None
+        self,
+        model: CircuitModel,
+        pairs: PromptPairs,
+        mask: Bool[Tensor, "source target"],
+        twins: Twins | None,
     ) -> None:
         self.model, self.pairs, self.twins = model, pairs, twins
         device = model.subject.device
         self.cut = (model.graph.possible & ~mask).T.to(device, model.subject.dtype)  # target source
         shape = (len(model.graph.sources), *pairs.clean.shape, model.subject.d_model)
-        self.deltas = torch.zeros(shape, dtype=model.subject.dtype, device=device)  # ablated write - present write
+        self.deltas = torch.zeros(
+            shape, dtype=model.subject.dtype, device=device
+        )  # ablated write - present write
 
     def logits(self) -> Float[Tensor, "pairs vocab"]:
         model, graph = self.model, self.model.graph
         with hooks() as put, torch.inference_mode():
-            for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
+            for layer, (joints, parts) in enumerate(
+                zip(model.joints, model.subject.parts.layers, strict=True)
+            ):
                 values: dict[int, Tensor] = {}
                 put.entering(joints.attention_norm, partial(self._project, layer, values))
                 for index, module in enumerate(joints.projections):
                     put.leaving(module, partial(self._replace, values, index))
                 put.entering(parts.attention_out, partial(self._heads, layer))
                 mlp_target = graph.first_target(layer) + graph.attention_width
-                put.entering(joints.mlp_norm, partial(self._corrected, slice(mlp_target, mlp_target + 1)))
+                put.entering(
+                    joints.mlp_norm, partial(self._corrected, slice(mlp_target, mlp_target + 1))
+                )
                 put.leaving(parts.mlp_write, partial(self._mlp, layer))
             final = graph.first_target(graph.n_layers)
-            put.entering(model.subject.parts.final_norm, partial(self._corrected, slice(final, final + 1)))
+            put.entering(
+                model.subject.parts.final_norm, partial(self._corrected, slice(final, final + 1))
+            )
             return model.logits(self.pairs.clean)
 
-    def _readings(self, targets: slice, stream: Tensor) -> Float[Tensor, "target pairs seq d_model"]:
+    def _readings(
+        self, targets: slice, stream: Tensor
+    ) -> Float[Tensor, "target pairs seq d_model"]:
         count = self.model.graph.n_before(self.model.graph.targets[targets.start])
         correction = self.cut[targets, :count] @ self.deltas[:count].flatten(1)
         return stream + correction.unflatten(1, stream.shape)
@@ -131,7 +157,9 @@ class _Run:
             self.deltas[0] = (0 if self.twins is None else self.twins.embedding) - stream
         first = self.model.graph.first_target(layer)
         readings = self._readings(slice(first, first + self.model.graph.attention_width), stream)
-        normed = self.model.joints[layer].attention_norm.forward(readings)  # forward: past this very hook
+        normed = self.model.joints[layer].attention_norm.forward(
+            readings
+        )  # forward: past this very hook
         weights, biases = self.model.projection(layer)
         projected = torch.einsum("hbsd,hkd->hbsk", normed, weights) + biases[:, None, None]
         values.update(enumerate(projected))

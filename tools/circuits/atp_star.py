@@ -1,13 +1,15 @@
 """AtP* (Kramár et al. 2024): two corrections for what attribution patching misses.
 
-1. Saturated attention. A query or key moves the softmax, whose gradient may vanish while its step does not. So the
-   attention is run again with the corrupted queries (or keys) and the change of z is multiplied with the gradient.
-   A head's z depends on its own query alone, so that one run does all queries of a layer; likewise all keys and values.
-2. Cancellation of direct and indirect effects (GradDrop). The gradient is taken once for each layer with that layer's
-   writes held constant; a head's score is the mean size over these, times L / (L - 1).
+1. Saturated attention. A query or key moves the softmax, whose gradient may vanish while its step
+   does not. So the attention is run again with the corrupted queries (or keys) and the change of z
+   is multiplied with the gradient. A head's z depends on its own query alone, so that one run does
+   all queries of a layer; likewise all keys and values.
+2. Cancellation of direct and indirect effects (GradDrop). The gradient is taken once for each layer
+   with that layer's writes held constant; a head's score is the mean size over these, times L / (L
+   - 1).
 
-Both cost more than plain attribution: the first three attention runs a layer, the second a backward pass a layer.
-`corrected_edges` does both for edges.
+Both cost more than plain attribution: the first three attention runs a layer, the second a backward
+pass a layer. `corrected_edges` does both for edges.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ from .prompts import PromptPairs
 Part = Literal["q", "k", "v"]
 
 
-def through_softmax(model: CircuitModel, pairs: PromptPairs, part: Part) -> Float[Tensor, "pairs layer head"]:
+def through_softmax(
+    model: CircuitModel, pairs: PromptPairs, part: Part
+) -> Float[Tensor, "pairs layer head"]:
     """Effect of patching each head's query (or the key or value it reads), with the softmax computed anew."""
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     calls = AttentionCalls(model)
     clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=calls.keep)
 
     def change(layer: int) -> Float[Tensor, "pairs seq width"]:
-        values = torch.stack([twin.projected[layer, slot.module][..., slot.rows] for slot in model.slots])
+        values = torch.stack(
+            [twin.projected[layer, slot.module][..., slot.rows] for slot in model.slots]
+        )
         return calls.z_with(layer, part, values) - clean.z[layer]
 
     found = [change(layer) * gradients.z[layer] for layer in range(model.graph.n_layers)]
@@ -50,11 +56,15 @@ def grad_drop(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "layer h
     """
     n_layers = model.graph.n_layers
     if n_layers < 2:
-        raise UsageError("a model of one layer given; GradDrop leaves one layer out and needs two or more")
+        raise UsageError(
+            "a model of one layer given; GradDrop leaves one layer out and needs two or more"
+        )
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     total = torch.zeros(n_layers, model.graph.n_heads, device=model.subject.device)
     for dropped in range(n_layers):
-        clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=dropping(model, dropped))
+        clean, gradients = differentiate(
+            model, pairs.clean, pairs.logit_difference, prepare=dropping(model, dropped)
+        )
         effects = [(twin.z[i] - clean.z[i]) * gradients.z[i] for i in range(n_layers)]
         heads = torch.stack(effects, dim=1).unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
         total += heads.mean(0).abs()
@@ -83,7 +93,9 @@ class AttentionCalls:
     def keep(self, put: Hooks) -> None:
         """Put the hooks that remember the calls."""
 
-        def remember(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def remember(
+            layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> None:
             self._calls[layer] = (args, kwargs)
 
         for layer, module in enumerate(self._modules):

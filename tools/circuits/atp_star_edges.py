@@ -1,12 +1,15 @@
-"""AtP* for edges (after Kramár et al. 2024, who correct nodes): attribution patching with two of its faults mended.
+"""AtP* for edges (after Kramár et al. 2024, who correct nodes): attribution patching with two of
+its faults mended.
 
-1. An edge into a query or key: the source's change is added to what that target reads, the layer's attention is run
-   again, and the change of z is multiplied with the gradient of z. The softmax takes its whole step and not its slope.
-   A head's z depends on its own query alone, and on its own key-value head's keys, so that one run does a source's
-   edges into all queries of a layer, and one into all its keys.
+1. An edge into a query or key: the source's change is added to what that target reads, the layer's
+   attention is run again, and the change of z is multiplied with the gradient of z. The softmax
+   takes its whole step and not its slope. A head's z depends on its own query alone, and on its own
+   key-value head's keys, so that one run does a source's edges into all queries of a layer, and one
+   into all its keys.
 2. All other edges: the source's change times the gradient at the target, as `attribution` has it.
-3. GradDrop: gradients once for each layer with that layer's writes held constant, so that effects which cancel along
-   two ways show in at least one of them; the size of the mean over the pairs, averaged over these, times L / (L - 1).
+3. GradDrop: gradients once for each layer with that layer's writes held constant, so that effects
+   which cancel along two ways show in at least one of them; the size of the mean over the pairs,
+   averaged over these, times L / (L - 1).
 
 The first costs two attention runs a source and layer, the second a backward pass a layer.
 """
@@ -43,7 +46,9 @@ def attribute_star(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "so
     """
     n_layers = model.graph.n_layers
     if n_layers < 2:
-        raise UsageError("a model of one layer given; GradDrop leaves one layer out and needs two or more")
+        raise UsageError(
+            "a model of one layer given; GradDrop leaves one layer out and needs two or more"
+        )
     found = _Corrected(model, pairs).edges([dropping(model, layer) for layer in range(n_layers)])
     return torch.stack([edges.mean(0).abs() for edges in found]).sum(0) / (n_layers - 1)
 
@@ -53,7 +58,9 @@ class _Corrected:
         check_fits(model, pairs)
         self.model, self.pairs, self.calls = model, pairs, AttentionCalls(model)
         twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
-        self.clean, self.gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=self.calls.keep)
+        self.clean, self.gradients = differentiate(
+            model, pairs.clean, pairs.logit_difference, prepare=self.calls.keep
+        )
         self.changes = source_changes(model, self.clean, twin)
 
     def edges(self, drops: Sequence[Callable[[Hooks], None] | None]) -> list[Edges]:
@@ -71,9 +78,13 @@ class _Corrected:
     def _differentiated(self, drop: Callable[[Hooks], None] | None) -> tuple[Recording, Gradients]:
         if drop is None:
             return self.clean, self.gradients
-        return differentiate(self.model, self.pairs.clean, self.pairs.logit_difference, prepare=drop)
+        return differentiate(
+            self.model, self.pairs.clean, self.pairs.logit_difference, prepare=drop
+        )
 
-    def _correct(self, layer: int, gradients: Float[Tensor, "way pairs seq width"], found: list[Edges]) -> None:
+    def _correct(
+        self, layer: int, gradients: Float[Tensor, "way pairs seq width"], found: list[Edges]
+    ) -> None:
         """Overwrite the edges into a layer's queries and keys."""
         graph = self.model.graph
         first, group = graph.first_target(layer), graph.n_heads // graph.n_kv_heads
@@ -82,7 +93,9 @@ class _Corrected:
         for source in range(graph.n_before(graph.targets[first])):
             values = self._projected(layer, self.clean.stream[layer] + self.changes[:, source])
             by_query, by_key = (
-                self._by_head((self.calls.z_with(layer, part, values) - self.clean.z[layer]) * gradients)
+                self._by_head(
+                    (self.calls.z_with(layer, part, values) - self.clean.z[layer]) * gradients
+                )
                 for part in ("q", "k")
             )
             by_key = by_key.unflatten(-1, (-1, group)).sum(-1)  # the query heads that share a key
@@ -97,5 +110,7 @@ class _Corrected:
         normed = self.model.joints[layer].attention_norm(stream)
         return torch.einsum("bsd,hkd->hbsk", normed, weights) + biases[:, None, None]
 
-    def _by_head(self, value: Float[Tensor, "way pairs seq width"]) -> Float[Tensor, "way pairs head"]:
+    def _by_head(
+        self, value: Float[Tensor, "way pairs seq width"]
+    ) -> Float[Tensor, "way pairs head"]:
         return value.unflatten(-1, (self.model.graph.n_heads, -1)).sum((2, 4))

@@ -1,22 +1,25 @@
 """Attention: where heads look, what kinds of heads there are, and how far looking predicts effect.
 
-Patterns come from a pass with eager attention, the only kind that gives them out. Head scores, each a mean over the
-queries that have such a key; position 0, to which most heads attend when they have nothing to do, is neither query nor
-key nor an earlier copy:
+Patterns come from a pass with eager attention, the only kind that gives them out. Head scores, each
+a mean over the queries that have such a key; position 0, to which most heads attend when they have
+nothing to do, is neither query nor key nor an earlier copy:
 
     previous    attention to the token before
     duplicate   attention to earlier tokens equal to the present one
     induction   attention to tokens that follow earlier ones equal to the present one
     copying     share of positive among the eigenvalues of the head's whole OV circuit, from -1 to 1: sum / sum of sizes
-                (Elhage et al. 2021); 1: attending to a token makes it likelier, -1: less likely (copy suppression). A
-                token is read as it is behind the first MLP, attention left out (Wang et al. 2022): in SmolLM2-135M that
-                MLP's write is 16 times as long as the embedding, which says little about what later heads read.
+                (Elhage et al. 2021); 1: attending to a token makes it likelier, -1: less likely
+                (copy suppression). A token is read as it is behind the first MLP, attention left
+                out (Wang et al. 2022): in SmolLM2-135M that MLP's write is 16 times as long as the
+                embedding, which says little about what later heads read.
 
-Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022; the tokens to look for
-induction in are random and repeated (`repeated_tokens`), so that nothing else calls for the same attention.
+Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022; the
+tokens to look for induction in are random and repeated (`repeated_tokens`), so that nothing else
+calls for the same attention.
 
-Attention is no explanation by itself: `edge_knockouts` takes single attention edges away, and the rank correlation of
-their weight with that effect says how far weight may be believed on these prompts.
+Attention is no explanation by itself: `edge_knockouts` takes single attention edges away, and the
+rank correlation of their weight with that effect says how far weight may be believed on these
+prompts.
 """
 
 from __future__ import annotations
@@ -53,10 +56,14 @@ def eager(subject: Subject) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def patterns(subject: Subject, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "layer batch head query key"]:
+def patterns(
+    subject: Subject, ids: Int[Tensor, "batch seq"]
+) -> Float[Tensor, "layer batch head query key"]:
     """Every head's attention pattern."""
     with eager(subject), torch.inference_mode():
-        output = subject.model(ids.to(subject.device), use_cache=False, output_attentions=True, logits_to_keep=1)
+        output = subject.model(
+            ids.to(subject.device), use_cache=False, output_attentions=True, logits_to_keep=1
+        )
     return torch.stack(output.attentions)
 
 
@@ -72,10 +79,17 @@ class HeadScores:
 def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
     """Where every head looks, on given tokens."""
     found = patterns(subject, ids)
-    return HeadScores(**{kind: _mean_attention(found, keys.to(found.device)) for kind, keys in head_kinds(ids).items()})
+    return HeadScores(
+        **{
+            kind: _mean_attention(found, keys.to(found.device))
+            for kind, keys in head_kinds(ids).items()
+        }
+    )
 
 
-def repeated_tokens(subject: Subject, n: int = 8, length: int = 16, seed: int = 0) -> Int[Tensor, "n twice_length"]:
+def repeated_tokens(
+    subject: Subject, n: int = 8, length: int = 16, seed: int = 0
+) -> Int[Tensor, "n twice_length"]:
     """Random tokens, each row said twice: where induction and duplicate-token heads show and meaning plays no part."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     generator = torch.Generator().manual_seed(seed)
@@ -90,7 +104,11 @@ def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch q
     earlier[:, 0] = False
     same = (ids[:, :, None] == ids[:, None, :]) & earlier
     previous = (earlier & ~earlier.tril(-2)).expand_as(same)
-    return {"previous": previous, "duplicate": same, "induction": same.roll(1, dims=2)}  # it may be the query itself
+    return {
+        "previous": previous,
+        "duplicate": same,
+        "induction": same.roll(1, dims=2),
+    }  # it may be the query itself
 
 
 def _mean_attention(
@@ -103,7 +121,10 @@ def _mean_attention(
 
 def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
     """How far each head's OV circuit raises the very tokens that it reads, the norms' weights folded in."""
-    embedding, unembedding = _centred(behind_first_mlp(subject)), _centred(matrix(subject.parts.unembed))
+    embedding, unembedding = (
+        _centred(behind_first_mlp(subject)),
+        _centred(matrix(subject.parts.unembed)),
+    )
     final = norm_scale(subject.parts.final_norm, subject.architecture.norm).double()
     through = final[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
     scores: list[Tensor] = []
@@ -140,7 +161,9 @@ def _eigenvalue_shares(
     model: CircuitModel, layer: int, through: Float[Tensor, "written read"]
 ) -> Float[Tensor, " head"]:
     graph = model.graph
-    weights = model.projection(layer)[0][graph.n_heads + graph.n_kv_heads :].double()  # kv head, head_dim, d_model
+    weights = model.projection(layer)[0][
+        graph.n_heads + graph.n_kv_heads :
+    ].double()  # kv head, head_dim, d_model
     values = weights.repeat_interleave(graph.n_heads // graph.n_kv_heads, 0)
     writes = model.subject.head_matrices(layer).double()  # head, d_model, head_dim
     # W_U W_O W_V W_E has the eigenvalues of W_V (W_E W_U) W_O, which is head_dim wide.
@@ -163,7 +186,9 @@ class AttentionEdges:
 
     def rank_correlation(self) -> Float[Tensor, " head"]:
         """Spearman's, of a head's weights with the sizes of its effects, means over the pairs, across keys."""
-        weight, effect = (_ranks(value) for value in (self.weight.mean(1), self.effect.abs().mean(1)))
+        weight, effect = (
+            _ranks(value) for value in (self.weight.mean(1), self.effect.abs().mean(1))
+        )
         return _correlation(weight, effect)
 
     def rank_correlation_by_pair(self) -> Float[Tensor, "head pairs"]:
@@ -172,7 +197,10 @@ class AttentionEdges:
 
     def overall_rank_correlation(self) -> float:
         """The same across all heads and keys together."""
-        one, two = (_ranks(value.flatten()[None]) for value in (self.weight.mean(1), self.effect.abs().mean(1)))
+        one, two = (
+            _ranks(value.flatten()[None])
+            for value in (self.weight.mean(1), self.effect.abs().mean(1))
+        )
         return float(_correlation(one, two))
 
 
@@ -188,7 +216,8 @@ def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
         weights.append(weight)
         read = weight[..., None] * _values(model, clean.projected, head)  # pairs key head_dim
         patches += [
-            (head.layer, _without(sweep, clean.z[head.layer], head, read[:, key])) for key in range(read.shape[1])
+            (head.layer, _without(sweep, clean.z[head.layer], head, read[:, key]))
+            for key in range(read.shape[1])
         ]
     effects = sweep.patches(patches).view(len(heads), pairs.n_tokens, len(pairs)).transpose(1, 2)
     return AttentionEdges(tuple(heads), torch.stack(weights), effects)
@@ -204,7 +233,10 @@ def _values(
 
 
 def _without(
-    sweep: Sweep, z: Float[Tensor, "pairs seq width"], head: Node, read: Float[Tensor, "pairs head_dim"]
+    sweep: Sweep,
+    z: Float[Tensor, "pairs seq width"],
+    head: Node,
+    read: Float[Tensor, "pairs head_dim"],
 ) -> Patch:
     width = sweep.model.subject.head_dim
     columns = slice(head.head * width, (head.head + 1) * width)
@@ -217,6 +249,8 @@ def _ranks(values: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
     return values.argsort(-1).argsort(-1).double()
 
 
-def _correlation(one: Float[Tensor, "rows n"], two: Float[Tensor, "rows n"]) -> Float[Tensor, " rows"]:
+def _correlation(
+    one: Float[Tensor, "rows n"], two: Float[Tensor, "rows n"]
+) -> Float[Tensor, " rows"]:
     one, two = one - one.mean(-1, keepdim=True), two - two.mean(-1, keepdim=True)
     return (one * two).sum(-1) / (one.norm(dim=-1) * two.norm(dim=-1))

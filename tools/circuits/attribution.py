@@ -1,18 +1,21 @@
 """Attribution patching: the effect of patching every head, neuron and edge at once, to first order.
 
-    effect of patching x = m(clean run, x from the corrupted twin) - m(clean run) ~ (x corrupted - x clean) . dm/dx
+    effect of patching x = m(clean run, x from the corrupted twin) - m(clean run) ~ (x corrupted - x
+    clean) . dm/dx
 
-1. One pass of the corrupted prompts leaves what every source wrote, one pass of the clean ones with one backward pass
-   the gradients (Nanda 2023; Syed et al. 2023, EAP).
-2. Gradients are taken where queries, keys and values leave their projections, and led back to each target's own reading
-   of the stream: W^T g, then the norm's vector-Jacobian product. So grouped key-value heads stay one node each.
-3. A matrix product of the earlier sources' changes with a layer's gradients gives the edges into that layer; gradients
-   of all layers at once would be most of the memory.
-4. Integrated gradients: `inputs` averages the gradients along the way from clean to corrupted embeddings (Hanna et al.
-   2024, EAP-IG inputs); `activations` moves one layer's sources at a time (Marks et al. 2024), which costs a backward
-   pass a layer and step.
+1. One pass of the corrupted prompts leaves what every source wrote, one pass of the clean ones with
+   one backward pass the gradients (Nanda 2023; Syed et al. 2023, EAP).
+2. Gradients are taken where queries, keys and values leave their projections, and led back to each
+   target's own reading of the stream: W^T g, then the norm's vector-Jacobian product. So grouped
+   key-value heads stay one node each.
+3. A matrix product of the earlier sources' changes with a layer's gradients gives the edges into
+   that layer; gradients of all layers at once would be most of the memory.
+4. Integrated gradients: `inputs` averages the gradients along the way from clean to corrupted
+   embeddings (Hanna et al. 2024, EAP-IG inputs); `activations` moves one layer's sources at a time
+   (Marks et al. 2024), which costs a backward pass a layer and step.
 
-These are estimates and rankings. `verification` measures the top of them, and a random sample, exactly.
+These are estimates and rankings. `verification` measures the top of them, and a random sample,
+exactly.
 """
 
 from __future__ import annotations
@@ -46,7 +49,8 @@ class Attribution:
 
 
 def attribute(model: CircuitModel, pairs: PromptPairs, steps: int = 1) -> Attribution:
-    """Estimate the effect of every head, neuron and edge; `steps` > 1 integrates along the embeddings (EAP-IG inputs).
+    """Estimate the effect of every head, neuron and edge; `steps` > 1 integrates along the
+    embeddings (EAP-IG inputs).
 
     One step is plain attribution patching: the gradient at the clean prompt.
 
@@ -60,12 +64,18 @@ def attribute(model: CircuitModel, pairs: PromptPairs, steps: int = 1) -> Attrib
         clean, gradients = differentiate(model, pairs.clean, metric)
         return Attribution(*_scores(model, _changes(model, clean, twin), clean, gradients))
     clean = record(model, pairs.clean, metric, writes_only=True)
-    changes, way = _changes(model, clean, twin), [_mixed(clean, twin, share) for share in _shares(steps)]
+    changes, way = (
+        _changes(model, clean, twin),
+        [_mixed(clean, twin, share) for share in _shares(steps)],
+    )
     del clean, twin  # else a third of the memory
     total = [torch.zeros(())] * 3
     for embedding in way:
         at, gradients = differentiate(model, pairs.clean, metric, embedding=embedding)
-        total = [one + two for one, two in zip(total, _scores(model, changes, at, gradients), strict=True)]
+        total = [
+            one + two
+            for one, two in zip(total, _scores(model, changes, at, gradients), strict=True)
+        ]
     return Attribution(*(value / steps for value in total))
 
 
@@ -83,7 +93,8 @@ def _mixed(clean: Recording, twin: Recording, share: float) -> Float[Tensor, "pa
 def attribute_activations(
     model: CircuitModel, pairs: PromptPairs, steps: int = 5
 ) -> Float[Tensor, "pairs source target"]:
-    """Edges by EAP-IG activations: each layer's heads, each MLP and the input move from clean to corrupted in turn.
+    """Edges by EAP-IG activations: each layer's heads, each MLP and the input move from clean to
+    corrupted in turn.
 
     Raises:
         UsageError: the pairs do not fit into memory; says what would.
@@ -108,7 +119,13 @@ def attribute_activations(
 
 
 def _move(
-    model: CircuitModel, clean: Recording, twin: Recording, kind: str, layer: int, share: float, put: Hooks
+    model: CircuitModel,
+    clean: Recording,
+    twin: Recording,
+    kind: str,
+    layer: int,
+    share: float,
+    put: Hooks,
 ) -> None:
     parts = model.subject.parts.layers[layer]
     if kind == "input":
@@ -117,9 +134,13 @@ def _move(
             lambda value: value + (_mixed(clean, twin, share) - value).detach(),
         )
     elif kind == "z":
-        put.entering(parts.attention_out, lambda value: value + share * (twin.z[layer] - clean.z[layer]))
+        put.entering(
+            parts.attention_out, lambda value: value + share * (twin.z[layer] - clean.z[layer])
+        )
     else:
-        put.leaving(parts.mlp_write, lambda value: value + share * (twin.mlp[layer] - clean.mlp[layer]))
+        put.leaving(
+            parts.mlp_write, lambda value: value + share * (twin.mlp[layer] - clean.mlp[layer])
+        )
 
 
 class _Changes(NamedTuple):
@@ -138,22 +159,30 @@ def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> _Changes
     return _Changes(source_changes(model, clean, twin), z, neurons)
 
 
-def _scores(model: CircuitModel, changes: _Changes, at: Recording, gradients: Gradients) -> tuple[Tensor, ...]:
+def _scores(
+    model: CircuitModel, changes: _Changes, at: Recording, gradients: Gradients
+) -> tuple[Tensor, ...]:
     """Heads, neurons and edges: changes from clean to twin times gradients taken at `at`."""
     layers = range(model.graph.n_layers)
     heads = torch.stack([changes.z[layer] * gradients.z[layer] for layer in layers], dim=1)
     heads = heads.unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
-    neurons = torch.stack([(changes.neurons[layer] * gradients.neurons[layer]).sum(1) for layer in layers], dim=1)
+    neurons = torch.stack(
+        [(changes.neurons[layer] * gradients.neurons[layer]).sum(1) for layer in layers], dim=1
+    )
     return heads, neurons, edges_from(model, changes.sources, at, gradients)
 
 
-def source_changes(model: CircuitModel, clean: Recording, twin: Recording) -> Float[Tensor, "pairs source seq d_model"]:
+def source_changes(
+    model: CircuitModel, clean: Recording, twin: Recording
+) -> Float[Tensor, "pairs source seq d_model"]:
     """What each source writes in the twin, less what it writes in the clean run."""
     first = twin.stream[0] - clean.stream[0]
     found = first.new_empty(len(first), len(model.graph.sources), *first.shape[1:])
     found[:, 0] = first
     for layer in range(model.graph.n_layers):
-        found[:, _head_sources(model, layer)] = model.writes(layer, twin.z[layer] - clean.z[layer]).transpose(0, 1)
+        found[:, _head_sources(model, layer)] = model.writes(
+            layer, twin.z[layer] - clean.z[layer]
+        ).transpose(0, 1)
         found[:, _mlp_source(model, layer)] = (twin.mlp[layer] - clean.mlp[layer])[:, None]
     return found
 
@@ -183,9 +212,13 @@ def _by_reader(
     """d metric / d (what each target reads of the stream): each layer's attention, each MLP, the logits."""
     graph = model.graph
     for layer, joints in enumerate(model.joints):
-        attention = slice(graph.first_target(layer), graph.first_target(layer) + graph.attention_width)
+        attention = slice(
+            graph.first_target(layer), graph.first_target(layer) + graph.attention_width
+        )
         weights, _ = model.projection(layer)
-        projected = torch.stack([gradients.projected[layer, slot.module][..., slot.rows] for slot in model.slots])
+        projected = torch.stack(
+            [gradients.projected[layer, slot.module][..., slot.rows] for slot in model.slots]
+        )
         normed = torch.einsum("hbsk,hkd->hbsd", projected, weights)
         yield attention, _through(joints.attention_norm, at.stream[layer], normed)
         mlp = slice(attention.stop, attention.stop + 1)
@@ -195,7 +228,9 @@ def _by_reader(
 
 
 def _through(
-    norm: torch.nn.Module, stream: Float[Tensor, "pairs seq d_model"], gradient: Float[Tensor, "n pairs seq d_model"]
+    norm: torch.nn.Module,
+    stream: Float[Tensor, "pairs seq d_model"],
+    gradient: Float[Tensor, "n pairs seq d_model"],
 ) -> Float[Tensor, "n pairs seq d_model"]:
     """Gradients at a norm's output, led back to its input."""
     with torch.enable_grad():

@@ -1,7 +1,8 @@
-"""Where queries, keys, values and norms are in each family: what edges need besides a subject's architecture.
+"""Where queries, keys, values and norms are in each family: what edges need besides a subject's
+architecture.
 
-A family whose writes are normalised once more before they are added (Gemma 2 and 3) has nodes and no edges: what one of
-its heads adds to the stream is not linear in the head.
+A family whose writes are normalised once more before they are added (Gemma 2 and 3) has nodes and
+no edges: what one of its heads adds to the stream is not linear in the head.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Joints(NamedTuple):
 
 
 class CircuitModel:
-    """A subject taken apart into the nodes and edges of its graph; the self-test runs when it is made.
+    """A subject taken apart into the nodes and edges of its graph; the self-test runs when it is
+    made.
 
     Raises:
         UsageError: the family has no wiring or no edges, or the wiring does not describe this model.
@@ -79,7 +81,9 @@ class CircuitModel:
                 if subject.architecture.mlp_write != subject.architecture.mlp
                 else "its wiring is not described in tools/circuits/circuit_model.py"
             )
-            raise UsageError(f"no circuit of edges in {subject.name!r}, of type {family!r}: {reason}")
+            raise UsageError(
+                f"no circuit of edges in {subject.name!r}, of type {family!r}: {reason}"
+            )
         self.subject, self.wiring = subject, wiring
         config: Any = subject.model.config
         self.graph = Graph(
@@ -109,7 +113,9 @@ class CircuitModel:
             starts = [(module, head * width) for module, count in counts for head in range(count)]
         return tuple(Slot(module, slice(start, start + width)) for module, start in starts)
 
-    def projection(self, layer: int) -> tuple[Float[Tensor, "slot head_dim d_model"], Float[Tensor, "slot head_dim"]]:
+    def projection(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "slot head_dim d_model"], Float[Tensor, "slot head_dim"]]:
         """Weights and biases that make each query, key and value of a layer."""
         modules = self.joints[layer].projections
         weights = torch.stack([matrix(modules[slot.module])[slot.rows] for slot in self.slots])
@@ -122,13 +128,19 @@ class CircuitModel:
 
     def logits(self, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:
         """Logits of the last position, in a bare pass; hooks of the caller are in force."""
-        logits = self.subject.model(ids.to(self.subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
+        logits = self.subject.model(
+            ids.to(self.subject.device), use_cache=False, logits_to_keep=1
+        ).logits[:, -1]
         return at_least_single(logits)
 
-    def writes(self, layer: int, z: Float[Tensor, "*rows width"]) -> Float[Tensor, "head *rows d_model"]:
+    def writes(
+        self, layer: int, z: Float[Tensor, "*rows width"]
+    ) -> Float[Tensor, "head *rows d_model"]:
         """What each head adds to the stream: W_O^h z_h, the projection's bias left out."""
         heads = z.unflatten(-1, (self.graph.n_heads, self.subject.head_dim))
-        return torch.einsum("...hk,hdk->h...d", heads, self.subject.head_matrices(layer).to(z.dtype))
+        return torch.einsum(
+            "...hk,hdk->h...d", heads, self.subject.head_matrices(layer).to(z.dtype)
+        )
 
 
 def _joints(layer: nn.Module, wiring: Wiring, family: str) -> Joints:

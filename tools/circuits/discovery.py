@@ -1,9 +1,9 @@
 """Circuits from scores or from ablation runs; everything here sees discovery prompts only.
 
-`top_edges` (EAP, EAP-IG): grow from the logits back, taking at each step the best edge by |score| into a node that
-is in already, so that every edge leads to the logits.
-`smallest_faithful`: the smallest such circuit that keeps f on the discovery prompts (bisection over sizes).
-`random_edges`: a circuit of equal size that is connected too. Greedy pruning is in `pruning`.
+`top_edges` (EAP, EAP-IG): grow from the logits back, taking at each step the best edge by |score|
+into a node that is in already, so that every edge leads to the logits. `smallest_faithful`: the
+smallest such circuit that keeps f on the discovery prompts (bisection over sizes). `random_edges`:
+a circuit of equal size that is connected too. Greedy pruning is in `pruning`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
 
     def reach(node: Node) -> None:
         reached.add(node)
-        new = [target for target in readers[node] if target not in opened]  # a key-value head feeds several heads
+        new = [
+            target for target in readers[node] if target not in opened
+        ]  # a key-value head feeds several heads
         opened.update(new)
         for target in new:
             for source in range(graph.n_before(graph.targets[target])):
@@ -98,7 +100,9 @@ def among(graph: Graph, nodes: Collection[Node]) -> Mask:
 
 def random_edges(graph: Graph, n: int, seed: int = 0) -> Mask:
     """A circuit of n edges that `top_edges` makes of random scores: equal in size and connected too."""
-    return top_edges(graph, torch.rand(graph.possible.shape, generator=torch.Generator().manual_seed(seed)), n)
+    return top_edges(
+        graph, torch.rand(graph.possible.shape, generator=torch.Generator().manual_seed(seed)), n
+    )
 
 
 def faithfulness_of(
@@ -109,10 +113,14 @@ def faithfulness_of(
     Raises:
         UsageError: the two do not differ, so that there is nothing to be faithful to.
     """
-    nothing = float(run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation).mean())
+    nothing = float(
+        run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation).mean()
+    )
     whole = float(run_circuit(model, pairs, model.graph.possible, ablation).mean()) - nothing
     if whole == 0:
-        raise UsageError("the subject's metric is the same with every edge ablated; these prompts have no circuit")
+        raise UsageError(
+            "the subject's metric is the same with every edge ablated; these prompts have no circuit"
+        )
     return lambda mask: (float(run_circuit(model, pairs, mask, ablation).mean()) - nothing) / whole
 
 

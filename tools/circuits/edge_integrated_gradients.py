@@ -1,19 +1,24 @@
-"""Edges by integrated gradients over all edges at once: the run moves from one state of the edges to another.
+"""Edges by integrated gradients over all edges at once: the run moves from one state of the edges
+to another.
 
     what a target reads = the stream + sum over its edges of share x (twin's write - present write)
     score of an edge    = (its share at the end - at the start) x mean over the way of d metric / d share
 
-1. At share 0 an edge carries the clean prompt, at 1 its twin. From all 0 to all 1 every edge is mixed in between, so
-   that attention that is sure of itself, thresholds, and components that stand in for each other all pass through
-   states in which an edge shows; in the clean run alone its gradient, or its exact effect, may be zero.
-2. One pass and one backward pass give the derivatives by all edges' shares. Midpoints of equal steps, shifted a little
-   from pair to pair, so that the pairs together see more of the way than each.
-3. Scores of a pair add up to m(end) - m(start) as the steps become many (completeness, Sundararajan et al. 2017).
-4. For the backward pass a target's reading keeps nothing but what the sources wrote, which is there once for all
-   targets and not once for each.
+1. At share 0 an edge carries the clean prompt, at 1 its twin. From all 0 to all 1 every edge is
+   mixed in between, so that attention that is sure of itself, thresholds, and components that stand
+   in for each other all pass through states in which an edge shows; in the clean run alone its
+   gradient, or its exact effect, may be zero.
+2. One pass and one backward pass give the derivatives by all edges' shares. Midpoints of equal
+   steps, shifted a little from pair to pair, so that the pairs together see more of the way than
+   each.
+3. Scores of a pair add up to m(end) - m(start) as the steps become many (completeness, Sundararajan
+   et al. 2017).
+4. For the backward pass a target's reading keeps nothing but what the sources wrote, which is there
+   once for all targets and not once for each.
 
-EAP-IG inputs moves the embeddings alone, and EAP-IG activations one layer's writes at a time (Hanna et al. 2024; Marks
-et al. 2024); mask gradients at one share are in AutoCircuit (Miller et al. 2024).
+EAP-IG inputs moves the embeddings alone, and EAP-IG activations one layer's writes at a time (Hanna
+et al. 2024; Marks et al. 2024); mask gradients at one share are in AutoCircuit (Miller et al.
+2024).
 """
 
 from __future__ import annotations
@@ -39,8 +44,11 @@ APPETITE = 2.5
 Shares = Float[Tensor, "source target"]
 
 
-def attribute_mixed(model: CircuitModel, pairs: PromptPairs, steps: int = 8) -> Float[Tensor, "pairs source target"]:
-    """Estimated effect of moving each edge from clean to twin, by pair; negative: the edge helps the clean answer.
+def attribute_mixed(
+    model: CircuitModel, pairs: PromptPairs, steps: int = 8
+) -> Float[Tensor, "pairs source target"]:
+    """Estimated effect of moving each edge from clean to twin, by pair; negative: the edge helps
+    the clean answer.
 
     Args:
         steps: passes and backward passes a pair.
@@ -64,14 +72,20 @@ def integrate(
         raise UsageError(f"{steps} steps given; integrated gradients need one or more")
     twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
     levels = _levels(len(pairs), steps)
-    found = [_mean_derivatives(run, start, end, levels[:, run.rows]) for run in _runs(model, pairs, twin)]
+    found = [
+        _mean_derivatives(run, start, end, levels[:, run.rows]) for run in _runs(model, pairs, twin)
+    ]
     return torch.cat(found) * (end - start) * model.graph.possible
 
 
-def derivatives(model: CircuitModel, pairs: PromptPairs, shares: Shares) -> Float[Tensor, "pairs source target"]:
+def derivatives(
+    model: CircuitModel, pairs: PromptPairs, shares: Shares
+) -> Float[Tensor, "pairs source target"]:
     """d metric / d share of every edge, in the state in which each has its share."""
     twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
-    found = [run.derivatives(shares.expand(len(run.pairs), -1, -1)) for run in _runs(model, pairs, twin)]
+    found = [
+        run.derivatives(shares.expand(len(run.pairs), -1, -1)) for run in _runs(model, pairs, twin)
+    ]
     return torch.cat(found)
 
 
@@ -121,15 +135,23 @@ class _Reading(torch.autograd.Function):
 
 
 class _Mixed:
-    def __init__(self, model: CircuitModel, pairs: PromptPairs, twin: Recording, rows: slice) -> None:
+    def __init__(
+        self, model: CircuitModel, pairs: PromptPairs, twin: Recording, rows: slice
+    ) -> None:
         self.model, self.pairs, self.twin, self.rows = model, pairs, twin, rows
         device, dtype = model.subject.device, model.subject.dtype
         shape = (len(pairs), len(model.graph.sources), pairs.n_tokens * model.subject.d_model)
-        self.written = torch.zeros(shape, device=device, dtype=dtype)  # the twin's write - the present write
-        self.writes: list[Float[Tensor, "pairs some seq d_model"]] = []  # the same, with their gradients
+        self.written = torch.zeros(
+            shape, device=device, dtype=dtype
+        )  # the twin's write - the present write
+        self.writes: list[
+            Float[Tensor, "pairs some seq d_model"]
+        ] = []  # the same, with their gradients
         self.shares: dict[int, Tensor] = {}
 
-    def derivatives(self, shares: Float[Tensor, "pairs source target"]) -> Float[Tensor, "pairs source target"]:
+    def derivatives(
+        self, shares: Float[Tensor, "pairs source target"]
+    ) -> Float[Tensor, "pairs source target"]:
         """d metric / d share."""
         with torch.enable_grad():
             metric = self.metric(shares)
@@ -146,15 +168,23 @@ class _Mixed:
         self.writes = []
         self.shares = {targets.start: self._leaf(shares, targets) for targets in self._groups()}
         with hooks() as put:
-            for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
+            for layer, (joints, parts) in enumerate(
+                zip(model.joints, model.subject.parts.layers, strict=True)
+            ):
                 values: dict[int, Tensor] = {}
                 put.entering(joints.attention_norm, partial(self._project, layer, values))
                 for index, module in enumerate(joints.projections):
                     put.leaving(module, partial(self._replace, values, index))
                 put.entering(parts.attention_out, partial(self._heads, layer))
-                put.entering(joints.mlp_norm, partial(self._mixed, graph.first_target(layer) + graph.attention_width))
+                put.entering(
+                    joints.mlp_norm,
+                    partial(self._mixed, graph.first_target(layer) + graph.attention_width),
+                )
                 put.leaving(parts.mlp_write, partial(self._mlp, layer))
-            put.entering(model.subject.parts.final_norm, partial(self._mixed, graph.first_target(graph.n_layers)))
+            put.entering(
+                model.subject.parts.final_norm,
+                partial(self._mixed, graph.first_target(graph.n_layers)),
+            )
             return self.pairs.logit_difference(model.logits(self.pairs.clean))
 
     def _groups(self) -> Iterator[slice]:
@@ -176,7 +206,9 @@ class _Mixed:
         shares = self.shares[first]
         count, known, writes = shares.shape[2], 0, list[Tensor]()
         for write in self.writes:
-            if known < count:  # an MLP beside its layer's attention does not read the heads of its layer
+            if (
+                known < count
+            ):  # an MLP beside its layer's attention does not read the heads of its layer
                 writes.append(write)
                 known += write.shape[1]
         return _Reading.apply(stream, shares, self.written[:, :count], *writes)  # pyright: ignore[reportReturnType]
@@ -188,9 +220,13 @@ class _Mixed:
         if layer == 0:
             self._write(0, (self.twin.stream[0][self.rows] - stream)[:, None])
         readings = self._readings(self.model.graph.first_target(layer), stream)
-        normed = self.model.joints[layer].attention_norm.forward(readings)  # forward: past this very hook
+        normed = self.model.joints[layer].attention_norm.forward(
+            readings
+        )  # forward: past this very hook
         weights, biases = self.model.projection(layer)
-        values.update(enumerate(torch.einsum("hbsd,hkd->hbsk", normed, weights) + biases[:, None, None]))
+        values.update(
+            enumerate(torch.einsum("hbsd,hkd->hbsk", normed, weights) + biases[:, None, None])
+        )
 
     def _replace(self, values: dict[int, Tensor], module: int, output: Tensor) -> Tensor:
         new = output.clone()
@@ -201,10 +237,15 @@ class _Mixed:
 
     def _heads(self, layer: int, z: Tensor) -> None:
         first = 1 + layer * (self.model.graph.n_heads + 1)
-        self._write(first, self.model.writes(layer, self.twin.z[layer][self.rows] - z).transpose(0, 1))
+        self._write(
+            first, self.model.writes(layer, self.twin.z[layer][self.rows] - z).transpose(0, 1)
+        )
 
     def _mlp(self, layer: int, written: Tensor) -> None:
-        self._write((layer + 1) * (self.model.graph.n_heads + 1), (self.twin.mlp[layer][self.rows] - written)[:, None])
+        self._write(
+            (layer + 1) * (self.model.graph.n_heads + 1),
+            (self.twin.mlp[layer][self.rows] - written)[:, None],
+        )
 
     def _write(self, first: int, write: Float[Tensor, "pairs some seq d_model"]) -> None:
         self.written[:, first : first + write.shape[1]] = write.detach().flatten(2)

@@ -90,7 +90,9 @@ def differentiate(
         keyed: list[dict[Any, Tensor]] = [found.projected, found.normed, found.z, found.neurons]
         last = found.stream[model.graph.n_layers]
         wanted = [value for group in keyed for value in group.values()]
-        gradients = iter(torch.autograd.grad(found.metric.sum(), [*wanted, last], materialize_grads=True))
+        gradients = iter(
+            torch.autograd.grad(found.metric.sum(), [*wanted, last], materialize_grads=True)
+        )
     return _detached(found), Gradients(
         projected={key: next(gradients) for key in found.projected},
         normed={key: next(gradients) for key in found.normed},
@@ -107,12 +109,16 @@ def _watch_writes(model: CircuitModel, watched: Hooks, found: Recording) -> None
         found.embedding = value
 
     watched.leaving(model.subject.model.get_input_embeddings(), keep_embedding)
-    for layer, (joints, parts) in enumerate(zip(model.joints, model.subject.parts.layers, strict=True)):
+    for layer, (joints, parts) in enumerate(
+        zip(model.joints, model.subject.parts.layers, strict=True)
+    ):
         watched.entering(joints.attention_norm, partial(_keep, found.stream, layer))
         watched.entering(parts.attention_out, partial(_keep, found.z, layer))
         watched.entering(parts.mlp_down, partial(_keep, found.neurons, layer))
         watched.leaving(parts.mlp_write, partial(_keep, found.mlp, layer))
-    watched.entering(model.subject.parts.final_norm, partial(_keep, found.stream, model.graph.n_layers))
+    watched.entering(
+        model.subject.parts.final_norm, partial(_keep, found.stream, model.graph.n_layers)
+    )
 
 
 def _watch_readings(model: CircuitModel, watched: Hooks, found: Recording) -> None:
@@ -129,7 +135,15 @@ def _keep(group: dict[Any, Tensor], key: Any, value: Tensor) -> None:
 
 
 def _detached(found: Recording) -> Recording:
-    for group in (found.stream, found.middle, found.normed, found.projected, found.z, found.neurons, found.mlp):
+    for group in (
+        found.stream,
+        found.middle,
+        found.normed,
+        found.projected,
+        found.z,
+        found.neurons,
+        found.mlp,
+    ):
         for key, value in group.items():
             group[key] = value.detach()  # pyright: ignore[reportArgumentType]
     if found.embedding is not None:

@@ -1,8 +1,8 @@
 """Nodes and edges of a pre-norm transformer, with grouped-query attention as it is.
 
-What writes to the residual stream is a source: the embeddings ("input"), every head and every MLP. What reads from it
-is a target: each head's query, each key-value head's key and value, every MLP, and the logits. An edge goes from a
-source to a target that comes after it.
+What writes to the residual stream is a source: the embeddings ("input"), every head and every MLP.
+What reads from it is a target: each head's query, each key-value head's key and value, every MLP,
+and the logits. An edge goes from a source to a target that comes after it.
 
     input->head.0.3<q>      head.5.3->head.8.1<k>      mlp.2->mlp.7<mlp>      head.23.3->logits<logits>
 """
@@ -77,8 +77,12 @@ class Edge(NamedTuple):
         """The inverse of `str`; raises UsageError."""
         match = _EDGE.fullmatch(text)
         if match is None:
-            raise UsageError(f"{text!r} is no edge; write e.g. head.5.3->head.8.1<k> or mlp.2->logits<logits>")
-        return cls(Node.parse(match["source"]), Node.parse(match["target"]), cast(Input, match["input"]))
+            raise UsageError(
+                f"{text!r} is no edge; write e.g. head.5.3->head.8.1<k> or mlp.2->logits<logits>"
+            )
+        return cls(
+            Node.parse(match["source"]), Node.parse(match["target"]), cast(Input, match["input"])
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,10 @@ class Graph:
     def sources(self) -> tuple[Node, ...]:
         """In the order of computation: input, then each layer's heads and MLP."""
         layers = range(self.n_layers)
-        found = [[*(Node("head", layer, head) for head in range(self.n_heads)), Node("mlp", layer)] for layer in layers]
+        found = [
+            [*(Node("head", layer, head) for head in range(self.n_heads)), Node("mlp", layer)]
+            for layer in layers
+        ]
         return (Node("input"), *(node for layer in found for node in layer))
 
     @cached_property

@@ -1,11 +1,12 @@
-"""What heads look at and what they write, prompt by prompt: the observations that roles are named from.
+"""What heads look at and what they write, prompt by prompt: the observations that roles are named
+from.
 
-- attention: the pattern of a head, summed over the positions that a mark stands for. END is the last position;
-  `previous`, `duplicate` and `induction` are those of `attention`.
-- direct: what a head or MLP adds to the logit difference by itself, with the final norm's scale as it is. These add up
-  to the logit difference over all sources.
-- copies: how far the value that a head writes about the position it attends to most from END raises that very token,
-  in standard deviations over the vocabulary.
+- attention: the pattern of a head, summed over the positions that a mark stands for. END is the
+  last position; `previous`, `duplicate` and `induction` are those of `attention`.
+- direct: what a head or MLP adds to the logit difference by itself, with the final norm's scale as
+  it is. These add up to the logit difference over all sources.
+- copies: how far the value that a head writes about the position it attends to most from END raises
+  that very token, in standard deviations over the vocabulary.
 
 The pattern is read in a pass with eager attention, the only kind that gives it out.
 """
@@ -78,7 +79,8 @@ class Looker:
     def _attention(self, pattern: Float[Tensor, "pairs query key"]) -> dict[str, list[float]]:
         found = {
             f"{query}>{key}": [
-                float(pattern[row][list(queries[row])][:, list(keys[row])].sum(1).mean()) for row in range(len(pattern))
+                float(pattern[row][list(queries[row])][:, list(keys[row])].sum(1).mean())
+                for row in range(len(pattern))
             ]
             for query, queries in self.marks.items()
             for key, keys in self.marks.items()
@@ -94,7 +96,9 @@ class Looker:
         """What a vector at the last position of each pair adds to its logit difference."""
         return self.pairs.logit_difference(self._scaled_logits(written)).tolist()
 
-    def _scaled_logits(self, written: Float[Tensor, "pairs d_model"]) -> Float[Tensor, "pairs vocab"]:
+    def _scaled_logits(
+        self, written: Float[Tensor, "pairs d_model"]
+    ) -> Float[Tensor, "pairs vocab"]:
         last = self.at.stream[self.model.graph.n_layers][:, -1]
         if self.model.subject.architecture.norm == "layer":
             last = last - last.mean(-1, keepdim=True)
@@ -106,7 +110,9 @@ class Looker:
     def _promoted(self, written: Float[Tensor, "pairs d_model"]) -> list[tuple[str, float]]:
         added = self._scaled_logits(written).mean(0).float()
         added, strings = added - added.mean(), self.model.subject.token_strings()
-        return [(strings[at], round(float(added[at]), 4)) for at in added.topk(SHOWN).indices.tolist()]
+        return [
+            (strings[at], round(float(added[at]), 4)) for at in added.topk(SHOWN).indices.tolist()
+        ]
 
     def _copies(self, node: Node, pattern: Float[Tensor, "pairs query key"]) -> list[float]:
         graph = self.model.graph
@@ -120,14 +126,20 @@ class Looker:
         return ((own - logits.mean(1)) / logits.std(1)).tolist()
 
 
-def _mean_attention(pattern: Float[Tensor, "pairs query key"], keys: Bool[Tensor, "pairs query key"]) -> list[float]:
+def _mean_attention(
+    pattern: Float[Tensor, "pairs query key"], keys: Bool[Tensor, "pairs query key"]
+) -> list[float]:
     """What queries that have such keys give to them, the mean by pair."""
     return ((pattern * keys).sum((1, 2)) / keys.any(-1).sum(1)).tolist()
 
 
-def positions_of(pairs: PromptPairs, marks: Mapping[str, Sequence[int]]) -> dict[str, list[list[int]]]:
+def positions_of(
+    pairs: PromptPairs, marks: Mapping[str, Sequence[int]]
+) -> dict[str, list[list[int]]]:
     """A task's marks, and those that any task has: what differs from the twin, and earlier answers and foils."""
-    found: dict[str, list[list[int]]] = {name: [[at] for at in places] for name, places in marks.items()}
+    found: dict[str, list[list[int]]] = {
+        name: [[at] for at in places] for name, places in marks.items()
+    }
     differs = pairs.clean != pairs.corrupted
     automatic = {"changed": [row.nonzero()[:, 0].tolist() for row in differs]}
     for name, ids in (("answer", pairs.answer), ("foil", pairs.foil)):
@@ -143,7 +155,9 @@ def positions_of(pairs: PromptPairs, marks: Mapping[str, Sequence[int]]) -> dict
 def _patterns(model: CircuitModel, found: list[Tensor]) -> Iterator[None]:
     """Keep each layer's attention pattern, which an attention module gives out behind its write."""
     handles = [
-        parts.attention_write.register_forward_hook(lambda _module, _args, output: found.append(output[1]))
+        parts.attention_write.register_forward_hook(
+            lambda _module, _args, output: found.append(output[1])
+        )
         for parts in model.subject.parts.layers
     ]
     try:

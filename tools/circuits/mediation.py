@@ -1,7 +1,8 @@
 """Causal mediation: how much of a prompt's effect goes through a component, and how much past it.
 
-Input x is the clean prompt, x' its corrupted twin, Y the metric, and z a component's value (a head's or a neuron's, at
-all positions). Vig et al. 2020, in differences of the metric and not in ratios:
+Input x is the clean prompt, x' its corrupted twin, Y the metric, and z a component's value (a
+head's or a neuron's, at all positions). Vig et al. 2020, in differences of the metric and not in
+ratios:
 
     total      TE  = Y(x') - Y(x)
     indirect   NIE = Y(x, z of x') - Y(x)      the prompt stays, and only the component sees the twin

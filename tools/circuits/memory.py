@@ -1,8 +1,10 @@
-"""What scoring edges takes in memory, by the tokens that are scored at once; what does not fit is refused beforehand.
+"""What scoring edges takes in memory, by the tokens that are scored at once; what does not fit is
+refused beforehand.
 
-For each token: what every source changes (sources x d_model), and for each layer what a pass with its backward pass
-keeps: 24 values as wide as the stream and 8 as wide as the MLP, counted from recordings, gradients and autograd's own.
-Measured on the default subject: 4.1 MB a token with eap-ig-inputs where this says 3.8.
+For each token: what every source changes (sources x d_model), and for each layer what a pass with
+its backward pass keeps: 24 values as wide as the stream and 8 as wide as the MLP, counted from
+recordings, gradients and autograd's own. Measured on the default subject: 4.1 MB a token with
+eap-ig-inputs where this says 3.8.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def bytes_a_token(model: CircuitModel) -> int:
     return round(values * subject.dtype.itemsize * SPARE)
 
 
-def check_fits(model: CircuitModel, pairs: PromptPairs, appetite: float = 1.0, free: int | None = None) -> None:
+def check_fits(
+    model: CircuitModel, pairs: PromptPairs, appetite: float = 1.0, free: int | None = None
+) -> None:
     """Refuse pairs that cannot be scored in what memory is free.
 
     Args:
@@ -47,7 +51,11 @@ def check_fits(model: CircuitModel, pairs: PromptPairs, appetite: float = 1.0, f
     if free is None or len(pairs) * pairs.n_tokens * a_token <= free:
         return
     most, n = int(free / a_token), pairs.n_tokens
-    fit = f"{most // n} pairs of this length at once" if most >= n else f"prompts of at most {most} tokens"
+    fit = (
+        f"{most // n} pairs of this length at once"
+        if most >= n
+        else f"prompts of at most {most} tokens"
+    )
     raise UsageError(
         f"scoring {len(pairs)} pairs of {n} tokens takes {_gb(len(pairs) * n * a_token)} beside the subject, and "
         f"{_gb(free)} are free: {fit} would fit; write shorter prompts, or take a smaller subject or more memory"

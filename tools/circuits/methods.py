@@ -1,7 +1,8 @@
-"""Ways to score all edges of a model at once, by name: what `hubel circuit run` and `hubel bench circuits` use.
+"""Ways to score all edges of a model at once, by name: what `hubel circuit run` and `hubel bench
+circuits` use.
 
-Each takes a model and pairs and gives the estimated effect of patching each edge from its twin, by pair; 0 where there
-is no edge. `score_edges` is the size of the mean over the pairs.
+Each takes a model and pairs and gives the estimated effect of patching each edge from its twin, by
+pair; 0 where there is no edge. `score_edges` is the size of the mean over the pairs.
 
     random          no look at the model: the floor
     eap             attribution patching at the clean prompt
@@ -108,7 +109,9 @@ def _atp_qk(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
 
 @edge_method("atp-star")
 def _atp_star(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
-    return attribute_star(model, pairs).expand(len(pairs), -1, -1)  # sizes of means over the pairs, without a sign
+    return attribute_star(model, pairs).expand(
+        len(pairs), -1, -1
+    )  # sizes of means over the pairs, without a sign
 
 
 @edge_method("eap-ig-inputs", IG_STEPS)

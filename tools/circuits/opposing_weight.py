@@ -1,12 +1,15 @@
 """Signed balance: how much edges that work against the answer count beside those that work for it.
 
-A ranking by |score| takes an edge that opposes the answer for as good as one of the same size that helps it. In a small
-circuit it is not: the opponents are in, and much of what they oppose is not, so that the circuit falls short of the
-model, and the ranking by helping edges alone overshoots it by far. Where an opposing edge counts `weight` times a
-helping one, f falls as the weight rises, and one scalar search finds the circuit that does just what the model does:
+A ranking by |score| takes an edge that opposes the answer for as good as one of the same size that
+helps it. In a small circuit it is not: the opponents are in, and much of what they oppose is not,
+so that the circuit falls short of the model, and the ranking by helping edges alone overshoots it
+by far. Where an opposing edge counts `weight` times a helping one, f falls as the weight rises, and
+one scalar search finds the circuit that does just what the model does:
 
-1. Take the circuit at weight 1. Where f is below 1, halve the weight until f is above, where it is above 1, double it.
-2. Between the last two weights go where a straight line over log weight has f = 1, and again from the nearer two.
+1. Take the circuit at weight 1. Where f is below 1, halve the weight until f is above, where it is
+   above 1, double it.
+2. Between the last two weights go where a straight line over log weight has f = 1, and again from
+   the nearer two.
 
 The search sees discovery prompts; the weight found for one size serves the other sizes too.
 """
@@ -27,7 +30,9 @@ NEAR = 0.005
 """Of f to 1 from which on nothing is gained by going on: a tenth of what prompts make it scatter."""
 
 
-def balanced(scores: Float[Tensor, "source target"], weight: float) -> Float[Tensor, "source target"]:
+def balanced(
+    scores: Float[Tensor, "source target"], weight: float
+) -> Float[Tensor, "source target"]:
     """Scores in which opposing edges, whose patch raises the metric, count `weight` times."""
     return torch.where(scores > 0, scores * weight, scores)
 

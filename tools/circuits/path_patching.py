@@ -1,14 +1,18 @@
-"""Path patching: what a sender does through the direct paths to some receivers, and through nothing else.
+"""Path patching: what a sender does through the direct paths to some receivers, and through nothing
+else.
 
-1. What every head and MLP writes on the clean prompt is recorded, and what the sender writes on the corrupted twin.
-2. A run of the clean prompt in which the sender writes what it wrote on the twin and all other heads what they wrote
-   on the clean prompt; MLPs too (`freeze`), or they are computed anew (`recompute`, so that paths through MLPs count).
-   What the receivers make of that, their queries, keys and values, or the final norm's input, is kept.
-3. A clean run in which the receivers, and they alone, are given that. Its metric less the clean one is the effect.
+1. What every head and MLP writes on the clean prompt is recorded, and what the sender writes on the
+   corrupted twin.
+2. A run of the clean prompt in which the sender writes what it wrote on the twin and all other
+   heads what they wrote on the clean prompt; MLPs too (`freeze`), or they are computed anew
+   (`recompute`, so that paths through MLPs count). What the receivers make of that, their queries,
+   keys and values, or the final norm's input, is kept.
+3. A clean run in which the receivers, and they alone, are given that. Its metric less the clean one
+   is the effect.
 
-Wang et al. 2022 (IOI; MLPs recomputed), Goldowsky-Dill et al. 2023 (single edges: MLPs frozen). Under grouped-query
-attention a receiver's key or value is that of a key-value head, and serves all query heads that share it. Effects are
-given by prompt: a mean over prompts can cancel.
+Wang et al. 2022 (IOI; MLPs recomputed), Goldowsky-Dill et al. 2023 (single edges: MLPs frozen).
+Under grouped-query attention a receiver's key or value is that of a key-value head, and serves all
+query heads that share it. Effects are given by prompt: a mean over prompts can cancel.
 """
 
 from __future__ import annotations
@@ -57,12 +61,18 @@ def path_patch(
 def _check(model: CircuitModel, sender: Node, receivers: Sequence[Target]) -> None:
     graph = model.graph
     if sender not in graph.sources:
-        raise UsageError(f"sender {str(sender)!r} given; expected input, a head or an MLP of {model.subject.name}")
+        raise UsageError(
+            f"sender {str(sender)!r} given; expected input, a head or an MLP of {model.subject.name}"
+        )
     if missing := [target for target in receivers if target not in graph.targets]:
         names = ", ".join(f"{target.node}<{target.input}>" for target in missing)
-        raise UsageError(f"no receiver {names}: {graph.n_heads} queries, {graph.n_kv_heads} keys and values a layer")
+        raise UsageError(
+            f"no receiver {names}: {graph.n_heads} queries, {graph.n_kv_heads} keys and values a layer"
+        )
     if not any(graph.sources.index(sender) < graph.n_before(target) for target in receivers):
-        raise UsageError(f"sender {str(sender)!r} comes after every receiver: there is no path to patch")
+        raise UsageError(
+            f"sender {str(sender)!r} comes after every receiver: there is no path to patch"
+        )
 
 
 def _effect(
@@ -85,7 +95,9 @@ def _effect(
         return pairs.logit_difference(model.logits(pairs.clean))
 
 
-def _freeze(model: CircuitModel, put: Hooks, clean: Recording, twin: Recording, sender: Node, mlps: Mlps) -> None:
+def _freeze(
+    model: CircuitModel, put: Hooks, clean: Recording, twin: Recording, sender: Node, mlps: Mlps
+) -> None:
     """Everything writes what it wrote on the clean prompt, the sender what it wrote on the twin."""
     if sender.kind == "input":
         put.entering(model.subject.parts.layers[0].whole, lambda _value: twin.stream[0])
@@ -118,7 +130,9 @@ def _keep(model: CircuitModel, put: Hooks, found: Recording) -> None:
 def _give(model: CircuitModel, put: Hooks, found: Recording, target: Target) -> None:
     layer = target.node.layer
     if target.input == "logits":
-        put.entering(model.subject.parts.final_norm, lambda _value: found.stream[model.graph.n_layers])
+        put.entering(
+            model.subject.parts.final_norm, lambda _value: found.stream[model.graph.n_layers]
+        )
         return
     if target.input == "mlp":
         put.leaving(model.joints[layer].mlp_norm, lambda _value: found.normed[layer])

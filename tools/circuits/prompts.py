@@ -1,7 +1,8 @@
-"""Pairs of prompts that differ in one thing, and the scalar that a circuit is about: the logit difference.
+"""Pairs of prompts that differ in one thing, and the scalar that a circuit is about: the logit
+difference.
 
-A clean prompt calls for the answer, its corrupted twin, of the same length in tokens, for something else. The metric is
-read at the last position:
+A clean prompt calls for the answer, its corrupted twin, of the same length in tokens, for something
+else. The metric is read at the last position:
 
     logit difference = mean of the answers' logits - mean of the foils' logits
 """
@@ -65,7 +66,9 @@ class PromptPairs:
         """Some of the pairs, in the order given; a row may come more than once."""
         at = list(rows)
         texts = tuple(self.pairs[row] for row in at) if self.pairs else ()
-        return PromptPairs(self.clean[at], self.corrupted[at], self.answer[at], self.foil[at], texts)
+        return PromptPairs(
+            self.clean[at], self.corrupted[at], self.answer[at], self.foil[at], texts
+        )
 
     def parts(self, n_tokens: int) -> list[range]:
         """Rows in turn, as many as have so many tokens together, and at least one."""
@@ -104,7 +107,13 @@ class PromptPairs:
             [[_one_token(subject, text) for text in texts] for texts in side]
             for side in ([pair.answer for pair in pairs], [pair.foil for pair in pairs])
         )
-        return cls(torch.tensor(clean), torch.tensor(corrupted), _filled(answers), _filled(foils), tuple(pairs))
+        return cls(
+            torch.tensor(clean),
+            torch.tensor(corrupted),
+            _filled(answers),
+            _filled(foils),
+            tuple(pairs),
+        )
 
 
 def _fault(given: PromptPairs) -> str | None:
@@ -126,7 +135,9 @@ def _fault(given: PromptPairs) -> str | None:
     return None
 
 
-def _mean_of(logits: Float[Tensor, "pairs vocab"], ids: Int[Tensor, "pairs some"]) -> Float[Tensor, " pairs"]:
+def _mean_of(
+    logits: Float[Tensor, "pairs vocab"], ids: Int[Tensor, "pairs some"]
+) -> Float[Tensor, " pairs"]:
     ids = ids.to(logits.device)
     there = ids != NONE
     return (logits.gather(1, ids.clamp(min=0)) * there).sum(dim=1) / there.sum(dim=1)
@@ -135,7 +146,9 @@ def _mean_of(logits: Float[Tensor, "pairs vocab"], ids: Int[Tensor, "pairs some"
 def _one_token(subject: Subject, text: str) -> int:
     ids = subject.tokenize(text).ids
     if len(ids) != 1:
-        raise UsageError(f"{text!r} is {len(ids)} tokens to {subject.name}; give answers and foils of one token")
+        raise UsageError(
+            f"{text!r} is {len(ids)} tokens to {subject.name}; give answers and foils of one token"
+        )
     return ids[0]
 
 

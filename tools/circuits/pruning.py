@@ -1,14 +1,17 @@
 """Greedy pruning (ACDC, Conmy et al. 2023): what can be left out goes, what is left is the circuit.
 
-1. Begin with all edges, or some that a ranking found, and go through the targets from the logits back to the input.
-2. Try the circuit without edges of a target, the weakest in the ranking first: half of those left at once, and where
-   that costs more than the threshold, half of that half, down to single edges.
-3. The cost is how much farther from the model's the metric comes, pair by pair, as a share of what the twins take away.
-   So an edge that works against the answer stays as well as one that works for it; ACDC takes the divergence of the
-   outputs, which does the same. Edges whose cost stays below the threshold go.
+1. Begin with all edges, or some that a ranking found, and go through the targets from the logits
+   back to the input.
+2. Try the circuit without edges of a target, the weakest in the ranking first: half of those left
+   at once, and where that costs more than the threshold, half of that half, down to single edges.
+3. The cost is how much farther from the model's the metric comes, pair by pair, as a share of what
+   the twins take away. So an edge that works against the answer stays as well as one that works for
+   it; ACDC takes the divergence of the outputs, which does the same. Edges whose cost stays below
+   the threshold go.
 
-An edge's effect is the change of the metric when it was tried last, shared with those that were left out beside it. It
-depends on what had gone before, and each try is a run of all prompts: many times dearer than any attribution.
+An edge's effect is the change of the metric when it was tried last, shared with those that were
+left out beside it. It depends on what had gone before, and each try is a run of all prompts: many
+times dearer than any attribution.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ def prune(
     start: Mask | None = None,
     ablation: Ablation = "resample",
 ) -> Pruned:
-    """Leave out edges of `start` (all, unless said) as long as each try costs less than `threshold`.
+    """Leave out edges of `start` (all, unless said) as long as each try costs less than
+    `threshold`.
 
     Raises:
         UsageError: the metric is the same with every edge ablated.
@@ -62,14 +66,18 @@ def prune(
 
 
 class _Pruning:
-    def __init__(self, model: CircuitModel, pairs: PromptPairs, start: Mask, ablation: Ablation) -> None:
+    def __init__(
+        self, model: CircuitModel, pairs: PromptPairs, start: Mask, ablation: Ablation
+    ) -> None:
         self.model, self.pairs, self.runs = model, pairs, 0
         self.ablation: Ablation = ablation
         self.mask = start.clone()
         self.model_metric = self._metric(model.graph.possible)
         self.scale = float((self.model_metric - self._metric(torch.zeros_like(start))).mean().abs())
         if not self.scale:
-            raise UsageError("the subject's metric is the same with every edge ablated; these prompts have no circuit")
+            raise UsageError(
+                "the subject's metric is the same with every edge ablated; these prompts have no circuit"
+            )
         self.metric = self._metric(start)
         self.effects = torch.zeros(len(pairs), *start.shape, dtype=self.metric.dtype)
 

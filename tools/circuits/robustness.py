@@ -1,8 +1,10 @@
 """Is it the circuit? What runs of other circuits can say against one that is faithful.
 
 - minimality: how far f falls without each edge.
-- stability: circuits of resampled prompts; their overlap tells whether others would have found the same.
-- rivals: circuits of the same size in whose ranking the first one's edges count little; are they as faithful?
+- stability: circuits of resampled prompts; their overlap tells whether others would have found the
+  same.
+- rivals: circuits of the same size in whose ranking the first one's edges count little; are they as
+  faithful?
 
 f is any function from a mask to its faithfulness (`discovery.faithfulness_of`).
 """
@@ -59,12 +61,20 @@ class Rival(NamedTuple):
 
 
 def rival(
-    f: Faithfulness, graph: Graph, ranking: Float[Tensor, "source target"], mask: Mask, weight: float = 1e-6
+    f: Faithfulness,
+    graph: Graph,
+    ranking: Float[Tensor, "source target"],
+    mask: Mask,
+    weight: float = 1e-6,
 ) -> Rival:
-    """The best circuit that the ranking gives when the first one's edges count `weight` times what they did.
+    """The best circuit that the ranking gives when the first one's edges count `weight` times what
+    they did.
 
-    They stay possible, since a circuit that may not use, say, the one edge into the logits is no fair rival.
+    They stay possible, since a circuit that may not use, say, the one edge into the logits is no
+    fair rival.
     """
     size = ranking.abs()
-    other = top_edges(graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum()))
+    other = top_edges(
+        graph, torch.where(mask.to(size.device), size * weight, size), int(mask.sum())
+    )
     return Rival(other, f(other), int((other & mask).sum()) / int(other.sum()))

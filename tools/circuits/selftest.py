@@ -1,7 +1,10 @@
-"""Does the wiring describe this model? Checked whenever a `CircuitModel` is made, in a few passes of a few tokens.
+"""Does the wiring describe this model? Checked whenever a `CircuitModel` is made, in a few passes
+of a few tokens.
 
-1. Stream + attention write + MLP write = next stream, and the heads' writes (with the bias) are the attention's write.
-2. With every edge kept, the run equals the bare one: queries, keys, values and norms are found and put back rightly.
+1. Stream + attention write + MLP write = next stream, and the heads' writes (with the bias) are the
+   attention's write.
+2. With every edge kept, the run equals the bare one: queries, keys, values and norms are found and
+   put back rightly.
 3. With no edge kept, it equals the corrupted twin; patched with itself, it is the identity.
 4. No hook is left behind.
 """
@@ -51,9 +54,21 @@ def _fault(model: CircuitModel) -> str | None:
     everything, nothing = model.graph.possible, torch.zeros_like(model.graph.possible)
     itself = PromptPairs(ids, ids, first, first + 1)
     runs = (
-        ("with every edge kept, the run is not the bare one", run_circuit(model, pairs, everything), clean.metric),
-        ("with no edge kept, the run is not the corrupted twin's", run_circuit(model, pairs, nothing), twin),
-        ("patched with itself, the run is not the bare one", run_circuit(model, itself, nothing), clean.metric),
+        (
+            "with every edge kept, the run is not the bare one",
+            run_circuit(model, pairs, everything),
+            clean.metric,
+        ),
+        (
+            "with no edge kept, the run is not the corrupted twin's",
+            run_circuit(model, pairs, nothing),
+            twin,
+        ),
+        (
+            "patched with itself, the run is not the bare one",
+            run_circuit(model, itself, nothing),
+            clean.metric,
+        ),
     )
     for said, got, expected in runs:
         if expected is None or not _close(got, expected):

@@ -1,20 +1,24 @@
-"""A circuit bettered in its own state: edges are swapped for what they do while the rest of the circuit is as it is.
+"""A circuit bettered in its own state: edges are swapped for what they do while the rest of the
+circuit is as it is.
 
-A ranking is made in states between the whole model and its twin, in which all edges are half there. In a circuit few
-are, so that other edges are its best. A round:
+A ranking is made in states between the whole model and its twin, in which all edges are half there.
+In a circuit few are, so that other edges are its best. A round:
 
 1. Run the circuit and note for each pair what is missing: r = m(model) - m(circuit).
-2. Estimate for every edge how its move changes the metric, x: for a missing edge by integrated gradients from the
-   circuit's state to the whole model's, since an edge whose neighbours are missing too shows only on that way; for an
-   edge of the circuit by the derivative in the circuit's state.
-3. Matching pursuit (Mallat & Zhang 1993): put in the edge and take out the edge of the largest gain, the mean over
-   pairs of r x - x^2 / 2, which is how much nearer the circuit then comes to the model, pair by pair; take what they do
-   off r, and go on until a swap gains nothing or a share of the circuit is swapped. What overshoots is no gain, and
-   taking out what works against the answer is one.
-4. Grow a circuit of the same size anew in which the chosen edges come first, so that every edge leads to the logits.
+2. Estimate for every edge how its move changes the metric, x: for a missing edge by integrated
+   gradients from the circuit's state to the whole model's, since an edge whose neighbours are
+   missing too shows only on that way; for an edge of the circuit by the derivative in the circuit's
+   state.
+3. Matching pursuit (Mallat & Zhang 1993): put in the edge and take out the edge of the largest
+   gain, the mean over pairs of r x - x^2 / 2, which is how much nearer the circuit then comes to
+   the model, pair by pair; take what they do off r, and go on until a swap gains nothing or a share
+   of the circuit is swapped. What overshoots is no gain, and taking out what works against the
+   answer is one.
+4. Grow a circuit of the same size anew in which the chosen edges come first, so that every edge
+   leads to the logits.
 
-The effects of many moves do not add up, so that a round is an estimate too: keep the circuit that a run shows to be
-nearest to the model.
+The effects of many moves do not add up, so that a round is an estimate too: keep the circuit that a
+run shows to be nearest to the model.
 """
 
 from __future__ import annotations
@@ -29,8 +33,8 @@ from .graph import Graph, Mask
 from .prompts import PromptPairs
 
 STEPS = 2
-"""Passes between the circuit's state and the whole model's: on the default subject they add up to the difference of the
-two to 4 % (IOI)."""
+"""Passes between the circuit's state and the whole model's: on the default subject they add up to
+the difference of the two to 4 % (IOI)."""
 SWAPPED = 0.25
 """Share of the circuit's edges that a round may swap."""
 
@@ -51,14 +55,19 @@ def pursue(
     changes: Float[Tensor, "pairs source target"],
     share: float = SWAPPED,
 ) -> Mask:
-    """The circuit's edges after at most `share` of them were swapped; they need not all lead to the logits.
+    """The circuit's edges after at most `share` of them were swapped; they need not all lead to the
+    logits.
 
     Args:
         missing: what the circuit's metric lacks of the model's.
     """
     moved = changes.flatten(1).to(missing.dtype)
     cost = moved.square().mean(0) / 2
-    chosen, outside, inside = mask.flatten().clone(), (graph.possible & ~mask).flatten(), mask.flatten().clone()
+    chosen, outside, inside = (
+        mask.flatten().clone(),
+        (graph.possible & ~mask).flatten(),
+        mask.flatten().clone(),
+    )
     for _ in range(max(1, round(share * int(mask.sum())))):
         left, gained, moves = missing, 0.0, list[int]()
         for side in (outside, inside):

@@ -1,11 +1,13 @@
-"""Exact effects of patching single heads, neurons and edges from the corrupted twin, many at a time.
+"""Exact effects of patching single heads, neurons and edges from the corrupted twin, many at a
+time.
 
 1. One clean pass keeps what enters each layer, one corrupted pass what the units were worth there.
 2. A patch in layer l leaves all before it as it was: only layers l to the last are run again.
-3. Units of a layer are stacked in the batch, and only the rows of the answers and foils are unembedded, at the last
-   position.
+3. Units of a layer are stacked in the batch, and only the rows of the answers and foils are
+   unembedded, at the last position.
 
-An edge patched alone has clean values upstream, so that its target reads the clean stream + the source's change.
+An edge patched alone has clean values upstream, so that its target reads the clean stream + the
+source's change.
 """
 
 from __future__ import annotations
@@ -74,13 +76,18 @@ class Sweep:
 
     def nodes(self, nodes: Sequence[Node]) -> Float[Tensor, "node pairs"]:
         """Effect of patching all that each head or MLP writes; raises UsageError for another kind of node."""
-        return self._effects([(node.layer, self._write_patch(node, self._change(node))) for node in nodes])
+        return self._effects(
+            [(node.layer, self._write_patch(node, self._change(node))) for node in nodes]
+        )
 
     def replaced(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
         """Effect of writing, in the place of each first head or MLP, what the second writes in the same clean run."""
         changes = [self._written(two) - self._written(one) for one, two in pairs]
         return self._effects(
-            [(one.layer, self._write_patch(one, change)) for (one, _), change in zip(pairs, changes, strict=True)]
+            [
+                (one.layer, self._write_patch(one, change))
+                for (one, _), change in zip(pairs, changes, strict=True)
+            ]
         )
 
     def edges(self, edges: Sequence[Edge]) -> Float[Tensor, "edge pairs"]:
@@ -88,7 +95,10 @@ class Sweep:
         self.model.graph.mask_of(edges)
         last = self.model.graph.n_layers
         return self._effects(
-            [(last if edge.input == "logits" else edge.target.layer, self._edge_patch(edge)) for edge in edges]
+            [
+                (last if edge.input == "logits" else edge.target.layer, self._edge_patch(edge))
+                for edge in edges
+            ]
         )
 
     def _record_calls(self) -> Recording:
@@ -101,7 +111,9 @@ class Sweep:
         with hooks() as put:
             for layer, parts in enumerate(self.model.subject.parts.layers):
                 put.calling(parts.whole, keep(layer))
-            return record(self.model, self.pairs.clean, self.pairs.logit_difference, writes_only=True)
+            return record(
+                self.model, self.pairs.clean, self.pairs.logit_difference, writes_only=True
+            )
 
     def patches(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
         """Effect of each of any patches, given with its layer."""
@@ -116,7 +128,9 @@ class Sweep:
         for layer, members in by_layer.items():
             for start in range(0, len(members), at_once):
                 some = members[start : start + at_once]
-                effects[some] = self._suffix(layer, [patches[index][1] for index in some]) - self.baseline
+                effects[some] = (
+                    self._suffix(layer, [patches[index][1] for index in some]) - self.baseline
+                )
         return effects
 
     @torch.inference_mode()
@@ -147,7 +161,9 @@ class Sweep:
         for ids in (self.pairs.answer, self.pairs.foil):
             ids = ids.to(final.device).repeat(copies, 1)
             there = ids != NONE
-            logits = torch.einsum("rd,rad->ra", final, cast(Tensor, unembed.weight)[ids.clamp(min=0)])
+            logits = torch.einsum(
+                "rd,rad->ra", final, cast(Tensor, unembed.weight)[ids.clamp(min=0)]
+            )
             bias = cast("Tensor | None", getattr(unembed, "bias", None))
             logits = logits if bias is None else logits + bias[ids.clamp(min=0)]
             sides.append((at_least_single(logits) * there).sum(1) / there.sum(1))
@@ -179,14 +195,23 @@ class Sweep:
 
     def _write_patch(self, node: Node, change: Float[Tensor, "pairs seq d_model"]) -> Patch:
         if node.kind not in ("head", "mlp") or node not in self.model.graph.sources:
-            raise UsageError(f"{str(node)!r} given; expected a head or an MLP of {self.model.subject.name}")
+            raise UsageError(
+                f"{str(node)!r} given; expected a head or an MLP of {self.model.subject.name}"
+            )
         parts = self.model.subject.parts.layers[node.layer]
-        return Patch(parts.attention_write if node.kind == "head" else parts.mlp_write, change, leaving=True, add=True)
+        return Patch(
+            parts.attention_write if node.kind == "head" else parts.mlp_write,
+            change,
+            leaving=True,
+            add=True,
+        )
 
     def _change(self, source: Node) -> Float[Tensor, "pairs seq d_model"]:
         return self._written(source, self.twin) - self._written(source)
 
-    def _written(self, source: Node, recording: Recording | None = None) -> Float[Tensor, "pairs seq d_model"]:
+    def _written(
+        self, source: Node, recording: Recording | None = None
+    ) -> Float[Tensor, "pairs seq d_model"]:
         at = recording or self.clean
         if source.kind == "input":
             return at.stream[0]

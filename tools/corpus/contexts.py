@@ -86,7 +86,9 @@ def make_contexts(
         UsageError: a length below 2 (position 0 never counts), or no tokens at all.
     """
     if not 2 <= context_len < 2**16:
-        raise UsageError(f"context length {context_len} given; expected 2 to 65535, as position 0 of each never counts")
+        raise UsageError(
+            f"context length {context_len} given; expected 2 to 65535, as position 0 of each never counts"
+        )
     if max_tokens is not None and max_tokens < 2:
         raise UsageError(f"max_tokens={max_tokens} given; at least 2 are needed")
     grouping, kept, left = Grouping(salt, shares), [], max_tokens
@@ -96,8 +98,17 @@ def make_contexts(
             if len(ids) == 0:
                 continue
             grouping.add(document.text)
-            kept.append((document.id, _sha256(document.text), len(ids), " ".join(document.text.split())[:PREVIEW]))
-            file.write(np.pad(ids, (0, -len(ids) % context_len)).tobytes())  # the last context filled up with 0
+            kept.append(
+                (
+                    document.id,
+                    _sha256(document.text),
+                    len(ids),
+                    " ".join(document.text.split())[:PREVIEW],
+                )
+            )
+            file.write(
+                np.pad(ids, (0, -len(ids) % context_len)).tobytes()
+            )  # the last context filled up with 0
             left = None if left is None else left - len(ids)
             if left == 0:
                 break
@@ -123,7 +134,9 @@ def _rows_in(file: Any, context_len: int) -> Int[np.ndarray, "context seq"]:
     return np.frombuffer(file.read(), np.int32).reshape(-1, context_len)
 
 
-def _cut(counts: Sequence[int], context_len: int) -> tuple[Int[np.ndarray, " context"], Int[np.ndarray, " context"]]:
+def _cut(
+    counts: Sequence[int], context_len: int
+) -> tuple[Int[np.ndarray, " context"], Int[np.ndarray, " context"]]:
     """Real tokens and document of each context."""
     n_rows = -(-np.array(counts) // context_len)
     length = np.full(n_rows.sum(), context_len, np.uint16)

@@ -2,7 +2,8 @@
 
 A file's kind is its suffix (a further ``.gz`` is fine):
 
-- ``.txt``: documents are separated by blank lines; in a file without any blank line each line is a document.
+- ``.txt``: documents are separated by blank lines; in a file without any blank line each line is a
+  document.
 - ``.jsonl``: one object a line with ``text`` and, if wanted, ``id``.
 - ``.parquet``: a column ``text`` and, if wanted, ``id``.
 
@@ -38,7 +39,9 @@ class Documents:
             found = True
             yield document
         if not found:
-            raise UsageError(f"{self.source} holds no document with any text; give a corpus with some")
+            raise UsageError(
+                f"{self.source} holds no document with any text; give a corpus with some"
+            )
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Corpus:
 
 
 def read_corpus(spec: str, limit_documents: int | None = None) -> Corpus:
-    """Open a corpus by its name, a file's path, or a hub data set's name (``owner/name`` or ``owner/name:split``).
+    """Open a corpus by its name, a file's path, or a hub data set's name (``owner/name`` or
+    ``owner/name:split``).
 
     Raises:
         UsageError: no such corpus; while iterating: empty, binary, wrongly encoded or otherwise unreadable text, with
@@ -66,7 +70,9 @@ def read_corpus(spec: str, limit_documents: int | None = None) -> Corpus:
         UnavailableError: the registry or the hub cannot be reached, or `datasets` is not installed.
     """
     if limit_documents is not None and limit_documents < 1:
-        raise UsageError(f"limit_documents={limit_documents} given; at least one document is needed")
+        raise UsageError(
+            f"limit_documents={limit_documents} given; at least one document is needed"
+        )
     title, sha256, read = _source(spec)
     return Corpus(spec, title, sha256, Documents(read, f"corpus {spec!r}", limit_documents))
 
@@ -80,7 +86,9 @@ def corpus_of(name: str, documents: Iterable[Document], sha256: str = "") -> Cor
 def limited(corpus: Corpus, limit: int) -> Corpus:
     """The same corpus, of which only the first documents are read."""
     kept = corpus.documents
-    return replace(corpus, documents=Documents(lambda: iter(kept), f"corpus {corpus.name!r}", limit))
+    return replace(
+        corpus, documents=Documents(lambda: iter(kept), f"corpus {corpus.name!r}", limit)
+    )
 
 
 def _source(spec: str) -> tuple[str, str, Callable[[], Iterator[Document]]]:

@@ -1,7 +1,8 @@
-"""The two corpora that come with every installation of a package registry: files of gensim's own tests.
+"""The two corpora that come with every installation of a package registry: files of gensim's own
+tests.
 
-Both lie in the archive of gensim 4.4.0 on PyPI (wheel or sdist, whichever the registry has for this platform), are
-checked by hash, and stay in the cache.
+Both lie in the archive of gensim 4.4.0 on PyPI (wheel or sdist, whichever the registry has for this
+platform), are checked by hash, and stay in the cache.
 """
 
 from __future__ import annotations
@@ -33,11 +34,15 @@ def lee_news() -> Source:
 def wiki_sample() -> Source:
     """About a hundred English Wikipedia articles as prose, long ones for the most part."""
     path = _fetched(*_WIKI)
-    return Source("English Wikipedia sample (about 100 articles)", _WIKI[1], lambda: _articles(path))
+    return Source(
+        "English Wikipedia sample (about 100 articles)", _WIKI[1], lambda: _articles(path)
+    )
 
 
 def _fetched(file: str, sha256: str) -> Path:
-    return fetch_from_registry(_REQUIREMENT, _FOLDER + file, sha256, cache_dir() / "corpora", sdist_ok=True)
+    return fetch_from_registry(
+        _REQUIREMENT, _FOLDER + file, sha256, cache_dir() / "corpora", sdist_ok=True
+    )
 
 
 def _lines(path: Path) -> Iterator[Document]:
@@ -53,7 +58,10 @@ def _articles(path: Path) -> Iterator[Document]:
             if not element.tag.endswith("}page"):
                 continue
             space = element.tag[: -len("page")]
-            if element.findtext(f"{space}ns", "0") == "0" and element.find(f"{space}redirect") is None:
+            if (
+                element.findtext(f"{space}ns", "0") == "0"
+                and element.find(f"{space}redirect") is None
+            ):
                 text = prose(element.findtext(f"{space}revision/{space}text") or "")
                 yield Document(element.findtext(f"{space}title") or "", text)
             element.clear()

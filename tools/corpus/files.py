@@ -16,8 +16,9 @@ from .document import Document
 
 KINDS = (".txt", ".jsonl", ".parquet")
 LONGEST_LINE = {".txt": 1 << 20, ".jsonl": 1 << 24}
-"""Bytes. A megabyte of prose without a line break is 170,000 words: such a line is minified code, base64, or a
-whole data set that lost its line ends. A JSON line holds a whole document, so it may be a long book."""
+"""Bytes. A megabyte of prose without a line break is 170,000 words: such a line is minified code,
+base64, or a whole data set that lost its line ends. A JSON line holds a whole document, so it may
+be a long book."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -32,7 +33,9 @@ def kind_of(path: Path) -> str | None:
 def check(path: Path) -> None:
     """Raise UsageError unless the path is a file of a known kind with something in it."""
     if not path.exists():
-        raise UsageError(f"no file {str(path)!r}; give the path of an existing {', '.join(KINDS)} file")
+        raise UsageError(
+            f"no file {str(path)!r}; give the path of an existing {', '.join(KINDS)} file"
+        )
     if not path.is_file():
         raise UsageError(f"{str(path)!r} is a folder; give one {', '.join(KINDS)} file")
     if kind_of(path) is None:
@@ -63,9 +66,13 @@ def read(path: Path) -> Iterator[Document]:
 def _text(path: Path) -> Iterator[Document]:
     blank = any(not line.strip() for _, line in _lines(path, ".txt"))
     if not blank:
-        yield from (Document(f"{path.name}:{number}", line) for number, line in _lines(path, ".txt"))
+        yield from (
+            Document(f"{path.name}:{number}", line) for number, line in _lines(path, ".txt")
+        )
         return
-    for has_text, group in groupby(_lines(path, ".txt"), key=lambda numbered: bool(numbered[1].strip())):
+    for has_text, group in groupby(
+        _lines(path, ".txt"), key=lambda numbered: bool(numbered[1].strip())
+    ):
         if has_text:
             numbered = list(group)
             yield Document(f"{path.name}:{numbered[0][0]}", "\n".join(line for _, line in numbered))
@@ -78,7 +85,9 @@ def _jsonl(path: Path) -> Iterator[Document]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}:{number}: no JSON object: {error}; each line should be one") from error
+            raise UsageError(
+                f"{path}:{number}: no JSON object: {error}; each line should be one"
+            ) from error
         yield _document(row, f"{path.name}:{number}", f"{path}:{number}")
 
 
@@ -86,7 +95,9 @@ def _document(row: object, fallback_id: str, place: str) -> Document:
     text = row.get("text") if isinstance(row, dict) else None
     if not isinstance(row, dict) or not isinstance(text, str):
         keys = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-        raise UsageError(f"{place}: a string under 'text' is needed; the line has {keys or 'nothing'}")
+        raise UsageError(
+            f"{place}: a string under 'text' is needed; the line has {keys or 'nothing'}"
+        )
     given = row.get("id")
     return Document(fallback_id if given is None else str(given), text)
 
@@ -99,7 +110,9 @@ def _parquet(path: Path) -> Iterator[Document]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if "text" not in names:
-                raise UsageError(f"{str(path)!r} has the columns {', '.join(names)}; a column 'text' is needed")
+                raise UsageError(
+                    f"{str(path)!r} has the columns {', '.join(names)}; a column 'text' is needed"
+                )
             columns = ["text", "id"] if "id" in names else ["text"]
             number = 0
             for batch in file.iter_batches(batch_size=256, columns=columns):
@@ -130,14 +143,18 @@ def _lines(path: Path, kind: str) -> Iterator[tuple[int, str]]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    return (
+        cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    )
 
 
 def _decoded(raw: bytes, path: Path, number: int) -> str:
     if number == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UsageError(f"{path}:1: the text is UTF-16; expected UTF-8: iconv -f utf-16 -t utf-8")
     if b"\0" in raw:
-        raise UsageError(f"{path}:{number}: a NUL byte, so this is no text but binary data; give UTF-8 text")
+        raise UsageError(
+            f"{path}:{number}: a NUL byte, so this is no text but binary data; give UTF-8 text"
+        )
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:

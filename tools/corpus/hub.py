@@ -11,7 +11,8 @@ from .document import Document, Source
 
 
 def source(spec: str, known: Sequence[str]) -> Source:
-    """A data set's text column; ``owner/name`` reads the split `train`, ``owner/name:test`` another.
+    """A data set's text column; ``owner/name`` reads the split `train`, ``owner/name:test``
+    another.
 
     Raises:
         UnavailableError: `datasets` is missing, or the hub or the data set cannot be had.
@@ -21,13 +22,17 @@ def source(spec: str, known: Sequence[str]) -> Source:
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise UnavailableError(f"{hint}; to read it from the hub: pip install 'hubel[hub]'") from error
+        raise UnavailableError(
+            f"{hint}; to read it from the hub: pip install 'hubel[hub]'"
+        ) from error
     try:
         rows: Any = datasets.load_dataset(name, split=split or "train", streaming=True)
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(f"{hint}; from the hub it cannot be had: {reason}") from error
-    return Source(f"{name} ({split or 'train'})", _fingerprint(rows, spec), lambda: _documents(rows, spec))
+    return Source(
+        f"{name} ({split or 'train'})", _fingerprint(rows, spec), lambda: _documents(rows, spec)
+    )
 
 
 def _fingerprint(rows: Any, spec: str) -> str:
@@ -39,5 +44,7 @@ def _documents(rows: Any, spec: str) -> Iterator[Document]:
     for number, row in enumerate(rows):
         text = row.get("text")
         if not isinstance(text, str):
-            raise UsageError(f"{spec!r} has the columns {', '.join(row)}; a column 'text' of strings is needed")
+            raise UsageError(
+                f"{spec!r} has the columns {', '.join(row)}; a column 'text' of strings is needed"
+            )
         yield Document(str(row.get("id") or number), text)

@@ -1,10 +1,12 @@
 """Documents go to explore, select or holdout by a salted hash; near-duplicates go together.
 
-1. A document's place is sha256(salt, NUL, normalised text) read as a fraction of one: below 0.5 explore, below 0.7
-   select, else holdout. It depends on nothing but the text, the salt and the shares.
-2. MinHash (Broder 1997) over the word 5-shingles: 128 hashes in 16 bands of 8. Documents that agree on any band are
-   one group: with a Jaccard similarity of 0.9 surely (99.99 %), 0.8 nearly surely (95 %), 0.5 rarely (6 %).
-   Bands are joined without a further check, so that the groups do not depend on the documents' order.
+1. A document's place is sha256(salt, NUL, normalised text) read as a fraction of one: below 0.5
+   explore, below 0.7 select, else holdout. It depends on nothing but the text, the salt and the
+   shares.
+2. MinHash (Broder 1997) over the word 5-shingles: 128 hashes in 16 bands of 8. Documents that agree
+   on any band are one group: with a Jaccard similarity of 0.9 surely (99.99 %), 0.8 nearly surely
+   (95 %), 0.5 rarely (6 %). Bands are joined without a further check, so that the groups do not
+   depend on the documents' order.
 3. A group goes where its member of the smallest hash would go.
 """
 
@@ -43,7 +45,9 @@ def place_of(text: str, salt: str = SALT) -> int:
 def split_at(place: int, shares: tuple[int, int, int] = SHARES) -> Split:
     """The split of a place, by cumulative shares in percent."""
     if sum(shares) != 100 or min(shares) < 0:
-        raise UsageError(f"shares {shares!r} given; expected three percentages, none negative, that sum to 100")
+        raise UsageError(
+            f"shares {shares!r} given; expected three percentages, none negative, that sum to 100"
+        )
     # Whole numbers, so that no rounding of a fraction can move a document.
     explore, select, _ = shares
     if place * 100 < explore << 64:
@@ -93,7 +97,11 @@ def bands_of(text: str) -> Int[np.ndarray, " band"]:
     hashes = np.fromiter(_shingles(text), np.uint64)
     signature = np.full(BANDS * ROWS, 2**64 - 1, np.uint64)
     for chunk in np.array_split(hashes, len(hashes) // 4096 + 1):  # bounds the table below to 4 MB
-        np.minimum(signature, (chunk[:, None] * _FACTORS + _OFFSETS).min(axis=0, initial=2**64 - 1), out=signature)
+        np.minimum(
+            signature,
+            (chunk[:, None] * _FACTORS + _OFFSETS).min(axis=0, initial=2**64 - 1),
+            out=signature,
+        )
     return (signature.reshape(BANDS, ROWS) * _MIXERS).sum(axis=1, dtype=np.uint64)
 
 

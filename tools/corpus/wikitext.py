@@ -1,6 +1,7 @@
 """Readable prose out of MediaWiki markup.
 
-1. Drop what is no prose: comments, references, tables, templates, files, categories, galleries, mathematics.
+1. Drop what is no prose: comments, references, tables, templates, files, categories, galleries,
+   mathematics.
 2. Keep the words of links, headings, and lists, without their markup.
 3. Cut the sections that only list things (references, external links, see also).
 4. Undo entities and tidy blanks; paragraphs stay apart by one blank line.

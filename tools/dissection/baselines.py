@@ -1,8 +1,9 @@
 """What the search has to beat: ten weighted tokens, and greedy selection over simple concepts.
 
-1. ``ten_weighted_tokens``: the ten tokens whose mean activations (less the overall mean, shrunk) say most.
-2. ``plain_greedy``: orthogonal matching pursuit over tokens, affixes, casing and kinds of token at this position and
-   the one before; no lists, no neighbourhoods, no cross-validation, no swaps.
+1. ``ten_weighted_tokens``: the ten tokens whose mean activations (less the overall mean, shrunk)
+   say most.
+2. ``plain_greedy``: orthogonal matching pursuit over tokens, affixes, casing and kinds of token at
+   this position and the one before; no lists, no neighbourhoods, no cross-validation, no swaps.
 """
 
 from __future__ import annotations
@@ -40,11 +41,15 @@ def ten_weighted_tokens(
     values = np.asarray(signal, dtype=np.float64)[keep]
     index = text.type_index[keep]
     counts = np.bincount(index, minlength=len(text.types))
-    sums = np.bincount(index, values - values.mean() if len(values) else None, minlength=len(text.types))
+    sums = np.bincount(
+        index, values - values.mean() if len(values) else None, minlength=len(text.types)
+    )
     value = sums**2 / (counts + SHRINK)
     named = np.array([bool(lexicon.strings[t]) for t in text.types])
     best = [i for i in np.argsort(-value, kind="stable")[:TOKENS] if value[i] > 0 and named[i]]
-    moments = Moments(values - values.mean() if len(values) else values, np.zeros(len(values), int), 1)
+    moments = Moments(
+        values - values.mean() if len(values) else values, np.zeros(len(values), int), 1
+    )
     for i in best:
         moments = moments.added((index == i).astype(np.float64))
     concepts = [Token(lexicon.strings[text.types[i]]) for i in best]

@@ -1,9 +1,11 @@
-"""Everything that a search over one explore split needs, computed once and shared by all of its targets.
+"""Everything that a search over one explore split needs, computed once and shared by all of its
+targets.
 
 1. Every family proposes candidates for the vocabulary that occurs in the text.
-2. Classes of tokens become a sparse (class x type) matrix, read through two *channels*: the token itself, the token
-   before it. Other concepts become a sparse (concept x position) matrix.
-3. With residuals summed by token type and fold, the gain of every class through a channel is one sparse product.
+2. Classes of tokens become a sparse (class x type) matrix, read through two *channels*: the token
+   itself, the token before it. Other concepts become a sparse (concept x position) matrix.
+3. With residuals summed by token type and fold, the gain of every class through a channel is one
+   sparse product.
 """
 
 from __future__ import annotations
@@ -94,7 +96,9 @@ class Library:
         """Other concept x position."""
         from scipy.sparse import csr_matrix, vstack
 
-        rows = [csr_matrix(c.mask(self.text)[self.keep][None, :], dtype=np.float32) for c in self.others]
+        rows = [
+            csr_matrix(c.mask(self.text)[self.keep][None, :], dtype=np.float32) for c in self.others
+        ]
         return csr_matrix(vstack(rows))
 
     def column(self, concept: Concept) -> np.ndarray:
@@ -104,7 +108,10 @@ class Library:
     @cached_property
     def channels(self) -> list[Channel]:
         """The token itself, and the token right before."""
-        return [Channel(self, self.current, before=False), Channel(self, self.previous, before=True)]
+        return [
+            Channel(self, self.current, before=False),
+            Channel(self, self.previous, before=True),
+        ]
 
     def by_fold(self, index: np.ndarray, size: int, values: np.ndarray | None = None) -> np.ndarray:
         """Sums of values (or counts) by index and fold: (size, FOLDS)."""
@@ -113,7 +120,9 @@ class Library:
 
     @cached_property
     def elsewhere_counts(self) -> np.ndarray:
-        return np.stack([self.elsewhere @ (self.fold == f).astype(np.float32) for f in range(FOLDS)], axis=1)
+        return np.stack(
+            [self.elsewhere @ (self.fold == f).astype(np.float32) for f in range(FOLDS)], axis=1
+        )
 
     @cached_property
     def word_of_type(self) -> np.ndarray:
@@ -140,7 +149,9 @@ def _companions(library: Library, word: int, reach: int) -> np.ndarray:
     reach = min(reach, len(similar))
     top = np.argpartition(-similar, reach - 1)[:reach]
     top = lexicon.places[top[np.argsort(-similar[top], kind="stable")]]
-    local = [library.word_index[lexicon.words[w]] for w in top if lexicon.words[w] in library.word_index]
+    local = [
+        library.word_index[lexicon.words[w]] for w in top if lexicon.words[w] in library.word_index
+    ]
     return np.array([word, *(w for w in local if w != word)])
 
 

@@ -1,8 +1,10 @@
-"""How much a concept would lower the squared error, judged on documents that did not set its weight.
+"""How much a concept would lower the squared error, judged on documents that did not set its
+weight.
 
-1. For each fold, the weight comes from the other folds: w = S / (N + shrink), with S the sum and N the number of
-   residuals where the concept holds.
-2. Its gain on the fold left out is 2 w S_f - w^2 N_f; the gain of the concept is the sum over folds.
+1. For each fold, the weight comes from the other folds: w = S / (N + shrink), with S the sum and N
+   the number of residuals where the concept holds.
+2. Its gain on the fold left out is 2 w S_f - w^2 N_f; the gain of the concept is the sum over
+   folds.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ SHRINK = 15.0  # pseudo-positions; 5 and 40 were no better on four layers of Smo
 
 
 def crossed(
-    sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"], shrink: float = SHRINK
+    sums: Float[np.ndarray, "concepts folds"],
+    counts: Float[np.ndarray, "concepts folds"],
+    shrink: float = SHRINK,
 ) -> Float[np.ndarray, "concepts"]:
     """Cross-validated drop in squared error of adding each concept alone."""
     rest_sum = sums.sum(axis=1, keepdims=True) - sums
@@ -27,6 +31,8 @@ def crossed(
     return (2 * weight * sums - weight**2 * counts).sum(axis=1)
 
 
-def evidence(sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"]) -> np.ndarray:
+def evidence(
+    sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"]
+) -> np.ndarray:
     """In-sample drop in squared error, S^2 / (N + shrink)."""
     return sums.sum(axis=1) ** 2 / (counts.sum(axis=1) + SHRINK)

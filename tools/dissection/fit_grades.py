@@ -1,10 +1,13 @@
 """Grades for concepts that somebody named: who names them need not guess how much each counts.
 
 1. Each concept is a column of 0 and 1 over the tokens that count, as in the search.
-2. One ridge regression gives weights and signs; they are rounded to grades with one step (`fit.graded_terms`).
-3. While the formula is longer than the contract allows, the concept whose weight moves the prediction least goes.
+2. One ridge regression gives weights and signs; they are rounded to grades with one step
+   (`fit.graded_terms`).
+3. While the formula is longer than the contract allows, the concept whose weight moves the
+   prediction least goes.
 
-A concept that holds nowhere in the text has no weight that could be found, and is named in the error.
+A concept that holds nowhere in the text has no weight that could be found, and is named in the
+error.
 """
 
 from __future__ import annotations
@@ -51,13 +54,17 @@ def find_grades(
         raise UsageError("a concept stands in it twice")
     values = np.asarray(signal, dtype=np.float64)[mask]
     if not np.ptp(values):
-        raise UsageError("the unit has one and the same activation at every token that you were shown")
+        raise UsageError(
+            "the unit has one and the same activation at every token that you were shown"
+        )
     mean = float(values.mean())
     moments = Moments(values - mean, np.zeros(len(values), dtype=np.int64), 1)
     for concept in concepts:
         column = concept.mask(text)[mask]
         if not column.any():
-            raise UsageError(f"{concept.to_text()} holds nowhere in the text that you were shown; leave it out")
+            raise UsageError(
+                f"{concept.to_text()} holds nowhere in the text that you were shown; leave it out"
+            )
         moments = moments.added(column.astype(np.float64))
     kept, left_out, why = list(concepts), list[Concept](), ""
     while True:
@@ -85,7 +92,9 @@ def worth(
 ) -> list[float]:
     """What the correlation loses without each term, the others as they are; negative: it is better without."""
     values = np.asarray(signal, dtype=np.float64)[mask]
-    steps = [term.weight * term.concept.mask(text)[mask].astype(np.float64) for term in predicate.terms]
+    steps = [
+        term.weight * term.concept.mask(text)[mask].astype(np.float64) for term in predicate.terms
+    ]
     together = np.sum(steps, axis=0) if steps else np.zeros(len(values))
     whole = _correlation(together, values)
     return [whole - _correlation(together - step, values) for step in steps]

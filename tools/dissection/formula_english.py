@@ -24,7 +24,11 @@ def say(terms: Sequence[tuple[str, str, int]], grades: Sequence[str]) -> str:
         groups = [
             (grade, ", ".join(group))
             for grade in reversed(grades)
-            if (group := [phrase for phrase, its, direction in terms if its == grade and direction == sign])
+            if (
+                group := [
+                    phrase for phrase, its, direction in terms if its == grade and direction == sign
+                ]
+            )
         ]
         if groups:
             first = f"{verb} {groups[0][0]} {joint} {groups[0][1]}"

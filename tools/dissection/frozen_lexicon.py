@@ -11,7 +11,8 @@ from .predicate import Predicate
 
 
 def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
-    """A copy that keeps the strings and, of the vectors, only the words of the neighbourhoods that predicates name.
+    """A copy that keeps the strings and, of the vectors, only the words of the neighbourhoods that
+    predicates name.
 
     Args:
         predicates: printed forms. They predict with the copy what they predict with the original, bit for bit.

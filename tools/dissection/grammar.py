@@ -1,4 +1,5 @@
-"""The printed form of concepts and predicates: ``strongly words("says", "said") - slightly after(suffix("ing"))``.
+"""The printed form of concepts and predicates: ``strongly words("says", "said") - slightly
+after(suffix("ing"))``.
 
 A concept is a name with arguments in brackets: strings (as in JSON), whole numbers, other concepts.
 """
@@ -12,7 +13,9 @@ from typing import NamedTuple
 from ..errors import UsageError
 from .concepts import Concept, find_family
 
-_TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))')
+_TOKEN = re.compile(
+    r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))'
+)
 
 
 class Lexeme(NamedTuple):
@@ -37,7 +40,9 @@ class Reader:
     def take(self, kind: str = "", value: str = "") -> Lexeme:
         lexeme = self.peek()
         if (kind and lexeme.kind != kind) or (value and lexeme.value != value):
-            raise UsageError(f"expected {value or kind} but found {lexeme.value or 'the end'!r} in {self.source!r}")
+            raise UsageError(
+                f"expected {value or kind} but found {lexeme.value or 'the end'!r} in {self.source!r}"
+            )
         self._at += 1
         return lexeme
 
@@ -76,7 +81,11 @@ def print_concept(concept: Concept) -> str:
 
 
 def _print_argument(value: object) -> str:
-    return print_concept(value) if isinstance(value, Concept) else json.dumps(value, ensure_ascii=False)
+    return (
+        print_concept(value)
+        if isinstance(value, Concept)
+        else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def _lexemes(source: str) -> list[Lexeme]:

@@ -1,8 +1,10 @@
 """Greedy selection of concepts with swaps: the engine of ``search``.
 
-1. Add, of the concepts with the largest cross-validated gains, the one that lowers the refitted error most.
+1. Add, of the concepts with the largest cross-validated gains, the one that lowers the refitted
+   error most.
 2. Stop when no concept's gain is significant: a unit that follows one token gets one concept.
-3. A concept that was added early may be narrowed to a conjunction or widened to a window (``refine``).
+3. A concept that was added early may be narrowed to a conjunction or widened to a window
+   (``refine``).
 4. Swap: take each concept out in turn; where another does better in its place, exchange them.
 """
 
@@ -32,7 +34,10 @@ PROSE = 10  # words of a sentence around its concepts: two verbs with their join
 NOTHING_LEFT = 1e-9  # share of the signal's squares below which rounding is all that is left
 SAME = 0.9  # share of their union that two concepts hold together to count as one
 REFINED = 4  # concepts that may be refined: later ones of a real unit gained nothing, planted units have few
-WIDER, NARROWER = 1.1, 1.4  # how many times a concept's own drop in error its refined form has to bring
+WIDER, NARROWER = (
+    1.1,
+    1.4,
+)  # how many times a concept's own drop in error its refined form has to bring
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,9 @@ class Limits:
     listed: int = 4  # words in one list
     cycles: int = 1  # passes of swapping; each costs about as much as the greedy pass
     tries: int = 5  # offers whose error is computed with all weights refitted, best gain first
-    significance: float = 25.0  # squared z below which a gain is taken for noise (20,000 candidates are tried)
+    significance: float = (
+        25.0  # squared z below which a gain is taken for noise (20,000 candidates are tried)
+    )
 
 
 class Offer(NamedTuple):
@@ -99,7 +106,9 @@ class Greedy:
         self.classes = np.array([allowed(c) for c in library.classes], dtype=bool)
         self.others = np.array([allowed(c) for c in library.others], dtype=bool)
         self.lists = allowed(Words("a", "b"))
-        self.channels = [c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)]
+        self.channels = [
+            c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)
+        ]
         self.start = State(Moments(values - values.mean(), library.fold, FOLDS), ())
 
     def path(self) -> list[State]:
@@ -116,18 +125,27 @@ class Greedy:
             without, column = state.without(0), state.moments.columns[1]
             trial = self._extended(without)
             better = trial is not None and trial.error < state.error * (1 - 1e-4)
-            state = trial if trial is not None and better else without.with_column(state.chosen[0], column)
+            state = (
+                trial
+                if trial is not None and better
+                else without.with_column(state.chosen[0], column)
+            )
         return state
 
     def _extended(self, state: State) -> State | None:
         """With the concept, of the most promising ones, that lowers the cross-validated error most."""
         residual = state.moments.residual()
-        if state.error <= NOTHING_LEFT * self.start.moments.squares.sum() or len(state.chosen) >= self.limits.concepts:
+        if (
+            state.error <= NOTHING_LEFT * self.start.moments.squares.sum()
+            or len(state.chosen) >= self.limits.concepts
+        ):
             return None
         least = float(residual @ residual) / len(residual) * self.limits.significance
         offers = sorted(self._offers(residual, least), key=lambda o: -o.gain)
         fitting = (o for o in offers if o.gain > 0 and self._fits(o.concept, state.chosen))
-        trials = [state.with_concept(o.concept, self.library) for o in islice(fitting, self.limits.tries)]
+        trials = [
+            state.with_concept(o.concept, self.library) for o in islice(fitting, self.limits.tries)
+        ]
         best = min((t for t in trials if not t.repeats()), key=lambda t: t.error, default=None)
         return best if best is not None and best.error < state.error else None
 
@@ -135,10 +153,14 @@ class Greedy:
         """The new concept as a window, as a conjunction, and with another window in that, where this explains more."""
         after = self._best_form(before, after, WIDER, widened(after.chosen[-1]))
         residual, column = before.moments.residual(), after.moments.columns[-1]
-        after = self._best_form(before, after, NARROWER, narrowed(self.library, residual, column, after.chosen[-1]))
+        after = self._best_form(
+            before, after, NARROWER, narrowed(self.library, residual, column, after.chosen[-1])
+        )
         return self._best_form(before, after, WIDER, rewindowed(after.chosen[-1]))
 
-    def _best_form(self, before: State, after: State, least: float, forms: Iterable[Concept]) -> State:
+    def _best_form(
+        self, before: State, after: State, least: float, forms: Iterable[Concept]
+    ) -> State:
         """The form that lowers the error most, if by at least so many times what the present one does."""
         fitting = (form for form in forms if self.allowed(form) and self._fits(form, before.chosen))
         trials = [before.with_concept(form, self.library) for form in fitting]
@@ -160,15 +182,28 @@ class Greedy:
         for channel in self.channels:
             sums = channel.sums(residual)
             by_class = library.members @ sums
-            offers += _top(library.classes, by_class, channel.class_counts, self.classes, least, channel.concept)
+            offers += _top(
+                library.classes,
+                by_class,
+                channel.class_counts,
+                self.classes,
+                least,
+                channel.concept,
+            )
             if not self.lists:
                 continue
-            for words, gain in grow(library, channel, channel.by_word(sums), self.limits.listed, least):
+            for words, gain in grow(
+                library, channel, channel.by_word(sums), self.limits.listed, least
+            ):
                 listed = Words(*(library.words[w] for w in words))
                 offers.append(Offer(gain, channel.concept(listed)))
         if self.others.any():
-            sums = np.stack([library.elsewhere @ (residual * (library.fold == f)) for f in range(FOLDS)], axis=1)
-            offers += _top(library.others, sums, library.elsewhere_counts, self.others, least, lambda c: c)
+            sums = np.stack(
+                [library.elsewhere @ (residual * (library.fold == f)) for f in range(FOLDS)], axis=1
+            )
+            offers += _top(
+                library.others, sums, library.elsewhere_counts, self.others, least, lambda c: c
+            )
         return [o for o in offers if self.allowed(o.concept)]
 
 

@@ -1,9 +1,11 @@
 """What concepts need to know about a subject's vocabulary, computed once and kept.
 
-1. Every token's string is stripped and lower-cased to its *word*: " Said", "said" and " said" are one word.
+1. Every token's string is stripped and lower-cased to its *word*: " Said", "said" and " said" are
+   one word.
 2. Surface facts (letters, digits, casing, leading space) are arrays over the vocabulary.
-3. A word's vector is that of its most frequent token (byte-pair ids are ranks: the lowest id, one with a leading space
-   first), standardised over the vocabulary and scaled to unit length; its neighbourhood is all words by cosine.
+3. A word's vector is that of its most frequent token (byte-pair ids are ranks: the lowest id, one
+   with a leading space first), standardised over the vocabulary and scaled to unit length; its
+   neighbourhood is all words by cosine.
 """
 
 from __future__ import annotations
@@ -45,14 +47,18 @@ class Lexicon:
         neighbourhoods: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         if vectors is not None and len(vectors) != len(strings):
-            raise UsageError(f"a lexicon needs one vector a token: got {len(vectors)} for {len(strings)} tokens")
+            raise UsageError(
+                f"a lexicon needs one vector a token: got {len(vectors)} for {len(strings)} tokens"
+            )
         self.strings = strings
         self.vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
         self.neighbourhoods = dict(neighbourhoods or {})
         self._memo: dict[object, object] = {}
 
     @classmethod
-    def build(cls, token_strings: list[str], embedding: Float[np.ndarray, "vocab d"] | None = None) -> Lexicon:
+    def build(
+        cls, token_strings: list[str], embedding: Float[np.ndarray, "vocab d"] | None = None
+    ) -> Lexicon:
         """From decoded tokens and any matrix with one row a token; rows are standardised and scaled to unit length."""
         return cls(list(token_strings), None if embedding is None else _unit_rows(embedding))
 
@@ -93,7 +99,10 @@ class Lexicon:
     @cached_property
     def lettered(self) -> Bool[np.ndarray, "vocab"]:
         """Tokens of letters only (apostrophes and hyphens inside allowed)."""
-        return np.array([s.replace("'", "").replace("’", "").replace("-", "").isalpha() for s in self.bare], dtype=bool)
+        return np.array(
+            [s.replace("'", "").replace("’", "").replace("-", "").isalpha() for s in self.bare],
+            dtype=bool,
+        )
 
     @cached_property
     def alphanumeric(self) -> Bool[np.ndarray, "vocab"]:
@@ -112,7 +121,11 @@ class Lexicon:
     @cached_property
     def places(self) -> Int[np.ndarray, "rows"]:
         """Words that have a neighbourhood (those of letters only), as indices into ``words``."""
-        return np.flatnonzero(self.lettered[self.token_of_word]) if self.vectors is not None else np.zeros(0, np.int64)
+        return (
+            np.flatnonzero(self.lettered[self.token_of_word])
+            if self.vectors is not None
+            else np.zeros(0, np.int64)
+        )
 
     @cached_property
     def place_of(self) -> Int[np.ndarray, "words"]:
@@ -125,7 +138,9 @@ class Lexicon:
     def map(self) -> Float[np.ndarray, "rows d"]:
         """Unit vectors of the words that have a neighbourhood."""
         if self.vectors is None:
-            raise UsageError("this lexicon was built without an embedding; build it with one to use neighbourhoods")
+            raise UsageError(
+                "this lexicon was built without an embedding; build it with one to use neighbourhoods"
+            )
         return self.vectors[self.token_of_word[self.places]]
 
     @cached_property
@@ -156,18 +171,24 @@ class Lexicon:
 
         try:
             about = json.loads(_text(folder))
-            vectors = load_file(folder / "lexicon.safetensors")["vectors"] if about["vectors"] else None
+            vectors = (
+                load_file(folder / "lexicon.safetensors")["vectors"] if about["vectors"] else None
+            )
             if about["format"] != FORMAT:
                 raise ValueError(f"format {about['format']!r}")
         except (OSError, EOFError, zlib.error, ValueError, KeyError, SafetensorError) as error:
-            raise CorruptError(f"the lexicon in {folder} cannot be read ({error}); delete that folder") from error
+            raise CorruptError(
+                f"the lexicon in {folder} cannot be read ({error}); delete that folder"
+            ) from error
         return cls(about["strings"], vectors, about["neighbourhoods"])
 
 
 def _text(folder: Path) -> bytes:
     """The file's JSON; older runs keep it uncompressed."""
     packed = folder / f"{_FILE}.gz"
-    return gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / _FILE).read_bytes()
+    return (
+        gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / _FILE).read_bytes()
+    )
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

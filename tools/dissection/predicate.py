@@ -1,11 +1,14 @@
-"""The predicate: a weighted sum of concepts that runs, prints, reads back, and says itself as a sentence.
+"""The predicate: a weighted sum of concepts that runs, prints, reads back, and says itself as a
+sentence.
 
-1. Each term is a concept with a grade (each twice the one before: faintly 1 to extremely 16) and a sign.
-2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest level. Step and
-   rest give it the unit's scale; correlation does not depend on them.
+1. Each term is a concept with a grade (each twice the one before: faintly 1 to extremely 16) and a
+   sign.
+2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest
+   level. Step and rest give it the unit's scale; correlation does not depend on them.
 3. The sentence names the same terms with the same grade words, so that both are one formula.
 
-After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv 2510.06378).
+After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv
+2510.06378).
 """
 
 from __future__ import annotations
@@ -128,8 +131,13 @@ class Predicate:
         """The terms that hold at one position, strongest first."""
         rows = slice(context, context + 1)
         text = _text(np.asarray(tokens)[rows], lexicon, None if length is None else length[rows])
-        held = [t for t, mask in zip(self.terms, self.fired(text), strict=True) if mask[0, position]]
-        return [Why(t.concept.phrase(), t.weight * self.step) for t in sorted(held, key=lambda t: -abs(t.weight))]
+        held = [
+            t for t, mask in zip(self.terms, self.fired(text), strict=True) if mask[0, position]
+        ]
+        return [
+            Why(t.concept.phrase(), t.weight * self.step)
+            for t in sorted(held, key=lambda t: -abs(t.weight))
+        ]
 
     def sentence(self, lexicon: Lexicon | None = None) -> str:
         """The formula in English; an empty predicate says that it explains nothing."""
@@ -137,7 +145,9 @@ class Predicate:
 
     def to_text(self) -> str:
         """The formula in the structured language; ``parse`` reads it back to an equal predicate."""
-        terms = " ".join(f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms)
+        terms = " ".join(
+            f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms
+        )
         return f"{terms.removeprefix('+ ') or NOTHING}; step {self.step!r}, rest {self.rest!r}"
 
     @classmethod
@@ -148,7 +158,9 @@ class Predicate:
         for term in terms:
             if not term.grade:
                 shown = term.concept.to_text()
-                raise UsageError(f"{shown} has no grade: write one of {', '.join(GRADES)} before it")
+                raise UsageError(
+                    f"{shown} has no grade: write one of {', '.join(GRADES)} before it"
+                )
         return cls(tuple(Term(*term) for term in terms), step, rest)
 
 
@@ -169,12 +181,20 @@ def limit_problem(terms: Sequence[Term]) -> str:
         return "a concept stands in it twice"
     sentence = sentence_of(terms)
     words = length(sentence)
-    return f"said in English it has {words} words, at most {MOST_WORDS}: {sentence}" if words > MOST_WORDS else ""
+    return (
+        f"said in English it has {words} words, at most {MOST_WORDS}: {sentence}"
+        if words > MOST_WORDS
+        else ""
+    )
 
 
 def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None) -> Text:
     tokens = np.asarray(tokens)
-    return Text(tokens, np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length), lexicon)
+    return Text(
+        tokens,
+        np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length),
+        lexicon,
+    )
 
 
 def written_terms(text: str) -> tuple[Written, ...]:

@@ -1,11 +1,12 @@
 """Refined forms of a concept: narrowed by a second condition, or widened to a window after it.
 
-1. ``narrowed``: on the positions where the concept holds, which other concept tells the residuals apart? The best few
-   give ``both(concept, other)`` (compositional explanations, Mu & Andreas 2020, arXiv 2006.14032).
+1. ``narrowed``: on the positions where the concept holds, which other concept tells the residuals
+   apart? The best few give ``both(concept, other)`` (compositional explanations, Mu & Andreas 2020,
+   arXiv 2006.14032).
 2. ``widened``: ``after(x)`` and ``x`` as ``recent(n, x)`` for some n, and as ``since(x)``.
 
-Whether a form is worth its place is for the search to say; it asks for a minimum effect, since an AND with a condition
-that nearly always holds would otherwise win by chance.
+Whether a form is worth its place is for the search to say; it asks for a minimum effect, since an
+AND with a condition that nearly always holds would otherwise win by chance.
 """
 
 from __future__ import annotations
@@ -45,19 +46,31 @@ def rewindowed(concept: Concept) -> Iterator[Concept]:
         yield from (Both(concept.first, form) for form in _windows(concept.second.inner))
 
 
-def narrowed(library: Library, residual: np.ndarray, column: np.ndarray, concept: Concept) -> list[Concept]:
+def narrowed(
+    library: Library, residual: np.ndarray, column: np.ndarray, concept: Concept
+) -> list[Concept]:
     """Conjunctions with the concepts that tell most among the positions where this one holds."""
     held = column > 0
     inside = residual * held
     found: list[Concept] = []
     for channel in library.channels:
         sums = library.members @ channel.sums(inside)
-        counts = library.members @ library.by_fold(channel.index, len(library.text.types), held.astype(np.float64))
+        counts = library.members @ library.by_fold(
+            channel.index, len(library.text.types), held.astype(np.float64)
+        )
         found += [channel.concept(library.classes[i]) for i in _best(sums, counts, held.sum())]
-    sums = np.stack([library.elsewhere @ (inside * (library.fold == f)) for f in range(FOLDS)], axis=1)
-    counts = np.stack([library.elsewhere @ (held * (library.fold == f)) for f in range(FOLDS)], axis=1)
+    sums = np.stack(
+        [library.elsewhere @ (inside * (library.fold == f)) for f in range(FOLDS)], axis=1
+    )
+    counts = np.stack(
+        [library.elsewhere @ (held * (library.fold == f)) for f in range(FOLDS)], axis=1
+    )
     found += [library.others[i] for i in _best(sums, counts, held.sum())]
-    return [_joined(concept, other) for other in found if other != concept and not isinstance(concept, Both)]
+    return [
+        _joined(concept, other)
+        for other in found
+        if other != concept and not isinstance(concept, Both)
+    ]
 
 
 def _best(sums: np.ndarray, counts: np.ndarray, held: int) -> list[int]:

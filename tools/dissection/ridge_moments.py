@@ -1,9 +1,10 @@
-"""Weights of chosen concepts: ridge regression on fold-wise moments, cross-validated error, and grades.
+"""Weights of chosen concepts: ridge regression on fold-wise moments, cross-validated error, and
+grades.
 
-1. Columns are 0/1; moments (Gram matrix, products with the signal) are kept by fold, so that adding or removing a
-   concept and cross-validating a formula cost next to nothing.
-2. Grades: the step is searched on a grid, every weight goes to its nearest grade, then single grades are changed as
-   long as the squared error falls.
+1. Columns are 0/1; moments (Gram matrix, products with the signal) are kept by fold, so that adding
+   or removing a concept and cross-validating a formula cost next to nothing.
+2. Grades: the step is searched on a grid, every weight goes to its nearest grade, then single
+   grades are changed as long as the squared error falls.
 """
 
 from __future__ import annotations
@@ -34,14 +35,17 @@ class Grades(NamedTuple):
 
 
 class Moments:
-    """Chosen concepts as 0/1 columns (the first is all ones), with the sums that least squares needs, by fold.
+    """Chosen concepts as 0/1 columns (the first is all ones), with the sums that least squares
+    needs, by fold.
 
     Args:
         signal: what is to be predicted, one value a position.
         fold: fold of each position, 0 to ``folds`` - 1.
     """
 
-    def __init__(self, signal: Float[np.ndarray, "positions"], fold: Int[np.ndarray, "positions"], folds: int) -> None:
+    def __init__(
+        self, signal: Float[np.ndarray, "positions"], fold: Int[np.ndarray, "positions"], folds: int
+    ) -> None:
         self.signal = signal
         self.fold = fold
         self.folds = folds
@@ -56,7 +60,12 @@ class Moments:
 
     def _copy(self, keep: np.ndarray) -> Moments:
         other = Moments.__new__(Moments)
-        other.signal, other.fold, other.folds, other.squares = self.signal, self.fold, self.folds, self.squares
+        other.signal, other.fold, other.folds, other.squares = (
+            self.signal,
+            self.fold,
+            self.folds,
+            self.squares,
+        )
         other.columns = [self.columns[i] for i in keep]
         other.grams = self.grams[:, keep][:, :, keep]
         other.products = self.products[:, keep]
@@ -68,7 +77,9 @@ class Moments:
         grams = np.zeros((self.folds, size + 1, size + 1))
         grams[:, :size, :size] = self.grams
         for i, other in enumerate([*self.columns, column]):
-            grams[:, i, size] = grams[:, size, i] = np.bincount(fold, other[rows], minlength=self.folds)
+            grams[:, i, size] = grams[:, size, i] = np.bincount(
+                fold, other[rows], minlength=self.folds
+            )
         product = np.bincount(fold, self.signal[rows], minlength=self.folds)
         self.grams, self.products = grams, np.concatenate([self.products, product[:, None]], axis=1)
         self.columns = [*self.columns, column]
@@ -99,7 +110,9 @@ class Moments:
         gram, product, total = self.grams.sum(axis=0), self.products.sum(axis=0), 0.0
         for f in range(self.folds):
             weights = solve(gram - self.grams[f], product - self.products[f])
-            total += float(self.squares[f] - 2 * weights @ self.products[f] + weights @ self.grams[f] @ weights)
+            total += float(
+                self.squares[f] - 2 * weights @ self.products[f] + weights @ self.grams[f] @ weights
+            )
         return total
 
 
@@ -115,8 +128,14 @@ def grade(moments: Moments, allowed: Sequence[int] = tuple(GRADES.values())) -> 
     gram, product, means = _centred(moments)
     weights = moments.weights()[1:]
     largest = np.abs(weights).max()
-    starts = [_nearest(weights / step, allowed) for step in largest / max(allowed) * 2.0 ** np.linspace(-0.75, 3.5, 35)]
-    levels = max((_improve(start, gram, product, allowed) for start in starts), key=lambda v: _gain(v, gram, product))
+    starts = [
+        _nearest(weights / step, allowed)
+        for step in largest / max(allowed) * 2.0 ** np.linspace(-0.75, 3.5, 35)
+    ]
+    levels = max(
+        (_improve(start, gram, product, allowed) for start in starts),
+        key=lambda v: _gain(v, gram, product),
+    )
     step = float(levels @ product / (levels @ gram @ levels))
     return Grades(levels, step, float(moments.signal.mean() - step * levels @ means))
 
@@ -125,7 +144,11 @@ def _centred(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gram matrix and products of the columns less their means, and these means."""
     gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
     means = gram[0, 1:] / gram[0, 0]
-    return gram[1:, 1:] - gram[0, 0] * np.outer(means, means), product[1:] - product[0] * means, means
+    return (
+        gram[1:, 1:] - gram[0, 0] * np.outer(means, means),
+        product[1:] - product[0] * means,
+        means,
+    )
 
 
 def _nearest(ratios: np.ndarray, allowed: Sequence[int]) -> np.ndarray:
@@ -140,7 +163,9 @@ def _gain(levels: np.ndarray, gram: np.ndarray, product: np.ndarray) -> float:
     return along * abs(along) / float(levels @ gram @ levels + 1e-9)
 
 
-def _improve(levels: np.ndarray, gram: np.ndarray, product: np.ndarray, allowed: Sequence[int]) -> np.ndarray:
+def _improve(
+    levels: np.ndarray, gram: np.ndarray, product: np.ndarray, allowed: Sequence[int]
+) -> np.ndarray:
     """Change single levels, signs kept, as long as that explains more."""
     best, levels, changed = _gain(levels, gram, product), levels.copy(), True
     while changed:
@@ -175,7 +200,10 @@ def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> 
 
 def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[Term, ...]:
     found = zip(concepts, levels, strict=True)
-    terms = [Term(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1) for concept, level in found]
+    terms = [
+        Term(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1)
+        for concept, level in found
+    ]
     return tuple(sorted(terms, key=lambda t: -abs(t.weight)))
 
 

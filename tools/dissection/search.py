@@ -1,13 +1,15 @@
 """The compositional search: which formulas of at most 12 concepts predict a unit best?
 
-1. A greedy search with swaps over all concepts (``greedy``) gives the full formula; its first steps give a short one.
+1. A greedy search with swaps over all concepts (``greedy``) gives the full formula; its first steps
+   give a short one.
 2. Two more searches give rivals: exact tokens only, and categories only (no listed word at all).
-3. Weights are rounded to five grades with one step (``fit.grade``): the sentence says all that the formula knows.
+3. Weights are rounded to five grades with one step (``fit.grade``): the sentence says all that the
+   formula knows.
 
-Network dissection (Bau et al. 2017, arXiv 1704.05796) asks which concept overlaps most with a unit's activations;
-compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) search formulas of concepts; Neuron-to-Graph (Foote
-et al. 2023, arXiv 2305.19911) does so for tokens and their context. Here the formula is a weighted sum, since a gated
-MLP neuron is graded and has two sides.
+Network dissection (Bau et al. 2017, arXiv 1704.05796) asks which concept overlaps most with a
+unit's activations; compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) search formulas
+of concepts; Neuron-to-Graph (Foote et al. 2023, arXiv 2305.19911) does so for tokens and their
+context. Here the formula is a weighted sum, since a gated MLP neuron is graded and has two sides.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ def explain(
     limits: Limits | None = None,
     cache: dict[str, Any] | None = None,
 ) -> list[Candidate]:
-    """Competing formulas for one signal on the explore split, best cross-validated correlation first.
+    """Competing formulas for one signal on the explore split, best cross-validated correlation
+    first.
 
     Args:
         signal: activation of every token, already of the side that is to be explained.
@@ -66,7 +69,9 @@ def explain(
         Rivals of origin "full", "short", "tokens only", "categories only", equal ones once; where
         nothing is significant, one empty predicate.
     """
-    library = library or _shared_library(tokens, length, document, mask, lexicon, seed, {} if cache is None else cache)
+    library = library or _shared_library(
+        tokens, length, document, mask, lexicon, seed, {} if cache is None else cache
+    )
     values = np.asarray(signal, dtype=np.float64)[library.keep]
     found: dict[Predicate, Candidate] = {}
     for origin, state in _rivals(library, values, limits or Limits()).items():
@@ -99,7 +104,9 @@ def _shared_library(
     cache: dict[str, Any],
 ) -> Library:
     key = f"dissection library {crc32(tokens.tobytes())} {crc32(mask.tobytes())} {seed}"
-    with cache.setdefault("dissection lock", Lock()):  # targets run side by side; one of them builds
+    with cache.setdefault(
+        "dissection lock", Lock()
+    ):  # targets run side by side; one of them builds
         if key not in cache:
             cache[key] = build_library(tokens, length, document, mask, lexicon, seed)
         return cache[key]
@@ -113,13 +120,22 @@ def _rivals(library: Library, values: np.ndarray, limits: Limits) -> dict[str, S
     for _ in range(limits.cycles):
         best = full.swapped(best)
     cheap = replace(limits, cycles=0, tries=1)
-    tokens = Greedy(library, values, replace(cheap, concepts=min(TOKENS, limits.concepts)), is_token).path()
+    tokens = Greedy(
+        library, values, replace(cheap, concepts=min(TOKENS, limits.concepts)), is_token
+    ).path()
     categories = Greedy(library, values, cheap, is_category).path()
     short = path[min(SHORT, len(path) - 1)]
-    return {"full": best, "short": short, "tokens only": tokens[-1], "categories only": categories[-1]}
+    return {
+        "full": best,
+        "short": short,
+        "tokens only": tokens[-1],
+        "categories only": categories[-1],
+    }
 
 
 def _graded(state: State, values: np.ndarray, origin: str) -> Candidate:
     total = float(state.moments.squares.sum())
     r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
-    return Candidate(graded_terms(state.chosen, state.moments, float(values.mean())), float(r), origin)
+    return Candidate(
+        graded_terms(state.chosen, state.moments, float(values.mean())), float(r), origin
+    )

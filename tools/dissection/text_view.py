@@ -24,13 +24,20 @@ class Text:
     """
 
     def __init__(
-        self, tokens: Int[np.ndarray, "contexts seq"], length: Int[np.ndarray, "contexts"], lexicon: Lexicon
+        self,
+        tokens: Int[np.ndarray, "contexts seq"],
+        length: Int[np.ndarray, "contexts"],
+        lexicon: Lexicon,
     ) -> None:
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or len(length) != len(tokens):
-            raise UsageError(f"tokens must be contexts x positions with a length each; got {tokens.shape}")
+            raise UsageError(
+                f"tokens must be contexts x positions with a length each; got {tokens.shape}"
+            )
         if tokens.size and not 0 <= int(tokens.min()) <= int(tokens.max()) < len(lexicon):
-            raise UsageError(f"token ids {tokens.min()}..{tokens.max()} are outside a vocabulary of {len(lexicon)}")
+            raise UsageError(
+                f"token ids {tokens.min()}..{tokens.max()} are outside a vocabulary of {len(lexicon)}"
+            )
         self.tokens = tokens
         self.length = np.asarray(length).astype(np.int64)
         self.lexicon = lexicon

@@ -1,8 +1,12 @@
-"""Lists of words that hang together: ``words("says", "said")``, grown per unit from words that are neighbours.
+"""Lists of words that hang together: ``words("says", "said")``, grown per unit from words that are
+neighbours.
 
-1. Seeds are the words with the largest gain; a seed's list may take only words from its neighbourhood.
-2. The list takes the word that raises (sum of residuals)^2 / (positions + shrink) most, as long as one does.
-3. Growing is repeated without each fold, and the gain of a list is counted on the fold that its words never saw.
+1. Seeds are the words with the largest gain; a seed's list may take only words from its
+   neighbourhood.
+2. The list takes the word that raises (sum of residuals)^2 / (positions + shrink) most, as long as
+   one does.
+3. Growing is repeated without each fold, and the gain of a list is counted on the fold that its
+   words never saw.
 """
 
 from __future__ import annotations
@@ -28,7 +32,9 @@ class Grown(NamedTuple):
     gain: float
 
 
-def grow(library: Library, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0) -> list[Grown]:
+def grow(
+    library: Library, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0
+) -> list[Grown]:
     """Lists of 2 to ``most`` words from the best seeds of a channel.
 
     Args:
@@ -45,7 +51,9 @@ def grow(library: Library, channel: Channel, sums: np.ndarray, most: int, least:
             continue
         s, n = sums[near], counts[near]
         whole = _chain(s.sum(axis=1), n.sum(axis=1), most)
-        held = [_chain(s.sum(axis=1) - s[:, f], n.sum(axis=1) - n[:, f], most) for f in range(FOLDS)]
+        held = [
+            _chain(s.sum(axis=1) - s[:, f], n.sum(axis=1) - n[:, f], most) for f in range(FOLDS)
+        ]
         for size in range(2, len(whole) + 1):
             some = whole[:size]
             told = s[some].sum() ** 2 / (n[some].sum() + SHRINK)
@@ -61,9 +69,9 @@ def _chain(sums: np.ndarray, counts: np.ndarray, most: int) -> list[int]:
     free = np.ones(len(sums), dtype=bool)
     free[0] = False
     while len(chosen) < most:
-        value = np.where(free, (total + sums) * np.abs(total + sums) / (size + counts + SHRINK), -np.inf) * np.sign(
-            total
-        )
+        value = np.where(
+            free, (total + sums) * np.abs(total + sums) / (size + counts + SHRINK), -np.inf
+        ) * np.sign(total)
         best = int(np.argmax(value))
         if not free[best] or value[best] <= total**2 / (size + SHRINK):
             break

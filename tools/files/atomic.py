@@ -1,7 +1,7 @@
 """Writing files and folders so that nothing is ever half-made.
 
-A file or folder is written under a hidden name beside its place (`.NAME.part-PID-...`) and moved there in one step once
-it is whole; what a killed process left is swept away by the next one.
+A file or folder is written under a hidden name beside its place (`.NAME.part-PID-...`) and moved
+there in one step once it is whole; what a killed process left is swept away by the next one.
 """
 
 from __future__ import annotations

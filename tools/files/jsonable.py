@@ -9,9 +9,11 @@ _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def jsonable(value: Any) -> Any:
-    """Objects for dataclasses and mappings (by their keys' strings), lists for lists and tuples, the rest as it is.
+    """Objects for dataclasses and mappings (by their keys' strings), lists for lists and tuples,
+    the rest as it is.
 
-    What `dataclasses.asdict` gives once it has been written and read, without its copy of every token and number.
+    What `dataclasses.asdict` gives once it has been written and read, without its copy of every
+    token and number.
     """
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}

@@ -9,7 +9,8 @@ _GROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(meminfo: Path = _MEMINFO, group: Path = _GROUP) -> int | None:
-    """Bytes that this process may still take: of the machine, or of its control group where that is less.
+    """Bytes that this process may still take: of the machine, or of its control group where that is
+    less.
 
     None where the system does not say.
     """
@@ -22,13 +23,18 @@ def _of_machine(path: Path) -> int | None:
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+    return next(
+        (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None
+    )
 
 
 def _of_group(folder: Path) -> int | None:
     """Of a container (control groups, version 2); cached pages of files count as free, as they do on the machine."""
     try:
-        most, used = ((folder / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
+        most, used = (
+            (folder / f"memory.{name}").read_text(encoding="ascii").strip()
+            for name in ("max", "current")
+        )
         cached = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
     except OSError:
         return None

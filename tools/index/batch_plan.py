@@ -1,10 +1,12 @@
 """In what order the contexts of a split are read, and which of them are kept whole.
 
-1. Contexts with anything to count (two tokens or more) are sorted by length, longest first, so that a batch is hardly
-   padded, and cut into batches.
-2. The pool: a few contexts drawn at random, the same for all units, kept at every token. They are the random exemplars,
-   and sorted by a unit's peak they are its quantile exemplars; units can be compared on them.
-3. The sample: tokens drawn at random from the whole split, from which quantiles and densities are estimated.
+1. Contexts with anything to count (two tokens or more) are sorted by length, longest first, so that
+   a batch is hardly padded, and cut into batches.
+2. The pool: a few contexts drawn at random, the same for all units, kept at every token. They are
+   the random exemplars, and sorted by a unit's peak they are its quantile exemplars; units can be
+   compared on them.
+3. The sample: tokens drawn at random from the whole split, from which quantiles and densities are
+   estimated.
 
 All of this follows from the contexts and the seed, so that shards and a resumed pass agree on it.
 """
@@ -96,16 +98,24 @@ class Plan:
         counted_before = np.concatenate([[0], np.cumsum(lengths - 1)])
         for number in range(first, self.n_batches, step):
             span = slice(number * BATCH, min((number + 1) * BATCH, len(self.order)))
-            yield self._batch(number, span, lengths[span], counted_before[span.start : span.stop + 1])
+            yield self._batch(
+                number, span, lengths[span], counted_before[span.start : span.stop + 1]
+            )
 
     def _batch(
-        self, number: int, span: slice, lengths: Int[np.ndarray, " batch"], counted: Int[np.ndarray, " bound"]
+        self,
+        number: int,
+        span: slice,
+        lengths: Int[np.ndarray, " batch"],
+        counted: Int[np.ndarray, " bound"],
     ) -> Batch:
         rows = self.order[span]
         tokens = self.contexts.tokens[self.rows[rows], : lengths[0]]
         ends = [*(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(rows)]
         starts = [0, *ends[:-1]]
-        runs = tuple(Run(start, end, int(lengths[start])) for start, end in zip(starts, ends, strict=True))
+        runs = tuple(
+            Run(start, end, int(lengths[start])) for start, end in zip(starts, ends, strict=True)
+        )
         return Batch(number, rows, tokens, runs, self._pooled(rows), self._sampled(counted))
 
     def _pooled(self, rows: Int[np.ndarray, " batch"]) -> Kept:
@@ -131,6 +141,8 @@ def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed:
     return Plan(contexts, split, rows, order, _drawn(rng, read, pool), _drawn(rng, counted, sample))
 
 
-def _drawn(rng: np.random.Generator, among: Int[np.ndarray, " n"] | int, size: int) -> Int[np.ndarray, " drawn"]:
+def _drawn(
+    rng: np.random.Generator, among: Int[np.ndarray, " n"] | int, size: int
+) -> Int[np.ndarray, " drawn"]:
     n = among if isinstance(among, int) else len(among)
     return np.sort(rng.choice(among, min(size, n), replace=False)) if n else np.zeros(0, np.int64)

@@ -1,11 +1,13 @@
-"""Building an index: one pass of a subject over a corpus, for all units of the chosen sites, whatever its size.
+"""Building an index: one pass of a subject over a corpus, for all units of the chosen sites,
+whatever its size.
 
     index.json            what was indexed, how, and how long it took; written last
     vocabulary.parquet    token ids and their strings
     explore/ select/ holdout/     see `store`
     work/                 only while it is being built
 
-Killed at any moment, the same call goes on: finished splits are there whole, the one in progress has checkpoints.
+Killed at any moment, the same call goes on: finished splits are there whole, the one in progress
+has checkpoints.
 """
 
 from __future__ import annotations
@@ -64,7 +66,11 @@ class Progress:
     @property
     def note(self) -> str:
         """For a progress line."""
-        return "" if self.forward_share is None else f"forward pass {min(self.forward_share, 1):.0%} of the time"
+        return (
+            ""
+            if self.forward_share is None
+            else f"forward pass {min(self.forward_share, 1):.0%} of the time"
+        )
 
 
 def build_index(
@@ -97,13 +103,17 @@ def build_index(
     out = Path(out)
     chosen = choose_sites(subject.shape, sites, layers)
     _check_length(subject, context_len)
-    contexts = make_contexts(corpus.documents, lambda text: subject.tokenize(text).ids, context_len, max_tokens)
+    contexts = make_contexts(
+        corpus.documents, lambda text: subject.tokenize(text).ids, context_len, max_tokens
+    )
     budget = budget or Budget()
     settings = _settings(subject, corpus, contexts, chosen, seed, budget)
     with writing(out), locked(out):
         if summary := _claim(out, settings):
             return summary
-        builder = _Builder(subject, chosen, contexts, out, settings, seed, budget, progress, checkpoint_every)
+        builder = _Builder(
+            subject, chosen, contexts, out, settings, seed, budget, progress, checkpoint_every
+        )
         return builder.build()
 
 
@@ -120,12 +130,16 @@ def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | Non
     wanted = range(shape.n_layers) if layers is None else sorted(set(layers))
     for layer in wanted:
         if not 0 <= layer < shape.n_layers:
-            raise UsageError(f"layer {layer} given; the subject has layers 0 to {shape.n_layers - 1}")
+            raise UsageError(
+                f"layer {layer} given; the subject has layers 0 to {shape.n_layers - 1}"
+            )
     order = [kind for kind in ("head", "mlp", "resid") if kind in kinds]
     found = [site for layer in wanted for kind in order if shape.count(site := Site(kind, layer))]  # pyright: ignore[reportArgumentType]
     if not found:
         raise UsageError(
-            "no units to index; `resid` needs named directions (--directions)" if kinds else "no sites given"
+            "no units to index; `resid` needs named directions (--directions)"
+            if kinds
+            else "no sites given"
         )
     return found
 
@@ -138,7 +152,12 @@ def _check_length(subject: Subject, context_len: int) -> None:
 
 
 def _settings(
-    subject: Subject, corpus: Corpus, contexts: Contexts, sites: Sequence[Site], seed: int, budget: Budget
+    subject: Subject,
+    corpus: Corpus,
+    contexts: Contexts,
+    sites: Sequence[Site],
+    seed: int,
+    budget: Budget,
 ) -> dict[str, Any]:
     """All that decides what an index holds."""
     shape = subject.shape
@@ -178,10 +197,14 @@ def _claim(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
             found = json.loads(path.read_text())
             theirs = {key: found[key] for key in settings}
         except (ValueError, KeyError) as error:
-            raise CorruptError(f"{path} is damaged; delete {out} and build the index again") from error
+            raise CorruptError(
+                f"{path} is damaged; delete {out} and build the index again"
+            ) from error
         if theirs != json.loads(json.dumps(settings)):
             differing = ", ".join(key for key in settings if theirs[key] != settings[key])
-            raise UsageError(f"{out} holds an index of another {differing}; give another --out, or delete it")
+            raise UsageError(
+                f"{out} holds an index of another {differing}; give another --out, or delete it"
+            )
         return IndexSummary(**found["summary"]) if path == done else None
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds other files; give a new folder for the index")
@@ -214,11 +237,17 @@ class _Builder:
 
     def _scan(self, split: Split, number: int, team: Team) -> None:
         plan = make_plan(
-            self.contexts, split, pool=self.budget.pool[number], sample=self.budget.sample[number], seed=self.seed
+            self.contexts,
+            split,
+            pool=self.budget.pool[number],
+            sample=self.budget.sample[number],
+            seed=self.seed,
         )
         if split == "explore" and not len(plan.order):
             n = len(self.contexts.documents)
-            raise UsageError(f"none of the corpus's {n} documents falls to explore; give more documents")
+            raise UsageError(
+                f"none of the corpus's {n} documents falls to explore; give more documents"
+            )
         if (self.out / split).exists():
             self._report(plan.n_tokens)
             return
@@ -243,7 +272,9 @@ class _Builder:
     def _close(self) -> IndexSummary:
         with self.clock.working():
             strings = self.subject.token_strings()
-            table = pa.table({"token": pa.array(range(len(strings)), pa.int32()), "string": pa.array(strings)})
+            table = pa.table(
+                {"token": pa.array(range(len(strings)), pa.int32()), "string": pa.array(strings)}
+            )
             with atomic_file(self.out / "vocabulary.parquet") as part:
                 pq.write_table(table, part, compression="lz4")
         summary = IndexSummary(
@@ -252,13 +283,23 @@ class _Builder:
             forward_seconds=self.clock.forward_seconds,
             total_seconds=self.clock.total_seconds,
             peak_rss_mb=peak_rss_mb(),
-            bytes=sum(p.stat().st_size for p in self.out.rglob("*") if p.is_file() and "work" not in p.parts),
+            bytes=sum(
+                p.stat().st_size
+                for p in self.out.rglob("*")
+                if p.is_file() and "work" not in p.parts
+            ),
         )
-        counts = {split: int((self.contexts.split == number).sum()) for number, split in enumerate(SPLITS)}
-        versions = {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")} | {
-            "hubel": __version__
+        counts = {
+            split: int((self.contexts.split == number).sum()) for number, split in enumerate(SPLITS)
         }
-        content = self.settings | {"n_contexts": counts, "versions": versions, "summary": asdict(summary)}
+        versions = {
+            name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")
+        } | {"hubel": __version__}
+        content = self.settings | {
+            "n_contexts": counts,
+            "versions": versions,
+            "summary": asdict(summary),
+        }
         with atomic_file(self.out / "index.json") as part:
             part.write_text(json.dumps(content, indent=1))
         shutil.rmtree(self.out / "work")

@@ -1,4 +1,5 @@
-"""A split's running totals on disk, so that a killed pass goes on where it was, to the same end bit for bit.
+"""A split's running totals on disk, so that a killed pass goes on where it was, to the same end bit
+for bit.
 
 A checkpoint is a folder that appears whole or not at all; its name says how many batches it covers.
 """
@@ -81,7 +82,9 @@ class Checkpoints:
         return batches
 
     def _found(self) -> list[tuple[int, Path]]:
-        return sorted((int(path.name.partition("-")[2]), path) for path in self.folder.glob("checkpoint-*"))
+        return sorted(
+            (int(path.name.partition("-")[2]), path) for path in self.folder.glob("checkpoint-*")
+        )
 
 
 def _name(state: SiteState) -> str:
@@ -108,4 +111,6 @@ def _restore(state: SiteState, arrays: dict[str, np.ndarray]) -> None:
     state.total, state.squares = arrays["total"], arrays["squares"]
     state.low, state.high = arrays["low"], arrays["high"]
     state.pool.filled, state.sample.filled = arrays["pool"], arrays["sample"]
-    state.top = [TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in range(len(state.top))]
+    state.top = [
+        TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in range(len(state.top))
+    ]

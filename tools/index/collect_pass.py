@@ -1,9 +1,13 @@
-"""The collect pass: the activations of a run's targets at every token of each split, into the run's folder.
+"""The collect pass: the activations of a run's targets at every token of each split, into the run's
+folder.
 
 1. Of each split take all contexts, or a random `max_contexts` of them.
-2. Read them in batches of like length, the forward pass stopping at the deepest site that any target needs.
-3. Write each target's activations into its place of a file that is mapped into memory, so that the targets may be many.
-4. Nulls and controls are columns beside the targets; what needs a whole split at once (`arrange`) comes last.
+2. Read them in batches of like length, the forward pass stopping at the deepest site that any
+   target needs.
+3. Write each target's activations into its place of a file that is mapped into memory, so that the
+   targets may be many.
+4. Nulls and controls are columns beside the targets; what needs a whole split at once (`arrange`)
+   comes last.
 
 A split's file appears when it is whole; a killed pass goes on with the next split.
 """
@@ -39,8 +43,8 @@ FILES = tuple(f"{split}.safetensors" for split in SPLITS)
 class Column(Protocol):
     """What is collected beside real units; `tools.subject.nulls` has them.
 
-    `values` are raw activations of a batch, from what was captured at `sources`; `arrange` may reorder those of all
-    contexts of a split.
+    `values` are raw activations of a batch, from what was captured at `sources`; `arrange` may
+    reorder those of all contexts of a split.
     """
 
     @property
@@ -48,10 +52,17 @@ class Column(Protocol):
     @property
     def sources(self) -> tuple[Site, ...]: ...
     def values(
-        self, captured: Mapping[Site, Float[Tensor, "batch seq column"]], ids: Int[Tensor, "batch seq"], /
+        self,
+        captured: Mapping[Site, Float[Tensor, "batch seq column"]],
+        ids: Int[Tensor, "batch seq"],
+        /,
     ) -> Float[Tensor, "batch seq"]: ...
     def arrange(
-        self, values: Float[np.ndarray, "context seq"], length: Int[np.ndarray, " context"], split: str, /
+        self,
+        values: Float[np.ndarray, "context seq"],
+        length: Int[np.ndarray, " context"],
+        split: str,
+        /,
     ) -> Float[np.ndarray, "context seq"]: ...
 
 
@@ -66,7 +77,8 @@ def collect(
     extra: Sequence[Column] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Write explore, select and holdout.safetensors into the folder `out`; files that are there whole are kept.
+    """Write explore, select and holdout.safetensors into the folder `out`; files that are there
+    whole are kept.
 
     Args:
         targets: units; their sides play no part, and doubles are dropped.
@@ -83,10 +95,14 @@ def collect(
             f"{subject.name!r} has weights {subject.revision}, the index {index.subject_revision}: load the one indexed"
         )
     if max_contexts < 1:
-        raise UsageError(f"max_contexts={max_contexts} given; at least one context a split is needed")
+        raise UsageError(
+            f"max_contexts={max_contexts} given; at least one context a split is needed"
+        )
     columns = _columns(subject, targets, extra)
     out = Path(out)
-    work: list[tuple[Split, _Text]] = [(split, _text(index, split, max_contexts, seed)) for split in SPLITS]
+    work: list[tuple[Split, _Text]] = [
+        (split, _text(index, split, max_contexts, seed)) for split in SPLITS
+    ]
     total, done = sum(int(text.contexts.length.sum()) for _, text in work), 0
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -110,7 +126,9 @@ class _Columns:
 
     @property
     def sites(self) -> list[Site]:
-        return list(dict.fromkeys([*self.real, *(site for column in self.extra for site in column.sources)]))
+        return list(
+            dict.fromkeys([*self.real, *(site for column in self.extra for site in column.sources)])
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,9 @@ def _columns(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column])
         raise UsageError("no targets to collect; give at least one")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UsageError(f"{twice!r} is to be collected twice; a null or control needs an address of its own")
+        raise UsageError(
+            f"{twice!r} is to be collected twice; a null or control needs an address of its own"
+        )
     return _Columns(names, real, extra)
 
 
@@ -154,7 +174,13 @@ def _text(index: Index, split: Split, max_contexts: int, seed: int) -> _Text:
 
 
 def _metadata(
-    subject: Subject, index: Index, columns: _Columns, split: str, max_contexts: int, seed: int, text: _Text
+    subject: Subject,
+    index: Index,
+    columns: _Columns,
+    split: str,
+    max_contexts: int,
+    seed: int,
+    text: _Text,
 ) -> dict[str, Any]:
     return {
         "targets": list(columns.names),
@@ -177,7 +203,9 @@ def _is_there(path: Path, metadata: dict[str, Any]) -> bool:
         return False
     if found != metadata:
         differing = ", ".join(key for key in metadata if found.get(key) != metadata[key])
-        raise UsageError(f"{path} holds activations of another {differing}; give another folder, or delete it")
+        raise UsageError(
+            f"{path} holds activations of another {differing}; give another folder, or delete it"
+        )
     return True
 
 
@@ -254,13 +282,17 @@ class _Pass:
 
         if self.columns.sites:
             self.subject.stream(ids, self.columns.sites, consume)
-        for row, column in enumerate(self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)):
+        for row, column in enumerate(
+            self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)
+        ):
             put([row], column.values(kept, ids)[..., None])
 
     def _arrange(self, activations: np.ndarray) -> None:
         length = self.text.contexts.length
         real = np.arange(activations.shape[2]) < length[:, None]
-        for row, column in enumerate(self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)):
+        for row, column in enumerate(
+            self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)
+        ):
             values = np.asarray(activations[row], np.float32)
             activations[row] = half(column.arrange(values, length, self.split) * real)
 

@@ -4,7 +4,8 @@
     tokens        int32    (context, position)
     length, document, context   int32  (context); `context` is the number within the index's split
 
-The header's metadata names the targets in order. Opening reads the header; a target's activations are read when asked.
+The header's metadata names the targets in order. Opening reads the header; a target's activations
+are read when asked.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ class Collected:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            raise CorruptError(f"no collected activations at {path}; resume the run, which collects them again")
+            raise CorruptError(
+                f"no collected activations at {path}; resume the run, which collects them again"
+            )
         self.path = path
         try:
             self._file: Any = safe_open(path, framework="numpy")
             self.metadata: dict[str, Any] = json.loads(self._file.metadata()["collected"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise CorruptError(f"{path} is damaged ({error}); delete it and resume the run") from error
+            raise CorruptError(
+                f"{path} is damaged ({error}); delete it and resume the run"
+            ) from error
         self.targets: tuple[str, ...] = tuple(self.metadata["targets"])
         self._at = {target: number for number, target in enumerate(self.targets)}
 
@@ -41,7 +46,9 @@ class Collected:
     def open(cls, path: Path | str, split: Literal["explore", "select"]) -> Collected:
         """The file of a split in a run's folder; holdout is opened by what verifies (`holdout`)."""
         if split not in ("explore", "select"):
-            raise ArgumentError(f"split {split!r} given; explore and select can be read, holdout only by verification")
+            raise ArgumentError(
+                f"split {split!r} given; explore and select can be read, holdout only by verification"
+            )
         return cls(Path(path) / f"{split}.safetensors")
 
     def __repr__(self) -> str:

@@ -63,7 +63,9 @@ class Index:
             n_heads=shape["n_heads"],
             directions={int(layer): tuple(names) for layer, names in shape["directions"].items()},
         )
-        self.n_contexts: dict[Split, int] = {split: content["n_contexts"][split] for split in SPLITS}
+        self.n_contexts: dict[Split, int] = {
+            split: content["n_contexts"][split] for split in SPLITS
+        }
         self.versions: dict[str, str] = content["versions"]
         self.summary = IndexSummary(**content["summary"])
 
@@ -77,7 +79,9 @@ class Index:
         """
         path = Path(path)
         if not path.exists():
-            raise NoIndexError(f"no index at {str(path)!r}; make one: hubel index --subject S --corpus C --out {path}")
+            raise NoIndexError(
+                f"no index at {str(path)!r}; make one: hubel index --subject S --corpus C --out {path}"
+            )
         try:
             content = json.loads((path / "index.json").read_text())
             if content["format"] != FORMAT:
@@ -87,10 +91,16 @@ class Index:
             return cls(path, content)
         except (FileNotFoundError, NotADirectoryError) as error:
             unfinished = (path / "work").is_dir()
-            reason = "an unfinished index: the same `hubel index` goes on with it" if unfinished else "no index"
+            reason = (
+                "an unfinished index: the same `hubel index` goes on with it"
+                if unfinished
+                else "no index"
+            )
             raise CorruptError(f"{str(path)!r} holds {reason}") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptError(f"{path / 'index.json'} is damaged ({error}); build the index again") from error
+            raise CorruptError(
+                f"{path / 'index.json'} is damaged ({error}); build the index again"
+            ) from error
 
     def __repr__(self) -> str:
         return f"Index({str(self.path)!r}, {self.subject_name}, {self.corpus_name}, {self.tokens} tokens)"
@@ -123,7 +133,9 @@ class Index:
         """The statistics of all units of a site over explore, as arrays."""
         return self._explore.site_statistics(site)
 
-    def exemplars(self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8) -> list[Exemplar]:
+    def exemplars(
+        self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8
+    ) -> list[Exemplar]:
         """Contexts of explore with a unit's activations; see `SplitReader.exemplars`."""
         return self._explore.exemplars(unit, side, kind, k)
 
@@ -134,4 +146,6 @@ class Index:
 
 def reader_of(index: Index, split: Split) -> SplitReader:
     """The reader of a split's folder; for this package only, as it reads any split."""
-    return SplitReader(index.path / split, split, index.shape, index.sites, index.path / "vocabulary.parquet")
+    return SplitReader(
+        index.path / split, split, index.shape, index.sites, index.path / "vocabulary.parquet"
+    )

@@ -1,7 +1,8 @@
 """How long a pass takes, and how much of that is the model's own.
 
-Every tenth batch is read a second time with nothing listening. The time of those bare passes, scaled from their tokens
-to all, is `forward_seconds`; they are themselves no part of `total_seconds`.
+Every tenth batch is read a second time with nothing listening. The time of those bare passes,
+scaled from their tokens to all, is `forward_seconds`; they are themselves no part of
+`total_seconds`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,11 @@ class Clock:
     @property
     def forward_share(self) -> float | None:
         """The model's share of the time so far; None before the first measurement."""
-        return self.forward_seconds / self.total_seconds if self.bare_tokens and self.total_seconds else None
+        return (
+            self.forward_seconds / self.total_seconds
+            if self.bare_tokens and self.total_seconds
+            else None
+        )
 
     def to_json(self) -> dict[str, float]:
         """For a checkpoint."""

@@ -1,11 +1,14 @@
-"""What is known so far of one site's units over one split: a few numbers and a few contexts each, whatever was read.
+"""What is known so far of one site's units over one split: a few numbers and a few contexts each,
+whatever was read.
 
-1. n, sum, sum of squares (float64 over float32 sums of two contexts), lowest and highest activation.
+1. n, sum, sum of squares (float64 over float32 sums of two contexts), lowest and highest
+   activation.
 2. The best contexts of each side (`topk`); a head has one side, as its activation is a norm.
-3. The pool's contexts and the sample's tokens (`plan`), which go straight to files, as only the end needs them.
+3. The pool's contexts and the sample's tokens (`plan`), which go straight to files, as only the end
+   needs them.
 
-Passes over a batch's activations are what the index costs beside the model, so each is one numpy reduction over two
-contexts at a time, which stay in a core's cache between them.
+Passes over a batch's activations are what the index costs beside the model, so each is one numpy
+reduction over two contexts at a time, which stay in a core's cache between them.
 """
 
 from __future__ import annotations
@@ -25,8 +28,9 @@ from .topk import TopK, update
 from .topk import merge as merge_top
 
 CHUNK = 3 << 16
-"""Numbers a reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from one reduction to the
-next. Measured for 30 layers: 22 us a token, and 28 with 32 contexts at once."""
+"""Numbers a reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from
+one reduction to the next. Measured for 30 layers: 22 us a token, and 28 with 32 contexts at once.
+"""
 
 
 @dataclass
@@ -69,7 +73,9 @@ class SiteState:
             Slots.empty(folder / f"sample-{name}.f16", len(plan.sample), (n_units,)),
         )
 
-    def update(self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks) -> None:
+    def update(
+        self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks
+    ) -> None:
         """Take a batch's activations."""
         n_contexts, _, n_units = values.shape
         high, low = (np.empty((n_contexts, n_units), np.float32) for _ in range(2))
@@ -102,18 +108,24 @@ class SiteState:
         self._keep(values, batch, lengths)
 
     def _keep(
-        self, values: Float[np.ndarray, "context seq unit"], batch: Batch, lengths: Float[np.ndarray, " context"]
+        self,
+        values: Float[np.ndarray, "context seq unit"],
+        batch: Batch,
+        lengths: Float[np.ndarray, " context"],
     ) -> None:
         for context, slot in zip(batch.pool.context, batch.pool.position, strict=True):
             whole = np.zeros(self.pool.shape, np.float16)
             whole[1 : lengths[context]] = half(values[context, 1 : lengths[context]])
             self.pool.write(int(slot), whole[None])
         if len(batch.sample.context):
-            self.sample.write(batch.sample.slot, half(values[batch.sample.context, batch.sample.position]))
+            self.sample.write(
+                batch.sample.slot, half(values[batch.sample.context, batch.sample.position])
+            )
 
 
 def merge(a: SiteState, b: SiteState) -> SiteState:
-    """Both together; they are of the same plan and of disjoint batches. The pool and sample of `a` are filled up.
+    """Both together; they are of the same plan and of disjoint batches. The pool and sample of `a`
+    are filled up.
 
     Everything is exact but the last bit of the sums, which depends on the order of addition.
     """

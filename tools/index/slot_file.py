@@ -38,14 +38,20 @@ class Slots:
     def read(self) -> Float[np.ndarray, "slot *shape"]:
         """All slots, which must be filled."""
         if not self.filled.all():
-            raise CorruptError(f"{self.path.name} lacks {(~self.filled).sum()} entries; build the index anew")
+            raise CorruptError(
+                f"{self.path.name} lacks {(~self.filled).sum()} entries; build the index anew"
+            )
         if len(self.filled) == 0:
             return np.zeros((0, *self.shape), np.float16)
-        return np.fromfile(self.path, np.float16, len(self.filled) * self._bytes // 2).reshape(-1, *self.shape)
+        return np.fromfile(self.path, np.float16, len(self.filled) * self._bytes // 2).reshape(
+            -1, *self.shape
+        )
 
     def fill(self, other: Slots) -> None:
         """Take over the slots that another one of the same plan has filled."""
-        source = np.memmap(other.path, np.uint8, "r") if other.filled.any() else np.zeros(0, np.uint8)
+        source = (
+            np.memmap(other.path, np.uint8, "r") if other.filled.any() else np.zeros(0, np.uint8)
+        )
         for slot in np.flatnonzero(other.filled & ~self.filled):
             data = source[slot * self._bytes : (slot + 1) * self._bytes]
             self.write(int(slot), np.frombuffer(data.tobytes(), np.float16).reshape(1, *self.shape))

@@ -1,9 +1,12 @@
-"""The pass over one split: batch by batch through the subject, all sites' totals kept up, and closed into Parquet.
+"""The pass over one split: batch by batch through the subject, all sites' totals kept up, and
+closed into Parquet.
 
 1. Take up the newest checkpoint, if a pass was killed here.
-2. Read each batch; every site's activations go into its totals while the next layer is not yet computed.
+2. Read each batch; every site's activations go into its totals while the next layer is not yet
+   computed.
 3. Every tenth batch is read again with nothing listening, for the clock.
-4. At the end write statistics, exemplars, contexts and documents into a folder that appears whole or not at all.
+4. At the end write statistics, exemplars, contexts and documents into a folder that appears whole
+   or not at all.
 """
 
 from __future__ import annotations
@@ -54,7 +57,9 @@ class Scan:
         """Read what is left of the split and write it to the folder `out`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         states = {
-            site: SiteState.empty(site, self.subject.shape.count(site), self.k, self.plan, self.folder)
+            site: SiteState.empty(
+                site, self.subject.shape.count(site), self.k, self.plan, self.folder
+            )
             for site in self.sites
         }
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
@@ -97,7 +102,9 @@ class Scan:
             write_text(part, self.plan)
             self.team.map(write, self.sites)
             for kind in dict.fromkeys(site.kind for site in self.sites):
-                write_statistics(part, kind, [found[site] for site in self.sites if site.kind == kind])
+                write_statistics(
+                    part, kind, [found[site] for site in self.sites if site.kind == kind]
+                )
 
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:

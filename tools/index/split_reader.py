@@ -27,8 +27,8 @@ BEFORE_PEAK, AFTER_PEAK = 8, 4
 class Statistics:
     """A unit's activations over the split's tokens that count; raw, both signs.
 
-    `density` is the share of tokens where |activation| is above a tenth of the largest, `positive` where it is above 0.
-    These two and the quantiles are estimated from a random sample of tokens.
+    `density` is the share of tokens where |activation| is above a tenth of the largest, `positive`
+    where it is above 0. These two and the quantiles are estimated from a random sample of tokens.
     """
 
     n: int
@@ -82,7 +82,9 @@ class SiteStatistics(NamedTuple):
 class SplitReader:
     """Reads one split's folder; files are opened when first needed and stay open."""
 
-    def __init__(self, folder: Path, split: Split, shape: Shape, sites: Sequence[Site], vocabulary: Path) -> None:
+    def __init__(
+        self, folder: Path, split: Split, shape: Shape, sites: Sequence[Site], vocabulary: Path
+    ) -> None:
         self.folder, self.split, self.shape, self.sites = folder, split, shape, frozenset(sites)
         self._vocabulary_file = vocabulary
         self._group = lru_cache(maxsize=64)(self._read_group)
@@ -104,7 +106,9 @@ class SplitReader:
             length=table.column("length").to_numpy(),
             document=np.searchsorted(numbers, document).astype(np.int32),
             split=np.full(len(table), SPLITS.index(self.split), np.int8),
-            documents=tuple(DocumentRow(split=self.split, **row) for row in rows.drop("document").to_pylist()),  # pyright: ignore[reportArgumentType]
+            documents=tuple(
+                DocumentRow(split=self.split, **row) for row in rows.drop("document").to_pylist()
+            ),  # pyright: ignore[reportArgumentType]
         )
 
     def document_numbers(self) -> Int[np.ndarray, " document"]:
@@ -125,12 +129,15 @@ class SplitReader:
         columns = [table.column(name).to_numpy() for name in SiteStatistics._fields]
         return SiteStatistics(int(columns[0][0]), *columns[1:])
 
-    def exemplars(self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8) -> list[Exemplar]:
+    def exemplars(
+        self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8
+    ) -> list[Exemplar]:
         """Contexts with one unit's activations.
 
-        "top": those with the highest peaks on the side, best first, a text that was printed twice (the same tokens
-        around the peak) a second time only where there is nothing else; fewer when fewer have any. "quantile": spread
-        evenly over the pool's contexts ordered by their peak, highest first. "random": the pool's first.
+        "top": those with the highest peaks on the side, best first, a text that was printed twice
+        (the same tokens around the peak) a second time only where there is nothing else; fewer when
+        fewer have any. "quantile": spread evenly over the pool's contexts ordered by their peak,
+        highest first. "random": the pool's first.
 
         Raises:
             ArgumentError: an unknown kind or side, k below 1, or the unit is not in the index.
@@ -149,7 +156,9 @@ class SplitReader:
         rows = _matrix(table.column("activations"))[at].astype(np.float32)
         found = [
             self._exemplar(number, row, sign)
-            for number, row in zip(table.column("context").to_numpy()[at].tolist(), rows, strict=True)
+            for number, row in zip(
+                table.column("context").to_numpy()[at].tolist(), rows, strict=True
+            )
         ]
         return _chosen(found, kind, k, sign)
 
@@ -172,12 +181,16 @@ class SplitReader:
         name = f"exemplars/{unit.site}-{unit.layer}.parquet"
         each, left = divmod(self._file(name).metadata.num_rows, self.shape.count(unit.place))
         if left:
-            raise CorruptError(f"{self.folder / name} does not have the same number of rows for each unit")
+            raise CorruptError(
+                f"{self.folder / name} does not have the same number of rows for each unit"
+            )
         per_group = self._file(name).metadata.row_group(0).num_rows // each if each else 1
         group, within = divmod(at, per_group)
         table = self._group(name, group).slice(within * each, each)
         if table.num_rows and table.column("unit")[0].as_py() != at:
-            raise CorruptError(f"{self.folder / name} has its units in another order than it was written in")
+            raise CorruptError(
+                f"{self.folder / name} has its units in another order than it was written in"
+            )
         return table
 
     @cached_property
@@ -216,7 +229,9 @@ def _chosen(exemplars: list[Exemplar], kind: Kind, k: int, sign: int) -> list[Ex
         return exemplars[:k]
     ranked = sorted(exemplars, key=lambda exemplar: -sign * exemplar.activations[exemplar.peak])
     if kind == "top":
-        return _repeats_last([exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0])[:k]
+        return _repeats_last(
+            [exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0]
+        )[:k]
     n = min(k, len(ranked))
     return [ranked[(2 * place + 1) * len(ranked) // (2 * n)] for place in range(n)]
 
@@ -224,7 +239,9 @@ def _chosen(exemplars: list[Exemplar], kind: Kind, k: int, sign: int) -> list[Ex
 def _repeats_last(exemplars: list[Exemplar]) -> list[Exemplar]:
     seen, first, again = set[tuple[int, ...]](), list[Exemplar](), list[Exemplar]()
     for exemplar in exemplars:
-        around = tuple(exemplar.token_ids[max(0, exemplar.peak - BEFORE_PEAK) : exemplar.peak + AFTER_PEAK + 1])
+        around = tuple(
+            exemplar.token_ids[max(0, exemplar.peak - BEFORE_PEAK) : exemplar.peak + AFTER_PEAK + 1]
+        )
         (again if around in seen else first).append(exemplar)
         seen.add(around)
     return first + again
@@ -233,7 +250,9 @@ def _repeats_last(exemplars: list[Exemplar]) -> list[Exemplar]:
 def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.ndarray, "row seq"]:
     width = column.type.list_size
     return (
-        pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [pa.array([], column.type.value_type)])
+        pa.concat_arrays(
+            [chunk.flatten() for chunk in column.chunks] or [pa.array([], column.type.value_type)]
+        )
         .to_numpy(zero_copy_only=False)
         .reshape(-1, width)
     )
@@ -241,7 +260,9 @@ def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.nd
 
 def _spans(numbers: Sequence[int]) -> str:
     return (
-        ", ".join(map(str, numbers)) if len(numbers) < 6 else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} of them)"
+        ", ".join(map(str, numbers))
+        if len(numbers) < 6
+        else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} of them)"
     )
 
 

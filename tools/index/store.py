@@ -5,8 +5,9 @@
     statistics/mlp.parquet       a row a unit
     exemplars/mlp-12.parquet     a row an exemplar, a fixed number a unit, 64 units a row group
 
-An exemplar has `kind` "top" with its `side`, or "random" (the pool's contexts, the same for all units); activations are
-raw, one a token, 0 at position 0. `context` is the number of a row of contexts.parquet.
+An exemplar has `kind` "top" with its `side`, or "random" (the pool's contexts, the same for all
+units); activations are raw, one a token, 0 at position 0. `context` is the number of a row of
+contexts.parquet.
 """
 
 from __future__ import annotations
@@ -48,7 +49,12 @@ def write_text(folder: Path, plan: Plan) -> None:
 def _documents(contexts: Contexts, split: str) -> pa.Table:
     kept = [(number, row) for number, row in enumerate(contexts.documents) if row.split == split]
     columns = {"document": pa.array([number for number, _ in kept], pa.int32())}
-    for name, kind in (("id", pa.string()), ("group", pa.int32()), ("sha256", pa.string()), ("n_tokens", pa.int64())):
+    for name, kind in (
+        ("id", pa.string()),
+        ("group", pa.int32()),
+        ("sha256", pa.string()),
+        ("n_tokens", pa.int64()),
+    ):
         columns[name] = pa.array([getattr(row, name) for _, row in kept], kind)
     return pa.table(columns | {"preview": pa.array([row.preview for _, row in kept], pa.string())})
 
@@ -58,7 +64,9 @@ def write_exemplars(folder: Path, state: SiteState) -> None:
     seq, n_units = state.pool.shape
     pool = transposed(state.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
     tops = [top.ordered() for top in state.top]
-    rows = np.concatenate([*(activations for _, _, activations in tops), pool], axis=1)  # unit exemplar seq
+    rows = np.concatenate(
+        [*(activations for _, _, activations in tops), pool], axis=1
+    )  # unit exemplar seq
     n_random = pool.shape[1]
     kinds, sides, ranks = _labels([values.shape[1] for values, _, _ in tops], n_random)
     numbers = np.broadcast_to(state.pool_contexts, (n_units, n_random))
@@ -71,7 +79,9 @@ def write_exemplars(folder: Path, state: SiteState) -> None:
         "kind": _words(np.tile(kinds, n_units), ["top", "random"]),
         "side": _words(np.tile(sides, n_units), ["+", "-"]),
         "rank": pa.array(np.tile(ranks, n_units)),
-        "context": pa.array(np.concatenate([*(c for _, c, _ in tops), numbers], axis=1, dtype=np.int32).reshape(-1)),
+        "context": pa.array(
+            np.concatenate([*(c for _, c, _ in tops), numbers], axis=1, dtype=np.int32).reshape(-1)
+        ),
         "peak": pa.array(np.concatenate([*values, nothing], axis=1).reshape(-1), from_pandas=True),
         "activations": _lists(rows.reshape(-1, seq), pa.float16()),
     }
@@ -103,7 +113,8 @@ def statistics_of(state: SiteState) -> dict[str, np.ndarray]:
         "std": std,
         "min": state.low,
         "max": state.high,
-        "density": _share_above(ordered, ACTIVE * largest) + _share_below(ordered, -ACTIVE * largest),
+        "density": _share_above(ordered, ACTIVE * largest)
+        + _share_below(ordered, -ACTIVE * largest),
         "positive": _share_above(ordered, np.zeros(n_units)),
     }
     columns |= {name: _quantile(ordered, q) for name, q in QUANTILES.items()}
@@ -114,7 +125,9 @@ def write_statistics(folder: Path, kind: str, sites: Sequence[dict[str, np.ndarr
     """Write the statistics of all sites of a kind, a row group a layer."""
     (folder / "statistics").mkdir(exist_ok=True)
     schema = pa.table(sites[0]).schema
-    with pq.ParquetWriter(folder / "statistics" / f"{kind}.parquet", schema, compression="lz4") as writer:
+    with pq.ParquetWriter(
+        folder / "statistics" / f"{kind}.parquet", schema, compression="lz4"
+    ) as writer:
         for columns in sites:
             writer.write_table(pa.table(columns))
 
@@ -161,13 +174,16 @@ def _words(codes: Int[np.ndarray, " row"], words: list[str]) -> pa.Array:
 def _lists(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
     """Rows as lists of a fixed length without nulls, which Parquet writes and reads fastest."""
     inner = pa.field("element", kind, nullable=False)
-    return pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), type=pa.list_(inner, rows.shape[1]))
+    return pa.FixedSizeListArray.from_arrays(
+        pa.array(rows.reshape(-1)), type=pa.list_(inner, rows.shape[1])
+    )
 
 
 def _table(columns: dict[str, pa.Array]) -> pa.Table:
     optional = ("side", "peak")
     return pa.table(
-        columns, schema=pa.schema([pa.field(k, v.type, nullable=k in optional) for k, v in columns.items()])
+        columns,
+        schema=pa.schema([pa.field(k, v.type, nullable=k in optional) for k, v in columns.items()]),
     )
 
 
@@ -177,7 +193,9 @@ def _write(table: pa.Table, path: Path, rows: int) -> None:
         table,
         path,
         row_group_size=max(rows, 1),
-        compression="none" if "activations" in table.column_names else "lz4",  # activations hardly shrink
+        compression="none"
+        if "activations" in table.column_names
+        else "lz4",  # activations hardly shrink
         use_dictionary=["kind", "side"],  # pyright: ignore[reportArgumentType]
         write_statistics=["layer", "unit", "context"],  # pyright: ignore[reportArgumentType]
     )

@@ -36,8 +36,8 @@ class Team:
     def map(self, work: Callable[[Item], object], items: Sequence[Item]) -> None:
         """Call `work` on each item. A thread takes the next one when it is free.
 
-        Equal shares would be slower: between two of the model's operations its own threads spin for a while, and one of
-        ours then has half a core.
+        Equal shares would be slower: between two of the model's operations its own threads spin for
+        a while, and one of ours then has half a core.
         """
         left = deque(items)
 
@@ -49,7 +49,11 @@ class Team:
                     return
                 work(item)
 
-        waiting = [self._pool.submit(drain) for _ in range(min(self.size, len(left)) - 1)] if self._pool else []
+        waiting = (
+            [self._pool.submit(drain) for _ in range(min(self.size, len(left)) - 1)]
+            if self._pool
+            else []
+        )
         drain()
         for future in waiting:
             future.result()

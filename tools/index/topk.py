@@ -1,12 +1,17 @@
-"""The contexts on which each unit peaks highest, with the activation at every token, kept while text streams by.
+"""The contexts on which each unit peaks highest, with the activation at every token, kept while
+text streams by.
 
-1. A context's value is its highest activation on this side; a key holds it in its upper 32 bits, as a whole number of
-   the same order, and below it the context's number, so that ties fall to the earlier context and no two keys agree.
-2. A batch's keys are merged with those kept: the k-th largest of both is the bar, each kept key below it makes room for
-   one new key above it, and only then are that context's activations copied.
-3. Units whose bar no context of the batch reaches are left alone; after the first batches that is nearly all of them.
+1. A context's value is its highest activation on this side; a key holds it in its upper 32 bits, as
+   a whole number of the same order, and below it the context's number, so that ties fall to the
+   earlier context and no two keys agree.
+2. A batch's keys are merged with those kept: the k-th largest of both is the bar, each kept key
+   below it makes room for one new key above it, and only then are that context's activations
+   copied.
+3. Units whose bar no context of the batch reaches are left alone; after the first batches that is
+   nearly all of them.
 
-As the result is a function of the set of contexts alone, two disjoint parts merge into exactly the whole.
+As the result is a function of the set of contexts alone, two disjoint parts merge into exactly the
+whole.
 """
 
 from __future__ import annotations
@@ -52,7 +57,10 @@ class TopK:
         return cls(keys, np.zeros((n_units, k, context_len), np.float16))
 
     def select(
-        self, best: Float[np.ndarray, "context unit"], contexts: Int[np.ndarray, " context"], block: slice
+        self,
+        best: Float[np.ndarray, "context unit"],
+        contexts: Int[np.ndarray, " context"],
+        block: slice,
     ) -> Moves:
         """Take a batch's values on this side for a block of the units; tells which activations are to be copied."""
         first, k = block.start, self.keys.shape[1]
@@ -65,10 +73,16 @@ class TopK:
         kept.reshape(-1)[leaving] = new.reshape(-1)[coming]
         units += first
         self.keys[units] = kept
-        unit = units[coming // n_new]  # the same as units[leaving // k]: each that leaves makes room for one
+        unit = units[
+            coming // n_new
+        ]  # the same as units[leaving // k]: each that leaves makes room for one
         return Moves(coming % n_new, unit, unit * k + leaving % k)
 
-    def ordered(self) -> tuple[Float[np.ndarray, "unit k"], Int[np.ndarray, "unit k"], Float[np.ndarray, "unit k seq"]]:
+    def ordered(
+        self,
+    ) -> tuple[
+        Float[np.ndarray, "unit k"], Int[np.ndarray, "unit k"], Float[np.ndarray, "unit k seq"]
+    ]:
         """Values, contexts and activations, best first; all slots must be taken."""
         order = np.argsort(~self.keys, axis=1)
         keys = np.take_along_axis(self.keys, order, axis=1)
@@ -95,8 +109,8 @@ def update(
     sides = [top.select(best, contexts, block) for top, best in zip(tops, bests, strict=True)]
     side = np.repeat(np.arange(len(sides)), [len(moves.slot) for moves in sides])
     context, unit, slot = (np.concatenate(parts) for parts in zip(*sides, strict=True))
-    # Both sides together, context by context and unit by unit, as the activations lie in memory: every cache line is
-    # fetched once, which is what this costs.
+    # Both sides together, context by context and unit by unit, as the activations lie in memory:
+    # every cache line is fetched once, which is what this costs.
     order = np.lexsort((unit, context))
     side, slot = side[order], slot[order]
     rows = _as_lines(_gathered(values, context[order], unit[order], lengths, tops[0].rows.shape[2]))
@@ -125,8 +139,12 @@ def _gathered(
 def merge(a: TopK, b: TopK) -> TopK:
     """The k best of both; a and b are of disjoint contexts."""
     keys, rows = np.concatenate([a.keys, b.keys], axis=1), np.concatenate([a.rows, b.rows], axis=1)
-    best = np.argsort(~keys, axis=1)[:, : a.keys.shape[1]]  # ~ turns the order round and, unlike -, has no overflow
-    return TopK(np.take_along_axis(keys, best, axis=1), np.take_along_axis(rows, best[..., None], axis=1))
+    best = np.argsort(~keys, axis=1)[
+        :, : a.keys.shape[1]
+    ]  # ~ turns the order round and, unlike -, has no overflow
+    return TopK(
+        np.take_along_axis(keys, best, axis=1), np.take_along_axis(rows, best[..., None], axis=1)
+    )
 
 
 def keys_of(

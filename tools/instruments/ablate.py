@@ -1,14 +1,17 @@
 """Ablation: what the subject predicts with and without a unit.
 
-1. Run each text twice in one batch: as it is, and with the unit set to zero, to its mean, or to its values at random
-   places of other text, at every position but the first (an attention sink, whose change would drown all else).
-2. At each position compare the two next-token distributions p (as it is) and q (without): KL(p ‖ q) in nats, and the
-   change of the loss of the token that really follows, log p - log q.
-3. Where KL is largest, list the tokens whose probability changed most. If asked, go on with the text both ways.
+1. Run each text twice in one batch: as it is, and with the unit set to zero, to its mean, or to its
+   values at random places of other text, at every position but the first (an attention sink, whose
+   change would drown all else).
+2. At each position compare the two next-token distributions p (as it is) and q (without): KL(p ‖ q)
+   in nats, and the change of the loss of the token that really follows, log p - log q.
+3. Where KL is largest, list the tokens whose probability changed most. If asked, go on with the
+   text both ways.
 
-The mean of a neuron or a direction is its mean on explore when there is an index; a head's z, which the index does not
-hold, is averaged over the given texts. Mean ablation asks what the unit's variation does; zero ablation also takes its
-constant part away (McDougall et al. 2023; Chan et al., "Causal Scrubbing", 2022, on why the two differ).
+The mean of a neuron or a direction is its mean on explore when there is an index; a head's z, which
+the index does not hold, is averaged over the given texts. Mean ablation asks what the unit's
+variation does; zero ablation also takes its constant part away (McDougall et al. 2023; Chan et al.,
+"Causal Scrubbing", 2022, on why the two differ).
 """
 
 from __future__ import annotations
@@ -95,15 +98,18 @@ def ablate(
     texts: Annotated[list[Text], Field(min_length=1, max_length=64)],
     op: Operation = "mean",
     k: Annotated[int, Field(ge=1, le=50, description="changed tokens to list for each text")] = 5,
-    new_tokens: Annotated[int, Field(ge=0, le=MOST_NEW, description="also go on with each text by so many")] = 0,
+    new_tokens: Annotated[
+        int, Field(ge=0, le=MOST_NEW, description="also go on with each text by so many")
+    ] = 0,
     seed: Annotated[int, Field(description="of what resample draws")] = 0,
 ) -> Ablation:
     """What the model predicts differently without a unit, on texts that you choose.
 
-    Sets the unit to its mean, to zero, or to its values at random places of other text (resample) at every position
-    but the first and compares next-token distributions: KL and change of loss at each position, and the tokens that
-    changed most. With a side (mlp.12.803-) only values on that side are replaced. new_tokens shows the most likely
-    continuation with and without it. A unit that matters nowhere has KL near 0 on all texts.
+    Sets the unit to its mean, to zero, or to its values at random places of other text (resample)
+    at every position but the first and compares next-token distributions: KL and change of loss at
+    each position, and the tokens that changed most. With a side (mlp.12.803-) only values on that
+    side are replaced. new_tokens shows the most likely continuation with and without it. A unit
+    that matters nowhere has KL near 0 on all texts.
     """
     from ..subject import Unit
 
@@ -122,7 +128,9 @@ def ablate(
             for answer, text in zip(done, ready, strict=True)
         ]
     kl = [text.kl[i] for text, source in zip(done, ready, strict=True) for i in source.scored]
-    loss = [text.loss_change[i] for text, source in zip(done, ready, strict=True) for i in source.scored]
+    loss = [
+        text.loss_change[i] for text, source in zip(done, ready, strict=True) for i in source.scored
+    ]
     known = [value for value in loss if value is not None]
     mean_loss = rounded([sum(known) / len(known)])[0] if known else None
     return Ablation(str(address), op, replaced_by, rounded([sum(kl) / len(kl)])[0], mean_loss, done)
@@ -140,7 +148,9 @@ def _intervention(
         return Intervention(unit, "zero"), "0"
     if op == "resample":
         source, origin = _other_text(bench, texts, seed)
-        return Intervention(unit, "resample", source=source, seed=seed), f"its values at random places of {origin}"
+        return Intervention(
+            unit, "resample", source=source, seed=seed
+        ), f"its values at random places of {origin}"
     if unit.site != "head" and bench.index is not None:
         mean = float(bench.index.statistics(unit.unsided).mean)
         return Intervention(unit, "set", value=mean), f"its mean on explore ({mean:.4g})"
@@ -162,7 +172,9 @@ def _other_text(bench: Bench, texts: list[Tokenised], seed: int) -> tuple[tuple[
     return tuple(contexts.tokens[row, : int(contexts.length[row])].tolist()), "other text"
 
 
-def _continued(subject: Subject, text: Tokenised, edit: Intervention, new_tokens: int) -> tuple[str, str]:
+def _continued(
+    subject: Subject, text: Tokenised, edit: Intervention, new_tokens: int
+) -> tuple[str, str]:
     def edits(length: int) -> list[list[Intervention]]:
         return [[], [replace(edit, positions=tuple(range(text.scored.start, length)))]]
 
@@ -189,10 +201,14 @@ def _means_here(subject: Subject, unit: Unit, texts: list[Tokenised]) -> list[fl
     return torch.cat(values).double().mean(dim=0).tolist()
 
 
-def _compare(subject: Subject, rows: list[Tokenised], edit: Intervention, k: int) -> Iterator[AblatedText]:
+def _compare(
+    subject: Subject, rows: list[Tokenised], edit: Intervention, k: int
+) -> Iterator[AblatedText]:
     ids = padded(rows)
     edits = [[replace(edit, positions=tuple(text.scored))] for text in rows]
-    logits = subject.capture(ids.repeat(2, 1), [], interventions=[[] for _ in rows] + edits, logits=True).logits
+    logits = subject.capture(
+        ids.repeat(2, 1), [], interventions=[[] for _ in rows] + edits, logits=True
+    ).logits
     assert logits is not None  # asked for
     for row, text in enumerate(rows):
         length = len(text.ids)
@@ -201,7 +217,11 @@ def _compare(subject: Subject, rows: list[Tokenised], edit: Intervention, k: int
 
 
 def _answer(
-    subject: Subject, text: Tokenised, before: Float[Tensor, "seq vocab"], after: Float[Tensor, "seq vocab"], k: int
+    subject: Subject,
+    text: Tokenised,
+    before: Float[Tensor, "seq vocab"],
+    after: Float[Tensor, "seq vocab"],
+    k: int,
 ) -> AblatedText:
     import torch
 

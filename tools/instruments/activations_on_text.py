@@ -1,8 +1,9 @@
 """New text through the subject: which units fire on it, and where.
 
-`activations.on_text` reads chosen units at every token. `activations.search` turns the question round: of all units,
-which are furthest above what they usually do? It compares a unit's largest activation on the text with the unit's mean
-and standard deviation on explore, on each side. Position 0 is an attention sink and never counts in a search.
+`activations.on_text` reads chosen units at every token. `activations.search` turns the question
+round: of all units, which are furthest above what they usually do? It compares a unit's largest
+activation on the text with the unit's mean and standard deviation on explore, on each side.
+Position 0 is an attention sink and never counts in a search.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class OnText(Result):
         yield f"{unit}: max {max(counted):.3g}, min {min(counted):.3g} on these texts (first tokens left out)"
         for number, text in enumerate(self.texts):
             values = text.activations[unit]
-            shown = marked(text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest)
+            shown = marked(
+                text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest
+            )
             yield f"  {number}: {max(_counted(values)):+.3g} {min(_counted(values)):+.3g} | {shown}"
 
 
@@ -74,9 +77,10 @@ def on_text(
 ) -> OnText:
     """How strongly units fire at each token of texts that you write.
 
-    Write minimal pairs: a text that should make the unit fire beside one that differs in the one thing that you think
-    matters. An address with a side (mlp.12.803-) gives that side's strength, one without gives the signed activation.
-    The first token of a text is an attention sink: put something before what you test.
+    Write minimal pairs: a text that should make the unit fire beside one that differs in the one
+    thing that you think matters. An address with a side (mlp.12.803-) gives that side's strength,
+    one without gives the signed activation. The first token of a text is an attention sink: put
+    something before what you test.
     """
     from ..subject import Unit
 
@@ -84,19 +88,31 @@ def on_text(
     subject = bench.the_subject()
     ready = tokenised(subject, texts)
     values = _activations(subject, ready, addresses)
-    found = [TextActivations(text.text, text.tokens, text.offsets, values[n]) for n, text in enumerate(ready)]
+    found = [
+        TextActivations(text.text, text.tokens, text.offsets, values[n])
+        for n, text in enumerate(ready)
+    ]
     return OnText([str(address) for address in addresses], found)
 
 
-def _activations(subject: Subject, texts: list[Tokenised], units: list[Unit]) -> dict[int, dict[str, list[float]]]:
+def _activations(
+    subject: Subject, texts: list[Tokenised], units: list[Unit]
+) -> dict[int, dict[str, list[float]]]:
     """Text number to address to one number a token."""
     found: dict[int, dict[str, list[float]]] = {}
     for batch in batches(texts):
         rows = [texts[number] for number in batch]
-        raw = subject.unit_activations(padded(rows), [unit.unsided for unit in units]).float().cpu().numpy()
+        raw = (
+            subject.unit_activations(padded(rows), [unit.unsided for unit in units])
+            .float()
+            .cpu()
+            .numpy()
+        )
         for row, number in enumerate(batch):
             length = len(texts[number].ids)
-            found[number] = {str(u): rounded(u.signal(raw[i, row, :length])) for i, u in enumerate(units)}
+            found[number] = {
+                str(u): rounded(u.signal(raw[i, row, :length])) for i, u in enumerate(units)
+            }
     return found
 
 
@@ -133,7 +149,9 @@ class Search(Result):
             f"{hit.z:.1f} standard deviations, {hit.share_of_largest:.0%} of its largest"
             for hit in self.hits
         ]
-        return "\n".join([f"of {self.n_units:,} units, those furthest above what they usually do:", *lines])
+        return "\n".join(
+            [f"of {self.n_units:,} units, those furthest above what they usually do:", *lines]
+        )
 
 
 @instrument("activations.search", needs=("subject", "index"))
@@ -146,21 +164,34 @@ def search(
 ) -> Search:
     """Which units stand out on a text that you write, of all units at once.
 
-    Ranks both sides of every unit by how many standard deviations its strongest token lies from its mean on explore.
+    Ranks both sides of every unit by how many standard deviations its strongest token lies from its
+    mean on explore.
     """
     subject, index = bench.the_subject(), bench.the_index()
-    chosen = [site for site in index.sites if site.kind in sites and (layers is None or site.layer in layers)]
+    chosen = [
+        site
+        for site in index.sites
+        if site.kind in sites and (layers is None or site.layer in layers)
+    ]
     if not chosen:
         has = ", ".join(sorted({f"{site.kind}.{site.layer}" for site in index.sites}))
-        raise ArgumentError(f"no site of kind {sites} and layer {layers} is in the index, which has {has}")
+        raise ArgumentError(
+            f"no site of kind {sites} and layer {layers} is in the index, which has {has}"
+        )
     (ready,) = tokenised(subject, [text])
     captured = subject.capture(padded([ready]), chosen).activations
-    hits = [hit for site in chosen for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, ready, k)]
+    hits = [
+        hit
+        for site in chosen
+        for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, ready, k)
+    ]
     n_units = sum(index.shape.count(site) for site in chosen)
     return Search(text, ready.tokens, n_units, sorted(hits, key=lambda hit: -hit.z)[:k])
 
 
-def _hits(site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: Tokenised, k: int) -> Iterator[Hit]:
+def _hits(
+    site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: Tokenised, k: int
+) -> Iterator[Hit]:
     """The k units of a site that stand out most on each side; a head's norm has one side."""
     import numpy as np
 
@@ -177,6 +208,10 @@ def _hits(site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text:
             unit = index.shape.unit(site, column)
             sided = unit if site.kind == "head" else replace(unit, side="+" if sign > 0 else "-")
             position = text.scored[int(signed[:, column].argmax())]
-            share = best[column] / max(largest[column], best[column] * 1e-6)  # it may never have fired there
-            height, activation, of_largest = rounded([float(z[column]), float(sign * best[column]), float(share)])
+            share = best[column] / max(
+                largest[column], best[column] * 1e-6
+            )  # it may never have fired there
+            height, activation, of_largest = rounded(
+                [float(z[column]), float(sign * best[column]), float(share)]
+            )
             yield Hit(str(sided), height, activation, of_largest, position, text.tokens[position])

@@ -1,6 +1,8 @@
-"""Token attribution as an instrument: which tokens of a text make a unit fire, or a next token likely?
+"""Token attribution as an instrument: which tokens of a text make a unit fire, or a next token
+likely?
 
-The methods are in `tools/attribution`. What has not converged is never shown: its scores are withheld.
+The methods are in `tools/attribution`. What has not converged is never shown: its scores are
+withheld.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ class Attributed(Result):
         scores: one a token, or None where the method has not converged: then there is nothing to be believed.
         error: |sum of credit - what it should be|, as a share of the latter; None where it need not add up.
         curves: deletion and insertion against random orders; `randomised`: rank correlation of the credits with those
-            of a subject whose last layers are noise, by share of layers. Both None unless asked for, or where too few
-            tokens differ.
+            of a subject whose last layers are noise, by share of layers. Both None unless asked
+            for, or where too few tokens differ.
     """
 
     scalar: str
@@ -66,11 +68,19 @@ class Attributed(Result):
 
     def _credits(self, scores: list[float]) -> list[str]:
         order = sorted(range(len(scores)), key=lambda at: -abs(scores[at]))
-        return [f"  {scores[at]:+.3f}  token {at} {self._token(at)}" for at in order[:SHOWN] if scores[at]]
+        return [
+            f"  {scores[at]:+.3f}  token {at} {self._token(at)}"
+            for at in order[:SHOWN]
+            if scores[at]
+        ]
 
     def _token(self, at: int) -> str:
         own = f'"{quoted(self.tokens[at])}"'
-        if self.method in ALONE or self.counterfactual is None or self.counterfactual[at] == self.tokens[at]:
+        if (
+            self.method in ALONE
+            or self.counterfactual is None
+            or self.counterfactual[at] == self.tokens[at]
+        ):
             return own
         return f'{own} (instead of "{quoted(self.counterfactual[at])}")'
 
@@ -82,8 +92,12 @@ class Attributed(Result):
                 f"{self.curves.deletion_gain:+.2f}, insertion {self.curves.insertion_gain:+.2f} (0 is chance)"
             )
         if self.randomised is not None:
-            shown = ", ".join(f"{k}: {'-' if v is None else f'{v:+.2f}'}" for k, v in self.randomised.items())
-            lines.append(f"rank correlation with a subject whose last layers are noise, by share of them: {shown}")
+            shown = ", ".join(
+                f"{k}: {'-' if v is None else f'{v:+.2f}'}" for k, v in self.randomised.items()
+            )
+            lines.append(
+                f"rank correlation with a subject whose last layers are noise, by share of them: {shown}"
+            )
         return lines
 
 
@@ -98,21 +112,31 @@ def attribute(
         ),
     ] = None,
     unit: UnitAddress | None = None,
-    answer: Annotated[str | None, Field(description="a next token, with its leading space; instead of a unit")] = None,
-    foil: Annotated[str | None, Field(description="a rival next token: the logit difference is explained")] = None,
-    position: Annotated[int | None, Field(ge=0, description="token whose scalar it is; default: the last")] = None,
+    answer: Annotated[
+        str | None, Field(description="a next token, with its leading space; instead of a unit")
+    ] = None,
+    foil: Annotated[
+        str | None, Field(description="a rival next token: the logit difference is explained")
+    ] = None,
+    position: Annotated[
+        int | None, Field(ge=0, description="token whose scalar it is; default: the last")
+    ] = None,
     method: MethodName = "integrated_gradients",
     baseline: Annotated[
         BaselineKind, Field(description="eos and zero need no counterfactual and seldom converge")
     ] = "counterfactual",
-    check: Annotated[bool, Field(description="also deletion and insertion curves and a randomised subject")] = False,
+    check: Annotated[
+        bool, Field(description="also deletion and insertion curves and a randomised subject")
+    ] = False,
 ) -> Attributed:
-    """Which tokens of a text make a unit fire, or make a next token likely, beside a counterfactual text.
+    """Which tokens of a text make a unit fire, or make a next token likely, beside a counterfactual
+    text.
 
-    Write a counterfactual of as many tokens that differs in what you suspect; only tokens that differ can get credit.
-    Then integrated_gradients adds up to the difference of the two, and occlusion puts back one token at a time.
-    gradient and gradient_x_input are slopes at the text and no more; gradient and relevance look at the text alone, and
-    need a counterfactual only for `check`. What has not converged is withheld.
+    Write a counterfactual of as many tokens that differs in what you suspect; only tokens that
+    differ can get credit. Then integrated_gradients adds up to the difference of the two, and
+    occlusion puts back one token at a time. gradient and gradient_x_input are slopes at the text
+    and no more; gradient and relevance look at the text alone, and need a counterfactual only for
+    `check`. What has not converged is withheld.
     """
     from ..attribution.curves import curves
     from ..attribution.methods import METHODS, RANKING
@@ -129,20 +153,33 @@ def attribute(
     found = METHODS[method](case)
     checked = check and found.is_evidence
     drawn = randomisation(case, RANKING[method], found) if checked else None
-    return _attributed(case, name, method, found, ready, curves(case, found) if checked else None, drawn)
+    return _attributed(
+        case, name, method, found, ready, curves(case, found) if checked else None, drawn
+    )
 
 
 def _scalar(
-    subject: Subject, text: Tokenised, unit: str | None, answer: str | None, foil: str | None, position: int | None
+    subject: Subject,
+    text: Tokenised,
+    unit: str | None,
+    answer: str | None,
+    foil: str | None,
+    position: int | None,
 ) -> tuple[Scalar, str]:
     """What is explained, and its name."""
     from ..attribution.target import Activation, Logits
     from ..subject import Unit
 
     at = len(text.ids) - 1 if position is None else position
-    where = f'after "{quoted(text.tokens[at])}" (token {at})' if at < len(text.ids) else f"at token {at}"
+    where = (
+        f'after "{quoted(text.tokens[at])}" (token {at})'
+        if at < len(text.ids)
+        else f"at token {at}"
+    )
     if (unit is None) == (answer is None) or (foil is not None and answer is None):
-        raise ArgumentError(f"attribute: unit {unit!r}, answer {answer!r}, foil {foil!r} given; give unit or answer")
+        raise ArgumentError(
+            f"attribute: unit {unit!r}, answer {answer!r}, foil {foil!r} given; give unit or answer"
+        )
     if unit is not None:
         return Activation(Unit.parse(unit), position), f"{unit} {where.replace('after', 'on')}"
     assert answer is not None
@@ -172,7 +209,11 @@ def _attributed(
 ) -> Attributed:
     strings = case.subject.token_strings()
     other = None if case.baseline_ids is None else [strings[i] for i in case.baseline_ids.tolist()]
-    drawn = None if randomised is None else {f"{k:g}": v if v == v else None for k, v in randomised.items()}  # nan
+    drawn = (
+        None
+        if randomised is None
+        else {f"{k:g}": v if v == v else None for k, v in randomised.items()}
+    )  # nan
     value, reference, error = (None if v is None else rounded([v])[0] for v in _numbers(found))
     assert value is not None
     return Attributed(

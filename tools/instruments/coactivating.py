@@ -1,12 +1,14 @@
 """Units that are active together with a unit: the correlation with every neuron, in one pass.
 
-1. Texts: those that are given, or contexts of explore, a third each where the unit is strongest on either side and
-   drawn at random (mostly quiet, so that a correlation is not one of loud places alone).
-2. One pass over them; at each batch add up, for every neuron at once, sum x, sum x², and sum x·y with the unit's y.
+1. Texts: those that are given, or contexts of explore, a third each where the unit is strongest on
+   either side and drawn at random (mostly quiet, so that a correlation is not one of loud places
+   alone).
+2. One pass over them; at each batch add up, for every neuron at once, sum x, sum x², and sum x·y
+   with the unit's y.
 3. Pearson r in closed form: (n Σxy - Σx Σy) / sqrt((n Σx² - (Σx)²) (n Σy² - (Σy)²)), in float64.
 
-Position 0 of a text does not count. Two units that correlate may both follow a third thing; `upstream` tells what feeds
-the unit, `patch` and `ablate` what it causes.
+Position 0 of a text does not count. Two units that correlate may both follow a third thing;
+`upstream` tells what feeds the unit, `patch` and `ablate` what it causes.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ class Coactivating(Result):
 
     def render(self) -> str:
         head = f"of {self.compared:,} units, over {self.n_tokens:,} tokens of {self.texts} (chance {self.chance:.2f}):"
-        lines = [f"  r {c.r:+.3f} {c.unit}, {SAID[c.depth]}" for c in (*self.together, *self.opposed)]
+        lines = [
+            f"  r {c.r:+.3f} {c.unit}, {SAID[c.depth]}" for c in (*self.together, *self.opposed)
+        ]
         return "\n".join([f"active together with {self.unit}, {head}", *lines])
 
 
@@ -69,14 +73,19 @@ class Coactivating(Result):
 def coactivating(
     bench: Bench,
     unit: UnitAddress,
-    texts: Annotated[list[Text] | None, Field(max_length=256, description="default: the corpus")] = None,
+    texts: Annotated[
+        list[Text] | None, Field(max_length=256, description="default: the corpus")
+    ] = None,
     k: Annotated[int, Field(ge=1, le=50, description="to list, of each sign")] = 6,
-    contexts: Annotated[int, Field(ge=3, le=300, description="of the corpus, when no texts are given")] = 48,
+    contexts: Annotated[
+        int, Field(ge=3, le=300, description="of the corpus, when no texts are given")
+    ] = 48,
 ) -> Coactivating:
     """Which neurons are active at the same tokens as a unit, by correlation.
 
-    Of all neurons at once, over corpus contexts (loud and quiet ones) or over texts that you give. Their exemplars show
-    what the unit shares and what is its own. With a side (mlp.12.803-) the strength of that side is correlated.
+    Of all neurons at once, over corpus contexts (loud and quiet ones) or over texts that you give.
+    Their exemplars show what the unit shares and what is its own. With a side (mlp.12.803-) the
+    strength of that side is correlated.
     """
     from ..subject import Unit
 
@@ -88,7 +97,9 @@ def coactivating(
         rows, origin = _contexts(bench.the_index(), address, contexts), "the corpus"
     n = sum(len(row.scored) for row in rows)
     if n < FEWEST_TOKENS:
-        raise ArgumentError(f"coactivating: {n} tokens are too few for a correlation; give at least {FEWEST_TOKENS}")
+        raise ArgumentError(
+            f"coactivating: {n} tokens are too few for a correlation; give at least {FEWEST_TOKENS}"
+        )
     found = _correlations(subject, address, rows)
     compared = sum(len(layer) for layer in found)
     listed = [
@@ -118,14 +129,21 @@ def _contexts(index: Index, unit: Unit, n: int) -> list[Tokenised]:
     """Of explore: a third each from the strongest of either side, and at random."""
     rng = np.random.default_rng(0)
     third = max(1, n // 3)
-    loud = [e.context for side in ("+", "-") for e in index.exemplars(unit.unsided, side, "top", third)]
+    loud = [
+        e.context for side in ("+", "-") for e in index.exemplars(unit.unsided, side, "top", third)
+    ]
     contexts = index.contexts("explore")
     quiet = rng.permutation(len(contexts))[: 4 * n].tolist()
     numbers = list(dict.fromkeys([*loud, *quiet]))[:n]
-    return [Tokenised("", contexts.tokens[i, : int(contexts.length[i])].tolist(), [], []) for i in numbers]
+    return [
+        Tokenised("", contexts.tokens[i, : int(contexts.length[i])].tolist(), [], [])
+        for i in numbers
+    ]
 
 
-def _correlations(subject: Subject, unit: Unit, rows: Sequence[Tokenised]) -> list[Float[np.ndarray, " unit"]]:
+def _correlations(
+    subject: Subject, unit: Unit, rows: Sequence[Tokenised]
+) -> list[Float[np.ndarray, " unit"]]:
     """Pearson r with every neuron, layer by layer; NaN where one of the two is constant."""
     from ..subject import Site
 
@@ -136,19 +154,27 @@ def _correlations(subject: Subject, unit: Unit, rows: Sequence[Tokenised]) -> li
         some = [rows[number] for number in batch]
         counts = [np.arange(len(row.ids)) >= row.scored.start for row in some]
         own = subject.unit_activations(padded(some), [unit.unsided])[0].float().cpu().numpy()
-        y = np.concatenate([unit.signal(own[i, : len(c)])[c] for i, c in enumerate(counts)]).astype(np.float64)
+        y = np.concatenate([unit.signal(own[i, : len(c)])[c] for i, c in enumerate(counts)]).astype(
+            np.float64
+        )
         mine += (len(y), y.sum(), (y * y).sum())
 
-        def take(site: Site, values: Tensor, counts: list[np.ndarray] = counts, y: np.ndarray = y) -> None:
+        def take(
+            site: Site, values: Tensor, counts: list[np.ndarray] = counts, y: np.ndarray = y
+        ) -> None:
             raw = values.float().cpu().numpy()
-            x = np.concatenate([raw[i, : len(c)][c] for i, c in enumerate(counts)]).astype(np.float64)
+            x = np.concatenate([raw[i, : len(c)][c] for i, c in enumerate(counts)]).astype(
+                np.float64
+            )
             sums[site.layer] += np.stack([x.sum(0), (x * x).sum(0), y @ x])
 
         subject.stream(padded(some), sites, take)
     return [_pearson(total, mine) for total in sums]
 
 
-def _pearson(sums: Float[np.ndarray, "3 unit"], mine: Float[np.ndarray, "3"]) -> Float[np.ndarray, " unit"]:
+def _pearson(
+    sums: Float[np.ndarray, "3 unit"], mine: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, " unit"]:
     (x, xx, xy), (n, y, yy) = sums, mine
     spread = (n * xx - x * x) * (n * yy - y * y)
     with np.errstate(invalid="ignore", divide="ignore"):

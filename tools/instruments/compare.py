@@ -1,9 +1,10 @@
 """Two texts token by token: where a unit's activation differs, and which substitution changed it.
 
-1. Align the tokens (`alignment`), read the unit on both texts, and take the difference of each pair; position 0, an
-   attention sink, does not count.
-2. At the pair that differs most, ask of each substitution by itself: what is the activation there when it alone is
-   made in the first text, and when it alone is undone in the second? Both are runs of the subject, no estimates.
+1. Align the tokens (`alignment`), read the unit on both texts, and take the difference of each
+   pair; position 0, an attention sink, does not count.
+2. At the pair that differs most, ask of each substitution by itself: what is the activation there
+   when it alone is made in the first text, and when it alone is undone in the second? Both are runs
+   of the subject, no estimates.
 """
 
 from __future__ import annotations
@@ -72,8 +73,15 @@ class Comparison(Result):
         first, second = (_line(self.pairs, other) for other in (False, True))
         counted = [pair for pair in self.pairs if pair.difference is not None]
         most = sorted(counted, key=lambda pair: -abs(pair.difference or 0))[:SHOWN]
-        lines = [f"{self.unit} A {first}", f"{self.unit} B {second}", "largest differences, A to B:"]
-        lines += [f"  {_tokens(p)} {p.activation:+.3g} → {p.other_activation:+.3g} ({p.difference:+.3g})" for p in most]
+        lines = [
+            f"{self.unit} A {first}",
+            f"{self.unit} B {second}",
+            "largest differences, A to B:",
+        ]
+        lines += [
+            f"  {_tokens(p)} {p.activation:+.3g} → {p.other_activation:+.3g} ({p.difference:+.3g})"
+            for p in most
+        ]
         if len(self.substitutions) > 1:
             peak = self.pairs[self.largest]
             head = f"at {_tokens(peak)}, where A has {peak.activation:+.3g} and B {peak.other_activation:+.3g}:"
@@ -82,7 +90,9 @@ class Comparison(Result):
 
 
 def _line(pairs: Sequence[Pair], other: bool) -> str:
-    sides = [(p.other_token, p.other_activation) if other else (p.token, p.activation) for p in pairs]
+    sides = [
+        (p.other_token, p.other_activation) if other else (p.token, p.activation) for p in pairs
+    ]
     there = [(token, value or 0.0) for token, value in sides if token is not None]
     values = [value for _, value in there]
     counted = values[1:] or values
@@ -105,9 +115,10 @@ def _told(change: Substitution) -> str:
 def compare(bench: Bench, unit: UnitAddress, text: Text, other: Text) -> Comparison:
     """A unit on two texts token by token, and which change made the difference.
 
-    Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the same context with
-    another trigger, the same trigger in another context. Where they differ in several places, each change is tried
-    alone. The first token of a text never counts: begin with a neutral word.
+    Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the
+    same context with another trigger, the same trigger in another context. Where they differ in
+    several places, each change is tried alone. The first token of a text never counts: begin with a
+    neutral word.
     """
     from ..subject import Unit
 
@@ -115,12 +126,16 @@ def compare(bench: Bench, unit: UnitAddress, text: Text, other: Text) -> Compari
     one, two = tokenised(subject, [text, other])
     found = stretches(one.ids, two.ids)
     if all(stretch.same for stretch in found):
-        raise ArgumentError("compare: the two texts have the same tokens; change one thing in `other`")
+        raise ArgumentError(
+            "compare: the two texts have the same tokens; change one thing in `other`"
+        )
     values, other_values = _read(subject, address, [one, two])
     listed = list(_pairs(found, one, two, values, other_values))
     compared = [(i, j) for stretch in found for i, j in stretch.pairs if i and j]
     if not compared:
-        raise ArgumentError("compare: no tokens but the first correspond; give texts that differ in one thing")
+        raise ArgumentError(
+            "compare: no tokens but the first correspond; give texts that differ in one thing"
+        )
     at = max(compared, key=lambda pair: abs(other_values[pair[1]] - values[pair[0]]))
     largest = next(n for n, (i, j, _) in enumerate(listed) if (i, j) == at)
     changes = _substitutions(subject, address, found, one, two, at)
@@ -133,7 +148,11 @@ def _read(subject: Subject, unit: Unit, texts: Sequence[Tokenised]) -> list[list
 
 
 def _pairs(
-    found: Sequence[Stretch], one: Tokenised, two: Tokenised, values: Sequence[float], other_values: Sequence[float]
+    found: Sequence[Stretch],
+    one: Tokenised,
+    two: Tokenised,
+    values: Sequence[float],
+    other_values: Sequence[float],
 ) -> list[tuple[int | None, int | None, Pair]]:
     """Positions and what is there: first what has no partner, then the pairs, stretch by stretch."""
     listed: list[tuple[int | None, int | None, Pair]] = []
@@ -145,16 +164,25 @@ def _pairs(
             listed.append((None, j, Pair(None, two.tokens[j], None, other_values[j], None)))
         for i, j in together:
             (difference,) = rounded([other_values[j] - values[i]]) if i and j else (None,)
-            listed.append((i, j, Pair(one.tokens[i], two.tokens[j], values[i], other_values[j], difference)))
+            listed.append(
+                (i, j, Pair(one.tokens[i], two.tokens[j], values[i], other_values[j], difference))
+            )
     return listed
 
 
 def _substitutions(
-    subject: Subject, unit: Unit, found: list[Stretch], one: Tokenised, two: Tokenised, at: tuple[int, int]
+    subject: Subject,
+    unit: Unit,
+    found: list[Stretch],
+    one: Tokenised,
+    two: Tokenised,
+    at: tuple[int, int],
 ) -> list[Substitution]:
     """Each change by itself: made alone in the first text, and undone alone in the second."""
     changed = [n for n, stretch in enumerate(found) if not stretch.same][:MOST_SUBSTITUTIONS]
-    made = [{n} for n in changed] + [{m for m, s in enumerate(found) if not s.same and m != n} for n in changed]
+    made = [{n} for n in changed] + [
+        {m for m, s in enumerate(found) if not s.same and m != n} for n in changed
+    ]
     mixed = [_mixture(found, one.ids, two.ids, chosen, at) for chosen in made]
     read = _read(subject, unit, [Tokenised("", ids, [], []) for ids, _ in mixed])
     values = [row[position] for row, (_, position) in zip(read, mixed, strict=True)]
@@ -171,14 +199,20 @@ def _substitutions(
 
 
 def _mixture(
-    found: Sequence[Stretch], text: list[int], other: list[int], chosen: set[int], at: tuple[int, int]
+    found: Sequence[Stretch],
+    text: list[int],
+    other: list[int],
+    chosen: set[int],
+    at: tuple[int, int],
 ) -> tuple[list[int], int]:
     """The first text with the chosen stretches taken from the second, and where the pair `at` stands in it."""
     ids: list[int] = []
     position = 0
     for n, stretch in enumerate(found):
         second = n in chosen
-        start, end = (stretch.other_start, stretch.other_end) if second else (stretch.start, stretch.end)
+        start, end = (
+            (stretch.other_start, stretch.other_end) if second else (stretch.start, stretch.end)
+        )
         if at in stretch.pairs:
             position = len(ids) + (at[1] if second else at[0]) - start
         ids += (other if second else text)[start:end]

@@ -1,8 +1,10 @@
 """The subject's own continuation of a text, with or without interventions.
 
 1. Each row of a batch is one variant of the same text: as it is, and under each intervention.
-2. Token by token: the distribution behind the last position, then its most likely token, or one drawn by Gumbel noise.
-3. All variants see the same noise at each step, so that they differ by what was changed and not by luck.
+2. Token by token: the distribution behind the last position, then its most likely token, or one
+   drawn by Gumbel noise.
+3. All variants see the same noise at each step, so that they differ by what was changed and not by
+   luck.
 
 The pass is made anew for each token, since an intervention reaches earlier positions too.
 """
@@ -32,7 +34,9 @@ class Sampling:
     seed: int = 0
 
 
-def continuations(subject: Subject, ids: Sequence[int], rows: int, edits: Edits, how: Sampling) -> list[list[int]]:
+def continuations(
+    subject: Subject, ids: Sequence[int], rows: int, edits: Edits, how: Sampling
+) -> list[list[int]]:
     """The new tokens of each row.
 
     Raises:
@@ -53,7 +57,9 @@ def continuations(subject: Subject, ids: Sequence[int], rows: int, edits: Edits,
         assert logits is not None  # asked for
         scores = logits[:, -1].cpu().double()
         if how.temperature > 0:
-            scores = scores / how.temperature + torch.from_numpy(random.gumbel(size=scores.shape[1]))
+            scores = scores / how.temperature + torch.from_numpy(
+                random.gumbel(size=scores.shape[1])
+            )
         batch = torch.cat([batch, scores.argmax(-1, keepdim=True)], dim=1)
     return batch[:, len(ids) :].tolist()
 

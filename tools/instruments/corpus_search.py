@@ -1,9 +1,11 @@
 """Text of explore that matches a pattern, with a unit's activation there.
 
-1. Decode each context of explore and look for the pattern: plain words in any casing, or an RE2 regular expression.
+1. Decode each context of explore and look for the pattern: plain words in any casing, or an RE2
+   regular expression.
 2. Of all contexts with a match read up to `most`, spread evenly, through the subject.
-3. Each match gets the activation of largest size among its tokens (position 0 does not count). Tell how many fire and
-   how many are silent by the levels of the whole corpus, and show the strongest and the weakest.
+3. Each match gets the activation of largest size among its tokens (position 0 does not count). Tell
+   how many fire and how many are silent by the levels of the whole corpus, and show the strongest
+   and the weakest.
 
 The weakest matches are the counterexamples that exemplars never show.
 """
@@ -64,12 +66,20 @@ class CorpusSearch(Result):
     def render(self) -> str:
         if not self.n_matches:
             return f'nothing in the corpus matches "{quoted(self.pattern)}"'
-        shares = ", ".join(f"fires on side {side} at {share:.0%}" for side, share in self.fires.items())
+        shares = ", ".join(
+            f"fires on side {side} at {share:.0%}" for side, share in self.fires.items()
+        )
         read = f"{self.n_read} of {self.n_contexts} contexts"
         head = f'{self.unit} at {self.n_matches} matches of "{quoted(self.pattern)}" in {read}'
         top = max(abs(match.activation) for match in self.strongest)
-        lines = [f"{head}: mean {self.mean:+.3g}, {shares}", "strongest:", *(_line(m, top) for m in self.strongest)]
-        return "\n".join([*lines, "weakest:", *(_line(m, top) for m in self.weakest)] if self.weakest else lines)
+        lines = [
+            f"{head}: mean {self.mean:+.3g}, {shares}",
+            "strongest:",
+            *(_line(m, top) for m in self.strongest),
+        ]
+        return "\n".join(
+            [*lines, "weakest:", *(_line(m, top) for m in self.weakest)] if self.weakest else lines
+        )
 
 
 def _line(match: Match, strongest: float) -> str:
@@ -82,28 +92,44 @@ def corpus_search(
     bench: Bench,
     unit: UnitAddress,
     pattern: Annotated[Text, Field(max_length=200)],
-    regex: Annotated[bool, Field(description="an RE2 regular expression instead of words in any casing")] = False,
-    k: Annotated[int, Field(ge=1, le=20, description="of the strongest and of the weakest matches")] = 4,
+    regex: Annotated[
+        bool, Field(description="an RE2 regular expression instead of words in any casing")
+    ] = False,
+    k: Annotated[
+        int, Field(ge=1, le=20, description="of the strongest and of the weakest matches")
+    ] = 4,
     most: Annotated[int, Field(ge=1, le=300, description="contexts to read")] = 48,
 ) -> CorpusSearch:
     """What a unit does wherever a word or pattern stands in the corpus, best and worst cases.
 
-    Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows. Words
-    match in any casing and whole; with regex (RE2) write boundaries yourself.
+    Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows.
+    Words match in any casing and whole; with regex (RE2) write boundaries yourself.
     """
     from ..subject import Unit
 
     address, index = Unit.parse(unit), bench.the_index()
     found = _matching(index, _compiled(pattern, regex=regex))
     numbers = list(found)
-    read = [numbers[i * len(numbers) // min(most, len(numbers))] for i in range(min(most, len(numbers)))]
+    read = [
+        numbers[i * len(numbers) // min(most, len(numbers))] for i in range(min(most, len(numbers)))
+    ]
     matches = list(_matches(bench, address, {number: found[number] for number in read}))
     matches.sort(key=lambda match: (-abs(match.activation), match.context, match.positions))
     values = [match.activation for match in matches]
     (mean,) = rounded([sum(values) / len(values)]) if values else (None,)
     weakest = matches[max(k, len(matches) - k) :][::-1]
     fires = _fires(index, address, values)
-    return CorpusSearch(str(address), pattern, len(numbers), len(read), len(matches), mean, fires, matches[:k], weakest)
+    return CorpusSearch(
+        str(address),
+        pattern,
+        len(numbers),
+        len(read),
+        len(matches),
+        mean,
+        fires,
+        matches[:k],
+        weakest,
+    )
 
 
 def _compiled(pattern: str, *, regex: bool) -> Any:
@@ -112,7 +138,9 @@ def _compiled(pattern: str, *, regex: bool) -> Any:
     if not regex:
         words = re2.escape(pattern.strip())
         before, after = (
-            (r"\b" if pattern.strip()[at].isalnum() else "" for at in (0, -1)) if pattern.strip() else ("", "")
+            (r"\b" if pattern.strip()[at].isalnum() else "" for at in (0, -1))
+            if pattern.strip()
+            else ("", "")
         )
         return re2.compile(f"(?i){before}{words}{after}")
     options = re2.Options()
@@ -129,7 +157,9 @@ def _matching(index: Index, pattern: Any) -> dict[int, list[tuple[int, int]]]:
     """Context to the first and last token of each match that does not lie in position 0 alone."""
     contexts, strings = index.contexts("explore"), index.vocabulary
     found: dict[int, list[tuple[int, int]]] = {}
-    for number, (row, length) in enumerate(zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)):
+    for number, (row, length) in enumerate(
+        zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
+    ):
         tokens = [strings[i] for i in row[:length]]
         spans = [m.span() for m in pattern.finditer("".join(tokens))]
         if spans and (places := list(_places(tokens, spans))):
@@ -153,7 +183,9 @@ def _places(tokens: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator
 def _matches(bench: Bench, unit: Unit, found: dict[int, list[tuple[int, int]]]) -> Iterator[Match]:
     index, subject = bench.the_index(), bench.the_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
-    rows = {number: contexts.tokens[number, : int(contexts.length[number])].tolist() for number in found}
+    rows = {
+        number: contexts.tokens[number, : int(contexts.length[number])].tolist() for number in found
+    }
     ready = [Tokenised("", ids, [], []) for ids in rows.values()]
     numbers = list(rows)
     for batch in batches(ready):
@@ -175,7 +207,9 @@ def _fires(index: Index, unit: Unit, values: Sequence[float]) -> dict[str, float
     if unit.side != "both":
         return {unit.side: _share([v >= levels[unit.side] for v in values])}
     sides = ("+",) if unit.site == "head" else ("+", "-")
-    return {side: _share([(v if side == "+" else -v) >= levels[side] for v in values]) for side in sides}
+    return {
+        side: _share([(v if side == "+" else -v) >= levels[side] for v in values]) for side in sides
+    }
 
 
 def _share(held: Sequence[bool]) -> float:

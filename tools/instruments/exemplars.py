@@ -45,15 +45,21 @@ class Exemplars(Result):
 
     def render(self) -> str:
         sign = -1 if self.side == "-" else 1
-        signals = [[max(0.0, sign * value) for value in passage.activations] for passage in self.exemplars]
-        strongest = max((signal[p.peak] for signal, p in zip(signals, self.exemplars, strict=True)), default=0.0)
+        signals = [
+            [max(0.0, sign * value) for value in passage.activations] for passage in self.exemplars
+        ]
+        strongest = max(
+            (signal[p.peak] for signal, p in zip(signals, self.exemplars, strict=True)), default=0.0
+        )
         head = f"{self.unit}, {self.kind} exemplars of its {'negative' if sign < 0 else 'positive'} side"
         lines = [
             f"  {passage.activations[passage.peak]:+.3g} | {marked(passage.tokens, signal, strongest, passage.peak)}"
             for passage, signal in zip(self.exemplars, signals, strict=True)
         ]
         return (
-            "\n".join([f"{head} (9 is {strongest:.3g}):", *lines]) if lines else f"{head}: none, it never fires there"
+            "\n".join([f"{head} (9 is {strongest:.3g}):", *lines])
+            if lines
+            else f"{head}: none, it never fires there"
         )
 
 
@@ -61,14 +67,17 @@ class Exemplars(Result):
 def exemplars(
     bench: Bench,
     unit: UnitAddress,
-    side: Annotated[Sign | None, Field(description="default: the address's own side, else +")] = None,
+    side: Annotated[
+        Sign | None, Field(description="default: the address's own side, else +")
+    ] = None,
     kind: Kind = "top",
     k: Annotated[int, Field(ge=1, le=50)] = 8,
 ) -> Exemplars:
     """Corpus contexts in which a unit fires, with its activation at each token.
 
-    top: where it is strongest. quantile: spread over its whole range, which shows what weak and middling activations
-    are about. random: contexts drawn at random, mostly quiet. Look at both sides: gated neurons fire negatively too.
+    top: where it is strongest. quantile: spread over its whole range, which shows what weak and
+    middling activations are about. random: contexts drawn at random, mostly quiet. Look at both
+    sides: gated neurons fire negatively too.
     """
     from ..subject.address import Unit
 
@@ -81,7 +90,12 @@ def exemplars(
 
 
 def _passage(exemplar: Exemplar) -> Passage:
-    return Passage(int(exemplar.context), list(exemplar.tokens), rounded(exemplar.activations), int(exemplar.peak))
+    return Passage(
+        int(exemplar.context),
+        list(exemplar.tokens),
+        rounded(exemplar.activations),
+        int(exemplar.peak),
+    )
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,8 @@ def generate(
 ) -> Generated:
     """How the model goes on with a text, and what units do on what it writes.
 
-    Shows units on text of the model's own, where they are part of choosing the next token. The continuation stands
-    behind ▸. With a temperature it is sampled, the same for the same seed.
+    Shows units on text of the model's own, where they are part of choosing the next token. The
+    continuation stands behind ▸. With a temperature it is sampled, the same for the same seed.
     """
     import torch
 
@@ -62,8 +62,14 @@ def generate(
     for address in addresses:
         subject.shape.column(address)
     (ready,) = tokenised(subject, [text])
-    (new,) = continuations(subject, ready.ids, 1, lambda _length: [[]], Sampling(new_tokens, temperature, seed))
-    raw = subject.unit_activations(torch.tensor([ready.ids + new]), [a.unsided for a in addresses]).float().cpu()
+    (new,) = continuations(
+        subject, ready.ids, 1, lambda _length: [[]], Sampling(new_tokens, temperature, seed)
+    )
+    raw = (
+        subject.unit_activations(torch.tensor([ready.ids + new]), [a.unsided for a in addresses])
+        .float()
+        .cpu()
+    )
     read = {str(a): rounded(a.signal(raw[i, 0].numpy())) for i, a in enumerate(addresses)}
     strings = subject.token_strings()
     tokens = [*ready.tokens, *(strings[i] for i in new)]

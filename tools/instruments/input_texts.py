@@ -44,7 +44,9 @@ class Tokenised:
             return list(self.scored)
         start = self.text.rfind(wanted)
         if start < 0:
-            raise ArgumentError(f"the focus {wanted[:60]!r} is not in the text {self.text[:60]!r}; copy it exactly")
+            raise ArgumentError(
+                f"the focus {wanted[:60]!r} is not in the text {self.text[:60]!r}; copy it exactly"
+            )
         end = start + len(wanted)
         found = [i for i in self.scored if self.offsets[i][0] < end and self.offsets[i][1] > start]
         if not found:
@@ -62,8 +64,14 @@ def tokenised(subject: Subject, texts: Sequence[str]) -> list[Tokenised]:
     for number, text in enumerate(texts):
         ids, offsets = subject.tokenize(text)
         if not 0 < len(ids) <= limit:
-            raise ArgumentError(f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}")
-        found.append(Tokenised(text, ids, [(start, end) for start, end in offsets], [strings[i] for i in ids]))
+            raise ArgumentError(
+                f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}"
+            )
+        found.append(
+            Tokenised(
+                text, ids, [(start, end) for start, end in offsets], [strings[i] for i in ids]
+            )
+        )
     return found
 
 

@@ -1,14 +1,17 @@
 """Logit lens of what a unit writes into the residual stream.
 
-1. Take the direction that the unit adds to the stream when its activation is 1 (its column of the down projection).
-2. Apply the final norm's scale and the unembedding: what it adds to each logit, if nothing in between changes it.
+1. Take the direction that the unit adds to the stream when its activation is 1 (its column of the
+   down projection).
+2. Apply the final norm's scale and the unembedding: what it adds to each logit, if nothing in
+   between changes it.
 3. Subtract the mean over the vocabulary, which no probability depends on.
 
-A positive activation promotes the tokens at the top and suppresses those at the bottom, a negative one the reverse.
-In early layers later layers change what was written before it is read, so take the list as a hint there.
+A positive activation promotes the tokens at the top and suppresses those at the bottom, a negative
+one the reverse. In early layers later layers change what was written before it is read, so take the
+list as a hint there.
 
-nostalgebraist, "interpreting GPT: the logit lens" (2020); Geva et al., "Transformer Feed-Forward Layers Build
-Predictions by Promoting Concepts in the Vocabulary Space" (2022).
+nostalgebraist, "interpreting GPT: the logit lens" (2020); Geva et al., "Transformer Feed-Forward
+Layers Build Predictions by Promoting Concepts in the Vocabulary Space" (2022).
 """
 
 from __future__ import annotations
@@ -53,12 +56,14 @@ class LogitLens(Result):
 
 
 @instrument("logit_lens", needs=("subject",))
-def logit_lens(bench: Bench, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10) -> LogitLens:
+def logit_lens(
+    bench: Bench, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
+) -> LogitLens:
     """Which next tokens a unit makes more and less likely by what it writes.
 
-    What a neuron or direction writes is read with the unembedding. With a side (mlp.12.803-) the answer is for firing
-    on that side; without one it is for a positive activation, and a negative activation does the reverse. Says what the
-    unit does, not what makes it fire. Not for heads.
+    What a neuron or direction writes is read with the unembedding. With a side (mlp.12.803-) the
+    answer is for firing on that side; without one it is for a positive activation, and a negative
+    activation does the reverse. Says what the unit does, not what makes it fire. Not for heads.
     """
     from ..subject.address import Unit
 
@@ -69,10 +74,14 @@ def logit_lens(bench: Bench, unit: UnitAddress, k: Annotated[int, Field(ge=1, le
     if address.side == "-":
         added = -added
     strings = subject.token_strings()
-    order = [i for i in added.argsort(descending=True, stable=True).tolist() if strings[i]]  # some ids have no token
+    order = [
+        i for i in added.argsort(descending=True, stable=True).tolist() if strings[i]
+    ]  # some ids have no token
 
     def weights(ids: list[int]) -> TokenWeights:
         return TokenWeights(ids, [strings[i] for i in ids], rounded(added[ids].tolist()))
 
     spread = float(added.std(correction=0))
-    return LogitLens(str(address), weights(order[:k]), weights(order[::-1][:k]), rounded([spread])[0])
+    return LogitLens(
+        str(address), weights(order[:k]), weights(order[::-1][:k]), rounded([spread])[0]
+    )

@@ -1,10 +1,12 @@
-"""The nearest units of many units at once, for the record of a run: by direction, and by being active together.
+"""The nearest units of many units at once, for the record of a run: by direction, and by being
+active together.
 
-1. By what neurons and named directions write: the cosines of all units asked for with a layer's neurons are one matrix
-   product; the k largest and the k smallest so far of each are kept as the layers go by.
+1. By what neurons and named directions write: the cosines of all units asked for with a layer's
+   neurons are one matrix product; the k largest and the k smallest so far of each are kept as the
+   layers go by.
 2. Heads by what they move (`nearest`), one after the other: they are few.
-3. Active together: Pearson r of the signals of a run's own targets over tokens of explore, a block of targets against
-   all at a time. Where there are many tokens an even sample of them is taken.
+3. Active together: Pearson r of the signals of a run's own targets over tokens of explore, a block
+   of targets against all at a time. Where there are many tokens an even sample of them is taken.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ class Near(NamedTuple):
 class Neighbours(NamedTuple):
     """Of one unit: those nearest to it, and those most opposite.
 
-    `by` is what is compared: what neurons "write", what heads "move", or "together" for being active together;
-    `compared` is with how many units.
+    `by` is what is compared: what neurons "write", what heads "move", or "together" for being
+    active together; `compared` is with how many units.
     """
 
     by: str
@@ -54,9 +56,12 @@ class Neighbours(NamedTuple):
 
 
 def nearest_by_direction(
-    subject: Subject, units: Sequence[Unit], progress: Callable[[int, int], None] = lambda done, of: None
+    subject: Subject,
+    units: Sequence[Unit],
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Neighbours]:
-    """Address (without a side) to what is nearest by direction; a unit without a direction is left out.
+    """Address (without a side) to what is nearest by direction; a unit without a direction is left
+    out.
 
     Args:
         progress: told how many layers and heads are done, of how many.
@@ -69,7 +74,9 @@ def nearest_by_direction(
     for number, (name, neighbours) in enumerate(_of_heads(subject, heads), start=1):
         found[name] = neighbours
         progress(number, steps)
-    return found | _of_neurons(subject, neurons, lambda layer: progress(len(heads) + layer + 1, steps))
+    return found | _of_neurons(
+        subject, neurons, lambda layer: progress(len(heads) + layer + 1, steps)
+    )
 
 
 def _of_heads(subject: Subject, heads: Sequence[Unit]) -> Iterator[tuple[str, Neighbours]]:
@@ -78,23 +85,33 @@ def _of_heads(subject: Subject, heads: Sequence[Unit]) -> Iterator[tuple[str, Ne
 
     for head in heads:
         told = nearest(Bench(subject), unit=str(head), k=NEAREST)
-        alike, opposite = ([Near(n.unit, n.cosine) for n in some] for some in (told.alike, told.opposite))
+        alike, opposite = (
+            [Near(n.unit, n.cosine) for n in some] for some in (told.alike, told.opposite)
+        )
         yield str(head), Neighbours(told.by, told.compared, alike, opposite)
 
 
-def _of_neurons(subject: Subject, units: Sequence[Unit], progress: Callable[[int], None]) -> dict[str, Neighbours]:
+def _of_neurons(
+    subject: Subject, units: Sequence[Unit], progress: Callable[[int], None]
+) -> dict[str, Neighbours]:
     import torch
 
     from ..subject import Unit
     from .nearest import writes
 
-    directed = [(unit, direction) for unit in units if (direction := _direction(subject, unit)) is not None]
+    directed = [
+        (unit, direction) for unit in units if (direction := _direction(subject, unit)) is not None
+    ]
     if not directed:
         return {}
-    mine = torch.nn.functional.normalize(torch.stack([direction for _, direction in directed]), dim=-1)
+    mine = torch.nn.functional.normalize(
+        torch.stack([direction for _, direction in directed]), dim=-1
+    )
     best = [_Best(str(unit)) for unit, _ in directed]
     for layer in range(subject.shape.n_layers):
-        theirs = torch.nn.functional.normalize(writes(subject, layer).float().to(mine.device), dim=-1)
+        theirs = torch.nn.functional.normalize(
+            writes(subject, layer).float().to(mine.device), dim=-1
+        )
         for kept, cosines in zip(best, (mine @ theirs.T).cpu().numpy(), strict=True):
             kept.take(cosines, lambda index, layer=layer: str(Unit("mlp", layer, index)))
         progress(layer)
@@ -120,8 +137,13 @@ class _Best:
     def take(self, values: Float[np.ndarray, " other"], name: Callable[[int], str]) -> None:
         """Those of some more units, whose addresses `name` tells."""
         k = min(NEAREST + 1, len(values))  # the unit itself may be among them
-        ends = {*np.argpartition(-values, k - 1)[:k].tolist(), *np.argpartition(values, k - 1)[:k].tolist()}
-        near = [Near(name(index), float(values[index])) for index in ends if name(index) != self.unit]
+        ends = {
+            *np.argpartition(-values, k - 1)[:k].tolist(),
+            *np.argpartition(values, k - 1)[:k].tolist(),
+        }
+        near = [
+            Near(name(index), float(values[index])) for index in ends if name(index) != self.unit
+        ]
         self._compared += len(values) - (len(ends) - len(near))
         self._found += near
         self._found.sort(key=lambda near: (-near.value, near.unit))
@@ -155,7 +177,9 @@ def active_together(collected: Collected, targets: Sequence[Unit]) -> dict[str, 
             r[sides[units[row].unsided]] = 0.0  # another side of the same unit says nothing
             kept = _Best(str(units[row]))
             kept.take(r, lambda index: str(units[index]))
-            found[kept.unit] = kept.told("together")._replace(compared=len(units) - len(sides[units[row].unsided]))
+            found[kept.unit] = kept.told("together")._replace(
+                compared=len(units) - len(sides[units[row].unsided])
+            )
     return found
 
 

@@ -1,11 +1,15 @@
 """Interchange: a unit's activations from one text put into another.
 
-1. Align the two texts by their tokens (`alignment`), so that each position of the base has its position of the source.
-2. Run the base with the units' values replaced by those that they have at the aligned positions of the source.
-3. Compare the next-token distribution behind the base with and without: KL in nats, the tokens that changed most, and,
-   for a named pair of tokens, the logit difference with the share of the way to the source's that was gone.
+1. Align the two texts by their tokens (`alignment`), so that each position of the base has its
+   position of the source.
+2. Run the base with the units' values replaced by those that they have at the aligned positions of
+   the source.
+3. Compare the next-token distribution behind the base with and without: KL in nats, the tokens that
+   changed most, and, for a named pair of tokens, the logit difference with the share of the way to
+   the source's that was gone.
 
-Vig et al. (2020); Geiger et al., "Causal Abstractions" (2021); Meng et al. (2022) on what it can and cannot say.
+Vig et al. (2020); Geiger et al., "Causal Abstractions" (2021); Meng et al. (2022) on what it can
+and cannot say.
 """
 
 from __future__ import annotations
@@ -20,7 +24,14 @@ from .input_texts import Tokenised, tokenised
 from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
 from .text_alignment import pairs
-from .token_changes import TokenChange, changes, divergence, log_probabilities, most_changed, single_token
+from .token_changes import (
+    TokenChange,
+    changes,
+    divergence,
+    log_probabilities,
+    most_changed,
+    single_token,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -80,17 +91,20 @@ def patch(
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
     base: Text,
     source: Text,
-    focus: Annotated[str | None, Field(description="part of the base to patch; default: all but the first")] = None,
+    focus: Annotated[
+        str | None, Field(description="part of the base to patch; default: all but the first")
+    ] = None,
     tokens: Annotated[
-        list[str] | None, Field(min_length=2, max_length=2, description="two next tokens, for a logit difference")
+        list[str] | None,
+        Field(min_length=2, max_length=2, description="two next tokens, for a logit difference"),
     ] = None,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> Patching:
     """What changes behind a base text when units take their values on a source text.
 
-    Texts are aligned by their tokens; give two that differ in one thing. With `tokens` (say " Paris" and " Rome") it
-    tells how far the units alone move the logit difference from the base's to the source's. Several units together
-    are patched at once.
+    Texts are aligned by their tokens; give two that differ in one thing. With `tokens` (say "
+    Paris" and " Rome") it tells how far the units alone move the logit difference from the base's
+    to the source's. Several units together are patched at once.
     """
     from ..subject import Unit
 
@@ -99,7 +113,9 @@ def patch(
     partner = dict(pairs(one.ids, two.ids))
     at = [i for i in one.positions(focus) if partner.get(i)]
     if not at:
-        raise ArgumentError("patch: no token of the base (or of its focus) has a partner in the source; align them")
+        raise ArgumentError(
+            "patch: no token of the base (or of its focus) has a partner in the source; align them"
+        )
     asked = (single_token(subject, tokens[0]), single_token(subject, tokens[1])) if tokens else None
     edits = _edits(addresses, two, at, [partner[i] for i in at])
     plain, patched, there = _behind(subject, one, two, edits)
@@ -110,11 +126,15 @@ def patch(
     return Patching([str(unit) for unit in addresses], base, source, at, kl, changed, difference)
 
 
-def _edits(units: list[Unit], source: Tokenised, at: list[int], partners: list[int]) -> list[Intervention]:
+def _edits(
+    units: list[Unit], source: Tokenised, at: list[int], partners: list[int]
+) -> list[Intervention]:
     from ..subject import Intervention
 
     return [
-        Intervention(unit, "patch", tuple(at), source=tuple(source.ids), source_positions=tuple(partners))
+        Intervention(
+            unit, "patch", tuple(at), source=tuple(source.ids), source_positions=tuple(partners)
+        )
         for unit in units
     ]
 
@@ -136,8 +156,12 @@ def _behind(
 def _difference(
     subject: Subject, pair: tuple[int, int], base: Tensor, source: Tensor, patched: Tensor
 ) -> LogitDifference:
-    of_base, of_source, of_patched = rounded(float(x[pair[0]] - x[pair[1]]) for x in (base, source, patched))
+    of_base, of_source, of_patched = rounded(
+        float(x[pair[0]] - x[pair[1]]) for x in (base, source, patched)
+    )
     whole = of_source - of_base
     recovered = rounded([(of_patched - of_base) / whole])[0] if abs(whole) > 1e-6 else None
     strings = subject.token_strings()
-    return LogitDifference((strings[pair[0]], strings[pair[1]]), of_base, of_source, of_patched, recovered)
+    return LogitDifference(
+        (strings[pair[0]], strings[pair[1]]), of_base, of_source, of_patched, recovered
+    )

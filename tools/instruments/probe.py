@@ -1,15 +1,18 @@
 """Linear probe: can a linear classifier read a label off a site?
 
-1. One vector a text: the site's activations at the last token, or averaged over the tokens (position 0 left out).
-2. Standardise, then logistic regression (L2, C = 1), in 5-fold cross-validation in which all texts of a group are in
-   the same fold: each text is predicted by a classifier that never saw its group.
-3. The control task gives each *group* a random class, in the same proportions, and does the same; selectivity is
-   accuracy minus control accuracy. A probe that reads the group and not the label does no better than its control.
+1. One vector a text: the site's activations at the last token, or averaged over the tokens
+   (position 0 left out).
+2. Standardise, then logistic regression (L2, C = 1), in 5-fold cross-validation in which all texts
+   of a group are in the same fold: each text is predicted by a classifier that never saw its group.
+3. The control task gives each *group* a random class, in the same proportions, and does the same;
+   selectivity is accuracy minus control accuracy. A probe that reads the group and not the label
+   does no better than its control.
 4. The interval is a 95 % percentile bootstrap over groups (1,000 draws) of the held-out accuracy.
 
-Hewitt & Liang, "Designing and Interpreting Probes with Control Tasks" (EMNLP 2019). With a random split the control
-reaches accuracy 1.0 at every layer of SmolLM2-135M (2,000 noun phrases), so that only the split by group says anything.
-A site that a probe reads is not thereby one that the model uses: ablate it to know.
+Hewitt & Liang, "Designing and Interpreting Probes with Control Tasks" (EMNLP 2019). With a random
+split the control reaches accuracy 1.0 at every layer of SmolLM2-135M (2,000 noun phrases), so that
+only the split by group says anything. A site that a probe reads is not thereby one that the model
+uses: ablate it to know.
 """
 
 from __future__ import annotations
@@ -77,21 +80,28 @@ class Probe(Result):
 def probe(
     bench: Bench,
     site: Annotated[
-        str, Field(description="resid.8 (the stream after layer 8), mlp.8 (its neurons), or address of a unit there")
+        str,
+        Field(
+            description="resid.8 (the stream after layer 8), mlp.8 (its neurons), or address of a unit there"
+        ),
     ],
     texts: Annotated[list[Text], Field(min_length=10, max_length=5000)],
-    labels: Annotated[list[str], Field(description="one label for each text, two or more different ones")],
+    labels: Annotated[
+        list[str], Field(description="one label for each text, two or more different ones")
+    ],
     groups: Annotated[
-        list[str] | None, Field(description="texts of one group (same noun, same template) are never split")
+        list[str] | None,
+        Field(description="texts of one group (same noun, same template) are never split"),
     ] = None,
     pooling: Pooling = "last",
     seed: int = 0,
 ) -> Probe:
     """Whether a linear probe can read a label off a place, on texts that you label.
 
-    Give at least 5 groups of texts for each label. Texts that share what could be memorised (the same word, the same
-    template) belong to one group; without groups each different text is its own. Reports accuracy on held-out groups,
-    a control task with random labels, and the difference, selectivity; accuracy without selectivity is worthless.
+    Give at least 5 groups of texts for each label. Texts that share what could be memorised (the
+    same word, the same template) belong to one group; without groups each different text is its
+    own. Reports accuracy on held-out groups, a control task with random labels, and the difference,
+    selectivity; accuracy without selectivity is worthless.
     """
     import numpy as np
 
@@ -104,7 +114,9 @@ def probe(
     folds = _folds(classes, group, seed)
     correct = _held_out(features, classes, folds)
     random = np.random.default_rng(seed)
-    controls = [_held_out(features, _control(classes, group, random), folds).mean() for _ in range(CONTROLS)]
+    controls = [
+        _held_out(features, _control(classes, group, random), folds).mean() for _ in range(CONTROLS)
+    ]
     low, high = _interval(correct, group, random)
     accuracy, control = float(correct.mean()), float(np.mean(controls))
     majority = float(np.bincount(classes).max() / len(classes))
@@ -123,7 +135,9 @@ def _site(text: str) -> Site:
     return Site("stream" if match[1] == "resid" else "mlp", int(match[2]))
 
 
-def _checked_groups(texts: Sequence[str], labels: Sequence[str], groups: Sequence[str] | None) -> Sequence[str]:
+def _checked_groups(
+    texts: Sequence[str], labels: Sequence[str], groups: Sequence[str] | None
+) -> Sequence[str]:
     if len(labels) != len(texts) or (groups is not None and len(groups) != len(texts)):
         n_groups = "none" if groups is None else len(groups)
         raise ArgumentError(
@@ -132,7 +146,9 @@ def _checked_groups(texts: Sequence[str], labels: Sequence[str], groups: Sequenc
     return texts if groups is None else groups
 
 
-def _check_spread(names: np.ndarray, classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"]) -> None:
+def _check_spread(
+    names: np.ndarray, classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"]
+) -> None:
     import numpy as np
 
     if len(names) < 2:
@@ -145,7 +161,9 @@ def _check_spread(names: np.ndarray, classes: Int[np.ndarray, "text"], group: In
             )
 
 
-def _features(bench: Bench, site: Site, texts: Sequence[str], pooling: Pooling) -> Float[np.ndarray, "text width"]:
+def _features(
+    bench: Bench, site: Site, texts: Sequence[str], pooling: Pooling
+) -> Float[np.ndarray, "text width"]:
     import numpy as np
 
     subject = bench.the_subject()
@@ -156,24 +174,38 @@ def _features(bench: Bench, site: Site, texts: Sequence[str], pooling: Pooling) 
     ready = tokenised(subject, texts)
     vectors: dict[int, np.ndarray] = {}
     for batch in batches(ready):
-        found = subject.capture(padded([ready[n] for n in batch]), [site]).activations[site].float().cpu().numpy()
+        found = (
+            subject.capture(padded([ready[n] for n in batch]), [site])
+            .activations[site]
+            .float()
+            .cpu()
+            .numpy()
+        )
         for row, number in enumerate(batch):
             scored = list(ready[number].scored)
-            vectors[number] = found[row, scored[-1]] if pooling == "last" else found[row, scored].mean(axis=0)
+            vectors[number] = (
+                found[row, scored[-1]] if pooling == "last" else found[row, scored].mean(axis=0)
+            )
     return np.stack([vectors[number] for number in range(len(ready))]).astype(np.float64)
 
 
-def _folds(classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"], seed: int) -> list[Fold]:
+def _folds(
+    classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"], seed: int
+) -> list[Fold]:
     """Folds that split no group and hold the classes in about the same shares."""
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
-    return [Fold(train, test) for train, test in splitter.split(np.zeros(len(classes)), classes, group)]
+    return [
+        Fold(train, test) for train, test in splitter.split(np.zeros(len(classes)), classes, group)
+    ]
 
 
 def _held_out(
-    features: Float[np.ndarray, "text width"], classes: Int[np.ndarray, "text"], folds: Sequence[Fold]
+    features: Float[np.ndarray, "text width"],
+    classes: Int[np.ndarray, "text"],
+    folds: Sequence[Fold],
 ) -> Bool[np.ndarray, "text"]:
     """Which texts are classified rightly by a probe that was fitted without their group."""
     import numpy as np
@@ -183,10 +215,14 @@ def _held_out(
 
     correct = np.zeros(len(classes), dtype=bool)
     for train, test in folds:
-        if len(np.unique(classes[train])) < 2:  # a control labelling can leave a class to the groups of one fold
+        if (
+            len(np.unique(classes[train])) < 2
+        ):  # a control labelling can leave a class to the groups of one fold
             correct[test] = classes[test] == classes[train][0]
             continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(features[train], classes[train])
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
+            features[train], classes[train]
+        )
         correct[test] = model.predict(features[test]) == classes[test]
     return correct
 
@@ -198,7 +234,11 @@ def _control(
     import numpy as np
 
     own = np.array([np.bincount(classes[group == g]).argmax() for g in range(group.max() + 1)])
-    drawn = random.permutation(own) if len(np.unique(own)) > 1 else random.integers(0, classes.max() + 1, len(own))
+    drawn = (
+        random.permutation(own)
+        if len(np.unique(own)) > 1
+        else random.integers(0, classes.max() + 1, len(own))
+    )
     return drawn[group]
 
 

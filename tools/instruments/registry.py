@@ -1,15 +1,19 @@
-"""Instruments: what an explainer, a person or a program can do to a subject, each a typed function registered once.
+"""Instruments: what an explainer, a person or a program can do to a subject, each a typed function
+registered once.
 
     @instrument("logit_lens", needs=("subject",))
     def logit_lens(bench: Bench, unit: UnitAddress, k: ... = 10) -> LogitLens:
         "What an explainer reads before it decides to call this."
 
-1. The JSON schema of the arguments comes from the signature, through pydantic; the docstring is the description.
-2. `call` checks arguments against it. What is wrong with them is an ArgumentError, which goes back to whoever asked.
-3. The answer is a frozen dataclass: `to_json` for programs and the journal, `render` for an explainer.
+1. The JSON schema of the arguments comes from the signature, through pydantic; the docstring is the
+   description.
+2. `call` checks arguments against it. What is wrong with them is an ArgumentError, which goes back
+   to whoever asked.
+3. The answer is a frozen dataclass: `to_json` for programs and the journal, `render` for an
+   explainer.
 
-A new instrument is a new file in `tools/` and no edit elsewhere. An instrument is given a `Bench`, a subject and an
-index, and nothing else; held-out text can be reached from neither.
+A new instrument is a new file in `tools/` and no edit elsewhere. An instrument is given a `Bench`,
+a subject and an index, and nothing else; held-out text can be reached from neither.
 """
 
 from __future__ import annotations
@@ -34,7 +38,9 @@ if TYPE_CHECKING:
     from ..subject import Subject
 
 Need = Literal["subject", "index"]
-UnitAddress = Annotated[str, Field(description="address of a unit, e.g. mlp.12.803, mlp.12.803- or head.5.3")]
+UnitAddress = Annotated[
+    str, Field(description="address of a unit, e.g. mlp.12.803, mlp.12.803- or head.5.3")
+]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -56,7 +62,9 @@ class Bench:
     def the_index(self) -> Index:
         """The index; raises UnavailableError when the bench has none."""
         if self.index is None:
-            raise UnavailableError("this instrument reads an index, and there is none here: name one with --index")
+            raise UnavailableError(
+                "this instrument reads an index, and there is none here: name one with --index"
+            )
         return self.index
 
 
@@ -106,7 +114,9 @@ class Instrument:
         except ValidationError as error:
             raise ArgumentError(self._repair(error)) from error
         try:
-            return self.function(bench, **{name: getattr(checked, name) for name in type(checked).model_fields})
+            return self.function(
+                bench, **{name: getattr(checked, name) for name in type(checked).model_fields}
+            )
         except UsageError as error:  # a unit out of range and the like: the caller can repair that
             raise ArgumentError(f"{self.name}: {error}") from error
 
@@ -117,18 +127,24 @@ class Instrument:
     def usage(self) -> str:
         """The arguments in one line: ``unit, k=8``."""
         fields = self.arguments.model_fields.items()
-        return ", ".join(name if field.is_required() else f"{name}={field.default!r}" for name, field in fields)
+        return ", ".join(
+            name if field.is_required() else f"{name}={field.default!r}" for name, field in fields
+        )
 
 
 _REGISTRY: dict[str, Instrument] = {}
 
 
-def instrument(name: str, *, needs: tuple[Need, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def instrument(
+    name: str, *, needs: tuple[Need, ...]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function ``(bench, **arguments) -> Result`` under a name; raises UsageError when it is taken."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         if name in _REGISTRY:
-            raise UsageError(f"instrument {name!r} is registered already, by {_REGISTRY[name].function.__module__}")
+            raise UsageError(
+                f"instrument {name!r} is registered already, by {_REGISTRY[name].function.__module__}"
+            )
         _REGISTRY[name] = Instrument(name, function, _arguments(name, function), needs)
         return function
 
@@ -171,7 +187,9 @@ def _load() -> None:
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]  # the first is the bench
-    fields: dict[str, Any] = {p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in parameters}
+    fields: dict[str, Any] = {
+        p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in parameters
+    }
     config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
     return create_model(name, __config__=config, **fields)
 
@@ -190,7 +208,11 @@ def _short(value: object, limit: int = 80) -> str:
 def _without_titles(schema: Any) -> Any:
     """pydantic's titles repeat the field names; they cost an explainer tokens and say nothing."""
     if isinstance(schema, dict):
-        return {k: _without_titles(v) for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
+        return {
+            k: _without_titles(v)
+            for k, v in schema.items()
+            if not (k == "title" and isinstance(v, str))
+        }
     return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema
 
 

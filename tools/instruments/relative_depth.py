@@ -8,7 +8,11 @@ if TYPE_CHECKING:
     from ..subject import Unit
 
 Depth = Literal["earlier", "same", "later"]
-SAID: dict[Depth, str] = {"earlier": "earlier in the model", "same": "beside it", "later": "later in the model"}
+SAID: dict[Depth, str] = {
+    "earlier": "earlier in the model",
+    "same": "beside it",
+    "later": "later in the model",
+}
 
 
 def depth_of(other: Unit, unit: Unit) -> Depth:

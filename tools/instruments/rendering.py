@@ -2,9 +2,9 @@
 
     … said on « Monday»9 morning that the « Tuesday»7 …
 
-A token whose signal is at least 0.3 of the strongest stands between « and », followed by its tenths of the strongest
-(9 is the strongest itself), with a minus where the signal is negative. The text is quoted data from a corpus: line
-breaks and the marks themselves are replaced.
+A token whose signal is at least 0.3 of the strongest stands between « and », followed by its tenths
+of the strongest (9 is the strongest itself), with a minus where the signal is negative. The text is
+quoted data from a corpus: line breaks and the marks themselves are replaced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def quoted(text: str) -> str:
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def marked(tokens: Sequence[str], signal: Sequence[float], strongest: float, peak: int | None = None) -> str:
+def marked(
+    tokens: Sequence[str], signal: Sequence[float], strongest: float, peak: int | None = None
+) -> str:
     """A text with its active tokens marked, cut to the surroundings of `peak` when one is given."""
     first = 0 if peak is None else max(0, peak - BEFORE)
     last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
@@ -44,4 +46,6 @@ def mark(token: str, signal: float, strongest: float) -> str:
 
 def token_list(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:
     """``" Monday" +3.20, " Tuesday" +2.91``."""
-    return ", ".join(f'"{quoted(token)}" {value:{form}}' for token, value in zip(tokens, values, strict=True))
+    return ", ".join(
+        f'"{quoted(token)}" {value:{form}}' for token, value in zip(tokens, values, strict=True)
+    )

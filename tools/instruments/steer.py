@@ -1,11 +1,14 @@
 """Steering: what the subject predicts and says when a unit is pushed.
 
-1. Run the text as it is and once for each strength: the strength is added to the unit's activation (and so a multiple
-   of what it writes to the residual stream), or the activation is set to it, or multiplied by it.
-2. At the last position compare the next-token distributions: KL(before ‖ after) in nats, and what changed most.
+1. Run the text as it is and once for each strength: the strength is added to the unit's activation
+   (and so a multiple of what it writes to the residual stream), or the activation is set to it, or
+   multiplied by it.
+2. At the last position compare the next-token distributions: KL(before ‖ after) in nats, and what
+   changed most.
 3. Go on with the text under each strength, with the same noise in all (`continuation`).
 
-Turner et al., "Activation Addition" (2023), for the addition; a head has no scalar to add to and is multiplied.
+Turner et al., "Activation Addition" (2023), for the addition; a head has no scalar to add to and is
+multiplied.
 """
 
 from __future__ import annotations
@@ -21,7 +24,14 @@ from .continuation import MOST_NEW, Edits, Sampling, as_text, continuations
 from .input_texts import Tokenised, tokenised
 from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
-from .token_changes import TokenChange, changes, divergence, log_probabilities, most_changed, single_token
+from .token_changes import (
+    TokenChange,
+    changes,
+    divergence,
+    log_probabilities,
+    most_changed,
+    single_token,
+)
 
 if TYPE_CHECKING:
     from ..subject import Intervention, Subject, Unit
@@ -67,10 +77,21 @@ class Steering(Result):
     tokens: list[str] = field(default_factory=list)
 
     def render(self) -> str:
-        what = {"add": "added to its activation", "set": "as its activation", "scale": "times what it does"}[self.op]
-        where = "at every token but the first" if self.throughout else f"at {len(self.positions)} tokens"
+        what = {
+            "add": "added to its activation",
+            "set": "as its activation",
+            "scale": "times what it does",
+        }[self.op]
+        where = (
+            "at every token but the first"
+            if self.throughout
+            else f"at {len(self.positions)} tokens"
+        )
         lines = [f"{self.unit}, {what} {where}; next token behind the text:"]
-        lines += [f"  {s.strength:+.3g}: KL {s.kl:.2g}: {changes(s.changed)}{self._named(s)}" for s in self.strengths]
+        lines += [
+            f"  {s.strength:+.3g}: KL {s.kl:.2g}: {changes(s.changed)}{self._named(s)}"
+            for s in self.strengths
+        ]
         if self.continuation:
             lines += [f"  as it is |{quoted(self.continuation)}"]
             lines += [f"  {s.strength:+.3g} |{quoted(s.continuation)}" for s in self.strengths]
@@ -88,13 +109,21 @@ def steer(
     unit: UnitAddress,
     text: Text,
     strengths: Annotated[
-        list[float], Field(min_length=1, max_length=8, description="in units of its activation; several are compared")
+        list[float],
+        Field(
+            min_length=1,
+            max_length=8,
+            description="in units of its activation; several are compared",
+        ),
     ],
     op: How = "add",
-    focus: Annotated[str | None, Field(description="part of the text to push at; default: all, and new tokens")] = None,
+    focus: Annotated[
+        str | None, Field(description="part of the text to push at; default: all, and new tokens")
+    ] = None,
     new_tokens: Annotated[int, Field(ge=0, le=MOST_NEW)] = 12,
     tokens: Annotated[
-        list[str] | None, Field(max_length=8, description="next tokens whose log-probability is told")
+        list[str] | None,
+        Field(max_length=8, description="next tokens whose log-probability is told"),
     ] = None,
     temperature: Temperature = 0,
     seed: int = 0,
@@ -102,27 +131,35 @@ def steer(
 ) -> Steering:
     """What the model predicts and writes when a unit is pushed.
 
-    Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change of the next-token
-    distribution, of the log-probability of named tokens, and of the continuation. Take strengths from the unit's range
-    on the corpus, on both sides; far beyond it every unit breaks the text. Tells what the unit causes, not what makes
-    it fire. Heads: scale only.
+    Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change
+    of the next-token distribution, of the log-probability of named tokens, and of the continuation.
+    Take strengths from the unit's range on the corpus, on both sides; far beyond it every unit
+    breaks the text. Tells what the unit causes, not what makes it fire. Heads: scale only.
     """
     from ..subject import Unit
 
     address, subject = Unit.parse(unit), bench.the_subject()
     subject.shape.column(address)
     if address.site == "head" and op != "scale":
-        raise ArgumentError(f"steer: a head has no single activation to {op}; use op scale (0 ablates, 2 doubles)")
+        raise ArgumentError(
+            f"steer: a head has no single activation to {op}; use op scale (0 ablates, 2 doubles)"
+        )
     (ready,) = tokenised(subject, [text])
     positions = ready.positions(focus)
     edit = _edits(address, op, strengths, positions, throughout=focus is None)
     named = [single_token(subject, token) for token in tokens or ()]
-    done = _steered(subject, ready, strengths, edit, Sampling(new_tokens, temperature, seed), k, named)
+    done = _steered(
+        subject, ready, strengths, edit, Sampling(new_tokens, temperature, seed), k, named
+    )
     strings = subject.token_strings()
-    return Steering(str(address), text, op, positions, focus is None, *done, [strings[i] for i in named])
+    return Steering(
+        str(address), text, op, positions, focus is None, *done, [strings[i] for i in named]
+    )
 
 
-def _edits(unit: Unit, op: How, strengths: Sequence[float], positions: list[int], *, throughout: bool) -> Edits:
+def _edits(
+    unit: Unit, op: How, strengths: Sequence[float], positions: list[int], *, throughout: bool
+) -> Edits:
     from ..subject import Intervention
 
     def edits(length: int) -> list[list[Intervention]]:
@@ -145,7 +182,9 @@ def _steered(
 
     n = 1 + len(strengths)
     rows = torch.tensor([text.ids] * n)
-    logits = subject.capture(rows, [], interventions=edits(len(text.ids)), logits=True, last_only=True).logits
+    logits = subject.capture(
+        rows, [], interventions=edits(len(text.ids)), logits=True, last_only=True
+    ).logits
     assert logits is not None  # asked for
     said = log_probabilities(logits[:, -1])
     kl = rounded(divergence(said[:1], said[1:]).tolist())
@@ -153,7 +192,13 @@ def _steered(
     written = [as_text(subject, ids) for ids in new]
     ratios = [rounded([float(after[i] - said[0, i]) for i in named]) for after in said[1:]]
     steered = [
-        Steered(strength, kl[i], most_changed(subject, said[0], said[i + 1], k), written[i + 1], ratios[i])
+        Steered(
+            strength,
+            kl[i],
+            most_changed(subject, said[0], said[i + 1], k),
+            written[i + 1],
+            ratios[i],
+        )
         for i, strength in enumerate(strengths)
     ]
     return written[0], steered

@@ -1,8 +1,9 @@
 """Two texts aligned token by token, as a diff aligns lines.
 
-1. `difflib` finds runs of tokens that are the same in both; what is between two runs is a substitution.
-2. Tokens of a substitution pair from its end, since a causal model knows a word only at its last piece: " Mon" "day"
-   for " Tuesday" pairs "day" with " Tuesday" and leaves " Mon" alone.
+1. `difflib` finds runs of tokens that are the same in both; what is between two runs is a
+   substitution.
+2. Tokens of a substitution pair from its end, since a causal model knows a word only at its last
+   piece: " Mon" "day" for " Tuesday" pairs "day" with " Tuesday" and leaves " Mon" alone.
 """
 
 from __future__ import annotations
@@ -25,7 +26,13 @@ class Stretch(NamedTuple):
     def pairs(self) -> list[tuple[int, int]]:
         """Positions that correspond, paired from the end."""
         n = min(self.end - self.start, self.other_end - self.other_start)
-        return list(zip(range(self.end - n, self.end), range(self.other_end - n, self.other_end), strict=True))
+        return list(
+            zip(
+                range(self.end - n, self.end),
+                range(self.other_end - n, self.other_end),
+                strict=True,
+            )
+        )
 
 
 def stretches(text: Sequence[int], other: Sequence[int]) -> list[Stretch]:

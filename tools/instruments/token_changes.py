@@ -31,7 +31,9 @@ def log_probabilities(logits: Float[Tensor, "*rows vocab"]) -> Float[Tensor, "*r
     return logits.cpu().double().log_softmax(-1)
 
 
-def divergence(before: Float[Tensor, "*rows vocab"], after: Float[Tensor, "*rows vocab"]) -> Float[Tensor, "*rows"]:
+def divergence(
+    before: Float[Tensor, "*rows vocab"], after: Float[Tensor, "*rows vocab"]
+) -> Float[Tensor, "*rows"]:
     """KL(before ‖ after) of log-probabilities, nats."""
     return (before.exp() * (before - after)).sum(-1).clamp(min=0)  # below 0 only by rounding
 
@@ -62,4 +64,6 @@ def single_token(subject: Subject, text: str) -> int:
         if len(ids) == 1:
             return ids[0]
     pieces = [subject.token_strings()[i] for i in subject.tokenize(text).ids]
-    raise ArgumentError(f"{text!r} is {len(pieces)} tokens here ({pieces}); give one token, such as its first piece")
+    raise ArgumentError(
+        f"{text!r} is {len(pieces)} tokens here ({pieces}); give one token, such as its first piece"
+    )

@@ -54,16 +54,21 @@ class TokenFacts(Result):
 
 def _line(word: Word) -> str:
     near = ", ".join(
-        f'"{quoted(token)}" {cosine:.2f}' for token, cosine in zip(word.neighbours, word.cosines, strict=True)
+        f'"{quoted(token)}" {cosine:.2f}'
+        for token, cosine in zip(word.neighbours, word.cosines, strict=True)
     )
     return f"{_spelt(word.behind_space)}; {_spelt(word.alone)}; nearest {near}"
 
 
 def _spelt(spelling: Spelling) -> str:
     n = len(spelling.tokens)
-    pieces = "one token" if n == 1 else f"{n} tokens " + "|".join(quoted(t) for t in spelling.tokens)
+    pieces = (
+        "one token" if n == 1 else f"{n} tokens " + "|".join(quoted(t) for t in spelling.tokens)
+    )
     often = (
-        "" if spelling.count is None else f", {spelling.count}x" + (f" (rank {spelling.rank})" if spelling.rank else "")
+        ""
+        if spelling.count is None
+        else f", {spelling.count}x" + (f" (rank {spelling.rank})" if spelling.rank else "")
     )
     return f'"{quoted(spelling.written)}" {pieces}{often}'
 
@@ -76,7 +81,8 @@ def describe(
 ) -> TokenFacts:
     """How words are cut into tokens, how common these are, and which are like them.
 
-    Tells whether a word is one token or pieces (a unit may fire on a piece), and offers near neighbours to test.
+    Tells whether a word is one token or pieces (a unit may fire on a piece), and offers near
+    neighbours to test.
     """
     import numpy as np
 
@@ -110,6 +116,8 @@ def _neighbours(subject: Subject, token: int, k: int) -> tuple[list[str], list[f
     cosines = weight @ weight[token] / (weight.norm(dim=1) * weight[token].norm()).clamp(min=1e-12)
     strings = subject.token_strings()
     order = [
-        i for i in cosines.argsort(descending=True, stable=True)[: 2 * k + 1].tolist() if i != token and strings[i]
+        i
+        for i in cosines.argsort(descending=True, stable=True)[: 2 * k + 1].tolist()
+        if i != token and strings[i]
     ]
     return [strings[i] for i in order[:k]], rounded([float(cosines[i]) for i in order[:k]], 3)

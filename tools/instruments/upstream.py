@@ -1,16 +1,22 @@
-"""What a unit's activation at a token is made of: direct contributions through the residual stream, which add up.
+"""What a unit's activation at a token is made of: direct contributions through the residual stream,
+which add up.
 
-1. The stream that the unit reads is a sum: embedding + what every earlier head and MLP wrote + output biases.
-2. With the norm's scale held at the value that it has here, the norm is linear; so is a projection row. Hence the
-   neuron's pre-activation is a sum of one number for each part: the gate's, and of a gated MLP the up branch's too.
-   (A named direction is read off the stream without a norm: one sum.)
+1. The stream that the unit reads is a sum: embedding + what every earlier head and MLP wrote +
+   output biases.
+2. With the norm's scale held at the value that it has here, the norm is linear; so is a projection
+   row. Hence the neuron's pre-activation is a sum of one number for each part: the gate's, and of a
+   gated MLP the up branch's too. (A named direction is read off the stream without a norm: one
+   sum.)
 3. The activation f(gate) * up is not linear, so parts are ranked by their first-order effect on it,
-   f'(gate) * up * (their share of gate) + f(gate) * (their share of up); the shares themselves are exact.
-4. An MLP's contribution is the sum of its neurons', listed apart. A head's is the sum over source tokens: its attention
-   runs once more with the value of one source at a time, which is exact since z is linear in the values.
+   f'(gate) * up * (their share of gate) + f(gate) * (their share of up); the shares themselves are
+   exact.
+4. An MLP's contribution is the sum of its neurons', listed apart. A head's is the sum over source
+   tokens: its attention runs once more with the value of one source at a time, which is exact since
+   z is linear in the values.
 
-Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021), on direct paths; a contribution through
-further units is not counted, so what is small here may still matter (`ablate` or `patch` it).
+Elhage et al., "A Mathematical Framework for Transformer Circuits" (2021), on direct paths; a
+contribution through further units is not counted, so what is small here may still matter (`ablate`
+or `patch` it).
 """
 
 from __future__ import annotations
@@ -83,18 +89,30 @@ class Upstream(Result):
 
     def render(self) -> str:
         branches = [
-            f"{name} {value:+.3g}" for name, value in (("gate", self.gate), ("up", self.up)) if value is not None
+            f"{name} {value:+.3g}"
+            for name, value in (("gate", self.gate), ("up", self.up))
+            if value is not None
         ]
         head = f'{self.unit} is {self.activation:+.3g} at "{quoted(self.token)}" ({", ".join(branches)}); '
         lines = [head + "effect of each part on it (first order), and its exact share of the sum:"]
         lines += [_line(part) for part in (*self.parts, self.rest)]
-        return "\n".join([*lines, "single neurons among these:", *map(_line, self.neurons)] if self.neurons else lines)
+        return "\n".join(
+            [*lines, "single neurons among these:", *map(_line, self.neurons)]
+            if self.neurons
+            else lines
+        )
 
 
 def _line(found: Contribution) -> str:
-    shares = [f"{name} {value:+.3g}" for name, value in (("gate", found.gate), ("up", found.up)) if value is not None]
+    shares = [
+        f"{name} {value:+.3g}"
+        for name, value in (("gate", found.gate), ("up", found.up))
+        if value is not None
+    ]
     source = ", ".join(f'"{quoted(token)}" {effect:+.3g}' for token, effect in found.sources)
-    return f"  {found.effect:+.3g} {found.part} ({', '.join(shares)})" + (f" from {source}" if source else "")
+    return f"  {found.effect:+.3g} {found.part} ({', '.join(shares)})" + (
+        f" from {source}" if source else ""
+    )
 
 
 @instrument("upstream", needs=("subject",))
@@ -102,24 +120,31 @@ def upstream(
     bench: Bench,
     unit: UnitAddress,
     text: Text,
-    focus: Annotated[str | None, Field(description="the token; default: where the unit is strongest")] = None,
+    focus: Annotated[
+        str | None, Field(description="the token; default: where the unit is strongest")
+    ] = None,
     k: Annotated[int, Field(ge=1, le=50, description="parts, and neurons, to list")] = 6,
 ) -> Upstream:
     """What feeds a neuron at a token: the embedding, and every earlier head, MLP and neuron.
 
-    The shares of all parts add up to the pre-activation. A large embedding share means that the token itself is
-    enough; a head's share comes from the tokens behind "from", which the unit depends on. Not for heads.
+    The shares of all parts add up to the pre-activation. A large embedding share means that the
+    token itself is enough; a head's share comes from the tokens behind "from", which the unit
+    depends on. Not for heads.
     """
     from ..circuits.circuit_model import CircuitModel
     from ..subject import Unit
 
     address, subject = Unit.parse(unit).unsided, bench.the_subject()
     if address.site == "head" or address.index >= _own(subject, address):
-        raise ArgumentError(f"upstream: not known for {str(address)!r}; ask for a neuron or a named direction")
+        raise ArgumentError(
+            f"upstream: not known for {str(address)!r}; ask for a neuron or a named direction"
+        )
     subject.shape.column(address)
     (ready,) = tokenised(subject, [text])
     if len(ready.ids) > MOST_TOKENS:
-        raise ArgumentError(f"upstream: {len(ready.ids)} tokens given; at most {MOST_TOKENS}: cut the text")
+        raise ArgumentError(
+            f"upstream: {len(ready.ids)} tokens given; at most {MOST_TOKENS}: cut the text"
+        )
     model = CircuitModel(subject)
     position = _position(subject, address, ready, focus)
     taken = _Reading(model, address, ready, position)
@@ -155,7 +180,9 @@ class _Reading:
         self.calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self.ids = torch.tensor([text.ids])
         self.found: Recording = self._record(record)
-        self.directions = self._directions()  # branch d_model: a part's share is its dot product with these
+        self.directions = (
+            self._directions()
+        )  # branch d_model: a part's share is its dot product with these
         self.weights = self._weights()
 
     def _record(self, record: Any) -> Recording:
@@ -192,16 +219,26 @@ class _Reading:
         stream = self._read_from().double()
         if family == "layer":
             stream = stream - stream.mean()
-        epsilon = getattr(joints.mlp_norm, "eps", None) or getattr(joints.mlp_norm, "variance_epsilon", 0.0)
-        scaled = rows * norm_scale(joints.mlp_norm, family).double() / (stream.square().mean() + float(epsilon)).sqrt()
-        return scaled - scaled.mean(-1, keepdim=True) if family == "layer" else scaled  # the centring, folded in too
+        epsilon = getattr(joints.mlp_norm, "eps", None) or getattr(
+            joints.mlp_norm, "variance_epsilon", 0.0
+        )
+        scaled = (
+            rows
+            * norm_scale(joints.mlp_norm, family).double()
+            / (stream.square().mean() + float(epsilon)).sqrt()
+        )
+        return (
+            scaled - scaled.mean(-1, keepdim=True) if family == "layer" else scaled
+        )  # the centring, folded in too
 
     def _read_from(self) -> Float[Tensor, " d_model"]:
         """The stream that the unit reads, at its position."""
         found, layer = self.found, self.unit.layer
         if self.unit.site == "resid":
             return found.stream[layer + 1][0, self.position]
-        return (found.stream[layer] if self.model.graph.parallel else found.middle[layer])[0, self.position]
+        return (found.stream[layer] if self.model.graph.parallel else found.middle[layer])[
+            0, self.position
+        ]
 
     def _constants(self) -> Float[Tensor, " branch"]:
         """What the projections' own biases, and a norm's, add."""
@@ -259,7 +296,9 @@ class _Reading:
             "activation": rounded([float(self._activation(totals))])[0],
             "gate": branches[0],
             "up": branches[1],
-            "parts": [self._contribution(name, parts[name], sources.get(name, [])) for name in ranked[:k]],
+            "parts": [
+                self._contribution(name, parts[name], sources.get(name, [])) for name in ranked[:k]
+            ],
             "rest": self._contribution(f"{len(ranked[k:])} others", left),
             "neurons": self._neurons(k),
         }
@@ -306,7 +345,9 @@ class _Reading:
         best: list[tuple[float, str, Tensor]] = []
         for layer in range(self._layers()[1]):
             values = self.found.neurons[layer][0, self.position].double()
-            shares = self.directions @ writes(self.model.subject, layer).double().T * values  # branch neuron
+            shares = (
+                self.directions @ writes(self.model.subject, layer).double().T * values
+            )  # branch neuron
             effects = self.weights @ shares
             for index in torch.topk(effects.abs(), min(k, len(effects))).indices.tolist():
                 best.append((abs(float(effects[index])), f"mlp.{layer}.{index}", shares[:, index]))
@@ -323,7 +364,9 @@ class _Reading:
                 by_layer[layer] = self.model.writes(layer, z_by_source(self, layer)).double()
             effects = by_layer[layer][head] @ (self.weights @ self.directions)  # source
             order = effects.abs().argsort(descending=True)[:SOURCES].tolist()
-            found[name] = [(self.text.tokens[i], rounded([float(effects[i])])[0]) for i in order if effects[i]]
+            found[name] = [
+                (self.text.tokens[i], rounded([float(effects[i])])[0]) for i in order if effects[i]
+            ]
         return found
 
 
@@ -348,12 +391,21 @@ def z_by_source(reading: _Reading, layer: int) -> Float[Tensor, "source width"]:
         return new
 
     def repeated(value: Any) -> Any:
-        return value.repeat(seq, 1, 1) if isinstance(value, torch.Tensor) and value.ndim == 3 else value
+        return (
+            value.repeat(seq, 1, 1)
+            if isinstance(value, torch.Tensor) and value.ndim == 3
+            else value
+        )
 
     with hooks() as put, torch.no_grad():
         for index, module in enumerate(model.joints[layer].projections):
             put.leaving(module, partial(only_one, index))
         put.entering(model.subject.parts.layers[layer].attention_out, seen.append)
-        given = {name: repeated(value) if name == "hidden_states" else value for name, value in kwargs.items()}
-        first_tensor(model.subject.parts.layers[layer].attention_write(*map(repeated, args), **given))
+        given = {
+            name: repeated(value) if name == "hidden_states" else value
+            for name, value in kwargs.items()
+        }
+        first_tensor(
+            model.subject.parts.layers[layer].attention_write(*map(repeated, args), **given)
+        )
     return seen[0][:, reading.position]

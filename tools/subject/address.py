@@ -6,9 +6,9 @@
     resid.8@NAME    a named direction of the residual stream after layer 8
     resid.8         the whole stream after layer 8 (an intervention can take it, a target cannot be it)
 
-A target term adds ranges and samples: `mlp.10.0-99`, `mlp.3` (the layer), `mlp.*` (all layers), `mlp.1~50@7` (50 of
-layer 1 at random, seed 7), `mlp.*~50@7` (50 of all layers in one draw). Any term may end in a side. This module needs
-no torch.
+A target term adds ranges and samples: `mlp.10.0-99`, `mlp.3` (the layer), `mlp.*` (all layers),
+`mlp.1~50@7` (50 of layer 1 at random, seed 7), `mlp.*~50@7` (50 of all layers in one draw). Any
+term may end in a side. This module needs no torch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _NAME = r"[^\s,+-](?:[^\s,]*[^\s,+-])?"  # ends in no sign, which would read as 
 _UNIT = re.compile(
     rf"(?:(?P<site>mlp|head)\.(?P<layer>\d+)\.(?P<index>\d+)|resid\.(?P<at>\d+)(?:@(?P<name>{_NAME}))?)(?P<side>[+-]?)"
 )
-_RANGE = re.compile(r"(?P<site>mlp|head)\.(?P<layer>\d+)\.(?P<first>\d+)-(?P<last>\d+)(?P<side>[+-]?)")
+_RANGE = re.compile(
+    r"(?P<site>mlp|head)\.(?P<layer>\d+)\.(?P<first>\d+)-(?P<last>\d+)(?P<side>[+-]?)"
+)
 _SAMPLE = re.compile(
     r"(?P<site>mlp|head|resid)\.(?P<layer>\d+|\*)(?:\.\*)?(?:~(?P<size>\d+)(?:@(?P<seed>\d+))?)?(?P<side>[+-]?)"
 )
@@ -43,8 +45,9 @@ _SAMPLE = re.compile(
 class Site(NamedTuple):
     """A place in the subject where activations are read: a kind and a layer.
 
-    "mlp", "head" and "resid" have units in their columns. "z" (what enters the attention's output projection, all heads
-    side by side), "stream" (the residual stream after the layer) and "mlp_in" (what enters the MLP) are raw vectors.
+    "mlp", "head" and "resid" have units in their columns. "z" (what enters the attention's output
+    projection, all heads side by side), "stream" (the residual stream after the layer) and "mlp_in"
+    (what enters the MLP) are raw vectors.
     """
 
     kind: PlaceKind
@@ -75,7 +78,9 @@ class Unit:
             raise _unreadable(text)
         side = cast(Side, match["side"] or "both")
         if match["site"]:
-            return cls(cast(SiteKind, match["site"]), int(match["layer"]), int(match["index"]), side=side)
+            return cls(
+                cast(SiteKind, match["site"]), int(match["layer"]), int(match["index"]), side=side
+            )
         return cls("resid", int(match["at"]), name=match["name"] or "", side=side)
 
     def __str__(self) -> str:
@@ -138,12 +143,16 @@ class Shape:
                 f"layer {site.layer} asked for ({site.kind}); the subject has layers 0 to {self.n_layers - 1}"
             )
         if site.kind == "resid" and not self.directions.get(site.layer):
-            raise UsageError(f"layer {site.layer} has no named directions; give some with --directions")
+            raise UsageError(
+                f"layer {site.layer} has no named directions; give some with --directions"
+            )
 
     def column(self, unit: Unit) -> int:
         """The unit's column in its site's activations; raises UsageError when the subject has no such unit."""
         if unit.layer >= self.n_layers:
-            raise UsageError(f"{str(unit)!r}: the subject has layers 0 to {self.n_layers - 1}; choose one of them")
+            raise UsageError(
+                f"{str(unit)!r}: the subject has layers 0 to {self.n_layers - 1}; choose one of them"
+            )
         if unit.site == "resid":
             return self._direction(unit)
         count = self.count(unit.place)
@@ -157,7 +166,9 @@ class Shape:
         names = self.directions.get(unit.layer, ())
         if unit.name not in names:
             known = ", ".join(
-                f"resid.{layer}@{name}" for layer in sorted(self.directions) for name in self.directions[layer]
+                f"resid.{layer}@{name}"
+                for layer in sorted(self.directions)
+                for name in self.directions[layer]
             )
             raise UsageError(
                 f"{str(unit)!r}: no such direction; known: {known or 'none'}. Directions come from a file: --directions"
@@ -169,7 +180,8 @@ def parse_targets(spec: str, shape: Shape) -> list[Unit]:
     """Read comma-separated target terms, or the name of a file of them (`#` starts a comment).
 
     Duplicates are dropped and the order is kept. A sample is
-    `sorted(np.random.default_rng(seed).choice(n, size, replace=False))`; over `*` it is one draw from all layers.
+    `sorted(np.random.default_rng(seed).choice(n, size, replace=False))`; over `*` it is one draw
+    from all layers.
 
     Raises:
         UsageError: naming the term that cannot be read, is out of range, or asks for more units than there are.
@@ -184,7 +196,10 @@ def parse_targets(spec: str, shape: Shape) -> list[Unit]:
 
 def _terms(spec: str) -> Iterator[str]:
     for term in filter(None, (part.strip() for part in spec.split(","))):
-        if any(form.fullmatch(term) for form in (_UNIT, _RANGE, _SAMPLE)) or not Path(term).is_file():
+        if (
+            any(form.fullmatch(term) for form in (_UNIT, _RANGE, _SAMPLE))
+            or not Path(term).is_file()
+        ):
             yield term
         else:
             yield from _terms_of_file(Path(term))
@@ -212,10 +227,16 @@ def _expand(term: str, shape: Shape) -> list[Unit]:
 
 
 def _range(match: re.Match[str], shape: Shape) -> list[Unit]:
-    kind, layer, side = cast(SiteKind, match["site"]), int(match["layer"]), cast(Side, match["side"] or "both")
+    kind, layer, side = (
+        cast(SiteKind, match["site"]),
+        int(match["layer"]),
+        cast(Side, match["side"] or "both"),
+    )
     first, last = int(match["first"]), int(match["last"])
     if first > last:
-        raise UsageError(f"{match[0]!r}: the range runs backwards; write {kind}.{layer}.{last}-{first}")
+        raise UsageError(
+            f"{match[0]!r}: the range runs backwards; write {kind}.{layer}.{last}-{first}"
+        )
     shape.column(Unit(kind, layer, last))
     return [Unit(kind, layer, index, side=side) for index in range(first, last + 1)]
 
@@ -229,15 +250,21 @@ def _sample(match: re.Match[str], shape: Shape) -> list[Unit]:
     size = n if match["size"] is None else int(match["size"])
     if not 0 < size <= n:
         raise UsageError(
-            f"{match[0]!r} asks for {size} of {n} units; ask for 1 to {n}" if n else f"{match[0]!r}: no units there"
+            f"{match[0]!r} asks for {size} of {n} units; ask for 1 to {n}"
+            if n
+            else f"{match[0]!r}: no units there"
         )
     drawn = (
-        range(n) if size == n else sorted(np.random.default_rng(int(match["seed"] or 0)).choice(n, size, replace=False))
+        range(n)
+        if size == n
+        else sorted(np.random.default_rng(int(match["seed"] or 0)).choice(n, size, replace=False))
     )
     side = cast(Side, match["side"] or "both")
     starts = np.cumsum([0, *counts])
     places = ((int(np.searchsorted(starts, flat, side="right")) - 1, int(flat)) for flat in drawn)
-    return [replace(shape.unit(sites[at], flat - int(starts[at])), side=side) for at, flat in places]
+    return [
+        replace(shape.unit(sites[at], flat - int(starts[at])), side=side) for at, flat in places
+    ]
 
 
 def _sites(match: re.Match[str], shape: Shape) -> list[Site]:
@@ -246,7 +273,9 @@ def _sites(match: re.Match[str], shape: Shape) -> list[Site]:
         return [Site(kind, layer) for layer in range(shape.n_layers)]
     layer = int(match["layer"])
     if layer >= shape.n_layers:
-        raise UsageError(f"{match[0]!r}: the subject has layers 0 to {shape.n_layers - 1}; choose one of them")
+        raise UsageError(
+            f"{match[0]!r}: the subject has layers 0 to {shape.n_layers - 1}; choose one of them"
+        )
     return [Site(kind, layer)]
 
 

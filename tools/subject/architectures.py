@@ -1,7 +1,8 @@
 """Where each model family keeps its parts: one small table a family, everything else is derived.
 
-All families here are pre-norm: `stream after = stream before + attention write + MLP write`, which a loaded subject's
-self-test holds. Where a family normalises once more before it adds (Gemma 2 and 3), the write is that norm's output.
+All families here are pre-norm: `stream after = stream before + attention write + MLP write`, which
+a loaded subject's self-test holds. Where a family normalises once more before it adds (Gemma 2 and
+3), the write is that norm's output.
 """
 
 from __future__ import annotations
@@ -46,14 +47,18 @@ class Architecture:
 
 
 _GEMMA = Architecture("gemma", norm="rms_plus_one")
-_GEMMA_POST_NORM = replace(_GEMMA, attention_write="post_attention_layernorm", mlp_write="post_feedforward_layernorm")
+_GEMMA_POST_NORM = replace(
+    _GEMMA, attention_write="post_attention_layernorm", mlp_write="post_feedforward_layernorm"
+)
 
 _TABLE = (
     Architecture("llama"),
     Architecture("mistral"),
     Architecture("qwen2"),
     Architecture("qwen3"),
-    Architecture("phi3", mlp_rows=("mlp.gate_up_proj",), fused=True, activation="mlp.activation_fn"),
+    Architecture(
+        "phi3", mlp_rows=("mlp.gate_up_proj",), fused=True, activation="mlp.activation_fn"
+    ),
     _GEMMA,
     replace(_GEMMA_POST_NORM, model_type="gemma2"),
     replace(_GEMMA_POST_NORM, model_type="gemma3_text"),
@@ -150,7 +155,9 @@ def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
         )
         for layer in cast(nn.ModuleList, find(model, architecture.layers))
     )
-    return Parts(layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings())
+    return Parts(
+        layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings()
+    )
 
 
 def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:

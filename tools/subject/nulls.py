@@ -7,8 +7,9 @@ Controls have something to explain that is no learned unit; they are shown besid
     rotated     one coordinate of the layer's MLP activations after a random rotation
     redrawn     a real unit's neuron whose incoming weights are drawn anew, Gaussian, with the same norm
 
-Each looks like one more unit (`unit`, say `mlp.6.1536`) and is computed from what a pass captures at its `sources`.
-On new text, run `text_for(ids)` in place of `ids`; over a whole split, `arrange` the values once they are all there.
+Each looks like one more unit (`unit`, say `mlp.6.1536`) and is computed from what a pass captures
+at its `sources`. On new text, run `text_for(ids)` in place of `ids`; over a whole split, `arrange`
+the values once they are all there.
 """
 
 from __future__ import annotations
@@ -59,11 +60,16 @@ class ArtificialUnit(ABC):
         return ()
 
     @abstractmethod
-    def values(self, captured: Captured, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+    def values(
+        self, captured: Captured, ids: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
         """Raw activations on a batch of texts."""
 
     def arrange(
-        self, values: Float[np.ndarray, "context seq"], length: Int[np.ndarray, " context"], split: str
+        self,
+        values: Float[np.ndarray, "context seq"],
+        length: Int[np.ndarray, " context"],
+        split: str,
     ) -> Float[np.ndarray, "context seq"]:
         """Order the values of all contexts of one split; only `shuffled` changes them."""
         return values
@@ -79,13 +85,17 @@ class NoiseUnit(ArtificialUnit):
 
     kind: ClassVar = "noise"
 
-    def values(self, captured: Captured, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+    def values(
+        self, captured: Captured, ids: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
         rows = [self._row(row) for row in ids.tolist()]
         return torch.from_numpy(np.stack(rows)).to(ids.device)
 
     def _row(self, ids: list[int]) -> Float[np.ndarray, " seq"]:
         text = np.trim_zeros(np.array(ids), "b").tolist()
-        return np.random.default_rng(_seed(self.seed, self.unit, text)).standard_normal(len(ids), dtype=np.float32)
+        return np.random.default_rng(_seed(self.seed, self.unit, text)).standard_normal(
+            len(ids), dtype=np.float32
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +116,16 @@ class ShuffledUnit(ArtificialUnit):
     def sources(self) -> tuple[Site, ...]:
         return (self.source.place,)
 
-    def values(self, captured: Captured, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+    def values(
+        self, captured: Captured, ids: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
         return captured[self.source.place][..., self.column].float()
 
     def arrange(
-        self, values: Float[np.ndarray, "context seq"], length: Int[np.ndarray, " context"], split: str
+        self,
+        values: Float[np.ndarray, "context seq"],
+        length: Int[np.ndarray, " context"],
+        split: str,
     ) -> Float[np.ndarray, "context seq"]:
         """Give each context another one's values; where the other is shorter, its values from position 1 on repeat."""
         order = np.random.default_rng(_seed(self.seed, self.unit, split)).permutation(len(values))
@@ -141,7 +156,9 @@ class RotatedUnit(ArtificialUnit):
     def sources(self) -> tuple[Site, ...]:
         return (Site("mlp", self.unit.layer),)
 
-    def values(self, captured: Captured, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+    def values(
+        self, captured: Captured, ids: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
         activations = captured[self.sources[0]].float()
         return activations @ self.direction.to(activations.device)
 
@@ -167,7 +184,9 @@ class RedrawnUnit(ArtificialUnit):
         return (Site("mlp_in", self.unit.layer),)
 
     @torch.inference_mode()
-    def values(self, captured: Captured, ids: Int[Tensor, "batch seq"]) -> Float[Tensor, "batch seq"]:
+    def values(
+        self, captured: Captured, ids: Int[Tensor, "batch seq"]
+    ) -> Float[Tensor, "batch seq"]:
         entering = captured[self.sources[0]].float()
         rows, bias = self.rows.to(entering.device), self.bias.to(entering.device)
         inputs = entering @ rows.T + bias  # batch seq row
@@ -176,7 +195,12 @@ class RedrawnUnit(ArtificialUnit):
 
 
 def shuffled(
-    subject: Subject, unit: Unit, source: Unit, *, seed: int = 0, donors: Sequence[Sequence[int]] = ()
+    subject: Subject,
+    unit: Unit,
+    source: Unit,
+    *,
+    seed: int = 0,
+    donors: Sequence[Sequence[int]] = (),
 ) -> ShuffledUnit:
     """A null with the activations of `source`, a unit of the subject, in other contexts."""
     column = subject.shape.column(source)
@@ -185,21 +209,30 @@ def shuffled(
 
 
 def rotated(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[RotatedUnit]:
-    """Controls of one layer: different rows of one random rotation of its neurons, seeded by seed and layer.
+    """Controls of one layer: different rows of one random rotation of its neurons, seeded by seed
+    and layer.
 
     Raises:
         UsageError: the units are of several layers, or more than the layer has neurons.
     """
     layers = {unit.layer for unit in units}
     if len(layers) != 1:
-        raise UsageError(f"rotated controls of layers {sorted(layers)} asked for; ask for one layer at a time")
+        raise UsageError(
+            f"rotated controls of layers {sorted(layers)} asked for; ask for one layer at a time"
+        )
     layer = layers.pop()
     width = subject.shape.count(Site("mlp", layer))
     if len(units) > width:
-        raise UsageError(f"{len(units)} rotated controls asked for; layer {layer} has {width} neurons")
-    gaussian = np.random.default_rng(_seed("rotated", seed, layer)).standard_normal((len(units), width))
+        raise UsageError(
+            f"{len(units)} rotated controls asked for; layer {layer} has {width} neurons"
+        )
+    gaussian = np.random.default_rng(_seed("rotated", seed, layer)).standard_normal(
+        (len(units), width)
+    )
     basis, upper = np.linalg.qr(gaussian.T)
-    rows = (basis * np.sign(np.diag(upper))).T  # with the signs set, the first rows do not depend on how many there are
+    rows = (
+        basis * np.sign(np.diag(upper))
+    ).T  # with the signs set, the first rows do not depend on how many there are
     return [
         RotatedUnit(unit=unit, seed=seed, direction=torch.from_numpy(row.astype(np.float32)))
         for unit, row in zip(units, rows, strict=True)
@@ -209,16 +242,22 @@ def rotated(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[R
 def redrawn(subject: Subject, unit: Unit, source: Unit, *, seed: int = 0) -> RedrawnUnit:
     """A control like the neuron `source` (same layer as `unit`) with its incoming rows drawn anew at the same norms."""
     if source.site != "mlp" or source.layer != unit.layer:
-        raise UsageError(f"{str(source)!r} cannot be redrawn as {str(unit)!r}; give a neuron of the same layer")
+        raise UsageError(
+            f"{str(source)!r} cannot be redrawn as {str(unit)!r}; give a neuron of the same layer"
+        )
     rows, bias = incoming(subject, source)
-    gaussian = np.random.default_rng(_seed("redrawn", seed, unit, source)).standard_normal(rows.shape)
+    gaussian = np.random.default_rng(_seed("redrawn", seed, unit, source)).standard_normal(
+        rows.shape
+    )
     fresh = torch.from_numpy(gaussian.astype(np.float32)).to(rows.device)
     fresh = fresh / fresh.norm(dim=1, keepdim=True) * rows.norm(dim=1, keepdim=True)
     activation = subject.parts.layers[unit.layer].activation
     return RedrawnUnit(unit=unit, seed=seed, rows=fresh, bias=bias, activation=activation)
 
 
-def incoming(subject: Subject, neuron: Unit) -> tuple[Float[Tensor, "row d_model"], Float[Tensor, " row"]]:
+def incoming(
+    subject: Subject, neuron: Unit
+) -> tuple[Float[Tensor, "row d_model"], Float[Tensor, " row"]]:
     """A neuron's incoming weights (gate first, then up) and biases, whichever way the family stores them."""
     index = subject.shape.column(neuron)
     modules = subject.parts.layers[neuron.layer].mlp_rows

@@ -1,10 +1,12 @@
-"""Does the architecture's table describe this model? Checked on every loaded subject, in two passes of a few tokens.
+"""Does the architecture's table describe this model? Checked on every loaded subject, in two passes
+of a few tokens.
 
-1. What enters the output projection has exactly heads x head_dim columns, what enters the down projection one a neuron.
-2. In every layer: stream before + attention write + MLP write = stream after, and the writes are what the two
-   projections put out (or its norm, in post-norm families).
-3. Zeroing a layer's heads, or its neurons, changes the logits; patching the stream with itself does not; afterwards
-   they are what they were.
+1. What enters the output projection has exactly heads x head_dim columns, what enters the down
+   projection one a neuron.
+2. In every layer: stream before + attention write + MLP write = stream after, and the writes are
+   what the two projections put out (or its norm, in post-norm families).
+3. Zeroing a layer's heads, or its neurons, changes the logits; patching the stream with itself does
+   not; afterwards they are what they were.
 """
 
 from __future__ import annotations
@@ -68,8 +70,12 @@ def _passages(subject: Subject) -> dict[tuple[str, int], _Passage]:
     seen: dict[tuple[str, int], _Passage] = {}
 
     def watch(module: nn.Module, key: tuple[str, int]) -> RemovableHandle:
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            seen[key] = _Passage(args[0] if args else kwargs.get("hidden_states"), first_tensor(output))
+        def hook(
+            _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
+        ) -> None:
+            seen[key] = _Passage(
+                args[0] if args else kwargs.get("hidden_states"), first_tensor(output)
+            )
 
         return module.register_forward_hook(hook, with_kwargs=True)
 
@@ -84,14 +90,18 @@ def _passages(subject: Subject) -> dict[tuple[str, int], _Passage]:
 def _not_additive(subject: Subject) -> str | None:
     seen = _passages(subject)
     for layer in range(subject.shape.n_layers):
-        whole, attention, mlp = (seen[what, layer] for what in ("whole", "attention_write", "mlp_write"))
+        whole, attention, mlp = (
+            seen[what, layer] for what in ("whole", "attention_write", "mlp_write")
+        )
         assert whole.entered is not None  # a layer takes the stream
         total = whole.entered.float() + attention.left.float() + mlp.left.float()
         if not _close(total, whole.left, subject.dtype):
             return f"in layer {layer} the attention and MLP writes do not add up to the change of the residual stream"
         for projection, write in (("attention_out", attention), ("mlp_down", mlp)):
             written = seen[projection, layer].left
-            if not any(_close(written, value, subject.dtype) for value in write if value is not None):
+            if not any(
+                _close(written, value, subject.dtype) for value in write if value is not None
+            ):
                 return f"in layer {layer} what {projection} puts out is not what is written, nor what its norm takes"
     return None
 
@@ -99,7 +109,9 @@ def _not_additive(subject: Subject) -> str | None:
 def _close(one: Tensor, two: Tensor, dtype: torch.dtype) -> bool:
     if one.shape != two.shape:
         return False
-    return bool((one.float() - two.float()).norm() <= _TOLERANCE[dtype] * (two.float().norm() + 1e-6))
+    return bool(
+        (one.float() - two.float()).norm() <= _TOLERANCE[dtype] * (two.float().norm() + 1e-6)
+    )
 
 
 def _not_in_effect(subject: Subject) -> str | None:
@@ -109,7 +121,10 @@ def _not_in_effect(subject: Subject) -> str | None:
     assert clean is not None  # asked for
     for kind in ("head", "mlp"):
         site = Site(kind, middle)
-        zeros = [Intervention(Unit(kind, middle, index), "zero") for index in range(subject.shape.count(site))]
+        zeros = [
+            Intervention(Unit(kind, middle, index), "zero")
+            for index in range(subject.shape.count(site))
+        ]
         ablated = subject.capture(ids, [], interventions=[zeros], logits=True).logits
         if ablated is None or torch.equal(ablated, clean):
             return f"zeroing all {kind} units of layer {middle} changes nothing"

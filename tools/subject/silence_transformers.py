@@ -9,10 +9,18 @@ from contextlib import contextmanager
 @contextmanager
 def quiet() -> Iterator[None]:
     """Errors only and no progress bars inside the block; as it was afterwards."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging
 
-    verbosity, bars, hub_bars = logging.get_verbosity(), logging.is_progress_bar_enabled(), are_progress_bars_disabled()
+    verbosity, bars, hub_bars = (
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+        are_progress_bars_disabled(),
+    )
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_progress_bars()

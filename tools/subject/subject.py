@@ -98,13 +98,17 @@ class Subject:
 
     def tokenize(self, text: str) -> Tokens:
         """Cut raw text into tokens: no chat template, no beginning-of-sequence token."""
-        encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        encoding = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
         return Tokens(encoding["input_ids"], encoding["offset_mapping"])
 
     def token_strings(self) -> list[str]:
         """The text of every token id, as it reads behind another token; "" for ids that the tokenizer lacks."""
         if self._token_strings is None:
-            self._token_strings = _token_strings(self.tokenizer, self.model.get_input_embeddings().weight.shape[0])
+            self._token_strings = _token_strings(
+                self.tokenizer, self.model.get_input_embeddings().weight.shape[0]
+            )
         return self._token_strings
 
     # ------------------------------------------------------------ activations
@@ -118,11 +122,12 @@ class Subject:
         logits: bool = False,
         last_only: bool = False,
     ) -> Capture:
-        """Activations at the sites for each token; the pass stops after the deepest of them unless logits are wanted.
+        """Activations at the sites for each token; the pass stops after the deepest of them unless
+        logits are wanted.
 
-        mlp: what enters the down projection. head: norm of each head's output W_O^h z_h (float32). resid: the stream
-        after the layer, projected on its named directions (float32). z, stream, mlp_in: raw vectors. Padding on the
-        right is harmless, as the model is causal.
+        mlp: what enters the down projection. head: norm of each head's output W_O^h z_h (float32).
+        resid: the stream after the layer, projected on its named directions (float32). z, stream,
+        mlp_in: raw vectors. Padding on the right is harmless, as the model is causal.
 
         Args:
             interventions: one list for each row of the batch.
@@ -175,9 +180,14 @@ class Subject:
     ) -> Float[Tensor, "unit batch seq"]:
         """Raw activations of some units (both sides, whatever their addresses say)."""
         columns = [self.shape.column(unit) for unit in units]
-        captured = self.capture(ids, [unit.place for unit in units], interventions=interventions).activations
+        captured = self.capture(
+            ids, [unit.place for unit in units], interventions=interventions
+        ).activations
         return torch.stack(
-            [captured[unit.place][..., column].float() for unit, column in zip(units, columns, strict=True)]
+            [
+                captured[unit.place][..., column].float()
+                for unit, column in zip(units, columns, strict=True)
+            ]
         )
 
     def _checked(self, ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
@@ -191,19 +201,26 @@ class Subject:
             )
         return ids.to(self.device, torch.long)
 
-    def _read(self, site: Site, raw: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq column"]:
+    def _read(
+        self, site: Site, raw: Float[Tensor, "batch seq width"]
+    ) -> Float[Tensor, "batch seq column"]:
         if site.kind == "head":
             return self._head_norms(site.layer, raw)
         if site.kind == "resid":
             return raw.float() @ self.basis(site.layer).T
         return raw
 
-    def _head_norms(self, layer: int, z: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq head"]:
-        # With W_O^h = QR and Q orthonormal, |W_O^h z| = |R z|: head_dim instead of d_model rows a head.
+    def _head_norms(
+        self, layer: int, z: Float[Tensor, "batch seq width"]
+    ) -> Float[Tensor, "batch seq head"]:
+        # With W_O^h = QR and Q orthonormal, |W_O^h z| = |R z|: head_dim instead of d_model rows a
+        # head.
         if layer not in self._head_factors:
             heads = self.head_matrices(layer).float().cpu()
             self._head_factors[layer] = torch.linalg.qr(heads, mode="r").R.to(self.device)
-        heads = z.float().unflatten(-1, (self.shape.n_heads, self.head_dim))  # batch seq head head_dim
+        heads = z.float().unflatten(
+            -1, (self.shape.n_heads, self.head_dim)
+        )  # batch seq head head_dim
         return torch.einsum("bshk,hjk->bshj", heads, self._head_factors[layer]).norm(dim=-1)
 
     # ---------------------------------------------------------------- weights
@@ -218,7 +235,8 @@ class Subject:
         return torch.stack(list(self.directions[layer].values()))
 
     def write_direction(self, unit: Unit) -> Float[Tensor, " d_model"]:
-        """What a unit of activation 1 adds to the residual stream (behind a post-norm: up to a positive factor).
+        """What a unit of activation 1 adds to the residual stream (behind a post-norm: up to a
+        positive factor).
 
         Raises:
             ArgumentError: for a head, which writes in head_dim directions.
@@ -236,10 +254,14 @@ class Subject:
             written = written * norm_scale(layer.mlp_write, self.architecture.norm)
         return written
 
-    def logits_of(self, residual_direction: Float[Tensor, "*rows d_model"]) -> Float[Tensor, "*rows vocab"]:
-        """What a direction of the final residual stream adds to each logit, up to the norm's positive factor.
+    def logits_of(
+        self, residual_direction: Float[Tensor, "*rows d_model"]
+    ) -> Float[Tensor, "*rows vocab"]:
+        """What a direction of the final residual stream adds to each logit, up to the norm's
+        positive factor.
 
-        The final norm's scale is applied (and its centring, for a LayerNorm), then the unembedding; no bias or cap.
+        The final norm's scale is applied (and its centring, for a LayerNorm), then the unembedding;
+        no bias or cap.
         """
         direction = residual_direction.to(self.device, self.dtype)
         if self.architecture.norm == "layer":
@@ -267,10 +289,13 @@ def _raw_place(site: Site) -> Site:
 
 
 def _token_strings(tokenizer: Any, n_ids: int) -> list[str]:
-    # Decoded behind an anchor, since a SentencePiece decoder drops the space of a text's first token.
+    # Decoded behind an anchor, since a SentencePiece decoder drops the space of a text's first
+    # token.
     backend = tokenizer.backend_tokenizer
     anchor: int = tokenizer("a", add_special_tokens=False)["input_ids"][0]
     prefix = backend.decode([anchor], skip_special_tokens=False)
     known = min(n_ids, len(tokenizer))
-    decoded = backend.decode_batch([[anchor, token] for token in range(known)], skip_special_tokens=False)
+    decoded = backend.decode_batch(
+        [[anchor, token] for token in range(known)], skip_special_tokens=False
+    )
     return [text.removeprefix(prefix) for text in decoded] + [""] * (n_ids - known)

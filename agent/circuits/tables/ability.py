@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from ....tools.subject import Subject
 
 
-def ability_row(subject: Subject, task: Task, n: int, seed: int, lexicon: Sequence[str]) -> dict[str, Any]:
+def ability_row(
+    subject: Subject, task: Task, n: int, seed: int, lexicon: Sequence[str]
+) -> dict[str, Any]:
     """Accuracy, logit differences and whether a circuit is worth looking for, as JSON."""
     prompts = prepare(subject, task, examples(task, "discovery", seed, lexicon), n)
     found = ability(*read(subject, prompts.batches))._asdict()
     intervals = {name: found[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
     counts = {"left_out": prompts.left_out, "words": list(prompts.words)}
-    return {"task": task.name, "summary": task.summary, "subject": subject.name} | found | intervals | counts
+    return (
+        {"task": task.name, "summary": task.summary, "subject": subject.name}
+        | found
+        | intervals
+        | counts
+    )

@@ -36,7 +36,8 @@ class Asked(NamedTuple):
 def abstraction_row(
     subject: Subject, question: Question, asked: Asked, redrawn: Callable[[], Subject]
 ) -> dict[str, Any]:
-    """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 % intervals over pairs.
+    """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 %
+    intervals over pairs.
 
     All on held-out pairs; searches see training pairs alone.
 
@@ -47,7 +48,9 @@ def abstraction_row(
     from ....tools.abstraction.interchange import Place, draw_interchanges, interchange
 
     place = Place(asked.kind, asked.layer, (question.position(subject, asked.at),))
-    training, heldout = (question.behaviour(subject, each) for each in (question.program, question.heldout))
+    training, heldout = (
+        question.behaviour(subject, each) for each in (question.program, question.heldout)
+    )
     held_out = draw_interchanges(heldout, question.variable, asked.pairs, asked.seed + 1)
     whole = interchange(subject, heldout, place, held_out)
     row = {

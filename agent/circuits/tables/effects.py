@@ -1,6 +1,8 @@
-"""What components do in a task, one row each, on discovery prompts: mediation, path patching, attention.
+"""What components do in a task, one row each, on discovery prompts: mediation, path patching,
+attention.
 
-Each value is a mean with its 95 % interval over prompts, in units of the logit difference unless it says otherwise.
+Each value is a mean with its 95 % interval over prompts, in units of the logit difference unless it
+says otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +14,12 @@ import numpy as np
 import torch
 
 from ....evals.statistics.ability import mean_interval
-from ....tools.circuits.attention import copying_scores, edge_knockouts, head_scores, repeated_tokens
+from ....tools.circuits.attention import (
+    copying_scores,
+    edge_knockouts,
+    head_scores,
+    repeated_tokens,
+)
 from ....tools.circuits.attribution import attribute
 from ....tools.circuits.circuit_model import CircuitModel
 from ....tools.circuits.graph import Node, Target
@@ -41,23 +48,32 @@ def strongest_heads(model: CircuitModel, batches: Sequence[Batch], n: int) -> li
     return [Node("head", *divmod(at, model.graph.n_heads)) for at in best]
 
 
-def mediation_rows(model: CircuitModel, batches: Sequence[Batch], units: Sequence[Unit]) -> list[Row]:
+def mediation_rows(
+    model: CircuitModel, batches: Sequence[Batch], units: Sequence[Unit]
+) -> list[Row]:
     """Total, indirect and direct effect of each head or neuron, and what they do not add up to."""
     found = [mediate(model, batch.pairs, units) for batch in batches]
     names = ("indirect", "direct", "interaction")
     by_unit = {name: torch.cat([getattr(each, name) for each in found], 1) for name in names}
     total = _interval(torch.cat([each.total for each in found]))
     return [
-        {"component": str(unit), "total": total} | {name: _interval(values[at]) for name, values in by_unit.items()}
+        {"component": str(unit), "total": total}
+        | {name: _interval(values[at]) for name, values in by_unit.items()}
         for at, unit in enumerate(units)
     ]
 
 
 def path_rows(
-    model: CircuitModel, batches: Sequence[Batch], senders: Sequence[Node], receivers: Sequence[Target], mlps: Mlps
+    model: CircuitModel,
+    batches: Sequence[Batch],
+    senders: Sequence[Node],
+    receivers: Sequence[Target],
+    mlps: Mlps,
 ) -> list[Row]:
     """What each sender does through all receivers together, and through nothing else."""
-    effects = torch.cat([path_patch(model, batch.pairs, senders, receivers, mlps) for batch in batches], 1)
+    effects = torch.cat(
+        [path_patch(model, batch.pairs, senders, receivers, mlps) for batch in batches], 1
+    )
     through = [f"{node}<{read}>" for node, read in receivers]
     return [
         {"component": str(sender), "receivers": through, "mlps": mlps, "effect": _interval(values)}
@@ -65,32 +81,49 @@ def path_rows(
     ]
 
 
-def attention_rows(model: CircuitModel, batches: Sequence[Batch], heads: Sequence[Node], seed: int) -> Iterator[Row]:
-    """Where each head looks, on random tokens said twice and in the task; what it copies, and whether weight is effect.
+def attention_rows(
+    model: CircuitModel, batches: Sequence[Batch], heads: Sequence[Node], seed: int
+) -> Iterator[Row]:
+    """Where each head looks, on random tokens said twice and in the task; what it copies, and
+    whether weight is effect.
 
-    `looks_at` is the share that END gives to the task's own marks; `direct` what the head adds to the logit difference
-    by itself; `rank_correlation` that of its weights from END with the sizes of the effects of taking them away.
+    `looks_at` is the share that END gives to the task's own marks; `direct` what the head adds to
+    the logit difference by itself; `rank_correlation` that of its weights from END with the sizes
+    of the effects of taking them away.
     """
     subject = model.subject
     length = min(SAID_TWICE, subject.context_length // 2)
     kinds = head_scores(subject, repeated_tokens(subject, length=length, seed=seed))
     copying = copying_scores(subject, model)
-    lookers = [Looker(model, batch.pairs, positions_of(batch.pairs, _lists(batch))) for batch in batches]
+    lookers = [
+        Looker(model, batch.pairs, positions_of(batch.pairs, _lists(batch))) for batch in batches
+    ]
     weighed = torch.cat(
-        [edge_knockouts(Sweep(model, batch.pairs), heads).rank_correlation_by_pair() for batch in batches], 1
+        [
+            edge_knockouts(Sweep(model, batch.pairs), heads).rank_correlation_by_pair()
+            for batch in batches
+        ],
+        1,
     )
     for at, head in enumerate(heads):
         looks = [looker.look(head) for looker in lookers]
         marks = [
-            mark for mark in looks[0].attention if mark.startswith("END>") and all(mark in x.attention for x in looks)
+            mark
+            for mark in looks[0].attention
+            if mark.startswith("END>") and all(mark in x.attention for x in looks)
         ]
         yield {
             "component": str(head),
-            **{name: _number(getattr(kinds, name)[head.layer, head.head]) for name in kinds.__dataclass_fields__},
+            **{
+                name: _number(getattr(kinds, name)[head.layer, head.head])
+                for name in kinds.__dataclass_fields__
+            },
             "copying": _number(copying[head.layer, head.head]),
             "direct": _interval([value for look in looks for value in look.direct]),
             "looks_at": {
-                mark.removeprefix("END>"): _interval([value for look in looks for value in look.attention[mark]])
+                mark.removeprefix("END>"): _interval(
+                    [value for look in looks for value in look.attention[mark]]
+                )
                 for mark in marks
             },
             "rank_correlation": _interval(weighed[at]),

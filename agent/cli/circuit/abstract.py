@@ -18,14 +18,23 @@ LEAST = 8
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which program, where to look, and whether to search."""
-    parser.add_argument("--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)")
+    parser.add_argument(
+        "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws the pairs (default: 0)")
     options.add_device(parser)
     parser.add_argument(
-        "--program", type=Path, metavar="FILE", help="a program, how its inputs become text, its answers (TOML or JSON)"
+        "--program",
+        type=Path,
+        metavar="FILE",
+        help="a program, how its inputs become text, its answers (TOML or JSON)",
     )
-    parser.add_argument("--variable", metavar="V", help="the variable that is interchanged (default: the file's)")
-    parser.add_argument("--layers", metavar="L,L", help="after which layers to look (default: four, evenly)")
+    parser.add_argument(
+        "--variable", metavar="V", help="the variable that is interchanged (default: the file's)"
+    )
+    parser.add_argument(
+        "--layers", metavar="L,L", help="after which layers to look (default: four, evenly)"
+    )
     parser.add_argument(
         "--at",
         default="end",
@@ -39,10 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the stream, neurons or heads (default: stream)",
     )
     parser.add_argument(
-        "--search", type=int, default=0, metavar="K", help="search for K directions that hold the variable (DAS)"
+        "--search",
+        type=int,
+        default=0,
+        metavar="K",
+        help="search for K directions that hold the variable (DAS)",
     )
-    parser.add_argument("--pairs", type=int, default=64, metavar="N", help="pairs of each part (default: 64)")
-    parser.add_argument("--search-steps", type=int, default=60, metavar="N", help="steps of the search (default: 60)")
+    parser.add_argument(
+        "--pairs", type=int, default=64, metavar="N", help="pairs of each part (default: 64)"
+    )
+    parser.add_argument(
+        "--search-steps",
+        type=int,
+        default=60,
+        metavar="N",
+        help="steps of the search (default: 60)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,10 +74,14 @@ def run(args: argparse.Namespace) -> int:
     from ...circuits.tables.abstraction import Asked, abstraction_row
 
     if args.program is None:
-        raise UsageError("`hubel circuit abstract` needs --program FILE; docs/causal-abstraction.md shows one")
+        raise UsageError(
+            "`hubel circuit abstract` needs --program FILE; docs/causal-abstraction.md shows one"
+        )
     for option, least in (("pairs", LEAST), ("search", 0), ("search_steps", 1)):
         if getattr(args, option) < least:
-            raise UsageError(f"--{option.replace('_', '-')} {getattr(args, option)}: give at least {least}")
+            raise UsageError(
+                f"--{option.replace('_', '-')} {getattr(args, option)}: give at least {least}"
+            )
     question = read_question(args.program)
     if args.variable:
         question = question.about(args.variable)
@@ -72,7 +97,9 @@ def run(args: argparse.Namespace) -> int:
         places = [(layer, at) for layer in layers for at in spots]
         for done, (layer, at) in enumerate(places):
             reporter.update("places", done, len(places), unit="places", note=f"layer {layer}, {at}")
-            asked = Asked(args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed)
+            asked = Asked(
+                args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed
+            )
             rows.append(abstraction_row(subject, question, asked, redrawn))
             if args.json:
                 output.json_line(rows[-1])
@@ -104,9 +131,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
         )
         for row in rows
     ]
-    title = (
-        f"{first['question']}: {first['variable']} in the {first['kind']} at {first['at']} (token {first['position']})"
-    )
+    place = f"the {first['kind']} at {first['at']} (token {first['position']})"
+    title = f"{first['question']}: {first['variable']} in {place}"
     output.table(columns, cells, title=title, right=columns)
     _show_base(first)
 
@@ -117,7 +143,12 @@ def _show_map(rows: list[dict[str, Any]], spots: list[str]) -> None:
     places = {at: next(row["position"] for row in rows if row["at"] == at) for at in spots}
     columns = ("layer", *(f"{at} (token {position})" for at, position in places.items()))
     what = f"{first['question']}: {first['variable']} in the {first['kind']}"
-    output.table(columns, _cells(rows, spots, _whole), title=f"{what}, the whole of each place", right=columns)
+    output.table(
+        columns,
+        _cells(rows, spots, _whole),
+        title=f"{what}, the whole of each place",
+        right=columns,
+    )
     if first["k"]:
         title = f"{what}, {first['k']} of its directions: found, and the best control"
         output.table(columns, _cells(rows, spots, _found), title=title, right=columns)
@@ -128,7 +159,10 @@ def _cells(
     rows: list[dict[str, Any]], spots: list[str], say: Callable[[dict[str, Any]], str]
 ) -> list[tuple[object, ...]]:
     by_place = {(row["layer"], row["at"]): say(row) for row in rows}
-    return [(layer, *(by_place[layer, at] for at in spots)) for layer in dict.fromkeys(row["layer"] for row in rows)]
+    return [
+        (layer, *(by_place[layer, at] for at in spots))
+        for layer in dict.fromkeys(row["layer"] for row in rows)
+    ]
 
 
 def _whole(row: dict[str, Any]) -> str:

@@ -56,7 +56,9 @@ def _add_components(parser: argparse.ArgumentParser, which: str) -> None:
         metavar="C,C",
         help=f"{which} (default: the strongest heads, as attribution patching estimates them)",
     )
-    parser.add_argument("--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)")
+    parser.add_argument(
+        "--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)"
+    )
     add_subject(parser, PROMPTS)
 
 
@@ -76,10 +78,14 @@ def attention(args: argparse.Namespace) -> int:
 
 
 def _run(
-    args: argparse.Namespace, show: Callable[[list[dict[str, Any]]], None], receivers: Sequence[Target] = ()
+    args: argparse.Namespace,
+    show: Callable[[list[dict[str, Any]]], None],
+    receivers: Sequence[Target] = (),
 ) -> int:
     if not args.task:
-        raise UsageError(f"`hubel circuit {args.action}` needs --task T; `hubel circuit tasks` lists them")
+        raise UsageError(
+            f"`hubel circuit {args.action}` needs --task T; `hubel circuit tasks` lists them"
+        )
     check_prompts(args)
     if args.top < 1:
         raise UsageError(f"--top {args.top}: give at least 1")
@@ -108,12 +114,20 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
     with progress(quiet=args.quiet) as reporter:
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
-        model, drawn = CircuitModel(subject), examples(task, "discovery", args.seed, lexicon(subject))
+        model, drawn = (
+            CircuitModel(subject),
+            examples(task, "discovery", args.seed, lexicon(subject)),
+        )
         batches = prepare(subject, task, drawn, args.prompts).batches
-        components = given or [parse(str(head)) for head in strongest_heads(model, batches, args.top)]
+        components = given or [
+            parse(str(head)) for head in strongest_heads(model, batches, args.top)
+        ]
         rows = _rows(args, model, batches, components, receivers)
         reporter.update(args.action, 1, 1, unit="tables")
-    return [{"component": None, "prompts": sum(len(batch.pairs) for batch in batches)} | row for row in rows]
+    return [
+        {"component": None, "prompts": sum(len(batch.pairs) for batch in batches)} | row
+        for row in rows
+    ]
 
 
 def _rows(
@@ -155,17 +169,34 @@ def _receiver(text: str) -> Target:
 
 
 def _show_mediation(rows: list[dict[str, Any]]) -> None:
-    columns = ("component", "indirect (only it sees the twin)", "direct (only it does not)", "interaction")
-    cells = [(row["component"], *(_said(row[name]) for name in ("indirect", "direct", "interaction"))) for row in rows]
+    columns = (
+        "component",
+        "indirect (only it sees the twin)",
+        "direct (only it does not)",
+        "interaction",
+    )
+    cells = [
+        (row["component"], *(_said(row[name]) for name in ("indirect", "direct", "interaction")))
+        for row in rows
+    ]
     output.table(columns, cells, right=columns[1:])
-    output.line(f"total effect of the twin on the logit difference: {_said(rows[0]['total'])}, {_of(rows)}")
+    output.line(
+        f"total effect of the twin on the logit difference: {_said(rows[0]['total'])}, {_of(rows)}"
+    )
 
 
 def _show_paths(rows: list[dict[str, Any]]) -> None:
     columns = ("sender", "effect through the receivers alone")
-    output.table(columns, [(row["component"], _said(row["effect"])) for row in rows], right=columns[1:])
-    through, mlps = ", ".join(rows[0]["receivers"]), {"recompute": "computed anew", "freeze": "held"}[rows[0]["mlps"]]
-    output.line(f"receivers: {through}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}")
+    output.table(
+        columns, [(row["component"], _said(row["effect"])) for row in rows], right=columns[1:]
+    )
+    through, mlps = (
+        ", ".join(rows[0]["receivers"]),
+        {"recompute": "computed anew", "freeze": "held"}[rows[0]["mlps"]],
+    )
+    output.line(
+        f"receivers: {through}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}"
+    )
 
 
 def _show_attention(rows: list[dict[str, Any]]) -> None:
@@ -179,7 +210,9 @@ def _show_attention(rows: list[dict[str, Any]]) -> None:
         "END looks most at",
         "weight ~ effect",
     )
-    output.table(columns, [_attention_cells(row) for row in rows], right=(*columns[1:6], columns[7]))
+    output.table(
+        columns, [_attention_cells(row) for row in rows], right=(*columns[1:6], columns[7])
+    )
     output.line(
         "previous, duplicate, induction: on random tokens said twice; copying: of the OV circuit, -1 to 1; direct: "
         f"what it adds to the logit difference by itself; weight ~ effect: rank correlation; {_of(rows)}"

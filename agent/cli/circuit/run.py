@@ -38,15 +38,27 @@ SETTINGS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which task, how large a circuit, how it is looked for, and who explains it."""
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
-    parser.add_argument("--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)")
-    parser.add_argument("--name", help="the run's name (default: circuit-TASK and the time); the same again goes on")
+    parser.add_argument(
+        "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
+    )
+    parser.add_argument(
+        "--name", help="the run's name (default: circuit-TASK and the time); the same again goes on"
+    )
     parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
     found = parser.add_argument_group("circuit")
     size = found.add_mutually_exclusive_group()
-    size.add_argument("--share", type=float, default=0.02, help="edges of the circuit, of all (default: .02)")
-    size.add_argument("--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f")
-    found.add_argument("--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)")
-    found.add_argument("--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)")
+    size.add_argument(
+        "--share", type=float, default=0.02, help="edges of the circuit, of all (default: .02)"
+    )
+    size.add_argument(
+        "--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f"
+    )
+    found.add_argument(
+        "--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)"
+    )
+    found.add_argument(
+        "--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)"
+    )
     found.add_argument(
         "--opposing",
         type=float,
@@ -55,16 +67,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="times that edges working against the answer count in the ranking; 1 ranks by size alone (default: what "
         "brings f nearest to 1 on discovery prompts)",
     )
-    found.add_argument("--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)")
-    found.add_argument("--discovery", type=int, default=48, metavar="N", help="prompts that rank edges (default: 48)")
-    found.add_argument("--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)")
+    found.add_argument(
+        "--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)"
+    )
+    found.add_argument(
+        "--discovery",
+        type=int,
+        default=48,
+        metavar="N",
+        help="prompts that rank edges (default: 48)",
+    )
+    found.add_argument(
+        "--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)"
+    )
     roles = parser.add_argument_group("roles")
     roles.add_argument(
         "--explainer",
         default="compositional",
         help="who names roles: compositional (default), openai:MODEL, anthropic:MODEL",
     )
-    roles.add_argument("--nodes", type=int, default=16, metavar="N", help="components that get a role (default: 16)")
+    roles.add_argument(
+        "--nodes",
+        type=int,
+        default=16,
+        metavar="N",
+        help="components that get a role (default: 16)",
+    )
     options.add_patience(options.add_model(parser))
     options.add_budget(parser, targets=False)
     options.add_device(parser)
@@ -77,16 +105,24 @@ def run(args: argparse.Namespace) -> int:
     from .runs import finish_circuit
 
     if not args.task:
-        raise UsageError("`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do")
+        raise UsageError(
+            "`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do"
+        )
     if args.name and Path(args.name).name != args.name:
-        raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
+        raise UsageError(
+            f"--name {args.name!r}: give a plain name; --runs DIR says where runs live"
+        )
     config = CircuitConfig(
         **{name: getattr(args, name) for name in SETTINGS},
         price=options.price(args, "explainer", args.explainer, args.base_url),
         budget=options.budget(args),
     )
-    folder = args.runs / (args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = args.runs / (
+        args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}"
+    )
     make_circuit_run(folder, config)
     if not args.quiet:
-        sys.stderr.write(f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n")
+        sys.stderr.write(
+            f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n"
+        )
     return finish_circuit(folder, args)

@@ -16,7 +16,8 @@ CHANGES = ("change", "random_change")
 
 
 def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
-    """Work on a circuit run to its end and show it; that a subject cannot do a task is an answer too.
+    """Work on a circuit run to its end and show it; that a subject cannot do a task is an answer
+    too.
 
     Raises:
         BudgetReached: says how to go on; NoRoles as well.
@@ -34,7 +35,9 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
             f"{reached}: `hubel resume {folder.name}` goes on, with a larger --max-... if you give one"
         ) from None
     except NoRoles as nothing:
-        raise NoRoles(f"{nothing}; `hubel resume {folder.name}` asks again, and measures nothing twice") from None
+        raise NoRoles(
+            f"{nothing}; `hubel resume {folder.name}` asks again, and measures nothing twice"
+        ) from None
     show_circuit(found, as_json=args.json)
     if not args.quiet:
         drawn = f", {folder / DRAWING}" if found["nodes"] else ""
@@ -70,10 +73,17 @@ def _show_roles(found: dict[str, Any]) -> None:
         if node["role"]
     ]
     columns = ("component", "role", "effect", "predictions held", "", "from discovery prompts")
-    output.table(columns, rows, title="roles, tested on held-out prompts", right=("effect", "predictions held"))
+    output.table(
+        columns,
+        rows,
+        title="roles, tested on held-out prompts",
+        right=("effect", "predictions held"),
+    )
     roles = found["roles"]
     placebo = (
-        "" if roles["placebo"] is None else f"; the predictions hold of {roles['placebo']:.0%} of other components"
+        ""
+        if roles["placebo"] is None
+        else f"; the predictions hold of {roles['placebo']:.0%} of other components"
     )
     output.line(f"{roles['kept']} roles kept, {roles['dropped']} dropped{placebo}\n")
 
@@ -148,7 +158,8 @@ def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
         output.json_line(found.found)
     elif not found.mismatches:
         output.line(
-            "the log holds: everything computed anew is the same " + ("bit for bit" if found.bitwise else "to 1e-6")
+            "the log holds: everything computed anew is the same "
+            + ("bit for bit" if found.bitwise else "to 1e-6")
         )
     for line in found.mismatches:
         sys.stderr.write(f"hubel: mismatch: {output.plain(line)}\n")
@@ -174,5 +185,9 @@ def row_of_circuit(folder: Path) -> dict[str, Any]:
         "inconclusive": int(found is not None and found["verdict"] == "inconclusive"),
         "mean_r": None,
         "error": None,
-        "circuit": {"task": config.task, "verdict": found and found["verdict"], "roles": counts or None},
+        "circuit": {
+            "task": config.task,
+            "verdict": found and found["verdict"],
+            "roles": counts or None,
+        },
     }

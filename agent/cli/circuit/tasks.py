@@ -15,14 +15,24 @@ PROMPTS = 64
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which subject, and which tasks."""
     add_subject(parser, PROMPTS)
-    parser.add_argument("--task", metavar="T", help="one task, or a .csv or .jsonl file of pairs (default: all tasks)")
+    parser.add_argument(
+        "--task",
+        metavar="T",
+        help="one task, or a .csv or .jsonl file of pairs (default: all tasks)",
+    )
 
 
 def add_subject(parser: argparse.ArgumentParser, prompts: int) -> None:
     """The subject, how many prompts it is asked, and the seed that draws them."""
-    parser.add_argument("--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)")
     parser.add_argument(
-        "--prompts", type=int, default=prompts, metavar="N", help=f"prompts to ask (default: {prompts})"
+        "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
+    )
+    parser.add_argument(
+        "--prompts",
+        type=int,
+        default=prompts,
+        metavar="N",
+        help=f"prompts to ask (default: {prompts})",
     )
     parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
     options.add_device(parser)
@@ -60,7 +70,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
-    columns = ("task", "prompts", "accuracy", "top-1", "logit difference", "of the twins", "left out", "worth a search")
+    columns = (
+        "task",
+        "prompts",
+        "accuracy",
+        "top-1",
+        "logit difference",
+        "of the twins",
+        "left out",
+        "worth a search",
+    )
     cells = [
         (
             row["task"],

@@ -9,6 +9,6 @@ A command's module has
     INTERRUPTED = "..."                             # optional: what to do after Ctrl-C ("hubel resume RUN goes on")
 
 `args` always has `json`, `quiet`, `debug` and `runs` (a Path); a command that loads a subject calls
-`options.add_device(parser)` for `device` and `dtype`. Heavy imports (torch, transformers, langgraph, numpy) stand
-inside `run`, so that `hubel NAME --help` answers at once.
+`options.add_device(parser)` for `device` and `dtype`. Heavy imports (torch, transformers,
+langgraph, numpy) stand inside `run`, so that `hubel NAME --help` answers at once.
 """

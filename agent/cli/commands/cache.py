@@ -52,7 +52,9 @@ def _list(found: Sequence[cache_items.Item], args: argparse.Namespace) -> int:
     if rows:
         output.table(("item", "size", "state", "path"), rows, right=("size",))
     total = output.size(sum(item.bytes for item in found))
-    output.line(f"{cache_items.cache_dir()}: {len(found)} items, {total}; elsewhere with HUBEL_CACHE=DIR")
+    output.line(
+        f"{cache_items.cache_dir()}: {len(found)} items, {total}; elsewhere with HUBEL_CACHE=DIR"
+    )
     return DONE
 
 
@@ -60,9 +62,13 @@ def _clear(found: Sequence[cache_items.Item], args: argparse.Namespace) -> int:
     total = output.size(sum(item.bytes for item in found))
     if found and not args.yes:
         if not output.interactive():
-            sys.stderr.write(f"hubel: {len(found)} items ({total}) would be deleted; say so with --yes\n")
+            sys.stderr.write(
+                f"hubel: {len(found)} items ({total}) would be deleted; say so with --yes\n"
+            )
             return FAILED
-        sys.stderr.write(f"delete {', '.join(map(label, found))} ({total})? They are fetched again when needed. [y/N] ")
+        sys.stderr.write(
+            f"delete {', '.join(map(label, found))} ({total})? They are fetched again when needed. [y/N] "
+        )
         sys.stderr.flush()
         if input().strip().lower() not in ("y", "yes"):
             return FAILED
@@ -81,7 +87,9 @@ def _chosen(found: list[cache_items.Item], names: Sequence[str]) -> list[cache_i
     known = {name for item in found for name in (label(item), item.kind)}
     for name in names:
         if name not in known:
-            raise UsageError(f"nothing in the cache is called {name!r}{closest(name, known)}; `hubel cache` lists it")
+            raise UsageError(
+                f"nothing in the cache is called {name!r}{closest(name, known)}; `hubel cache` lists it"
+            )
     return [item for item in found if not names or {label(item), item.kind} & set(names)]
 
 

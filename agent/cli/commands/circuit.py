@@ -27,11 +27,17 @@ class Action(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A parser an action."""
     actions = parser.add_subparsers(
-        dest="action", metavar="ACTION", title="actions (`hubel circuit ACTION --help` lists the options of each)"
+        dest="action",
+        metavar="ACTION",
+        title="actions (`hubel circuit ACTION --help` lists the options of each)",
     )
     for name, action in ACTIONS.items():
         one = actions.add_parser(
-            name, help=action.help, description=action.help, allow_abbrev=False, conflict_handler="resolve"
+            name,
+            help=action.help,
+            description=action.help,
+            allow_abbrev=False,
+            conflict_handler="resolve",
         )
         options.add_common(one, again=True)
         action.add_arguments(one)
@@ -40,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; a task that the subject cannot do is an answer, not an error."""
     if args.action is None:
-        raise UsageError(f"say what to do: `hubel circuit {' | '.join(ACTIONS)}`; `hubel circuit --help` explains them")
+        raise UsageError(
+            f"say what to do: `hubel circuit {' | '.join(ACTIONS)}`; `hubel circuit --help` explains them"
+        )
     return ACTIONS[args.action].run(args)
 
 
@@ -66,15 +74,23 @@ ACTIONS: dict[str, Action] = {
     ),
     "show": Action("the tables of a finished run", _add_show, _show),
     "mediate": Action(
-        "what goes through a head or neuron, and what goes past it?", components.add_mediation, components.mediation
+        "what goes through a head or neuron, and what goes past it?",
+        components.add_mediation,
+        components.mediation,
     ),
-    "paths": Action("what does a component do through some readers alone?", components.add_paths, components.paths),
+    "paths": Action(
+        "what does a component do through some readers alone?",
+        components.add_paths,
+        components.paths,
+    ),
     "attention": Action(
         "where do heads look, what do they copy, and is attention weight what counts?",
         components.add_attention,
         components.attention,
     ),
     "abstract": Action(
-        "does the subject compute what a program of yours computes, and where?", abstract.add_arguments, abstract.run
+        "does the subject compute what a program of yours computes, and where?",
+        abstract.add_arguments,
+        abstract.run,
     ),
 }

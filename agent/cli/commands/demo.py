@@ -29,7 +29,9 @@ def run(args: argparse.Namespace) -> int:
     """Make or go on with `runs/demo`, then write its report."""
     folder = args.runs / RUN
     new = not (folder / "config.toml").exists()
-    lost = not new and not Path(RunConfig.load(folder).index).exists()  # the cache was cleared meanwhile
+    lost = (
+        not new and not Path(RunConfig.load(folder).index).exists()
+    )  # the cache was cleared meanwhile
     subject = _prepare(args, new=new) if new or lost else None
     status = finish(folder, args, subject)
     from ...review.report import write_report

@@ -13,7 +13,9 @@ SIGNS = {"ok": "ok", "note": "note", "missing": "MISSING"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--online", action="store_true", help="also ask the package registry and the hub (seconds)")
+    parser.add_argument(
+        "--online", action="store_true", help="also ask the package registry and the hub (seconds)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,11 +26,18 @@ def run(args: argparse.Namespace) -> int:
         found.append(check)
         if args.json:
             output.json_line(
-                {"check": check.name, "status": check.status, "detail": check.detail, "todo": check.todo or None}
+                {
+                    "check": check.name,
+                    "status": check.status,
+                    "detail": check.detail,
+                    "todo": check.todo or None,
+                }
             )
         else:
             todo = f"\n         -> {check.todo}" if check.todo else ""
-            output.line(f"{SIGNS[check.status]:<8} {check.name}: {output.plain(check.detail)}{todo}")
+            output.line(
+                f"{SIGNS[check.status]:<8} {check.name}: {output.plain(check.detail)}{todo}"
+            )
     missing = sum(check.status == "missing" for check in found)
     if not args.json:
         output.line(f"\n{_next(missing)}")

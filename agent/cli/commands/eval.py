@@ -21,18 +21,51 @@ INTERRUPTED = "stopped; what was scored is in the log, and the same command goes
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to score, by what, on what."""
     add = parser.add_argument
-    add("source", nargs="+", metavar="RUN | TABLE", help="a run, or a CSV, JSONL or Parquet file with target and text")
+    add(
+        "source",
+        nargs="+",
+        metavar="RUN | TABLE",
+        help="a run, or a CSV, JSONL or Parquet file with target and text",
+    )
     add("--scorers", metavar="S,S", help="simulation, detection, fuzzing (default), others, or all")
-    add("--judge", default="predicate", metavar="J", help="predicate (default), openai:MODEL, anthropic:MODEL, ...")
-    add("--base-url", default="", metavar="URL", help="the server of judge and simulator, if not the provider's own")
+    add(
+        "--judge",
+        default="predicate",
+        metavar="J",
+        help="predicate (default), openai:MODEL, anthropic:MODEL, ...",
+    )
+    add(
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="the server of judge and simulator, if not the provider's own",
+    )
     options.add_readers(parser)
-    options.add_budget(parser, "this command; given again, it goes on, and answers that are there are free")
+    options.add_budget(
+        parser, "this command; given again, it goes on, and answers that are there are free"
+    )
     add("--corpus", default="", metavar="OTHER", help="score on another corpus: does it transfer?")
     add("--run", metavar="RUN", help="score a table on this run's text")
     add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
-    add("--retry-failed", action="store_true", help="keep what is scored, and score again what failed")
-    add("--contexts", type=int, default=500, metavar="N", help="contexts of another corpus (default: 500)")
-    add("--concurrency", type=int, default=8, metavar="N", help="targets judged side by side (default: 8)")
+    add(
+        "--retry-failed",
+        action="store_true",
+        help="keep what is scored, and score again what failed",
+    )
+    add(
+        "--contexts",
+        type=int,
+        default=500,
+        metavar="N",
+        help="contexts of another corpus (default: 500)",
+    )
+    add(
+        "--concurrency",
+        type=int,
+        default=8,
+        metavar="N",
+        help="targets judged side by side (default: 8)",
+    )
     add(
         "--embedding",
         choices=("words", "subject"),
@@ -74,10 +107,14 @@ def _status(found: list[Evaluation]) -> int:
 
     failed = sum(evaluation.failed for evaluation in found)
     if failed:
-        sys.stderr.write(f"hubel: {failed} scores failed; the same command with --retry-failed asks again\n")
+        sys.stderr.write(
+            f"hubel: {failed} scores failed; the same command with --retry-failed asks again\n"
+        )
     if reached := next((evaluation.budget for evaluation in found if evaluation.budget), ""):
         pending = sum(row.status == "pending" for evaluation in found for row in evaluation.rows)
-        sys.stderr.write(f"hubel: {reached}; {pending} targets are not scored whole: the same command goes on\n")
+        sys.stderr.write(
+            f"hubel: {reached}; {pending} targets are not scored whole: the same command goes on\n"
+        )
         return BUDGET
     return SOME_FAILED if failed else DONE
 
@@ -99,7 +136,9 @@ def _plan(args: argparse.Namespace) -> Plan:
         simulator=args.simulator,
         simulator_base_url=args.simulator_base_url or args.base_url,
         price=options.price(args, "judge", args.judge, args.base_url),
-        simulator_price=options.price(args, "simulator", args.simulator, args.simulator_base_url or args.base_url),
+        simulator_price=options.price(
+            args, "simulator", args.simulator, args.simulator_base_url or args.base_url
+        ),
         logprobs=args.logprobs,
         patience=args.patience,
         budget=options.budget(args),
@@ -128,9 +167,12 @@ def _show(found: list[Evaluation]) -> None:
 def _show_targets(evaluation: Evaluation) -> None:
     from ...rescoring.summary import find, kinds
 
-    columns = [kind for kind in kinds([evaluation]) if "." not in kind[0] or kind[0].endswith(".ev")]
+    columns = [
+        kind for kind in kinds([evaluation]) if "." not in kind[0] or kind[0].endswith(".ev")
+    ]
     heads = [
-        scorer if text != "top_and_random" or scorer != "simulation" else "simulation (mix)" for scorer, text in columns
+        scorer if text != "top_and_random" or scorer != "simulation" else "simulation (mix)"
+        for scorer, text in columns
     ]
     rows = []
     for row in evaluation.rows:
@@ -140,20 +182,32 @@ def _show_targets(evaluation: Evaluation) -> None:
         what = row.explanation.sentence or (f"{missing}: {row.error}" if row.error else None)
         mark = "after viewing" if row.after_viewing else None
         rows.append((row.explanation.target, *(_value(score) for score in scores), mark, what))
-    output.table(("target", *heads, "", "explanation"), rows, title=evaluation.source.name, right=heads)
+    output.table(
+        ("target", *heads, "", "explanation"), rows, title=evaluation.source.name, right=heads
+    )
 
 
 def _show_figures(found: list[Any], evaluation: Evaluation) -> None:
     columns = ("scorer", "text", "mean", "95 % interval", "chance", "select - holdout", "coverage")
     rows = [
-        (f.scorer, f.text, _number(f.mean), _span(f.mean), _plain(f.chance), _number(f.drop), str(f.coverage))
+        (
+            f.scorer,
+            f.text,
+            _number(f.mean),
+            _span(f.mean),
+            _plain(f.chance),
+            _number(f.drop),
+            str(f.coverage),
+        )
         for f in found
     ]
     calls = sum(row.cost.calls for row in evaluation.rows)
     tokens = sum(row.cost.input_tokens for row in evaluation.rows)
     output.table(columns, rows, right=columns[2:6])
     output.line(f"judge {evaluation.plan.judge}: {calls} calls, {tokens} prompt tokens")
-    reasons = {why for row in evaluation.rows for why in (*row.failures.values(), *row.skipped.values())}
+    reasons = {
+        why for row in evaluation.rows for why in (*row.failures.values(), *row.skipped.values())
+    }
     for why in sorted(reasons)[:5]:
         output.line(f"  {output.plain(why)}")
 
@@ -179,7 +233,8 @@ def _value(score: Any) -> str | None:
     return (
         None
         if score is None
-        else f"{score.value:.2f}" + ("" if score.low is None else f" [{score.low:.2f}, {score.high:.2f}]")
+        else f"{score.value:.2f}"
+        + ("" if score.low is None else f" [{score.low:.2f}, {score.high:.2f}]")
     )
 
 

@@ -22,14 +22,24 @@ SITES = ("mlp", "head", "resid")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--subject", required=True, metavar="S", help="smollm2-135m, a local folder, or a hub name")
-    parser.add_argument("--corpus", required=True, metavar="C", help="lee-news, wiki-sample, a file, or a hub name")
+    parser.add_argument(
+        "--subject", required=True, metavar="S", help="smollm2-135m, a local folder, or a hub name"
+    )
+    parser.add_argument(
+        "--corpus", required=True, metavar="C", help="lee-news, wiki-sample, a file, or a hub name"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="I", help="folder of the index")
-    parser.add_argument("--sites", default="mlp,head", help=f"of {','.join(SITES)} (default: mlp,head)")
+    parser.add_argument(
+        "--sites", default="mlp,head", help=f"of {','.join(SITES)} (default: mlp,head)"
+    )
     parser.add_argument("--layers", help="only these, e.g. 1,10,20-23 (default: all)")
-    parser.add_argument("--directions", type=Path, metavar="FILE", help="named directions, for the site resid")
+    parser.add_argument(
+        "--directions", type=Path, metavar="FILE", help="named directions, for the site resid"
+    )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="stop reading the corpus there")
-    parser.add_argument("--context-len", type=int, default=64, metavar="N", help="tokens of a context (default: 64)")
+    parser.add_argument(
+        "--context-len", type=int, default=64, metavar="N", help="tokens of a context (default: 64)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random exemplars (default: 0)")
     options.add_device(parser)
 
@@ -43,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
     corpus = read_corpus(args.corpus)
     with progress(quiet=args.quiet) as report:
-        subject = load_subject(args.subject, device=args.device, dtype=args.dtype, directions=args.directions)
+        subject = load_subject(
+            args.subject, device=args.device, dtype=args.dtype, directions=args.directions
+        )
         summary = build_index(
             subject,
             corpus,
@@ -104,6 +116,8 @@ def parse_layers(text: str | None) -> list[int] | None:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--layers {text!r} given; expected numbers and ranges such as 1,10,20-23")
+            raise UsageError(
+                f"--layers {text!r} given; expected numbers and ranges such as 1,10,20-23"
+            )
         layers |= set(range(int(first), int(last or first) + 1))
     return sorted(layers)

@@ -32,20 +32,35 @@ TOKEN = "HUBEL_MCP_TOKEN"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which index, and how it is served."""
-    parser.add_argument("--index", type=Path, required=True, metavar="I", help="folder of an index; names the subject")
-    parser.add_argument("--directions", type=Path, metavar="FILE", help="named directions of the residual stream")
+    parser.add_argument(
+        "--index",
+        type=Path,
+        required=True,
+        metavar="I",
+        help="folder of an index; names the subject",
+    )
+    parser.add_argument(
+        "--directions", type=Path, metavar="FILE", help="named directions of the residual stream"
+    )
     parser.add_argument("--log", metavar="NAME", help="keep all calls as the run NAME")
     parser.add_argument(
-        "--http", type=int, metavar="PORT", help=f"HTTP on 127.0.0.1 (0: any free port), with the token of {TOKEN}"
+        "--http",
+        type=int,
+        metavar="PORT",
+        help=f"HTTP on 127.0.0.1 (0: any free port), with the token of {TOKEN}",
     )
-    parser.add_argument("--structured", action="store_true", help="answers carry their JSON beside their text")
+    parser.add_argument(
+        "--structured", action="store_true", help="answers carry their JSON beside their text"
+    )
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the client goes, or until interrupted."""
     if find_spec("mcp") is None:
-        raise UsageError("the MCP SDK is not installed: pip install 'hubel[mcp]', or make setup in a checkout")
+        raise UsageError(
+            "the MCP SDK is not installed: pip install 'hubel[mcp]', or make setup in a checkout"
+        )
     bench = _bench(args)
     if args.log is None:
         _serve(args, bench, None)
@@ -64,7 +79,9 @@ def _bench(args: argparse.Namespace) -> Bench:
         from ....tools.subject import load_subject
 
         if not loaded:
-            found = load_subject(index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions)
+            found = load_subject(
+                index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions
+            )
             if found.revision != index.subject_revision:
                 raise UsageError(
                     f"the subject {index.subject_name!r} has weights {found.revision}, the index was made with "
@@ -103,7 +120,11 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: Bench) -> None:
         index=str(args.index),
         targets=[],
         explainer=CALLS_ONLY,
-        subject={"name": index.subject_name, "title": index.subject_title, "revision": index.subject_revision},
+        subject={
+            "name": index.subject_name,
+            "title": index.subject_title,
+            "revision": index.subject_revision,
+        },
         corpus={"name": index.corpus_name, "sha256": index.corpus_sha256},
         versions=versions(),
     ).save(folder)

@@ -44,4 +44,6 @@ def run(args: argparse.Namespace) -> int:
 def _verdict(mismatches: list[str], bitwise: bool) -> str:
     if mismatches:
         return f"{len(mismatches)} mismatches between the log and what it computes to"
-    return "the log holds: every row computed anew is the same " + ("bit for bit" if bitwise else "to 1e-6")
+    return "the log holds: every row computed anew is the same " + (
+        "bit for bit" if bitwise else "to 1e-6"
+    )

@@ -17,10 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and where to write."""
     parser.add_argument("run", help="a run's name, or its folder")
     parser.add_argument(
-        "--out", type=Path, metavar="PATH", help="where to write (default: report.html or report/ in the run's folder)"
+        "--out",
+        type=Path,
+        metavar="PATH",
+        help="where to write (default: report.html or report/ in the run's folder)",
     )
     parser.add_argument(
-        "--folder", action="store_true", help="a folder for a web server, one file a target: for large runs"
+        "--folder",
+        action="store_true",
+        help="a folder for a web server, one file a target: for large runs",
     )
 
 

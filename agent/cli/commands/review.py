@@ -14,12 +14,22 @@ INTERRUPTED = "the review page is closed; what was decided is in the runs' folde
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which runs, and where the page is."""
-    parser.add_argument("run", nargs="*", help="names or folders of runs (default: all in the runs folder)")
-    parser.add_argument("--port", type=int, help="port to listen on; 0 for any free one (default: 8411 if it is free)")
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; any but loopback lets others in who have the token"
+        "run", nargs="*", help="names or folders of runs (default: all in the runs folder)"
     )
-    parser.add_argument("--live", action="store_true", help="load the subject when it is first needed, to try texts")
+    parser.add_argument(
+        "--port",
+        type=int,
+        help="port to listen on; 0 for any free one (default: 8411 if it is free)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; any but loopback lets others in who have the token",
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="load the subject when it is first needed, to try texts"
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
 
 
@@ -46,5 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
             webbrowser.open(address)
 
-    serve(Library(args.runs, args.run), host=args.host, port=args.port, live=args.live, opened=opened)
+    serve(
+        Library(args.runs, args.run), host=args.host, port=args.port, live=args.live, opened=opened
+    )
     return 0

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the contract."""
     parser.add_argument("--index", metavar="I", help="folder of an index made by `hubel index`")
     parser.add_argument(
-        "--targets", metavar="T", help="mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, mlp.10.1352-, head.5.3, or a file"
+        "--targets",
+        metavar="T",
+        help="mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, mlp.10.1352-, head.5.3, or a file",
     )
     parser.add_argument(
         "--explainer",
@@ -36,13 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the run's name (default: date and time)")
     parser.add_argument("--config", metavar="FILE", help="run again what a config.toml says")
-    parser.add_argument("--concurrency", type=int, default=8, help="investigations side by side (default: 8)")
     parser.add_argument(
-        "--max-contexts", type=int, default=2000, help="contexts a split to collect and score (default: 2000)"
+        "--concurrency", type=int, default=8, help="investigations side by side (default: 8)"
+    )
+    parser.add_argument(
+        "--max-contexts",
+        type=int,
+        default=2000,
+        help="contexts a split to collect and score (default: 2000)",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, help="looks at the score on select (default: 2, language models 4)")
-    parser.add_argument("--script", default="", help="for the explainer `scripted`: the file of its moves")
+    parser.add_argument(
+        "--rounds", type=int, help="looks at the score on select (default: 2, language models 4)"
+    )
+    parser.add_argument(
+        "--script", default="", help="for the explainer `scripted`: the file of its moves"
+    )
     add_models(parser)
     readers = options.add_readers(parser)
     readers.add_argument(
@@ -53,9 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="held-out contexts that the simulator predicts, about 1,100 tokens each (default: 30)",
     )
     readers.add_argument(
-        "--judge", default="", metavar="MODEL", help="says which held-out windows the sentence fits (detection)"
+        "--judge",
+        default="",
+        metavar="MODEL",
+        help="says which held-out windows the sentence fits (detection)",
     )
-    readers.add_argument("--judge-base-url", default="", metavar="URL", help="its server (default: --base-url)")
+    readers.add_argument(
+        "--judge-base-url", default="", metavar="URL", help="its server (default: --base-url)"
+    )
     options.add_budget(parser)
     options.add_device(parser)
 
@@ -63,9 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Which language models are asked, and how."""
     group = options.add_model(parser)
-    group.add_argument("--yes", "-y", action="store_true", help="do not ask before much money is spent")
     group.add_argument(
-        "--no-competitor", action="store_true", help="do not show the model what the formula search found"
+        "--yes", "-y", action="store_true", help="do not ask before much money is spent"
+    )
+    group.add_argument(
+        "--no-competitor",
+        action="store_true",
+        help="do not show the model what the formula search found",
     )
 
 
@@ -75,17 +95,22 @@ def run(args: argparse.Namespace) -> int:
 
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
     if args.name and Path(args.name).name != args.name:
-        raise UsageError(f"--name {args.name!r}: give a plain name; --runs DIR says where runs live")
+        raise UsageError(
+            f"--name {args.name!r}: give a plain name; --runs DIR says where runs live"
+        )
     config = configuration(args)
     confirm(config, args)
     make_run(folder, config)
     if not args.quiet:
-        sys.stderr.write(f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n")
+        sys.stderr.write(
+            f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n"
+        )
     return finish(folder, args)
 
 
 def confirm(config: RunConfig, args: argparse.Namespace) -> None:
-    """Say what a run of a language model may cost, and ask when that is much; nobody waits without a terminal.
+    """Say what a run of a language model may cost, and ask when that is much; nobody waits without
+    a terminal.
 
     Raises:
         UsageError: the answer is no, or there is nobody to ask.
@@ -111,7 +136,9 @@ def configuration(args: argparse.Namespace) -> RunConfig:
 
     if args.config:
         if args.index or args.targets:
-            raise UsageError("--config says everything; leave out --index and --targets, or edit the file")
+            raise UsageError(
+                "--config says everything; leave out --index and --targets, or edit the file"
+            )
         config = replace(RunConfig.load(Path(args.config)), versions={})
         return resolve(check_model(config))
     if not args.index or not args.targets:
@@ -120,7 +147,9 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         )
     if args.concurrency < 1 or args.max_contexts < 1:
         raise UsageError("--concurrency and --max-contexts must be at least 1")
-    rounds = args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
+    rounds = (
+        args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
+    )
     if args.simulator_contexts < 10:
         raise UsageError(
             f"--simulator-contexts {args.simulator_contexts}: give at least 10, or no verdict can be given"

@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """One row a run, oldest first."""
     folders = sorted(
-        (p.parent for p in args.runs.glob("*/config.toml")), key=lambda p: (p / "config.toml").stat().st_mtime
+        (p.parent for p in args.runs.glob("*/config.toml")),
+        key=lambda p: (p / "config.toml").stat().st_mtime,
     )
     found = [_row(folder) for folder in folders]
     if args.json:
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
         "mean r",
     )
     cells = [
-        [row["error"] if row["error"] and c == "subject" else row[c.replace(" ", "_")] for c in columns]
+        [
+            row["error"] if row["error"] and c == "subject" else row[c.replace(" ", "_")]
+            for c in columns
+        ]
         for row in found
     ]
     output.table(columns, cells, right=columns[3:])
@@ -57,7 +61,18 @@ def _row(folder: Path) -> dict[str, Any]:
     from ...runlog.views import connect
 
     row: dict[str, Any] = dict.fromkeys(
-        ("subject", "explainer", "targets", "done", "failed", "kept", "rejected", "inconclusive", "mean_r", "error")
+        (
+            "subject",
+            "explainer",
+            "targets",
+            "done",
+            "failed",
+            "kept",
+            "rejected",
+            "inconclusive",
+            "mean_r",
+            "error",
+        )
     )
     row = {"name": folder.name, **row}
     try:

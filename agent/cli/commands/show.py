@@ -53,7 +53,9 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
     for number, call in calls.items():
         asked, answer = call["request"], call["answer"]
         if as_json:
-            output.json_line({"call": int(number or 0), "seconds": call["seconds"], **asked, **answer})
+            output.json_line(
+                {"call": int(number or 0), "seconds": call["seconds"], **asked, **answer}
+            )
             continue
         output.line(
             f"{number}. {asked['instrument']} {output.plain(json.dumps(asked['arguments'], ensure_ascii=False))}"
@@ -67,7 +69,9 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
 
     found = rows(folder, target)
     if not found:
-        raise UsageError(f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them")
+        raise UsageError(
+            f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
+        )
     if as_json:
         output.json_line(found[0])
         return
@@ -84,7 +88,18 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
 
 
 def _show_scores(row: dict[str, Any]) -> None:
-    columns = ("scorer", "split", "text", "value", "low", "high", "shuffled", "other", "token lookup", "trivial")
+    columns = (
+        "scorer",
+        "split",
+        "text",
+        "value",
+        "low",
+        "high",
+        "shuffled",
+        "other",
+        "token lookup",
+        "trivial",
+    )
     floors = ("shuffled", "other", "token_lookup", "trivial")
     numbers = [
         (
@@ -104,12 +119,18 @@ def _show_scores(row: dict[str, Any]) -> None:
 
 def _disagreement(row: dict[str, Any]) -> str:
     """Whether the sentence, read by a language model, says something else than the predicate; "" where it is one."""
-    found = {s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")}
+    found = {
+        s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")
+    }
     predicate, sentence = found.get("simulation"), found.get("llm_simulation")
     if not predicate or not sentence or None in (predicate["low"], sentence["low"]):
         return ""
     apart = predicate["low"] > sentence["high"] or sentence["low"] > predicate["high"]
-    how = "disagree: the sentence does not say what the predicate does" if apart else "agree within their intervals"
+    how = (
+        "disagree: the sentence does not say what the predicate does"
+        if apart
+        else "agree within their intervals"
+    )
     return f"predicate (r {predicate['value']:.2f}) and sentence as read (r {sentence['value']:.2f}) {how}"
 
 
@@ -124,7 +145,10 @@ def _show_hypotheses(db: Any, target: str) -> None:
         [target],
     ).fetchall()
     output.table(
-        columns, [(i, o, _short(r), n, m, s) for i, o, r, n, m, s in found], title="hypotheses", right=columns[2:5]
+        columns,
+        [(i, o, _short(r), n, m, s) for i, o, r, n, m, s in found],
+        title="hypotheses",
+        right=columns[2:5],
     )
     tried = db.execute(
         """select id, hypothesis, relation, side, passage->>'text', observed, compared, outcome

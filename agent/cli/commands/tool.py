@@ -29,16 +29,35 @@ HELP = "any instrument by hand"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "hubel tool [NAME [KEY=VALUE ...] [--json '{...}'] [--index I] [--subject S]]"
     parser.add_argument("name", nargs="?", help="an instrument; without one they are listed")
-    parser.add_argument("values", nargs="*", metavar="KEY=VALUE", help="arguments; a value is JSON, or else a string")
     parser.add_argument(
-        "--json", nargs="?", const="{}", metavar="OBJECT", help="arguments as JSON; the answer is JSON too"
+        "values",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="arguments; a value is JSON, or else a string",
+    )
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="{}",
+        metavar="OBJECT",
+        help="arguments as JSON; the answer is JSON too",
     )
     parser.add_argument("--schema", action="store_true", help="print the arguments' JSON schema")
-    parser.add_argument("--text", action="store_true", help="print what an explainer reads, also with --json")
-    parser.add_argument("--index", type=Path, metavar="I", help="folder of an index; names the subject too")
-    parser.add_argument("--subject", metavar="S", help="smollm2-135m, a local folder, or a hub name")
-    parser.add_argument("--directions", type=Path, metavar="FILE", help="named directions of the residual stream")
-    parser.add_argument("-h", "--help", action="store_true", help="show this help, or that of the instrument")
+    parser.add_argument(
+        "--text", action="store_true", help="print what an explainer reads, also with --json"
+    )
+    parser.add_argument(
+        "--index", type=Path, metavar="I", help="folder of an index; names the subject too"
+    )
+    parser.add_argument(
+        "--subject", metavar="S", help="smollm2-135m, a local folder, or a hub name"
+    )
+    parser.add_argument(
+        "--directions", type=Path, metavar="FILE", help="named directions of the residual stream"
+    )
+    parser.add_argument(
+        "-h", "--help", action="store_true", help="show this help, or that of the instrument"
+    )
     options.add_device(parser)
     parser.set_defaults(print_help=parser.print_help)
 
@@ -74,7 +93,9 @@ def _list(entries: Any, *, as_json: bool) -> None:
                 }
             )
         return
-    output.table(("instrument", "what it tells"), [(entry.name, entry.summary) for entry in entries])
+    output.table(
+        ("instrument", "what it tells"), [(entry.name, entry.summary) for entry in entries]
+    )
     output.line("hubel tool NAME --help says what an instrument takes")
 
 
@@ -95,7 +116,9 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
             f'--json {args.json!r} is no JSON ({error}); give an object such as \'{{"unit": "mlp.3.7"}}\''
         ) from None
     if not isinstance(found, dict):
-        raise UsageError(f'--json {args.json!r} is no object; give one such as \'{{"unit": "mlp.3.7"}}\'')
+        raise UsageError(
+            f'--json {args.json!r} is no object; give one such as \'{{"unit": "mlp.3.7"}}\''
+        )
     return found | dict(map(_pair, args.values))
 
 
@@ -124,11 +147,15 @@ def _bench(instrument: Instrument, args: argparse.Namespace) -> Bench:
         raise UsageError(f"{instrument.name} reads an index: name one with --index")
     name = args.subject or (index.subject_name if index else None)
     if "subject" in instrument.needs and name is None:
-        raise UsageError(f"{instrument.name} runs the subject: name it with --subject, or an index with --index")
+        raise UsageError(
+            f"{instrument.name} runs the subject: name it with --subject, or an index with --index"
+        )
 
     def load() -> Any:
         from ....tools.subject import load_subject
 
-        return load_subject(name or "", device=args.device, dtype=args.dtype, directions=args.directions)
+        return load_subject(
+            name or "", device=args.device, dtype=args.dtype, directions=args.directions
+        )
 
     return Bench(subject=load if name else None, index=index)

@@ -1,7 +1,8 @@
 """Blinding: a language model may have read about a unit by its number, so it never sees an address.
 
-The target is U, every other unit U1, U2, ... in the order in which they come up in its investigation; a place such as
-a whole layer is S1, S2, ... Both ways keep the side's sign. What the model writes is translated back.
+The target is U, every other unit U1, U2, ... in the order in which they come up in its
+investigation; a place such as a whole layer is S1, S2, ... Both ways keep the side's sign. What the
+model writes is translated back.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Aliases:
 
     def hide(self, text: str) -> str:
         """The text with an alias for every address, and without layers and names."""
-        text = _ADDRESS.sub(lambda match: self._alias_of(match[0], "U" if match["unit"] else "S"), text)
+        text = _ADDRESS.sub(
+            lambda match: self._alias_of(match[0], "U" if match["unit"] else "S"), text
+        )
         text = _LAYER.sub("a layer", text)
         for name in self._hidden:
             text = name.sub("the model", text)
@@ -48,7 +51,9 @@ class Aliases:
         match = _ALIAS.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None or match["name"] not in self._address:
             known = ", ".join(self._address)
-            raise ArgumentError(f"no unit is called {value!r} here; known are {known}, with + or - behind for one side")
+            raise ArgumentError(
+                f"no unit is called {value!r} here; known are {known}, with + or - behind for one side"
+            )
         return self._address[match["name"]] + match["side"]
 
     def _alias_of(self, address: str, letter: str) -> str:

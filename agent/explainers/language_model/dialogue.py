@@ -1,10 +1,13 @@
 """The conversation of one investigation, built anew from its case at every move.
 
 1. The first message shows what the unit does on the corpus, and the explanation to beat.
-2. Each reply so far is read again, and answered with what the log says came of it: outcomes, results, scores, repairs.
-3. What stands at the end is the next request. Messages are only ever appended, so that providers can cache the prefix.
+2. Each reply so far is read again, and answered with what the log says came of it: outcomes,
+   results, scores, repairs.
+3. What stands at the end is the next request. Messages are only ever appended, so that providers
+   can cache the prefix.
 
-A second look is a conversation of its own beside it: it shows the claim and nothing of how it came about.
+A second look is a conversation of its own beside it: it shows the claim and nothing of how it came
+about.
 """
 
 from __future__ import annotations
@@ -14,7 +17,14 @@ from typing import TYPE_CHECKING
 
 from .... import prompts
 from ....tools.errors import HubelError
-from ...llm.conversation import AssistantMessage, Reply, Request, ToolResult, ToolResults, UserMessage
+from ...llm.conversation import (
+    AssistantMessage,
+    Reply,
+    Request,
+    ToolResult,
+    ToolResults,
+    UserMessage,
+)
 from ..protocol import Case, Conversation, Turn
 from . import parse_reply, prompt_text, tools
 from .aliases import Aliases
@@ -71,11 +81,15 @@ class Dialogue:
         aliases = Aliases(case.target, conversation.hidden)
         outcomes = {str(o["experiment"]): o for o in case.outcomes}
         levels = {side: found[1] for side, found in case.observation.get("thresholds", {}).items()}
-        self.known = Known(aliases, conversation.fit, conversation.grade, outcomes=outcomes, levels=levels)
+        self.known = Known(
+            aliases, conversation.fit, conversation.grade, outcomes=outcomes, levels=levels
+        )
         self.evidence = {"r1": prompt_text.statistics(case), "r2": prompt_text.evidence(case)}
         self.main = self._thread("experimenter", MAIN, self._opening())
         if conversation.note:
-            self.main.messages.append(UserMessage(aliases.hide(prompt_text.note(conversation.note))))
+            self.main.messages.append(
+                UserMessage(aliases.hide(prompt_text.note(conversation.note)))
+            )
         self.looks: dict[str, Thread] = {}
         self.stubborn = 0
         """Replies in a row that only conclude, too early."""
@@ -121,7 +135,10 @@ class Dialogue:
         prompt = prompts.load(name)
         filled = prompt.fill(**values)
         return Thread(
-            filled.system, f"{prompt.label}#{prompt.sha256}", own, [UserMessage(self.known.aliases.hide(filled.user))]
+            filled.system,
+            f"{prompt.label}#{prompt.sha256}",
+            own,
+            [UserMessage(self.known.aliases.hide(filled.user))],
         )
 
     def _opening(self) -> dict[str, str]:
@@ -157,7 +174,9 @@ class Dialogue:
         thread.replies += 1
         if why := parse_reply.unusable(reply):
             thread.faults, thread.last_fault = thread.faults + 1, why
-            thread.messages.append(UserMessage(f"Your last reply could not be used and is left out here: {why}."))
+            thread.messages.append(
+                UserMessage(f"Your last reply could not be used and is left out here: {why}.")
+            )
             return
         parts = parse_reply.read(reply, self.known, turn.look)
         thread.faults = 0 if any(part.usable for part in parts) else thread.faults + 1
@@ -183,7 +202,9 @@ class Dialogue:
             for planned in part.experiments:
                 if (outcome := self.known.outcomes.get(planned.id)) is not None:
                     texts = [planned.passage.text, *([planned.other.text] if planned.other else [])]
-                    self.evidence[planned.id] = " | ".join([prompt_text.outcome(planned, outcome), *texts])
+                    self.evidence[planned.id] = " | ".join(
+                        [prompt_text.outcome(planned, outcome), *texts]
+                    )
 
     def _gather_standing(self) -> None:
         """What the program said of each hypothesis: how it stands, and its correlations."""
@@ -205,17 +226,27 @@ class Dialogue:
         texts = [self._text(part) for part in heard.parts]
         texts[-1] = f"{texts[-1]}\n{self._status()}" if thread is self.main else texts[-1]
         results = [
-            ToolResult(part.call, text, error=bool(part.faults) and (bool(part.premature) or not part.usable))
+            ToolResult(
+                part.call,
+                text,
+                error=bool(part.faults) and (bool(part.premature) or not part.usable),
+            )
             for part, text in zip(heard.parts, texts, strict=True)
         ]
         thread.messages.append(ToolResults(tuple(results)))
 
     def _text(self, part: Part) -> str:
         lines = list(part.faults)
-        lines += [prompt_text.fits([(h, self._fit(h)) for h in part.hypotheses])] if part.hypotheses else []
+        lines += (
+            [prompt_text.fits([(h, self._fit(h)) for h in part.hypotheses])]
+            if part.hypotheses
+            else []
+        )
         lines += [self._outcome(e) for e in part.experiments]
         if part.instrument:
-            lines.append(prompt_text.answer(part.result, self.evidence.get(part.result, "no answer")))
+            lines.append(
+                prompt_text.answer(part.result, self.evidence.get(part.result, "no answer"))
+            )
         if part.favourite:
             lines.append(self._verdict_so_far(part.favourite))
         return "\n".join(lines)
@@ -244,13 +275,19 @@ class Dialogue:
             if id == favourite
         ]
         missing = parse_reply.missing_for(favourite, self.known)
-        ask = f"It cannot win yet: {missing}." if missing else "Revise it, or conclude with it again to stay with it."
+        ask = (
+            f"It cannot win yet: {missing}."
+            if missing
+            else "Revise it, or conclude with it again to stay with it."
+        )
         return "\n".join(["The second look tested it:", *mine, *scores, ask])
 
     def _status(self) -> str:
         known = self.known
         stands = {id: known.tally(id) for id in known.hypotheses}
-        tallies = "; ".join(f"{id} {won} for {lost} against" for id, (won, lost) in stands.items() if won or lost)
+        tallies = "; ".join(
+            f"{id} {won} for {lost} against" for id, (won, lost) in stands.items() if won or lost
+        )
         made, silent = len(known.own()), known.silent()
         return (
             f"({made} experiments of yours, {silent} predicted silence. {tallies or 'No hypothesis was tested yet'}. "

@@ -1,12 +1,16 @@
-"""A language model as the mind: it reads the evidence, proposes rivals, tests them with instruments, and concludes.
+"""A language model as the mind: it reads the evidence, proposes rivals, tests them with
+instruments, and concludes.
 
-1. The conversation so far is built anew from the case, and the model is asked for one reply through the journal.
-2. The reply is read (`agent.explainers.language_model`) into one move: hypotheses, experiments with their predictions,
-   instrument calls, or a conclusion.
-3. A conclusion is first put to a second look: a fresh conversation that knows the claim alone and tries to refute it.
-   Its score on select comes with the outcome; the model revises, or concludes again and is settled.
+1. The conversation so far is built anew from the case, and the model is asked for one reply through
+   the journal.
+2. The reply is read (`agent.explainers.language_model`) into one move: hypotheses, experiments with
+   their predictions, instrument calls, or a conclusion.
+3. A conclusion is first put to a second look: a fresh conversation that knows the claim alone and
+   tries to refute it. Its score on select comes with the outcome; the model revises, or concludes
+   again and is settled.
 
-A move is one paid reply. Who has provided it, OpenAI, Anthropic or a server at home, makes no difference here.
+A move is one paid reply. Who has provided it, OpenAI, Anthropic or a server at home, makes no
+difference here.
 """
 
 from __future__ import annotations
@@ -77,5 +81,7 @@ def _move(dialogue: Dialogue, heard: Heard, look: str) -> Move:
 def make(config: RunConfig) -> LanguageModelExplainer:
     """The model of the configuration's name, ``openai:MODEL`` or ``anthropic:MODEL``; it is not asked for here."""
     if not config.explainer.partition(":")[2]:
-        raise UsageError(f"{config.explainer!r} names no model; give for example {config.explainer.rstrip(':')}:MODEL")
+        raise UsageError(
+            f"{config.explainer!r} names no model; give for example {config.explainer.rstrip(':')}:MODEL"
+        )
     return LanguageModelExplainer(config.explainer)

@@ -1,8 +1,8 @@
 """A reply of a language model becomes hypotheses, experiments, instrument calls or a conclusion.
 
-What is off in one part of a reply goes back as that tool's answer and counts for nothing; the rest is used. A reply of
-which nothing can be used at all (no tool call, refused, cut off, huge) is left out of the conversation and asked for
-again. Nothing in here raises for what a model wrote.
+What is off in one part of a reply goes back as that tool's answer and counts for nothing; the rest
+is used. A reply of which nothing can be used at all (no tool call, refused, cut off, huge) is left
+out of the conversation and asked for again. Nothing in here raises for what a model wrote.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ MOST_PREDICATE = 1500
 """Characters; the limits of the language itself allow about 900."""
 MOST_HYPOTHESES = 40
 """Of one investigation: more of them is tuning, and the best of many on select is luck."""
-_LEANS = re.compile(r"^h\d+\b|\b(?:as|like|than|from|plus|minus) h\d+\b|^(?:the )?same\b", re.IGNORECASE)
+_LEANS = re.compile(
+    r"^h\d+\b|\b(?:as|like|than|from|plus|minus) h\d+\b|^(?:the )?same\b", re.IGNORECASE
+)
 """Speaks of another hypothesis. A unit may well fire on "h1", as pages have it."""
 FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
 """What a conclusion needs: so many experiments that could be read, and this share of them predicted silence."""
@@ -61,7 +63,9 @@ class Known:
 
     def counted(self) -> list[Mapping[str, Any]]:
         """Outcomes of the experiments that could be read."""
-        return [o for i in self.experiments if (o := self.outcomes.get(i)) and o["outcome"] != "void"]
+        return [
+            o for i in self.experiments if (o := self.outcomes.get(i)) and o["outcome"] != "void"
+        ]
 
     def tally(self, hypothesis: str) -> tuple[int, int]:
         """For and against."""
@@ -80,7 +84,9 @@ class Known:
         """Silent, or within bounds that end below what counts as firing."""
         if planned.quantity not in ("max", "mean"):
             return False
-        below = planned.bounds is not None and planned.bounds[1] < self.levels.get(planned.side, float("-inf"))
+        below = planned.bounds is not None and planned.bounds[1] < self.levels.get(
+            planned.side, float("-inf")
+        )
         return planned.relation == "silent" or below
 
     def new_hypothesis(self) -> str:
@@ -168,7 +174,11 @@ def _instrument(call: ToolCall, known: Known) -> Part:
     tool, asked = tools.unwrapped(call.name, call.arguments or {})
     arguments = tools.revealed(tool, asked, known.aliases)
     known.results += 1
-    return Part(call.id, instrument=Call(call.id, tools.offered()[tool], arguments), result=f"r{known.results}")
+    return Part(
+        call.id,
+        instrument=Call(call.id, tools.offered()[tool], arguments),
+        result=f"r{known.results}",
+    )
 
 
 def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
@@ -185,7 +195,9 @@ def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
         known.hypotheses[hypothesis.id] = hypothesis
         taken.append(hypothesis)
     if (more := len(asked.hypotheses) - tools.MOST_PROPOSED) > 0:
-        faults.append(f"{more} more of this call are not read: at most {tools.MOST_PROPOSED} at once")
+        faults.append(
+            f"{more} more of this call are not read: at most {tools.MOST_PROPOSED} at once"
+        )
     return Part(id, hypotheses=tuple(taken), faults=tuple(faults))
 
 
@@ -195,20 +207,28 @@ def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> tuple[Hyp
 
     sentence = " ".join(proposed.sentence.split())
     if len(known.hypotheses) >= MOST_HYPOTHESES:
-        raise ArgumentError(f"{MOST_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude")
+        raise ArgumentError(
+            f"{MOST_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude"
+        )
     if not 0 < (words := length(sentence)) <= MOST_WORDS:
         raise ArgumentError(f"the sentence has {words} words; give 1 to {MOST_WORDS}")
     if _LEANS.search(sentence):
-        raise ArgumentError("the sentence leans on another hypothesis; its reader sees it alone: say all that U does")
+        raise ArgumentError(
+            "the sentence leans on another hypothesis; its reader sees it alone: say all that U does"
+        )
     parent = proposed.revises or None
     if parent is not None and parent not in known.hypotheses:
         raise ArgumentError(f"revises {parent!r}: {_known_hypotheses(known)}")
-    printed, left_out = _canonical_predicate(proposed.predicate, known) if proposed.predicate else (None, "")
+    printed, left_out = (
+        _canonical_predicate(proposed.predicate, known) if proposed.predicate else (None, "")
+    )
     for other in known.hypotheses.values():
         if other.predicate == printed and other.sentence == sentence:
             raise ArgumentError(f"{other.id} is the same")
         if printed is not None and other.predicate == printed and other.id != parent:
-            raise ArgumentError(f"{other.id} has the same predicate; to say it better write revises {other.id!r}")
+            raise ArgumentError(
+                f"{other.id} has the same predicate; to say it better write revises {other.id!r}"
+            )
     return Hypothesis(named, sentence, printed, "language model", parent), left_out
 
 
@@ -217,7 +237,9 @@ def _canonical_predicate(written: str, known: Known) -> tuple[str, str]:
     from ....tools.dissection import Predicate, written_terms
 
     if len(written) > MOST_PREDICATE:
-        raise ArgumentError(f"the predicate has {len(written)} characters; at most {MOST_PREDICATE}")
+        raise ArgumentError(
+            f"the predicate has {len(written)} characters; at most {MOST_PREDICATE}"
+        )
     written = " ".join(written.split())
     try:
         terms = written_terms(written)
@@ -255,12 +277,16 @@ def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
             if any(_same(experiment, other) for other in known.experiments.values()):
                 raise ArgumentError("this experiment was made before; try another text")
         except ArgumentError as error:
-            faults.append(f"experiment {number} of this call is not made and counts for nothing: {error}")
+            faults.append(
+                f"experiment {number} of this call is not made and counts for nothing: {error}"
+            )
             continue
         known.experiments[experiment.id] = experiment
         planned.append(experiment)
     if (more := len(asked.experiments) - tools.MOST_PLANNED) > 0:
-        faults.append(f"{more} more of this call are not made: at most {tools.MOST_PLANNED} at once")
+        faults.append(
+            f"{more} more of this call are not made: at most {tools.MOST_PLANNED} at once"
+        )
     if look and planned:
         known.looked.add(look)
         known.challenges.update(e.id for e in planned)
@@ -278,7 +304,9 @@ def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
         raise ArgumentError("`greater` needs the text that it is compared with, `than`")
     if one.than and (one.predicts == "greater" or one.quantity == "logit_difference"):
         other = Passage(one.than, _span(one.than, one.than_focus))
-    if one.predicts == "within" and (one.low is None or one.high is None or not one.low <= one.high):
+    if one.predicts == "within" and (
+        one.low is None or one.high is None or not one.low <= one.high
+    ):
         raise ArgumentError("`within` needs numbers low <= high")
     bounds = (float(one.low), float(one.high)) if one.predicts == "within" else None  # type: ignore[arg-type]
     if bounds is not None and not all(abs(b) < 1e9 for b in bounds):
@@ -315,12 +343,25 @@ def _span(text: str, focus: str | None) -> tuple[int, int] | None:
     whole = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(wanted)}(?!\w)", text)]
     at = whole[-1] if whole else text.rfind(wanted)
     if at < 0:
-        raise ArgumentError(f"the focus {wanted[:60]!r} does not occur in its text {text[:60]!r}; copy it exactly")
+        raise ArgumentError(
+            f"the focus {wanted[:60]!r} does not occur in its text {text[:60]!r}; copy it exactly"
+        )
     return at, at + len(wanted)
 
 
 def _same(a: Experiment, b: Experiment) -> bool:
-    names = ("hypothesis", "passage", "relation", "side", "quantity", "other", "bounds", "token", "versus", "strength")
+    names = (
+        "hypothesis",
+        "passage",
+        "relation",
+        "side",
+        "quantity",
+        "other",
+        "bounds",
+        "token",
+        "versus",
+        "strength",
+    )
     return all(getattr(a, name) == getattr(b, name) for name in names)
 
 
@@ -330,7 +371,9 @@ def _conclude(id: str, asked: tools.Conclude, known: Known, look: str) -> Part:
         raise ArgumentError(f"hypothesis {wanted!r}: {_known_hypotheses(known)}")
     if missing := missing_for(wanted, known):
         return Part(id, premature=wanted, faults=(f"not yet: {missing}",))
-    return Part(id, favourite=wanted, settled=wanted in known.looked, findings=asked.findings.strip())
+    return Part(
+        id, favourite=wanted, settled=wanted in known.looked, findings=asked.findings.strip()
+    )
 
 
 def missing_for(hypothesis: str, known: Known) -> str:

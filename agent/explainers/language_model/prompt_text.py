@@ -1,7 +1,9 @@
-"""What an experimenter is shown, in few tokens: the unit's evidence, outcomes of experiments, scores.
+"""What an experimenter is shown, in few tokens: the unit's evidence, outcomes of experiments,
+scores.
 
-Text of the corpus is quoted between two lines that are made from a hash of what stands between them: no text can hold
-its own fence, each block has another, and a request repeated has the same words.
+Text of the corpus is quoted between two lines that are made from a hash of what stands between
+them: no text can hold its own fence, each block has another, and a request repeated has the same
+words.
 """
 
 from __future__ import annotations
@@ -24,14 +26,20 @@ def fenced(text: str) -> str:
     """Text as data, between two fence lines; shorter ones than a judge's (`evals.judge.ask`), since there are many."""
     fence, turn = "", 0
     while not fence or fence in text:
-        fence = f"={hashlib.sha256(f'{turn}{text}'.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}="
+        fence = (
+            f"={hashlib.sha256(f'{turn}{text}'.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}="
+        )
         turn += 1
     return f"{fence}\n{text}\n{fence}"
 
 
 def sides(case: Case) -> str:
     """Behind the unit's name: which side is asked for."""
-    return "" if case.side == "both" else f", its side {case.side} only: what makes it fire on that side"
+    return (
+        ""
+        if case.side == "both"
+        else f", its side {case.side} only: what makes it fire on that side"
+    )
 
 
 def statistics(case: Case) -> str:
@@ -45,7 +53,9 @@ def statistics(case: Case) -> str:
         )
     for side, (q50, q90) in seen.get("thresholds", {}).items():
         what = "activation" if side == "+" else "minus activation"
-        lines.append(f"Side {side}: fires means {what} at least {q90:.3g}, silent means below {q50:.3g}.")
+        lines.append(
+            f"Side {side}: fires means {what} at least {q90:.3g}, silent means below {q50:.3g}."
+        )
     return "\n".join(lines)
 
 
@@ -53,14 +63,22 @@ def evidence(case: Case) -> str:
     """Exemplars of both sides, and what the unit writes."""
     seen, parts = case.observation, []
     for number, side in ((2, "+"), (3, "-")):
-        for kind, title, count in (("exemplars", "strongest", TOP), ("middling", "middling", MIDDLING)):
+        for kind, title, count in (
+            ("exemplars", "strongest", TOP),
+            ("middling", "middling", MIDDLING),
+        ):
             found = seen.get(f"{kind}{side}", {}).get("exemplars", ())
             rest = max(0.0, seen.get("thresholds", {}).get(side, (0.0,))[0])
             if shown := _exemplars(found[:count], side, rest):
                 parts.append(f"[r{number}] {title} on side {side}:\n{shown}")
     if lens := seen.get("logit_lens"):
-        up, down = (", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8]) for k in ("promoted", "suppressed"))
-        parts.append(f"[r4] next tokens that it makes likelier when positive: {up}\nand less likely: {down}")
+        up, down = (
+            ", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8])
+            for k in ("promoted", "suppressed")
+        )
+        parts.append(
+            f"[r4] next tokens that it makes likelier when positive: {up}\nand less likely: {down}"
+        )
     return fenced("\n".join(parts)) if parts else "There are no exemplars of this unit."
 
 
@@ -69,27 +87,35 @@ def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> st
     sign = -1.0 if side == "-" else 1.0
     passages = list(found)
     strongest = max((sign * p["activations"][p["peak"]] - rest for p in passages), default=0.0)
-    lines: dict[str, None] = {}  # the same words may stand in several documents, which tells nothing more
+    lines: dict[
+        str, None
+    ] = {}  # the same words may stand in several documents, which tells nothing more
     for passage in passages:
         shown = slice(max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1)
         tokens = zip(passage["tokens"][shown], passage["activations"][shown], strict=True)
-        body = "".join(mark(token, max(0.0, sign * activation - rest), strongest) for token, activation in tokens)
+        body = "".join(
+            mark(token, max(0.0, sign * activation - rest), strongest)
+            for token, activation in tokens
+        )
         lines[f"{passage['activations'][passage['peak']]:+.2f} | {body.strip()}"] = None
     return "\n".join(lines)
 
 
 def note(text: str) -> str:
     """What a person says who has read an earlier explanation: a hint, that experiments have to bear out."""
-    return (
-        f"A person who has read an earlier explanation of U says:\n{fenced(quoted(text))}\nTest it like any other idea."
-    )
+    said = fenced(quoted(text))
+    return f"A person who has read an earlier explanation of U says:\n{said}\nTest it like any other idea."
 
 
 def competitor(found: Hypothesis | None, score: float | None) -> str:
     """The explanation to beat."""
     if found is None:
         return "No other explanation is known."
-    value = "" if score is None else f" It scores {score:.2f} on text that you are not shown; do better."
+    value = (
+        ""
+        if score is None
+        else f" It scores {score:.2f} on text that you are not shown; do better."
+    )
     return f"A search without a language model found: {found.predicate or found.sentence}{value}"
 
 
@@ -99,7 +125,11 @@ def outcome(planned: Experiment, found: Mapping[str, Any]) -> str:
         why = found.get("seen") or "nothing could be read there"
         return f"{planned.id} VOID {planned.hypothesis}: {why}; it counts neither for nor against"
     value, compared = found["observed"], found["compared"]
-    against = " to ".join(f"{c:.3g}" for c in compared) if isinstance(compared, list) else f"{compared:.3g}"
+    against = (
+        " to ".join(f"{c:.3g}" for c in compared)
+        if isinstance(compared, list)
+        else f"{compared:.3g}"
+    )
     line = (
         f"{planned.id} {found['outcome'].upper()} {planned.hypothesis}: {planned.relation} on side {planned.side} "
         f"({_HELD_AGAINST[planned.relation]} {against}): {planned.quantity} {value:+.3g}"
@@ -120,13 +150,19 @@ _HELD_AGAINST = {
 def tried(earlier: Sequence[Experiment]) -> str:
     """Texts of earlier second looks, without what came of them: a new one need not repeat them."""
     texts = dict.fromkeys(f'"{quoted(planned.passage.text)}"' for planned in earlier)
-    return f"Texts that were tried on earlier claims; find others: {', '.join(texts)}" if texts else ""
+    return (
+        f"Texts that were tried on earlier claims; find others: {', '.join(texts)}" if texts else ""
+    )
 
 
 def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3) -> str:
     """``activations " Monday" +1.93, " on" -0.40``: what the unit did on a text, strongest first, no position 0."""
     order = sorted(range(1, len(tokens)), key=lambda i: -abs(values[i]))[:n]
-    return "activations " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order) if order else ""
+    return (
+        "activations " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order)
+        if order
+        else ""
+    )
 
 
 def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
@@ -134,7 +170,9 @@ def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
     lines = []
     for hypothesis, fit in found:
         if fit is None or fit.score is None:
-            lines.append(f"{hypothesis.id}: taken, in words only; without a predicate it can hardly be scored")
+            lines.append(
+                f"{hypothesis.id}: taken, in words only; without a predicate it can hardly be scored"
+            )
         else:
             formula = f": {_with_worth(hypothesis, fit)}" if fit.worth else ""
             lines.append(
@@ -148,8 +186,15 @@ def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
 
 
 def _missed(fit: Fit) -> str:
-    often = ", ".join(f'"{quoted(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed)
-    return "\n".join([*_misses(fit.worst, 3), *([f"again and again, true less predicted: {often}"] if often else [])])
+    often = ", ".join(
+        f'"{quoted(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed
+    )
+    return "\n".join(
+        [
+            *_misses(fit.worst, 3),
+            *([f"again and again, true less predicted: {often}"] if often else []),
+        ]
+    )
 
 
 def _with_worth(hypothesis: Hypothesis, fit: Fit) -> str:
@@ -188,5 +233,9 @@ def challenge(planned: Experiment, found: Mapping[str, Any]) -> str:
 
 def answer(id: str, text: str) -> str:
     """An instrument's answer under its id, cut to a size."""
-    cut = text if len(text) <= MOST_ANSWER else text[:MOST_ANSWER] + " ... (cut; ask for less at a time)"
+    cut = (
+        text
+        if len(text) <= MOST_ANSWER
+        else text[:MOST_ANSWER] + " ... (cut; ask for less at a time)"
+    )
     return f"[{id}]\n{fenced(cut)}"

@@ -1,8 +1,9 @@
-"""The tools of an experimenter: a few of its own, and the instruments under names and schemas fit for tool calling.
+"""The tools of an experimenter: a few of its own, and the instruments under names and schemas fit
+for tool calling.
 
-All of it is sent with every request, so it is kept short: the instruments share one tool, with a line a piece: name,
-arguments, and what it tells. A wrong argument is answered with what was expected. An instrument that is called by its
-own name is understood as well.
+All of it is sent with every request, so it is kept short: the instruments share one tool, with a
+line a piece: name, arguments, and what it tells. A wrong argument is answered with what was
+expected. An instrument that is called by its own name is understood as well.
 """
 
 from __future__ import annotations
@@ -145,7 +146,10 @@ SHARED = "instrument"
 @cache
 def schemas(*own: str) -> tuple[ToolSchema, ...]:
     """The tools of those names, then one for all instruments that a blinded investigation can call."""
-    mine = [ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema())) for name in own]
+    mine = [
+        ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema()))
+        for name in own
+    ]
     return (*mine, _shared_schema())
 
 
@@ -156,7 +160,9 @@ def offered() -> Mapping[str, str]:
 
     found = {}
     for name, instrument in instruments.instruments().items():
-        required = {n for n, field in instrument.arguments.model_fields.items() if field.is_required()}
+        required = {
+            n for n, field in instrument.arguments.model_fields.items() if field.is_required()
+        }
         if not required & _LEFT_OUT:
             found[name.replace(".", "_")] = name
     return found
@@ -176,12 +182,17 @@ def _summary(name: str) -> str:
     """The docstring's first line; examples of addresses are taken out, or they would say what addresses look like."""
     from ....tools import instruments
 
-    summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instruments.get(name).summary)
+    summary = re.sub(
+        r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instruments.get(name).summary
+    )
     return Aliases("mlp.0.0").hide(summary)
 
 
 def _shared_schema() -> ToolSchema:
-    lines = [f"{_signature(tool, name)}: {_TOLD.get(name) or _summary(name)}" for tool, name in offered().items()]
+    lines = [
+        f"{_signature(tool, name)}: {_TOLD.get(name) or _summary(name)}"
+        for tool, name in offered().items()
+    ]
     told = "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
     arguments = {"name": {"type": "string"}, "arguments": {"type": "object"}}
     schema = {"type": "object", "properties": arguments, "required": ["name", "arguments"]}
@@ -192,19 +203,25 @@ def _signature(tool: str, name: str) -> str:
     """``steer(text, strengths[], op? add|set|scale)``; what all have in common is not repeated."""
     from ....tools import instruments
 
-    schema, needs_unit = _blinded_schema(name), "unit" in instruments.get(name).schema().get("required", ())
+    schema, needs_unit = (
+        _blinded_schema(name),
+        "unit" in instruments.get(name).schema().get("required", ()),
+    )
     shown = []
     for argument, described in schema["properties"].items():
         if argument == "k" or argument in _UNTOLD or (argument == "unit" and needs_unit):
             continue
         kind = "[]" if described.get("type") == "array" else ""
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""
-        shown.append(f"{argument}{kind}{'' if argument in schema.get('required', ()) else '?'}{choices}")
+        shown.append(
+            f"{argument}{kind}{'' if argument in schema.get('required', ()) else '?'}{choices}"
+        )
     return f"{tool}({', '.join(shown)})"
 
 
 def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The instrument's own tool name and arguments, of a call that may come through the shared tool.
+    """The instrument's own tool name and arguments, of a call that may come through the shared
+    tool.
 
     Raises:
         ArgumentError: the shared tool was asked for something that it does not have.
@@ -221,7 +238,9 @@ def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str
         with suppress(ValueError, RecursionError):
             inner = json.loads(inner)
     if not isinstance(inner, dict):
-        raise ArgumentError(f"{SHARED}: arguments is no object; {_signature(name, offered()[name])}")
+        raise ArgumentError(
+            f"{SHARED}: arguments is no object; {_signature(name, offered()[name])}"
+        )
     return name, inner
 
 
@@ -230,7 +249,9 @@ def _short_schema(schema: Any) -> Any:
     return _shorten(schema, schema.get("$defs", {}))
 
 
-_DROPPED = frozenset({"title", "description", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"})
+_DROPPED = frozenset(
+    {"title", "description", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
+)
 _DROPPED_ALWAYS = _DROPPED | {"$defs", "default", "additionalProperties"}
 
 
@@ -258,7 +279,8 @@ def read_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
         return model.model_validate(_unpacked(model, arguments))
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors(include_url=False)[:5]
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_url=False)[:5]
         )
         raise ArgumentError(f"{tool}: {faults}") from None
 
@@ -297,7 +319,11 @@ def _addresses(tool: str) -> Mapping[str, bool]:
     from ....tools import instruments
 
     schema = instruments.get(offered()[tool]).schema()
-    named = (name for name, told in schema["properties"].items() if "address of a unit" in json.dumps(told))
+    named = (
+        name
+        for name, told in schema["properties"].items()
+        if "address of a unit" in json.dumps(told)
+    )
     return {name: name in schema.get("required", ()) for name in named}
 
 

@@ -1,10 +1,11 @@
-"""Claims of a conclusion, traced: every number and quotation stands in the evidence that it cites, or is unsupported.
+"""Claims of a conclusion, traced: every number and quotation stands in the evidence that it cites,
+or is unsupported.
 
 1. The findings are cut into sentences; ids in brackets ([e3], [r2, r5]) are what a sentence cites.
-2. A number is found in a piece of evidence when a number there rounds to it; a quotation when it stands there as
-   whole words or whole marked tokens.
-3. Cited evidence is looked at first, then all other: what stands elsewhere is traced to there, what stands nowhere is
-   unsupported. No language model has a say in this.
+2. A number is found in a piece of evidence when a number there rounds to it; a quotation when it
+   stands there as whole words or whole marked tokens.
+3. Cited evidence is looked at first, then all other: what stands elsewhere is traced to there, what
+   stands nowhere is unsupported. No language model has a say in this.
 """
 
 from __future__ import annotations
@@ -62,12 +63,18 @@ def trace(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
 def _traced(stated: _Stated, evidence: Mapping[str, _Evidence]) -> Claim:
     holds = _among(stated.text) if stated.number else _said(stated.text)
     cited = tuple(id for id in stated.cited if id in evidence and holds(evidence[id]))
-    return Claim(stated.text, cited or tuple(islice((id for id, held in evidence.items() if holds(held)), 1)))
+    return Claim(
+        stated.text, cited or tuple(islice((id for id, held in evidence.items() if holds(held)), 1))
+    )
 
 
 def _stated(findings: str) -> Iterator[_Stated]:
     for sentence in _sentences(findings):
-        cited = tuple(id.strip().lower() for found in _CITED.finditer(sentence) for id in re.split("[,;]", found[1]))
+        cited = tuple(
+            id.strip().lower()
+            for found in _CITED.finditer(sentence)
+            for id in re.split("[,;]", found[1])
+        )
         bare = _CITED.sub(" ", sentence)
         for found in _QUOTE.finditer(bare):
             yield _Stated(next(group for group in found.groups() if group), False, cited)
@@ -92,7 +99,9 @@ def _among(text: str) -> Callable[[_Evidence], bool]:
     digits = text.rstrip("%").partition("e")[0].partition(".")[2]
     width = 0.5 * 10.0 ** -(len(digits) + (2 if text.endswith("%") else 0)) * (1 + 1e-9)
     signs = (1.0, -1.0) if text[0].isdigit() else (1.0,)
-    return lambda held: any(abs(claimed - sign * v) <= width for v in held.numbers for sign in signs)
+    return lambda held: any(
+        abs(claimed - sign * v) <= width for v in held.numbers for sign in signs
+    )
 
 
 def _said(quote: str) -> Callable[[_Evidence], bool]:
@@ -100,7 +109,10 @@ def _said(quote: str) -> Callable[[_Evidence], bool]:
     folded = _folded(quote.strip(" .,;:!?"))
     if not folded:
         return lambda _: False
-    before, after = (r"(?<!\w)" if folded[0].isalnum() else "", r"(?!\w)" if folded[-1].isalnum() else "")
+    before, after = (
+        r"(?<!\w)" if folded[0].isalnum() else "",
+        r"(?!\w)" if folded[-1].isalnum() else "",
+    )
     pattern = re.compile(before + re.escape(folded) + after)
     return lambda held: folded in held.folded and pattern.search(held.folded) is not None
 

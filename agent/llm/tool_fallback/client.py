@@ -15,7 +15,9 @@ class Rewritten:
         read: the reply that the loop gets.
     """
 
-    def __init__(self, client: Client, ask: Callable[[Request], Request], read: Callable[[Reply], Reply]) -> None:
+    def __init__(
+        self, client: Client, ask: Callable[[Request], Request], read: Callable[[Reply], Reply]
+    ) -> None:
         self.name = client.name
         self._client, self._ask, self._read = client, ask, read
 

@@ -1,8 +1,10 @@
 """Tool calls in words, for models and servers that know no tool calls of their own.
 
 1. The tools are described in the system part (`prompts/text_tools.md`), each with its JSON schema.
-2. A call is a fenced block of JSON in the reply: ``{"tool": "name", "arguments": {...}}``; a list is several.
-3. The answers go back as a message of the program's. What stands outside of the blocks is the reply's text.
+2. A call is a fenced block of JSON in the reply: ``{"tool": "name", "arguments": {...}}``; a list
+   is several.
+3. The answers go back as a message of the program's. What stands outside of the blocks is the
+   reply's text.
 
 Behind it is any model, asked without tools; before it the loop, which sees no difference.
 """
@@ -27,12 +29,21 @@ def in_words(request: Request) -> Request:
     """The same request with its tools described, and their answers told."""
     told = f"{prompts.load('text_tools').system}\n{described(request.tools)}"
     messages = tuple(_told(message) for message in request.messages)
-    return replace(request, system=f"{request.system}\n\n{told}", messages=messages, tools=(), tool_choice="auto")
+    return replace(
+        request,
+        system=f"{request.system}\n\n{told}",
+        messages=messages,
+        tools=(),
+        tool_choice="auto",
+    )
 
 
 def described(tools: Iterable[ToolSchema]) -> str:
     """A line of JSON for each tool."""
-    told = ({"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in tools)
+    told = (
+        {"name": t.name, "description": t.description, "parameters": dict(t.parameters)}
+        for t in tools
+    )
     return "\n".join(json.dumps(tool, ensure_ascii=False) for tool in told)
 
 
@@ -51,7 +62,9 @@ def read_calls(reply: Reply) -> Reply:
 def _told(message: Message) -> Message:
     if not isinstance(message, ToolResults):
         return message
-    answers = "\n\n".join(f"[{r.id}]{' (error)' if r.error else ''} {r.text}" for r in message.results)
+    answers = "\n\n".join(
+        f"[{r.id}]{' (error)' if r.error else ''} {r.text}" for r in message.results
+    )
     return UserMessage(prompts.load("text_tools").fill(answers=answers).user)
 
 
@@ -63,7 +76,11 @@ def _calls(block: str, before: int, *, sure: bool = True) -> list[ToolCall]:
     """
     found = list(_objects(block))
     if not found:
-        return [ToolCall(f"call{before + 1}", "", None, block)] if sure and block.startswith(("{", "[")) else []
+        return (
+            [ToolCall(f"call{before + 1}", "", None, block)]
+            if sure and block.startswith(("{", "["))
+            else []
+        )
     return [_call(one, before + number) for number, one in enumerate(found, 1) if _name(one)]
 
 
@@ -75,7 +92,9 @@ def _objects(block: str) -> Iterator[dict[str, Any]]:
             value, at = decoder.raw_decode(block, at)
         except (ValueError, RecursionError):
             return
-        yield from (v for v in (value if isinstance(value, list) else [value]) if isinstance(v, dict))
+        yield from (
+            v for v in (value if isinstance(value, list) else [value]) if isinstance(v, dict)
+        )
         at += len(block[at:]) - len(block[at:].lstrip(" \t\r\n,"))
 
 

@@ -1,9 +1,12 @@
-"""Many tools behind one, for servers that obey a choice of tool only when it is named (llama-cpp-python does so).
+"""Many tools behind one, for servers that obey a choice of tool only when it is named
+(llama-cpp-python does so).
 
-1. The request has one tool, chosen by its name, whose arguments are a list of calls: tool and arguments. What the tools
-   are stands in the system part (`prompts/one_tool.md`): such a server forces the form of a call, and may not show the
-   model what a tool is said to do (llama-cpp-python does not, where the chat template knows no tools).
-2. Of a reply each member of that list becomes a call of its own, under the id of the one call and a number.
+1. The request has one tool, chosen by its name, whose arguments are a list of calls: tool and
+   arguments. What the tools are stands in the system part (`prompts/one_tool.md`): such a server
+   forces the form of a call, and may not show the model what a tool is said to do (llama-cpp-python
+   does not, where the chat template knows no tools).
+2. Of a reply each member of that list becomes a call of its own, under the id of the one call and a
+   number.
 3. The answers go back as the one call's answer, in their order.
 
 Such a server holds the model to the schema, so that even a small one makes calls that can be read.
@@ -18,7 +21,16 @@ from dataclasses import replace
 from typing import Any
 
 from .... import prompts
-from ..conversation import AssistantMessage, Message, Reply, Request, ToolCall, ToolResult, ToolResults, ToolSchema
+from ..conversation import (
+    AssistantMessage,
+    Message,
+    Reply,
+    Request,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    ToolSchema,
+)
 from .in_text import described
 
 NAME = "call_tools"
@@ -37,7 +49,11 @@ def behind_one(request: Request) -> Request:
         },
         "required": ["tool", "arguments"],
     }
-    schema = {"type": "object", "properties": {"calls": {"type": "array", "items": call}}, "required": ["calls"]}
+    schema = {
+        "type": "object",
+        "properties": {"calls": {"type": "array", "items": call}},
+        "required": ["calls"],
+    }
     messages = tuple(_joined(message) for message in request.messages)
     tool = ToolSchema(NAME, "Calls the tools that were described, one or more.", schema)
     return replace(request, system=system, messages=messages, tools=(tool,), tool_choice=NAME)
@@ -74,10 +90,14 @@ def _joined(message: Message) -> Message:
     if isinstance(message, ToolResults):
         return ToolResults(tuple(_answers(message.results)))
     if isinstance(message, AssistantMessage) and message.reply.native is None:
-        listed = [{"tool": call.name, "arguments": call.arguments or {}} for call in message.reply.calls]
+        listed = [
+            {"tool": call.name, "arguments": call.arguments or {}} for call in message.reply.calls
+        ]
         whole = _whole(message.reply.calls[0].id) if listed else ""
         if whole:
-            one = ToolCall(whole, NAME, {"calls": listed}, json.dumps({"calls": listed}, ensure_ascii=False))
+            one = ToolCall(
+                whole, NAME, {"calls": listed}, json.dumps({"calls": listed}, ensure_ascii=False)
+            )
             return AssistantMessage(replace(message.reply, calls=(one,)))
     return message
 
@@ -87,7 +107,9 @@ def _answers(results: tuple[ToolResult, ...]) -> Iterator[ToolResult]:
     for result in results:
         by_call.setdefault(_whole(result.id) or result.id, []).append(result)
     for id, parts in by_call.items():
-        yield ToolResult(id, "\n\n".join(part.text for part in parts), error=all(part.error for part in parts))
+        yield ToolResult(
+            id, "\n\n".join(part.text for part in parts), error=all(part.error for part in parts)
+        )
 
 
 def _whole(id: str) -> str:

@@ -1,8 +1,9 @@
-"""The derived store of a run: one SQLite file in the cache with what the page sorts, filters and searches by.
+"""The derived store of a run: one SQLite file in the cache with what the page sorts, filters and
+searches by.
 
-It is no second truth: it holds what the log says, is filled from the log as that grows (`filling`), and is made anew
-when it is gone, of an older version, or of another run. Several processes may fill one store; each step is a
-transaction.
+It is no second truth: it holds what the log says, is filled from the log as that grows (`filling`),
+and is made anew when it is gone, of an older version, or of another run. Several processes may fill
+one store; each step is a transaction.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class Store:
     @contextmanager
     def beside(self, other: Store) -> Iterator[sqlite3.Connection]:
         """A connection that also sees another run's store, under the schema name `b`."""
-        with other.reading(), self._open() as db:  # opening the other one makes sure that it is there
+        with (
+            other.reading(),
+            self._open() as db,
+        ):  # opening the other one makes sure that it is there
             db.execute("attach database ? as b", [str(other.path)])
             db.execute("begin")
             yield db
@@ -96,9 +100,14 @@ def _create(db: sqlite3.Connection, anew: bool = False) -> None:
     if not anew and db.execute("pragma user_version").fetchone()[0] == VERSION:
         db.execute("commit")  # another process was faster
         return
-    for name, kind in db.execute("select name, type from sqlite_master where sql like 'create virtual%'").fetchall():
+    for name, kind in db.execute(
+        "select name, type from sqlite_master where sql like 'create virtual%'"
+    ).fetchall():
         db.execute(f"drop {kind} {name}")
-    for name in [row[0] for row in db.execute("select name from sqlite_master where type = 'table'").fetchall()]:
+    for name in [
+        row[0]
+        for row in db.execute("select name from sqlite_master where type = 'table'").fetchall()
+    ]:
         if not name.startswith("sqlite_"):
             db.execute(f"drop table if exists {name}")
     script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")

@@ -1,13 +1,13 @@
 """Filling a store from its run's log, from where the last filling stopped.
 
-1. Of each segment the store knows how far it was read: line and offset. A segment that was read and is gone, or is
-   shorter now, means that the run was made anew: the store is emptied.
-2. The next lines are read in steps of some megabytes. Of every event its place is kept under its target, so that a
-   target's page reads its own events only.
-3. What columns and searches need is read out of conclusions, scores, failures, verdicts, observations and replies
-   (`columns`).
-4. Places and progress of a step are written in one transaction: killed anywhere, or with another process at the same
-   store, nothing is lost and nothing is counted twice.
+1. Of each segment the store knows how far it was read: line and offset. A segment that was read and
+   is gone, or is shorter now, means that the run was made anew: the store is emptied.
+2. The next lines are read in steps of some megabytes. Of every event its place is kept under its
+   target, so that a target's page reads its own events only.
+3. What columns and searches need is read out of conclusions, scores, failures, verdicts,
+   observations and replies (`columns`).
+4. Places and progress of a step are written in one transaction: killed anywhere, or with another
+   process at the same store, nothing is lost and nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -58,7 +58,10 @@ def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
     with store.writing() as db:
         if get_meta(db, "config") is None:
             _register(db, store.folder)
-        positions = {row["target"]: row["position"] for row in db.execute("select target, position from targets")}
+        positions = {
+            row["target"]: row["position"]
+            for row in db.execute("select target, position from targets")
+        }
         known = _known(db)
         filled = Filled(positions, empty=not known, known=known)
     ahead = segments(store.folder)
@@ -82,7 +85,8 @@ def _is_another(store: Store) -> bool:
     if digest is not None and digest != _digest(store.folder):
         return True
     return any(
-        stem not in there or (there[stem].suffix == ".jsonl" and there[stem].stat().st_size < place.offset)
+        stem not in there
+        or (there[stem].suffix == ".jsonl" and there[stem].stat().st_size < place.offset)
         for stem, place in known.items()
     )
 
@@ -98,7 +102,10 @@ def _digest_of(file: Path, _changed: int) -> str:
 
 
 def _known(db: sqlite3.Connection) -> dict[str, Place]:
-    return {row["stem"]: Place(row["line"], row["offset"]) for row in db.execute("select * from segments")}
+    return {
+        row["stem"]: Place(row["line"], row["offset"])
+        for row in db.execute("select * from segments")
+    }
 
 
 def _unread(path: Path, known: Place | None) -> int:
@@ -109,7 +116,9 @@ def _unread(path: Path, known: Place | None) -> int:
     if path.suffix == ".parquet":
         if known is None or known.offset == -size:
             return size if known is None else 0
-        return size if known.line < _sealed_lines(path) else 1  # all of it was read before it was sealed
+        return (
+            size if known.line < _sealed_lines(path) else 1
+        )  # all of it was read before it was sealed
     return max(0, size - (known.offset if known else 0))
 
 
@@ -128,7 +137,8 @@ def _register(db: sqlite3.Connection, folder: Path) -> None:
         name = "unit" if kind is None else "control" if is_control(kind) else "null"
         rows.append((position, target, *_place_of(target), name))
     db.executemany(
-        "insert or ignore into targets (position, target, side, layer, site, kind) values (?,?,?,?,?,?)", rows
+        "insert or ignore into targets (position, target, side, layer, site, kind) values (?,?,?,?,?,?)",
+        rows,
     )
     db.executemany("insert into texts (position) values (?)", [(row[0],) for row in rows])
     about = {k: v for k, v in vars(config).items() if k not in ("targets", "nulls")}
@@ -157,7 +167,9 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, filled: Filled) -> Plac
     except FileNotFoundError:  # sealed this moment: the next filling reads on in the sealed form
         return None
     if not lines:
-        if path.suffix == ".parquet":  # read whole: from now on its size says so, without opening it
+        if (
+            path.suffix == ".parquet"
+        ):  # read whole: from now on its size says so, without opening it
             filled.known[stem] = Place(start.line, -path.stat().st_size)
             _keep(db, stem, filled.known[stem], 0)
         return None

@@ -1,7 +1,9 @@
-"""The segments of a run's log, read from where one stopped: envelopes first, what is in them only where it is wanted.
+"""The segments of a run's log, read from where one stopped: envelopes first, what is in them only
+where it is wanted.
 
-A line of the log is canonical JSON, so its `data` stands first and its name last: ``{"data":...,"event":"score",...}``.
-The name is cut off the end without reading the data, which may be megabytes. Any other line is read whole.
+A line of the log is canonical JSON, so its `data` stands first and its name last:
+``{"data":...,"event":"score",...}``. The name is cut off the end without reading the data, which
+may be megabytes. Any other line is read whole.
 
     place of an event = (line, offset)      offset in bytes of a JSONL segment; of a sealed one the line alone counts
 """
@@ -47,8 +49,8 @@ class Envelope(NamedTuple):
 
 
 def _parsed(text: bytes | str) -> Any:
-    """JSON several times faster than the standard library reads it, which is asked about what this finds wrong: a lone
-    surrogate or a NaN is no reason to lose an event."""
+    """JSON several times faster than the standard library reads it, which is asked about what this
+    finds wrong: a lone surrogate or a NaN is no reason to lose an event."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -123,10 +125,14 @@ def _fetch_sealed(path: Path, wanted: list[Place]) -> Iterator[Envelope]:
             here = [place for place in ahead if place.line < past]
             ahead = ahead[len(here) :]
             if here:
-                table = file.read_row_group(group, columns=["event", "target", "id", "time", "data"])
+                table = file.read_row_group(
+                    group, columns=["event", "target", "id", "time", "data"]
+                )
                 rows = table.take([place.line - first for place in here]).to_pylist()
                 for place, row in zip(here, rows, strict=True):
-                    yield Envelope(row["event"], row["target"], row["id"], row["time"], row["data"], place)
+                    yield Envelope(
+                        row["event"], row["target"], row["id"], row["time"], row["data"], place
+                    )
             first = past
 
 
@@ -138,6 +144,8 @@ def _envelope(text: bytes, place: Place) -> Envelope:
         else:
             name = _parsed(text)
             raw = json.dumps(name["data"])
-        return Envelope(str(name["event"]), name["target"], name["id"], str(name["time"]), raw, place)
+        return Envelope(
+            str(name["event"]), name["target"], name["id"], str(name["time"]), raw, place
+        )
     except (ValueError, KeyError, TypeError):
         return Envelope("", None, None, "", b"null", place)

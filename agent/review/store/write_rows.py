@@ -1,9 +1,12 @@
-"""What a store keeps of a step of the log: columns to sort and filter by, words to search, and where each event stands.
+"""What a store keeps of a step of the log: columns to sort and filter by, words to search, and
+where each event stands.
 
-1. Each event's place is put down, and of the kinds that hold something for a column or a search the data is read.
-2. Rows are collected and written a table at a time: a statement an event would cost more than the reading.
-3. A target's score columns and sums are computed last, in SQL, from what the store then holds, so that the order in
-   which events came makes no difference.
+1. Each event's place is put down, and of the kinds that hold something for a column or a search the
+   data is read.
+2. Rows are collected and written a table at a time: a statement an event would cost more than the
+   reading.
+3. A target's score columns and sums are computed last, in SQL, from what the store then holds, so
+   that the order in which events came makes no difference.
 """
 
 from __future__ import annotations
@@ -98,31 +101,46 @@ class Columns:
             self._places[position, int(line.event == "llm_call")].extend(line.place)
             if line.event == "verdicts":
                 self._verdicts(line.data())
-            elif position != RUN and line.event in readers and isinstance(data := line.data(), dict):
+            elif (
+                position != RUN and line.event in readers and isinstance(data := line.data(), dict)
+            ):
                 readers[line.event](position, line, data)
         self._write()
 
     def _write(self) -> None:
-        packed = [(position, self._stem, talk, place.tobytes()) for (position, talk), place in self._places.items()]
+        packed = [
+            (position, self._stem, talk, place.tobytes())
+            for (position, talk), place in self._places.items()
+        ]
         self._db.executemany("insert into places values (?, ?, ?, ?)", packed)
         self._db.executemany("insert into contexts values (?, ?)", self._texts.items())
-        self._db.executemany("insert into contexts_text (rowid, text) values (?, ?)", self._texts.items())
+        self._db.executemany(
+            "insert into contexts_text (rowid, text) values (?, ?)", self._texts.items()
+        )
         for statement in (_CONCLUDED, _SAID, _FAILED, _ERROR):
             self._db.executemany(statement, self._rows.pop(statement, []))
         for statement, rows in self._rows.items():
             self._db.executemany(statement, sorted(rows) if "exemplars" in statement else rows)
-        self._db.executemany("delete from explanations_text where rowid = ?", [(at,) for at in self._sentences])
+        self._db.executemany(
+            "delete from explanations_text where rowid = ?", [(at,) for at in self._sentences]
+        )
         told = [(at, text) for at, text in self._sentences.items() if text]
-        self._db.executemany("insert into explanations_text (rowid, explanation) values (?, ?)", told)
+        self._db.executemany(
+            "insert into explanations_text (rowid, explanation) values (?, ?)", told
+        )
         self._talk.write()
         touched = [(position,) for position in sorted(self._scored)]
         self._db.executemany(_HEADLINE, touched)
         self._db.executemany(_DROP, touched)
 
     def _conclusion(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        self._rows[_CONCLUDED].append((data.get("p"), data.get("seconds"), data.get("hypothesis"), position))
+        self._rows[_CONCLUDED].append(
+            (data.get("p"), data.get("seconds"), data.get("hypothesis"), position)
+        )
         why_not = data.get("cannot_explain") or None
-        self._rows[_SAID].append((data.get("explanation"), data.get("predicate"), why_not, position))
+        self._rows[_SAID].append(
+            (data.get("explanation"), data.get("predicate"), why_not, position)
+        )
         self._sentences[position] = data.get("explanation") or ""
         self._scored.add(position)
 
@@ -136,23 +154,34 @@ class Columns:
         floors = data.get("floors") or {}
         row = [data.get(k) for k in ("hypothesis", "split", "value", "low", "high")]
         row += [floors.get(k) for k in ("trivial", "token_lookup", "shuffled")]
-        self._rows["insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)"].append((position, *row))
+        self._rows["insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)"].append(
+            (position, *row)
+        )
         self._scored.add(position)
 
     def _verdicts(self, data: Any) -> None:
         rows = data.get("rows", []) if isinstance(data, dict) else []
-        told = [(row, self._positions[row["target"]]) for row in rows if row.get("target") in self._positions]
+        told = [
+            (row, self._positions[row["target"]])
+            for row in rows
+            if row.get("target") in self._positions
+        ]
         self._rows["update targets set verdict = ?, p = coalesce(?, p) where position = ?"] += [
             (row.get("verdict"), row.get("p"), position) for row, position in told
         ]
-        self._rows["update texts set reason = ? where position = ?"] += [(row.get("reason"), at) for row, at in told]
+        self._rows["update texts set reason = ? where position = ?"] += [
+            (row.get("reason"), at) for row, at in told
+        ]
         set_meta(self._db, "decided", 1)
 
     def _observation(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
         rows = self._rows["insert or ignore into exemplars values (?, ?, ?, ?)"]
         for side in ("+", "-"):
             found = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
-            rows += [(self._context(exemplar), position, side, rank) for rank, exemplar in enumerate(found)]
+            rows += [
+                (self._context(exemplar), position, side, rank)
+                for rank, exemplar in enumerate(found)
+            ]
 
     def _context(self, exemplar: dict[str, Any]) -> int:
         """The number of an exemplar's context, whose text is kept once however many targets show it."""
@@ -174,7 +203,9 @@ class Columns:
             return False
         if number in self._texts:
             return True
-        return self._db.execute("select 1 from contexts where id = ?", [number]).fetchone() is not None
+        return (
+            self._db.execute("select 1 from contexts where id = ?", [number]).fetchone() is not None
+        )
 
 
 class _Talk:
@@ -197,7 +228,16 @@ class _Talk:
         explaining = "system_and_tools" in (data.get("request") or {})
         spent = [data.get(k) for k in ("usd", "input_tokens", "output_tokens", "cache_read")]
         defines = [id for id in introduced(data) if id not in defined]
-        row = [self._next, position, line.id, self._stem, *line.place, len(turns_in(data)), *spent, int(explaining)]
+        row = [
+            self._next,
+            position,
+            line.id,
+            self._stem,
+            *line.place,
+            len(turns_in(data)),
+            *spent,
+            int(explaining),
+        ]
         self._rows.append((*row, " ".join(defines)))
         self._texts.append((self._next, searched(data)))
         numbers[line.id] = self._next
@@ -218,5 +258,7 @@ class _Talk:
         """Write them, and what each target's add up to."""
         self._db.executemany(_REPLY, self._rows)
         self._db.executemany("insert into talk_text (rowid, text) values (?, ?)", self._texts)
-        self._db.executemany("update talk set stem = ?, line = ?, offset = ? where number = ?", self._moved)
+        self._db.executemany(
+            "update talk set stem = ?, line = ?, offset = ? where number = ?", self._moved
+        )
         self._db.executemany(_SUMS, [(position,) for position in sorted(self._touched)])

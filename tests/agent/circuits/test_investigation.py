@@ -22,7 +22,13 @@ from hubel.tools.errors import CorruptError, UsageError
 from ...support.induction import induction_subject, write_pairs
 from ...support.tiny import tiny_subject
 
-SETTINGS: dict[str, Any] = {"subject": "induction-by-hand", "discovery": 16, "heldout": 16, "steps": 3, "nodes": 4}
+SETTINGS: dict[str, Any] = {
+    "subject": "induction-by-hand",
+    "discovery": 16,
+    "heldout": 16,
+    "steps": 3,
+    "nodes": 4,
+}
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
@@ -67,7 +73,9 @@ def test_the_known_circuit_is_found_and_faithful(finished: Path) -> None:
     assert abs(1 - found["faithfulness"]["value"]) < 0.05
     assert found["random"]["value"] < 0.2
     strongest = [f"{edge['source']}->{edge['target']}" for edge in found["edges"][:6]]
-    assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(strongest)
+    assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(
+        strongest
+    )
 
 
 def test_opposing_edges_count_as_much_as_brings_f_nearest_to_one(finished: Path) -> None:
@@ -84,7 +92,9 @@ def test_the_known_roles_are_named_and_kept(finished: Path) -> None:
         "head.1.0": "mover of answer",
     }, "silent components get no role"
     assert {node["role_status"] for node in named.values()} == {"kept"}
-    assert {node["placebo"] for node in named.values()} == {0.0}, "neither's predictions hold of the other"
+    assert {node["placebo"] for node in named.values()} == {0.0}, (
+        "neither's predictions hold of the other"
+    )
 
 
 def test_predictions_stand_in_the_log_before_the_holdout_is_opened(finished: Path) -> None:
@@ -113,14 +123,18 @@ def test_run_again_it_measures_nothing(finished: Path) -> None:
     assert [event.event for event in read_events(finished)].count("measurement") == before
 
 
-def test_killed_and_resumed_it_ends_as_if_it_never_had_been(finished: Path, pairs: str, tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
+    finished: Path, pairs: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "induction"
     make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
     for measurements in (4, 30):
         assert _run_and_die(folder, measurements) == -signal.SIGKILL
     work_on_circuit(folder, subject=induction_subject())
     assert result(folder) == result(finished)
-    made = Counter(event.id for event in read_events(folder) if event.event in ("measurement", "array"))
+    made = Counter(
+        event.id for event in read_events(folder) if event.event in ("measurement", "array")
+    )
     assert set(made.values()) == {1}, "nothing was measured twice"
 
 
@@ -140,7 +154,9 @@ def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path
     assert ["faithfulness value" in line for line in replay_circuit(lied).mismatches] == [True]
     cut = _copy(finished, tmp_path / "cut")
     for segment in (cut / "events").glob("*.jsonl"):
-        kept = [line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line]
+        kept = [
+            line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line
+        ]
         segment.write_text("".join(kept))
     with pytest.raises(CorruptError, match="no measurement"):
         replay_circuit(cut)
@@ -179,14 +195,20 @@ def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> N
     assert found["chosen_edges"] <= 5
 
 
-def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(pairs: str, tmp_path: Path) -> None:
+def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
+    pairs: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "swapped"
-    asked = CircuitConfig(task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS)
+    asked = CircuitConfig(
+        task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS
+    )
     make_circuit_run(folder, asked)
     found = work_on_circuit(folder, subject=induction_subject())
     assert (found["balance"]["weight"], found["balance"]["tried"]) == (0.5, []), "it was given"
     assert abs(1 - found["faithfulness"]["value"]) < 0.05
-    inside = {f"{edge['source']}->{edge['target']}" for edge in found["edges"] if edge["in_circuit"]}
+    inside = {
+        f"{edge['source']}->{edge['target']}" for edge in found["edges"] if edge["in_circuit"]
+    }
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= inside
     arrays = [event.data["request"] for event in read_events(folder) if event.event == "array"]
     assert {request["what"] for request in arrays} == {"scores", "changes"}
@@ -213,7 +235,9 @@ def test_settings_out_of_range_are_refused(pairs: str, wrong: dict[str, Any], sa
         CircuitConfig(task=pairs, **wrong)
 
 
-def test_an_unknown_task_method_or_explainer_is_refused_before_anything_is_written(pairs: str, tmp_path: Path) -> None:
+def test_an_unknown_task_method_or_explainer_is_refused_before_anything_is_written(
+    pairs: str, tmp_path: Path
+) -> None:
     wrong = (CircuitConfig(task="iou"), CircuitConfig(task=pairs, explainer="oracle"))
     for config in (*wrong, CircuitConfig(task=pairs, method="guess")):
         with pytest.raises(UsageError, match=r"there are|known: "):

@@ -31,7 +31,12 @@ HEAD = Component(
     "C1",
     "head",
     0.8,
-    {"effect": Seen(-2, -2.5, -1.5), "direct": Seen(1.5, 1, 2), "END>IO": Seen(0.6, 0.5, 0.7), "copies": Seen(0, 0, 0)},
+    {
+        "effect": Seen(-2, -2.5, -1.5),
+        "direct": Seen(1.5, 1, 2),
+        "END>IO": Seen(0.6, 0.5, 0.7),
+        "copies": Seen(0, 0, 0),
+    },
     (" Mary", "\n=="),
 )
 MLP = Component("C2", "mlp", 0.1, {"effect": Seen(0.4, 0.3, 0.5), "direct": Seen(0.01, 0, 0.02)})
@@ -40,7 +45,10 @@ GOOD: dict[str, Any] = {
     "component": "C1",
     "role": "Name mover",
     "description": "Looks at the other name from END and copies it.",
-    "predictions": [{"quantity": "effect", "low": -3, "high": -1}, {"quantity": "END>IO", "low": 0.4}],
+    "predictions": [
+        {"quantity": "effect", "low": -3, "high": -1},
+        {"quantity": "END>IO", "low": 0.4},
+    ],
 }
 
 
@@ -62,7 +70,11 @@ class Mind:
     def told(self) -> str:
         """What was said to the last reply."""
         last = self.requests[-1].messages[-1]
-        return " ".join(result.text for result in last.results) if isinstance(last, ToolResults) else last.text  # type: ignore[union-attr]
+        return (
+            " ".join(result.text for result in last.results)
+            if isinstance(last, ToolResults)
+            else last.text
+        )  # type: ignore[union-attr]
 
 
 def roles_of(*replies: Reply) -> tuple[list[Role], Mind]:
@@ -73,7 +85,10 @@ def roles_of(*replies: Reply) -> tuple[list[Role], Mind]:
 def test_roles_come_with_predictions_in_our_words() -> None:
     (role,), mind = roles_of(named(GOOD))
     assert (role.component, role.role) == ("C1", "name mover")
-    assert [(p.quantity, p.low, p.high) for p in role.predictions] == [("effect", -3, -1), ("END>IO", 0.4, None)]
+    assert [(p.quantity, p.low, p.high) for p in role.predictions] == [
+        ("effect", -3, -1),
+        ("END>IO", 0.4, None),
+    ]
     assert role.predictions[1].text == "attends from END to IO with at least +0.40"
     assert len(mind.requests) == 1
 
@@ -96,19 +111,39 @@ def test_what_comes_from_prompts_is_quoted_and_no_layer_is_named() -> None:
         ({"description": "word " * 50}, "at most 40"),
         ({"predictions": []}, "at least 1 item"),
         ({"predictions": [{"quantity": "END>IO", "low": 0.4}]}, "predict effect"),
-        ({"predictions": [{"quantity": "effect", "low": -3, "high": -1}] * 2}, "each quantity once"),
-        ({"predictions": [{"quantity": "effect", "low": -1, "high": -0.5}]}, "which your bounds exclude"),
-        ({"predictions": [{"quantity": "effect", "low": -100, "high": 100}]}, "doing nothing would fit"),
-        ({"predictions": [{"quantity": "effect", "low": -100, "high": -0.1}]}, "at most 4.00 apart"),
+        (
+            {"predictions": [{"quantity": "effect", "low": -3, "high": -1}] * 2},
+            "each quantity once",
+        ),
+        (
+            {"predictions": [{"quantity": "effect", "low": -1, "high": -0.5}]},
+            "which your bounds exclude",
+        ),
+        (
+            {"predictions": [{"quantity": "effect", "low": -100, "high": 100}]},
+            "doing nothing would fit",
+        ),
+        (
+            {"predictions": [{"quantity": "effect", "low": -100, "high": -0.1}]},
+            "at most 4.00 apart",
+        ),
         ({"predictions": [{"quantity": "effect", "high": -0.1}]}, "give low and high"),
         ({"predictions": [{"quantity": "effect", "low": -1, "high": -3}]}, "low first"),
         ({"predictions": [{"quantity": "effect", "low": "much"}]}, "valid number"),
-        ({"predictions": [*GOOD["predictions"], {"quantity": "S2>S1", "low": 0.2}]}, "no quantity 'S2>S1'"),
-        ({"predictions": [*GOOD["predictions"], {"quantity": "copies", "low": 0.1}]}, "which is nothing"),
+        (
+            {"predictions": [*GOOD["predictions"], {"quantity": "S2>S1", "low": 0.2}]},
+            "no quantity 'S2>S1'",
+        ),
+        (
+            {"predictions": [*GOOD["predictions"], {"quantity": "copies", "low": 0.1}]},
+            "which is nothing",
+        ),
         ({"verdict": "kept"}, "Extra inputs"),
     ],
 )
-def test_what_cannot_be_tested_goes_back_with_what_was_expected(change: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_tested_goes_back_with_what_was_expected(
+    change: dict[str, Any], said: str
+) -> None:
     roles, mind = roles_of(named(GOOD | change), named(GOOD))
     assert [role.role for role in roles] == ["name mover"]
     assert said in mind.told
@@ -139,7 +174,9 @@ def test_without_a_role_that_can_be_tested_it_has_failed(useless: Reply) -> None
     (role,), _ = roles_of(useless, named(GOOD))
     assert role.component == "C1"
     mind = Mind(*[useless] * TRIES, named(GOOD))
-    assert len(LanguageModelRoles(mind, failures=1)(EVIDENCE)) == 1, "a later attempt goes on where the last one ended"
+    assert len(LanguageModelRoles(mind, failures=1)(EVIDENCE)) == 1, (
+        "a later attempt goes on where the last one ended"
+    )
 
 
 # ------------------------------------------------------------------------------------- in a run
@@ -151,7 +188,13 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "by-rule"
     task = write_pairs(tmp_path_factory.mktemp("pairs") / "induction.jsonl")
     config = CircuitConfig(
-        task=str(task), subject="induction-by-hand", share=0.2, discovery=12, heldout=12, steps=2, nodes=2
+        task=str(task),
+        subject="induction-by-hand",
+        share=0.2,
+        discovery=12,
+        heldout=12,
+        steps=2,
+        nodes=2,
     )
     make_circuit_run(folder, config)
     work_on_circuit(folder, subject=induction_subject())
@@ -181,7 +224,12 @@ def _by_effect(line: str, factors: Sequence[float] = (0.5, 1.5)) -> dict[str, An
     value = float(line.partition("effect ")[2].split()[0])
     low, high = sorted(factor * value for factor in factors)
     effect = {"quantity": "effect", "low": low, "high": high}
-    return {"component": line.partition(":")[0], "role": "helper", "description": "Helps.", "predictions": [effect]}
+    return {
+        "component": line.partition(":")[0],
+        "role": "helper",
+        "description": "Helps.",
+        "predictions": [effect],
+    }
 
 
 def found(folder: Path) -> dict[str, Any]:
@@ -195,7 +243,11 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
     mind = Scripted(lambda _, request: answer(request))
     with Loopback(mind) as server:
         folder = asked(
-            measured, tmp_path / "run", explainer=f"{provider}:test", base_url=server.url(provider), patience=5.0
+            measured,
+            tmp_path / "run",
+            explainer=f"{provider}:test",
+            base_url=server.url(provider),
+            patience=5.0,
         )  # type: ignore[arg-type]
         work_on_circuit(folder, subject=induction_subject())
         work_on_circuit(folder, subject=induction_subject())
@@ -222,18 +274,34 @@ def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
         return named(*(role | {"description": "verdict: kept, f = 1.00, CMD 0"} for role in sure))
 
     right = asked(measured, tmp_path / "right")
-    work_on_circuit(right, subject=induction_subject(), model=Scripted(lambda _, request: answer(request)))
+    work_on_circuit(
+        right, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
+    )
     boasting = asked(measured, tmp_path / "boasting")
     work_on_circuit(boasting, subject=induction_subject(), model=Scripted(boasts))
-    for name in ("verdict", "faithfulness", "random", "curve", "cmd", "cpr", "panel", "completeness", "minimality"):
+    for name in (
+        "verdict",
+        "faithfulness",
+        "random",
+        "curve",
+        "cmd",
+        "cpr",
+        "panel",
+        "completeness",
+        "minimality",
+    ):
         assert found(right)[name] == found(boasting)[name] == found(measured)[name]
     assert found(right)["roles"]["kept"] > found(boasting)["roles"]["kept"]
-    assert found(boasting)["roles"]["dropped"] >= 1, "bounds that are too sure of themselves fail on new prompts"
+    assert found(boasting)["roles"]["dropped"] >= 1, (
+        "bounds that are too sure of themselves fail on new prompts"
+    )
 
 
 def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run")
-    work_on_circuit(folder, subject=induction_subject(), model=Scripted(lambda _, request: answer(request)))
+    work_on_circuit(
+        folder, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
+    )
     for segment in (folder / "events").glob("*.jsonl"):
         segment.write_text(segment.read_text().replace('"role":"helper"', '"role":"hero"'))
     assert any("role is 'helper'" in line for line in replay_circuit(folder).mismatches)
@@ -266,7 +334,18 @@ def test_what_is_missing_is_found_out_before_anything_is_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    argv = ["circuit", "run", "--task", "ioi", "--subject", "nowhere", "--runs", str(tmp_path), "-q", "--explainer"]
+    argv = [
+        "circuit",
+        "run",
+        "--task",
+        "ioi",
+        "--subject",
+        "nowhere",
+        "--runs",
+        str(tmp_path),
+        "-q",
+        "--explainer",
+    ]
     assert run_command_line([*argv, "openai:gpt"]) == 2
     assert "set OPENAI_API_KEY" in capsys.readouterr().err
     assert run_command_line([*argv, "openai:gpt", "--max-usd", "1"]) == 2

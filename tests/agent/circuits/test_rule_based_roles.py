@@ -6,8 +6,22 @@ from hubel.agent.circuits.roles import Component, Role, Seen, adjudicate
 from hubel.agent.circuits.rule_based_roles import name_roles
 
 METRIC = 5.0
-SILENT = {"effect": 0.0, "queries": 0.0, "direct": 0.0, "copies": 0.0, "previous": 0.05, "induction": 0.0}
-MARKS = {"duplicate": 0.0, "END>IO": 0.05, "END>S1": 0.05, "END>S2": 0.05, "S2>S1": 0.1, "S2>IO": 0.1}
+SILENT = {
+    "effect": 0.0,
+    "queries": 0.0,
+    "direct": 0.0,
+    "copies": 0.0,
+    "previous": 0.05,
+    "induction": 0.0,
+}
+MARKS = {
+    "duplicate": 0.0,
+    "END>IO": 0.05,
+    "END>S1": 0.05,
+    "END>S2": 0.05,
+    "S2>S1": 0.1,
+    "S2>IO": 0.1,
+}
 HEADS = {
     "name mover": {"effect": -1.5, "direct": 1.2, "copies": 6.0, "END>IO": 0.7},
     "negative name mover": {"effect": 0.9, "direct": -0.8, "copies": -5.0, "END>IO": 0.6},
@@ -23,7 +37,9 @@ HEADS = {
 
 def head(quantities: dict[str, float], *, marks: dict[str, float] = MARKS) -> Component:
     known = {**SILENT, **marks, **quantities}
-    return Component("C1", "head", 0.5, {name: Seen(value, value, value) for name, value in known.items()})
+    return Component(
+        "C1", "head", 0.5, {name: Seen(value, value, value) for name, value in known.items()}
+    )
 
 
 def named(component: Component) -> Role:
@@ -32,7 +48,10 @@ def named(component: Component) -> Role:
 
 
 def holds(role: Role, component: Component) -> bool:
-    return all(adjudicate(each, component.quantities[each.quantity].value) == "for" for each in role.predictions)
+    return all(
+        adjudicate(each, component.quantities[each.quantity].value) == "for"
+        for each in role.predictions
+    )
 
 
 @pytest.mark.parametrize("role", HEADS)
@@ -42,7 +61,9 @@ def test_the_heads_of_ioi_have_their_names(role: str) -> None:
     assert "queries" in found.description or role != "S-inhibition head"
 
 
-@pytest.mark.parametrize("role", sorted(HEADS.keys() - {"helper"}))  # a helper is known by its effect alone
+@pytest.mark.parametrize(
+    "role", sorted(HEADS.keys() - {"helper"})
+)  # a helper is known by its effect alone
 def test_predictions_hold_of_the_head_itself_and_of_no_head_of_another_role(role: str) -> None:
     found = named(head(HEADS[role]))
     assert holds(found, head(HEADS[role]))
@@ -67,6 +88,9 @@ def test_what_nearly_all_attention_goes_to_is_named(second: float, place: str) -
 
 def test_without_the_marks_of_ioi_roles_are_named_after_marks() -> None:
     marks = {"duplicate": 0.0, "END>answer": 0.7, "END>changed": 0.1}
-    assert named(head({"effect": -1.5, "direct": 1.2, "copies": 6.0}, marks=marks)).role == "mover of answer"
+    assert (
+        named(head({"effect": -1.5, "direct": 1.2, "copies": 6.0}, marks=marks)).role
+        == "mover of answer"
+    )
     steering = named(head({"effect": -1.5, "queries": -0.9}, marks=marks))
     assert steering.role == "steering head of answer"

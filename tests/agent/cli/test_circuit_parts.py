@@ -49,12 +49,22 @@ def saved(subject: Any, folder: Path) -> str:
 def induction(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Options that name the hand-made subject and its task."""
     folder, subject = tmp_path_factory.mktemp("induction"), induction_subject()
-    with torch.no_grad():  # neurons that do something, which the self-test at load asks for, in a part that none reads
+    with (
+        torch.no_grad()
+    ):  # neurons that do something, which the self-test at load asks for, in a part that none reads
         for block in subject.model.transformer.h:
             block.mlp.c_fc.bias.fill_(1)
             block.mlp.c_proj.weight[:, -1] = 0.01
     task = write_pairs(folder / "pairs.jsonl")
-    return ["--subject", saved(subject, folder / "subject"), "--task", str(task), "--prompts", "8", "-q"]
+    return [
+        "--subject",
+        saved(subject, folder / "subject"),
+        "--task",
+        str(task),
+        "--prompts",
+        "8",
+        "-q",
+    ]
 
 
 def rows(capsys: pytest.CaptureFixture[str], argv: list[str]) -> list[dict[str, Any]]:
@@ -62,7 +72,9 @@ def rows(capsys: pytest.CaptureFixture[str], argv: list[str]) -> list[dict[str, 
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_all_of_the_effect_goes_through_both_heads_of_an_induction_circuit(induction: list[str], capsys) -> None:
+def test_all_of_the_effect_goes_through_both_heads_of_an_induction_circuit(
+    induction: list[str], capsys
+) -> None:
     found = rows(capsys, ["mediate", *induction, "--top", "2"])
     assert {row["component"] for row in found} == {"head.0.0", "head.1.0"}
     for row in found:
@@ -75,20 +87,33 @@ def test_all_of_the_effect_goes_through_both_heads_of_an_induction_circuit(induc
 
 def test_the_path_from_head_to_head_ends_at_its_keys(induction: list[str], capsys) -> None:
     by_read = {
-        read: rows(capsys, ["paths", *induction, "--components", "head.0.0", "--receivers", f"head.1.0<{read}>"])[0]
+        read: rows(
+            capsys,
+            ["paths", *induction, "--components", "head.0.0", "--receivers", f"head.1.0<{read}>"],
+        )[0]
         for read in "qkv"
     }
     assert by_read["k"]["effect"]["value"] < -1
-    assert by_read["q"]["effect"]["value"] == pytest.approx(0, abs=1e-4) == by_read["v"]["effect"]["value"]
+    assert (
+        by_read["q"]["effect"]["value"]
+        == pytest.approx(0, abs=1e-4)
+        == by_read["v"]["effect"]["value"]
+    )
     assert by_read["k"]["receivers"] == ["head.1.0<k>"]
 
 
-def test_the_induction_head_copies_and_its_weight_is_its_effect(induction: list[str], capsys) -> None:
+def test_the_induction_head_copies_and_its_weight_is_its_effect(
+    induction: list[str], capsys
+) -> None:
     (row,) = rows(capsys, ["attention", *induction, "--components", "head.1.0"])
     assert row["copying"] > 0.9
     assert row["direct"]["value"] > 1
     assert row["looks_at"]["answer"]["value"] > 0.9
-    assert row["rank_correlation"]["low"] <= row["rank_correlation"]["value"] <= row["rank_correlation"]["high"]
+    assert (
+        row["rank_correlation"]["low"]
+        <= row["rank_correlation"]["value"]
+        <= row["rank_correlation"]["high"]
+    )
     assert run_command_line(["circuit", "attention", *induction, "--components", "head.1.0"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"a rank correlation of {row['rank_correlation']['value']:+.2f} in the mean" in shown
@@ -104,8 +129,25 @@ def test_tables_are_for_people(induction: list[str], capsys, action: str) -> Non
 
 def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
     (tmp_path / "early.toml").write_text(QUESTION)
-    given = ["--program", str(tmp_path / "early.toml"), "--subject", saved(tiny_subject(), tmp_path / "subject"), "-q"]
-    options = ["--at", "day", "--layers", "0,2", "--pairs", "8", "--search", "1", "--search-steps", "1"]
+    given = [
+        "--program",
+        str(tmp_path / "early.toml"),
+        "--subject",
+        saved(tiny_subject(), tmp_path / "subject"),
+        "-q",
+    ]
+    options = [
+        "--at",
+        "day",
+        "--layers",
+        "0,2",
+        "--pairs",
+        "8",
+        "--search",
+        "1",
+        "--search-steps",
+        "1",
+    ]
     found = rows(capsys, ["abstract", *given, *options])
     assert [row["layer"] for row in found] == [0, 2]
     for row in found:
@@ -119,17 +161,38 @@ def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
 
 def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -> None:
     (tmp_path / "early.toml").write_text(QUESTION)
-    given = ["--program", str(tmp_path / "early.toml"), "--subject", saved(tiny_subject(), tmp_path / "subject"), "-q"]
-    options = ["--at", "day,animal,end", "--layers", "0,2", "--pairs", "8", "--search", "1", "--search-steps", "1"]
+    given = [
+        "--program",
+        str(tmp_path / "early.toml"),
+        "--subject",
+        saved(tiny_subject(), tmp_path / "subject"),
+        "-q",
+    ]
+    options = [
+        "--at",
+        "day,animal,end",
+        "--layers",
+        "0,2",
+        "--pairs",
+        "8",
+        "--search",
+        "1",
+        "--search-steps",
+        "1",
+    ]
     found = rows(capsys, ["abstract", *given, *options])
-    assert [(row["layer"], row["at"]) for row in found] == [(n, at) for n in (0, 2) for at in ("day", "animal", "end")]
+    assert [(row["layer"], row["at"]) for row in found] == [
+        (n, at) for n in (0, 2) for at in ("day", "animal", "end")
+    ]
     assert run_command_line(["circuit", "abstract", *given, *options]) == 0
     shown = capsys.readouterr().out
     assert "day (token 1)" in shown
     assert "found, and the best control" in " ".join(shown.split())
     best = found[0]["found"]["iia"]["value"] - found[0]["real_minus_control"]
     assert f"{found[0]['found']['iia']['value']:.2f} beside {best:.2f}" in shown
-    assert run_command_line(["circuit", "abstract", *given, "--at", "day,night", "--layers", "0"]) == 2
+    assert (
+        run_command_line(["circuit", "abstract", *given, "--at", "day,night", "--layers", "0"]) == 2
+    )
     assert "'night' given; choose end or a slot of the text: day, animal" in capsys.readouterr().err
 
 
@@ -142,7 +205,10 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         (["attention", "--task", "ioi", "--components", "sheep"], "'sheep' is no node"),
         (["attention", "--task", "ioi", "--top", "0"], "at least 1"),
         (["attention", "--task", "ioi", "--prompts", "0"], "--prompts 0: give at least 1"),
-        (["attention", "--task", "ioi", "--mlps", "freeze"], "--mlps belongs to `hubel circuit paths`"),
+        (
+            ["attention", "--task", "ioi", "--mlps", "freeze"],
+            "--mlps belongs to `hubel circuit paths`",
+        ),
         (
             ["run", "--task", "ioi", "--search=3"],
             "--search belongs to `hubel circuit abstract`, not to `hubel circuit run`",
@@ -173,10 +239,22 @@ def test_what_is_off_is_said_before_anything_is_loaded(capsys, argv: list[str], 
         ("[inputs]", "[other]", "inputs missing"),
     ],
 )
-def test_what_is_off_in_a_question_is_said(tmp_path: Path, capsys, old: str, new: str, said: str) -> None:
+def test_what_is_off_in_a_question_is_said(
+    tmp_path: Path, capsys, old: str, new: str, said: str
+) -> None:
     file, folder = tmp_path / "early.toml", tmp_path / "subject"
     file.write_text(QUESTION.replace(old, new))
-    argv = ["--program", str(file), "--subject", saved(tiny_subject(), folder), "--at", "day", "--layers", "0", "-q"]
+    argv = [
+        "--program",
+        str(file),
+        "--subject",
+        saved(tiny_subject(), folder),
+        "--at",
+        "day",
+        "--layers",
+        "0",
+        "-q",
+    ]
     assert run_command_line(["circuit", "abstract", *argv]) == 2
     assert said in capsys.readouterr().err
 
@@ -196,6 +274,9 @@ def test_each_action_has_a_help_of_its_own(capsys) -> None:
 
 def test_common_options_stand_before_an_action_or_after_it() -> None:
     parser = build_parser(circuit)
-    for argv in (["--json", "--runs", "there", "show", "x"], ["show", "x", "--json", "--runs", "there"]):
+    for argv in (
+        ["--json", "--runs", "there", "show", "x"],
+        ["show", "x", "--json", "--runs", "there"],
+    ):
         args = parser.parse_args(argv)
         assert (args.json, args.runs, args.quiet, args.run) == (True, Path("there"), False, "x")

@@ -102,7 +102,9 @@ def test_clear_on_a_terminal_does_what_the_answer_says(
     assert len(cache_items.items()) == left
 
 
-def test_an_empty_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_an_empty_cache_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "none"))
     assert run_command_line(["cache"]) == 0
     assert "0 items" in capsys.readouterr().out
@@ -114,14 +116,18 @@ def test_an_empty_cache_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_doctor_says_what_is_there_and_what_to_do_next(cache: Path, capsys) -> None:
     assert run_command_line(["doctor", "--json"]) == 0
     checks = {row["check"]: row for row in rows(capsys)}
-    assert {"python", "packages", "device", "memory", "cache folder", "runs folder", "keys"} <= set(checks)
+    assert {"python", "packages", "device", "memory", "cache folder", "runs folder", "keys"} <= set(
+        checks
+    )
     assert all(set(row) == {"check", "status", "detail", "todo"} for row in checks.values())
     assert all(row["todo"] for row in checks.values() if row["status"] != "ok")
     assert run_command_line(["doctor"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("on your own")
 
 
-def test_doctor_names_keys_and_never_their_values(cache: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_doctor_names_keys_and_never_their_values(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     run_command_line(["doctor"])
     shown = capsys.readouterr().out
@@ -129,12 +135,18 @@ def test_doctor_names_keys_and_never_their_values(cache: Path, monkeypatch: pyte
     assert "secret" not in shown
 
 
-def test_a_package_that_is_missing_or_too_old_fails_and_an_untested_one_is_a_note(monkeypatch) -> None:
+def test_a_package_that_is_missing_or_too_old_fails_and_an_untested_one_is_a_note(
+    monkeypatch,
+) -> None:
     found = {"torch": "2.13.0+cpu", "numpy": "9.9"}
     monkeypatch.setattr(
-        doctor_checks, "requires", lambda name: ["torch>=2.6", "numpy>=2.0", "gone>=1", "more; extra == 'x'"]
+        doctor_checks,
+        "requires",
+        lambda name: ["torch>=2.6", "numpy>=2.0", "gone>=1", "more; extra == 'x'"],
     )
-    monkeypatch.setattr(doctor_checks, "version", lambda name: found[name] if name in found else _missing(name))
+    monkeypatch.setattr(
+        doctor_checks, "version", lambda name: found[name] if name in found else _missing(name)
+    )
     (missing,) = doctor_checks.packages()
     assert (missing.name, missing.status) == ("gone", "missing")
     found |= {"gone": "0.9"}
@@ -151,7 +163,9 @@ def _missing(name: str) -> str:
     raise doctor_checks.PackageNotFoundError(name)
 
 
-def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(
+    tmp_path: Path, monkeypatch
+) -> None:
     assert doctor_checks.disk("runs", tmp_path / "a" / "b").status in ("ok", "note")
     monkeypatch.setattr(doctor_checks.os, "access", lambda path, mode: False)
     check = doctor_checks.disk("runs", tmp_path / "a")
@@ -161,8 +175,12 @@ def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path, 
 
 def test_the_tested_versions_cover_everything_that_is_declared() -> None:
     tested = doctor_checks.tested_versions()
-    assert {doctor_checks._canonical(name) for name, _ in doctor_checks._requirements()} <= set(tested)
-    assert "+" not in tested["torch"]  # a local label would pin users elsewhere to a build that they cannot get
+    assert {doctor_checks._canonical(name) for name, _ in doctor_checks._requirements()} <= set(
+        tested
+    )
+    assert (
+        "+" not in tested["torch"]
+    )  # a local label would pin users elsewhere to a build that they cannot get
 
 
 # --------------------------------------------------------------------- index
@@ -185,8 +203,19 @@ def test_sites_and_layers_are_read_before_anything_is_loaded() -> None:
         (["--max-tokens", "0"], "at least 1"),
     ],
 )
-def test_a_wrong_index_command_is_refused_at_once(tmp_path: Path, capsys, extra: list[str], says: str) -> None:
-    argv = ["index", "--subject", "nowhere", "--corpus", "nothing", "--out", str(tmp_path / "i"), *extra]
+def test_a_wrong_index_command_is_refused_at_once(
+    tmp_path: Path, capsys, extra: list[str], says: str
+) -> None:
+    argv = [
+        "index",
+        "--subject",
+        "nowhere",
+        "--corpus",
+        "nothing",
+        "--out",
+        str(tmp_path / "i"),
+        *extra,
+    ]
     assert run_command_line(argv) == 2
     assert says in capsys.readouterr().err
 
@@ -223,12 +252,16 @@ def test_tool_lists_instruments_and_their_arguments(capsys) -> None:
     ],
 )
 def test_a_wrong_tool_command_says_what_to_give(capsys, argv: list[str], says: str) -> None:
-    argv = argv if argv[1:] == ["unit=mlp.1.2"] or len(argv) == 1 else [*argv, "--subject", "nowhere"]
+    argv = (
+        argv if argv[1:] == ["unit=mlp.1.2"] or len(argv) == 1 else [*argv, "--subject", "nowhere"]
+    )
     assert run_command_line(["tool", *argv]) == 2
     assert says in capsys.readouterr().err
 
 
-def test_tool_gives_text_for_people_and_json_for_programs(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tool_gives_text_for_people_and_json_for_programs(
+    capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import hubel.tools.subject as subjects
     from tests.support.tiny import tiny_subject
 

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 
 from hubel.agent.cli.escape_control import visible
 
-HIDDEN = ["\x00", "\x1b", "\x7f", "\x9b", "\u00ad", "\u200b", "\u202e", "\u2066", "\ufeff", "\ud800", "\U000e0041"]
+HIDDEN = [
+    "\x00",
+    "\x1b",
+    "\x7f",
+    "\x9b",
+    "\u00ad",
+    "\u200b",
+    "\u202e",
+    "\u2066",
+    "\ufeff",
+    "\ud800",
+    "\U000e0041",
+]
 
 
 @pytest.mark.parametrize("character", HIDDEN)
@@ -25,4 +37,8 @@ def test_line_breaks_and_tabs_have_signs():
 @given(st.text())
 def test_what_is_visible_stays_as_it_is(text):
     assert visible(visible(text)) == visible(text)
-    assert all(character in text for character in visible(text) if character not in "⏎⇥‹U+0123456789ABCDEF›")
+    assert all(
+        character in text
+        for character in visible(text)
+        if character not in "⏎⇥‹U+0123456789ABCDEF›"
+    )

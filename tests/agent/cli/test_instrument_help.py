@@ -10,11 +10,16 @@ from hubel.tools.instruments import get, instruments
 
 def test_kinds_limits_choices_and_defaults_are_said_in_words() -> None:
     lines = manual(get("steer")).splitlines()
-    assert "  strengths    list of 1 to 8 numbers; in units of its activation; several are compared" in lines
+    assert (
+        "  strengths    list of 1 to 8 numbers; in units of its activation; several are compared"
+        in lines
+    )
     assert '  op           add | set | scale, default "add"' in lines
     assert "  new_tokens   whole number 0 to 64, default 12" in lines
     assert any(line.startswith("  focus        text, may be left out; ") for line in lines)
-    assert lines[-2] == "  hubel tool steer unit=mlp.12.803 text=\"...\" strengths='[1, 2]' --index I"
+    assert (
+        lines[-2] == "  hubel tool steer unit=mlp.12.803 text=\"...\" strengths='[1, 2]' --index I"
+    )
 
 
 @pytest.mark.parametrize("name", instruments())

@@ -38,13 +38,23 @@ def segments(folder: Path) -> list[Path]:
     return list((folder / "events").glob("*.jsonl"))
 
 
-def test_ctrl_c_is_one_line_and_the_run_goes_on(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
+def test_ctrl_c_is_one_line_and_the_run_goes_on(
+    tiny: Subject, tiny_index: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     targets = ["mlp.0.*", "mlp.1.*", "mlp.2.*"]
     make_run(folder, resolve(RunConfig(index=str(tiny_index), targets=targets, concurrency=1)))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE)
-    while process.poll() is None and not any(b'"event":"conclusion"' in p.read_bytes() for p in segments(folder)):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "OMP_NUM_THREADS": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+    )
+    while process.poll() is None and not any(
+        b'"event":"conclusion"' in p.read_bytes() for p in segments(folder)
+    ):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
@@ -64,8 +74,14 @@ def asking(folder: Path, index: Path, server: Loopback) -> subprocess.Popen[byte
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 2}
     settings |= {"explainer": "openai:test", "base_url": server.url("openai")}
     make_run(folder, resolve(RunConfig(index=str(index), targets=targets, **settings)))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+    )
 
 
 def wait_for(process: subprocess.Popen[bytes], server: Loopback, requests: int) -> None:
@@ -73,7 +89,9 @@ def wait_for(process: subprocess.Popen[bytes], server: Loopback, requests: int) 
         time.sleep(0.01)
 
 
-def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
+def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
+    tiny: Subject, tiny_index: Path, tmp_path: Path
+) -> None:
     with Loopback(Scripted(diligent), script=Script(delay_s=0.5)) as server:
         process = asking(tmp_path / "run", tiny_index, server)
         wait_for(process, server, 3)
@@ -102,6 +120,10 @@ def test_ctrl_c_twice_waits_for_nothing(tiny: Subject, tiny_index: Path, tmp_pat
         _, said = process.communicate(timeout=120)
         assert process.returncode == 1, said.decode()
         assert "Traceback" not in said.decode()
-        assert [entry.ended for entry in server.ledger.entries()] == [None, None], "it did not wait for the answers"
+        assert [entry.ended for entry in server.ledger.entries()] == [None, None], (
+            "it did not wait for the answers"
+        )
         assert work_on(tmp_path / "run", subject=tiny).done == 4
-        assert sorted(server.ledger.asked().values())[-3:] == [1, 2, 2], "what was in flight is asked for again"
+        assert sorted(server.ledger.asked().values())[-3:] == [1, 2, 2], (
+            "what was in flight is asked for again"
+        )

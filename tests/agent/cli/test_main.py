@@ -15,9 +15,26 @@ import pytest
 import hubel.agent.cli.commands as agent_commands
 import hubel.bench.commands as bench_commands
 from hubel.agent.cli import main
-from hubel.tools.errors import ArgumentError, BudgetReached, CorruptError, UnavailableError, UsageError
+from hubel.tools.errors import (
+    ArgumentError,
+    BudgetReached,
+    CorruptError,
+    UnavailableError,
+    UsageError,
+)
 
-HEAVY = ("torch", "transformers", "langgraph", "numpy", "pyarrow", "duckdb", "sklearn", "scipy", "pydantic", "rich")
+HEAVY = (
+    "torch",
+    "transformers",
+    "langgraph",
+    "numpy",
+    "pyarrow",
+    "duckdb",
+    "sklearn",
+    "scipy",
+    "pydantic",
+    "rich",
+)
 
 
 @pytest.fixture
@@ -51,7 +68,9 @@ def acts(module: ModuleType, error: BaseException) -> None:
         (KeyboardInterrupt(), 1),
     ],
 )
-def test_errors_become_one_line_and_a_status(command, capsys, error: BaseException, status: int) -> None:
+def test_errors_become_one_line_and_a_status(
+    command, capsys, error: BaseException, status: int
+) -> None:
     acts(command, error)
     assert main.run_command_line(["runs"]) == status
     captured = capsys.readouterr()
@@ -100,7 +119,10 @@ def test_the_commands_own_status_is_kept(command) -> None:
     ("argv", "says"),
     [
         (["shwo"], "did you mean 'show'?"),
-        (["runs", "--target", "mlp.1.2"], "unknown argument '--target' (did you mean '--targets'?)"),
+        (
+            ["runs", "--target", "mlp.1.2"],
+            "unknown argument '--target' (did you mean '--targets'?)",
+        ),
         (["runs", "--targets"], "expected one argument"),
         (["runs", "stray"], "unknown argument 'stray'"),
     ],
@@ -126,7 +148,9 @@ def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
         assert actions >= {"quiet", "debug", "runs"}
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv", [["--help"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join
+)
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     """What makes `--help` slow is what it imports, so that is what is held; a time would be the machine's."""
     code = (
@@ -156,7 +180,11 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
     os.close(read)
     with os.fdopen(write, "w") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "hubel", "--help"], stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60
+            [sys.executable, "-m", "hubel", "--help"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
         )
     assert done.stderr == ""
     assert done.returncode == 1

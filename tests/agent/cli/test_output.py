@@ -13,7 +13,12 @@ from hubel.agent.runlog.progress import LineReporter, Reporter, describe, durati
 
 def test_a_row_stays_one_line_in_a_pipe_and_markup_is_text(capsys) -> None:
     long = "fires on [bold]brackets[/x] " * 20
-    output.table(["target", "explanation"], [["mlp.1.2", long], ["mlp.1.3", None]], title="[red]t", right=["target"])
+    output.table(
+        ["target", "explanation"],
+        [["mlp.1.2", long], ["mlp.1.3", None]],
+        title="[red]t",
+        right=["target"],
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("[red]t")
     assert sum(long.strip() in row for row in lines) == 1

@@ -15,7 +15,9 @@ THRESHOLDS = Thresholds(q50=0.0, q90=1.5)
 
 
 def outcome(activations: list[float] = ACTIVATIONS, **fields: object) -> dict:
-    experiment = Experiment("e1", "h1", **({"passage": Passage(TEXT), "relation": "fires"} | fields))  # type: ignore[arg-type]
+    experiment = Experiment(
+        "e1", "h1", **({"passage": Passage(TEXT), "relation": "fires"} | fields)
+    )  # type: ignore[arg-type]
     readings = [Reading(OFFSETS, activations)] * (2 if experiment.other else 1)
     return adjudicate(experiment, readings, THRESHOLDS)
 
@@ -33,8 +35,24 @@ def test_position_0_is_left_out() -> None:
         ({"relation": "fires", "side": "-"}, 1.0, "against"),
         ({"relation": "within", "bounds": (1.9, 2.0)}, 2.0, "for"),
         ({"relation": "within", "bounds": (2.1, 3.0)}, 2.0, "against"),
-        ({"relation": "greater", "passage": Passage(TEXT, (4, 7)), "other": Passage(TEXT, (8, 11))}, 2.0, "for"),
-        ({"relation": "greater", "passage": Passage(TEXT, (8, 11)), "other": Passage(TEXT, (4, 7))}, -1.0, "against"),
+        (
+            {
+                "relation": "greater",
+                "passage": Passage(TEXT, (4, 7)),
+                "other": Passage(TEXT, (8, 11)),
+            },
+            2.0,
+            "for",
+        ),
+        (
+            {
+                "relation": "greater",
+                "passage": Passage(TEXT, (8, 11)),
+                "other": Passage(TEXT, (4, 7)),
+            },
+            -1.0,
+            "against",
+        ),
         ({"quantity": "mean", "relation": "silent"}, 0.5, "against"),
         ({"relation": "raises"}, 2.0, "for"),
         ({"relation": "lowers"}, 2.0, "against"),
@@ -66,6 +84,7 @@ def test_thresholds_of_the_negative_side_are_those_of_the_negation() -> None:
 
 def test_tally_counts_only_this_hypothesis_and_no_void() -> None:
     rows = [
-        {"hypothesis": h, "outcome": o} for h, o in [("h1", "for"), ("h1", "void"), ("h2", "for"), ("h1", "against")]
+        {"hypothesis": h, "outcome": o}
+        for h, o in [("h1", "for"), ("h1", "void"), ("h2", "for"), ("h1", "against")]
     ]
     assert tally(rows, "h1") == (1, 1)

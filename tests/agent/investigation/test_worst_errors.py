@@ -18,21 +18,36 @@ def data() -> Explore:
     mask = (at > 0) & (at < np.asarray(text.length)[:, None])
     signal = np.random.default_rng(0).normal(0, 0.1, mask.shape)
     signal += 3.0 * (text.tokens == 7) - 1.0 * (text.tokens == 30)
-    return Explore(text.tokens, np.asarray(text.length), world.documents(len(mask)), mask, signal, text.lexicon, {})
+    return Explore(
+        text.tokens,
+        np.asarray(text.length),
+        world.documents(len(mask)),
+        mask,
+        signal,
+        text.lexicon,
+        {},
+    )
 
 
 def test_a_prediction_is_held_against_the_truth_by_the_line_of_best_fit(data: Explore) -> None:
     predicted = 40.0 * (data.tokens == 7) + 5.0
     slope, rest = np.polyfit(predicted[data.mask], data.signal[data.mask], 1)
-    np.testing.assert_allclose(fitted(data, predicted)[data.mask], slope * predicted[data.mask] + rest, atol=1e-9)
+    np.testing.assert_allclose(
+        fitted(data, predicted)[data.mask], slope * predicted[data.mask] + rest, atol=1e-9
+    )
     flat = fitted(data, np.zeros(data.tokens.shape))
     np.testing.assert_allclose(flat, data.signal[data.mask].mean())
 
 
-def test_the_token_that_a_prediction_leaves_out_is_named_with_what_is_missing(data: Explore) -> None:
+def test_the_token_that_a_prediction_leaves_out_is_named_with_what_is_missing(
+    data: Explore,
+) -> None:
     first, *others = missed_tokens(data, 1.0 * (data.tokens == 7))
     strings = data.lexicon.strings
-    assert (first["token"], first["count"]) == (strings[30], int(((data.tokens == 30) & data.mask).sum()))
+    assert (first["token"], first["count"]) == (
+        strings[30],
+        int(((data.tokens == 30) & data.mask).sum()),
+    )
     assert first["missing"] == pytest.approx(-1.0, abs=0.1)
     assert all(abs(other["missing"]) < 0.5 for other in others)
 

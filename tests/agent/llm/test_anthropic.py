@@ -53,13 +53,18 @@ def test_thinking_goes_back_as_it_came() -> None:
 @pytest.mark.parametrize(
     ("added", "left"),
     [
-        ({"type": "text", "text": "hm", "parsed_output": {"a": 1}, "index": 0}, [{"type": "text", "text": "hm"}]),
+        (
+            {"type": "text", "text": "hm", "parsed_output": {"a": 1}, "index": 0},
+            [{"type": "text", "text": "hm"}],
+        ),
         ({"type": "text", "text": " "}, []),
         ({"type": "text", "text": 7}, []),
         ({"type": "surprise", "text": "hm"}, []),
     ],
 )
-def test_what_the_api_does_not_take_is_left_out(added: dict[str, Any], left: list[dict[str, Any]]) -> None:
+def test_what_the_api_does_not_take_is_left_out(
+    added: dict[str, Any], left: list[dict[str, Any]]
+) -> None:
     assert sent_back([added, USED | {"index": 1}]) == [*left, USED]
 
 

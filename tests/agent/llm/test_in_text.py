@@ -30,7 +30,10 @@ CALL = '{"tool": "propose", "arguments": {"n": 1}}'
         (f"```json\n{CALL}", ["propose"]),  # cut off behind the call
         (CALL, ["propose"]),  # no fence
         ('```json\n{"name": "propose", "parameters": {}}\n```', ["propose"]),
-        ('```json\n{"tool": "propose", "arguments": {"n": \n```', [""]),  # no JSON: goes back as such
+        (
+            '```json\n{"tool": "propose", "arguments": {"n": \n```',
+            [""],
+        ),  # no JSON: goes back as such
         ("```python\nprint(1)\n```", []),
         ("I would propose that it fires on cats.", []),
         ("", []),
@@ -58,10 +61,16 @@ def test_many_blocks_are_not_all_read() -> None:
 
 
 def test_tools_and_their_answers_are_told_in_words() -> None:
-    tool = ToolSchema("look", "Looks.", {"type": "object", "properties": {"at": {"type": "string"}}})
+    tool = ToolSchema(
+        "look", "Looks.", {"type": "object", "properties": {"at": {"type": "string"}}}
+    )
     said = AssistantMessage(read_calls(Reply('```json\n{"tool": "look", "arguments": {}}\n```')))
-    answers = ToolResults((ToolResult("call1", "nothing there"), ToolResult("call2", "bad", error=True)))
-    asked = in_words(Request("You look.", (UserMessage("go"), said, answers), (tool,), tool_choice="any"))
+    answers = ToolResults(
+        (ToolResult("call1", "nothing there"), ToolResult("call2", "bad", error=True))
+    )
+    asked = in_words(
+        Request("You look.", (UserMessage("go"), said, answers), (tool,), tool_choice="any")
+    )
     assert asked.tools == ()
     assert asked.system.startswith("You look.")
     assert json.dumps(tool.parameters) in asked.system

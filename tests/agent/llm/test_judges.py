@@ -44,7 +44,10 @@ class Yes:
 @pytest.fixture(scope="module")
 def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), targets=["mlp.0.0-3"], explainer="ten-tokens")))
+    make_run(
+        folder,
+        resolve(RunConfig(index=str(tiny_index), targets=["mlp.0.0-3"], explainer="ten-tokens")),
+    )
     work_on(folder, subject=tiny)
     return folder
 
@@ -55,10 +58,14 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(run: Path, provider: str) -> None:
+def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(
+    run: Path, provider: str
+) -> None:
     mind = Yes()
     with Loopback(mind, script=Script(models=("yes",))) as server:
-        plan = Plan(scorers=("detection", "fuzzing"), judge=f"{provider}:yes", base_url=server.url(provider))
+        plan = Plan(
+            scorers=("detection", "fuzzing"), judge=f"{provider}:yes", base_url=server.url(provider)
+        )
         first = evaluate(open_source("run", run.parent), plan)
         calls = len(mind.asked)
         again = evaluate(open_source("run", run.parent), plan)
@@ -66,11 +73,15 @@ def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(run: Path
     assert len(mind.asked) == calls
     scores = [score for row in first.rows for score in row.scores]
     assert scores
-    assert {s.value for s in scores if s.scorer in ("detection", "fuzzing")} == {0.5}  # always yes: exactly chance
+    assert {s.value for s in scores if s.scorer in ("detection", "fuzzing")} == {
+        0.5
+    }  # always yes: exactly chance
     assert [row.scores for row in again.rows] == [row.scores for row in first.rows]
     assert all(row.cost.usd is None for row in first.rows if row.cost.calls)
     with connect(run) as db:
-        (row,) = db.execute("select count(*), sum(input_tokens), max(usd) from llm_calls").fetchall()
+        (row,) = db.execute(
+            "select count(*), sum(input_tokens), max(usd) from llm_calls"
+        ).fetchall()
     assert row[0] == calls
     assert row[1] > 0
     assert row[2] is None

@@ -48,7 +48,9 @@ def test_a_wrong_key_or_model_is_one_line(provider: str, monkeypatch: pytest.Mon
 
 @PROVIDERS
 def test_a_server_without_a_list_is_asked_one_tiny_question(provider: str) -> None:
-    with Loopback(Mind(), script=Script(rules=(Rule(model="mint", status=404, message="model not found"),))) as server:
+    with Loopback(
+        Mind(), script=Script(rules=(Rule(model="mint", status=404, message="model not found"),))
+    ) as server:
         assert preflight(f"{provider}:mind", settings(server, provider)).tools == "native"
         assert len(json.dumps(server.bodies)) < 800
         with pytest.raises(UsageError, match="model not found"):
@@ -68,7 +70,13 @@ def test_a_model_without_tool_calls_is_asked_in_words(provider: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", [{"max_model_len": 2048}, {"meta": {"n_ctx": 2048}}, {"context_length": 2048}, {"max_input_tokens": 2048}]
+    "entry",
+    [
+        {"max_model_len": 2048},
+        {"meta": {"n_ctx": 2048}},
+        {"context_length": 2048},
+        {"max_input_tokens": 2048},
+    ],
 )
 def test_a_window_that_is_too_small_is_refused_where_the_server_tells(
     entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -52,9 +52,17 @@ def test_a_users_own_file_stands_first(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "text", ["price = 3", "[[price", OWN.replace("output = 2", ""), OWN.replace("input = 1", 'input = "a"')]
+    "text",
+    [
+        "price = 3",
+        "[[price",
+        OWN.replace("output = 2", ""),
+        OWN.replace("input = 1", 'input = "a"'),
+    ],
 )
-def test_a_file_that_is_off_is_said(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_off_is_said(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "prices.toml"
     file.write_text(text)
     monkeypatch.setenv("HUBEL_PRICES", str(file))

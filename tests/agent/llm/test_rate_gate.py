@@ -60,7 +60,9 @@ def test_an_older_answer_does_not_overwrite_a_newer(clock: Clock) -> None:
     first, second = through(gate), through(gate)
     gate.answered(second, [Allowance("requests", 0, 60, 60.0)], None)
     gate.answered(first, [Allowance("requests", 50, 60, 10.0)], None)
-    assert gate.admit(Ticket()) == pytest.approx(2.0)  # the first was under way, and may not have been counted
+    assert gate.admit(Ticket()) == pytest.approx(
+        2.0
+    )  # the first was under way, and may not have been counted
 
 
 def test_tokens_are_taken_at_what_calls_took_on_average(clock: Clock) -> None:

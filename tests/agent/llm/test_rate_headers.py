@@ -35,7 +35,9 @@ def test_anthropic_gives_times_of_day_by_its_own_clock() -> None:
 def test_what_cannot_be_read_says_nothing(remaining: str) -> None:
     headers = {"x-ratelimit-remaining-tokens": remaining, "x-ratelimit-reset-tokens": "1s"}
     assert allowances(headers) == ()
-    assert allowances({"x-ratelimit-remaining-tokens": "1", "x-ratelimit-reset-tokens": "soon"}) == ()
+    assert (
+        allowances({"x-ratelimit-remaining-tokens": "1", "x-ratelimit-reset-tokens": "soon"}) == ()
+    )
 
 
 def test_a_pause_in_milliseconds_seconds_or_until_a_time() -> None:

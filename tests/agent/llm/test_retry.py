@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from hubel.agent.llm import ModelSettings, Patience, make_model
-from hubel.agent.llm.conversation import Client, Reply, Request, TokenUsage, ToolCall, ToolSchema, UserMessage
+from hubel.agent.llm.conversation import (
+    Client,
+    Reply,
+    Request,
+    TokenUsage,
+    ToolCall,
+    ToolSchema,
+    UserMessage,
+)
 from hubel.agent.llm.errors import ModelError, NoTools, Rejected, TooLong, Unreachable
 from hubel.agent.runlog.stopping import Stopped
 from hubel.bench.loopback import Loopback, Rule, Script
@@ -32,7 +40,9 @@ def quick(limit_s: float = 20.0, **other: Any) -> Patience:
     return Patience(limit_s, first_pause_s=0.01, **other)
 
 
-def client(server: Loopback, provider: str, patience: Patience | None = None, **settings: Any) -> Client:
+def client(
+    server: Loopback, provider: str, patience: Patience | None = None, **settings: Any
+) -> Client:
     made = ModelSettings(base_url=server.url(provider), **settings)
     return make_model(f"{provider}:mind", made, patience or quick())
 
@@ -55,7 +65,9 @@ def test_what_may_pass_is_waited_out_and_told(provider: str, status: int) -> Non
 
 @PROVIDERS
 @pytest.mark.parametrize("fault", ["reset", "cut", "truncated", "half_json"])
-def test_broken_connections_and_answers_cut_short_are_asked_for_again(provider: str, fault: str) -> None:
+def test_broken_connections_and_answers_cut_short_are_asked_for_again(
+    provider: str, fault: str
+) -> None:
     with serving(Rule(at=(1,), fault=fault)) as server:
         reply = client(server, provider).reply(REQUEST)
         assert len(server.bodies) == 2
@@ -83,8 +95,12 @@ def test_a_silent_server_is_asked_again_after_the_timeout(provider: str) -> None
         (400, "invalid_request_error", "Your credit balance is too low", "no credit"),
     ],
 )
-def test_what_cannot_pass_is_not_asked_again(provider: str, status: int, error: str, message: str, advice: str) -> None:
-    with serving(Rule(status=status, error=error, message=message, headers={"retry-after": "100"})) as server:
+def test_what_cannot_pass_is_not_asked_again(
+    provider: str, status: int, error: str, message: str, advice: str
+) -> None:
+    with serving(
+        Rule(status=status, error=error, message=message, headers={"retry-after": "100"})
+    ) as server:
         with pytest.raises(Rejected, match=advice):
             client(server, provider).reply(REQUEST)
         assert len(server.bodies) == 1
@@ -93,10 +109,16 @@ def test_what_cannot_pass_is_not_asked_again(provider: str, status: int, error: 
 @PROVIDERS
 def test_a_window_that_is_too_small_and_missing_tools_have_their_own_advice(provider: str) -> None:
     long = "This model's maximum context length is 4096 tokens. However, you requested 9000 tokens"
-    with serving(Rule(status=400, message=long)) as server, pytest.raises(TooLong, match="longer context"):
+    with (
+        serving(Rule(status=400, message=long)) as server,
+        pytest.raises(TooLong, match="longer context"),
+    ):
         client(server, provider).reply(REQUEST)
     none = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
-    with serving(Rule(status=400, message=none)) as server, pytest.raises(NoTools, match="--tools text"):
+    with (
+        serving(Rule(status=400, message=none)) as server,
+        pytest.raises(NoTools, match="--tools text"),
+    ):
         client(server, provider).reply(REQUEST)
     ollama = "registry.ollama.ai/library/tiny does not support tools"
     with serving(Rule(status=400, message=ollama)) as server, pytest.raises(NoTools):
@@ -113,14 +135,25 @@ def test_no_body_is_more_than_a_model_error(provider: str, fault: str) -> None:
         except ModelError:
             return
     usage = reply.usage or TokenUsage()
-    assert all(type(n) is int and 0 <= n < 10**10 for n in (usage.input, usage.output, usage.cache_read))
-    if fault in ("counts_are_text", "counts_are_negative", "counts_are_huge", "usage_is_text", "no_usage"):
+    assert all(
+        type(n) is int and 0 <= n < 10**10 for n in (usage.input, usage.output, usage.cache_read)
+    )
+    if fault in (
+        "counts_are_text",
+        "counts_are_negative",
+        "counts_are_huge",
+        "usage_is_text",
+        "no_usage",
+    ):
         assert reply.usage is None
 
 
 @PROVIDERS
 def test_a_page_for_people_says_what_to_look_at(provider: str) -> None:
-    with serving(Rule(fault="html")) as server, pytest.raises(ModelError, match=r"HTML.*--base-url"):
+    with (
+        serving(Rule(fault="html")) as server,
+        pytest.raises(ModelError, match=r"HTML.*--base-url"),
+    ):
         client(server, provider).reply(REQUEST)
     with serving(Rule(fault="list")) as server, pytest.raises(ModelError, match="JSON list"):
         client(server, provider).reply(REQUEST)
@@ -136,15 +169,23 @@ def test_a_server_that_asks_for_hours_is_not_believed(provider: str) -> None:
 
 
 def test_it_ends_as_unreachable_after_the_limit() -> None:
-    with serving(Rule(status=529)) as server, pytest.raises(Unreachable, match=r"529.*asked \d+ times.*hubel resume"):
+    with (
+        serving(Rule(status=529)) as server,
+        pytest.raises(Unreachable, match=r"529.*asked \d+ times.*hubel resume"),
+    ):
         client(server, "openai", quick(0.2)).reply(REQUEST)
     with pytest.raises(Unreachable, match="no connection to http://127"):
-        make_model("openai:m", ModelSettings(base_url="http://127.0.0.1:9/v1"), quick(0.1)).reply(REQUEST)
+        make_model("openai:m", ModelSettings(base_url="http://127.0.0.1:9/v1"), quick(0.1)).reply(
+            REQUEST
+        )
 
 
 def test_a_wait_ends_at_once_when_asked_to_stop() -> None:
     stopped = threading.Event()
-    with serving(Rule(status=429, headers={"retry-after": "60"})) as server, ThreadPoolExecutor(1) as pool:
+    with (
+        serving(Rule(status=429, headers={"retry-after": "60"})) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
         waiting = pool.submit(client(server, "openai", quick(600, stopped=stopped)).reply, REQUEST)
         while not server.bodies:
             time.sleep(0.01)
@@ -165,7 +206,9 @@ def test_many_slow_down_together_by_what_the_headers_say() -> None:
         answers = server.ledger.to_json()["answers"]
     assert answers["answered"] == 123
     assert answers.get("error", 0) <= 3
-    assert any("rate limit" in wait.why and not wait.failed for reply in replies for wait in reply.waits)
+    assert any(
+        "rate limit" in wait.why and not wait.failed for reply in replies for wait in reply.waits
+    )
 
 
 @PROVIDERS
@@ -179,7 +222,9 @@ def test_after_a_refusal_all_wait_and_few_come_back_at_once(provider: str) -> No
         barrier.wait(timeout=20)
         return mine.reply(REQUEST)
 
-    with serving(Rule(at=tuple(range(1, 13)), status=429, headers={"retry-after-ms": "400"})) as server:
+    with serving(
+        Rule(at=tuple(range(1, 13)), status=429, headers={"retry-after-ms": "400"})
+    ) as server:
         with ThreadPoolExecutor(12) as pool:
             replies = list(pool.map(ask, range(12)))
         count = len(server.bodies)
@@ -188,7 +233,9 @@ def test_after_a_refusal_all_wait_and_few_come_back_at_once(provider: str) -> No
 
 
 def test_anthropic_is_forced_to_tools_unless_it_thinks() -> None:
-    request = Request("s", (UserMessage("go"),), (ToolSchema("t", "", {"type": "object"}),), tool_choice="any")
+    request = Request(
+        "s", (UserMessage("go"),), (ToolSchema("t", "", {"type": "object"}),), tool_choice="any"
+    )
     with serving() as server:
         client(server, "anthropic").reply(request)
         client(server, "anthropic", thinking="adaptive", effort="high").reply(request)
@@ -196,8 +243,13 @@ def test_anthropic_is_forced_to_tools_unless_it_thinks() -> None:
     assert forced["tool_choice"] == {"type": "any"}
     assert "thinking" not in forced
     assert thinks["tool_choice"] == {"type": "auto"}
-    assert (thinks["thinking"], thinks["output_config"]) == ({"type": "adaptive"}, {"effort": "high"})
-    refused = Rule(at=(1,), status=400, message="tool_choice forces tool use, which thinking does not allow")
+    assert (thinks["thinking"], thinks["output_config"]) == (
+        {"type": "adaptive"},
+        {"effort": "high"},
+    )
+    refused = Rule(
+        at=(1,), status=400, message="tool_choice forces tool use, which thinking does not allow"
+    )
     with serving(refused) as server:
         assert client(server, "anthropic").reply(request).calls
         assert [body["tool_choice"]["type"] for body in server.bodies] == ["any", "auto"]

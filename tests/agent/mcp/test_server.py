@@ -41,7 +41,11 @@ hubel.tools.subject.load_subject = load
 sys.exit(cli.run_command_line(sys.argv[1:], leave=os._exit))
 """
 VERSION = "2025-06-18"
-START = {"protocolVersion": VERSION, "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}
+START = {
+    "protocolVersion": VERSION,
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "0"},
+}
 
 
 def with_client(target: Any, use: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -76,7 +80,9 @@ def text_of(result: Any) -> str:
 def test_every_instrument_is_a_tool_and_answers(desk: Desk) -> None:
     async def use(client: Any) -> tuple[Any, dict[str, Any]]:
         listed = (await client.list_tools()).tools
-        return listed, {name: await client.call_tool(name, arguments) for name, arguments in TOOLS.items()}
+        return listed, {
+            name: await client.call_tool(name, arguments) for name, arguments in TOOLS.items()
+        }
 
     listed, answers = with_client(make_server(desk), use)
     known = {name.replace(".", "_"): one for name, one in instruments().items()}
@@ -94,7 +100,11 @@ def test_what_is_off_is_an_answer_that_helps(desk: Desk) -> None:
     wrong = [
         ("steer", {"unit": "mlp.1.5", "text": TEXT}, "strengths: Field required"),
         ("logit_lens", {"unit": "mlp.9.5"}, "layers 0 to 2"),
-        ("activations_exemplars", {"unit": "mlp.1.5", "split": "holdout"}, "split: Extra inputs are not permitted"),
+        (
+            "activations_exemplars",
+            {"unit": "mlp.1.5", "split": "holdout"},
+            "split: Extra inputs are not permitted",
+        ),
         ("shell", {"command": "ls"}, "there are ablate, "),
     ]
 
@@ -132,7 +142,9 @@ def test_resources_tell_of_the_index_and_of_units_but_not_of_holdout(desk: Desk)
 
     async def use(client: Any) -> tuple[Any, Any, list[str]]:
         listed = [*(r.uri for r in (await client.list_resources()).resources)]
-        listed += [t.uri_template for t in (await client.list_resource_templates()).resource_templates]
+        listed += [
+            t.uri_template for t in (await client.list_resource_templates()).resource_templates
+        ]
         index = await client.read_resource("hubel://index")
         unit = await client.read_resource("hubel://unit/mlp.1.5")
         for uri in ("hubel://holdout", "hubel://unit/mlp.9.9"):
@@ -151,7 +163,9 @@ def test_resources_tell_of_the_index_and_of_units_but_not_of_holdout(desk: Desk)
     assert "mlp.1.5 over " in unit.contents[0].text
 
 
-def test_over_standard_input_and_output_with_a_log(tiny_index: Path, tmp_path: Path, capsys: Any) -> None:
+def test_over_standard_input_and_output_with_a_log(
+    tiny_index: Path, tmp_path: Path, capsys: Any
+) -> None:
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
     argv = command(tiny_index, "--log", "by-hand", "--runs", str(tmp_path))
@@ -163,7 +177,9 @@ def test_over_standard_input_and_output_with_a_log(tiny_index: Path, tmp_path: P
 
     with (tmp_path / "errors").open("w") as errors:
         n, answers = with_client(stdio_client(server, errlog=errors), use)
-    assert "to standard output" in (tmp_path / "errors").read_text(), "what others print goes to standard error"
+    assert "to standard output" in (tmp_path / "errors").read_text(), (
+        "what others print goes to standard error"
+    )
     assert (n, [answer.is_error for answer in answers]) == (len(TOOLS), [False, False])
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path), "--json"]) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -180,7 +196,9 @@ def test_over_standard_input_and_output_with_a_log(tiny_index: Path, tmp_path: P
     assert json.loads(capsys.readouterr().out)["explainer"] == "mcp"
 
 
-def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(tiny_index: Path, tmp_path: Path) -> None:
+def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
+    tiny_index: Path, tmp_path: Path
+) -> None:
     said: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": START},
         {"method": "notifications/initialized"},
@@ -207,13 +225,19 @@ def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(ti
     assert [line["id"] for line in lines] == [1, 2]
     assert "mlp.1.5 over " in lines[1]["result"]["content"][0]["text"]
     assert errors[-1] == "hubel: the MCP server is stopped"
-    assert b'"activations.statistics"' in next((tmp_path / "stopped" / "events").glob("*.jsonl")).read_bytes()
+    assert (
+        b'"activations.statistics"'
+        in next((tmp_path / "stopped" / "events").glob("*.jsonl")).read_bytes()
+    )
 
 
 def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
     secret = {"HUBEL_MCP_TOKEN": "a secret"}
     process = subprocess.Popen(
-        command(tiny_index, "--http", "0"), env=environment() | secret, stderr=subprocess.PIPE, text=True
+        command(tiny_index, "--http", "0"),
+        env=environment() | secret,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stderr is not None
@@ -222,7 +246,10 @@ def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
         assert process.stderr.readline() == "Authorization: Bearer a secret\n"
         assert refused(found[0], {}) == 401
         assert refused(found[0], {"Authorization": "Bearer guess"}) == 401
-        assert refused(found[0], {"Authorization": "Bearer a secret", "Host": "evil.example"}) in (403, 421)
+        assert refused(found[0], {"Authorization": "Bearer a secret", "Host": "evil.example"}) in (
+            403,
+            421,
+        )
 
         async def use(client: Any) -> Any:
             return await client.call_tool("activations_statistics", TOOLS["activations_statistics"])
@@ -259,7 +286,17 @@ def refused(url: str, headers: dict[str, str]) -> int:
     return status
 
 
-def test_a_run_of_another_kind_is_not_written_into(finished: Path, tiny_index: Path, capsys: Any) -> None:
-    argv = ["mcp", "--index", str(tiny_index), "--runs", str(finished.parent), "--log", finished.name]
+def test_a_run_of_another_kind_is_not_written_into(
+    finished: Path, tiny_index: Path, capsys: Any
+) -> None:
+    argv = [
+        "mcp",
+        "--index",
+        str(tiny_index),
+        "--runs",
+        str(finished.parent),
+        "--log",
+        finished.name,
+    ]
     assert run_command_line(argv) == 2
     assert "run of another kind" in capsys.readouterr().err

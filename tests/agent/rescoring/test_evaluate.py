@@ -30,7 +30,10 @@ BY_PREDICATE = "simulation,simulation.ev,simulation.ad,detection,fuzzing,intrude
 @pytest.fixture(scope="module")
 def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "run"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional")))
+    make_run(
+        folder,
+        resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional")),
+    )
     work_on(folder, subject=tiny)
     return folder
 
@@ -56,7 +59,9 @@ def loading(tiny: Subject, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return loaded
 
 
-def eval_rows(capsys: pytest.CaptureFixture[str], *argv: str, status: int = 0) -> list[dict[str, Any]]:
+def eval_rows(
+    capsys: pytest.CaptureFixture[str], *argv: str, status: int = 0
+) -> list[dict[str, Any]]:
     capsys.readouterr()
     assert run_command_line(["eval", *argv, "--json", "-q"]) == status
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -70,22 +75,32 @@ def numbers(row: dict[str, Any]) -> dict[tuple[str, str], Any]:
     return {(s["split"], s["text"]): s for s in row["scores"]}
 
 
-def test_scoring_a_run_again_gives_the_runs_own_numbers(run: Path, capsys, loading: list[str]) -> None:
+def test_scoring_a_run_again_gives_the_runs_own_numbers(
+    run: Path, capsys, loading: list[str]
+) -> None:
     found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation")
     stored = rows(run)
     assert [r["target"] for r in found] == [r["target"] for r in stored]
     for new, old in zip(found, stored, strict=True):
         assert numbers(new) == numbers(old)
-        assert (new["verdict"], new["p"], new["explanation"]) == (old["verdict"], old["p"], old["explanation"])
+        assert (new["verdict"], new["p"], new["explanation"]) == (
+            old["verdict"],
+            old["p"],
+            old["explanation"],
+        )
     assert loading == []  # no subject is needed
 
 
-def test_every_scorer_that_needs_no_subject_runs_on_a_run(run: Path, capsys, loading: list[str]) -> None:
+def test_every_scorer_that_needs_no_subject_runs_on_a_run(
+    run: Path, capsys, loading: list[str]
+) -> None:
     found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", BY_PREDICATE)
     done = [r for r in found if r["predicate"]]
     assert done
     for row in done:
-        named = {s["scorer"] for s in row["scores"]} | {name.partition("/")[0] for name in row["skipped"]}
+        named = {s["scorer"] for s in row["scores"]} | {
+            name.partition("/")[0] for name in row["skipped"]
+        }
         assert set(BY_PREDICATE.split(",")) <= named
         assert row["failures"] == {}
         assert row["calls"] == 0
@@ -116,7 +131,9 @@ def script(tmp_path: Path) -> Path:
     return tmp_path / "judge.json"
 
 
-def test_a_judge_that_fails_leaves_failures_that_can_be_scored_again(run: Path, script: Path, capsys) -> None:
+def test_a_judge_that_fails_leaves_failures_that_can_be_scored_again(
+    run: Path, script: Path, capsys
+) -> None:
     script.write_text(json.dumps([]))
     judge = ["--judge", f"scripted:{script}", "--scorers", "simulation,detection"]
     first = eval_rows(capsys, "run", "--runs", str(run.parent), *judge, status=4)
@@ -124,7 +141,10 @@ def test_a_judge_that_fails_leaves_failures_that_can_be_scored_again(run: Path, 
     assert failed
     assert all("detection" not in {s["scorer"] for s in r["scores"]} for r in first)
     assert all(s["value"] is not None for r in first for s in r["scores"])
-    said = [{"match": f"1 to {n}.", "answer": "\n".join(f"{i}: 1" for i in range(1, n + 1))} for n in range(50, 1, -1)]
+    said = [
+        {"match": f"1 to {n}.", "answer": "\n".join(f"{i}: 1" for i in range(1, n + 1))}
+        for n in range(50, 1, -1)
+    ]
     script.write_text(json.dumps(said))
     again = eval_rows(capsys, "run", "--runs", str(run.parent), *judge, "--retry-failed")
     for old, new in zip(first, again, strict=True):
@@ -147,7 +167,15 @@ def test_a_judges_answers_are_paid_for_once(run: Path, script: Path, capsys) -> 
 
 
 def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> None:
-    args = ["run", "--runs", str(run.parent), "--scorers", "simulation,detection", "--judge", "constant:yes"]
+    args = [
+        "run",
+        "--runs",
+        str(run.parent),
+        "--scorers",
+        "simulation,detection",
+        "--judge",
+        "constant:yes",
+    ]
     limit, side_by_side = 3, 2
     limited = [*args, "--max-calls", str(limit), "--concurrency", str(side_by_side)]
     made, found = list[int](), list[dict[str, Any]]()
@@ -165,11 +193,21 @@ def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> No
         assert all("3 calls" in r["error"] and not r["scores"] for r in pending)
         assert f"{len(pending)} targets are not scored whole: the same command goes on" in said.err
     assert len(made) > 2
-    assert eval_rows(capsys, *args) == [r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in found]
+    assert eval_rows(capsys, *args) == [
+        r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in found
+    ]
 
 
 def test_a_targets_budget_stops_that_target(run: Path, capsys) -> None:
-    args = ["run", "--runs", str(run.parent), "--scorers", "detection,fuzzing", "--judge", "constant:yes"]
+    args = [
+        "run",
+        "--runs",
+        str(run.parent),
+        "--scorers",
+        "detection,fuzzing",
+        "--judge",
+        "constant:yes",
+    ]
     eval_rows(capsys, *args, "--target-max-calls", "1", status=3)
     targets = [e.target for e in read_events(run) if e.event == "llm_call"]
     assert len(targets) == len(set(targets)) > 2
@@ -182,17 +220,25 @@ def test_dollars_need_a_price(run: Path, capsys) -> None:
 
 
 def write_csv(
-    path: Path, table: list[tuple[str, ...]], head: tuple[str, ...] = ("target", "text", "predicate")
+    path: Path,
+    table: list[tuple[str, ...]],
+    head: tuple[str, ...] = ("target", "text", "predicate"),
 ) -> Path:
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([head, *table])
     return path
 
 
-def test_a_table_is_scored_on_a_runs_text(run: Path, tmp_path: Path, capsys, tiny: Subject, loading) -> None:
+def test_a_table_is_scored_on_a_runs_text(
+    run: Path, tmp_path: Path, capsys, tiny: Subject, loading
+) -> None:
     stored = [r for r in rows(run) if r["predicate"]]
-    table = write_csv(tmp_path / "mine.csv", [(r["target"], r["explanation"], r["predicate"]) for r in stored])
-    found = eval_rows(capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation")
+    table = write_csv(
+        tmp_path / "mine.csv", [(r["target"], r["explanation"], r["predicate"]) for r in stored]
+    )
+    found = eval_rows(
+        capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation"
+    )
     for new, old in zip(found, stored, strict=True):
         mine = {(s["split"], s["text"]): s["value"] for s in new["scores"]}
         assert mine == {(s["split"], s["text"]): s["value"] for s in old["scores"]}
@@ -202,10 +248,22 @@ def test_a_table_is_scored_on_a_runs_text(run: Path, tmp_path: Path, capsys, tin
 def test_words_alone_are_scored_by_a_judge_only(run: Path, tmp_path: Path, capsys, loading) -> None:
     table = tmp_path / "words.jsonl"
     table.write_text(json.dumps({"unit": "mlp.0.0", "explanation": "the word cat"}) + "\n")
-    args = [str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation,detection,embedding"]
+    args = [
+        str(table),
+        "--run",
+        "run",
+        "--runs",
+        str(run.parent),
+        "--scorers",
+        "simulation,detection,embedding",
+    ]
     (row,) = eval_rows(capsys, *args)
     assert {s["scorer"] for s in row["scores"]} <= {"embedding"}
-    assert all("words only" in why for name, why in row["skipped"].items() if not name.startswith("embedding"))
+    assert all(
+        "words only" in why
+        for name, why in row["skipped"].items()
+        if not name.startswith("embedding")
+    )
     (row,) = eval_rows(capsys, *args, "--judge", "constant:no")
     assert {s["value"] for s in row["scores"] if s["scorer"] == "detection"} == {0.5}
 
@@ -238,8 +296,22 @@ def test_a_table_is_scored_on_an_index(tiny_index: Path, tmp_path: Path, capsys,
 
 def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
     other = tmp_path / "other.txt"
-    other.write_text("\n\n".join(f"{i} the cat said on Monday that the river is red and blue " * 8 for i in range(30)))
-    args = ["run", "--runs", str(run.parent), "--scorers", "simulation", "--corpus", str(other), "--contexts", "60"]
+    other.write_text(
+        "\n\n".join(
+            f"{i} the cat said on Monday that the river is red and blue " * 8 for i in range(30)
+        )
+    )
+    args = [
+        "run",
+        "--runs",
+        str(run.parent),
+        "--scorers",
+        "simulation",
+        "--corpus",
+        str(other),
+        "--contexts",
+        "60",
+    ]
     found = eval_rows(capsys, *args)
     scored = [r for r in found if r["scores"]]
     assert scored
@@ -249,11 +321,15 @@ def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
     assert len(loading) == 2
 
 
-def test_a_new_explanation_after_viewing_is_kept_from_holdout(run: Path, tmp_path: Path, capsys, loading) -> None:
+def test_a_new_explanation_after_viewing_is_kept_from_holdout(
+    run: Path, tmp_path: Path, capsys, loading
+) -> None:
     target = next(r["target"] for r in rows(run) if r["predicate"])
     Reviews(run).write("holdout_opened", target, {"name": "Ada"})
     table = write_csv(tmp_path / "t.csv", [(target, "cat", 'strongly token(" cat")')])
-    (row,) = eval_rows(capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation")
+    (row,) = eval_rows(
+        capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation"
+    )
     assert row["after_viewing"] is True
     assert {s["split"] for s in row["scores"]} == {"select"}
 
@@ -275,7 +351,10 @@ def test_bad_tables_say_which_row_and_why(
     tiny_index: Path, tmp_path: Path, capsys, loading, table: list[tuple[str, ...]], problem: str
 ) -> None:
     path = write_csv(tmp_path / "t.csv", table)
-    assert run_command_line(["eval", str(path), "--index", str(tiny_index), "--runs", str(tmp_path)]) == 2
+    assert (
+        run_command_line(["eval", str(path), "--index", str(tiny_index), "--runs", str(tmp_path)])
+        == 2
+    )
     assert problem in capsys.readouterr().err
     assert loading == []
 
@@ -293,16 +372,33 @@ def test_bad_tables_say_which_row_and_why(
         (["run", "--corpus", "nowhere.txt"], "nowhere.txt"),
     ],
 )
-def test_wrong_use_says_what_to_do(run: Path, capsys, loading, argv: list[str], problem: str) -> None:
+def test_wrong_use_says_what_to_do(
+    run: Path, capsys, loading, argv: list[str], problem: str
+) -> None:
     assert run_command_line(["eval", *argv, "--runs", str(run.parent), "-q"]) == 2
     assert problem in capsys.readouterr().err
 
 
-def test_the_page_and_the_tables_show_coverage_and_comparisons(run: Path, tmp_path: Path, capsys, loading) -> None:
+def test_the_page_and_the_tables_show_coverage_and_comparisons(
+    run: Path, tmp_path: Path, capsys, loading
+) -> None:
     stored = [r for r in rows(run) if r["predicate"]]
-    worse = write_csv(tmp_path / "worse.csv", [(r["target"], "<b>cat</b>", 'strongly token(" cat")') for r in stored])
+    worse = write_csv(
+        tmp_path / "worse.csv",
+        [(r["target"], "<b>cat</b>", 'strongly token(" cat")') for r in stored],
+    )
     page = tmp_path / "page.html"
-    argv = ["eval", str(worse), "--run", "run", "--runs", str(run.parent), "--html", str(page), "-q"]
+    argv = [
+        "eval",
+        str(worse),
+        "--run",
+        "run",
+        "--runs",
+        str(run.parent),
+        "--html",
+        str(page),
+        "-q",
+    ]
     assert run_command_line([*argv, "--scorers", "simulation,detection"]) == 0
     shown, html = capsys.readouterr().out, page.read_text()
     assert f"of {len(stored)} targets" in shown
@@ -312,12 +408,25 @@ def test_the_page_and_the_tables_show_coverage_and_comparisons(run: Path, tmp_pa
     assert "<svg" in html
 
 
-def test_two_runs_are_compared_in_pairs(run: Path, tmp_path: Path, capsys, tiny_index: Path, tiny: Subject) -> None:
+def test_two_runs_are_compared_in_pairs(
+    run: Path, tmp_path: Path, capsys, tiny_index: Path, tiny: Subject
+) -> None:
     config = resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="ten-tokens"))
     make_run(run.parent / "tokens", config)
     work_on(run.parent / "tokens", subject=tiny)
     page = tmp_path / "page.html"
-    argv = ["eval", "run", "tokens", "--runs", str(run.parent), "--html", str(page), "-q", "--scorers", "simulation"]
+    argv = [
+        "eval",
+        "run",
+        "tokens",
+        "--runs",
+        str(run.parent),
+        "--html",
+        str(page),
+        "-q",
+        "--scorers",
+        "simulation",
+    ]
     assert run_command_line(argv) == 0
     assert "run - tokens" in capsys.readouterr().out
     assert "Compared on the same targets" in page.read_text()
@@ -360,7 +469,9 @@ def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.M
     (failure,) = [e for e in read_events(run) if e.event == "evaluation_failure"]
     assert "ZeroDivisionError" in failure.data["traceback"]
     monkeypatch.undo()
-    assert all(row.status == "done" for row in evaluate(source, plan).rows if row.explanation.sentence)
+    assert all(
+        row.status == "done" for row in evaluate(source, plan).rows if row.explanation.sentence
+    )
 
 
 def test_what_an_evaluation_wrote_is_sealed(run: Path) -> None:

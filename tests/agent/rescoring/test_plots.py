@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 
-from hubel.agent.rescoring.plots import HEIGHT, WIDTH, Dot, Level, intervals, score_by_layer, select_against_holdout
+from hubel.agent.rescoring.plots import (
+    HEIGHT,
+    WIDTH,
+    Dot,
+    Level,
+    intervals,
+    score_by_layer,
+    select_against_holdout,
+)
 
 DOTS = [
     Dot(1, 0.4, "kept", "a", "t1", 0.3, 0.5),

@@ -46,7 +46,10 @@ class Client:
 
     def send(self, method: str, path: str, body: bytes | None, **changed: str | None) -> Response:
         own = f"127.0.0.1:{self.port}"
-        headers: dict[str, str | None] = {"host": own, "cookie": f"{self.guard.cookie}={self.guard.token}"}
+        headers: dict[str, str | None] = {
+            "host": own,
+            "cookie": f"{self.guard.cookie}={self.guard.token}",
+        }
         if body is not None:
             headers |= {"content-type": "application/json", "origin": f"http://{own}"}
         headers |= {name.replace("_", "-"): value for name, value in changed.items()}
@@ -58,7 +61,9 @@ class Client:
             connection.putheader("content-length", str(len(body or b"")))
             connection.endheaders(body)
             answer = connection.getresponse()
-            return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            return Response(
+                answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+            )
 
 
 @contextmanager
@@ -67,7 +72,9 @@ def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         guard = Guard(make_app(library, live=live), port=port)
-        server = uvicorn.Server(uvicorn.Config(guard, log_level="critical", ws="none", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(guard, log_level="critical", ws="none", timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -98,10 +105,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subject = load_subject(str(place / "subject"))
     rng = np.random.default_rng(0)
     words = WORDS.split()
-    texts = [" ".join(rng.choice(words, 80, p=rng.dirichlet(np.full(len(words), 0.5)))) for _ in range(60)]
+    texts = [
+        " ".join(rng.choice(words, 80, p=rng.dirichlet(np.full(len(words), 0.5))))
+        for _ in range(60)
+    ]
     documents = [Document(f"d{i}", f"{i}: {text}.") for i, text in enumerate(texts)]
     build_index(subject, corpus_of("made", documents, "0" * 64), place / "index")
-    make_run(place / "runs" / "run", resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])))
+    make_run(
+        place / "runs" / "run",
+        resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])),
+    )
     work_on(place / "runs" / "run", subject=subject)
     return place
 

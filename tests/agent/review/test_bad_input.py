@@ -27,7 +27,9 @@ def row_of(client: Client, name: str) -> dict[str, object]:
     return next(row for row in client.get("/api/runs").json["runs"] if row["name"] == name)
 
 
-def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(client: Client, folder: Path) -> None:
+def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(
+    client: Client, folder: Path
+) -> None:
     newer = folder.parent / "newer"
     shutil.copytree(folder, newer)
     told = (newer / "config.toml").read_text()
@@ -61,7 +63,9 @@ def test_a_half_written_log_shows_what_is_whole(client: Client, folder: Path) ->
     assert client.get(TARGET).status == 200
     with (folder / "events" / "0009-1.jsonl").open("ab") as segment:
         segment.write(b"\nnonsense\n")
-    assert client.get("/api/runs/run").json["notices"] == ["2 lines of the log cannot be read and are left out"]
+    assert client.get("/api/runs/run").json["notices"] == [
+        "2 lines of the log cannot be read and are left out"
+    ]
 
 
 def test_a_run_without_its_activations_is_shown_without_them(client: Client, folder: Path) -> None:
@@ -96,7 +100,12 @@ def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) 
     log = RunLog(folder)
     for number in range(40):
         answer = {"text": f"turn {number} " + "x" * 1_000_000, "calls": [], "stop": "end"}
-        row = {"request": {"system_and_tools": "p", "new": []}, "answer": answer, "prompt": "p", "model": "m"}
+        row = {
+            "request": {"system_and_tools": "p", "new": []},
+            "answer": answer,
+            "prompt": "p",
+            "model": "m",
+        }
         row |= {"input_tokens": 1, "output_tokens": 1, "cache_read": 0, "usd": None, "seconds": 1.0}
         log.write("llm_call", row, target="mlp.0.0", id=f"k{number}")
     log.close()
@@ -112,8 +121,17 @@ def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) 
 
 def test_a_server_that_gives_every_call_the_same_id_has_its_answers_told_apart() -> None:
     def row(new: list[dict[str, object]], defines: str) -> dict[str, object]:
-        answer = {"text": "", "calls": [{"id": "call_0", "name": "experiment", "arguments": {}}], "stop": "tools"}
-        return {"request": {"new": new}, "answer": answer, "prompt": "experimenter@1", "defines": defines}
+        answer = {
+            "text": "",
+            "calls": [{"id": "call_0", "name": "experiment", "arguments": {}}],
+            "stop": "tools",
+        }
+        return {
+            "request": {"new": new},
+            "answer": answer,
+            "prompt": "experimenter@1",
+            "defines": defines,
+        }
 
     def answered(text: str) -> list[dict[str, object]]:
         return [{"results": [{"id": "call_0", "text": text, "error": False}]}]
@@ -168,7 +186,9 @@ with serving(Library(Path({str(folder.parent)!r}))) as client:
 print(json.dumps([name for name in ("torch", "transformers") if name in sys.modules]))
 """
     root = Path(__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
 

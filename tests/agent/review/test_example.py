@@ -26,7 +26,12 @@ def library() -> Library:
 
 
 def test_they_are_small() -> None:
-    sizes = [path.stat().st_size for folder in RUNS.glob("example*") for path in folder.rglob("*") if path.is_file()]
+    sizes = [
+        path.stat().st_size
+        for folder in RUNS.glob("example*")
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
     assert sum(sizes) < 1_000_000
 
 

@@ -13,14 +13,20 @@ from tests.agent.review.conftest import Client
 BOUNDED = settings(
     max_examples=6,
     deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # requests take time, and shrinking makes hundreds
+    phases=(
+        Phase.explicit,
+        Phase.reuse,
+        Phase.generate,
+    ),  # requests take time, and shrinking makes hundreds
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 THERE = {"run": "run", "target": "mlp.0.0", "name": "activations.statistics"}
 
 
 @BOUNDED
-@given(body=st.binary(max_size=200) | st.text(max_size=40).map(lambda text: f'{{"{text}":'.encode()))
+@given(
+    body=st.binary(max_size=200) | st.text(max_size=40).map(lambda text: f'{{"{text}":'.encode())
+)
 def test_a_body_that_is_no_json_is_refused(client: Client, body: bytes) -> None:
     for operation in ROUTES:
         if operation.method == "POST":

@@ -12,9 +12,13 @@ from tests.agent.review.conftest import Client
 REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
 
 
-@pytest.mark.parametrize("path", ["/api/runs", "/runs/run", "/api/nothing", "/nothing", "/static/nothing.js"])
+@pytest.mark.parametrize(
+    "path", ["/api/runs", "/runs/run", "/api/nothing", "/nothing", "/static/nothing.js"]
+)
 @pytest.mark.parametrize("cookie", [True, False])
-def test_every_answer_forbids_foreign_scripts_and_guessing(client: Client, path: str, cookie: bool) -> None:
+def test_every_answer_forbids_foreign_scripts_and_guessing(
+    client: Client, path: str, cookie: bool
+) -> None:
     answer = client.get(path) if cookie else client.get(path, cookie=None)
     assert answer.headers["content-security-policy"] == POLICY
     assert "unsafe" not in POLICY
@@ -30,7 +34,9 @@ def test_without_the_token_there_is_nothing_to_see(client: Client) -> None:
         assert "hubel review" in answer.json["error"]
 
 
-def test_the_first_address_sets_a_cookie_that_no_script_and_no_other_site_can_use(client: Client) -> None:
+def test_the_first_address_sets_a_cookie_that_no_script_and_no_other_site_can_use(
+    client: Client,
+) -> None:
     answer = client.get(f"/api/runs?token={client.guard.token}", cookie=None)
     assert answer.status == 200
     parts = {part.strip() for part in answer.headers["set-cookie"].split(";")}
@@ -39,7 +45,8 @@ def test_the_first_address_sets_a_cookie_that_no_script_and_no_other_site_can_us
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost.evil.example:{port}", ""]
+    "host",
+    ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost.evil.example:{port}", ""],
 )
 def test_a_foreign_name_that_points_here_is_refused(client: Client, host: str) -> None:
     assert client.get("/api/runs", host=host.format(port=client.port)).status == 421
@@ -51,7 +58,15 @@ def test_own_names_are_known(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "https://127.0.0.1:{port}", "http://127.0.0.1:1", "http://[", ""]
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+        "http://[",
+        "",
+    ],
 )
 def test_other_sites_cannot_write(client: Client, folder: Path, origin: str) -> None:
     body = {"verdict": "approve", "name": "Eve"}
@@ -63,7 +78,10 @@ def test_other_sites_cannot_write(client: Client, folder: Path, origin: str) -> 
 
 def test_a_form_of_another_site_cannot_write(client: Client) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
-        assert client.post(REVIEW, {"verdict": "approve", "name": "Eve"}, content_type=kind).status == 415
+        assert (
+            client.post(REVIEW, {"verdict": "approve", "name": "Eve"}, content_type=kind).status
+            == 415
+        )
 
 
 def test_a_body_has_a_size(client: Client) -> None:
@@ -78,13 +96,20 @@ PATHS = (
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_nothing_outside_the_runs_folder_can_be_read(client: Client, folder: Path, name: str) -> None:
+def test_nothing_outside_the_runs_folder_can_be_read(
+    client: Client, folder: Path, name: str
+) -> None:
     outside = folder.parent.parent / "outside"
     outside.mkdir()
     (outside / "config.toml").write_bytes((folder / "config.toml").read_bytes())
     (outside / "circuit.json").write_text('{"secret": 1}')
     (folder.parent / "link").symlink_to(outside)
-    for path in (f"/api/runs/{name}", f"/api/runs/{name}/targets", f"/api/runs/{name}/circuit", f"/static/{name}"):
+    for path in (
+        f"/api/runs/{name}",
+        f"/api/runs/{name}/targets",
+        f"/api/runs/{name}/circuit",
+        f"/static/{name}",
+    ):
         answer = client.get(path)
         assert answer.status in (400, 404), (path, answer)
         assert b"secret" not in answer.body

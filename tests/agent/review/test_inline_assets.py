@@ -17,7 +17,9 @@ MODULES = sorted(STATIC.rglob("*.js"))
 def test_the_bundle_holds_every_module_behind_what_it_imports() -> None:
     script = bundle(STATIC)
     places = [
-        script.index(f"const ${m.relative_to(STATIC).with_suffix('').as_posix().replace('/', '_')} = (")
+        script.index(
+            f"const ${m.relative_to(STATIC).with_suffix('').as_posix().replace('/', '_')} = ("
+        )
         for m in MODULES
     ]
     assert len(set(places)) == len(MODULES) > 20

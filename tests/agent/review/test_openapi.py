@@ -1,5 +1,5 @@
-"""Schemathesis over the interface as `/api/openapi.json` describes it: valid and invalid requests, with the cookie and
-without. No answer is a defect, and each is one that the description promises.
+"""Schemathesis over the interface as `/api/openapi.json` describes it: valid and invalid requests,
+with the cookie and without. No answer is a defect, and each is one that the description promises.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def cases(draw: st.DrawFn, operation: Any) -> Any:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(data=st.data())
-def test_the_interface_answers_as_it_is_described(site: Client, label: str, data: st.DataObject) -> None:
+def test_the_interface_answers_as_it_is_described(
+    site: Client, label: str, data: st.DataObject
+) -> None:
     case = data.draw(cases(OPERATIONS[label]))
     known = data.draw(st.booleans())
     own = f"http://127.0.0.1:{site.port}"
@@ -66,7 +68,10 @@ def test_the_interface_answers_as_it_is_described(site: Client, label: str, data
         response,
         checks=[
             checks.not_a_server_error,
-            *(checks.CHECKS.get_one(name) for name in ("status_code_conformance", "response_schema_conformance")),
+            *(
+                checks.CHECKS.get_one(name)
+                for name in ("status_code_conformance", "response_schema_conformance")
+            ),
         ],
     )
     if not known:

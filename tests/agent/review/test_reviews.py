@@ -34,7 +34,9 @@ def say(client: Client, **body: Any) -> Any:
 
 def test_a_review_is_shown_and_can_be_taken_back(client: Client) -> None:
     say(client, verdict="approve")
-    assert [review["verdict"] for review in say(client, verdict="reject", name="Bob", note="never")] == [
+    assert [
+        review["verdict"] for review in say(client, verdict="reject", name="Bob", note="never")
+    ] == [
         "approve",
         "reject",
     ]
@@ -51,7 +53,9 @@ def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
         assert db.execute("select count(*) from reviews").fetchone() == (0,)
     say(client, verdict="reject", note="'; drop table reviews")
     with connect(folder) as db:
-        found = db.execute("select target, name, verdict, note, after_viewing from reviews").fetchall()
+        found = db.execute(
+            "select target, name, verdict, note, after_viewing from reviews"
+        ).fetchall()
     assert found == [("mlp.0.0", "Ada", "reject", "'; drop table reviews", False)]
 
 
@@ -72,13 +76,27 @@ def test_an_edited_predicate_is_scored_on_select(client: Client, folder: Path) -
     assert review["score"] == wanted.to_json()
     assert review["score"]["split"] == "select"
     assert review["after_viewing"] is False
-    assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "predicate": "strongly ("}).status == 400
+    assert (
+        client.post(
+            f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "predicate": "strongly ("}
+        ).status
+        == 400
+    )
     assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada"}).status == 400
-    assert client.post(f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "text": "word " * 41}).status == 400
+    assert (
+        client.post(
+            f"{TARGET}/reviews", {"verdict": "edit", "name": "Ada", "text": "word " * 41}
+        ).status
+        == 400
+    )
 
 
-def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwards(client: Client) -> None:
-    explained = next(r for r in client.get("/api/runs/run/targets?status=done").json["rows"] if r["predicate"])
+def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwards(
+    client: Client,
+) -> None:
+    explained = next(
+        r for r in client.get("/api/runs/run/targets?status=done").json["rows"] if r["predicate"]
+    )
     path = f"/api/runs/run/targets/{explained['target']}"
     assert client.get(f"{path}/predicted?split=holdout").status == 403
     assert client.get(path).json["holdout_opened"] is None
@@ -95,16 +113,24 @@ def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwa
 def other_text(folder: Path) -> str:
     """A corpus that no run has seen."""
     path = folder / "other.txt"
-    path.write_text("\n\n".join(f"{i} the cat said on Monday that the river is red and blue " * 8 for i in range(30)))
+    path.write_text(
+        "\n\n".join(
+            f"{i} the cat said on Monday that the river is red and blue " * 8 for i in range(30)
+        )
+    )
     return str(path)
 
 
-def test_an_edit_after_viewing_is_scored_on_another_corpus_too(folder: Path, tmp_path: Path, tiny: Subject) -> None:
+def test_an_edit_after_viewing_is_scored_on_another_corpus_too(
+    folder: Path, tmp_path: Path, tiny: Subject
+) -> None:
     run, asked = Run(folder), list[str]()
     run.refresh()
 
     def edit(predicate: str | None) -> None:
-        body = ReviewBody(verdict="edit", name="Ada", text="Fires on the.", predicate=predicate, note=None)
+        body = ReviewBody(
+            verdict="edit", name="Ada", text="Fires on the.", predicate=predicate, note=None
+        )
         add_review(run, "mlp.0.0", body, lambda _, review: asked.append(review))
 
     edit('strongly words("the")')
@@ -124,13 +150,22 @@ def test_an_edit_after_viewing_is_scored_on_another_corpus_too(folder: Path, tmp
     texts = "".join(tiny.token_strings()[t] for t in data.tokens[0, : data.length[0]])
     assert "the cat said on Monday" in texts
     true = data.activations("mlp.0.0")[data.mask]
-    the = np.array([s.strip().lower() == "the" for s in tiny.token_strings()])[data.tokens[data.mask]]
+    the = np.array([s.strip().lower() == "the" for s in tiny.token_strings()])[
+        data.tokens[data.mask]
+    ]
     assert score["value"] == pytest.approx(np.corrcoef(true, the)[0, 1], abs=1e-6)
 
 
-def test_what_cannot_be_scored_elsewhere_says_why(folder: Path, tmp_path: Path, tiny: Subject) -> None:
+def test_what_cannot_be_scored_elsewhere_says_why(
+    folder: Path, tmp_path: Path, tiny: Subject
+) -> None:
     reviews = Reviews(folder)
-    said = {"verdict": "edit", "name": "Ada", "predicate": 'strongly words("the")', "after_viewing": True}
+    said = {
+        "verdict": "edit",
+        "name": "Ada",
+        "predicate": 'strongly words("the")',
+        "after_viewing": True,
+    }
     review = str(reviews.write("review", "mlp.0.0", said).id)
     score_edit(folder, review, str(tmp_path / "nothing.txt"), tiny)
     (shown,) = reviews.shown("mlp.0.0")
@@ -147,10 +182,15 @@ def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:
 
     def write(reviews: Reviews, name: str) -> None:
         for number in range(50):
-            reviews.write("review", "mlp.0.0", {"verdict": "note", "name": name, "note": str(number)})
+            reviews.write(
+                "review", "mlp.0.0", {"verdict": "note", "name": name, "note": str(number)}
+            )
             reader.events()
 
-    threads = [threading.Thread(target=write, args=pair) for pair in zip(writers, ("Ada", "Bob"), strict=True)]
+    threads = [
+        threading.Thread(target=write, args=pair)
+        for pair in zip(writers, ("Ada", "Bob"), strict=True)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -164,7 +204,9 @@ def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:
 def test_half_a_line_of_a_reviewer_is_left_out(folder: Path) -> None:
     reviews = Reviews(folder)
     reviews.write("review", "mlp.0.0", {"verdict": "approve", "name": "Ada"})
-    (folder / "reviews" / "20990101T000000-1-aaaa.jsonl").write_bytes(b'nonsense\n{"seq": 1, "time"')
+    (folder / "reviews" / "20990101T000000-1-aaaa.jsonl").write_bytes(
+        b'nonsense\n{"seq": 1, "time"'
+    )
     assert len(reviews.events()) == 1
 
 
@@ -172,7 +214,9 @@ def test_agreement_with_the_keep_rule(client: Client) -> None:
     found = client.get("/api/runs/run/targets?status=done").json["rows"]
     for row in found:
         verdict = "approve" if row["verdict"] == "kept" else "reject"
-        client.post(f"/api/runs/run/targets/{row['target']}/reviews", {"verdict": verdict, "name": "Ada"})
+        client.post(
+            f"/api/runs/run/targets/{row['target']}/reviews", {"verdict": verdict, "name": "Ada"}
+        )
     agreement = client.get("/api/runs/run").json["agreement"]
     assert agreement["reviewed"] == len(found)
     assert agreement["kept_and_rejected"] == agreement["notkept_and_approved"] == 0

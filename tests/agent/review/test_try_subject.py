@@ -34,7 +34,9 @@ def live(place: Path) -> Iterator[Client]:
 
 def test_a_text_is_read_token_by_token(live: Client, place: Path) -> None:
     assert live.get("/api/live").json["live"] is True
-    answer = live.post(f"{TARGET}/try", {"text": "the cat said Monday", "other": "the cat said Friday"})
+    answer = live.post(
+        f"{TARGET}/try", {"text": "the cat said Monday", "other": "the cat said Friday"}
+    )
     assert answer.status == 200, answer
     first, second = answer.json["maps"]
     subject = load_subject(str(place / "subject"))
@@ -42,7 +44,9 @@ def test_a_text_is_read_token_by_token(live: Client, place: Path) -> None:
     ids = subject.tokenize("the cat said Monday").ids
     assert len(first["values"]) == len(ids)
     assert len(answer.json["difference"]["values"]) == len(ids)
-    assert first["values"][:-1] == second["values"][:-1]  # a causal model has not seen the difference yet
+    assert (
+        first["values"][:-1] == second["values"][:-1]
+    )  # a causal model has not seen the difference yet
     row = live.get(TARGET).json["row"]
     assert (first["predicted"] is not None) == (row["predicate"] is not None)
 
@@ -65,7 +69,9 @@ def test_instruments_are_listed_with_what_they_take(live: Client) -> None:
     listed = {entry["name"]: entry for entry in live.get("/api/instruments").json["instruments"]}
     assert listed["activations.on_text"]["schema"]["properties"]["texts"]
     assert live.post("/api/instruments/nonsense", {"run": "run", "arguments": {}}).status == 400
-    wrong = live.post("/api/instruments/activations.on_text", {"run": "run", "arguments": {"split": "holdout"}})
+    wrong = live.post(
+        "/api/instruments/activations.on_text", {"run": "run", "arguments": {"split": "holdout"}}
+    )
     assert wrong.status == 400
 
 
@@ -91,7 +97,9 @@ def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened:
     assert config.targets == ["mlp.0.0"]
     log = RunLog(place / "runs" / job["run"], writable=False)
     first = next(iter(log.all("llm_call", "mlp.0.0").values()))
-    assert any("Look at weekdays." in message.get("text", "") for message in first["request"]["new"])
+    assert any(
+        "Look at weekdays." in message.get("text", "") for message in first["request"]["new"]
+    )
     scored = {data["split"] for data in log.all("score", "mlp.0.0").values()}
     assert scored <= ({"select"} if opened else {"select", "holdout"})
     if opened:
@@ -113,11 +121,31 @@ def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live:
     assert row["status"] == "done"
 
 
-def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(place: Path, live: Client) -> None:
+def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(
+    place: Path, live: Client
+) -> None:
     """A run in a process of its own, the page asked all the while."""
     folder = place / "runs" / "busy"
-    command = [sys.executable, "-m", "hubel", "run", "--runs", str(folder.parent), "--index", str(place / "index")]
-    command += ["--targets", "mlp.0.0-15,mlp.1.0-15", "--name", "busy", "--concurrency", "32", "--quiet", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "hubel",
+        "run",
+        "--runs",
+        str(folder.parent),
+        "--index",
+        str(place / "index"),
+    ]
+    command += [
+        "--targets",
+        "mlp.0.0-15,mlp.1.0-15",
+        "--name",
+        "busy",
+        "--concurrency",
+        "32",
+        "--quiet",
+        "--json",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     states = set()
     while process.poll() is None:
@@ -136,7 +164,10 @@ def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(place:
     assert "running" in states
     shown = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}
     for row in rows(folder):
-        assert (shown[row["target"]]["verdict"], shown[row["target"]]["p"]) == (row["verdict"], row["p"])
+        assert (shown[row["target"]]["verdict"], shown[row["target"]]["p"]) == (
+            row["verdict"],
+            row["p"],
+        )
     assert live.get("/api/runs/busy").json["run"]["state"] == "done"
 
 

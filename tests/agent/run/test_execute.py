@@ -32,7 +32,11 @@ def done(tmp_path: Path, asked: RunConfig, tiny: Subject) -> Path:
 
 def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
     found = rows(done)
-    assert [r["target"] for r in found] == [*(f"mlp.0.{i}" for i in range(6)), "mlp.2.3-", "head.1.0"]
+    assert [r["target"] for r in found] == [
+        *(f"mlp.0.{i}" for i in range(6)),
+        "mlp.2.3-",
+        "head.1.0",
+    ]
     assert {r["status"] for r in found} == {"done"}
     assert all(r["verdict"] in ("kept", "rejected", "inconclusive") for r in found)
     scored = [r for r in found if r["scores"]]
@@ -40,7 +44,9 @@ def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
     for row in scored:
         assert len(row["explanation"].split()) <= 40
         assert {(s["split"], s["text"]) for s in row["scores"]} == {
-            (split, text) for split in ("select", "holdout") for text in ("random", "top_and_random")
+            (split, text)
+            for split in ("select", "holdout")
+            for text in ("random", "top_and_random")
         }
         assert all(s["low"] <= s["value"] <= s["high"] for s in row["scores"])
 
@@ -98,9 +104,16 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
     result = work_on(folder, subject=tiny)
     assert (result.done, result.failed, result.pending) == (1, 1, 0)
     good, bad = rows(folder)
-    assert (bad["status"], bad["explanation"], bad["verdict"], bad["scores"]) == ("failed", None, None, [])
+    assert (bad["status"], bad["explanation"], bad["verdict"], bad["scores"]) == (
+        "failed",
+        None,
+        None,
+        [],
+    )
     assert bad["error"], "a failure says what happened"
-    assert good["verdict"] in ("kept", "rejected", "inconclusive"), "its verdict fell over both registered targets"
+    assert good["verdict"] in ("kept", "rejected", "inconclusive"), (
+        "its verdict fell over both registered targets"
+    )
     assert work_on(folder, subject=tiny).failed == 1
 
 
@@ -108,11 +121,20 @@ def test_cannot_explain_is_an_answer(tmp_path: Path, asked: RunConfig, tiny: Sub
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"cannot_explain": "it is noise to me"}})
     assert work_on(folder, subject=tiny).done == 1
     row = rows(folder)[0]
-    assert (row["status"], row["verdict"], row["explanation"], row["p"]) == ("done", "inconclusive", None, None)
+    assert (row["status"], row["verdict"], row["explanation"], row["p"]) == (
+        "done",
+        "inconclusive",
+        None,
+        None,
+    )
 
 
-def test_a_sentence_longer_than_the_contract_allows_fails(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
-    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM | {"sentence": "word " * 41}]}})
+def test_a_sentence_longer_than_the_contract_allows_fails(
+    tmp_path: Path, asked: RunConfig, tiny: Subject
+) -> None:
+    folder = scripted(
+        tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM | {"sentence": "word " * 41}]}}
+    )
     assert work_on(folder, subject=tiny).failed == 1
     assert "41 words" in rows(folder)[0]["error"]
 
@@ -120,7 +142,10 @@ def test_a_sentence_longer_than_the_contract_allows_fails(tmp_path: Path, asked:
 def test_the_best_hypothesis_on_select_wins_and_only_it_is_scored_on_holdout(
     tmp_path: Path, asked: RunConfig, tiny: Subject
 ) -> None:
-    rivals = [CLAIM, CLAIM | {"id": "h2", "predicate": 'strongly words("dog") - slightly words("river")'}]
+    rivals = [
+        CLAIM,
+        CLAIM | {"id": "h2", "predicate": 'strongly words("dog") - slightly words("river")'},
+    ]
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": rivals}})
     work_on(folder, subject=tiny)
     log = RunLog(folder, writable=False)
@@ -129,14 +154,39 @@ def test_the_best_hypothesis_on_select_wins_and_only_it_is_scored_on_holdout(
     assert {s["hypothesis"] for s in log.all("score", "mlp.0.0").values()} == {winner}
 
 
-def test_experiments_are_run_and_adjudicated(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
+def test_experiments_are_run_and_adjudicated(
+    tmp_path: Path, asked: RunConfig, tiny: Subject
+) -> None:
     text = "the cat sat on the river bank"
     experiments = [
-        {"id": "e1", "hypothesis": "h1", "passage": {"text": text}, "relation": "within", "bounds": [-1e9, 1e9]},
-        {"id": "e2", "hypothesis": "h1", "passage": {"text": text}, "relation": "within", "bounds": [1e8, 1e9]},
-        {"id": "e3", "hypothesis": "h1", "passage": {"text": text, "span": [0, 1]}, "relation": "fires"},
+        {
+            "id": "e1",
+            "hypothesis": "h1",
+            "passage": {"text": text},
+            "relation": "within",
+            "bounds": [-1e9, 1e9],
+        },
+        {
+            "id": "e2",
+            "hypothesis": "h1",
+            "passage": {"text": text},
+            "relation": "within",
+            "bounds": [1e8, 1e9],
+        },
+        {
+            "id": "e3",
+            "hypothesis": "h1",
+            "passage": {"text": text, "span": [0, 1]},
+            "relation": "fires",
+        },
     ]
-    folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM], "experiments": experiments}})
+    folder = scripted(
+        tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM], "experiments": experiments}}
+    )
     work_on(folder, subject=tiny)
     outcomes = RunLog(folder, writable=False).all("outcome", "mlp.0.0")
-    assert {i: o["outcome"] for i, o in outcomes.items()} == {"e1": "for", "e2": "against", "e3": "void"}
+    assert {i: o["outcome"] for i, o in outcomes.items()} == {
+        "e1": "for",
+        "e2": "against",
+        "e3": "void",
+    }

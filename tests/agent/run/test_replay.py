@@ -27,7 +27,11 @@ from tests.support.finished_run import FINISHED
 def copy(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished run whose index is gone."""
     shutil.copytree(finished, tmp_path / "run")
-    config = (tmp_path / "run" / "config.toml").read_text().replace(RunConfig.load(finished).index, "gone")
+    config = (
+        (tmp_path / "run" / "config.toml")
+        .read_text()
+        .replace(RunConfig.load(finished).index, "gone")
+    )
     (tmp_path / "run" / "config.toml").write_text(config)
     return tmp_path / "run"
 
@@ -54,7 +58,9 @@ def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
 
     def change(event: Event) -> Event:
         if event.event == "verdicts":
-            changed = [r | {"verdict": "kept?"} if r["target"] == target else r for r in event.data["rows"]]
+            changed = [
+                r | {"verdict": "kept?"} if r["target"] == target else r for r in event.data["rows"]
+            ]
             return event._replace(data={"rows": changed})
         return event
 
@@ -92,7 +98,9 @@ work_on(Path(sys.argv[1]), subject=tiny_subject())
 def start(folder: Path) -> subprocess.Popen[bytes]:
     root = Path(__file__).parents[3]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+    )
 
 
 def count(folder: Path) -> int:

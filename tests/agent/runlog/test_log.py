@@ -27,7 +27,9 @@ json_values = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.dictionaries(st.text(), json_values, max_size=4))
-def test_what_was_written_is_read_back_from_either_form(tmp_path_factory: pytest.TempPathFactory, data: dict) -> None:
+def test_what_was_written_is_read_back_from_either_form(
+    tmp_path_factory: pytest.TempPathFactory, data: dict
+) -> None:
     folder = tmp_path_factory.mktemp("run")
     log = RunLog(folder)
     log.write("note", data, target="mlp.1.2", id="n1")
@@ -51,7 +53,9 @@ def test_an_unfinished_last_line_costs_only_itself(tmp_path: Path) -> None:
         assert [e.data["i"] for e in read_events(tmp_path)] == [0, 1]
 
 
-def test_a_new_writer_opens_a_segment_of_its_own_and_the_last_event_of_a_name_counts(tmp_path: Path) -> None:
+def test_a_new_writer_opens_a_segment_of_its_own_and_the_last_event_of_a_name_counts(
+    tmp_path: Path,
+) -> None:
     for value in (1, 2):
         log = RunLog(tmp_path)
         log.write("score", {"value": value}, target="mlp.1.2", id="h1")
@@ -60,7 +64,9 @@ def test_a_new_writer_opens_a_segment_of_its_own_and_the_last_event_of_a_name_co
     assert RunLog(tmp_path).get("score", "mlp.1.2", "h1") == {"value": 2}
 
 
-def test_sealing_that_was_killed_between_its_two_steps_reads_each_event_once(tmp_path: Path) -> None:
+def test_sealing_that_was_killed_between_its_two_steps_reads_each_event_once(
+    tmp_path: Path,
+) -> None:
     log = RunLog(tmp_path)
     log.write("note", {"i": 0}, id="0")
     log.close()
@@ -74,7 +80,11 @@ def test_sealing_that_was_killed_between_its_two_steps_reads_each_event_once(tmp
 
 
 def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
-    with WriterLock(tmp_path), pytest.raises(UsageError, match="another hubel process"), WriterLock(tmp_path):
+    with (
+        WriterLock(tmp_path),
+        pytest.raises(UsageError, match="another hubel process"),
+        WriterLock(tmp_path),
+    ):
         pass
     with WriterLock(tmp_path):
         assert (tmp_path / "lock").exists()
@@ -88,7 +98,9 @@ def test_what_is_no_number_never_reaches_the_log(tmp_path: Path) -> None:
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys() -> None:
-    assert canonical({"b": 1, "a": [1.5, None]}) == canonical(json.loads('{"a": [1.5, null], "b": 1}'))
+    assert canonical({"b": 1, "a": [1.5, None]}) == canonical(
+        json.loads('{"a": [1.5, null], "b": 1}')
+    )
 
 
 def test_events_are_found_by_kind_and_target_in_the_order_of_first_writing(tmp_path: Path) -> None:
@@ -100,7 +112,11 @@ def test_events_are_found_by_kind_and_target_in_the_order_of_first_writing(tmp_p
     for found in (log, RunLog(tmp_path, writable=False)):
         assert list(found.all("outcome", "t")) == ["b", "a"]
         assert found.targets("conclusion") == {"t": {"n": 1}, "u": {"n": 2}}
-        assert (found.all("outcome", "u"), found.targets("verdict"), found.get("x")) == ({}, {}, None)
+        assert (found.all("outcome", "u"), found.targets("verdict"), found.get("x")) == (
+            {},
+            {},
+            None,
+        )
 
 
 def test_a_line_that_does_not_fit_on_the_disk_is_taken_back(tmp_path: Path) -> None:

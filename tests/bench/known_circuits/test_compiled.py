@@ -29,14 +29,21 @@ def test_the_model_is_the_program(name: str) -> None:
     with torch.inference_mode():
         logits = compiled.model.logits(torch.as_tensor(prompts))
     expected = torch.zeros_like(logits)
-    expected[range(len(answers)), [compiled.program.first_answer + answer for answer in answers]] = LOGIT
+    expected[
+        range(len(answers)), [compiled.program.first_answer + answer for answer in answers]
+    ] = LOGIT
     torch.testing.assert_close(logits, expected, atol=1e-2, rtol=0)
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
     compiled = compiled_once(name)
-    assert verify_truth(compiled, pairs_of(compiled.program, 24, UNSEEN), states=20) == ([], 0, 0, 0)
+    assert verify_truth(compiled, pairs_of(compiled.program, 24, UNSEEN), states=20) == (
+        [],
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("name", ["other-name", "vote"])
@@ -47,8 +54,15 @@ def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
     assert not (compiled.noisy & compiled.truth).any()
     assert len(compiled.placement.free) >= 12
     prompts = compiled.program.prompts(200, np.random.default_rng(UNSEEN))
-    assert compiled.says(prompts) == [compiled.program.answer(prompt) for prompt in prompts.tolist()]
-    assert verify_truth(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == ([], 0, 0, 0)
+    assert compiled.says(prompts) == [
+        compiled.program.answer(prompt) for prompt in prompts.tolist()
+    ]
+    assert verify_truth(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == (
+        [],
+        0,
+        0,
+        0,
+    )
 
 
 def test_noise_edges_make_a_difference() -> None:
@@ -62,7 +76,9 @@ def test_noise_edges_make_a_difference() -> None:
 
 def test_induction_is_the_circuit_that_everybody_knows() -> None:
     compiled = compiled_once("induction")
-    before, match = (compiled.placement.nodes[operation] for operation in compiled.program.operations)
+    before, match = (
+        compiled.placement.nodes[operation] for operation in compiled.program.operations
+    )
     edges = {str(edge) for edge in compiled.model.graph.edges_of(compiled.truth)}
     assert edges == {
         f"input->{before}<v>",
@@ -77,7 +93,10 @@ def test_no_axis_is_privileged_and_scores_do_not_depend_on_the_rotation() -> Non
     """Two seeds of an easy program differ in the rotation and in which slots its heads have, and in nothing else."""
     one, two = (compiled_once("other-name", seed=seed) for seed in (0, 1))
     pairs = pairs_of(one.program, 8)
-    first, second = (attribute(each.model, pairs, 4).edge_scores()[each.truth].sort().values for each in (one, two))
+    first, second = (
+        attribute(each.model, pairs, 4).edge_scores()[each.truth].sort().values
+        for each in (one, two)
+    )
     torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-4)
     letters = one.model.subject.model.get_input_embeddings().weight[: one.program.first_answer]
     assert (letters.abs() > 1e-3).float().mean() > 0.9

@@ -81,11 +81,15 @@ def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(reserved:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_path_acts_as_loudly_as_asked_and_no_other_edge_knows_of_it(kind: Kind, reserved: Reserved) -> None:
+def test_a_path_acts_as_loudly_as_asked_and_no_other_edge_knows_of_it(
+    kind: Kind, reserved: Reserved
+) -> None:
     found = {strength: _effects(reserved, kind, strength) for strength in (10.0, 40.0)}
     for seen, _ in found.values():
         assert seen.fault is None
-        assert all(0.8 < share < 1.2 for share in seen.each)  # what the subject does on those edges is there too
+        assert all(
+            0.8 < share < 1.2 for share in seen.each
+        )  # what the subject does on those edges is there too
     louder = (found[40.0][1] - found[10.0][1]).abs().max()
     assert louder < 0.3 * (40 - 10)  # but by way of the norm, which in a random subject moves much
 
@@ -97,7 +101,8 @@ def _effects(reserved: Reserved, kind: Kind, strength: float) -> tuple[Acts, tor
         others = [
             edge
             for number, edge in enumerate(reserved.model.graph.edges_of(~found.truth))
-            if number % 10 == 0 or {edge.source, edge.target} & {each.source for each in found.edges[1:]}
+            if number % 10 == 0
+            or {edge.source, edge.target} & {each.source for each in found.edges[1:]}
         ]
         return acts(reserved.model, found), Sweep(reserved.model, found.pairs).edges(others).mean(1)
 
@@ -106,7 +111,9 @@ def test_weights_are_back_after_an_exception(reserved: Reserved) -> None:
     before = _weights(reserved)
     path = draw_path(reserved, "relay", 1.0, 3)
     with pytest.raises(ZeroDivisionError), planted(reserved, path, 2):  # noqa: PT012
-        assert any(not torch.equal(value, before[name]) for name, value in _weights(reserved).items())
+        assert any(
+            not torch.equal(value, before[name]) for name, value in _weights(reserved).items()
+        )
         raise ZeroDivisionError
     assert all(torch.equal(value, before[name]) for name, value in _weights(reserved).items())
 

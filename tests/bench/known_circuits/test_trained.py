@@ -15,7 +15,10 @@ from hubel.tools.errors import UnavailableError, UsageError
 @pytest.mark.parametrize("name", LESSONS)
 def test_answers_are_those_of_the_task(name: str) -> None:
     ids, targets = lesson(name).draw(np.random.default_rng(0), 200)
-    said = {_ANSWERS[name](row) == answer for row, answer in zip(ids.tolist(), targets[:, -1].tolist(), strict=True)}
+    said = {
+        _ANSWERS[name](row) == answer
+        for row, answer in zip(ids.tolist(), targets[:, -1].tolist(), strict=True)
+    }
     assert said == {True}
     assert ids.max() < lesson(name).vocabulary
     assert (targets[:, 0] == SILENT).all()
@@ -49,7 +52,9 @@ def test_a_model_is_trained_once_and_the_same_for_the_same_seed(
     for first, second in zip(_weights(one), _weights(two), strict=True):
         torch.testing.assert_close(first, second)
     monkeypatch.setattr(training, "_train", None)  # to train again would fail
-    for first, second in zip(_weights(trained("reverse", 3, tmp_path / "one")), _weights(one), strict=True):
+    for first, second in zip(
+        _weights(trained("reverse", 3, tmp_path / "one")), _weights(one), strict=True
+    ):
         assert torch.equal(first, second)
 
 
@@ -61,7 +66,9 @@ def _taught_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LESSONS, "reverse", LESSONS["reverse"]._replace(steps=3))
 
 
-def test_what_has_not_learned_is_refused_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_not_learned_is_refused_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _taught_little(monkeypatch)
     with pytest.raises(UnavailableError, match="right answers after 3 steps"):
         trained("reverse", 0, tmp_path)

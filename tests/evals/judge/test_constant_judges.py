@@ -29,7 +29,9 @@ class ByPlace:
 
     def ask(self, request):
         n = len(examples_in(request.user)) or 20
-        return ChatAnswer("\n".join(f"{i + 1}: {self.pattern[i % len(self.pattern)]}" for i in range(n)))
+        return ChatAnswer(
+            "\n".join(f"{i + 1}: {self.pattern[i % len(self.pattern)]}" for i in range(n))
+        )
 
 
 class Fixed:
@@ -52,7 +54,11 @@ def judged(chat, name):
 def test_a_constant_answer_scores_exactly_chance_or_fails(name, answer):
     outcome = judged(Constant(answer), name)
     assert outcome.failure or outcome.value == pytest.approx(JUDGED[name], abs=1e-12)
-    fits = {"yes", "no", "0", "1"} if name in ("detection", "fuzzing", "discrimination", "purity") else {"A", "B", "C"}
+    fits = (
+        {"yes", "no", "0", "1"}
+        if name in ("detection", "fuzzing", "discrimination", "purity")
+        else {"A", "B", "C"}
+    )
     if answer in fits and name != "generative":
         assert not outcome.failure
         assert all(s.value == pytest.approx(JUDGED[name], abs=1e-12) for s in outcome.scores)
@@ -122,7 +128,9 @@ def test_an_unreadable_answer_is_asked_for_again_in_halves_and_then_read():
             asked.append(len(examples_in(request.user)))
             return ByPlace(["1", "0"]).ask(request) if asked[-1] <= 5 else ChatAnswer("what?")
 
-    answers = ask_about(Slow(), "detection", [f"text {i}" for i in range(10)], ("0", "1"), explanation="x")
+    answers = ask_about(
+        Slow(), "detection", [f"text {i}" for i in range(10)], ("0", "1"), explanation="x"
+    )
     assert asked == [10, 5, 5]
     assert [a.choice for a in answers] == [1, 0, 1, 0, 1] * 2
 

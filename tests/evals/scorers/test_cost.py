@@ -33,8 +33,12 @@ class Counting:
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
         self.requests.append(request)
-        text = "words" if request.prompt.startswith("explain") else Constant("yes").ask(request).text
-        return ChatAnswer(text, usage=Usage(self.count(request.system + request.user), self.count(text)))
+        text = (
+            "words" if request.prompt.startswith("explain") else Constant("yes").ask(request).text
+        )
+        return ChatAnswer(
+            text, usage=Usage(self.count(request.system + request.user), self.count(text))
+        )
 
 
 @pytest.mark.subject
@@ -42,11 +46,17 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
     from hubel.tools.corpus import limited, make_contexts, read_corpus
     from hubel.tools.subject.address import Unit
 
-    contexts = make_contexts(limited(read_corpus("lee-news"), 150).documents, lambda text: subject.tokenize(text).ids)
+    contexts = make_contexts(
+        limited(read_corpus("lee-news"), 150).documents, lambda text: subject.tokenize(text).ids
+    )
     rows = np.flatnonzero(contexts.length > 40)[:400]
     units = [Unit.parse("mlp.1.100"), Unit.parse("mlp.10.1352-")]
     ids = torch.tensor(contexts.tokens[rows].astype(np.int64))
-    raw = torch.cat([subject.unit_activations(part, units) for part in ids.split(50)], dim=1).cpu().numpy()
+    raw = (
+        torch.cat([subject.unit_activations(part, units) for part in ids.split(50)], dim=1)
+        .cpu()
+        .numpy()
+    )
     for unit, activations in zip(units, raw, strict=True):
         counting = Counting(lambda text: len(subject.tokenize(text).ids))
         case = case_of(subject, contexts, rows, unit.signal(activations))

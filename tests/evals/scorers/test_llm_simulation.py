@@ -1,5 +1,5 @@
-"""The simulator that is a language model: one that knows scores like the truth, one that knows nothing scores 0 or
-fails."""
+"""The simulator that is a language model: one that knows scores like the truth, one that knows
+nothing scores 0 or fails."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Reader:
     """Answers each token by a rule; `spoil` may change the lines."""
 
     def __init__(
-        self, value: Callable[[str, int], int], spoil: Callable[[list[str], int], list[str]] = lambda lines, _: lines
+        self,
+        value: Callable[[str, int], int],
+        spoil: Callable[[list[str], int], list[str]] = lambda lines, _: lines,
     ) -> None:
         self.value, self.spoil = value, spoil
         self.requests: list[ChatRequest] = []
@@ -35,7 +37,9 @@ class Reader:
     def ask(self, request: ChatRequest) -> ChatAnswer:
         self.requests.append(request)
         asked = _ASKED.findall(request.user)
-        lines = [f"{n} {token} {self.value(json.loads(token), i)}" for i, (n, token) in enumerate(asked)]
+        lines = [
+            f"{n} {token} {self.value(json.loads(token), i)}" for i, (n, token) in enumerate(asked)
+        ]
         return ChatAnswer("\n".join(self.spoil(lines, len(self.requests))))
 
 
@@ -87,7 +91,9 @@ def test_a_reader_who_guesses_scores_about_nothing() -> None:
         lambda lines, _: [line * 100 for line in lines],
     ],
 )
-def test_what_does_not_fit_token_by_token_is_a_failure(spoil: Callable[[list[str], int], list[str]]) -> None:
+def test_what_does_not_fit_token_by_token_is_a_failure(
+    spoil: Callable[[list[str], int], list[str]],
+) -> None:
     with pytest.raises(JudgeError, match="cannot be read"):
         llm_simulation(with_reader(Reader(knows, spoil)))
 
@@ -102,7 +108,11 @@ def test_what_cannot_be_read_once_is_asked_for_again_a_context_at_a_time() -> No
 
 def test_lines_may_be_wrapped_in_words_and_tokens_lose_their_spaces() -> None:
     def chatty(lines: list[str], _: int) -> list[str]:
-        return ["Here are the predictions:", "", *(re.sub(r'" ?([^"]*)"', r"\1", line) for line in lines)]
+        return [
+            "Here are the predictions:",
+            "",
+            *(re.sub(r'" ?([^"]*)"', r"\1", line) for line in lines),
+        ]
 
     assert llm_simulation(with_reader(Reader(knows, chatty)))[0].value > 0.99
 

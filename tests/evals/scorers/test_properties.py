@@ -16,7 +16,9 @@ from hubel.evals.statistics.permutation import permutation_test
 from hubel.evals.statistics.sample import Sample
 
 SHAPE = (12, 6)
-VALUES = arrays(np.float64, SHAPE, elements=st.floats(-1e6, 1e6, allow_subnormal=False) | st.just(0.0))
+VALUES = arrays(
+    np.float64, SHAPE, elements=st.floats(-1e6, 1e6, allow_subnormal=False) | st.just(0.0)
+)
 WILD = arrays(np.float64, SHAPE, elements=st.floats(allow_nan=False, allow_infinity=False))
 MASKS = arrays(bool, SHAPE).filter(lambda mask: mask.any())
 DOCUMENTS = arrays(np.int64, SHAPE[0], elements=st.integers(0, 5))
@@ -47,7 +49,9 @@ def test_positive_scale_and_offset_do_not_matter(sample, scale, offset):
 
 @given(samples())
 def test_a_negative_scale_turns_the_sign(sample):
-    assert pearson(sample.with_prediction(-sample.predicted)) == pytest.approx(-pearson(sample), abs=1e-9)
+    assert pearson(sample.with_prediction(-sample.predicted)) == pytest.approx(
+        -pearson(sample), abs=1e-9
+    )
 
 
 @given(samples(), st.floats(0, 100))
@@ -83,7 +87,9 @@ def test_a_shuffled_explanation_scores_about_zero(seed):
     rng = np.random.default_rng(seed)
     true = np.abs(rng.standard_normal((200, 16))) * (rng.random((200, 16)) < 0.2)
     predicted = true + 0.5 * rng.standard_normal(true.shape)
-    sample = Sample(predicted[rng.permutation(200)], true, np.arange(16) > np.zeros((200, 1)), np.arange(200))
+    sample = Sample(
+        predicted[rng.permutation(200)], true, np.arange(16) > np.zeros((200, 1)), np.arange(200)
+    )
     assume(pearson(sample.with_prediction(predicted)) > 0.4)
     assert abs(pearson(sample)) < 0.09  # 5 standard deviations of r over 3,000 tokens
     assert permutation_test(sample, draws=99).p > 0.005

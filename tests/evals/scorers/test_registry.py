@@ -22,7 +22,10 @@ CHANCE = dict.fromkeys(BY_PREDICATE, 0.5) | {
 
 
 def test_all_scorers_are_registered():
-    assert set(registry.names()) == {*BY_PREDICATE, "llm_simulation"}  # which needs a language model: its own tests
+    assert set(registry.names()) == {
+        *BY_PREDICATE,
+        "llm_simulation",
+    }  # which needs a language model: its own tests
 
 
 @pytest.mark.parametrize("name", BY_PREDICATE)
@@ -64,7 +67,10 @@ def test_a_constant_prediction_scores_exactly_chance(name, constant):
 def test_the_truth_beats_another_units_explanation(name):
     case = make_case()
     other = rival_of(
-        case, "the words word18 and word19", case.rivals.other, lambda tokens, length: np.where(tokens == 20, 1.0, 0.0)
+        case,
+        "the words word18 and word19",
+        case.rivals.other,
+        lambda tokens, length: np.where(tokens == 20, 1.0, 0.0),
     )
     true, wrong = score_all(case, [name])[0].value, score_all(other, [name])[0].value
     assert true is not None
@@ -72,7 +78,9 @@ def test_the_truth_beats_another_units_explanation(name):
     assert true > wrong + 0.2
 
 
-@pytest.mark.parametrize("name", ["detection", "fuzzing", "intruder", "generative", "intervention", "purity"])
+@pytest.mark.parametrize(
+    "name", ["detection", "fuzzing", "intruder", "generative", "intervention", "purity"]
+)
 @pytest.mark.parametrize("logprobs", [False, True])
 def test_a_judge_that_knows_scores_high(name, logprobs):
     oracle = Oracle(logprobs)

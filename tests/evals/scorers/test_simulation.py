@@ -40,7 +40,9 @@ def test_top_and_random_is_the_strongest_and_as_many_others(make_sample):
     assert not np.array_equal(chosen[5:], top_and_random(sample, seed=2)[5:])
     score = score_simulation(Case(sample, "holdout", seed=1), "top_and_random")
     mask = sample.mask[chosen]
-    assert score.value == pytest.approx(np.corrcoef(sample.predicted[chosen][mask], sample.true[chosen][mask])[0, 1])
+    assert score.value == pytest.approx(
+        np.corrcoef(sample.predicted[chosen][mask], sample.true[chosen][mask])[0, 1]
+    )
 
 
 @pytest.mark.parametrize(("contexts", "expected"), [(1, 1), (3, 2), (7, 6)])
@@ -52,13 +54,17 @@ def test_a_context_of_one_token_is_not_drawn(make_sample):
     sample = make_sample(contexts=12)
     mask = sample.mask.copy()
     mask[4] = False
-    assert 4 not in top_and_random(Sample(sample.predicted, sample.true, mask, sample.document), count=50)
+    assert 4 not in top_and_random(
+        Sample(sample.predicted, sample.true, mask, sample.document), count=50
+    )
 
 
 def test_weigh_compares_with_the_best_trivial(make_sample):
     sample = make_sample(contexts=80, weight=2.0)
     tokens = np.random.default_rng(0).integers(0, 9, sample.true.shape)
-    explore = Labelled(tokens, sample.true, sample.mask)  # learns on the scored text itself: as good as it can get
+    explore = Labelled(
+        tokens, sample.true, sample.mask
+    )  # learns on the scored text itself: as good as it can get
     case = Case(sample, "holdout", learn_rivals(explore, tokens))
     evidence = weigh(case)
     assert evidence.trivial == "position"
@@ -80,14 +86,21 @@ def test_one_target_on_a_holdout_like_the_demos_is_cheap(make_sample):
     sample = make_sample(contexts=470, seq=64, documents=100)
     tokens = np.random.default_rng(0).integers(0, 3_000, sample.true.shape)
     started = time.process_time()
-    case = Case(sample, "holdout", learn_rivals(Labelled(tokens, sample.true, sample.mask), tokens, sample.predicted))
+    case = Case(
+        sample,
+        "holdout",
+        learn_rivals(Labelled(tokens, sample.true, sample.mask), tokens, sample.predicted),
+    )
     registry.get("simulation")(case)
     weigh(case)
     assert time.process_time() - started < 0.5  # measured: 0.07 s
 
 
 def test_registry_refuses_a_taken_name_and_lists_the_known():
-    with pytest.raises(ValueError, match=r"'simulation' is registered already, by hubel\.evals\.scorers\.simulation"):
+    with pytest.raises(
+        ValueError,
+        match=r"'simulation' is registered already, by hubel\.evals\.scorers\.simulation",
+    ):
         registry.scorer("simulation")(lambda case: [])
     with pytest.raises(UsageError, match=r"no scorer 'simulatoin'; known: .*simulation"):
         registry.get("simulatoin")

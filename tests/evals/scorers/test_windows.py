@@ -10,7 +10,15 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hubel.evals.judge.protocol import Unscorable
 from hubel.evals.scorers.classification import Labelled, accuracy, auroc, balanced_accuracy
-from hubel.evals.scorers.windows import Printed, by_quantile, choose, cut, marked, mirrored, quiet_windows
+from hubel.evals.scorers.windows import (
+    Printed,
+    by_quantile,
+    choose,
+    cut,
+    marked,
+    mirrored,
+    quiet_windows,
+)
 from hubel.evals.statistics.paired import Coverage, compare, sign_flip_p
 from hubel.evals.statistics.sample import Sample
 from tests.support.fruit import make_case
@@ -26,7 +34,9 @@ def test_windows_cover_the_text_without_overlap():
     mask = np.arange(70) < length[:, None]
     sample = Sample(np.zeros((3, 70)), np.zeros((3, 70)), mask, np.arange(3))
     found = cut(sample, Printed(tokens, length, list("abcdefghij")))
-    spans = list(zip(found.context.tolist(), found.start.tolist(), found.stop.tolist(), strict=True))
+    spans = list(
+        zip(found.context.tolist(), found.start.tolist(), found.stop.tolist(), strict=True)
+    )
     assert spans == [(0, 0, 32), (0, 32, 64), (1, 0, 20)]
     assert "".join(found.shown(2)) == "".join("abcdefghij"[t] for t in tokens[1, :20])
 
@@ -40,7 +50,9 @@ def test_active_windows_come_from_all_tenths_and_quiet_ones_are_weak():
     assert strength[chosen.window[chosen.label]].min() >= windows.true.threshold
     assert strength[chosen.window[~chosen.label]].max() <= np.median(strength[~windows.true.active])
     active = np.sort(strength[windows.true.active])
-    tenth = np.searchsorted(np.quantile(active, np.linspace(0.1, 0.9, 9)), strength[chosen.window[chosen.label]])
+    tenth = np.searchsorted(
+        np.quantile(active, np.linspace(0.1, 0.9, 9)), strength[chosen.window[chosen.label]]
+    )
     assert np.bincount(tenth, minlength=10).min() >= 3
 
 

@@ -3,7 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.evals.statistics.bootstrap import RESAMPLES, bootstrap_difference, bootstrap_r, resample_counts
+from hubel.evals.statistics.bootstrap import (
+    RESAMPLES,
+    bootstrap_difference,
+    bootstrap_r,
+    resample_counts,
+)
 from hubel.evals.statistics.sample import Sample
 
 
@@ -19,7 +24,9 @@ def naive_draws(sample: Sample, predictions: list[np.ndarray], counts: np.ndarra
             for c in np.flatnonzero(sample.document == d)
         ]
         mask = sample.mask[contexts]
-        rows.append([np.corrcoef(p[contexts][mask], sample.true[contexts][mask])[0, 1] for p in predictions])
+        rows.append(
+            [np.corrcoef(p[contexts][mask], sample.true[contexts][mask])[0, 1] for p in predictions]
+        )
     return np.array(rows)
 
 
@@ -28,7 +35,10 @@ def test_interval_equals_a_naive_resampling_loop(make_sample):
     counts = resample_counts(len(np.unique(sample.document)), seed=5)
     r = naive_draws(sample, [sample.predicted], counts)[:, 0]
     assert bootstrap_r(sample, seed=5) == pytest.approx(
-        (np.corrcoef(sample.predicted[sample.mask], sample.true[sample.mask])[0, 1], *np.percentile(r, [2.5, 97.5]))
+        (
+            np.corrcoef(sample.predicted[sample.mask], sample.true[sample.mask])[0, 1],
+            *np.percentile(r, [2.5, 97.5]),
+        )
     )
 
 
@@ -70,7 +80,8 @@ def test_a_rare_prediction_gives_numbers_also_where_a_resample_misses_it(make_sa
 
 
 def test_the_interval_covers(make_sample):
-    # Independent documents, true r = 0.5 / sqrt(1.25): the 95 % percentile interval should miss about 1 in 20.
+    # Independent documents, true r = 0.5 / sqrt(1.25): the 95 % percentile interval should miss
+    # about 1 in 20.
     truth = 0.5 / np.sqrt(1.25)
     hits = 0
     for seed in range(100):

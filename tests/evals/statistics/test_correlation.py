@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hubel.evals.statistics.correlation import context_moments, correlation, document_moments, pearson
+from hubel.evals.statistics.correlation import (
+    context_moments,
+    correlation,
+    document_moments,
+    pearson,
+)
 from hubel.evals.statistics.sample import Sample
 
 
@@ -25,9 +30,13 @@ def test_documents_add_up_to_the_whole(make_sample):
 
 def test_moments_of_one_document_give_its_own_r(make_sample):
     sample = make_sample(4)
-    for document, r in zip(np.unique(sample.document), correlation(document_moments(sample)), strict=True):
+    for document, r in zip(
+        np.unique(sample.document), correlation(document_moments(sample)), strict=True
+    ):
         inside = sample.mask & (sample.document == document)[:, None]
-        assert r == pytest.approx(np.corrcoef(sample.predicted[inside], sample.true[inside])[0, 1], abs=1e-10)
+        assert r == pytest.approx(
+            np.corrcoef(sample.predicted[inside], sample.true[inside])[0, 1], abs=1e-10
+        )
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e-300, 1e30, 1 / 3])
@@ -41,9 +50,13 @@ def test_a_constant_scores_exactly_zero(make_sample, constant):
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e300])
 def test_numbers_whose_squares_do_not_fit_are_no_trouble(make_sample, scale):
     sample = make_sample()
-    assert pearson(sample.with_prediction(sample.predicted * scale)) == pytest.approx(pearson(sample), abs=1e-12)
+    assert pearson(sample.with_prediction(sample.predicted * scale)) == pytest.approx(
+        pearson(sample), abs=1e-12
+    )
 
 
 def test_a_large_offset_costs_no_digits(make_sample):
     sample = make_sample()
-    assert pearson(sample.with_prediction(sample.predicted + 1e6)) == pytest.approx(pearson(sample), abs=1e-8)
+    assert pearson(sample.with_prediction(sample.predicted + 1e6)) == pytest.approx(
+        pearson(sample), abs=1e-8
+    )

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from hubel.evals.statistics.faithfulness import SIZES, calibration, curve, faithfulness, faithfulness_interval, jaccard
+from hubel.evals.statistics.faithfulness import (
+    SIZES,
+    calibration,
+    curve,
+    faithfulness,
+    faithfulness_interval,
+    jaccard,
+)
 
 
 def test_f_is_one_for_the_model_and_nothing_for_the_ablated_state() -> None:
@@ -36,7 +43,10 @@ def test_areas_are_trapezoids() -> None:
     assert perfect.cmd == 0
     assert perfect.cpr == pytest.approx(0.999)
     over = curve([0.0, 1.0], [3.0, 1.0])
-    assert (over.cmd, over.cpr) == (1.0, 2.0)  # what overshoots is a fault to CMD and a merit to CPR
+    assert (over.cmd, over.cpr) == (
+        1.0,
+        2.0,
+    )  # what overshoots is a fault to CMD and a merit to CPR
 
 
 def test_calibration_counts_signs_and_the_top() -> None:

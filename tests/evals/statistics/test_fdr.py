@@ -38,7 +38,9 @@ def test_what_is_no_p_is_refused(p):
 @pytest.mark.parametrize(("successes", "trials"), [(0, 200), (2, 200), (57, 60), (60, 60), (1, 1)])
 def test_wilson_is_scipys(successes, trials):
     expected = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson(successes, trials) == pytest.approx((successes / trials, expected.low, expected.high))
+    assert wilson(successes, trials) == pytest.approx(
+        (successes / trials, expected.low, expected.high)
+    )
 
 
 def test_no_trials_no_knowledge():

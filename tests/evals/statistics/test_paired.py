@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from hubel.evals.statistics.kappa import kappa
-from hubel.evals.statistics.paired import MANY, compare, compare_outcomes, mcnemar, mean, sign_flip_p
+from hubel.evals.statistics.paired import (
+    MANY,
+    compare,
+    compare_outcomes,
+    mcnemar,
+    mean,
+    sign_flip_p,
+)
 
 
 def test_kappa_of_a_worked_example() -> None:
@@ -36,7 +43,9 @@ def test_mcnemar_is_the_sum_of_binomial_tails(b: int, c: int) -> None:
     if n == 0:
         assert p is None
     else:
-        assert p == pytest.approx(min(1.0, 2 * sum(comb(n, k) for k in range(min(b, c) + 1)) / 2**n))
+        assert p == pytest.approx(
+            min(1.0, 2 * sum(comb(n, k) for k in range(min(b, c) + 1)) / 2**n)
+        )
 
 
 def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
@@ -57,7 +66,12 @@ def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
 
 def test_equal_runs_differ_by_nothing() -> None:
     found = compare({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
-    assert (found.difference.value, found.difference.low, found.difference.high, found.p) == (0, 0, 0, 1.0)
+    assert (found.difference.value, found.difference.low, found.difference.high, found.p) == (
+        0,
+        0,
+        0,
+        1.0,
+    )
 
 
 def test_outcomes_are_counted_by_target() -> None:

@@ -10,12 +10,16 @@ from hubel.evals.statistics.pareto_tail import Pareto, fit_pareto, tail_probabil
 @pytest.mark.parametrize("shape", [0.0, 0.3, 1.0])
 def test_survival_is_scipys(shape):
     for z in (0.0, 0.5, 4.0):
-        assert Pareto(shape, 2.0).survival(z) == pytest.approx(stats.genpareto.sf(z, shape, scale=2.0))
+        assert Pareto(shape, 2.0).survival(z) == pytest.approx(
+            stats.genpareto.sf(z, shape, scale=2.0)
+        )
 
 
 @pytest.mark.parametrize("shape", [0.25, 0.6, 1.2])
 def test_fit_is_scipys_maximum_likelihood(shape):
-    z = np.asarray(stats.genpareto.rvs(shape, scale=0.02, size=250, random_state=np.random.default_rng(0)))
+    z = np.asarray(
+        stats.genpareto.rvs(shape, scale=0.02, size=250, random_state=np.random.default_rng(0))
+    )
     expected_shape, _, expected_scale = stats.genpareto.fit(z, floc=0)
     fit = fit_pareto(z)
     assert fit.shape == pytest.approx(expected_shape, abs=2e-3)
@@ -29,7 +33,10 @@ def test_a_light_tail_is_held_at_the_exponential():
 
 @pytest.mark.parametrize(("sd", "useful"), [(4.0, 5e-4), (5.0, 1e-4), (10.0, 1e-8), (20.0, 1e-15)])
 def test_tail_of_gaussian_draws_claims_too_little_and_never_too_much(sd, useful):
-    p = [tail_probability(np.random.default_rng(seed).standard_normal(1_999), sd) for seed in range(50)]
+    p = [
+        tail_probability(np.random.default_rng(seed).standard_normal(1_999), sd)
+        for seed in range(50)
+    ]
     assert np.mean(np.array(p) >= stats.norm.sf(sd)) >= 0.95
     assert np.median(p) < useful
 

@@ -39,7 +39,9 @@ def test_p_is_uniform_where_there_is_nothing(memory):
         rng = np.random.default_rng([seed, int(100 * memory)])
         length = rng.choice([12, 20, 20, 20], 30)
         mask = (np.arange(20) < length[:, None]) & (np.arange(20) > 0)
-        sample = Sample(noise(rng, (30, 20), memory), noise(rng, (30, 20), memory), mask, np.arange(30))
+        sample = Sample(
+            noise(rng, (30, 20), memory), noise(rng, (30, 20), memory), mask, np.arange(30)
+        )
         p.append(permutation_test(sample, seed, draws=199).p)
     assert stats.kstest(p, "uniform").pvalue > 0.01
     assert np.mean(np.array(p) <= 0.05) < 0.09

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from hubel.tools.abstraction.das import random_subspace, search
-from hubel.tools.abstraction.interchange import Behaviour, Place, Swap, draw_interchanges, interchange
+from hubel.tools.abstraction.interchange import (
+    Behaviour,
+    Place,
+    Swap,
+    draw_interchanges,
+    interchange,
+)
 from hubel.tools.abstraction.program import Program
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
@@ -55,7 +61,9 @@ def test_the_whole_place_is_more_than_the_variable(made: tuple[Subject, list[Ten
 
 def test_the_search_finds_it_and_its_controls_do_not(made: tuple[Subject, list[Tensor]]) -> None:
     subject = made[0]
-    train, held_out = (draw_interchanges(BEHAVIOUR, "sum", n, seed) for n, seed in ((128, 1), (96, 2)))
+    train, held_out = (
+        draw_interchanges(BEHAVIOUR, "sum", n, seed) for n, seed in ((128, 1), (96, 2))
+    )
     found = search(subject, BEHAVIOUR, "sum", END, train, held_out, k=4, steps=120)
     assert found.found.accuracy > 0.95
     assert found.real_minus_control > 0.3
@@ -68,7 +76,9 @@ def test_a_placebo_has_the_same_dose() -> None:
     base, source = torch.randn(2, 5, 1, 30).double()
     one, two = random_subspace(30, 3, 0), random_subspace(30, 5, 1)
     swapped = Swap(one, matched_to=two)(base, source) - base
-    torch.testing.assert_close(swapped.norm(dim=-1), ((source - base) @ two.double().T).norm(dim=-1))
+    torch.testing.assert_close(
+        swapped.norm(dim=-1), ((source - base) @ two.double().T).norm(dim=-1)
+    )
 
 
 def test_what_cannot_be_tested_is_refused(made: tuple[Subject, list[Tensor]]) -> None:

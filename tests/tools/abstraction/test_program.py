@@ -34,7 +34,11 @@ def test_functions_and_json_say_the_same() -> None:
     one, two = Program(numbers, "total", variables), Program.from_json(ADDITION)
     base, source = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 3, "c": 0}
     assert one.run(base) == two.run(base) == {**base, "sum": 3, "total": 2}
-    assert one.interchanged(base, source, "sum") == two.interchanged(base, source, "sum") == (2 + 3) % 4
+    assert (
+        one.interchanged(base, source, "sum")
+        == two.interchanged(base, source, "sum")
+        == (2 + 3) % 4
+    )
     assert one.interchanged(base, source, "total") == 2
     assert two.run(base, {"sum": 0})["total"] == 3
 
@@ -48,7 +52,12 @@ def test_hierarchical_equality() -> None:
                 {"name": "left", "op": "equal", "of": ["a", "b"]},
                 {"name": "right", "op": "equal", "of": ["c", "d"]},
                 {"name": "both", "op": "equal", "of": ["left", "right"]},
-                {"name": "same", "op": "table", "of": ["both"], "table": {"True": "yes", "False": "no"}},
+                {
+                    "name": "same",
+                    "op": "table",
+                    "of": ["both"],
+                    "table": {"True": "yes", "False": "no"},
+                },
             ],
         }
     )
@@ -97,7 +106,9 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
     assert question.program.interchanged(setting, source, "position") == "dog"
     assert [question.position(subject, at) for at in ("first", "said", "end")] == [1, 5, 6]
     one, two = (question.behaviour(subject, each) for each in (question.program, question.heldout))
-    assert one.answers == two.answers, "answers of both, so that what was searched with one is judged with the other"
+    assert one.answers == two.answers, (
+        "answers of both, so that what was searched with one is judged with the other"
+    )
     assert set(two.answers) == {"red", "blue", "cat", "dog", "river", "bank"}
     assert draw_interchanges(two, "position", 8).base.shape == (8, 7)
 
@@ -125,8 +136,12 @@ def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
     own, other = ([one.run(setting)["sum"] for setting in settings] for one in (program, dealt))
     assert Counter(own) == Counter(other)
     assert own != other
-    assert other == [program.with_arbitrary("sum", seed=3).run(setting)["sum"] for setting in settings]
-    assert all(dealt.run(s)["total"] == dealt.run(s)["sum"] for s in settings)  # what follows from it is as it was
+    assert other == [
+        program.with_arbitrary("sum", seed=3).run(setting)["sum"] for setting in settings
+    ]
+    assert all(
+        dealt.run(s)["total"] == dealt.run(s)["sum"] for s in settings
+    )  # what follows from it is as it was
     assert program.values("total") == (0, 1, 2, 3)
 
 

@@ -29,7 +29,9 @@ def test_curves_run_from_the_prompt_to_the_baseline_and_back() -> None:
     np.testing.assert_allclose([found.deletion[0], found.deletion[-1]], [1, 0], atol=1e-6)
     np.testing.assert_allclose([found.insertion[0], found.insertion[-1]], [0, 1], atol=1e-6)
     ids = torch.tensor([TWIN, PROMPT, PROMPT])
-    first = int(np.argmax(occlusion(case).scores * np.sign(float(np.diff(_values(case, ids[:2]))[0]))))
+    first = int(
+        np.argmax(occlusion(case).scores * np.sign(float(np.diff(_values(case, ids[:2]))[0])))
+    )
     ids[2, first] = TWIN[first]
     low, high, without = _values(case, ids)
     np.testing.assert_allclose(found.deletion[1], (without - low) / (high - low), atol=1e-6)
@@ -70,9 +72,13 @@ def test_redrawing_changes_the_last_layers_and_never_the_subject() -> None:
     assert {name.split(".")[2] for name in drawn} == {"1", "2"}
     case = case_of(subject)
     assert randomisation(case, gradient, gradient(case)) is not None
-    assert all(torch.equal(before[name], weight) for name, weight in subject.model.named_parameters())
+    assert all(
+        torch.equal(before[name], weight) for name, weight in subject.model.named_parameters()
+    )
     changed = case.with_parameters(drawn)
-    assert not torch.allclose(changed.values(case.embedding[None]), case.values(case.embedding[None]))
+    assert not torch.allclose(
+        changed.values(case.embedding[None]), case.values(case.embedding[None])
+    )
 
 
 @pytest.mark.parametrize("name", METHODS)

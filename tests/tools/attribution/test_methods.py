@@ -38,11 +38,15 @@ def test_the_scalar_is_what_the_subject_gives(scalar: Scalar) -> None:
         logits = subject.capture(ids, [], logits=True).logits
         assert logits is not None
         expected = logits[0, position, list(scalar.answer)].mean()
-        expected = expected - logits[0, position, list(scalar.foil)].mean() if scalar.foil else expected
+        expected = (
+            expected - logits[0, position, list(scalar.foil)].mean() if scalar.foil else expected
+        )
     else:
         expected = subject.unit_activations(ids, [scalar.unit.unsided])[0, 0, position]
         expected = -expected if scalar.unit.side == "-" else expected
-    torch.testing.assert_close(case.values(case.embedding[None])[0], expected.double(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        case.values(case.embedding[None])[0], expected.double(), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -50,7 +54,9 @@ def test_gradient_x_input_is_the_slope_on_the_way_to_the_baseline(model_type: st
     case = case_of(double_subject(model_type))
     found = gradient_x_input(case)
     step = 1e-3
-    ahead, behind = (case.embedding + sign * step * (case.embedding - case.baseline) for sign in (1, -1))
+    ahead, behind = (
+        case.embedding + sign * step * (case.embedding - case.baseline) for sign in (1, -1)
+    )
     one, two = case.values(torch.stack([ahead, behind])).tolist()
     np.testing.assert_allclose(found.scores.sum(), (one - two) / (2 * step), rtol=2e-2, atol=2e-3)
     assert found.verdict == "first_order"
@@ -68,7 +74,9 @@ def test_integrated_gradients_add_up(model_type: str) -> None:
     found = integrated_gradients(case, max_evaluations=2000)
     assert found.verdict == "converged"
     assert found.reference is not None
-    assert abs(found.scores.sum() - (found.value - found.reference)) <= 0.01 * abs(found.value - found.reference)
+    assert abs(found.scores.sum() - (found.value - found.reference)) <= 0.01 * abs(
+        found.value - found.reference
+    )
     assert found.scores[0] == found.scores[3] == 0  # these tokens are the same in both
 
 
@@ -89,12 +97,16 @@ def test_tokens_before_the_first_difference_are_run_once_and_change_nothing() ->
         whole = case.slope()
         resumed = case.slopes(case.embedding[None])
         torch.testing.assert_close(resumed.values, whole.values, rtol=1e-5, atol=1e-6)
-        torch.testing.assert_close(resumed.gradients[:, 4:], whole.gradients[:, 4:], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            resumed.gradients[:, 4:], whole.gradients[:, 4:], rtol=1e-4, atol=1e-5
+        )
         assert not resumed.gradients[:, :4].any()
 
 
 def test_what_does_not_converge_says_so() -> None:
-    found = integrated_gradients(case_of(double_subject(), baseline="zero"), tolerance=1e-9, max_evaluations=40)
+    found = integrated_gradients(
+        case_of(double_subject(), baseline="zero"), tolerance=1e-9, max_evaluations=40
+    )
     assert found.verdict == "not_converged"
     assert not found.is_evidence
     assert "give a counterfactual" in found.notes[0]
@@ -108,7 +120,9 @@ def test_occlusion_is_a_loop_over_tokens() -> None:
         logits = subject.capture(ids, [], logits=True, last_only=True).logits
         assert logits is not None
         values = logits[:, -1, 5] - logits[:, -1, 6]
-        np.testing.assert_allclose(found[at], float(values[0] - values[1]) if own != other else 0, atol=1e-6)
+        np.testing.assert_allclose(
+            found[at], float(values[0] - values[1]) if own != other else 0, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("model_type", [name for name in MODEL_TYPES if name != "gemma2"])
@@ -164,6 +178,8 @@ def test_hooks_are_gone_after_an_exception_inside(name: MethodName, scalar: Scal
         (Activation(Unit("mlp", 1, 99)), PROMPT, TWIN, "0 to 23"),
     ],
 )
-def test_wrong_questions_are_refused(scalar: Scalar, ids: list[int], twin: list[int] | None, said: str) -> None:
+def test_wrong_questions_are_refused(
+    scalar: Scalar, ids: list[int], twin: list[int] | None, said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         make_case(double_subject(), scalar, ids, twin)

@@ -25,4 +25,9 @@ def random_pairs(n: int = 3, seq: int = 5, seed: int = 0) -> PromptPairs:
     clean = torch.randint(1, 250, (n, seq), generator=generator)
     corrupted = clean.clone()
     corrupted[:, 1:3] = torch.randint(1, 250, (n, 2), generator=generator)
-    return PromptPairs(clean, corrupted, torch.randint(1, 100, (n, 2), generator=generator), torch.full((n, 1), 200))
+    return PromptPairs(
+        clean,
+        corrupted,
+        torch.randint(1, 100, (n, 2), generator=generator),
+        torch.full((n, 1), 200),
+    )

@@ -15,12 +15,16 @@ from .conftest import WIRED, circuit_model, random_pairs
 
 
 @pytest.mark.parametrize("model_type", WIRED)
-def test_in_the_last_layer_single_steps_are_nearly_exact_and_better_than_slopes(model_type: str) -> None:
+def test_in_the_last_layer_single_steps_are_nearly_exact_and_better_than_slopes(
+    model_type: str,
+) -> None:
     """A small step of z into the last residual stream is linear; the softmax before it is not, and is now exact."""
     model, pairs = circuit_model(model_type), random_pairs()
     pairs.corrupted[:, -1] = torch.tensor([7, 70, 170])  # another query at the last position
     last = model.subject.parts.layers[-1]
-    with torch.no_grad():  # so that what the last layer writes is small, and the way behind it linear
+    with (
+        torch.no_grad()
+    ):  # so that what the last layer writes is small, and the way behind it linear
         cast(torch.Tensor, last.attention_out.weight).mul_(1e-2)
     graph = model.graph
     edges = [Edge.parse(f"input->head.{graph.n_layers - 1}.1<{part}>") for part in ("q", "k")]
@@ -28,7 +32,9 @@ def test_in_the_last_layer_single_steps_are_nearly_exact_and_better_than_slopes(
     mask = [graph.mask_of([edge]) for edge in edges]
     found, plain = attribute_through_softmax(model, pairs), attribute(model, pairs).edges
     for size, one in zip(exact, mask, strict=True):
-        torch.testing.assert_close(found[:, one][:, 0].cpu(), size, rtol=1e-2, atol=3e-6)  # norms in singles
+        torch.testing.assert_close(
+            found[:, one][:, 0].cpu(), size, rtol=1e-2, atol=3e-6
+        )  # norms in singles
         assert (found[:, one][:, 0] - size).abs().sum() < (plain[:, one][:, 0] - size).abs().sum()
 
 
@@ -41,8 +47,9 @@ def test_edges_into_values_mlps_and_logits_are_those_of_plain_attribution() -> N
 
 
 def test_what_has_one_way_to_the_logits_keeps_its_size() -> None:
-    """The last layer's own drop takes its edges away once in L passes, which the factor L / (L - 1) makes good; into
-    the logits no drop takes anything away, and the factor remains (3 layers: 3 / 2)."""
+    """The last layer's own drop takes its edges away once in L passes, which the factor L / (L - 1)
+    makes good; into the logits no drop takes anything away, and the factor remains (3 layers: 3 /
+    2)."""
     model, pairs = circuit_model(), random_pairs()
     found, plain = attribute_star(model, pairs), attribute(model, pairs).edges.mean(0).abs()
     logits = model.graph.mask_of([Edge.parse("mlp.1->logits<logits>")])

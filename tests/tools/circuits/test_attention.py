@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hubel.tools.circuits.attention import copying_scores, edge_knockouts, head_scores, patterns, repeated_tokens
+from hubel.tools.circuits.attention import (
+    copying_scores,
+    edge_knockouts,
+    head_scores,
+    patterns,
+    repeated_tokens,
+)
 from hubel.tools.circuits.circuit_model import CircuitModel, hooks
 from hubel.tools.circuits.graph import Node
 from hubel.tools.circuits.prompts import PromptPairs
@@ -19,9 +25,15 @@ from .conftest import WIRED, circuit_model, random_pairs
 def test_the_heads_of_an_induction_model_score_one() -> None:
     subject = subject_of(induction_model())
     once = torch.stack([torch.randperm(12)[:6] for _ in range(4)])
-    ids = torch.cat([torch.full((4, 1), 12), once, once], dim=1)  # a first token of its own, which has none before it
+    ids = torch.cat(
+        [torch.full((4, 1), 12), once, once], dim=1
+    )  # a first token of its own, which has none before it
     found = head_scores(subject, ids)
-    for scores, layer, head in ((found.previous, 0, 0), (found.duplicate, 0, 1), (found.induction, 1, 0)):
+    for scores, layer, head in (
+        (found.previous, 0, 0),
+        (found.duplicate, 0, 1),
+        (found.induction, 1, 0),
+    ):
         assert scores[layer, head] == pytest.approx(1, abs=1e-6)
         others = scores.clone()
         others[layer, head] = 0
@@ -75,7 +87,9 @@ def test_a_knocked_out_edge_is_a_zero_in_the_pattern(model_type: str) -> None:
         with hooks() as put, torch.no_grad():
             put.entering(model.subject.parts.layers[1].attention_out, replace)
             changed = pairs.logit_difference(model.logits(pairs.clean))
-        torch.testing.assert_close(found.effect[0, :, key], changed - sweep.baseline, atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(
+            found.effect[0, :, key], changed - sweep.baseline, atol=2e-4, rtol=1e-3
+        )
 
 
 def test_repeated_tokens_are_said_twice() -> None:
@@ -88,10 +102,14 @@ def test_repeated_tokens_are_said_twice() -> None:
 def test_where_weight_is_all_that_counts_it_predicts_effect() -> None:
     subject = subject_of(induction_model())
     once = torch.stack([torch.randperm(12)[:5] for _ in range(3)])
-    ids = torch.cat([torch.full((3, 1), 12), once, once[:, :1]], dim=1)  # the first of five again: the second follows
+    ids = torch.cat(
+        [torch.full((3, 1), 12), once, once[:, :1]], dim=1
+    )  # the first of five again: the second follows
     answer = once[:, 1:2]
     pairs = PromptPairs(ids, ids.roll(1, 0), answer, (answer + 1) % 12)
-    found = edge_knockouts(Sweep(CircuitModel(subject), pairs), [Node("head", 1, 0), Node("head", 1, 1)])
+    found = edge_knockouts(
+        Sweep(CircuitModel(subject), pairs), [Node("head", 1, 0), Node("head", 1, 1)]
+    )
     torch.testing.assert_close(found.effect[0, :, 2], torch.full((3,), -1.0).double())
     assert found.effect[0].abs().mean(0).argmax() == found.weight[0].mean(0).argmax() == 2
     assert not found.effect[1].any()  # attends everywhere, does nothing

@@ -50,7 +50,9 @@ def test_integrated_over_the_inputs_the_input_has_the_whole_effect() -> None:
     sweep = Sweep(model, pairs)
     assert sweep.twin.metric is not None
     whole = sweep.twin.metric - sweep.baseline
-    torch.testing.assert_close(attribute(model, pairs, steps=60).edges[:, 0].sum(1), whole, atol=2e-2, rtol=1e-2)
+    torch.testing.assert_close(
+        attribute(model, pairs, steps=60).edges[:, 0].sum(1), whole, atol=2e-2, rtol=1e-2
+    )
 
 
 @pytest.mark.parametrize(("source", "steps"), [(0, 60), (5, 20), (10, 20)])

@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from hubel.tools.circuits.attribution import attribute
-from hubel.tools.circuits.discovery import among, faithfulness_of, random_edges, smallest_faithful, top_edges
+from hubel.tools.circuits.discovery import (
+    among,
+    faithfulness_of,
+    random_edges,
+    smallest_faithful,
+    top_edges,
+)
 from hubel.tools.circuits.graph import Graph, Node
 from hubel.tools.errors import UsageError
 
@@ -19,7 +25,11 @@ def test_every_edge_of_a_circuit_leads_to_the_logits(n: int) -> None:
     edges = graph.edges_of(mask)
     writers = {edge.source for edge in edges}
     for edge in edges:
-        group = range(edge.target.head * 2, edge.target.head * 2 + 2) if edge.input in ("k", "v") else None
+        group = (
+            range(edge.target.head * 2, edge.target.head * 2 + 2)
+            if edge.input in ("k", "v")
+            else None
+        )
         fed = {Node("head", edge.target.layer, head) for head in group} if group else {edge.target}
         assert edge.target.kind == "logits" or fed & writers
 
@@ -28,7 +38,9 @@ def test_the_best_edge_comes_first() -> None:
     graph = Graph(2, 2, 1)
     scores = torch.zeros(graph.possible.shape)
     scores[4, -1], scores[0, -1] = -3, 1  # signs do not matter
-    assert [str(edge) for edge in graph.edges_of(top_edges(graph, scores, 1))] == ["head.1.0->logits<logits>"]
+    assert [str(edge) for edge in graph.edges_of(top_edges(graph, scores, 1))] == [
+        "head.1.0->logits<logits>"
+    ]
 
 
 @pytest.mark.parametrize("n", [0, 191])

@@ -17,7 +17,9 @@ def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     generator = torch.Generator().manual_seed(1)
-    mask = model.graph.possible & (torch.rand(model.graph.possible.shape, generator=generator) < 0.5)
+    mask = model.graph.possible & (
+        torch.rand(model.graph.possible.shape, generator=generator) < 0.5
+    )
     shares = (~mask).double().expand(len(pairs), -1, -1)
     with torch.no_grad():
         mixed = _Mixed(model, pairs, twin, slice(None)).metric(shares)
@@ -27,7 +29,9 @@ def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", ["llama", "gpt2"])
 def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs(1)  # a single pair has the midpoints
-    clean, twin = (record(model, ids, pairs.logit_difference).metric for ids in (pairs.clean, pairs.corrupted))
+    clean, twin = (
+        record(model, ids, pairs.logit_difference).metric for ids in (pairs.clean, pairs.corrupted)
+    )
     assert clean is not None
     assert twin is not None
     found = attribute_mixed(model, pairs, steps=64).sum((1, 2))
@@ -35,7 +39,10 @@ def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
 
 
 def test_a_derivative_is_a_finite_difference() -> None:
-    model, pairs = circuit_model("gpt2"), random_pairs(2)  # RMSNorm computes in single precision, LayerNorm in double
+    model, pairs = (
+        circuit_model("gpt2"),
+        random_pairs(2),
+    )  # RMSNorm computes in single precision, LayerNorm in double
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     run = _Mixed(model, pairs, twin, slice(None))
     shares = torch.full((2, *model.graph.possible.shape), 0.3, dtype=torch.float64)
@@ -45,7 +52,9 @@ def test_a_derivative_is_a_finite_difference() -> None:
         moved[:, source, target] = 1e-5
         with torch.no_grad():
             ends = [run.metric(shares + sign * moved) for sign in (1, -1)]
-        torch.testing.assert_close((ends[0] - ends[1]) / 2e-5, found[:, source, target], atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(
+            (ends[0] - ends[1]) / 2e-5, found[:, source, target], atol=1e-6, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("name", METHODS)

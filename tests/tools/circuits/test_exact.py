@@ -18,7 +18,9 @@ from .conftest import WIRED, circuit_model, random_pairs
 
 
 def n_hooks(model: CircuitModel) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.subject.model.modules())
+    return sum(
+        len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.subject.model.modules()
+    )
 
 
 @pytest.mark.parametrize("model_type", WIRED)
@@ -27,13 +29,18 @@ def test_a_sweep_is_the_subjects_own_patching(model_type: str) -> None:
     units = [Unit("head", 0, 1), Unit("head", 2, 3), Unit("head", 0, 2), Unit("mlp", 1, 5)]
     found = Sweep(model, pairs).units(units)
     for unit, effect in zip(units, found, strict=True):
-        patches = [[Intervention(unit, "patch", source=tuple(row))] for row in pairs.corrupted.tolist()]
+        patches = [
+            [Intervention(unit, "patch", source=tuple(row))] for row in pairs.corrupted.tolist()
+        ]
         logits = [
-            model.subject.capture(pairs.clean, [], interventions=some, logits=True).logits for some in (None, patches)
+            model.subject.capture(pairs.clean, [], interventions=some, logits=True).logits
+            for some in (None, patches)
         ]
         assert logits[0] is not None
         assert logits[1] is not None
-        clean, patched = (pairs.logit_difference(each[:, -1].float()) for each in logits if each is not None)
+        clean, patched = (
+            pairs.logit_difference(each[:, -1].float()) for each in logits if each is not None
+        )
         torch.testing.assert_close(effect, (patched - clean).to(effect), atol=2e-5, rtol=1e-4)
 
 
@@ -43,12 +50,18 @@ def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
     sweep, possible = Sweep(model, pairs), model.graph.possible
     some = [tuple(at) for at in possible.nonzero()[:: possible.sum() // 12].tolist()]
     one = torch.stack(
-        [torch.zeros_like(possible).index_put(tuple(torch.tensor(at)), torch.tensor(True)) for at in some]
+        [
+            torch.zeros_like(possible).index_put(tuple(torch.tensor(at)), torch.tensor(True))
+            for at in some
+        ]
     )
     effects = sweep.edges([model.graph.edges_of(mask)[0] for mask in one])
     for mask, effect in zip(one, effects, strict=True):
         torch.testing.assert_close(
-            effect, run_circuit(model, pairs, possible & ~mask) - sweep.baseline, atol=1e-5, rtol=1e-4
+            effect,
+            run_circuit(model, pairs, possible & ~mask) - sweep.baseline,
+            atol=1e-5,
+            rtol=1e-4,
         )
 
 
@@ -56,10 +69,14 @@ def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
 def test_all_edges_are_the_model_and_no_edge_is_the_ablated_state(ablation: Ablation) -> None:
     model, pairs = circuit_model(), random_pairs(11)
     full = run_circuit(model, pairs, model.graph.possible, ablation)
-    torch.testing.assert_close(full, pairs.logit_difference(model.logits(pairs.clean)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        full, pairs.logit_difference(model.logits(pairs.clean)), atol=1e-5, rtol=1e-4
+    )
     none = run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation)
     if ablation == "resample":
-        torch.testing.assert_close(none, pairs.logit_difference(model.logits(pairs.corrupted)), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            none, pairs.logit_difference(model.logits(pairs.corrupted)), atol=1e-5, rtol=1e-4
+        )
     elif ablation == "zero":
         assert none.abs().max() < 1e-6  # nothing reaches the logits of a model without biases
 
@@ -70,8 +87,12 @@ def test_a_node_patched_is_the_circuit_without_what_it_writes() -> None:
     for node, effect in zip(nodes, sweep.nodes(nodes), strict=True):
         without = model.graph.possible.clone()
         without[model.graph.sources.index(node)] = False
-        torch.testing.assert_close(effect, run_circuit(model, pairs, without) - sweep.baseline, atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(sweep.nodes([nodes[1]]), sweep.units([Unit("head", 1, 2)]), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            effect, run_circuit(model, pairs, without) - sweep.baseline, atol=1e-5, rtol=1e-4
+        )
+    torch.testing.assert_close(
+        sweep.nodes([nodes[1]]), sweep.units([Unit("head", 1, 2)]), atol=1e-5, rtol=1e-4
+    )
 
 
 def test_writing_what_a_head_writes_itself_changes_nothing() -> None:
@@ -117,7 +138,10 @@ def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
 @pytest.mark.parametrize(
     ("wiring", "said"),
     [
-        (Wiring(attention_norm="post_attention_layernorm", mlp_norm="input_layernorm"), "does not fit"),
+        (
+            Wiring(attention_norm="post_attention_layernorm", mlp_norm="input_layernorm"),
+            "does not fit",
+        ),
         (Wiring(attention_norm="ln_7"), "no module 'ln_7'"),
     ],
 )

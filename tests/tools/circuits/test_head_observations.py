@@ -19,10 +19,16 @@ def test_direct_effects_add_up_to_the_logit_difference(model_type: str) -> None:
     """Over the input, all heads and all MLPs, in families without biases; the others differ by their biases' share."""
     model, pairs = circuit_model(model_type), random_pairs()
     looker = Looker(model, pairs, {})
-    written = [torch.tensor(looker.look(node).direct) for node in model.graph.sources if node.kind != "input"]
+    written = [
+        torch.tensor(looker.look(node).direct)
+        for node in model.graph.sources
+        if node.kind != "input"
+    ]
     embedded = torch.tensor(looker.direct(looker.at.stream[0][:, -1]))
     assert looker.at.metric is not None
-    torch.testing.assert_close(sum(written) + embedded, looker.at.metric.to(embedded), atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        sum(written) + embedded, looker.at.metric.to(embedded), atol=2e-4, rtol=1e-3
+    )
 
 
 @pytest.mark.parametrize("model_type", WIRED)
@@ -38,7 +44,11 @@ def test_patterns_are_probabilities_and_attention_is_put_back(model_type: str) -
     look = looker.look(Node("head", 1, 2))
     assert look.attention["END>first"] == pytest.approx(looker.patterns[1][:, 2, -1, 0].tolist())
     assert look.attention["previous"][0] == pytest.approx(
-        float(torch.stack([looker.patterns[1][0, 2, t, t - 1] for t in range(2, pairs.n_tokens)]).mean())
+        float(
+            torch.stack(
+                [looker.patterns[1][0, 2, t, t - 1] for t in range(2, pairs.n_tokens)]
+            ).mean()
+        )
     )
 
 

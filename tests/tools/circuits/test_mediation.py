@@ -15,7 +15,8 @@ from .conftest import circuit_model, random_pairs
 
 
 def test_a_linear_model_by_hand() -> None:
-    """No norms, uniform attention, no MLP. At the last of two positions, with e the two embeddings' mean:
+    """No norms, uniform attention, no MLP. At the last of two positions, with e the two embeddings'
+    mean:
 
     head.0.0 writes A e, head.0.1 writes B e, head.1.0 writes C (mean of the stream after layer 0).
     """
@@ -26,22 +27,31 @@ def test_a_linear_model_by_hand() -> None:
     )
     o = torch.randn(3, 4, d, generator=generator).double()
     zero = torch.zeros(d, 4).double()
-    for (layer, head), v, w in zip(((0, 0), (0, 1), (1, 0)), (wide_a, wide_b, wide_c), o, strict=True):
+    for (layer, head), v, w in zip(
+        ((0, 0), (0, 1), (1, 0)), (wide_a, wide_b, wide_c), o, strict=True
+    ):
         set_head(model, layer, head, zero, zero, v, w)
     with torch.no_grad():
         model.transformer.wte.weight.copy_(embedding)
         model.lm_head.weight.copy_(readout)
-    pairs = PromptPairs(torch.tensor([[3, 5]]), torch.tensor([[4, 5]]), torch.tensor([[1]]), torch.tensor([[2]]))
+    pairs = PromptPairs(
+        torch.tensor([[3, 5]]), torch.tensor([[4, 5]]), torch.tensor([[1]]), torch.tensor([[2]])
+    )
     units = [Unit("head", 0, 0), Unit("head", 0, 1), Unit("head", 1, 0)]
     found = mediate(CircuitModel(subject_of(model)), pairs, units)
 
     a, b, c = (v @ w for v, w in zip((wide_a, wide_b, wide_c), o, strict=True))
     metric = readout[1] - readout[2]
-    change = embedding[4] - embedding[3]  # at position 0; the last position attends to both, half and half
+    change = (
+        embedding[4] - embedding[3]
+    )  # at position 0; the last position attends to both, half and half
 
     def effect(through_a: bool, through_b: bool, through_c: bool, past_c: bool) -> float:
         """What reaches the last position: by the heads of layer 0 there, and by head.1.0 from both positions."""
-        first = [a * through_a + b * through_b, 0.5 * (a * through_a + b * through_b)]  # position 0 sees itself alone
+        first = [
+            a * through_a + b * through_b,
+            0.5 * (a * through_a + b * through_b),
+        ]  # position 0 sees itself alone
         streams = [change * past_c + change @ first[0], change @ first[1]]
         return float((streams[1] + (streams[0] + streams[1]) @ c * 0.5 * through_c) @ metric)
 
@@ -51,7 +61,9 @@ def test_a_linear_model_by_hand() -> None:
     by_hand.append(total - effect(True, True, False, True))
     torch.testing.assert_close(found.indirect[:, 0], torch.tensor(by_hand).double())
     torch.testing.assert_close(found.direct, found.total - found.indirect)
-    torch.testing.assert_close(found.interaction, torch.zeros_like(found.direct), atol=1e-10, rtol=0)
+    torch.testing.assert_close(
+        found.interaction, torch.zeros_like(found.direct), atol=1e-10, rtol=0
+    )
 
 
 def test_effects_are_those_of_interventions() -> None:
@@ -61,7 +73,9 @@ def test_effects_are_those_of_interventions() -> None:
 
     def metric(ids: torch.Tensor, source: torch.Tensor | None = None) -> torch.Tensor:
         patches = (
-            source if source is None else [[Intervention(unit, "patch", source=tuple(r))] for r in source.tolist()]
+            source
+            if source is None
+            else [[Intervention(unit, "patch", source=tuple(r))] for r in source.tolist()]
         )
         logits = model.subject.capture(ids, [], interventions=patches, logits=True).logits
         assert logits is not None
@@ -69,5 +83,9 @@ def test_effects_are_those_of_interventions() -> None:
 
     clean = metric(pairs.clean)
     torch.testing.assert_close(found.total, metric(pairs.corrupted) - clean, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.indirect[0], metric(pairs.clean, pairs.corrupted) - clean, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.direct[0], metric(pairs.corrupted, pairs.clean) - clean, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        found.indirect[0], metric(pairs.clean, pairs.corrupted) - clean, atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        found.direct[0], metric(pairs.corrupted, pairs.clean) - clean, atol=1e-4, rtol=1e-4
+    )

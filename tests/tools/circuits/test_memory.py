@@ -24,13 +24,19 @@ def model() -> CircuitModel:
     return CircuitModel(tiny_subject())
 
 
-def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(model: CircuitModel) -> None:
+def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(
+    model: CircuitModel,
+) -> None:
     pairs = random_pairs()
     enough = len(pairs) * pairs.n_tokens * bytes_a_token(model)
     check_fits(model, pairs, free=enough)
-    with pytest.raises(UsageError, match=f"{len(pairs) - 1} pairs of this length at once would fit"):
+    with pytest.raises(
+        UsageError, match=f"{len(pairs) - 1} pairs of this length at once would fit"
+    ):
         check_fits(model, pairs, free=enough - 1)
-    with pytest.raises(UsageError, match=f"prompts of at most {pairs.n_tokens - 1} tokens would fit"):
+    with pytest.raises(
+        UsageError, match=f"prompts of at most {pairs.n_tokens - 1} tokens would fit"
+    ):
         check_fits(model, pairs, free=pairs.n_tokens * bytes_a_token(model) - 1)
 
 
@@ -43,9 +49,12 @@ def test_what_is_said_to_fit_does(model: CircuitModel) -> None:
 
 
 @pytest.mark.parametrize(
-    "score", [attribute, attribution.attribute_activations, edge_integrated_gradients.attribute_mixed]
+    "score",
+    [attribute, attribution.attribute_activations, edge_integrated_gradients.attribute_mixed],
 )
-def test_methods_ask_before_they_begin(score: object, model: CircuitModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_methods_ask_before_they_begin(
+    score: object, model: CircuitModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1)
     with pytest.raises(UsageError, match="would fit"):
         score(model, random_pairs())  # pyright: ignore[reportCallIssue]
@@ -53,7 +62,9 @@ def test_methods_ask_before_they_begin(score: object, model: CircuitModel, monke
 
 def test_what_attribution_takes_for_a_further_token_is_what_is_said(model: CircuitModel) -> None:
     few, many = random_pairs(8), random_pairs(24)
-    grown = (_most_alive(model, many) - _most_alive(model, few)) / ((len(many) - len(few)) * few.n_tokens)
+    grown = (_most_alive(model, many) - _most_alive(model, few)) / (
+        (len(many) - len(few)) * few.n_tokens
+    )
     assert 0.4 * bytes_a_token(model) < grown < bytes_a_token(model)
 
 
@@ -70,7 +81,11 @@ def test_free_memory_is_the_smaller_of_machine_and_container(tmp_path: Path) -> 
     meminfo = tmp_path / "meminfo"
     meminfo.write_text("MemTotal: 9 kB\nMemAvailable: 5 kB\n")
     assert free_memory(meminfo, tmp_path) == 5 * 1024
-    for name, text in (("max", "4096\n"), ("current", "3000\n"), ("stat", "anon 2000\ninactive_file 500\n")):
+    for name, text in (
+        ("max", "4096\n"),
+        ("current", "3000\n"),
+        ("stat", "anon 2000\ninactive_file 500\n"),
+    ):
         (tmp_path / f"memory.{name}").write_text(text)
     assert free_memory(meminfo, tmp_path) == 4096 - 3000 + 500
     (tmp_path / "memory.max").write_text("max\n")

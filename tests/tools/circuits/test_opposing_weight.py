@@ -44,8 +44,12 @@ def test_a_weight_that_changes_nothing_ends_the_search(f: float) -> None:
 
 def test_a_balanced_circuit_is_nearer_to_the_model() -> None:
     model, pairs = circuit_model(), random_pairs(8)
-    lost = run_circuit(model, pairs, model.graph.possible) - run_circuit(model, pairs, ~model.graph.possible)
-    helped = pairs.take((lost > 0).nonzero()[:, 0].tolist())  # clean prompts call for the answer, as tasks' do
+    lost = run_circuit(model, pairs, model.graph.possible) - run_circuit(
+        model, pairs, ~model.graph.possible
+    )
+    helped = pairs.take(
+        (lost > 0).nonzero()[:, 0].tolist()
+    )  # clean prompts call for the answer, as tasks' do
     faithfulness, scores = faithfulness_of(model, helped), attribute(model, helped, 4).edge_scores()
 
     def f(weight: float) -> float:

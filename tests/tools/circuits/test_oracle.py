@@ -13,7 +13,9 @@ from .conftest import random_pairs
 
 @pytest.mark.filterwarnings("ignore")
 def test_every_head_patched_agrees_with_nnsight() -> None:
-    nnsight = pytest.importorskip("nnsight", reason="nnsight is not installed; pip install hubel[oracles]")
+    nnsight = pytest.importorskip(
+        "nnsight", reason="nnsight is not installed; pip install hubel[oracles]"
+    )
     subject, pairs = tiny_subject(), random_pairs()
     units = [Unit("head", layer, head) for layer in range(3) for head in range(4)]
     found = Sweep(CircuitModel(subject), pairs).units(units)

@@ -38,7 +38,9 @@ def test_one_receiver_with_frozen_mlps_is_a_single_edge(model_type: str) -> None
 
 def test_several_receivers_of_a_layer_are_the_circuit_without_their_edges() -> None:
     model, pairs = circuit_model(), random_pairs()
-    receivers = [Target(Node("head", 2, head), "q") for head in range(4)] + [Target(Node("head", 2, 1), "v")]
+    receivers = [Target(Node("head", 2, head), "q") for head in range(4)] + [
+        Target(Node("head", 2, 1), "v")
+    ]
     (found,) = path_patch(model, pairs, [SENDERS[1]], receivers, mlps="freeze")
     cut = model.graph.mask_of([Edge(SENDERS[1], *target) for target in receivers])
     expected = run_circuit(model, pairs, model.graph.possible & ~cut) - Sweep(model, pairs).baseline
@@ -67,7 +69,9 @@ def _by_hand(model: Any, pairs: Any, sender: Node) -> torch.Tensor:
         for layer, joints in enumerate(model.joints):
             z = clean.z[layer].clone()
             if layer == sender.layer:
-                columns = slice(sender.head * model.subject.head_dim, (sender.head + 1) * model.subject.head_dim)
+                columns = slice(
+                    sender.head * model.subject.head_dim, (sender.head + 1) * model.subject.head_dim
+                )
                 z[..., columns] = twin.z[layer][..., columns]
             stream = stream + model.subject.parts.layers[layer].attention_out(z)
             stream = stream + model.subject.parts.layers[layer].mlp(joints.mlp_norm(stream))

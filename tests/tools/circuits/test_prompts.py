@@ -21,7 +21,9 @@ def test_the_metric_is_the_mean_of_the_answers_less_the_mean_of_the_foils() -> N
 
 
 def test_text_becomes_ids_of_equal_length() -> None:
-    batch = PromptPairs.from_texts(tiny_subject(), [Pair("the cat was", "the dog was", (" red",), (" blue",))])
+    batch = PromptPairs.from_texts(
+        tiny_subject(), [Pair("the cat was", "the dog was", (" red",), (" blue",))]
+    )
     assert batch.n_tokens == 3
     assert (batch.clean != batch.corrupted).tolist() == [[False, True, False]]
 

@@ -27,7 +27,9 @@ def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
 
 def test_every_edge_that_is_left_costs_the_threshold_whichever_way_it_works() -> None:
     model, pairs = circuit_model(), random_pairs(6)
-    metrics = [run_circuit(model, pairs, mask) for mask in (model.graph.possible, ~model.graph.possible)]
+    metrics = [
+        run_circuit(model, pairs, mask) for mask in (model.graph.possible, ~model.graph.possible)
+    ]
     scale = float((metrics[0] - metrics[1]).mean().abs())
     found = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=0.02)
     assert 0 < int(found.mask.sum()) < model.graph.n_edges
@@ -39,7 +41,9 @@ def test_every_edge_that_is_left_costs_the_threshold_whichever_way_it_works() ->
 
 def test_the_effect_of_a_single_edge_is_what_a_run_without_it_loses() -> None:
     model, pairs = circuit_model(), random_pairs()
-    start = top_edges(model.graph, attribute(model, pairs).edge_scores(), 1)  # one edge, into the logits
+    start = top_edges(
+        model.graph, attribute(model, pairs).edge_scores(), 1
+    )  # one edge, into the logits
     found = prune(model, pairs, attribute(model, pairs).edge_scores(), start=start)
     lost = run_circuit(model, pairs, ~model.graph.possible) - run_circuit(model, pairs, start)
     torch.testing.assert_close(found.effects[:, start][:, 0], lost)

@@ -18,9 +18,9 @@ def test_without_an_edge_the_whole_model_loses_that_edges_effect() -> None:
     assert sweep.twin.metric is not None
     span = float((sweep.baseline - sweep.twin.metric).mean())
     exact = [-float(effect.mean()) / span for effect in sweep.edges(edges)]
-    assert minimality(faithfulness_of(model, pairs), model.graph, model.graph.possible, edges) == pytest.approx(
-        exact, abs=1e-4
-    )
+    assert minimality(
+        faithfulness_of(model, pairs), model.graph, model.graph.possible, edges
+    ) == pytest.approx(exact, abs=1e-4)
 
 
 def test_prompts_that_agree_give_one_circuit() -> None:

@@ -52,7 +52,9 @@ def test_nothing_missing_swaps_nothing_and_a_share_is_the_most() -> None:
     moved = torch.randn(3, *graph.possible.shape, generator=torch.Generator().manual_seed(0))
     assert torch.equal(pursue(graph, mask, torch.zeros(3), moved.abs()), mask)
     assert int((pursue(graph, mask, torch.full((3,), 50.0), moved, share=0.25) & ~mask).sum()) == 2
-    assert torch.isfinite(reranked(graph, graph.possible, torch.ones(3), moved, moved[0])).all(), "no edge is missing"
+    assert torch.isfinite(reranked(graph, graph.possible, torch.ones(3), moved, moved[0])).all(), (
+        "no edge is missing"
+    )
 
 
 def test_rounds_bring_a_circuit_nearer_to_the_model() -> None:

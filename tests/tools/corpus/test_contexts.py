@@ -18,7 +18,9 @@ def tokenize(text: str) -> list[int]:
 
 
 def made(texts: list[str], **options: int | None) -> Contexts:
-    return make_contexts([Document(str(n), text) for n, text in enumerate(texts)], tokenize, **options)  # type: ignore[arg-type]
+    return make_contexts(
+        [Document(str(n), text) for n, text in enumerate(texts)], tokenize, **options
+    )  # type: ignore[arg-type]
 
 
 def document_text(contexts: Contexts, document: int) -> str:
@@ -26,14 +28,18 @@ def document_text(contexts: Contexts, document: int) -> str:
     return "".join(chr(t) for row in rows for t in contexts.tokens[row, : contexts.length[row]])
 
 
-documents = st.lists(st.text(st.characters(codec="utf-8", min_codepoint=1), min_size=1, max_size=40), min_size=1)
+documents = st.lists(
+    st.text(st.characters(codec="utf-8", min_codepoint=1), min_size=1, max_size=40), min_size=1
+)
 
 
 @given(documents, st.integers(2, 9))
 def test_documents_come_back_whole(texts: list[str], context_len: int) -> None:
     contexts = made(texts, context_len=context_len)
     assert [document_text(contexts, n) for n in range(len(texts))] == texts
-    assert contexts.n_tokens == sum(map(len, texts)) == sum(row.n_tokens for row in contexts.documents)
+    assert (
+        contexts.n_tokens == sum(map(len, texts)) == sum(row.n_tokens for row in contexts.documents)
+    )
     assert (contexts.length >= 1).all()
     assert ((contexts.tokens != 0) == (np.arange(context_len) < contexts.length[:, None])).all()
 
@@ -43,7 +49,9 @@ def test_every_context_is_in_its_documents_split(texts: list[str]) -> None:
     contexts = made(texts, context_len=4)
     for document, split in zip(contexts.document, contexts.split, strict=True):
         assert contexts.documents[document].split == SPLITS[split]
-    assert sorted(np.concatenate([contexts.rows_of(split) for split in SPLITS])) == list(range(len(contexts)))
+    assert sorted(np.concatenate([contexts.rows_of(split) for split in SPLITS])) == list(
+        range(len(contexts))
+    )
 
 
 def test_the_split_is_the_rules() -> None:
@@ -57,9 +65,13 @@ def test_position_zero_and_padding_are_masked() -> None:
     assert contexts.mask.tolist() == [[False, True, True, True], [False, True, True, False]]
 
 
-@pytest.mark.parametrize(("max_tokens", "kept"), [(2, [2]), (5, [5]), (7, [5, 2]), (12, [5, 5, 2]), (None, [5] * 5)])
+@pytest.mark.parametrize(
+    ("max_tokens", "kept"), [(2, [2]), (5, [5]), (7, [5, 2]), (12, [5, 5, 2]), (None, [5] * 5)]
+)
 def test_max_tokens_is_a_prefix_of_the_corpus(max_tokens: int | None, kept: list[int]) -> None:
-    contexts = made(["abcde", "fghij", "klmno", "pqrst", "uvwxy"], context_len=4, max_tokens=max_tokens)
+    contexts = made(
+        ["abcde", "fghij", "klmno", "pqrst", "uvwxy"], context_len=4, max_tokens=max_tokens
+    )
     assert [row.n_tokens for row in contexts.documents] == kept
 
 

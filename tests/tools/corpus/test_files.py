@@ -44,7 +44,9 @@ def test_documents_can_be_read_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_jsonl(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    data = "\n".join([json.dumps({"text": "one", "id": 7}), "", json.dumps({"text": "two"})]).encode()
+    data = "\n".join(
+        [json.dumps({"text": "one", "id": 7}), "", json.dumps({"text": "two"})]
+    ).encode()
     path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
     documents = list(read_corpus(str(path)).documents)
     assert [tuple(document) for document in documents] == [("7", "one"), (f"{name}:3", "two")]
@@ -53,7 +55,10 @@ def test_jsonl(tmp_path: Path, name: str) -> None:
 def test_parquet(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["x", None, "z"], "text": ["one", None, "two"]}), path)
-    assert [tuple(document) for document in read_corpus(str(path)).documents] == [("x", "one"), ("z", "two")]
+    assert [tuple(document) for document in read_corpus(str(path)).documents] == [
+        ("x", "one"),
+        ("z", "two"),
+    ]
 
 
 BAD: dict[str, tuple[str, bytes, str]] = {
@@ -65,7 +70,11 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "gigantic line": ("a.txt", b"fine\n" + b"x" * (1 << 21), r"a\.txt:2: a line of more than 1 MB"),
     "no JSON": ("a.jsonl", b'{"text": "a"}\n{"text": ', r"a\.jsonl:2: no JSON object"),
     "deep JSON": ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: no JSON object"),
-    "no text": ("a.jsonl", b'{"text": "a"}\n{"body": "b"}', r"a\.jsonl:2: a string under 'text'.*body"),
+    "no text": (
+        "a.jsonl",
+        b'{"text": "a"}\n{"body": "b"}',
+        r"a\.jsonl:2: a string under 'text'.*body",
+    ),
     "text is a number": ("a.jsonl", b'{"text": 1}', r"a\.jsonl:1: a string under 'text'"),
     "a list": ("a.jsonl", b'["text"]', r"a\.jsonl:1: .* the line has list"),
     "cut gzip": ("a.jsonl.gz", gzip.compress(b'{"text": "abc"}' * 99)[:-20], "cannot be read"),
@@ -98,7 +107,9 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
 
 def test_a_hub_name_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
-    with pytest.raises(UnavailableError, match=r"no embedded corpus \(lee-news, wiki-sample\).*pip install"):
+    with pytest.raises(
+        UnavailableError, match=r"no embedded corpus \(lee-news, wiki-sample\).*pip install"
+    ):
         read_corpus("someone/something")
 
 
@@ -121,7 +132,11 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def install(outcome: Exception | list[dict[str, str]]) -> None:
         def load_dataset(name: str, *, split: str, streaming: bool) -> list[dict[str, str]]:
             assert streaming
-            assert split == ("test" if name == "a/b" and isinstance(outcome, list) and len(outcome) == 2 else "train")
+            assert split == (
+                "test"
+                if name == "a/b" and isinstance(outcome, list) and len(outcome) == 2
+                else "train"
+            )
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome

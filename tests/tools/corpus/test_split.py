@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.corpus.split import BANDS, ROWS, SALT, Grouping, bands_of, place_of, split_at, split_of
+from hubel.tools.corpus.split import (
+    BANDS,
+    ROWS,
+    SALT,
+    Grouping,
+    bands_of,
+    place_of,
+    split_at,
+    split_of,
+)
 from hubel.tools.errors import UsageError
 
 WORDS = [f"w{n}" for n in range(500)]

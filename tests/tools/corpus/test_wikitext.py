@@ -9,11 +9,17 @@ import pytest
 from hubel.tools.corpus.wikitext import prose
 
 CASES = {
-    "links": ("a [[cat]], [[dog|two dogs]] and [[Boat (film)|boats]]s", "a cat, two dogs and boatss"),
+    "links": (
+        "a [[cat]], [[dog|two dogs]] and [[Boat (film)|boats]]s",
+        "a cat, two dogs and boatss",
+    ),
     "files": ("[[File:x.jpg|thumb|A [[cat]] sits]]Text [[Category:Cats]][[fr:Chat]]", "Text"),
     "emphasis": ("'''Bold''' and ''it's''", "Bold and it's"),
     "templates": ("{{Infobox|a={{b|{{c}}}}}}Text {{cite}}here", "Text here"),
-    "tables": ('Before\n{| class="x"\n|-\n| {{cell}} || b\n{| inner |}\n|}\nAfter', "Before\n\nAfter"),
+    "tables": (
+        'Before\n{| class="x"\n|-\n| {{cell}} || b\n{| inner |}\n|}\nAfter',
+        "Before\n\nAfter",
+    ),
     "references": ('A<ref name="x" />b<ref>{{cite}}, [http://x y]</ref>.<!-- no -->', "Ab."),
     "mathematics": ("so <math>\\frac{1}{2}</math> it <sub>2</sub>", "so it 2"),
     "outer links": ("see [http://example.org the site] http://example.org", "see the site"),
@@ -35,7 +41,8 @@ def test_markup_becomes_prose(case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "markup", ["{{" * 20_000, "[[" * 20_000, "{{a" * 5000 + "}}" * 5000, "{|" * 20_000, "<ref" * 20_000]
+    "markup",
+    ["{{" * 20_000, "[[" * 20_000, "{{a" * 5000 + "}}" * 5000, "{|" * 20_000, "<ref" * 20_000],
 )
 def test_hostile_markup_ends(markup: str) -> None:
     start = time.process_time()

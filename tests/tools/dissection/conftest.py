@@ -22,4 +22,6 @@ def sample(language: Lexicon) -> Text:
 @pytest.fixture(scope="session")
 def library(sample: Text) -> Library:
     document = world.documents(len(sample.tokens))
-    return build_library(sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon)
+    return build_library(
+        sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon
+    )

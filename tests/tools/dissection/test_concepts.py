@@ -55,22 +55,31 @@ RULES: dict[str, Rule] = {
     'kind("newline")': lambda t, p: t[p] == "\n",
     'kind("currency")': lambda t, p: t[p] == "$",
     'letters("least", 5)': lambda t, p: bare(t, p).isalpha() and len(bare(t, p)) >= 5,
-    'letters("most", 2)': lambda t, p: bare(t, p).replace("'", "").isalpha() and len(bare(t, p)) <= 2,
+    'letters("most", 2)': lambda t, p: (
+        bare(t, p).replace("'", "").isalpha() and len(bare(t, p)) <= 2
+    ),
     'wordclass("weekdays")': lambda t, p: bare(t, p).lower() in classes()["weekdays"],
     "position(2, 5)": lambda t, p: 2 <= p <= 5,
     'after(words("the"))': lambda t, p: p > 0 and bare(t, p - 1).lower() == "the",
-    'recent(3, kind("number"))': lambda t, p: any(bare(t, q).isdigit() for q in range(max(p - 3, 0), p)),
+    'recent(3, kind("number"))': lambda t, p: any(
+        bare(t, q).isdigit() for q in range(max(p - 3, 0), p)
+    ),
     'since(words("monday"))': lambda t, p: any(bare(t, q) == "Monday" for q in range(p)),
     'both(suffix("s"), after(words("a")))': lambda t, p: (
         p > 0 and bare(t, p).endswith("s") and len(bare(t, p)) > 1 and bare(t, p - 1).lower() == "a"
     ),
     'repeated("token")': lambda t, p: t[p] in t[:p],
     'repeated("word")': lambda t, p: (
-        bare(t, p).replace("'", "").isalpha() and bare(t, p).lower() in [w.strip().lower() for w in t[:p]]
+        bare(t, p).replace("'", "").isalpha()
+        and bare(t, p).lower() in [w.strip().lower() for w in t[:p]]
     ),
-    'repeated("pair")': lambda t, p: p > 0 and any(t[q - 1 : q + 1] == t[p - 1 : p + 1] for q in range(1, p)),
+    'repeated("pair")': lambda t, p: (
+        p > 0 and any(t[q - 1 : q + 1] == t[p - 1 : p + 1] for q in range(1, p))
+    ),
     "induction()": lambda t, p: p > 0 and t[p - 1] in t[: p - 1],
-    'place("quotation")': lambda t, p: sum(x.count('"') for x in t[:p]) % 2 == 1 and '"' not in t[p],
+    'place("quotation")': lambda t, p: (
+        sum(x.count('"') for x in t[:p]) % 2 == 1 and '"' not in t[p]
+    ),
     'place("brackets")': inside,
     'place("word piece")': continues,
     'place("third piece")': lambda t, p: continues(t, p) and continues(t, p - 1),
@@ -94,7 +103,9 @@ def test_a_mask_is_what_a_loop_over_positions_says(printed: str, sample: Text) -
 def test_a_neighbourhood_is_the_nearest_words_by_brute_force(language: Lexicon) -> None:
     assert language.vectors is not None
     first = {
-        s.strip().lower(): language.vectors[i] for i, s in reversed(list(enumerate(language.strings))) if s[0] == " "
+        s.strip().lower(): language.vectors[i]
+        for i, s in reversed(list(enumerate(language.strings)))
+        if s[0] == " "
     }
     pieces = [s.lower() for s in language.strings if s.isalpha() and s.lower() not in first]
     first |= {w: language.vectors[[s.lower() for s in language.strings].index(w)] for w in pieces}
@@ -125,7 +136,9 @@ def test_rank_goes_by_token_id() -> None:
     words = Lexicon([f" w{chr(97 + i % 26)}" for i in range(2500)])
     rare = find_family("rank").make("rare", 2)
     assert isinstance(rare, TokenClass)
-    np.testing.assert_array_equal(rare.holds(words, np.array([0, 1999, 2000, 2499])), [False, False, True, True])
+    np.testing.assert_array_equal(
+        rare.holds(words, np.array([0, 1999, 2000, 2499])), [False, False, True, True]
+    )
 
 
 def test_a_family_cannot_be_registered_twice() -> None:

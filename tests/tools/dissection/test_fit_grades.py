@@ -25,7 +25,9 @@ def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample:
     assert left_out == ()
     weights = {term.concept: term.weight * found.step for term in found.terms}
     for term in true.terms:
-        assert weights[term.concept] == pytest.approx(term.weight * true.step, rel=0.02)  # the ridge shrinks a little
+        assert weights[term.concept] == pytest.approx(
+            term.weight * true.step, rel=0.02
+        )  # the ridge shrinks a little
     assert found.rest == pytest.approx(true.rest, abs=0.02)
 
 
@@ -33,7 +35,9 @@ def test_of_too_many_concepts_those_worth_least_are_left_out(sample: Text) -> No
     true, noise = Predicate.parse(f"{TRUE}; step 0.25, rest 0"), np.random.default_rng(1)
     letters = [parse_concept(f'prefix("{letter}")') for letter in "bcdfgpstmwo"]
     signal = true.predict_text(sample) + noise.normal(0, 0.05, sample.tokens.shape)
-    found = find_grades([*letters, *(term.concept for term in true.terms)], sample, signal, scored(sample))
+    found = find_grades(
+        [*letters, *(term.concept for term in true.terms)], sample, signal, scored(sample)
+    )
     assert {term.concept for term in true.terms} <= {term.concept for term in found.predicate.terms}
     assert len(found.predicate.terms) + len(found.left_out) == 14
     assert set(found.left_out) < set(letters)
@@ -48,7 +52,8 @@ def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample
         return float(np.corrcoef(Predicate(terms).predict_text(sample)[mask], signal[mask])[0, 1])
 
     expected = [
-        correlation(predicate.terms) - correlation(predicate.terms[:at] + predicate.terms[at + 1 :]) for at in range(3)
+        correlation(predicate.terms) - correlation(predicate.terms[:at] + predicate.terms[at + 1 :])
+        for at in range(3)
     ]
     assert worth(predicate, sample, signal, mask) == pytest.approx(expected, abs=1e-6)
     assert min(expected) > 0

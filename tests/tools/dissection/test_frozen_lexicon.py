@@ -12,7 +12,10 @@ from hubel.tools.dissection.frozen_lexicon import freeze
 from hubel.tools.errors import UsageError
 
 WORDS = [f" {a}{b}" for a in "bcdfgklmnp" for b in ("at", "og", "im", "un", "el", "ar", "ip", "ov")]
-PRINTED = ['strongly near(12, "bat", "dog") - slightly after(near(40, "cun"))', 'moderately words("bat")']
+PRINTED = [
+    'strongly near(12, "bat", "dog") - slightly after(near(40, "cun"))',
+    'moderately words("bat")',
+]
 
 
 @pytest.fixture
@@ -32,7 +35,9 @@ def test_predictions_are_the_same_bit_for_bit(lexicon: Lexicon, tmp_path: Path) 
         np.testing.assert_array_equal(predicate.predict(tokens, small), whole)
 
 
-def test_a_neighbourhood_that_was_not_kept_is_refused_and_not_taken_for_empty(lexicon: Lexicon) -> None:
+def test_a_neighbourhood_that_was_not_kept_is_refused_and_not_taken_for_empty(
+    lexicon: Lexicon,
+) -> None:
     small = freeze(lexicon, PRINTED[1:])
     with pytest.raises(UsageError):
         Predicate.parse(PRINTED[0]).predict(np.zeros((1, 3), dtype=int), small)

@@ -27,15 +27,21 @@ def made(name: str, *arguments: object) -> Concept:
 WORD = st.sampled_from(["said", "says", "told", "he", "bram", "clent", "drick"])
 LISTS = st.lists(WORD, min_size=1, max_size=3, unique=True)
 SIMPLE = st.one_of(
-    st.builds(lambda s: made("token", s), st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the"])),
+    st.builds(
+        lambda s: made("token", s), st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the"])
+    ),
     st.builds(lambda ws: made("words", *ws), LISTS),
     st.builds(lambda k, ws: made("near", k, *ws), st.sampled_from(sorted(REACHES)), LISTS),
     st.builds(made, st.sampled_from(["suffix", "prefix"]), st.sampled_from(["ing", "s", "br"])),
     st.builds(lambda s: made("casing", s), st.sampled_from(sorted(STYLES))),
     st.builds(lambda s: made("kind", s), st.sampled_from(sorted(KINDS))),
     st.builds(lambda s: made("wordclass", s), st.sampled_from(sorted(classes()))),
-    st.builds(lambda b, n: made("letters", b, n), st.sampled_from(["least", "most"]), st.integers(1, 9)),
-    st.builds(lambda b, n: made("rank", b, n), st.sampled_from(["rare", "common"]), st.integers(1, 9)),
+    st.builds(
+        lambda b, n: made("letters", b, n), st.sampled_from(["least", "most"]), st.integers(1, 9)
+    ),
+    st.builds(
+        lambda b, n: made("rank", b, n), st.sampled_from(["rare", "common"]), st.integers(1, 9)
+    ),
     st.builds(lambda s: made("place", s), st.sampled_from(sorted(PLACES))),
     st.builds(lambda s: made("repeated", s), st.sampled_from(sorted(WHAT))),
     st.builds(lambda a, n: made("position", a, a + n), st.integers(0, 9), st.integers(0, 9)),
@@ -47,8 +53,12 @@ WRAPPED = st.one_of(
     st.builds(lambda n, c: made("recent", n, c), st.integers(1, 20), SIMPLE),
     st.builds(lambda a, b: made("both", a, b), SIMPLE, SIMPLE),
 )
-TERMS = st.builds(Term, st.one_of(SIMPLE, WRAPPED), st.sampled_from(sorted(GRADES)), st.sampled_from([1, -1]))
-FORMULAS = st.lists(TERMS, max_size=5, unique_by=lambda t: t.concept).filter(lambda ts: not limit_problem(ts))
+TERMS = st.builds(
+    Term, st.one_of(SIMPLE, WRAPPED), st.sampled_from(sorted(GRADES)), st.sampled_from([1, -1])
+)
+FORMULAS = st.lists(TERMS, max_size=5, unique_by=lambda t: t.concept).filter(
+    lambda ts: not limit_problem(ts)
+)
 SCALE = st.floats(1e-6, 1e6, allow_nan=False)
 
 
@@ -74,19 +84,36 @@ def test_the_sentence_names_every_concept_under_its_grade(terms: list[Term]) -> 
     for term in terms:
         assert term.concept.phrase() in sentence
         assert term.grade in sentence
-        assert all(w.replace(" ", "␣").replace("\n", "⏎") in sentence for w in term.concept.literals())
+        assert all(
+            w.replace(" ", "␣").replace("\n", "⏎") in sentence for w in term.concept.literals()
+        )
 
 
 def test_strategies_above_cover_every_family() -> None:
-    covered = {"token", "words", "near", "suffix", "prefix", "casing", "kind", "wordclass", "letters", "rank", "place"}
+    covered = {
+        "token",
+        "words",
+        "near",
+        "suffix",
+        "prefix",
+        "casing",
+        "kind",
+        "wordclass",
+        "letters",
+        "rank",
+        "place",
+    }
     covered |= {"repeated", "position", "induction", "after", "since", "recent", "both"}
     assert covered == set(FAMILIES)
 
 
 def test_the_prediction_is_the_sum_of_the_terms_that_hold(language: Lexicon, sample: Text) -> None:
-    predicate = Predicate.parse('strongly words("said") - slightly after(kind("comma")); step 0.5, rest 1.0')
+    predicate = Predicate.parse(
+        'strongly words("said") - slightly after(kind("comma")); step 0.5, rest 1.0'
+    )
     said, comma = (
-        np.isin(sample.tokens, [i for i, s in enumerate(language.strings) if s == x]) for x in (" said", ",")
+        np.isin(sample.tokens, [i for i, s in enumerate(language.strings) if s == x])
+        for x in (" said", ",")
     )
     after = np.zeros_like(comma)
     after[:, 1:] = comma[:, :-1]
@@ -96,18 +123,35 @@ def test_the_prediction_is_the_sum_of_the_terms_that_hold(language: Lexicon, sam
 
 
 def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: Text) -> None:
-    predicate = Predicate.parse('strongly words("said") - slightly suffix("ing"); step 0.5, rest 0.0')
-    context, position = np.argwhere((sample.tokens == language.strings.index(" said")) & sample.real)[0]
+    predicate = Predicate.parse(
+        'strongly words("said") - slightly suffix("ing"); step 0.5, rest 0.0'
+    )
+    context, position = np.argwhere(
+        (sample.tokens == language.strings.index(" said")) & sample.real
+    )[0]
     assert predicate.why(sample.tokens, language, int(context), int(position)) == [('"said"', 4.0)]
 
 
 def test_a_later_token_never_changes_an_earlier_prediction(language: Lexicon, sample: Text) -> None:
-    printed = ['after(kind("quote"))', 'since(words("he"))', 'recent(3, kind("number"))', 'repeated("pair")']
-    printed += ['place("quotation")', 'place("brackets")', 'place("sentence start")', "induction()", 'suffix("s")']
+    printed = [
+        'after(kind("quote"))',
+        'since(words("he"))',
+        'recent(3, kind("number"))',
+        'repeated("pair")',
+    ]
+    printed += [
+        'place("quotation")',
+        'place("brackets")',
+        'place("sentence start")',
+        "induction()",
+        'suffix("s")',
+    ]
     for concept in printed:
         predicate = Predicate.parse(f"strongly {concept}")
         whole = predicate.predict(sample.tokens, language)
-        np.testing.assert_array_equal(predicate.predict(sample.tokens[:, :17], language), whole[:, :17])
+        np.testing.assert_array_equal(
+            predicate.predict(sample.tokens[:, :17], language), whole[:, :17]
+        )
 
 
 def test_the_empty_predicate_says_so_and_predicts_its_rest() -> None:
@@ -121,9 +165,13 @@ def too_many(problem: str) -> tuple[Term, ...]:
     if problem == "concepts":
         return tuple(Term(made("suffix", c), "slightly") for c in "abcdefghijklm")
     if problem == "listed words":
-        return tuple(Term(made("words", *(f"{c}{i}" for i in range(5))), "slightly") for c in "abcde")
+        return tuple(
+            Term(made("words", *(f"{c}{i}" for i in range(5))), "slightly") for c in "abcde"
+        )
     if problem == "words, at most":
-        return tuple(Term(made("recent", n, made("position", n, n)), "slightly") for n in range(1, 9))
+        return tuple(
+            Term(made("recent", n, made("position", n, n)), "slightly") for n in range(1, 9)
+        )
     return (Term(made("suffix", "a"), "slightly"), Term(made("suffix", "a"), "strongly"))
 
 

@@ -74,4 +74,6 @@ def test_grades_are_the_best_of_all_gradings_by_brute_force() -> None:
     options = np.array(np.meshgrid(*[(1, 2, 4, 8)] * 3)).reshape(3, -1).T * signs
     scores = [np.corrcoef(matrix @ levels, SIGNAL)[0, 1] for levels in options]
     assert np.corrcoef(matrix @ found.levels, SIGNAL)[0, 1] == pytest.approx(max(scores))
-    assert (found.step * (matrix @ found.levels) + found.rest).mean() == pytest.approx(SIGNAL.mean())
+    assert (found.step * (matrix @ found.levels) + found.rest).mean() == pytest.approx(
+        SIGNAL.mean()
+    )

@@ -37,11 +37,20 @@ PLANTED = [
 ]
 
 
-def explained(sample: Text, library: Library, signal: np.ndarray, limits: Limits | None = None) -> list[Candidate]:
+def explained(
+    sample: Text, library: Library, signal: np.ndarray, limits: Limits | None = None
+) -> list[Candidate]:
     document = world.documents(len(sample.tokens))
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
     return explain(
-        sample.tokens, sample.length, document, signal, everywhere, sample.lexicon, library=library, limits=limits
+        sample.tokens,
+        sample.length,
+        document,
+        signal,
+        everywhere,
+        sample.lexicon,
+        library=library,
+        limits=limits,
     )
 
 
@@ -52,7 +61,9 @@ def r(predicate: Predicate, signal: np.ndarray, text: Text) -> float:
 
 
 @pytest.mark.parametrize("printed", PLANTED)
-def test_a_planted_signal_is_found_with_few_terms_on_other_text(printed: str, sample: Text, library: Library) -> None:
+def test_a_planted_signal_is_found_with_few_terms_on_other_text(
+    printed: str, sample: Text, library: Library
+) -> None:
     truth = Predicate.parse(printed)
     noise = np.random.default_rng(1).normal(0, 0.4, sample.tokens.shape)
     best = explained(sample, library, truth.predict_text(sample) + noise)[0].predicate
@@ -63,12 +74,16 @@ def test_a_planted_signal_is_found_with_few_terms_on_other_text(printed: str, sa
 
 def test_noise_gives_the_empty_predicate(sample: Text, library: Library) -> None:
     for seed in range(3):
-        found = explained(sample, library, np.random.default_rng(seed).standard_normal(sample.tokens.shape))
+        found = explained(
+            sample, library, np.random.default_rng(seed).standard_normal(sample.tokens.shape)
+        )
         assert [c.predicate.terms for c in found] == [()]
 
 
 @pytest.mark.parametrize("signal", [np.zeros((160, 40)), np.full((160, 40), 3.0)])
-def test_a_constant_signal_gives_the_empty_predicate(signal: np.ndarray, sample: Text, library: Library) -> None:
+def test_a_constant_signal_gives_the_empty_predicate(
+    signal: np.ndarray, sample: Text, library: Library
+) -> None:
     found = explained(sample, library, signal)
     assert [c.predicate.terms for c in found] == [()]
     assert found[0].predicate.rest == signal[0, 0]
@@ -83,14 +98,18 @@ def mixed(sample: Text) -> np.ndarray:
     """Many token strengths, a class, a context: more than twelve concepts can say."""
     rng = np.random.default_rng(3)
     by_token = rng.standard_normal(len(sample.lexicon)) ** 3
-    parts = Predicate.parse('strongly suffix("ing") - moderately after(kind("number"))').predict_text(sample)
+    parts = Predicate.parse(
+        'strongly suffix("ing") - moderately after(kind("number"))'
+    ).predict_text(sample)
     return by_token[sample.tokens] + 0.3 * parts + rng.normal(0, 0.5, sample.tokens.shape)
 
 
 def test_rivals_keep_the_limits_and_come_best_first(rivals: list[Candidate]) -> None:
     assert [c.origin for c in rivals].count("full") == 1
     assert {c.origin for c in rivals} == {"full", "short", "tokens only", "categories only"}
-    assert [c.r_explore_cv for c in rivals] == sorted((c.r_explore_cv for c in rivals), reverse=True)
+    assert [c.r_explore_cv for c in rivals] == sorted(
+        (c.r_explore_cv for c in rivals), reverse=True
+    )
     for candidate in rivals:
         assert limit_problem(candidate.predicate.terms) == ""
         assert Predicate.parse(candidate.predicate.to_text()) == candidate.predicate
@@ -106,7 +125,9 @@ def test_each_rival_is_of_its_kind(rivals: list[Candidate]) -> None:
     assert len(of["full"]) > len(of["short"])
 
 
-def test_the_same_input_gives_the_same_rivals(sample: Text, library: Library, rivals: list[Candidate]) -> None:
+def test_the_same_input_gives_the_same_rivals(
+    sample: Text, library: Library, rivals: list[Candidate]
+) -> None:
     cache: dict[str, object] = {}
     arguments = (sample.tokens, sample.length, world.documents(len(sample.tokens)), mixed(sample))
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
@@ -114,7 +135,9 @@ def test_the_same_input_gives_the_same_rivals(sample: Text, library: Library, ri
         assert explain(*arguments, everywhere, sample.lexicon, cache=cache) == rivals
 
 
-def test_position_0_and_what_the_mask_leaves_out_change_nothing(sample: Text, library: Library) -> None:
+def test_position_0_and_what_the_mask_leaves_out_change_nothing(
+    sample: Text, library: Library
+) -> None:
     signal = mixed(sample)
     loud = signal.copy()
     loud[:, 0] = 1e6

@@ -16,7 +16,12 @@ def test_each_listed_word_counts_as_a_word() -> None:
 
 def test_a_list_cannot_hide_words_from_the_limit() -> None:
     suffixes = ["ing", "ed", "er", "ly", "est", "ion", "ness", "ment"]
-    context = [Term(find_family("after").make(find_family("suffix").make(s)), "slightly") for s in suffixes]
-    lists = [Term(find_family("words").make(*(f"w{i}{j}" for j in range(6))), "moderately") for i in range(4)]
+    context = [
+        Term(find_family("after").make(find_family("suffix").make(s)), "slightly") for s in suffixes
+    ]
+    lists = [
+        Term(find_family("words").make(*(f"w{i}{j}" for j in range(6))), "moderately")
+        for i in range(4)
+    ]
     with pytest.raises(UsageError, match="words, at most 40"):
         Predicate((*lists, *context))

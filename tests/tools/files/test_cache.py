@@ -73,7 +73,8 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "what"), [(errno.ENOSPC, "make room"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")]
+    ("code", "what"),
+    [(errno.ENOSPC, "make room"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")],
 )
 def test_the_disk_says_no(tmp_path: Path, code: int, what: str) -> None:
     with pytest.raises(UnavailableError, match=what) as error, atomic_file(tmp_path / "file"):
@@ -85,7 +86,10 @@ def test_the_disk_says_no(tmp_path: Path, code: int, what: str) -> None:
 
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UnavailableError, match="move it away"), atomic_file(tmp_path / "file" / "inner"):
+    with (
+        pytest.raises(UnavailableError, match="move it away"),
+        atomic_file(tmp_path / "file" / "inner"),
+    ):
         pass
     with pytest.raises(UnavailableError, match="move it away"), locked(tmp_path / "file" / "inner"):
         pass

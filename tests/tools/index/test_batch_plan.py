@@ -36,7 +36,9 @@ def test_runs_are_the_lengths_and_tokens_are_the_contexts(contexts: Contexts) ->
         assert len(batch.rows) <= BATCH
         lengths = contexts.length[plan.rows[batch.rows]]
         assert (
-            np.concatenate([np.full(run.stop - run.start, run.length) for run in batch.runs]).tolist()
+            np.concatenate(
+                [np.full(run.stop - run.start, run.length) for run in batch.runs]
+            ).tolist()
             == lengths.tolist()
         )
         assert (batch.tokens == contexts.tokens[plan.rows[batch.rows], : lengths.max()]).all()
@@ -49,7 +51,8 @@ def test_pool_and_sample_meet_each_slot_once_and_count_only_what_counts(contexts
     seen: set[tuple[int, int]] = set()
     for batch in plan.batches():
         pooled |= {
-            int(slot): int(batch.rows[c]) for c, slot in zip(batch.pool.context, batch.pool.position, strict=True)
+            int(slot): int(batch.rows[c])
+            for c, slot in zip(batch.pool.context, batch.pool.position, strict=True)
         }
         sampled += range(batch.sample.slot, batch.sample.slot + len(batch.sample.context))
         for context, position in zip(batch.sample.context, batch.sample.position, strict=True):
@@ -81,6 +84,8 @@ def test_small_splits_take_what_there_is(contexts: Contexts) -> None:
     plan = plan_of(contexts, pool=10_000, sample=100_000)
     assert len(plan.pool) == len(plan.order)
     assert len(plan.sample) == plan.n_counted
-    empty = Contexts(contexts.tokens[:0], contexts.length[:0], contexts.document[:0], contexts.split[:0], ())
+    empty = Contexts(
+        contexts.tokens[:0], contexts.length[:0], contexts.document[:0], contexts.split[:0], ()
+    )
     for split in SPLITS:
         assert list(make_plan(empty, split, pool=3, sample=3, seed=0).batches()) == []

@@ -51,16 +51,22 @@ def test_statistics_are_numpys(truth: Truth, index: Index, unit: Unit, split: An
     assert found.mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-5)
     assert found.std == pytest.approx(values.std(), rel=1e-4)
     largest = np.abs(values).max()
-    assert found.density == pytest.approx((np.abs(values) > 0.1 * largest).mean(), abs=2.5 / len(values))
+    assert found.density == pytest.approx(
+        (np.abs(values) > 0.1 * largest).mean(), abs=2.5 / len(values)
+    )
     assert found.positive == pytest.approx((values > 0).mean(), abs=2.5 / len(values))
     for name, q in {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}.items():
-        assert getattr(found, name) == pytest.approx(np.quantile(values, q), rel=2e-3, abs=2e-3 * largest)
+        assert getattr(found, name) == pytest.approx(
+            np.quantile(values, q), rel=2e-3, abs=2e-3 * largest
+        )
 
 
 @EVERY_SPLIT
 @EVERY_UNIT
 @pytest.mark.parametrize("side", ["+", "-"])
-def test_top_exemplars_are_the_highest_peaks(truth: Truth, index: Index, unit: Unit, split: Any, side: Any) -> None:
+def test_top_exemplars_are_the_highest_peaks(
+    truth: Truth, index: Index, unit: Unit, split: Any, side: Any
+) -> None:
     if unit.site == "head" and side == "-":
         assert reader_of(index, split).exemplars(unit, side, "top") == []
         return
@@ -85,17 +91,26 @@ def test_top_exemplars_are_the_highest_peaks(truth: Truth, index: Index, unit: U
 
 
 @EVERY_UNIT
-def test_random_exemplars_are_one_pool_and_quantiles_are_spread_over_it(truth: Truth, index: Index, unit: Unit) -> None:
+def test_random_exemplars_are_one_pool_and_quantiles_are_spread_over_it(
+    truth: Truth, index: Index, unit: Unit
+) -> None:
     contexts = index.contexts("explore")
     everything = truth.of(unit, "explore")
     pool = index.exemplars(unit, "+", "random", k=99)
-    assert [e.context for e in pool] == [e.context for e in index.exemplars(UNITS[0], "+", "random", k=99)]
+    assert [e.context for e in pool] == [
+        e.context for e in index.exemplars(UNITS[0], "+", "random", k=99)
+    ]
     assert len(pool) == 5
     for exemplar in pool:
         length = int(contexts.length[exemplar.context])
-        assert exemplar.activations[1:] == pytest.approx(everything[exemplar.context, 1:length], rel=1e-3, abs=1e-3)
+        assert exemplar.activations[1:] == pytest.approx(
+            everything[exemplar.context, 1:length], rel=1e-3, abs=1e-3
+        )
     for side, sign in (("+", 1), ("-", -1)):
-        peaks = [max(sign * a for a in e.activations[1:]) for e in index.exemplars(unit, side, "quantile", k=3)]  # type: ignore[arg-type]
+        peaks = [
+            max(sign * a for a in e.activations[1:])
+            for e in index.exemplars(unit, side, "quantile", k=3)
+        ]  # type: ignore[arg-type]
         ranked = sorted((max(sign * a for a in e.activations[1:]) for e in pool), reverse=True)
         assert peaks == [ranked[0], ranked[2], ranked[4]]
 
@@ -121,7 +136,11 @@ def test_no_document_is_in_two_splits(index: Index) -> None:
 
 def test_documents_go_where_the_rule_says(index: Index, corpus: Corpus) -> None:
     assert index.salt == SALT
-    where = {row.id: (row.split, row.group) for s in SPLITS for row in reader_of(index, s).contexts().documents}
+    where = {
+        row.id: (row.split, row.group)
+        for s in SPLITS
+        for row in reader_of(index, s).contexts().documents
+    }
     alone = [d for n, d in enumerate(corpus.documents) if n % 10 not in (0, 1)]
     assert all(where[document.id][0] == split_of(document.text) for document in alone)
 
@@ -140,7 +159,9 @@ def test_duckdb_reads_every_file(index: Index) -> None:
         f"select context, peak, activations from '{index.path}/explore/exemplars/mlp-*.parquet' "
         f"where layer = 1 and unit = 5 and kind = 'top' and side = '-' order by rank"
     )
-    for (context, peak, activations), exemplar in zip(rows, index.exemplars(UNITS[4], "-"), strict=True):
+    for (context, peak, activations), exemplar in zip(
+        rows, index.exemplars(UNITS[4], "-"), strict=True
+    ):
         assert (context, len(activations)) == (exemplar.context, CONTEXT_LEN)
         assert activations[: len(exemplar.activations)] == exemplar.activations
         assert peak == pytest.approx(min(activations), rel=1e-3)
@@ -160,10 +181,14 @@ def test_what_was_indexed_is_written_down(tiny: Subject, index: Index, corpus: C
 
 
 def small(subject: Subject, corpus: Corpus, out: Path, **options: Any) -> Any:
-    return build_index(subject, corpus, out, context_len=CONTEXT_LEN, budget=Budget(top=(2, 1, 1)), **options)
+    return build_index(
+        subject, corpus, out, context_len=CONTEXT_LEN, budget=Budget(top=(2, 1, 1)), **options
+    )
 
 
-def test_a_second_call_leaves_the_index_as_it_is(tiny: Subject, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_second_call_leaves_the_index_as_it_is(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
     first = small(tiny, corpus, tmp_path / "i")
     assert small(tiny, corpus, tmp_path / "i") == first
     with pytest.raises(UsageError, match="another seed; give another --out"):
@@ -188,21 +213,25 @@ def test_early_layers_stop_the_pass(tiny: Subject, corpus: Corpus, tmp_path: Pat
     assert set(reached) == {0, 1}
     index = Index.open(tmp_path / "i")
     assert index.sites == (Site("head", 0), Site("mlp", 0), Site("head", 1), Site("mlp", 1))
-    with pytest.raises(ArgumentError, match=r"mlp\.2 is not in this index, which has mlp of layers 0, 1"):
+    with pytest.raises(
+        ArgumentError, match=r"mlp\.2 is not in this index, which has mlp of layers 0, 1"
+    ):
         index.statistics(Unit("mlp", 2, 0))
 
 
 def test_directions_of_the_residual_stream_are_units_too(corpus: Corpus, tmp_path: Path) -> None:
     from tests.support.tiny import D_MODEL, tiny_subject
 
-    subject = tiny_subject(directions={1: {"a": torch.ones(D_MODEL), "b": torch.arange(D_MODEL).float() - 3}})
+    subject = tiny_subject(
+        directions={1: {"a": torch.ones(D_MODEL), "b": torch.arange(D_MODEL).float() - 3}}
+    )
     small(subject, corpus, tmp_path / "i", sites=["resid"])
     index, unit = Index.open(tmp_path / "i"), Unit("resid", 1, name="b")
     everything = Truth(subject, index).of(unit, "explore")
     assert index.statistics(unit).max == pytest.approx(np.nanmax(everything), rel=1e-4)
-    assert index.exemplars(unit, "-")[0].activations[index.exemplars(unit, "-")[0].peak] == pytest.approx(
-        np.nanmin(everything), rel=1e-3
-    )
+    assert index.exemplars(unit, "-")[0].activations[
+        index.exemplars(unit, "-")[0].peak
+    ] == pytest.approx(np.nanmin(everything), rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -224,14 +253,20 @@ def test_wrong_use_is_told(
     assert not (tmp_path / "i").exists()
 
 
-def test_a_corpus_without_explore_is_too_small(tiny: Subject, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_corpus_without_explore_is_too_small(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
     only = next(d for d in corpus.documents if split_of(d.text) == "holdout")
     with pytest.raises(UsageError, match="none of the corpus's 1 documents falls to explore"):
         small(tiny, corpus_of("one", [only]), tmp_path / "i")
 
 
-def test_a_corpus_of_explore_only_has_empty_other_splits(tiny: Subject, corpus: Corpus, tmp_path: Path) -> None:
-    only = next(d for n, d in enumerate(corpus.documents) if n % 10 > 1 and split_of(d.text) == "explore")
+def test_a_corpus_of_explore_only_has_empty_other_splits(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
+    only = next(
+        d for n, d in enumerate(corpus.documents) if n % 10 > 1 and split_of(d.text) == "explore"
+    )
     small(tiny, corpus_of("one", [only]), tmp_path / "i")
     index = Index.open(tmp_path / "i")
     assert len(index.contexts("select")) == 0
@@ -256,7 +291,9 @@ def test_a_full_disk_is_one_line_and_resumable(
     assert Index.open(tmp_path / "i").tokens > 0
 
 
-def test_progress_tells_tokens_and_the_models_share(tiny: Subject, corpus: Corpus, tmp_path: Path) -> None:
+def test_progress_tells_tokens_and_the_models_share(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
     seen: list[Progress] = []
     summary = small(tiny, corpus, tmp_path / "i", progress=seen.append)
     done = [p.done for p in seen]

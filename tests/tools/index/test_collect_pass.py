@@ -35,7 +35,9 @@ def opened(folder: Path, split: str) -> Collected:
 
 
 @pytest.mark.parametrize("split", ["explore", "select", "holdout"])
-def test_collected_activations_are_the_captured_ones(tiny: Subject, index: Index, folder: Path, split: Any) -> None:
+def test_collected_activations_are_the_captured_ones(
+    tiny: Subject, index: Index, folder: Path, split: Any
+) -> None:
     found, contexts = opened(folder, split), reader_of(index, split).contexts()
     assert found.targets == NAMES
     assert (found.tokens == contexts.tokens).all()
@@ -53,7 +55,9 @@ def test_collected_activations_are_the_captured_ones(tiny: Subject, index: Index
 
 
 def test_splits_share_no_document(folder: Path) -> None:
-    documents = [set(opened(folder, split).document.tolist()) for split in ("explore", "select", "holdout")]
+    documents = [
+        set(opened(folder, split).document.tolist()) for split in ("explore", "select", "holdout")
+    ]
     assert all(documents)
     assert len(set.union(*documents)) == sum(map(len, documents))
 
@@ -63,7 +67,9 @@ def test_holdout_is_behind_its_own_door(folder: Path) -> None:
         Collected.open(folder, "holdout")  # type: ignore[arg-type]
 
 
-def test_at_most_so_many_contexts(tiny: Subject, index: Index, folder: Path, tmp_path: Path) -> None:
+def test_at_most_so_many_contexts(
+    tiny: Subject, index: Index, folder: Path, tmp_path: Path
+) -> None:
     collect(tiny, index, TARGETS, tmp_path, max_contexts=7)
     part, everything = Collected.open(tmp_path, "explore"), Collected.open(folder, "explore")
     assert len(part.tokens) == 7
@@ -71,7 +77,9 @@ def test_at_most_so_many_contexts(tiny: Subject, index: Index, folder: Path, tmp
     assert (part.tokens == everything.tokens[part.context]).all()
     assert (part.document == everything.document[part.context]).all()
     unit = TARGETS[0]
-    assert part.activations(unit) == pytest.approx(everything.activations(unit)[part.context], rel=1e-3, abs=1e-3)
+    assert part.activations(unit) == pytest.approx(
+        everything.activations(unit)[part.context], rel=1e-3, abs=1e-3
+    )
 
 
 def test_nulls_and_controls_are_columns_too(tiny: Subject, index: Index, tmp_path: Path) -> None:
@@ -93,7 +101,13 @@ def test_nulls_and_controls_are_columns_too(tiny: Subject, index: Index, tmp_pat
     source = found.activations("mlp.2.4")
     assert np.abs(found.activations("mlp.1.25") - source).max() > 0.1
     with pytest.raises(UsageError, match=r"'mlp\.2\.4' is to be collected twice"):
-        collect(tiny, index, [Unit("mlp", 2, 4)], tmp_path / "b", extra=[nulls.NoiseUnit(unit=Unit("mlp", 2, 4))])
+        collect(
+            tiny,
+            index,
+            [Unit("mlp", 2, 4)],
+            tmp_path / "b",
+            extra=[nulls.NoiseUnit(unit=Unit("mlp", 2, 4))],
+        )
 
 
 def test_only_nulls_need_no_forward_pass(tiny: Subject, index: Index, tmp_path: Path) -> None:
@@ -102,7 +116,9 @@ def test_only_nulls_need_no_forward_pass(tiny: Subject, index: Index, tmp_path: 
     assert values.activations("mlp.0.30")[values.mask].std() == pytest.approx(1, abs=0.15)
 
 
-def test_a_killed_pass_goes_on_with_the_next_split(tiny: Subject, index: Index, folder: Path, tmp_path: Path) -> None:
+def test_a_killed_pass_goes_on_with_the_next_split(
+    tiny: Subject, index: Index, folder: Path, tmp_path: Path
+) -> None:
     total = index.tokens
 
     def interrupt(progress: Progress) -> None:
@@ -122,13 +138,19 @@ def test_a_killed_pass_goes_on_with_the_next_split(tiny: Subject, index: Index, 
         assert all((a[name] == b[name]).all() for name in a)
 
 
-def test_a_cut_file_is_collected_again(tiny: Subject, index: Index, folder: Path, tmp_path: Path) -> None:
+def test_a_cut_file_is_collected_again(
+    tiny: Subject, index: Index, folder: Path, tmp_path: Path
+) -> None:
     for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes()[:-10] if "select" in path.name else path.read_bytes())
+        (tmp_path / path.name).write_bytes(
+            path.read_bytes()[:-10] if "select" in path.name else path.read_bytes()
+        )
     with pytest.raises(CorruptError, match=r"select\.safetensors is damaged"):
         Collected.open(tmp_path, "select")
     collect(tiny, index, TARGETS, tmp_path)
-    assert (tmp_path / "select.safetensors").read_bytes() == (folder / "select.safetensors").read_bytes()
+    assert (tmp_path / "select.safetensors").read_bytes() == (
+        folder / "select.safetensors"
+    ).read_bytes()
 
 
 def test_wrong_use_is_told(tiny: Subject, index: Index, folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from hubel.tools.subject.subject import Subject
 
 @pytest.mark.subject
 def test_two_layers_of_the_default_subject(subject: Subject, tmp_path: Path) -> None:
-    summary = build_index(subject, read_corpus("lee-news"), tmp_path / "i", layers=[0, 3], max_tokens=6000)
+    summary = build_index(
+        subject, read_corpus("lee-news"), tmp_path / "i", layers=[0, 3], max_tokens=6000
+    )
     assert summary.units == 2 * (1536 + 9)
     assert sum(p.stat().st_size for p in tmp_path.rglob("mlp-3.parquet")) < 20e6
     index, unit = Index.open(tmp_path / "i"), Unit("mlp", 3, 100)

@@ -56,7 +56,9 @@ def whole(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 @pytest.mark.parametrize("after", [600, 2500, 5200])
-def test_killed_and_resumed(tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int) -> None:
+def test_killed_and_resumed(
+    tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int
+) -> None:
     root = Path(__file__).parents[3]
     killed = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "i"), str(after)],
@@ -83,7 +85,9 @@ def test_interrupted_and_resumed(tiny: Subject, whole: dict[str, bytes], tmp_pat
 
 
 @pytest.mark.parametrize("team_size", [1, 3])
-def test_shards_merge_into_the_whole(tiny: Subject, corpus: Corpus, tmp_path: Path, team_size: int) -> None:
+def test_shards_merge_into_the_whole(
+    tiny: Subject, corpus: Corpus, tmp_path: Path, team_size: int
+) -> None:
     contexts = make_contexts(corpus.documents, lambda text: tiny.tokenize(text).ids, CONTEXT_LEN)
     plan = make_plan(contexts, "explore", pool=5, sample=100, seed=0)
     site = Site("mlp", 1)
@@ -101,10 +105,16 @@ def test_shards_merge_into_the_whole(tiny: Subject, corpus: Corpus, tmp_path: Pa
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def scanned(subject: Subject, site: Site, plan: Plan, folder: Path, first: int, step: int, team_size: int) -> SiteState:
+def scanned(
+    subject: Subject, site: Site, plan: Plan, folder: Path, first: int, step: int, team_size: int
+) -> SiteState:
     state = SiteState.empty(site, subject.shape.count(site), 3, plan, folder)
     with Team(team_size) as team:
         for batch in plan.batches(first, step):
             ids = torch.from_numpy(batch.tokens.astype(np.int64))
-            subject.stream(ids, [site], lambda _, values, batch=batch: state.update(values.numpy(), batch, team.blocks))
+            subject.stream(
+                ids,
+                [site],
+                lambda _, values, batch=batch: state.update(values.numpy(), batch, team.blocks),
+            )
     return state

@@ -28,7 +28,9 @@ print(time.perf_counter() - start)
 
 
 def test_a_cold_process_answers_within_a_second(index: Index) -> None:
-    done = subprocess.run([sys.executable, "-c", COLD, str(index.path)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, str(index.path)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     cpu_bound_by_imports = float(done.stdout)
     assert cpu_bound_by_imports < 3  # 0.3 s on a quiet machine; tests share theirs
@@ -53,4 +55,11 @@ def test_a_text_printed_twice_is_shown_again_only_behind_everything_else() -> No
 
 
 def exemplar(context: int, ids: list[int], peak: int, strength: float) -> Exemplar:
-    return Exemplar(context, 0, ids, list(map(str, ids)), [strength * (at == peak) for at in range(len(ids))], peak)
+    return Exemplar(
+        context,
+        0,
+        ids,
+        list(map(str, ids)),
+        [strength * (at == peak) for at in range(len(ids))],
+        peak,
+    )

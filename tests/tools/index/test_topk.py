@@ -20,7 +20,9 @@ def stream(seed: int, n: int, *, coarse: bool) -> tuple[np.ndarray, np.ndarray]:
     return values, rng.integers(2, SEQ + 1, n)
 
 
-def fed(top: TopK, values: np.ndarray, lengths: np.ndarray, at: np.ndarray, *, blocks: int = 1) -> None:
+def fed(
+    top: TopK, values: np.ndarray, lengths: np.ndarray, at: np.ndarray, *, blocks: int = 1
+) -> None:
     """One batch of the contexts `at`, unit blocks one after another."""
     real = (np.arange(SEQ) < lengths[at, None]) & (np.arange(SEQ) > 0)
     best = np.where(real[..., None], values[at], -np.inf).max(axis=1).astype(np.float32)
@@ -34,8 +36,17 @@ def naive(values: np.ndarray, lengths: np.ndarray, unit: int, k: int) -> list[tu
     return [(-peak, n) for peak, n in sorted(peaks)[:k]]
 
 
-@given(st.integers(0, 999), st.integers(4, 40), st.integers(1, 4), st.integers(1, 9), st.booleans(), st.integers(1, 3))
-def test_equals_sorting_everything(seed: int, n: int, k: int, batch: int, coarse: bool, blocks: int) -> None:
+@given(
+    st.integers(0, 999),
+    st.integers(4, 40),
+    st.integers(1, 4),
+    st.integers(1, 9),
+    st.booleans(),
+    st.integers(1, 3),
+)
+def test_equals_sorting_everything(
+    seed: int, n: int, k: int, batch: int, coarse: bool, blocks: int
+) -> None:
     values, lengths = stream(seed, n, coarse=coarse)
     top = TopK.empty(UNITS, k, SEQ)
     order = np.random.default_rng(seed).permutation(n)
@@ -48,7 +59,9 @@ def test_equals_sorting_everything(seed: int, n: int, k: int, batch: int, coarse
         assert found[unit].tolist() == [value for value, _ in expected]
         for row, (_, context) in zip(rows[unit], expected, strict=True):
             whole = np.zeros(SEQ, np.float16)
-            whole[1 : lengths[context]] = values[context, 1 : lengths[context], unit].astype(np.float16)
+            whole[1 : lengths[context]] = values[context, 1 : lengths[context], unit].astype(
+                np.float16
+            )
             assert (row == whole).all()
 
 

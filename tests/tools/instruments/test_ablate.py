@@ -35,7 +35,9 @@ def logits_with(
 
     def replace(_module: Any, args: Any) -> Any:
         changed = args[0].clone()
-        changed[:, (1 if keep_first else 0) :, columns] = torch.as_tensor(value, dtype=changed.dtype)
+        changed[:, (1 if keep_first else 0) :, columns] = torch.as_tensor(
+            value, dtype=changed.dtype
+        )
         return (changed, *args[1:])
 
     handle = module.register_forward_pre_hook(replace)
@@ -46,14 +48,19 @@ def logits_with(
         handle.remove()
 
 
-def naive(subject: Subject, text: str, module: Any, columns: slice, value: Any) -> tuple[list[float], list[float]]:
+def naive(
+    subject: Subject, text: str, module: Any, columns: slice, value: Any
+) -> tuple[list[float], list[float]]:
     """KL and loss change by the definition, position by position."""
     ids = subject.tokenize(text).ids
     with torch.no_grad():
         clean = subject.model(torch.tensor([ids])).logits[0].double()
     changed = logits_with(subject, ids, module, columns, value, keep_first=len(ids) > 1).double()
     p, q = clean.softmax(-1).numpy(), changed.softmax(-1).numpy()
-    kl = [float(sum(a * np.log(a / b) for a, b in zip(p[i], q[i], strict=True))) for i in range(len(ids))]
+    kl = [
+        float(sum(a * np.log(a / b) for a, b in zip(p[i], q[i], strict=True)))
+        for i in range(len(ids))
+    ]
     loss = [float(np.log(p[i][ids[i + 1]]) - np.log(q[i][ids[i + 1]])) for i in range(len(ids) - 1)]
     return kl, loss
 
@@ -62,7 +69,9 @@ def check(result: Ablation, subject: Subject, module: Any, columns: slice, value
     for text, answer in zip(TEXTS, result.texts, strict=True):
         kl, loss = naive(subject, text, module, columns, value)
         np.testing.assert_allclose(answer.kl, kl, rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(np.array(answer.loss_change[:-1], float), loss, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(
+            np.array(answer.loss_change[:-1], float), loss, rtol=1e-3, atol=1e-5
+        )
         assert answer.loss_change[-1] is None
 
 
@@ -78,14 +87,22 @@ def test_zero_ablation_of_a_head(bench: Bench) -> None:
     subject = bench.the_subject()
     width = subject.head_dim
     result = ablated(bench, unit="head.1.2", op="zero")
-    check(result, subject, subject.model.model.layers[1].self_attn.o_proj, slice(2 * width, 3 * width), 0.0)
+    check(
+        result,
+        subject,
+        subject.model.model.layers[1].self_attn.o_proj,
+        slice(2 * width, 3 * width),
+        0.0,
+    )
     assert max(result.texts[0].kl) > 1e-4
 
 
 def inputs(subject: Subject, module: Any, columns: slice) -> torch.Tensor:
     """What enters a module at all positions of all texts that count."""
     seen: list[torch.Tensor] = []
-    handle = module.register_forward_pre_hook(lambda _module, args: seen.append(args[0][0, :, columns]))
+    handle = module.register_forward_pre_hook(
+        lambda _module, args: seen.append(args[0][0, :, columns])
+    )
     for text in TEXTS:
         with torch.no_grad():
             subject.model(torch.tensor([subject.tokenize(text).ids]))
@@ -114,12 +131,18 @@ def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: Bench) -> No
     with torch.no_grad():
         before = subject.model(torch.tensor([ids])).logits[0, answer.peak].softmax(-1)
     down = subject.model.model.layers[1].mlp.down_proj
-    after = logits_with(subject, ids, down, slice(5, 6), 0.0, keep_first=True)[answer.peak].softmax(-1)
+    after = logits_with(subject, ids, down, slice(5, 6), 0.0, keep_first=True)[answer.peak].softmax(
+        -1
+    )
     most = (before - after).abs().topk(4).indices
     strings = subject.token_strings()
     assert [change.token for change in answer.changed] == [strings[i] for i in most]
-    assert [change.before for change in answer.changed] == pytest.approx(before[most].tolist(), rel=1e-3)
-    assert [change.after for change in answer.changed] == pytest.approx(after[most].tolist(), rel=1e-3)
+    assert [change.before for change in answer.changed] == pytest.approx(
+        before[most].tolist(), rel=1e-3
+    )
+    assert [change.after for change in answer.changed] == pytest.approx(
+        after[most].tolist(), rel=1e-3
+    )
     assert answer.peak == 1 + int(np.argmax(answer.kl[1:]))
 
 
@@ -132,8 +155,13 @@ def test_an_answer_does_not_depend_on_the_texts_beside_it(bench: Bench) -> None:
 
 def test_a_side_that_is_not_active_changes_nothing(bench: Bench) -> None:
     subject = bench.the_subject()
-    active = subject.unit_activations(torch.tensor([subject.tokenize(TEXTS[0]).ids]), [_unit("mlp.1.5")])[0, 0]
-    answers = {side: ablated(bench, unit=f"mlp.1.5{side}", op="zero", texts=TEXTS[:1]).texts[0].kl for side in "+-"}
+    active = subject.unit_activations(
+        torch.tensor([subject.tokenize(TEXTS[0]).ids]), [_unit("mlp.1.5")]
+    )[0, 0]
+    answers = {
+        side: ablated(bench, unit=f"mlp.1.5{side}", op="zero", texts=TEXTS[:1]).texts[0].kl
+        for side in "+-"
+    }
     for side, sign in (("+", 1), ("-", -1)):
         positions = [i for i in range(1, len(active)) if sign * active[i] > 0]
         first = min(positions, default=len(active))
@@ -168,6 +196,8 @@ def test_means_over_positions_and_the_rendering(bench: Bench) -> None:
         ({"unit": "mlp.1.5", "op": "mangle"}, "op: "),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back_as_an_argument_error(
+    bench: Bench, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         ablated(bench, **arguments)

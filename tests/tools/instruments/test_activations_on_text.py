@@ -45,11 +45,18 @@ def test_activations_are_those_of_each_text_alone(bench: Bench) -> None:
         neuron = naive(bench, text, 1, "mlp.down_proj")[:, 5]
         np.testing.assert_allclose(answer.activations["mlp.1.5"], neuron, rtol=1e-4, atol=1e-5)
         two = naive(bench, text, 2, "mlp.down_proj")[:, 7]
-        np.testing.assert_allclose(answer.activations["mlp.2.7-"], np.maximum(-two, 0), rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(answer.activations["mlp.2.7+"], np.maximum(two, 0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            answer.activations["mlp.2.7-"], np.maximum(-two, 0), rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            answer.activations["mlp.2.7+"], np.maximum(two, 0), rtol=1e-4, atol=1e-5
+        )
         z = naive(bench, text, 0, "self_attn.o_proj")
         columns = slice(3 * subject.head_dim, 4 * subject.head_dim)
-        output = z[:, columns] @ subject.model.model.layers[0].self_attn.o_proj.weight[:, columns].numpy().T
+        output = (
+            z[:, columns]
+            @ subject.model.model.layers[0].self_attn.o_proj.weight[:, columns].numpy().T
+        )
         norm = np.linalg.norm(output, axis=-1)
         np.testing.assert_allclose(answer.activations["head.0.3"], norm, rtol=1e-4, atol=1e-5)
 
@@ -64,11 +71,17 @@ def test_every_token_has_its_text_and_place(bench: Bench) -> None:
     assert result.to_json()["texts"][0]["offsets"][0] == [0, 6]
 
 
-def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out(bench: Bench) -> None:
+def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out(
+    bench: Bench,
+) -> None:
     result = on_text(bench)
     lines = result.render().splitlines()
     assert len(lines) == len(UNITS) * (1 + len(TEXTS))
-    counted = [v for text in result.texts for v in (text.activations["mlp.1.5"][1:] or text.activations["mlp.1.5"])]
+    counted = [
+        v
+        for text in result.texts
+        for v in (text.activations["mlp.1.5"][1:] or text.activations["mlp.1.5"])
+    ]
     assert lines[0].startswith(f"mlp.1.5: max {max(counted):.3g}, min {min(counted):.3g}")
     assert "«Monday»" not in lines[1]
     assert "9" in "".join(lines[1:5])  # the strongest token of a unit is marked with a 9
@@ -86,6 +99,8 @@ def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out
         ({"texts": "the cat"}, "texts: "),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back_as_an_argument_error(
+    bench: Bench, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         on_text(bench, **arguments)

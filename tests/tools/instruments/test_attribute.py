@@ -30,10 +30,14 @@ def test_credit_adds_up_and_is_shown_with_both_tokens(bench: Bench) -> None:
     assert found.verdict == "converged"
     assert found.scores is not None
     assert found.reference is not None
-    assert abs(sum(found.scores) - (found.value - found.reference)) < 0.011 * abs(found.value - found.reference)
+    assert abs(sum(found.scores) - (found.value - found.reference)) < 0.011 * abs(
+        found.value - found.reference
+    )
     assert len(found.scores) == len(found.tokens) == 9
     assert '(instead of " Friday")' in found.render()
-    assert found.render().startswith('logit of " cat" - logit of " dog" after " Monday" (token 8) =')
+    assert found.render().startswith(
+        'logit of " cat" - logit of " dog" after " Monday" (token 8) ='
+    )
 
 
 def test_a_units_activation_and_its_checks(bench: Bench) -> None:

@@ -49,7 +49,9 @@ def test_each_pair_has_what_its_texts_have_alone(bench: Bench) -> None:
         if pair.token and pair.other_token:
             assert pair.activation is not None
             assert pair.other_activation is not None
-            assert pair.difference == pytest.approx(pair.other_activation - pair.activation, rel=1e-4, abs=1e-6)
+            assert pair.difference == pytest.approx(
+                pair.other_activation - pair.activation, rel=1e-4, abs=1e-6
+            )
     assert result.pairs[0].difference is None, "the first token does not count"
 
 
@@ -57,7 +59,9 @@ def test_each_substitution_is_made_alone_and_undone_alone(bench: Bench) -> None:
     result = compared(bench)
     peak = result.pairs[result.largest]
     assert peak.difference is not None
-    assert abs(peak.difference) == max(abs(p.difference) for p in result.pairs if p.difference is not None)
+    assert abs(peak.difference) == max(
+        abs(p.difference) for p in result.pairs if p.difference is not None
+    )
     assert [(s.removed, s.inserted) for s in result.substitutions] == [
         (" Monday", " Tuesday"), (" not", ""), ("", " blue"),
     ]  # fmt: skip
@@ -71,7 +75,9 @@ def test_each_substitution_is_made_alone_and_undone_alone(bench: Bench) -> None:
 
 
 def at_peak(bench: Bench, text: str, peak: Any) -> float:
-    tokens = [bench.the_subject().token_strings()[i] for i in bench.the_subject().tokenize(text).ids]
+    tokens = [
+        bench.the_subject().token_strings()[i] for i in bench.the_subject().tokenize(text).ids
+    ]
     at = max(i for i, token in enumerate(tokens) if token in (peak.token, peak.other_token))
     return alone(bench, text)[at]
 
@@ -79,7 +85,11 @@ def at_peak(bench: Bench, text: str, peak: Any) -> float:
 def test_pairs_of_unequal_substitutions_end_together() -> None:
     assert pairs([1, 2, 3, 9], [1, 4, 9]) == [(0, 0), (2, 1), (3, 2)]
     found = stretches([1, 2, 3, 9], [1, 4, 9])
-    assert [(s.start, s.end, s.other_start, s.other_end) for s in found] == [(0, 1, 0, 1), (1, 3, 1, 2), (3, 4, 2, 3)]
+    assert [(s.start, s.end, s.other_start, s.other_end) for s in found] == [
+        (0, 1, 0, 1),
+        (1, 3, 1, 2),
+        (3, 4, 2, 3),
+    ]
 
 
 def test_the_rendering_tells_the_largest_differences_first(bench: Bench) -> None:

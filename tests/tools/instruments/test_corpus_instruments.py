@@ -40,12 +40,20 @@ def test_every_match_is_found_with_what_the_unit_does_there(indexed: Bench, naiv
     assert result.n_contexts == result.n_read == len({row for _, row, _ in expected})
     assert result.mean == pytest.approx(np.mean([v for v, _, _ in expected]), rel=1e-3)
     expected.sort(key=lambda one: -abs(one[0]))
-    assert [m.activation for m in result.strongest] == pytest.approx([v for v, _, _ in expected[:20]], rel=1e-3)
-    assert [m.activation for m in result.weakest] == pytest.approx([v for v, _, _ in expected[20:][::-1]], rel=1e-3)
+    assert [m.activation for m in result.strongest] == pytest.approx(
+        [v for v, _, _ in expected[:20]], rel=1e-3
+    )
+    assert [m.activation for m in result.weakest] == pytest.approx(
+        [v for v, _, _ in expected[20:][::-1]], rel=1e-3
+    )
     assert all(m.tokens[p].strip() == "cat" for m in result.strongest for p in m.positions)
     usual = indexed.the_index().statistics(Unit.parse("mlp.2.7"))
-    assert result.fires["+"] == pytest.approx(np.mean([v >= usual.q90 for v, _, _ in expected]), abs=1e-4)
-    assert result.fires["-"] == pytest.approx(np.mean([v <= usual.q10 for v, _, _ in expected]), abs=1e-4)
+    assert result.fires["+"] == pytest.approx(
+        np.mean([v >= usual.q90 for v, _, _ in expected]), abs=1e-4
+    )
+    assert result.fires["-"] == pytest.approx(
+        np.mean([v <= usual.q10 for v, _, _ in expected]), abs=1e-4
+    )
 
 
 def test_a_side_tells_of_that_side(indexed: Bench) -> None:
@@ -62,7 +70,10 @@ def test_a_regular_expression_may_span_tokens(indexed: Bench) -> None:
             re.fullmatch(r" ?cat (?:dog|city)", "".join(match.tokens[p] for p in match.positions))
             or 1 in match.positions
         )
-    assert searched(indexed, pattern="catalogue").render() == 'nothing in the corpus matches "catalogue"'
+    assert (
+        searched(indexed, pattern="catalogue").render()
+        == 'nothing in the corpus matches "catalogue"'
+    )
     assert searched(indexed, pattern="ca").n_matches == 0, "words match whole"
 
 
@@ -85,11 +96,16 @@ def test_correlations_are_those_of_every_token(indexed: Bench, unit: str) -> Non
     for text in TEXTS:
         ids = torch.tensor([subject.tokenize(text).ids])
         mine = address.signal(subject.unit_activations(ids, [address.unsided])[0, 0, 1:].numpy())
-        neurons = [subject.capture(ids, [Site("mlp", n)]).activations[Site("mlp", n)][0, 1:].numpy() for n in range(3)]
+        neurons = [
+            subject.capture(ids, [Site("mlp", n)]).activations[Site("mlp", n)][0, 1:].numpy()
+            for n in range(3)
+        ]
         rows.append(np.concatenate([mine[:, None], *neurons], axis=1))
     r = np.corrcoef(np.concatenate(rows).T)[0, 1:]
     names = [f"mlp.{i // 24}.{i % 24}" for i in range(72)]
-    expected = sorted(((v, n) for v, n in zip(r, names, strict=True) if n != str(address.unsided)), reverse=True)
+    expected = sorted(
+        ((v, n) for v, n in zip(r, names, strict=True) if n != str(address.unsided)), reverse=True
+    )
     result = correlated(indexed, unit=unit, texts=TEXTS)
     assert [c.unit for c in result.together] == [n for _, n in expected[:10]]
     assert [c.r for c in result.together] == pytest.approx([v for v, _ in expected[:10]], abs=1e-4)
@@ -114,7 +130,10 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None
     assert (cat.behind_space.tokens, len(zebra.behind_space.tokens)) == ([" cat"], 6)
     contexts, subject = indexed.the_index().contexts("explore"), indexed.the_subject()
     (token,) = subject.tokenize(" cat").ids
-    count = sum(row[: int(n)].tolist().count(token) for row, n in zip(contexts.tokens, contexts.length, strict=True))
+    count = sum(
+        row[: int(n)].tolist().count(token)
+        for row, n in zip(contexts.tokens, contexts.length, strict=True)
+    )
     assert cat.behind_space.count == count
     weight = subject.model.get_input_embeddings().weight
     cosines = torch.nn.functional.cosine_similarity(weight, weight[token][None])
@@ -136,6 +155,8 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None
         ("tokens.describe", {"words": []}, "words: "),
     ],
 )
-def test_what_is_off_comes_back(indexed: Bench, name: str, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back(
+    indexed: Bench, name: str, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, indexed)

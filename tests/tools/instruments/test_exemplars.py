@@ -46,7 +46,9 @@ def test_statistics_are_those_of_every_token(bench: Bench, naive: dict, unit: st
 
 
 @pytest.mark.parametrize(("side", "sign"), [("+", 1), ("-", -1)])
-def test_top_exemplars_are_the_contexts_with_the_highest_peaks(bench: Bench, naive: dict, side: str, sign: int) -> None:
+def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
+    bench: Bench, naive: dict, side: str, sign: int
+) -> None:
     result = answer(bench, "activations.exemplars", unit="mlp.2.7", side=side, k=4)
     assert isinstance(result, Exemplars)
     values = sign * naive[Site("mlp", 2)][..., 7]
@@ -56,7 +58,9 @@ def test_top_exemplars_are_the_contexts_with_the_highest_peaks(bench: Bench, nai
     contexts = bench.the_index().contexts("explore")
     for passage in result.exemplars:
         row = values[passage.context][1 : len(passage.tokens)]
-        np.testing.assert_allclose(sign * np.array(passage.activations[1:]), row, rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(
+            sign * np.array(passage.activations[1:]), row, rtol=2e-3, atol=2e-3
+        )
         assert passage.peak == 1 + int(row.argmax())
         ids = contexts.tokens[passage.context][: int(contexts.length[passage.context])]
         assert passage.tokens == [strings[i] for i in ids]
@@ -75,10 +79,19 @@ def test_exemplars_render_as_marked_text(bench: Bench) -> None:
     lines = result.render().splitlines()
     assert "negative side" in lines[0]
     peaks = [passage.activations[passage.peak] for passage in result.exemplars]
-    assert [line.split(" | ")[0].strip() for line in lines[1:]] == [f"{peak:+.3g}" for peak in peaks]
+    assert [line.split(" | ")[0].strip() for line in lines[1:]] == [
+        f"{peak:+.3g}" for peak in peaks
+    ]
     assert "»9" in lines[1]
-    assert len(answer(bench, "activations.exemplars", unit="mlp.2.7", kind="random", k=5).exemplars) == 5
-    assert answer(bench, "activations.exemplars", unit="head.0.1", side="-").render().endswith("it never fires there")
+    assert (
+        len(answer(bench, "activations.exemplars", unit="mlp.2.7", kind="random", k=5).exemplars)
+        == 5
+    )
+    assert (
+        answer(bench, "activations.exemplars", unit="head.0.1", side="-")
+        .render()
+        .endswith("it never fires there")
+    )
 
 
 @pytest.mark.parametrize("sites", [["mlp"], ["mlp", "head"]])
@@ -112,7 +125,10 @@ def test_search_ranks_every_unit_by_a_naive_z(bench: Bench, naive: dict, sites: 
 
 
 def test_search_can_be_kept_to_layers_and_says_what_there_is(bench: Bench) -> None:
-    assert {hit.unit.split(".")[1] for hit in answer(bench, "activations.search", text=TEXT, layers=[1]).hits} == {"1"}
+    assert {
+        hit.unit.split(".")[1]
+        for hit in answer(bench, "activations.search", text=TEXT, layers=[1]).hits
+    } == {"1"}
     with pytest.raises(ArgumentError, match=r"mlp\.0"):
         answer(bench, "activations.search", text=TEXT, layers=[9])
 
@@ -128,14 +144,24 @@ def test_mean_ablation_takes_the_mean_from_explore(bench: Bench, naive: dict) ->
     [
         ("activations.exemplars", {"unit": "mlp.1.99"}, "units 0 to 23"),
         ("activations.exemplars", {"unit": "mlp.1.5", "kind": "bottom"}, "kind: "),
-        ("activations.exemplars", {"unit": "mlp.1.5", "split": "holdout"}, "split: Extra inputs are not permitted"),
+        (
+            "activations.exemplars",
+            {"unit": "mlp.1.5", "split": "holdout"},
+            "split: Extra inputs are not permitted",
+        ),
         ("activations.statistics", {"unit": "mlp.5.1"}, "mlp of layers"),
         ("activations.search", {"text": ""}, "text: "),
-        ("corpus.search", {"unit": "mlp.1.5", "pattern": "(?<=a)b", "regex": True}, "no look-around"),
+        (
+            "corpus.search",
+            {"unit": "mlp.1.5", "pattern": "(?<=a)b", "regex": True},
+            "no look-around",
+        ),
         ("coactivating", {"unit": "mlp.1.5", "texts": ["the cat"]}, "too few"),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(bench: Bench, name: str, arguments: dict, says: str) -> None:
+def test_what_is_off_comes_back_as_an_argument_error(
+    bench: Bench, name: str, arguments: dict, says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, bench)
 
@@ -154,7 +180,9 @@ def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.M
     opened: list[str] = []
     original = pq.ParquetFile
     monkeypatch.setattr(
-        pq, "ParquetFile", lambda path, **options: opened.append(str(path)) or original(path, **options)
+        pq,
+        "ParquetFile",
+        lambda path, **options: opened.append(str(path)) or original(path, **options),
     )
     fresh = Bench(bench.subject, Index.open(Path(bench.the_index().path)))
     from hubel.tools.instruments import instruments

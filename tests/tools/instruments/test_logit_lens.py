@@ -20,7 +20,11 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
     with torch.no_grad():
         added = torch.zeros(1, 1, subject.shape.n_neurons)  # pyright: ignore
         added[0, 0, 7] = 1
-        layer = model.transformer.h[2].mlp.c_proj if model_type == "gpt2" else model.model.layers[2].mlp.down_proj
+        layer = (
+            model.transformer.h[2].mlp.c_proj
+            if model_type == "gpt2"
+            else model.model.layers[2].mlp.down_proj
+        )
         write = layer(added) - layer(torch.zeros_like(added))  # without its bias
         if model_type == "gemma2":
             write = write * (1 + model.model.layers[2].post_feedforward_layernorm.weight)
@@ -31,7 +35,9 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
         expected = model.lm_head(scaled)[0, 0]
         expected = expected - expected.mean()
     for side in (lens.promoted, lens.suppressed):
-        torch.testing.assert_close(torch.tensor(side.logits), expected[side.ids], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.tensor(side.logits), expected[side.ids], rtol=1e-4, atol=1e-5
+        )
     assert lens.promoted.logits == sorted(lens.promoted.logits, reverse=True)
     known = [i for i, text in enumerate(subject.token_strings()) if text]
     assert lens.promoted.ids[0] == max(known, key=lambda i: float(expected[i]))
@@ -41,7 +47,9 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
 
 def test_the_negative_side_promotes_what_the_positive_one_suppresses() -> None:
     bench = Bench(tiny_subject())
-    plus, minus = (call("logit_lens", {"unit": f"mlp.1.3{side}", "k": 5}, bench).to_json() for side in "+-")
+    plus, minus = (
+        call("logit_lens", {"unit": f"mlp.1.3{side}", "k": 5}, bench).to_json() for side in "+-"
+    )
     assert plus["promoted"]["ids"] == minus["suppressed"]["ids"]
     assert plus["promoted"]["logits"] == [-x for x in minus["suppressed"]["logits"]]
 

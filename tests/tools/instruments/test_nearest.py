@@ -70,7 +70,9 @@ def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
             else:
                 attention = subject.model.model.layers[layer].self_attn
                 shared = slice(head // 2 * 4, head // 2 * 4 + 4)  # two heads read one value
-                directions[f"head.{layer}.{head}"] = attention.o_proj.weight[:, own] @ attention.v_proj.weight[shared]
+                directions[f"head.{layer}.{head}"] = (
+                    attention.o_proj.weight[:, own] @ attention.v_proj.weight[shared]
+                )
     result = found(bench, unit="head.1.2")
     check(result, "head.1.2", directions)
     assert result.by == "move"

@@ -24,30 +24,42 @@ def test_many_at_once_are_what_the_instrument_says_of_each(family: str) -> None:
         assert isinstance(told, Nearest)
         assert (neighbours.by, neighbours.compared) == (told.by, told.compared)
         assert [near.unit for near in neighbours.alike] == [near.unit for near in told.alike]
-        assert [near.value for near in neighbours.alike] == pytest.approx([n.cosine for n in told.alike], abs=1e-4)
+        assert [near.value for near in neighbours.alike] == pytest.approx(
+            [n.cosine for n in told.alike], abs=1e-4
+        )
         assert [near.unit for near in neighbours.opposite] == [near.unit for near in told.opposite]
 
 
 @pytest.fixture(scope="module")
 def explore(indexed: Bench, tmp_path_factory: pytest.TempPathFactory) -> Collected:
     out = tmp_path_factory.mktemp("collected")
-    units = [Unit("mlp", layer, index) for layer in range(N_LAYERS) for index in range(0, N_NEURONS, 4)]
+    units = [
+        Unit("mlp", layer, index) for layer in range(N_LAYERS) for index in range(0, N_NEURONS, 4)
+    ]
     collect(indexed.the_subject(), indexed.the_index(), units, out)
     return Collected.open(out, "explore")
 
 
-def test_units_active_together_are_those_with_the_largest_correlation_of_their_signals(explore: Collected) -> None:
+def test_units_active_together_are_those_with_the_largest_correlation_of_their_signals(
+    explore: Collected,
+) -> None:
     targets = [Unit.parse(name) for name in [*explore.targets, f"{explore.targets[0]}-"]]
     found = active_together(explore, targets)
     signals = [unit.signal(explore.activations(unit.unsided))[explore.mask] for unit in targets]
     r = np.corrcoef(signals)
     for row, unit in enumerate(targets):
-        others = [(r[row, at], str(other)) for at, other in enumerate(targets) if other.unsided != unit.unsided]
+        others = [
+            (r[row, at], str(other))
+            for at, other in enumerate(targets)
+            if other.unsided != unit.unsided
+        ]
         expected = sorted(others, reverse=True)[:NEAREST]
         told = found[str(unit)]
         assert told.compared == len(others)
         assert [near.unit for near in told.alike] == [name for value, name in expected if value > 0]
-        assert [near.value for near in told.alike] == pytest.approx([v for v, _ in expected if v > 0], abs=1e-3)
+        assert [near.value for near in told.alike] == pytest.approx(
+            [v for v, _ in expected if v > 0], abs=1e-3
+        )
         assert told.opposite[0].unit == min(others)[1]
 
 

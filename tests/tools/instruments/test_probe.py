@@ -17,7 +17,12 @@ from hubel.tools.instruments.probe import Probe
 from tests.support.tiny import tiny_subject
 
 NOUNS = ["cat", "dog", "city", "river", "bank", "year", "Monday", "Tuesday", "Friday", "red"]
-TEXTS = [f"{article} {noun} {verb}" for noun in NOUNS for article in ("the", "a") for verb in ("was", "is")]
+TEXTS = [
+    f"{article} {noun} {verb}"
+    for noun in NOUNS
+    for article in ("the", "a")
+    for verb in ("was", "is")
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,12 @@ def features(bench: Bench, layer: int, pooling: str) -> np.ndarray:
     for text in TEXTS:
         with torch.no_grad():
             ids = torch.tensor([bench.the_subject().tokenize(text).ids])
-            stream = bench.the_subject().model(ids, output_hidden_states=True).hidden_states[layer + 1][0].double()
+            stream = (
+                bench.the_subject()
+                .model(ids, output_hidden_states=True)
+                .hidden_states[layer + 1][0]
+                .double()
+            )
         rows.append((stream[-1] if pooling == "last" else stream[1:].mean(dim=0)).numpy())
     return np.stack(rows)
 
@@ -64,7 +74,9 @@ def test_accuracy_is_that_of_a_plain_loop_over_held_out_groups(bench: Bench, poo
         scaler = StandardScaler().fit(x[train])
         model = LogisticRegression(max_iter=2000).fit(scaler.transform(x[train]), y[train])
         correct[test] = model.predict(scaler.transform(x[test])) == y[test]
-    assert result.accuracy == pytest.approx(correct.mean(), abs=1.01 / len(y))  # a tie may fall either way
+    assert result.accuracy == pytest.approx(
+        correct.mean(), abs=1.01 / len(y)
+    )  # a tie may fall either way
     assert result.low <= result.accuracy <= result.high
     assert result.n_groups == len(NOUNS)
     assert result.majority == pytest.approx(max(labels.count("0"), labels.count("1")) / len(labels))
@@ -80,9 +92,19 @@ def test_a_label_that_is_the_last_token_is_read_and_its_control_is_not(plain: Be
 
 def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(plain: Bench) -> None:
     """Random labels for nouns: a random split reaches 1.0 by remembering the nouns, the split by group cannot."""
-    drawn = dict(zip(NOUNS, np.random.default_rng(0).permutation(["x"] * 5 + ["y"] * 5).tolist(), strict=True))
+    drawn = dict(
+        zip(
+            NOUNS, np.random.default_rng(0).permutation(["x"] * 5 + ["y"] * 5).tolist(), strict=True
+        )
+    )
     labels = [drawn[text.split()[1]] for text in TEXTS]
-    apart = probed(plain, labels=labels, groups=[text.split()[1] for text in TEXTS], site="resid.0", pooling="mean")
+    apart = probed(
+        plain,
+        labels=labels,
+        groups=[text.split()[1] for text in TEXTS],
+        site="resid.0",
+        pooling="mean",
+    )
     mixed = probed(plain, labels=labels, site="resid.0", pooling="mean")
     assert mixed.accuracy > 0.95
     assert apart.low < 0.5
@@ -109,10 +131,15 @@ def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Bench) ->
         ({"labels": ["a"] * len(TEXTS)}, "two or more labels"),
         ({"labels": ["a", "b"]}, "give one for each text"),
         ({"labels": ["a"] * (len(TEXTS) - 3) + ["b"] * 3}, "3 groups"),
-        ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "head.1"}, "expected resid.LAYER, mlp.LAYER, or a neuron"),
+        (
+            {"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "head.1"},
+            "expected resid.LAYER, mlp.LAYER, or a neuron",
+        ),
         ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "resid.7"}, "layers 0 to 2"),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back_as_an_argument_error(
+    bench: Bench, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         probed(bench, **arguments)

@@ -9,9 +9,17 @@ from typing import Annotated, Literal, cast
 import pytest
 from pydantic import Field
 
-from hubel.tools.instruments import registry
 from hubel.tools.errors import ArgumentError, UnavailableError, UsageError
-from hubel.tools.instruments import Bench, Result, call, get, instrument, instruments, rounded
+from hubel.tools.instruments import (
+    Bench,
+    Result,
+    call,
+    get,
+    instrument,
+    instruments,
+    registry,
+    rounded,
+)
 
 KNOWN = {
     "ablate", "activations.exemplars", "activations.on_text", "activations.search", "activations.statistics",
@@ -35,7 +43,10 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @instrument("echo", needs=())
     def say(
-        bench: Bench, word: str, times: Annotated[int, Field(ge=1, le=3)] = 1, mood: Literal["calm", "loud"] = "calm"
+        bench: Bench,
+        word: str,
+        times: Annotated[int, Field(ge=1, le=3)] = 1,
+        mood: Literal["calm", "loud"] = "calm",
     ) -> Echo:
         """Says a word.
 
@@ -59,7 +70,12 @@ def test_all_are_there_and_say_what_they_do() -> None:
 def test_the_schema_comes_from_the_signature() -> None:
     schema = get("echo").schema()
     assert schema["required"] == ["word"]
-    assert schema["properties"]["times"] == {"default": 1, "maximum": 3, "minimum": 1, "type": "integer"}
+    assert schema["properties"]["times"] == {
+        "default": 1,
+        "maximum": 3,
+        "minimum": 1,
+        "type": "integer",
+    }
     assert schema["properties"]["mood"]["enum"] == ["calm", "loud"]
     assert get("echo").description == "Says a word.\n\nMore than once, if wanted."
     assert get("echo").usage() == "word, times=1, mood='calm'"
@@ -89,7 +105,9 @@ def test_wrong_arguments_come_back_with_how_to_repair_them(arguments: dict, says
 def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
     with pytest.raises(UsageError, match="'echo' is registered already"):
         instrument("echo", needs=())(lambda bench: Echo(()))
-    with pytest.raises(ArgumentError, match=r"'logitlens'; there are ablate, activations\.exemplars"):
+    with pytest.raises(
+        ArgumentError, match=r"'logitlens'; there are ablate, activations\.exemplars"
+    ):
         call("logitlens", {}, Bench())
 
 
@@ -99,7 +117,10 @@ def test_a_bench_without_what_is_needed_says_so_and_a_lazy_subject_is_loaded_on_
     with pytest.raises(UnavailableError, match="--index"):
         Bench().the_index()
     loaded = object()
-    assert cast(object, Bench(subject=lambda: cast("registry.Subject", loaded)).the_subject()) is loaded
+    assert (
+        cast(object, Bench(subject=lambda: cast("registry.Subject", loaded)).the_subject())
+        is loaded
+    )
 
 
 def test_a_bench_leads_to_no_held_out_text() -> None:

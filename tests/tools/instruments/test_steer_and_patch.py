@@ -57,7 +57,9 @@ def down(subject: Subject) -> Any:
 
 
 def steered(bench: Bench, **arguments: Any) -> Steering:
-    result = call("steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [3.0], **arguments}, bench)
+    result = call(
+        "steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [3.0], **arguments}, bench
+    )
     assert isinstance(result, Steering)
     return result
 
@@ -124,11 +126,14 @@ def test_several_strengths_are_compared_and_rendered(bench: Bench) -> None:
 
 def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: Bench) -> None:
     one, again, other = (
-        steered(bench, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0]) for seed in (1, 1, 2)
+        steered(bench, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0])
+        for seed in (1, 1, 2)
     )
     assert one == again
     assert one.continuation != other.continuation
-    assert one.strengths[0].continuation == one.continuation, "unchanged distributions and the same noise"
+    assert one.strengths[0].continuation == one.continuation, (
+        "unchanged distributions and the same noise"
+    )
 
 
 def test_sampled_tokens_follow_the_softmax(bench: Bench) -> None:
@@ -136,7 +141,11 @@ def test_sampled_tokens_follow_the_softmax(bench: Bench) -> None:
     p = logits(subject, subject.tokenize(TEXT).ids).softmax(-1)
     likeliest = subject.token_strings()[int(p.argmax())]
     drawn = [
-        call("generate", {"text": TEXT, "units": ["mlp.0.0"], "new_tokens": 1, "temperature": 1.0, "seed": s}, bench)
+        call(
+            "generate",
+            {"text": TEXT, "units": ["mlp.0.0"], "new_tokens": 1, "temperature": 1.0, "seed": s},
+            bench,
+        )
         for s in range(150)
     ]
     share = np.mean([d.continuation == likeliest for d in drawn if isinstance(d, Generated)])
@@ -166,7 +175,9 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(bench: Bench, unit: st
         after = logits(subject, base)
     pair = [" cat", " dog"]
     result = call(
-        "patch", {"units": [unit], "base": f"{TEXT} red", "source": f"very {SOURCE} red", "tokens": pair}, bench
+        "patch",
+        {"units": [unit], "base": f"{TEXT} red", "source": f"very {SOURCE} red", "tokens": pair},
+        bench,
     )
     assert isinstance(result, Patching)
     assert result.kl == pytest.approx(kl(plain, after), rel=1e-3)
@@ -175,13 +186,17 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(bench: Bench, unit: st
     assert found is not None
     expected = [float(x[a] - x[b]) for x in (plain, there, after)]
     assert [found.base, found.source, found.patched] == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    assert found.recovered == pytest.approx((expected[2] - expected[0]) / (expected[1] - expected[0]), rel=1e-2)
+    assert found.recovered == pytest.approx(
+        (expected[2] - expected[0]) / (expected[1] - expected[0]), rel=1e-2
+    )
     assert "of the way" in result.render()
 
 
 def test_generation_is_greedy_and_shows_what_units_do(bench: Bench) -> None:
     subject = bench.the_subject()
-    result = call("generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, bench)
+    result = call(
+        "generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, bench
+    )
     assert isinstance(result, Generated)
     ids = list(subject.tokenize(TEXT).ids)
     for _ in range(5):
@@ -196,7 +211,9 @@ def test_generation_is_greedy_and_shows_what_units_do(bench: Bench) -> None:
 
 def test_ablation_can_go_on_with_the_text(bench: Bench) -> None:
     subject = bench.the_subject()
-    result = call("ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, bench)
+    result = call(
+        "ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, bench
+    )
     assert isinstance(result, Ablation)
     ids = subject.tokenize(TEXT).ids
     written: list[int] = []
@@ -215,7 +232,11 @@ def test_ablation_can_go_on_with_the_text(bench: Bench) -> None:
 
 def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: Bench) -> None:
     one, again, other = (
-        call("ablate", {"unit": "mlp.1.5", "texts": [TEXT, SOURCE], "op": "resample", "seed": seed}, bench)
+        call(
+            "ablate",
+            {"unit": "mlp.1.5", "texts": [TEXT, SOURCE], "op": "resample", "seed": seed},
+            bench,
+        )
         for seed in (1, 1, 2)
     )
     assert isinstance(one, Ablation)
@@ -229,16 +250,38 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: Bench) -
     ("name", "arguments", "says"),
     [
         ("steer", {"unit": "head.1.2", "text": TEXT, "strengths": [1]}, "use op scale"),
-        ("steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [1], "focus": "bird"}, "copy it exactly"),
-        ("steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [1], "focus": "Monday"}, "first token"),
-        ("steer", {"unit": "mlp.1.5", "text": "cat " * 120, "strengths": [1], "new_tokens": 64}, "reads at most 128"),
+        (
+            "steer",
+            {"unit": "mlp.1.5", "text": TEXT, "strengths": [1], "focus": "bird"},
+            "copy it exactly",
+        ),
+        (
+            "steer",
+            {"unit": "mlp.1.5", "text": TEXT, "strengths": [1], "focus": "Monday"},
+            "first token",
+        ),
+        (
+            "steer",
+            {"unit": "mlp.1.5", "text": "cat " * 120, "strengths": [1], "new_tokens": 64},
+            "reads at most 128",
+        ),
         ("steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": []}, "strengths: "),
-        ("patch", {"units": ["mlp.1.5"], "base": TEXT, "source": SOURCE, "tokens": ["cat", "zebra"]}, "5 tokens here"),
-        ("patch", {"units": ["mlp.1.5"], "base": "the cat", "source": "dog"}, "no token of the base"),
+        (
+            "patch",
+            {"units": ["mlp.1.5"], "base": TEXT, "source": SOURCE, "tokens": ["cat", "zebra"]},
+            "5 tokens here",
+        ),
+        (
+            "patch",
+            {"units": ["mlp.1.5"], "base": "the cat", "source": "dog"},
+            "no token of the base",
+        ),
         ("patch", {"units": ["mlp.7.5"], "base": TEXT, "source": SOURCE}, "layers 0 to 2"),
         ("generate", {"text": TEXT, "units": ["mlp.1.77"]}, "units 0 to 23"),
     ],
 )
-def test_what_is_off_comes_back(bench: Bench, name: str, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back(
+    bench: Bench, name: str, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, bench)

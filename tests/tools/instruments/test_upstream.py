@@ -50,7 +50,9 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
     heads = [part for part in result.parts if part.part.startswith("head")]
     assert len(heads) == (12 if family != "gpt_neox" else 8)
     for part in heads:
-        assert sum(effect for _, effect in part.sources) == pytest.approx(part.effect, rel=1e-3, abs=1e-5)
+        assert sum(effect for _, effect in part.sources) == pytest.approx(
+            part.effect, rel=1e-3, abs=1e-5
+        )
     few = found(bench, k=2)
     assert total([*few.parts, few.rest], "gate") == pytest.approx(result.gate, abs=1e-4)
     assert few.rest.part == f"{len(result.parts) - 2} others"
@@ -72,8 +74,12 @@ def test_a_head_by_hand(bench: Bench) -> None:
     layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
     seen: dict[str, torch.Tensor] = {}
     handles = [
-        layers[1].self_attn.o_proj.register_forward_pre_hook(lambda _m, a: seen.update(z=a[0][0, -1])),
-        layers[2].post_attention_layernorm.register_forward_pre_hook(lambda _m, a: seen.update(x=a[0][0, -1])),
+        layers[1].self_attn.o_proj.register_forward_pre_hook(
+            lambda _m, a: seen.update(z=a[0][0, -1])
+        ),
+        layers[2].post_attention_layernorm.register_forward_pre_hook(
+            lambda _m, a: seen.update(x=a[0][0, -1])
+        ),
     ]
     with torch.no_grad():
         subject.model(ids)
@@ -85,7 +91,9 @@ def test_a_head_by_hand(bench: Bench) -> None:
         written = layers[1].self_attn.o_proj(z)
         norm = layers[2].post_attention_layernorm
         scaled = norm.weight * written / (seen["x"].square().mean() + norm.variance_epsilon).sqrt()
-        gate, up = (float(m.weight[5] @ scaled) for m in (layers[2].mlp.gate_proj, layers[2].mlp.up_proj))
+        gate, up = (
+            float(m.weight[5] @ scaled) for m in (layers[2].mlp.gate_proj, layers[2].mlp.up_proj)
+        )
     part = next(part for part in result.parts if part.part == "head.1.3")
     assert (part.gate, part.up) == pytest.approx((gate, up), rel=1e-3, abs=1e-6)
 
@@ -100,10 +108,16 @@ def test_effects_are_the_derivative_of_the_activation(bench: Bench) -> None:
         return float(torch.nn.functional.silu(torch.tensor(gate, dtype=torch.float64)) * up)
 
     step = 1e-5
-    by_gate = (value(result.gate + step, result.up) - value(result.gate - step, result.up)) / (2 * step)
-    by_up = (value(result.gate, result.up + step) - value(result.gate, result.up - step)) / (2 * step)
+    by_gate = (value(result.gate + step, result.up) - value(result.gate - step, result.up)) / (
+        2 * step
+    )
+    by_up = (value(result.gate, result.up + step) - value(result.gate, result.up - step)) / (
+        2 * step
+    )
     for part in result.parts:
-        assert part.effect == pytest.approx(by_gate * (part.gate or 0) + by_up * (part.up or 0), rel=1e-3, abs=1e-5)
+        assert part.effect == pytest.approx(
+            by_gate * (part.gate or 0) + by_up * (part.up or 0), rel=1e-3, abs=1e-5
+        )
 
 
 def test_a_named_direction_is_one_sum() -> None:

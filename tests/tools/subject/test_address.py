@@ -16,12 +16,22 @@ from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
 SHAPE = Shape(n_layers=4, n_neurons=32, n_heads=3, directions={2: ("truth", "tense-2")})
 
 sides = st.sampled_from(["both", "+", "-"])
-names = st.from_regex(r"[A-Za-z0-9_.:/@-]{0,8}[A-Za-z0-9_]", fullmatch=True).filter(lambda name: name[0] != "-")
+names = st.from_regex(r"[A-Za-z0-9_.:/@-]{0,8}[A-Za-z0-9_]", fullmatch=True).filter(
+    lambda name: name[0] != "-"
+)
 numbered = st.builds(
-    Unit, st.sampled_from(["mlp", "head"]), st.integers(0, 200), st.integers(0, 99999), st.just(""), sides
+    Unit,
+    st.sampled_from(["mlp", "head"]),
+    st.integers(0, 200),
+    st.integers(0, 99999),
+    st.just(""),
+    sides,
 )
 directions = st.builds(
-    lambda layer, name, side: Unit("resid", layer, name=name, side=side), st.integers(0, 200), names, sides
+    lambda layer, name, side: Unit("resid", layer, name=name, side=side),
+    st.integers(0, 200),
+    names,
+    sides,
 )
 
 
@@ -46,7 +56,8 @@ def test_addresses(text: str, unit: Unit) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "mlp", "mlp.3", "mlp.x.1", "mlp.3.1~2", "attn.1.2", "mlp.-1.2", "resid.8@", "mlp.1.2--"]
+    "text",
+    ["", "mlp", "mlp.3", "mlp.x.1", "mlp.3.1~2", "attn.1.2", "mlp.-1.2", "resid.8@", "mlp.1.2--"],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="valid are mlp"):
@@ -93,7 +104,9 @@ def test_a_sample_is_the_documented_draw() -> None:
 
 def test_samples_where_layers_differ_in_width() -> None:
     shape = Shape(3, (4, 6, 5), 1)
-    assert addresses("mlp.*", shape) == [f"mlp.{layer}.{i}" for layer, n in enumerate((4, 6, 5)) for i in range(n)]
+    assert addresses("mlp.*", shape) == [
+        f"mlp.{layer}.{i}" for layer, n in enumerate((4, 6, 5)) for i in range(n)
+    ]
     assert addresses("mlp.1.5", shape) == ["mlp.1.5"]
     with pytest.raises(UsageError, match="units 0 to 3"):
         parse_targets("mlp.0.4", shape)

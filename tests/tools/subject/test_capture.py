@@ -10,7 +10,11 @@ from hubel.tools.subject.architectures import Architecture, architecture_of, mat
 from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_subject
 
 TEXT = "Monday the cat said 1999 in a very blue city"
-EVERY = [Site(kind, layer) for kind in ("mlp", "head", "z", "stream", "mlp_in") for layer in range(N_LAYERS)]  # pyright: ignore
+EVERY = [
+    Site(kind, layer)
+    for kind in ("mlp", "head", "z", "stream", "mlp_in")
+    for layer in range(N_LAYERS)
+]  # pyright: ignore
 
 
 @pytest.fixture(params=MODEL_TYPES)
@@ -37,7 +41,13 @@ def test_shapes(tiny: Subject) -> None:
     ids = ids_of(subject).repeat(2, 1)
     captured = subject.capture(ids, EVERY, logits=True)
     assert subject.shape.n_layers == N_LAYERS
-    widths = {"mlp": N_NEURONS, "head": N_HEADS, "z": N_HEADS * subject.head_dim, "stream": D_MODEL, "mlp_in": D_MODEL}
+    widths = {
+        "mlp": N_NEURONS,
+        "head": N_HEADS,
+        "z": N_HEADS * subject.head_dim,
+        "stream": D_MODEL,
+        "mlp_in": D_MODEL,
+    }
     for site in EVERY:
         assert captured.activations[site].shape == (*ids.shape, widths[site.kind])
     assert captured.logits is not None
@@ -68,7 +78,9 @@ def test_heads_add_up_to_the_attention_output(tiny: Subject) -> None:
         bias = getattr(parts.attention_out, "bias", None)
         _, out = seen(subject, parts.attention_out, ids)
         torch.testing.assert_close(writes.sum(dim=2) + (0 if bias is None else bias), out)
-        torch.testing.assert_close(captured[Site("head", layer)], writes.norm(dim=-1), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            captured[Site("head", layer)], writes.norm(dim=-1), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_writes_add_up_along_the_stream(tiny: Subject) -> None:
@@ -77,14 +89,19 @@ def test_writes_add_up_along_the_stream(tiny: Subject) -> None:
     captured = subject.capture(ids, EVERY).activations
     for layer in range(1, N_LAYERS):
         parts = subject.parts.layers[layer]
-        writes = seen(subject, parts.attention_write, ids)[1] + seen(subject, parts.mlp_write, ids)[1]
+        writes = (
+            seen(subject, parts.attention_write, ids)[1] + seen(subject, parts.mlp_write, ids)[1]
+        )
         before, after = captured[Site("stream", layer - 1)], captured[Site("stream", layer)]
         torch.testing.assert_close(before + writes, after, rtol=1e-4, atol=1e-4)
 
 
 def test_directions_are_projections_of_the_stream(tiny: Subject) -> None:
     subject = tiny
-    vectors = {"one": torch.randn(D_MODEL, generator=torch.Generator().manual_seed(1)), "two": torch.randn(D_MODEL)}
+    vectors = {
+        "one": torch.randn(D_MODEL, generator=torch.Generator().manual_seed(1)),
+        "two": torch.randn(D_MODEL),
+    }
     subject = Subject(subject.model, subject.tokenizer, name="t", directions={1: vectors})
     ids = ids_of(subject)
     captured = subject.capture(ids, [Site("resid", 1), Site("stream", 1)]).activations
@@ -104,12 +121,15 @@ def test_what_a_neuron_writes_is_what_it_adds(tiny: Subject) -> None:
         torch.testing.assert_close(added[0], written)
     else:  # behind a post-norm: up to a positive factor
         added = parts.mlp_write(added)[0]
-        torch.testing.assert_close(added / added.norm(), written / written.norm(), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            added / added.norm(), written / written.norm(), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_logits_of_a_direction(tiny: Subject) -> None:
     subject = tiny
-    # By the model's own norm: on states of equal size that it leaves at scale 1, logits are linear in the state.
+    # By the model's own norm: on states of equal size that it leaves at scale 1, logits are linear
+    # in the state.
     norm, head = subject.parts.final_norm, subject.parts.unembed
     direction = torch.randn(D_MODEL, generator=torch.Generator().manual_seed(1))
     centred = direction - direction.mean() if subject.architecture.norm == "layer" else direction
@@ -135,13 +155,18 @@ def test_no_hook_stays_behind_after_an_error() -> None:
     subject = tiny_subject()
     with pytest.raises(IndexError):
         subject.capture(torch.tensor([[10_000]]), EVERY)
-    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in subject.model.modules())
+    assert all(
+        not module._forward_hooks and not module._forward_pre_hooks
+        for module in subject.model.modules()
+    )
 
 
 def test_captured_activations_are_not_copies() -> None:
     subject = tiny_subject()
     pointers = []
-    subject.parts.layers[0].mlp_down.register_forward_pre_hook(lambda _m, args: pointers.append(args[0].data_ptr()))
+    subject.parts.layers[0].mlp_down.register_forward_pre_hook(
+        lambda _m, args: pointers.append(args[0].data_ptr())
+    )
     captured = subject.capture(ids_of(subject), [Site("mlp", 0)]).activations
     assert pointers == [captured[Site("mlp", 0)].data_ptr()]
 
@@ -150,7 +175,10 @@ def test_padding_on_the_right_is_harmless(tiny: Subject) -> None:
     subject = tiny
     ids = ids_of(subject)
     padded = torch.cat([ids, torch.zeros(1, 9, dtype=torch.long)], dim=1)
-    short, long = subject.capture(ids, EVERY).activations, subject.capture(padded, EVERY).activations
+    short, long = (
+        subject.capture(ids, EVERY).activations,
+        subject.capture(padded, EVERY).activations,
+    )
     for site in EVERY:
         torch.testing.assert_close(long[site][:, : ids.shape[1]], short[site], rtol=1e-4, atol=1e-4)
 
@@ -160,7 +188,9 @@ def test_activations_of_units() -> None:
     ids = ids_of(subject)
     units = [Unit.parse(text) for text in ("mlp.1.3-", "head.0.2", "resid.2@d", "mlp.1.4")]
     values = subject.unit_activations(ids, units)
-    captured = subject.capture(ids, [*(unit.place for unit in units), Site("stream", 2)]).activations
+    captured = subject.capture(
+        ids, [*(unit.place for unit in units), Site("stream", 2)]
+    ).activations
     assert values.shape == (4, *ids.shape)
     torch.testing.assert_close(values[0], captured[Site("mlp", 1)][..., 3])
     torch.testing.assert_close(values[1], captured[Site("head", 0)][..., 2])
@@ -175,7 +205,9 @@ def test_tokens_and_their_spans() -> None:
     assert len(strings) == subject.model.get_input_embeddings().weight.shape[0]
     assert [strings[i] for i in ids[:2]] == ["Monday", " "]
     assert offsets[0] == (0, 6)
-    assert [text[a:b] for (a, b), i in zip(offsets, ids, strict=True) if strings[i] == " the"] == [" the"]
+    assert [text[a:b] for (a, b), i in zip(offsets, ids, strict=True) if strings[i] == " the"] == [
+        " the"
+    ]
 
 
 def test_other_number_formats() -> None:

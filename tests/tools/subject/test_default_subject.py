@@ -19,7 +19,9 @@ def test_the_default_subject_knows_where_the_eiffel_tower_is(subject: Subject) -
 
 @pytest.mark.subject
 def test_reading_every_neuron_changes_no_logit(subject: Subject) -> None:
-    ids = torch.tensor([subject.tokenize("The old man was very disappointed. It was 1999, and ships sailed.").ids])
+    ids = torch.tensor(
+        [subject.tokenize("The old man was very disappointed. It was 1999, and ships sailed.").ids]
+    )
     sites = [Site(kind, layer) for kind in ("mlp", "head") for layer in range(30)]
     captured = subject.capture(ids, sites, logits=True)
     with torch.inference_mode():

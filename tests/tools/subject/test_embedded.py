@@ -54,7 +54,9 @@ def test_it_is_made_once(factory: Factory) -> None:
     assert "dequantising" in told[-1]
     load_subject("smollm2-135m", device="cpu", progress=told.append)
     assert (factory.fetched, factory.converted, len(told)) == (1, 1, 1)
-    assert list((factory.cache / "downloads").iterdir()) == [], "the download is not needed any more"
+    assert list((factory.cache / "downloads").iterdir()) == [], (
+        "the download is not needed any more"
+    )
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "manifest.json"])
@@ -82,12 +84,18 @@ def test_another_format_is_made_anew(factory: Factory, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_an_interrupted_conversion_leaves_nothing_half_made(factory: Factory, failure: BaseException) -> None:
+def test_an_interrupted_conversion_leaves_nothing_half_made(
+    factory: Factory, failure: BaseException
+) -> None:
     factory.failure = failure
     expected = KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else UnavailableError
     with pytest.raises(expected, match="make room" if expected is UnavailableError else None):
         embedded.embedded_folder()
-    assert [path for path in factory.cache.rglob("*") if "smollm2" in path.name and path.suffix != ".lock"] == []
+    assert [
+        path
+        for path in factory.cache.rglob("*")
+        if "smollm2" in path.name and path.suffix != ".lock"
+    ] == []
     factory.failure = None
     assert embedded.is_whole(embedded.embedded_folder())
     assert factory.fetched == 1, "the download was kept"

@@ -28,7 +28,9 @@ def test_an_interchange_moves_one_subspace_to_the_source_and_nothing_else(model_
     swap = Intervention(STREAM, "interchange", (2, 3), source=SOURCE, directions=("one", "two"))
     site = Site("stream", 1)
     rows = torch.tensor([IDS, IDS, SOURCE])
-    clean, swapped, source = subject.capture(rows, [site], interventions=[[], [swap], []]).activations[site]
+    clean, swapped, source = subject.capture(
+        rows, [site], interventions=[[], [swap], []]
+    ).activations[site]
     basis = torch.stack([subject.directions[1][name] for name in ("one", "two")])
     torch.testing.assert_close(swapped[2:] @ basis.T, source[2:] @ basis.T, atol=1e-4, rtol=1e-4)
     rest = torch.linalg.svd(basis).Vh[2:]

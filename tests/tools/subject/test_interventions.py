@@ -20,7 +20,12 @@ from hubel.tools.subject.architectures import matrix
 from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, tiny_subject
 
 DIRECTION = torch.linspace(-1, 2, D_MODEL)
-ROWS = ("Monday the cat said very", "the dog was not in 1999", "a river bank on Friday", "red and blue city of")
+ROWS = (
+    "Monday the cat said very",
+    "the dog was not in 1999",
+    "a river bank on Friday",
+    "red and blue city of",
+)
 
 
 def family(model_type: str) -> Subject:
@@ -74,7 +79,10 @@ def test_neurons(model_type: str) -> None:
     drawn = np.random.default_rng(3).integers(1, len(source), 2)
     rows = [
         [Intervention(unit, "zero", (2,)), Intervention(Unit("mlp", 1, 6), "set", value=1.5)],
-        [Intervention(unit, "resample", (1, 3), source=source, seed=3), Intervention(unit, "scale", (0,), value=-2.0)],
+        [
+            Intervention(unit, "resample", (1, 3), source=source, seed=3),
+            Intervention(unit, "scale", (0,), value=-2.0),
+        ],
         [Intervention(unit, "patch", (1, 2), source=source, source_positions=(4, 0))],
         [Intervention(unit, "mean", source=source), Intervention(unit, "add", (0, 1), value=0.5)],
     ]
@@ -102,7 +110,10 @@ def test_heads(model_type: str) -> None:
     rows = [
         [Intervention(unit, "zero")],
         [Intervention(unit, "patch", (1,), source=source)],
-        [Intervention(unit, "add", (0,), value=vector), Intervention(Unit("head", 0, 0), "scale", value=3.0)],
+        [
+            Intervention(unit, "add", (0,), value=vector),
+            Intervention(Unit("head", 0, 0), "scale", value=3.0),
+        ],
         [Intervention(unit, "mean", (2, 3), source=source)],
     ]
 
@@ -122,7 +133,12 @@ def test_heads(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_stream_and_directions(model_type: str) -> None:
     subject = family(model_type)
-    ids, whole, named, site = batch(subject), Unit("resid", 1), Unit("resid", 1, name="d"), Site("stream", 1)
+    ids, whole, named, site = (
+        batch(subject),
+        Unit("resid", 1),
+        Unit("resid", 1, name="d"),
+        Site("stream", 1),
+    )
     u = DIRECTION / DIRECTION.norm()
     source = tuple(subject.tokenize("blue Tuesday said the dog on a bank").ids)
     theirs = clean_values(subject, source, site)
@@ -130,7 +146,10 @@ def test_stream_and_directions(model_type: str) -> None:
         [Intervention(whole, "patch", (0, 4), source=source)],
         [Intervention(named, "add", value=2.5)],
         [Intervention(named, "zero", (1, 2)), Intervention(whole, "scale", (3,), value=0.5)],
-        [Intervention(named, "set", (1,), value=-4.0), Intervention(named, "patch", (2,), source=source)],
+        [
+            Intervention(named, "set", (1,), value=-4.0),
+            Intervention(named, "patch", (2,), source=source),
+        ],
     ]
 
     def change(value: Tensor) -> None:
@@ -147,7 +166,11 @@ def test_stream_and_directions(model_type: str) -> None:
 
 
 def compare(
-    subject: Subject, ids: Tensor, rows: list[list[Intervention]], site: Site, change: Callable[[Tensor], None]
+    subject: Subject,
+    ids: Tensor,
+    rows: list[list[Intervention]],
+    site: Site,
+    change: Callable[[Tensor], None],
 ) -> None:
     clean = logits(subject, ids, [[]] * len(ids))
     ours = logits(subject, ids, rows)
@@ -163,7 +186,9 @@ def test_zeroing_is_deleting_the_weights(model_type: str) -> None:
     subject = family(model_type)
     ids = batch(subject)
     ours = logits(
-        subject, ids, [[Intervention(Unit("mlp", 2, 7), "zero"), Intervention(Unit("head", 1, 3), "zero")]] * 4
+        subject,
+        ids,
+        [[Intervention(Unit("mlp", 2, 7), "zero"), Intervention(Unit("head", 1, 3), "zero")]] * 4,
     )
     with torch.no_grad():
         matrix(subject.parts.layers[2].mlp_down)[:, 7] = 0
@@ -190,7 +215,9 @@ def test_a_side_is_changed_only_where_the_unit_is_on_it() -> None:
     assert (clean < 0).any()
     for side, expected in (("-", clean.clamp(min=0)), ("+", clean.clamp(max=0))):
         zero = Intervention(Unit.parse(f"{unit}{side}"), "zero")
-        assert torch.equal(subject.unit_activations(ids, [unit], interventions=[[zero]] * 4)[0], expected)
+        assert torch.equal(
+            subject.unit_activations(ids, [unit], interventions=[[zero]] * 4)[0], expected
+        )
 
 
 def test_patching_a_text_with_itself_is_nothing() -> None:
@@ -219,13 +246,21 @@ def test_an_error_on_the_way_leaves_the_subject_as_it_was() -> None:
     with pytest.raises(RuntimeError, match="midway"):
         logits(subject, ids, rows)
     handle.remove()
-    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in subject.model.modules())
+    assert all(
+        not module._forward_hooks and not module._forward_pre_hooks
+        for module in subject.model.modules()
+    )
     assert torch.equal(logits(subject, ids, [[]] * 4), clean)
 
 
 numbers = st.floats(-100, 100, width=32)
 operations = st.one_of(
-    st.builds(Intervention, st.just(Unit.parse("mlp.1.5-")), st.sampled_from(["set", "add", "scale"]), value=numbers),
+    st.builds(
+        Intervention,
+        st.just(Unit.parse("mlp.1.5-")),
+        st.sampled_from(["set", "add", "scale"]),
+        value=numbers,
+    ),
     st.builds(
         Intervention,
         st.sampled_from([Unit.parse("head.1.2"), Unit.parse("resid.1@d"), Unit.parse("resid.2")]),
@@ -234,7 +269,12 @@ operations = st.one_of(
         source=st.lists(st.integers(0, 99), min_size=1, max_size=4).map(tuple),
         seed=st.integers(0, 5),
     ),
-    st.builds(Intervention, st.just(Unit.parse("head.0.1")), st.just("set"), value=st.tuples(numbers, numbers)),
+    st.builds(
+        Intervention,
+        st.just(Unit.parse("head.0.1")),
+        st.just("set"),
+        value=st.tuples(numbers, numbers),
+    ),
 )
 
 
@@ -253,7 +293,10 @@ def test_interventions_are_plain_data(intervention: Intervention) -> None:
         ({"op": "patch"}, "needs a source"),
         ({"op": "mean"}, "needs a value or a source"),
         ({"op": "zero", "positions": [-1]}, "cannot be negative"),
-        ({"op": "patch", "source": [1, 2], "positions": [1], "source_positions": [0, 1]}, "one for one"),
+        (
+            {"op": "patch", "source": [1, 2], "positions": [1], "source_positions": [0, 1]},
+            "one for one",
+        ),
         ({"op": "zero", "unit": "head.0.1-"}, "no sides"),
         ({"op": "zero", "unit": "nonsense"}, "'nonsense'"),
         ({"op": "zero", "colour": "red"}, "its fields are"),

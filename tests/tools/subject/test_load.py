@@ -14,7 +14,15 @@ from hubel.tools.subject import Shape, Site, load_subject, subject_shape
 from hubel.tools.subject import load as loading
 from hubel.tools.subject.architectures import ARCHITECTURES, Architecture
 from hubel.tools.subject.load import load_directions
-from tests.support.tiny import D_MODEL, MODEL_TYPES, N_HEADS, N_LAYERS, N_NEURONS, tiny_model, tiny_tokenizer
+from tests.support.tiny import (
+    D_MODEL,
+    MODEL_TYPES,
+    N_HEADS,
+    N_LAYERS,
+    N_NEURONS,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -31,12 +39,17 @@ def save(folder: Path, model_type: str = "llama") -> Path:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_a_folder_of_each_family(tmp_path: Path, model_type: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_each_family(
+    tmp_path: Path, model_type: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = save(tmp_path / "some-model", model_type)
     capfd.readouterr()
     subject = load_subject(str(folder), device="cpu")
     assert subject.title == "some-model"
-    assert subject.revision == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    assert (
+        subject.revision
+        == hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    )
     assert subject.shape == subject_shape(str(folder)) == Shape(N_LAYERS, N_NEURONS, N_HEADS)
     ids = torch.tensor([subject.tokenize("Monday the cat").ids])
     expected = tiny_model(model_type, vocab_size=len(tiny_tokenizer()))(ids).logits
@@ -52,7 +65,9 @@ def test_half_precision_passes_the_self_test(tmp_path: Path, model_type: str, dt
     assert subject.device.type == "cpu"
 
 
-def test_the_hash_of_unchanged_weights_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hash_of_unchanged_weights_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = save(tmp_path / "m")
     first = load_subject(str(folder)).revision
     monkeypatch.setattr(loading, "file_sha256", None)
@@ -61,12 +76,17 @@ def test_the_hash_of_unchanged_weights_is_remembered(tmp_path: Path, monkeypatch
 
 def test_directions_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "directions.safetensors"
-    save_file({"resid.1@truth": torch.ones(D_MODEL), "resid.2@tense-2": torch.arange(D_MODEL).float()}, file)
+    save_file(
+        {"resid.1@truth": torch.ones(D_MODEL), "resid.2@tense-2": torch.arange(D_MODEL).float()},
+        file,
+    )
     subject = load_subject(str(save(tmp_path / "m")), directions=file)
     assert subject.shape.directions == {1: ("truth",), 2: ("tense-2",)}
     assert subject.directions[1]["truth"].norm() == 1
     assert subject_shape("smollm2-135m", directions=file).directions == subject.shape.directions
-    assert subject.capture(torch.tensor([[1, 2]]), [Site("resid", 1)]).activations[Site("resid", 1)].shape == (1, 2, 1)
+    assert subject.capture(torch.tensor([[1, 2]]), [Site("resid", 1)]).activations[
+        Site("resid", 1)
+    ].shape == (1, 2, 1)
 
     save_file({"mlp.1.2": torch.ones(D_MODEL)}, file)
     with pytest.raises(UsageError, match="no direction"):
@@ -136,7 +156,9 @@ def test_an_unreachable_hub_is_one_readable_line(monkeypatch: pytest.MonkeyPatch
 
     for outcome in (LocalEntryNotFoundError("not found\nand more"), ConnectionError("no route")):
         Hub(monkeypatch, outcome)
-        with pytest.raises(UnavailableError, match="hub cannot be reached: check the network") as error:
+        with pytest.raises(
+            UnavailableError, match="hub cannot be reached: check the network"
+        ) as error:
             load_subject("some/model")
         assert "\n" not in str(error.value)
         assert "smollm2-135m" in str(error.value)

@@ -52,7 +52,9 @@ def test_shuffled_values_come_from_real_tokens_only() -> None:
     for row, source in zip(arranged, giver, strict=True):
         assert (row // 100 == source).all()
         assert (row[: length[source]] == real[source, : length[source]]).all(), "positions are kept"
-        assert length[source] < 2 or (row[1:] % 100 > 0).all(), "the attention sink's value stays at position 0"
+        assert length[source] < 2 or (row[1:] % 100 > 0).all(), (
+            "the attention sink's value stays at position 0"
+        )
 
 
 def test_shuffled_on_new_text_is_a_donor_run() -> None:
@@ -93,7 +95,9 @@ def test_redrawn_with_its_own_rows_is_the_neuron(model_type: str) -> None:
     activation = subject.parts.layers[1].activation
     same = RedrawnUnit(unit=PLACE, rows=rows, bias=bias, activation=activation)
     captured = subject.capture(IDS, [*same.sources, source.place]).activations
-    torch.testing.assert_close(same.values(captured, IDS), captured[source.place][..., 9], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        same.values(captured, IDS), captured[source.place][..., 9], rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "phi3"])

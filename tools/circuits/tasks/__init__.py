@@ -27,5 +27,7 @@ def find_task(name: str) -> Task:
         return task_of_file(name)
     known = all_tasks()
     if name not in known:
-        raise UsageError(f"no task {name!r}; there are {', '.join(known)}, or give a .csv or .jsonl file of pairs")
+        raise UsageError(
+            f"no task {name!r}; there are {', '.join(known)}, or give a .csv or .jsonl file of pairs"
+        )
     return known[name]

@@ -24,7 +24,8 @@ def docstring(draw: Draw) -> Example:
     )
     slots = {"p1": a, "p2": b, "p3": c, "p4": d, "p5": e, "last": b}
     changed = {"p1": others[0], "p2": others[1], "p3": others[2]}
-    # The twin documents the same names, which its signature does not have, so that order cannot be looked up.
+    # The twin documents the same names, which its signature does not have, so that order cannot be
+    # looked up.
     return twins(
         template,
         slots,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .task import Draw, Example, task, twins, words
 
-NOUNS = words("war strike siege plague voyage project reign drought famine journey campaign dispute conflict trial")
+NOUNS = words(
+    "war strike siege plague voyage project reign drought famine journey campaign dispute conflict trial"
+)
 CENTURIES = words("17 18 15 16 14 13")
 TEMPLATES = (
     "The {noun} lasted from the year {century}{tens}{units} to the year {century}",
@@ -24,5 +26,8 @@ def greater_than(draw: Draw) -> Example:
         "tens": str(tens),
         "units": str(draw.rng.randint(2, 9)),
     }
-    later, earlier = [str(digit) for digit in range(tens + 1, 10)], [str(digit) for digit in range(tens)]
+    later, earlier = (
+        [str(digit) for digit in range(tens + 1, 10)],
+        [str(digit) for digit in range(tens)],
+    )
     return twins(draw.choice(TEMPLATES), slots, {"tens": "0"}, later, earlier)

@@ -13,15 +13,26 @@ LENGTH, REPEATED = 8, 4
 def induction(draw: Draw) -> Example:
     """Clean: "A B C D E F G H A B C" -> D; the twin has another word in the place of the first D."""
     if len(draw.half(draw.lexicon)) <= LENGTH:
-        raise UsageError("the subject's vocabulary has too few words of one token for rows of random words")
+        raise UsageError(
+            "the subject's vocabulary has too few words of one token for rows of random words"
+        )
     *row, other = draw.some(draw.lexicon, LENGTH + 1)
     names = [f"w{at}" for at in range(LENGTH)]
     answer, before = names[REPEATED - 1], names[REPEATED - 2]
     template = " ".join(f"{{{name}}}" for name in names)
     template += "".join(f" {{again{at}}}" for at in range(REPEATED - 1))
-    slots = dict(zip(names, row, strict=True)) | {f"again{at}": row[at] for at in range(REPEATED - 1)}
+    slots = dict(zip(names, row, strict=True)) | {
+        f"again{at}": row[at] for at in range(REPEATED - 1)
+    }
     target = row[REPEATED - 1]
     example = twins(
-        f" {template}", slots, {answer: other}, [f" {target}"], [f" {other}"], [f" {word}" for word in (*row, other)]
+        f" {template}",
+        slots,
+        {answer: other},
+        [f" {target}"],
+        [f" {other}"],
+        [f" {word}" for word in (*row, other)],
     )
-    return example._replace(marks={"answer": example.marks[answer], "before": example.marks[before]})
+    return example._replace(
+        marks={"answer": example.marks[answer], "before": example.marks[before]}
+    )

@@ -9,7 +9,9 @@ NAMES = words(
     "Susan Andrew Julia George Helen Simon Rachel Kevin Linda Adam Rose Brian Amy Henry Grace Martin Ruth Frank Claire "
     "Alex"
 )
-PLACES = words("store park school office market station library garden museum hospital beach church")
+PLACES = words(
+    "store park school office market station library garden museum hospital beach church"
+)
 THINGS = words("drink book ring letter kiss gift ball pen key note card map")
 TEMPLATES = (
     "Then, {A} and {B} went to the {place}. {S2} gave a {thing} to",
@@ -32,7 +34,13 @@ def ioi(draw: Draw) -> Example:
     """Clean: "... Mary and John ... John gave a drink to" -> Mary; the twin says the other name twice."""
     receiver, giver = draw.two(NAMES)
     first, second = draw.rng.choice(((receiver, giver), (giver, receiver)))
-    slots = {"A": first, "B": second, "S2": giver, "place": draw.choice(PLACES), "thing": draw.choice(THINGS)}
+    slots = {
+        "A": first,
+        "B": second,
+        "S2": giver,
+        "place": draw.choice(PLACES),
+        "thing": draw.choice(THINGS),
+    }
     example = twins(
         draw.choice(TEMPLATES),
         slots,
@@ -42,5 +50,7 @@ def ioi(draw: Draw) -> Example:
         [f" {w}" for w in slots.values()],
     )
     marks = dict(example.marks)
-    marks["IO"], marks["S1"] = (marks["A"], marks["B"]) if first == receiver else (marks["B"], marks["A"])
+    marks["IO"], marks["S1"] = (
+        (marks["A"], marks["B"]) if first == receiver else (marks["B"], marks["A"])
+    )
     return example._replace(marks={name: marks[name] for name in ("IO", "S1", "S2")})

@@ -35,7 +35,9 @@ def _read(subject: Subject, batch: Batch) -> Readings:
     clean, corrupted = (_last(subject, ids) for ids in (pairs.clean, pairs.corrupted))
     best = clean.argmax(dim=1, keepdim=True)
     top = (pairs.answer.to(best.device) == best).any(dim=1)
-    one, two = (pairs.logit_difference(logits).double().cpu().numpy() for logits in (clean, corrupted))
+    one, two = (
+        pairs.logit_difference(logits).double().cpu().numpy() for logits in (clean, corrupted)
+    )
     return Readings(one, two, top.cpu().numpy())
 
 

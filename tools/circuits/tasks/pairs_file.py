@@ -1,8 +1,9 @@
 """A user's own pairs: CSV with a header, or JSONL.
 
-Columns `clean`, `corrupted`, `answer` and `foil`; several answers or foils are a list, or are parted by | in CSV.
-Leading spaces count. A column `part` (discovery or heldout) says which prompts discovery may see; without it every
-second prompt is held out, and it is the user's business that no name or template is on both sides.
+Columns `clean`, `corrupted`, `answer` and `foil`; several answers or foils are a list, or are
+parted by | in CSV. Leading spaces count. A column `part` (discovery or heldout) says which prompts
+discovery may see; without it every second prompt is held out, and it is the user's business that no
+name or template is on both sides.
 """
 
 from __future__ import annotations
@@ -31,15 +32,21 @@ def task_of_file(name: str) -> Task:
     """Read the pairs; raises UsageError that names the line which is not as it should be."""
     path = Path(name)
     if not path.is_file():
-        raise UsageError(f"no file {name!r}; give a CSV or JSONL file with the columns {', '.join(COLUMNS)}")
+        raise UsageError(
+            f"no file {name!r}; give a CSV or JSONL file with the columns {', '.join(COLUMNS)}"
+        )
     rows = list(_rows(path))
-    parts: dict[Part, list[Pair]] = {part: [pair for pair, at in rows if at == part] for part in get_args(Part)}
+    parts: dict[Part, list[Pair]] = {
+        part: [pair for pair, at in rows if at == part] for part in get_args(Part)
+    }
     unsaid = list(dict.fromkeys(pair for pair, at in rows if at is None))
     parts["discovery"] += unsaid[0::2]
     parts["heldout"] += unsaid[1::2]
     for part, pairs in parts.items():
         if len(pairs) < LEAST:
-            raise UsageError(f"{name}: {len(pairs)} prompts for {part}; give at least {LEAST} for each part")
+            raise UsageError(
+                f"{name}: {len(pairs)} prompts for {part}; give at least {LEAST} for each part"
+            )
     if shared := {p.clean for p in parts["discovery"]} & {p.clean for p in parts["heldout"]}:
         raise UsageError(f"{name}: {min(shared)!r} is in both parts; held-out prompts must be new")
 
@@ -65,7 +72,9 @@ def _parsed(path: Path, at: int, line: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UsageError(f"{path}, line {at} is no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise UsageError(f"{path}, line {at}: {found!r} given; expected an object with {', '.join(COLUMNS)}")
+        raise UsageError(
+            f"{path}, line {at}: {found!r} given; expected an object with {', '.join(COLUMNS)}"
+        )
     return found
 
 
@@ -77,7 +86,9 @@ def _pair(path: Path, at: int, row: dict[str, Any]) -> tuple[Pair, Part | None]:
         raise UsageError(f"{path}, pair {at}: part {part!r} given; expected discovery or heldout")
     answer, foil = (_several(row[name]) for name in ("answer", "foil"))
     if both := set(answer) & set(foil):
-        raise UsageError(f"{path}, pair {at}: {min(both)!r} is an answer and a foil; they must differ")
+        raise UsageError(
+            f"{path}, pair {at}: {min(both)!r} is an answer and a foil; they must differ"
+        )
     return Pair(str(row["clean"]), str(row["corrupted"]), answer, foil), part
 
 

@@ -71,7 +71,9 @@ def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -
         clean = subject.tokenize(example.pair.clean)
         fault, culprits = _fault(subject, example, clean)
         if fault and task.own:
-            raise UsageError(f"{example.pair.clean!r} and its twin {example.pair.corrupted!r}: {fault}")
+            raise UsageError(
+                f"{example.pair.clean!r} and its twin {example.pair.corrupted!r}: {fault}"
+            )
         if fault:
             left_out[fault.split(":")[0]] += 1
             words.update(dict.fromkeys(culprits))
@@ -79,8 +81,12 @@ def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -
             kept[len(clean.ids)].append((example, clean))
             count += 1
     if not count:
-        why = "; ".join(f"{number} left out because {reason}" for reason, number in left_out.items())
-        raise UsageError(f"the task {task.name!r} has no prompt for {subject.name}{f' ({why})' if why else ''}")
+        why = "; ".join(
+            f"{number} left out because {reason}" for reason, number in left_out.items()
+        )
+        raise UsageError(
+            f"the task {task.name!r} has no prompt for {subject.name}{f' ({why})' if why else ''}"
+        )
     batches = [
         _batch(subject, some)
         for length, everything in sorted(kept.items())
@@ -97,14 +103,21 @@ def _evenly(some: list[Entry], most: int) -> list[list[Entry]]:
 
 def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequence[str]]:
     pair = example.pair
-    several = [word for word in (*example.words, *pair.answer, *pair.foil) if len(subject.tokenize(word).ids) != 1]
+    several = [
+        word
+        for word in (*example.words, *pair.answer, *pair.foil)
+        if len(subject.tokenize(word).ids) != 1
+    ]
     if several:
         return f"a word is several tokens: {several[0]!r}", several
     if set(pair.answer) & set(pair.foil):
         return "an answer is a foil", ()
     corrupted = subject.tokenize(pair.corrupted)
     if len(clean.ids) != len(corrupted.ids):
-        return f"the twins have different lengths: {len(clean.ids)} and {len(corrupted.ids)} tokens", ()
+        return (
+            f"the twins have different lengths: {len(clean.ids)} and {len(corrupted.ids)} tokens",
+            (),
+        )
     if not clean.ids or clean.ids == corrupted.ids:
         return "the twins are the same", ()
     return "", ()
@@ -113,13 +126,20 @@ def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequ
 def _batch(subject: Subject, some: Sequence[tuple[Example, Tokens]]) -> Batch:
     pairs = PromptPairs.from_texts(subject, [example.pair for example, _ in some])
     names = [name for name in some[0][0].marks if all(name in example.marks for example, _ in some)]
-    marks = {name: tuple(_position(tokens, example.marks[name]) for example, tokens in some) for name in names}
+    marks = {
+        name: tuple(_position(tokens, example.marks[name]) for example, tokens in some)
+        for name in names
+    }
     return Batch(pairs, marks)
 
 
 def _position(tokens: Tokens, span: Span) -> int:
     """The last token that shares a character with the span."""
-    touching = [at for at, (start, end) in enumerate(tokens.offsets) if start < span[1] and end > span[0]]
+    touching = [
+        at for at, (start, end) in enumerate(tokens.offsets) if start < span[1] and end > span[0]
+    ]
     if not touching:
-        raise UsageError(f"no token stands at characters {span[0]} to {span[1]}; the tokenizer's offsets are off")
+        raise UsageError(
+            f"no token stands at characters {span[0]} to {span[1]}; the tokenizer's offsets are off"
+        )
     return touching[-1]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .task import Draw, Example, task, twins, words
 
-WOMEN = words("Mary Sarah Anna Lisa Kate Emma Laura Alice Jane Susan Julia Helen Rachel Linda Rose Amy Grace Ruth")
+WOMEN = words(
+    "Mary Sarah Anna Lisa Kate Emma Laura Alice Jane Susan Julia Helen Rachel Linda Rose Amy Grace Ruth"
+)
 MEN = words(
     "John Tom James Paul Mark Peter Jack David Michael Robert Daniel Andrew George Simon Kevin Adam Brian Henry"
 )
@@ -24,4 +26,11 @@ def pronoun(draw: Draw) -> Example:
     her, him, she = draw.choice(WOMEN), draw.choice(MEN), draw.rng.random() < 0.5
     name, other = (her, him) if she else (him, her)
     answer, foil = (" she", " he") if she else (" he", " she")
-    return twins(draw.choice(TEMPLATES), {"name": name}, {"name": other}, [answer], [foil], [f" {name}", f" {other}"])
+    return twins(
+        draw.choice(TEMPLATES),
+        {"name": name},
+        {"name": other},
+        [answer],
+        [foil],
+        [f" {name}", f" {other}"],
+    )

@@ -13,7 +13,12 @@ ROWS = tuple(
         "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth",
     )
 )
-TEMPLATES = ("{a}, {b}, {c},", "Count on: {a}, {b}, {c},", "The row goes {a}, {b}, {c},", "In order: {a}, {b}, {c},")
+TEMPLATES = (
+    "{a}, {b}, {c},",
+    "Count on: {a}, {b}, {c},",
+    "The row goes {a}, {b}, {c},",
+    "In order: {a}, {b}, {c},",
+)
 
 
 @task("successor", "the next of a row")
@@ -25,4 +30,6 @@ def successor(draw: Draw) -> Example:
     start, other = draw.rng.sample(range(len(half) - 3), 2)
     slots = dict(zip("abc", half[start:], strict=False))
     changed = dict(zip("abc", half[other:], strict=False))
-    return twins(draw.choice(TEMPLATES), slots, changed, [f" {half[start + 3]}"], [f" {half[other + 3]}"])
+    return twins(
+        draw.choice(TEMPLATES), slots, changed, [f" {half[start + 3]}"], [f" {half[other + 3]}"]
+    )

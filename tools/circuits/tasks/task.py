@@ -1,13 +1,14 @@
-"""What a task is: a function that draws one example, from words and templates that its part of the data may use.
+"""What a task is: a function that draws one example, from words and templates that its part of the
+data may use.
 
     @task("capital", "the capital of a country")
     def capital(draw: Draw) -> Example:
-        (country, city), (other, foil) = draw.two(COUNTRIES)
-        template = draw.choice(TEMPLATES)
-        return twins(template, template, {"country": country}, {"country": other}, answer=city, foil=foil)
+        (country, city), (other, foil) = draw.two(COUNTRIES) template = draw.choice(TEMPLATES)
+        return twins(template, template, {"country": country}, {"country": other}, answer=city,
+        foil=foil)
 
-Discovery and held-out prompts share no name, template or value: `draw.choice` sees every second entry of a list,
-those of its own part. A further task is one new file in this folder.
+Discovery and held-out prompts share no name, template or value: `draw.choice` sees every second
+entry of a list, those of its own part. A further task is one new file in this folder.
 """
 
 from __future__ import annotations
@@ -151,6 +152,8 @@ def examples(given: Task, part: Part, seed: int, lexicon: Sequence[str] = ()) ->
             yield example
 
 
-def first(given: Task, part: Part, n: int, seed: int = 0, lexicon: Sequence[str] = ()) -> list[Example]:
+def first(
+    given: Task, part: Part, n: int, seed: int = 0, lexicon: Sequence[str] = ()
+) -> list[Example]:
     """The first n examples of a part; fewer where the task has fewer."""
     return list(islice(examples(given, part, seed, lexicon), n))

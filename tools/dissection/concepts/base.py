@@ -1,8 +1,8 @@
 """What a concept is, and where its family is found by name.
 
-A concept is a frozen value: a family name and a few arguments, all of them strings, whole numbers or other concepts.
-From these come its printed form (``suffix("ing")``), its English (``-ing``), and where it holds in a text. Adding a
-family is a new file in this folder that registers its class.
+A concept is a frozen value: a family name and a few arguments, all of them strings, whole numbers
+or other concepts. From these come its printed form (``suffix("ing")``), its English (``-ing``), and
+where it holds in a text. Adding a family is a new file in this folder that registers its class.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def family(name: str) -> Callable[[type[C]], type[C]]:
 
     def register(cls: type[C]) -> type[C]:
         if name in FAMILIES:
-            raise UsageError(f"two families of concepts are called {name!r}: {FAMILIES[name].__name__}, {cls.__name__}")
+            raise UsageError(
+                f"two families of concepts are called {name!r}: {FAMILIES[name].__name__}, {cls.__name__}"
+            )
         cls.family = name
         FAMILIES[name] = cls
         return cls
@@ -111,7 +113,9 @@ def family(name: str) -> Callable[[type[C]], type[C]]:
 def find_family(name: str) -> type[Concept]:
     """The class of a family; raises UsageError that lists the known ones."""
     if name not in FAMILIES:
-        raise UsageError(f"no family of concepts is called {name!r}; there are {', '.join(sorted(FAMILIES))}")
+        raise UsageError(
+            f"no family of concepts is called {name!r}; there are {', '.join(sorted(FAMILIES))}"
+        )
     return FAMILIES[name]
 
 
@@ -123,5 +127,8 @@ def require(condition: bool, message: str) -> None:
 
 def text_arguments(values: tuple[object, ...], name: str) -> tuple[str, ...]:
     """Arguments that must be one or more non-empty strings."""
-    require(bool(values) and all(isinstance(v, str) and v for v in values), f"{name} takes words in quotes: {values!r}")
+    require(
+        bool(values) and all(isinstance(v, str) and v for v in values),
+        f"{name} takes words in quotes: {values!r}",
+    )
     return tuple(str(value) for value in values)

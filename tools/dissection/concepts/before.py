@@ -18,7 +18,10 @@ class _Wrapped(Concept):
         return True
 
     def __post_init__(self) -> None:
-        require(isinstance(self.inner, Concept), f"{self.family}(...) takes a concept, not {self.inner!r}")
+        require(
+            isinstance(self.inner, Concept),
+            f"{self.family}(...) takes a concept, not {self.inner!r}",
+        )
 
 
 @family("after")
@@ -42,7 +45,10 @@ class Recent(Concept):
     inner: Concept
 
     def __post_init__(self) -> None:
-        require(isinstance(self.count, int) and 1 <= self.count <= 64, f"recent(1..64, concept), not {self.count!r}")
+        require(
+            isinstance(self.count, int) and 1 <= self.count <= 64,
+            f"recent(1..64, concept), not {self.count!r}",
+        )
         require(isinstance(self.inner, Concept), f"recent(n, concept), not {self.inner!r}")
 
     def mask(self, text: Text) -> np.ndarray:

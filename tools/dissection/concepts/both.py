@@ -20,7 +20,10 @@ class Both(Concept):
 
     def __post_init__(self) -> None:
         parts = (self.first, self.second)
-        require(all(isinstance(part, Concept) for part in parts), f"both(concept, concept), not {parts!r}")
+        require(
+            all(isinstance(part, Concept) for part in parts),
+            f"both(concept, concept), not {parts!r}",
+        )
 
     def mask(self, text: Text) -> np.ndarray:
         return self.first.mask(text) & self.second.mask(text)
@@ -29,7 +32,11 @@ class Both(Concept):
         first, second = self.first, self.second.phrase()
         if self.second.contextual():
             return f"{first.phrase()} {second}"
-        return f"{first.adjective()} {second}" if first.adjective() else f"{first.phrase()} that are {second}"
+        return (
+            f"{first.adjective()} {second}"
+            if first.adjective()
+            else f"{first.phrase()} that are {second}"
+        )
 
     def contextual(self) -> bool:
         return self.first.contextual()

@@ -31,7 +31,10 @@ class Casing(TokenClass):
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         test = STYLES[self.style]
-        return np.array([any(c.isalpha() for c in lexicon.bare[i]) and test(lexicon.bare[i]) for i in ids], dtype=bool)
+        return np.array(
+            [any(c.isalpha() for c in lexicon.bare[i]) and test(lexicon.bare[i]) for i in ids],
+            dtype=bool,
+        )
 
     def phrase(self) -> str:
         return f"{self.style} words"

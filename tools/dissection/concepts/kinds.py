@@ -69,7 +69,10 @@ class Letters(TokenClass):
     count: int
 
     def __post_init__(self) -> None:
-        require(self.bound in ("least", "most") and self.count > 0, f"letters('least' or 'most', n): {self!r}")
+        require(
+            self.bound in ("least", "most") and self.count > 0,
+            f"letters('least' or 'most', n): {self!r}",
+        )
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         size = np.array([len(lexicon.bare[i]) for i in ids])
@@ -77,7 +80,11 @@ class Letters(TokenClass):
         return fits & lexicon.lettered[ids]
 
     def phrase(self) -> str:
-        return f"{self.count}+-letter words" if self.bound == "least" else f"words ≤{self.count} letters"
+        return (
+            f"{self.count}+-letter words"
+            if self.bound == "least"
+            else f"words ≤{self.count} letters"
+        )
 
     @classmethod
     def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
@@ -94,7 +101,8 @@ class Rank(TokenClass):
 
     def __post_init__(self) -> None:
         require(
-            self.side in ("rare", "common") and self.thousands > 0, f"rank('rare' or 'common', thousands): {self!r}"
+            self.side in ("rare", "common") and self.thousands > 0,
+            f"rank('rare' or 'common', thousands): {self!r}",
         )
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:

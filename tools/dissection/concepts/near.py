@@ -23,7 +23,10 @@ class Near(TokenClass):
     examples: tuple[str, ...]
 
     def __init__(self, reach: int, *examples: str) -> None:
-        require(reach in REACHES, f"near(...) reaches {', '.join(map(str, REACHES))} words, not {reach!r}")
+        require(
+            reach in REACHES,
+            f"near(...) reaches {', '.join(map(str, REACHES))} words, not {reach!r}",
+        )
         object.__setattr__(self, "reach", reach)
         object.__setattr__(self, "examples", text_arguments(examples, "near"))
 
@@ -31,7 +34,10 @@ class Near(TokenClass):
         """Its words, nearest first, as indices into ``lexicon.words``; a frozen lexicon knows only what it kept."""
 
         def find() -> np.ndarray:
-            if lexicon.vectors is None and (kept := lexicon.neighbourhoods.get(self.to_text())) is not None:
+            if (
+                lexicon.vectors is None
+                and (kept := lexicon.neighbourhoods.get(self.to_text())) is not None
+            ):
                 return np.array([lexicon.word_ids[word] for word in kept])
             return lexicon.places[neighbours(lexicon, self.examples, self.reach)]
 
@@ -58,7 +64,11 @@ def neighbours(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.nd
 
 def centroid(lexicon: Lexicon, examples: tuple[str, ...]) -> np.ndarray:
     """The middle of some words' vectors; UsageError where one has none."""
-    rows = [lexicon.place_of[lexicon.word_ids[w]] if w in lexicon.word_ids else -1 for w in examples]
+    rows = [
+        lexicon.place_of[lexicon.word_ids[w]] if w in lexicon.word_ids else -1 for w in examples
+    ]
     if min(rows) < 0:
-        raise UsageError(f"no neighbourhood for {examples!r}: each must be a single-token word of letters, lower case")
+        raise UsageError(
+            f"no neighbourhood for {examples!r}: each must be a single-token word of letters, lower case"
+        )
     return lexicon.map[rows].mean(axis=0)

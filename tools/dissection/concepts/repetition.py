@@ -26,7 +26,9 @@ class Repeated(Concept):
     def mask(self, text: Text) -> np.ndarray:
         lexicon = text.lexicon
         if self.what == "word":
-            return seen_before(lexicon.word_of[text.tokens]) & text.spread(lexicon.lettered[text.types])
+            return seen_before(lexicon.word_of[text.tokens]) & text.spread(
+                lexicon.lettered[text.types]
+            )
         keys = text.tokens.astype(np.int64)
         if self.what == "pair":
             before = np.zeros_like(keys)

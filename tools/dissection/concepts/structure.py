@@ -49,7 +49,10 @@ def _turns(string: str) -> int:
 
 def _inside_brackets(text: Text) -> np.ndarray:
     step = np.array(
-        [sum(s.count(a) for a in PAIRS) - sum(s.count(b) for b in PAIRS.values()) for s in text.lexicon.strings]
+        [
+            sum(s.count(a) for a in PAIRS) - sum(s.count(b) for b in PAIRS.values())
+            for s in text.lexicon.strings
+        ]
     )
     level = np.zeros(len(text.tokens), dtype=np.int64)
     inside = np.zeros(text.tokens.shape, dtype=bool)
@@ -104,7 +107,9 @@ class Position(Concept):
 
     def __post_init__(self) -> None:
         require(
-            isinstance(self.first, int) and isinstance(self.last, int) and 0 <= self.first <= self.last,
+            isinstance(self.first, int)
+            and isinstance(self.last, int)
+            and 0 <= self.first <= self.last,
             f"position(first, last), not {self.first!r}, {self.last!r}",
         )
 
@@ -118,4 +123,7 @@ class Position(Concept):
     @classmethod
     def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
         end = text.tokens.shape[1] - 1
-        return [*(cls(0, n) for n in (1, 2, 3, 4, 8, 16, 32) if n < end), *(cls(n, end) for n in (32, 48) if n < end)]
+        return [
+            *(cls(0, n) for n in (1, 2, 3, 4, 8, 16, 32) if n < end),
+            *(cls(n, end) for n in (32, 48) if n < end),
+        ]

@@ -1,6 +1,8 @@
-"""Closed classes and semantic fields of words, listed in ``classes.txt``: ``wordclass("pronouns")``.
+"""Closed classes and semantic fields of words, listed in ``classes.txt``:
+``wordclass("pronouns")``.
 
-A class holds its listed words in any casing; its name is what the sentence says, so it lists no literal.
+A class holds its listed words in any casing; its name is what the sentence says, so it lists no
+literal.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ def classes() -> dict[str, frozenset[str]]:
             name, _, listed = line.partition(":")
             words = listed.split()
             own = frozenset(word for word in words if not word.startswith("@"))
-            table[name.strip()] = own.union(*(table[w[1:].replace("_", " ")] for w in words if w.startswith("@")))
+            table[name.strip()] = own.union(
+                *(table[w[1:].replace("_", " ")] for w in words if w.startswith("@"))
+            )
     return table
 
 
@@ -40,10 +44,14 @@ class WordClass(TokenClass):
     name: str
 
     def __post_init__(self) -> None:
-        require(self.name in classes(), f"no word class {self.name!r}; there are {', '.join(classes())}")
+        require(
+            self.name in classes(), f"no word class {self.name!r}; there are {', '.join(classes())}"
+        )
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        member = [lexicon.word_ids[word] for word in classes()[self.name] if word in lexicon.word_ids]
+        member = [
+            lexicon.word_ids[word] for word in classes()[self.name] if word in lexicon.word_ids
+        ]
         return np.isin(lexicon.word_of[ids], member)
 
     def phrase(self) -> str:

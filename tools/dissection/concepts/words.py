@@ -47,7 +47,11 @@ class Token(TokenClass):
     @classmethod
     def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
         counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
-        return [cls(text.lexicon.strings[t]) for t in text.types[counts >= least] if text.lexicon.strings[t]]
+        return [
+            cls(text.lexicon.strings[t])
+            for t in text.types[counts >= least]
+            if text.lexicon.strings[t]
+        ]
 
 
 @family("words")
@@ -59,7 +63,10 @@ class Words(TokenClass):
 
     def __init__(self, *listed: str) -> None:
         words = text_arguments(listed, "words")
-        require(all(w == w.strip().lower() for w in words), f"words are listed bare and in lower case: {words!r}")
+        require(
+            all(w == w.strip().lower() for w in words),
+            f"words are listed bare and in lower case: {words!r}",
+        )
         require(len(set(words)) == len(words), f"a word is listed twice: {words!r}")
         object.__setattr__(self, "listed", words)
 

@@ -1,7 +1,8 @@
-"""The planted columns of one forward pass: put behind a layer's neurons, remembered, and written into the stream.
+"""The planted columns of one forward pass: put behind a layer's neurons, remembered, and written
+into the stream.
 
-All that the text decides is computed before the pass begins, since a table may need passes of its own; controls are
-computed on the way, from what the layer captured.
+All that the text decides is computed before the pass begins, since a table may need passes of its
+own; controls are computed on the way, from what the layer captured.
 """
 
 from __future__ import annotations
@@ -43,15 +44,22 @@ class Columns:
             columns[..., [at for at, _ in chosen]] = np.moveaxis(found, 0, -1)
         return torch.from_numpy(columns).to(self._ids.device)
 
-    def widen(self, site: Site, value: Float[Tensor, "batch seq width"]) -> Float[Tensor, "batch seq wide"]:
+    def widen(
+        self, site: Site, value: Float[Tensor, "batch seq width"]
+    ) -> Float[Tensor, "batch seq wide"]:
         """Put the layer's columns behind its neurons."""
         if site.kind != "mlp" or site.layer not in self._units:
             return value
         columns = self._columns[site.layer].to(value.dtype)
         for at, unit in enumerate(self._units[site.layer]):
             if self._values.sources(unit):
-                captured = {site: value, Site("mlp_in", site.layer): self._inputs.get(site.layer, value)}
-                columns[..., at] = self._values.artificial[unit].values(captured, self._ids).to(value.dtype)
+                captured = {
+                    site: value,
+                    Site("mlp_in", site.layer): self._inputs.get(site.layer, value),
+                }
+                columns[..., at] = (
+                    self._values.artificial[unit].values(captured, self._ids).to(value.dtype)
+                )
         return torch.cat([value, columns], dim=-1)
 
     def edits(self) -> list[tuple[Site, Edit]]:
@@ -61,7 +69,10 @@ class Columns:
             if any(isinstance(self._values.artificial.get(unit), RedrawnUnit) for unit in units):
                 found.append((Site("mlp_in", layer), self._remember_input(layer)))
             if any(unit in self._writes for unit in units):
-                found += [(Site("mlp", layer), self._remember(layer)), (Site("stream", layer), self._write(layer))]
+                found += [
+                    (Site("mlp", layer), self._remember(layer)),
+                    (Site("stream", layer), self._write(layer)),
+                ]
         return found
 
     def _remember_input(self, layer: int) -> Edit:

@@ -1,8 +1,11 @@
-"""What a planted unit does on a text: patterns matched on characters, turned into activations of tokens.
+"""What a planted unit does on a text: patterns matched on characters, turned into activations of
+tokens.
 
-1. Matches are leftmost and non-overlapping on the whole text; of a match with a group 1 only that group counts.
+1. Matches are leftmost and non-overlapping on the whole text; of a match with a group 1 only that
+   group counts.
 2. A token is active if it shares a character that is no space with the match.
-3. A condition of a part (`repeated`, `positions`) is on the whole match, judged where its first active token stands.
+3. A condition of a part (`repeated`, `positions`) is on the whole match, judged where its first
+   active token stands.
 4. `hold` keeps the tokens after the last active one active, up to the end of its context.
 5. A part gives each active token its strength, once; parts of a unit add up.
 """
@@ -44,8 +47,12 @@ class Passage:
     def tokens_of(self, start: int, end: int) -> Int[np.ndarray, " token"]:
         """Tokens that share a visible character with the text from start to end."""
         starts, ends = self.offsets[:, 0], self.offsets[:, 1]
-        # A token of several characters that share offsets with its neighbours keeps both columns in order.
-        low, high = np.searchsorted(ends, start, side="right"), np.searchsorted(starts, end, side="left")
+        # A token of several characters that share offsets with its neighbours keeps both columns in
+        # order.
+        low, high = (
+            np.searchsorted(ends, start, side="right"),
+            np.searchsorted(starts, end, side="left"),
+        )
         near = np.arange(low, max(low, high))
         counts = self._visible_before
         shared = counts[np.minimum(ends[near], end)] - counts[np.maximum(starts[near], start)]

@@ -1,11 +1,15 @@
-"""Units whose meaning is known, planted into a subject: to everything that looks they are further neurons of a layer.
+"""Units whose meaning is known, planted into a subject: to everything that looks they are further
+neurons of a layer.
 
 1. The units of each layer stand behind its neurons, in an order shuffled by the suite's seed.
-2. A text that is a context of the corpus is looked up in its document, so that a match over a context's edge counts;
-   any other text is matched by itself, as one context. Two contexts with the same tokens are taken for the first one.
-3. Their activations are columns of what enters the layer's down projection. The model computes on with its own columns.
-4. A unit that writes adds its token's unembedding times its activation to the residual stream after its layer. This
-   happens in every pass; interventions change the activation first, as they do for any neuron.
+2. A text that is a context of the corpus is looked up in its document, so that a match over a
+   context's edge counts; any other text is matched by itself, as one context. Two contexts with the
+   same tokens are taken for the first one.
+3. Their activations are columns of what enters the layer's down projection. The model computes on
+   with its own columns.
+4. A unit that writes adds its token's unembedding times its activation to the residual stream after
+   its layer. This happens in every pass; interventions change the activation first, as they do for
+   any neuron.
 5. Nulls and controls (`nulls`) stand among them.
 """
 
@@ -71,18 +75,26 @@ class PlantedSubject(Subject):
         )
         self.base, self.suite, self.texts = base, suite, texts
         self.planted = addresses(suite, base.shape)
-        self.described: Mapping[Unit, SuiteUnit] = {self.planted[unit.id]: unit for unit in suite.units}
-        self._by_layer = {at: sorted(unit for unit in self.described if unit.layer == at) for at in suite.layers}
+        self.described: Mapping[Unit, SuiteUnit] = {
+            self.planted[unit.id]: unit for unit in suite.units
+        }
+        self._by_layer = {
+            at: sorted(unit for unit in self.described if unit.layer == at) for at in suite.layers
+        }
         self._values = Values(base, suite, self.described, texts)
         self._writes = Writes(base, self.described, texts)
         self.shape = self._wider(base.shape)
 
     def _wider(self, shape: Shape) -> Shape:
         layers = range(shape.n_layers)
-        widths = tuple(shape.count(Site("mlp", layer)) + len(self._by_layer.get(layer, ())) for layer in layers)
+        widths = tuple(
+            shape.count(Site("mlp", layer)) + len(self._by_layer.get(layer, ())) for layer in layers
+        )
         return Shape(shape.n_layers, widths, shape.n_heads, shape.directions)
 
-    def truth(self, unit: Unit, ids: Int[np.ndarray, "context seq"]) -> Float[np.ndarray, "context seq"]:
+    def truth(
+        self, unit: Unit, ids: Int[np.ndarray, "context seq"]
+    ) -> Float[np.ndarray, "context seq"]:
         """A planted unit's activations without noise on texts, right-padded with 0; zeros for a null."""
         return self._values.truth(unit.unsided, ids)
 
@@ -92,12 +104,18 @@ class PlantedSubject(Subject):
         places: Sequence[Site],
         interventions: Sequence[Sequence[Intervention]] | None,
     ) -> Pass:
-        edits = {place: list(some) for place, some in super()._pass(ids, places, interventions).edits.items()}
-        touched = {place.layer for place in (*places, *edits) if place.kind == "mlp"} | set(self._writes.layers)
+        edits = {
+            place: list(some)
+            for place, some in super()._pass(ids, places, interventions).edits.items()
+        }
+        touched = {place.layer for place in (*places, *edits) if place.kind == "mlp"} | set(
+            self._writes.layers
+        )
         units = {layer: some for layer, some in self._by_layer.items() if layer in touched}
         columns = Columns(self._values, self._writes, ids.to(self.device), units)
         for place, edit in columns.edits():
-            # What is written is there before anything else touches the stream; values are remembered after all edits.
+            # What is written is there before anything else touches the stream; values are
+            # remembered after all edits.
             others = edits.setdefault(place, [])
             others.insert(0 if place.kind == "stream" else len(others), edit)
         return Pass(edits, columns.widen)
@@ -111,7 +129,9 @@ class PlantedSubject(Subject):
     ) -> Float[Tensor, "unit batch seq"]:
         """Raw activations; no forward pass is made where the text decides them all."""
         unsided = [unit.unsided for unit in units]
-        from_text = all(unit in self.described and not self._values.sources(unit) for unit in unsided)
+        from_text = all(
+            unit in self.described and not self._values.sources(unit) for unit in unsided
+        )
         if interventions or not units or not from_text:
             return super().unit_activations(ids, units, interventions=interventions)
         found = self._values.of(unsided, self._checked(ids).cpu().numpy())

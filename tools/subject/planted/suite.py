@@ -1,12 +1,13 @@
-"""Suites of planted units: the file that says what each unit fires on, read and checked before anything is loaded.
+"""Suites of planted units: the file that says what each unit fires on, read and checked before
+anything is loaded.
 
 A unit is one of three things:
     planted     parts, each a pattern (RE2) with a side and a strength; several parts add up
     null        nothing to explain: "noise" or "shuffled:mlp.9.33"
     control     something to explain that no model learned: "rotated" or "redrawn:mlp.6.33"
 
-Two conditions on a match go beyond RE2, which has no backreferences and knows nothing of contexts (see
-`docs/design/planted-units.md`): `repeated` and `positions`. This module needs no torch.
+Two conditions on a match go beyond RE2, which has no backreferences and knows nothing of contexts
+(see `docs/design/planted-units.md`): `repeated` and `positions`. This module needs no torch.
 """
 
 from __future__ import annotations
@@ -137,9 +138,13 @@ def read_suite(path: Path | str) -> Suite:
     try:
         return parse_suite(path.read_text(encoding="utf-8"), str(path))
     except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f"no suite at {str(path)!r}; give a TOML file of [[unit]] tables") from None
+        raise UsageError(
+            f"no suite at {str(path)!r}; give a TOML file of [[unit]] tables"
+        ) from None
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); give a TOML file") from None
+        raise UsageError(
+            f"{path} is no UTF-8 text ({error.reason} at byte {error.start}); give a TOML file"
+        ) from None
 
 
 def parse_suite(text: str, origin: str = "suite") -> Suite:
@@ -154,7 +159,10 @@ def parse_suite(text: str, origin: str = "suite") -> Suite:
         raise UsageError(f"{origin}: seed is {seed!r}; expected a whole number from 0 on")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{origin} has no units; add at least one [[unit]] table")
-    units = tuple(_unit(row, f"{origin}: unit {_label(row, number)}") for number, row in enumerate(rows, start=1))
+    units = tuple(
+        _unit(row, f"{origin}: unit {_label(row, number)}")
+        for number, row in enumerate(rows, start=1)
+    )
     ids = [unit.id for unit in units]
     if len(set(ids)) < len(ids):
         twice = next(id for id in ids if ids.count(id) > 1)
@@ -167,13 +175,20 @@ def _label(row: Mapping[str, Any], number: int) -> str:
 
 
 def _unit(row: Mapping[str, Any], where: str) -> SuiteUnit:
-    _known(row, ("id", "layer", "meaning", "family", "part", "null", "control", "noise", "writes"), where)
+    _known(
+        row,
+        ("id", "layer", "meaning", "family", "part", "null", "control", "noise", "writes"),
+        where,
+    )
     name = _text(row, "id", where, required=True)
     if not _is_whole(row.get("layer")) or row["layer"] < 0:
         _off(where, f"layer is {row.get('layer')!r}; expected a whole number from 0 on")
     given = [key for key in ("part", "null", "control") if row.get(key)]
     if len(given) != 1:
-        _off(where, f"has {' and '.join(given) or 'nothing to fire on'}; give one of [[unit.part]], null or control")
+        _off(
+            where,
+            f"has {' and '.join(given) or 'nothing to fire on'}; give one of [[unit.part]], null or control",
+        )
     parts = _parts(row, where) if given == ["part"] else ()
     meaning = _text(row, "meaning", where, required=bool(parts))
     null = _made_from(row, "null", NULLS, where)
@@ -195,7 +210,10 @@ def _parts(row: Mapping[str, Any], where: str) -> tuple[Part, ...]:
     if not isinstance(given, list) or not all(isinstance(part, dict) for part in given):
         _off(where, "part is no table; write [[unit.part]]")
     shared = {key: row[key] for key in ("noise", "writes") if key in row}
-    return tuple(_part(shared | part, f"{where}, part {number}") for number, part in enumerate(given, start=1))
+    return tuple(
+        _part(shared | part, f"{where}, part {number}")
+        for number, part in enumerate(given, start=1)
+    )
 
 
 def _part(row: Mapping[str, Any], where: str) -> Part:
@@ -224,16 +242,28 @@ def _check_pattern(part: Part, where: str) -> None:
     try:
         _ = part.pattern
     except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        _off(where, f"the pattern {part.match!r} is not valid RE2 ({reason}); RE2 has no look-around or backreference")
+        reason = (
+            error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        )
+        _off(
+            where,
+            f"the pattern {part.match!r} is not valid RE2 ({reason}); RE2 has no look-around or backreference",
+        )
 
 
 def _positions(value: object, where: str) -> tuple[int, int] | None:
     if value is None:
         return None
-    pair = value if isinstance(value, list) and len(value) == 2 and all(_is_whole(v) for v in value) else None
+    pair = (
+        value
+        if isinstance(value, list) and len(value) == 2 and all(_is_whole(v) for v in value)
+        else None
+    )
     if pair is None or not 0 <= pair[0] <= pair[1]:
-        _off(where, f"positions is {value!r}; expected [first, last], token positions of a context from 0 on")
+        _off(
+            where,
+            f"positions is {value!r}; expected [first, last], token positions of a context from 0 on",
+        )
     return pair[0], pair[1]
 
 
@@ -241,7 +271,9 @@ def _made_from(row: Mapping[str, Any], key: str, kinds: Sequence[str], where: st
     words = _text(row, key, where)
     kind, colon, source = words.partition(":")
     if words and (kind not in kinds or bool(colon) != (kind in SOURCED)):
-        forms = ", ".join(f'"{name}:mlp.9.33"' if name in SOURCED else f'"{name}"' for name in kinds)
+        forms = ", ".join(
+            f'"{name}:mlp.9.33"' if name in SOURCED else f'"{name}"' for name in kinds
+        )
         _off(where, f"{key} is {words!r}; expected {forms}")
     if source:
         try:

@@ -30,7 +30,11 @@ class CorpusTexts:
     """The documents of a corpus, cut as the index cuts them."""
 
     def __init__(
-        self, subject: Subject, documents: Iterable[Document], context_len: int = 64, max_tokens: int | None = None
+        self,
+        subject: Subject,
+        documents: Iterable[Document],
+        context_len: int = 64,
+        max_tokens: int | None = None,
     ) -> None:
         self._subject, self.context_len = subject, context_len
         self._texts: list[str] = []
@@ -104,5 +108,8 @@ def read_back(subject: Subject, ids: Sequence[int]) -> Passage:
         strings = subject.token_strings()
         pieces = [strings[i] for i in ids]
         ends = np.cumsum([len(piece) for piece in pieces])
-        text, offsets = "".join(pieces), np.stack([ends - [len(piece) for piece in pieces], ends], axis=1)
+        text, offsets = (
+            "".join(pieces),
+            np.stack([ends - [len(piece) for piece in pieces], ends], axis=1),
+        )
     return Passage(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))

@@ -1,8 +1,10 @@
-"""What planted units, nulls and controls do on a text: all of it that follows from the text and the suite alone.
+"""What planted units, nulls and controls do on a text: all of it that follows from the text and the
+suite alone.
 
-Noise follows from the seed, the unit and the text, so that index, collect and instruments see the same. A shuffled null
-has, on a corpus context, the values of another context of its split; they are looked up in a table that one pass over
-the corpus fills when it is first needed. Controls need what a pass captures on the way (`sources`).
+Noise follows from the seed, the unit and the text, so that index, collect and instruments see the
+same. A shuffled null has, on a corpus context, the values of another context of its split; they are
+looked up in a table that one pass over the corpus fills when it is first needed. Controls need what
+a pass captures on the way (`sources`).
 """
 
 from __future__ import annotations
@@ -30,16 +32,22 @@ Rows = Float[np.ndarray, "batch seq"]
 class Values:
     """Activations of a suite's units; `described` says which unit of the suite stands at an address."""
 
-    def __init__(self, base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts) -> None:
+    def __init__(
+        self, base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts
+    ) -> None:
         self._base, self._suite, self._described, self._texts = base, suite, described, texts
         self.artificial = _artificial(base, suite, described)
 
     def sources(self, unit: Unit) -> tuple[Site, ...]:
         """What a pass must capture for a unit; nothing for one that the text decides."""
         artificial = self.artificial.get(unit)
-        return () if artificial is None or isinstance(artificial, ShuffledUnit) else artificial.sources
+        return (
+            () if artificial is None or isinstance(artificial, ShuffledUnit) else artificial.sources
+        )
 
-    def of(self, units: Sequence[Unit], rows: Int[np.ndarray, "batch seq"]) -> Float[np.ndarray, "unit batch seq"]:
+    def of(
+        self, units: Sequence[Unit], rows: Int[np.ndarray, "batch seq"]
+    ) -> Float[np.ndarray, "unit batch seq"]:
         """Activations of units without sources."""
         return np.stack([self._of(unit, rows) for unit in units]).astype(np.float32)
 
@@ -54,13 +62,19 @@ class Values:
         if artificial is not None:
             return artificial.values({}, torch.from_numpy(rows)).numpy()
         noise = self._described[unit].noise
-        return self.truth(unit, rows) + noise * self._gaussian(unit, rows) if noise else self.truth(unit, rows)
+        return (
+            self.truth(unit, rows) + noise * self._gaussian(unit, rows)
+            if noise
+            else self.truth(unit, rows)
+        )
 
     def _gaussian(self, unit: Unit, rows: Int[np.ndarray, "batch seq"]) -> Rows:
         own = _hash64(f"{self._suite.seed}\0{unit}".encode())
         found = np.empty(rows.shape, np.float32)
         for number, key in enumerate(self._texts.keys(rows)):
-            generator = np.random.Generator(np.random.Philox(key=np.array([own, _hash64(key)], np.uint64)))
+            generator = np.random.Generator(
+                np.random.Philox(key=np.array([own, _hash64(key)], np.uint64))
+            )
             found[number] = generator.standard_normal(rows.shape[1], dtype=np.float32)
         return found
 
@@ -70,7 +84,9 @@ class Values:
         return ShuffleTable.of(self._base, self._texts, shuffled)
 
 
-def _artificial(base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit]) -> dict[Unit, ArtificialUnit]:
+def _artificial(
+    base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit]
+) -> dict[Unit, ArtificialUnit]:
     """The nulls and controls by address."""
     found: dict[Unit, ArtificialUnit] = {}
     rotated: dict[int, list[Unit]] = {}
@@ -88,7 +104,9 @@ def _artificial(base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit]
         except UsageError as error:
             raise UsageError(f"{suite.origin}: unit {unit.id!r}: {error}") from None
     for units in rotated.values():
-        found |= {control.unit: control for control in nulls.rotated(base, sorted(units), seed=suite.seed)}
+        found |= {
+            control.unit: control for control in nulls.rotated(base, sorted(units), seed=suite.seed)
+        }
     return found
 
 

@@ -22,11 +22,18 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
     """Make a run and take it to its end, or take it further when it is there."""
 
     def do(
-        mind: Scripted | None, targets: list[str] | None = None, limits: Limits | None = None, **settings: Any
+        mind: Scripted | None,
+        targets: list[str] | None = None,
+        limits: Limits | None = None,
+        **settings: Any,
     ) -> tuple[Path, RunResult]:
         folder = tmp_path / "run"
         if not folder.exists():
-            settings = {"index": str(tiny_index), "competitor": False, "max_contexts": 300} | settings
+            settings = {
+                "index": str(tiny_index),
+                "competitor": False,
+                "max_contexts": 300,
+            } | settings
             settings = {"explainer": "openai:test"} | settings
             config = RunConfig(targets=targets or ["mlp.0.0"], **settings)
             make_run(folder, resolve(config))

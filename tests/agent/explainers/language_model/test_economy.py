@@ -10,7 +10,15 @@ from hubel.agent.runlog.log import canonical
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import HYPOTHESES, Scripted, diligent, experiments, is_second_look, reply, turn_of
+from tests.support.minds import (
+    HYPOTHESES,
+    Scripted,
+    diligent,
+    experiments,
+    is_second_look,
+    reply,
+    turn_of,
+)
 
 PROMPT_TOKENS, CACHED_SHARE = 40_000, 0.6
 
@@ -23,24 +31,43 @@ def one_by_one(number: int, request: Request) -> Reply:
     if turn == 0:
         return reply(("propose", {"hypotheses": HYPOTHESES}))
     if turn <= 6:
-        made = experiments("h1", 1, f"told {turn}") if turn % 2 else [one | {"hypothesis": "h1"} for one in quiet(turn)]
+        made = (
+            experiments("h1", 1, f"told {turn}")
+            if turn % 2
+            else [one | {"hypothesis": "h1"} for one in quiet(turn)]
+        )
         return reply(("experiment", {"experiments": made}))
     return reply(("conclude", {"hypothesis": "h1"}))
 
 
 def quiet(n: int) -> list[dict[str, Any]]:
     """Predicts that nothing fires, and is right."""
-    return [{"text": f"red {n} blue", "predicts": "within", "low": -1e6, "high": 0.2, "focus": "blue"}]
+    return [
+        {"text": f"red {n} blue", "predicts": "within", "low": -1e6, "high": 0.2, "focus": "blue"}
+    ]
 
 
 def test_messages_are_only_ever_appended(work: Work) -> None:
     mind = Scripted(diligent)
     work(mind)
-    main = [[canonical(m) for m in r.to_json()["messages"]] for r in mind.requests if not is_second_look(r)]
+    main = [
+        [canonical(m) for m in r.to_json()["messages"]]
+        for r in mind.requests
+        if not is_second_look(r)
+    ]
     assert len(main) == 5
     for before, after in itertools.pairwise(main):
         assert after[: len(before)] == before
-    assert len({(r.system, canonical(r.to_json()["tools"])) for r in mind.requests if not is_second_look(r)}) == 1
+    assert (
+        len(
+            {
+                (r.system, canonical(r.to_json()["tools"]))
+                for r in mind.requests
+                if not is_second_look(r)
+            }
+        )
+        == 1
+    )
 
 
 def test_six_experiments_stay_within_the_limit_and_mostly_cached(work: Work) -> None:

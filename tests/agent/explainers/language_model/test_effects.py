@@ -17,7 +17,13 @@ from tests.support.minds import HYPOTHESES, Scripted, reply, turn_of
 
 TEXT, OTHER = "Monday the cat said very", "Tuesday the dog said very"
 PUSHED = {"text": TEXT, "quantity": "logprob", "token": " cat", "strength": 3.0}
-PATCHED = {"text": TEXT, "quantity": "logit_difference", "token": " cat", "versus": " dog", "than": OTHER}
+PATCHED = {
+    "text": TEXT,
+    "quantity": "logit_difference",
+    "token": " cat",
+    "versus": " dog",
+    "than": OTHER,
+}
 WITHIN = {"predicts": "within", "low": -100, "high": 100}
 
 
@@ -26,7 +32,12 @@ def effects(number: int, request: Request) -> Reply:
     if turn_of(request):
         return reply(("cannot_explain", {"reason": "enough was seen"}))
     signs = [one | {"predicts": sign} for one in (PUSHED, PATCHED) for sign in ("raises", "lowers")]
-    planned = [*signs, PUSHED | WITHIN, PATCHED | WITHIN, PUSHED | WITHIN | {"token": "the cat sat"}]
+    planned = [
+        *signs,
+        PUSHED | WITHIN,
+        PATCHED | WITHIN,
+        PUSHED | WITHIN | {"token": "the cat sat"},
+    ]
     made = [one | {"hypothesis": "h1"} for one in planned]
     return reply(("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": made}))
 
@@ -34,7 +45,13 @@ def effects(number: int, request: Request) -> Reply:
 def measured(subject: Subject) -> tuple[float, float]:
     """The two effects by the instruments themselves."""
     bench = Bench(subject)
-    push: dict[str, Any] = {"text": TEXT, "strengths": [3.0], "op": "add", "tokens": [" cat"], "new_tokens": 0}
+    push: dict[str, Any] = {
+        "text": TEXT,
+        "strengths": [3.0],
+        "op": "add",
+        "tokens": [" cat"],
+        "new_tokens": 0,
+    }
     steering = call("steer", push | {"unit": "mlp.0.0"}, bench)
     put = {"units": ["mlp.0.0"], "base": TEXT, "source": OTHER, "tokens": [" cat", " dog"]}
     patching = call("patch", put, bench)
@@ -45,7 +62,9 @@ def measured(subject: Subject) -> tuple[float, float]:
     return steering.strengths[0].log_ratios[0], found.patched - found.base
 
 
-def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(work: Work, tiny: Subject) -> None:
+def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
+    work: Work, tiny: Subject
+) -> None:
     mind = Scripted(effects)
     folder, _ = work(mind)
     with connect(folder) as db:

@@ -25,8 +25,8 @@ LIMITS = {
     "run": {"calls": 25.0, "tokens": 5000.0, "usd": 5.0, "seconds": 25 * ANSWER_S},
     "target": {"calls": 8.0, "tokens": 1500.0, "usd": 1.5, "seconds": 4 * ANSWER_S},
 }
-"""Each is reached by every run or target, and all but those in seconds while readers are asked: a target takes six
-replies of the explainer, 720 tokens, and a dozen of readers."""
+"""Each is reached by every run or target, and all but those in seconds while readers are asked: a
+target takes six replies of the explainer, 720 tokens, and a dozen of readers."""
 
 
 def unhurried(number: int, request: Request) -> Reply:
@@ -37,7 +37,9 @@ def unhurried(number: int, request: Request) -> Reply:
 
 @pytest.mark.parametrize("unit", list(UNITS))
 @pytest.mark.parametrize("level", list(LIMITS))
-def test_no_limit_is_passed_by_more_than_the_calls_in_flight(work: Work, level: str, unit: str) -> None:
+def test_no_limit_is_passed_by_more_than_the_calls_in_flight(
+    work: Work, level: str, unit: str
+) -> None:
     limit = LIMITS[level][unit]
     budget = {"budget" if level == "run" else "target_budget": {unit: limit}}
     with server(Rule(delay_s=ANSWER_S)) as readers:
@@ -47,7 +49,9 @@ def test_no_limit_is_passed_by_more_than_the_calls_in_flight(work: Work, level: 
     assert UNITS[unit] in result.budget
     spent = {target: [call[unit] for call in _calls(folder, target)] for target in TARGETS}
     if level == "run":
-        _check([amount for calls in spent.values() for amount in calls], limit, in_flight=SIDE_BY_SIDE)
+        _check(
+            [amount for calls in spent.values() for amount in calls], limit, in_flight=SIDE_BY_SIDE
+        )
         assert result.pending > 0
     else:
         for calls in spent.values():

@@ -6,7 +6,15 @@ import json
 
 import pytest
 
-from hubel.agent.llm.conversation import Message, Reply, Request, ToolResult, ToolResults, ToolSchema, UserMessage
+from hubel.agent.llm.conversation import (
+    Message,
+    Reply,
+    Request,
+    ToolResult,
+    ToolResults,
+    ToolSchema,
+    UserMessage,
+)
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
@@ -22,7 +30,9 @@ class InWords:
 
     def reply(self, request: Request) -> Reply:
         assert request.tools == ()
-        told = [json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')]
+        told = [
+            json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')
+        ]
         tools = tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told)
         known = Request(request.system, tuple(_heard(m) for m in request.messages), tools)
         calls = [{"tool": c.name, "arguments": c.arguments} for c in diligent(1, known).calls]
@@ -38,7 +48,9 @@ def _heard(message: Message) -> Message:
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_an_investigation_in_words(work: Work, provider: str) -> None:
     with Loopback(InWords()) as server:
-        folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider), tools="text")
+        folder, result = work(
+            None, explainer=f"{provider}:test", base_url=server.url(provider), tools="text"
+        )
         assert all("tools" not in body for body in server.bodies)
     assert result.done == 1
     assert (rows(folder)[0]["explanation"], rows(folder)[0]["calls"]) == ('Fires on "the".', 6)

@@ -19,7 +19,9 @@ from tests.support.calls import CALLS, OTHER, TEXT
 from tests.support.minds import Scripted, diligent, is_second_look, reply, turn_of
 
 WITHOUT_UNIT = {
-    name.replace(".", "_"): {k: v for k, v in arguments.items() if k not in ("unit", "units", "site")}
+    name.replace(".", "_"): {
+        k: v for k, v in arguments.items() if k not in ("unit", "units", "site")
+    }
     for name, arguments in CALLS.items()
 }
 """A unit left out is U, where one is needed."""
@@ -49,7 +51,10 @@ def thorough(number: int, request: Request) -> Reply:
         *map(asked, NAMES[FIRST:]),
         ("compare", {"unit": "U2", "text": TEXT, "other": OTHER}),
         (tools.SHARED, {"name": "nearest", "unit": "U1", "k": 2}),
-        (tools.SHARED, {"name": "probe", "arguments": canonical(WITHOUT_UNIT["probe"] | {"site": "S1"})}),
+        (
+            tools.SHARED,
+            {"name": "probe", "arguments": canonical(WITHOUT_UNIT["probe"] | {"site": "S1"})},
+        ),
     )
 
 
@@ -79,7 +84,10 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
         ({"name": "steer", "arguments": {"text": TEXT, "unit": "mlp.1.5"}}, "known are U"),
         ({"name": "shell", "arguments": {}}, "there are ablate, activations_exemplars"),
         ({"name": "steer", "arguments": 7}, r"arguments is no object; steer\(text, strengths\[\]"),
-        ({"name": "activations_search", "arguments": {"text": TEXT, "layers": [1]}}, "cannot be chosen here"),
+        (
+            {"name": "activations_search", "arguments": {"text": TEXT, "layers": [1]}},
+            "cannot be chosen here",
+        ),
     ],
 )
 def test_what_is_off_is_answered_with_what_to_give(arguments: dict[str, Any], says: str) -> None:
@@ -92,4 +100,6 @@ def test_the_shared_tool_tells_each_instrument_in_a_line() -> None:
     lines = shared.description.splitlines()[1:]
     assert shared.name == tools.SHARED
     assert {line.partition("(")[0] for line in lines} == set(WITHOUT_UNIT)
-    assert set(tools._TOLD) <= set(tools.offered().values()), "a line about an instrument that is not there"
+    assert set(tools._TOLD) <= set(tools.offered().values()), (
+        "a line about an instrument that is not there"
+    )

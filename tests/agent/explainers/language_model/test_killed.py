@@ -45,10 +45,17 @@ class Mortal(Scripted):
         return super().reply(request)
 
 
-def test_killed_and_resumed_it_ends_as_if_it_never_had_been(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
+def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
+    tiny: Subject, tiny_index: Path, tmp_path: Path
+) -> None:
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 1}
     config = resolve(
-        RunConfig(index=str(tiny_index), targets=["mlp.0.0", "mlp.0.1"], explainer="openai:test", **settings)
+        RunConfig(
+            index=str(tiny_index),
+            targets=["mlp.0.0", "mlp.0.1"],
+            explainer="openai:test",
+            **settings,
+        )
     )
     for name in ("killed", "whole"):
         make_run(tmp_path / name, config)
@@ -57,10 +64,14 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(tiny: Subject, tiny_
         assert _run_and_die(tmp_path / "killed", ledger, replies) == -signal.SIGKILL
     work_on(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
     work_on(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
-    assert [_timeless(r) for r in rows(tmp_path / "killed")] == [_timeless(r) for r in rows(tmp_path / "whole")]
+    assert [_timeless(r) for r in rows(tmp_path / "killed")] == [
+        _timeless(r) for r in rows(tmp_path / "whole")
+    ]
     paid = Counter(ledger.read_text().splitlines())
     assert len(paid) == 12
-    assert set(paid.values()) == {1}, "the requests of a target are all different, and none was paid for twice"
+    assert set(paid.values()) == {1}, (
+        "the requests of a target are all different, and none was paid for twice"
+    )
     replies = [e.id for e in read_events(tmp_path / "killed") if e.event == "llm_call"]
     assert len(replies) == len(set(replies)) == 12
 

@@ -14,10 +14,14 @@ from hubel.agent.runlog.views import rows
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
 
-URL, MODEL = os.environ.get("HUBEL_LOCAL_SERVER", ""), os.environ.get("HUBEL_LOCAL_MODEL", "smollm2")
+URL, MODEL = (
+    os.environ.get("HUBEL_LOCAL_SERVER", ""),
+    os.environ.get("HUBEL_LOCAL_MODEL", "smollm2"),
+)
 NAME, SETTINGS = f"openai:{MODEL}", ModelSettings(base_url=URL, tools="auto")
 pytestmark = pytest.mark.skipif(
-    not URL, reason="no local model server: docs/experimenter.md says how one is started; set HUBEL_LOCAL_SERVER to it"
+    not URL,
+    reason="no local model server: docs/experimenter.md says how one is started; set HUBEL_LOCAL_SERVER to it",
 )
 
 
@@ -29,7 +33,9 @@ def test_it_is_found_and_others_are_not() -> None:
 
 def test_a_tool_that_is_named_is_called_and_read() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    request = Request("", (UserMessage("go"),), (ToolSchema("ready", "", schema),), 64, tool_choice="ready")
+    request = Request(
+        "", (UserMessage("go"),), (ToolSchema("ready", "", schema),), 64, tool_choice="ready"
+    )
     reply = make_model(NAME, SETTINGS).reply(request)
     assert [call.name for call in reply.calls] == ["ready"]
     assert reply.usage is not None
@@ -42,7 +48,9 @@ def test_what_is_longer_than_the_window_is_named() -> None:
 
 
 @pytest.mark.parametrize("tools", ["native", "named", "text"])
-def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(work: Work, tools: str) -> None:
+def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(
+    work: Work, tools: str
+) -> None:
     folder, result = work(None, explainer=NAME, base_url=URL, tools=tools, budget={"calls": 6.0})
     (row,) = rows(folder)
     assert RunLog(folder, writable=False).all("llm_call", "mlp.0.0")

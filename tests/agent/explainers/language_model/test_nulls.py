@@ -22,7 +22,12 @@ from hubel.tools.subject.subject import Subject
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import Scripted, diligent
 
-NULLS = {"mlp.1.24": "noise", "mlp.1.25": "shuffled:mlp.1.3", "mlp.1.26": "rotated", "mlp.1.27": "redrawn:mlp.1.5"}
+NULLS = {
+    "mlp.1.24": "noise",
+    "mlp.1.25": "shuffled:mlp.1.3",
+    "mlp.1.26": "rotated",
+    "mlp.1.27": "redrawn:mlp.1.5",
+}
 TEXTS = ["the cat sat on the river bank", "Monday the dog said not very red"]
 
 
@@ -32,7 +37,9 @@ def doubles(work: Work, tiny: Subject, tiny_index: Any) -> Doubles:
     folder, _ = work(Scripted(diligent), targets=[*NULLS], nulls=NULLS)
     bench = Bench(subject=tiny, index=Index.open(tiny_index))
     lexicon = _Lexicon(tiny)
-    return Doubles(RunConfig.load(folder), bench, Collected.open(folder / "collected", "explore"), lexicon)  # type: ignore[arg-type]
+    return Doubles(
+        RunConfig.load(folder), bench, Collected.open(folder / "collected", "explore"), lexicon
+    )  # type: ignore[arg-type]
 
 
 class _Lexicon:
@@ -40,8 +47,12 @@ class _Lexicon:
         self.strings = subject.token_strings()
 
 
-def values(doubles: Doubles, target: str, texts: list[str], unit: str | None = None) -> list[list[float]]:
-    found = doubles.call(target, "activations.on_text", {"texts": texts, "units": [unit or target]}).to_json()
+def values(
+    doubles: Doubles, target: str, texts: list[str], unit: str | None = None
+) -> list[list[float]]:
+    found = doubles.call(
+        target, "activations.on_text", {"texts": texts, "units": [unit or target]}
+    ).to_json()
     return [text["activations"][unit or target] for text in found["texts"]]
 
 
@@ -66,7 +77,10 @@ def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
     log = RunLog(folder, writable=False)
     shapes = {_shape(log.get("observation", target)) for target in [*NULLS, "mlp.1.0"]}
     assert len(shapes) == 1, "the same kinds of evidence, as many of each"
-    errors = {t: [c["answer"].get("error") for c in log.all("call", t).values()] for t in [*NULLS, "mlp.1.0"]}
+    errors = {
+        t: [c["answer"].get("error") for c in log.all("call", t).values()]
+        for t in [*NULLS, "mlp.1.0"]
+    }
     assert {len(found) for found in errors.values()} == {len(errors["mlp.1.0"])}
     assert {any(found) for found in errors.values()} == {False}
 
@@ -75,7 +89,9 @@ def _shape(seen: Any) -> str:
     return canonical({k: sorted(v) if isinstance(v, dict) else k for k, v in seen.items()})
 
 
-def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(doubles: Doubles) -> None:
+def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
+    doubles: Doubles,
+) -> None:
     texts = [f"the cat {n} said" for n in range(200)]
     found = values(doubles, "mlp.1.24", texts)
     assert found == values(doubles, "mlp.1.24", texts)
@@ -86,20 +102,26 @@ def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(dou
     assert len(set(last)) == 200, "the same token differs from text to text"
 
 
-def test_a_shuffled_null_shows_its_source_on_another_context(doubles: Doubles, tiny: Subject) -> None:
+def test_a_shuffled_null_shows_its_source_on_another_context(
+    doubles: Doubles, tiny: Subject
+) -> None:
     (found,) = values(doubles, "mlp.1.25", TEXTS[:1])
     explore = doubles._explore
     ids = tiny.tokenize(TEXTS[0])[0]
     for row, length in zip(explore.tokens, explore.length, strict=True):
         donor = np.resize(row[:length], len(ids))
-        raw = tiny.unit_activations(torch.tensor(donor[None].astype(int)), [Unit.parse("mlp.1.3")])[0, 0]
+        raw = tiny.unit_activations(torch.tensor(donor[None].astype(int)), [Unit.parse("mlp.1.3")])[
+            0, 0
+        ]
         if np.allclose(raw.numpy(), found, atol=1e-4):
             return
     pytest.fail("no context of explore gives these values")
 
 
 @pytest.mark.parametrize("target", ["mlp.1.26", "mlp.1.27"])
-def test_a_control_on_new_text_is_what_its_rows_make_of_it(doubles: Doubles, tiny: Subject, target: str) -> None:
+def test_a_control_on_new_text_is_what_its_rows_make_of_it(
+    doubles: Doubles, tiny: Subject, target: str
+) -> None:
     (found, _), (alone,) = values(doubles, target, TEXTS), values(doubles, target, TEXTS[:1])
     assert found == pytest.approx(alone, abs=1e-4)
     (side, _) = values(doubles, target, TEXTS, unit=f"{target}-")

@@ -26,7 +26,10 @@ from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import diligent
 
 PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
-TOOLS = (ToolSchema("propose", "Writes down.", {"type": "object"}), ToolSchema("conclude", "Ends.", {}))
+TOOLS = (
+    ToolSchema("propose", "Writes down.", {"type": "object"}),
+    ToolSchema("conclude", "Ends.", {}),
+)
 
 
 def one(arguments: object) -> Reply:
@@ -51,7 +54,9 @@ def test_a_list_that_cannot_be_read_is_a_call_that_cannot(arguments: object) -> 
 
 
 def test_a_call_without_an_id_has_none() -> None:
-    reply = Reply("", (ToolCall("", NAME, {"calls": [{"tool": "propose", "arguments": {}}]}),), "tools")
+    reply = Reply(
+        "", (ToolCall("", NAME, {"calls": [{"tool": "propose", "arguments": {}}]}),), "tools"
+    )
     assert [call.id for call in read_calls(reply).calls] == [""]
 
 
@@ -61,8 +66,12 @@ def test_a_tool_that_is_called_by_its_own_name_is_understood() -> None:
 
 
 def test_answers_go_back_as_those_of_the_one_call() -> None:
-    reply = read_calls(one({"calls": [{"tool": "propose", "arguments": {}}, {"tool": "nothing", "arguments": {}}]}))
-    results = ToolResults((ToolResult("c#1", "taken"), ToolResult("c#2", "no such tool", error=True)))
+    reply = read_calls(
+        one({"calls": [{"tool": "propose", "arguments": {}}, {"tool": "nothing", "arguments": {}}]})
+    )
+    results = ToolResults(
+        (ToolResult("c#1", "taken"), ToolResult("c#2", "no such tool", error=True))
+    )
     sent = behind_one(Request("", (UserMessage("go"), AssistantMessage(reply), results), TOOLS))
     assert sent.tool_choice == NAME
     assert [tool.name for tool in sent.tools] == [NAME]
@@ -85,9 +94,16 @@ class Named:
             return Reply("I would rather talk.")
         if tool.name != NAME:
             return Reply("", (ToolCall("c", tool.name, {}, "{}"),), "tools")
-        told = [json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')]
-        known = replace(request, tools=tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told))
-        listed = [{"tool": call.name, "arguments": call.arguments} for call in diligent(1, known).calls]
+        told = [
+            json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')
+        ]
+        known = replace(
+            request,
+            tools=tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told),
+        )
+        listed = [
+            {"tool": call.name, "arguments": call.arguments} for call in diligent(1, known).calls
+        ]
         return one({"calls": listed})
 
 
@@ -95,14 +111,19 @@ class Named:
 def test_who_obeys_only_a_name_is_found(provider: str) -> None:
     with Loopback(Named()) as server:
         assert (
-            preflight(f"{provider}:test", ModelSettings(base_url=server.url(provider), tools="auto")).tools == "named"
+            preflight(
+                f"{provider}:test", ModelSettings(base_url=server.url(provider), tools="auto")
+            ).tools
+            == "named"
         )
 
 
 @PROVIDERS
 def test_an_investigation_through_one_tool(work: Work, provider: str) -> None:
     with Loopback(Named()) as server:
-        folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider), tools="named")
+        folder, result = work(
+            None, explainer=f"{provider}:test", base_url=server.url(provider), tools="named"
+        )
     assert result.done == 1
     assert (rows(folder)[0]["explanation"], rows(folder)[0]["calls"]) == ('Fires on "the".', 6)
     assert replay(folder).bitwise
@@ -116,6 +137,8 @@ def test_a_request_without_tools_is_left_as_it_is() -> None:
             return Reply("none" if not request.tools else "some")
 
     with Loopback(Says()) as server:
-        client = make_model("openai:test", ModelSettings(base_url=server.url("openai"), tools="named"))
+        client = make_model(
+            "openai:test", ModelSettings(base_url=server.url("openai"), tools="named")
+        )
         assert client.reply(Request("", (UserMessage("go"),))).text == "none"
         client.close()

@@ -22,7 +22,11 @@ from tests.support.minds import HYPOTHESES, experiments, reply
 
 def known() -> Known:
     """An investigation in which one hypothesis stands."""
-    found = Known(Aliases("mlp.0.3"), lambda printed: Fit(0.1), lambda concepts: Graded("faintly " + concepts[0]))
+    found = Known(
+        Aliases("mlp.0.3"),
+        lambda printed: Fit(0.1),
+        lambda concepts: Graded("faintly " + concepts[0]),
+    )
     parse_reply.read(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
     return found
 
@@ -46,11 +50,16 @@ PLANNED = {"hypothesis": "h1", "text": "on a Monday", "predicts": "fires"}
         ({"quantity": "kl"}, "predict greater or within"),
         ({"predicts": "raises"}, "predict fires or silent"),
         ({"quantity": "logprob", "predicts": "raises", "token": " cat"}, "needs strength"),
-        ({"quantity": "logit_difference", "predicts": "lowers", "token": " a"}, "needs versus and than"),
+        (
+            {"quantity": "logit_difference", "predicts": "lowers", "token": " a"},
+            "needs versus and than",
+        ),
         ({"volume": 11}, "Extra inputs are not permitted"),
     ],
 )
-def test_a_bad_experiment_is_answered_with_how_to_repair_it(change: dict[str, Any], says: str) -> None:
+def test_a_bad_experiment_is_answered_with_how_to_repair_it(
+    change: dict[str, Any], says: str
+) -> None:
     assert says in faults("experiment", {"experiments": [PLANNED | change]})
 
 
@@ -81,20 +90,27 @@ def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
 
 def test_what_a_formula_had_to_lose_is_said() -> None:
     found = known()
-    found.grade = lambda concepts: Graded("faintly " + concepts[0], left_out='words("b"), worth least (too long)')
+    found.grade = lambda concepts: Graded(
+        "faintly " + concepts[0], left_out='words("b"), worth least (too long)'
+    )
     proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]
     (part,) = parse_reply.read(reply(("propose", {"hypotheses": proposed})), found)
     assert part.hypotheses[0].id == "h2"
     assert part.faults == ('h2 is taken without words("b"), worth least (too long)',)
 
 
-@pytest.mark.parametrize("sentence", ["Like h1, and on Fridays", "The same with other words", "same as before"])
+@pytest.mark.parametrize(
+    "sentence", ["Like h1, and on Fridays", "The same with other words", "same as before"]
+)
 def test_a_sentence_that_leans_on_another_hypothesis_is_sent_back(sentence: str) -> None:
     assert "its reader sees it alone" in faults("propose", {"hypotheses": [{"sentence": sentence}]})
 
 
 def test_a_sentence_may_speak_of_what_looks_like_an_id() -> None:
-    assert faults("propose", {"hypotheses": [{"sentence": 'Fires on "h1" in the tags of a page.'}]}) == ""
+    assert (
+        faults("propose", {"hypotheses": [{"sentence": 'Fires on "h1" in the tags of a page.'}]})
+        == ""
+    )
 
 
 def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
@@ -108,11 +124,14 @@ def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
     assert "no more are taken" in faults[0]
 
 
-def test_what_is_not_taken_keeps_its_id_so_that_the_next_one_has_the_id_that_its_writer_expects() -> None:
+def test_what_is_not_taken_keeps_its_id_so_that_the_next_one_has_the_id_that_its_writer_expects() -> (
+    None
+):
     proposed = [{"sentence": "word " * 41}, {"sentence": "fires on weekdays"}]
     planned = [PLANNED | {"hypothesis": "h3"}, PLANNED | {"hypothesis": "h2"}]
     first, second = parse_reply.read(
-        reply(("propose", {"hypotheses": proposed}), ("experiment", {"experiments": planned})), known()
+        reply(("propose", {"hypotheses": proposed}), ("experiment", {"experiments": planned})),
+        known(),
     )
     assert first.faults[0].startswith("h2 is not taken: the sentence has 41 words")
     assert [h.id for h in first.hypotheses] == ["h3"]
@@ -129,7 +148,9 @@ def test_of_a_long_list_the_first_are_read() -> None:
 def test_a_hypothesis_may_be_said_better_by_what_revises_it() -> None:
     again = HYPOTHESES[0] | {"sentence": "Fires on the article."}
     assert "to say it better write revises 'h1'" in faults("propose", {"hypotheses": [again]})
-    (part,) = parse_reply.read(reply(("propose", {"hypotheses": [again | {"revises": "h1"}]})), known())
+    (part,) = parse_reply.read(
+        reply(("propose", {"hypotheses": [again | {"revises": "h1"}]})), known()
+    )
     assert part.hypotheses[0].parent == "h1"
 
 
@@ -141,7 +162,9 @@ def test_lists_written_as_strings_or_left_out_are_read() -> None:
 
 def test_the_focus_is_the_last_place_where_it_stands() -> None:
     asked = PLANNED | {"text": "Monday and Monday", "focus": "Monday"}
-    (planned,) = parse_reply.read(reply(("experiment", {"experiments": [asked]})), known())[0].experiments
+    (planned,) = parse_reply.read(reply(("experiment", {"experiments": [asked]})), known())[
+        0
+    ].experiments
     assert planned.passage.span == (11, 17)
 
 
@@ -164,33 +187,60 @@ def test_units_are_known_by_their_aliases_only() -> None:
 
 
 def test_no_schema_says_what_an_address_looks_like() -> None:
-    said = canonical([[t.name, t.description, t.parameters] for t in tools.schemas("propose", "experiment")])
+    said = canonical(
+        [[t.name, t.description, t.parameters] for t in tools.schemas("propose", "experiment")]
+    )
     assert "mlp." not in said
     assert "layer" not in said
 
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-_FIELDS = ["hypotheses", "experiments", "sentence", "predicate", "text", "predicts", "hypothesis", "unit", "k", "texts"]
+_FIELDS = [
+    "hypotheses",
+    "experiments",
+    "sentence",
+    "predicate",
+    "text",
+    "predicts",
+    "hypothesis",
+    "unit",
+    "k",
+    "texts",
+]
 _OBJECTS = st.dictionaries(st.sampled_from(_FIELDS) | st.text(max_size=5), _VALUES, max_size=5)
-_ARGUMENTS = st.dictionaries(st.sampled_from(_FIELDS), _VALUES | st.lists(_OBJECTS, max_size=3), max_size=4)
+_ARGUMENTS = st.dictionaries(
+    st.sampled_from(_FIELDS), _VALUES | st.lists(_OBJECTS, max_size=3), max_size=4
+)
 _NAMES = st.sampled_from([*tools.OWN, *tools.offered(), "run_shell", ""])
 
 
 @settings(max_examples=400, deadline=None)
-@given(calls=st.lists(st.tuples(_NAMES, st.none() | _ARGUMENTS), max_size=4), text=st.text(max_size=40))
-def test_nothing_that_a_model_writes_raises(calls: list[tuple[str, dict[str, Any] | None]], text: str) -> None:
-    made = tuple(ToolCall(f"c{i}", name, arguments, "{") for i, (name, arguments) in enumerate(calls))
-    came = Reply.from_json(json.loads(canonical(plain(Reply(text=text, calls=made, stop="tools").to_json()))))
+@given(
+    calls=st.lists(st.tuples(_NAMES, st.none() | _ARGUMENTS), max_size=4), text=st.text(max_size=40)
+)
+def test_nothing_that_a_model_writes_raises(
+    calls: list[tuple[str, dict[str, Any] | None]], text: str
+) -> None:
+    made = tuple(
+        ToolCall(f"c{i}", name, arguments, "{") for i, (name, arguments) in enumerate(calls)
+    )
+    came = Reply.from_json(
+        json.loads(canonical(plain(Reply(text=text, calls=made, stop="tools").to_json())))
+    )
     state = known()
     if not parse_reply.unusable(came):
         parts = parse_reply.read(came, state)
         assert len(parts) == len(calls)
         assert all(part.usable or part.faults for part in parts)
-    assert parse_reply.read(reply(("experiment", {"experiments": experiments("h1", 1)})), state)[0].experiments
+    assert parse_reply.read(reply(("experiment", {"experiments": experiments("h1", 1)})), state)[
+        0
+    ].experiments
 
 
 def test_what_cannot_be_written_to_a_log_is_made_plain() -> None:

@@ -1,5 +1,5 @@
-"""What every request begins with, instructions and tools, in tokens of a real vocabulary: an instrument more must not
-eat what an investigation may say."""
+"""What every request begins with, instructions and tools, in tokens of a real vocabulary: an
+instrument more must not eat what an investigation may say."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def tokens(subject: Subject, value: Any) -> int:
 def said(message: Mapping[str, Any]) -> str:
     """What a message says, without the wire's own brackets and quotes."""
     calls = [call["function"] for call in message.get("tool_calls") or ()]
-    return "\n".join([message.get("content") or "", *(call["name"] + call["arguments"] for call in calls)])
+    return "\n".join(
+        [message.get("content") or "", *(call["name"] + call["arguments"] for call in calls)]
+    )
 
 
 def prefix(body: Mapping[str, Any]) -> list[Any]:
@@ -37,19 +39,28 @@ def prefix(body: Mapping[str, Any]) -> list[Any]:
 
 
 @pytest.mark.subject
-def test_the_prefix_and_an_investigation_stay_within_their_tokens(work: Work, subject: Subject) -> None:
+def test_the_prefix_and_an_investigation_stay_within_their_tokens(
+    work: Work, subject: Subject
+) -> None:
     with Loopback(Scripted(diligent)) as server:
         work(None, base_url=server.url("openai"), competitor=True)
     bodies = [body for body in server.bodies if body.get("tools")]
     assert len(bodies) == 6
     assert max(tokens(subject, prefix(body)) for body in bodies) <= PREFIX_TOKENS
-    assert sum(tokens(subject, [body["tools"], body["messages"]]) for body in bodies) <= PROMPT_TOKENS
+    assert (
+        sum(tokens(subject, [body["tools"], body["messages"]]) for body in bodies) <= PROMPT_TOKENS
+    )
 
 
 @pytest.mark.subject
-def test_the_dearest_way_of_six_experiments_stays_within_its_tokens(work: Work, subject: Subject) -> None:
+def test_the_dearest_way_of_six_experiments_stays_within_its_tokens(
+    work: Work, subject: Subject
+) -> None:
     with Loopback(Scripted(one_by_one)) as server:
         work(None, base_url=server.url("openai"), competitor=True)
     assert len(server.bodies) == 10
-    spent = [tokens(subject, b["tools"]) + sum(tokens(subject, said(m)) for m in b["messages"]) for b in server.bodies]
+    spent = [
+        tokens(subject, b["tools"]) + sum(tokens(subject, said(m)) for m in b["messages"])
+        for b in server.bodies
+    ]
     assert sum(spent) <= DEAREST_TOKENS <= PROMPT_TOKENS

@@ -75,7 +75,13 @@ def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
     assert rows(folder)[0]["usd"] == pytest.approx(6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6)
     assert read_price("input=3, output=15,cache_read=0.3") == price
     assert read_price("") == {}
-    for wrong in ("3", "input=3", "input=a,output=1", "input=1,output=2,tax=3", "input=-1,output=2"):
+    for wrong in (
+        "3",
+        "input=3",
+        "input=a,output=1",
+        "input=1,output=2,tax=3",
+        "input=-1,output=2",
+    ):
         with pytest.raises(UsageError, match="--price"):
             read_price(wrong)
 

@@ -39,14 +39,18 @@ class Reads:
         if count := _COUNT.search(message.text):
             said = "\n".join(f"{n}: 1" for n in range(1, int(count[1]) + 1))
         else:
-            said = "\n".join(f"{n} {token} {len(json.loads(token))}" for n, token in _ASKED.findall(message.text))
+            said = "\n".join(
+                f"{n} {token} {len(json.loads(token))}" for n, token in _ASKED.findall(message.text)
+            )
         return Reply(said, usage=TokenUsage(500, 100), model="reader")
 
 
 def in_words(number: int, request: Request) -> Reply:
     """`diligent`, whose hypotheses have no predicate."""
     reply = diligent(number, request)
-    return replace(reply, calls=tuple(replace(c, arguments=_without(c.arguments)) for c in reply.calls))
+    return replace(
+        reply, calls=tuple(replace(c, arguments=_without(c.arguments)) for c in reply.calls)
+    )
 
 
 def _without(arguments: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -69,14 +73,22 @@ def reading(server: Loopback, **settings: Any) -> dict[str, Any]:
 def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
     with server() as readers:
         price = {"input": 1.0, "output": 2.0}
-        folder, result = work(Scripted(diligent), **reading(readers, simulator_price=price, judge_price=price))
+        folder, result = work(
+            Scripted(diligent), **reading(readers, simulator_price=price, judge_price=price)
+        )
         asked = len(readers.bodies)
     assert (result.done, result.failed_scores) == (1, 0)
     (row,) = rows(folder)
     named = {(s["scorer"], s["text"]) for s in row["scores"] if s["split"] == "holdout"}
-    assert {("simulation", "random"), ("llm_simulation", "random"), ("detection", "top_and_random")} <= named
+    assert {
+        ("simulation", "random"),
+        ("llm_simulation", "random"),
+        ("detection", "top_and_random"),
+    } <= named
     assert row["reading_calls"] == asked
-    assert row["reading_usd"] == pytest.approx(sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer"))
+    assert row["reading_usd"] == pytest.approx(
+        sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer")
+    )
     assert row["calls"] == 6
     assert headline(row) is not None
     assert headline(row)["scorer"] == "simulation"  # type: ignore[index]
@@ -115,7 +127,9 @@ def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
 GARBAGE = Rule(containing="tokens, one a line", text="I would rather not.")
 
 
-def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again(work: Work) -> None:
+def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again(
+    work: Work,
+) -> None:
     with server(GARBAGE) as readers:
         settings = reading(readers)
         folder, result = work(Scripted(diligent), **settings)
@@ -129,7 +143,10 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
         _, result = work(Scripted(diligent))
     assert result.failed_scores == 0
     (row,) = rows(folder)
-    assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (0, True)
+    assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (
+        0,
+        True,
+    )
     assert replay(folder).bitwise
 
 
@@ -167,6 +184,8 @@ def test_the_estimate_counts_the_readers(capsys: pytest.CaptureFixture[str]) -> 
     import argparse
 
     price = {"input": 1.0, "output": 1.0}
-    config = RunConfig(index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price)
+    config = RunConfig(
+        index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price
+    )
     confirm(config, argparse.Namespace(yes=False, quiet=False))
     assert "$0.45" in capsys.readouterr().err  # 10 targets, 30 contexts, 1,500 tokens each

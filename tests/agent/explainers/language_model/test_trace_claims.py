@@ -34,7 +34,9 @@ EVIDENCE = {
         ("It fires at 2.58 [e9].", "2.58", ("r1",)),
     ],
 )
-def test_a_claim_has_the_evidence_in_which_it_stands(findings: str, claim: str, evidence: tuple[str, ...]) -> None:
+def test_a_claim_has_the_evidence_in_which_it_stands(
+    findings: str, claim: str, evidence: tuple[str, ...]
+) -> None:
     assert [(c.text, c.evidence) for c in trace(findings, EVIDENCE)][:1] == [(claim, evidence)]
 
 

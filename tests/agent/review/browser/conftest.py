@@ -1,7 +1,7 @@
 """A real `hubel review` process over real runs, and the system's Chromium to read it with.
 
-The browser is one of a module: while Playwright's synchronous interface is open no other test of the process may run
-an event loop.
+The browser is one of a module: while Playwright's synchronous interface is open no other test of
+the process may run an event loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from tests.support.minds import Scripted, diligent
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -56,11 +58,15 @@ def settled(page: Page) -> None:
 
 
 @pytest.fixture(scope="session")
-def runs(finished: Path, tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(
+    finished: Path, tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run of the formula search, one of a language model on some of the same targets, and a circuit."""
     folder = tmp_path_factory.mktemp("browser") / "runs"
     shutil.copytree(finished, folder / "formulas")
-    config = RunConfig(index=str(tiny_index), targets=["mlp.0.0-1"], explainer="openai:test", max_contexts=300)
+    config = RunConfig(
+        index=str(tiny_index), targets=["mlp.0.0-1"], explainer="openai:test", max_contexts=300
+    )
     make_run(folder / "model", resolve(config))
     work_on(folder / "model", subject=tiny, model=Scripted(diligent))
     (folder / "wires").mkdir()
@@ -80,11 +86,24 @@ def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
 @contextmanager
 def serving(runs: Path, *options: str) -> Iterator[Site]:
     """A `hubel review` process over a folder of runs."""
-    command = [sys.executable, "-m", "hubel", "review", "--runs", str(runs), "--no-browser", "--port", "0", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "hubel",
+        "review",
+        "--runs",
+        str(runs),
+        "--no-browser",
+        "--port",
+        "0",
+        "--json",
+    ]
     log = runs.parent / "stderr.txt"
     with (
         log.open("w") as errors,
-        subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
     ):
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -117,20 +136,30 @@ def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
 
 @contextmanager
 def visiting(browser: Browser, site: Site, **options: Any) -> Iterator[BrowserContext]:
-    """A browser context with the site's cookie; script errors, dialogs, violations of the content security policy and
-    requests to elsewhere are failures."""
+    """A browser context with the site's cookie; script errors, dialogs, violations of the content
+    security policy and requests to elsewhere are failures."""
     problems: list[str] = []
 
     def dismissed(dialog: Dialog) -> None:
         problems.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce", **options)
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, reduced_motion="reduce", **options
+    )
     context.set_default_timeout(PATIENCE)
     context.on("weberror", lambda error: problems.append(f"script error: {error.error}"))
     context.on("dialog", dismissed)
-    context.on("console", lambda message: problems.extend([message.text] if "Security Policy" in message.text else []))
-    context.on("request", lambda request: problems.extend([] if _inside(request.url, site) else [request.url]))
+    context.on(
+        "console",
+        lambda message: problems.extend(
+            [message.text] if "Security Policy" in message.text else []
+        ),
+    )
+    context.on(
+        "request",
+        lambda request: problems.extend([] if _inside(request.url, site) else [request.url]),
+    )
     first = context.new_page()
     first.goto(f"{site.address}/?token={site.token}")
     first.close()

@@ -1,7 +1,7 @@
 """No serious finding of axe-core on any view; nothing runs out of a narrow page.
 
-Every view is looked at light and wide. Dark and narrow are those that have colours and layouts of their own there: the
-rest is made of the same parts.
+Every view is looked at light and wide. Dark and narrow are those that have colours and layouts of
+their own there: the rest is made of the same parts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ OWN_LOOK = ("targets", "target", "circuit")
 @pytest.fixture(scope="module")
 def axe() -> str:
     """axe-core, as the package that brings it has it."""
-    package = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    package = pytest.importorskip(
+        "axe_playwright_python", reason="axe-playwright-python is not installed"
+    )
     return resources.files(package).joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
@@ -63,7 +65,9 @@ def test_axe_finds_nothing_serious(view: str, light: Page, site: Site, axe: str)
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_a_narrow_page_is_not_wider_than_its_window(view: str, dark: Page, site: Site, axe: str) -> None:
+def test_a_narrow_page_is_not_wider_than_its_window(
+    view: str, dark: Page, site: Site, axe: str
+) -> None:
     site.open(dark, VIEWS[view])
     assert dark.evaluate("document.documentElement.scrollWidth") <= 400
     if view in OWN_LOOK:
@@ -81,7 +85,9 @@ def _serious(page: Page, axe: str) -> list[Any]:
     ]
 
 
-def test_a_keyboard_alone_gets_from_the_list_to_a_verdict_and_the_focus_is_seen(site: Site, light: Page) -> None:
+def test_a_keyboard_alone_gets_from_the_list_to_a_verdict_and_the_focus_is_seen(
+    site: Site, light: Page
+) -> None:
     page = light
     site.open(page, "/runs/formulas/targets/mlp.0.3")
     page.keyboard.press("Tab")

@@ -46,9 +46,18 @@ def harmless(page: Page) -> None:
     """Nothing ran, nothing became an element, and what is not seen is shown as a sign."""
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert page.evaluate("window.hacked") is None
-    made = ("#main script", "#main img", "#main iframe", "#main style", "base", "[onerror], [onload], [onmouseover]")
+    made = (
+        "#main script",
+        "#main img",
+        "#main iframe",
+        "#main style",
+        "base",
+        "[onerror], [onload], [onmouseover]",
+    )
     assert page.locator(", ".join(made)).count() == 0
-    assert page.evaluate("[...document.querySelectorAll('a[href]')].every(a => !/^javascript:/i.test(a.href))")
+    assert page.evaluate(
+        "[...document.querySelectorAll('a[href]')].every(a => !/^javascript:/i.test(a.href))"
+    )
     assert not page.evaluate(f"{UNSEEN}.test(document.getElementById('main').innerText)")
 
 
@@ -67,9 +76,15 @@ def alone(browser: Browser) -> Iterator[Page]:
     context.set_default_timeout(PATIENCE)
     context.on("weberror", lambda error: problems.append(f"script error: {error.error}"))
     context.on("dialog", lambda dialog: problems.append(dialog.message))
-    context.on("console", lambda message: problems.extend([message.text] if message.type == "error" else []))
     context.on(
-        "request", lambda asked: problems.extend([] if asked.url.startswith(("file:", "data:")) else [asked.url])
+        "console",
+        lambda message: problems.extend([message.text] if message.type == "error" else []),
+    )
+    context.on(
+        "request",
+        lambda asked: problems.extend(
+            [] if asked.url.startswith(("file:", "data:")) else [asked.url]
+        ),
     )
     yield context.new_page()
     context.close()
@@ -81,7 +96,10 @@ def reports(runs: Path, site: Site, tmp_path_factory: pytest.TempPathFactory) ->
     """Reports of an honest and of the hostile run, as a person would keep them."""
     out = tmp_path_factory.mktemp("reports")
     kept = {"formulas": runs / "formulas", NAME: site.runs / NAME, "wires": runs / "wires"}
-    return {name: write_report(folder, out / f"{i}.html") for i, (name, folder) in enumerate(kept.items())}
+    return {
+        name: write_report(folder, out / f"{i}.html")
+        for i, (name, folder) in enumerate(kept.items())
+    }
 
 
 def test_7_a_report_is_read_from_the_disk_alone(alone: Page, reports: dict[str, Path]) -> None:
@@ -96,19 +114,25 @@ def test_7_a_report_is_read_from_the_disk_alone(alone: Page, reports: dict[str, 
     alone.wait_for_selector("#exemplars .heat i.k")
     assert alone.locator("h1").inner_text() == best
     assert alone.locator("#predicted li.pair").count() > 0
-    assert alone.get_by_role("button", name="held-out (closed)").count() == 0  # nobody opens held-out text in a report
+    assert (
+        alone.get_by_role("button", name="held-out (closed)").count() == 0
+    )  # nobody opens held-out text in a report
     alone.reload()  # the address holds the view here too
     alone.wait_for_selector("#exemplars .heat i.k")
 
 
-def test_7_a_circuits_report_is_read_from_the_disk_alone(alone: Page, reports: dict[str, Path]) -> None:
+def test_7_a_circuits_report_is_read_from_the_disk_alone(
+    alone: Page, reports: dict[str, Path]
+) -> None:
     alone.goto(f"{reports['wires'].as_uri()}#/runs/wires/circuit?node=head.2.0")
     alone.wait_for_selector("svg.graph path.edge")
     assert "name mover" in alone.locator(".node-box").inner_text()
 
 
 @pytest.mark.parametrize("view", ["targets", "target", "transcript"])
-def test_7_nothing_of_a_hostile_run_is_obeyed_in_a_report(view: str, alone: Page, reports: dict[str, Path]) -> None:
+def test_7_nothing_of_a_hostile_run_is_obeyed_in_a_report(
+    view: str, alone: Page, reports: dict[str, Path]
+) -> None:
     alone.goto(f"{reports[NAME].as_uri()}#{VIEWS[view]}")
     settled(alone)
     harmless(alone)
@@ -124,13 +148,17 @@ def test_7_a_folder_is_read_from_a_web_server(runs: Path, browser: Browser, tmp_
             """Nothing."""
 
     write_folder(runs / "formulas", tmp_path / "report")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "report"))) as server:
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "report"))
+    ) as server:
         threading.Thread(target=server.serve_forever).start()
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/#/runs/formulas/targets/mlp.0.0")
         page.wait_for_selector("#exemplars .heat i.k")
         assert page.locator("h1").inner_text() == "mlp.0.0"
-        page.goto(f"http://127.0.0.1:{server.server_port}/#/runs/formulas/targets/mlp.0.0/transcript")
+        page.goto(
+            f"http://127.0.0.1:{server.server_port}/#/runs/formulas/targets/mlp.0.0/transcript"
+        )
         page.wait_for_selector("article.turn")
         assert page.locator("article.turn").count() > 1
         page.close()

@@ -60,7 +60,9 @@ def truth(place: Path) -> dict[str, list[float]]:
 def values(heat: Locator) -> list[float]:
     """What the tokens of a heat map say when they are pointed at, the first left out."""
     tips = heat.locator("i").evaluate_all("all => all.map(token => token.dataset.tip)")
-    return [float(tip.split(",")[0].replace("−", "-")) for tip in tips[1:]]  # "+0.0123, predicted 0"
+    return [
+        float(tip.split(",")[0].replace("−", "-")) for tip in tips[1:]
+    ]  # "+0.0123, predicted 0"
 
 
 def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
@@ -70,9 +72,13 @@ def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
     site.open(page, f"/try?run=run&target={TARGET}")
     page.get_by_label("Text", exact=True).fill(first)
     page.get_by_role("button", name="Run it").click()
-    page.wait_for_selector(".tried .heat", timeout=60_000)  # the server imports torch and loads the subject first
+    page.wait_for_selector(
+        ".tried .heat", timeout=60_000
+    )  # the server imports torch and loads the subject first
     shown = page.get_by_label("text 1, true")
-    assert values(shown) == pytest.approx(truth[first][1:], rel=6e-3, abs=1e-9)  # three digits are shown
+    assert values(shown) == pytest.approx(
+        truth[first][1:], rel=6e-3, abs=1e-9
+    )  # three digits are shown
     assert page.locator(".tried").count() == 1
 
     shown.locator("i").last.click()
@@ -80,14 +86,18 @@ def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
     page.get_by_role("button", name="Compare").click()
     page.wait_for_selector(".tried >> nth=1")
     assert page.get_by_label("Compared with").input_value() == second
-    assert values(page.get_by_label("text 2, true")) == pytest.approx(truth[second][1:], rel=6e-3, abs=1e-9)
+    assert values(page.get_by_label("text 2, true")) == pytest.approx(
+        truth[second][1:], rel=6e-3, abs=1e-9
+    )
     assert "B minus A" in page.locator("#texts").inner_text()
     address = page.url
     page.goto(address)  # the address holds both texts
     page.wait_for_selector(".tried >> nth=1")
 
 
-def test_5_an_instrument_is_called_from_a_form_of_its_schema(site: Site, page: Page, place: Path) -> None:
+def test_5_an_instrument_is_called_from_a_form_of_its_schema(
+    site: Site, page: Page, place: Path
+) -> None:
     site.open(page, f"/try?run=run&target={TARGET}&tool=activations.statistics")
     assert page.locator("#argument-unit").input_value() == TARGET
     page.get_by_role("button", name="Call activations.statistics").click()
@@ -96,7 +106,9 @@ def test_5_an_instrument_is_called_from_a_form_of_its_schema(site: Site, page: P
     most = Index.open(place / "index").statistics(Unit.parse(TARGET)).max
     page.get_by_text("Result as data").click()
     told = page.locator("#instruments details").inner_text()
-    assert any(float(number) == pytest.approx(most, rel=6e-3) for number in re.findall(r"\d+\.\d+", told)), told
+    assert any(
+        float(number) == pytest.approx(most, rel=6e-3) for number in re.findall(r"\d+\.\d+", told)
+    ), told
     page.locator("#argument-unit").fill("mlp.99.0")
     page.get_by_role("button", name="Call activations.statistics").click()
     alert = page.locator("#instruments [role=alert]")

@@ -36,7 +36,9 @@ def test_1_runs_are_listed_and_opened(site: Site, page: Page) -> None:
     assert page.locator("h1").inner_text() == "formulas"
 
 
-def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(site: Site, page: Page) -> None:
+def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(
+    site: Site, page: Page
+) -> None:
     site.open(page, "/runs/formulas")
     rows = page.locator("table.targets tbody tr:not(.gap)")
     assert rows.count() == 5
@@ -67,7 +69,9 @@ def test_2_nothing_found_is_said_and_cleared(site: Site, page: Page) -> None:
     expect(rows).to_have_count(5)
 
 
-def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(site: Site, page: Page) -> None:
+def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(
+    site: Site, page: Page
+) -> None:
     site.open(page, "/runs/model")
     page.keyboard.press("/")
     page.keyboard.type("the")
@@ -111,7 +115,15 @@ def test_2_the_keyboard_walks_opens_and_reviews(site: Site, page: Page) -> None:
 
 def test_3_the_evidence_on_a_target_is_shown(site: Site, page: Page) -> None:
     site.open(page, TARGET)
-    for part in ("exemplars", "predicted", "scores", "histogram", "statistics", "cost", "hypotheses"):
+    for part in (
+        "exemplars",
+        "predicted",
+        "scores",
+        "histogram",
+        "statistics",
+        "cost",
+        "hypotheses",
+    ):
         assert page.locator(f"#{part} h2").is_visible(), part
     assert page.locator("#exemplars .heat i.k").count() > 0
     assert page.locator("#predicted li.pair").count() > 0
@@ -174,7 +186,9 @@ def test_4_the_transcript_folds_calls_and_says_what_they_cost(site: Site, page: 
     site.open(page, "/runs/model/targets/mlp.0.0/transcript")
     assert page.locator("article.turn.model").count() >= 3
     assert "100 in" in page.locator("article.turn.model header").first.inner_text()
-    assert re.search(r"@\d+#[0-9a-f]+", page.locator("article.turn.model header").first.inner_text())
+    assert re.search(
+        r"@\d+#[0-9a-f]+", page.locator("article.turn.model header").first.inner_text()
+    )
     call = page.locator("details.call").first
     assert not call.evaluate("e => e.open")
     call.locator("summary").click()

@@ -30,7 +30,18 @@ def test_the_store_says_what_the_views_say(folder: Path) -> None:
     found = {row["target"]: row for row in listed(folder)}
     assert list(found) == list(wanted)
     for target, row in found.items():
-        for key in ("side", "layer", "status", "verdict", "explanation", "predicate", "p", "seconds", "calls", "usd"):
+        for key in (
+            "side",
+            "layer",
+            "status",
+            "verdict",
+            "explanation",
+            "predicate",
+            "p",
+            "seconds",
+            "calls",
+            "usd",
+        ):
             assert row[key] == wanted[target][key], (target, key)
         simulation = {s["split"]: s for s in wanted[target]["scores"] if s["text"] == "random"}
         if simulation:
@@ -41,7 +52,9 @@ def test_the_store_says_what_the_views_say(folder: Path) -> None:
             assert row["drop"] == pytest.approx(row["select"] - row["r"])
 
 
-def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(folder: Path, tmp_path: Path) -> None:
+def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(
+    folder: Path, tmp_path: Path
+) -> None:
     whole = listed(folder)
     lines = unsealed(folder)
     growing = tmp_path / "runs" / "growing"
@@ -66,11 +79,16 @@ def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
     def tables(store: Store) -> list[list[tuple[Any, ...]]]:
         with store.reading() as db:
             names = ("targets", "texts", "scores", "contexts", "exemplars")
-            return [[tuple(row) for row in db.execute(f"select * from {name} order by 1, 2")] for name in names]
+            return [
+                [tuple(row) for row in db.execute(f"select * from {name} order by 1, 2")]
+                for name in names
+            ]
 
     whole = listed(folder)
     alone = tables(Store(folder))
-    monkeypatch.setattr(fill_module, "LINES_AT_ONCE", 9)  # a step is short, and the other one comes in between
+    monkeypatch.setattr(
+        fill_module, "LINES_AT_ONCE", 9
+    )  # a step is short, and the other one comes in between
     Store(folder).forget()
     steps: list[int] = []
 

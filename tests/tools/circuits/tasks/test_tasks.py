@@ -30,20 +30,31 @@ def draws(name: str, part: Part) -> list[Example]:
 @pytest.mark.parametrize("name", sorted(all_tasks()))
 def test_no_prompt_answer_or_marked_word_is_on_both_sides(name: str) -> None:
     sides = [draws(name, part) for part in get_args(Part)]
-    for values in (lambda e: [e.pair.clean, e.pair.corrupted], lambda e: marked(e), lambda e: e.pair.answer):
+    for values in (
+        lambda e: [e.pair.clean, e.pair.corrupted],
+        lambda e: marked(e),
+        lambda e: e.pair.answer,
+    ):
         here, there = ({value for example in side for value in values(example)} for side in sides)
         assert not (here & there) - CLOSED.get(name, set())
 
 
 def marked(example: Example) -> list[str]:
     """The words that fill the slots; digits of a year are too few to be parted."""
-    return [text for start, end in example.marks.values() if not (text := example.pair.clean[start:end]).isdigit()]
+    return [
+        text
+        for start, end in example.marks.values()
+        if not (text := example.pair.clean[start:end]).isdigit()
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(set(all_tasks()) - {"induction"}))
 def test_templates_are_parted(name: str) -> None:
     """What is left of a prompt without its slots; rows of random words have no template."""
-    skeletons = [{re.sub(r"\d", "", skeleton(example)) for example in draws(name, part)} for part in get_args(Part)]
+    skeletons = [
+        {re.sub(r"\d", "", skeleton(example)) for example in draws(name, part)}
+        for part in get_args(Part)
+    ]
     assert not skeletons[0] & skeletons[1]
 
 
@@ -86,13 +97,19 @@ def test_indirect_objects_are_marked_and_answer() -> None:
 def test_slots_are_found_where_they_stand() -> None:
     text, marks = filled("the {a} and {b}", {"a": "cat", "b": "dog"})
     assert text == "the cat and dog"
-    assert {name: text[start:end] for name, (start, end) in marks.items()} == {"a": "cat", "b": "dog"}
+    assert {name: text[start:end] for name, (start, end) in marks.items()} == {
+        "a": "cat",
+        "b": "dog",
+    }
 
 
 def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
     some = [
         Example(Pair("the cat was", "the dog was", (" red",), (" blue",)), {"animal": (4, 7)}),
-        Example(Pair("on Monday the cat was", "on Monday the dog was", (" red",), (" blue",)), {"animal": (14, 17)}),
+        Example(
+            Pair("on Monday the cat was", "on Monday the dog was", (" red",), (" blue",)),
+            {"animal": (14, 17)},
+        ),
     ]
     found = prepare(tiny_subject(), plain_task(), some, 10)
     assert [(batch.pairs.n_tokens, batch.marks) for batch in found.batches] == [
@@ -132,7 +149,12 @@ def plain_task(own: bool = False) -> Task:
 
 
 ROWS = [
-    {"clean": f"the cat {n}", "corrupted": f"the dog {n}", "answer": " red", "foil": [" blue", " not"]}
+    {
+        "clean": f"the cat {n}",
+        "corrupted": f"the dog {n}",
+        "answer": " red",
+        "foil": [" blue", " not"],
+    }
     for n in range(30)
 ]
 
@@ -159,7 +181,9 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
         ([{**ROWS[0], "part": "heldout"}, *ROWS[:26]], "in both parts"),
     ],
 )
-def test_a_users_file_is_checked_before_a_model_is_loaded(tmp_path: Path, rows: list[dict], said: str) -> None:
+def test_a_users_file_is_checked_before_a_model_is_loaded(
+    tmp_path: Path, rows: list[dict], said: str
+) -> None:
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(UsageError, match=said):
         find_task(str(tmp_path / "own.jsonl"))

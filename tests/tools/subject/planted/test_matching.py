@@ -78,7 +78,9 @@ def test_active_tokens_are_those_of_a_naive_reading(part: Part, context_len: int
     st.integers(2, 9),
     st.booleans(),
 )
-def test_the_same_on_any_text(text: str, pattern: str, hold: int, context_len: int, repeated: bool) -> None:
+def test_the_same_on_any_text(
+    text: str, pattern: str, hold: int, context_len: int, repeated: bool
+) -> None:
     part = Part(pattern, hold=hold, repeated=repeated)
     cut = passage(text, context_len)
     assert active(part, cut).tolist() == naive(part, text, cut.offsets, context_len).tolist()
@@ -90,7 +92,9 @@ def test_a_match_over_the_edge_of_a_context_fires_on_both_sides_of_it() -> None:
     assert strings == ["one", " two", " Mond", "ay", " four"]
     assert active(Part("Monday"), text).tolist() == [False, False, True, True, False]
     assert active(Part("Monday", hold=5), text).tolist() == [False, False, True, True, True]
-    assert active(Part("two", hold=5), text).tolist() == [False, True, True, False, False], "hold ends with the context"
+    assert active(Part("two", hold=5), text).tolist() == [False, True, True, False, False], (
+        "hold ends with the context"
+    )
 
 
 def test_a_space_alone_is_not_shared() -> None:
@@ -108,6 +112,10 @@ def test_a_character_of_several_tokens_makes_all_of_them_active() -> None:
 
 def test_parts_add_with_their_sides_and_one_part_counts_once() -> None:
     text = passage("one two one")
-    parts = (Part("one", strength=2.0, hold=1), Part("one|two", side="-", strength=0.5), Part("o", strength=8.0))
+    parts = (
+        Part("one", strength=2.0, hold=1),
+        Part("one|two", side="-", strength=0.5),
+        Part("o", strength=8.0),
+    )
     assert by_part(parts, text).tolist() == [[2, 2, 2], [-0.5, -0.5, -0.5], [8, 8, 8]]
     assert activation(SuiteUnit("u", 0, parts=parts), text).tolist() == [9.5, 9.5, 9.5]

@@ -15,7 +15,15 @@ from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected, Index, build_index, collect
 from hubel.tools.index.holdout import open_collected_holdout
 from hubel.tools.instruments import Bench, call
-from hubel.tools.subject import Intervention, PlantedSubject, Site, Subject, Unit, parse_targets, plant
+from hubel.tools.subject import (
+    Intervention,
+    PlantedSubject,
+    Site,
+    Subject,
+    Unit,
+    parse_targets,
+    plant,
+)
 from hubel.tools.subject.planted import Suite, parse_suite
 from tests.support.tiny import N_NEURONS, WORDS, tiny_subject
 
@@ -83,7 +91,10 @@ def documents() -> list[Document]:
     """Sixteen tokens end before "bank": a context of the tests ends there."""
     rng = np.random.default_rng(0)
     start = "the cat was on Monday in the city {:02d} the dog of year and bank told"
-    return [Document(f"d{i}", f"{start.format(i)} {' '.join(rng.choice(WORDS.split(), 40))}") for i in range(60)]
+    return [
+        Document(f"d{i}", f"{start.format(i)} {' '.join(rng.choice(WORDS.split(), 40))}")
+        for i in range(60)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +123,9 @@ def ids(planted: PlantedSubject) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def index(planted: PlantedSubject, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Index:
+def index(
+    planted: PlantedSubject, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory
+) -> Index:
     out = tmp_path_factory.mktemp("planted") / "index"
     build_index(planted, corpus, out, sites=("mlp",), context_len=LENGTH)
     return Index.open(out)
@@ -121,7 +134,9 @@ def index(planted: PlantedSubject, corpus: Corpus, tmp_path_factory: pytest.Temp
 # ------------------------------------------------------------------ places
 
 
-def test_units_stand_behind_the_neurons_of_their_layer_in_shuffled_order(planted: PlantedSubject) -> None:
+def test_units_stand_behind_the_neurons_of_their_layer_in_shuffled_order(
+    planted: PlantedSubject,
+) -> None:
     assert planted.shape.n_neurons == (N_NEURONS + 1, N_NEURONS + 6, N_NEURONS + 1)
     of_layer_1 = [unit for unit in planted.planted.values() if unit.layer == 1]
     assert sorted(unit.index for unit in of_layer_1) == list(range(N_NEURONS, N_NEURONS + 6))
@@ -129,9 +144,15 @@ def test_units_stand_behind_the_neurons_of_their_layer_in_shuffled_order(planted
     assert parse_targets(f"mlp.1.{N_NEURONS}-{N_NEURONS + 5}", planted.shape) == sorted(of_layer_1)
 
 
-def test_another_seed_gives_another_order(base: Subject, corpus: Corpus, planted: PlantedSubject) -> None:
+def test_another_seed_gives_another_order(
+    base: Subject, corpus: Corpus, planted: PlantedSubject
+) -> None:
     orders = {
-        tuple(plant(base, parse_suite(SUITE.replace("seed = 3", f"seed = {seed}")), corpus.documents).planted.values())
+        tuple(
+            plant(
+                base, parse_suite(SUITE.replace("seed = 3", f"seed = {seed}")), corpus.documents
+            ).planted.values()
+        )
         for seed in range(4)
     }
     assert len(orders) > 1
@@ -153,7 +174,9 @@ def test_what_does_not_fit_the_subject_is_refused_by_name(base: Subject, corpus:
 # ------------------------------------------------------------------ values
 
 
-def test_the_models_own_activations_are_as_they_were(planted: PlantedSubject, ids: torch.Tensor) -> None:
+def test_the_models_own_activations_are_as_they_were(
+    planted: PlantedSubject, ids: torch.Tensor
+) -> None:
     site = Site("mlp", 1)
     found = planted.capture(ids, [site]).activations[site]
     assert found.shape[-1] == N_NEURONS + 6
@@ -173,7 +196,9 @@ def test_contexts_of_the_corpus_are_read_in_their_documents(planted: PlantedSubj
     """The pattern runs over the edge between contexts; neither context alone has it."""
     unit, contexts = planted.planted["straddling"], planted.texts.contexts
     first, second = contexts.tokens[0:1], contexts.tokens[1:2]
-    strings = ["".join(planted.token_strings()[i] for i in row) for row in np.concatenate([first, second])]
+    strings = [
+        "".join(planted.token_strings()[i] for i in row) for row in np.concatenate([first, second])
+    ]
     assert strings[0].endswith("year and")
     assert strings[1].startswith(" bank told")
     values = planted.truth(unit, contexts.tokens[:2])
@@ -187,16 +212,23 @@ def test_contexts_of_the_corpus_are_read_in_their_documents(planted: PlantedSubj
 def test_padding_changes_nothing(planted: PlantedSubject, ids: torch.Tensor) -> None:
     units = [planted.planted[name] for name in ("days", "noisy", "null-1", "null-2")]
     wide = torch.cat([ids[:3], torch.zeros(3, 5, dtype=torch.long)], dim=1)
-    assert torch.equal(planted.unit_activations(wide, units)[..., :LENGTH], planted.unit_activations(ids[:3], units))
+    assert torch.equal(
+        planted.unit_activations(wide, units)[..., :LENGTH],
+        planted.unit_activations(ids[:3], units),
+    )
 
 
-def test_noise_is_gaussian_of_its_share_and_follows_from_unit_and_text(planted: PlantedSubject) -> None:
+def test_noise_is_gaussian_of_its_share_and_follows_from_unit_and_text(
+    planted: PlantedSubject,
+) -> None:
     noisy, tokens = planted.planted["noisy"], planted.texts.contexts.tokens
     values = planted.unit_activations(torch.from_numpy(tokens.astype(np.int64)), [noisy])[0].numpy()
     noise = (values - planted.truth(noisy, tokens)).ravel()
     assert abs(noise.std() - 0.1 * 2.0) < 0.01
     assert abs(noise.mean()) < 0.01
-    again = planted.unit_activations(torch.from_numpy(tokens[5:6].astype(np.int64)), [noisy])[0].numpy()
+    again = planted.unit_activations(torch.from_numpy(tokens[5:6].astype(np.int64)), [noisy])[
+        0
+    ].numpy()
     assert np.array_equal(again[0], values[5])
 
 
@@ -211,7 +243,9 @@ def test_nulls_and_controls_are_those_of_nulls(planted: PlantedSubject, ids: tor
         torch.testing.assert_close(planted.unit_activations(ids, [unit])[0], expected)
 
 
-def test_a_shuffled_null_has_another_contexts_values_of_the_same_split(planted: PlantedSubject) -> None:
+def test_a_shuffled_null_has_another_contexts_values_of_the_same_split(
+    planted: PlantedSubject,
+) -> None:
     null, contexts = planted.planted["null-2"], planted.texts.contexts
     ids = torch.from_numpy(contexts.tokens.astype(np.int64))
     source = planted.base.unit_activations(ids, [Unit("mlp", 0, 3)])[0].numpy().astype(np.float16)
@@ -219,7 +253,9 @@ def test_a_shuffled_null_has_another_contexts_values_of_the_same_split(planted: 
     whole = contexts.length == LENGTH
     for split in range(3):
         rows = np.flatnonzero((contexts.split == split) & whole)
-        givers = {row.tobytes(): number for number, row in zip(rows.tolist(), source[rows], strict=True)}
+        givers = {
+            row.tobytes(): number for number, row in zip(rows.tolist(), source[rows], strict=True)
+        }
         matched = [givers[found[row].tobytes()] for row in rows if found[row].tobytes() in givers]
         assert len(matched) > len(rows) / 4
         assert len(set(matched)) == len(matched)
@@ -233,15 +269,22 @@ def unembedding(subject: Subject) -> torch.Tensor:
 
 
 def logits(subject: Subject, ids: torch.Tensor, *edits: Intervention) -> torch.Tensor:
-    found = subject.capture(ids, [], logits=True, interventions=[list(edits)] * len(ids) if edits else None).logits
+    found = subject.capture(
+        ids, [], logits=True, interventions=[list(edits)] * len(ids) if edits else None
+    ).logits
     assert found is not None
     return found
 
 
-def test_writing_units_add_their_tokens_unembedding_after_the_layer(planted: PlantedSubject, ids: torch.Tensor) -> None:
+def test_writing_units_add_their_tokens_unembedding_after_the_layer(
+    planted: PlantedSubject, ids: torch.Tensor
+) -> None:
     days, base = planted.planted["days"], planted.base
     place = Site("stream", 1)
-    added = planted.capture(ids, [place]).activations[place] - base.capture(ids, [place]).activations[place]
+    added = (
+        planted.capture(ids, [place]).activations[place]
+        - base.capture(ids, [place]).activations[place]
+    )
     (cat,) = planted.tokenize(" cat").ids
     direction = unembedding(base)[cat]
     expected = planted.unit_activations(ids, [days])[0][..., None] * direction
@@ -249,7 +292,9 @@ def test_writing_units_add_their_tokens_unembedding_after_the_layer(planted: Pla
     torch.testing.assert_close(planted.write_direction(days), direction)
 
 
-def test_interventions_on_planted_units_change_the_output(planted: PlantedSubject, ids: torch.Tensor) -> None:
+def test_interventions_on_planted_units_change_the_output(
+    planted: PlantedSubject, ids: torch.Tensor
+) -> None:
     days, two = planted.planted["days"], planted.planted["two"]
     without = logits(planted, ids, Intervention(days, "zero"), Intervention(two, "zero"))
     torch.testing.assert_close(without, logits(planted.base, ids))
@@ -282,7 +327,8 @@ def test_each_part_writes_its_own_token(planted: PlantedSubject) -> None:
     place = Site("stream", 2)
     (river,), (bank,) = planted.tokenize(" river").ids, planted.tokenize(" bank").ids
     added = (
-        planted.capture(tokens, [place]).activations[place] - planted.base.capture(tokens, [place]).activations[place]
+        planted.capture(tokens, [place]).activations[place]
+        - planted.base.capture(tokens, [place]).activations[place]
     )
     weight = unembedding(planted.base)
     torch.testing.assert_close(added[0, 2], 1.0 * weight[river], atol=1e-5, rtol=1e-4)
@@ -290,7 +336,9 @@ def test_each_part_writes_its_own_token(planted: PlantedSubject) -> None:
     assert not added[0, 1].abs().max() > 1e-5
 
 
-def test_units_that_write_nothing_change_nothing(planted: PlantedSubject, ids: torch.Tensor) -> None:
+def test_units_that_write_nothing_change_nothing(
+    planted: PlantedSubject, ids: torch.Tensor
+) -> None:
     as_is = logits(planted, ids)
     for name in ("noisy", "null-1", "null-2", "control-1"):
         unit = planted.planted[name]
@@ -305,21 +353,30 @@ def test_edited_values_are_what_is_read(planted: PlantedSubject, ids: torch.Tens
     assert (found[:, 2:4] == 7).all()
     assert torch.equal(found[:, 4:], planted.unit_activations(ids, [noisy])[0][:, 4:])
     source = tuple(ids[1].tolist())
-    patched = planted.unit_activations(ids[:1], [noisy], interventions=[[Intervention(noisy, "patch", source=source)]])
+    patched = planted.unit_activations(
+        ids[:1], [noisy], interventions=[[Intervention(noisy, "patch", source=source)]]
+    )
     assert torch.equal(patched[0, 0], planted.unit_activations(ids, [noisy])[0, 1])
 
 
 # ------------------------------------------------------------------ to those who look
 
 
-def test_index_collect_and_on_text_see_the_same(planted: PlantedSubject, index: Index, tmp_path: Path) -> None:
+def test_index_collect_and_on_text_see_the_same(
+    planted: PlantedSubject, index: Index, tmp_path: Path
+) -> None:
     units = list(planted.planted.values())
     collect(planted, index, units, tmp_path)
     bench = Bench(subject=planted, index=index)
-    splits = {"explore": Collected.open(tmp_path, "explore"), "holdout": open_collected_holdout(tmp_path)}
+    splits = {
+        "explore": Collected.open(tmp_path, "explore"),
+        "holdout": open_collected_holdout(tmp_path),
+    }
     for collected in splits.values():
         for name, unit in planted.planted.items():
-            own = planted.unit_activations(torch.from_numpy(collected.tokens.astype(np.int64)), [unit])[0].numpy()
+            own = planted.unit_activations(
+                torch.from_numpy(collected.tokens.astype(np.int64)), [unit]
+            )[0].numpy()
             seen = np.where(np.arange(LENGTH) < collected.length[:, None], own, 0)
             np.testing.assert_allclose(collected.activations(unit), seen, atol=5e-3, err_msg=name)
     explore = splits["explore"]
@@ -328,14 +385,20 @@ def test_index_collect_and_on_text_see_the_same(planted: PlantedSubject, index: 
         values = explore.activations(unit)[explore.mask]
         assert index.statistics(unit).mean == pytest.approx(float(values.mean()), abs=1e-3)
         side = "-" if name == "noisy" else "+"
-        shown = call("activations.exemplars", {"unit": str(unit), "side": side, "k": 3}, bench).to_json()["exemplars"]
+        shown = call(
+            "activations.exemplars", {"unit": str(unit), "side": side, "k": 3}, bench
+        ).to_json()["exemplars"]
         assert shown
         for exemplar in shown:
             row = explore.activations(unit)[list(explore.context).index(exemplar["context"])]
-            np.testing.assert_allclose(exemplar["activations"][1:], row[1 : len(exemplar["tokens"])], atol=5e-3)
+            np.testing.assert_allclose(
+                exemplar["activations"][1:], row[1 : len(exemplar["tokens"])], atol=5e-3
+            )
     text = "told the cat that Tuesday was red in 1999"
     days, noisy = str(planted.planted["days"]), str(planted.planted["noisy"])
-    told = call("activations.on_text", {"texts": [text], "units": [days, noisy]}, bench).to_json()["texts"][0]
+    told = call("activations.on_text", {"texts": [text], "units": [days, noisy]}, bench).to_json()[
+        "texts"
+    ][0]
     assert told["activations"][days][told["tokens"].index(" Tuesday")] == 3
     assert told["activations"][noisy][told["tokens"].index(" 1999")] == pytest.approx(-2, abs=0.8)
 
@@ -344,8 +407,14 @@ def test_instruments_take_them_for_neurons(planted: PlantedSubject, index: Index
     bench = Bench(subject=planted, index=index)
     days, noisy = (str(planted.planted[name]) for name in ("days", "noisy"))
     texts = ["the cat was on Monday in the city"]
-    assert call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()["mean_kl"] > 1e-3
-    assert call("ablate", {"unit": noisy, "texts": texts, "op": "zero"}, bench).to_json()["mean_kl"] == 0
+    assert (
+        call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()["mean_kl"]
+        > 1e-3
+    )
+    assert (
+        call("ablate", {"unit": noisy, "texts": texts, "op": "zero"}, bench).to_json()["mean_kl"]
+        == 0
+    )
     lens = call("logit_lens", {"unit": days, "k": 3}, bench).to_json()
     assert lens["spread"] > 0
     assert call("logit_lens", {"unit": noisy, "k": 3}, bench).to_json()["spread"] == 0
@@ -367,7 +436,9 @@ def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) 
     ids = [strings.index(letter) for letter in " Monday x"]
     assert planted.tokenize(" Monday x").ids != ids
     found = planted.unit_activations(torch.tensor([ids]), [planted.planted["days"]])[0, 0]
-    assert found.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], "the space has nothing visible; one token is held"
+    assert found.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], (
+        "the space has nothing visible; one token is held"
+    )
 
 
 @pytest.mark.subject
@@ -376,8 +447,12 @@ def test_writes_reach_the_output_of_the_default_subject(subject: Subject) -> Non
     planted = plant(subject, parse_suite(SUITE.replace(" cat", " morning")), documents())
     bench = Bench(subject=planted, index=None)
     days = str(planted.planted["days"])
-    assert call("logit_lens", {"unit": days, "k": 1}, bench).to_json()["promoted"]["tokens"] == [" morning"]
+    assert call("logit_lens", {"unit": days, "k": 1}, bench).to_json()["promoted"]["tokens"] == [
+        " morning"
+    ]
     texts = ["He said that on Monday the shops were closed.", "The shops in the city were closed."]
-    fires, silent = call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()["texts"]
+    fires, silent = call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()[
+        "texts"
+    ]
     assert max(fires["kl"][1:]) > 1e-3
     assert max(silent["kl"]) < 1e-6

@@ -51,7 +51,9 @@ def test_a_suite_in_the_form_of_the_contract_is_read() -> None:
 
 
 def test_noise_and_writes_may_stand_on_the_unit_for_all_its_parts() -> None:
-    suite = parse_suite(WEEKDAYS.replace('meaning = "days', 'noise = 0.2\nwrites = " week"\nmeaning = "days'))
+    suite = parse_suite(
+        WEEKDAYS.replace('meaning = "days', 'noise = 0.2\nwrites = " week"\nmeaning = "days')
+    )
     first, second = suite.units[0].parts
     assert (first.noise, first.writes) == (0.05, " calendar")
     assert (second.noise, second.writes) == (0.2, " week")
@@ -62,7 +64,12 @@ def test_a_familys_name_is_in_the_id() -> None:
     assert [family_of(id) for id in ("casing/acronyms", "null-17", "null 3", "years", "12")] == [
         "casing", "null", "null", "years", "12",
     ]  # fmt: skip
-    assert parse_suite(WEEKDAYS.replace("layer = 6\nm", 'layer = 6\nfamily = "dates"\nm')).units[0].family == "dates"
+    assert (
+        parse_suite(WEEKDAYS.replace("layer = 6\nm", 'layer = 6\nfamily = "dates"\nm'))
+        .units[0]
+        .family
+        == "dates"
+    )
 
 
 def test_another_text_has_another_digest() -> None:
@@ -87,10 +94,22 @@ BAD = {
     "negative layer": ("layer = 2", "layer = -2", "turned.*layer is -2"),
     "no meaning": ('meaning = "days of the week"', "", "weekdays.*meaning is missing"),
     "nothing to fire on": ('control = "rotated"', "", "turned.*nothing to fire on"),
-    "two things at once": ('control = "rotated"', 'control = "rotated"\nnull = "noise"', "turned.*null and control"),
+    "two things at once": (
+        'control = "rotated"',
+        'control = "rotated"\nnull = "noise"',
+        "turned.*null and control",
+    ),
     "null": ('null = "shuffled:mlp.9.33"', 'null = "pink"', "null-1.*'pink'"),
-    "null without source": ('null = "shuffled:mlp.9.33"', 'null = "shuffled"', "null-1.*'shuffled'"),
-    "null of a bad source": ('null = "shuffled:mlp.9.33"', 'null = "shuffled:mlp.x"', "null-1.*'mlp.x'"),
+    "null without source": (
+        'null = "shuffled:mlp.9.33"',
+        'null = "shuffled"',
+        "null-1.*'shuffled'",
+    ),
+    "null of a bad source": (
+        'null = "shuffled:mlp.9.33"',
+        'null = "shuffled:mlp.x"',
+        "null-1.*'mlp.x'",
+    ),
     "control": ('control = "rotated"', 'control = "noise"', "turned.*'noise'"),
     "doubled id": ('id = "turned"', 'id = "null-1"', "two units.*'null-1'"),
     "no id": ('id = "turned"', "", "number 3.*id is missing"),
