@@ -13,8 +13,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Bench": ".tools.instruments",
     "Index": ".tools.index",
+    "InstrumentContext": ".tools.instruments",
     "Predicate": ".tools.dissection",
     "Subject": ".tools.subject",
     "Unit": ".tools.subject",
@@ -27,10 +27,14 @@ _PUBLIC = {
     "score_explanation": ".agent.rescoring.notebook",
 }
 
+_RENAMED = {"Bench": "InstrumentContext"}
+"""Names that notebooks may still use."""
+
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
+    name = _RENAMED.get(name, name)
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name], __name__), name)
     raise AttributeError(

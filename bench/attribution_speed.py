@@ -20,11 +20,11 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..tools.attribution.target import Case
+    from ..tools.attribution.target import AttributionTarget
     from ..tools.subject import Subject
 
 
-class Question(NamedTuple):
+class PromptCase(NamedTuple):
     """A prompt, a counterfactual of as many tokens, and the two next tokens whose logits are compared."""
 
     text: str
@@ -37,14 +37,14 @@ _TEXT = (
     "Yesterday afternoon, after a day at work, Mary and John went to the store with some friends from school, and "
     "then John gave a drink of water to"
 )
-QUESTION = Question(_TEXT, _TEXT.replace("then John", "then Mary"), " Mary", " John")
+QUESTION = PromptCase(_TEXT, _TEXT.replace("then John", "then Mary"), " Mary", " John")
 STEPS = (20, 50)
 """Of captum: as few as our first attempt takes, and its own default."""
 ROWS = 8
 """Rows of captum's passes: one at a time, its default, takes three times as long here."""
 
 
-class Attributed(NamedTuple):
+class IntegrationCost(NamedTuple):
     """One way to integrate gradients.
 
     Attributes:
@@ -61,20 +61,20 @@ class Attributed(NamedTuple):
     agrees: float | None
 
 
-def attribution_speed(subject: Subject, question: Question = QUESTION) -> list[Attributed]:
+def attribution_speed(subject: Subject, question: PromptCase = QUESTION) -> list[IntegrationCost]:
     """Ours first; captum where it is installed (`pip install hubel[oracles]`)."""
     from ..tools.attribution.integrated import integrated_gradients
     from ..tools.attribution.target import Logits, make_case
 
     ids, other, answer, foil = (subject.tokenize(each).ids for each in question)
 
-    def case(baseline: list[int]) -> Case:
+    def case(baseline: list[int]) -> AttributionTarget:
         return make_case(subject, Logits(tuple(answer), tuple(foil)), ids, baseline)
 
     integrated_gradients(case(other))  # the first of a process also loads code
     found, seconds, cpu = _timed(lambda: integrated_gradients(case(other)))
     assert found.error is not None  # of integrated gradients it is always known
-    rows = [Attributed("hubel", "counterfactual", found.error, seconds, cpu, None)]
+    rows = [IntegrationCost("hubel", "counterfactual", found.error, seconds, cpu, None)]
     if find_spec("captum") is None:
         return rows
     end = subject.tokenizer.eos_token_id or 0
@@ -85,11 +85,13 @@ def attribution_speed(subject: Subject, question: Question = QUESTION) -> list[A
             )
             agrees = float(np.corrcoef(credit, found.scores)[0, 1]) if given is other else None
             error = _error(case(given), credit)
-            rows.append(Attributed(f"captum, {steps} steps", baseline, error, seconds, cpu, agrees))
+            rows.append(
+                IntegrationCost(f"captum, {steps} steps", baseline, error, seconds, cpu, agrees)
+            )
     return rows
 
 
-def captum_credit(case: Case, steps: int) -> np.ndarray:
+def captum_credit(case: AttributionTarget, steps: int) -> np.ndarray:
     """Each token's credit by captum's integrated gradients, with Gauss and Legendre's rule as ours has."""
     attr: Any = import_module("captum.attr")
 
@@ -103,7 +105,7 @@ def captum_credit(case: Case, steps: int) -> np.ndarray:
     return found.sum(-1)[0].detach().cpu().numpy()
 
 
-def _error(case: Case, credit: np.ndarray) -> float:
+def _error(case: AttributionTarget, credit: np.ndarray) -> float:
     import torch
 
     value, reference = case.values(torch.stack([case.embedding, case.baseline])).tolist()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .speed import REPEATS, Comparison, compare, seconds
+from .speed import REPEATS, SpeedComparison, compare, seconds
 
 if TYPE_CHECKING:
     from ..tools.circuits.circuit_model import CircuitModel
@@ -19,7 +19,7 @@ FEW = 6
 """Units of the shorter sweep."""
 
 
-def circuits_speed(subject: Subject) -> list[Comparison]:
+def circuits_speed(subject: Subject) -> list[SpeedComparison]:
     """Both ratios on random prompts of the size of four IOI prompts; empty for a family without edges."""
     from ..tools.circuits.circuit_model import WIRINGS, CircuitModel
     from ..tools.circuits.sweep import Sweep
@@ -114,7 +114,7 @@ def naive_heads(subject: Subject, pairs: PromptPairs, units: list[Unit]) -> np.n
         return torch.stack([patched(unit) - clean for unit in units]).cpu().numpy()
 
 
-def _attribution(model: CircuitModel, pairs: PromptPairs) -> Comparison:
+def _attribution(model: CircuitModel, pairs: PromptPairs) -> SpeedComparison:
     """Everything scored, beside one forward and backward pass: here the naive way is the lower bound."""
     import torch
 
@@ -132,6 +132,6 @@ def _attribution(model: CircuitModel, pairs: PromptPairs) -> Comparison:
     ours = min(seconds(lambda: attribute(model, pairs)) for _ in range(REPEATS))
     naive = min(seconds(bare) for _ in range(REPEATS))
     name = f"attribution of all heads, neurons and {model.graph.n_edges:,} edges"
-    return Comparison(
+    return SpeedComparison(
         name, ours, naive, naive / ours, "one forward and backward pass, which scores nothing"
     )

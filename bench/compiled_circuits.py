@@ -31,14 +31,14 @@ from .known_circuits.compile import compile_program
 from .known_circuits.compiled import Compiled
 from .known_circuits.pairs import pairs_of
 from .planted_truth import auroc
-from .result_cache import Stored, code_digest
+from .result_cache import ResultCache, code_digest
 
 PAIRS = 32
 HELD_OUT = 1_000_000
 """Added to the seed of the pairs on which faithfulness is measured."""
 
 
-class Found(NamedTuple):
+class DiscoveryResult(NamedTuple):
     """What a method makes of one circuit.
 
     Attributes:
@@ -52,7 +52,7 @@ class Found(NamedTuple):
     seconds: float
 
 
-class Row(NamedTuple):
+class CircuitRow(NamedTuple):
     """One compiled circuit under all methods."""
 
     circuit: str
@@ -63,7 +63,7 @@ class Row(NamedTuple):
     true_edges: int
     noise_edges: int
     loudness: float
-    methods: dict[str, Found]
+    methods: dict[str, DiscoveryResult]
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
@@ -78,10 +78,10 @@ def bench_circuits(
     difficulties: Sequence[str],
     methods: Sequence[str],
     seed: int = 0,
-    stored: Stored | None = None,
-) -> Iterator[Row]:
+    stored: ResultCache | None = None,
+) -> Iterator[CircuitRow]:
     """One row a circuit, easiest first; what is stored is not made again."""
-    stored = stored or Stored("circuits", code_digest(*CODE))
+    stored = stored or ResultCache("circuits", code_digest(*CODE))
     for difficulty in difficulties:
         for name in programs:
             circuit = _Circuit(name, difficulty, seed)
@@ -90,21 +90,21 @@ def bench_circuits(
                 method: stored.or_make(partial(circuit.found, method), *circuit, method)
                 for method in methods
             }
-            yield Row(
+            yield CircuitRow(
                 f"{name}/{difficulty}/{seed}",
                 *circuit,
                 **facts,
-                methods={method: Found(**values) for method, values in found.items()},
+                methods={method: DiscoveryResult(**values) for method, values in found.items()},
             )
 
 
-class _Names(NamedTuple):
+class _ProgramNames(NamedTuple):
     program: str
     difficulty: str
     seed: int
 
 
-class _Circuit(_Names):
+class _Circuit(_ProgramNames):
     """A compiled circuit, compiled when something about it is not known yet."""
 
     @cached_property
@@ -133,7 +133,7 @@ class _Circuit(_Names):
         scores = score_edges(method, model, discovery).cpu()
         seconds = time.process_time() - started
         circuit = top_edges(model.graph, scores, int(truth.sum()))
-        return Found(
+        return DiscoveryResult(
             auroc(scores[truth].numpy(), scores[model.graph.possible & ~truth].numpy()),
             faithfulness_of(model, held_out)(circuit),
             float((circuit & truth).sum() / truth.sum()),
@@ -141,7 +141,7 @@ class _Circuit(_Names):
         )._asdict()
 
 
-def summary(rows: Sequence[Row]) -> dict[str, Any]:
+def summary(rows: Sequence[CircuitRow]) -> dict[str, Any]:
     """The contract's summary: mean AUROC by method, by difficulty and method, and the best method's."""
     difficulties = list(dict.fromkeys(row.difficulty for row in rows))
     by_method = means(rows, "auroc")
@@ -155,7 +155,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def means(rows: Sequence[Row], figure: str) -> dict[str, float]:
+def means(rows: Sequence[CircuitRow], figure: str) -> dict[str, float]:
     """The mean of one figure over circuits, by method."""
     methods = list(dict.fromkeys(name for row in rows for name in row.methods))
     return {

@@ -29,7 +29,7 @@ LAYERS = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class NullRow:
     """One target of the bench."""
 
     target: str
@@ -68,7 +68,7 @@ def null_config(
     return RunConfig(index=index, targets=[*nulls, *real], nulls=nulls, seed=seed, **settings)
 
 
-def bench_rows(config: RunConfig, found: Sequence[dict[str, Any]]) -> list[Row]:
+def bench_rows(config: RunConfig, found: Sequence[dict[str, Any]]) -> list[NullRow]:
     """What became of each target of the bench; `found` as `views.rows` gives it."""
     from ..agent.cli.work import headline
 
@@ -77,11 +77,11 @@ def bench_rows(config: RunConfig, found: Sequence[dict[str, Any]]) -> list[Row]:
         score = headline(row)
         kind = config.nulls.get(row["target"], "real").partition(":")[0]
         r = None if score is None else score["value"]
-        rows.append(Row(row["target"], kind, row["layer"], row["verdict"] == "kept", r))
+        rows.append(NullRow(row["target"], kind, row["layer"], row["verdict"] == "kept", r))
     return rows
 
 
-def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def summary(rows: Sequence[NullRow]) -> list[dict[str, Any]]:
     """A line a kind and one for all nulls: how many are kept, with a Wilson interval, and the mean held-out r."""
     kinds = [*dict.fromkeys(row.kind for row in rows)]
     lines = [_line(kind, [row for row in rows if row.kind == kind]) for kind in kinds]
@@ -89,7 +89,7 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return [_line("all nulls", nulls), *lines]
 
 
-def _line(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
+def _line(kind: str, rows: Sequence[NullRow]) -> dict[str, Any]:
     kept = sum(row.kept for row in rows)
     rate = wilson(kept, len(rows))
     scored = [row.r for row in rows if row.r is not None]
@@ -98,7 +98,7 @@ def _line(kind: str, rows: Sequence[Row]) -> dict[str, Any]:
             "scored": len(scored), "mean_r": mean}  # fmt: skip
 
 
-def real_minus_control(rows: Sequence[Row]) -> dict[int, float | None]:
+def real_minus_control(rows: Sequence[NullRow]) -> dict[int, float | None]:
     """Mean held-out r of real units less that of controls, by layer; a target without a score counts as 0."""
     found: dict[int, float | None] = {}
     for layer in sorted({row.layer for row in rows}):

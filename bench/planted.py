@@ -43,7 +43,7 @@ PROJECT_SUITE = Path(__file__).parents[1] / "evals" / "suites" / "project.toml"
 
 
 @dataclass(frozen=True)
-class Bench:
+class PlantedReport:
     """A finished bench: a result a unit, and the numbers over all of them."""
 
     results: list[PlantedResult]
@@ -115,7 +115,7 @@ def _check_same(
         )
 
 
-def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> Bench:
+def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> PlantedReport:
     """Hold a finished run's explanations against the truth."""
     found = {row["target"]: row for row in rows(folder)}
     judge = _Judge(subject, open_collected_holdout(folder / COLLECTED), folder)
@@ -128,7 +128,7 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
         "scorers": None,
     }
     _write_truth(folder, results)
-    return Bench(results, summary)
+    return PlantedReport(results, summary)
 
 
 def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from .known_circuits import CODE
 from .planted_truth import auroc
-from .result_cache import Stored, code_digest
+from .result_cache import ResultCache, code_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def bench_planted(
     strengths: Sequence[float],
     methods: Sequence[str],
     seed: int = 0,
-    stored: Stored | None = None,
+    stored: ResultCache | None = None,
 ) -> Iterator[PathRow]:
     """One row a path, the loudest first; what is stored is not made again, and without need nothing
     is loaded.
@@ -100,7 +100,7 @@ def bench_planted(
     """
     from .known_circuits.planted_paths import KINDS
 
-    stored = stored or Stored("planted-paths", code_digest(*CODE))
+    stored = stored or ResultCache("planted-paths", code_digest(*CODE))
     ground = _Ground(load, seed)
     for strength in strengths:
         for kind in KINDS:

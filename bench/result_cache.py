@@ -17,7 +17,7 @@ from typing import Any
 from ..tools.files.cache import atomic_file, cache_dir
 
 
-class Stored:
+class ResultCache:
     """The results of one bench.
 
     Args:

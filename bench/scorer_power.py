@@ -17,18 +17,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..evals.judge.protocol import Cost
-from ..evals.scorers.classification import Labelled, auroc
-from ..evals.scorers.registry import Case
+from ..evals.scorers.classification import LabelledExamples, auroc
+from ..evals.scorers.registry import ScoringTask
 from ..evals.scorers.score_all import Outcome, score_all
 from ..evals.statistics.bootstrap import Interval
 from ..evals.statistics.paired import Coverage
 
 
-class Pair(NamedTuple):
+class ExplanationPair(NamedTuple):
     """A unit's true explanation, and another unit's on the same text."""
 
-    true: Case
-    rival: Case
+    true: ScoringTask
+    rival: ScoringTask
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Power:
         }
 
 
-def power(pairs: Sequence[Pair], scorers: Sequence[str]) -> list[Power]:
+def power(pairs: Sequence[ExplanationPair], scorers: Sequence[str]) -> list[Power]:
     """One row a scorer, in their order."""
     rows = [(score_all(pair.true, scorers), score_all(pair.rival, scorers)) for pair in pairs]
     return [
@@ -74,6 +74,6 @@ def _power(scorer: str, outcomes: Sequence[tuple[Outcome, Outcome]]) -> Power:
         return Power(scorer, None, None, None, coverage, cost)
     true, rival = np.array(both).T
     units = np.arange(len(both))
-    items = Labelled(np.repeat([True, False], len(both)), np.concatenate([units, units]))
+    items = LabelledExamples(np.repeat([True, False], len(both)), np.concatenate([units, units]))
     found = auroc(np.concatenate([true, rival]), items)
     return Power(scorer, found, float(true.mean()), float(rival.mean()), coverage, cost)

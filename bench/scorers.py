@@ -21,22 +21,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..agent.llm.journaled_judge import Journaled
+from ..agent.llm.journaled_judge import JournaledJudge
 from ..agent.llm.judges import make_judge
 from ..agent.rescoring.data import Texts
-from ..agent.rescoring.plan import Plan
+from ..agent.rescoring.plan import RescoringPlan
 from ..agent.rescoring.scoring_tasks import Cases
 from ..agent.rescoring.sources import open_source
 from ..agent.rescoring.tables import Explanation
 from ..agent.runlog.log import RunLog, WriterLock
 from ..agent.runlog.progress import Reporter
 from ..evals.judge.protocol import Chat
-from ..evals.scorers.registry import Case
+from ..evals.scorers.registry import ScoringTask
 from ..evals.scorers.score_all import rival_of, score_all
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
 from .planted_truth import RECOVERED, PlantedResult, cross_scores, rank_correlation
-from .scorer_power import Pair, Power, power
+from .scorer_power import ExplanationPair, Power, power
 
 if TYPE_CHECKING:
     from ..tools.subject import PlantedSubject, SuiteUnit
@@ -88,7 +88,7 @@ def compare_scorers(
     subject: PlantedSubject,
     units: Sequence[SuiteUnit],
     results: Sequence[PlantedResult],
-    plan: Plan,
+    plan: RescoringPlan,
     reporter: Reporter | None = None,
 ) -> list[Trust]:
     """A row a scorer of the plan, in its order.
@@ -113,7 +113,9 @@ def compare_scorers(
 
 
 def _trust(
-    name: str, pairs: dict[str, list[Pair]], explained: Sequence[tuple[Callable[[], Case], float]]
+    name: str,
+    pairs: dict[str, list[ExplanationPair]],
+    explained: Sequence[tuple[Callable[[], ScoringTask], float]],
 ) -> Trust:
     started = time.process_time()
     (other,), (near,) = power(pairs["other"], [name]), power(pairs["near"], [name])
@@ -130,7 +132,12 @@ class _Stand:
     """Makes the cases of the comparison on the holdout of the bench's run."""
 
     def __init__(
-        self, folder: Path, subject: PlantedSubject, plan: Plan, log: RunLog, reporter: Reporter
+        self,
+        folder: Path,
+        subject: PlantedSubject,
+        plan: RescoringPlan,
+        log: RunLog,
+        reporter: Reporter,
     ) -> None:
         self._subject, self._plan, self._log = subject, plan, log
         self._source = open_source(str(folder), folder.parent)
@@ -145,21 +152,23 @@ class _Stand:
             address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens)
         )
 
-    def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[Pair]]:
+    def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[ExplanationPair]]:
         """Each unit under its true explanation and under a false one: any other unit's, and the most similar one's."""
         others, nears = rivals_of(planted, self._texts.of("holdout").mask, self._source.seed)
         bases = [self._base(one) for one in planted]
         trues = [self._under(base, one) for base, one in zip(bases, planted, strict=True)]
         return {
             kind: [
-                Pair(true, self._under(base, planted[rival]))
+                ExplanationPair(true, self._under(base, planted[rival]))
                 for true, base, rival in zip(trues, bases, rivals, strict=True)
                 if rival is not None
             ]
             for kind, rivals in (("other", others), ("near", nears))
         }
 
-    def explained(self, results: Sequence[PlantedResult]) -> list[tuple[Callable[[], Case], float]]:
+    def explained(
+        self, results: Sequence[PlantedResult]
+    ) -> list[tuple[Callable[[], ScoringTask], float]]:
         """What the explainer said of the units, with how true it is."""
         said = {e.target: e for e in self._source.explanations}
         return [
@@ -171,11 +180,11 @@ class _Stand:
             if row.r_truth is not None and row.target in said
         ]
 
-    def _base(self, one: _Planted) -> Case:
+    def _base(self, one: _Planted) -> ScoringTask:
         target = str(one.unit)
         return self._cases.case(Explanation(target, one.meaning), "holdout", self._chat(target))
 
-    def _under(self, base: Case, one: _Planted) -> Case:
+    def _under(self, base: ScoringTask, one: _Planted) -> ScoringTask:
         def predict(tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
             del length  # the truth is 0 where the padding is
             return self._subject.truth(one.unit, tokens)
@@ -186,7 +195,7 @@ class _Stand:
         return (
             None
             if self._judge is None
-            else Journaled(self._judge, self._log, target, self._plan.judge)
+            else JournaledJudge(self._judge, self._log, target, self._plan.judge)
         )
 
 

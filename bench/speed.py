@@ -27,7 +27,7 @@ REPEATS = 3
 INDEX_TOKENS = 16_384
 
 
-class Comparison(NamedTuple):
+class SpeedComparison(NamedTuple):
     """One thing done in two ways; seconds are CPU seconds, `ratio` is theirs over ours."""
 
     name: str
@@ -39,7 +39,7 @@ class Comparison(NamedTuple):
 
 def compare(
     name: str, ours: Callable[[], Any], naive: Callable[[], Any], naive_way: str, atol: float = 1e-5
-) -> Comparison:
+) -> SpeedComparison:
     """Time both ways in turn.
 
     Raises:
@@ -48,7 +48,7 @@ def compare(
     np.testing.assert_allclose(ours(), naive(), rtol=1e-4, atol=atol)
     taken = [(seconds(ours), seconds(naive)) for _ in range(REPEATS)]
     best = min(t[0] for t in taken), min(t[1] for t in taken)
-    return Comparison(name, *best, best[1] / best[0], naive_way)
+    return SpeedComparison(name, *best, best[1] / best[0], naive_way)
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -58,7 +58,7 @@ def seconds(work: Callable[[], Any]) -> float:
     return time.process_time() - started
 
 
-def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[Comparison]:
+def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[SpeedComparison]:
     """Permutation draws and bootstrap resamples against loops that correlate whole arrays."""
     rng = np.random.default_rng(0)
     mask = np.ones((contexts, 64), dtype=bool)
@@ -98,7 +98,7 @@ def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[Comparison]
     ]
 
 
-def early_stop_speed(subject: Subject) -> Comparison:
+def early_stop_speed(subject: Subject) -> SpeedComparison:
     """One early layer's neurons with the pass stopped there, against a whole forward pass with a hook."""
     import torch
 

@@ -30,7 +30,7 @@ from ..tools.circuits.graph import Node
 from ..tools.circuits.methods import score_edges
 from .known_circuits import CODE
 from .known_circuits.trained import Trained, pairs_of_lesson, trained
-from .result_cache import Stored, code_digest
+from .result_cache import ResultCache, code_digest
 
 PAIRS = 32
 HELD_OUT = 1_000_000
@@ -42,7 +42,7 @@ RANDOM = 5
 """Random circuits that are averaged; `random` is that and no single draw."""
 
 
-class Curves(NamedTuple):
+class MethodResult(NamedTuple):
     """What a method makes of one trained model.
 
     Attributes:
@@ -70,7 +70,7 @@ class TrainedRow(NamedTuple):
     training_seconds: float
     edges: int
     heads: dict[str, dict[str, float]]
-    methods: dict[str, Curves]
+    methods: dict[str, MethodResult]
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
@@ -81,10 +81,10 @@ class TrainedRow(NamedTuple):
 
 
 def bench_trained(
-    lessons: Sequence[str], methods: Sequence[str], seed: int = 0, stored: Stored | None = None
+    lessons: Sequence[str], methods: Sequence[str], seed: int = 0, stored: ResultCache | None = None
 ) -> Iterator[TrainedRow]:
     """One row a model; what is stored is not made again."""
-    stored = stored or Stored("trained-circuits", code_digest(*CODE))
+    stored = stored or ResultCache("trained-circuits", code_digest(*CODE))
     for name in lessons:
         model = _Model(name, seed)
         facts = stored.or_make(model.facts, *model)
@@ -92,16 +92,16 @@ def bench_trained(
             method: stored.or_make(partial(model.found, method), *model, method)
             for method in methods
         }
-        curves = {method: Curves(**values) for method, values in found.items()}
+        curves = {method: MethodResult(**values) for method, values in found.items()}
         yield TrainedRow(name, seed, **facts, methods=curves)
 
 
-class _Names(NamedTuple):
+class _TrainedNames(NamedTuple):
     lesson: str
     seed: int
 
 
-class _Model(_Names):
+class _Model(_TrainedNames):
     """A trained model, trained or loaded when something about it is not known yet."""
 
     @cached_property
@@ -134,7 +134,7 @@ class _Model(_Names):
         seconds = time.process_time() - started
         curves = [curve(SHARES, [f(circuit) for circuit in some]) for some in circuits]
         looked_at = circuits[0][SHARES.index(LOOKED_AT)]
-        return Curves(
+        return MethodResult(
             np.mean([each.f for each in curves], axis=0).tolist(),
             float(np.mean([each.cmd for each in curves])),
             float(np.mean([each.cpr for each in curves])),

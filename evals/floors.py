@@ -34,7 +34,7 @@ SHUFFLES = 200
 Prediction = Float[np.ndarray, "contexts seq"]
 
 
-class Labelled(NamedTuple):
+class ExploreSignal(NamedTuple):
     """Text of explore with the true signal of the target at every token."""
 
     tokens: Int[np.ndarray, "contexts seq"]
@@ -43,7 +43,7 @@ class Labelled(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Rivals:
+class FloorPredictions:
     """Other predictions on the contexts that an explanation is scored on; empty where there is none."""
 
     token_lookup: Prediction | None = None
@@ -68,9 +68,9 @@ class Trivial(NamedTuple):
     r: float
 
 
-def learn_rivals(
-    explore: Labelled, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None
-) -> Rivals:
+def fit_floor_predictions(
+    explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"], other: Prediction | None = None
+) -> FloorPredictions:
     """Fit token lookup, frequency and position on explore; predict them on ``tokens``.
 
     Args:
@@ -78,15 +78,15 @@ def learn_rivals(
         other: what another unit's explanation predicts there, if there is one.
     """
     trivial = {"frequency": by_frequency(explore, tokens), "position": by_position(explore, tokens)}
-    return Rivals(by_token(explore, tokens), trivial, other)
+    return FloorPredictions(by_token(explore, tokens), trivial, other)
 
 
-def by_token(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+def by_token(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
     """Mean activation by token."""
     return _mean_by_key(explore, explore.tokens, tokens)
 
 
-def by_frequency(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+def by_frequency(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
     """Mean activation by how often explore has the token, in powers of two."""
     counts = np.bincount(
         explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1
@@ -95,7 +95,7 @@ def by_frequency(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> 
     return _mean_by_key(explore, octave[explore.tokens], octave[tokens])
 
 
-def by_position(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
+def by_position(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:
     """Mean activation by position in the context."""
     positions = np.arange(tokens.shape[1])
     return _mean_by_key(
@@ -105,7 +105,7 @@ def by_position(explore: Labelled, tokens: Int[np.ndarray, "contexts seq"]) -> P
     )
 
 
-def best_trivial(sample: Sample, rivals: Rivals) -> Trivial:
+def best_trivial(sample: Sample, rivals: FloorPredictions) -> Trivial:
     """The best of a constant and the trivial rivals on this text; the earlier one where they tie."""
     best = Trivial("constant", np.zeros_like(sample.true), 0.0)
     for name, predicted in rivals.trivial.items():
@@ -120,7 +120,7 @@ def shuffled(sample: Sample, seed: int = 0) -> float:
     return float(permuted_r(sample, seed, SHUFFLES).mean())
 
 
-def floors_of(sample: Sample, rivals: Rivals, seed: int = 0) -> Floors:
+def floors_of(sample: Sample, rivals: FloorPredictions, seed: int = 0) -> Floors:
     """All floors of a correlation; those without a rival are null, and a constant's chance is 0."""
 
     def r(predicted: Prediction | None) -> float | None:
@@ -131,7 +131,7 @@ def floors_of(sample: Sample, rivals: Rivals, seed: int = 0) -> Floors:
 
 
 def _mean_by_key(
-    explore: Labelled,
+    explore: ExploreSignal,
     seen: Int[np.ndarray, "contexts seq"],
     asked: Int[np.ndarray, "other_contexts seq"],
 ) -> Prediction:

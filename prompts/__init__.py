@@ -35,7 +35,7 @@ _FILE = re.compile(
 _NAME = re.compile(r"\{\{(\w+)\}\}")
 
 
-class Filled(NamedTuple):
+class FilledPrompt(NamedTuple):
     """A prompt with its names filled in."""
 
     system: str
@@ -59,7 +59,7 @@ class Prompt:
         """``detection@1``."""
         return f"{self.name}@{self.version}"
 
-    def fill(self, **values: object) -> Filled:
+    def fill(self, **values: object) -> FilledPrompt:
         """The prompt with its names replaced, once: a ``{{name}}`` within a value stays as it is.
 
         Raises:
@@ -71,7 +71,7 @@ class Prompt:
                 ", ".join(sorted(self.expects)) or "none",
             )
             raise UsageError(f"prompt {self.label} got the names {given}; it expects {expected}")
-        return Filled(_replace(self.system, values), _replace(self.user, values))
+        return FilledPrompt(_replace(self.system, values), _replace(self.user, values))
 
 
 def _replace(text: str, values: dict[str, object]) -> str:

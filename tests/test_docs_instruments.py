@@ -11,7 +11,7 @@ import pytest
 
 import hubel
 from hubel.agent.cli.commands.tool import _pair
-from hubel.tools.instruments import Bench, call, get, instruments
+from hubel.tools.instruments import InstrumentContext, call, get, instruments
 from hubel.tools.subject.subject import Subject
 
 PAGE = (Path(hubel.__file__).parent / "docs" / "instruments.md").read_text(encoding="utf-8")
@@ -52,4 +52,7 @@ def test_the_arguments_of_an_example_are_right(example: Example) -> None:
 def test_what_stands_there_is_what_is_printed(subject: Subject) -> None:
     shown = {example.name: example for example in examples()}
     for name in CHEAP:
-        assert call(name, shown[name].arguments, Bench(subject)).render() == shown[name].output
+        assert (
+            call(name, shown[name].arguments, InstrumentContext(subject)).render()
+            == shown[name].output
+        )

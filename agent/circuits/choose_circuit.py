@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...evals.statistics.faithfulness import (
-    Interval,
+    PromptInterval,
     calibration,
     faithfulness,
     faithfulness_interval,
@@ -20,7 +20,7 @@ from ...tools.circuits.discovery import smallest_with, top_edges
 from ...tools.circuits.graph import Mask
 from ...tools.circuits.opposing_weight import balanced, tried_weights, two_sided
 from ...tools.circuits.swap_edges import reranked
-from .context import Room
+from .context import CircuitContext
 from .prompts import Prompts
 
 CHECKED_PROMPTS = 6
@@ -68,7 +68,7 @@ class Choice:
 
 
 def choose(
-    room: Room, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]
+    room: CircuitContext, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]
 ) -> Choice:
     """The circuit of the size asked for, or the smallest with the f asked for."""
     scores, graph = prompt_scores.mean(0), room.graph
@@ -88,12 +88,12 @@ def choose(
 
 
 def found_balance(
-    room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
+    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
 ) -> Balance:
     """The weight of opposing edges whose circuit of n edges has the interval of f that ends nearest to 1."""
     if room.config.opposing or not two_sided(scores):
         return Balance(room.config.opposing or 1.0, ())
-    readings, tried = room.readings(prompts), dict[float, Interval]()
+    readings, tried = room.readings(prompts), dict[float, PromptInterval]()
 
     def f(weight: float) -> float:
         room.reporter.say(f"letting what works against the answer count {weight:.2f} times")
@@ -107,7 +107,7 @@ def found_balance(
 
 
 def refined(
-    room: Room, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
+    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
 ) -> Float[Tensor, "source target"]:
     """Scores of the circuit of n edges that comes nearest to the model, pair by pair, in some rounds of swapping."""
     if not room.config.rounds:
@@ -128,7 +128,7 @@ def refined(
     return min(found)[2]
 
 
-def _f_of(room: Room, prompts: Prompts) -> Any:
+def _f_of(room: CircuitContext, prompts: Prompts) -> Any:
     readings = room.readings(prompts)
 
     def f(mask: Mask) -> float:
@@ -139,7 +139,7 @@ def _f_of(room: Room, prompts: Prompts) -> Any:
 
 
 def calibrated(
-    room: Room, prompts: Prompts, scores: Float[Tensor, "source target"]
+    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"]
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Estimates held against exact patching, the strongest edges and a random sample apart."""
     graph = room.graph

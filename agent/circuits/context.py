@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ...tools.circuits.prompts import PromptPairs
     from ...tools.circuits.sweep import Sweep
     from ..llm.conversation import Reply, Request
-    from ..llm.journaled_model import Asker, Recorded
+    from ..llm.journaled_model import JournaledModel, ReplayModel
 
 Numbers = Float[np.ndarray, " prompts"]
 ASKED = "circuit"
@@ -44,7 +44,7 @@ ATTRIBUTED_TOKENS = 96
 """Tokens of clean prompts attributed at once: 0.4 GB beside the default subject (`tools/circuits/memory`)."""
 
 
-class Readings(NamedTuple):
+class Measurements(NamedTuple):
     """What the subject answers: logit differences of prompts and twins, and whether an answer came out on top."""
 
     clean: Numbers
@@ -53,7 +53,7 @@ class Readings(NamedTuple):
 
 
 @dataclass
-class Room:
+class CircuitContext:
     """One run's room."""
 
     folder: Path
@@ -63,7 +63,7 @@ class Room:
     load: Callable[[], CircuitModel]
     """Loads the subject; called once, when something must be measured."""
     reporter: Reporter = field(default_factory=Reporter)
-    asker: Callable[[], Asker | Recorded] | None = None
+    asker: Callable[[], JournaledModel | ReplayModel] | None = None
     """What a language model is asked through; called when one must be asked."""
 
     def ask(self, request: Request) -> Reply:
@@ -75,7 +75,7 @@ class Room:
         return self._asked.ask(ASKED, request).reply
 
     @cached_property
-    def _asked(self) -> Asker | Recorded | None:
+    def _asked(self) -> JournaledModel | ReplayModel | None:
         return self.asker and self.asker()
 
     @cached_property
@@ -121,7 +121,7 @@ class Room:
     # ------------------------------------------------------------------ measurements, a number a
     # prompt
 
-    def readings(self, prompts: Prompts) -> Readings:
+    def readings(self, prompts: Prompts) -> Measurements:
         """Bare passes over prompts and twins."""
         from ...tools.circuits.tasks.logit_differences import read
 
@@ -133,7 +133,7 @@ class Room:
         clean, corrupted, top = (
             np.concatenate([np.asarray(part) for part in column]) for column in columns
         )
-        return Readings(clean, corrupted, top.astype(bool))
+        return Measurements(clean, corrupted, top.astype(bool))
 
     def run(self, prompts: Prompts, mask: Mask, ablation: Ablation = "resample") -> Numbers:
         """The metric when only the mask's edges carry the prompt."""

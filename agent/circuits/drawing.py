@@ -29,7 +29,7 @@ class Box(NamedTuple):
     node: dict[str, Any]
 
 
-class Line(NamedTuple):
+class DrawnEdge(NamedTuple):
     """A drawn edge."""
 
     source: str
@@ -79,11 +79,11 @@ def _heading(found: dict[str, Any], lines: int) -> str:
     )
 
 
-def _lines(found: dict[str, Any], ids: set[str]) -> list[Line]:
+def _lines(found: dict[str, Any], ids: set[str]) -> list[DrawnEdge]:
     """The strongest edges among drawn components, one for each pair of ends and input, the strongest first."""
     graph = found["graph"]
     group = graph["n_heads"] // graph["n_kv_heads"]
-    lines: list[Line] = []
+    lines: list[DrawnEdge] = []
     for edge in found["edges"]:  # the strongest first
         if not edge["in_circuit"] or edge["source"] not in ids:
             continue
@@ -91,7 +91,7 @@ def _lines(found: dict[str, Any], ids: set[str]) -> list[Line]:
         for node in _readers(match["node"], match["input"], group) if match else []:
             if node in ids:
                 says = f"{edge['source']} to {edge['target']}: {edge['weight']:+.3f}"
-                lines.append(Line(edge["source"], node, edge["weight"], says))
+                lines.append(DrawnEdge(edge["source"], node, edge["weight"], says))
     return lines[:EDGES]
 
 
@@ -102,7 +102,7 @@ def _readers(node: str, given: str, group: int) -> list[str]:
     return [f"head.{layer}.{query}" for query in range(int(head) * group, (int(head) + 1) * group)]
 
 
-def _placed(shown: list[dict[str, Any]], lines: list[Line]) -> tuple[dict[str, Box], float]:
+def _placed(shown: list[dict[str, Any]], lines: list[DrawnEdge]) -> tuple[dict[str, Box], float]:
     """Rows from the logits down; each row ordered by where its nodes' edges lead."""
     rows: dict[float, list[dict[str, Any]]] = defaultdict(list)
     for node in shown:
@@ -135,7 +135,7 @@ def _depth(node: dict[str, Any]) -> float:
     return node["layer"] + (0.5 if node["kind"] == "mlp" else 0)
 
 
-def _pull(node: dict[str, Any], lines: list[Line], boxes: dict[str, Box], at: int) -> float:
+def _pull(node: dict[str, Any], lines: list[DrawnEdge], boxes: dict[str, Box], at: int) -> float:
     found = [
         (boxes[line.target].x, abs(line.weight))
         for line in lines
@@ -150,7 +150,7 @@ def _fills(shown: list[dict[str, Any]]) -> dict[str, str]:
     return {role: FILLS[at % len(FILLS)] for at, role in enumerate(roles)}
 
 
-def _line(line: Line, boxes: dict[str, Box], largest: float) -> str:
+def _line(line: DrawnEdge, boxes: dict[str, Box], largest: float) -> str:
     one, two = boxes[line.source], boxes[line.target]
     x1, y1, x2, y2 = one.x, one.y - BOX_HEIGHT / 2, two.x, two.y + BOX_HEIGHT / 2
     bend = max(24.0, (y1 - y2) * 0.45)

@@ -25,12 +25,12 @@ from ...evals.statistics.ability import Ability, ability
 from ...tools.circuits.tasks.task import examples
 from ..explainers import is_language_model
 from .choose_circuit import Choice, choose
-from .context import Room
-from .observe import NOTHING, Parts, components
+from .context import CircuitContext
+from .observe import NOTHING, Components, components
 from .prompts import Prompts, as_json, from_json
 from .robustness import scrutinise
 from .role_finders import role_finder
-from .roles import Evidence, NoRoles, Role
+from .roles import NoRoles, Role, RoleEvidence
 from .verify import verify
 
 Result = dict[str, Any]
@@ -45,10 +45,10 @@ class Observed:
     prompts: Prompts
     ability: Ability
     choice: Choice | None = None
-    parts: Parts = NOTHING
+    parts: Components = NOTHING
 
 
-def investigate(room: Room) -> Result:
+def investigate(room: CircuitContext) -> Result:
     """The whole investigation; what was measured before is taken from the journal. Returns circuit.json's content."""
     seen = observe(room)
     if seen.choice is None:
@@ -62,7 +62,7 @@ def investigate(room: Room) -> Result:
     return conclude(room, seen, roles, found)
 
 
-def observe(room: Room) -> Observed:
+def observe(room: CircuitContext) -> Observed:
     """Look at discovery prompts only."""
     prompts = discovery_prompts(room)
     found = ability(*room.readings(prompts))
@@ -73,7 +73,7 @@ def observe(room: Room) -> Observed:
     return Observed(prompts, found, choice, components(room, prompts, choice, found.clean.value))
 
 
-def discovery_prompts(room: Room) -> Prompts:
+def discovery_prompts(room: CircuitContext) -> Prompts:
     """The prompts that discovery may see."""
     from ...tools.circuits.tasks.prepared import lexicon, prepare
 
@@ -91,7 +91,7 @@ def discovery_prompts(room: Room) -> Prompts:
     return from_json("discovery", room.journal.measured(request, draw))
 
 
-def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
+def propose(room: CircuitContext, seen: Observed) -> tuple[Role, ...]:
     """Let the explainer name roles; its answer stands in the log before a held-out prompt is drawn."""
     roles = tuple(
         _asked(room, seen) if is_language_model(room.config.explainer) else _by_rule(room, seen)
@@ -106,7 +106,7 @@ def propose(room: Room, seen: Observed) -> tuple[Role, ...]:
     return roles
 
 
-def _by_rule(room: Room, seen: Observed) -> list[Role]:
+def _by_rule(room: CircuitContext, seen: Observed) -> list[Role]:
     def ask() -> Any:
         return [
             role.to_json() for role in role_finder(room.config.explainer)(_evidence(room, seen))
@@ -124,7 +124,7 @@ def _by_rule(room: Room, seen: Observed) -> list[Role]:
     return [Role.from_json(each) for each in answer]
 
 
-def _asked(room: Room, seen: Observed) -> list[Role]:
+def _asked(room: CircuitContext, seen: Observed) -> list[Role]:
     """Roles as a language model's replies name them: those are journaled, and read anew each time."""
     failures = room.log.all("roles_failed")
     find = role_finder(room.config.explainer, room.ask, len(failures))
@@ -136,15 +136,17 @@ def _asked(room: Room, seen: Observed) -> list[Role]:
         raise
 
 
-def _evidence(room: Room, seen: Observed) -> Evidence:
+def _evidence(room: CircuitContext, seen: Observed) -> RoleEvidence:
     pairs = [batch.pairs.pairs[0] for batch in seen.prompts.batches[:SHOWN_EXAMPLES]]
     examples = [(p.clean, p.corrupted, " or ".join(p.answer), " or ".join(p.foil)) for p in pairs]
-    return Evidence(
+    return RoleEvidence(
         room.about["summary"], seen.ability.clean.value, seen.parts.components, examples
     )
 
 
-def conclude(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:
+def conclude(
+    room: CircuitContext, seen: Observed, roles: tuple[Role, ...], found: Result
+) -> Result:
     """Put together what was found; the verdict falls on the held-out numbers."""
     from .result import result
 

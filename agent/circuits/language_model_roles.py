@@ -34,7 +34,7 @@ from ..llm.conversation import (
     ToolSchema,
     UserMessage,
 )
-from .roles import Component, Evidence, NoRoles, Prediction, Role
+from .roles import Component, NoRoles, Prediction, Role, RoleEvidence
 
 if TYPE_CHECKING:
     from ..llm.conversation import Message, Reply, ToolCall
@@ -62,24 +62,24 @@ SAYS = {
 }
 
 
-class _Strict(BaseModel):
+class _StrictRole(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Predicted(_Strict):
+class _Predicted(_StrictRole):
     quantity: str
     low: float | None = None
     high: float | None = None
 
 
-class _Named(_Strict):
+class _Named(_StrictRole):
     component: str
     role: Annotated[str, Field(min_length=1, max_length=80)]
     description: Annotated[str, Field(min_length=1, max_length=400)]
     predictions: Annotated[list[_Predicted], Field(min_length=1, max_length=6)]
 
 
-class _Answer(_Strict):
+class _Answer(_StrictRole):
     roles: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=64)]
 
 
@@ -123,7 +123,7 @@ class LanguageModelRoles:
     def __init__(self, ask: Ask, failures: int = 0) -> None:
         self._ask, self._tries = ask, TRIES * (1 + failures)
 
-    def __call__(self, evidence: Evidence) -> list[Role]:
+    def __call__(self, evidence: RoleEvidence) -> list[Role]:
         """The roles that could be read, in the order of the components.
 
         Raises:
@@ -166,7 +166,7 @@ class LanguageModelRoles:
 # sees
 
 
-def shown(evidence: Evidence) -> dict[str, str]:
+def shown(evidence: RoleEvidence) -> dict[str, str]:
     """The evidence in words, by the names that the prompt expects."""
     examples = [
         f"clean: {clean!r}\ntwin:  {twin!r}\nanswer: {answer!r}, foil: {foil!r}"
@@ -206,7 +206,7 @@ def _weight(component: Component) -> Callable[[str], float]:
 # says
 
 
-def _heard(call: ToolCall, evidence: Evidence, roles: dict[str, Role]) -> list[str]:
+def _heard(call: ToolCall, evidence: RoleEvidence, roles: dict[str, Role]) -> list[str]:
     """Take the roles of a call that can be used; gives what is wrong with the others."""
     if call.name != TOOL:
         return [f"there is no tool {call.name!r}; call {TOOL}"]

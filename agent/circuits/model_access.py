@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
 from ..explainers import is_language_model
-from ..llm.journaled_model import EVENT, Asker, spent_by
+from ..llm.journaled_model import EVENT, JournaledModel, spent_by
 from .config import CircuitConfig
 from .context import ASKED
 
 if TYPE_CHECKING:
     from ..llm import LanguageModel, ModelSettings
-    from ..llm.budget import Limits
+    from ..llm.budget import BudgetLimits
     from ..runlog.log import RunLog
 
 
@@ -41,14 +41,14 @@ def check_model(config: CircuitConfig) -> CircuitConfig:
 def make_asker(
     config: CircuitConfig,
     log: RunLog,
-    limits: Limits | None,
+    limits: BudgetLimits | None,
     model: LanguageModel | None,
     opened: ExitStack,
-) -> Asker:
+) -> JournaledModel:
     """The run's journal and budget before its language model; a client that is made here is closed with `opened`."""
     from ..llm import Patience, make_model
     from ..llm.budget import Budget
-    from ..llm.budget import Limits as No
+    from ..llm.budget import BudgetLimits as No
     from ..llm.prices import price_from
 
     if model is None:
@@ -57,7 +57,7 @@ def make_asker(
         model = client
     paid = [(ASKED, spent_by(row)) for row in log.all(EVENT, ASKED).values()]
     budget = Budget((limits or No()).over(No(config.budget)), paid)
-    return Asker(log, config.explainer, model, budget, price_from(config.price))
+    return JournaledModel(log, config.explainer, model, budget, price_from(config.price))
 
 
 def _settings(config: CircuitConfig) -> ModelSettings:

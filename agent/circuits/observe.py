@@ -19,7 +19,7 @@ from ...evals.statistics.ability import mean_interval
 from ...tools.circuits.discovery import node_scores
 from ...tools.circuits.graph import Edge, Node, Target
 from .choose_circuit import Choice
-from .context import Room
+from .context import CircuitContext
 from .prompts import Prompts
 from .roles import WRITES, Component, Seen
 
@@ -31,7 +31,7 @@ PATH_PROMPTS = 24
 """Prompts of path patching, two passes of each for every component."""
 
 
-class Parts(NamedTuple):
+class Components(NamedTuple):
     """Components that get a role, in the order of `nodes`; `writers` are those whose queries the others may steer."""
 
     nodes: tuple[Node, ...] = ()
@@ -39,10 +39,10 @@ class Parts(NamedTuple):
     components: tuple[Component, ...] = ()
 
 
-NOTHING = Parts()
+NOTHING = Components()
 
 
-def components(room: Room, prompts: Prompts, choice: Choice, metric: float) -> Parts:
+def components(room: CircuitContext, prompts: Prompts, choice: Choice, metric: float) -> Components:
     """The circuit's strongest heads and MLPs by exact effect, and what was seen of each.
 
     Args:
@@ -80,7 +80,7 @@ def components(room: Room, prompts: Prompts, choice: Choice, metric: float) -> P
         )
         for at, (node, quantities, tokens) in enumerate(zip(nodes, seen, promoted, strict=True), 1)
     )
-    return Parts(nodes, writers, found)
+    return Components(nodes, writers, found)
 
 
 def _matters(effect: Float[np.ndarray, " prompts"]) -> bool:
@@ -90,7 +90,7 @@ def _matters(effect: Float[np.ndarray, " prompts"]) -> bool:
 
 
 def observed(
-    room: Room,
+    room: CircuitContext,
     prompts: Prompts,
     nodes: Sequence[Node],
     writers: Sequence[Node],

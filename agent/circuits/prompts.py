@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...tools.circuits.prompts import Pair, PromptPairs
-from ...tools.circuits.tasks.prepared import Batch, Prepared
+from ...tools.circuits.prompts import PromptPair, PromptPairs
+from ...tools.circuits.tasks.prepared import PairBatch, Prepared
 from ..runlog.log import canonical
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Prompts:
     """
 
     part: str
-    batches: tuple[Batch, ...]
+    batches: tuple[PairBatch, ...]
     names: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
     words: tuple[str, ...]
@@ -79,22 +79,22 @@ def from_json(part: str, data: dict[str, Any]) -> Prompts:
     )
 
 
-def _batch(data: dict[str, Any]) -> Batch:
+def _batch(data: dict[str, Any]) -> PairBatch:
     pairs = tuple(
-        Pair(pair["clean"], pair["corrupted"], tuple(pair["answer"]), tuple(pair["foil"]))
+        PromptPair(pair["clean"], pair["corrupted"], tuple(pair["answer"]), tuple(pair["foil"]))
         for pair in data["pairs"]
     )
     ids = {name: torch.tensor(data[name]) for name in ("clean", "corrupted", "answer", "foil")}
-    return Batch(
+    return PairBatch(
         PromptPairs(**ids, pairs=pairs), {name: tuple(at) for name, at in data["marks"].items()}
     )
 
 
-def _first(batch: Batch, n: int) -> Batch:
-    return Batch(batch.pairs.take(range(n)), {name: at[:n] for name, at in batch.marks.items()})
+def _first(batch: PairBatch, n: int) -> PairBatch:
+    return PairBatch(batch.pairs.take(range(n)), {name: at[:n] for name, at in batch.marks.items()})
 
 
-def _name(batch: Batch) -> str:
+def _name(batch: PairBatch) -> str:
     rows: Sequence[Any] = [
         getattr(batch.pairs, name).tolist() for name in ("clean", "corrupted", "answer", "foil")
     ]

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...tools.errors import CorruptError
-from ..llm.journaled_model import Recorded
+from ..llm.journaled_model import ReplayModel
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
-from .context import Room
+from .context import CircuitContext
 from .journal import ARRAYS, Journal
 from .stored import stored
 
@@ -62,8 +62,10 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
                     log.write(event.event, event.data, target=event.target, id=event.id)
             journal = Journal(copy, log, recorded=True)
             config = CircuitConfig.load(copy)
-            asker = partial(Recorded, log, config.explainer)
-            room = Room(copy, config, log, journal, _no_subject, reporter or Reporter(), asker)
+            asker = partial(ReplayModel, log, config.explainer)
+            room = CircuitContext(
+                copy, config, log, journal, _no_subject, reporter or Reporter(), asker
+            )
             new = json.loads(canonical(investigate(room)))
     return CircuitReplay(new, _differences(old, new)[:SHOWN], canonical(old) == canonical(new))
 

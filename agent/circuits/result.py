@@ -15,7 +15,7 @@ from .observe import nodes_of
 
 if TYPE_CHECKING:
     from .choose_circuit import Choice
-    from .context import Room
+    from .context import CircuitContext
     from .investigation import Observed
     from .roles import Role
 
@@ -28,7 +28,7 @@ TAKEN = ("curve_prompts", "cmd", "cpr", "panel", "minimality", "stability", "riv
 Result = dict[str, Any]
 
 
-def result(room: Room, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:
+def result(room: CircuitContext, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:
     """Plain JSON; keys are always there, null when unknown."""
     head = _head(room, seen)
     if seen.choice is None:
@@ -93,7 +93,7 @@ def _balance(choice: Choice) -> Result:
     }
 
 
-def _head(room: Room, seen: Observed) -> Result:
+def _head(room: CircuitContext, seen: Observed) -> Result:
     ability = seen.ability
     names = (
         "model_score corrupted_score chosen_share chosen_edges faithfulness random completeness minimality stability "
@@ -130,7 +130,7 @@ def _head(room: Room, seen: Observed) -> Result:
     }
 
 
-def _nodes(room: Room, seen: Observed, found: Result) -> list[Result]:
+def _nodes(room: CircuitContext, seen: Observed, found: Result) -> list[Result]:
     assert seen.choice is not None  # a subject that cannot do the task has no nodes
     inside = nodes_of(room.graph.edges_of(seen.choice.mask))
     told = {row["node"]: row for row in found["nodes"]}
@@ -177,7 +177,7 @@ def _looks_at(heard: Result) -> list[Result]:
     ]
 
 
-def _edges(room: Room, seen: Observed) -> list[Result]:
+def _edges(room: CircuitContext, seen: Observed) -> list[Result]:
     assert seen.choice is not None  # as above
     graph, choice = room.graph, seen.choice
     values = choice.scores[graph.possible]

@@ -11,7 +11,7 @@ from ...evals.statistics.faithfulness import faithfulness, jaccard
 from ...tools.circuits.graph import Edge, Graph, Mask
 from ...tools.circuits.robustness import Faithfulness, minimality, resampled_circuits, rival
 from .choose_circuit import Choice
-from .context import Room
+from .context import CircuitContext
 from .prompts import Prompts
 
 PROMPTS = 8
@@ -22,7 +22,7 @@ RIVALS = (1e-6, 0.1, 0.5)
 """What the circuit's own edges still count in the ranking that a rival is grown from."""
 
 
-def scrutinise(room: Room, prompts: Prompts, choice: Choice) -> dict[str, Any]:
+def scrutinise(room: CircuitContext, prompts: Prompts, choice: Choice) -> dict[str, Any]:
     """Minimality, stability and rivals."""
     some = prompts.some(PROMPTS)
     readings = room.readings(some)
@@ -38,7 +38,7 @@ def scrutinise(room: Room, prompts: Prompts, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _minimality(room: Room, choice: Choice, f: Faithfulness) -> dict[str, Any]:
+def _minimality(room: CircuitContext, choice: Choice, f: Faithfulness) -> dict[str, Any]:
     """How far f falls without single edges: half of them the strongest, half drawn."""
     edges = _picked(room, choice)
     drops = minimality(f, room.graph, choice.mask, edges)
@@ -52,7 +52,7 @@ def _minimality(room: Room, choice: Choice, f: Faithfulness) -> dict[str, Any]:
     }
 
 
-def _picked(room: Room, choice: Choice) -> list[Edge]:
+def _picked(room: CircuitContext, choice: Choice) -> list[Edge]:
     edges = room.graph.edges_of(choice.mask)  # in the order of the mask's own indices
     order = choice.scores[choice.mask].abs().argsort(descending=True, stable=True).tolist()
     strongest, rest = order[: EDGES // 2], order[EDGES // 2 :]

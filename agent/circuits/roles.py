@@ -51,7 +51,7 @@ class Component:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RoleEvidence:
     """All that whoever names roles is shown, of discovery prompts alone.
 
     Attributes:
@@ -103,7 +103,7 @@ class NoRoles(HubelError):
 class RoleFinder(Protocol):
     """A mind that names roles."""
 
-    def __call__(self, evidence: Evidence) -> list[Role]:
+    def __call__(self, evidence: RoleEvidence) -> list[Role]:
         """One role for each component that it has something to say about.
 
         Raises:

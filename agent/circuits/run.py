@@ -21,7 +21,7 @@ from ..runlog.config import versions
 from ..runlog.log import RunLog, WriterLock, canonical
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
-from .context import Room
+from .context import CircuitContext
 from .journal import Journal
 from .model_access import check_model, make_asker
 from .role_finders import check_finder
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
     from ...tools.subject import Subject
     from ..llm import LanguageModel
-    from ..llm.budget import Limits
+    from ..llm.budget import BudgetLimits
 
 
 def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
@@ -66,7 +66,7 @@ def work_on_circuit(
     folder: Path,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
-    limits: Limits | None = None,
+    limits: BudgetLimits | None = None,
     model: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in
@@ -87,7 +87,7 @@ def work_on_circuit(
     config = CircuitConfig.load(folder)
     with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as opened:
         asker = partial(make_asker, config, log, limits, model, opened)
-        room = Room(
+        room = CircuitContext(
             folder,
             config,
             log,

@@ -19,8 +19,8 @@ from ...tools.circuits.discovery import among, random_edges, top_edges
 from ...tools.circuits.graph import Mask, Node
 from ...tools.circuits.tasks.heldout import heldout
 from .choose_circuit import Choice
-from .context import Numbers, Readings, Room
-from .observe import Parts, nodes_of, observed
+from .context import CircuitContext, Measurements, Numbers
+from .observe import Components, nodes_of, observed
 from .prompts import Prompts, as_json, from_json
 from .roles import Role, Seen, adjudicate
 
@@ -36,7 +36,9 @@ SWAPS = 6
 Result = dict[str, Any]
 
 
-def verify(room: Room, choice: Choice, parts: Parts, roles: tuple[Role, ...]) -> Result:
+def verify(
+    room: CircuitContext, choice: Choice, parts: Components, roles: tuple[Role, ...]
+) -> Result:
     """Everything that is measured on held-out prompts."""
     prompts = _open(room)
     readings = room.readings(prompts)
@@ -51,7 +53,7 @@ def verify(room: Room, choice: Choice, parts: Parts, roles: tuple[Role, ...]) ->
     return found
 
 
-def _open(room: Room) -> Prompts:
+def _open(room: CircuitContext) -> Prompts:
     from ...tools.circuits.tasks.prepared import lexicon, prepare
 
     def draw() -> Any:
@@ -73,7 +75,9 @@ def _open(room: Room) -> Prompts:
 # ------------------------------------------------------------------------------------- the circuit
 
 
-def _faithfulness(room: Room, choice: Choice, prompts: Prompts, readings: Readings) -> Result:
+def _faithfulness(
+    room: CircuitContext, choice: Choice, prompts: Prompts, readings: Measurements
+) -> Result:
     graph, some, many = room.graph, prompts.some(RANDOM_PROMPTS), prompts.some(CURVE_PROMPTS)
     few, told = room.readings(some), room.readings(many)
     rows: list[Result] = []
@@ -109,12 +113,12 @@ def _faithfulness(room: Room, choice: Choice, prompts: Prompts, readings: Readin
     }
 
 
-def _f(circuit: Numbers, readings: Readings) -> Result:
+def _f(circuit: Numbers, readings: Measurements) -> Result:
     found = faithfulness_interval(circuit, readings.clean, readings.corrupted)
     return {"value": found.value, "f": found.value, "low": found.low, "high": found.high}
 
 
-def _panel(room: Room, choice: Choice, prompts: Prompts) -> list[Result]:
+def _panel(room: CircuitContext, choice: Choice, prompts: Prompts) -> list[Result]:
     """Denoising: only the circuit carries the prompt. Noising: all but the circuit does, and what is lost counts."""
     graph, readings = room.graph, room.readings(prompts)
     levels = {"edge": choice.mask, "node": among(graph, nodes_of(graph.edges_of(choice.mask)))}
@@ -143,7 +147,9 @@ def _panel(room: Room, choice: Choice, prompts: Prompts) -> list[Result]:
     return rows
 
 
-def _nothing(room: Room, prompts: Prompts, readings: Readings, ablation: Ablation) -> Numbers:
+def _nothing(
+    room: CircuitContext, prompts: Prompts, readings: Measurements, ablation: Ablation
+) -> Numbers:
     if ablation == "resample":
         return readings.corrupted
     empty: Mask = room.graph.possible & False
@@ -154,7 +160,7 @@ def _nothing(room: Room, prompts: Prompts, readings: Readings, ablation: Ablatio
 
 
 def tested_roles(
-    room: Room, prompts: Prompts, parts: Parts, roles: tuple[Role, ...]
+    room: CircuitContext, prompts: Prompts, parts: Components, roles: tuple[Role, ...]
 ) -> list[Result]:
     """Every prediction against held-out prompts; a role is kept when none of its predictions
     failed.
@@ -191,7 +197,7 @@ def tested_roles(
     return rows
 
 
-def _outcome(room: Room, role: Role, number: int, quantities: dict[str, Seen]) -> Result:
+def _outcome(room: CircuitContext, role: Role, number: int, quantities: dict[str, Seen]) -> Result:
     prediction = role.predictions[number]
     seen = quantities.get(prediction.quantity)
     found = {
@@ -213,7 +219,7 @@ def _holds(role: Role, quantities: dict[str, Seen]) -> bool:
 
 
 def _interchange(
-    room: Room, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]
+    room: CircuitContext, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]
 ) -> list[Result]:
     """What is lost when a component writes what another of its role writes, beside one drawn from the same layer."""
     by_role: dict[str, list[Node]] = {}
@@ -245,7 +251,9 @@ def _interchange(
     return rows
 
 
-def _stranger(room: Room, nodes: tuple[Node, ...], node: Node, rng: np.random.Generator) -> Node:
+def _stranger(
+    room: CircuitContext, nodes: tuple[Node, ...], node: Node, rng: np.random.Generator
+) -> Node:
     """Another component of the same kind, of the same layer where it can be, that has no role."""
     same = [other for other in room.graph.sources if other.kind == node.kind and other not in nodes]
     near = [other for other in same if other.layer == node.layer] or same or [node]

@@ -7,21 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..llm.budget import Limits
+from ..llm.budget import BudgetLimits
 from ..runlog.progress import progress
 from ..runlog.spending import spent
 from . import output
 
 
 def finish(
-    folder: Path, args: argparse.Namespace, subject: Any = None, limits: Limits | None = None
+    folder: Path, args: argparse.Namespace, subject: Any = None, limits: BudgetLimits | None = None
 ) -> int:
     """Work on a run until it ends; the exit status of the contract. `limits` stand before those of the run's file."""
-    from ..run.execute import work_on
+    from ..run.execute import execute_run
     from .main import BUDGET, DONE, SOME_FAILED
 
     with progress(quiet=args.quiet) as reporter:
-        result = work_on(folder, reporter=reporter, subject=subject, limits=limits)
+        result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
     show_rows(folder, as_json=args.json)
     if result.budget:
         sys.stderr.write(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .protocol import Case, Experiment, Explore, Hypothesis, Move, Passage
+from .protocol import Experiment, ExploreData, Hypothesis, InvestigationView, Move, Passage
 
 if TYPE_CHECKING:
     from ...tools.dissection import Predicate
@@ -40,7 +40,7 @@ class Compositional:
     converses = False
     moves_a_round = 4
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
         from ...tools.dissection import explain
 
@@ -79,7 +79,7 @@ class Compositional:
 
 
 def plan(
-    data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator
+    data: ExploreData, predicate: Predicate, sign: float, rng: np.random.Generator
 ) -> list[dict[str, Any]]:
     """Three experiments on one side of a formula, or none where it predicts nothing there.
 
@@ -110,7 +110,7 @@ def plan(
 
 
 def _cross(
-    data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator
+    data: ExploreData, predicate: Predicate, sign: float, rng: np.random.Generator
 ) -> tuple[Passage, Passage] | None:
     """A trigger behind another document's left context, and that context with a token of which little is predicted."""
     predicted = sign * predicate.predict(data.tokens, data.lexicon, data.length)
@@ -135,7 +135,7 @@ def _cross(
 
 
 def _neutral(
-    row: np.ndarray, data: Explore, predicate: Predicate, sign: float, rng: np.random.Generator
+    row: np.ndarray, data: ExploreData, predicate: Predicate, sign: float, rng: np.random.Generator
 ) -> np.ndarray:
     """The row with its last token changed to one of explore's for which the formula predicts least activity."""
     drawn = rng.choice(data.tokens[data.mask], TRIES * 4)
@@ -145,7 +145,7 @@ def _neutral(
     return rows[int(np.argmin(at_end))]
 
 
-def _passage(row: np.ndarray, data: Explore) -> Passage:
+def _passage(row: np.ndarray, data: ExploreData) -> Passage:
     """The text of some tokens, with the last one as its span."""
     strings = data.lexicon.strings
     before = "".join(strings[int(t)] for t in row[:-1])

@@ -185,14 +185,14 @@ class Turn:
 
     reply: Mapping[str, Any]
     """As it was journaled (`Reply.to_json`)."""
-    results: Mapping[str, Result]
+    results: Mapping[str, ToolAnswer]
     """By the call's id."""
     look: str = ""
     """The hypothesis under a second look, in whose conversation the reply was given."""
 
 
 @dataclass(frozen=True)
-class Result:
+class ToolAnswer:
     """An instrument's answer as text; of an error, how to repair the call."""
 
     text: str
@@ -200,7 +200,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Heard:
+class JournaledReply:
     """A language model's reply, and its key in the journal."""
 
     key: str
@@ -208,7 +208,7 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Fit:
+class ExploreFit:
     """How a predicate does on explore, or why it cannot be run. Explore may be looked at as often as one likes."""
 
     score: float | None = None
@@ -221,7 +221,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Graded:
+class GradedPredicate:
     """A formula whose grades the program found on explore, printed, or why it could not."""
 
     predicate: str = ""
@@ -231,7 +231,7 @@ class Graded:
 
 
 @dataclass(frozen=True)
-class Case:
+class InvestigationView:
     """Everything that an explainer may see of one target."""
 
     target: str
@@ -248,7 +248,7 @@ class Case:
     """`{experiment, hypothesis, observed, outcome: for | against | void}` of the experiments so far."""
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
     """Hypothesis id to what select said."""
-    explore: Callable[[], Explore] | None = None
+    explore: Callable[[], ExploreData] | None = None
     """The target's activations on explore, for minds that compute. None in a replay, where answers are journaled."""
     conversation: Conversation | None = None
     """For minds that are language models; None for all others."""
@@ -258,11 +258,11 @@ class Case:
 class Conversation:
     """What a mind that is a language model needs besides: what was said so far, and whom it asks."""
 
-    ask: Callable[[Request], Heard]
+    ask: Callable[[Request], JournaledReply]
     """Asks the model through the journal: a request that was answered before costs nothing."""
-    fit: Callable[[str], Fit]
+    fit: Callable[[str], ExploreFit]
     """How a printed predicate does on explore."""
-    grade: Callable[[tuple[str, ...]], Graded]
+    grade: Callable[[tuple[str, ...]], GradedPredicate]
     """The best grades on explore of some printed concepts."""
     turns: tuple[Turn, ...] = ()
     competitor: Hypothesis | None = None
@@ -280,7 +280,7 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class Explore:
+class ExploreData:
     """The explore split of one target: every token, its signal, and what is known of the vocabulary."""
 
     tokens: Any  # Int[np.ndarray, "contexts seq"]
@@ -308,6 +308,6 @@ class Explainer(Protocol):
     moves_a_round: int
     """Moves that it may make before it must go to select."""
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         """Propose, experiment, revise, or say that it cannot explain."""
         ...

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import UsageError
-from .protocol import Case, Experiment, Hypothesis, Move
+from .protocol import Experiment, Hypothesis, InvestigationView, Move
 
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _EMPTY: dict[str, Any] = {"hypotheses": [], "experiments": [], "ready": True, "cannot_explain": ""}
 
 
-class Scripted:
+class ScriptedExplainer:
     """Says what its script says, whatever it is shown."""
 
     name = "scripted"
@@ -32,7 +32,7 @@ class Scripted:
     def __init__(self, script: dict[str, list[dict[str, Any]]]) -> None:
         self._script = script
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         """The move of the script that is due."""
         moves = self._script.get(case.target, self._script.get("*", []))
         if case.moves < len(moves):
@@ -60,7 +60,7 @@ def _experiment(data: dict[str, Any]) -> dict[str, Any]:
     return {"other": None, "bounds": None} | data
 
 
-def make(config: RunConfig) -> Scripted:
+def make(config: RunConfig) -> ScriptedExplainer:
     """Read the script that the run's configuration names (`script`, `--script`)."""
     if not config.script:
         raise UsageError("the explainer 'scripted' needs the file of its moves: --script FILE")
@@ -73,4 +73,4 @@ def make(config: RunConfig) -> Scripted:
         raise UsageError(
             f"{config.script}: not JSON ({error}); expected target -> list of moves"
         ) from None
-    return Scripted(script)
+    return ScriptedExplainer(script)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .protocol import Case, Hypothesis, Move
+from .protocol import Hypothesis, InvestigationView, Move
 
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
@@ -19,7 +19,7 @@ class TenTokens:
     converses = False
     moves_a_round = 4
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         """The tokens of either sign whose mean activation says most."""
         from ...tools.dissection import ten_weighted_tokens
 

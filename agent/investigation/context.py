@@ -25,21 +25,21 @@ from ...tools.subject.address import Side, Unit
 from ..explainers.predictions import Reading, Thresholds
 from ..explainers.protocol import (
     Call,
-    Case,
     Conversation,
     Explainer,
-    Explore,
-    Fit,
-    Graded,
-    Heard,
+    ExploreData,
+    ExploreFit,
+    GradedPredicate,
     Hypothesis,
+    InvestigationView,
+    JournaledReply,
     Move,
-    Result,
+    ToolAnswer,
     Turn,
 )
 from ..llm.journaled_model import reply_of
-from ..llm.sentence_judges import Readers
-from ..runlog.bottleneck import Load
+from ..llm.sentence_judges import SentenceJudges
+from ..runlog.bottleneck import WaitTimes
 from ..runlog.config import RunConfig
 from ..runlog.log import Data, RunLog, canonical
 from ..runlog.stopping import Stopped
@@ -51,18 +51,18 @@ if TYPE_CHECKING:
 
     from ...tools.dissection import Lexicon
     from ...tools.index import Collected
-    from ...tools.instruments import Bench, Need
+    from ...tools.instruments import InstrumentContext, Need
     from ...tools.instruments import Result as InstrumentResult
     from ..llm.conversation import Request
-    from ..llm.journaled_model import Asker, Recorded
-    from .null_instruments import Doubles
+    from ..llm.journaled_model import JournaledModel, ReplayModel
+    from .null_instruments import NullInstruments
 
 MAX_WORDS = 40
 OUT_OF_BOUNDS = (UsageError, TypeError, ValueError, OverflowError, RecursionError)
 """What a formula that somebody wrote may raise when it is run: an answer to whom it came from, and no failure."""
 
 
-class Room:
+class InvestigationContext:
     """What the steps of an investigation work with. One a run, shared by its threads."""
 
     def __init__(
@@ -75,9 +75,9 @@ class Room:
         explore: Collected,
         select: Collected,
         lexicon: Lexicon,
-        bench: Bench | None,
-        asker: Asker | Recorded | None = None,
-        readers: Readers | None = None,
+        bench: InstrumentContext | None,
+        asker: JournaledModel | ReplayModel | None = None,
+        readers: SentenceJudges | None = None,
         stopped: threading.Event | None = None,
     ) -> None:
         self.folder = folder
@@ -85,8 +85,8 @@ class Room:
         self.log = log
         self.explainer = explainer
         self.lexicon = lexicon
-        self.load = Load()
-        self.readers = readers or Readers(config, log, {}, None)
+        self.load = WaitTimes()
+        self.readers = readers or SentenceJudges(config, log, {}, None)
         self.stopped = stopped or threading.Event()
         self.budget_reached = ""
         """Which limit was reached, if one was."""
@@ -135,7 +135,7 @@ class Room:
     def _is_journaled(self, kind: str, target: str, request: Data) -> bool:
         return self.log.get(kind, target, _key(kind, request)) is not None
 
-    def ask_explainer(self, case: Case) -> Move:
+    def ask_explainer(self, case: InvestigationView) -> Move:
         """The explainer's next move on a case. Of a language model the reply is journaled, and read anew."""
         if self.explainer.converses:
             return self.explainer.move(case)
@@ -204,12 +204,12 @@ class Room:
         with ThreadPoolExecutor(max_workers=min(8, fresh)) as pool:
             return list(pool.map(lambda ask: ask(), asked))
 
-    def _doubles(self, bench: Bench) -> Doubles:
+    def _doubles(self, bench: InstrumentContext) -> NullInstruments:
         """Of the artificial targets; called with the subject's lock held."""
-        from .null_instruments import Doubles
+        from .null_instruments import NullInstruments
 
         if "doubles" not in self._cache:
-            self._cache["doubles"] = Doubles(
+            self._cache["doubles"] = NullInstruments(
                 self.config, bench, self._splits["explore"], self.lexicon
             )
         return self._cache["doubles"]
@@ -238,10 +238,10 @@ class Room:
             self._cache[key] = Thresholds.of(self.explore_activations(target), side)
         return self._cache[key]
 
-    def data(self, split: str, target: str) -> Explore:
+    def data(self, split: str, target: str) -> ExploreData:
         """What a split holds of a target."""
         collected = self._splits[split]
-        return Explore(
+        return ExploreData(
             tokens=collected.tokens,
             length=collected.length,
             document=collected.document,
@@ -279,54 +279,62 @@ class Room:
             retries=len(self.log.all("retry", target)),
         )
 
-    def _ask(self, asker: Asker | Recorded, target: str, request: Request) -> Heard:
+    def _ask(
+        self, asker: JournaledModel | ReplayModel, target: str, request: Request
+    ) -> JournaledReply:
         with self.load.of("model"):
             return asker.ask(target, request)
 
     def _turn(self, target: str, move: Move) -> Turn:
         answers = self.consult_all(target, move.calls)  # in the journal since the move was made
         results = {
-            call.id: Result(answer["text"], answer["error"])
+            call.id: ToolAnswer(answer["text"], answer["error"])
             for call, answer in zip(move.calls, answers, strict=True)
         }
         return Turn(reply_of(self.log, target, move.reply), results, move.look)
 
-    def fit(self, target: str, printed: str) -> Fit:
+    def fit(self, target: str, printed: str) -> ExploreFit:
         """How a predicate does on explore; journaled, since what a frozen lexicon cannot run is an answer too."""
         found = self.journaled(
             "fit", target, {"predicate": printed}, lambda: self._fit(target, printed)
         )
         lists = {name: tuple(found.get(name, ())) for name in ("worst", "worth", "missed")}
-        return Fit(score=found["score"], problem=found["problem"], **lists)
+        return ExploreFit(score=found["score"], problem=found["problem"], **lists)
 
     def _fit(self, target: str, printed: str) -> Data:
-        from ...tools.dissection import Text, worth
+        from ...tools.dissection import TextView, term_contributions
 
         data = self.data("explore", target)
         try:
-            predicate, text = self.predicate(printed), Text(data.tokens, data.length, self.lexicon)
+            predicate, text = (
+                self.predicate(printed),
+                TextView(data.tokens, data.length, self.lexicon),
+            )
             predicted = predicate.predict_text(text)
             score, worst = _scored(data, predicted)
-            worths = [round(value, 3) for value in worth(predicate, text, data.signal, data.mask)]
+            worths = [
+                round(value, 3)
+                for value in term_contributions(predicate, text, data.signal, data.mask)
+            ]
             missed = missed_tokens(data, predicted)
         except OUT_OF_BOUNDS as error:
             return {"score": None, "worst": [], "problem": str(error)}
         return {"score": score, "worst": worst, "problem": "", "worth": worths, "missed": missed}
 
-    def grade(self, target: str, concepts: tuple[str, ...]) -> Graded:
+    def grade(self, target: str, concepts: tuple[str, ...]) -> GradedPredicate:
         """The best grades on explore of concepts that an explainer named; journaled as `fit` is."""
         request = {"concepts": list(concepts)}
-        return Graded(
+        return GradedPredicate(
             **self.journaled("grades", target, request, lambda: self._grade(target, concepts))
         )
 
     def _grade(self, target: str, concepts: tuple[str, ...]) -> Data:
-        from ...tools.dissection import Text, find_grades
+        from ...tools.dissection import TextView, find_grades
         from ...tools.dissection.grammar import parse_concept
 
         data = self.data("explore", target)
         try:
-            text = Text(data.tokens, data.length, self.lexicon)
+            text = TextView(data.tokens, data.length, self.lexicon)
             found = find_grades(
                 [parse_concept(concept) for concept in concepts], text, data.signal, data.mask
             )
@@ -386,7 +394,7 @@ class Room:
         return _scored(data, self.predict(printed, data.tokens, data.length))
 
 
-def _scored(data: Explore, predicted: np.ndarray) -> tuple[float, list[Data]]:
+def _scored(data: ExploreData, predicted: np.ndarray) -> tuple[float, list[Data]]:
     from ...evals.statistics.correlation import pearson
     from ...evals.statistics.sample import Sample
 
@@ -404,7 +412,7 @@ def _rendered(instrument: str, arguments: Mapping[str, Any]) -> Data:
     return {"instrument": instrument, "arguments": arguments, "rendered": True}
 
 
-def _shown(case: Case) -> Mapping[str, Any]:
+def _shown(case: InvestigationView) -> Mapping[str, Any]:
     """The part of a case that an answer may depend on, as JSON."""
     return asdict(replace(case, explore=None, conversation=None))
 

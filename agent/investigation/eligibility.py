@@ -15,13 +15,13 @@ from ..explainers.predictions import tally
 
 if TYPE_CHECKING:
     from ..runlog.log import RunLog
-    from .context import Room
+    from .context import InvestigationContext
 
 PROGRESS = 0.005
 """Rise of the best score on select that counts as progress: a tenth of the spread of other units' explanations."""
 
 
-def may_win(log: RunLog, target: str) -> set[str]:
+def eligible_hypotheses(log: RunLog, target: str) -> set[str]:
     """Ids of the hypotheses that may win."""
     moves = list(log.all("move", target).values())
     if moves and moves[-1]["cannot_explain"]:
@@ -36,16 +36,16 @@ def _kept_more(counts: tuple[int, int]) -> bool:
     return won > lost
 
 
-def stale(best: Sequence[float]) -> bool:
+def no_progress(best: Sequence[float]) -> bool:
     """Whether two rounds in a row brought no progress on select."""
     return len(best) > 2 and max(best[-2:]) < max(best[:-2]) + PROGRESS
 
 
-def why_none(room: Room, target: str) -> str:
+def reason_without_winner(room: InvestigationContext, target: str) -> str:
     """Why a language model's investigation ended without a winner; "" for other minds."""
     if not room.explainer.converses:
         return ""
-    allowed = may_win(room.log, target)
+    allowed = eligible_hypotheses(room.log, target)
     if allowed:
         return f"{', '.join(sorted(allowed))} held up, but without a predicate there is nothing to score"
     return "no hypothesis kept more predictions than it failed, a second look's among them"

@@ -13,13 +13,15 @@ from ..explainers.predictions import VOID, Reading, adjudicate, compare
 from ..explainers.protocol import LONGEST_LENS, Experiment, Move, Quantity
 
 if TYPE_CHECKING:
-    from .context import Room
+    from .context import InvestigationContext
 
 MOST_TEXTS = 200
 """Texts of one call of the instrument, which takes 256."""
 
 
-def run_together(room: Room, target: str, experiments: Sequence[Experiment]) -> None:
+def run_experiments(
+    room: InvestigationContext, target: str, experiments: Sequence[Experiment]
+) -> None:
     """Write the predictions, read all texts, write the outcomes."""
     for planned in experiments:
         prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
@@ -40,7 +42,7 @@ def run_together(room: Room, target: str, experiments: Sequence[Experiment]) -> 
 
 
 def _by_activation(
-    room: Room, target: str, planned: Experiment, found: Sequence[Any]
+    room: InvestigationContext, target: str, planned: Experiment, found: Sequence[Any]
 ) -> dict[str, Any]:
     faulty = next((text for text in found if isinstance(text, str)), None)
     if faulty is not None:
@@ -50,7 +52,7 @@ def _by_activation(
     return outcome | {"seen": _shown(found[0])}
 
 
-def _by_ablation(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+def _by_ablation(room: InvestigationContext, target: str, planned: Experiment) -> dict[str, Any]:
     """The largest KL at any position but the first, on text A and on text B."""
     unit = str(Unit.parse(target).unsided)
     answer = room.consult(target, "ablate", planned.call["arguments"] | {"unit": unit})
@@ -61,7 +63,7 @@ def _by_ablation(room: Room, target: str, planned: Experiment) -> dict[str, Any]
     return compare(planned, largest[0], other) | {"seen": "KL of ablating U, nats"}
 
 
-def _by_rank(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+def _by_rank(room: InvestigationContext, target: str, planned: Experiment) -> dict[str, Any]:
     """Where the passage, a token, stands among those that the unit promotes when it fires on the side."""
     unit = str(Unit.parse(target).unsided)
     answer = room.consult(target, "logit_lens", planned.call["arguments"] | {"unit": unit})
@@ -74,7 +76,7 @@ def _by_rank(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
     return compare(planned, float(rank), None) | {"seen": "rank among the tokens that U promotes"}
 
 
-def _by_steering(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+def _by_steering(room: InvestigationContext, target: str, planned: Experiment) -> dict[str, Any]:
     """The change of the token's log-probability behind the text."""
     unit = str(Unit.parse(target).unsided)
     answer = room.consult(target, "steer", planned.call["arguments"] | {"unit": unit})
@@ -86,7 +88,7 @@ def _by_steering(room: Room, target: str, planned: Experiment) -> dict[str, Any]
     }
 
 
-def _by_patching(room: Room, target: str, planned: Experiment) -> dict[str, Any]:
+def _by_patching(room: InvestigationContext, target: str, planned: Experiment) -> dict[str, Any]:
     """The change of the logit difference behind the text when the unit has its values of the other text."""
     unit = str(Unit.parse(target).unsided)
     answer = room.consult(target, "patch", planned.call["arguments"] | {"units": [unit]})
@@ -97,7 +99,9 @@ def _by_patching(room: Room, target: str, planned: Experiment) -> dict[str, Any]
     return compare(planned, found["patched"] - found["base"], None) | {"seen": seen}
 
 
-_BY_INSTRUMENT: Mapping[Quantity, Callable[[Room, str, Experiment], dict[str, Any]]] = {
+_BY_INSTRUMENT: Mapping[
+    Quantity, Callable[[InvestigationContext, str, Experiment], dict[str, Any]]
+] = {
     "kl": _by_ablation,
     "rank": _by_rank,
     "logprob": _by_steering,
@@ -109,7 +113,7 @@ def _texts(planned: Experiment) -> list[str]:
     return planned.call["arguments"]["texts"]
 
 
-def _read(room: Room, target: str, texts: list[str]) -> dict[str, Any]:
+def _read(room: InvestigationContext, target: str, texts: list[str]) -> dict[str, Any]:
     """Text to what the instrument says of it, or to what is wrong with it."""
     found: dict[str, Any] = {}
     for first in range(0, len(texts), MOST_TEXTS):
@@ -118,7 +122,7 @@ def _read(room: Room, target: str, texts: list[str]) -> dict[str, Any]:
     return found
 
 
-def _read_some(room: Room, target: str, texts: list[str]) -> dict[str, Any]:
+def _read_some(room: InvestigationContext, target: str, texts: list[str]) -> dict[str, Any]:
     unit = str(Unit.parse(target).unsided)
     answer = room.consult(target, "activations.on_text", {"texts": texts, "units": [unit]})
     if not answer["error"]:

@@ -23,9 +23,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Required, TypedDict
 
 from ..explainers.predictions import VOID, adjudicate
-from ..explainers.protocol import Case, Feedback, Hypothesis, Move
-from .eligibility import may_win, stale, why_none
-from .experiment import run_together
+from ..explainers.protocol import Feedback, Hypothesis, InvestigationView, Move
+from .eligibility import eligible_hypotheses, no_progress, reason_without_winner
+from .experiment import run_experiments
 from .observe import find_competitor, observe_target
 from .verify import conclude_target, verify_target
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     from ..explainers.protocol import Experiment
-    from .context import Room
+    from .context import InvestigationContext
 
 
-class State(TypedDict, total=False):
+class LoopState(TypedDict, total=False):
     """Ids and counters of one investigation; payloads are in the run log."""
 
     target: Required[str]
@@ -56,7 +56,7 @@ Update = dict[str, Any]
 
 
 def build_graph(
-    room: Room, checkpointer: BaseCheckpointSaver[Any]
+    room: InvestigationContext, checkpointer: BaseCheckpointSaver[Any]
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The investigation as a LangGraph graph, one thread a target.
 
@@ -66,7 +66,7 @@ def build_graph(
     """
     from langgraph.graph import END, START, StateGraph
 
-    graph = StateGraph(State)
+    graph = StateGraph(LoopState)
     for step in (observe, propose, experiment, select, verify, conclude):
         graph.add_node(step.__name__, _bound(step, room))
     graph.add_edge(START, "observe")
@@ -83,8 +83,8 @@ def build_graph(
     return graph.compile(checkpointer=checkpointer)
 
 
-def _bound(step: Any, room: Room) -> Any:
-    def run(state: State) -> Update:
+def _bound(step: Any, room: InvestigationContext) -> Any:
+    def run(state: LoopState) -> Update:
         room.check_stopped()
         return step(room, state)
 
@@ -92,18 +92,18 @@ def _bound(step: Any, room: Room) -> Any:
     return run
 
 
-def _after_experiment(state: State, room: Room) -> str:
+def _after_experiment(state: LoopState, room: InvestigationContext) -> str:
     ready = state.get("ready", True) or state.get("move", 0) % room.explainer.moves_a_round == 0
     return "select" if ready else "propose"
 
 
-def _after_select(state: State, room: Room) -> str:
-    ended = state.get("reason") or state.get("settled") or stale(state.get("best", []))
+def _after_select(state: LoopState, room: InvestigationContext) -> str:
+    ended = state.get("reason") or state.get("settled") or no_progress(state.get("best", []))
     wants_more = not ended and room.explainer.revises
     return "propose" if wants_more and state.get("round", 0) < room.config.rounds else "verify"
 
 
-def observe(room: Room, state: State) -> Update:
+def observe(room: InvestigationContext, state: LoopState) -> Update:
     """Look at the target through instruments, on explore."""
     target = state["target"]
     observe_target(room, target)
@@ -112,7 +112,7 @@ def observe(room: Room, state: State) -> Update:
     return {"move": 0, "round": 0}
 
 
-def propose(room: Room, state: State) -> Update:
+def propose(room: InvestigationContext, state: LoopState) -> Update:
     """Let the explainer make its next move, and write down its hypotheses."""
     target, number = state["target"], state.get("move", 0) + 1
     move = room.ask_explainer(_case(room, state))
@@ -133,11 +133,11 @@ def propose(room: Room, state: State) -> Update:
     }
 
 
-def experiment(room: Room, state: State) -> Update:
+def experiment(room: InvestigationContext, state: LoopState) -> Update:
     """Run the experiments of the last move: prediction first, then the call, then the comparison."""
     target, move = state["target"], _last_move(room, state)
     if room.explainer.converses:
-        run_together(room, target, move.experiments)
+        run_experiments(room, target, move.experiments)
         room.consult_all(target, move.calls)
         return {}
     for planned in move.experiments:
@@ -145,7 +145,7 @@ def experiment(room: Room, state: State) -> Update:
     return {}
 
 
-def _run_experiment(room: Room, target: str, planned: Experiment) -> None:
+def _run_experiment(room: InvestigationContext, target: str, planned: Experiment) -> None:
     prediction = Move(experiments=(planned,)).to_json()["experiments"][0]
     room.log.write("prediction", prediction | {"call": planned.call}, target=target, id=planned.id)
     readings = room.read_texts(target, planned.call["arguments"]["texts"])
@@ -155,11 +155,11 @@ def _run_experiment(room: Room, target: str, planned: Experiment) -> None:
     room.log.write("outcome", identity | outcome, target=target, id=planned.id)
 
 
-def select(room: Room, state: State) -> Update:
+def select(room: InvestigationContext, state: LoopState) -> Update:
     """Simulate every hypothesis on the select split and keep the best."""
     target = state["target"]
     best, winner = float("-inf"), ""
-    allowed = None if not room.explainer.converses else may_win(room.log, target)
+    allowed = None if not room.explainer.converses else eligible_hypotheses(room.log, target)
     for hypothesis in _hypotheses(room, target):
         value = room.select_value(target, hypothesis)
         if value is not None and value > best and (allowed is None or hypothesis.id in allowed):
@@ -168,7 +168,7 @@ def select(room: Room, state: State) -> Update:
     return {"winner": winner, "round": state.get("round", 0) + 1, "best": rounds}
 
 
-def verify(room: Room, state: State) -> Update:
+def verify(room: InvestigationContext, state: LoopState) -> Update:
     """Score the winner on holdout, once."""
     if state.get("winner"):
         verify_target(
@@ -177,22 +177,22 @@ def verify(room: Room, state: State) -> Update:
     return {}
 
 
-def conclude(room: Room, state: State) -> Update:
+def conclude(room: InvestigationContext, state: LoopState) -> Update:
     """Write what was found. "We don't know" is a good answer."""
     target, winner = state["target"], state.get("winner", "")
     found = _hypothesis(room, target, winner) if winner else None
-    reason = (state.get("reason") or why_none(room, target)) if found is None else ""
+    reason = (state.get("reason") or reason_without_winner(room, target)) if found is None else ""
     conclude_target(room, target, found, reason)
     return {}
 
 
-def _case(room: Room, state: State) -> Case:
+def _case(room: InvestigationContext, state: LoopState) -> InvestigationView:
     target = state["target"]
     hypotheses = _hypotheses(room, target)
     feedback = {
         h.id: f for h in hypotheses if (f := room.log.get("feedback", target, h.id)) is not None
     }
-    return Case(
+    return InvestigationView(
         target=target,
         side=room.side(target),
         round=state.get("round", 0),
@@ -209,14 +209,14 @@ def _case(room: Room, state: State) -> Case:
     )
 
 
-def _moves(room: Room, state: State) -> list[Move]:
+def _moves(room: InvestigationContext, state: LoopState) -> list[Move]:
     found = (
         room.log.get("move", state["target"], str(n)) for n in range(1, state.get("move", 0) + 1)
     )
     return [Move.from_json(data) for data in found if data is not None]
 
 
-def _hypotheses(room: Room, target: str) -> tuple[Hypothesis, ...]:
+def _hypotheses(room: InvestigationContext, target: str) -> tuple[Hypothesis, ...]:
     names = Hypothesis.__dataclass_fields__
     return tuple(
         Hypothesis(**{k: v for k, v in data.items() if k in names})
@@ -224,11 +224,11 @@ def _hypotheses(room: Room, target: str) -> tuple[Hypothesis, ...]:
     )
 
 
-def _hypothesis(room: Room, target: str, id: str) -> Hypothesis:
+def _hypothesis(room: InvestigationContext, target: str, id: str) -> Hypothesis:
     return next(h for h in _hypotheses(room, target) if h.id == id)
 
 
-def _last_move(room: Room, state: State) -> Move:
+def _last_move(room: InvestigationContext, state: LoopState) -> Move:
     return Move.from_json(
         room.log.get("move", state["target"], str(state.get("move"))) or Move().to_json()
     )

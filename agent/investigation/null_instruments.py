@@ -32,7 +32,7 @@ from ..runlog.nulls import artificial_units
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.index import Collected
-    from ...tools.instruments import Bench
+    from ...tools.instruments import InstrumentContext
     from ...tools.instruments.activations_on_text import OnText
     from ...tools.instruments.exemplars import Exemplars, UnitStatistics
     from ...tools.subject import Subject
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
     from ..runlog.config import RunConfig
 
 
-class Doubles:
+class NullInstruments:
     """Answers instruments for the artificial targets of a run."""
 
     def __init__(
-        self, config: RunConfig, bench: Bench, explore: Collected, lexicon: Lexicon
+        self, config: RunConfig, bench: InstrumentContext, explore: Collected, lexicon: Lexicon
     ) -> None:
         self._config, self._bench, self._explore, self._lexicon = config, bench, explore, lexicon
 
@@ -62,7 +62,7 @@ class Doubles:
         answer = instruments.call(name, _renamed(arguments, address, double), self._bench)
         if name in own and _mentions(arguments, address):
             return own[name](address, double, answer)
-        return Renamed(answer, double, address)
+        return ResultUnderAlias(answer, double, address)
 
     @cached_property
     def _units(self) -> Mapping[str, ArtificialUnit]:
@@ -113,7 +113,7 @@ class Doubles:
 
     def _exemplars(self, address: str, double: str, answer: Any) -> Result:
         """As many as the index has of the double, chosen from its own activations."""
-        from ...tools.instruments.exemplars import Passage
+        from ...tools.instruments.exemplars import ExemplarText
 
         found: Exemplars = answer
         data, raw = self._explore, self._explore.activations(Unit.parse(address))
@@ -126,7 +126,7 @@ class Doubles:
             order, found.kind, len(found.exemplars), f"{self._config.seed}:{address}{found.side}"
         )
         passages = [
-            Passage(
+            ExemplarText(
                 c,
                 [self._lexicon.strings[int(t)] for t in data.tokens[c, : data.length[c]]],
                 rounded(raw[c, : data.length[c]]),
@@ -168,7 +168,7 @@ class Doubles:
         return replace(found, unit=address, n=len(values), **own)
 
 
-class Renamed(Result):
+class ResultUnderAlias(Result):
     """A double's result under the name of the unit that it stands for."""
 
     def __init__(self, found: Result, double: str, address: str) -> None:

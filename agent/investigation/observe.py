@@ -9,12 +9,12 @@ from ...tools.subject.address import Unit
 from ..explainers.protocol import Move
 
 if TYPE_CHECKING:
-    from ..explainers.protocol import Case
+    from ..explainers.protocol import InvestigationView
     from ..runlog.log import Data
-    from .context import Room
+    from .context import InvestigationContext
 
 
-def observe_target(room: Room, target: str) -> None:
+def observe_target(room: InvestigationContext, target: str) -> None:
     """Call the observing instruments and keep what they say."""
     if (
         target in room.config.nulls and not room.explainer.converses
@@ -35,7 +35,7 @@ def observe_target(room: Room, target: str) -> None:
     room.log.write("observation", seen, target=target)
 
 
-def _more(room: Room, target: str, unit: Unit) -> Data:
+def _more(room: InvestigationContext, target: str, unit: Unit) -> Data:
     """What a language model is shown besides: middling activations, and what counts as firing and as silent."""
     more: Data = {"thresholds": {}}
     for side in ("+",) if unit.site == "head" else ("+", "-"):
@@ -46,7 +46,7 @@ def _more(room: Room, target: str, unit: Unit) -> Data:
     return more
 
 
-def find_competitor(room: Room, target: str, case: Case) -> None:
+def find_competitor(room: InvestigationContext, target: str, case: InvestigationView) -> None:
     """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
     from ..explainers.compositional import Compositional
 

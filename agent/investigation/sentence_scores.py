@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 from ...evals.judge.protocol import JudgeError
 from ...evals.score import Score
 from ...evals.scorers.llm_simulation import at_random, simulate, simulated
-from ...evals.scorers.registry import Case
+from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.score_all import Outcome, score_all
-from ...evals.scorers.simulation import Evidence, weigh
-from ...evals.scorers.windows import Printed
+from ...evals.scorers.simulation import Evidence, evidence_for_verdict
+from ...evals.scorers.windows import TokenText
 from ...evals.statistics.correlation import pearson
 from ...evals.statistics.sample import Sample
 from ..llm.sentence_judges import FAILURE
 
 if TYPE_CHECKING:
     from ..explainers.protocol import Hypothesis
-    from ..llm.sentence_judges import Readers
+    from ..llm.sentence_judges import SentenceJudges
     from ..runlog.log import RunLog
-    from .context import Room
+    from .context import InvestigationContext
 
 SIMULATION = "llm_simulation"
 SELECT_CONTEXTS = 8
@@ -39,7 +39,9 @@ SELECT_CONTEXTS = 8
 SCORERS = {"simulator": SIMULATION, "judge": "detection"}
 
 
-def score_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case) -> list[Score]:
+def score_sentence(
+    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask
+) -> list[Score]:
     """Scores of the winner's sentence by the readers that the run names.
 
     Args:
@@ -63,7 +65,9 @@ def score_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case
     return [score for outcome in outcomes for score in outcome.scores]
 
 
-def simulate_on_select(room: Room, target: str, hypothesis: Hypothesis) -> float | None:
+def simulate_on_select(
+    room: InvestigationContext, target: str, hypothesis: Hypothesis
+) -> float | None:
     """Score on select of a claim in words only, on a few contexts; None without a simulator, or when it failed."""
     id = scored(hypothesis.id, "select")
     chat = room.readers.chat("simulator", target, id)
@@ -71,8 +75,8 @@ def simulate_on_select(room: Room, target: str, hypothesis: Hypothesis) -> float
         return None
     data = room.data("select", target)
     sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
-    printed = Printed(data.tokens, data.length, room.lexicon.strings)
-    case = Case(
+    printed = TokenText(data.tokens, data.length, room.lexicon.strings)
+    case = ScoringTask(
         sample,
         "select",
         seed=room.seed(target),
@@ -90,10 +94,12 @@ def simulate_on_select(room: Room, target: str, hypothesis: Hypothesis) -> float
     return value
 
 
-def weigh_sentence(readers: Readers, target: str, winner: Hypothesis, case: Case) -> Evidence:
+def weigh_sentence(
+    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask
+) -> Evidence:
     """The evidence of a winner without a predicate: its simulation, from the journal by now."""
     chat = readers.chat("simulator", target, scored(winner.id, SIMULATION))
-    return weigh(simulated(replace(case, simulator=chat)).random)
+    return evidence_for_verdict(simulated(replace(case, simulator=chat)).random)
 
 
 def scored(hypothesis: str, scorer: str) -> str:
@@ -110,7 +116,9 @@ def failed_scores(log: RunLog, target: str) -> int:
     return sum(id not in made for id in wanted)
 
 
-def _outcome(readers: Readers, target: str, winner: Hypothesis, case: Case, role: str) -> Outcome:
+def _outcome(
+    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask, role: str
+) -> Outcome:
     scorer = SCORERS[role]
     chat = readers.chat(
         "simulator" if role == "simulator" else "judge", target, scored(winner.id, scorer)

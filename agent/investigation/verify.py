@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...evals.floors import Labelled, learn_rivals
+from ...evals.floors import ExploreSignal, fit_floor_predictions
 from ...evals.score import Floors, Score
-from ...evals.scorers.registry import Case
-from ...evals.scorers.simulation import simulation, weigh
-from ...evals.scorers.windows import Printed
+from ...evals.scorers.registry import ScoringTask
+from ...evals.scorers.simulation import evidence_for_verdict, simulation
+from ...evals.scorers.windows import TokenText
 from ...evals.statistics.correlation import pearson
 from ...evals.statistics.sample import Sample
 from ...evals.verdict import TargetResult, decide
@@ -35,14 +35,14 @@ from .sentence_scores import SIMULATION, failed_scores, score_sentence, weigh_se
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.index import Collected
-    from .context import Room
+    from .context import InvestigationContext
 
 COLLECTED = "collected"
 COMPETITOR = "simulation.compositional"
 """Scorer under whose name the competitor's simulation stands beside the winner's."""
 
 
-def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
+def verify_target(room: InvestigationContext, target: str, winner: Hypothesis) -> None:
     """Score the winner on select and holdout, and its sentence by the run's readers, and weigh the
     evidence.
 
@@ -67,12 +67,16 @@ def verify_target(room: Room, target: str, winner: Hypothesis) -> None:
     _score_competitor(room, target, winner)
     score_the_sentence(room, target, winner, holdout)
     wordy = winner.predicate is None
-    evidence = weigh_sentence(room.readers, target, winner, holdout) if wordy else weigh(holdout)
+    evidence = (
+        weigh_sentence(room.readers, target, winner, holdout)
+        if wordy
+        else evidence_for_verdict(holdout)
+    )
     room.log.write("evidence", _plain(vars(evidence)) | {"hypothesis": winner.id}, target=target)
 
 
 def score_the_sentence(
-    room: Room, target: str, winner: Hypothesis, holdout: Case | None = None
+    room: InvestigationContext, target: str, winner: Hypothesis, holdout: ScoringTask | None = None
 ) -> None:
     """Score the winner's sentence by the run's readers; what failed before is asked for again."""
     if room.config.after_viewing:
@@ -82,13 +86,13 @@ def score_the_sentence(
         _write_score(room.log, target, winner.id, score)
 
 
-def _score_on_select(room: Room, target: str, winner: Hypothesis) -> None:
+def _score_on_select(room: InvestigationContext, target: str, winner: Hypothesis) -> None:
     if winner.predicate is not None:
         for score in simulation(_case(room, target, winner.predicate, "select")):
             _write_score(room.log, target, winner.id, score)
 
 
-def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:
+def _score_competitor(room: InvestigationContext, target: str, winner: Hypothesis) -> None:
     """What the formula search found, on the same text: the floor that a language model has to beat."""
     found = room.log.get("competitor", target)
     if found is None:
@@ -98,7 +102,9 @@ def _score_competitor(room: Room, target: str, winner: Hypothesis) -> None:
             _write_score(room.log, target, winner.id, replace(score, scorer=COMPETITOR))
 
 
-def _case(room: Room, target: str, printed: str | None, split: Any, sentence: str = "") -> Case:
+def _case(
+    room: InvestigationContext, target: str, printed: str | None, split: Any, sentence: str = ""
+) -> ScoringTask:
     explore = room.data("explore", target)
     if split == "holdout":
         collected = open_collected_holdout(room.folder / COLLECTED)
@@ -111,14 +117,16 @@ def _case(room: Room, target: str, printed: str | None, split: Any, sentence: st
         0 * signal if printed is None else room.predict(printed, collected.tokens, collected.length)
     )
     sample = Sample(predicted, signal, collected.mask, collected.document)
-    rivals = learn_rivals(Labelled(explore.tokens, explore.signal, explore.mask), collected.tokens)
-    return Case(
+    rivals = fit_floor_predictions(
+        ExploreSignal(explore.tokens, explore.signal, explore.mask), collected.tokens
+    )
+    return ScoringTask(
         sample,
         split,
         rivals,
         room.seed(target),
         explanation=sentence,
-        printed=Printed(collected.tokens, collected.length, room.lexicon.strings),
+        printed=TokenText(collected.tokens, collected.length, room.lexicon.strings),
         predicts=printed is not None,
         simulated_contexts=room.config.simulator_contexts,
     )
@@ -134,7 +142,9 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {k: dict(v._asdict()) if hasattr(v, "_asdict") else v for k, v in row.items()}
 
 
-def conclude_target(room: Room, target: str, found: Hypothesis | None, reason: str) -> None:
+def conclude_target(
+    room: InvestigationContext, target: str, found: Hypothesis | None, reason: str
+) -> None:
     """Write what an investigation found, with what it took."""
     evidence = room.log.get("evidence", target) or {}
     paid = room.log.all("llm_call", target).values()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from ..explainers.protocol import Explore
+    from ..explainers.protocol import ExploreData
     from ..runlog.log import Data
 
 FEWEST = 3
@@ -21,7 +21,7 @@ FEWEST = 3
 
 
 def fitted(
-    data: Explore, predicted: Float[np.ndarray, "contexts seq"]
+    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"]
 ) -> Float[np.ndarray, "contexts seq"]:
     """The prediction on the scale of the truth; the truth's mean where a prediction does not vary."""
     import numpy as np
@@ -33,7 +33,7 @@ def fitted(
 
 
 def worst_misses(
-    data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 5
+    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"], n: int = 5
 ) -> list[Data]:
     """The largest misses, one a context and one a token, worst first."""
     import numpy as np
@@ -49,7 +49,9 @@ def worst_misses(
     return list(found.values())
 
 
-def _miss(data: Explore, guess: Float[np.ndarray, "contexts seq"], context: int, at: int) -> Data:
+def _miss(
+    data: ExploreData, guess: Float[np.ndarray, "contexts seq"], context: int, at: int
+) -> Data:
     strings = data.lexicon.strings
     window = range(max(0, at - 12), min(int(data.length[context]), at + 5))
     return {
@@ -61,7 +63,7 @@ def _miss(data: Explore, guess: Float[np.ndarray, "contexts seq"], context: int,
 
 
 def missed_tokens(
-    data: Explore, predicted: Float[np.ndarray, "contexts seq"], n: int = 6
+    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"], n: int = 6
 ) -> list[Data]:
     """Tokens whose own weight would take most off the squared error, with what is missing there on average."""
     import numpy as np

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from ...tools.errors import UsageError
 from .conversation import Client, LanguageModel
-from .preflight_probe import Found
+from .preflight_probe import ModelCheck
 from .retry import Patience, Patient
 from .settings import ModelSettings
 
@@ -36,7 +36,7 @@ def make_model(name: str, settings: ModelSettings, patience: Patience | None = N
     return client
 
 
-def preflight(name: str, settings: ModelSettings, *, explains: bool = True) -> Found:
+def preflight(name: str, settings: ModelSettings, *, explains: bool = True) -> ModelCheck:
     """Find out before anything is loaded whether the key, the server and the model are there.
 
     Raises:
@@ -60,8 +60,8 @@ def split_name(name: str) -> tuple[str, str]:
 
 __all__ = [
     "Client",
-    "Found",
     "LanguageModel",
+    "ModelCheck",
     "ModelSettings",
     "Patience",
     "make_model",

@@ -18,7 +18,7 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError, Rejected
-from .http_errors import Answer, Provider, count, mapping, objects, receive
+from .http_errors import HttpReply, Provider, count, mapping, objects, receive
 from .rate_headers import allowances
 from .retry import Received
 from .settings import ModelSettings, client_options
@@ -203,9 +203,9 @@ def connect(model: str, settings: ModelSettings) -> AnthropicConnection:
     return AnthropicConnection(model, settings)
 
 
-def models(model: str, settings: ModelSettings) -> Answer:
+def models(model: str, settings: ModelSettings) -> HttpReply:
     """What the server says of the model, as a list of one under ``data``."""
     with _client(settings) as client:
         retrieve = client.models.with_raw_response.retrieve
         body, headers = receive(provider(model, settings), lambda: retrieve(model).http_response)
-    return Answer({"data": [body]}, headers)
+    return HttpReply({"data": [body]}, headers)

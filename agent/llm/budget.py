@@ -19,15 +19,15 @@ UNITS = {"usd": "US dollars", "calls": "calls", "tokens": "tokens", "seconds": "
 
 
 @dataclass(frozen=True)
-class Limits:
+class BudgetLimits:
     """Unit to limit, of the whole run and of each target; 0 or a unit that is left out is no limit."""
 
     run: Mapping[str, float] = field(default_factory=dict)
     target: Mapping[str, float] = field(default_factory=dict)
 
-    def over(self, other: Limits) -> Limits:
+    def over(self, other: BudgetLimits) -> BudgetLimits:
         """These limits, and the other's where these say nothing."""
-        return Limits({**other.run, **self.run}, {**other.target, **self.target})
+        return BudgetLimits({**other.run, **self.run}, {**other.target, **self.target})
 
 
 class Budget:
@@ -37,7 +37,7 @@ class Budget:
         spent: target and what it took, of the calls that were made before.
     """
 
-    def __init__(self, limits: Limits, spent: Iterable[tuple[str, Spent]] = ()) -> None:
+    def __init__(self, limits: BudgetLimits, spent: Iterable[tuple[str, Spent]] = ()) -> None:
         self._limits = limits
         self._spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._lock = threading.Lock()

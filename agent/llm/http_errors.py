@@ -52,14 +52,14 @@ class Provider(NamedTuple):
     model: str
 
 
-class Answer(NamedTuple):
+class HttpReply(NamedTuple):
     """A JSON object that a server answered, and its headers."""
 
     body: dict[str, Any]
     headers: Mapping[str, str]
 
 
-def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
+def receive(provider: Provider, send: Callable[[], Any]) -> HttpReply:
     """One attempt: send something through an SDK, which gives the HTTP response, and read the
     answer.
 
@@ -82,7 +82,7 @@ def receive(provider: Provider, send: Callable[[], Any]) -> Answer:
         ) from error
     except sdk.APIError as error:
         raise ModelError(f"no reply from {where}: {error}") from error
-    return Answer(_object(content, provider, headers), headers)
+    return HttpReply(_object(content, provider, headers), headers)
 
 
 def named(provider: Provider, status: int, headers: Mapping[str, str], text: str) -> ModelError:

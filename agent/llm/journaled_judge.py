@@ -23,7 +23,7 @@ EVENT = "llm_call"
 Role = Literal["judge", "simulator"]
 
 
-class Journaled:
+class JournaledJudge:
     """Puts the run log between a scorer and whom it asks.
 
     Args:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import CorruptError
-from ..explainers.protocol import Heard
+from ..explainers.protocol import JournaledReply
 from ..runlog.log import Data, RunLog, canonical
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DEEPEST = 40
 """Levels of JSON in a reply that are kept; what is nested deeper is no argument of any tool."""
 
 
-class Asker:
+class JournaledModel:
     """Puts the run's journal and budget between an explainer and its language model."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Asker:
             price,
         )
 
-    def ask(self, target: str, request: Request) -> Heard:
+    def ask(self, target: str, request: Request) -> JournaledReply:
         """The reply to a request, from the journal or paid for now.
 
         Raises:
@@ -59,7 +59,7 @@ class Asker:
         key = request_key(self._name, asked)
         if self._log.get(EVENT, target, key) is None:
             self._pay(target, key, request, asked)
-        return Heard(key, Reply.from_json(reply_of(self._log, target, key)))
+        return JournaledReply(key, Reply.from_json(reply_of(self._log, target, key)))
 
     def admit(self, target: str) -> None:
         """Raise `BudgetReached` unless a call for this target may be made."""
@@ -129,7 +129,7 @@ def spent_by(row: Mapping[str, Any]) -> dict[str, float]:
     return {"calls": 1.0, "tokens": float(tokens), "usd": usd or 0.0, "seconds": row["seconds"]}
 
 
-class Recorded:
+class ReplayModel:
     """Stands where an Asker was, in a replay: every reply comes from the journal.
 
     A request that the journal does not know, since an earlier reply or a prompt was changed, gets
@@ -144,7 +144,7 @@ class Recorded:
     def admit(self, target: str) -> None:
         """Nothing is paid here."""
 
-    def ask(self, target: str, request: Request) -> Heard:
+    def ask(self, target: str, request: Request) -> JournaledReply:
         """The journaled reply.
 
         Raises:
@@ -167,7 +167,7 @@ class Recorded:
                 )
             key = keys[place]
         self._given[target] = place + 1
-        return Heard(key, Reply.from_json(reply_of(self._log, target, key)))
+        return JournaledReply(key, Reply.from_json(reply_of(self._log, target, key)))
 
 
 def request_key(name: str, asked: Mapping[str, Any]) -> str:

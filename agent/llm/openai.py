@@ -23,7 +23,7 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError
-from .http_errors import Answer, Provider, count, mapping, objects, receive
+from .http_errors import HttpReply, Provider, count, mapping, objects, receive
 from .rate_headers import allowances
 from .retry import Received
 from .settings import ModelSettings, client_options
@@ -215,7 +215,7 @@ def connect(model: str, settings: ModelSettings) -> OpenAIConnection:
     return OpenAIConnection(model, settings)
 
 
-def models(model: str, settings: ModelSettings) -> Answer:
+def models(model: str, settings: ModelSettings) -> HttpReply:
     """The server's list of models: objects with an ``id``, under ``data``."""
     with _client(settings) as client:
         return receive(

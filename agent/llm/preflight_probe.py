@@ -48,7 +48,7 @@ Tools = Literal["native", "named", "text"]
 
 
 @dataclass(frozen=True)
-class Found:
+class ModelCheck:
     """What was found out about a model."""
 
     tools: Tools = "native"
@@ -67,7 +67,7 @@ class _Probed(NamedTuple):
 
 def preflight(
     provider: str, model: str, settings: ModelSettings, *, explains: bool = True
-) -> Found:
+) -> ModelCheck:
     """Find out what can be found out, for nearly nothing.
 
     Args:
@@ -84,8 +84,8 @@ def preflight(
             f"{model!r} has a context window of {window:,} tokens, an investigation needs {SMALLEST_WINDOW:,}: {LONGER}"
         )
     if not settings.base_url or (settings.tools != "auto" and listed is not None):
-        return Found(window=window)
-    return Found(
+        return ModelCheck(window=window)
+    return ModelCheck(
         _tools(provider, model, settings) if explains else _answers(provider, model, settings),
         window,
     )

@@ -81,14 +81,14 @@ def price_from(given: Mapping[str, float]) -> Price | None:
     return Price(given["input"], given["output"], read, write)
 
 
-class Known(NamedTuple):
+class KnownPrice(NamedTuple):
     """A price from a file, and what the file says of it."""
 
     price: dict[str, float]
     origin: str
 
 
-def known_price(model: str, base_url: str = "") -> Known | None:
+def known_price(model: str, base_url: str = "") -> KnownPrice | None:
     """The price of ``provider:MODEL`` from the files; None where they have none.
 
     Args:
@@ -105,7 +105,7 @@ def known_price(model: str, base_url: str = "") -> Known | None:
     for file in files:
         for entry in _entries(file):
             if entry.get("model") == model:
-                return Known(_checked(entry, f"{file}: {model}"), _origin(entry, file))
+                return KnownPrice(_checked(entry, f"{file}: {model}"), _origin(entry, file))
     return None
 
 

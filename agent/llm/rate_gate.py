@@ -42,7 +42,7 @@ class Ticket:
 
 
 @dataclass
-class _Bucket:
+class _LimitState:
     """What is left of one limit, as of the call `serial`."""
 
     level: float
@@ -54,7 +54,7 @@ class _Bucket:
     serial: int
 
     @classmethod
-    def told(cls, allowance: Allowance, ticket: Ticket) -> _Bucket:
+    def told(cls, allowance: Allowance, ticket: Ticket) -> _LimitState:
         """As an answer's headers tell of it."""
         _, remaining, limit, reset_s = allowance
         known = limit is not None and limit > remaining and reset_s > 0
@@ -93,7 +93,7 @@ class Gate:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self._lock = threading.Lock()
-        self._buckets: dict[Kind, _Bucket] = {}
+        self._buckets: dict[Kind, _LimitState] = {}
         self._mean: dict[Kind, float] = dict.fromkeys(KINDS, 1.0)
         self._answers = 0
         self._serial = 0
@@ -175,7 +175,7 @@ class Gate:
             known = self._buckets.get(kind)
             if known is not None and known.serial > ticket.serial:
                 continue  # a later call's answer was here first
-            bucket = _Bucket.told(allowance, ticket)
+            bucket = _LimitState.told(allowance, ticket)
             bucket.take(
                 self._mean[kind] * self._under_way, self.clock()
             )  # it may not have counted those yet

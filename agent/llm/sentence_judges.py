@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ...evals.judge.protocol import Chat
 from ..runlog.config import RunConfig
 from ..runlog.log import RunLog
-from .journaled_judge import Journaled, Role
+from .journaled_judge import JournaledJudge, Role
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -23,7 +23,7 @@ FAILURE = "score_failure"
 """Event of a score that failed; its id is the hypothesis and the scorer."""
 
 
-class Readers:
+class SentenceJudges:
     """The readers of one run.
 
     Args:
@@ -50,7 +50,9 @@ class Readers:
             return None
         attempt = int((self._log.get(FAILURE, target, scored) or {"attempts": 0})["attempts"])
         chat = self._chats.get(role)
-        return Journaled(chat, self._log, target, self._names[role], attempt, role, self._budget)
+        return JournaledJudge(
+            chat, self._log, target, self._names[role], attempt, role, self._budget
+        )
 
     def failed(self, target: str, scored: str, why: str) -> None:
         """Write down that a score failed."""
@@ -58,7 +60,9 @@ class Readers:
         self._log.write(FAILURE, {"why": why, "attempts": attempts}, target=target, id=scored)
 
 
-def make_readers(config: RunConfig, log: RunLog, patience: Patience, budget: Budget) -> Readers:
+def make_readers(
+    config: RunConfig, log: RunLog, patience: Patience, budget: Budget
+) -> SentenceJudges:
     """The readers that a configuration names; UsageError without a key. Nothing is sent."""
     from .judges import make_judge
 
@@ -71,4 +75,4 @@ def make_readers(config: RunConfig, log: RunLog, patience: Patience, budget: Bud
         chat = make_judge(name, where, patience, price, logprobs=config.logprobs) if name else None
         if chat is not None:
             chats[role] = chat
-    return Readers(config, log, chats, budget)
+    return SentenceJudges(config, log, chats, budget)

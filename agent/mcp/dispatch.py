@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...tools.errors import ArgumentError, HubelError
 
 if TYPE_CHECKING:
-    from ...tools.instruments import Bench
+    from ...tools.instruments import InstrumentContext
     from ..runlog.log import RunLog
 
 INDEX, UNIT = "hubel://index", "hubel://unit/{address}"
 
 
-class Answer(NamedTuple):
+class CallAnswer(NamedTuple):
     """What a call came to: the text for a reader, the same as JSON, and whether it is an error."""
 
     text: str
@@ -32,11 +32,11 @@ class Answer(NamedTuple):
 class Desk:
     """Answers calls on one bench, one at a time, and writes them down if there is a log."""
 
-    bench: Bench
+    bench: InstrumentContext
     log: RunLog | None = None
     _lock: Lock = field(default_factory=Lock)
 
-    def call(self, name: str, arguments: Mapping[str, Any]) -> Answer:
+    def call(self, name: str, arguments: Mapping[str, Any]) -> CallAnswer:
         """An instrument's answer by its tool name; a mistake in the call is an answer too."""
         from ...tools import instruments
 
@@ -46,14 +46,14 @@ class Desk:
             instrument = known.get(name, name)
             try:
                 found = instruments.call(instrument, arguments, self.bench)
-                answer = Answer(found.render(), found.to_json(), False)
+                answer = CallAnswer(found.render(), found.to_json(), False)
             except HubelError as error:
-                answer = Answer(str(error), None, True)
+                answer = CallAnswer(str(error), None, True)
             self._write(instrument, arguments, answer, time.perf_counter() - started)
         return answer
 
     def _write(
-        self, instrument: str, arguments: Mapping[str, Any], answer: Answer, seconds: float
+        self, instrument: str, arguments: Mapping[str, Any], answer: CallAnswer, seconds: float
     ) -> None:
         if self.log is None:
             return
@@ -95,7 +95,7 @@ def tool_name(instrument: str) -> str:
     return instrument.replace(".", "_")
 
 
-def described(bench: Bench) -> dict[str, Any]:
+def described(bench: InstrumentContext) -> dict[str, Any]:
     """What an index is made of. Held-out text is counted nowhere here."""
     index = bench.the_index()
     shape = index.shape

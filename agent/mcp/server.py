@@ -23,7 +23,7 @@ from mcp.shared.exceptions import MCPError
 
 from ... import __version__
 from ...tools.errors import HubelError
-from .dispatch import INDEX, UNIT, Answer, Desk, tool_name
+from .dispatch import INDEX, UNIT, CallAnswer, Desk, tool_name
 
 INSTRUCTIONS = (
     "Instruments on one language model, to find out what its units respond to and what they cause. Units are written "
@@ -40,7 +40,7 @@ def make_server(desk: Desk, *, structured: bool = False) -> Server[Any]:
     Args:
         structured: whether an answer carries its JSON beside its text; clients that show a model both pay for both.
     """
-    answers = _Answers(desk, structured)
+    answers = ProtocolHandlers(desk, structured)
     return Server(
         "hubel",
         version=__version__,
@@ -53,7 +53,7 @@ def make_server(desk: Desk, *, structured: bool = False) -> Server[Any]:
     )
 
 
-class _Answers:
+class ProtocolHandlers:
     """A desk's answers in the protocol's words."""
 
     def __init__(self, desk: Desk, structured: bool) -> None:
@@ -77,7 +77,7 @@ class _Answers:
     async def call(
         self, _context: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        answer: Answer = await _in_thread(self._desk.call, params.name, params.arguments or {})
+        answer: CallAnswer = await _in_thread(self._desk.call, params.name, params.arguments or {})
         return types.CallToolResult(
             content=[types.TextContent(text=answer.text)],
             structured_content=answer.result if self._structured else None,

@@ -17,8 +17,8 @@ from ..investigation.verify import COLLECTED
 from ..runlog.lexicon import stored_lexicon, subject_lexicon
 from ..runlog.planted_subject import weights_of
 from ..runlog.progress import Reporter
-from .plan import Plan
-from .sources import Source
+from .plan import RescoringPlan
+from .sources import ExplanationSource
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -35,8 +35,8 @@ class Texts:
 
     def __init__(
         self,
-        source: Source,
-        plan: Plan,
+        source: ExplanationSource,
+        plan: RescoringPlan,
         reporter: Reporter,
         subject: Subject | None,
         open_holdout: Callable[[Path], Collected],

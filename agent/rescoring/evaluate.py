@@ -2,7 +2,7 @@
 
 1. A source (`source`) has explanations and a folder with activations; what is missing is collected
    now.
-2. Each explanation becomes a `Case` on holdout, and on select for what costs nothing there (so that
+2. Each explanation becomes a `ScoringTask` on holdout, and on select for what costs nothing there (so that
    the drop is seen). With `corpus`, on that corpus instead. Rivals (token lookup, another unit's
    explanation) come from explore.
 3. Each scorer gives scores, or a failure, or says that there is nothing to score. All of it is
@@ -32,8 +32,8 @@ from ...evals.scorers.score_all import Outcome, score_all
 from ...tools.errors import BudgetReached, HubelError
 from ...tools.index.holdout import open_collected_holdout
 from ..llm import Patience
-from ..llm.budget import Budget, Limits
-from ..llm.journaled_judge import Journaled, Role
+from ..llm.budget import Budget, BudgetLimits
+from ..llm.journaled_judge import JournaledJudge, Role
 from ..llm.judges import check_judge, check_simulator, is_model, make_judge
 from ..run.execute import failure_of
 from ..run.preflight import check_dollars
@@ -42,9 +42,9 @@ from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
 from .data import Texts
-from .plan import Evaluation, Plan, Row
+from .plan import Evaluation, RescoredTarget, RescoringPlan
 from .scoring_tasks import ON_SUBJECT, Cases
-from .sources import Source
+from .sources import ExplanationSource
 from .tables import Explanation
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ EVENT = "evaluation"
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
-def check_plan(plan: Plan) -> None:
+def check_plan(plan: RescoringPlan) -> None:
     """Raise UsageError for an unknown scorer or judge and for dollars that cannot be counted, before all loading."""
     for name in plan.scorers:
         registry.get(name)
@@ -69,8 +69,8 @@ def check_plan(plan: Plan) -> None:
 
 
 def evaluate(
-    source: Source,
-    plan: Plan,
+    source: ExplanationSource,
+    plan: RescoringPlan,
     *,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
@@ -92,7 +92,7 @@ def evaluate(
             log,
             reporter,
             subject,
-            budget or Budget(Limits(plan.budget, plan.target_budget)),
+            budget or Budget(BudgetLimits(plan.budget, plan.target_budget)),
         )
         rows = _side_by_side(
             work.row, source.explanations, plan, reporter, work.patience.stopped.set
@@ -109,12 +109,12 @@ def evaluate(
 
 
 def _side_by_side(
-    score: Callable[[Explanation], Row],
+    score: Callable[[Explanation], RescoredTarget],
     explanations: Sequence[Explanation],
-    plan: Plan,
+    plan: RescoringPlan,
     reporter: Reporter,
     stop: Callable[[], None],
-) -> list[Row]:
+) -> list[RescoredTarget]:
     """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script
     answers in turn.
 
@@ -138,9 +138,9 @@ def _side_by_side(
     return [future.result() for future in running]
 
 
-def _unscored(row: Mapping[str, Any]) -> Row:
+def _unscored(row: Mapping[str, Any]) -> RescoredTarget:
     """A target of the run that has no explanation: it counts as a target all the same."""
-    return Row(
+    return RescoredTarget(
         Explanation(row["target"], ""),
         row["status"],
         run=row,
@@ -153,8 +153,8 @@ class _Work:
 
     def __init__(
         self,
-        source: Source,
-        plan: Plan,
+        source: ExplanationSource,
+        plan: RescoringPlan,
         log: RunLog,
         reporter: Reporter,
         subject: Subject | None,
@@ -181,14 +181,14 @@ class _Work:
         where, price = plan.simulator_base_url, plan.simulator_price
         return make_judge(plan.simulator, where, self.patience, price, logprobs=plan.logprobs)
 
-    def row(self, explanation: Explanation) -> Row:
+    def row(self, explanation: Explanation) -> RescoredTarget:
         """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
         try:
             return self._row(explanation)
         except BudgetReached as reached:
             self.budget_reached = str(reached)
             run = self._runs.get(explanation.target, {})
-            return Row(explanation, "pending", run=run, error=self.budget_reached)
+            return RescoredTarget(explanation, "pending", run=run, error=self.budget_reached)
         except (HubelError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
@@ -196,14 +196,14 @@ class _Work:
             self.log.write(
                 "evaluation_failure", fault, target=explanation.target, id=explanation.id
             )
-            return Row(
+            return RescoredTarget(
                 explanation,
                 "failed",
                 run=self._runs.get(explanation.target, {}),
                 error=fault["error"],
             )
 
-    def _row(self, explanation: Explanation) -> Row:
+    def _row(self, explanation: Explanation) -> RescoredTarget:
         started = time.perf_counter()
         viewed = self.source.after_viewing or self._reviews.opened(explanation.target) is not None
         outcomes: dict[Split, list[Outcome]] = {}
@@ -211,7 +211,7 @@ class _Work:
             outcomes[split] = self._outcomes(explanation, split)
         seconds = round(time.perf_counter() - started, 3)
         run = self._runs.get(explanation.target, {})
-        return Row(explanation, "done", outcomes, viewed, run, seconds)
+        return RescoredTarget(explanation, "done", outcomes, viewed, run, seconds)
 
     def _splits(self, viewed: bool) -> tuple[Split, ...]:
         if self.plan.corpus:
@@ -252,7 +252,7 @@ class _Work:
     ) -> Chat | None:
         if chat is None:
             return None
-        return Journaled(chat, self.log, explanation.target, name, attempt, role, self._budget)
+        return JournaledJudge(chat, self.log, explanation.target, name, attempt, role, self._budget)
 
     @property
     def simulator_name(self) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...evals.floors import Labelled, learn_rivals
+from ...evals.floors import ExploreSignal, fit_floor_predictions
 from ...evals.score import Score
-from ...evals.scorers.registry import Case
+from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.simulation import score_simulation
 from ...evals.statistics.sample import Sample
 from ...tools.dissection import Lexicon, Predicate
@@ -46,5 +46,7 @@ def score_on_select(
     explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
     predicted = predicate.predict(select.tokens, lexicon, select.length)
     sample = Sample(predicted, unit.signal(select.activations(unit)), select.mask, select.document)
-    known = Labelled(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
-    return score_simulation(Case(sample, "select", learn_rivals(known, select.tokens)))
+    known = ExploreSignal(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
+    return score_simulation(
+        ScoringTask(sample, "select", fit_floor_predictions(known, select.tokens))
+    )

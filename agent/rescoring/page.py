@@ -18,8 +18,8 @@ from ...tools.subject.address import Unit
 from ..cli.escape_control import visible
 from ..runlog.log import RunLog
 from . import plots
-from .plan import Evaluation, Row
-from .summary import Comparison, Figure, comparisons, figures, find, kinds
+from .plan import Evaluation, RescoredTarget
+from .summary import Figure, SourceComparison, comparisons, figures, find, kinds
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -35,10 +35,10 @@ _FLOORS = ("shuffled", "other", "token_lookup", "trivial")
 _HEADLINE = ("simulation", "random")
 
 
-class _Line(NamedTuple):
+class _PlottedTarget(NamedTuple):
     """A target with one score."""
 
-    row: Row
+    row: RescoredTarget
     score: Score
     select: Score | None
 
@@ -57,7 +57,7 @@ class _Part(NamedTuple):
 
     evaluation: Evaluation
     figures: Sequence[Figure]
-    rows: Sequence[tuple[Row, Sequence[_Shown]]]
+    rows: Sequence[tuple[RescoredTarget, Sequence[_Shown]]]
     layer_plot: Markup
     drop_plot: Markup
     interval_plot: Markup
@@ -79,7 +79,7 @@ def write_page(evaluations: Sequence[Evaluation], out: Path) -> Path:
 
 def render(evaluations: Sequence[Evaluation]) -> str:
     """The page, self-contained: no script, no network."""
-    compared: Sequence[Comparison] = comparisons(evaluations)
+    compared: Sequence[SourceComparison] = comparisons(evaluations)
     return _template().render(
         parts=[_part(evaluation) for evaluation in evaluations],
         compared=compared,
@@ -148,7 +148,7 @@ def _part(evaluation: Evaluation) -> _Part:
     )
 
 
-def _shown(row: Row, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
+def _shown(row: RescoredTarget, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
     found = []
     for scorer, text in columns:
         score = _main(row, scorer, text)
@@ -166,19 +166,21 @@ def _shown(row: Row, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
     return found
 
 
-def _main(row: Row, scorer: str, text: str) -> Score | None:
+def _main(row: RescoredTarget, scorer: str, text: str) -> Score | None:
     return find(row, scorer, text, "holdout") or (
         None if "holdout" in row.outcomes else find(row, scorer, text, "select")
     )
 
 
-def _headline(evaluation: Evaluation) -> list[_Line]:
+def _headline(evaluation: Evaluation) -> list[_PlottedTarget]:
     """The targets with simulation on random text, the score that plots are of."""
     found = [(row, _main(row, *_HEADLINE)) for row in evaluation.rows]
-    return [_Line(row, score, find(row, *_HEADLINE, "select")) for row, score in found if score]
+    return [
+        _PlottedTarget(row, score, find(row, *_HEADLINE, "select")) for row, score in found if score
+    ]
 
 
-def _dot(line: _Line, by_layer: bool = False) -> plots.Dot:
+def _dot(line: _PlottedTarget, by_layer: bool = False) -> plots.Dot:
     unit = Unit.parse(line.row.explanation.target)
     x = float(unit.layer) if by_layer or line.select is None else line.select.value
     verdict = line.row.run.get("verdict") or "inconclusive"
@@ -186,7 +188,7 @@ def _dot(line: _Line, by_layer: bool = False) -> plots.Dot:
     return plots.Dot(x, line.score.value, verdict, label, low=line.score.low, high=line.score.high)
 
 
-def _truth_plot(evaluation: Evaluation, lines: Sequence[_Line]) -> Markup | None:
+def _truth_plot(evaluation: Evaluation, lines: Sequence[_PlottedTarget]) -> Markup | None:
     truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
     found = [
         (line, known["r_truth"])
@@ -201,7 +203,7 @@ def _truth_plot(evaluation: Evaluation, lines: Sequence[_Line]) -> Markup | None
     return plots.truth_against_score(dots) if dots else None
 
 
-def _levels(lines: Sequence[_Line]) -> list[plots.Level]:
+def _levels(lines: Sequence[_PlottedTarget]) -> list[plots.Level]:
     levels = []
     for layer in sorted({Unit.parse(line.row.explanation.target).layer for line in lines}):
         here = [
@@ -227,7 +229,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _reasons(rows: Sequence[Row]) -> list[tuple[str, int]]:
+def _reasons(rows: Sequence[RescoredTarget]) -> list[tuple[str, int]]:
     """Why scores are missing, and how often."""
     counted: dict[str, int] = {}
     for row in rows:

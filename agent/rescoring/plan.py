@@ -10,14 +10,14 @@ from ...evals.judge.protocol import Cost
 from ...evals.score import Score, Split
 from ...evals.scorers.score_all import Outcome
 from ...tools.subject.address import Unit
-from .sources import Source
+from .sources import ExplanationSource
 from .tables import Explanation
 
 DEFAULT = ("simulation", "detection", "fuzzing")
 
 
 @dataclass(frozen=True)
-class Plan:
+class RescoringPlan:
     """What to score, with what."""
 
     scorers: tuple[str, ...] = DEFAULT
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Row:
+class RescoredTarget:
     """One target's scores."""
 
     explanation: Explanation
@@ -100,9 +100,9 @@ class Row:
 class Evaluation:
     """A source's rows under a plan."""
 
-    source: Source
-    plan: Plan
-    rows: Sequence[Row]
+    source: ExplanationSource
+    plan: RescoringPlan
+    rows: Sequence[RescoredTarget]
     budget: str = ""
     """Which limit was reached, in a sentence; "" when none was."""
 
@@ -112,7 +112,7 @@ class Evaluation:
         return sum(len(row.failures) for row in self.rows)
 
 
-def contract_row(evaluation: Evaluation, row: Row) -> dict[str, Any]:
+def contract_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
     """A row of `hubel eval --json`: the keys of `hubel show --json`, and how it was scored."""
     unit = Unit.parse(row.explanation.target)
     cost = row.cost

@@ -14,17 +14,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...evals.floors import Labelled, learn_rivals
+from ...evals.floors import ExploreSignal, fit_floor_predictions
 from ...evals.judge.protocol import Chat
 from ...evals.score import Split
-from ...evals.scorers.registry import Case
+from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.subject_access import Lab
-from ...evals.scorers.windows import Printed
+from ...evals.scorers.windows import TokenText
 from ...evals.statistics.sample import Sample
 from ...tools.subject.address import Unit
 from .data import Texts
-from .plan import Plan
-from .sources import Source
+from .plan import RescoringPlan
+from .sources import ExplanationSource
 from .tables import Explanation
 
 ON_SUBJECT = ("generative", "intervention", "surprisal")
@@ -34,12 +34,12 @@ ON_SUBJECT = ("generative", "intervention", "surprisal")
 class Cases:
     """Makes the cases of one source under one plan. Safe to use from many threads."""
 
-    def __init__(self, source: Source, plan: Plan, texts: Texts) -> None:
+    def __init__(self, source: ExplanationSource, plan: RescoringPlan, texts: Texts) -> None:
         self._source, self._plan, self._texts = source, plan, texts
         self._lock = threading.Lock()
         self._subject_lock = threading.Lock()
 
-    def case(self, explanation: Explanation, split: Split, chat: Chat | None = None) -> Case:
+    def case(self, explanation: Explanation, split: Split, chat: Chat | None = None) -> ScoringTask:
         """An explanation on a split.
 
         Args:
@@ -48,26 +48,26 @@ class Cases:
         with self._lock:  # what the texts open or load is opened once
             return self._case(explanation, split, chat)
 
-    def _case(self, explanation: Explanation, split: Split, chat: Chat | None) -> Case:
+    def _case(self, explanation: Explanation, split: Split, chat: Chat | None) -> ScoringTask:
         unit = Unit.parse(explanation.target)
         data, explore = self._texts.of(split), self._texts.explore
         signal, before = (unit.signal(d.activations(unit.unsided)) for d in (data, explore))
         predicted = self._texts.predicted(explanation.predicate, split)
         other = self._texts.predicted(self._other(explanation), split)
-        labelled = Labelled(explore.tokens, before, explore.mask)
+        labelled = ExploreSignal(explore.tokens, before, explore.mask)
         sample = Sample(
             np.zeros_like(signal) if predicted is None else predicted,
             signal,
             data.mask,
             data.document,
         )
-        return Case(
+        return ScoringTask(
             sample,
             split,
-            learn_rivals(labelled, data.tokens, other),
+            fit_floor_predictions(labelled, data.tokens, other),
             target_seed(self._source.seed, explanation.target),
             explanation=explanation.sentence,
-            printed=Printed(data.tokens, data.length, self._texts.lexicon.strings),
+            printed=TokenText(data.tokens, data.length, self._texts.lexicon.strings),
             chat=chat,
             predicts=predicted is not None,
             calibration=self._calibration(explanation, before),
@@ -99,7 +99,7 @@ class Cases:
         return rivals[int(rng.integers(len(rivals)))]
 
     def _lab(self, explanation: Explanation, unit: Unit, split: Split, signal: np.ndarray) -> Lab:
-        from .subject_probe import Bench, WordVectors, decoys_of, neighbours_of
+        from .subject_probe import SubjectProbe, WordVectors, decoys_of, neighbours_of
 
         lab = Lab()
         if explanation.predicate is not None:
@@ -126,7 +126,7 @@ class Cases:
             if unit.site == "mlp"
             else []
         )
-        bench = Bench(self._texts.subject, unit, decoys, self._subject_lock)
+        bench = SubjectProbe(self._texts.subject, unit, decoys, self._subject_lock)
         lab = replace(lab, fire=bench.fire, loss=bench.loss)
         if unit.site != "mlp":
             return lab

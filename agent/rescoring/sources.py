@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Source:
+class ExplanationSource:
     """Explanations with the folder that holds their log and their activations."""
 
     name: str
@@ -51,7 +51,7 @@ class Source:
 
 def open_source(
     what: str, runs: Path, *, run: str | None = None, index: Path | None = None
-) -> Source:
+) -> ExplanationSource:
     """A run by its name or folder, or a table by its path.
 
     Raises:
@@ -67,7 +67,7 @@ def open_source(
     return _run(find_run(what, runs))
 
 
-def _run(folder: Path) -> Source:
+def _run(folder: Path) -> ExplanationSource:
     config = RunConfig.load(folder)
     found = rows(folder)
     own = [
@@ -79,7 +79,7 @@ def _run(folder: Path) -> Source:
         raise UsageError(
             f"{folder.name} has no explanation to score; `hubel show {folder.name}` says why"
         )
-    return Source(
+    return ExplanationSource(
         name=folder.name,
         folder=folder,
         explanations=own,
@@ -95,7 +95,7 @@ def _run(folder: Path) -> Source:
     )
 
 
-def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Source:
+def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> ExplanationSource:
     if bool(run) == bool(index):
         raise UsageError(
             f"{path.name} is a table: say on which text to score it, with --run RUN or with --index I"
@@ -111,7 +111,7 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Sourc
     digest = hashlib.sha256(
         "\n".join([opened.corpus_sha256, *(e.target for e in explanations)]).encode()
     ).hexdigest()
-    return Source(
+    return ExplanationSource(
         name=path.name,
         folder=runs / f".eval-{path.stem}-{digest[:8]}",
         explanations=explanations,
@@ -126,7 +126,9 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Sourc
     )
 
 
-def _table_on_run(path: Path, explanations: list[Explanation], run: Source) -> Source:
+def _table_on_run(
+    path: Path, explanations: list[Explanation], run: ExplanationSource
+) -> ExplanationSource:
     there = {str(Unit.parse(row["target"]).unsided) for row in run.rows}
 
     def fault(explanation: Explanation) -> str:

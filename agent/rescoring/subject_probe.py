@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...evals.scorers.subject_access import Effect, Neighbour
+from ...evals.scorers.subject_access import ConfusableUnit, Effect
 from ...tools.instruments.input_texts import batches, padded, tokenised
 from ...tools.subject.address import Unit
 
@@ -29,7 +29,7 @@ _PASS = 16
 """Rows of a forward pass with logits: 200 MB of them at a vocabulary of 49k and 64 tokens."""
 
 
-class Bench:
+class SubjectProbe:
     """Callables of `evals.scorers.subject_access.Lab` for one target.
 
     Args:
@@ -175,7 +175,7 @@ def decoys_of(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
 
 def neighbours_of(
     unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None
-) -> list[Neighbour]:
+) -> list[ConfusableUnit]:
     """The collected units of the same layer that are nearest by co-activation on explore, or by what they write."""
     mask = explore.mask
     mine = _standard(unit.signal(explore.activations(unit.unsided))[mask])
@@ -189,7 +189,9 @@ def neighbours_of(
         ) / len(mine)
         near.append((max(together, _alike(subject, unit, other)), _sided(other, unit)))
     near.sort(key=lambda pair: (-pair[0], str(pair[1])))
-    return [Neighbour(str(u), u.signal(split.activations(u.unsided))) for _, u in near[:NEIGHBOURS]]
+    return [
+        ConfusableUnit(str(u), u.signal(split.activations(u.unsided))) for _, u in near[:NEIGHBOURS]
+    ]
 
 
 def _sided(other: Unit, like: Unit) -> Unit:

@@ -10,7 +10,7 @@ from typing import Any
 from ...evals.score import Score, Split
 from ...evals.statistics.bootstrap import Interval
 from ...evals.statistics.paired import Coverage, Paired, compare, mean
-from .plan import Evaluation, Row
+from .plan import Evaluation, RescoredTarget
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SourceComparison:
     """Two sources on the targets that both score."""
 
     a: str
@@ -123,21 +123,21 @@ def _gives(scorer: str, kind: str) -> bool:
     return kind == scorer or kind.startswith(f"{scorer}.")
 
 
-def find(row: Row, scorer: str, text: str, split: Split) -> Score | None:
+def find(row: RescoredTarget, scorer: str, text: str, split: Split) -> Score | None:
     """A row's score of that kind, or None."""
     return next(
         (s for s in row.scores if (s.scorer, s.text, s.split) == (scorer, text, split)), None
     )
 
 
-def comparisons(evaluations: Sequence[Evaluation]) -> list[Comparison]:
+def comparisons(evaluations: Sequence[Evaluation]) -> list[SourceComparison]:
     """Every two sources, kind by kind, on holdout, over the targets that both score."""
     found = []
     for a, b in combinations(evaluations, 2):
         for kind in kinds([a, b]):
             paired = compare(_values(a, kind), _values(b, kind))
             if paired.pairs:
-                found.append(Comparison(a.source.name, b.source.name, *kind, paired))
+                found.append(SourceComparison(a.source.name, b.source.name, *kind, paired))
     return found
 
 

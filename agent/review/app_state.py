@@ -11,26 +11,26 @@ from starlette.requests import Request
 from ...tools.errors import CorruptError, UnavailableError
 from .explain_again import Jobs
 from .guard import SLASH
-from .run_catalog import Library, Run, Unknown
-from .try_subject import Live
+from .run_catalog import RunCatalog, StoredRun, Unknown
+from .try_subject import SubjectSession
 
 
-class Site:
+class AppState:
     """What the operations work with."""
 
-    def __init__(self, library: Library, live: Live) -> None:
+    def __init__(self, library: RunCatalog, live: SubjectSession) -> None:
         self.library, self.live, self.jobs = library, live, Jobs(library)
         self.asked = threading.Event()
         """Set when the first question about runs is answered: what later pages need is loaded then, and not before."""
 
-    def run(self, request: Request) -> Run:
+    def run(self, request: Request) -> StoredRun:
         """The run of a request's path, kept up with its log."""
         run = self.library.run(name(request, "run"))
         if run.has_log and run.problem:
             raise CorruptError(run.problem)
         return run
 
-    def unit_run(self, request: Request) -> Run:
+    def unit_run(self, request: Request) -> StoredRun:
         """The same, for what only a run of units has."""
         run = self.run(request)
         if not run.has_log:
@@ -49,5 +49,5 @@ def name(request: Request, part: str) -> str:
     return request.path_params[part].replace(SLASH, "/")
 
 
-Endpoint = Callable[[Site, Request, Any], Any]
+Endpoint = Callable[[AppState, Request, Any], Any]
 """Site, request and the JSON of its body to what is answered."""

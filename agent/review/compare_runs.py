@@ -10,7 +10,7 @@ from typing import Any
 from ...evals.statistics.paired import compare as compare_scores
 from ...evals.statistics.paired import compare_outcomes
 from ...tools.errors import ArgumentError
-from .run_catalog import Run
+from .run_catalog import StoredRun
 from .run_summary import about_run
 from .tables import MOST, whole
 
@@ -26,7 +26,7 @@ _SIDE = ("explanation", "verdict", "r", "low", "high")
 _DECIDED = "('kept', 'rejected', 'inconclusive')"
 
 
-def compare(first: Run, second: Run, query: Mapping[str, str]) -> dict[str, Any]:
+def compare(first: StoredRun, second: StoredRun, query: Mapping[str, str]) -> dict[str, Any]:
     """The comparison of two runs.
 
     Args:

@@ -24,7 +24,7 @@ from ..runlog.config import RunConfig
 from ..runlog.planted_subject import SUITE
 from . import score_on_other_corpus
 from .rows import row_of
-from .run_catalog import Library, Run, Unknown
+from .run_catalog import RunCatalog, StoredRun, Unknown
 
 if TYPE_CHECKING:
     from .request_models import AgainBody
@@ -37,7 +37,7 @@ MOST_JOBS = 4
 class Jobs:
     """The runs that were started from the page, by their names."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: RunCatalog) -> None:
         self._library = library
         self._lock = threading.Lock()
         self._started: dict[str, subprocess.Popen[bytes]] = {}
@@ -45,7 +45,7 @@ class Jobs:
         """Edits are scored elsewhere one after the other: each loads the subject."""
         self._scoring: subprocess.Popen[bytes] | None = None
 
-    def start(self, run: Run, target: str, body: AgainBody) -> str:
+    def start(self, run: StoredRun, target: str, body: AgainBody) -> str:
         """Make the new run and start it; returns its name.
 
         Raises:
@@ -70,7 +70,7 @@ class Jobs:
             self._started[folder.name] = _resume(folder, after_viewing=opened)
         return folder.name
 
-    def score_elsewhere(self, run: Run, review: str) -> None:
+    def score_elsewhere(self, run: StoredRun, review: str) -> None:
         """Score an edit on another corpus; what comes of it is an event beside the edit."""
         self._scorer.submit(self._score, run.folder, review)
 
@@ -142,7 +142,7 @@ def again(
     )
 
 
-def _new_folder(run: Run) -> Path:
+def _new_folder(run: StoredRun) -> Path:
     number = 1
     while (folder := run.folder.parent / f"{run.name}-again-{number}").exists():
         number += 1

@@ -16,22 +16,22 @@ from starlette.requests import Request
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from . import run_summary, tables
-from .app_state import Site, name
+from .app_state import AppState, name
 from .holdout import predicted_on_holdout
 from .rows import row_of, with_reviews
-from .run_catalog import CIRCUIT, Run, Unknown, inside
+from .run_catalog import CIRCUIT, StoredRun, Unknown, inside
 from .store.database import get_meta
 from .store.fill import notices
 
 
-def runs(site: Site, request: Request, body: Any) -> Any:
+def runs(site: AppState, request: Request, body: Any) -> Any:
     """All runs, the newest first."""
     rows = run_summary.run_rows(site.library)
     site.asked.set()
     return {"runs": rows}
 
 
-def one_run(site: Site, request: Request, body: Any) -> Any:
+def one_run(site: AppState, request: Request, body: Any) -> Any:
     """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
     run = site.library.run(name(request, "run"))
     row = next(row for row in run_summary.run_rows(site.library) if row["name"] == run.name)
@@ -43,14 +43,14 @@ def one_run(site: Site, request: Request, body: Any) -> Any:
     return run_summary.run_page(run, row, _notices(run, row))
 
 
-def _open_activations(run: Run) -> None:
+def _open_activations(run: StoredRun) -> None:
     from .token_maps import data_of
 
     with suppress(HubelError):  # the target's page says what is wrong with them
         data_of(run.folder)
 
 
-def _notices(run: Run, row: Mapping[str, Any]) -> list[str]:
+def _notices(run: StoredRun, row: Mapping[str, Any]) -> list[str]:
     found = [row["notice"]] if row["notice"] else []
     if run.has_log and not run.problem:
         with run.store.reading() as db:
@@ -58,15 +58,15 @@ def _notices(run: Run, row: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def targets(site: Site, request: Request, body: Any) -> Any:
+def targets(site: AppState, request: Request, body: Any) -> Any:
     """A run's targets, sorted, filtered and in pages."""
-    run, wanted = site.unit_run(request), tables.Wanted.of(request.query_params)
+    run, wanted = site.unit_run(request), tables.TargetQuery.of(request.query_params)
     with run.store.reading() as db:
         found = tables.list_targets(db, wanted)
     return found._asdict() | {"rows": with_reviews(run, found.rows)}
 
 
-def search(site: Site, request: Request, body: Any) -> Any:
+def search(site: AppState, request: Request, body: Any) -> Any:
     """Words in explanations, transcripts and exemplar text."""
     run, query = site.unit_run(request), request.query_params
     places = (query.get("in") or ",".join(tables.PLACES)).split(",")
@@ -82,7 +82,7 @@ def search(site: Site, request: Request, body: Any) -> Any:
     return found
 
 
-def _with_text(run: Run, hit: dict[str, Any], words: str) -> dict[str, Any]:
+def _with_text(run: StoredRun, hit: dict[str, Any], words: str) -> dict[str, Any]:
     from .conversation import searched
     from .target_page import replies
 
@@ -92,14 +92,14 @@ def _with_text(run: Run, hit: dict[str, Any], words: str) -> dict[str, Any]:
     return hit | tables.snippet(text, words)
 
 
-def one_target(site: Site, request: Request, body: Any) -> Any:
+def one_target(site: AppState, request: Request, body: Any) -> Any:
     """Everything about one target."""
     from .target_page import target_page
 
     return target_page(site.unit_run(request), name(request, "target"))
 
 
-def predicted(site: Site, request: Request, body: Any) -> Any:
+def predicted(site: AppState, request: Request, body: Any) -> Any:
     """Predicted beside true activations, the worst misses first."""
     from . import token_maps
 
@@ -121,7 +121,7 @@ def predicted(site: Site, request: Request, body: Any) -> Any:
 
 
 def _misses(
-    run: Run, target: str, predicate: str | None, split: str, most: int, offset: int
+    run: StoredRun, target: str, predicate: str | None, split: str, most: int, offset: int
 ) -> dict[str, Any]:
     from . import token_maps
 
@@ -135,7 +135,7 @@ def _misses(
     return token_maps.misses(target, predicate, collected, data.lexicon, split, most, offset)
 
 
-def transcript(site: Site, request: Request, body: Any) -> Any:
+def transcript(site: AppState, request: Request, body: Any) -> Any:
     """Some turns of a target's transcript."""
     from .target_page import transcript as turns_of
 
@@ -144,7 +144,7 @@ def transcript(site: Site, request: Request, body: Any) -> Any:
     return turns_of(site.unit_run(request), name(request, "target"), offset, limit)
 
 
-def circuit(site: Site, request: Request, body: Any) -> Any:
+def circuit(site: AppState, request: Request, body: Any) -> Any:
     """The circuit that was found, as the run wrote it."""
     run = site.library.run(name(request, "run"), fresh=False)
     try:
@@ -157,7 +157,7 @@ def circuit(site: Site, request: Request, body: Any) -> Any:
         ) from None
 
 
-def comparison(site: Site, request: Request, body: Any) -> Any:
+def comparison(site: AppState, request: Request, body: Any) -> Any:
     """Two runs on the targets that both have."""
     from .compare_runs import compare
 
@@ -175,7 +175,7 @@ def comparison(site: Site, request: Request, body: Any) -> Any:
     return compare(pair[0], pair[1], query)
 
 
-def events(site: Site, request: Request, body: Any) -> Any:
+def events(site: AppState, request: Request, body: Any) -> Any:
     """A number that changes when there is something new of a run, or of any run when none is named."""
     name = request.query_params.get("run")
     names = [name] if name else site.library.names()
@@ -183,7 +183,7 @@ def events(site: Site, request: Request, body: Any) -> Any:
     return {"version": "-".join(str(_version(run)) for run in found)}
 
 
-def _version(run: Run) -> int:
+def _version(run: StoredRun) -> int:
     if not run.has_log or run.problem:
         return 0
     with run.store.reading() as db:

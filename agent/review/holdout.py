@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .run_catalog import Run, inside
+from .run_catalog import StoredRun, inside
 
 
 class Sealed(PermissionError):
@@ -17,7 +17,7 @@ class Sealed(PermissionError):
 
 
 def predicted_on_holdout(
-    run: Run, target: str, predicate: str, most: int, offset: int
+    run: StoredRun, target: str, predicate: str, most: int, offset: int
 ) -> dict[str, Any]:
     """True beside predicted on held-out text, worst misses first.
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 
-class Answer(JSONResponse):
+class JsonResponse(JSONResponse):
     """JSON whatever is in it: what is no number is null, lone surrogates are escaped."""
 
     def render(self, content: Any) -> bytes:

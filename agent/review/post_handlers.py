@@ -12,13 +12,13 @@ from starlette.requests import Request
 
 from ...tools.errors import ArgumentError
 from . import write_review
-from .app_state import Site, name
-from .json_response import Answer
+from .app_state import AppState, name
+from .json_response import JsonResponse
 from .rows import row_of
 from .try_subject import listed
 
 
-def add_review(site: Site, request: Request, body: Any) -> Any:
+def add_review(site: AppState, request: Request, body: Any) -> Any:
     """A person's word on a target, or taking it back."""
     from .request_models import ReviewBody, checked
 
@@ -28,7 +28,7 @@ def add_review(site: Site, request: Request, body: Any) -> Any:
     )
 
 
-def open_holdout(site: Site, request: Request, body: Any) -> Any:
+def open_holdout(site: AppState, request: Request, body: Any) -> Any:
     """Open a target's held-out text; that is written down."""
     from .request_models import Named, checked
 
@@ -36,12 +36,12 @@ def open_holdout(site: Site, request: Request, body: Any) -> Any:
     return write_review.open_holdout(run, name(request, "target"), checked(Named, body).name)
 
 
-def live(site: Site, request: Request, body: Any) -> Any:
+def live(site: AppState, request: Request, body: Any) -> Any:
     """Whether texts can be tried."""
     return site.live.state()
 
 
-def try_text(site: Site, request: Request, body: Any) -> Any:
+def try_text(site: AppState, request: Request, body: Any) -> Any:
     """A target's activations on a text of one's own, or on two."""
     from .request_models import TryBody, checked
 
@@ -56,12 +56,12 @@ def try_text(site: Site, request: Request, body: Any) -> Any:
     return site.live.try_text(run, target, row["predicate"], texts)
 
 
-def instruments(site: Site, request: Request, body: Any) -> Any:
+def instruments(site: AppState, request: Request, body: Any) -> Any:
     """All instruments, with the schema of their arguments."""
     return listed()
 
 
-def call_instrument(site: Site, request: Request, body: Any) -> Any:
+def call_instrument(site: AppState, request: Request, body: Any) -> Any:
     """Any instrument by hand; none can reach held-out text."""
     from .request_models import CallBody, checked
 
@@ -72,14 +72,16 @@ def call_instrument(site: Site, request: Request, body: Any) -> Any:
     return site.live.call(name(request, "name"), run, call)
 
 
-def explain_again(site: Site, request: Request, body: Any) -> Any:
+def explain_again(site: AppState, request: Request, body: Any) -> Any:
     """Explain a target again, with a note to the explainer or on other text, in a run of its own."""
     from .request_models import AgainBody, checked
 
     run, asked = site.unit_run(request), checked(AgainBody, body)
-    return Answer({"job": site.jobs.start(run, name(request, "target"), asked)}, status_code=202)
+    return JsonResponse(
+        {"job": site.jobs.start(run, name(request, "target"), asked)}, status_code=202
+    )
 
 
-def job(site: Site, request: Request, body: Any) -> Any:
+def job(site: AppState, request: Request, body: Any) -> Any:
     """How far an explanation that was asked for is."""
     return site.jobs.state(name(request, "job"))

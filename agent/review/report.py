@@ -29,7 +29,7 @@ from . import run_summary, tables, target_page, token_maps
 from .inline_assets import bundle, styles
 from .json_response import plain_json
 from .rows import with_reviews
-from .run_catalog import CIRCUIT, Library, Run, inside
+from .run_catalog import CIRCUIT, RunCatalog, StoredRun, inside
 from .server import STATIC
 from .store.fill import fill
 
@@ -101,8 +101,8 @@ class _Report:
     """What the page would be answered about one run."""
 
     def __init__(self, folder: Path) -> None:
-        self.library = Library(folder.resolve().parent)
-        self.run: Run = self.library.run(folder.resolve().name, fresh=False)
+        self.library = RunCatalog(folder.resolve().parent)
+        self.run: StoredRun = self.library.run(folder.resolve().name, fresh=False)
         if self.run.has_log:
             fill(self.run.store)
             self.run.reviews.note_in(self.run.store)
@@ -128,7 +128,7 @@ class _Report:
         yield "/api/runs", {"runs": [row]}
         yield base, run_summary.run_page(self.run, row, [row["notice"]] if row["notice"] else [])
         with self.run.store.reading() as db:
-            found = tables.list_targets(db, tables.Wanted(limit=10**9))
+            found = tables.list_targets(db, tables.TargetQuery(limit=10**9))
         yield f"{base}/targets", found._asdict() | {"rows": with_reviews(self.run, found.rows)}
         yield (
             "/api/live",

@@ -6,11 +6,11 @@ import sqlite3
 from typing import Any
 
 from ..runlog.reviews import last_decision, shown
-from .run_catalog import Run, Unknown
+from .run_catalog import StoredRun, Unknown
 from .tables import one_row
 
 
-def row_of(run: Run, db: sqlite3.Connection, target: str) -> dict[str, Any]:
+def row_of(run: StoredRun, db: sqlite3.Connection, target: str) -> dict[str, Any]:
     """A target's row with its last review.
 
     Raises:
@@ -24,7 +24,7 @@ def row_of(run: Run, db: sqlite3.Connection, target: str) -> dict[str, Any]:
     return with_reviews(run, [row])[0]
 
 
-def with_reviews(run: Run, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_reviews(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with who said what last."""
     standing = run.reviews.standing()
     for row in rows:

@@ -37,7 +37,7 @@ class Unknown(HubelError):
     """There is no run, target or job of that name: status 404."""
 
 
-class Run:
+class StoredRun:
     """One run's folder with its store and its reviews."""
 
     def __init__(self, folder: Path) -> None:
@@ -132,20 +132,20 @@ def _fill_beside(folder: Path) -> subprocess.Popen[bytes]:
     )
 
 
-class Library:
+class RunCatalog:
     """The runs in a folder, or those that were named."""
 
     def __init__(self, runs: Path, named: Sequence[str] = ()) -> None:
         self.place = runs
         self._named = [find_run(name, runs) for name in named]
-        self._known: dict[str, Run] = {}
+        self._known: dict[str, StoredRun] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
         """Names of the runs that are there now."""
         return sorted(self._folders())
 
-    def run(self, name: str, *, fresh: bool = True) -> Run:
+    def run(self, name: str, *, fresh: bool = True) -> StoredRun:
         """A run by its name.
 
         Raises:
@@ -158,7 +158,7 @@ class Library:
             )
         with self._lock:
             if name not in self._known or self._known[name].folder != folder:
-                self._known[name] = Run(folder)
+                self._known[name] = StoredRun(folder)
             run = self._known[name]
         if fresh:
             run.refresh()
@@ -188,7 +188,7 @@ class Library:
         }
 
 
-def inside(run: Run, *parts: str) -> Path:
+def inside(run: StoredRun, *parts: str) -> Path:
     """A file of a run's folder.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 from ...evals.statistics.kappa import kappa
 from ...tools.errors import HubelError
 from ..runlog.reviews import Reviews
-from .run_catalog import CIRCUIT, Library, Run, inside
+from .run_catalog import CIRCUIT, RunCatalog, StoredRun, inside
 from .store.database import get_meta, set_meta
 
 QUIET_S = 30.0
@@ -31,7 +31,7 @@ _COUNTS = """
     from targets"""
 
 
-def run_row(run: Run) -> dict[str, Any]:
+def run_row(run: StoredRun) -> dict[str, Any]:
     """The row of one run; what cannot be known is null, and `notice` says why."""
     row: dict[str, Any] = {"name": run.name} | dict.fromkeys(
         ("subject", "corpus", "explainer", "started", "state", "targets", "done", "kept", "rejected", "inconclusive",
@@ -53,7 +53,9 @@ def run_row(run: Run) -> dict[str, Any]:
     return row
 
 
-def _kept(run: Run, what: str, compute: Callable[[sqlite3.Connection, dict[str, Any]], Any]) -> Any:
+def _kept(
+    run: StoredRun, what: str, compute: Callable[[sqlite3.Connection, dict[str, Any]], Any]
+) -> Any:
     """What changes only when the log grows: out of the store, or computed now and kept there, so
     that the next server need not. None while the store has read nothing."""
     with run.store.reading() as db:
@@ -72,7 +74,7 @@ def _kept(run: Run, what: str, compute: Callable[[sqlite3.Connection, dict[str, 
     return found
 
 
-def remember(run: Run) -> None:
+def remember(run: StoredRun) -> None:
     """Compute what a run's row and page say, for whoever asks first."""
     _kept(run, "row", _computed_row)
     _kept(run, "page", _computed_page)
@@ -93,7 +95,7 @@ def about_run(db: sqlite3.Connection) -> dict[str, Any] | None:
     return json.loads(told) if told else None
 
 
-def _circuit_row(run: Run) -> dict[str, Any]:
+def _circuit_row(run: StoredRun) -> dict[str, Any]:
     if not (run.folder / CIRCUIT).exists():
         state = "running" if is_written(run.folder) else "interrupted"
         return {
@@ -149,7 +151,7 @@ def _grew_lately(folder: Path) -> bool:
     return bool(times) and time.time() - max(times) < QUIET_S
 
 
-def run_rows(library: Library) -> list[dict[str, Any]]:
+def run_rows(library: RunCatalog) -> list[dict[str, Any]]:
     """One row a run, the newest first, with what runs of nulls beside it say of its explainer."""
     runs = [library.run(name) for name in library.names()]
     rows = [run_row(run) for run in runs]
@@ -162,7 +164,7 @@ def run_rows(library: Library) -> list[dict[str, Any]]:
 _Setting = tuple[Any, ...] | None
 
 
-def _setting(run: Run, row: dict[str, Any]) -> _Setting:
+def _setting(run: StoredRun, row: dict[str, Any]) -> _Setting:
     """What must be the same for a run of nulls to speak about another run."""
     if row["explainer"] is None:
         return None
@@ -174,7 +176,7 @@ def _setting(run: Run, row: dict[str, Any]) -> _Setting:
 
 def _false_keeps(
     setting: _Setting,
-    runs: Sequence[Run],
+    runs: Sequence[StoredRun],
     settings: Sequence[_Setting],
     rows: Sequence[dict[str, Any]],
 ) -> dict[str, Any] | None:
@@ -192,7 +194,7 @@ def _false_keeps(
     return {"kept": kept, "of": of, "rate": rate.value, "low": rate.low, "high": rate.high}
 
 
-def _kept_nulls(run: Run) -> tuple[int, int]:
+def _kept_nulls(run: StoredRun) -> tuple[int, int]:
     with run.store.reading() as db:
         counted = (
             "select coalesce(sum(verdict = 'kept'), 0), count(*) from targets where kind = 'null'"
@@ -201,7 +203,7 @@ def _kept_nulls(run: Run) -> tuple[int, int]:
         return one, some
 
 
-def run_page(run: Run, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
+def run_page(run: StoredRun, row: dict[str, Any], notices: Sequence[str]) -> dict[str, Any]:
     """What stands at the head of one run's page."""
     readable = run.has_log and not run.problem
     about, facets, points = (

@@ -74,8 +74,8 @@ def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | N
 def _score(
     folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None
 ) -> dict[str, Any]:
-    from ...evals.floors import Labelled, learn_rivals
-    from ...evals.scorers.registry import Case
+    from ...evals.floors import ExploreSignal, fit_floor_predictions
+    from ...evals.scorers.registry import ScoringTask
     from ...evals.scorers.simulation import score_simulation
     from ...evals.statistics.sample import Sample
     from ...tools.dissection import Predicate
@@ -97,8 +97,10 @@ def _score(
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
     predicted = Predicate.parse(edit.data["predicate"]).predict(data.tokens, lexicon, data.length)
     sample = Sample(predicted, unit.signal(data.activations(unit)), data.mask, data.document)
-    known = Labelled(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
-    found = score_simulation(Case(sample, "holdout", learn_rivals(known, data.tokens)))
+    known = ExploreSignal(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
+    found = score_simulation(
+        ScoringTask(sample, "holdout", fit_floor_predictions(known, data.tokens))
+    )
     return found.to_json() | {"split": corpus}
 
 
@@ -126,14 +128,16 @@ def finish_run(folder: Path) -> int:
 def score_run(folder: Path, corpus: str = "", subject: Subject | None = None) -> None:
     """Score the explanations of a run that was made after viewing, as `hubel eval --corpus` does."""
     from ..rescoring.evaluate import evaluate
-    from ..rescoring.plan import Plan
+    from ..rescoring.plan import RescoringPlan
     from ..rescoring.sources import open_source
     from ..runlog.views import rows
 
     if not any(row["predicate"] for row in rows(folder)):
         return  # "we don't know" is nothing to score
     config = RunConfig.load(folder)
-    plan = Plan(scorers=("simulation",), corpus=corpus or other_corpus(config), contexts=CONTEXTS)
+    plan = RescoringPlan(
+        scorers=("simulation",), corpus=corpus or other_corpus(config), contexts=CONTEXTS
+    )
     evaluate(open_source(str(folder), folder.parent), plan, subject=subject)
 
 

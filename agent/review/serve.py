@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UnavailableError
 from .guard import Guard
-from .run_catalog import Library
+from .run_catalog import RunCatalog
 from .server import make_app
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def listen(host: str, port: int | None) -> socket.socket:
 
 
 def serve(
-    library: Library, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]
+    library: RunCatalog, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]
 ) -> None:
     """Serve until interrupted.
 

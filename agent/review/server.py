@@ -24,13 +24,13 @@ from starlette.staticfiles import StaticFiles
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
 from . import get_handlers, post_handlers
-from .app_state import Endpoint, Site
+from .app_state import AppState, Endpoint
 from .guard import TooLarge
 from .holdout import Sealed
-from .json_response import Answer
+from .json_response import JsonResponse
 from .openapi import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
-from .run_catalog import Library, Unknown
-from .try_subject import Live
+from .run_catalog import RunCatalog, Unknown
+from .try_subject import SubjectSession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 
-def openapi(site: Site, request: Request, body: Any) -> Any:
+def openapi(site: AppState, request: Request, body: Any) -> Any:
     """This interface, described."""
     return describe(ROUTES)
 
@@ -93,13 +93,13 @@ PAGES = (
 )
 
 
-def make_app(library: Library, *, live: bool = False) -> Starlette:
+def make_app(library: RunCatalog, *, live: bool = False) -> Starlette:
     """The application, without the guard that stands before it (`safety.Guard`).
 
     Args:
         live: whether the subject may be loaded, to try texts.
     """
-    site = Site(library, Live(live))
+    site = AppState(library, SubjectSession(live))
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
@@ -136,11 +136,11 @@ def _warm(asked: threading.Event) -> None:
         import_module(module, __package__)
 
 
-def _route(site: Site, endpoint: Endpoint) -> Callable[[Request], Any]:
+def _route(site: AppState, endpoint: Endpoint) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         body = await _body(request) if request.method == "POST" else None
         found = await run_in_threadpool(endpoint, site, request, body)
-        return found if isinstance(found, Response) else Answer(found)
+        return found if isinstance(found, Response) else JsonResponse(found)
 
     answer.__name__ = endpoint.__name__
     return answer
@@ -165,14 +165,14 @@ async def _shell(request: Request) -> Response:
 
 def _explained(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
-    return Answer(
+    return JsonResponse(
         {"error": " ".join(str(error).split()) or "the request is too large"}, status_code=status
     )
 
 
 def _http_error(request: Request, error: HTTPException) -> Response:
     said = {404: "there is nothing at this address", 405: "this address does not take that method"}
-    return Answer(
+    return JsonResponse(
         {"error": said.get(error.status_code, error.detail)},
         error.status_code,
         headers=error.headers,
@@ -180,7 +180,7 @@ def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 def _defect(request: Request, error: Exception) -> Response:
-    return Answer(
+    return JsonResponse(
         {"error": f"a defect of hubel ({type(error).__name__}); the terminal shows where"},
         status_code=500,
     )

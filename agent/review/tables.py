@@ -28,7 +28,7 @@ PLACES = {"explanations": "explanation", "transcripts": "transcript", "exemplars
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TargetQuery:
     """Which targets, in what order."""
 
     sort: str = "position"
@@ -42,7 +42,7 @@ class Wanted:
     words: str = ""
 
     @classmethod
-    def of(cls, query: Mapping[str, str]) -> Wanted:
+    def of(cls, query: Mapping[str, str]) -> TargetQuery:
         """From the query of a request.
 
         Raises:
@@ -107,7 +107,7 @@ class Rows(NamedTuple):
     rows: list[dict[str, Any]]
 
 
-def list_targets(db: sqlite3.Connection, wanted: Wanted) -> Rows:
+def list_targets(db: sqlite3.Connection, wanted: TargetQuery) -> Rows:
     """The rows of a list; those without a value come last, whatever the direction."""
     where, values = _where(wanted)
     total = db.execute(f"select count(*) from targets t {where}", values).fetchone()[0]
@@ -146,7 +146,7 @@ def one_row(db: sqlite3.Connection, target: str) -> dict[str, Any] | None:
     return as_row(found) if found else None
 
 
-def _where(wanted: Wanted) -> tuple[str, list[Any]]:
+def _where(wanted: TargetQuery) -> tuple[str, list[Any]]:
     parts, values = [], []
     for name, allowed in wanted.lists.items():
         listed = [value for value in allowed if value != "none"]

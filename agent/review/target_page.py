@@ -9,9 +9,9 @@ from typing import Any
 
 from . import token_maps
 from .rows import row_of
-from .run_catalog import Run, inside
+from .run_catalog import StoredRun, inside
 from .similar_units import nearest
-from .store.log_reader import Envelope, Place, fetch, segments
+from .store.log_reader import Envelope, EventPosition, fetch, segments
 
 INSTRUMENTS_SHOWN = ("activations.", "logit_lens")
 """Instruments whose answers the page shows elsewhere than among the effects."""
@@ -38,14 +38,14 @@ class TargetEvents:
         return {i: d for (e, i), d in self.data.items() if e == event}
 
 
-def events_of(run: Run, db: sqlite3.Connection, position: int) -> TargetEvents:
+def events_of(run: StoredRun, db: sqlite3.Connection, position: int) -> TargetEvents:
     """A target's events but the replies of a language model."""
-    found: dict[str, list[Place]] = {}
+    found: dict[str, list[EventPosition]] = {}
     for row in db.execute(
         "select stem, packed from places where position = ? and not talk order by rowid", [position]
     ):
         packed = array("q", row["packed"])
-        found.setdefault(row["stem"], []).extend(map(Place, packed[::2], packed[1::2]))
+        found.setdefault(row["stem"], []).extend(map(EventPosition, packed[::2], packed[1::2]))
     paths = segments(run.folder)
     return TargetEvents(
         event
@@ -55,7 +55,7 @@ def events_of(run: Run, db: sqlite3.Connection, position: int) -> TargetEvents:
     )
 
 
-def target_page(run: Run, target: str) -> dict[str, Any]:
+def target_page(run: StoredRun, target: str) -> dict[str, Any]:
     """The page of one target."""
     with run.store.reading() as db:
         row = row_of(run, db, target)
@@ -94,7 +94,7 @@ def target_page(run: Run, target: str) -> dict[str, Any]:
     }
 
 
-def _data(run: Run, notices: list[str]) -> token_maps.Data | None:
+def _data(run: StoredRun, notices: list[str]) -> token_maps.Data | None:
     from ...tools.errors import HubelError
 
     try:
@@ -234,7 +234,7 @@ def _effects(events: TargetEvents) -> list[dict[str, Any]]:
     return found[:MOST_EFFECTS]
 
 
-def transcript(run: Run, target: str, offset: int, limit: int) -> dict[str, Any]:
+def transcript(run: StoredRun, target: str, offset: int, limit: int) -> dict[str, Any]:
     """Some turns of a target's transcript; replies that are not shown are not read."""
     from .conversation import moves, turns
 
@@ -263,14 +263,16 @@ def transcript(run: Run, target: str, offset: int, limit: int) -> dict[str, Any]
     return {"total": total, "offset": offset, "turns": shown_turns[skipped : skipped + limit]}
 
 
-def replies(run: Run, talk: Iterable[Mapping[str, Any] | sqlite3.Row]) -> list[dict[str, Any]]:
+def replies(
+    run: StoredRun, talk: Iterable[Mapping[str, Any] | sqlite3.Row]
+) -> list[dict[str, Any]]:
     """Journaled replies by where they stand."""
     paths, found = segments(run.folder), []
     for reply in talk:
         if reply["stem"] not in paths:
             continue
         path = inside(run, "events", paths[reply["stem"]].name)
-        for event in fetch(path, [Place(reply["line"], reply["offset"])]):
+        for event in fetch(path, [EventPosition(reply["line"], reply["offset"])]):
             data = event.data()
             told = {"time": event.time, "defines": reply["defines"]}
             found.append((data if isinstance(data, dict) else {}) | told)

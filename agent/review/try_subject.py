@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import HubelError, UnavailableError
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
-from .run_catalog import Run
+from .run_catalog import StoredRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .request_models import CallBody, TryBody
 
 
-class Live:
+class SubjectSession:
     """The subject that is loaded, if any may be."""
 
     def __init__(self, allowed: bool) -> None:
@@ -43,7 +43,7 @@ class Live:
         reason = "" if loaded else "the subject is loaded with the first text"
         return {"live": True, "subject": loaded[1].name if loaded else None, "reason": reason}
 
-    def subject(self, run: Run) -> Subject:
+    def subject(self, run: StoredRun) -> Subject:
         """The subject of a run, loaded now if need be.
 
         Raises:
@@ -62,12 +62,12 @@ class Live:
             return self._loaded[1]
 
     def try_text(
-        self, run: Run, target: str, predicate: str | None, body: TryBody
+        self, run: StoredRun, target: str, predicate: str | None, body: TryBody
     ) -> dict[str, Any]:
         """Activations of a target on one text or two, token by token, with what its predicate predicts there."""
         import numpy as np
 
-        from ...tools.instruments import Bench, call
+        from ...tools.instruments import InstrumentContext, call
         from .token_maps import token_map
 
         subject, unit = self.subject(run), Unit.parse(target)
@@ -77,7 +77,7 @@ class Live:
             found = call(
                 "activations.on_text",
                 {"texts": texts, "units": [str(unit.unsided)]},
-                Bench(subject),
+                InstrumentContext(subject),
             ).to_json()
         maps = []
         for text in found["texts"]:
@@ -89,18 +89,18 @@ class Live:
             )
         return {"maps": maps, "difference": _difference(maps) if len(maps) == 2 else None}
 
-    def call(self, name: str, run: Run, body: CallBody) -> dict[str, Any]:
+    def call(self, name: str, run: StoredRun, body: CallBody) -> dict[str, Any]:
         """One instrument's answer, as data and as an explainer reads it."""
-        from ...tools.instruments import Bench, get
+        from ...tools.instruments import InstrumentContext, get
 
         instrument = get(name)
         index = _index(run) if "index" in instrument.needs else None
         if "subject" in instrument.needs:
             subject = self.subject(run)
             with self._lock:
-                result = instrument(Bench(subject, index), body.arguments)
+                result = instrument(InstrumentContext(subject, index), body.arguments)
         else:
-            result = instrument(Bench(None, index), body.arguments)
+            result = instrument(InstrumentContext(None, index), body.arguments)
         return {"result": result.to_json(), "rendered": result.render()}
 
 
@@ -117,7 +117,7 @@ def listed() -> dict[str, Any]:
     }
 
 
-def _index(run: Run) -> Index:
+def _index(run: StoredRun) -> Index:
     from ...tools.index import Index
 
     path = Path(RunConfig.load(run.folder).index)

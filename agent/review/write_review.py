@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from .rows import row_of
-from .run_catalog import Run
+from .run_catalog import StoredRun
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def add_review(
-    run: Run, target: str, body: ReviewBody, score_elsewhere: Callable[[Run, str], object]
+    run: StoredRun,
+    target: str,
+    body: ReviewBody,
+    score_elsewhere: Callable[[StoredRun, str], object],
 ) -> dict[str, Any]:
     """Write a review down, or take one back.
 
@@ -48,7 +51,7 @@ def add_review(
     return {"reviews": run.reviews.shown(target)}
 
 
-def open_holdout(run: Run, target: str, name: str) -> dict[str, Any]:
+def open_holdout(run: StoredRun, target: str, name: str) -> dict[str, Any]:
     """Write down that a person opens a target's held-out text; the first who did is told."""
     with run.store.reading() as db:
         row_of(run, db, target)
@@ -57,7 +60,7 @@ def open_holdout(run: Run, target: str, name: str) -> dict[str, Any]:
     return {"opened": run.reviews.opened(target)}
 
 
-def _undo(run: Run, target: str, name: str) -> None:
+def _undo(run: StoredRun, target: str, name: str) -> None:
     mine = [
         event for event in run.reviews.standing().get(target, []) if event.data.get("name") == name
     ]
@@ -80,7 +83,7 @@ def _check(body: ReviewBody) -> None:
         )
 
 
-def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
+def _score(run: StoredRun, target: str, printed: str | None) -> dict[str, Any] | None:
     """The simulation score of a predicate on select; None without one."""
     from ...tools.dissection import Predicate
     from ..rescoring.notebook import score_on_select
@@ -98,7 +101,7 @@ def _score(run: Run, target: str, printed: str | None) -> dict[str, Any] | None:
         ) from None
 
 
-def _lexicon(run: Run) -> Lexicon | None:
+def _lexicon(run: StoredRun) -> Lexicon | None:
     """The subject's whole lexicon where the cache has it: what a run keeps knows its own predicates' words only."""
     from ...tools.dissection import Lexicon
     from ...tools.files.cache import cache_dir

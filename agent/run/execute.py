@@ -32,14 +32,14 @@ from ..runlog.lexicon import LEXICON, freeze
 from ..runlog.log import RunLog, WriterLock, seal
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
-from .resources import Workshop
+from .resources import RunResources
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
-    from ..investigation.context import Room
+    from ..investigation.context import InvestigationContext
     from ..llm import LanguageModel
-    from ..llm.budget import Limits
+    from ..llm.budget import BudgetLimits
 
 STOP_POLL_S = 0.2
 
@@ -95,13 +95,13 @@ def make_run(folder: Path, config: RunConfig) -> None:
     config.save(folder)
 
 
-def work_on(
+def execute_run(
     folder: Path,
     *,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
     model: LanguageModel | None = None,
-    limits: Limits | None = None,
+    limits: BudgetLimits | None = None,
 ) -> RunResult:
     """Take a run from wherever it stands to its end. Safe to interrupt at any point and to call
     again.
@@ -118,7 +118,7 @@ def work_on(
     with (
         WriterLock(folder),
         closing(RunLog(folder)) as log,
-        closing(Workshop(folder, config, log, reporter, subject, model, limits)) as workshop,
+        closing(RunResources(folder, config, log, reporter, subject, model, limits)) as workshop,
     ):
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         unscored = [
@@ -127,7 +127,7 @@ def work_on(
         budget = ""
         if pending or unscored:
             room = workshop.room()
-            score_again(room, unscored, reporter)
+            retry_failed_scores(room, unscored, reporter)
             if pending:
                 investigate_all(room, pending, reporter)
             budget = room.budget_reached
@@ -170,7 +170,7 @@ def _failed(log: RunLog, target: str) -> bool:
     return log.get("failure", target) is not None and log.get("conclusion", target) is None
 
 
-def investigate_all(room: Room, targets: Sequence[str], reporter: Reporter) -> None:
+def investigate_all(room: InvestigationContext, targets: Sequence[str], reporter: Reporter) -> None:
     """Investigate targets side by side; returns when all have ended, raises KeyboardInterrupt when asked to stop."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
@@ -218,7 +218,9 @@ def _checkpoints(folder: Path) -> sqlite3.Connection:
     return database
 
 
-def score_again(room: Room, targets: Sequence[str], reporter: Reporter) -> None:
+def retry_failed_scores(
+    room: InvestigationContext, targets: Sequence[str], reporter: Reporter
+) -> None:
     """Ask again for scores of sentences that failed; verdicts do not rest on them."""
     for number, target in enumerate(targets):
         conclusion = room.log.get("conclusion", target) or {}
@@ -244,7 +246,7 @@ def _failures_note(log: RunLog, targets: Sequence[str]) -> str:
     return f"{failed} failed" if failed else ""
 
 
-def _investigate(graph: Any, room: Room, target: str) -> None:
+def _investigate(graph: Any, room: InvestigationContext, target: str) -> None:
     """One investigation, from where its checkpoint left it. Whatever goes wrong becomes a failure of this target."""
     thread = {"configurable": {"thread_id": target}, "recursion_limit": 1000}
     if room.explainer.converses and (failure := room.log.get("failure", target)):
@@ -266,7 +268,7 @@ def _investigate(graph: Any, room: Room, target: str) -> None:
         room.log.write("failure", failure_of(error), target=target)
 
 
-def _retries(room: Room, target: str) -> int:
+def _retries(room: InvestigationContext, target: str) -> int:
     return len(room.log.all("retry", target))
 
 

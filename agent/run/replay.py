@@ -25,10 +25,10 @@ from typing import Any
 from ...tools.errors import CorruptError
 from ...tools.index import Collected
 from ..explainers import make_explainer
-from ..explainers.protocol import Case, Explainer, Move
-from ..investigation.context import Room
+from ..explainers.protocol import Explainer, InvestigationView, Move
+from ..investigation.context import InvestigationContext
 from ..investigation.verify import COLLECTED, decide_run
-from ..llm.journaled_model import Recorded
+from ..llm.journaled_model import ReplayModel
 from ..runlog.config import RunConfig
 from ..runlog.lexicon import LEXICON, stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
@@ -71,7 +71,7 @@ class _Recorded:
         self.converses = False
         self.moves_a_round: int = identity.get("moves_a_round", 4)
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         raise CorruptError(
             f"the journal holds no move {case.moves + 1} for {case.target}: this log was changed or cut short"
         )
@@ -126,7 +126,7 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
             )
         if targets and identity:
             data = copy / COLLECTED
-            room = Room(
+            room = InvestigationContext(
                 copy,
                 config,
                 log,
@@ -135,7 +135,7 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
                 select=Collected.open(data, "select"),
                 lexicon=lexicon,
                 bench=None,
-                asker=Recorded(log, identity["name"]) if identity.get("converses") else None,
+                asker=ReplayModel(log, identity["name"]) if identity.get("converses") else None,
             )
             investigate_all(room, targets, reporter)
             for target in targets:

@@ -11,9 +11,9 @@ from ...tools.errors import UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
-from ..investigation.context import Room
+from ..investigation.context import InvestigationContext
 from ..investigation.verify import COLLECTED
-from ..llm.journaled_model import Asker, spent_by
+from ..llm.journaled_model import JournaledModel, spent_by
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_readers
 from ..runlog.config import RunConfig
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
     from ..explainers.protocol import Explainer
     from ..llm import Client, LanguageModel, ModelSettings
-    from ..llm.budget import Budget, Limits
+    from ..llm.budget import Budget, BudgetLimits
 
 
-class Workshop:
+class RunResources:
     """Makes what a room needs when it is needed: a run that is done loads no subject."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Workshop:
         reporter: Reporter,
         subject: Subject | None,
         model: LanguageModel | None,
-        limits: Limits | None,
+        limits: BudgetLimits | None,
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
@@ -96,9 +96,9 @@ class Workshop:
             progress=self._reporter,
         )
 
-    def room(self) -> Room:
+    def room(self) -> InvestigationContext:
         """The room of the investigations, with everything in it; collects the activations if they are not there."""
-        from ...tools.instruments import Bench
+        from ...tools.instruments import InstrumentContext
 
         explainer = make_explainer(self._config.explainer, self._config)
         asker = (
@@ -110,7 +110,7 @@ class Workshop:
         explore, select = (Collected.open(data, split) for split in ("explore", "select"))
         record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
         self._log.write("explainer", identity_of(explainer))
-        return Room(
+        return InvestigationContext(
             self._folder,
             self._config,
             self._log,
@@ -118,7 +118,7 @@ class Workshop:
             explore=explore,
             select=select,
             lexicon=self.lexicon(),
-            bench=Bench(subject=self.subject, index=self.index()),
+            bench=InstrumentContext(subject=self.subject, index=self.index()),
             asker=asker,
             readers=readers,
             stopped=self._patience.stopped,
@@ -129,7 +129,7 @@ class Workshop:
         if self._client is not None:
             self._client.close()
 
-    def _asker(self, explainer: Explainer) -> Asker:
+    def _asker(self, explainer: Explainer) -> JournaledModel:
         from ..llm import make_model
         from ..llm.prices import price_from
 
@@ -138,17 +138,19 @@ class Workshop:
             self._model = self._client = make_model(
                 explainer.name, settings_of(config), self._patience
             )
-        return Asker(
+        return JournaledModel(
             self._log, explainer.name, self._model, self.budget(), price_from(config.price)
         )
 
     def budget(self) -> Budget:
         """What is left for language models: the explaining, the simulating and the judging ones."""
-        from ..llm.budget import Budget, Limits
+        from ..llm.budget import Budget, BudgetLimits
 
         config, log = self._config, self._log
         if self._budget is None:
-            limits = (self._limits or Limits()).over(Limits(config.budget, config.target_budget))
+            limits = (self._limits or BudgetLimits()).over(
+                BudgetLimits(config.budget, config.target_budget)
+            )
             paid = [
                 (t, spent_by(row))
                 for t in config.targets

@@ -61,13 +61,13 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         UsageError: the run is being written, or the subject has other weights than the run was made with.
     """
     from ..investigation.verify import COLLECTED
-    from .resources import Workshop
+    from .resources import RunResources
 
     config = RunConfig.load(folder)
     with (
         WriterLock(folder),
         closing(RunLog(folder)) as log,
-        closing(Workshop(folder, config, log, reporter, None, None, None)) as workshop,
+        closing(RunResources(folder, config, log, reporter, None, None, None)) as workshop,
     ):
         record_neighbours(
             config, log, workshop.subject, Collected.open(folder / COLLECTED, "explore"), reporter

@@ -18,7 +18,7 @@ FULL = 0.9
 What = Literal["model", "subject", "line"]
 
 
-class Load:
+class WaitTimes:
     """Adds up seconds of waiting. Safe to use from many threads."""
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ Who = Literal["program", "model", "second look"]
 
 
 @dataclass(frozen=True)
-class Line:
+class TranscriptLine:
     """Something that was said.
 
     Attributes:
@@ -42,7 +42,7 @@ class TracedClaim:
     evidence: tuple[str, ...]
 
 
-def transcript(log: RunLog, target: str) -> list[Line]:
+def transcript(log: RunLog, target: str) -> list[TranscriptLine]:
     """All that was said about a target, in order; empty for a mind that is no language model."""
     return [line for row in _replies(log, target) for line in _lines(row)]
 
@@ -58,18 +58,20 @@ def _replies(log: RunLog, target: str) -> list[Mapping[str, Any]]:
     return [row for row in log.all(EVENT, target).values() if "system_and_tools" in row["request"]]
 
 
-def _lines(row: Mapping[str, Any]) -> Iterator[Line]:
+def _lines(row: Mapping[str, Any]) -> Iterator[TranscriptLine]:
     look = str(row["prompt"]).startswith("second_look")
     for message in row["request"]["new"]:
         if "results" in message:
-            yield Line("program", "\n".join(result["text"] for result in message["results"]))
+            yield TranscriptLine(
+                "program", "\n".join(result["text"] for result in message["results"])
+            )
         elif message.get("text"):
-            yield Line("program", message["text"])
+            yield TranscriptLine("program", message["text"])
     answer = row["answer"]
     said = [answer["text"].strip()] if answer["text"].strip() else []
     said += [f"{call['name']} {_arguments(call)}" for call in answer["calls"]]
     ending = {"refused": "(refused)", "length": "(cut off)"}.get(answer["stop"], "")
-    yield Line(
+    yield TranscriptLine(
         "second look" if look else "model",
         "\n".join([*said, ending]).strip() or "(nothing)",
         _cost(row),

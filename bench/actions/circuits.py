@@ -11,7 +11,7 @@ from ...agent.cli import output
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..compiled_circuits import Row
+    from ..compiled_circuits import CircuitRow
     from ..planted_paths import PathRow
     from ..trained_circuits import TrainedRow
 
@@ -51,7 +51,7 @@ def _run_compiled(args: argparse.Namespace) -> int:
             (args.program, names(), "program"),
         )
     )
-    rows: list[Row] = []
+    rows: list[CircuitRow] = []
     with progress(quiet=args.quiet) as reporter:
         total = len(difficulties) * len(programs)
         reporter.update("circuits", 0, total, unit="circuits")
@@ -130,7 +130,7 @@ def _chosen(given: str | None, known: Sequence[str], option: str) -> list[str]:
     return chosen
 
 
-def _show(rows: Sequence[Row], difficulties: Sequence[str]) -> None:
+def _show(rows: Sequence[CircuitRow], difficulties: Sequence[str]) -> None:
     from ..compiled_circuits import means, summary
 
     found = summary(rows)

@@ -11,10 +11,10 @@ from ...agent.runlog.progress import progress
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
-    from ..attribution_speed import Attributed
+    from ..attribution_speed import IntegrationCost
     from ..circuits_speed import Longer
     from ..other_libraries import Peer
-    from ..speed import Comparison
+    from ..speed import SpeedComparison
 
 THREADS = 2
 """For token attribution, whose wall time is asked for; all else runs on one."""
@@ -98,7 +98,7 @@ def _show_heads(found: list[Peer], layers: list[int]) -> None:
         output.line(f"not installed: {', '.join(missing)} (pip install hubel[oracles])")
 
 
-def _show_attributed(found: list[Attributed]) -> None:
+def _show_attributed(found: list[IntegrationCost]) -> None:
     columns = (
         "integrated gradients by",
         "baseline",
@@ -125,7 +125,7 @@ def _show_attributed(found: list[Attributed]) -> None:
         output.line("not installed: captum (pip install hubel[oracles])")
 
 
-def _show_ratios(ratios: list[Comparison], longer: Longer) -> None:
+def _show_ratios(ratios: list[SpeedComparison], longer: Longer) -> None:
     for row in ratios:
         output.line(
             f"{row.name}: {row.ours:.2f} CPU s, beside {row.naive:.2f} of {row.naive_way} ({row.ratio:.2f}x)"

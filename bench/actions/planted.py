@@ -28,7 +28,7 @@ correlation with r_truth; mean scores; coverage; cost of all scores, and process
 
 def run_planted(args: argparse.Namespace) -> int:
     """Run the bench from wherever it stands and print its lines."""
-    from ...agent.run.execute import work_on
+    from ...agent.run.execute import execute_run
     from ...agent.runlog.planted_subject import planted
     from ...agent.runlog.progress import progress
     from ...tools.subject import load_subject, read_suite
@@ -53,7 +53,7 @@ def run_planted(args: argparse.Namespace) -> int:
             load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus
         )
         make_planted_run(folder, subject, units, args.corpus, reporter, **settings)
-        result = work_on(folder, reporter=reporter, subject=subject)
+        result = execute_run(folder, reporter=reporter, subject=subject)
         bench = evaluate(folder, subject, units)
         if plan is not None:
             from ..scorers import compare_scorers
@@ -74,7 +74,7 @@ def _plan(args: argparse.Namespace) -> Any:
     if not args.scorers:
         return None
     from ...agent.rescoring.evaluate import check_plan
-    from ...agent.rescoring.plan import Plan
+    from ...agent.rescoring.plan import RescoringPlan
     from ...evals.scorers.registry import names
 
     asked = (
@@ -82,7 +82,7 @@ def _plan(args: argparse.Namespace) -> Any:
         if args.scorers == "all"
         else tuple(part.strip() for part in args.scorers.split(","))
     )
-    plan = Plan(
+    plan = RescoringPlan(
         scorers=asked,
         judge=args.judge,
         base_url=args.base_url,

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...agent.cli import output
 from ...agent.runlog.progress import progress
 from ...tools.errors import UsageError
-from ..soak import Found, Size, soak
+from ..soak import Size, SoakResult, soak
 
 
 def run_soak(args: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run_soak(args: argparse.Namespace) -> int:
     return 0 if found.kept else 1
 
 
-def _show(found: Found, *, as_json: bool) -> None:
+def _show(found: SoakResult, *, as_json: bool) -> None:
     if as_json:
         for promise in found.promises:
             output.json_line(vars(promise))

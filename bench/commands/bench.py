@@ -179,7 +179,7 @@ def _run_speed(args: argparse.Namespace) -> int:
 
 def _run_null(args: argparse.Namespace) -> int:
     from ...agent.run.default_index import default_index
-    from ...agent.run.execute import make_run, resolve, work_on
+    from ...agent.run.execute import execute_run, make_run, resolve
     from ...agent.run.preflight import check_model
     from ...agent.runlog.config import RunConfig
     from ...agent.runlog.progress import progress
@@ -197,7 +197,7 @@ def _run_null(args: argparse.Namespace) -> int:
             config = null_config(index, subject.shape, args.targets, seed=args.seed, **asked)
             check_model(config)
             make_run(folder, resolve(config))
-        result = work_on(folder, reporter=reporter, subject=subject)
+        result = execute_run(folder, reporter=reporter, subject=subject)
     found = bench_rows(RunConfig.load(folder), rows(folder))
     lines = summary(found)
     if args.json:

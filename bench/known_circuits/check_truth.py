@@ -75,7 +75,7 @@ def _best(
     return circuit_logits(compiled.model, pairs, clean).argmax(1)
 
 
-class _Answers:
+class _CutAnswers:
     """Answers when some edges carry the clean prompts and all others their twins."""
 
     def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
@@ -98,7 +98,7 @@ def false_edges_matter(compiled: Compiled, pairs: PromptPairs, states: int = 6) 
 def _without_witness(
     compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator
 ) -> list[Edge]:
-    graph, answers = compiled.model.graph, _Answers(compiled.model, pairs)
+    graph, answers = compiled.model.graph, _CutAnswers(compiled.model, pairs)
     left = graph.edges_of(compiled.truth)
     for state in range(states):
         clean = graph.possible & (torch.rand(graph.possible.shape, generator=generator) < KEPT)
@@ -116,7 +116,7 @@ def _changed_by_false(
     compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator
 ) -> int:
     possible, changed = compiled.model.graph.possible, 0
-    answers, plain = _Answers(compiled.model, pairs), _Answers(compiled.plain, pairs)
+    answers, plain = _CutAnswers(compiled.model, pairs), _CutAnswers(compiled.plain, pairs)
     false = possible & ~compiled.truth
     for _ in range(states):
         some, other = (torch.rand(possible.shape, generator=generator) < 0.5 for _ in range(2))

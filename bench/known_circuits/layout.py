@@ -15,7 +15,7 @@ import numpy as np
 
 from ...tools.circuits.graph import Edge, Input, Node
 from ...tools.errors import UsageError
-from .program import Attend, Operation, Program, Steps, Variable
+from .program import Attend, NamedSubspace, Operation, Program, Steps
 
 LEAST_LAYERS, LEAST_HEADS = 2, 4
 """Of every model: what the program does not need stays silent, or is for distractors."""
@@ -33,7 +33,7 @@ class Placement:
 
     program: Program
     nodes: dict[Operation, Node]
-    written_by: dict[Variable, Node]
+    written_by: dict[NamedSubspace, Node]
     n_layers: int
     n_heads: int
     head_dim: int
@@ -67,7 +67,7 @@ class Placement:
 
 def place(program: Program, extra_heads: int, rng: np.random.Generator) -> Placement:
     """Lay a program out, with room for so many further heads in all; slots of a layer are shuffled."""
-    level: dict[Variable, int] = dict.fromkeys(program.inputs, 0)
+    level: dict[NamedSubspace, int] = dict.fromkeys(program.inputs, 0)
     layers: dict[Operation, int] = {}
     for operation in program.operations:
         ready = max(level[variable] for variable, _ in _reads(operation))
@@ -100,10 +100,10 @@ def place(program: Program, extra_heads: int, rng: np.random.Generator) -> Place
     return Placement(program, nodes, written, n_layers, n_heads, _head_dim(program))
 
 
-def _reads(operation: Operation) -> list[tuple[Variable, Input]]:
+def _reads(operation: Operation) -> list[tuple[NamedSubspace, Input]]:
     if isinstance(operation, Steps):
         return [(variable, "mlp") for variable in operation.inputs]
-    reads: list[tuple[Variable, Input]] = [(operation.value, "v")]
+    reads: list[tuple[NamedSubspace, Input]] = [(operation.value, "v")]
     for term in operation.terms:
         reads.append((term.query, "q"))
         reads.append((term.key, "k"))
@@ -115,7 +115,7 @@ def _head_dim(program: Program) -> int:
     return max([8, *(max(sum(t.key.size for t in head.terms), head.value.size) for head in heads)])
 
 
-def coordinates(variables: list[Variable], first: int = 0) -> dict[Variable, slice]:
+def coordinates(variables: list[NamedSubspace], first: int = 0) -> dict[NamedSubspace, slice]:
     """Adjacent coordinates for each variable, from `first` on."""
     bounds = np.cumsum([first, *(variable.size for variable in variables)]).tolist()
     return {

@@ -119,7 +119,7 @@ def planted(reserved: Reserved, path: Path, n_pairs: int) -> Iterator[Planted]:
     """Plant a path and draw pairs that it decides; the subject's weights are back in place afterwards."""
     pairs = _pairs(reserved, path, n_pairs)
     with planting(reserved) as put:
-        edges = _BUILDERS[path.kind](_Builder(put, path, pairs))
+        edges = _BUILDERS[path.kind](_PathBuilder(put, path, pairs))
         yield Planted(path, pairs, edges, reserved.model.graph.mask_of(edges))
 
 
@@ -153,7 +153,7 @@ class Spot(NamedTuple):
     mark: int
 
 
-class _Builder:
+class _PathBuilder:
     """Sets one path's weights, each by what a pass shows of what was set before."""
 
     def __init__(self, put: Planting, path: Path, pairs: PromptPairs) -> None:
@@ -232,7 +232,7 @@ class _Builder:
         return (stream @ self.put.reserved.directions.T @ reading / size).mean()
 
 
-def _copy(build: _Builder) -> tuple[Edge, ...]:
+def _copy(build: _PathBuilder) -> tuple[Edge, ...]:
     value = build.one(VALUE) - build.one(OTHER)
     head = build.head(0, Spot(_END, END), Spot(_CLEAN, TRIGGER), value, CARRIED)
     neuron = build.neuron(CARRIED, OUT)
@@ -244,7 +244,7 @@ def _copy(build: _Builder) -> tuple[Edge, ...]:
     )
 
 
-def _relay(build: _Builder) -> tuple[Edge, ...]:
+def _relay(build: _PathBuilder) -> tuple[Edge, ...]:
     value = build.one(VALUE) - build.one(OTHER)
     first = build.head(0, Spot(_MIDDLE, MIDDLE), Spot(_CLEAN, TRIGGER), value, CARRIED)
     second = build.head(1, Spot(_END, END), Spot(_MIDDLE, MIDDLE_KEY), build.one(CARRIED), OUT)
@@ -256,7 +256,7 @@ def _relay(build: _Builder) -> tuple[Edge, ...]:
     )
 
 
-def _match(build: _Builder) -> tuple[Edge, ...]:
+def _match(build: _PathBuilder) -> tuple[Edge, ...]:
     value = build.one(VALUE) - build.one(OTHER)
     first = build.head(0, Spot(_MIDDLE, MIDDLE), Spot(_CLEAN, TRIGGER), value, CARRIED)
     second = build.head(1, Spot(_END, END), Spot(_MIDDLE, CARRIED), build.one(CONSTANT), OUT)
@@ -268,7 +268,7 @@ def _match(build: _Builder) -> tuple[Edge, ...]:
     )
 
 
-_BUILDERS: dict[Kind, Callable[[_Builder], tuple[Edge, ...]]] = {
+_BUILDERS: dict[Kind, Callable[[_PathBuilder], tuple[Edge, ...]]] = {
     "copy": _copy,
     "relay": _relay,
     "match": _match,

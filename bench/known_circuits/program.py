@@ -31,7 +31,7 @@ START = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Variable:
+class NamedSubspace:
     """A named subspace; `fixed`: its value at a position is the same in every prompt."""
 
     name: str
@@ -39,11 +39,11 @@ class Variable:
     fixed: bool
 
 
-class Term(NamedTuple):
+class ScoreTable(NamedTuple):
     """One table of a head's scores: what a query value gives to a key value."""
 
-    query: Variable
-    key: Variable
+    query: NamedSubspace
+    key: NamedSubspace
     table: Float[np.ndarray, "query key"]
 
 
@@ -51,9 +51,9 @@ class Term(NamedTuple):
 class Attend:
     """A head; `out` is the mean of `value` over the positions of the highest score, causally."""
 
-    out: Variable
-    terms: tuple[Term, ...]
-    value: Variable
+    out: NamedSubspace
+    terms: tuple[ScoreTable, ...]
+    value: NamedSubspace
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +64,8 @@ class Steps:
         width: of each step's ramp, in units of what it reads.
     """
 
-    out: Variable
-    inputs: tuple[Variable, ...]
+    out: NamedSubspace
+    inputs: tuple[NamedSubspace, ...]
     weights: Float[np.ndarray, "step input"]
     thresholds: Float[np.ndarray, " step"]
     width: Float[np.ndarray, " step"]
@@ -96,16 +96,16 @@ class Program:
     answer: Callable[[Sequence[int]], int] = field(repr=False)
     accepts: Callable[[Sequence[int]], bool] = field(default=lambda _: True, repr=False)
     operations: list[Operation] = field(default_factory=list[Operation], repr=False)
-    result: Variable | None = field(default=None, repr=False)
+    result: NamedSubspace | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self.token = Variable("token", self.letters + 1, False)
-        self.position = Variable("position", self.length, True)
-        self.start = Variable("start", 1, True)
-        self.one = Variable("one", 1, True)
+        self.token = NamedSubspace("token", self.letters + 1, False)
+        self.position = NamedSubspace("position", self.length, True)
+        self.start = NamedSubspace("start", 1, True)
+        self.one = NamedSubspace("one", 1, True)
 
     @property
-    def inputs(self) -> tuple[Variable, ...]:
+    def inputs(self) -> tuple[NamedSubspace, ...]:
         """What the embeddings write."""
         return (self.token, self.position, self.start, self.one)
 
@@ -117,22 +117,22 @@ class Program:
     def attend(
         self,
         name: str,
-        value: Variable,
-        *scores: tuple[Variable, Variable, Score],
+        value: NamedSubspace,
+        *scores: tuple[NamedSubspace, NamedSubspace, Score],
         rest: float | None = 0.5,
-    ) -> Variable:
+    ) -> NamedSubspace:
         """A head that copies `value`; it rests on the start token where no score is above `rest` (None: never)."""
-        terms = [Term(q, k, _table(q, k, score)) for q, k, score in scores]
+        terms = [ScoreTable(q, k, _table(q, k, score)) for q, k, score in scores]
         if rest is not None:
-            terms.append(Term(self.one, self.start, np.array([[rest]])))
+            terms.append(ScoreTable(self.one, self.start, np.array([[rest]])))
         fixed = value.fixed and all(term.query.fixed and term.key.fixed for term in terms)
-        out = Variable(name, value.size, fixed)
+        out = NamedSubspace(name, value.size, fixed)
         self.operations.append(Attend(out, tuple(terms), value))
         return out
 
     def lookup(
-        self, name: str, size: int, inputs: Sequence[Variable], function: Callable[..., int]
-    ) -> Variable:
+        self, name: str, size: int, inputs: Sequence[NamedSubspace], function: Callable[..., int]
+    ) -> NamedSubspace:
         """Any function of one-hot variables, as a one-hot variable: one step for each combination."""
         combinations = list(product(*(range(variable.size) for variable in inputs)))
         weights = np.array([_one_hots(values, inputs) for values in combinations])
@@ -144,8 +144,8 @@ class Program:
         )
 
     def bins(
-        self, name: str, number: Variable, row: Sequence[float], bounds: Sequence[float]
-    ) -> Variable:
+        self, name: str, number: NamedSubspace, row: Sequence[float], bounds: Sequence[float]
+    ) -> NamedSubspace:
         """Which interval a linear reading of a variable falls into, as a one-hot variable; `bounds` ascend."""
         n, marks = len(bounds), np.asarray(bounds)
         gap = float(np.diff(marks).min()) if n > 1 else abs(float(marks[0])) or 1.0
@@ -158,22 +158,22 @@ class Program:
     def steps(
         self,
         name: str,
-        inputs: Sequence[Variable],
+        inputs: Sequence[NamedSubspace],
         weights: Float[np.ndarray, "step input"],
         thresholds: Float[np.ndarray, " step"],
         width: Float[np.ndarray, " step"],
         read_out: Float[np.ndarray, "out step"],
         base: Float[np.ndarray, " out"] | None = None,
-    ) -> Variable:
+    ) -> NamedSubspace:
         """Thresholds of linear readings, and a linear map of them."""
-        out = Variable(name, len(read_out), all(variable.fixed for variable in inputs))
+        out = NamedSubspace(name, len(read_out), all(variable.fixed for variable in inputs))
         base = np.zeros(len(read_out)) if base is None else base
         self.operations.append(
             Steps(out, tuple(inputs), weights, thresholds, width, read_out, base)
         )
         return out
 
-    def says(self, result: Variable) -> Program:
+    def says(self, result: NamedSubspace) -> Program:
         """The answer is this one-hot variable, read at the last position."""
         self.result = result
         return self
@@ -183,11 +183,15 @@ class Program:
         return np.array([[START, *self.draw(rng)] for _ in range(n)])
 
 
-def _table(query: Variable, key: Variable, score: Score) -> Float[np.ndarray, "query key"]:
+def _table(
+    query: NamedSubspace, key: NamedSubspace, score: Score
+) -> Float[np.ndarray, "query key"]:
     return np.array([[float(score(q, k)) for k in range(key.size)] for q in range(query.size)])
 
 
-def _one_hots(values: Sequence[int], inputs: Sequence[Variable]) -> Float[np.ndarray, " input"]:
+def _one_hots(
+    values: Sequence[int], inputs: Sequence[NamedSubspace]
+) -> Float[np.ndarray, " input"]:
     return np.concatenate(
         [np.eye(variable.size)[value] for value, variable in zip(values, inputs, strict=True)]
     )

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .program import Program, Variable
+from .program import NamedSubspace, Program
 from .programs import accepted, any_letters, known, letters_of, same
 
 
-def _number(p: Program, name: str, marked: Variable, most: int) -> Variable:
+def _number(p: Program, name: str, marked: NamedSubspace, most: int) -> NamedSubspace:
     """Numbers 0 to `most` from a head's weight on the start token, in falling order (index 0 is `most`)."""
     bounds = [(1 / (n + 1) + 1 / (n + 2)) / 2 for n in reversed(range(most))]
     return p.bins(name, marked, [1.0], bounds)

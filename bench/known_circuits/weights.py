@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .layout import Placement, coordinates
-from .program import Attend, Steps, Variable
+from .program import Attend, NamedSubspace, Steps
 
 CONSTANT = 1e4
 """Norm of the stream's constant part; what else is there has a norm below 10, so that LayerNorm
@@ -37,7 +37,7 @@ class Weights:
     step_out: Float[np.ndarray, "layer stream neuron"]
     out_bias: Float[np.ndarray, "layer stream"]
     unembed: Float[np.ndarray, "token stream"]
-    coordinates: dict[Variable, slice]
+    coordinates: dict[NamedSubspace, slice]
 
     @property
     def size(self) -> int:
@@ -123,7 +123,7 @@ def program_weights(placement: Placement) -> Weights:
     return weights
 
 
-def _empty(placement: Placement, at: dict[Variable, slice]) -> Weights:
+def _empty(placement: Placement, at: dict[NamedSubspace, slice]) -> Weights:
     program, size = placement.program, 1 + sum(variable.size for variable in at)
     layers, heads, rows = placement.n_layers, placement.n_heads, placement.head_dim
     assert program.result is not None

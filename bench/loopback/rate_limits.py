@@ -11,7 +11,7 @@ from .wires import Provider
 
 
 @dataclass
-class _Bucket:
+class _TokenBucket:
     unit: str
     limit: int
     left: float
@@ -35,7 +35,7 @@ class Limiter:
     def __init__(self, requests: int, tokens: int) -> None:
         now = time.monotonic()
         limits = (("requests", requests), ("tokens", tokens))
-        self._buckets = [_Bucket(unit, limit, limit, now) for unit, limit in limits if limit]
+        self._buckets = [_TokenBucket(unit, limit, limit, now) for unit, limit in limits if limit]
         self._lock = threading.Lock()
 
     def admit(self, provider: Provider, tokens: int) -> tuple[bool, dict[str, str]]:

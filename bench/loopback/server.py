@@ -33,7 +33,7 @@ PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthr
 
 
 @dataclass(frozen=True)
-class Answer:
+class WireReply:
     """What goes back over the wire."""
 
     status: int
@@ -100,20 +100,20 @@ class Loopback:
         self._server.server_close()
         self._thread.join()
 
-    def listed(self, path: str) -> Answer:
+    def listed(self, path: str) -> WireReply:
         """The answer to a GET."""
         if path == "/ledger":
-            return Answer(200, _dumped(self.ledger.to_json()))
+            return WireReply(200, _dumped(self.ledger.to_json()))
         provider: Provider = "openai" if "/v1/" in path and "anthropic" not in path else "anthropic"
         name = path.partition("/models")[2].strip("/")
         if self.script.models and "/models" in path:
             if not name:
-                return Answer(200, _dumped(wires.models_of(provider, self.script.models)))
+                return WireReply(200, _dumped(wires.models_of(provider, self.script.models)))
             if name in self.script.models:
-                return Answer(200, _dumped(wires.model_of(provider, name)))
+                return WireReply(200, _dumped(wires.model_of(provider, name)))
         return _error(provider, 404, "not_found_error", f"there is no {path} here")
 
-    def answer(self, path: str, raw: bytes, key: str) -> Answer:
+    def answer(self, path: str, raw: bytes, key: str) -> WireReply:
         """The answer to a POST, or the fault that stands in its place; waits as long as it should take."""
         room, provider = _place(path)
         entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
@@ -125,7 +125,7 @@ class Loopback:
         self.ledger.close(entry, 0 if found.fault else found.status, found.what)
         return found
 
-    def _answer(self, provider: Provider, raw: bytes, key: str, hash: str, time_: int) -> Answer:
+    def _answer(self, provider: Provider, raw: bytes, key: str, hash: str, time_: int) -> WireReply:
         with self._lock:
             self._count += 1
             number = self._count
@@ -163,7 +163,7 @@ class Loopback:
 
     def _refused(
         self, provider: Provider, model: str, key: str, body: Mapping[str, Any], why: str
-    ) -> Answer | None:
+    ) -> WireReply | None:
         if self.script.key and key != self.script.key:
             return _error(
                 provider, 401, "authentication_error", "that is not the key of this server"
@@ -209,12 +209,12 @@ def _made(
     counts: Counts,
     fault: str,
     headers: Mapping[str, str],
-) -> Answer:
+) -> WireReply:
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
     counts = Counts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
     answer = wires.answer_of(provider, model, reply, counts)
     data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _dumped(answer)
-    return Answer(
+    return WireReply(
         200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else ""
     )
 
@@ -225,8 +225,10 @@ def _error(
     kind: str,
     message: str,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
-    return Answer(status, _dumped(wires.error_of(provider, kind, message)), "error", headers or {})
+) -> WireReply:
+    return WireReply(
+        status, _dumped(wires.error_of(provider, kind, message)), "error", headers or {}
+    )
 
 
 def _dumped(value: Any) -> bytes:
@@ -272,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _loopback(self) -> Loopback:
         return cast(Any, self.server).loopback
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: WireReply) -> None:
         if answer.fault == "hang":
             self._await_end()
         if answer.fault in ("reset", "hang"):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import fixtures, kill_runs, malformed, pressure
-from .fork_server import Nursery
+from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
 """Step, done, of how many, what unit."""
@@ -59,7 +59,7 @@ class Promise:
 
 
 @dataclass(frozen=True)
-class Found:
+class SoakResult:
     """All that was counted."""
 
     promises: list[Promise]
@@ -72,13 +72,13 @@ class Found:
         return all(promise.kept for promise in self.promises)
 
 
-def soak(folder: Path, size: Size, report: Report) -> Found:
+def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     """Try every promise; `folder` is for scratch."""
     fixtures.use(folder)
     report("preparing", 0, 1, "")
     index = fixtures.make_index(folder)
     with ExitStack() as stack:
-        nurseries = [stack.enter_context(Nursery(folder)) for _ in range(max(1, size.jobs))]
+        nurseries = [stack.enter_context(ForkServer(folder)) for _ in range(max(1, size.jobs))]
         killed = _kill(folder, index, nurseries, size, report)
         bad = malformed.torment(
             folder,
@@ -104,12 +104,12 @@ def soak(folder: Path, size: Size, report: Report) -> Found:
 
 
 def _kill(
-    folder: Path, index: Path, nurseries: list[Nursery], size: Size, report: Report
-) -> kill_runs.Tally:
+    folder: Path, index: Path, nurseries: list[ForkServer], size: Size, report: Report
+) -> kill_runs.KillTally:
     """Killed runs until there are enough, each nursery on its own."""
-    total, numbers = kill_runs.Tally(), count()
+    total, numbers = kill_runs.KillTally(), count()
 
-    def work(place: int, nursery: Nursery) -> None:
+    def work(place: int, nursery: ForkServer) -> None:
         mine = folder / f"killer-{place}"
         killer = kill_runs.Killer(mine, index, server, nursery)
         while total.killed_runs < size.kills:
@@ -126,12 +126,12 @@ def _kill(
 
 
 def _found(
-    killed: kill_runs.Tally,
-    bad: malformed.Tally,
+    killed: kill_runs.KillTally,
+    bad: malformed.MalformedTally,
     budgeted: list[pressure.Budgeted],
-    busy: pressure.Busy | None,
+    busy: pressure.ServerLoad | None,
     cpu: float | None,
-) -> Found:
+) -> SoakResult:
     promises = [
         _none("targets lost", killed.lost),
         _none("targets that ended twice", killed.twice),
@@ -165,7 +165,7 @@ def _found(
         "busy": None if busy is None else vars(busy),
         "cpu_ms_a_turn": cpu,
     }
-    return Found(promises, figures, [*killed.notes, *bad.notes])
+    return SoakResult(promises, figures, [*killed.notes, *bad.notes])
 
 
 def _none(what: str, n: int) -> Promise:

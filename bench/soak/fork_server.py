@@ -37,7 +37,7 @@ class Ended:
     cpu_s: float
 
 
-class Nursery:
+class ForkServer:
     """The soak's end of a nursery; a context manager. `folder` takes what children say on stderr."""
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class Nursery:
         self.start(run, limits=limits, key=key)
         return self.wait()
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,10 +159,10 @@ def _be_child(subject: Any, asked: dict[str, Any]) -> None:
 
 
 def _work(subject: Any, run: Path, limits: dict[str, float]) -> int:
-    from ...agent.llm.budget import Limits
-    from ...agent.run.execute import work_on
+    from ...agent.llm.budget import BudgetLimits
+    from ...agent.run.execute import execute_run
 
-    result = work_on(run, subject=subject, limits=Limits(limits) if limits else None)
+    result = execute_run(run, subject=subject, limits=BudgetLimits(limits) if limits else None)
     if result.budget:
         return EXIT["budget"]
     return EXIT["failed"] if result.failed or result.pending else EXIT["done"]

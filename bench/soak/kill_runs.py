@@ -36,7 +36,7 @@ from ..loopback import Loopback, Rule, Script
 from ..loopback.demo_model import Beginner
 from ..loopback.wires import Provider
 from . import fixtures
-from .fork_server import Nursery
+from .fork_server import ForkServer
 
 MOST = 3
 """Kills of one run."""
@@ -115,7 +115,7 @@ class Life:
 
 
 @dataclass
-class Tally:
+class KillTally:
     """What was counted. Every figure but the first four must be 0."""
 
     runs: int = 0
@@ -141,7 +141,7 @@ class Tally:
         """How often something happened that must not."""
         return self.asked_again + self.journaled_twice + self.lost + self.twice + self.other_rows
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: KillTally) -> None:
         """Count another's as well."""
         for name in self.__dataclass_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -169,16 +169,16 @@ class Killer:
         folder: where its runs live while they are looked at.
     """
 
-    def __init__(self, folder: Path, index: Path, server: Loopback, nursery: Nursery) -> None:
+    def __init__(self, folder: Path, index: Path, server: Loopback, nursery: ForkServer) -> None:
         self._folder, self._index, self._server, self._nursery = folder, index, server, nursery
         self._whole = {provider: self._undisturbed(provider) for provider in PROVIDERS}
 
-    def one(self, number: int, seed: int) -> Tally:
+    def one(self, number: int, seed: int) -> KillTally:
         """One run, killed and resumed."""
         random_ = random.Random(f"{seed}:{number}")
         provider = PROVIDERS[number % 2]
         whole, room = self._whole[provider], f"run-{number}"
-        folder, tally = self._make(provider, room), Tally(runs=1)
+        folder, tally = self._make(provider, room), KillTally(runs=1)
         lives: list[Life] = []
         for _ in range(random_.randint(1, MOST)):
             if not self._kill(folder, whole.seconds * random_.random(), tally, lives):
@@ -204,10 +204,10 @@ class Killer:
     def _undisturbed(self, provider: str) -> Undisturbed:
         folder = self._make(provider, f"{self._folder.name}-{provider}")
         started = time.monotonic()
-        self._finish(folder, Tally(), [])
+        self._finish(folder, KillTally(), [])
         return Undisturbed(_timeless(rows(folder)), time.monotonic() - started)
 
-    def _kill(self, folder: Path, after_s: float, tally: Tally, lives: list[Life]) -> bool:
+    def _kill(self, folder: Path, after_s: float, tally: KillTally, lives: list[Life]) -> bool:
         """Start, kill and take stock; False when the run was faster."""
         key, before = f"life-{len(lives)}", _journaled(folder)
         pid = self._nursery.start(folder, key=key)
@@ -221,7 +221,7 @@ class Killer:
         tally.killed_runs, tally.kills = 1, tally.kills + 1
         return True
 
-    def _finish(self, folder: Path, tally: Tally, lives: list[Life]) -> None:
+    def _finish(self, folder: Path, tally: KillTally, lives: list[Life]) -> None:
         """Let it be until it is done."""
         key, before = f"life-{len(lives)}", _journaled(folder)
         ended = self._nursery.work(folder, key=key)
@@ -230,7 +230,7 @@ class Killer:
             tally.lost += 1
             tally.notes.append(f"{folder.name} ended with {ended.status}")
 
-    def _compare(self, folder: Path, room: str, tally: Tally, lives: list[Life]) -> None:
+    def _compare(self, folder: Path, room: str, tally: KillTally, lives: list[Life]) -> None:
         """The server's book against the journal."""
         entries = self._server.ledger.entries(room)
         tally.calls += len(entries)
@@ -241,7 +241,7 @@ class Killer:
                 tally.asked_again += again
                 tally.notes.append(f"{folder.name}: {life.key} asked {again} requests again")
 
-    def _look(self, folder: Path, whole: Undisturbed, tally: Tally) -> None:
+    def _look(self, folder: Path, whole: Undisturbed, tally: KillTally) -> None:
         tally.journaled_twice += sum(n - 1 for n in Counter(_journaled(folder)).values())
         ends = Counter(e.target for e in read_events(folder) if e.event == "conclusion")
         found = rows(folder)

@@ -28,7 +28,7 @@ from ..loopback import Loopback, Rule, Script
 from ..loopback.faults import HARMLESS, NAMES, UNCOUNTED
 from ..loopback.wires import Provider
 from . import fixtures
-from .fork_server import Nursery
+from .fork_server import ForkServer
 from .kill_runs import PROVIDERS, Curious
 
 Kind = Literal["harmful", "half", "harmless"]
@@ -43,7 +43,7 @@ _COUNTS = ("seconds", "input_tokens", "output_tokens", "cached_tokens", "usd")
 
 
 @dataclass
-class Tally:
+class MalformedTally:
     """What was counted. All from `crashes` to `unreadable` must be 0."""
 
     answers: int = 0
@@ -76,7 +76,7 @@ class Tally:
         """Malformed answers that leave nothing of a good reply."""
         return self.answers - self.harmless
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: MalformedTally) -> None:
         """Count another's as well."""
         for name in self.__dataclass_fields__:
             if name != "kinds":
@@ -89,7 +89,7 @@ class Ground:
 
     folder: Path
     index: Path
-    nursery: Nursery
+    nursery: ForkServer
 
 
 @dataclass(frozen=True)
@@ -111,26 +111,26 @@ class Ran:
 
 
 def torment(
-    folder: Path, index: Path, nursery: Nursery, wanted: int, report: Callable[[int], None]
-) -> Tally:
+    folder: Path, index: Path, nursery: ForkServer, wanted: int, report: Callable[[int], None]
+) -> MalformedTally:
     """Runs until `wanted` harmful answers were given, of every kind at least one."""
-    tally, ground_ = Tally(), Ground(folder, index, nursery)
+    tally, ground_ = MalformedTally(), Ground(folder, index, nursery)
     while wanted and (tally.runs < len(KINDS) or tally.harmful < wanted):
         tally.add(_one(ground_, tally.runs, max(HARMLESS_TARGETS, wanted - tally.harmful)))
         report(min(tally.harmful, wanted))
     return tally
 
 
-def _one(on: Ground, number: int, wanted: int) -> Tally:
+def _one(on: Ground, number: int, wanted: int) -> MalformedTally:
     kind, provider = KINDS[number % len(KINDS)], PROVIDERS[number // len(KINDS) % len(PROVIDERS)]
     name, targets = (
         f"malformed-{number}",
         fixtures.targets(min(TARGETS, wanted // A_TARGET), first=number * TARGETS),
     )
-    tally = Tally(runs=1)
+    tally = MalformedTally(runs=1)
     if kind == "harmless":
         few = targets[:HARMLESS_TARGETS]
-        whole = _run(on, f"{name}-whole", provider, Rule(), few, Tally())
+        whole = _run(on, f"{name}-whole", provider, Rule(), few, MalformedTally())
         found = _run(on, name, provider, Rule(fault="any_harmless"), few, tally)
         if whole and found:
             _look_harmless(whole, found, tally)
@@ -149,7 +149,7 @@ def _run(
     provider: Provider,
     rule: Rule,
     targets: list[str],
-    tally: Tally,
+    tally: MalformedTally,
     most: int = 0,
 ) -> Ran | None:
     """A run with such answers, taken to its end and resumed; None when it cannot be read."""
@@ -184,7 +184,7 @@ def _run(
         shutil.rmtree(folder)
 
 
-def _look_harmful(found: Ran, provider: Provider, tally: Tally) -> None:
+def _look_harmful(found: Ran, provider: Provider, tally: MalformedTally) -> None:
     scored = {row["target"] for row in found.rows if row["scores"] or row["explanation"]}
     scored |= {event.target for event in found.events if event.event in ("score", "evidence")}
     tally.scored = len(scored)
@@ -193,7 +193,7 @@ def _look_harmful(found: Ran, provider: Provider, tally: Tally) -> None:
     ]
 
 
-def _look_half(found: Ran, provider: Provider, tally: Tally) -> None:
+def _look_half(found: Ran, provider: Provider, tally: MalformedTally) -> None:
     """Each explanation must be one that a good reply has proposed."""
     good = {"answered", *HARMLESS[provider]}
     proposed = {
@@ -212,7 +212,7 @@ def _look_half(found: Ran, provider: Provider, tally: Tally) -> None:
     ]
 
 
-def _look_harmless(whole: Ran, found: Ran, tally: Tally) -> None:
+def _look_harmless(whole: Ran, found: Ran, tally: MalformedTally) -> None:
     """The same rows as with good answers, and no count that is none."""
     pairs = zip(_countless(whole.rows), _countless(found.rows), strict=True)
     changed = [a["target"] for a, b in pairs if a != b]

@@ -17,7 +17,7 @@ from pathlib import Path
 from ...agent.runlog.log import read_events
 from ..loopback import Loopback, Rule, Script
 from . import fixtures
-from .fork_server import EXIT, Nursery
+from .fork_server import EXIT, ForkServer
 from .kill_runs import Curious
 
 SIDE_BY_SIDE = 8
@@ -37,7 +37,9 @@ class Budgeted:
         return max(0, self.asked - self.limit - (self.side_by_side - 1))
 
 
-def budgets(folder: Path, index: Path, nursery: Nursery, limits: Sequence[int]) -> list[Budgeted]:
+def budgets(
+    folder: Path, index: Path, nursery: ForkServer, limits: Sequence[int]
+) -> list[Budgeted]:
     """A run for each limit, stopped by it."""
     found = []
     with Loopback(Curious(), script=Script(rules=(Rule(delay_s=0.05),)), keep=False) as server:
@@ -63,7 +65,7 @@ def budgets(folder: Path, index: Path, nursery: Nursery, limits: Sequence[int]) 
 
 
 @dataclass(frozen=True)
-class Busy:
+class ServerLoad:
     """How busy a server was kept."""
 
     investigations: int
@@ -76,8 +78,8 @@ class Busy:
 
 
 def busy(
-    folder: Path, index: Path, nursery: Nursery, side_by_side: int, targets: int, answer_s: float
-) -> Busy:
+    folder: Path, index: Path, nursery: ForkServer, side_by_side: int, targets: int, answer_s: float
+) -> ServerLoad:
     """One run with slow answers."""
     run = folder / "busy"
     with Loopback(Curious(), script=Script(delay_s=answer_s), keep=False) as server:
@@ -90,7 +92,7 @@ def busy(
         share = server.ledger.in_flight(side_by_side)
     named = [e.data for e in read_events(run) if e.event == "load"]
     shutil.rmtree(run)
-    return Busy(
+    return ServerLoad(
         side_by_side,
         targets,
         answer_s,
@@ -99,7 +101,7 @@ def busy(
     )
 
 
-def cpu_a_turn(folder: Path, index: Path, nursery: Nursery, targets: int = 48) -> float:
+def cpu_a_turn(folder: Path, index: Path, nursery: ForkServer, targets: int = 48) -> float:
     """CPU milliseconds of a reply's turn."""
     spent, turns = [], []
     with Loopback(Curious(), keep=False) as server:

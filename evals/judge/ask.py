@@ -31,7 +31,7 @@ LINE = re.compile(r"^[\s*>-]*(\d+)\s*[:.)][\s*]*(.*?)[\s*.]*$")
 _SYNONYMS = {"yes": "1", "no": "0", "true": "1", "false": "0"}
 
 
-class Answer(NamedTuple):
+class JudgeChoice(NamedTuple):
     """What a judge said of one example."""
 
     choice: int
@@ -40,13 +40,13 @@ class Answer(NamedTuple):
     """Probability of each choice where the server tells, else None."""
 
 
-class _Unreadable(Exception):
+class _UnreadableAnswer(Exception):
     """Why an answer cannot be read."""
 
 
 def ask_about(
     chat: Chat, prompt_name: str, examples: Sequence[str], choices: Sequence[str], **values: object
-) -> list[Answer]:
+) -> list[JudgeChoice]:
     """One answer an example, in their order.
 
     Args:
@@ -60,14 +60,14 @@ def ask_about(
     prompt = load(prompt_name)
     try:
         return _ask(chat, prompt, examples, choices, values)
-    except _Unreadable as first:
+    except _UnreadableAnswer as first:
         half = max(1, (len(examples) + 1) // 2)
         parts = [part for part in (examples[:half], examples[half:]) if part]
         try:
             return [
                 answer for part in parts for answer in _ask(chat, prompt, part, choices, values)
             ]
-        except _Unreadable as second:
+        except _UnreadableAnswer as second:
             raise JudgeError(
                 f"{prompt.name}: the judge's answer cannot be read ({first}), nor when asked again ({second})"
             ) from None
@@ -79,7 +79,7 @@ def _ask(
     examples: Sequence[str],
     choices: Sequence[str],
     values: Mapping[str, object],
-) -> list[Answer]:
+) -> list[JudgeChoice]:
     request = request_for(prompt, numbered(examples), len(examples), 16 + 8 * len(examples), values)
     return read_answers(chat.ask(request), len(examples), choices)
 
@@ -118,16 +118,16 @@ def fence_for(data: str) -> str:
     return fence
 
 
-def read_answers(answer: ChatAnswer, count: int, choices: Sequence[str]) -> list[Answer]:
+def read_answers(answer: ChatAnswer, count: int, choices: Sequence[str]) -> list[JudgeChoice]:
     """One answer for each number from 1 to ``count``; raises when the text is anything else."""
     if not answer.complete:
-        raise _Unreadable("it was cut off or refused")
+        raise _UnreadableAnswer("it was cut off or refused")
     if len(answer.text) > 400 + 24 * count:
-        raise _Unreadable(f"{len(answer.text)} characters for {count} examples")
+        raise _UnreadableAnswer(f"{len(answer.text)} characters for {count} examples")
     found = _listed(answer.text, count) or _lines(answer.text)
     numbers = [number for number, _, _ in found]
     if numbers != list(range(1, count + 1)):
-        raise _Unreadable(
+        raise _UnreadableAnswer(
             f"answers to {_shown(numbers)}, expected 1 to {count}, each once and in order"
         )
     places = _token_places(answer)
@@ -157,16 +157,16 @@ def _listed(text: str, count: int) -> list[tuple[int, str, int]]:
 
 def _answer(
     said: str, at: int, choices: Sequence[str], places: Mapping[int, Mapping[str, float]]
-) -> Answer:
+) -> JudgeChoice:
     plain = _SYNONYMS.get(said.lower(), said)
     if plain not in choices:
-        raise _Unreadable(f"{said[:40]!r} is none of {', '.join(choices)}")
+        raise _UnreadableAnswer(f"{said[:40]!r} is none of {', '.join(choices)}")
     mass = [
         sum(exp(p) for token, p in places.get(at, {}).items() if token.strip() == choice)
         for choice in choices
     ]
     weights = tuple(part / sum(mass) for part in mass) if sum(mass) > 0 and min(mass) >= 0 else None
-    return Answer(list(choices).index(plain), weights)
+    return JudgeChoice(list(choices).index(plain), weights)
 
 
 def _token_places(answer: ChatAnswer) -> dict[int, Mapping[str, float]]:

@@ -24,7 +24,7 @@ KNOWN = "predicate, scripted:FILE, constant:TEXT"
 _COUNT = re.compile(r"1 to (\d+)\.\s*$")
 
 
-class Scripted:
+class ScriptedJudge:
     """Answers from a list: in turn, or by words that a request must hold."""
 
     def __init__(self, script: Sequence[str | Mapping[str, str]], name: str = "scripted") -> None:
@@ -89,7 +89,7 @@ def make_judge(spec: str) -> Chat | None:
     if kind == "constant" and rest:
         return Constant(rest)
     if kind == "scripted" and rest:
-        return Scripted(read_script(Path(rest)), spec)
+        return ScriptedJudge(read_script(Path(rest)), spec)
     raise UsageError(f"no judge {spec!r}; known: {KNOWN}")
 
 

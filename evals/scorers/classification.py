@@ -25,7 +25,7 @@ from ..verdict import DOCUMENTS
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledExamples:
     """Examples with their truth and the document that each is from."""
 
     label: Bool[np.ndarray, " examples"]
@@ -38,7 +38,7 @@ class Labelled:
 
 
 def balanced_accuracy(
-    said: Bool[np.ndarray, " examples"], items: Labelled, seed: int = 0
+    said: Bool[np.ndarray, " examples"], items: LabelledExamples, seed: int = 0
 ) -> Interval:
     """(TPR + TNR) / 2 of yes-or-no decisions."""
     label, said = np.asarray(items.label, dtype=bool), np.asarray(said, dtype=bool)
@@ -75,7 +75,9 @@ def _with_interval(
     return found if len(sums) >= DOCUMENTS else Interval(found.value, None, None)
 
 
-def auroc(grade: Float[np.ndarray, " examples"], items: Labelled, seed: int = 0) -> Interval:
+def auroc(
+    grade: Float[np.ndarray, " examples"], items: LabelledExamples, seed: int = 0
+) -> Interval:
     """Area under the ROC curve of a grade, the larger the more positive."""
     grade, label = np.asarray(grade, dtype=np.float64), np.asarray(items.label, dtype=bool)
     if not label.any() or label.all():

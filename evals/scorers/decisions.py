@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..judge.ask import Answer, ask_about
+from ..judge.ask import JudgeChoice, ask_about
 from ..judge.protocol import Unscorable
 from ..score import Floors, Score
 from ..statistics.bootstrap import Interval
-from .classification import Labelled, auroc, balanced_accuracy
-from .registry import Case
+from .classification import LabelledExamples, auroc, balanced_accuracy
+from .registry import ScoringTask
 
 CHOICES = ("0", "1")
 
@@ -30,10 +30,10 @@ Reader = Callable[[Float[np.ndarray, "contexts seq"]], Decisions]
 """Takes the decisions from a prediction at every token."""
 
 
-class Question(NamedTuple):
+class DecisionQuestion(NamedTuple):
     """Labelled examples with both ways to decide about them."""
 
-    items: Labelled
+    items: LabelledExamples
     batches: Sequence[Int[np.ndarray, " batch"]]
     shown: Callable[[int], str]
     """An example's text."""
@@ -41,7 +41,7 @@ class Question(NamedTuple):
     prompt: str = "detection"
 
 
-def decide(case: Case, question: Question) -> Decisions:
+def decide(case: ScoringTask, question: DecisionQuestion) -> Decisions:
     """The decisions of the case's judge, or of its predicate where there is no judge."""
     if case.chat is not None:
         return _by_chat(case, question)
@@ -50,9 +50,9 @@ def decide(case: Case, question: Question) -> Decisions:
     return question.read(case.sample.predicted)
 
 
-def _by_chat(case: Case, question: Question) -> Decisions:
+def _by_chat(case: ScoringTask, question: DecisionQuestion) -> Decisions:
     assert case.chat is not None
-    answers: dict[int, Answer] = {}
+    answers: dict[int, JudgeChoice] = {}
     for batch in question.batches:
         shown = [question.shown(int(i)) for i in batch]
         found = ask_about(
@@ -70,7 +70,9 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:2000]
 
 
-def scores_of(name: str, case: Case, question: Question, decisions: Decisions) -> list[Score]:
+def scores_of(
+    name: str, case: ScoringTask, question: DecisionQuestion, decisions: Decisions
+) -> list[Score]:
     """Balanced accuracy, and AUROC where there are grades, with the floors of both."""
     items = question.items
     said = balanced_accuracy(decisions.said, items, case.seed)
@@ -92,7 +94,9 @@ def _grade(decisions: Decisions) -> Float[np.ndarray, " examples"]:
     return decisions.grade
 
 
-def floors_of(case: Case, value: Callable[[np.ndarray], Interval], chance: float = 0.5) -> Floors:
+def floors_of(
+    case: ScoringTask, value: Callable[[np.ndarray], Interval], chance: float = 0.5
+) -> Floors:
     """The same decision taken from each rival prediction.
 
     *shuffled* is chance: decisions that are dealt out anew among the examples are right that often,

@@ -18,29 +18,29 @@ from __future__ import annotations
 import numpy as np
 
 from ..score import Score
-from .classification import Labelled
-from .decisions import Decisions, Question, decide, scores_of
-from .registry import Case, scorer
+from .classification import LabelledExamples
+from .decisions import DecisionQuestion, Decisions, decide, scores_of
+from .registry import ScoringTask, scorer
 from .windows import Chosen, Windows, choose, cut, plain
 
 
 @scorer("detection")
-def detection(case: Case) -> list[Score]:
+def detection(case: ScoringTask) -> list[Score]:
     """Balanced accuracy over active and quiet windows."""
     windows = cut(case.sample, case.text)
     question = question_about(windows, choose(windows, case.seed))
     return scores_of("detection", case, question, decide(case, question))
 
 
-def question_about(windows: Windows, chosen: Chosen) -> Question:
+def question_about(windows: Windows, chosen: Chosen) -> DecisionQuestion:
     """Is this window active?"""
 
     def read(predicted: np.ndarray) -> Decisions:
         activity = windows.read(predicted)
         return Decisions(activity.active[chosen.window], activity.strength[chosen.window])
 
-    return Question(
-        Labelled(chosen.label, windows.document[chosen.window]),
+    return DecisionQuestion(
+        LabelledExamples(chosen.label, windows.document[chosen.window]),
         chosen.batches,
         lambda item: plain(windows.shown(int(chosen.window[item]))),
         read,

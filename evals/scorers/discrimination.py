@@ -25,15 +25,15 @@ from ..judge.protocol import Unscorable
 from ..score import Score
 from .decisions import decide, scores_of
 from .detection import question_about
-from .registry import Case, scorer
-from .subject_access import Neighbour, missing
+from .registry import ScoringTask, scorer
+from .subject_access import ConfusableUnit, missing
 from .windows import LEAST, Chosen, Windows, by_quantile, cut, mirrored, quiet_windows
 
 NEIGHBOURS = 5
 
 
 @scorer("discrimination")
-def discrimination(case: Case) -> list[Score]:
+def discrimination(case: ScoringTask) -> list[Score]:
     """Balanced accuracy over the unit's windows and its neighbours'."""
     if not case.lab.neighbours:
         raise missing(
@@ -46,7 +46,7 @@ def discrimination(case: Case) -> list[Score]:
     return scores_of("discrimination", case, question, decide(case, question))
 
 
-def _choose(windows: Windows, neighbours: Sequence[Neighbour], seed: int) -> Chosen:
+def _choose(windows: Windows, neighbours: Sequence[ConfusableUnit], seed: int) -> Chosen:
     rng = np.random.default_rng([seed, 4])
     positive = rng.permutation(by_quantile(windows, rng))
     negative = _hard(windows, neighbours, len(positive), rng)
@@ -60,7 +60,7 @@ def _choose(windows: Windows, neighbours: Sequence[Neighbour], seed: int) -> Cho
 
 
 def _hard(
-    windows: Windows, neighbours: Sequence[Neighbour], count: int, rng: np.random.Generator
+    windows: Windows, neighbours: Sequence[ConfusableUnit], count: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " windows"]:
     """Windows that fire a neighbour and not the target, in turn from each neighbour."""
     quiet = quiet_windows(windows)

@@ -22,15 +22,15 @@ from jaxtyping import Float
 
 from ..judge.protocol import Unscorable
 from ..score import Floors, Score
-from .classification import Labelled, auroc
-from .registry import Case, scorer
+from .classification import LabelledExamples, auroc
+from .registry import ScoringTask, scorer
 from .windows import choose, cut
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @scorer("embedding")
-def embedding(case: Case) -> list[Score]:
+def embedding(case: ScoringTask) -> list[Score]:
     """AUROC of the cosine between explanation and window."""
     if not case.explanation.strip():
         raise Unscorable("there is no explanation in words")
@@ -38,7 +38,7 @@ def embedding(case: Case) -> list[Score]:
     chosen = choose(windows, case.seed)
     shown = ["".join(windows.shown(int(w))) for w in chosen.window]
     rows = (case.lab.embed or bag_of_words)([case.explanation, *shown])
-    items = Labelled(chosen.label, windows.document[chosen.window])
+    items = LabelledExamples(chosen.label, windows.document[chosen.window])
     found = auroc(cosine(rows[1:], rows[0]), items, case.seed)
     return [
         Score("embedding", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))

@@ -22,16 +22,16 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ..score import Score
-from .classification import Labelled
-from .decisions import Decisions, Question, decide, scores_of
-from .registry import Case, scorer
+from .classification import LabelledExamples
+from .decisions import DecisionQuestion, Decisions, decide, scores_of
+from .registry import ScoringTask, scorer
 from .windows import Chosen, Windows, choose, cut, marked
 
 Marks = list[Bool[np.ndarray, " tokens"]]
 
 
 @scorer("fuzzing")
-def fuzzing(case: Case) -> list[Score]:
+def fuzzing(case: ScoringTask) -> list[Score]:
     """Balanced accuracy over windows with true and false marks."""
     windows = cut(case.sample, case.text)
     rng = np.random.default_rng([case.seed, 1])
@@ -43,8 +43,8 @@ def fuzzing(case: Case) -> list[Score]:
         grade = np.array([size[mark].mean() for size, mark in zip(at, marks, strict=True)])
         return Decisions(grade >= activity.threshold, grade)
 
-    question = Question(
-        Labelled(chosen.label, windows.document[chosen.window]),
+    question = DecisionQuestion(
+        LabelledExamples(chosen.label, windows.document[chosen.window]),
         chosen.batches,
         lambda item: marked(windows.shown(int(chosen.window[item])), marks[item]),
         read,

@@ -31,9 +31,9 @@ from ...prompts import load
 from ..judge.ask import LINE
 from ..judge.protocol import Chat, ChatRequest, JudgeError, Unscorable
 from ..score import Floors, Score
-from .classification import Labelled, auroc
+from .classification import LabelledExamples, auroc
 from .decisions import one_line
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .subject_access import Fire, missing
 from .windows import Windows, cut, quiet_windows
 
@@ -44,7 +44,7 @@ FEWEST_WORDS, MOST_WORDS = 3, 120
 
 
 @scorer("generative")
-def generative(case: Case) -> list[Score]:
+def generative(case: ScoringTask) -> list[Score]:
     """AUROC of the activation on written texts against controls."""
     fire = case.lab.fire
     if fire is None:
@@ -59,7 +59,7 @@ def generative(case: Case) -> list[Score]:
     grade = np.concatenate(
         [_strengths(fire, texts, one_sided), _strengths(fire, controls, one_sided)]
     )
-    items = Labelled(np.arange(len(grade)) < len(texts), np.arange(len(grade)))
+    items = LabelledExamples(np.arange(len(grade)) < len(texts), np.arange(len(grade)))
     found = auroc(grade, items, case.seed)
     return [
         Score("generative", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))

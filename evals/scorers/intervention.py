@@ -32,7 +32,7 @@ from ..judge.puzzles import arranged, ask_puzzles, hits_of, right_places
 from ..score import Floors, Score
 from .classification import accuracy
 from .decisions import one_line
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .subject_access import Effect, missing
 from .windows import Windows, by_quantile, cut
 
@@ -40,7 +40,7 @@ TRIALS, PLACES, OPTIONS = 12, 3, 3
 
 
 @scorer("intervention")
-def intervention(case: Case) -> list[Score]:
+def intervention(case: ScoringTask) -> list[Score]:
     """Accuracy of picking the unit's own effect on the next token."""
     if case.lab.effects is None:
         raise missing("the subject, and a unit that can be steered: a neuron")
@@ -70,7 +70,9 @@ def _places(windows: Windows, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(windows.context[group], np.array([peak[int(w)] for w in group])) for group in picked]
 
 
-def _by_chat(case: Case, effects: Sequence[Sequence[Effect]]) -> Float[np.ndarray, " trials"]:
+def _by_chat(
+    case: ScoringTask, effects: Sequence[Sequence[Effect]]
+) -> Float[np.ndarray, " trials"]:
     assert case.chat is not None
     places = right_places(TRIALS, OPTIONS, case.seed)
     listed = [[_listed(case, effect) for effect in trial[:OPTIONS]] for trial in effects]
@@ -87,19 +89,21 @@ def _by_chat(case: Case, effects: Sequence[Sequence[Effect]]) -> Float[np.ndarra
     )
 
 
-def _listed(case: Case, effect: Effect) -> str:
+def _listed(case: ScoringTask, effect: Effect) -> str:
     return json.dumps(
         [case.text.vocabulary[token] for token in effect.promoted], ensure_ascii=False
     )
 
 
-def _by_predicate(case: Case, effects: Sequence[Sequence[Effect]]) -> Float[np.ndarray, " trials"]:
+def _by_predicate(
+    case: ScoringTask, effects: Sequence[Sequence[Effect]]
+) -> Float[np.ndarray, " trials"]:
     return hits_of(
         np.array([[_agreement(case, effect) for effect in trial[:OPTIONS]] for trial in effects])
     )
 
 
-def _agreement(case: Case, effect: Effect) -> float:
+def _agreement(case: ScoringTask, effect: Effect) -> float:
     """Mean prediction on promoted less suppressed tokens, each read behind the same neutral token."""
     assert case.lab.predict is not None
     tokens = np.array([*effect.promoted, *effect.suppressed], dtype=np.int64)

@@ -29,7 +29,7 @@ from ..statistics.bootstrap import Interval
 from .classification import accuracy
 from .decisions import floors_of
 from .fuzzing import transplanted
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .windows import LEAST, QUANTILES, Windows, cut, marked, quiet_windows
 
 OPTIONS = 5
@@ -42,7 +42,7 @@ class _Option(NamedTuple):
 
 
 @scorer("intruder")
-def intruder(case: Case) -> list[Score]:
+def intruder(case: ScoringTask) -> list[Score]:
     """Accuracy of picking the window that does not belong."""
     windows = cut(case.sample, case.text)
     puzzles = _puzzles(windows, case.seed)
@@ -103,7 +103,7 @@ def _by_prediction(
 
 
 def _by_chat(
-    case: Case, windows: Windows, puzzles: list[list[_Option]]
+    case: ScoringTask, windows: Windows, puzzles: list[list[_Option]]
 ) -> Float[np.ndarray, " puzzles"]:
     assert case.chat is not None
     places = right_places(len(puzzles), OPTIONS, case.seed)

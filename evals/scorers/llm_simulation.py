@@ -41,10 +41,10 @@ from ..judge.protocol import Chat, ChatAnswer, JudgeError, Unscorable
 from ..score import Score, Text
 from ..statistics.bootstrap import bootstrap_r
 from .decisions import one_line
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .simulation import TOP, top_and_random
 from .subject_access import missing
-from .windows import Printed
+from .windows import TokenText
 
 PER_PROMPT = 4
 """Contexts in one prompt at most: about 250 lines to answer, which models still count rightly."""
@@ -53,7 +53,7 @@ LARGEST = 10
 _LINE = re.compile(r"^\s*(\d+)\.(\d+)[.:]?\s+(.*?)\s*[:=,]?\s*([-+]?\d+)\s*$")
 
 
-class _Unreadable(Exception):
+class _UnreadableSimulation(Exception):
     """Why an answer cannot be read."""
 
 
@@ -66,7 +66,7 @@ class _Token(NamedTuple):
 
 
 @scorer("llm_simulation")
-def llm_simulation(case: Case) -> list[Score]:
+def llm_simulation(case: ScoringTask) -> list[Score]:
     """r of a language model's predictions, on random text and on the top-and-random mix."""
     if case.simulator is None:
         raise missing("a simulator: --simulator openai:MODEL or anthropic:MODEL")
@@ -79,11 +79,11 @@ def llm_simulation(case: Case) -> list[Score]:
 class Simulated(NamedTuple):
     """The case on the contexts of both texts, with the simulator's predictions."""
 
-    random: Case
-    mixed: Case
+    random: ScoringTask
+    mixed: ScoringTask
 
 
-def simulated(case: Case) -> Simulated:
+def simulated(case: ScoringTask) -> Simulated:
     """Ask the simulator about all contexts that are scored.
 
     Raises:
@@ -96,7 +96,7 @@ def simulated(case: Case) -> Simulated:
     return Simulated(*(on(found, np.searchsorted(contexts, chosen)) for chosen in (random, mixed)))
 
 
-def at_random(case: Case) -> Int[np.ndarray, " chosen"]:
+def at_random(case: ScoringTask) -> Int[np.ndarray, " chosen"]:
     """Contexts with a token that counts, drawn with the case's seed, in the order of the split."""
     usable = np.flatnonzero(case.sample.mask.any(axis=1))
     count = min(case.simulated_contexts, len(usable))
@@ -104,7 +104,7 @@ def at_random(case: Case) -> Int[np.ndarray, " chosen"]:
     return np.sort(drawn)
 
 
-def simulate(case: Case, contexts: Int[np.ndarray, " chosen"]) -> Case:
+def simulate(case: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> ScoringTask:
     """The case on these contexts alone, with the simulator's predictions in the place of any other.
 
     Raises:
@@ -119,14 +119,14 @@ def simulate(case: Case, contexts: Int[np.ndarray, " chosen"]) -> Case:
     return replace(chosen, sample=chosen.sample.with_prediction(predicted), predicts=True)
 
 
-def _score(case: Case, text: Text) -> Score:
+def _score(case: ScoringTask, text: Text) -> Score:
     r = bootstrap_r(case.sample, case.seed)
     return Score(
         "llm_simulation", case.split, text, *r, floors_of(case.sample, case.rivals, case.seed)
     )
 
 
-def on(case: Case, rows: Int[np.ndarray, " chosen"]) -> Case:
+def on(case: ScoringTask, rows: Int[np.ndarray, " chosen"]) -> ScoringTask:
     """The case on some of its contexts."""
     return replace(
         case,
@@ -148,29 +148,29 @@ class _Question(NamedTuple):
     lowest: int
 
     @classmethod
-    def about(cls, case: Case) -> _Question:
+    def about(cls, case: ScoringTask) -> _Question:
         assert case.simulator is not None
         two_sided = bool((case.sample.true < 0).any())
         return cls(case.simulator, one_line(case.explanation), -LARGEST if two_sided else 0)
 
-    def ask_twice(self, printed: Printed, rows: Sequence[int]) -> Predictions:
+    def ask_twice(self, printed: TokenText, rows: Sequence[int]) -> Predictions:
         """Predictions for some contexts; what cannot be read is asked for again, a context at a time."""
         try:
             return self._ask(printed, rows)
-        except _Unreadable as error:
+        except _UnreadableSimulation as error:
             first = error
         try:
             again = [
                 self._ask(printed, [row], "An earlier answer could not be read: give every line. ")
                 for row in rows
             ]
-        except _Unreadable as second:
+        except _UnreadableSimulation as second:
             raise JudgeError(
                 f"simulator: the answer cannot be read ({first}), nor when asked again ({second})"
             ) from None
         return {key: value for found in again for key, value in found.items()}
 
-    def _ask(self, printed: Printed, rows: Sequence[int], note: str = "") -> Predictions:
+    def _ask(self, printed: TokenText, rows: Sequence[int], note: str = "") -> Predictions:
         asked = [
             token for number, row in enumerate(rows, 1) for token in _tokens(printed, row, number)
         ]
@@ -193,7 +193,7 @@ class _Question(NamedTuple):
         }
 
 
-def _tokens(printed: Printed, row: int, number: int) -> Iterator[_Token]:
+def _tokens(printed: TokenText, row: int, number: int) -> Iterator[_Token]:
     for place, text in enumerate(printed.tokens_of(row, 0, int(printed.length[row]))):
         yield _Token(number, place, json.dumps(text, ensure_ascii=False))
 
@@ -201,17 +201,17 @@ def _tokens(printed: Printed, row: int, number: int) -> Iterator[_Token]:
 def read_predictions(answer: ChatAnswer, asked: Sequence[_Token], lowest: int) -> list[float]:
     """A prediction a token, in their order; raises when the answer is anything else."""
     if not answer.complete:
-        raise _Unreadable("it was cut off or refused")
+        raise _UnreadableSimulation("it was cut off or refused")
     if len(answer.text) > 200 + 120 * len(asked):
-        raise _Unreadable(f"{len(answer.text)} characters for {len(asked)} tokens")
+        raise _UnreadableSimulation(f"{len(answer.text)} characters for {len(asked)} tokens")
     found = list(_lines(answer.text))
     if len(found) != len(asked):
-        raise _Unreadable(f"{len(found)} predictions for {len(asked)} tokens")
+        raise _UnreadableSimulation(f"{len(found)} predictions for {len(asked)} tokens")
     places = _places(answer)
     return [_checked(line, token, lowest, places) for line, token in zip(found, asked, strict=True)]
 
 
-class _Line(NamedTuple):
+class _SimulatedLine(NamedTuple):
     number: tuple[int, int]
     token: str
     value: int
@@ -219,25 +219,25 @@ class _Line(NamedTuple):
     """Where the value stands in the text."""
 
 
-def _lines(text: str) -> Iterator[_Line]:
+def _lines(text: str) -> Iterator[_SimulatedLine]:
     offset = 0
     for line in text.split("\n"):
         if match := _LINE.match(line):
             number = int(match[1][:9]), int(match[2][:9])
-            yield _Line(number, match[3], int(match[4][:9]), offset + match.start(4))
+            yield _SimulatedLine(number, match[3], int(match[4][:9]), offset + match.start(4))
         offset += len(line) + 1
 
 
 def _checked(
-    line: _Line, token: _Token, lowest: int, places: Mapping[int, Mapping[str, float]]
+    line: _SimulatedLine, token: _Token, lowest: int, places: Mapping[int, Mapping[str, float]]
 ) -> float:
     expected = (token.context, token.place + 1)
     if line.number != expected or _bare(line.token) != _bare(token.shown):
-        raise _Unreadable(
+        raise _UnreadableSimulation(
             f"line {line.number[0]}.{line.number[1]} {line.token[:40]} where {expected} is due"
         )
     if not lowest <= line.value <= LARGEST:
-        raise _Unreadable(f"{line.value} is not within {lowest} and {LARGEST}")
+        raise _UnreadableSimulation(f"{line.value} is not within {lowest} and {LARGEST}")
     return _expected(places.get(line.at, {}), lowest, line.value)
 
 

@@ -34,7 +34,7 @@ from ..verdict import DOCUMENTS
 from .decisions import decide, floors_of
 from .detection import question_about
 from .embedding import bag_of_words
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .windows import Chosen, Windows, choose, cut
 
 BEFORE, AFTER = 3, 1
@@ -45,7 +45,7 @@ SMALLEST = 3
 
 
 @scorer("purity")
-def purity(case: Case) -> list[Score]:
+def purity(case: ScoringTask) -> list[Score]:
     """Balanced accuracy with every cluster of exemplars counting the same, and with the worst alone."""
     windows = cut(case.sample, case.text)
     chosen = choose(windows, case.seed)
@@ -68,7 +68,7 @@ def purity(case: Case) -> list[Score]:
     return scores
 
 
-def clusters(windows: Windows, chosen: Chosen, case: Case) -> Int[np.ndarray, " items"]:
+def clusters(windows: Windows, chosen: Chosen, case: ScoringTask) -> Int[np.ndarray, " items"]:
     """Cluster of each active window, from 0; -1 for the quiet ones."""
     positives = np.flatnonzero(chosen.label)
     texts = [_around(windows, int(chosen.window[i])) for i in positives]

@@ -1,7 +1,7 @@
 """The registry of scorers: a scorer is one decorated function in a file of this folder.
 
     @scorer("simulation")
-    def simulation(case: Case) -> list[Score]: ...
+    def simulation(task: ScoringTask) -> list[Score]: ...
 
 ``get("simulation")`` imports the folder's modules once, so a new scorer is one new file and no edit
 elsewhere.
@@ -16,28 +16,28 @@ from functools import cache
 from importlib import import_module
 
 from ...tools.errors import UsageError
-from ..floors import Rivals
+from ..floors import FloorPredictions
 from ..judge.protocol import Chat
 from ..score import Score, Split
 from ..statistics.sample import Sample
 from .subject_access import Lab, missing
-from .windows import Printed
+from .windows import TokenText
 
 SIMULATED = 30
 """Contexts of a simulation by a language model."""
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ScoringTask:
     """One explanation on one split: what it predicts, what it says, who judges, and what there is to work with."""
 
     sample: Sample
     split: Split
-    rivals: Rivals = field(default_factory=Rivals)
+    rivals: FloorPredictions = field(default_factory=FloorPredictions)
     seed: int = 0
     explanation: str = ""
     """The sentence, as a judge is told it."""
-    printed: Printed | None = None
+    printed: TokenText | None = None
     """The words of the sample's contexts."""
     chat: Chat | None = None
     """The judge; None leaves every decision to the predicate."""
@@ -53,14 +53,14 @@ class Case:
     lab: Lab = field(default_factory=Lab)
 
     @property
-    def text(self) -> Printed:
+    def text(self) -> TokenText:
         """The words; Unscorable where there are none."""
         if self.printed is None:
             raise missing("the text of the contexts")
         return self.printed
 
 
-Scorer = Callable[[Case], list[Score]]
+Scorer = Callable[[ScoringTask], list[Score]]
 
 _SCORERS: dict[str, Scorer] = {}
 

@@ -20,7 +20,7 @@ from jaxtyping import Float
 
 from ..judge.protocol import Chat, ChatAnswer, ChatRequest, Cost, Counted, JudgeError, Unscorable
 from ..score import Score
-from .registry import Case, get
+from .registry import ScoringTask, get
 from .subject_access import Predict
 
 
@@ -52,7 +52,7 @@ class Outcome:
         }
 
 
-def score_all(case: Case, scorers: Sequence[str]) -> list[Outcome]:
+def score_all(case: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
     """An outcome for each scorer, in their order. A request that two scorers share is asked once.
 
     Raises:
@@ -64,7 +64,7 @@ def score_all(case: Case, scorers: Sequence[str]) -> list[Outcome]:
     return [_outcome(name, function, case) for name, function in functions]
 
 
-def _outcome(name: str, function: Any, case: Case) -> Outcome:
+def _outcome(name: str, function: Any, case: ScoringTask) -> Outcome:
     chat = Counted(case.chat) if case.chat else None
     simulator = Counted(case.simulator) if case.simulator else None
     try:
@@ -78,11 +78,11 @@ def _outcome(name: str, function: Any, case: Case) -> Outcome:
 
 
 def rival_of(
-    case: Case,
+    case: ScoringTask,
     explanation: str,
     predicted: Float[np.ndarray, "contexts seq"] | None,
     predict: Predict | None = None,
-) -> Case:
+) -> ScoringTask:
     """The same text and truth under another explanation."""
     sample = case.sample if predicted is None else case.sample.with_prediction(predicted)
     lab = replace(case.lab, predict=predict)

@@ -29,21 +29,21 @@ from ..score import Score, Text
 from ..statistics.bootstrap import Interval, bootstrap_difference, bootstrap_r
 from ..statistics.permutation import permutation_test
 from ..statistics.sample import Sample
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 
 TOP = 5
 """Top-activating contexts in the mix, and as many random ones."""
 
 
 @scorer("simulation")
-def simulation(case: Case) -> list[Score]:
+def simulation(case: ScoringTask) -> list[Score]:
     """r on random text and on the top-and-random mix."""
     if not case.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
     return [score_simulation(case, "random"), score_simulation(case, "top_and_random")]
 
 
-def score_simulation(case: Case, text: Text = "random") -> Score:
+def score_simulation(case: ScoringTask, text: Text = "random") -> Score:
     """Pearson r of predicted and true signal with its interval and floors."""
     sample, rivals = case.sample, case.rivals
     if text == "top_and_random":
@@ -80,7 +80,7 @@ class Evidence:
     """Documents of the split with any activation."""
 
 
-def weigh(case: Case) -> Evidence:
+def evidence_for_verdict(case: ScoringTask) -> Evidence:
     """p, the paired difference to *trivial*, and how many documents there are to judge from."""
     test = permutation_test(case.sample, case.seed)
     rival = best_trivial(case.sample, case.rivals)

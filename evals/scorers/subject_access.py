@@ -74,7 +74,7 @@ class Effects(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbour:
+class ConfusableUnit:
     """Another unit that is easily taken for the target: it fires together with it, or writes in its direction."""
 
     name: str
@@ -91,7 +91,7 @@ class Lab:
     embed: Embed | None = None
     predict: Predict | None = None
     effects: Effects | None = None
-    neighbours: Sequence[Neighbour] = ()
+    neighbours: Sequence[ConfusableUnit] = ()
 
 
 def missing(what: str) -> Unscorable:

@@ -17,9 +17,9 @@ from __future__ import annotations
 from ...prompts import load
 from ..judge.protocol import Unscorable
 from ..score import Floors, Score
-from .classification import Labelled, auroc
+from .classification import LabelledExamples, auroc
 from .decisions import one_line
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 from .subject_access import missing
 from .windows import choose, cut
 
@@ -28,7 +28,7 @@ COUNT = 20
 
 
 @scorer("surprisal")
-def surprisal(case: Case) -> list[Score]:
+def surprisal(case: ScoringTask) -> list[Score]:
     """AUROC of how much the explanation lowers a window's loss."""
     if case.lab.loss is None:
         raise missing("a base model's losses: the subject")
@@ -41,7 +41,7 @@ def surprisal(case: Case) -> list[Score]:
     gain = case.lab.loss([f"{without}\n\n"] * len(texts), texts) - case.lab.loss(
         [f"{told}\n\n"] * len(texts), texts
     )
-    found = auroc(gain, Labelled(chosen.label, windows.document[chosen.window]), case.seed)
+    found = auroc(gain, LabelledExamples(chosen.label, windows.document[chosen.window]), case.seed)
     return [
         Score("surprisal", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
     ]

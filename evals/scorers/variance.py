@@ -10,7 +10,7 @@ activations, which rewards knowing that a neuron is mostly near zero. Here, as i
 
 over every token of the split but position 0; x predicted, y true. `.calibrated`: after x -> a + b
 x, fitted by least squares on explore, never on the text that is scored (Bills et al. calibrate as
-well); only where the caller gives the prediction on explore (`Case.calibration`). r knows no scale,
+well); only where the caller gives the prediction on explore (`ScoringTask.calibration`). r knows no scale,
 these do: a prediction with the right shape and the wrong size loses here. They can be far below 0.
 
 A constant explains nothing: it scores exactly 0, whatever the constant. So does a text without any
@@ -29,22 +29,22 @@ from ..score import Floors, Score
 from ..statistics.bootstrap import Interval, bootstrap
 from ..statistics.correlation import group_sums, pearson, standardise
 from ..statistics.sample import Sample
-from .registry import Case, scorer
+from .registry import ScoringTask, scorer
 
 
 @scorer("simulation.ev")
-def variance_explained(case: Case) -> list[Score]:
+def variance_explained(case: ScoringTask) -> list[Score]:
     """Share of the variance that is explained, as predicted and calibrated."""
     return _scores("simulation.ev", case, 2)
 
 
 @scorer("simulation.ad")
-def deviation_explained(case: Case) -> list[Score]:
+def deviation_explained(case: ScoringTask) -> list[Score]:
     """Share of the absolute deviation from the median that is explained, as predicted and calibrated."""
     return _scores("simulation.ad", case, 1)
 
 
-def _scores(name: str, case: Case, power: int) -> list[Score]:
+def _scores(name: str, case: ScoringTask, power: int) -> list[Score]:
     if not case.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
     found = [
@@ -100,7 +100,7 @@ def calibrated(
     return float(y.mean()) + slope * (predicted - float(x.mean()))
 
 
-def _floors(case: Case, power: int) -> Floors:
+def _floors(case: ScoringTask, power: int) -> Floors:
     """What rival predictions explain; all but *other* are in activation units already."""
 
     def of(predicted: np.ndarray | None) -> float | None:

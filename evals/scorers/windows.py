@@ -46,7 +46,7 @@ MOST_ACTIVE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
-class Printed:
+class TokenText:
     """The words of the contexts that a sample is over."""
 
     tokens: Int[np.ndarray, "contexts seq"]
@@ -54,7 +54,7 @@ class Printed:
     vocabulary: Sequence[str]
     """Each token's text, by id."""
 
-    def take(self, contexts: Int[np.ndarray, " chosen"]) -> Printed:
+    def take(self, contexts: Int[np.ndarray, " chosen"]) -> TokenText:
         """Only these contexts."""
         return replace(self, tokens=self.tokens[contexts], length=self.length[contexts])
 
@@ -68,7 +68,7 @@ class Windows:
     """All windows of a sample, in order; one entry a window."""
 
     sample: Sample
-    printed: Printed
+    printed: TokenText
     context: Int[np.ndarray, " windows"]
     start: Int[np.ndarray, " windows"]
     stop: Int[np.ndarray, " windows"]
@@ -139,7 +139,7 @@ class Activity(NamedTuple):
         return self.size >= self.threshold
 
 
-def cut(sample: Sample, printed: Printed, width: int = WIDTH) -> Windows:
+def cut(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windows:
     """All windows of a sample.
 
     Raises:

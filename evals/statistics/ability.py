@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from .faithfulness import RESAMPLES, Interval
+from .faithfulness import RESAMPLES, PromptInterval
 from .fdr import Rate, wilson
 
 LEAST_ACCURACY = 0.7
@@ -27,8 +27,8 @@ class Ability(NamedTuple):
     n: int
     accuracy: Rate
     top: float
-    clean: Interval
-    corrupted: Interval
+    clean: PromptInterval
+    corrupted: PromptInterval
     can: bool
     why: str
 
@@ -52,8 +52,8 @@ def ability(
     return Ability(len(clean), accuracy, float(np.mean(top)), *intervals, not why, why)
 
 
-def mean_interval(values: Float[np.ndarray, " prompts"], seed: int = 0) -> Interval:
+def mean_interval(values: Float[np.ndarray, " prompts"], seed: int = 0) -> PromptInterval:
     """A mean with its 95 % percentile interval over prompts."""
     draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.quantile(np.asarray(values, dtype=float)[draws].mean(1), [0.025, 0.975])
-    return Interval(float(np.mean(values)), float(low), float(high))
+    return PromptInterval(float(np.mean(values)), float(low), float(high))

@@ -21,7 +21,7 @@ SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 RESAMPLES = 2000
 
 
-class Interval(NamedTuple):
+class PromptInterval(NamedTuple):
     """A value with its 95 % percentile interval over prompts."""
 
     value: float
@@ -61,7 +61,7 @@ def faithfulness_interval(
     model: Float[np.ndarray, " pairs"],
     nothing: Float[np.ndarray, " pairs"],
     seed: int = 0,
-) -> Interval:
+) -> PromptInterval:
     """f with a bootstrap over prompts; all three metrics of a prompt are drawn together."""
     draws = np.random.default_rng(seed).integers(0, len(circuit), (RESAMPLES, len(circuit)))
     low, middle, high = (
@@ -69,7 +69,7 @@ def faithfulness_interval(
     )
     whole = high - low
     values = (middle - low)[whole != 0] / whole[whole != 0]
-    return Interval(
+    return PromptInterval(
         faithfulness(circuit, model, nothing),
         *(float(q) for q in np.quantile(values, [0.025, 0.975])),
     )

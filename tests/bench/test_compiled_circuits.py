@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from hubel.agent.cli.main import run_command_line
 from hubel.bench.compiled_circuits import bench_circuits, summary
 from hubel.bench.planted_truth import auroc
-from hubel.bench.result_cache import Stored, code_digest
+from hubel.bench.result_cache import ResultCache, code_digest
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40))
@@ -48,7 +48,7 @@ def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
 
 def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
     """A stored result is taken as it is, and only what is missing is added."""
-    stored = Stored("circuits", "of this code", tmp_path)
+    stored = ResultCache("circuits", "of this code", tmp_path)
     (first,) = bench_circuits(["previous"], ["easy"], ["eap"], stored=stored)
     (kept,) = [path for path in stored.folder.iterdir() if '"eap"' in path.read_text()]
     kept.write_text(kept.read_text().replace('"precision": 1.0', '"precision": 0.25'))
@@ -56,7 +56,7 @@ def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
     assert again.methods["eap"] == first.methods["eap"]._replace(precision=0.25)
     assert list(again.methods) == ["eap", "random"]
     (other,) = bench_circuits(
-        ["previous"], ["easy"], ["eap"], stored=Stored("circuits", "of other code", tmp_path)
+        ["previous"], ["easy"], ["eap"], stored=ResultCache("circuits", "of other code", tmp_path)
     )
     assert other.methods["eap"].precision == 1
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.run_summary import run_rows
 from hubel.agent.review.store.fill import fill
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.evals.statistics.fdr import wilson
 from hubel.tools.errors import CorruptError
@@ -34,7 +34,7 @@ def made(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFacto
         ("nulls", RunConfig(targets=[*nulls], nulls=nulls, **common)),
     ):
         make_run(runs / name, resolve(config))
-        work_on(runs / name, subject=tiny)
+        execute_run(runs / name, subject=tiny)
     return runs
 
 
@@ -45,7 +45,7 @@ def runs(made: Path, tmp_path: Path) -> Path:
 
 def false_keeps(runs: Path) -> dict[str, Any] | None:
     """What the page says beside the real run."""
-    library = Library(runs)
+    library = RunCatalog(runs)
     for name in library.names():
         run = library.run(name, fresh=False)
         with suppress(CorruptError):  # of one the setting cannot be read: it says nothing

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hubel.bench.attribution_speed import Question, attribution_speed, captum_credit
+from hubel.bench.attribution_speed import PromptCase, attribution_speed, captum_credit
 from hubel.bench.circuits_speed import longer_sweep, random_pairs
 from hubel.bench.other_libraries import PEERS, WAYS
 from hubel.tools.attribution.integrated import integrated_gradients
@@ -12,7 +12,9 @@ from hubel.tools.subject.address import Unit
 
 from ..support.tiny import tiny_subject
 
-ASKED = Question("the cat sat on the river bank", "the dog sat on the river bank", " red", " blue")
+ASKED = PromptCase(
+    "the cat sat on the river bank", "the dog sat on the river bank", " red", " blue"
+)
 
 
 @pytest.mark.filterwarnings("ignore")

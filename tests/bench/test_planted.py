@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hubel.agent.cli.main import run_command_line
-from hubel.agent.run.execute import work_on
+from hubel.agent.run.execute import execute_run
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
@@ -177,7 +177,7 @@ def test_a_run_resumes_without_the_bench(
     subject = planted(base, read, str(corpus))
     make_planted_run(folder, subject, read.units, str(corpus), Reporter(), explainer="ten-tokens")
     suite.unlink()
-    result = work_on(folder)
+    result = execute_run(folder)
     assert (result.done, result.failed, result.pending) == (6, 0, 0)
     assert evaluate(folder, subject, read.units).summary["recovered"] == 1.0
     assert replay(folder).mismatches == []

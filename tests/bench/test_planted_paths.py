@@ -8,7 +8,7 @@ import torch
 
 from hubel.agent.cli.main import run_command_line
 from hubel.bench.planted_paths import bench_planted, planted_summary, ranked
-from hubel.bench.result_cache import Stored
+from hubel.bench.result_cache import ResultCache
 from hubel.tools.errors import UnavailableError
 from hubel.tools.subject import Subject
 
@@ -20,7 +20,7 @@ def gone() -> Subject:
 
 
 def test_planted_edges_are_ranked_and_what_is_stored_loads_nothing(tmp_path: Path) -> None:
-    stored = Stored("planted-paths", "of this code", tmp_path)
+    stored = ResultCache("planted-paths", "of this code", tmp_path)
     asked = ("tiny", (8.0,), ("random", "eap-ig-inputs"))
     rows = list(bench_planted(tiny_subject, *asked, stored=stored))
     assert [row.kind for row in rows] == ["copy", "relay", "match"]
@@ -39,7 +39,7 @@ def test_a_path_that_does_not_act_is_no_datum(tmp_path: Path) -> None:
     """A path fainter than what the subject does on its own edges."""
     rows = list(
         bench_planted(
-            tiny_subject, "tiny", (1e-6,), ("random",), stored=Stored("x", "code", tmp_path)
+            tiny_subject, "tiny", (1e-6,), ("random",), stored=ResultCache("x", "code", tmp_path)
         )
     )
     failed = [row for row in rows if row.failed]

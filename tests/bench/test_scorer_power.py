@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hubel.bench.scorer_power import Pair, power
+from hubel.bench.scorer_power import ExplanationPair, power
 from hubel.evals.judge.offline import Constant
 from hubel.evals.scorers.score_all import rival_of
 from tests.support.fruit import make_case
 
 
-def pair(seed: int, **changes) -> Pair:
+def pair(seed: int, **changes) -> ExplanationPair:
     true = make_case(seed, contexts=150, **changes)
-    return Pair(true, rival_of(true, "the words word18 and word19", true.rivals.other))
+    return ExplanationPair(true, rival_of(true, "the words word18 and word19", true.rivals.other))
 
 
 def test_scorers_that_see_the_truth_have_power_and_constants_have_none():
@@ -36,7 +36,9 @@ def test_scorers_that_see_the_truth_have_power_and_constants_have_none():
 def test_what_has_no_score_is_counted_and_left_out():
     whole = pair(0)
     dead = np.zeros_like(whole.true.sample.true)
-    without = Pair(*(replace(case, sample=replace(case.sample, true=dead)) for case in whole))
+    without = ExplanationPair(
+        *(replace(case, sample=replace(case.sample, true=dead)) for case in whole)
+    )
     garbled = pair(1, chat=Constant("what?"))
     (row,) = power([whole, without, garbled], ["detection"])
     assert (row.coverage.scored, row.coverage.failed, row.coverage.skipped) == (1, 1, 1)

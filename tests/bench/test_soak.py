@@ -9,7 +9,7 @@ import pytest
 
 from hubel.bench.actions.soak import _show
 from hubel.bench.loopback import Entry, Ledger
-from hubel.bench.soak import Found, Promise, Size, pressure, soak
+from hubel.bench.soak import Promise, Size, SoakResult, pressure, soak
 
 SHORT = Size(kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, jobs=1)
 
@@ -37,7 +37,9 @@ def test_a_broken_promise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         "kills": counts,
         "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0},
     }
-    found = Found([Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"])
+    found = SoakResult(
+        [Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"]
+    )
     assert not found.kept
     _show(found, as_json=False)
     printed = capsys.readouterr().out

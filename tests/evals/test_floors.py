@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from hubel.evals.floors import (
-    Labelled,
-    Rivals,
+    ExploreSignal,
+    FloorPredictions,
     best_trivial,
     by_frequency,
     by_position,
     by_token,
+    fit_floor_predictions,
     floors_of,
-    learn_rivals,
 )
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.permutation import permuted_r
@@ -19,11 +19,11 @@ from hubel.evals.statistics.sample import Sample
 
 
 @pytest.fixture
-def explore() -> Labelled:
+def explore() -> ExploreSignal:
     rng = np.random.default_rng(0)
     tokens = np.minimum(rng.geometric(0.15, (50, 12)), 30)
     signal = np.sin(tokens * 1.7) + 0.3 * rng.standard_normal(tokens.shape)
-    return Labelled(tokens, signal, np.broadcast_to(np.arange(12) > 0, tokens.shape))
+    return ExploreSignal(tokens, signal, np.broadcast_to(np.arange(12) > 0, tokens.shape))
 
 
 def test_token_lookup_is_the_mean_with_one_pseudo_count(explore):
@@ -49,7 +49,7 @@ def test_position_is_the_mean_at_this_position(explore):
 def test_frequency_goes_by_octaves_and_unseen_stands_with_seen_once():
     tokens = np.array([[0, 7, 7, 7, 8, 8, 9]])
     signal = np.array([[99, 1.0, 2, 3, 4, 6, 8]])
-    explore = Labelled(tokens, signal, np.array([[False] + [True] * 6]))
+    explore = ExploreSignal(tokens, signal, np.array([[False] + [True] * 6]))
     predicted = by_frequency(explore, np.array([[7, 8, 9, 1000]]))[0]
     assert predicted == pytest.approx([(16 + 4) / 6, (16 + 4) / 6, (8 + 4) / 2, (8 + 4) / 2])
 
@@ -57,20 +57,20 @@ def test_frequency_goes_by_octaves_and_unseen_stands_with_seen_once():
 def test_trivial_is_the_best_and_never_below_the_constant(explore):
     sample = Sample(explore.signal, explore.signal, explore.mask, np.arange(len(explore.signal)))
     worse, better = -explore.signal, explore.signal + np.cos(explore.tokens)
-    assert best_trivial(sample, Rivals(trivial={"worse": worse})).name == "constant"
-    best = best_trivial(sample, Rivals(trivial={"worse": worse, "better": better}))
+    assert best_trivial(sample, FloorPredictions(trivial={"worse": worse})).name == "constant"
+    best = best_trivial(sample, FloorPredictions(trivial={"worse": worse, "better": better}))
     assert (best.name, best.r) == ("better", pearson(sample.with_prediction(better)))
 
 
 def test_all_floors_and_null_where_there_is_no_rival(explore):
-    half = Labelled(*(part[:25] for part in explore))
+    half = ExploreSignal(*(part[:25] for part in explore))
     tokens, signal, mask = (part[25:] for part in explore)
     sample = Sample(by_token(half, tokens), signal, mask, np.arange(25))
-    floors = floors_of(sample, learn_rivals(half, tokens, other=-signal), seed=2)
+    floors = floors_of(sample, fit_floor_predictions(half, tokens, other=-signal), seed=2)
     assert floors.chance == 0.0
     assert floors.shuffled == pytest.approx(permuted_r(sample, 2, 200).mean())
     assert floors.other == pytest.approx(-1.0)
     assert floors.token_lookup == pearson(sample) > 0.8
-    assert floors.trivial == best_trivial(sample, learn_rivals(half, tokens)).r
-    bare = floors_of(sample, Rivals())
+    assert floors.trivial == best_trivial(sample, fit_floor_predictions(half, tokens)).r
+    bare = floors_of(sample, FloorPredictions())
     assert (bare.other, bare.token_lookup, bare.trivial) == (None, None, None)

@@ -30,7 +30,7 @@ import numpy as np
 
 from hubel.agent.investigation.verify import COLLECTED
 from hubel.agent.run.default_index import default_index
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.lexicon import LEXICON, stored_lexicon
 from hubel.agent.runlog.log import read_events
@@ -77,7 +77,7 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
         )
         for name, config in (("example", formulas), ("example-model", by_model)):
             make_run(runs / name, resolve(config))
-            work_on(runs / name, reporter=reporter, subject=subject)
+            execute_run(runs / name, reporter=reporter, subject=subject)
             _tidy(runs / name)
     reviews = Reviews(runs / "example")
     for target, verdict, person, note in _SAID:

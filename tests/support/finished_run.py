@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.tools.corpus import corpus_of
 from hubel.tools.corpus.document import Document
@@ -49,5 +49,5 @@ def finished(tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathF
     """A run that has ended; tests read it and change nothing."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     make_run(folder, resolve(RunConfig(index=str(tiny_index), **FINISHED)))
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     return folder

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from hubel.evals.floors import Labelled, learn_rivals
-from hubel.evals.scorers.registry import Case
-from hubel.evals.scorers.subject_access import Effect, Lab, Neighbour
-from hubel.evals.scorers.windows import Printed
+from hubel.evals.floors import ExploreSignal, fit_floor_predictions
+from hubel.evals.scorers.registry import ScoringTask
+from hubel.evals.scorers.subject_access import ConfusableUnit, Effect, Lab
+from hubel.evals.scorers.windows import TokenText
 from hubel.evals.statistics.sample import Sample
 
 VOCABULARY = [" apple", " pear", *(f" word{i}" for i in range(198))]
@@ -29,7 +29,7 @@ def tokens_of(text: str) -> np.ndarray:
 
 def make_case(
     seed: int = 0, contexts: int = 300, noise: float = 0.002, documents: int = 50, **changes
-) -> Case:
+) -> ScoringTask:
     """Holdout of a planted unit with the right explanation, everything that scorers may need, and no judge."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, len(VOCABULARY), (2 * contexts, 64))
@@ -39,19 +39,21 @@ def make_case(
     document = np.arange(2 * contexts) % documents
     explore, holdout = slice(0, contexts), slice(contexts, None)
     sample = Sample(predict(tokens[holdout]), true[holdout], mask[holdout], document[holdout])
-    rivals = learn_rivals(Labelled(tokens[explore], true[explore], mask[explore]), tokens[holdout])
+    rivals = fit_floor_predictions(
+        ExploreSignal(tokens[explore], true[explore], mask[explore]), tokens[holdout]
+    )
     other = np.where(tokens[holdout] == 20, 1.0, 0.0)
-    neighbour = Neighbour(
+    neighbour = ConfusableUnit(
         "mlp.0.2", np.where((tokens[holdout] >= 30) & (tokens[holdout] < 33), 1.0, 0.0)
     )
     lab = Lab(fire=_fire, loss=_loss, predict=predict, effects=_effects, neighbours=[neighbour])
-    case = Case(
+    case = ScoringTask(
         sample,
         "holdout",
         replace(rivals, other=other),
         seed,
         EXPLANATION,
-        Printed(tokens[holdout], np.full(contexts, 64), VOCABULARY),
+        TokenText(tokens[holdout], np.full(contexts, 64), VOCABULARY),
         calibration=Sample(
             predict(tokens[explore]), true[explore], mask[explore], document[explore]
         ),

@@ -11,7 +11,7 @@ import numpy as np
 
 from hubel.evals.judge.ask import numbered, request_for
 from hubel.evals.judge.protocol import Chat, JudgeError, Unscorable
-from hubel.evals.scorers.windows import Printed, by_quantile, cut, marked
+from hubel.evals.scorers.windows import TokenText, by_quantile, cut, marked
 from hubel.evals.statistics.sample import Sample
 from hubel.prompts import load
 
@@ -19,7 +19,7 @@ EXAMPLES = 40
 MOST_WORDS = 40
 
 
-def explain_once(chat: Chat, explore: Sample, printed: Printed, seed: int = 0) -> str:
+def explain_once(chat: Chat, explore: Sample, printed: TokenText, seed: int = 0) -> str:
     """One sentence; JudgeError when there is none twice, Unscorable when nothing is active."""
     windows = cut(explore, printed)
     chosen = by_quantile(windows, np.random.default_rng(seed), EXAMPLES)

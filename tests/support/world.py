@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hubel.tools.dissection import Lexicon, Text
+from hubel.tools.dissection import Lexicon, TextView
 
 FUNCTION = [
     "the",
@@ -54,7 +54,7 @@ def lexicon(vectors: bool = True) -> Lexicon:
     return Lexicon.build(names, rows if vectors else None)
 
 
-def text(lex: Lexicon, contexts: int = 160, seq: int = 40, seed: int = 0) -> Text:
+def text(lex: Lexicon, contexts: int = 160, seq: int = 40, seed: int = 0) -> TextView:
     """Random tokens, function words and marks more often than others; every fifth context is short."""
     rng = np.random.default_rng(seed)
     often = np.array(
@@ -67,7 +67,7 @@ def text(lex: Lexicon, contexts: int = 160, seq: int = 40, seed: int = 0) -> Tex
     length = np.full(contexts, seq)
     length[::5] = seq // 2
     tokens[np.arange(seq) >= length[:, None]] = 0
-    return Text(tokens, length, lex)
+    return TextView(tokens, length, lex)
 
 
 def documents(contexts: int) -> np.ndarray:

@@ -9,13 +9,13 @@ import torch
 from hubel.tools.corpus import Document
 from hubel.tools.corpus.documents import corpus_of
 from hubel.tools.index import Index, build_index
-from hubel.tools.instruments import Bench
+from hubel.tools.instruments import InstrumentContext
 from hubel.tools.subject import Site
 from tests.support.tiny import WORDS, tiny_subject
 
 
 @pytest.fixture(scope="session")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> InstrumentContext:
     """A tiny subject with an index over 40 made documents, contexts of 16."""
     draw = np.random.default_rng(0)
     words = np.array(WORDS.split())
@@ -23,11 +23,11 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     subject = tiny_subject()
     folder = tmp_path_factory.mktemp("index") / "i"
     build_index(subject, corpus_of("words", documents), folder, context_len=16)
-    return Bench(subject, Index.open(folder))
+    return InstrumentContext(subject, Index.open(folder))
 
 
 @pytest.fixture(scope="session")
-def naive(indexed: Bench) -> dict[Site, np.ndarray]:
+def naive(indexed: InstrumentContext) -> dict[Site, np.ndarray]:
     """Every activation of explore: [context, seq, unit], nan where nothing counts."""
     contexts, subject = indexed.the_index().contexts("explore"), indexed.the_subject()
     found: dict[Site, list[np.ndarray]] = {}

@@ -28,7 +28,7 @@ from torch import Tensor
 from ..circuits.circuit_model import Enough, at_least_single, hooks
 from ..errors import UsageError
 from ..subject.subject import Subject
-from .program import Program, Setting, Value
+from .program import CausalModel, Setting, Value
 
 ROWS = 64
 
@@ -41,13 +41,13 @@ class Behaviour:
         encode: an input as token ids, of one length for all inputs; `answers`: next token of each output.
     """
 
-    program: Program
+    program: CausalModel
     encode: Callable[[Setting], Sequence[int]]
     answers: Mapping[Value, int]
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a variable is looked for: the stream after a layer, its neurons, or its heads' z, at some positions."""
 
     kind: Literal["stream", "mlp", "z"]
@@ -107,7 +107,7 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
     return Interchanges(*(torch.tensor([row[at] for row in mixed]) for at in range(4)))
 
 
-def _drawn(program: Program, rng: np.random.Generator) -> Setting:
+def _drawn(program: CausalModel, rng: np.random.Generator) -> Setting:
     return {name: values[int(rng.integers(len(values)))] for name, values in program.inputs.items()}
 
 
@@ -142,7 +142,7 @@ class Interchanged:
 def interchange(
     subject: Subject,
     behaviour: Behaviour,
-    place: Place,
+    place: Location,
     pairs: Interchanges,
     basis: Float[Tensor, "k width"] | None = None,
     matched_to: Float[Tensor, "k width"] | None = None,
@@ -188,7 +188,7 @@ class Swap:
         return base + within
 
     def logits(
-        self, subject: Subject, behaviour: Behaviour, place: Place, pairs: Interchanges
+        self, subject: Subject, behaviour: Behaviour, place: Location, pairs: Interchanges
     ) -> Float[Tensor, "pairs answer"]:
         """Each answer's logit under the interchange; gradients reach the basis where they are enabled."""
         with torch.no_grad():
@@ -205,7 +205,7 @@ class Swap:
 
 
 def value_at(
-    subject: Subject, place: Place, ids: Int[Tensor, "pairs seq"]
+    subject: Subject, place: Location, ids: Int[Tensor, "pairs seq"]
 ) -> Float[Tensor, "pairs position width"]:
     """What stands at a place."""
     check_place(subject, place, ids.shape[1])
@@ -220,7 +220,7 @@ def value_at(
     return found[0][:, list(place.positions)]
 
 
-def check_place(subject: Subject, place: Place, seq: int) -> None:
+def check_place(subject: Subject, place: Location, seq: int) -> None:
     """Raise UsageError for a layer or position that is not there."""
     if not 0 <= place.layer < subject.shape.n_layers or not all(
         0 <= at < seq for at in place.positions
@@ -249,7 +249,9 @@ def split(pairs: Interchanges, rows: int = ROWS) -> Iterator[Interchanges]:
 
 
 @contextmanager
-def _at(subject: Subject, place: Place, visit: Callable[[Tensor], Tensor | None]) -> Iterator[None]:
+def _at(
+    subject: Subject, place: Location, visit: Callable[[Tensor], Tensor | None]
+) -> Iterator[None]:
     layer = subject.parts.layers[place.layer]
     with hooks() as put:
         if place.kind == "stream":

@@ -31,7 +31,7 @@ MOST_SETTINGS = 100_000
 
 
 @dataclass(frozen=True)
-class Variable:
+class CausalVariable:
     """One variable, as a function of its parents' values in their order."""
 
     name: str
@@ -39,7 +39,7 @@ class Variable:
     function: Callable[..., Value]
 
 
-class Program:
+class CausalModel:
     """A causal model; variables stand in an order in which parents come first.
 
     Args:
@@ -50,7 +50,10 @@ class Program:
     """
 
     def __init__(
-        self, inputs: Mapping[str, Sequence[Value]], output: str, variables: Sequence[Variable]
+        self,
+        inputs: Mapping[str, Sequence[Value]],
+        output: str,
+        variables: Sequence[CausalVariable],
     ) -> None:
         self.inputs = {name: tuple(values) for name, values in inputs.items()}
         self.output, self.variables = output, tuple(variables)
@@ -87,7 +90,7 @@ class Program:
         self.variable(name)
         return self.run(base, {name: self.run(source)[name]})[self.output]
 
-    def variable(self, name: str) -> Variable:
+    def variable(self, name: str) -> CausalVariable:
         """A variable by name; raises UsageError that lists them."""
         found = next((variable for variable in self.variables if variable.name == name), None)
         if found is None:
@@ -99,7 +102,7 @@ class Program:
         """All values that a variable takes, in the order in which they come up."""
         return tuple(dict.fromkeys(self.run(inputs)[name] for inputs in self._settings()))
 
-    def with_arbitrary(self, name: str, seed: int = 0) -> Program:
+    def with_arbitrary(self, name: str, seed: int = 0) -> CausalModel:
         """The same program with one variable's values dealt anew, once, among the settings of its
         parents.
 
@@ -119,7 +122,7 @@ class Program:
             )
         )
         changed = replace(own, function=lambda *parents: dealt[parents])
-        return Program(
+        return CausalModel(
             self.inputs,
             self.output,
             [changed if each.name == name else each for each in self.variables],
@@ -137,7 +140,7 @@ class Program:
         )
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Program:
+    def from_json(cls, data: Mapping[str, Any]) -> CausalModel:
         """Read a program from plain data; raises UsageError with what is off."""
         try:
             variables = [_variable(entry) for entry in data["variables"]]
@@ -182,10 +185,12 @@ to from 0 (false is 0, true 1)."""
 _OPTIONS = ("modulo", "members", "table")
 
 
-def _variable(entry: Mapping[str, Any]) -> Variable:
+def _variable(entry: Mapping[str, Any]) -> CausalVariable:
     if entry["op"] not in OPERATIONS:
         raise UsageError(
             f"op {entry['op']!r} of variable {entry['name']!r} given; there are {', '.join(OPERATIONS)}"
         )
     options = {key: value for key, value in entry.items() if key in _OPTIONS}
-    return Variable(entry["name"], tuple(entry["of"]), partial(OPERATIONS[entry["op"]], **options))
+    return CausalVariable(
+        entry["name"], tuple(entry["of"]), partial(OPERATIONS[entry["op"]], **options)
+    )

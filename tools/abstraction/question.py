@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 from ..circuits.tasks.task import Span, filled
 from ..errors import UsageError
 from .interchange import Behaviour
-from .program import Program, Setting
+from .program import CausalModel, Setting
 
 if TYPE_CHECKING:
     from ..subject.subject import Subject
@@ -48,7 +48,7 @@ NEEDED = ("text", "inputs", "variables", "answers")
 
 
 @dataclass(frozen=True)
-class Question:
+class AbstractionQuestion:
     """A program and how it meets text.
 
     Attributes:
@@ -58,18 +58,18 @@ class Question:
     """
 
     name: str
-    program: Program
-    heldout: Program
+    program: CausalModel
+    heldout: CausalModel
     text: str
     answers: Mapping[str, str]
     variable: str
 
-    def about(self, variable: str) -> Question:
+    def about(self, variable: str) -> AbstractionQuestion:
         """The same with another variable; raises UsageError that lists them."""
         self.program.variable(variable)
         return replace(self, variable=variable)
 
-    def behaviour(self, subject: Subject, program: Program) -> Behaviour:
+    def behaviour(self, subject: Subject, program: CausalModel) -> Behaviour:
         """How one of the two programs meets a subject; raises UsageError for an answer of several
         tokens.
 
@@ -135,7 +135,7 @@ class Question:
         return ", ".join(self.answers)
 
 
-def read_question(path: Path) -> Question:
+def read_question(path: Path) -> AbstractionQuestion:
     """Read a TOML or JSON file; raises UsageError with what is off."""
     data = _read(path)
     if missing := [key for key in NEEDED if not data.get(key)]:
@@ -144,7 +144,7 @@ def read_question(path: Path) -> Question:
         )
     data.setdefault("output", data["variables"][-1].get("name"))
     heldout = dict(data.get("heldout", {}))
-    program = Program.from_json(data)
+    program = CausalModel.from_json(data)
     if unknown := sorted(set(heldout) - set(program.inputs)):
         raise UsageError(
             f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}"
@@ -158,8 +158,10 @@ def read_question(path: Path) -> Question:
         ) from error
     variable = data.get("variable") or program.variables[0].name
     program.variable(variable)
-    other = Program.from_json({**data, "inputs": {**data["inputs"], **heldout}})
-    return Question(path.stem, program, other, data["text"], dict(data["answers"]), variable)
+    other = CausalModel.from_json({**data, "inputs": {**data["inputs"], **heldout}})
+    return AbstractionQuestion(
+        path.stem, program, other, data["text"], dict(data["answers"]), variable
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

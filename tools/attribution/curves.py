@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from .result import TokenAttribution
-from .target import Case
+from .target import AttributionTarget
 
 STEPS = 8
 """Points of a curve at most: each costs a row of the subject for every order."""
@@ -47,7 +47,7 @@ class Curves:
 
 
 def curves(
-    case: Case, attribution: TokenAttribution, n_random: int = 8, seed: int = 0
+    case: AttributionTarget, attribution: TokenAttribution, n_random: int = 8, seed: int = 0
 ) -> Curves | None:
     """Both curves; None where they say nothing: fewer than two tokens differ, or prompt and baseline score alike."""
     at = case.changeable.cpu().numpy()

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from ..circuits.circuit_model import at_least_single
 from .result import TokenAttribution, relative
-from .target import Case
+from .target import AttributionTarget
 
 
-def gradient(case: Case) -> TokenAttribution:
+def gradient(case: AttributionTarget) -> TokenAttribution:
     """The gradient's length at each token: how sharply the scalar depends on it, without a sign."""
     slopes = case.slope()
     scores = at_least_single(slopes.gradients[0]).norm(dim=-1)
     return TokenAttribution("gradient", scores.cpu().numpy(), float(slopes.values), "first_order")
 
 
-def gradient_x_input(case: Case) -> TokenAttribution:
+def gradient_x_input(case: AttributionTarget) -> TokenAttribution:
     """Gradient times the embedding's distance from the baseline's; `error` says how far it is from adding up."""
     slopes = case.slope()
     scores = (slopes.gradients[0] * (case.embedding - case.baseline)).sum(-1)

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .result import TOLERANCE, TokenAttribution, relative
-from .target import Case
+from .target import AttributionTarget
 
 POINTS = 8
 """Points of an interval: the rule is exact for polynomials of degree 15. A 32-token IOI prompt
@@ -45,7 +45,7 @@ class _Interval:
 
 
 def integrated_gradients(
-    case: Case, tolerance: float = TOLERANCE, max_evaluations: int = 240
+    case: AttributionTarget, tolerance: float = TOLERANCE, max_evaluations: int = 240
 ) -> TokenAttribution:
     """Integrated gradients from the case's baseline, refined until the error is below `tolerance`."""
     ends = torch.tensor([0.0, 0.5, 1.0])
@@ -76,7 +76,9 @@ def integrated_gradients(
     )
 
 
-def _integrate(case: Case, start: float, end: float, f_start: float, f_end: float) -> _Interval:
+def _integrate(
+    case: AttributionTarget, start: float, end: float, f_start: float, f_end: float
+) -> _Interval:
     nodes, weights = (
         torch.from_numpy(some).to(case.embedding)
         for some in np.polynomial.legendre.leggauss(POINTS)
@@ -87,7 +89,9 @@ def _integrate(case: Case, start: float, end: float, f_start: float, f_end: floa
     return _Interval(start, end, f_start, f_end, credit)
 
 
-def _path(case: Case, points: Float[Tensor, " points"]) -> Float[Tensor, "points seq d_model"]:
+def _path(
+    case: AttributionTarget, points: Float[Tensor, " points"]
+) -> Float[Tensor, "points seq d_model"]:
     """Mixtures; the prompt itself comes out bit for bit at 1, and so the scalar's value."""
     return torch.lerp(case.baseline, case.embedding, points.to(case.embedding)[:, None, None])
 
@@ -100,7 +104,7 @@ def _error(intervals: list[_Interval]) -> float:
     return relative(sum(each.error for each in intervals), whole)
 
 
-def _notes(case: Case) -> tuple[str, ...]:
+def _notes(case: AttributionTarget) -> tuple[str, ...]:
     if case.baseline_ids is not None and len(set(case.baseline_ids.tolist())) > 1:
         return ()
     return (

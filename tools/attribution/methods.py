@@ -11,9 +11,9 @@ from .names import MethodName
 from .occlusion import occlusion
 from .relevance import relevance
 from .result import TokenAttribution
-from .target import Case
+from .target import AttributionTarget
 
-Method = Callable[[Case], TokenAttribution]
+Method = Callable[[AttributionTarget], TokenAttribution]
 
 METHODS: dict[MethodName, Method] = {
     "integrated_gradients": integrated_gradients,

@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 
 from .result import TokenAttribution
-from .target import Case
+from .target import AttributionTarget
 
 
-def occlusion(case: Case) -> TokenAttribution:
+def occlusion(case: AttributionTarget) -> TokenAttribution:
     """f(prompt) - f(prompt with the token replaced); 0 where prompt and baseline agree."""
     at = case.changeable
     kept = torch.ones(len(at) + 1, len(case.ids), dtype=torch.bool)

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..subject.subject import Subject
 from .methods import Method
 from .result import TokenAttribution
-from .target import Case
+from .target import AttributionTarget
 
 DEPTHS = (0.25, 0.5, 1.0)
 """Shares of the layers that are re-drawn, counted from the last."""
@@ -30,7 +30,7 @@ FEWEST = 3
 
 
 def randomisation(
-    case: Case,
+    case: AttributionTarget,
     method: Method,
     attribution: TokenAttribution,
     depths: tuple[float, ...] = DEPTHS,

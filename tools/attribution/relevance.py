@@ -38,12 +38,12 @@ from ..errors import UsageError
 from ..subject.architectures import NormKind, norm_scale
 from ..subject.subject import Subject
 from .result import TOLERANCE, TokenAttribution, relative
-from .target import Case, Logits
+from .target import AttributionTarget, Logits
 
 LICENCE = "relevance propagation is patented in some countries: see tools/attribution/relevance.py before selling it"
 
 
-def relevance(case: Case) -> TokenAttribution:
+def relevance(case: AttributionTarget) -> TokenAttribution:
     """Relevance of each token; `error` says how far relevance and scalar differ.
 
     Raises:
@@ -82,7 +82,7 @@ def relevance(case: Case) -> TokenAttribution:
     )
 
 
-def _check(case: Case) -> None:
+def _check(case: AttributionTarget) -> None:
     config: Any = case.subject.model.config
     if isinstance(case.scalar, Logits) and getattr(config, "final_logit_softcapping", None):
         raise UsageError(

@@ -61,7 +61,7 @@ class Slopes(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class AttributionTarget:
     """One prompt, what it is compared with, and the scalar.
 
     Attributes:
@@ -99,7 +99,7 @@ class Case:
         """Positions at which prompt and baseline differ: no other token can be given any credit."""
         return (self.embedding != self.baseline).any(-1).nonzero()[:, 0]
 
-    def with_parameters(self, parameters: Parameters) -> Case:
+    def with_parameters(self, parameters: Parameters) -> AttributionTarget:
         """The same question to other weights."""
         return replace(self, parameters={**(self.parameters or {}), **parameters})
 
@@ -229,7 +229,7 @@ def make_case(
     ids: Sequence[int],
     counterfactual: Sequence[int] | None = None,
     baseline: BaselineKind = "counterfactual",
-) -> Case:
+) -> AttributionTarget:
     """Check a question and cut it at its position.
 
     Raises:
@@ -243,9 +243,9 @@ def make_case(
     _check(subject, scalar)
     cut = torch.tensor(list(ids[: position + 1]))
     if baseline == "zero":
-        return Case(subject, scalar, cut, None)
+        return AttributionTarget(subject, scalar, cut, None)
     if baseline == "eos":
-        return Case(subject, scalar, cut, torch.full_like(cut, _end(subject)))
+        return AttributionTarget(subject, scalar, cut, torch.full_like(cut, _end(subject)))
     if counterfactual is None or len(counterfactual) != len(ids):
         given = "none" if counterfactual is None else f"one of {len(counterfactual)}"
         raise UsageError(
@@ -257,7 +257,7 @@ def make_case(
         raise UsageError(
             f"text and counterfactual are the same up to position {position}: nothing could be credited"
         )
-    return Case(subject, scalar, cut, twin)
+    return AttributionTarget(subject, scalar, cut, twin)
 
 
 def _check(subject: Subject, scalar: Scalar) -> None:

@@ -110,7 +110,7 @@ def _mean_derivatives(
     return torch.stack(found).mean(0)
 
 
-class _Reading(torch.autograd.Function):
+class _PathReading(torch.autograd.Function):
     """stream + shares @ writes. `written` holds the values of `writes`, which are inputs for their gradients alone."""
 
     @staticmethod
@@ -211,7 +211,7 @@ class _Mixed:
             ):  # an MLP beside its layer's attention does not read the heads of its layer
                 writes.append(write)
                 known += write.shape[1]
-        return _Reading.apply(stream, shares, self.written[:, :count], *writes)  # pyright: ignore[reportReturnType]
+        return _PathReading.apply(stream, shares, self.written[:, :count], *writes)  # pyright: ignore[reportReturnType]
 
     def _mixed(self, first: int, stream: Tensor) -> Tensor:
         return self._readings(first, stream)[0]

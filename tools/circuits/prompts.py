@@ -26,7 +26,7 @@ NONE = -1
 """Fills the rows of answers and foils where a pair has fewer than another."""
 
 
-class Pair(NamedTuple):
+class PromptPair(NamedTuple):
     """One clean prompt and its twin, as text; every answer and foil is one token."""
 
     clean: str
@@ -48,7 +48,7 @@ class PromptPairs:
     corrupted: Int[Tensor, "pairs seq"]
     answer: Int[Tensor, "pairs answers"]
     foil: Int[Tensor, "pairs foils"]
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[PromptPair, ...] = ()
 
     def __post_init__(self) -> None:
         if fault := _fault(self):
@@ -84,7 +84,7 @@ class PromptPairs:
         return _mean_of(logits, self.answer) - _mean_of(logits, self.foil)
 
     @classmethod
-    def from_texts(cls, subject: Subject, pairs: Sequence[Pair]) -> PromptPairs:
+    def from_texts(cls, subject: Subject, pairs: Sequence[PromptPair]) -> PromptPairs:
         """Tokenize pairs of text.
 
         Raises:

@@ -13,7 +13,7 @@ class Document(NamedTuple):
     text: str
 
 
-class Source(NamedTuple):
+class DocumentSource(NamedTuple):
     """Text that can be read again and again."""
 
     title: str

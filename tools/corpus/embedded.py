@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ..files.cache import cache_dir, fetch_from_registry
-from .document import Document, Source
+from .document import Document, DocumentSource
 from .wikitext import prose
 
 _REQUIREMENT = "gensim==4.4.0"
@@ -25,16 +25,16 @@ _WIKI = (
 )
 
 
-def lee_news() -> Source:
+def lee_news() -> DocumentSource:
     """The Lee corpus: 300 news reports of the Australian Broadcasting Corporation, 60,000 words (Lee et al. 2005)."""
     path = _fetched(*_LEE)
-    return Source("Lee news (300 reports)", _LEE[1], lambda: _lines(path))
+    return DocumentSource("Lee news (300 reports)", _LEE[1], lambda: _lines(path))
 
 
-def wiki_sample() -> Source:
+def wiki_sample() -> DocumentSource:
     """About a hundred English Wikipedia articles as prose, long ones for the most part."""
     path = _fetched(*_WIKI)
-    return Source(
+    return DocumentSource(
         "English Wikipedia sample (about 100 articles)", _WIKI[1], lambda: _articles(path)
     )
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import UnavailableError, UsageError
-from .document import Document, Source
+from .document import Document, DocumentSource
 
 
-def source(spec: str, known: Sequence[str]) -> Source:
+def source(spec: str, known: Sequence[str]) -> DocumentSource:
     """A data set's text column; ``owner/name`` reads the split `train`, ``owner/name:test``
     another.
 
@@ -30,7 +30,7 @@ def source(spec: str, known: Sequence[str]) -> Source:
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(f"{hint}; from the hub it cannot be had: {reason}") from error
-    return Source(
+    return DocumentSource(
         f"{name} ({split or 'train'})", _fingerprint(rows, spec), lambda: _documents(rows, spec)
     )
 

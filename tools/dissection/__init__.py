@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from .baselines import plain_greedy, ten_weighted_tokens
-from .candidates import Library
+from .candidates import CandidateMatrix
 from .concepts import Concept
-from .fit_grades import find_grades, worth
-from .greedy import Limits
+from .fit_grades import find_grades, term_contributions
+from .greedy import FormulaLimits
 from .lexicon import Lexicon
-from .predicate import Predicate, Term, Written, written_terms
+from .predicate import Predicate, WeightedConcept, Written, written_terms
 from .search import Candidate, build_library, explain
-from .text_view import Text
+from .text_view import TextView
 
 __all__ = [
     "Candidate",
+    "CandidateMatrix",
     "Concept",
+    "FormulaLimits",
     "Lexicon",
-    "Library",
-    "Limits",
     "Predicate",
-    "Term",
-    "Text",
+    "TextView",
+    "WeightedConcept",
     "Written",
     "build_library",
     "explain",
     "find_grades",
     "plain_greedy",
     "ten_weighted_tokens",
-    "worth",
+    "term_contributions",
     "written_terms",
 ]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .candidates import FOLDS, Library
+from .candidates import FOLDS, CandidateMatrix
 from .concepts.words import Token
 from .cv_gain import SHRINK
 from .lexicon import Lexicon
 from .predicate import MOST_CONCEPTS, Predicate
 from .ridge_moments import Moments, graded_terms
-from .text_view import Text
+from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -35,7 +35,7 @@ def ten_weighted_tokens(
     lexicon: Lexicon,
 ) -> Predicate:
     """The ten tokens with the largest S^2 / (N + shrink), S summing the centred signal over a token's N positions."""
-    text = Text(tokens, length, lexicon)
+    text = TextView(tokens, length, lexicon)
     keep = np.asarray(mask, dtype=bool) & text.real
     keep[:, 0] = False
     values = np.asarray(signal, dtype=np.float64)[keep]
@@ -56,7 +56,7 @@ def ten_weighted_tokens(
     return graded_terms(concepts, moments, float(values.mean()) if len(values) else 0.0)
 
 
-def plain_greedy(library: Library, signal: Float[np.ndarray, "contexts seq"]) -> Predicate:
+def plain_greedy(library: CandidateMatrix, signal: Float[np.ndarray, "contexts seq"]) -> Predicate:
     """Twelve simple concepts by in-sample gain, refitted after each."""
     values = np.asarray(signal, dtype=np.float64)[library.keep]
     moments, chosen = Moments(values - values.mean(), library.fold, FOLDS), []

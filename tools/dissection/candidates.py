@@ -17,10 +17,10 @@ import numpy as np
 
 from .concepts import FAMILIES, Concept, TokenClass
 from .concepts.before import After, Since
-from .concepts.near import REACHES, Near
+from .concepts.near import REACHES, NearWords
 from .concepts.words import Token, Words
 from .lexicon import Lexicon
-from .text_view import Text
+from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -31,7 +31,7 @@ COMPANIONS = 120  # of some 30,000 words; from 300 a list reads as anything (+.0
 LEAST = 6  # positions below which a concept is not worth a term: its weight would be a guess
 
 
-class Library:
+class CandidateMatrix:
     """Candidate concepts over the tokens of one split, and where each of them holds.
 
     Args:
@@ -42,7 +42,7 @@ class Library:
 
     def __init__(
         self,
-        text: Text,
+        text: TextView,
         document: Int[np.ndarray, "contexts"],
         keep: Bool[np.ndarray, "contexts seq"],
         seed: int = 0,
@@ -87,7 +87,7 @@ class Library:
         return csr_matrix(vstack(rows))
 
     def _holds(self, concept: TokenClass) -> np.ndarray:
-        if isinstance(concept, Near) and concept in self._near:
+        if isinstance(concept, NearWords) and concept in self._near:
             return np.isin(self.word_of_type, self._near[concept])
         return concept.holds(self.lexicon, self.text.types)
 
@@ -140,7 +140,7 @@ class Library:
         return [self.lexicon.words[w] for w in np.unique(self.lexicon.word_of[self.text.types])]
 
 
-def _companions(library: Library, word: int, reach: int) -> np.ndarray:
+def _companions(library: CandidateMatrix, word: int, reach: int) -> np.ndarray:
     lexicon = library.lexicon
     place = lexicon.place_of[lexicon.word_ids[library.words[word]]]
     if place < 0:
@@ -155,7 +155,9 @@ def _companions(library: Library, word: int, reach: int) -> np.ndarray:
     return np.array([word, *(w for w in local if w != word)])
 
 
-def near_members(library: Library, least: int = 3, block: int = 256) -> dict[Near, np.ndarray]:
+def near_members(
+    library: CandidateMatrix, least: int = 3, block: int = 256
+) -> dict[NearWords, np.ndarray]:
     """Neighbourhoods of one word each, for every word that occurs ``least`` times: indices into ``library.words``."""
     lexicon = library.lexicon
     counts = np.bincount(library.word_of_type[library.current], minlength=len(library.words))
@@ -164,7 +166,7 @@ def near_members(library: Library, least: int = 3, block: int = 256) -> dict[Nea
     local = np.full(len(lexicon.places), -1)
     local[place[place >= 0]] = np.flatnonzero(place >= 0)
     centres = np.flatnonzero((place >= 0) & (counts >= least))
-    found: dict[Near, np.ndarray] = {}
+    found: dict[NearWords, np.ndarray] = {}
     for start in range(0, len(centres), block):
         chosen = centres[start : start + block]
         similar = lexicon.map[place[chosen]] @ lexicon.map.T
@@ -174,14 +176,14 @@ def near_members(library: Library, least: int = 3, block: int = 256) -> dict[Nea
             members = local[top[np.argsort(-row[top], kind="stable")]]
             for reach in REACHES:
                 inside = members[:reach]
-                found[Near(reach, library.words[centre])] = inside[inside >= 0]
+                found[NearWords(reach, library.words[centre])] = inside[inside >= 0]
     return found
 
 
 class Channel:
     """Token classes read at the position itself or at the one before it."""
 
-    def __init__(self, library: Library, index: np.ndarray, before: bool) -> None:
+    def __init__(self, library: CandidateMatrix, index: np.ndarray, before: bool) -> None:
         self.library = library
         self.index = index
         self.before = before
@@ -211,4 +213,4 @@ class Channel:
         return After(inner) if self.before else inner
 
 
-__all__ = ["FOLDS", "LEAST", "Channel", "Library", "Token"]
+__all__ = ["FOLDS", "LEAST", "CandidateMatrix", "Channel", "Token"]

@@ -21,13 +21,13 @@ from ..errors import UsageError
 from .concepts import Concept
 from .predicate import Predicate
 from .ridge_moments import Moments, graded_terms
-from .text_view import Text
+from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
-class Found(NamedTuple):
+class FittedGrades(NamedTuple):
     """A predicate, the concepts that were left out of it, least worth first, and the limit that asked for it."""
 
     predicate: Predicate
@@ -37,10 +37,10 @@ class Found(NamedTuple):
 
 def find_grades(
     concepts: Sequence[Concept],
-    text: Text,
+    text: TextView,
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
-) -> Found:
+) -> FittedGrades:
     """The predicate of these concepts that is nearest to a signal, strongest term first.
 
     Args:
@@ -69,7 +69,7 @@ def find_grades(
     kept, left_out, why = list(concepts), list[Concept](), ""
     while True:
         try:
-            return Found(graded_terms(tuple(kept), moments, mean), tuple(left_out), why)
+            return FittedGrades(graded_terms(tuple(kept), moments, mean), tuple(left_out), why)
         except UsageError as error:
             if len(kept) == 1:
                 raise
@@ -84,9 +84,9 @@ def _spread(moments: Moments) -> Float[np.ndarray, " concepts"]:
     return np.array([column.std() for column in moments.columns[1:]])
 
 
-def worth(
+def term_contributions(
     predicate: Predicate,
-    text: Text,
+    text: TextView,
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
 ) -> list[float]:

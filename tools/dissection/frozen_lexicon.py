@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from .concepts import Concept
-from .concepts.near import Near
+from .concepts.near import NearWords
 from .lexicon import Lexicon
 from .predicate import Predicate
 
@@ -21,7 +21,7 @@ def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
     for printed in predicates:
         for term in Predicate.parse(printed).terms:
             for concept in _inside(term.concept):
-                if isinstance(concept, Near):
+                if isinstance(concept, NearWords):
                     kept[concept.to_text()] = [lexicon.words[i] for i in concept.members(lexicon)]
     return Lexicon(lexicon.strings, None, kept)
 

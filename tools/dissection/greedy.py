@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from .candidates import FOLDS, Library
+from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
@@ -41,7 +41,7 @@ WIDER, NARROWER = (
 
 
 @dataclass(frozen=True)
-class Limits:
+class FormulaLimits:
     """How large a formula may get; the defaults are the contract's."""
 
     concepts: int = MOST_CONCEPTS
@@ -62,7 +62,7 @@ class Offer(NamedTuple):
     concept: Concept
 
 
-class State:
+class GreedyState:
     """Chosen concepts, their moments, and the cross-validated error."""
 
     def __init__(self, moments: Moments, chosen: tuple[Concept, ...]) -> None:
@@ -80,14 +80,16 @@ class State:
         joint, union = gram[-1, :-1], sizes[-1] + sizes[:-1] - gram[-1, :-1]
         return bool((joint > SAME * union).any())
 
-    def with_concept(self, concept: Concept, library: Library) -> State:
+    def with_concept(self, concept: Concept, library: CandidateMatrix) -> GreedyState:
         return self.with_column(concept, library.column(concept))
 
-    def with_column(self, concept: Concept, column: np.ndarray) -> State:
-        return State(self.moments.added(column), (*self.chosen, concept))
+    def with_column(self, concept: Concept, column: np.ndarray) -> GreedyState:
+        return GreedyState(self.moments.added(column), (*self.chosen, concept))
 
-    def without(self, index: int) -> State:
-        return State(self.moments.removed(index), self.chosen[:index] + self.chosen[index + 1 :])
+    def without(self, index: int) -> GreedyState:
+        return GreedyState(
+            self.moments.removed(index), self.chosen[:index] + self.chosen[index + 1 :]
+        )
 
 
 class Greedy:
@@ -95,9 +97,9 @@ class Greedy:
 
     def __init__(
         self,
-        library: Library,
+        library: CandidateMatrix,
         values: np.ndarray,
-        limits: Limits,
+        limits: FormulaLimits,
         allowed: Callable[[Concept], bool] = lambda concept: True,
     ) -> None:
         self.library = library
@@ -109,9 +111,9 @@ class Greedy:
         self.channels = [
             c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)
         ]
-        self.start = State(Moments(values - values.mean(), library.fold, FOLDS), ())
+        self.start = GreedyState(Moments(values - values.mean(), library.fold, FOLDS), ())
 
-    def path(self) -> list[State]:
+    def path(self) -> list[GreedyState]:
         """States of the greedy pass, the empty one first."""
         states = [self.start]
         while (state := self._extended(states[-1])) is not None:
@@ -119,7 +121,7 @@ class Greedy:
             states.append(self._refined(states[-1], state) if refine else state)
         return states
 
-    def swapped(self, state: State) -> State:
+    def swapped(self, state: GreedyState) -> GreedyState:
         """Each concept in turn, the oldest first, makes way for a better one; what stays goes to the end."""
         for _ in state.chosen:
             without, column = state.without(0), state.moments.columns[1]
@@ -132,7 +134,7 @@ class Greedy:
             )
         return state
 
-    def _extended(self, state: State) -> State | None:
+    def _extended(self, state: GreedyState) -> GreedyState | None:
         """With the concept, of the most promising ones, that lowers the cross-validated error most."""
         residual = state.moments.residual()
         if (
@@ -149,7 +151,7 @@ class Greedy:
         best = min((t for t in trials if not t.repeats()), key=lambda t: t.error, default=None)
         return best if best is not None and best.error < state.error else None
 
-    def _refined(self, before: State, after: State) -> State:
+    def _refined(self, before: GreedyState, after: GreedyState) -> GreedyState:
         """The new concept as a window, as a conjunction, and with another window in that, where this explains more."""
         after = self._best_form(before, after, WIDER, widened(after.chosen[-1]))
         residual, column = before.moments.residual(), after.moments.columns[-1]
@@ -159,8 +161,8 @@ class Greedy:
         return self._best_form(before, after, WIDER, rewindowed(after.chosen[-1]))
 
     def _best_form(
-        self, before: State, after: State, least: float, forms: Iterable[Concept]
-    ) -> State:
+        self, before: GreedyState, after: GreedyState, least: float, forms: Iterable[Concept]
+    ) -> GreedyState:
         """The form that lowers the error most, if by at least so many times what the present one does."""
         fitting = (form for form in forms if self.allowed(form) and self._fits(form, before.chosen))
         trials = [before.with_concept(form, self.library) for form in fitting]

@@ -25,7 +25,7 @@ from .concepts import Concept
 from .formula_english import length, say
 from .grammar import Reader
 from .lexicon import Lexicon
-from .text_view import Text
+from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -36,7 +36,7 @@ NOTHING = "nothing"
 
 
 @dataclass(frozen=True)
-class Term:
+class WeightedConcept:
     """A concept, how much it counts (a word of GRADES), and its sign."""
 
     concept: Concept
@@ -80,7 +80,7 @@ class Predicate:
         rest: activation where no term holds.
     """
 
-    terms: tuple[Term, ...] = ()
+    terms: tuple[WeightedConcept, ...] = ()
     step: float = 1.0
     rest: float = 0.0
 
@@ -108,14 +108,14 @@ class Predicate:
         """Predicted activation of every token; padding gets the rest level. Without ``length``, rows are full."""
         return self.predict_text(_text(tokens, lexicon, length))
 
-    def predict_text(self, text: Text) -> Float[np.ndarray, "contexts seq"]:
+    def predict_text(self, text: TextView) -> Float[np.ndarray, "contexts seq"]:
         """The same on a text that several predicates share."""
         steps = np.zeros(text.tokens.shape, dtype=np.float32)
         for term in self.terms:
             steps += term.weight * term.concept.mask(text)
         return np.float32(self.rest) + np.float32(self.step) * steps
 
-    def fired(self, text: Text) -> Bool[np.ndarray, "terms contexts seq"]:
+    def fired(self, text: TextView) -> Bool[np.ndarray, "terms contexts seq"]:
         """Which term holds where."""
         masks = [term.concept.mask(text) for term in self.terms]
         return np.stack(masks) if masks else np.zeros((0, *text.tokens.shape), dtype=bool)
@@ -161,15 +161,15 @@ class Predicate:
                 raise UsageError(
                     f"{shown} has no grade: write one of {', '.join(GRADES)} before it"
                 )
-        return cls(tuple(Term(*term) for term in terms), step, rest)
+        return cls(tuple(WeightedConcept(*term) for term in terms), step, rest)
 
 
-def sentence_of(terms: Sequence[Term]) -> str:
+def sentence_of(terms: Sequence[WeightedConcept]) -> str:
     """Terms in English."""
     return say([(t.concept.phrase(), t.grade, t.sign) for t in terms], tuple(GRADES))
 
 
-def limit_problem(terms: Sequence[Term]) -> str:
+def limit_problem(terms: Sequence[WeightedConcept]) -> str:
     """Which limit of the contract these terms break, or an empty string."""
     concepts = [term.concept for term in terms]
     if sum(c.atoms() for c in concepts) > MOST_CONCEPTS:
@@ -188,9 +188,11 @@ def limit_problem(terms: Sequence[Term]) -> str:
     )
 
 
-def _text(tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None) -> Text:
+def _text(
+    tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None
+) -> TextView:
     tokens = np.asarray(tokens)
-    return Text(
+    return TextView(
         tokens,
         np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length),
         lexicon,

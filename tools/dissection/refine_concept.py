@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .candidates import FOLDS, Library
+from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After, Recent, Since
 from .concepts.both import Both
@@ -47,7 +47,7 @@ def rewindowed(concept: Concept) -> Iterator[Concept]:
 
 
 def narrowed(
-    library: Library, residual: np.ndarray, column: np.ndarray, concept: Concept
+    library: CandidateMatrix, residual: np.ndarray, column: np.ndarray, concept: Concept
 ) -> list[Concept]:
     """Conjunctions with the concepts that tell most among the positions where this one holds."""
     held = column > 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import UsageError
 from .concepts import Concept
-from .predicate import GRADES, Predicate, Term, limit_problem
+from .predicate import GRADES, Predicate, WeightedConcept, limit_problem
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -198,10 +198,10 @@ def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> 
     raise UsageError(f"these concepts are too many for one formula: {problem}")
 
 
-def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[Term, ...]:
+def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[WeightedConcept, ...]:
     found = zip(concepts, levels, strict=True)
     terms = [
-        Term(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1)
+        WeightedConcept(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1)
         for concept, level in found
     ]
     return tuple(sorted(terms, key=lambda t: -abs(t.weight)))

@@ -21,12 +21,12 @@ from zlib import crc32
 
 import numpy as np
 
-from .candidates import Library
-from .greedy import Greedy, Limits, State, is_category, is_token
+from .candidates import CandidateMatrix
+from .greedy import FormulaLimits, Greedy, GreedyState, is_category, is_token
 from .lexicon import Lexicon
 from .predicate import Predicate
 from .ridge_moments import graded_terms
-from .text_view import Text
+from .text_view import TextView
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -50,9 +50,9 @@ def explain(
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
-    library: Library | None = None,
+    library: CandidateMatrix | None = None,
     seed: int = 0,
-    limits: Limits | None = None,
+    limits: FormulaLimits | None = None,
     cache: dict[str, Any] | None = None,
 ) -> list[Candidate]:
     """Competing formulas for one signal on the explore split, best cross-validated correlation
@@ -74,7 +74,7 @@ def explain(
     )
     values = np.asarray(signal, dtype=np.float64)[library.keep]
     found: dict[Predicate, Candidate] = {}
-    for origin, state in _rivals(library, values, limits or Limits()).items():
+    for origin, state in _rivals(library, values, limits or FormulaLimits()).items():
         candidate = _graded(state, values, origin)
         found.setdefault(candidate.predicate, candidate)
     return sorted(found.values(), key=lambda c: -c.r_explore_cv)
@@ -87,11 +87,11 @@ def build_library(
     mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
     seed: int = 0,
-) -> Library:
+) -> CandidateMatrix:
     """What all targets of one explore split share; a few seconds of CPU, once a run."""
     keep = np.array(mask, dtype=bool)
     keep[:, 0] = False
-    return Library(Text(tokens, length, lexicon), document, keep, seed)
+    return CandidateMatrix(TextView(tokens, length, lexicon), document, keep, seed)
 
 
 def _shared_library(
@@ -102,7 +102,7 @@ def _shared_library(
     lexicon: Lexicon,
     seed: int,
     cache: dict[str, Any],
-) -> Library:
+) -> CandidateMatrix:
     key = f"dissection library {crc32(tokens.tobytes())} {crc32(mask.tobytes())} {seed}"
     with cache.setdefault(
         "dissection lock", Lock()
@@ -112,7 +112,9 @@ def _shared_library(
         return cache[key]
 
 
-def _rivals(library: Library, values: np.ndarray, limits: Limits) -> dict[str, State]:
+def _rivals(
+    library: CandidateMatrix, values: np.ndarray, limits: FormulaLimits
+) -> dict[str, GreedyState]:
     """The state that each search ends in; the full one comes first and keeps its name where two agree."""
     full = Greedy(library, values, limits)
     path = full.path()
@@ -133,7 +135,7 @@ def _rivals(library: Library, values: np.ndarray, limits: Limits) -> dict[str, S
     }
 
 
-def _graded(state: State, values: np.ndarray, origin: str) -> Candidate:
+def _graded(state: GreedyState, values: np.ndarray, origin: str) -> Candidate:
     total = float(state.moments.squares.sum())
     r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
     return Candidate(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Text:
+class TextView:
     """Contexts of tokens, right-padded; ``length`` real tokens in each row.
 
     A concept at position p may look at positions 0..p of its row and nowhere else.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .candidates import FOLDS, Channel, Library
+from .candidates import FOLDS, CandidateMatrix, Channel
 from .cv_gain import SHRINK, crossed
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Grown(NamedTuple):
 
 
 def grow(
-    library: Library, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0
+    library: CandidateMatrix, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0
 ) -> list[Grown]:
     """Lists of 2 to ``most`` words from the best seeds of a channel.
 

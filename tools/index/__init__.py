@@ -14,11 +14,11 @@ from .index import Index, IndexSummary
 from .split_reader import Exemplar, SiteStatistics, Statistics
 
 if TYPE_CHECKING:
-    from .build import Budget, Progress, build_index
+    from .build import ExemplarCounts, Progress, build_index
     from .collect_pass import Column, collect
 
 _HOME = {
-    "Budget": "build",
+    "ExemplarCounts": "build",
     "Progress": "build",
     "build_index": "build",
     "Column": "collect_pass",
@@ -26,10 +26,10 @@ _HOME = {
 }
 
 __all__ = [
-    "Budget",
     "Collected",
     "Column",
     "Exemplar",
+    "ExemplarCounts",
     "Index",
     "IndexSummary",
     "Progress",

@@ -26,7 +26,7 @@ BATCH = 64
 """Contexts a forward pass. Twice as many as 32 save a fifth of the top-k updates; memory is in proportion."""
 
 
-class Run(NamedTuple):
+class LengthGroup(NamedTuple):
     """Neighbouring contexts of a batch that have the same length."""
 
     start: int
@@ -49,7 +49,7 @@ class Batch:
     number: int
     rows: Int[np.ndarray, " batch"]
     tokens: Int[np.ndarray, "batch seq"]
-    runs: tuple[Run, ...]
+    runs: tuple[LengthGroup, ...]
     pool: Kept
     sample: Kept
 
@@ -60,7 +60,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """The batches of one split.
 
     Attributes:
@@ -114,7 +114,8 @@ class Plan:
         ends = [*(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(rows)]
         starts = [0, *ends[:-1]]
         runs = tuple(
-            Run(start, end, int(lengths[start])) for start, end in zip(starts, ends, strict=True)
+            LengthGroup(start, end, int(lengths[start]))
+            for start, end in zip(starts, ends, strict=True)
         )
         return Batch(number, rows, tokens, runs, self._pooled(rows), self._sampled(counted))
 
@@ -130,7 +131,7 @@ class Plan:
         return Kept(int(low), context, places - counted[context] + 1)
 
 
-def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed: int) -> Plan:
+def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed: int) -> BatchPlan:
     """Plan one split's pass: at most `pool` contexts and `sample` tokens are kept whole."""
     rows = contexts.rows_of(split)
     lengths = contexts.length[rows].astype(np.int64)
@@ -138,7 +139,9 @@ def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed:
     order = read[np.argsort(-lengths[read], kind="stable")]
     counted = int((lengths[read] - 1).sum())
     rng = np.random.default_rng([seed, SPLITS.index(split)])
-    return Plan(contexts, split, rows, order, _drawn(rng, read, pool), _drawn(rng, counted, sample))
+    return BatchPlan(
+        contexts, split, rows, order, _drawn(rng, read, pool), _drawn(rng, counted, sample)
+    )
 
 
 def _drawn(

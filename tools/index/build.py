@@ -42,7 +42,7 @@ from .thread_team import Team
 
 
 @dataclass(frozen=True)
-class Budget:
+class ExemplarCounts:
     """What is kept of each unit; at 1,536 neurons and contexts of 64 the default takes 14 MB."""
 
     top: tuple[int, int, int] = (10, 4, 4)
@@ -84,7 +84,7 @@ def build_index(
     context_len: int = 64,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
-    budget: Budget | None = None,
+    budget: ExemplarCounts | None = None,
     checkpoint_every: int | None = None,
 ) -> IndexSummary:
     """Build or finish an index in the folder `out`; one that is there already is left as it is.
@@ -106,12 +106,12 @@ def build_index(
     contexts = make_contexts(
         corpus.documents, lambda text: subject.tokenize(text).ids, context_len, max_tokens
     )
-    budget = budget or Budget()
+    budget = budget or ExemplarCounts()
     settings = _settings(subject, corpus, contexts, chosen, seed, budget)
     with writing(out), locked(out):
         if summary := _claim(out, settings):
             return summary
-        builder = _Builder(
+        builder = _IndexBuilder(
             subject, chosen, contexts, out, settings, seed, budget, progress, checkpoint_every
         )
         return builder.build()
@@ -157,7 +157,7 @@ def _settings(
     contexts: Contexts,
     sites: Sequence[Site],
     seed: int,
-    budget: Budget,
+    budget: ExemplarCounts,
 ) -> dict[str, Any]:
     """All that decides what an index holds."""
     shape = subject.shape
@@ -215,14 +215,14 @@ def _claim(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
 
 
 @dataclass
-class _Builder:
+class _IndexBuilder:
     subject: Subject
     sites: Sequence[Site]
     contexts: Contexts
     out: Path
     settings: dict[str, Any]
     seed: int
-    budget: Budget
+    budget: ExemplarCounts
     progress: Callable[[Progress], None] | None
     checkpoint_every: int | None
     done: int = 0

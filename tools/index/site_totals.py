@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..subject.address import Site
-from .batch_plan import Batch, Plan
+from .batch_plan import Batch, BatchPlan
 from .float16 import half
 from .slot_file import Slots
 from .thread_team import Blocks
@@ -54,7 +54,7 @@ class SiteState:
     sample: Slots
 
     @classmethod
-    def empty(cls, site: Site, n_units: int, k: int, plan: Plan, folder: Path) -> SiteState:
+    def empty(cls, site: Site, n_units: int, k: int, plan: BatchPlan, folder: Path) -> SiteState:
         """Nothing read yet; the pool's and the sample's files lie in the folder."""
         seq = plan.contexts.tokens.shape[1]
         sides = 1 if site.kind == "head" else 2

@@ -26,7 +26,7 @@ from ..files.atomic import atomic_folder
 from ..subject import capture as capturing
 from ..subject.address import PlaceKind, Site
 from ..subject.subject import Subject
-from .batch_plan import Batch, Plan
+from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
 from .pass_clock import EVERY, Clock
 from .site_totals import SiteState
@@ -45,7 +45,7 @@ class Scan:
 
     subject: Subject
     sites: Sequence[Site]
-    plan: Plan
+    plan: BatchPlan
     k: int
     folder: Path
     clock: Clock

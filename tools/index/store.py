@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Int
 
 from ..corpus import Contexts
-from .batch_plan import Plan
+from .batch_plan import BatchPlan
 from .float16 import transposed
 from .site_totals import SiteState
 
@@ -33,7 +33,7 @@ ACTIVE = 0.1
 """A unit counts as active where its |activation| is above this share of its largest: `density`."""
 
 
-def write_text(folder: Path, plan: Plan) -> None:
+def write_text(folder: Path, plan: BatchPlan) -> None:
     """Write the split's contexts and documents."""
     contexts, rows = plan.contexts, plan.rows
     table = {

@@ -7,8 +7,8 @@ instruments that could reach held-out text. There are none.
 from __future__ import annotations
 
 from .registry import (
-    Bench,
     Instrument,
+    InstrumentContext,
     Need,
     Result,
     Text,
@@ -21,8 +21,8 @@ from .registry import (
 )
 
 __all__ = [
-    "Bench",
     "Instrument",
+    "InstrumentContext",
     "Need",
     "Result",
     "Text",

@@ -25,7 +25,7 @@ from pydantic import Field
 from ..errors import ArgumentError
 from .continuation import MOST_NEW, Sampling, as_text, continuations
 from .input_texts import Tokenised, batches, padded, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import marked, quoted
 from .token_changes import TokenChange, changes, divergence, log_probabilities, most_changed
 
@@ -93,7 +93,7 @@ def _render(text: AblatedText) -> str:
 
 @instrument("ablate", needs=("subject",))
 def ablate(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     texts: Annotated[list[Text], Field(min_length=1, max_length=64)],
     op: Operation = "mean",
@@ -137,7 +137,7 @@ def ablate(
 
 
 def _intervention(
-    bench: Bench, unit: Unit, op: Operation, texts: list[Tokenised], seed: int
+    bench: InstrumentContext, unit: Unit, op: Operation, texts: list[Tokenised], seed: int
 ) -> tuple[Intervention, str]:
     """The replacement without its positions, which differ from text to text."""
     from ..subject import Intervention
@@ -159,7 +159,9 @@ def _intervention(
     return Intervention(unit, "set", value=value), "its mean on these texts"
 
 
-def _other_text(bench: Bench, texts: list[Tokenised], seed: int) -> tuple[tuple[int, ...], str]:
+def _other_text(
+    bench: InstrumentContext, texts: list[Tokenised], seed: int
+) -> tuple[tuple[int, ...], str]:
     """Tokens whose activations are drawn from: a random context of explore, else all given texts in a row."""
     import numpy as np
 

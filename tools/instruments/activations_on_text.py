@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import Tokenised, batches, padded, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import marked, quoted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _counted(values: list[float]) -> list[float]:
 
 @instrument("activations.on_text", needs=("subject",))
 def on_text(
-    bench: Bench,
+    bench: InstrumentContext,
     texts: Annotated[list[Text], Field(min_length=1, max_length=256)],
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
 ) -> OnText:
@@ -156,7 +156,7 @@ class Search(Result):
 
 @instrument("activations.search", needs=("subject", "index"))
 def search(
-    bench: Bench,
+    bench: InstrumentContext,
     text: Text,
     k: Annotated[int, Field(ge=1, le=200)] = 10,
     sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed

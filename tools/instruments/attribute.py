@@ -15,13 +15,13 @@ from pydantic import Field
 from ..attribution.names import ALONE, BaselineKind, MethodName
 from ..errors import ArgumentError
 from .input_texts import Tokenised, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
 
 if TYPE_CHECKING:
     from ..attribution.curves import Curves
     from ..attribution.result import TokenAttribution, Verdict
-    from ..attribution.target import Case, Scalar
+    from ..attribution.target import AttributionTarget, Scalar
     from ..subject import Subject
 
 SHOWN = 12
@@ -29,7 +29,7 @@ SHOWN = 12
 
 
 @dataclass(frozen=True)
-class Attributed(Result):
+class AttributedText(Result):
     """Credit of each token for a scalar.
 
     Attributes:
@@ -103,7 +103,7 @@ class Attributed(Result):
 
 @instrument("attribute", needs=("subject",))
 def attribute(
-    bench: Bench,
+    bench: InstrumentContext,
     text: Text,
     counterfactual: Annotated[
         Text | None,
@@ -128,7 +128,7 @@ def attribute(
     check: Annotated[
         bool, Field(description="also deletion and insertion curves and a randomised subject")
     ] = False,
-) -> Attributed:
+) -> AttributedText:
     """Which tokens of a text make a unit fire, or make a next token likely, beside a counterfactual
     text.
 
@@ -199,14 +199,14 @@ def _one_token(subject: Subject, text: str) -> int:
 
 
 def _attributed(
-    case: Case,
+    case: AttributionTarget,
     scalar: str,
     method: MethodName,
     found: TokenAttribution,
     text: Tokenised,
     curves: Curves | None,
     randomised: dict[float, float] | None,
-) -> Attributed:
+) -> AttributedText:
     strings = case.subject.token_strings()
     other = None if case.baseline_ids is None else [strings[i] for i in case.baseline_ids.tolist()]
     drawn = (
@@ -216,7 +216,7 @@ def _attributed(
     )  # nan
     value, reference, error = (None if v is None else rounded([v])[0] for v in _numbers(found))
     assert value is not None
-    return Attributed(
+    return AttributedText(
         scalar=scalar,
         method=method,
         verdict=found.verdict,

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import BATCH_TOKENS, Tokenised, batches, padded, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .relative_depth import SAID, Depth, depth_of
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Coactivating(Result):
 
 @instrument("coactivating", needs=("subject",))
 def coactivating(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     texts: Annotated[
         list[Text] | None, Field(max_length=256, description="default: the corpus")

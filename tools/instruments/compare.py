@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 from .input_texts import Tokenised, padded, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import marked, quoted
 from .text_alignment import Stretch, stretches
 
@@ -28,7 +28,7 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Pair:
+class AlignedTokens:
     """Tokens that correspond. Of a token without a partner the other side is None, and so is the difference."""
 
     token: str | None
@@ -54,7 +54,7 @@ class Substitution:
 
 
 @dataclass(frozen=True)
-class Comparison(Result):
+class TextComparison(Result):
     """A unit on two texts.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison(Result):
     unit: str
     text: str
     other: str
-    pairs: list[Pair]
+    pairs: list[AlignedTokens]
     largest: int
     substitutions: list[Substitution]
 
@@ -89,7 +89,7 @@ class Comparison(Result):
         return "\n".join(lines)
 
 
-def _line(pairs: Sequence[Pair], other: bool) -> str:
+def _line(pairs: Sequence[AlignedTokens], other: bool) -> str:
     sides = [
         (p.other_token, p.other_activation) if other else (p.token, p.activation) for p in pairs
     ]
@@ -101,7 +101,7 @@ def _line(pairs: Sequence[Pair], other: bool) -> str:
     return f"max {max(counted):+.3g}, min {min(counted):+.3g} | {shown}"
 
 
-def _tokens(pair: Pair) -> str:
+def _tokens(pair: AlignedTokens) -> str:
     one, two = (f'"{quoted(token or "")}"' for token in (pair.token, pair.other_token))
     return one if one == two else f"{one}/{two}"
 
@@ -112,7 +112,7 @@ def _told(change: Substitution) -> str:
 
 
 @instrument("compare", needs=("subject",))
-def compare(bench: Bench, unit: UnitAddress, text: Text, other: Text) -> Comparison:
+def compare(bench: InstrumentContext, unit: UnitAddress, text: Text, other: Text) -> TextComparison:
     """A unit on two texts token by token, and which change made the difference.
 
     Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the
@@ -139,7 +139,9 @@ def compare(bench: Bench, unit: UnitAddress, text: Text, other: Text) -> Compari
     at = max(compared, key=lambda pair: abs(other_values[pair[1]] - values[pair[0]]))
     largest = next(n for n, (i, j, _) in enumerate(listed) if (i, j) == at)
     changes = _substitutions(subject, address, found, one, two, at)
-    return Comparison(str(address), text, other, [pair for _, _, pair in listed], largest, changes)
+    return TextComparison(
+        str(address), text, other, [pair for _, _, pair in listed], largest, changes
+    )
 
 
 def _read(subject: Subject, unit: Unit, texts: Sequence[Tokenised]) -> list[list[float]]:
@@ -153,19 +155,27 @@ def _pairs(
     two: Tokenised,
     values: Sequence[float],
     other_values: Sequence[float],
-) -> list[tuple[int | None, int | None, Pair]]:
+) -> list[tuple[int | None, int | None, AlignedTokens]]:
     """Positions and what is there: first what has no partner, then the pairs, stretch by stretch."""
-    listed: list[tuple[int | None, int | None, Pair]] = []
+    listed: list[tuple[int | None, int | None, AlignedTokens]] = []
     for stretch in found:
         together = stretch.pairs
         for i in range(stretch.start, stretch.end - len(together)):
-            listed.append((i, None, Pair(one.tokens[i], None, values[i], None, None)))
+            listed.append((i, None, AlignedTokens(one.tokens[i], None, values[i], None, None)))
         for j in range(stretch.other_start, stretch.other_end - len(together)):
-            listed.append((None, j, Pair(None, two.tokens[j], None, other_values[j], None)))
+            listed.append(
+                (None, j, AlignedTokens(None, two.tokens[j], None, other_values[j], None))
+            )
         for i, j in together:
             (difference,) = rounded([other_values[j] - values[i]]) if i and j else (None,)
             listed.append(
-                (i, j, Pair(one.tokens[i], two.tokens[j], values[i], other_values[j], difference))
+                (
+                    i,
+                    j,
+                    AlignedTokens(
+                        one.tokens[i], two.tokens[j], values[i], other_values[j], difference
+                    ),
+                )
             )
     return listed
 

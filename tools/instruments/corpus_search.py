@@ -20,7 +20,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import Tokenised, batches, padded
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import marked, quoted
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _line(match: Match, strongest: float) -> str:
 
 @instrument("corpus.search", needs=("subject", "index"))
 def corpus_search(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     pattern: Annotated[Text, Field(max_length=200)],
     regex: Annotated[
@@ -180,7 +180,9 @@ def _places(tokens: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator
             yield max(first, 1), last
 
 
-def _matches(bench: Bench, unit: Unit, found: dict[int, list[tuple[int, int]]]) -> Iterator[Match]:
+def _matches(
+    bench: InstrumentContext, unit: Unit, found: dict[int, list[tuple[int, int]]]
+) -> Iterator[Match]:
     index, subject = bench.the_index(), bench.the_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
     rows = {

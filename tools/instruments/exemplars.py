@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .registry import Bench, Result, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .rendering import marked
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ Kind = Literal["top", "quantile", "random"]
 
 
 @dataclass(frozen=True)
-class Passage:
+class ExemplarText:
     """A context of the corpus with a unit's activation at each token.
 
     Attributes:
@@ -41,7 +41,7 @@ class Exemplars(Result):
     unit: str
     side: Sign
     kind: Kind
-    exemplars: list[Passage]
+    exemplars: list[ExemplarText]
 
     def render(self) -> str:
         sign = -1 if self.side == "-" else 1
@@ -65,7 +65,7 @@ class Exemplars(Result):
 
 @instrument("activations.exemplars", needs=("index",))
 def exemplars(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     side: Annotated[
         Sign | None, Field(description="default: the address's own side, else +")
@@ -89,8 +89,8 @@ def exemplars(
     return Exemplars(str(address.unsided), chosen, kind, [_passage(exemplar) for exemplar in found])
 
 
-def _passage(exemplar: Exemplar) -> Passage:
-    return Passage(
+def _passage(exemplar: Exemplar) -> ExemplarText:
+    return ExemplarText(
         int(exemplar.context),
         list(exemplar.tokens),
         rounded(exemplar.activations),
@@ -130,7 +130,7 @@ class UnitStatistics(Result):
 
 
 @instrument("activations.statistics", needs=("index",))
-def statistics(bench: Bench, unit: UnitAddress) -> UnitStatistics:
+def statistics(bench: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
     """A unit's range, mean and quantiles on the corpus, and how often it is active.
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.

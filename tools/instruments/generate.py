@@ -9,7 +9,7 @@ from pydantic import Field
 
 from .continuation import MOST_NEW, Sampling, as_text, continuations
 from .input_texts import tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import marked
 from .steer import Temperature
 
@@ -42,7 +42,7 @@ class Generated(Result):
 
 @instrument("generate", needs=("subject",))
 def generate(
-    bench: Bench,
+    bench: InstrumentContext,
     text: Text,
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=16)],
     new_tokens: Annotated[int, Field(ge=1, le=MOST_NEW)] = 24,

@@ -21,7 +21,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .registry import Bench, Result, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .rendering import token_list
 
 
@@ -57,7 +57,7 @@ class LogitLens(Result):
 
 @instrument("logit_lens", needs=("subject",))
 def logit_lens(
-    bench: Bench, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
+    bench: InstrumentContext, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
 ) -> LogitLens:
     """Which next tokens a unit makes more and less likely by what it writes.
 

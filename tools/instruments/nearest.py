@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .registry import Bench, Result, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .relative_depth import SAID, Depth, depth_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ By = Literal["write", "read"]
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class NearestUnit:
     """A unit and how alike its direction is; `depth` is where it stands as seen from the unit asked for."""
 
     unit: str
@@ -53,8 +53,8 @@ class Nearest(Result):
     unit: str
     by: str
     compared: int
-    alike: list[Neighbour]
-    opposite: list[Neighbour]
+    alike: list[NearestUnit]
+    opposite: list[NearestUnit]
 
     def render(self) -> str:
         lines = [
@@ -68,7 +68,7 @@ class Nearest(Result):
 
 @instrument("nearest", needs=("subject",))
 def nearest(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     by: By = "write",
     k: Annotated[
@@ -101,8 +101,8 @@ def nearest(
     )
 
 
-def _neighbour(unit: Unit, other: Unit, cosine: float) -> Neighbour:
-    return Neighbour(str(other), rounded([cosine])[0], depth_of(other, unit))
+def _neighbour(unit: Unit, other: Unit, cosine: float) -> NearestUnit:
+    return NearestUnit(str(other), rounded([cosine])[0], depth_of(other, unit))
 
 
 def _neurons(subject: Subject, unit: Unit, by: By) -> Iterator[tuple[Unit, float]]:

@@ -35,7 +35,7 @@ _NUMBERS = 400_000_000
 """Signals held in memory at once, 1.6 GB: with more than 20,000 targets each has fewer tokens."""
 
 
-class Near(NamedTuple):
+class SimilarUnit(NamedTuple):
     """A unit by its address, and its cosine or its correlation."""
 
     unit: str
@@ -51,8 +51,8 @@ class Neighbours(NamedTuple):
 
     by: str
     compared: int
-    alike: list[Near]
-    opposite: list[Near]
+    alike: list[SimilarUnit]
+    opposite: list[SimilarUnit]
 
 
 def nearest_by_direction(
@@ -81,12 +81,12 @@ def nearest_by_direction(
 
 def _of_heads(subject: Subject, heads: Sequence[Unit]) -> Iterator[tuple[str, Neighbours]]:
     from .nearest import nearest
-    from .registry import Bench
+    from .registry import InstrumentContext
 
     for head in heads:
-        told = nearest(Bench(subject), unit=str(head), k=NEAREST)
+        told = nearest(InstrumentContext(subject), unit=str(head), k=NEAREST)
         alike, opposite = (
-            [Near(n.unit, n.cosine) for n in some] for some in (told.alike, told.opposite)
+            [SimilarUnit(n.unit, n.cosine) for n in some] for some in (told.alike, told.opposite)
         )
         yield str(head), Neighbours(told.by, told.compared, alike, opposite)
 
@@ -132,7 +132,7 @@ class _Best:
     def __init__(self, unit: str) -> None:
         self.unit = unit
         self._compared = 0
-        self._found: list[Near] = []
+        self._found: list[SimilarUnit] = []
 
     def take(self, values: Float[np.ndarray, " other"], name: Callable[[int], str]) -> None:
         """Those of some more units, whose addresses `name` tells."""
@@ -142,7 +142,9 @@ class _Best:
             *np.argpartition(values, k - 1)[:k].tolist(),
         }
         near = [
-            Near(name(index), float(values[index])) for index in ends if name(index) != self.unit
+            SimilarUnit(name(index), float(values[index]))
+            for index in ends
+            if name(index) != self.unit
         ]
         self._compared += len(values) - (len(ends) - len(near))
         self._found += near
@@ -157,8 +159,8 @@ class _Best:
         return Neighbours(by, self._compared, alike, opposite)
 
 
-def _rounded(near: Near) -> Near:
-    return Near(near.unit, round(near.value, 4))
+def _rounded(near: SimilarUnit) -> SimilarUnit:
+    return SimilarUnit(near.unit, round(near.value, 4))
 
 
 def active_together(collected: Collected, targets: Sequence[Unit]) -> dict[str, Neighbours]:

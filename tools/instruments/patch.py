@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import Tokenised, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
 from .text_alignment import pairs
 from .token_changes import (
@@ -87,7 +87,7 @@ class Patching(Result):
 
 @instrument("patch", needs=("subject",))
 def patch(
-    bench: Bench,
+    bench: InstrumentContext,
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
     base: Text,
     source: Text,

@@ -27,7 +27,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import batches, padded, tokenised
-from .registry import Bench, Result, Text, instrument, rounded
+from .registry import InstrumentContext, Result, Text, instrument, rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class Probe(Result):
 
 @instrument("probe", needs=("subject",))
 def probe(
-    bench: Bench,
+    bench: InstrumentContext,
     site: Annotated[
         str,
         Field(
@@ -162,7 +162,7 @@ def _check_spread(
 
 
 def _features(
-    bench: Bench, site: Site, texts: Sequence[str], pooling: Pooling
+    bench: InstrumentContext, site: Site, texts: Sequence[str], pooling: Pooling
 ) -> Float[np.ndarray, "text width"]:
     import numpy as np
 

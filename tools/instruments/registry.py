@@ -2,7 +2,7 @@
 registered once.
 
     @instrument("logit_lens", needs=("subject",))
-    def logit_lens(bench: Bench, unit: UnitAddress, k: ... = 10) -> LogitLens:
+    def logit_lens(context: InstrumentContext, unit: UnitAddress, k: ... = 10) -> LogitLens:
         "What an explainer reads before it decides to call this."
 
 1. The JSON schema of the arguments comes from the signature, through pydantic; the docstring is the
@@ -12,7 +12,7 @@ registered once.
 3. The answer is a frozen dataclass: `to_json` for programs and the journal, `render` for an
    explainer.
 
-A new instrument is a new file in `tools/` and no edit elsewhere. An instrument is given a `Bench`,
+A new instrument is a new file in `tools/` and no edit elsewhere. An instrument is given an `InstrumentContext`,
 a subject and an index, and nothing else; held-out text can be reached from neither.
 """
 
@@ -45,7 +45,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Bench:
+class InstrumentContext:
     """What an instrument works on. `subject` may be a function that loads it when it is first needed."""
 
     subject: Subject | Callable[[], Subject] | None = None
@@ -108,7 +108,7 @@ class Instrument:
         """JSON schema of the arguments, as tool-calling interfaces take it; the caller's own, to change at will."""
         return deepcopy(_schema(self.arguments))
 
-    def __call__(self, bench: Bench, arguments: Mapping[str, Any]) -> Result:
+    def __call__(self, bench: InstrumentContext, arguments: Mapping[str, Any]) -> Result:
         try:
             checked = self.arguments.model_validate(dict(arguments))
         except ValidationError as error:
@@ -165,7 +165,7 @@ def get(name: str) -> Instrument:
     return known[name]
 
 
-def call(name: str, arguments: Mapping[str, Any], bench: Bench) -> Result:
+def call(name: str, arguments: Mapping[str, Any], bench: InstrumentContext) -> Result:
     """Call an instrument by name with JSON arguments.
 
     Raises:

@@ -22,7 +22,7 @@ from pydantic import Field
 from ..errors import ArgumentError
 from .continuation import MOST_NEW, Edits, Sampling, as_text, continuations
 from .input_texts import Tokenised, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
 from .token_changes import (
     TokenChange,
@@ -105,7 +105,7 @@ class Steering(Result):
 
 @instrument("steer", needs=("subject",))
 def steer(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     text: Text,
     strengths: Annotated[

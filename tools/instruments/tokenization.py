@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from .registry import Bench, Result, Text, instrument, rounded
+from .registry import InstrumentContext, Result, Text, instrument, rounded
 from .rendering import quoted
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _spelt(spelling: Spelling) -> str:
 
 @instrument("tokens.describe", needs=("subject",))
 def describe(
-    bench: Bench,
+    bench: InstrumentContext,
     words: Annotated[list[Text], Field(min_length=1, max_length=40)],
     k: Annotated[int, Field(ge=1, le=50, description="nearest tokens to list")] = 6,
 ) -> TokenFacts:

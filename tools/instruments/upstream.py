@@ -30,7 +30,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .input_texts import Tokenised, tokenised
-from .registry import Bench, Result, Text, UnitAddress, instrument, rounded
+from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quoted
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _line(found: Contribution) -> str:
 
 @instrument("upstream", needs=("subject",))
 def upstream(
-    bench: Bench,
+    bench: InstrumentContext,
     unit: UnitAddress,
     text: Text,
     focus: Annotated[
@@ -147,7 +147,7 @@ def upstream(
         )
     model = CircuitModel(subject)
     position = _position(subject, address, ready, focus)
-    taken = _Reading(model, address, ready, position)
+    taken = _UpstreamPass(model, address, ready, position)
     return Upstream(str(address), text, position, ready.tokens[position], **taken.answer(k))
 
 
@@ -168,7 +168,7 @@ def _position(subject: Subject, unit: Unit, text: Tokenised, focus: str | None) 
     return max(among, key=lambda i: abs(float(values[i])))
 
 
-class _Reading:
+class _UpstreamPass:
     """One pass over a text, and how the unit reads each part of the stream at one position."""
 
     def __init__(self, model: CircuitModel, unit: Unit, text: Tokenised, position: int) -> None:
@@ -370,7 +370,7 @@ class _Reading:
         return found
 
 
-def z_by_source(reading: _Reading, layer: int) -> Float[Tensor, "source width"]:
+def z_by_source(reading: _UpstreamPass, layer: int) -> Float[Tensor, "source width"]:
     """What each source token adds to a layer's z at the position: its attention with the values of one at a time."""
     import torch
 

@@ -122,7 +122,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ModelModules:
     """A model taken apart along its architecture's paths."""
 
     layers: tuple[Layer, ...]
@@ -130,7 +130,7 @@ class Parts:
     unembed: nn.Module
 
 
-def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
+def parts_of(model: nn.Module, architecture: Architecture) -> ModelModules:
     """Find the modules; raises UsageError naming the path that leads nowhere."""
 
     def find(root: nn.Module, path: str) -> nn.Module:
@@ -155,7 +155,7 @@ def parts_of(model: nn.Module, architecture: Architecture) -> Parts:
         )
         for layer in cast(nn.ModuleList, find(model, architecture.layers))
     )
-    return Parts(
+    return ModelModules(
         layers, find(model, architecture.final_norm), cast(Any, model).get_output_embeddings()
     )
 

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .address import Site
-from .architectures import Layer, Parts, first_tensor
+from .architectures import Layer, ModelModules, first_tensor
 
 Edit = Callable[[Float[Tensor, "batch seq width"]], None]
 """Changes a value in place; it is given a copy that is its own."""
@@ -56,7 +56,7 @@ class _Enough(Exception):
 
 def run(
     model: nn.Module,
-    parts: Parts,
+    parts: ModelModules,
     ids: Int[Tensor, "batch seq"],
     sites: Sequence[Site],
     edits: Mapping[Site, Sequence[Edit]],
@@ -84,7 +84,7 @@ def run(
 @torch.inference_mode()
 def stream(
     model: nn.Module,
-    parts: Parts,
+    parts: ModelModules,
     ids: Int[Tensor, "batch seq"],
     sites: Sequence[Site],
     read: Read,
@@ -120,7 +120,10 @@ def stream(
 
 @contextmanager
 def _hooked(
-    parts: Parts, places: set[Site], edited: set[Site], visit: Callable[[Site, Tensor], Tensor]
+    parts: ModelModules,
+    places: set[Site],
+    edited: set[Site],
+    visit: Callable[[Site, Tensor], Tensor],
 ) -> Iterator[None]:
     with ExitStack() as stack:
         for site in places:

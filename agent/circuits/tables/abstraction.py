@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ....tools.abstraction.das import Abstraction
     from ....tools.abstraction.interchange import Interchanged
-    from ....tools.abstraction.question import Question
+    from ....tools.abstraction.question import AbstractionQuestion
     from ....tools.subject import Subject
 
 SEARCHED = ("found", "placebo", "random_model", "arbitrary")
@@ -34,7 +34,7 @@ class Asked(NamedTuple):
 
 
 def abstraction_row(
-    subject: Subject, question: Question, asked: Asked, redrawn: Callable[[], Subject]
+    subject: Subject, question: AbstractionQuestion, asked: Asked, redrawn: Callable[[], Subject]
 ) -> dict[str, Any]:
     """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 %
     intervals over pairs.
@@ -45,9 +45,9 @@ def abstraction_row(
         redrawn: gives the subject with re-drawn weights, which a search is held against.
     """
     from ....tools.abstraction.das import search
-    from ....tools.abstraction.interchange import Place, draw_interchanges, interchange
+    from ....tools.abstraction.interchange import Location, draw_interchanges, interchange
 
-    place = Place(asked.kind, asked.layer, (question.position(subject, asked.at),))
+    place = Location(asked.kind, asked.layer, (question.position(subject, asked.at),))
     training, heldout = (
         question.behaviour(subject, each) for each in (question.program, question.heldout)
     )

@@ -32,7 +32,7 @@ from ....tools.subject import Unit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ....tools.circuits.tasks.prepared import Batch
+    from ....tools.circuits.tasks.prepared import PairBatch
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ SAID_TWICE = 16
 """Random tokens that are said twice, where the subject's context has room for them."""
 
 
-def strongest_heads(model: CircuitModel, batches: Sequence[Batch], n: int) -> list[Node]:
+def strongest_heads(model: CircuitModel, batches: Sequence[PairBatch], n: int) -> list[Node]:
     """The heads with the largest effects, as attribution patching estimates them; the first is the strongest."""
     with torch.enable_grad():
         scores = torch.cat([attribute(model, batch.pairs).heads for batch in batches]).mean(0)
@@ -49,7 +49,7 @@ def strongest_heads(model: CircuitModel, batches: Sequence[Batch], n: int) -> li
 
 
 def mediation_rows(
-    model: CircuitModel, batches: Sequence[Batch], units: Sequence[Unit]
+    model: CircuitModel, batches: Sequence[PairBatch], units: Sequence[Unit]
 ) -> list[Row]:
     """Total, indirect and direct effect of each head or neuron, and what they do not add up to."""
     found = [mediate(model, batch.pairs, units) for batch in batches]
@@ -65,7 +65,7 @@ def mediation_rows(
 
 def path_rows(
     model: CircuitModel,
-    batches: Sequence[Batch],
+    batches: Sequence[PairBatch],
     senders: Sequence[Node],
     receivers: Sequence[Target],
     mlps: Mlps,
@@ -82,7 +82,7 @@ def path_rows(
 
 
 def attention_rows(
-    model: CircuitModel, batches: Sequence[Batch], heads: Sequence[Node], seed: int
+    model: CircuitModel, batches: Sequence[PairBatch], heads: Sequence[Node], seed: int
 ) -> Iterator[Row]:
     """Where each head looks, on random tokens said twice and in the task; what it copies, and
     whether weight is effect.
@@ -130,7 +130,7 @@ def attention_rows(
         }
 
 
-def _lists(batch: Batch) -> dict[str, list[int]]:
+def _lists(batch: PairBatch) -> dict[str, list[int]]:
     return {name: list(places) for name, places in batch.marks.items()}
 
 

@@ -15,7 +15,7 @@ from .tasks import add_subject, check_prompts
 if TYPE_CHECKING:
     from ....tools.circuits.circuit_model import CircuitModel
     from ....tools.circuits.graph import Node, Target
-    from ....tools.circuits.tasks.prepared import Batch
+    from ....tools.circuits.tasks.prepared import PairBatch
 
 PROMPTS = 16
 """Prompts that a component is measured on: each costs a pass of the layers behind it, or several."""
@@ -133,7 +133,7 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
 def _rows(
     args: argparse.Namespace,
     model: CircuitModel,
-    batches: tuple[Batch, ...],
+    batches: tuple[PairBatch, ...],
     components: Any,
     receivers: Sequence[Target],
 ) -> list[dict[str, Any]]:

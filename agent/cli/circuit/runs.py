@@ -25,11 +25,11 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
     from ...circuits.roles import NoRoles
     from ...circuits.run import work_on_circuit
     from ...circuits.stored import DRAWING, REPORT
-    from ...llm.budget import Limits
+    from ...llm.budget import BudgetLimits
 
     try:
         with progress(quiet=args.quiet) as reporter:
-            found = work_on_circuit(folder, reporter, limits=Limits(options.budget(args)))
+            found = work_on_circuit(folder, reporter, limits=BudgetLimits(options.budget(args)))
     except BudgetReached as reached:
         raise BudgetReached(
             f"{reached}: `hubel resume {folder.name}` goes on, with a larger --max-... if you give one"

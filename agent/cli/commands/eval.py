@@ -11,7 +11,7 @@ from ...runlog.progress import progress
 from .. import options, output
 
 if TYPE_CHECKING:
-    from ...rescoring.plan import Evaluation, Plan
+    from ...rescoring.plan import Evaluation, RescoringPlan
 
 NAME = "eval"
 HELP = "score a run's explanations, or a table of them, by any scorers"
@@ -78,14 +78,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, and show as JSON lines, as tables, and as a page if asked for."""
-    from ...llm.budget import Budget, Limits
+    from ...llm.budget import Budget, BudgetLimits
     from ...rescoring.evaluate import check_plan, evaluate
     from ...rescoring.plan import rows_of
     from ...rescoring.sources import open_source
 
     plan = _plan(args)
     check_plan(plan)
-    budget = Budget(Limits(plan.budget, plan.target_budget))
+    budget = Budget(BudgetLimits(plan.budget, plan.target_budget))
     sources = [open_source(what, args.runs, run=args.run, index=args.index) for what in args.source]
     with progress(quiet=args.quiet) as reporter:
         found = [evaluate(source, plan, reporter=reporter, budget=budget) for source in sources]
@@ -119,17 +119,17 @@ def _status(found: list[Evaluation]) -> int:
     return SOME_FAILED if failed else DONE
 
 
-def _plan(args: argparse.Namespace) -> Plan:
+def _plan(args: argparse.Namespace) -> RescoringPlan:
     from ....evals.scorers.registry import names
     from ....tools.errors import UsageError
-    from ...rescoring.plan import DEFAULT, Plan
+    from ...rescoring.plan import DEFAULT, RescoringPlan
 
     if args.contexts < 1:
         raise UsageError(f"--contexts {args.contexts}: give at least 1")
     if args.concurrency < 1:
         raise UsageError(f"--concurrency {args.concurrency}: give at least 1")
     asked = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
-    return Plan(
+    return RescoringPlan(
         scorers=tuple(names()) if asked == ("all",) else asked or DEFAULT,
         judge=args.judge,
         base_url=args.base_url,

@@ -21,7 +21,7 @@ from ..main import DONE, FAILED
 from .show import CALLS_ONLY
 
 if TYPE_CHECKING:
-    from ....tools.instruments import Bench
+    from ....tools.instruments import InstrumentContext
     from ...mcp.dispatch import Desk
 
 NAME = "mcp"
@@ -69,9 +69,9 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _bench(args: argparse.Namespace) -> Bench:
+def _bench(args: argparse.Namespace) -> InstrumentContext:
     from ....tools.index import Index
-    from ....tools.instruments import Bench
+    from ....tools.instruments import InstrumentContext
 
     index, loaded = Index.open(args.index), []
 
@@ -90,10 +90,10 @@ def _bench(args: argparse.Namespace) -> Bench:
             loaded.append(found)
         return loaded[0]
 
-    return Bench(subject=load, index=index)
+    return InstrumentContext(subject=load, index=index)
 
 
-def _serve_and_log(args: argparse.Namespace, bench: Bench) -> None:
+def _serve_and_log(args: argparse.Namespace, bench: InstrumentContext) -> None:
     from ...runlog.log import RunLog, WriterLock, seal
 
     folder = args.runs / args.log
@@ -107,7 +107,7 @@ def _serve_and_log(args: argparse.Namespace, bench: Bench) -> None:
             seal(folder)
 
 
-def _make_log(folder: Path, args: argparse.Namespace, bench: Bench) -> None:
+def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) -> None:
     """A folder with a configuration, as every run has; an earlier log of the same name is gone on with."""
     from ...runlog.config import RunConfig, versions
 
@@ -130,7 +130,7 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: Bench) -> None:
     ).save(folder)
 
 
-def _serve(args: argparse.Namespace, bench: Bench, log: Any) -> None:
+def _serve(args: argparse.Namespace, bench: InstrumentContext, log: Any) -> None:
     import anyio
 
     from ...mcp.dispatch import Desk

@@ -6,7 +6,7 @@ import argparse
 
 from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
-from ...llm.budget import Limits
+from ...llm.budget import BudgetLimits
 from ...runlog.config import RunConfig, find_run
 from ...runlog.progress import progress
 from .. import options
@@ -44,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
 
         with progress(quiet=args.quiet) as reporter:
             add_neighbours(folder, reporter)
-    limits = Limits(options.budget(args), options.budget(args, "target_max"))
+    limits = BudgetLimits(options.budget(args), options.budget(args, "target_max"))
     return finish(folder, args, limits=limits)

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from ...review.guard import is_loopback
-    from ...review.run_catalog import Library
+    from ...review.run_catalog import RunCatalog
     from ...review.serve import serve
 
     if not is_loopback(args.host):
@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> int:
             webbrowser.open(address)
 
     serve(
-        Library(args.runs, args.run), host=args.host, port=args.port, live=args.live, opened=opened
+        RunCatalog(args.runs, args.run),
+        host=args.host,
+        port=args.port,
+        live=args.live,
+        opened=opened,
     )
     return 0

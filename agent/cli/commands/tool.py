@@ -20,7 +20,7 @@ from ..main import DONE
 
 if TYPE_CHECKING:
     from ....tools.index import Index
-    from ....tools.instruments import Bench, Instrument
+    from ....tools.instruments import Instrument, InstrumentContext
 
 NAME = "tool"
 HELP = "any instrument by hand"
@@ -138,9 +138,9 @@ def _open(folder: Path) -> Index:
     return Index.open(folder)
 
 
-def _bench(instrument: Instrument, args: argparse.Namespace) -> Bench:
+def _bench(instrument: Instrument, args: argparse.Namespace) -> InstrumentContext:
     """What the instrument works on; nothing is loaded here but the index's description."""
-    from ....tools.instruments import Bench
+    from ....tools.instruments import InstrumentContext
 
     index = _open(args.index) if args.index else None
     if "index" in instrument.needs and index is None:
@@ -158,4 +158,4 @@ def _bench(instrument: Instrument, args: argparse.Namespace) -> Bench:
             name or "", device=args.device, dtype=args.dtype, directions=args.directions
         )
 
-    return Bench(subject=load if name else None, index=index)
+    return InstrumentContext(subject=load if name else None, index=index)

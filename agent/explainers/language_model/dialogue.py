@@ -25,16 +25,16 @@ from ...llm.conversation import (
     ToolResults,
     UserMessage,
 )
-from ..protocol import Case, Conversation, Turn
+from ..protocol import Conversation, InvestigationView, Turn
 from . import parse_reply, prompt_text, tools
 from .aliases import Aliases
-from .parse_reply import Known, Part
+from .parse_reply import InvestigationState, ParsedToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...llm.conversation import Message
-    from ..protocol import Experiment, Fit, Hypothesis
+    from ..protocol import Experiment, ExploreFit, Hypothesis
 
 MOST_REPLIES = 24
 """Replies that one investigation may take, second looks not counted; good ones need four to eight."""
@@ -50,10 +50,10 @@ class Unusable(HubelError):
 
 
 @dataclass(frozen=True)
-class Heard:
+class ParsedTurn:
     """A reply that was read, with the turn that holds its results."""
 
-    parts: Sequence[Part]
+    parts: Sequence[ParsedToolCall]
     turn: Turn
 
 
@@ -65,7 +65,7 @@ class Thread:
     label: str
     own: tuple[str, ...]
     messages: list[Message]
-    waiting: Heard | None = None
+    waiting: ParsedTurn | None = None
     """The last reply's parts, as long as they have no answer."""
     replies: int = 0
     faults: int = 0
@@ -76,12 +76,12 @@ class Thread:
 class Dialogue:
     """All that was said about a target so far, and what may be said next."""
 
-    def __init__(self, case: Case, conversation: Conversation) -> None:
+    def __init__(self, case: InvestigationView, conversation: Conversation) -> None:
         self.case, self.conversation = case, conversation
         aliases = Aliases(case.target, conversation.hidden)
         outcomes = {str(o["experiment"]): o for o in case.outcomes}
         levels = {side: found[1] for side, found in case.observation.get("thresholds", {}).items()}
-        self.known = Known(
+        self.known = InvestigationState(
             aliases, conversation.fit, conversation.grade, outcomes=outcomes, levels=levels
         )
         self.evidence = {"r1": prompt_text.statistics(case), "r2": prompt_text.evidence(case)}
@@ -184,7 +184,7 @@ class Dialogue:
         self.stubborn = self.stubborn + 1 if only_concludes and not turn.look else 0
         thread.last_fault = "; ".join(fault for part in parts for fault in part.faults)
         thread.messages.append(AssistantMessage(reply))
-        thread.waiting = Heard(parts, turn)
+        thread.waiting = ParsedTurn(parts, turn)
         self._gather(thread.waiting)
         self._gather_standing()
         if turn.look:
@@ -194,7 +194,7 @@ class Dialogue:
         if not self.favourite:
             self._answer(thread)
 
-    def _gather(self, heard: Heard) -> None:
+    def _gather(self, heard: ParsedTurn) -> None:
         """Keep what may be cited, under its id."""
         for part in heard.parts:
             if part.instrument and (found := heard.turn.results.get(part.call)):
@@ -235,7 +235,7 @@ class Dialogue:
         ]
         thread.messages.append(ToolResults(tuple(results)))
 
-    def _text(self, part: Part) -> str:
+    def _text(self, part: ParsedToolCall) -> str:
         lines = list(part.faults)
         lines += (
             [prompt_text.fits([(h, self._fit(h)) for h in part.hypotheses])]
@@ -251,7 +251,7 @@ class Dialogue:
             lines.append(self._verdict_so_far(part.favourite))
         return "\n".join(lines)
 
-    def _fit(self, hypothesis: Hypothesis) -> Fit | None:
+    def _fit(self, hypothesis: Hypothesis) -> ExploreFit | None:
         return self.known.fit(hypothesis.predicate) if hypothesis.predicate else None
 
     def _outcome(self, planned: Experiment) -> str:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
-from ..protocol import Case, Heard, Move
+from ..protocol import InvestigationView, JournaledReply, Move
 
 if TYPE_CHECKING:
     from ...runlog.config import RunConfig
@@ -37,7 +37,7 @@ class LanguageModelExplainer:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def move(self, case: Case) -> Move:
+    def move(self, case: InvestigationView) -> Move:
         """Ask for one reply and read it; when the conversation is over, leave it to select."""
         from .dialogue import Dialogue
 
@@ -51,7 +51,7 @@ class LanguageModelExplainer:
         return _move(dialogue, heard, look)
 
 
-def _move(dialogue: Dialogue, heard: Heard, look: str) -> Move:
+def _move(dialogue: Dialogue, heard: JournaledReply, look: str) -> Move:
     from . import parse_reply, trace_claims
 
     if parse_reply.unusable(heard.reply):

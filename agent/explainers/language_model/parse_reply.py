@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import ArgumentError, UsageError
 from ..predictions import tally
-from ..protocol import Call, Experiment, Fit, Graded, Hypothesis, Passage
+from ..protocol import Call, Experiment, ExploreFit, GradedPredicate, Hypothesis, Passage
 from . import tools
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
 
 
 @dataclass
-class Known:
+class InvestigationState:
     """What has come up in an investigation so far."""
 
     aliases: Aliases
-    fit: Callable[[str], Fit]
-    grade: Callable[[tuple[str, ...]], Graded]
+    fit: Callable[[str], ExploreFit]
+    grade: Callable[[tuple[str, ...]], GradedPredicate]
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
     proposed: int = 0
     """Hypotheses that were written down, those that were not taken included: ids are given before they are read."""
@@ -100,7 +100,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Part:
+class ParsedToolCall:
     """One tool call of a reply, read. `faults` say how to repair what could not be used."""
 
     call: str
@@ -141,7 +141,7 @@ def unusable(reply: Reply) -> str:
     return ""
 
 
-def read(reply: Reply, known: Known, look: str = "") -> list[Part]:
+def read(reply: Reply, known: InvestigationState, look: str = "") -> list[ParsedToolCall]:
     """The parts of a usable reply; `known` grows by what they bring.
 
     Args:
@@ -149,12 +149,12 @@ def read(reply: Reply, known: Known, look: str = "") -> list[Part]:
     """
     parts = [_read_call(call, known, look) for call in reply.calls[:MOST_CALLS]]
     return parts + [
-        Part(call.id, faults=(f"not read: at most {MOST_CALLS} tool calls in one reply",))
+        ParsedToolCall(call.id, faults=(f"not read: at most {MOST_CALLS} tool calls in one reply",))
         for call in reply.calls[MOST_CALLS:]
     ]
 
 
-def _read_call(call: ToolCall, known: Known, look: str) -> Part:
+def _read_call(call: ToolCall, known: InvestigationState, look: str) -> ParsedToolCall:
     own = ("challenge",) if look else ("propose", "experiment", "conclude", "cannot_explain")
     try:
         if call.name not in own and call.name != tools.SHARED and call.name not in tools.offered():
@@ -167,21 +167,21 @@ def _read_call(call: ToolCall, known: Known, look: str) -> Part:
         arguments = tools.read_arguments(call.name, call.arguments)
         return _READERS[call.name](call.id, arguments, known, look)
     except ArgumentError as error:
-        return Part(call.id, faults=(str(error),))
+        return ParsedToolCall(call.id, faults=(str(error),))
 
 
-def _instrument(call: ToolCall, known: Known) -> Part:
+def _instrument(call: ToolCall, known: InvestigationState) -> ParsedToolCall:
     tool, asked = tools.unwrapped(call.name, call.arguments or {})
     arguments = tools.revealed(tool, asked, known.aliases)
     known.results += 1
-    return Part(
+    return ParsedToolCall(
         call.id,
         instrument=Call(call.id, tools.offered()[tool], arguments),
         result=f"r{known.results}",
     )
 
 
-def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
+def _propose(id: str, asked: tools.Propose, known: InvestigationState, look: str) -> ParsedToolCall:
     taken, faults = [], []
     for proposed in asked.hypotheses[: tools.MOST_PROPOSED]:
         named = known.new_hypothesis()
@@ -198,10 +198,12 @@ def _propose(id: str, asked: tools.Propose, known: Known, look: str) -> Part:
         faults.append(
             f"{more} more of this call are not read: at most {tools.MOST_PROPOSED} at once"
         )
-    return Part(id, hypotheses=tuple(taken), faults=tuple(faults))
+    return ParsedToolCall(id, hypotheses=tuple(taken), faults=tuple(faults))
 
 
-def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> tuple[Hypothesis, str]:
+def _hypothesis(
+    named: str, proposed: tools.Proposed, known: InvestigationState
+) -> tuple[Hypothesis, str]:
     """A hypothesis, and what of its formula had to be left out."""
     from ....tools.dissection.formula_english import length
 
@@ -232,7 +234,7 @@ def _hypothesis(named: str, proposed: tools.Proposed, known: Known) -> tuple[Hyp
     return Hypothesis(named, sentence, printed, "language model", parent), left_out
 
 
-def _canonical_predicate(written: str, known: Known) -> tuple[str, str]:
+def _canonical_predicate(written: str, known: InvestigationState) -> tuple[str, str]:
     """The printed form of a predicate that can be read and run, and what the program left out of it."""
     from ....tools.dissection import Predicate, written_terms
 
@@ -258,7 +260,7 @@ def _canonical_predicate(written: str, known: Known) -> tuple[str, str]:
     return printed, ""
 
 
-def _graded(concepts: tuple[str, ...], known: Known) -> tuple[str, str]:
+def _graded(concepts: tuple[str, ...], known: InvestigationState) -> tuple[str, str]:
     """The printed predicate of concepts for which the program finds the grades, and what it left out."""
     graded = known.grade(concepts)
     if graded.problem:
@@ -266,7 +268,7 @@ def _graded(concepts: tuple[str, ...], known: Known) -> tuple[str, str]:
     return graded.predicate, graded.left_out
 
 
-def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
+def _experiment(id: str, asked: tools.Run, known: InvestigationState, look: str) -> ParsedToolCall:
     planned, faults = [], []
     for number, one in enumerate(asked.experiments[: tools.MOST_PLANNED], 1):
         try:
@@ -290,7 +292,7 @@ def _experiment(id: str, asked: tools.Run, known: Known, look: str) -> Part:
     if look and planned:
         known.looked.add(look)
         known.challenges.update(e.id for e in planned)
-    return Part(id, experiments=tuple(planned), faults=tuple(faults))
+    return ParsedToolCall(id, experiments=tuple(planned), faults=tuple(faults))
 
 
 def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
@@ -365,18 +367,20 @@ def _same(a: Experiment, b: Experiment) -> bool:
     return all(getattr(a, name) == getattr(b, name) for name in names)
 
 
-def _conclude(id: str, asked: tools.Conclude, known: Known, look: str) -> Part:
+def _conclude(
+    id: str, asked: tools.Conclude, known: InvestigationState, look: str
+) -> ParsedToolCall:
     wanted = asked.hypothesis.strip()
     if wanted not in known.hypotheses:
         raise ArgumentError(f"hypothesis {wanted!r}: {_known_hypotheses(known)}")
     if missing := missing_for(wanted, known):
-        return Part(id, premature=wanted, faults=(f"not yet: {missing}",))
-    return Part(
+        return ParsedToolCall(id, premature=wanted, faults=(f"not yet: {missing}",))
+    return ParsedToolCall(
         id, favourite=wanted, settled=wanted in known.looked, findings=asked.findings.strip()
     )
 
 
-def missing_for(hypothesis: str, known: Known) -> str:
+def missing_for(hypothesis: str, known: InvestigationState) -> str:
     """What a conclusion with this hypothesis still needs, or an empty string."""
     made, silent = len(known.own()), known.silent()
     won, lost = known.tally(hypothesis)
@@ -389,17 +393,19 @@ def missing_for(hypothesis: str, known: Known) -> str:
     return ""
 
 
-def _cannot(id: str, asked: tools.CannotExplain, known: Known, look: str) -> Part:
-    return Part(id, cannot_explain=" ".join(asked.reason.split()))
+def _cannot(
+    id: str, asked: tools.CannotExplain, known: InvestigationState, look: str
+) -> ParsedToolCall:
+    return ParsedToolCall(id, cannot_explain=" ".join(asked.reason.split()))
 
 
-def _known_hypotheses(known: Known) -> str:
+def _known_hypotheses(known: InvestigationState) -> str:
     if not known.hypotheses:
         return "there is none yet; use propose"
     return f"there is none of that id; the last that were taken are {', '.join(list(known.hypotheses)[-8:])}"
 
 
-_READERS: Mapping[str, Callable[[str, Any, Known, str], Part]] = {
+_READERS: Mapping[str, Callable[[str, Any, InvestigationState, str], ParsedToolCall]] = {
     "propose": _propose,
     "experiment": _experiment,
     "challenge": _experiment,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ....tools.instruments.rendering import mark, quoted
-from ..protocol import Case, Experiment, Feedback, Fit, Hypothesis
+from ..protocol import Experiment, ExploreFit, Feedback, Hypothesis, InvestigationView
 
 BEFORE, AFTER = 12, 3
 """Tokens around an exemplar's peak. Triggers stand at it or shortly before; more can be had by the instrument."""
@@ -33,7 +33,7 @@ def fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def sides(case: Case) -> str:
+def sides(case: InvestigationView) -> str:
     """Behind the unit's name: which side is asked for."""
     return (
         ""
@@ -42,7 +42,7 @@ def sides(case: Case) -> str:
     )
 
 
-def statistics(case: Case) -> str:
+def statistics(case: InvestigationView) -> str:
     """Range and density, and what counts as firing and as silent on each side."""
     seen = case.observation
     lines = []
@@ -59,7 +59,7 @@ def statistics(case: Case) -> str:
     return "\n".join(lines)
 
 
-def evidence(case: Case) -> str:
+def evidence(case: InvestigationView) -> str:
     """Exemplars of both sides, and what the unit writes."""
     seen, parts = case.observation, []
     for number, side in ((2, "+"), (3, "-")):
@@ -165,7 +165,7 @@ def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3)
     )
 
 
-def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
+def fits(found: Sequence[tuple[Hypothesis, ExploreFit | None]]) -> str:
     """Hypotheses that were taken, how their predicates do on explore, and what the best of them misses."""
     lines = []
     for hypothesis, fit in found:
@@ -185,7 +185,7 @@ def fits(found: Sequence[tuple[Hypothesis, Fit | None]]) -> str:
     return "\n".join(lines)
 
 
-def _missed(fit: Fit) -> str:
+def _missed(fit: ExploreFit) -> str:
     often = ", ".join(
         f'"{quoted(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed
     )
@@ -197,7 +197,7 @@ def _missed(fit: Fit) -> str:
     )
 
 
-def _with_worth(hypothesis: Hypothesis, fit: Fit) -> str:
+def _with_worth(hypothesis: Hypothesis, fit: ExploreFit) -> str:
     """The formula, behind each term what the correlation loses without it."""
     from ....tools.dissection import Predicate
 

@@ -26,8 +26,8 @@ from ....tools.subject.address import Unit
 from ...runlog.config import RunConfig
 from ...runlog.nulls import is_control
 from .database import Store, get_meta, set_meta
-from .log_reader import MOST_AT_ONCE, Envelope, Place, read_lines, read_sealed, segments
-from .write_rows import Columns, Filled
+from .log_reader import MOST_AT_ONCE, Envelope, EventPosition, read_lines, read_sealed, segments
+from .write_rows import FillState, StoreWriter
 
 LINES_AT_ONCE = 20_000
 
@@ -63,7 +63,7 @@ def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
             for row in db.execute("select target, position from targets")
         }
         known = _known(db)
-        filled = Filled(positions, empty=not known, known=known)
+        filled = FillState(positions, empty=not known, known=known)
     ahead = segments(store.folder)
     total, read = sum(path.stat().st_size for path in ahead.values()), 0
     for stem, path in ahead.items():
@@ -101,14 +101,14 @@ def _digest_of(file: Path, _changed: int) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _known(db: sqlite3.Connection) -> dict[str, Place]:
+def _known(db: sqlite3.Connection) -> dict[str, EventPosition]:
     return {
-        row["stem"]: Place(row["line"], row["offset"])
+        row["stem"]: EventPosition(row["line"], row["offset"])
         for row in db.execute("select * from segments")
     }
 
 
-def _unread(path: Path, known: Place | None) -> int:
+def _unread(path: Path, known: EventPosition | None) -> int:
     try:
         size = path.stat().st_size
     except FileNotFoundError:  # sealed this moment
@@ -154,10 +154,10 @@ def _place_of(target: str) -> tuple[str, int, str]:
     return unit.side, unit.layer, unit.site
 
 
-def _step(db: sqlite3.Connection, stem: str, path: Path, filled: Filled) -> Place | None:
+def _step(db: sqlite3.Connection, stem: str, path: Path, filled: FillState) -> EventPosition | None:
     """Read the next lines of a segment; None when there are none."""
     filled.check(_known(db))
-    start = filled.known.get(stem, Place(0, 0))
+    start = filled.known.get(stem, EventPosition(0, 0))
     lines: Iterable[Envelope]
     try:
         if path.suffix == ".parquet":
@@ -170,22 +170,24 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, filled: Filled) -> Plac
         if (
             path.suffix == ".parquet"
         ):  # read whole: from now on its size says so, without opening it
-            filled.known[stem] = Place(start.line, -path.stat().st_size)
+            filled.known[stem] = EventPosition(start.line, -path.stat().st_size)
             _keep(db, stem, filled.known[stem], 0)
         return None
     last = lines[-1]
-    end = Place(last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1)
+    end = EventPosition(
+        last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1
+    )
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     unreadable = sum(not line.event for line in lines)
-    Columns(db, stem, filled).take(lines)
+    StoreWriter(db, stem, filled).take(lines)
     _keep(db, stem, end, unreadable)
     filled.known[stem] = end
     set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
     return end
 
 
-def _keep(db: sqlite3.Connection, stem: str, end: Place, unreadable: int) -> None:
+def _keep(db: sqlite3.Connection, stem: str, end: EventPosition, unreadable: int) -> None:
     """Put down how far a segment is read; the offset of a sealed one that is read whole is minus its size."""
     db.execute(
         "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
@@ -194,7 +196,7 @@ def _keep(db: sqlite3.Connection, stem: str, end: Place, unreadable: int) -> Non
     )
 
 
-def _end(path: Path, place: Place) -> int:
+def _end(path: Path, place: EventPosition) -> int:
     with path.open("rb") as file:
         file.seek(place.offset)
         return place.offset + len(file.readline())
@@ -218,10 +220,10 @@ def _main(folder: str) -> int:
         fill(store, keep)
     except HubelError:
         return 1
-    from ..run_catalog import Run
+    from ..run_catalog import StoredRun
     from ..run_summary import remember
 
-    remember(Run(Path(folder)))
+    remember(StoredRun(Path(folder)))
     return 0
 
 

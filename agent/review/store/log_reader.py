@@ -23,7 +23,7 @@ _TAIL = b',"event":'
 _HEAD = b'{"data":'
 
 
-class Place(NamedTuple):
+class EventPosition(NamedTuple):
     """Where an event stands in its segment."""
 
     line: int
@@ -38,7 +38,7 @@ class Envelope(NamedTuple):
     id: str | None
     time: str
     raw: bytes | str
-    place: Place
+    place: EventPosition
 
     def data(self) -> Any:
         """The event's data; None where it cannot be read."""
@@ -64,7 +64,7 @@ def segments(folder: Path) -> dict[str, Path]:
     return {stem: found[stem] for stem in sorted(found)}
 
 
-def read_lines(path: Path, start: Place, most: int = MOST_AT_ONCE) -> Iterator[Envelope]:
+def read_lines(path: Path, start: EventPosition, most: int = MOST_AT_ONCE) -> Iterator[Envelope]:
     """The whole lines of a JSONL segment from a place on, until so many bytes are read."""
     with path.open("rb") as file:
         file.seek(start.offset)
@@ -73,7 +73,7 @@ def read_lines(path: Path, start: Place, most: int = MOST_AT_ONCE) -> Iterator[E
             text = file.readline()
             if not text.endswith(b"\n"):
                 return
-            yield _envelope(text, Place(line, offset))
+            yield _envelope(text, EventPosition(line, offset))
             line, offset = line + 1, offset + len(text)
 
 
@@ -97,10 +97,12 @@ def _rows(batch: Any, line: int, start: int) -> Iterator[Envelope]:
     columns = [batch.column(name).to_pylist() for name in ("event", "target", "id", "time", "data")]
     for number, (event, target, id, time, data) in enumerate(zip(*columns, strict=True), line):
         if number >= start:
-            yield Envelope(event or "", target, id, time or "", data or "null", Place(number, -1))
+            yield Envelope(
+                event or "", target, id, time or "", data or "null", EventPosition(number, -1)
+            )
 
 
-def fetch(path: Path, places: Iterable[Place]) -> Iterator[Envelope]:
+def fetch(path: Path, places: Iterable[EventPosition]) -> Iterator[Envelope]:
     """The events at these places of a segment, in the order of their lines."""
     wanted = sorted(set(places))
     if not wanted:
@@ -108,14 +110,14 @@ def fetch(path: Path, places: Iterable[Place]) -> Iterator[Envelope]:
     return _fetch_sealed(path, wanted) if path.suffix == ".parquet" else _fetch_lines(path, wanted)
 
 
-def _fetch_lines(path: Path, wanted: list[Place]) -> Iterator[Envelope]:
+def _fetch_lines(path: Path, wanted: list[EventPosition]) -> Iterator[Envelope]:
     with path.open("rb") as file:
         for place in wanted:
             file.seek(place.offset)
             yield _envelope(file.readline(), place)
 
 
-def _fetch_sealed(path: Path, wanted: list[Place]) -> Iterator[Envelope]:
+def _fetch_sealed(path: Path, wanted: list[EventPosition]) -> Iterator[Envelope]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -136,7 +138,7 @@ def _fetch_sealed(path: Path, wanted: list[Place]) -> Iterator[Envelope]:
             first = past
 
 
-def _envelope(text: bytes, place: Place) -> Envelope:
+def _envelope(text: bytes, place: EventPosition) -> Envelope:
     cut = text.rfind(_TAIL)
     try:
         if text.startswith(_HEAD) and cut > 0:

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..conversation import introduced, searched, turns_in
 from .database import set_meta
-from .log_reader import Envelope, Place
+from .log_reader import Envelope, EventPosition
 
 RUN = -1
 """Position of what belongs to the run and to no target."""
@@ -52,31 +52,31 @@ _REPLY = """insert into talk (number, position, id, stem, line, offset, turns, u
 
 
 @dataclass
-class Filled:
+class FillState:
     """What a filling knows of the store without asking it, from step to step."""
 
     positions: dict[str, int]
     """Of the registered targets."""
     empty: bool
     """Whether the store holds nothing but what this filling put there: what it has not seen is then not there."""
-    known: dict[str, Place] = field(default_factory=dict)
+    known: dict[str, EventPosition] = field(default_factory=dict)
     """How far each segment is read, as this filling left it."""
     contexts: set[int] = field(default_factory=set)
     """Numbers of contexts that are in the store for certain."""
     replies: dict[int, tuple[dict[str | None, int], set[str]]] = field(default_factory=dict)
     """Position to the numbers of its replies by their ids, and to the evidence that they defined."""
 
-    def check(self, known: dict[str, Place]) -> None:
+    def check(self, known: dict[str, EventPosition]) -> None:
         """Forget what may be wrong when another process has filled the store meanwhile."""
         if known != self.known:
             self.known, self.empty = known, False
             self.replies.clear()
 
 
-class Columns:
+class StoreWriter:
     """Puts a step of one segment into the store."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, filled: Filled) -> None:
+    def __init__(self, db: sqlite3.Connection, stem: str, filled: FillState) -> None:
         self._db, self._stem, self._positions, self._filled = db, stem, filled.positions, filled
         self._places: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("q"))
         self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
@@ -211,7 +211,7 @@ class Columns:
 class _Talk:
     """Replies of a language model in a step: each once, though it was written again after a kill."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, filled: Filled) -> None:
+    def __init__(self, db: sqlite3.Connection, stem: str, filled: FillState) -> None:
         self._db, self._stem, self._filled = db, stem, filled
         self._next = db.execute("select coalesce(max(number), 0) + 1 from talk").fetchone()[0]
         self._touched: set[int] = set()

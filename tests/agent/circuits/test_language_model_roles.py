@@ -15,10 +15,10 @@ import pytest
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.circuits.language_model_roles import TRIES, LanguageModelRoles, shown
 from hubel.agent.circuits.replay import replay_circuit
-from hubel.agent.circuits.roles import Component, Evidence, NoRoles, Role, Seen
+from hubel.agent.circuits.roles import Component, NoRoles, Role, RoleEvidence, Seen
 from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
 from hubel.agent.cli.main import run_command_line
-from hubel.agent.llm.budget import Limits
+from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.llm.conversation import Reply, Request, ToolResults, UserMessage
 from hubel.agent.runlog.log import RunLog
 from hubel.bench.loopback import Loopback
@@ -40,7 +40,9 @@ HEAD = Component(
     (" Mary", "\n=="),
 )
 MLP = Component("C2", "mlp", 0.1, {"effect": Seen(0.4, 0.3, 0.5), "direct": Seen(0.01, 0, 0.02)})
-EVIDENCE = Evidence("name the other one", 4.0, (HEAD, MLP), (("A and B", "A and A", " B", " A"),))
+EVIDENCE = RoleEvidence(
+    "name the other one", 4.0, (HEAD, MLP), (("A and B", "A and A", " B", " A"),)
+)
 GOOD: dict[str, Any] = {
     "component": "C1",
     "role": "Name mover",
@@ -326,7 +328,9 @@ def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path
         work_on_circuit(folder, subject=induction_subject(), model=mind)
     assert len(mind.requests) == 2
     good = Scripted(lambda _, request: answer(request))
-    work_on_circuit(folder, subject=induction_subject(), model=good, limits=Limits({"calls": 3.0}))
+    work_on_circuit(
+        folder, subject=induction_subject(), model=good, limits=BudgetLimits({"calls": 3.0})
+    )
     assert len(good.requests) == 1
 
 

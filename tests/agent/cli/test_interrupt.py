@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.views import rows
@@ -63,7 +63,7 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(
     assert "hubel resume" in said.decode().strip().splitlines()[-1]
     before = [r for r in rows(folder) if r["status"] == "done"]
     assert 0 < len(before) < 72
-    assert work_on(folder, subject=tiny).done == 72
+    assert execute_run(folder, subject=tiny).done == 72
     after = {r["target"]: r for r in rows(folder)}
     assert all(after[r["target"]]["predicate"] == r["predicate"] for r in before)
 
@@ -102,7 +102,7 @@ def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
         answered = sum(server.ledger.answered().values())
         assert answered == len(server.ledger.entries()) < 24
         assert answered == sum(event.event == "llm_call" for event in read_events(tmp_path / "run"))
-        assert work_on(tmp_path / "run", subject=tiny).done == 4
+        assert execute_run(tmp_path / "run", subject=tiny).done == 4
         assert set(server.ledger.asked().values()) == {1}, "nothing was asked for twice"
 
 
@@ -123,7 +123,7 @@ def test_ctrl_c_twice_waits_for_nothing(tiny: Subject, tiny_index: Path, tmp_pat
         assert [entry.ended for entry in server.ledger.entries()] == [None, None], (
             "it did not wait for the answers"
         )
-        assert work_on(tmp_path / "run", subject=tiny).done == 4
+        assert execute_run(tmp_path / "run", subject=tiny).done == 4
         assert sorted(server.ledger.asked().values())[-3:] == [1, 2, 2], (
             "what was in flight is asked for again"
         )

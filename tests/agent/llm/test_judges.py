@@ -13,9 +13,9 @@ from hubel.agent.llm import Patience
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.llm.judges import make_judge
 from hubel.agent.rescoring.evaluate import check_plan, evaluate
-from hubel.agent.rescoring.plan import Plan
+from hubel.agent.rescoring.plan import RescoringPlan
 from hubel.agent.rescoring.sources import open_source
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.views import connect
 from hubel.bench.loopback import Loopback, Script
@@ -48,7 +48,7 @@ def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathF
         folder,
         resolve(RunConfig(index=str(tiny_index), targets=["mlp.0.0-3"], explainer="ten-tokens")),
     )
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     return folder
 
 
@@ -63,7 +63,7 @@ def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(
 ) -> None:
     mind = Yes()
     with Loopback(mind, script=Script(models=("yes",))) as server:
-        plan = Plan(
+        plan = RescoringPlan(
             scorers=("detection", "fuzzing"), judge=f"{provider}:yes", base_url=server.url(provider)
         )
         first = evaluate(open_source("run", run.parent), plan)
@@ -105,10 +105,10 @@ def test_a_model_that_does_not_answer_is_a_failure_of_the_score() -> None:
 
 def test_what_cannot_judge_is_found_out_before_anything_is_loaded() -> None:
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
-        check_plan(Plan(judge="openai:gpt"))
+        check_plan(RescoringPlan(judge="openai:gpt"))
     with pytest.raises(UnavailableError, match="no server answers"):
-        check_plan(Plan(judge="openai:gpt", base_url="http://127.0.0.1:9/v1"))
+        check_plan(RescoringPlan(judge="openai:gpt", base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(UsageError, match="needs no server"):
-        check_plan(Plan(judge="constant:yes", base_url="http://127.0.0.1:9/v1"))
+        check_plan(RescoringPlan(judge="constant:yes", base_url="http://127.0.0.1:9/v1"))
     with pytest.raises(UsageError, match="openai:MODEL, anthropic:MODEL"):
-        check_plan(Plan(judge="gpt"))
+        check_plan(RescoringPlan(judge="gpt"))

@@ -11,7 +11,7 @@ import pytest
 from hubel.agent.llm import ModelSettings, preflight
 from hubel.agent.llm.conversation import Reply, Request, ToolCall
 from hubel.bench.loopback import Loopback, Rule, Script
-from hubel.bench.loopback.server import Answer
+from hubel.bench.loopback.server import WireReply
 from hubel.tools.errors import UsageError
 
 PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
@@ -83,7 +83,7 @@ def test_a_window_that_is_too_small_is_refused_where_the_server_tells(
 ) -> None:
     listed = json.dumps({"data": [{"id": "mind"} | entry]}).encode()
     with Loopback(Mind(), script=Script(models=("mind",))) as server:
-        monkeypatch.setattr(server, "listed", lambda path: Answer(200, listed))
+        monkeypatch.setattr(server, "listed", lambda path: WireReply(200, listed))
         with pytest.raises(UsageError, match=r"window of 2,048 tokens.*--max-model-len"):
             preflight("openai:mind", settings(server, "openai"))
         assert preflight("openai:mind", settings(server, "openai"), explains=False).window == 2048

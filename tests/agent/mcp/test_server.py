@@ -21,7 +21,7 @@ from hubel.agent.cli.main import run_command_line
 from hubel.agent.mcp.dispatch import Desk
 from hubel.agent.mcp.server import make_server
 from hubel.tools.index import Index
-from hubel.tools.instruments import Bench, instruments
+from hubel.tools.instruments import InstrumentContext, instruments
 from hubel.tools.subject.subject import Subject
 from tests.support.calls import CALLS, TEXT
 
@@ -70,7 +70,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def desk(tiny: Subject, tiny_index: Path) -> Desk:
-    return Desk(Bench(tiny, Index.open(tiny_index)))
+    return Desk(InstrumentContext(tiny, Index.open(tiny_index)))
 
 
 def text_of(result: Any) -> str:

@@ -12,10 +12,10 @@ import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.rescoring.evaluate import evaluate
-from hubel.agent.rescoring.plan import Plan
+from hubel.agent.rescoring.plan import RescoringPlan
 from hubel.agent.rescoring.scoring_tasks import Cases
 from hubel.agent.rescoring.sources import open_source
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
@@ -34,7 +34,7 @@ def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathF
         folder,
         resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional")),
     )
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     return folder
 
 
@@ -413,7 +413,7 @@ def test_two_runs_are_compared_in_pairs(
 ) -> None:
     config = resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="ten-tokens"))
     make_run(run.parent / "tokens", config)
-    work_on(run.parent / "tokens", subject=tiny)
+    execute_run(run.parent / "tokens", subject=tiny)
     page = tmp_path / "page.html"
     argv = [
         "eval",
@@ -434,14 +434,14 @@ def test_two_runs_are_compared_in_pairs(
 
 def test_evaluating_is_the_same_twice(run: Path, tiny: Subject) -> None:
     source = open_source("run", run.parent)
-    plan = Plan(("detection", "fuzzing", "intruder", "generative", "intervention"))
+    plan = RescoringPlan(("detection", "fuzzing", "intruder", "generative", "intervention"))
     once, again = (evaluate(source, plan, subject=tiny) for _ in range(2))
     assert [r.scores for r in once.rows] == [r.scores for r in again.rows]
 
 
 def test_judging_side_by_side_gives_the_same_numbers(run: Path, tiny: Subject) -> None:
     source = open_source("run", run.parent)
-    plan = Plan(scorers=("detection", "generative"), judge="constant:yes", concurrency=1)
+    plan = RescoringPlan(scorers=("detection", "generative"), judge="constant:yes", concurrency=1)
     alone = evaluate(source, plan, subject=tiny)
     together = evaluate(source, replace(plan, concurrency=6), subject=tiny)
     assert any(row.scores for row in alone.rows)
@@ -452,7 +452,7 @@ def test_judging_side_by_side_gives_the_same_numbers(run: Path, tiny: Subject) -
 def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_source("run", run.parent)
     broken = source.explanations[1].target
-    plan = Plan(scorers=("simulation",))
+    plan = RescoringPlan(scorers=("simulation",))
     score = Cases.case
 
     def defective(self: Cases, explanation: Any, *rest: Any) -> Any:
@@ -475,6 +475,6 @@ def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.M
 
 
 def test_what_an_evaluation_wrote_is_sealed(run: Path) -> None:
-    evaluate(open_source("run", run.parent), Plan(scorers=("simulation",)))
+    evaluate(open_source("run", run.parent), RescoringPlan(scorers=("simulation",)))
     assert list((run / "events").glob("*.jsonl")) == []
     assert any(e.event == "evaluation" for e in read_events(run))

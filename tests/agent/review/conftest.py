@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 
 from hubel.agent.review.guard import Guard
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.serve import listen
 from hubel.agent.review.server import make_app
 
@@ -67,7 +67,7 @@ class Client:
 
 
 @contextmanager
-def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
+def serving(library: RunCatalog, *, live: bool = False) -> Iterator[Client]:
     """A server in a thread of its own."""
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -90,7 +90,7 @@ def serving(library: Library, *, live: bool = False) -> Iterator[Client]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a subject that is loaded by its name, an index over it, and a finished run in `runs/`."""
     # imported here, because a test asserts that what only serves a run never loads torch
-    from hubel.agent.run.execute import make_run, resolve, work_on
+    from hubel.agent.run.execute import execute_run, make_run, resolve
     from hubel.agent.runlog.config import RunConfig
     from hubel.tools.corpus import corpus_of
     from hubel.tools.corpus.document import Document
@@ -115,7 +115,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         place / "runs" / "run",
         resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])),
     )
-    work_on(place / "runs" / "run", subject=subject)
+    execute_run(place / "runs" / "run", subject=subject)
     return place
 
 
@@ -128,5 +128,5 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def client(folder: Path) -> Iterator[Client]:
     """The page of that runs folder."""
-    with serving(Library(folder.parent)) as client:
+    with serving(RunCatalog(folder.parent)) as client:
         yield client

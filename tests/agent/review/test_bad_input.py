@@ -14,7 +14,7 @@ import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.review.conversation import turns
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.store.database import Store
 from hubel.agent.runlog.log import RunLog
 from hubel.tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
@@ -145,7 +145,7 @@ def test_a_server_that_gives_every_call_the_same_id_has_its_answers_told_apart()
 def test_a_hostile_run_is_data_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "<b>run"
     make_hostile_run(folder, 6)
-    with serving(Library(folder.parent)) as client:
+    with serving(RunCatalog(folder.parent)) as client:
         base = "/api/runs/%3Cb%3Erun"
         assert client.get(base).json["run"]["explainer"] == f"openai:{HOSTILE[0]}"
         rows = client.get(f"{base}/targets").json["rows"]
@@ -175,10 +175,10 @@ def test_the_page_never_loads_torch(folder: Path) -> None:
     script = f"""
 import json, sys
 from pathlib import Path
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.serve import listen
 from tests.agent.review.conftest import serving
-with serving(Library(Path({str(folder.parent)!r}))) as client:
+with serving(RunCatalog(Path({str(folder.parent)!r}))) as client:
     for path in ("/", "/api/runs", "/api/runs/run", "/api/runs/run/targets", "{TARGET}", "{TARGET}/predicted",
                  "{TARGET}/transcript", "/api/compare?a=run&b=run", "/api/instruments", "/api/openapi.json"):
         assert client.get(path).status == 200, path

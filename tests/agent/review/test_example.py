@@ -8,7 +8,7 @@ import pytest
 
 import hubel
 from hubel.agent.explainers import make_explainer
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.run_summary import run_rows
 from hubel.agent.review.target_page import target_page, transcript
 from hubel.agent.run.replay import replay
@@ -21,8 +21,8 @@ MODEL = "example-model"
 
 
 @pytest.fixture(scope="module")
-def library() -> Library:
-    return Library(RUNS, [str(RUNS / name) for name in ("example", MODEL, "example-circuit")])
+def library() -> RunCatalog:
+    return RunCatalog(RUNS, [str(RUNS / name) for name in ("example", MODEL, "example-circuit")])
 
 
 def test_they_are_small() -> None:
@@ -35,7 +35,7 @@ def test_they_are_small() -> None:
     assert sum(sizes) < 1_000_000
 
 
-def test_the_list_has_a_run_of_each_kind(library: Library) -> None:
+def test_the_list_has_a_run_of_each_kind(library: RunCatalog) -> None:
     rows = {row["name"]: row for row in run_rows(library)}
     assert {row["explainer"] for row in rows.values()} == {"compositional", "openai:beginner"}
     assert [row["notice"] for row in rows.values()] == [None] * 3
@@ -58,7 +58,7 @@ def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
             replay(RUNS / MODEL)
 
 
-def test_a_target_has_all_that_its_page_shows(library: Library) -> None:
+def test_a_target_has_all_that_its_page_shows(library: RunCatalog) -> None:
     page = target_page(library.run("example"), "mlp.20.977")
     assert page["histogram"]
     assert page["nearest"]

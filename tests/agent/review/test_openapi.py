@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hubel.agent.review.openapi import describe
-from hubel.agent.review.run_catalog import Library
+from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.server import ROUTES
 from tests.agent.review.conftest import Client, serving
 
@@ -32,7 +32,7 @@ def site(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     """One server for all requests; what they write changes nothing that is looked at here."""
     folder = tmp_path_factory.mktemp("openapi") / "runs" / "run"
     shutil.copytree(finished, folder)
-    with serving(Library(folder.parent)) as client:
+    with serving(RunCatalog(folder.parent)) as client:
         yield client
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hubel.agent.rescoring.notebook import score_explanation
 from hubel.agent.review.request_models import ReviewBody
-from hubel.agent.review.run_catalog import Run
+from hubel.agent.review.run_catalog import StoredRun
 from hubel.agent.review.score_on_other_corpus import score_edit
 from hubel.agent.review.write_review import add_review, open_holdout
 from hubel.agent.run.replay import replay
@@ -124,7 +124,7 @@ def other_text(folder: Path) -> str:
 def test_an_edit_after_viewing_is_scored_on_another_corpus_too(
     folder: Path, tmp_path: Path, tiny: Subject
 ) -> None:
-    run, asked = Run(folder), list[str]()
+    run, asked = StoredRun(folder), list[str]()
     run.refresh()
 
     def edit(predicate: str | None) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.review.run_catalog import Library
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.review.run_catalog import RunCatalog
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
@@ -28,7 +28,7 @@ TARGET = "/api/runs/run/targets/mlp.0.0"
 
 @pytest.fixture
 def live(place: Path) -> Iterator[Client]:
-    with serving(Library(place / "runs"), live=True) as client:
+    with serving(RunCatalog(place / "runs"), live=True) as client:
         yield client
 
 
@@ -52,7 +52,7 @@ def test_a_text_is_read_token_by_token(live: Client, place: Path) -> None:
 
 
 def test_without_live_a_text_is_refused_and_the_index_still_answers(place: Path) -> None:
-    with serving(Library(place / "runs")) as client:
+    with serving(RunCatalog(place / "runs")) as client:
         answer = client.post(f"{TARGET}/try", {"text": "the cat"})
         assert answer.status == 409
         assert "--live" in answer.json["error"]
@@ -84,7 +84,7 @@ def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened:
             base_url=model.url("openai"), competitor=False,
         )  # fmt: skip
         make_run(folder, resolve(asked))
-        work_on(folder, subject=load_subject(str(place / "subject")))
+        execute_run(folder, subject=load_subject(str(place / "subject")))
         target = f"/api/runs/{folder.name}/targets/mlp.0.0"
         if opened:
             live.post(f"{target}/open-holdout", {"name": "Ada"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.views import rows
@@ -26,7 +26,7 @@ def asked(tiny_index: Path) -> RunConfig:
 @pytest.fixture
 def done(tmp_path: Path, asked: RunConfig, tiny: Subject) -> Path:
     make_run(tmp_path / "run", asked)
-    work_on(tmp_path / "run", subject=tiny)
+    execute_run(tmp_path / "run", subject=tiny)
     return tmp_path / "run"
 
 
@@ -62,7 +62,7 @@ def test_predictions_stand_in_the_log_before_their_calls_and_outcomes(done: Path
 
 def test_a_run_that_is_done_is_left_as_it_is(done: Path, tiny: Subject) -> None:
     before = {p: p.read_bytes() for p in sorted((done / "events").iterdir())}
-    result = work_on(done)  # without a subject: none is needed
+    result = execute_run(done)  # without a subject: none is needed
     assert (result.done, result.failed, result.pending) == (8, 0, 0)
     assert {p: p.read_bytes() for p in sorted((done / "events").iterdir())} == before
 
@@ -71,7 +71,7 @@ def test_a_second_run_of_the_same_configuration_has_the_same_rows(
     done: Path, tmp_path: Path, asked: RunConfig, tiny: Subject
 ) -> None:
     make_run(tmp_path / "again", asked)
-    work_on(tmp_path / "again", subject=tiny)
+    execute_run(tmp_path / "again", subject=tiny)
     assert [_timeless(r) for r in rows(tmp_path / "again")] == [_timeless(r) for r in rows(done)]
 
 
@@ -101,7 +101,7 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
 ) -> None:
     broken = {"hypotheses": [CLAIM | {"predicate": "no such concept at all"}]}
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM]}, "mlp.0.1": broken})
-    result = work_on(folder, subject=tiny)
+    result = execute_run(folder, subject=tiny)
     assert (result.done, result.failed, result.pending) == (1, 1, 0)
     good, bad = rows(folder)
     assert (bad["status"], bad["explanation"], bad["verdict"], bad["scores"]) == (
@@ -114,12 +114,12 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
     assert good["verdict"] in ("kept", "rejected", "inconclusive"), (
         "its verdict fell over both registered targets"
     )
-    assert work_on(folder, subject=tiny).failed == 1
+    assert execute_run(folder, subject=tiny).failed == 1
 
 
 def test_cannot_explain_is_an_answer(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"cannot_explain": "it is noise to me"}})
-    assert work_on(folder, subject=tiny).done == 1
+    assert execute_run(folder, subject=tiny).done == 1
     row = rows(folder)[0]
     assert (row["status"], row["verdict"], row["explanation"], row["p"]) == (
         "done",
@@ -135,7 +135,7 @@ def test_a_sentence_longer_than_the_contract_allows_fails(
     folder = scripted(
         tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM | {"sentence": "word " * 41}]}}
     )
-    assert work_on(folder, subject=tiny).failed == 1
+    assert execute_run(folder, subject=tiny).failed == 1
     assert "41 words" in rows(folder)[0]["error"]
 
 
@@ -147,7 +147,7 @@ def test_the_best_hypothesis_on_select_wins_and_only_it_is_scored_on_holdout(
         CLAIM | {"id": "h2", "predicate": 'strongly words("dog") - slightly words("river")'},
     ]
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": rivals}})
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     log = RunLog(folder, writable=False)
     values = {i: f["score"] for i, f in log.all("feedback", "mlp.0.0").items()}
     winner = max(values, key=lambda i: values[i])
@@ -183,7 +183,7 @@ def test_experiments_are_run_and_adjudicated(
     folder = scripted(
         tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM], "experiments": experiments}}
     )
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     outcomes = RunLog(folder, writable=False).all("outcome", "mlp.0.0")
     assert {i: o["outcome"] for i, o in outcomes.items()} == {
         "e1": "for",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import Event, canonical, read_events
@@ -89,9 +89,9 @@ def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from hubel.agent.run.execute import work_on
+from hubel.agent.run.execute import execute_run
 from tests.support.tiny import tiny_subject
-work_on(Path(sys.argv[1]), subject=tiny_subject())
+execute_run(Path(sys.argv[1]), subject=tiny_subject())
 """
 
 
@@ -118,7 +118,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-    work_on(folder, subject=tiny)
+    execute_run(folder, subject=tiny)
     timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(folder)]
     assert timeless == [{k: v for k, v in r.items() if k != "seconds"} for r in rows(finished)]
     asked = [(e.target, e.id) for e in read_events(folder) if e.event in ("call", "explainer_call")]

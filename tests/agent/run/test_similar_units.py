@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.review.run_catalog import Run
+from hubel.agent.review.run_catalog import StoredRun
 from hubel.agent.review.store.fill import fill
 from hubel.agent.review.target_page import target_page
 from hubel.agent.run import resources
@@ -17,7 +17,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.run.similar_units import EVENT, add_neighbours
 from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.progress import Reporter
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject.subject import Subject
 
 
@@ -32,7 +32,7 @@ def without_neighbours(finished: Path, folder: Path) -> Path:
 
 
 def nearest_of(folder: Path, target: str) -> list[dict[str, Any]] | None:
-    run = Run(folder)
+    run = StoredRun(folder)
     fill(run.store)
     return target_page(run, target)["nearest"]
 
@@ -43,7 +43,7 @@ def test_a_runs_targets_lead_to_their_neighbours_among_each_other(
     found = nearest_of(finished, "mlp.0.0")
     assert found is not None
     by_direction, together = found
-    told = call("nearest", {"unit": "mlp.0.0", "k": 8}, Bench(tiny)).to_json()
+    told = call("nearest", {"unit": "mlp.0.0", "k": 8}, InstrumentContext(tiny)).to_json()
     assert [near["unit"] for near in by_direction["alike"]] == [
         near["unit"] for near in told["alike"]
     ]
@@ -65,7 +65,7 @@ def test_a_run_made_before_says_nothing_until_it_is_asked_to(
 ) -> None:
     folder = without_neighbours(finished, tmp_path / "old")
     assert nearest_of(folder, "mlp.2.3-") is None
-    monkeypatch.setattr(resources.Workshop, "subject", lambda self: tiny)
+    monkeypatch.setattr(resources.RunResources, "subject", lambda self: tiny)
     add_neighbours(folder, Reporter())
     assert nearest_of(folder, "mlp.2.3-") == nearest_of(finished, "mlp.2.3-")
     before = [p.name for p in sorted((folder / "events").iterdir())]

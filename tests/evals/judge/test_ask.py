@@ -8,8 +8,8 @@ from math import exp
 import numpy as np
 import pytest
 
-from hubel.evals.judge.ask import _Unreadable, ask_about, fence_for, numbered, read_answers
-from hubel.evals.judge.offline import Constant, Scripted, make_judge
+from hubel.evals.judge.ask import _UnreadableAnswer, ask_about, fence_for, numbered, read_answers
+from hubel.evals.judge.offline import Constant, ScriptedJudge, make_judge
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, Cost, Counted, TokenChoice, Usage
 from hubel.evals.judge.puzzles import arranged, hits_of, right_places
 from hubel.tools.errors import UsageError
@@ -42,7 +42,7 @@ def test_the_ways_in_which_models_answer_are_read(text):
     ["1: 1\n2: 0", "1: 1\n2: 0\n3: 2", "1: 1\n2: 0\n2: 0\n3: 1", "2: 0\n1: 1\n3: 1", "1 0 1"],
 )
 def test_an_answer_with_the_wrong_count_range_or_order_is_not_read(text):
-    with pytest.raises(_Unreadable):
+    with pytest.raises(_UnreadableAnswer):
         choices(text)
 
 
@@ -127,7 +127,7 @@ def test_judges_by_name(tmp_path):
     script = tmp_path / "script.json"
     script.write_text(json.dumps(["first", {"match": "cats", "answer": "about cats"}, "second"]))
     judge = make_judge(f"scripted:{script}")
-    assert isinstance(judge, Scripted)
+    assert isinstance(judge, ScriptedJudge)
     request = ChatRequest("s", "dogs", 1, "p")
     assert judge.ask(ChatRequest("s", "cats", 1, "p")).text == "about cats"
     assert [judge.ask(request).text, judge.ask(request).text] == ["first", "second"]

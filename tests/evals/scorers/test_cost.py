@@ -11,9 +11,9 @@ import torch
 
 from hubel.evals.judge.offline import Constant
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, Counted, Usage
-from hubel.evals.scorers.registry import Case
+from hubel.evals.scorers.registry import ScoringTask
 from hubel.evals.scorers.score_all import score_all
-from hubel.evals.scorers.windows import Printed
+from hubel.evals.scorers.windows import TokenText
 from hubel.evals.statistics.sample import Sample
 from hubel.tests.support.oneshot import explain_once
 from tests.support.fruit import examples_in
@@ -70,7 +70,9 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
         assert counted.cost.input_tokens <= MOST_TOKENS
 
 
-def case_of(subject: Subject, contexts, rows: np.ndarray, signal: np.ndarray) -> Case:
-    printed = Printed(contexts.tokens[rows], contexts.length[rows], subject.token_strings())
+def case_of(subject: Subject, contexts, rows: np.ndarray, signal: np.ndarray) -> ScoringTask:
+    printed = TokenText(contexts.tokens[rows], contexts.length[rows], subject.token_strings())
     sample = Sample(np.zeros_like(signal), signal, contexts.mask[rows], contexts.document[rows])
-    return Case(sample, "holdout", explanation="words " * 40, printed=printed, predicts=False)
+    return ScoringTask(
+        sample, "holdout", explanation="words " * 40, printed=printed, predicts=False
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, TokenChoice
 from hubel.evals.scorers.llm_simulation import at_random, llm_simulation, on, simulate
-from hubel.evals.scorers.registry import SIMULATED, Case
+from hubel.evals.scorers.registry import SIMULATED, ScoringTask
 from hubel.evals.scorers.score_all import score_all
 from hubel.evals.scorers.simulation import score_simulation
 from tests.support.fruit import make_case
@@ -47,7 +47,7 @@ def knows(token: str, _: int) -> int:
     return KNOWN.get(token, 0)
 
 
-def with_reader(reader: object, **changes: object) -> Case:
+def with_reader(reader: object, **changes: object) -> ScoringTask:
     return replace(make_case(contexts=120), simulator=reader, **changes)  # type: ignore[arg-type]
 
 

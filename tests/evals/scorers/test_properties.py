@@ -8,8 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hubel.evals.scorers.registry import Case
-from hubel.evals.scorers.simulation import score_simulation, weigh
+from hubel.evals.scorers.registry import ScoringTask
+from hubel.evals.scorers.simulation import evidence_for_verdict, score_simulation
 from hubel.evals.statistics.bootstrap import bootstrap_r
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.permutation import permutation_test
@@ -62,7 +62,7 @@ def test_adding_the_truth_never_lowers_the_score(sample, amount):
 
 @given(samples(), st.floats(-1e9, 1e9))
 def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
-    case = Case(sample.with_prediction(np.full(SHAPE, constant)), "holdout")
+    case = ScoringTask(sample.with_prediction(np.full(SHAPE, constant)), "holdout")
     for text in ("random", "top_and_random"):
         score = score_simulation(case, text)
         assert score.value == 0.0
@@ -72,13 +72,13 @@ def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
 
 @given(samples(VALUES | WILD))
 def test_there_is_never_a_nan(sample):
-    case = Case(sample, "holdout")
+    case = ScoringTask(sample, "holdout")
     for text in ("random", "top_and_random"):
         score = score_simulation(case, text)
         assert -1 <= score.value <= 1
         assert score.low is None or (score.high is not None and -1 <= score.low <= score.high <= 1)
         assert -1 <= (score.floors.shuffled or 0.0) <= 1
-    assert 0 < weigh(case).p <= 1
+    assert 0 < evidence_for_verdict(case).p <= 1
 
 
 @settings(max_examples=30)

@@ -5,17 +5,17 @@ import time
 import numpy as np
 import pytest
 
-from hubel.evals.floors import Labelled, learn_rivals
+from hubel.evals.floors import ExploreSignal, fit_floor_predictions
 from hubel.evals.scorers import registry
-from hubel.evals.scorers.registry import Case
-from hubel.evals.scorers.simulation import score_simulation, top_and_random, weigh
+from hubel.evals.scorers.registry import ScoringTask
+from hubel.evals.scorers.simulation import evidence_for_verdict, score_simulation, top_and_random
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.sample import Sample
 from hubel.tools.errors import UsageError
 
 
 def test_the_registered_scorer_gives_both_texts(make_sample):
-    rows = registry.get("simulation")(Case(make_sample(), "select"))
+    rows = registry.get("simulation")(ScoringTask(make_sample(), "select"))
     assert [(row.scorer, row.split, row.text) for row in rows] == [
         ("simulation", "select", "random"),
         ("simulation", "select", "top_and_random"),
@@ -24,7 +24,7 @@ def test_the_registered_scorer_gives_both_texts(make_sample):
 
 def test_random_text_is_every_token(make_sample):
     sample = make_sample()
-    score = score_simulation(Case(sample, "holdout"))
+    score = score_simulation(ScoringTask(sample, "holdout"))
     assert score.value == pearson(sample)
     assert score.low is not None
     assert score.high is not None
@@ -38,7 +38,7 @@ def test_top_and_random_is_the_strongest_and_as_many_others(make_sample):
     assert len(set(chosen.tolist())) == 10
     assert set(chosen[:5]) == set(np.argsort(strength)[-5:])
     assert not np.array_equal(chosen[5:], top_and_random(sample, seed=2)[5:])
-    score = score_simulation(Case(sample, "holdout", seed=1), "top_and_random")
+    score = score_simulation(ScoringTask(sample, "holdout", seed=1), "top_and_random")
     mask = sample.mask[chosen]
     assert score.value == pytest.approx(
         np.corrcoef(sample.predicted[chosen][mask], sample.true[chosen][mask])[0, 1]
@@ -62,11 +62,11 @@ def test_a_context_of_one_token_is_not_drawn(make_sample):
 def test_weigh_compares_with_the_best_trivial(make_sample):
     sample = make_sample(contexts=80, weight=2.0)
     tokens = np.random.default_rng(0).integers(0, 9, sample.true.shape)
-    explore = Labelled(
+    explore = ExploreSignal(
         tokens, sample.true, sample.mask
     )  # learns on the scored text itself: as good as it can get
-    case = Case(sample, "holdout", learn_rivals(explore, tokens))
-    evidence = weigh(case)
+    case = ScoringTask(sample, "holdout", fit_floor_predictions(explore, tokens))
+    evidence = evidence_for_verdict(case)
     assert evidence.trivial == "position"
     assert evidence.p < 1e-6
     assert evidence.fitted
@@ -77,22 +77,24 @@ def test_weigh_compares_with_the_best_trivial(make_sample):
 
 
 def test_the_same_seed_gives_the_same_bits(make_sample):
-    case = Case(make_sample(), "holdout", seed=4)
+    case = ScoringTask(make_sample(), "holdout", seed=4)
     assert registry.get("simulation")(case) == registry.get("simulation")(case)
-    assert weigh(case) == weigh(case)
+    assert evidence_for_verdict(case) == evidence_for_verdict(case)
 
 
 def test_one_target_on_a_holdout_like_the_demos_is_cheap(make_sample):
     sample = make_sample(contexts=470, seq=64, documents=100)
     tokens = np.random.default_rng(0).integers(0, 3_000, sample.true.shape)
     started = time.process_time()
-    case = Case(
+    case = ScoringTask(
         sample,
         "holdout",
-        learn_rivals(Labelled(tokens, sample.true, sample.mask), tokens, sample.predicted),
+        fit_floor_predictions(
+            ExploreSignal(tokens, sample.true, sample.mask), tokens, sample.predicted
+        ),
     )
     registry.get("simulation")(case)
-    weigh(case)
+    evidence_for_verdict(case)
     assert time.process_time() - started < 0.5  # measured: 0.07 s
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from hubel.evals.judge.protocol import Unscorable
-from hubel.evals.scorers.classification import Labelled, accuracy, auroc, balanced_accuracy
+from hubel.evals.scorers.classification import LabelledExamples, accuracy, auroc, balanced_accuracy
 from hubel.evals.scorers.windows import (
-    Printed,
+    TokenText,
     by_quantile,
     choose,
     cut,
@@ -33,7 +33,7 @@ def test_windows_cover_the_text_without_overlap():
     length = np.array([70, 20, 9])
     mask = np.arange(70) < length[:, None]
     sample = Sample(np.zeros((3, 70)), np.zeros((3, 70)), mask, np.arange(3))
-    found = cut(sample, Printed(tokens, length, list("abcdefghij")))
+    found = cut(sample, TokenText(tokens, length, list("abcdefghij")))
     spans = list(
         zip(found.context.tolist(), found.start.tolist(), found.stop.tolist(), strict=True)
     )
@@ -62,7 +62,9 @@ def test_a_dense_unit_has_quiet_windows_too():
     true = rng.standard_normal((200, 64))
     case = make_case()
     sample = Sample(true, true, np.ones((200, 64), bool), np.arange(200))
-    windows = cut(sample, Printed(np.zeros((200, 64), int), np.full(200, 64), case.text.vocabulary))
+    windows = cut(
+        sample, TokenText(np.zeros((200, 64), int), np.full(200, 64), case.text.vocabulary)
+    )
     assert 0.2 < windows.true.active.mean() <= 0.26
     assert len(quiet_windows(windows)) > 100
 
@@ -99,7 +101,7 @@ def test_marks_stand_round_runs_of_tokens():
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=60))
 def test_balanced_accuracy_agrees_with_scikit_learn(pairs):
     label, said = (np.array(part) for part in zip(*pairs, strict=True))
-    found = balanced_accuracy(said, Labelled(label, np.arange(len(label))))
+    found = balanced_accuracy(said, LabelledExamples(label, np.arange(len(label))))
     if label.any() and not label.all():
         assert found.value == pytest.approx(balanced_accuracy_score(label, said))
     assert 0 <= found.value <= 1
@@ -108,7 +110,7 @@ def test_balanced_accuracy_agrees_with_scikit_learn(pairs):
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=4, max_size=60))
 def test_auroc_agrees_with_scikit_learn(pairs):
     label, grade = (np.array(part) for part in zip(*pairs, strict=True))
-    found = auroc(grade, Labelled(label, np.arange(len(label))))
+    found = auroc(grade, LabelledExamples(label, np.arange(len(label))))
     expected = roc_auc_score(label, grade) if label.any() and not label.all() else 0.5
     assert found.value == pytest.approx(expected)
     if found.low is not None and found.high is not None:
@@ -122,7 +124,7 @@ def test_intervals_cover_what_they_should():
     hits = 0
     for _ in range(200):
         said = np.where(rng.random(200) < 0.8, label, ~label)
-        found = balanced_accuracy(said, Labelled(label, np.arange(200)))
+        found = balanced_accuracy(said, LabelledExamples(label, np.arange(200)))
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 0.8 <= found.high

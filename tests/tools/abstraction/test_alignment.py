@@ -9,12 +9,12 @@ from torch import Tensor
 from hubel.tools.abstraction.das import random_subspace, search
 from hubel.tools.abstraction.interchange import (
     Behaviour,
-    Place,
+    Location,
     Swap,
     draw_interchanges,
     interchange,
 )
-from hubel.tools.abstraction.program import Program
+from hubel.tools.abstraction.program import CausalModel
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
 
@@ -22,11 +22,11 @@ from ...support.handmade import addition_model, one_hots, rotate, subject_of
 from .test_program import ADDITION
 
 BEHAVIOUR = Behaviour(
-    Program.from_json(ADDITION),
+    CausalModel.from_json(ADDITION),
     lambda values: [values["a"], values["b"], values["c"], 4],
     {value: value for value in range(4)},
 )
-END = Place("stream", 0, (3,))
+END = Location("stream", 0, (3,))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_sum_is_where_it_was_put_and_nowhere_else(made: tuple[Subject, list[
     for wrong in (spaces[4], spaces[3], random_subspace(subject.d_model, 4)):
         found = interchange(subject, BEHAVIOUR, END, pairs, wrong, matched_to=spaces[5])
         assert found.accuracy_where_it_changes < 0.35
-    early = Place("stream", 0, (0,))
+    early = Location("stream", 0, (0,))
     assert interchange(subject, BEHAVIOUR, early, pairs).accuracy_where_it_changes == 0
 
 
@@ -88,6 +88,6 @@ def test_what_cannot_be_tested_is_refused(made: tuple[Subject, list[Tensor]]) ->
         draw_interchanges(Behaviour(BEHAVIOUR.program, BEHAVIOUR.encode, {0: 0, 1: 1}), "sum", 8)
     pairs = draw_interchanges(BEHAVIOUR, "sum", 8)
     with pytest.raises(UsageError, match="layers 0 to 1"):
-        interchange(made[0], BEHAVIOUR, Place("stream", 2, (3,)), pairs)
+        interchange(made[0], BEHAVIOUR, Location("stream", 2, (3,)), pairs)
     with pytest.raises(UsageError, match="tokens 0 to 3"):
-        interchange(made[0], BEHAVIOUR, Place("stream", 0, (4,)), pairs)
+        interchange(made[0], BEHAVIOUR, Location("stream", 0, (4,)), pairs)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hubel.tools.abstraction.interchange import draw_interchanges
-from hubel.tools.abstraction.program import Program, Variable
+from hubel.tools.abstraction.program import CausalModel, CausalVariable
 from hubel.tools.abstraction.question import read_question
 from hubel.tools.errors import UsageError
 
@@ -28,10 +28,10 @@ ADDITION: dict[str, Any] = {
 def test_functions_and_json_say_the_same() -> None:
     numbers = {name: range(4) for name in "abc"}
     variables = [
-        Variable("sum", ("a", "b"), lambda a, b: (a + b) % 4),
-        Variable("total", ("sum", "c"), lambda s, c: (s + c) % 4),
+        CausalVariable("sum", ("a", "b"), lambda a, b: (a + b) % 4),
+        CausalVariable("total", ("sum", "c"), lambda s, c: (s + c) % 4),
     ]
-    one, two = Program(numbers, "total", variables), Program.from_json(ADDITION)
+    one, two = CausalModel(numbers, "total", variables), CausalModel.from_json(ADDITION)
     base, source = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 3, "c": 0}
     assert one.run(base) == two.run(base) == {**base, "sum": 3, "total": 2}
     assert (
@@ -44,7 +44,7 @@ def test_functions_and_json_say_the_same() -> None:
 
 
 def test_hierarchical_equality() -> None:
-    program = Program.from_json(
+    program = CausalModel.from_json(
         {
             "inputs": {name: ["x", "y"] for name in "abcd"},
             "output": "same",
@@ -126,11 +126,11 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
 )
 def test_what_is_no_program_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        Program.from_json({**ADDITION, **change})
+        CausalModel.from_json({**ADDITION, **change})
 
 
 def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
-    program = Program.from_json(ADDITION)
+    program = CausalModel.from_json(ADDITION)
     dealt = program.with_arbitrary("sum", seed=3)
     settings = [{"a": a, "b": b, "c": 0} for a in range(4) for b in range(4)]
     own, other = ([one.run(setting)["sum"] for setting in settings] for one in (program, dealt))
@@ -147,6 +147,8 @@ def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
 
 def test_too_many_settings_are_not_gone_through() -> None:
     many = {name: range(50) for name in "abc"}
-    program = Program(many, "sum", [Variable("sum", ("a", "b", "c"), lambda *values: sum(values))])
+    program = CausalModel(
+        many, "sum", [CausalVariable("sum", ("a", "b", "c"), lambda *values: sum(values))]
+    )
     with pytest.raises(UsageError, match="125000 ways"):
         program.values("sum")

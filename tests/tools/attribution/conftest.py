@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubel.tools.attribution.target import Case, Logits, Scalar, make_case
+from hubel.tools.attribution.target import AttributionTarget, Logits, Scalar, make_case
 from hubel.tools.subject.subject import Subject
 
 from ...support.tiny import tiny_subject
@@ -20,7 +20,7 @@ def double_subject(model_type: str = "llama", seed: int = 0, **options: Any) -> 
     return subject
 
 
-def case_of(subject: Subject, scalar: Scalar | None = None, **options: Any) -> Case:
+def case_of(subject: Subject, scalar: Scalar | None = None, **options: Any) -> AttributionTarget:
     """The prompt against its twin, about a logit difference."""
     return make_case(subject, scalar or Logits((5,), (6,)), PROMPT, TWIN, **options)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hubel.tools.circuits.prompts import NONE, Pair, PromptPairs
+from hubel.tools.circuits.prompts import NONE, PromptPair, PromptPairs
 from hubel.tools.errors import UsageError
 
 from ...support.tiny import tiny_subject
@@ -22,7 +22,7 @@ def test_the_metric_is_the_mean_of_the_answers_less_the_mean_of_the_foils() -> N
 
 def test_text_becomes_ids_of_equal_length() -> None:
     batch = PromptPairs.from_texts(
-        tiny_subject(), [Pair("the cat was", "the dog was", (" red",), (" blue",))]
+        tiny_subject(), [PromptPair("the cat was", "the dog was", (" red",), (" blue",))]
     )
     assert batch.n_tokens == 3
     assert (batch.clean != batch.corrupted).tolist() == [[False, True, False]]
@@ -31,12 +31,12 @@ def test_text_becomes_ids_of_equal_length() -> None:
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        (Pair("the cat", "the cat was", (" red",), (" blue",)), "equal length"),
-        (Pair("the cat", "the dog", (" purple",), (" blue",)), "one token"),
-        (Pair("the cat", "the dog", (" red",), (" red",)), "foil too"),
+        (PromptPair("the cat", "the cat was", (" red",), (" blue",)), "equal length"),
+        (PromptPair("the cat", "the dog", (" purple",), (" blue",)), "one token"),
+        (PromptPair("the cat", "the dog", (" red",), (" red",)), "foil too"),
     ],
 )
-def test_bad_pairs_are_shown_and_refused(pair: Pair, said: str) -> None:
+def test_bad_pairs_are_shown_and_refused(pair: PromptPair, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         PromptPairs.from_texts(tiny_subject(), [pair])
 

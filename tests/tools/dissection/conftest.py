@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import Lexicon, Library, Text, build_library
+from hubel.tools.dissection import CandidateMatrix, Lexicon, TextView, build_library
 from tests.support import world
 
 
@@ -15,12 +15,12 @@ def language() -> Lexicon:
 
 
 @pytest.fixture(scope="session")
-def sample(language: Lexicon) -> Text:
+def sample(language: Lexicon) -> TextView:
     return world.text(language)
 
 
 @pytest.fixture(scope="session")
-def library(sample: Text) -> Library:
+def library(sample: TextView) -> CandidateMatrix:
     document = world.documents(len(sample.tokens))
     return build_library(
         sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon

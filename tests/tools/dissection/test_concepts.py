@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import Lexicon, Text
+from hubel.tools.dissection import Lexicon, TextView
 from hubel.tools.dissection.concepts import FAMILIES, find_family
 from hubel.tools.dissection.concepts.base import TokenClass, family
 from hubel.tools.dissection.concepts.wordclass import classes
@@ -88,7 +88,7 @@ RULES: dict[str, Rule] = {
 
 
 @pytest.mark.parametrize("printed", sorted(RULES))
-def test_a_mask_is_what_a_loop_over_positions_says(printed: str, sample: Text) -> None:
+def test_a_mask_is_what_a_loop_over_positions_says(printed: str, sample: TextView) -> None:
     found = parse_concept(printed).mask(sample)
     strings = sample.lexicon.strings
     expected = np.zeros_like(found)
@@ -118,7 +118,7 @@ def test_a_neighbourhood_is_the_nearest_words_by_brute_force(language: Lexicon) 
     assert {language.bare[i].lower() for i in np.flatnonzero(holds)} == set(nearest)
 
 
-def test_a_neighbourhood_needs_vectors_and_known_words(sample: Text) -> None:
+def test_a_neighbourhood_needs_vectors_and_known_words(sample: TextView) -> None:
     with pytest.raises(UsageError, match="without an embedding"):
         parse_concept('near(12, "bram")').mask(world.text(world.lexicon(vectors=False), contexts=2))
     with pytest.raises(UsageError, match="no neighbourhood"):

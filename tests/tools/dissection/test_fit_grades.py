@@ -5,20 +5,26 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import Predicate, Text, find_grades, worth, written_terms
+from hubel.tools.dissection import (
+    Predicate,
+    TextView,
+    find_grades,
+    term_contributions,
+    written_terms,
+)
 from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.errors import UsageError
 
 TRUE = 'strongly suffix("ing") + moderately words("monday", "friday") - slightly words("the", "of")'
 
 
-def scored(text: Text) -> np.ndarray:
+def scored(text: TextView) -> np.ndarray:
     """Tokens that count: not the first, not padding."""
     at = np.arange(text.tokens.shape[1])
     return (at > 0) & (at < np.asarray(text.length)[:, None])
 
 
-def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample: Text) -> None:
+def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample: TextView) -> None:
     true = Predicate.parse(f"{TRUE}; step 0.25, rest 1.5")
     concepts = [term.concept for term in true.terms][::-1]
     found, left_out, _ = find_grades(concepts, sample, true.predict_text(sample), scored(sample))
@@ -31,7 +37,7 @@ def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample:
     assert found.rest == pytest.approx(true.rest, abs=0.02)
 
 
-def test_of_too_many_concepts_those_worth_least_are_left_out(sample: Text) -> None:
+def test_of_too_many_concepts_those_worth_least_are_left_out(sample: TextView) -> None:
     true, noise = Predicate.parse(f"{TRUE}; step 0.25, rest 0"), np.random.default_rng(1)
     letters = [parse_concept(f'prefix("{letter}")') for letter in "bcdfgpstmwo"]
     signal = true.predict_text(sample) + noise.normal(0, 0.05, sample.tokens.shape)
@@ -44,7 +50,7 @@ def test_of_too_many_concepts_those_worth_least_are_left_out(sample: Text) -> No
     assert "14 concepts; at most 12" in found.why
 
 
-def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample: Text) -> None:
+def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample: TextView) -> None:
     predicate, mask = Predicate.parse(TRUE), scored(sample)
     signal = predicate.predict_text(sample) + np.random.default_rng(0).normal(0, 2, mask.shape)
 
@@ -55,11 +61,11 @@ def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample
         correlation(predicate.terms) - correlation(predicate.terms[:at] + predicate.terms[at + 1 :])
         for at in range(3)
     ]
-    assert worth(predicate, sample, signal, mask) == pytest.approx(expected, abs=1e-6)
+    assert term_contributions(predicate, sample, signal, mask) == pytest.approx(expected, abs=1e-6)
     assert min(expected) > 0
 
 
-def test_what_cannot_be_graded_says_why(sample: Text) -> None:
+def test_what_cannot_be_graded_says_why(sample: TextView) -> None:
     signal, mask = np.random.default_rng(0).normal(size=sample.tokens.shape), scored(sample)
     monday, zebra = parse_concept('words("monday")'), parse_concept('words("zebra")')
     with pytest.raises(UsageError, match=r"zebra.*holds nowhere"):

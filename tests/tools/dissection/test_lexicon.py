@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import Lexicon, Text
+from hubel.tools.dissection import Lexicon, TextView
 from hubel.tools.errors import CorruptError, UsageError
 
 
@@ -44,4 +44,4 @@ def test_vectors_must_match_the_vocabulary() -> None:
 
 def test_tokens_outside_the_vocabulary_are_refused() -> None:
     with pytest.raises(UsageError, match="outside a vocabulary of 2"):
-        Text(np.array([[0, 2]]), np.array([2]), Lexicon(["a", "b"]))
+        TextView(np.array([[0, 2]]), np.array([2]), Lexicon(["a", "b"]))

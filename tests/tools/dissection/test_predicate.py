@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubel.tools.dissection import Concept, Lexicon, Predicate, Term, Text
+from hubel.tools.dissection import Concept, Lexicon, Predicate, TextView, WeightedConcept
 from hubel.tools.dissection.concepts import FAMILIES, find_family
 from hubel.tools.dissection.concepts.casing import STYLES
 from hubel.tools.dissection.concepts.kinds import KINDS
@@ -54,7 +54,10 @@ WRAPPED = st.one_of(
     st.builds(lambda a, b: made("both", a, b), SIMPLE, SIMPLE),
 )
 TERMS = st.builds(
-    Term, st.one_of(SIMPLE, WRAPPED), st.sampled_from(sorted(GRADES)), st.sampled_from([1, -1])
+    WeightedConcept,
+    st.one_of(SIMPLE, WRAPPED),
+    st.sampled_from(sorted(GRADES)),
+    st.sampled_from([1, -1]),
 )
 FORMULAS = st.lists(TERMS, max_size=5, unique_by=lambda t: t.concept).filter(
     lambda ts: not limit_problem(ts)
@@ -65,7 +68,7 @@ SCALE = st.floats(1e-6, 1e6, allow_nan=False)
 @settings(max_examples=60, deadline=None)
 @given(terms=FORMULAS, step=SCALE, rest=st.floats(-1e6, 1e6, allow_nan=False))
 def test_the_printed_form_reads_back_and_predicts_the_same(
-    language: Lexicon, sample: Text, terms: list[Term], step: float, rest: float
+    language: Lexicon, sample: TextView, terms: list[WeightedConcept], step: float, rest: float
 ) -> None:
     predicate = Predicate(tuple(terms), step, rest)
     again = Predicate.parse(predicate.to_text())
@@ -78,7 +81,7 @@ def test_the_printed_form_reads_back_and_predicts_the_same(
 
 @settings(max_examples=60, deadline=None)
 @given(terms=FORMULAS.filter(bool))
-def test_the_sentence_names_every_concept_under_its_grade(terms: list[Term]) -> None:
+def test_the_sentence_names_every_concept_under_its_grade(terms: list[WeightedConcept]) -> None:
     sentence = Predicate(tuple(terms)).sentence()
     assert length(sentence) <= 40
     for term in terms:
@@ -107,7 +110,9 @@ def test_strategies_above_cover_every_family() -> None:
     assert covered == set(FAMILIES)
 
 
-def test_the_prediction_is_the_sum_of_the_terms_that_hold(language: Lexicon, sample: Text) -> None:
+def test_the_prediction_is_the_sum_of_the_terms_that_hold(
+    language: Lexicon, sample: TextView
+) -> None:
     predicate = Predicate.parse(
         'strongly words("said") - slightly after(kind("comma")); step 0.5, rest 1.0'
     )
@@ -122,7 +127,7 @@ def test_the_prediction_is_the_sum_of_the_terms_that_hold(language: Lexicon, sam
     np.testing.assert_array_equal(predicted[sample.real], expected[sample.real])
 
 
-def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: Text) -> None:
+def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: TextView) -> None:
     predicate = Predicate.parse(
         'strongly words("said") - slightly suffix("ing"); step 0.5, rest 0.0'
     )
@@ -132,7 +137,9 @@ def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: Text) ->
     assert predicate.why(sample.tokens, language, int(context), int(position)) == [('"said"', 4.0)]
 
 
-def test_a_later_token_never_changes_an_earlier_prediction(language: Lexicon, sample: Text) -> None:
+def test_a_later_token_never_changes_an_earlier_prediction(
+    language: Lexicon, sample: TextView
+) -> None:
     printed = [
         'after(kind("quote"))',
         'since(words("he"))',
@@ -161,18 +168,23 @@ def test_the_empty_predicate_says_so_and_predicts_its_rest() -> None:
     assert set(empty.predict(np.zeros((2, 3), int), Lexicon(["a"])).ravel()) == {0.25}
 
 
-def too_many(problem: str) -> tuple[Term, ...]:
+def too_many(problem: str) -> tuple[WeightedConcept, ...]:
     if problem == "concepts":
-        return tuple(Term(made("suffix", c), "slightly") for c in "abcdefghijklm")
+        return tuple(WeightedConcept(made("suffix", c), "slightly") for c in "abcdefghijklm")
     if problem == "listed words":
         return tuple(
-            Term(made("words", *(f"{c}{i}" for i in range(5))), "slightly") for c in "abcde"
+            WeightedConcept(made("words", *(f"{c}{i}" for i in range(5))), "slightly")
+            for c in "abcde"
         )
     if problem == "words, at most":
         return tuple(
-            Term(made("recent", n, made("position", n, n)), "slightly") for n in range(1, 9)
+            WeightedConcept(made("recent", n, made("position", n, n)), "slightly")
+            for n in range(1, 9)
         )
-    return (Term(made("suffix", "a"), "slightly"), Term(made("suffix", "a"), "strongly"))
+    return (
+        WeightedConcept(made("suffix", "a"), "slightly"),
+        WeightedConcept(made("suffix", "a"), "strongly"),
+    )
 
 
 @pytest.mark.parametrize("problem", ["concepts", "listed words", "words, at most", "twice"])
@@ -183,7 +195,7 @@ def test_a_formula_beyond_the_limits_is_refused(problem: str) -> None:
 
 def test_a_conjunction_counts_as_two_concepts() -> None:
     pairs = [made("both", made("suffix", a), made("prefix", a)) for a in "abcdefg"]
-    assert "14 concepts" in limit_problem([Term(pair, "slightly") for pair in pairs])
+    assert "14 concepts" in limit_problem([WeightedConcept(pair, "slightly") for pair in pairs])
 
 
 @pytest.mark.parametrize(

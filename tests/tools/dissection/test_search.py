@@ -7,10 +7,10 @@ import pytest
 
 from hubel.tools.dissection import (
     Candidate,
-    Library,
-    Limits,
+    CandidateMatrix,
+    FormulaLimits,
     Predicate,
-    Text,
+    TextView,
     explain,
     plain_greedy,
     ten_weighted_tokens,
@@ -38,7 +38,10 @@ PLANTED = [
 
 
 def explained(
-    sample: Text, library: Library, signal: np.ndarray, limits: Limits | None = None
+    sample: TextView,
+    library: CandidateMatrix,
+    signal: np.ndarray,
+    limits: FormulaLimits | None = None,
 ) -> list[Candidate]:
     document = world.documents(len(sample.tokens))
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
@@ -54,7 +57,7 @@ def explained(
     )
 
 
-def r(predicate: Predicate, signal: np.ndarray, text: Text) -> float:
+def r(predicate: Predicate, signal: np.ndarray, text: TextView) -> float:
     keep = text.real.copy()
     keep[:, 0] = False
     return float(np.corrcoef(predicate.predict_text(text)[keep], signal[keep])[0, 1])
@@ -62,7 +65,7 @@ def r(predicate: Predicate, signal: np.ndarray, text: Text) -> float:
 
 @pytest.mark.parametrize("printed", PLANTED)
 def test_a_planted_signal_is_found_with_few_terms_on_other_text(
-    printed: str, sample: Text, library: Library
+    printed: str, sample: TextView, library: CandidateMatrix
 ) -> None:
     truth = Predicate.parse(printed)
     noise = np.random.default_rng(1).normal(0, 0.4, sample.tokens.shape)
@@ -72,7 +75,7 @@ def test_a_planted_signal_is_found_with_few_terms_on_other_text(
     assert len(best.terms) <= len(truth.terms) + 2
 
 
-def test_noise_gives_the_empty_predicate(sample: Text, library: Library) -> None:
+def test_noise_gives_the_empty_predicate(sample: TextView, library: CandidateMatrix) -> None:
     for seed in range(3):
         found = explained(
             sample, library, np.random.default_rng(seed).standard_normal(sample.tokens.shape)
@@ -82,7 +85,7 @@ def test_noise_gives_the_empty_predicate(sample: Text, library: Library) -> None
 
 @pytest.mark.parametrize("signal", [np.zeros((160, 40)), np.full((160, 40), 3.0)])
 def test_a_constant_signal_gives_the_empty_predicate(
-    signal: np.ndarray, sample: Text, library: Library
+    signal: np.ndarray, sample: TextView, library: CandidateMatrix
 ) -> None:
     found = explained(sample, library, signal)
     assert [c.predicate.terms for c in found] == [()]
@@ -90,11 +93,11 @@ def test_a_constant_signal_gives_the_empty_predicate(
 
 
 @pytest.fixture(scope="module")
-def rivals(sample: Text, library: Library) -> list[Candidate]:
+def rivals(sample: TextView, library: CandidateMatrix) -> list[Candidate]:
     return explained(sample, library, mixed(sample))
 
 
-def mixed(sample: Text) -> np.ndarray:
+def mixed(sample: TextView) -> np.ndarray:
     """Many token strengths, a class, a context: more than twelve concepts can say."""
     rng = np.random.default_rng(3)
     by_token = rng.standard_normal(len(sample.lexicon)) ** 3
@@ -126,7 +129,7 @@ def test_each_rival_is_of_its_kind(rivals: list[Candidate]) -> None:
 
 
 def test_the_same_input_gives_the_same_rivals(
-    sample: Text, library: Library, rivals: list[Candidate]
+    sample: TextView, library: CandidateMatrix, rivals: list[Candidate]
 ) -> None:
     cache: dict[str, object] = {}
     arguments = (sample.tokens, sample.length, world.documents(len(sample.tokens)), mixed(sample))
@@ -136,7 +139,7 @@ def test_the_same_input_gives_the_same_rivals(
 
 
 def test_position_0_and_what_the_mask_leaves_out_change_nothing(
-    sample: Text, library: Library
+    sample: TextView, library: CandidateMatrix
 ) -> None:
     signal = mixed(sample)
     loud = signal.copy()
@@ -145,13 +148,17 @@ def test_position_0_and_what_the_mask_leaves_out_change_nothing(
     assert explained(sample, library, loud) == explained(sample, library, signal)
 
 
-def test_smaller_limits_are_kept(sample: Text, library: Library) -> None:
-    best = explained(sample, library, mixed(sample), Limits(concepts=3, literals=4))[0].predicate
+def test_smaller_limits_are_kept(sample: TextView, library: CandidateMatrix) -> None:
+    best = explained(sample, library, mixed(sample), FormulaLimits(concepts=3, literals=4))[
+        0
+    ].predicate
     assert 0 < len(best.terms) <= 3
     assert len(best.literals()) <= 4
 
 
-def test_the_full_search_beats_its_baselines_on_other_text(sample: Text, library: Library) -> None:
+def test_the_full_search_beats_its_baselines_on_other_text(
+    sample: TextView, library: CandidateMatrix
+) -> None:
     signal, other = mixed(sample), world.text(sample.lexicon, seed=9)
     full = next(c.predicate for c in explained(sample, library, signal) if c.origin == "full")
     everywhere = np.ones(sample.tokens.shape, dtype=bool)

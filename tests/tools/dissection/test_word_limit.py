@@ -6,7 +6,7 @@ import pytest
 
 from hubel.tools.dissection.concepts import find_family
 from hubel.tools.dissection.formula_english import length
-from hubel.tools.dissection.predicate import Predicate, Term
+from hubel.tools.dissection.predicate import Predicate, WeightedConcept
 from hubel.tools.errors import UsageError
 
 
@@ -17,10 +17,11 @@ def test_each_listed_word_counts_as_a_word() -> None:
 def test_a_list_cannot_hide_words_from_the_limit() -> None:
     suffixes = ["ing", "ed", "er", "ly", "est", "ion", "ness", "ment"]
     context = [
-        Term(find_family("after").make(find_family("suffix").make(s)), "slightly") for s in suffixes
+        WeightedConcept(find_family("after").make(find_family("suffix").make(s)), "slightly")
+        for s in suffixes
     ]
     lists = [
-        Term(find_family("words").make(*(f"w{i}{j}" for j in range(6))), "moderately")
+        WeightedConcept(find_family("words").make(*(f"w{i}{j}" for j in range(6))), "moderately")
         for i in range(4)
     ]
     with pytest.raises(UsageError, match="words, at most 40"):

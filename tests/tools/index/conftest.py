@@ -89,9 +89,9 @@ def corpus() -> Corpus:
 @pytest.fixture(scope="session")
 def index(tiny: Subject, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Index:
     """All neurons and heads, with a sample of all tokens, so that quantiles are exact."""
-    from hubel.tools.index import Budget, Index, build_index
+    from hubel.tools.index import ExemplarCounts, Index, build_index
 
     folder: Path = tmp_path_factory.mktemp("index") / "small"
-    budget = Budget(top=(3, 2, 2), pool=(5, 2, 2), sample=(10_000, 10_000, 10_000))
+    budget = ExemplarCounts(top=(3, 2, 2), pool=(5, 2, 2), sample=(10_000, 10_000, 10_000))
     build_index(tiny, corpus, folder, context_len=CONTEXT_LEN, budget=budget)
     return Index.open(folder)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hubel.tools.corpus import SPLITS, Contexts, make_contexts
-from hubel.tools.index.batch_plan import BATCH, Plan, make_plan
+from hubel.tools.index.batch_plan import BATCH, BatchPlan, make_plan
 
 from .conftest import small_corpus
 
@@ -16,7 +16,7 @@ def contexts() -> Contexts:
     return make_contexts(small_corpus(120).documents, lambda text: [ord(c) for c in text], 7)
 
 
-def plan_of(contexts: Contexts, seed: int = 0, pool: int = 6, sample: int = 50) -> Plan:
+def plan_of(contexts: Contexts, seed: int = 0, pool: int = 6, sample: int = 50) -> BatchPlan:
     return make_plan(contexts, "explore", pool=pool, sample=sample, seed=seed)
 
 

@@ -15,7 +15,7 @@ import torch
 from hubel.tools.corpus import SPLITS, Corpus, corpus_of
 from hubel.tools.corpus.split import SALT, split_of
 from hubel.tools.errors import ArgumentError, CorruptError, UnavailableError, UsageError
-from hubel.tools.index import Budget, Index, Progress, build_index
+from hubel.tools.index import ExemplarCounts, Index, Progress, build_index
 from hubel.tools.index import build as building
 from hubel.tools.index.holdout import open_holdout
 from hubel.tools.index.index import reader_of
@@ -182,7 +182,12 @@ def test_what_was_indexed_is_written_down(tiny: Subject, index: Index, corpus: C
 
 def small(subject: Subject, corpus: Corpus, out: Path, **options: Any) -> Any:
     return build_index(
-        subject, corpus, out, context_len=CONTEXT_LEN, budget=Budget(top=(2, 1, 1)), **options
+        subject,
+        corpus,
+        out,
+        context_len=CONTEXT_LEN,
+        budget=ExemplarCounts(top=(2, 1, 1)),
+        **options,
     )
 
 
@@ -332,6 +337,6 @@ def test_arguments_that_an_explainer_can_repair(index: Index) -> None:
 
 def test_the_budget_is_under_20_mb_for_1536_neurons() -> None:
     """By arithmetic: bytes of activations at the default budget and contexts of 64; the rest is a few percent."""
-    budget = building.Budget()
+    budget = building.ExemplarCounts()
     exemplars = 2 * sum(budget.top) + sum(budget.pool)
     assert exemplars * 64 * 2 * 1536 * 1.1 < 20e6

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from hubel.tools.corpus import Corpus, make_contexts
-from hubel.tools.index import Budget, Progress, build_index
-from hubel.tools.index.batch_plan import Plan, make_plan
+from hubel.tools.index import ExemplarCounts, Progress, build_index
+from hubel.tools.index.batch_plan import BatchPlan, make_plan
 from hubel.tools.index.site_totals import SiteState, merge
 from hubel.tools.index.store import statistics_of, write_exemplars
 from hubel.tools.index.thread_team import Team
@@ -38,7 +38,7 @@ build(tiny_subject(), Path(sys.argv[1]), kill)
 
 
 def build(subject: Subject, out: Path, progress: object = None) -> None:
-    budget = Budget(top=(3, 2, 2), pool=(4, 2, 2), sample=(64, 32, 32))
+    budget = ExemplarCounts(top=(3, 2, 2), pool=(4, 2, 2), sample=(64, 32, 32))
     build_index(
         subject, small_corpus(150), out, context_len=CONTEXT_LEN, budget=budget, checkpoint_every=2, progress=progress  # type: ignore[arg-type]
     )  # fmt: skip
@@ -106,7 +106,13 @@ def test_shards_merge_into_the_whole(
 
 
 def scanned(
-    subject: Subject, site: Site, plan: Plan, folder: Path, first: int, step: int, team_size: int
+    subject: Subject,
+    site: Site,
+    plan: BatchPlan,
+    folder: Path,
+    first: int,
+    step: int,
+    team_size: int,
 ) -> SiteState:
     state = SiteState.empty(site, subject.shape.count(site), 3, plan, folder)
     with Team(team_size) as team:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.ablate import Ablation
 from hubel.tools.subject import Subject
 from tests.support.tiny import tiny_subject
@@ -18,11 +18,11 @@ TEXTS = ["Monday the cat said 1999", "a very blue city in the river", "x", "the 
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def ablated(bench: Bench, **arguments: Any) -> Ablation:
+def ablated(bench: InstrumentContext, **arguments: Any) -> Ablation:
     result = call("ablate", {"texts": TEXTS, **arguments}, bench)
     assert isinstance(result, Ablation)
     return result
@@ -75,7 +75,7 @@ def check(result: Ablation, subject: Subject, module: Any, columns: slice, value
         assert answer.loss_change[-1] is None
 
 
-def test_zero_ablation_of_a_neuron(bench: Bench) -> None:
+def test_zero_ablation_of_a_neuron(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     down = subject.model.model.layers[1].mlp.down_proj
     result = ablated(bench, unit="mlp.1.5", op="zero")
@@ -83,7 +83,7 @@ def test_zero_ablation_of_a_neuron(bench: Bench) -> None:
     assert max(result.texts[0].kl) > 1e-4  # the comparison is not of zeros
 
 
-def test_zero_ablation_of_a_head(bench: Bench) -> None:
+def test_zero_ablation_of_a_head(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     width = subject.head_dim
     result = ablated(bench, unit="head.1.2", op="zero")
@@ -111,7 +111,9 @@ def inputs(subject: Subject, module: Any, columns: slice) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.1.2"])
-def test_mean_ablation_without_an_index_uses_these_texts(bench: Bench, unit: str) -> None:
+def test_mean_ablation_without_an_index_uses_these_texts(
+    bench: InstrumentContext, unit: str
+) -> None:
     subject = bench.the_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
@@ -124,7 +126,7 @@ def test_mean_ablation_without_an_index_uses_these_texts(bench: Bench, unit: str
     assert result.replaced_by == "its mean on these texts"
 
 
-def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: Bench) -> None:
+def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     answer = ablated(bench, unit="mlp.1.5", op="zero", k=4).texts[1]
     ids = subject.tokenize(TEXTS[1]).ids
@@ -146,14 +148,14 @@ def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: Bench) -> No
     assert answer.peak == 1 + int(np.argmax(answer.kl[1:]))
 
 
-def test_an_answer_does_not_depend_on_the_texts_beside_it(bench: Bench) -> None:
+def test_an_answer_does_not_depend_on_the_texts_beside_it(bench: InstrumentContext) -> None:
     together = ablated(bench, unit="mlp.1.5", op="zero").texts
     for text, answer in zip(TEXTS, together, strict=True):
         alone = ablated(bench, unit="mlp.1.5", op="zero", texts=[text]).texts[0]
         np.testing.assert_allclose(answer.kl, alone.kl, rtol=1e-3, atol=1e-7)
 
 
-def test_a_side_that_is_not_active_changes_nothing(bench: Bench) -> None:
+def test_a_side_that_is_not_active_changes_nothing(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     active = subject.unit_activations(
         torch.tensor([subject.tokenize(TEXTS[0]).ids]), [_unit("mlp.1.5")]
@@ -175,7 +177,7 @@ def _unit(text: str) -> Any:
     return Unit.parse(text)
 
 
-def test_means_over_positions_and_the_rendering(bench: Bench) -> None:
+def test_means_over_positions_and_the_rendering(bench: InstrumentContext) -> None:
     result = ablated(bench, unit="mlp.1.5", op="zero")
     scored = [k for text in result.texts for k in (text.kl[1:] if len(text.kl) > 1 else text.kl)]
     assert result.mean_kl == pytest.approx(np.mean(scored), rel=1e-4)
@@ -197,7 +199,7 @@ def test_means_over_positions_and_the_rendering(bench: Bench) -> None:
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: Bench, arguments: dict[str, Any], says: str
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         ablated(bench, **arguments)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.activations_on_text import OnText
 from tests.support.tiny import tiny_subject
 
@@ -18,17 +18,17 @@ UNITS = ["mlp.1.5", "mlp.2.7-", "mlp.2.7+", "head.0.3"]
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def on_text(bench: Bench, **arguments: Any) -> OnText:
+def on_text(bench: InstrumentContext, **arguments: Any) -> OnText:
     result = call("activations.on_text", {"texts": TEXTS, "units": UNITS, **arguments}, bench)
     assert isinstance(result, OnText)
     return result
 
 
-def naive(bench: Bench, text: str, layer: int, module: str) -> np.ndarray:
+def naive(bench: InstrumentContext, text: str, layer: int, module: str) -> np.ndarray:
     """What enters a module for one text alone, seen by a hook of this test."""
     subject, seen = bench.the_subject(), []
     target = subject.model.model.layers[layer].get_submodule(module)
@@ -39,7 +39,7 @@ def naive(bench: Bench, text: str, layer: int, module: str) -> np.ndarray:
     return seen[0].numpy()
 
 
-def test_activations_are_those_of_each_text_alone(bench: Bench) -> None:
+def test_activations_are_those_of_each_text_alone(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     for text, answer in zip(TEXTS, on_text(bench).texts, strict=True):
         neuron = naive(bench, text, 1, "mlp.down_proj")[:, 5]
@@ -61,7 +61,7 @@ def test_activations_are_those_of_each_text_alone(bench: Bench) -> None:
         np.testing.assert_allclose(answer.activations["head.0.3"], norm, rtol=1e-4, atol=1e-5)
 
 
-def test_every_token_has_its_text_and_place(bench: Bench) -> None:
+def test_every_token_has_its_text_and_place(bench: InstrumentContext) -> None:
     result = on_text(bench)
     for text, answer in zip(TEXTS, result.texts, strict=True):
         assert answer.text == text
@@ -72,7 +72,7 @@ def test_every_token_has_its_text_and_place(bench: Bench) -> None:
 
 
 def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out(
-    bench: Bench,
+    bench: InstrumentContext,
 ) -> None:
     result = on_text(bench)
     lines = result.render().splitlines()
@@ -100,7 +100,7 @@ def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: Bench, arguments: dict[str, Any], says: str
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         on_text(bench, **arguments)

@@ -7,25 +7,25 @@ from typing import Any
 import pytest
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
-from hubel.tools.instruments.attribute import Attributed
+from hubel.tools.instruments import InstrumentContext, call
+from hubel.tools.instruments.attribute import AttributedText
 from tests.support.tiny import tiny_subject
 
 TEXT, TWIN = "the cat said 1999 in the city on Monday", "the dog told year in the river on Friday"
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def attributed(bench: Bench, **arguments: Any) -> Attributed:
+def attributed(bench: InstrumentContext, **arguments: Any) -> AttributedText:
     result = call("attribute", {"text": TEXT, "counterfactual": TWIN, **arguments}, bench)
-    assert isinstance(result, Attributed)
+    assert isinstance(result, AttributedText)
     return result
 
 
-def test_credit_adds_up_and_is_shown_with_both_tokens(bench: Bench) -> None:
+def test_credit_adds_up_and_is_shown_with_both_tokens(bench: InstrumentContext) -> None:
     found = attributed(bench, answer=" cat", foil=" dog")
     assert found.verdict == "converged"
     assert found.scores is not None
@@ -40,7 +40,7 @@ def test_credit_adds_up_and_is_shown_with_both_tokens(bench: Bench) -> None:
     )
 
 
-def test_a_units_activation_and_its_checks(bench: Bench) -> None:
+def test_a_units_activation_and_its_checks(bench: InstrumentContext) -> None:
     found = attributed(bench, unit="mlp.1.5-", position=6, method="occlusion", check=True)
     assert found.verdict == "exact"
     assert found.curves is not None
@@ -49,7 +49,9 @@ def test_a_units_activation_and_its_checks(bench: Bench) -> None:
     assert "random orders of 4 tokens" in found.render()
 
 
-def test_what_has_not_converged_is_withheld(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_not_converged_is_withheld(
+    bench: InstrumentContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
     found = attributed(bench, answer=" cat", baseline="zero", check=True)
     assert found.verdict == "not_converged"
@@ -60,7 +62,9 @@ def test_what_has_not_converged_is_withheld(bench: Bench, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("method", ["gradient", "relevance"])
-def test_what_looks_at_the_text_alone_needs_no_counterfactual(bench: Bench, method: str) -> None:
+def test_what_looks_at_the_text_alone_needs_no_counterfactual(
+    bench: InstrumentContext, method: str
+) -> None:
     alone = attributed(bench, answer=" cat", method=method, counterfactual=None)
     beside = attributed(bench, answer=" cat", method=method, check=True)
     assert alone.counterfactual is None
@@ -85,6 +89,8 @@ def test_what_looks_at_the_text_alone_needs_no_counterfactual(bench: Bench, meth
         ({"unit": "mlp.1.5", "method": "guess"}, "integrated_gradients"),
     ],
 )
-def test_what_is_off_can_be_repaired(bench: Bench, arguments: dict[str, Any], said: str) -> None:
+def test_what_is_off_can_be_repaired(
+    bench: InstrumentContext, arguments: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ArgumentError, match=said):
         attributed(bench, **arguments)

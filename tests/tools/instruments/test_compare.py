@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
-from hubel.tools.instruments.compare import Comparison
+from hubel.tools.instruments import InstrumentContext, call
+from hubel.tools.instruments.compare import TextComparison
 from hubel.tools.instruments.text_alignment import pairs, stretches
 from hubel.tools.subject import Unit
 from tests.support.tiny import tiny_subject
@@ -18,23 +18,25 @@ A, B = "very Monday the cat said not a dog", "very Tuesday the cat said a blue d
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def compared(bench: Bench, text: str = A, other: str = B, **arguments: Any) -> Comparison:
+def compared(
+    bench: InstrumentContext, text: str = A, other: str = B, **arguments: Any
+) -> TextComparison:
     result = call("compare", {"unit": "mlp.1.5", "text": text, "other": other, **arguments}, bench)
-    assert isinstance(result, Comparison)
+    assert isinstance(result, TextComparison)
     return result
 
 
-def alone(bench: Bench, text: str) -> list[float]:
+def alone(bench: InstrumentContext, text: str) -> list[float]:
     subject = bench.the_subject()
     ids = torch.tensor([subject.tokenize(text).ids])
     return subject.unit_activations(ids, [Unit.parse("mlp.1.5")])[0, 0].tolist()
 
 
-def test_each_pair_has_what_its_texts_have_alone(bench: Bench) -> None:
+def test_each_pair_has_what_its_texts_have_alone(bench: InstrumentContext) -> None:
     result = compared(bench)
     first = [p.activation for p in result.pairs if p.token is not None]
     second = [p.other_activation for p in result.pairs if p.other_token is not None]
@@ -55,7 +57,7 @@ def test_each_pair_has_what_its_texts_have_alone(bench: Bench) -> None:
     assert result.pairs[0].difference is None, "the first token does not count"
 
 
-def test_each_substitution_is_made_alone_and_undone_alone(bench: Bench) -> None:
+def test_each_substitution_is_made_alone_and_undone_alone(bench: InstrumentContext) -> None:
     result = compared(bench)
     peak = result.pairs[result.largest]
     assert peak.difference is not None
@@ -74,7 +76,7 @@ def test_each_substitution_is_made_alone_and_undone_alone(bench: Bench) -> None:
         assert change.undone == pytest.approx(at_peak(bench, other, peak), rel=1e-4, abs=1e-6)
 
 
-def at_peak(bench: Bench, text: str, peak: Any) -> float:
+def at_peak(bench: InstrumentContext, text: str, peak: Any) -> float:
     tokens = [
         bench.the_subject().token_strings()[i] for i in bench.the_subject().tokenize(text).ids
     ]
@@ -92,7 +94,7 @@ def test_pairs_of_unequal_substitutions_end_together() -> None:
     ]
 
 
-def test_the_rendering_tells_the_largest_differences_first(bench: Bench) -> None:
+def test_the_rendering_tells_the_largest_differences_first(bench: InstrumentContext) -> None:
     lines = compared(bench).render().splitlines()
     assert lines[0].startswith("mlp.1.5 A max ")
     assert lines[2] == "largest differences, A to B:"
@@ -108,6 +110,8 @@ def test_the_rendering_tells_the_largest_differences_first(bench: Bench) -> None
         ({"split": "holdout"}, "split: Extra inputs"),
     ],
 )
-def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back(
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         compared(bench, **arguments)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.coactivating import Coactivating
 from hubel.tools.instruments.corpus_search import CorpusSearch
 from hubel.tools.instruments.tokenization import TokenFacts
@@ -20,13 +20,15 @@ TEXTS = ["Monday the cat said in the river bank", "a very red dog was told of 19
          "Friday a cat said very red to the bank"]  # fmt: skip
 
 
-def searched(bench: Bench, **arguments: Any) -> CorpusSearch:
+def searched(bench: InstrumentContext, **arguments: Any) -> CorpusSearch:
     result = call("corpus.search", {"unit": "mlp.2.7", "pattern": "cat", **arguments}, bench)
     assert isinstance(result, CorpusSearch)
     return result
 
 
-def test_every_match_is_found_with_what_the_unit_does_there(indexed: Bench, naive: dict) -> None:
+def test_every_match_is_found_with_what_the_unit_does_there(
+    indexed: InstrumentContext, naive: dict
+) -> None:
     result = searched(indexed, k=20, most=300)
     contexts, strings = indexed.the_index().contexts("explore"), indexed.the_index().vocabulary
     values = naive[Site("mlp", 2)][..., 7]
@@ -56,13 +58,13 @@ def test_every_match_is_found_with_what_the_unit_does_there(indexed: Bench, naiv
     )
 
 
-def test_a_side_tells_of_that_side(indexed: Bench) -> None:
+def test_a_side_tells_of_that_side(indexed: InstrumentContext) -> None:
     result = searched(indexed, unit="mlp.2.7-")
     assert set(result.fires) == {"-"}
     assert all(m.activation >= 0 for m in result.strongest)
 
 
-def test_a_regular_expression_may_span_tokens(indexed: Bench) -> None:
+def test_a_regular_expression_may_span_tokens(indexed: InstrumentContext) -> None:
     result = searched(indexed, pattern=r"\bcat (?:dog|city)\b", regex=True, most=300)
     assert result.n_matches > 0
     for match in result.strongest:
@@ -77,20 +79,20 @@ def test_a_regular_expression_may_span_tokens(indexed: Bench) -> None:
     assert searched(indexed, pattern="ca").n_matches == 0, "words match whole"
 
 
-def test_few_contexts_are_spread_over_all(indexed: Bench) -> None:
+def test_few_contexts_are_spread_over_all(indexed: InstrumentContext) -> None:
     result = searched(indexed, most=3)
     assert (result.n_read, result.n_contexts > 3) == (3, True)
     assert "strongest:" in result.render()
 
 
-def correlated(bench: Bench, **arguments: Any) -> Coactivating:
+def correlated(bench: InstrumentContext, **arguments: Any) -> Coactivating:
     result = call("coactivating", {"unit": "mlp.1.5", "k": 10, **arguments}, bench)
     assert isinstance(result, Coactivating)
     return result
 
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "mlp.1.5-", "head.1.2"])
-def test_correlations_are_those_of_every_token(indexed: Bench, unit: str) -> None:
+def test_correlations_are_those_of_every_token(indexed: InstrumentContext, unit: str) -> None:
     subject, address = indexed.the_subject(), Unit.parse(unit)
     rows: list[np.ndarray] = []
     for text in TEXTS:
@@ -114,7 +116,7 @@ def test_correlations_are_those_of_every_token(indexed: Bench, unit: str) -> Non
     assert result.compared == 72
 
 
-def test_without_texts_the_corpus_is_taken(indexed: Bench) -> None:
+def test_without_texts_the_corpus_is_taken(indexed: InstrumentContext) -> None:
     result = correlated(indexed, contexts=9)
     assert result.texts == "the corpus"
     assert 9 * 8 <= result.n_tokens <= 9 * 15
@@ -123,7 +125,7 @@ def test_without_texts_the_corpus_is_taken(indexed: Bench) -> None:
     assert again == result
 
 
-def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None:
+def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: InstrumentContext) -> None:
     result = call("tokens.describe", {"words": ["cat", "zebra"], "k": 3}, indexed)
     assert isinstance(result, TokenFacts)
     cat, zebra = result.words
@@ -140,7 +142,7 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None
     best = [i for i in cosines.argsort(descending=True).tolist() if i != token][:3]
     assert cat.neighbours == [subject.token_strings()[i] for i in best]
     assert '" cat" one token' in result.render()
-    bare = call("tokens.describe", {"words": ["cat"]}, Bench(subject))
+    bare = call("tokens.describe", {"words": ["cat"]}, InstrumentContext(subject))
     assert isinstance(bare, TokenFacts)
     assert bare.words[0].behind_space.count is None
 
@@ -156,7 +158,7 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: Bench) -> None
     ],
 )
 def test_what_is_off_comes_back(
-    indexed: Bench, name: str, arguments: dict[str, Any], says: str
+    indexed: InstrumentContext, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, indexed)

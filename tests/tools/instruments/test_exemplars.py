@@ -11,7 +11,7 @@ import torch
 
 from hubel.tools.errors import ArgumentError, UnavailableError
 from hubel.tools.index import Index
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.activations_on_text import Search
 from hubel.tools.instruments.exemplars import Exemplars, UnitStatistics
 from hubel.tools.subject import Site, Unit
@@ -21,16 +21,18 @@ TEXT = "Monday the cat said in the river bank"
 
 
 @pytest.fixture(scope="module")
-def bench(indexed: Bench) -> Bench:
+def bench(indexed: InstrumentContext) -> InstrumentContext:
     return indexed
 
 
-def answer(bench: Bench, name: str, **arguments: Any) -> Any:
+def answer(bench: InstrumentContext, name: str, **arguments: Any) -> Any:
     return call(name, arguments, bench)
 
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.2.1"])
-def test_statistics_are_those_of_every_token(bench: Bench, naive: dict, unit: str) -> None:
+def test_statistics_are_those_of_every_token(
+    bench: InstrumentContext, naive: dict, unit: str
+) -> None:
     result = answer(bench, "activations.statistics", unit=unit)
     assert isinstance(result, UnitStatistics)
     address = Unit.parse(unit)
@@ -47,7 +49,7 @@ def test_statistics_are_those_of_every_token(bench: Bench, naive: dict, unit: st
 
 @pytest.mark.parametrize(("side", "sign"), [("+", 1), ("-", -1)])
 def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
-    bench: Bench, naive: dict, side: str, sign: int
+    bench: InstrumentContext, naive: dict, side: str, sign: int
 ) -> None:
     result = answer(bench, "activations.exemplars", unit="mlp.2.7", side=side, k=4)
     assert isinstance(result, Exemplars)
@@ -66,7 +68,7 @@ def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
         assert passage.tokens == [strings[i] for i in ids]
 
 
-def test_the_side_comes_from_the_address_when_it_has_one(bench: Bench) -> None:
+def test_the_side_comes_from_the_address_when_it_has_one(bench: InstrumentContext) -> None:
     told = answer(bench, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
     assert answer(bench, "activations.exemplars", unit="mlp.2.7-", k=3) == told
     assert told.unit == "mlp.2.7"
@@ -74,7 +76,7 @@ def test_the_side_comes_from_the_address_when_it_has_one(bench: Bench) -> None:
         answer(bench, "activations.exemplars", unit="mlp.2.7-", side="+")
 
 
-def test_exemplars_render_as_marked_text(bench: Bench) -> None:
+def test_exemplars_render_as_marked_text(bench: InstrumentContext) -> None:
     result = answer(bench, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
     lines = result.render().splitlines()
     assert "negative side" in lines[0]
@@ -95,7 +97,9 @@ def test_exemplars_render_as_marked_text(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("sites", [["mlp"], ["mlp", "head"]])
-def test_search_ranks_every_unit_by_a_naive_z(bench: Bench, naive: dict, sites: list[str]) -> None:
+def test_search_ranks_every_unit_by_a_naive_z(
+    bench: InstrumentContext, naive: dict, sites: list[str]
+) -> None:
     result = answer(bench, "activations.search", text=TEXT, k=6, sites=sites)
     assert isinstance(result, Search)
     subject = bench.the_subject()
@@ -124,7 +128,7 @@ def test_search_ranks_every_unit_by_a_naive_z(bench: Bench, naive: dict, sites: 
     assert len(result.render().splitlines()) == 7
 
 
-def test_search_can_be_kept_to_layers_and_says_what_there_is(bench: Bench) -> None:
+def test_search_can_be_kept_to_layers_and_says_what_there_is(bench: InstrumentContext) -> None:
     assert {
         hit.unit.split(".")[1]
         for hit in answer(bench, "activations.search", text=TEXT, layers=[1]).hits
@@ -133,7 +137,7 @@ def test_search_can_be_kept_to_layers_and_says_what_there_is(bench: Bench) -> No
         answer(bench, "activations.search", text=TEXT, layers=[9])
 
 
-def test_mean_ablation_takes_the_mean_from_explore(bench: Bench, naive: dict) -> None:
+def test_mean_ablation_takes_the_mean_from_explore(bench: InstrumentContext, naive: dict) -> None:
     result = answer(bench, "ablate", unit="mlp.1.5", texts=[TEXT], op="mean")
     mean = np.nanmean(naive[Site("mlp", 1)][..., 5])
     assert result.replaced_by == f"its mean on explore ({mean:.4g})"
@@ -160,20 +164,22 @@ def test_mean_ablation_takes_the_mean_from_explore(bench: Bench, naive: dict) ->
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: Bench, name: str, arguments: dict, says: str
+    bench: InstrumentContext, name: str, arguments: dict, says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, bench)
 
 
-def test_looking_things_up_needs_no_subject(bench: Bench) -> None:
-    reading = Bench(index=bench.index)
+def test_looking_things_up_needs_no_subject(bench: InstrumentContext) -> None:
+    reading = InstrumentContext(index=bench.index)
     assert call("activations.exemplars", {"unit": "mlp.1.5"}, reading).to_json()["exemplars"]
     with pytest.raises(UnavailableError, match="--subject"):
         call("activations.search", {"text": TEXT}, reading)
 
 
-def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_instrument_opens_a_held_out_file(
+    bench: InstrumentContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every instrument is called, and every file that is opened on the way is seen."""
     import pyarrow.parquet as pq
 
@@ -184,7 +190,7 @@ def test_no_instrument_opens_a_held_out_file(bench: Bench, monkeypatch: pytest.M
         "ParquetFile",
         lambda path, **options: opened.append(str(path)) or original(path, **options),
     )
-    fresh = Bench(bench.subject, Index.open(Path(bench.the_index().path)))
+    fresh = InstrumentContext(bench.subject, Index.open(Path(bench.the_index().path)))
     from hubel.tools.instruments import instruments
 
     assert set(CALLS) == set(instruments())

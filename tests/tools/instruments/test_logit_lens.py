@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.logit_lens import LogitLens
 from tests.support.tiny import tiny_subject
 
@@ -14,7 +14,7 @@ from tests.support.tiny import tiny_subject
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "gemma2"])
 def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model_type: str) -> None:
     subject = tiny_subject(model_type)
-    lens = call("logit_lens", {"unit": "mlp.2.7", "k": 100}, Bench(subject))
+    lens = call("logit_lens", {"unit": "mlp.2.7", "k": 100}, InstrumentContext(subject))
     assert isinstance(lens, LogitLens)
     model = subject.model
     with torch.no_grad():
@@ -46,7 +46,7 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
 
 
 def test_the_negative_side_promotes_what_the_positive_one_suppresses() -> None:
-    bench = Bench(tiny_subject())
+    bench = InstrumentContext(tiny_subject())
     plus, minus = (
         call("logit_lens", {"unit": f"mlp.1.3{side}", "k": 5}, bench).to_json() for side in "+-"
     )
@@ -56,11 +56,13 @@ def test_the_negative_side_promotes_what_the_positive_one_suppresses() -> None:
 
 def test_heads_are_refused_with_what_to_ask_instead() -> None:
     with pytest.raises(ArgumentError, match="ask for a neuron or direction"):
-        call("logit_lens", {"unit": "head.1.2"}, Bench(tiny_subject()))
+        call("logit_lens", {"unit": "head.1.2"}, InstrumentContext(tiny_subject()))
 
 
 def test_the_rendering_is_short_and_quotes_what_it_lists() -> None:
-    text = call("logit_lens", {"unit": "mlp.2.7", "k": 3}, Bench(tiny_subject())).render()
+    text = call(
+        "logit_lens", {"unit": "mlp.2.7", "k": 3}, InstrumentContext(tiny_subject())
+    ).render()
     assert text.count('" +') == 3
     assert text.count('" -') == 3
     assert len(text.splitlines()) == 3

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.nearest import Nearest
 from tests.support.tiny import MODEL_TYPES, N_LAYERS, N_NEURONS, tiny_subject
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def found(bench: Bench, **arguments: Any) -> Nearest:
+def found(bench: InstrumentContext, **arguments: Any) -> Nearest:
     result = call("nearest", {"k": 5, **arguments}, bench)
     assert isinstance(result, Nearest)
     return result
@@ -40,7 +40,7 @@ def check(result: Nearest, unit: str, directions: dict[str, torch.Tensor]) -> No
 @pytest.mark.parametrize("by", ["write", "read"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "phi3"])
 def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
-    bench = Bench(tiny_subject(family))
+    bench = InstrumentContext(tiny_subject(family))
     model, directions = bench.the_subject().model, dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for i in range(N_NEURONS):
@@ -57,7 +57,7 @@ def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
-    bench = Bench(tiny_subject(family))
+    bench = InstrumentContext(tiny_subject(family))
     subject, directions = bench.the_subject(), dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for head in range(4):
@@ -81,13 +81,13 @@ def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
 def test_a_named_direction_is_compared_with_neurons_and_its_like() -> None:
     along = torch.zeros(16)
     along[3] = 1
-    bench = Bench(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
+    bench = InstrumentContext(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
     result = found(bench, unit="resid.0@a")
     assert (result.alike[0].unit, result.alike[0].depth) == ("resid.2@b", "later")
     assert result.compared == N_LAYERS * N_NEURONS + 1
 
 
-def test_depth_is_told_without_a_layer(bench: Bench) -> None:
+def test_depth_is_told_without_a_layer(bench: InstrumentContext) -> None:
     result = found(bench, unit="mlp.1.5", k=50)
     depths = {n.unit.split(".")[1]: n.depth for n in result.alike}
     assert depths == {"0": "earlier", "1": "same", "2": "later"}
@@ -103,11 +103,13 @@ def test_depth_is_told_without_a_layer(bench: Bench) -> None:
         ({"unit": "resid.1@none"}, "no such direction"),
     ],
 )
-def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back(
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         found(bench, **arguments)
 
 
 @pytest.mark.parametrize("family", MODEL_TYPES)
 def test_every_family_has_neighbours(family: str) -> None:
-    assert len(found(Bench(tiny_subject(family)), unit="mlp.1.5").alike) == 5
+    assert len(found(InstrumentContext(tiny_subject(family)), unit="mlp.1.5").alike) == 5

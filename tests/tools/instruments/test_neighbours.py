@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hubel.tools.index import Collected, collect
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.nearest import Nearest
 from hubel.tools.instruments.neighbours import NEAREST, active_together, nearest_by_direction
 from hubel.tools.subject import Unit
@@ -20,7 +20,7 @@ def test_many_at_once_are_what_the_instrument_says_of_each(family: str) -> None:
     found = nearest_by_direction(subject, units)
     assert list(found) == ["head.1.2", "mlp.0.3", "mlp.2.7"]
     for name, neighbours in found.items():
-        told = call("nearest", {"unit": name, "k": NEAREST}, Bench(subject))
+        told = call("nearest", {"unit": name, "k": NEAREST}, InstrumentContext(subject))
         assert isinstance(told, Nearest)
         assert (neighbours.by, neighbours.compared) == (told.by, told.compared)
         assert [near.unit for near in neighbours.alike] == [near.unit for near in told.alike]
@@ -31,7 +31,7 @@ def test_many_at_once_are_what_the_instrument_says_of_each(family: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def explore(indexed: Bench, tmp_path_factory: pytest.TempPathFactory) -> Collected:
+def explore(indexed: InstrumentContext, tmp_path_factory: pytest.TempPathFactory) -> Collected:
     out = tmp_path_factory.mktemp("collected")
     units = [
         Unit("mlp", layer, index) for layer in range(N_LAYERS) for index in range(0, N_NEURONS, 4)

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.probe import Probe
 from tests.support.tiny import tiny_subject
 
@@ -26,28 +26,28 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
 @pytest.fixture(scope="module")
-def plain() -> Bench:
+def plain() -> InstrumentContext:
     """A subject whose stream is nearly the embedding, so that what can be read off it is known."""
     subject = tiny_subject()
     with torch.no_grad():
         for layer in subject.model.model.layers:
             layer.self_attn.o_proj.weight.mul_(0.01)
             layer.mlp.down_proj.weight.mul_(0.01)
-    return Bench(subject)
+    return InstrumentContext(subject)
 
 
-def probed(bench: Bench, **arguments: Any) -> Probe:
+def probed(bench: InstrumentContext, **arguments: Any) -> Probe:
     result = call("probe", {"site": "resid.1", "texts": TEXTS, **arguments}, bench)
     assert isinstance(result, Probe)
     return result
 
 
-def features(bench: Bench, layer: int, pooling: str) -> np.ndarray:
+def features(bench: InstrumentContext, layer: int, pooling: str) -> np.ndarray:
     rows = []
     for text in TEXTS:
         with torch.no_grad():
@@ -63,7 +63,9 @@ def features(bench: Bench, layer: int, pooling: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_accuracy_is_that_of_a_plain_loop_over_held_out_groups(bench: Bench, pooling: str) -> None:
+def test_accuracy_is_that_of_a_plain_loop_over_held_out_groups(
+    bench: InstrumentContext, pooling: str
+) -> None:
     labels = [str(len(text.split()[1]) % 2) for text in TEXTS]
     groups = [text.split()[1] for text in TEXTS]
     result = probed(bench, labels=labels, groups=groups, pooling=pooling, seed=3)
@@ -82,7 +84,9 @@ def test_accuracy_is_that_of_a_plain_loop_over_held_out_groups(bench: Bench, poo
     assert result.majority == pytest.approx(max(labels.count("0"), labels.count("1")) / len(labels))
 
 
-def test_a_label_that_is_the_last_token_is_read_and_its_control_is_not(plain: Bench) -> None:
+def test_a_label_that_is_the_last_token_is_read_and_its_control_is_not(
+    plain: InstrumentContext,
+) -> None:
     labels = [text.split()[2] for text in TEXTS]
     result = probed(plain, labels=labels)
     assert result.accuracy > 0.95
@@ -90,7 +94,9 @@ def test_a_label_that_is_the_last_token_is_read_and_its_control_is_not(plain: Be
     assert result.selectivity == pytest.approx(result.accuracy - result.control, abs=1e-5)
 
 
-def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(plain: Bench) -> None:
+def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(
+    plain: InstrumentContext,
+) -> None:
     """Random labels for nouns: a random split reaches 1.0 by remembering the nouns, the split by group cannot."""
     drawn = dict(
         zip(
@@ -110,14 +116,14 @@ def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(plain: Ben
     assert apart.low < 0.5
 
 
-def test_a_unit_names_its_layer(bench: Bench) -> None:
+def test_a_unit_names_its_layer(bench: InstrumentContext) -> None:
     labels = [["a", "b"][i % 2] for i in range(len(TEXTS))]
     by_unit, by_layer = (probed(bench, site=site, labels=labels) for site in ("mlp.1.7-", "mlp.1"))
     assert by_unit == by_layer
     assert by_unit.site == "mlp.1"
 
 
-def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Bench) -> None:
+def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: InstrumentContext) -> None:
     labels = [text.split()[0] for text in TEXTS]
     first, second = (probed(bench, site="mlp.0", labels=labels, seed=1) for _ in range(2))
     assert first == second
@@ -139,7 +145,7 @@ def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Bench) ->
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: Bench, arguments: dict[str, Any], says: str
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         probed(bench, **arguments)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from hubel.tools.errors import ArgumentError, UnavailableError, UsageError
 from hubel.tools.instruments import (
-    Bench,
+    InstrumentContext,
     Result,
     call,
     get,
@@ -43,7 +43,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @instrument("echo", needs=())
     def say(
-        bench: Bench,
+        bench: InstrumentContext,
         word: str,
         times: Annotated[int, Field(ge=1, le=3)] = 1,
         mood: Literal["calm", "loud"] = "calm",
@@ -82,7 +82,7 @@ def test_the_schema_comes_from_the_signature() -> None:
 
 
 def test_a_call_gives_a_result_that_renders_and_is_json() -> None:
-    result = call("echo", {"word": "ho", "times": 2, "mood": "loud"}, Bench())
+    result = call("echo", {"word": "ho", "times": 2, "mood": "loud"}, InstrumentContext())
     assert result.render() == "HO HO"
     assert result.to_json() == {"said": ["HO", "HO"]}
 
@@ -99,7 +99,7 @@ def test_a_call_gives_a_result_that_renders_and_is_json() -> None:
 )
 def test_wrong_arguments_come_back_with_how_to_repair_them(arguments: dict, says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
-        call("echo", arguments, Bench())
+        call("echo", arguments, InstrumentContext())
 
 
 def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
@@ -108,17 +108,20 @@ def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
     with pytest.raises(
         ArgumentError, match=r"'logitlens'; there are ablate, activations\.exemplars"
     ):
-        call("logitlens", {}, Bench())
+        call("logitlens", {}, InstrumentContext())
 
 
 def test_a_bench_without_what_is_needed_says_so_and_a_lazy_subject_is_loaded_on_need() -> None:
     with pytest.raises(UnavailableError, match="--subject"):
-        Bench().the_subject()
+        InstrumentContext().the_subject()
     with pytest.raises(UnavailableError, match="--index"):
-        Bench().the_index()
+        InstrumentContext().the_index()
     loaded = object()
     assert (
-        cast(object, Bench(subject=lambda: cast("registry.Subject", loaded)).the_subject())
+        cast(
+            object,
+            InstrumentContext(subject=lambda: cast("registry.Subject", loaded)).the_subject(),
+        )
         is loaded
     )
 
@@ -127,7 +130,7 @@ def test_a_bench_leads_to_no_held_out_text() -> None:
     """Structurally: a bench has a subject and an index, and the index's public surface has no way to holdout."""
     from hubel.tools.index import Index
 
-    assert set(Bench.__dataclass_fields__) == {"subject", "index"}
+    assert set(InstrumentContext.__dataclass_fields__) == {"subject", "index"}
     assert not [name for name in dir(Index) if "hold" in name.lower()]
 
 

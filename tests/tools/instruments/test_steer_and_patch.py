@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.ablate import Ablation
 from hubel.tools.instruments.generate import Generated
 from hubel.tools.instruments.patch import Patching
@@ -24,8 +24,8 @@ TEXT, SOURCE = "Monday the cat said very", "Tuesday the dog said very"
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def down(subject: Subject) -> Any:
     return subject.model.model.layers[1].mlp.down_proj
 
 
-def steered(bench: Bench, **arguments: Any) -> Steering:
+def steered(bench: InstrumentContext, **arguments: Any) -> Steering:
     result = call(
         "steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [3.0], **arguments}, bench
     )
@@ -72,7 +72,9 @@ OPERATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 @pytest.mark.parametrize("op", OPERATIONS)
-def test_steering_is_a_change_of_what_enters_the_down_projection(bench: Bench, op: str) -> None:
+def test_steering_is_a_change_of_what_enters_the_down_projection(
+    bench: InstrumentContext, op: str
+) -> None:
     subject = bench.the_subject()
     ids = subject.tokenize(TEXT).ids
 
@@ -99,7 +101,7 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(bench: Bench, o
     assert one.continuation == "".join(subject.token_strings()[i] for i in written)
 
 
-def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: Bench) -> None:
+def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     ids = subject.tokenize(TEXT).ids
 
@@ -114,7 +116,7 @@ def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: Bench) -> None:
     assert result.strengths[0].continuation == ""
 
 
-def test_several_strengths_are_compared_and_rendered(bench: Bench) -> None:
+def test_several_strengths_are_compared_and_rendered(bench: InstrumentContext) -> None:
     result = steered(bench, strengths=[-2.0, 0.0, 2.0], new_tokens=2)
     assert [s.strength for s in result.strengths] == [-2.0, 0.0, 2.0]
     assert result.strengths[1].kl == pytest.approx(0, abs=1e-9)
@@ -124,7 +126,7 @@ def test_several_strengths_are_compared_and_rendered(bench: Bench) -> None:
     assert len(result.render().splitlines()) == 1 + 3 + 4
 
 
-def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: Bench) -> None:
+def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: InstrumentContext) -> None:
     one, again, other = (
         steered(bench, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0])
         for seed in (1, 1, 2)
@@ -136,7 +138,7 @@ def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: Bench) -> No
     )
 
 
-def test_sampled_tokens_follow_the_softmax(bench: Bench) -> None:
+def test_sampled_tokens_follow_the_softmax(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     p = logits(subject, subject.tokenize(TEXT).ids).softmax(-1)
     likeliest = subject.token_strings()[int(p.argmax())]
@@ -153,7 +155,9 @@ def test_sampled_tokens_follow_the_softmax(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.1.2"])
-def test_a_patch_puts_in_the_aligned_values_of_the_source(bench: Bench, unit: str) -> None:
+def test_a_patch_puts_in_the_aligned_values_of_the_source(
+    bench: InstrumentContext, unit: str
+) -> None:
     subject = bench.the_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
@@ -192,7 +196,7 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(bench: Bench, unit: st
     assert "of the way" in result.render()
 
 
-def test_generation_is_greedy_and_shows_what_units_do(bench: Bench) -> None:
+def test_generation_is_greedy_and_shows_what_units_do(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     result = call(
         "generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, bench
@@ -209,7 +213,7 @@ def test_generation_is_greedy_and_shows_what_units_do(bench: Bench) -> None:
     assert " ▸ " in result.render()
 
 
-def test_ablation_can_go_on_with_the_text(bench: Bench) -> None:
+def test_ablation_can_go_on_with_the_text(bench: InstrumentContext) -> None:
     subject = bench.the_subject()
     result = call(
         "ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, bench
@@ -230,7 +234,7 @@ def test_ablation_can_go_on_with_the_text(bench: Bench) -> None:
     assert f"goes on |{quoted(continued[0])}" in result.render()
 
 
-def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: Bench) -> None:
+def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: InstrumentContext) -> None:
     one, again, other = (
         call(
             "ablate",
@@ -281,7 +285,7 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: Bench) -
     ],
 )
 def test_what_is_off_comes_back(
-    bench: Bench, name: str, arguments: dict[str, Any], says: str
+    bench: InstrumentContext, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, bench)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hubel.tools.errors import ArgumentError
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments import upstream as module
 from hubel.tools.instruments.upstream import Contribution, Upstream
 from hubel.tools.subject import Unit
@@ -20,11 +20,11 @@ NORMED = ("gemma2", "gemma3_text")
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(tiny_subject())
+def bench() -> InstrumentContext:
+    return InstrumentContext(tiny_subject())
 
 
-def found(bench: Bench, **arguments: Any) -> Upstream:
+def found(bench: InstrumentContext, **arguments: Any) -> Upstream:
     result = call("upstream", {"unit": "mlp.2.5", "text": TEXT, "k": 50, **arguments}, bench)
     assert isinstance(result, Upstream)
     return result
@@ -36,7 +36,7 @@ def total(parts: list[Contribution], name: str) -> float:
 
 @pytest.mark.parametrize("family", [family for family in MODEL_TYPES if family not in NORMED])
 def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = Bench(tiny_subject(family))
+    bench = InstrumentContext(tiny_subject(family))
     monkeypatch.setattr(module, "HEADS", 50)
     monkeypatch.setattr(module, "SOURCES", 50)
     result, subject = found(bench), bench.the_subject()
@@ -58,7 +58,7 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
     assert few.rest.part == f"{len(result.parts) - 2} others"
 
 
-def test_neurons_add_up_to_their_mlp(bench: Bench) -> None:
+def test_neurons_add_up_to_their_mlp(bench: InstrumentContext) -> None:
     result = found(bench)
     mlp = {part.part: part for part in result.parts if part.part.startswith("mlp")}
     assert len(result.neurons) == 48
@@ -68,7 +68,7 @@ def test_neurons_add_up_to_their_mlp(bench: Bench) -> None:
         assert total(own, "effect") == pytest.approx(whole.effect, abs=1e-4)
 
 
-def test_a_head_by_hand(bench: Bench) -> None:
+def test_a_head_by_hand(bench: InstrumentContext) -> None:
     """Its write, through this model's own norm with the scale frozen, onto the gate row."""
     subject, result = bench.the_subject(), found(bench, focus="city")
     layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
@@ -98,7 +98,7 @@ def test_a_head_by_hand(bench: Bench) -> None:
     assert (part.gate, part.up) == pytest.approx((gate, up), rel=1e-3, abs=1e-6)
 
 
-def test_effects_are_the_derivative_of_the_activation(bench: Bench) -> None:
+def test_effects_are_the_derivative_of_the_activation(bench: InstrumentContext) -> None:
     """Each branch's derivative by a finite difference of silu(gate) * up."""
     result = found(bench)
     assert result.gate is not None
@@ -122,7 +122,7 @@ def test_effects_are_the_derivative_of_the_activation(bench: Bench) -> None:
 
 def test_a_named_direction_is_one_sum() -> None:
     direction = torch.linspace(-1, 1, 16)
-    bench = Bench(tiny_subject(directions={1: {"tilt": direction}}))
+    bench = InstrumentContext(tiny_subject(directions={1: {"tilt": direction}}))
     result, subject = found(bench, unit="resid.1@tilt"), bench.the_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     real = float(subject.unit_activations(ids, [Unit.parse("resid.1@tilt")])[0, 0, result.position])
@@ -131,7 +131,7 @@ def test_a_named_direction_is_one_sum() -> None:
     assert result.activation == pytest.approx(real, abs=1e-4)
 
 
-def test_the_strongest_token_is_taken_unless_one_is_named(bench: Bench) -> None:
+def test_the_strongest_token_is_taken_unless_one_is_named(bench: InstrumentContext) -> None:
     subject, result = bench.the_subject(), found(bench)
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     values = subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0].abs()
@@ -149,7 +149,9 @@ def test_the_strongest_token_is_taken_unless_one_is_named(bench: Bench) -> None:
         ({"text": ""}, "text: "),
     ],
 )
-def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: str) -> None:
+def test_what_is_off_comes_back(
+    bench: InstrumentContext, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         found(bench, **arguments)
 
@@ -157,4 +159,4 @@ def test_what_is_off_comes_back(bench: Bench, arguments: dict[str, Any], says: s
 @pytest.mark.parametrize("family", NORMED)
 def test_a_family_that_normalises_its_writes_says_so(family: str) -> None:
     with pytest.raises(ArgumentError, match="normalises its writes"):
-        found(Bench(tiny_subject(family)))
+        found(InstrumentContext(tiny_subject(family)))

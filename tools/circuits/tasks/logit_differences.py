@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .prepared import Batch
+from .prepared import PairBatch
 
 if TYPE_CHECKING:
     from ...subject import Subject
 
 
-class Readings(NamedTuple):
+class LogitDifferences(NamedTuple):
     """One number a prompt, in the order of the batches."""
 
     clean: Float[np.ndarray, " prompts"]
@@ -24,13 +24,13 @@ class Readings(NamedTuple):
     top: Bool[np.ndarray, " prompts"]
 
 
-def read(subject: Subject, batches: Sequence[Batch]) -> Readings:
+def read(subject: Subject, batches: Sequence[PairBatch]) -> LogitDifferences:
     """Bare passes over all prompts and their twins."""
     parts = [_read(subject, batch) for batch in batches]
-    return Readings(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return LogitDifferences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _read(subject: Subject, batch: Batch) -> Readings:
+def _read(subject: Subject, batch: PairBatch) -> LogitDifferences:
     pairs = batch.pairs
     clean, corrupted = (_last(subject, ids) for ids in (pairs.clean, pairs.corrupted))
     best = clean.argmax(dim=1, keepdim=True)
@@ -38,7 +38,7 @@ def _read(subject: Subject, batch: Batch) -> Readings:
     one, two = (
         pairs.logit_difference(logits).double().cpu().numpy() for logits in (clean, corrupted)
     )
-    return Readings(one, two, top.cpu().numpy())
+    return LogitDifferences(one, two, top.cpu().numpy())
 
 
 def _last(subject: Subject, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:

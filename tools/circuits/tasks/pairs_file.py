@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ...errors import UsageError
-from ..prompts import Pair
+from ..prompts import PromptPair
 from .task import Draw, Example, Part, Task
 
 COLUMNS = ("clean", "corrupted", "answer", "foil")
@@ -36,7 +36,7 @@ def task_of_file(name: str) -> Task:
             f"no file {name!r}; give a CSV or JSONL file with the columns {', '.join(COLUMNS)}"
         )
     rows = list(_rows(path))
-    parts: dict[Part, list[Pair]] = {
+    parts: dict[Part, list[PromptPair]] = {
         part: [pair for pair, at in rows if at == part] for part in get_args(Part)
     }
     unsaid = list(dict.fromkeys(pair for pair, at in rows if at is None))
@@ -56,7 +56,7 @@ def task_of_file(name: str) -> Task:
     return Task(path.stem, f"pairs of {path.name}", draw, own=True)
 
 
-def _rows(path: Path) -> Iterator[tuple[Pair, Part | None]]:
+def _rows(path: Path) -> Iterator[tuple[PromptPair, Part | None]]:
     with path.open(encoding="utf-8", newline="") as file:
         if path.suffix.lower() == ".csv":
             lines: Iterator[dict[str, Any]] = csv.DictReader(file)
@@ -78,7 +78,7 @@ def _parsed(path: Path, at: int, line: str) -> dict[str, Any]:
     return found
 
 
-def _pair(path: Path, at: int, row: dict[str, Any]) -> tuple[Pair, Part | None]:
+def _pair(path: Path, at: int, row: dict[str, Any]) -> tuple[PromptPair, Part | None]:
     if missing := [name for name in COLUMNS if not row.get(name)]:
         raise UsageError(f"{path}, pair {at}: no {missing[0]!r}; give {', '.join(COLUMNS)}")
     part = row.get("part") or None
@@ -89,7 +89,7 @@ def _pair(path: Path, at: int, row: dict[str, Any]) -> tuple[Pair, Part | None]:
         raise UsageError(
             f"{path}, pair {at}: {min(both)!r} is an answer and a foil; they must differ"
         )
-    return Pair(str(row["clean"]), str(row["corrupted"]), answer, foil), part
+    return PromptPair(str(row["clean"]), str(row["corrupted"]), answer, foil), part
 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ _WORD = re.compile(r" [a-z]{3,10}")
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class PairBatch:
     """Pairs of one length; `marks` gives a position a pair."""
 
     pairs: PromptPairs
@@ -42,7 +42,7 @@ class Prepared:
         left_out: examples left out, by reason.
     """
 
-    batches: tuple[Batch, ...]
+    batches: tuple[PairBatch, ...]
     words: tuple[str, ...]
     left_out: dict[str, int]
 
@@ -123,14 +123,14 @@ def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequ
     return "", ()
 
 
-def _batch(subject: Subject, some: Sequence[tuple[Example, Tokens]]) -> Batch:
+def _batch(subject: Subject, some: Sequence[tuple[Example, Tokens]]) -> PairBatch:
     pairs = PromptPairs.from_texts(subject, [example.pair for example, _ in some])
     names = [name for name in some[0][0].marks if all(name in example.marks for example, _ in some)]
     marks = {
         name: tuple(_position(tokens, example.marks[name]) for example, tokens in some)
         for name in names
     }
-    return Batch(pairs, marks)
+    return PairBatch(pairs, marks)
 
 
 def _position(tokens: Tokens, span: Span) -> int:

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Literal, NamedTuple, TypeVar, get_args
 
 from ...errors import UsageError
-from ..prompts import Pair
+from ..prompts import PromptPair
 
 Part = Literal["discovery", "heldout"]
 Entry = TypeVar("Entry")
@@ -40,7 +40,7 @@ class Example(NamedTuple):
         words: what must be one token each, or the example is left out (the answer and the foil always must).
     """
 
-    pair: Pair
+    pair: PromptPair
     marks: Mapping[str, Span]
     words: tuple[str, ...] = ()
 
@@ -135,7 +135,7 @@ def twins(
 ) -> Example:
     """An example whose twins fill one template; answers and foils are written with their leading space, if any."""
     text, marks = filled(template, clean)
-    pair = Pair(text, filled(template, {**clean, **corrupted})[0], tuple(answer), tuple(foil))
+    pair = PromptPair(text, filled(template, {**clean, **corrupted})[0], tuple(answer), tuple(foil))
     return Example(pair, marks, tuple(words))
 
 

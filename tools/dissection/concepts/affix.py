@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, TokenClass, family, text_arguments
 
 LONGEST = 5
@@ -41,7 +41,7 @@ class _Affix(TokenClass):
         raise NotImplementedError
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
         seen: Counter[str] = Counter()
         kinds: Counter[str] = Counter()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,7 @@ class Concept:
 
     family: ClassVar[str] = ""
 
-    def mask(self, text: Text) -> Bool[np.ndarray, "contexts seq"]:
+    def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
         """Where it holds; a position's answer depends on that position and the ones before it."""
         raise NotImplementedError
 
@@ -72,7 +72,7 @@ class Concept:
             raise UsageError(f"{cls.family}(...) does not take {arguments!r}: {error}") from error
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         """What a search over this text should try, each holding at ``least`` positions or more, roughly."""
         return ()
 
@@ -91,7 +91,7 @@ class TokenClass(Concept):
         """Which of these token ids are members."""
         raise NotImplementedError
 
-    def mask(self, text: Text) -> Bool[np.ndarray, "contexts seq"]:
+    def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
         return text.spread(self.holds(text.lexicon, text.types))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import Text, shift
+from ..text_view import TextView, shift
 from .base import Concept, family, require
 
 
@@ -29,7 +29,7 @@ class _Wrapped(Concept):
 class After(_Wrapped):
     """The token right before is one where the inner concept holds."""
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         return shift(self.inner.mask(text), 1) & text.real
 
     def phrase(self) -> str:
@@ -51,7 +51,7 @@ class Recent(Concept):
         )
         require(isinstance(self.inner, Concept), f"recent(n, concept), not {self.inner!r}")
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         return windowed(self.inner.mask(text), self.count) & text.real
 
     def contextual(self) -> bool:
@@ -66,7 +66,7 @@ class Recent(Concept):
 class Since(_Wrapped):
     """The inner concept held somewhere earlier in this context: a topic that was opened."""
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         inner = self.inner.mask(text)
         return shift(np.logical_or.accumulate(inner, axis=1), 1) & text.real
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, family, require
 
 
@@ -25,7 +25,7 @@ class Both(Concept):
             f"both(concept, concept), not {parts!r}",
         )
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         return self.first.mask(text) & self.second.mask(text)
 
     def phrase(self) -> str:

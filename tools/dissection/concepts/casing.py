@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
 
 STYLES = {
@@ -43,5 +43,5 @@ class Casing(TokenClass):
         return self.style
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(style) for style in STYLES]

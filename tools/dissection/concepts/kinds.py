@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
 
 # name: (test on the token's string as it is, phrase)
@@ -56,7 +56,7 @@ class Kind(TokenClass):
         return KINDS[self.name][1]
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(name) for name in KINDS]
 
 
@@ -87,7 +87,7 @@ class Letters(TokenClass):
         )
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [*(cls("least", n) for n in range(5, 13)), *(cls("most", n) for n in range(1, 5))]
 
 
@@ -113,5 +113,5 @@ class Rank(TokenClass):
         return f"{self.side} words (rank {'>' if self.side == 'rare' else '<'}{self.thousands}k)"
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [*(cls("rare", n) for n in (10, 20, 30, 40)), *(cls("common", n) for n in (1, 2, 5))]

@@ -16,7 +16,7 @@ REACHES = {12: "much like", 40: "like", 120: "somewhat like", 360: "vaguely like
 
 @family("near")
 @dataclass(frozen=True, init=False)
-class Near(TokenClass):
+class NearWords(TokenClass):
     """The ``reach`` words whose vectors are nearest to the centroid of the examples, in any casing."""
 
     reach: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import Text, shift
+from ..text_view import TextView, shift
 from .base import Concept, family, require
 
 WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated token pairs"}
@@ -23,7 +23,7 @@ class Repeated(Concept):
     def __post_init__(self) -> None:
         require(self.what in WHAT, f"repeated is one of {', '.join(WHAT)}, not {self.what!r}")
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         lexicon = text.lexicon
         if self.what == "word":
             return seen_before(lexicon.word_of[text.tokens]) & text.spread(
@@ -40,7 +40,7 @@ class Repeated(Concept):
         return WHAT[self.what]
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(what) for what in WHAT]
 
 
@@ -49,14 +49,14 @@ class Repeated(Concept):
 class Induction(Concept):
     """The token right before stood earlier in this context, so that its old continuation can be copied."""
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         return shift(Repeated("token").mask(text), 1) & text.real
 
     def phrase(self) -> str:
         return "after repeated tokens"
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls()]
 
 

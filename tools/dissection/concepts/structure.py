@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import Text, shift
+from ..text_view import TextView, shift
 from .base import Concept, family, require
 from .kinds import KINDS
 
 PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
-def _tokens(text: Text, kind: str) -> np.ndarray:
+def _tokens(text: TextView, kind: str) -> np.ndarray:
     test = KINDS[kind][0]
     return text.spread(np.array([test(text.lexicon.strings[t]) for t in text.types], dtype=bool))
 
 
-def continuing(text: Text) -> np.ndarray:
+def continuing(text: TextView) -> np.ndarray:
     """Tokens that go on with the word of the token before them (no space between letters or digits)."""
     lexicon = text.lexicon
     begins = np.array([s[:1].isalnum() for s in lexicon.strings])[text.tokens]
@@ -27,7 +27,7 @@ def continuing(text: Text) -> np.ndarray:
     return begins & shift(ends & text.real, 1) & text.real
 
 
-def _sentence_start(text: Text) -> np.ndarray:
+def _sentence_start(text: TextView) -> np.ndarray:
     word = text.spread(text.lexicon.alphanumeric[text.types])
     quiet = text.real & ~word & ~_tokens(text, "sentence end")
     opened = shift(_tokens(text, "sentence end"), 1)
@@ -36,7 +36,7 @@ def _sentence_start(text: Text) -> np.ndarray:
     return opened & word
 
 
-def _inside_quotes(text: Text) -> np.ndarray:
+def _inside_quotes(text: TextView) -> np.ndarray:
     marks = np.array([_turns(s) for s in text.lexicon.strings])[text.tokens]
     turns = np.where(text.real, marks, 0)
     before = np.cumsum(turns, axis=1) - turns
@@ -47,7 +47,7 @@ def _turns(string: str) -> int:
     return sum(string.count(mark) for mark in '"“”')
 
 
-def _inside_brackets(text: Text) -> np.ndarray:
+def _inside_brackets(text: TextView) -> np.ndarray:
     step = np.array(
         [
             sum(s.count(a) for a in PAIRS) - sum(s.count(b) for b in PAIRS.values())
@@ -63,11 +63,11 @@ def _inside_brackets(text: Text) -> np.ndarray:
     return inside & text.real
 
 
-def _later_pieces(text: Text) -> np.ndarray:
+def _later_pieces(text: TextView) -> np.ndarray:
     return continuing(text) & shift(continuing(text), 1)
 
 
-PLACES: dict[str, tuple[Callable[[Text], np.ndarray], str]] = {
+PLACES: dict[str, tuple[Callable[[TextView], np.ndarray], str]] = {
     "word piece": (continuing, "later word pieces"),
     "third piece": (_later_pieces, "third or later pieces"),
     "sentence start": (_sentence_start, "sentence-initial words"),
@@ -78,7 +78,7 @@ PLACES: dict[str, tuple[Callable[[Text], np.ndarray], str]] = {
 
 @family("place")
 @dataclass(frozen=True)
-class Place(Concept):
+class StructurePlace(Concept):
     """A place in a word, sentence, quotation or bracket, e.g. ``place("sentence start")``."""
 
     name: str
@@ -86,14 +86,14 @@ class Place(Concept):
     def __post_init__(self) -> None:
         require(self.name in PLACES, f"place is one of {', '.join(PLACES)}, not {self.name!r}")
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         return text.memo(("place", self.name), lambda: PLACES[self.name][0](text))
 
     def phrase(self) -> str:
         return PLACES[self.name][1]
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(name) for name in PLACES]
 
 
@@ -113,7 +113,7 @@ class Position(Concept):
             f"position(first, last), not {self.first!r}, {self.last!r}",
         )
 
-    def mask(self, text: Text) -> np.ndarray:
+    def mask(self, text: TextView) -> np.ndarray:
         at = np.arange(text.tokens.shape[1])
         return ((at >= self.first) & (at <= self.last))[None, :] & text.real
 
@@ -121,7 +121,7 @@ class Position(Concept):
         return f"context positions {self.first}-{self.last}"
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         end = text.tokens.shape[1] - 1
         return [
             *(cls(0, n) for n in (1, 2, 3, 4, 8, 16, 32) if n < end),

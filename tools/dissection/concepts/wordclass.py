@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
 
 FILE = Path(__file__).parent.parent / "classes.txt"
@@ -58,5 +58,5 @@ class WordClass(TokenClass):
         return self.name
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         return [cls(name) for name in classes()]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..lexicon import Lexicon
-from ..text_view import Text
+from ..text_view import TextView
 from .base import Concept, TokenClass, family, require, text_arguments
 
 
@@ -45,7 +45,7 @@ class Token(TokenClass):
         return (self.string,)
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
         return [
             cls(text.lexicon.strings[t])
@@ -84,7 +84,7 @@ class Words(TokenClass):
         return self.listed
 
     @classmethod
-    def candidates(cls, text: Text, least: int) -> Iterable[Concept]:
+    def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         lexicon = text.lexicon
         counts = np.bincount(lexicon.word_of[text.tokens[text.real]], minlength=len(lexicon.words))
         return [cls(lexicon.words[w]) for w in np.flatnonzero(counts >= least) if lexicon.words[w]]

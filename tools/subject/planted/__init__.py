@@ -8,13 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .suite import Part, Suite, SuiteUnit, parse_suite, read_suite
+from .suite import PlantedPart, Suite, SuiteUnit, parse_suite, read_suite
 
 if TYPE_CHECKING:
     from .subject import PlantedSubject, addresses, plant
 
 __all__ = [
-    "Part",
+    "PlantedPart",
     "PlantedSubject",
     "Suite",
     "SuiteUnit",

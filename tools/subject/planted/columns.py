@@ -21,7 +21,7 @@ from .values import Values
 from .writes import Writes
 
 
-class Columns:
+class PlantedColumns:
     """Columns for some token ids; `units` are those of each layer in the order of their columns."""
 
     def __init__(

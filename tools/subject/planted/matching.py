@@ -19,11 +19,11 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from .suite import Part, SuiteUnit
+from .suite import PlantedPart, SuiteUnit
 
 
 @dataclass(frozen=True)
-class Passage:
+class TokenizedText:
     """A text and its tokens.
 
     Attributes:
@@ -63,18 +63,20 @@ class Passage:
         return min((token // self.context_len + 1) * self.context_len, len(self))
 
 
-def activation(unit: SuiteUnit, passage: Passage) -> Float[np.ndarray, " token"]:
+def activation(unit: SuiteUnit, passage: TokenizedText) -> Float[np.ndarray, " token"]:
     """A planted unit's activation at each token, without noise."""
     return by_part(unit.parts, passage).sum(axis=0)
 
 
-def by_part(parts: Sequence[Part], passage: Passage) -> Float[np.ndarray, "part token"]:
+def by_part(
+    parts: Sequence[PlantedPart], passage: TokenizedText
+) -> Float[np.ndarray, "part token"]:
     """The same, part by part."""
     rows = [active(part, passage) * np.float32(part.activation) for part in parts]
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, len(passage)), np.float32)
 
 
-def active(part: Part, passage: Passage) -> Bool[np.ndarray, " token"]:
+def active(part: PlantedPart, passage: TokenizedText) -> Bool[np.ndarray, " token"]:
     """The tokens on which a part fires."""
     found = np.zeros(len(passage), dtype=bool)
     for tokens in _matches(part, passage):
@@ -84,7 +86,7 @@ def active(part: Part, passage: Passage) -> Bool[np.ndarray, " token"]:
     return found
 
 
-def _matches(part: Part, passage: Passage) -> Iterator[Int[np.ndarray, " token"]]:
+def _matches(part: PlantedPart, passage: TokenizedText) -> Iterator[Int[np.ndarray, " token"]]:
     """The active tokens of each match that meets the part's conditions."""
     seen: set[tuple[int, str]] = set()
     for match in part.pattern.finditer(passage.text):

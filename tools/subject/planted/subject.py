@@ -27,7 +27,7 @@ from ...errors import UsageError
 from ..address import Shape, Site, Unit
 from ..interventions import Intervention
 from ..subject import Pass, Subject
-from .columns import Columns
+from .columns import PlantedColumns
 from .suite import Suite, SuiteUnit
 from .texts import CorpusTexts
 from .values import Values
@@ -112,7 +112,7 @@ class PlantedSubject(Subject):
             self._writes.layers
         )
         units = {layer: some for layer, some in self._by_layer.items() if layer in touched}
-        columns = Columns(self._values, self._writes, ids.to(self.device), units)
+        columns = PlantedColumns(self._values, self._writes, ids.to(self.device), units)
         for place, edit in columns.edits():
             # What is written is there before anything else touches the stream; values are
             # remembered after all edits.

@@ -33,7 +33,7 @@ SOURCED = ("shuffled", "redrawn")
 
 
 @dataclass(frozen=True)
-class Part:
+class PlantedPart:
     """One thing that a planted unit fires on.
 
     Attributes:
@@ -81,7 +81,7 @@ class SuiteUnit:
     layer: int
     meaning: str = ""
     family: str = ""
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PlantedPart, ...] = ()
     null: str = ""
     control: str = ""
 
@@ -205,7 +205,7 @@ def family_of(id: str) -> str:
     return before if slash else id.rstrip("0123456789").rstrip("-_. ") or id
 
 
-def _parts(row: Mapping[str, Any], where: str) -> tuple[Part, ...]:
+def _parts(row: Mapping[str, Any], where: str) -> tuple[PlantedPart, ...]:
     given = row["part"]
     if not isinstance(given, list) or not all(isinstance(part, dict) for part in given):
         _off(where, "part is no table; write [[unit.part]]")
@@ -216,8 +216,8 @@ def _parts(row: Mapping[str, Any], where: str) -> tuple[Part, ...]:
     )
 
 
-def _part(row: Mapping[str, Any], where: str) -> Part:
-    _known(row, [field.name for field in fields(Part)], where)
+def _part(row: Mapping[str, Any], where: str) -> PlantedPart:
+    _known(row, [field.name for field in fields(PlantedPart)], where)
     pattern = _text(row, "match", where, required=True)
     if row.get("side", "+") not in ("+", "-"):
         _off(where, f'side is {row["side"]!r}; expected "+" or "-"')
@@ -233,12 +233,14 @@ def _part(row: Mapping[str, Any], where: str) -> Part:
         _off(where, f"repeated is {repeated!r}; expected true or false")
     positions = _positions(row.get("positions"), where)
     writes = _text(row, "writes", where)
-    part = Part(pattern, row.get("side", "+"), strength, hold, noise, writes, repeated, positions)
+    part = PlantedPart(
+        pattern, row.get("side", "+"), strength, hold, noise, writes, repeated, positions
+    )
     _check_pattern(part, where)
     return part
 
 
-def _check_pattern(part: Part, where: str) -> None:
+def _check_pattern(part: PlantedPart, where: str) -> None:
     try:
         _ = part.pattern
     except re2.error as error:

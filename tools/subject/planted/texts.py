@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 
 from ...corpus import Contexts, Document, make_contexts
 from ..subject import Subject
-from .matching import Passage, by_part
-from .suite import Part
+from .matching import TokenizedText, by_part
+from .suite import PlantedPart
 
 KEPT = 1 << 15
 """Matches of a unit in a document, or in a text of its own, that are kept: all of a hundred units on 300 documents."""
 
 
-class Place(NamedTuple):
+class ContextPlace(NamedTuple):
     """Where a context stands: its row among all contexts, its document, and its first token there."""
 
     row: int
@@ -48,13 +48,13 @@ class CorpusTexts:
         self.contexts: Contexts = make_contexts(
             kept(), lambda text: subject.tokenize(text).ids, context_len, max_tokens
         )
-        self._places: dict[bytes, Place] = {}
+        self._places: dict[bytes, ContextPlace] = {}
         first: dict[int, int] = {}
         for row, (key, document) in enumerate(
             zip(self.keys(self.contexts.tokens), self.contexts.document.tolist(), strict=True)
         ):
             start = (row - first.setdefault(document, row)) * context_len
-            self._places.setdefault(key, Place(row, document, start))
+            self._places.setdefault(key, ContextPlace(row, document, start))
         self._of_document = lru_cache(KEPT)(self._document)
         self._of_text = lru_cache(KEPT)(self._text)
         self._passage_of = lru_cache(KEPT)(self._passage)
@@ -66,12 +66,12 @@ class CorpusTexts:
         lengths = np.where(real.any(axis=1), rows.shape[1] - np.argmax(real[:, ::-1], axis=1), 0)
         return [row[:length].tobytes() for row, length in zip(rows, lengths.tolist(), strict=True)]
 
-    def place(self, key: bytes) -> Place | None:
+    def place(self, key: bytes) -> ContextPlace | None:
         """Where in the corpus a text stands, if it is one of its contexts."""
         return self._places.get(key)
 
     def activations(
-        self, parts: Sequence[Part], ids: Int[np.ndarray, "text seq"]
+        self, parts: Sequence[PlantedPart], ids: Int[np.ndarray, "text seq"]
     ) -> Float[np.ndarray, "part text seq"]:
         """What parts give each token, noiseless; 0 behind a text's end."""
         found = np.zeros((len(parts), *ids.shape), np.float32)
@@ -80,27 +80,31 @@ class CorpusTexts:
             found[:, number, : values.shape[1]] = values
         return found
 
-    def _of_key(self, parts: tuple[Part, ...], key: bytes) -> Float[np.ndarray, "part token"]:
+    def _of_key(
+        self, parts: tuple[PlantedPart, ...], key: bytes
+    ) -> Float[np.ndarray, "part token"]:
         place = self.place(key)
         if place is None:
             return self._of_text(parts, key)
         length = len(key) // np.dtype(np.int32).itemsize
         return self._of_document(parts, place.document)[:, place.start : place.start + length]
 
-    def _document(self, parts: tuple[Part, ...], document: int) -> Float[np.ndarray, "part token"]:
+    def _document(
+        self, parts: tuple[PlantedPart, ...], document: int
+    ) -> Float[np.ndarray, "part token"]:
         return by_part(parts, self._passage_of(document))
 
-    def _text(self, parts: tuple[Part, ...], key: bytes) -> Float[np.ndarray, "part token"]:
+    def _text(self, parts: tuple[PlantedPart, ...], key: bytes) -> Float[np.ndarray, "part token"]:
         ids = np.frombuffer(key, np.int32)
         return by_part(parts, read_back(self._subject, ids.tolist()))
 
-    def _passage(self, document: int) -> Passage:
+    def _passage(self, document: int) -> TokenizedText:
         text = self._texts[document]
         offsets = np.array(self._subject.tokenize(text).offsets, np.int64).reshape(-1, 2)
-        return Passage(text, offsets, self.context_len)
+        return TokenizedText(text, offsets, self.context_len)
 
 
-def read_back(subject: Subject, ids: Sequence[int]) -> Passage:
+def read_back(subject: Subject, ids: Sequence[int]) -> TokenizedText:
     """The text of some tokens, as one context: what the tokenizer decodes where it cuts that into the same tokens."""
     text = subject.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     again, offsets = subject.tokenize(text)
@@ -112,4 +116,4 @@ def read_back(subject: Subject, ids: Sequence[int]) -> Passage:
             "".join(pieces),
             np.stack([ends - [len(piece) for piece in pieces], ends], axis=1),
         )
-    return Passage(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))
+    return TokenizedText(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.llm.budget import Limits
-from hubel.agent.run.execute import RunResult, make_run, resolve, work_on
+from hubel.agent.llm.budget import BudgetLimits
+from hubel.agent.run.execute import RunResult, execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.tools.subject.subject import Subject
 from tests.support.minds import Scripted
@@ -24,7 +24,7 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
     def do(
         mind: Scripted | None,
         targets: list[str] | None = None,
-        limits: Limits | None = None,
+        limits: BudgetLimits | None = None,
         **settings: Any,
     ) -> tuple[Path, RunResult]:
         folder = tmp_path / "run"
@@ -37,6 +37,6 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
             settings = {"explainer": "openai:test"} | settings
             config = RunConfig(targets=targets or ["mlp.0.0"], **settings)
             make_run(folder, resolve(config))
-        return folder, work_on(folder, subject=tiny, model=mind, limits=limits)
+        return folder, execute_run(folder, subject=tiny, model=mind, limits=limits)
 
     return do

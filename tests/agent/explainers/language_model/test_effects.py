@@ -8,7 +8,7 @@ import pytest
 
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.runlog.views import connect
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.patch import Patching
 from hubel.tools.instruments.steer import Steering
 from hubel.tools.subject.subject import Subject
@@ -44,7 +44,7 @@ def effects(number: int, request: Request) -> Reply:
 
 def measured(subject: Subject) -> tuple[float, float]:
     """The two effects by the instruments themselves."""
-    bench = Bench(subject)
+    bench = InstrumentContext(subject)
     push: dict[str, Any] = {
         "text": TEXT,
         "strengths": [3.0],

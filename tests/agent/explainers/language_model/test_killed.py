@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hubel.agent.llm.conversation import Reply, Request
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import canonical, read_events
 from hubel.agent.runlog.views import rows
@@ -22,10 +22,10 @@ from tests.support.minds import Scripted, diligent
 SCRIPT = """
 import sys
 from pathlib import Path
-from hubel.agent.run.execute import work_on
+from hubel.agent.run.execute import execute_run
 from tests.agent.explainers.language_model.test_killed import Mortal
 from tests.support.tiny import tiny_subject
-work_on(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.argv[2]), int(sys.argv[3])))
+execute_run(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.argv[2]), int(sys.argv[3])))
 """
 
 
@@ -62,8 +62,8 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     ledger = tmp_path / "ledger"
     for replies in (3, 5):
         assert _run_and_die(tmp_path / "killed", ledger, replies) == -signal.SIGKILL
-    work_on(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
-    work_on(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
+    execute_run(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
+    execute_run(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
     assert [_timeless(r) for r in rows(tmp_path / "killed")] == [
         _timeless(r) for r in rows(tmp_path / "whole")
     ]

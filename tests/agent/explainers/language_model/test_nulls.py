@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.agent.investigation.null_instruments import Doubles
+from hubel.agent.investigation.null_instruments import NullInstruments
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, canonical
 from hubel.agent.runlog.views import rows
 from hubel.tools import instruments
 from hubel.tools.index import Collected, Index
-from hubel.tools.instruments import Bench
+from hubel.tools.instruments import InstrumentContext
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
 from tests.agent.explainers.language_model.conftest import Work
@@ -32,12 +32,12 @@ TEXTS = ["the cat sat on the river bank", "Monday the dog said not very red"]
 
 
 @pytest.fixture
-def doubles(work: Work, tiny: Subject, tiny_index: Any) -> Doubles:
+def doubles(work: Work, tiny: Subject, tiny_index: Any) -> NullInstruments:
     """Of a run that was made for its collected activations."""
     folder, _ = work(Scripted(diligent), targets=[*NULLS], nulls=NULLS)
-    bench = Bench(subject=tiny, index=Index.open(tiny_index))
+    bench = InstrumentContext(subject=tiny, index=Index.open(tiny_index))
     lexicon = _Lexicon(tiny)
-    return Doubles(
+    return NullInstruments(
         RunConfig.load(folder), bench, Collected.open(folder / "collected", "explore"), lexicon
     )  # type: ignore[arg-type]
 
@@ -48,7 +48,7 @@ class _Lexicon:
 
 
 def values(
-    doubles: Doubles, target: str, texts: list[str], unit: str | None = None
+    doubles: NullInstruments, target: str, texts: list[str], unit: str | None = None
 ) -> list[list[float]]:
     found = doubles.call(
         target, "activations.on_text", {"texts": texts, "units": [unit or target]}
@@ -90,7 +90,7 @@ def _shape(seen: Any) -> str:
 
 
 def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
-    doubles: Doubles,
+    doubles: NullInstruments,
 ) -> None:
     texts = [f"the cat {n} said" for n in range(200)]
     found = values(doubles, "mlp.1.24", texts)
@@ -103,7 +103,7 @@ def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
 
 
 def test_a_shuffled_null_shows_its_source_on_another_context(
-    doubles: Doubles, tiny: Subject
+    doubles: NullInstruments, tiny: Subject
 ) -> None:
     (found,) = values(doubles, "mlp.1.25", TEXTS[:1])
     explore = doubles._explore
@@ -120,7 +120,7 @@ def test_a_shuffled_null_shows_its_source_on_another_context(
 
 @pytest.mark.parametrize("target", ["mlp.1.26", "mlp.1.27"])
 def test_a_control_on_new_text_is_what_its_rows_make_of_it(
-    doubles: Doubles, tiny: Subject, target: str
+    doubles: NullInstruments, tiny: Subject, target: str
 ) -> None:
     (found, _), (alone,) = values(doubles, target, TEXTS), values(doubles, target, TEXTS[:1])
     assert found == pytest.approx(alone, abs=1e-4)
@@ -128,8 +128,8 @@ def test_a_control_on_new_text_is_what_its_rows_make_of_it(
     assert side == pytest.approx([max(0.0, -v) for v in found], abs=1e-4)
 
 
-def test_what_a_null_writes_is_its_doubles(doubles: Doubles, tiny: Subject) -> None:
-    bench = Bench(subject=tiny)
+def test_what_a_null_writes_is_its_doubles(doubles: NullInstruments, tiny: Subject) -> None:
+    bench = InstrumentContext(subject=tiny)
     for target, double in (("mlp.1.25", "mlp.1.3"), ("mlp.1.27", "mlp.1.5")):
         own = doubles.call(target, "logit_lens", {"unit": target}).to_json()
         its = instruments.call("logit_lens", {"unit": double}, bench).to_json()
@@ -137,7 +137,9 @@ def test_what_a_null_writes_is_its_doubles(doubles: Doubles, tiny: Subject) -> N
         assert double not in canonical(own)
 
 
-def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(doubles: Doubles) -> None:
+def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(
+    doubles: NullInstruments,
+) -> None:
     explore = doubles._explore
     raw = explore.activations(Unit.parse("mlp.1.24"))
     seen = doubles.call("mlp.1.24", "activations.statistics", {"unit": "mlp.1.24"}).to_json()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hubel.agent.explainers.language_model import parse_reply, tools
 from hubel.agent.explainers.language_model.aliases import Aliases
-from hubel.agent.explainers.language_model.parse_reply import Known
-from hubel.agent.explainers.protocol import Fit, Graded
+from hubel.agent.explainers.language_model.parse_reply import InvestigationState
+from hubel.agent.explainers.protocol import ExploreFit, GradedPredicate
 from hubel.agent.llm.conversation import Reply, ToolCall
 from hubel.agent.llm.journaled_model import plain
 from hubel.agent.runlog.log import canonical
@@ -20,12 +20,12 @@ from hubel.tools.errors import ArgumentError
 from tests.support.minds import HYPOTHESES, experiments, reply
 
 
-def known() -> Known:
+def known() -> InvestigationState:
     """An investigation in which one hypothesis stands."""
-    found = Known(
+    found = InvestigationState(
         Aliases("mlp.0.3"),
-        lambda printed: Fit(0.1),
-        lambda concepts: Graded("faintly " + concepts[0]),
+        lambda printed: ExploreFit(0.1),
+        lambda concepts: GradedPredicate("faintly " + concepts[0]),
     )
     parse_reply.read(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
     return found
@@ -90,7 +90,7 @@ def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
 
 def test_what_a_formula_had_to_lose_is_said() -> None:
     found = known()
-    found.grade = lambda concepts: Graded(
+    found.grade = lambda concepts: GradedPredicate(
         "faintly " + concepts[0], left_out='words("b"), worth least (too long)'
     )
     proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]

@@ -9,7 +9,7 @@ import pytest
 
 from hubel.agent.cli.commands.run import confirm
 from hubel.agent.llm import ModelSettings, preflight
-from hubel.agent.llm.budget import Limits
+from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.llm.prices import read_price
 from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
@@ -52,7 +52,7 @@ def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
     assert (result.done, result.pending, len(mind.requests)) == (0, 2, 4)
     assert "4 of 4 calls" in result.budget
     again = Scripted(diligent)
-    _, result = work(again, limits=Limits(run={"calls": 12.0}))
+    _, result = work(again, limits=BudgetLimits(run={"calls": 12.0}))
     assert (result.done, len(again.requests), result.budget) == (2, 8, "")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from hubel.agent.cli.commands.run import confirm
 from hubel.agent.cli.work import headline, summary
-from hubel.agent.llm.budget import Limits
+from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
@@ -165,7 +165,7 @@ def test_a_budget_counts_the_readers_too(work: Work) -> None:
         assert result.pending == 1
         assert "8 of 8 calls" in result.budget
         assert len(mind.requests) + len(readers.bodies) == 8
-        _, result = work(mind, limits=Limits(run={"calls": 100.0}))
+        _, result = work(mind, limits=BudgetLimits(run={"calls": 100.0}))
         assert result.done == 1
         assert len(mind.requests) == 6
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.tools.subject.subject import Subject
 from tests.support.made_circuit import circuit
@@ -68,7 +68,7 @@ def runs(
         index=str(tiny_index), targets=["mlp.0.0-1"], explainer="openai:test", max_contexts=300
     )
     make_run(folder / "model", resolve(config))
-    work_on(folder / "model", subject=tiny, model=Scripted(diligent))
+    execute_run(folder / "model", subject=tiny, model=Scripted(diligent))
     (folder / "wires").mkdir()
     CircuitConfig("names").save(folder / "wires")
     (folder / "wires" / "circuit.json").write_text(json.dumps(circuit()))

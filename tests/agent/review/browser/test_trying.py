@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hubel.agent.run.execute import make_run, resolve, work_on
+from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
 from hubel.tools.index import Index
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.browser.conftest import Site, serving, settled
@@ -37,7 +37,7 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             competitor=False,
         )  # fmt: skip
         make_run(folder / "asked", resolve(asked))
-        work_on(folder / "asked", subject=load_subject(str(place / "subject")))
+        execute_run(folder / "asked", subject=load_subject(str(place / "subject")))
         yield folder
 
 
@@ -52,7 +52,7 @@ def site(runs_to_try: Path) -> Iterator[Site]:
 def truth(place: Path) -> dict[str, list[float]]:
     """What the unit does on the texts that are typed, by an instrument without a page."""
     texts = ["the cat said Monday", "the cat said Friday"]
-    bench = Bench(load_subject(str(place / "subject")))
+    bench = InstrumentContext(load_subject(str(place / "subject")))
     found = call("activations.on_text", {"texts": texts, "units": [TARGET]}, bench).to_json()
     return {text["text"]: text["activations"][TARGET] for text in found["texts"]}
 

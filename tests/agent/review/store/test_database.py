@@ -12,7 +12,7 @@ import pytest
 from hubel.agent.review.store import fill as fill_module
 from hubel.agent.review.store.database import Store
 from hubel.agent.review.store.fill import behind, fill, notices
-from hubel.agent.review.tables import Wanted, list_targets, search
+from hubel.agent.review.tables import TargetQuery, list_targets, search
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
 from tests.support.review_page import unsealed
@@ -22,7 +22,7 @@ def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
     store = Store(folder)
     fill(store)
     with store.reading() as db:
-        return list_targets(db, Wanted.of(query)).rows
+        return list_targets(db, TargetQuery.of(query)).rows
 
 
 def test_the_store_says_what_the_views_say(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(
         fill(store)
     assert behind(store) == 0
     with store.reading() as db:
-        assert list_targets(db, Wanted.of({})).rows == whole
+        assert list_targets(db, TargetQuery.of({})).rows == whole
 
 
 def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(

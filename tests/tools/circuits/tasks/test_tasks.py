@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from hubel.tools.circuits.prompts import Pair
+from hubel.tools.circuits.prompts import PromptPair
 from hubel.tools.circuits.tasks import all_tasks, find_task
 from hubel.tools.circuits.tasks.heldout import heldout
 from hubel.tools.circuits.tasks.prepared import prepare
@@ -105,9 +105,11 @@ def test_slots_are_found_where_they_stand() -> None:
 
 def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
     some = [
-        Example(Pair("the cat was", "the dog was", (" red",), (" blue",)), {"animal": (4, 7)}),
         Example(
-            Pair("on Monday the cat was", "on Monday the dog was", (" red",), (" blue",)),
+            PromptPair("the cat was", "the dog was", (" red",), (" blue",)), {"animal": (4, 7)}
+        ),
+        Example(
+            PromptPair("on Monday the cat was", "on Monday the dog was", (" red",), (" blue",)),
             {"animal": (14, 17)},
         ),
     ]
@@ -121,14 +123,17 @@ def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
 @pytest.mark.parametrize(
     ("pair", "why"),
     [
-        (Pair("the cat", "the cat was", (" red",), (" blue",)), "the twins have different lengths"),
-        (Pair("the cat", "the dog", (" purple",), (" blue",)), "a word is several tokens"),
-        (Pair("the cat", "the dog", (" red",), (" red",)), "an answer is a foil"),
-        (Pair("the cat", "the cat", (" red",), (" blue",)), "the twins are the same"),
+        (
+            PromptPair("the cat", "the cat was", (" red",), (" blue",)),
+            "the twins have different lengths",
+        ),
+        (PromptPair("the cat", "the dog", (" purple",), (" blue",)), "a word is several tokens"),
+        (PromptPair("the cat", "the dog", (" red",), (" red",)), "an answer is a foil"),
+        (PromptPair("the cat", "the cat", (" red",), (" blue",)), "the twins are the same"),
     ],
 )
-def test_what_does_not_fit_is_counted_or_of_a_users_own_shown(pair: Pair, why: str) -> None:
-    good = Example(Pair("the cat was", "the dog was", (" red",), (" blue",)), {})
+def test_what_does_not_fit_is_counted_or_of_a_users_own_shown(pair: PromptPair, why: str) -> None:
+    good = Example(PromptPair("the cat was", "the dog was", (" red",), (" blue",)), {})
     found = prepare(tiny_subject(), plain_task(), [Example(pair, {}), good], 10)
     assert found.left_out == {why: 1}
     assert len(found) == 1

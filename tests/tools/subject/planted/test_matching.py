@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.subject.planted import Part, SuiteUnit
-from hubel.tools.subject.planted.matching import Passage, activation, active, by_part
+from hubel.tools.subject.planted import PlantedPart, SuiteUnit
+from hubel.tools.subject.planted.matching import TokenizedText, activation, active, by_part
 
 TEXT = 'On Monday he said "the cat  sat", and on\nFriday Mr Smith said: the dog did not. The cat sat again on Monday.'
 PIECES = re.compile(r" ?[A-Za-z]{1,4}| ?[^A-Za-z\s]|\s+")
 """Tokens as a tokenizer might cut them: longer words fall apart, a space belongs to what follows."""
 
 
-def passage(text: str = TEXT, context_len: int = 8) -> Passage:
+def passage(text: str = TEXT, context_len: int = 8) -> TokenizedText:
     offsets = np.array([match.span() for match in PIECES.finditer(text)]).reshape(-1, 2)
-    return Passage(text, offsets, context_len)
+    return TokenizedText(text, offsets, context_len)
 
 
-def naive(part: Part, text: str, offsets: np.ndarray, context_len: int) -> np.ndarray:
+def naive(part: PlantedPart, text: str, offsets: np.ndarray, context_len: int) -> np.ndarray:
     """The rules, character by character."""
     on, seen = np.zeros(len(offsets), bool), []
     for match in re.finditer(part.match, text, flags=re.ASCII):
@@ -48,24 +48,24 @@ def naive(part: Part, text: str, offsets: np.ndarray, context_len: int) -> np.nd
 
 
 PARTS = [
-    Part(r"\b[A-Z][a-z]+day\b"),
-    Part(r"\b[A-Z][a-z]+day\b", hold=3),
-    Part(r"Mr ([A-Z][a-z]+)"),
-    Part(r'"([^"]*)"', hold=1),
-    Part(r"cat\s+sat"),
-    Part(r"\s+"),
-    Part(r"x*"),
-    Part(r"\b[a-z]+\b", repeated=True),
-    Part(r"\b[A-Za-z]+", positions=(0, 2)),
-    Part(r"o", hold=100),
-    Part(r"[a-z]|\W"),
-    Part(r"said( \")?"),
+    PlantedPart(r"\b[A-Z][a-z]+day\b"),
+    PlantedPart(r"\b[A-Z][a-z]+day\b", hold=3),
+    PlantedPart(r"Mr ([A-Z][a-z]+)"),
+    PlantedPart(r'"([^"]*)"', hold=1),
+    PlantedPart(r"cat\s+sat"),
+    PlantedPart(r"\s+"),
+    PlantedPart(r"x*"),
+    PlantedPart(r"\b[a-z]+\b", repeated=True),
+    PlantedPart(r"\b[A-Za-z]+", positions=(0, 2)),
+    PlantedPart(r"o", hold=100),
+    PlantedPart(r"[a-z]|\W"),
+    PlantedPart(r"said( \")?"),
 ]
 
 
 @pytest.mark.parametrize("context_len", [4, 8, 1000])
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.match)
-def test_active_tokens_are_those_of_a_naive_reading(part: Part, context_len: int) -> None:
+def test_active_tokens_are_those_of_a_naive_reading(part: PlantedPart, context_len: int) -> None:
     text = passage(context_len=context_len)
     expected = naive(part, TEXT, text.offsets, context_len)
     assert active(part, text).tolist() == expected.tolist()
@@ -81,7 +81,7 @@ def test_active_tokens_are_those_of_a_naive_reading(part: Part, context_len: int
 def test_the_same_on_any_text(
     text: str, pattern: str, hold: int, context_len: int, repeated: bool
 ) -> None:
-    part = Part(pattern, hold=hold, repeated=repeated)
+    part = PlantedPart(pattern, hold=hold, repeated=repeated)
     cut = passage(text, context_len)
     assert active(part, cut).tolist() == naive(part, text, cut.offsets, context_len).tolist()
 
@@ -90,9 +90,9 @@ def test_a_match_over_the_edge_of_a_context_fires_on_both_sides_of_it() -> None:
     text = passage("one two Monday four", context_len=3)
     strings = [text.text[a:b] for a, b in text.offsets]
     assert strings == ["one", " two", " Mond", "ay", " four"]
-    assert active(Part("Monday"), text).tolist() == [False, False, True, True, False]
-    assert active(Part("Monday", hold=5), text).tolist() == [False, False, True, True, True]
-    assert active(Part("two", hold=5), text).tolist() == [False, True, True, False, False], (
+    assert active(PlantedPart("Monday"), text).tolist() == [False, False, True, True, False]
+    assert active(PlantedPart("Monday", hold=5), text).tolist() == [False, False, True, True, True]
+    assert active(PlantedPart("two", hold=5), text).tolist() == [False, True, True, False, False], (
         "hold ends with the context"
     )
 
@@ -100,22 +100,22 @@ def test_a_match_over_the_edge_of_a_context_fires_on_both_sides_of_it() -> None:
 def test_a_space_alone_is_not_shared() -> None:
     text = passage("one  two", context_len=8)
     assert [text.text[a:b] for a, b in text.offsets] == ["one", "  ", "two"] or len(text) == 3
-    assert active(Part("one "), text).tolist() == [True, False, False]
+    assert active(PlantedPart("one "), text).tolist() == [True, False, False]
 
 
 def test_a_character_of_several_tokens_makes_all_of_them_active() -> None:
     """Byte-level tokenizers cut an emoji into tokens that cover the same character."""
-    text = Passage("a 🦆 b", np.array([[0, 1], [1, 3], [2, 3], [2, 3], [3, 5]]), 8)
-    assert active(Part("🦆"), text).tolist() == [False, True, True, True, False]
-    assert active(Part("b"), text).tolist() == [False, False, False, False, True]
+    text = TokenizedText("a 🦆 b", np.array([[0, 1], [1, 3], [2, 3], [2, 3], [3, 5]]), 8)
+    assert active(PlantedPart("🦆"), text).tolist() == [False, True, True, True, False]
+    assert active(PlantedPart("b"), text).tolist() == [False, False, False, False, True]
 
 
 def test_parts_add_with_their_sides_and_one_part_counts_once() -> None:
     text = passage("one two one")
     parts = (
-        Part("one", strength=2.0, hold=1),
-        Part("one|two", side="-", strength=0.5),
-        Part("o", strength=8.0),
+        PlantedPart("one", strength=2.0, hold=1),
+        PlantedPart("one|two", side="-", strength=0.5),
+        PlantedPart("o", strength=8.0),
     )
     assert by_part(parts, text).tolist() == [[2, 2, 2], [-0.5, -0.5, -0.5], [8, 8, 8]]
     assert activation(SuiteUnit("u", 0, parts=parts), text).tolist() == [9.5, 9.5, 9.5]

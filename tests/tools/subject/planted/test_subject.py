@@ -14,7 +14,7 @@ from hubel.tools.corpus.document import Document
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected, Index, build_index, collect
 from hubel.tools.index.holdout import open_collected_holdout
-from hubel.tools.instruments import Bench, call
+from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import (
     Intervention,
     PlantedSubject,
@@ -367,7 +367,7 @@ def test_index_collect_and_on_text_see_the_same(
 ) -> None:
     units = list(planted.planted.values())
     collect(planted, index, units, tmp_path)
-    bench = Bench(subject=planted, index=index)
+    bench = InstrumentContext(subject=planted, index=index)
     splits = {
         "explore": Collected.open(tmp_path, "explore"),
         "holdout": open_collected_holdout(tmp_path),
@@ -404,7 +404,7 @@ def test_index_collect_and_on_text_see_the_same(
 
 
 def test_instruments_take_them_for_neurons(planted: PlantedSubject, index: Index) -> None:
-    bench = Bench(subject=planted, index=index)
+    bench = InstrumentContext(subject=planted, index=index)
     days, noisy = (str(planted.planted[name]) for name in ("days", "noisy"))
     texts = ["the cat was on Monday in the city"]
     assert (
@@ -445,7 +445,7 @@ def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) 
 def test_writes_reach_the_output_of_the_default_subject(subject: Subject) -> None:
     """The written token is what the logit lens shows, and taking the unit away changes what follows."""
     planted = plant(subject, parse_suite(SUITE.replace(" cat", " morning")), documents())
-    bench = Bench(subject=planted, index=None)
+    bench = InstrumentContext(subject=planted, index=None)
     days = str(planted.planted["days"])
     assert call("logit_lens", {"unit": days, "k": 1}, bench).to_json()["promoted"]["tokens"] == [
         " morning"

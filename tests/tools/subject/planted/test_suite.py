@@ -6,7 +6,7 @@ import pytest
 
 from hubel.bench.planted import PROJECT_SUITE
 from hubel.tools.errors import UsageError
-from hubel.tools.subject.planted import Part, parse_suite, read_suite
+from hubel.tools.subject.planted import PlantedPart, parse_suite, read_suite
 from hubel.tools.subject.planted.suite import family_of
 
 WEEKDAYS = """
@@ -41,9 +41,9 @@ def test_a_suite_in_the_form_of_the_contract_is_read() -> None:
     weekdays, null, control = suite.units
     assert suite.seed == 5
     assert suite.layers == [2, 6]
-    assert weekdays.parts[0] == Part(r"\b(?:Mon|Tues)day\b", "-", 3.0, 2, 0.05, " calendar")
+    assert weekdays.parts[0] == PlantedPart(r"\b(?:Mon|Tues)day\b", "-", 3.0, 2, 0.05, " calendar")
     assert weekdays.parts[0].activation == -3
-    assert weekdays.parts[1] == Part("x", "+", 4.0)
+    assert weekdays.parts[1] == PlantedPart("x", "+", 4.0)
     assert (weekdays.strongest, weekdays.weakest, weekdays.noise) == (4.0, 3.0, 0.05 * 4)
     assert [unit.kind for unit in suite.units] == ["planted", "null", "control"]
     assert [unit.family for unit in suite.units] == ["weekdays", "null", "turned"]
