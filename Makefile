@@ -1,4 +1,4 @@
-# make setup | demo | test | format.  Everything lives in .venv of this checkout; .venv/bin/hubel is the command.
+# make setup | demo | test | test-fast | format.  Everything lives in .venv of this checkout; .venv/bin/hubel is the command.
 #   PYTHON=/path/to/python3.12 make setup     another interpreter (3.11 or newer)
 #   INSTALL="uv pip install --python .venv/bin/python" make setup     another installer, same constraints
 
@@ -6,7 +6,7 @@ PYTHON ?= python3
 INSTALL ?= .venv/bin/python -m pip install --disable-pip-version-check --quiet
 STAMP := .venv/.installed
 
-.PHONY: setup demo test format clean
+.PHONY: setup demo test test-fast format clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -29,6 +29,9 @@ test: setup
 	.venv/bin/ruff check .
 	.venv/bin/basedpyright
 	.venv/bin/pytest -n 2
+
+test-fast: setup
+	.venv/bin/pytest -n 2 -m "not slow and not browser and not subject"
 
 format: setup
 	.venv/bin/ruff format .

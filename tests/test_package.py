@@ -93,6 +93,7 @@ def test_the_metadata_says_what_it_is(wheel: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_command_runs_from_an_empty_environment(environment: Path, tmp_path: Path) -> None:
     wanted = f"hubel {hubel.__version__}\n"
     assert run(environment / "bin" / "hubel", "--version", cwd=tmp_path) == wanted
@@ -103,6 +104,7 @@ def test_the_command_runs_from_an_empty_environment(environment: Path, tmp_path:
     assert Path(where.strip()).is_relative_to(environment)
 
 
+@pytest.mark.slow
 def test_every_module_imports_from_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = (
         "import importlib, pkgutil, hubel\n"

@@ -26,6 +26,7 @@ def test_tied_scores_rank_at_chance(rows: list[tuple[int, bool]]) -> None:
         assert auroc(0 * scores[labels], 0 * scores[~labels]) == 0.5
 
 
+@pytest.mark.slow
 def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
     rows = list(
         bench_circuits(["induction", "vote"], ["hard"], ["random", "exact", "eap-ig-edges"])
@@ -89,6 +90,7 @@ def test_the_command_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> 
     assert last["summary"]["auroc_best"] == last["summary"]["by_method"]["eap"]
 
 
+@pytest.mark.slow
 def test_the_table_names_the_hardest(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         run_command_line(

@@ -108,6 +108,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.slow
 def test_the_bench_says_which_explanations_are_right(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +147,7 @@ def test_the_bench_says_which_explanations_are_right(
     assert "another suite" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_explainer_sees_what_a_unit_is(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +171,7 @@ def test_no_explainer_sees_what_a_unit_is(
         assert word not in shown
 
 
+@pytest.mark.slow
 def test_a_run_resumes_without_the_bench(
     tmp_path: Path, corpus: Path, suite: Path, base: Subject
 ) -> None:
@@ -206,6 +209,7 @@ def test_bad_input_is_told_before_anything_is_made(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_scorers_are_held_against_the_truth(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,6 +261,7 @@ def test_unknown_scorers_are_refused_before_anything_is_made(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_page_of_an_evaluation_shows_what_is_true_over_the_score(
     tmp_path: Path, corpus: Path, suite: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

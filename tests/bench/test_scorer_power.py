@@ -19,6 +19,7 @@ def pair(seed: int, **changes) -> ExplanationPair:
     return ExplanationPair(true, rival_of(true, "the words word18 and word19", true.rivals.other))
 
 
+@pytest.mark.slow
 def test_scorers_that_see_the_truth_have_power_and_constants_have_none():
     rows = power([pair(seed) for seed in range(12)], ["simulation", "detection", "embedding"])
     assert [row.scorer for row in rows] == ["simulation", "detection", "embedding"]

@@ -14,6 +14,7 @@ from hubel.bench.soak import Promise, Size, SoakResult, pressure, soak
 SHORT = Size(kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, jobs=1)
 
 
+@pytest.mark.slow
 def test_runs_survive_kills_malformed_answers_and_budgets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ def taught_little(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(LESSONS, name, LESSONS[name]._replace(steps=2))
 
 
+@pytest.mark.slow
 def test_all_edges_do_the_whole_work_and_results_are_kept(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -123,6 +123,7 @@ def test_run_again_it_measures_nothing(finished: Path) -> None:
     assert [event.event for event in read_events(finished)].count("measurement") == before
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     finished: Path, pairs: str, tmp_path: Path
 ) -> None:

@@ -238,6 +238,7 @@ def found(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "circuit.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
     measured: Path, tmp_path: Path, provider: str

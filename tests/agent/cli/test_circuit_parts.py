@@ -159,6 +159,7 @@ def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
     assert "on 8 held-out pairs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -> None:
     (tmp_path / "early.toml").write_text(QUESTION)
     given = [

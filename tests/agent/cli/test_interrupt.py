@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
@@ -38,6 +40,7 @@ def segments(folder: Path) -> list[Path]:
     return list((folder / "events").glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_line_and_the_run_goes_on(
     tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
@@ -89,6 +92,7 @@ def wait_for(process: subprocess.Popen[bytes], server: Loopback, requests: int) 
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
     tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +110,7 @@ def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
         assert set(server.ledger.asked().values()) == {1}, "nothing was asked for twice"
 
 
+@pytest.mark.slow
 def test_ctrl_c_twice_waits_for_nothing(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
     slow = Script(rules=(Rule(at=(1, 2), delay_s=600),))
     with Loopback(Scripted(diligent), script=slow) as server:

@@ -148,6 +148,7 @@ def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
         assert actions >= {"quiet", "debug", "runs"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argv", [["--help"], *([name, "--help"] for name in main.COMMANDS)], ids=" ".join
 )

@@ -57,6 +57,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "runs" / "run"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(
     run: Path, provider: str

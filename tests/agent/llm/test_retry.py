@@ -51,6 +51,7 @@ def serving(*rules: Rule, **script: Any) -> Loopback:
     return Loopback(Mind(), script=Script(rules=rules, **script))
 
 
+@pytest.mark.slow
 @PROVIDERS
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
 def test_what_may_pass_is_waited_out_and_told(provider: str, status: int) -> None:
@@ -63,6 +64,7 @@ def test_what_may_pass_is_waited_out_and_told(provider: str, status: int) -> Non
     assert sum(wait.seconds for wait in reply.waits) >= 0.04
 
 
+@pytest.mark.slow
 @PROVIDERS
 @pytest.mark.parametrize("fault", ["reset", "cut", "truncated", "half_json"])
 def test_broken_connections_and_answers_cut_short_are_asked_for_again(
@@ -81,6 +83,7 @@ def test_a_silent_server_is_asked_again_after_the_timeout(provider: str) -> None
     assert "in time" in reply.waits[0].why
 
 
+@pytest.mark.slow
 @PROVIDERS
 @pytest.mark.parametrize(
     ("status", "error", "message", "advice"),
@@ -125,6 +128,7 @@ def test_a_window_that_is_too_small_and_missing_tools_have_their_own_advice(prov
         client(server, provider).reply(REQUEST)
 
 
+@pytest.mark.slow
 @PROVIDERS
 @pytest.mark.parametrize("fault", sorted(BODIES))
 def test_no_body_is_more_than_a_model_error(provider: str, fault: str) -> None:
@@ -195,6 +199,7 @@ def test_a_wait_ends_at_once_when_asked_to_stop() -> None:
         assert len(server.bodies) == 1
 
 
+@pytest.mark.slow
 def test_many_slow_down_together_by_what_the_headers_say() -> None:
     """More is asked than a minute allows: some wait, and hardly one is refused, since all go by the same headers."""
     patience = quick()
@@ -211,6 +216,7 @@ def test_many_slow_down_together_by_what_the_headers_say() -> None:
     )
 
 
+@pytest.mark.slow
 @PROVIDERS
 def test_after_a_refusal_all_wait_and_few_come_back_at_once(provider: str) -> None:
     """All of twelve are refused once; nobody asks while the server said to wait."""

@@ -163,6 +163,7 @@ def test_resources_tell_of_the_index_and_of_units_but_not_of_holdout(desk: Desk)
     assert "mlp.1.5 over " in unit.contents[0].text
 
 
+@pytest.mark.slow
 def test_over_standard_input_and_output_with_a_log(
     tiny_index: Path, tmp_path: Path, capsys: Any
 ) -> None:
@@ -196,6 +197,7 @@ def test_over_standard_input_and_output_with_a_log(
     assert json.loads(capsys.readouterr().out)["explainer"] == "mcp"
 
 
+@pytest.mark.slow
 def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
     tiny_index: Path, tmp_path: Path
 ) -> None:
@@ -231,6 +233,7 @@ def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
     )
 
 
+@pytest.mark.slow
 def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
     secret = {"HUBEL_MCP_TOKEN": "a secret"}
     process = subprocess.Popen(
@@ -286,6 +289,7 @@ def refused(url: str, headers: dict[str, str]) -> int:
     return status
 
 
+@pytest.mark.slow
 def test_a_run_of_another_kind_is_not_written_into(
     finished: Path, tiny_index: Path, capsys: Any
 ) -> None:

@@ -75,6 +75,7 @@ def numbers(row: dict[str, Any]) -> dict[tuple[str, str], Any]:
     return {(s["split"], s["text"]): s for s in row["scores"]}
 
 
+@pytest.mark.slow
 def test_scoring_a_run_again_gives_the_runs_own_numbers(
     run: Path, capsys, loading: list[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_scoring_a_run_again_gives_the_runs_own_numbers(
     assert loading == []  # no subject is needed
 
 
+@pytest.mark.slow
 def test_every_scorer_that_needs_no_subject_runs_on_a_run(
     run: Path, capsys, loading: list[str]
 ) -> None:
@@ -107,6 +109,7 @@ def test_every_scorer_that_needs_no_subject_runs_on_a_run(
     assert loading == []
 
 
+@pytest.mark.slow
 def test_what_is_scored_stands_in_the_log_and_nothing_else_changes(run: Path, capsys) -> None:
     before = rows(run)
     eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation,detection")
@@ -117,6 +120,7 @@ def test_what_is_scored_stands_in_the_log_and_nothing_else_changes(run: Path, ca
     assert replay(run).mismatches == []
 
 
+@pytest.mark.slow
 def test_scorers_that_need_the_subject_load_it(run: Path, capsys, loading: list[str]) -> None:
     scorers = "generative,intervention,surprisal"
     found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", scorers)
@@ -166,6 +170,7 @@ def test_a_judges_answers_are_paid_for_once(run: Path, script: Path, capsys) -> 
     assert tokens > 0
 
 
+@pytest.mark.slow
 def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> None:
     args = [
         "run",
@@ -408,6 +413,7 @@ def test_the_page_and_the_tables_show_coverage_and_comparisons(
     assert "<svg" in html
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_in_pairs(
     run: Path, tmp_path: Path, capsys, tiny_index: Path, tiny: Subject
 ) -> None:
@@ -432,6 +438,7 @@ def test_two_runs_are_compared_in_pairs(
     assert "Compared on the same targets" in page.read_text()
 
 
+@pytest.mark.slow
 def test_evaluating_is_the_same_twice(run: Path, tiny: Subject) -> None:
     source = open_source("run", run.parent)
     plan = RescoringPlan(("detection", "fuzzing", "intruder", "generative", "intervention"))

@@ -170,6 +170,7 @@ def quoted(text: str) -> str:
     return quote(text, safe="")
 
 
+@pytest.mark.slow
 def test_the_page_never_loads_torch(folder: Path) -> None:
     """Every address of a finished run, in a process of its own."""
     script = f"""
@@ -193,6 +194,7 @@ print(json.dumps([name for name in ("torch", "transformers") if name in sys.modu
     assert json.loads(done.stdout) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", ["sort=nonsense", "dir=up", "offset=-1", "limit=x", "r_min=nan", "p_max=", "layer=a,b"]
 )

@@ -48,6 +48,7 @@ def test_the_formula_searchs_run_replays() -> None:
     assert replay(RUNS / "example").mismatches == []
 
 
+@pytest.mark.slow
 def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
     identity = RunLog(RUNS / MODEL, writable=False).get("explainer") or {}
     made = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version

@@ -12,6 +12,7 @@ from tests.agent.review.conftest import Client
 REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["/api/runs", "/runs/run", "/api/nothing", "/nothing", "/static/nothing.js"]
 )
@@ -57,6 +58,7 @@ def test_own_names_are_known(client: Client) -> None:
         assert client.get("/api/runs", host=f"{host}:{client.port}").status == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "origin",
     [
@@ -95,6 +97,7 @@ PATHS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_nothing_outside_the_runs_folder_can_be_read(
     client: Client, folder: Path, name: str

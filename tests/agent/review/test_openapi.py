@@ -46,6 +46,7 @@ def cases(draw: st.DrawFn, operation: Any) -> Any:
     return case
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", list(OPERATIONS))
 @settings(
     max_examples=20,

@@ -59,6 +59,7 @@ def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
     assert found == [("mlp.0.0", "Ada", "reject", "'; drop table reviews", False)]
 
 
+@pytest.mark.slow
 def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
     before, events = rows(folder), list(read_events(folder))
     say(client, verdict="reject")

@@ -75,6 +75,7 @@ def test_instruments_are_listed_with_what_they_take(live: Client) -> None:
     assert wrong.status == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
 def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened: bool) -> None:
     with Loopback(Beginner()) as model:
@@ -108,6 +109,7 @@ def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened:
         assert row["verdict"] == "inconclusive"
 
 
+@pytest.mark.slow
 def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live: Client) -> None:
     answer = live.post(f"{TARGET}/explain-again", {"note": "Look at weekdays.", "name": "Ada"})
     assert answer.status == 400
@@ -121,6 +123,7 @@ def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live:
     assert row["status"] == "done"
 
 
+@pytest.mark.slow
 def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(
     place: Path, live: Client
 ) -> None:

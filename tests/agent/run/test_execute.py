@@ -30,6 +30,7 @@ def done(tmp_path: Path, asked: RunConfig, tiny: Subject) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
     found = rows(done)
     assert [r["target"] for r in found] == [
@@ -51,6 +52,7 @@ def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
         assert all(s["low"] <= s["value"] <= s["high"] for s in row["scores"])
 
 
+@pytest.mark.slow
 def test_predictions_stand_in_the_log_before_their_calls_and_outcomes(done: Path) -> None:
     order: dict[tuple[str | None, str | None], dict[str, int]] = {}
     for number, event in enumerate(read_events(done)):
@@ -60,6 +62,7 @@ def test_predictions_stand_in_the_log_before_their_calls_and_outcomes(done: Path
     assert all(found["prediction"] < found["outcome"] for found in order.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_is_done_is_left_as_it_is(done: Path, tiny: Subject) -> None:
     before = {p: p.read_bytes() for p in sorted((done / "events").iterdir())}
     result = execute_run(done)  # without a subject: none is needed
@@ -67,6 +70,7 @@ def test_a_run_that_is_done_is_left_as_it_is(done: Path, tiny: Subject) -> None:
     assert {p: p.read_bytes() for p in sorted((done / "events").iterdir())} == before
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_same_configuration_has_the_same_rows(
     done: Path, tmp_path: Path, asked: RunConfig, tiny: Subject
 ) -> None:
@@ -79,6 +83,7 @@ def _timeless(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != "seconds"}
 
 
+@pytest.mark.slow
 def test_a_run_of_that_name_is_not_overwritten(done: Path, asked: RunConfig) -> None:
     with pytest.raises(UsageError, match="hubel resume run"):
         make_run(done, asked)

@@ -53,6 +53,7 @@ def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
     assert found.rows == before
 
 
+@pytest.mark.slow
 def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
     target = rows(copy)[0]["target"]
 
@@ -68,6 +69,7 @@ def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
     assert any(target in m and "verdict" in m and "kept?" in m for m in replay(copy).mismatches)
 
 
+@pytest.mark.slow
 def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
     target = next(r["target"] for r in rows(copy) if r["scores"])
 
@@ -107,6 +109,7 @@ def count(folder: Path) -> int:
     return sum(1 for _ in read_events(folder))
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
     finished: Path, tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_the_model_is_the_program(name: str) -> None:
     torch.testing.assert_close(logits, expected, atol=1e-2, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names())
 def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
     compiled = compiled_once(name)
@@ -46,6 +47,7 @@ def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["other-name", "vote"])
 def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
     compiled = compiled_once(name, "hard")

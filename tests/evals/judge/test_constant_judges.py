@@ -49,6 +49,7 @@ def judged(chat, name):
     return outcome
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JUDGED)
 @pytest.mark.parametrize("answer", ["yes", "no", "0", "1", "A", "B", "C"])
 def test_a_constant_answer_scores_exactly_chance_or_fails(name, answer):
@@ -64,6 +65,7 @@ def test_a_constant_answer_scores_exactly_chance_or_fails(name, answer):
         assert all(s.value == pytest.approx(JUDGED[name], abs=1e-12) for s in outcome.scores)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from("01"), min_size=1, max_size=50))
 def test_any_list_by_place_scores_exactly_chance(pattern):

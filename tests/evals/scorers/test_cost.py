@@ -41,6 +41,7 @@ class Counting:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.subject
 def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject):
     from hubel.tools.corpus import limited, make_contexts, read_corpus

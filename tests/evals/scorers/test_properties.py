@@ -31,6 +31,7 @@ def samples(draw: st.DrawFn, values: st.SearchStrategy[np.ndarray] = TAME) -> Sa
     return Sample(draw(values), draw(values), draw(MASKS), draw(DOCUMENTS))
 
 
+@pytest.mark.slow
 @given(samples(), st.randoms(use_true_random=False))
 def test_order_does_not_matter(sample, random):
     order = list(range(len(sample)))
@@ -41,12 +42,14 @@ def test_order_does_not_matter(sample, random):
         assert (back.low, back.high) == pytest.approx((there.low, there.high), abs=1e-9)
 
 
+@pytest.mark.slow
 @given(samples(), st.floats(1e-3, 1e3), st.floats(-10, 10))
 def test_positive_scale_and_offset_do_not_matter(sample, scale, offset):
     moved = sample.with_prediction(sample.predicted * scale + offset)
     assert pearson(moved) == pytest.approx(pearson(sample), abs=1e-6)
 
 
+@pytest.mark.slow
 @given(samples())
 def test_a_negative_scale_turns_the_sign(sample):
     assert pearson(sample.with_prediction(-sample.predicted)) == pytest.approx(
@@ -54,12 +57,14 @@ def test_a_negative_scale_turns_the_sign(sample):
     )
 
 
+@pytest.mark.slow
 @given(samples(), st.floats(0, 100))
 def test_adding_the_truth_never_lowers_the_score(sample, amount):
     helped = sample.with_prediction(sample.predicted + amount * sample.true)
     assert pearson(helped) >= pearson(sample) - 1e-9
 
 
+@pytest.mark.slow
 @given(samples(), st.floats(-1e9, 1e9))
 def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
     case = ScoringTask(sample.with_prediction(np.full(SHAPE, constant)), "holdout")
@@ -70,6 +75,7 @@ def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
         assert {score.low, score.high} <= {0.0, None}
 
 
+@pytest.mark.slow
 @given(samples(VALUES | WILD))
 def test_there_is_never_a_nan(sample):
     case = ScoringTask(sample, "holdout")

@@ -52,6 +52,7 @@ def test_every_score_is_a_row_of_the_contract(name):
         assert math.isfinite(row["value"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in BY_PREDICATE if n not in ("embedding", "surprisal")])
 @pytest.mark.parametrize("constant", [0.0, 1.0, -3.5, 1e-9])
 def test_a_constant_prediction_scores_exactly_chance(name, constant):

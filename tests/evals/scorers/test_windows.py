@@ -117,6 +117,7 @@ def test_auroc_agrees_with_scikit_learn(pairs):
         assert 0 <= found.low <= found.high <= 1
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_they_should():
     """95 % intervals of a balanced accuracy of 0.8 hold 0.8 in about 95 of 100 samples."""
     rng = np.random.default_rng(0)

@@ -48,6 +48,7 @@ def test_mcnemar_is_the_sum_of_binomial_tails(b: int, c: int) -> None:
         )
 
 
+@pytest.mark.slow
 def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
     """One unit more than are resampled: bootstrap and draws below, closed forms above, agree."""
     rng = np.random.default_rng(0)

@@ -68,6 +68,7 @@ def test_the_gradient_has_a_length_at_every_token() -> None:
     assert (scores > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_integrated_gradients_add_up(model_type: str) -> None:
     case = case_of(double_subject(model_type))

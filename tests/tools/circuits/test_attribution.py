@@ -55,6 +55,7 @@ def test_integrated_over_the_inputs_the_input_has_the_whole_effect() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "steps"), [(0, 60), (5, 20), (10, 20)])
 def test_integrated_over_activations_a_source_has_its_exact_effect(source: int, steps: int) -> None:
     """The input and MLPs move alone, so that their edges' integrals add up to the effect of patching them."""

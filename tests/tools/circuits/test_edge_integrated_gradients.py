@@ -57,6 +57,7 @@ def test_a_derivative_is_a_finite_difference() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_scores_every_edge_and_no_other(name: str) -> None:
     model, pairs = circuit_model(), random_pairs()

@@ -14,6 +14,7 @@ from hubel.tools.errors import UsageError
 from .conftest import circuit_model, random_pairs
 
 
+@pytest.mark.slow
 def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
     model, pairs = circuit_model(), random_pairs()
     silent = model.subject.parts.layers[1].mlp_down.weight
@@ -25,6 +26,7 @@ def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
     torch.testing.assert_close(run_circuit(model, pairs, found.mask), whole, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_every_edge_that_is_left_costs_the_threshold_whichever_way_it_works() -> None:
     model, pairs = circuit_model(), random_pairs(6)
     metrics = [
@@ -50,6 +52,7 @@ def test_the_effect_of_a_single_edge_is_what_a_run_without_it_loses() -> None:
     assert not found.effects[:, ~start].any()
 
 
+@pytest.mark.slow
 def test_as_a_method_it_ranks_what_pruning_did_not_see_behind() -> None:
     model, pairs = circuit_model(), random_pairs()
     scores = edge_effects("acdc", model, pairs).mean(0)

@@ -85,6 +85,7 @@ def test_a_file_cut_short_is_fetched_again(shelf: Path, tmp_path: Path) -> None:
     assert fetch(tmp_path / "cache").read_bytes() == CONTENT
 
 
+@pytest.mark.slow
 def test_an_unreachable_registry_is_one_readable_line(shelf: Path, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match=r"texts==1\.0") as error:
         fetch(tmp_path / "cache")

@@ -14,6 +14,7 @@ from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
 
 
+@pytest.mark.slow
 @pytest.mark.subject
 def test_two_layers_of_the_default_subject(subject: Subject, tmp_path: Path) -> None:
     summary = build_index(

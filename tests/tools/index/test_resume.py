@@ -55,6 +55,7 @@ def whole(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return files(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [600, 2500, 5200])
 def test_killed_and_resumed(
     tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int

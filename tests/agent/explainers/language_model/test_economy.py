@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import pytest
+
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.runlog.log import canonical
 from hubel.agent.runlog.views import rows
@@ -47,6 +49,7 @@ def quiet(n: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_messages_are_only_ever_appended(work: Work) -> None:
     mind = Scripted(diligent)
     work(mind)
@@ -70,6 +73,7 @@ def test_messages_are_only_ever_appended(work: Work) -> None:
     )
 
 
+@pytest.mark.slow
 def test_six_experiments_stay_within_the_limit_and_mostly_cached(work: Work) -> None:
     with Loopback(Scripted(one_by_one)) as server:
         folder, result = work(None, base_url=server.url("openai"), competitor=True)

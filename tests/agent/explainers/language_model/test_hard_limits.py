@@ -35,6 +35,7 @@ def unhurried(number: int, request: Request) -> Reply:
     return diligent(number, request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", list(UNITS))
 @pytest.mark.parametrize("level", list(LIMITS))
 def test_no_limit_is_passed_by_more_than_the_calls_in_flight(

@@ -45,6 +45,7 @@ def _heard(message: Message) -> Message:
     return message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_an_investigation_in_words(work: Work, provider: str) -> None:
     with Loopback(InWords()) as server:

@@ -58,6 +58,7 @@ def thorough(number: int, request: Request) -> Reply:
     )
 
 
+@pytest.mark.slow
 def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -> None:
     assert set(WITHOUT_UNIT) == set(tools.offered()), "every instrument is offered, and called here"
     mind = Scripted(thorough)

@@ -34,6 +34,7 @@ from tests.support.minds import (
 )
 
 
+@pytest.mark.slow
 def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
     folder, result = work(Scripted(diligent), targets=["mlp.0.0", "mlp.1.5-"], competitor=True)
     assert (result.done, result.failed, result.pending) == (2, 0, 0)
@@ -88,6 +89,7 @@ def test_grades_that_are_left_out_are_found_told_and_replayed(work: Work) -> Non
     assert (found.mismatches, found.bitwise) == ([], True)
 
 
+@pytest.mark.slow
 def test_another_journaled_reply_gives_another_result(work: Work) -> None:
     folder, _ = work(Scripted(diligent))
     events = list(read_events(folder))
@@ -112,6 +114,7 @@ def _other_predicate(data: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
+@pytest.mark.slow
 def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
     mind = Scripted(diligent)
     folder, _ = work(mind, targets=["mlp.0.0", "mlp.2.3-", "head.1.0"], competitor=True)
@@ -300,6 +303,7 @@ def _unfenced(request: Request) -> Any:
     return (type(first)(re.sub(r"^=\w{10}=$", "", first.text, flags=re.MULTILINE)),)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["empty", "refused", "length", "unknown tool", "bad json", "huge", "wrong types"]
 )
@@ -375,6 +379,7 @@ def looking_first(number: int, request: Request) -> Reply:
     return diligent(number, request)
 
 
+@pytest.mark.slow
 def test_a_second_look_may_look_something_up_first(work: Work) -> None:
     with Loopback(
         Scripted(looking_first)
@@ -395,6 +400,7 @@ def test_a_request_as_json_is_what_dataclasses_make_of_it(work: Work) -> None:
     assert [canonical(r.to_json()) for r in mind.requests] == [canonical(one) for one in made]
 
 
+@pytest.mark.slow
 def test_the_log_says_what_a_run_waited_for(work: Work) -> None:
     with Loopback(Scripted(diligent), script=Script(delay_s=0.3)) as server:
         folder, _ = work(None, base_url=server.url("openai"))

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
@@ -45,6 +47,7 @@ class Mortal(Scripted):
         return super().reply(request)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def values(
     return [text["activations"][unit or target] for text in found["texts"]]
 
 
+@pytest.mark.slow
 def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
     mind = Scripted(diligent)
     folder, result = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
@@ -69,6 +70,7 @@ def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
     assert replay(folder).bitwise
 
 
+@pytest.mark.slow
 def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
     mind = Scripted(diligent)
     folder, _ = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
@@ -89,6 +91,7 @@ def _shape(seen: Any) -> str:
     return canonical({k: sorted(v) if isinstance(v, dict) else k for k, v in seen.items()})
 
 
+@pytest.mark.slow
 def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
     doubles: NullInstruments,
 ) -> None:
@@ -102,6 +105,7 @@ def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
     assert len(set(last)) == 200, "the same token differs from text to text"
 
 
+@pytest.mark.slow
 def test_a_shuffled_null_shows_its_source_on_another_context(
     doubles: NullInstruments, tiny: Subject
 ) -> None:
@@ -118,6 +122,7 @@ def test_a_shuffled_null_shows_its_source_on_another_context(
     pytest.fail("no context of explore gives these values")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["mlp.1.26", "mlp.1.27"])
 def test_a_control_on_new_text_is_what_its_rows_make_of_it(
     doubles: NullInstruments, tiny: Subject, target: str
@@ -128,6 +133,7 @@ def test_a_control_on_new_text_is_what_its_rows_make_of_it(
     assert side == pytest.approx([max(0.0, -v) for v in found], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_what_a_null_writes_is_its_doubles(doubles: NullInstruments, tiny: Subject) -> None:
     bench = InstrumentContext(subject=tiny)
     for target, double in (("mlp.1.25", "mlp.1.3"), ("mlp.1.27", "mlp.1.5")):
@@ -137,6 +143,7 @@ def test_what_a_null_writes_is_its_doubles(doubles: NullInstruments, tiny: Subje
         assert double not in canonical(own)
 
 
+@pytest.mark.slow
 def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(
     doubles: NullInstruments,
 ) -> None:

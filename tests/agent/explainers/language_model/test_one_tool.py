@@ -118,6 +118,7 @@ def test_who_obeys_only_a_name_is_found(provider: str) -> None:
         )
 
 
+@pytest.mark.slow
 @PROVIDERS
 def test_an_investigation_through_one_tool(work: Work, provider: str) -> None:
     with Loopback(Named()) as server:

@@ -220,6 +220,7 @@ _ARGUMENTS = st.dictionaries(
 _NAMES = st.sampled_from([*tools.OWN, *tools.offered(), "run_shell", ""])
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     calls=st.lists(st.tuples(_NAMES, st.none() | _ARGUMENTS), max_size=4), text=st.text(max_size=40)

@@ -38,6 +38,7 @@ def prefix(body: Mapping[str, Any]) -> list[Any]:
     return [body["tools"], next(m for m in body["messages"] if m["role"] == "system")]
 
 
+@pytest.mark.slow
 @pytest.mark.subject
 def test_the_prefix_and_an_investigation_stay_within_their_tokens(
     work: Work, subject: Subject

@@ -23,6 +23,7 @@ from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import Scripted, diligent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
     with Loopback(Scripted(diligent)) as server:
@@ -35,6 +36,7 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
     assert replay(folder).bitwise
 
 
+@pytest.mark.slow
 def test_the_beginner_ends_every_investigation(work: Work) -> None:
     with Loopback(Beginner()) as server:
         targets = ["mlp.0.0", "mlp.0.1", "mlp.2.3-", "head.1.0"]
@@ -46,6 +48,7 @@ def test_the_beginner_ends_every_investigation(work: Work) -> None:
     assert replay(folder).bitwise
 
 
+@pytest.mark.slow
 def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
     mind = Scripted(diligent)
     _, result = work(mind, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)

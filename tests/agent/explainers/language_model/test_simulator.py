@@ -70,6 +70,7 @@ def reading(server: Loopback, **settings: Any) -> dict[str, Any]:
     return found | {"judge": "openai:reader", "judge_base_url": where, "patience": 1.0} | settings
 
 
+@pytest.mark.slow
 def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
     with server() as readers:
         price = {"input": 1.0, "output": 2.0}
@@ -101,6 +102,7 @@ def _calls(folder: Path) -> list[dict[str, Any]]:
     return list(log.all("llm_call", "mlp.0.0").values())
 
 
+@pytest.mark.slow
 def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
     with server() as readers:
         folder, result = work(Scripted(in_words), **reading(readers, judge=""))
@@ -127,6 +129,7 @@ def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
 GARBAGE = Rule(containing="tokens, one a line", text="I would rather not.")
 
 
+@pytest.mark.slow
 def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again(
     work: Work,
 ) -> None:

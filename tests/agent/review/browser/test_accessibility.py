@@ -13,6 +13,8 @@ import pytest
 
 from tests.agent.review.browser.conftest import Site, visiting
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -13,6 +13,8 @@ from hubel.agent.review.report import write_folder, write_report
 from hubel.tests.support.hostile_run import TARGETS, make_hostile_run
 from tests.agent.review.browser.conftest import PATIENCE, Site, serving, settled
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

@@ -20,6 +20,8 @@ from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.browser.conftest import Site, serving, settled
 
+pytestmark = pytest.mark.browser
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.agent.review.browser.conftest import Site, settled
 
+pytestmark = pytest.mark.browser
+
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 if TYPE_CHECKING:

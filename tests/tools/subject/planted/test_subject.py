@@ -441,6 +441,7 @@ def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.subject
 def test_writes_reach_the_output_of_the_default_subject(subject: Subject) -> None:
     """The written token is what the logit lens shows, and taking the unit away changes what follows."""
