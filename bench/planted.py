@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..agent.investigation.verify import COLLECTED
 from ..agent.runlog.config import RunConfig
+from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
 from ..agent.runlog.lexicon import stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock, seal
-from ..agent.runlog.planted_subject import SUITE
 from ..agent.runlog.views import rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import read_corpus
@@ -89,7 +88,7 @@ def make_planted_run(
     from ..agent.run.execute import make_run, resolve
 
     targets = [str(subject.planted[unit.id]) for unit in units]
-    if (folder / "config.toml").exists():
+    if (folder / CONFIG).exists():
         _check_same(folder, subject, targets, settings)
         return
     index = str(planted_index(subject, corpus, reporter))

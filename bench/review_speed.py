@@ -27,6 +27,7 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 
 from ..agent.review.tables import SORTS
+from ..agent.runlog.layout import CONFIG
 from ..agent.runlog.progress import Reporter
 from .synthetic_run import make_run
 
@@ -67,7 +68,7 @@ class Speed(NamedTuple):
 
 def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) -> Speed:
     """Measure the page of a made run in this folder, which is made if it is not there."""
-    if not (folder / "config.toml").exists():
+    if not (folder / CONFIG).exists():
         make_run(folder, targets, reporter=reporter)
     from ..agent.review.store.database import Store
 

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..agent.investigation.verify import COLLECTED
 from ..agent.runlog.config import RunConfig, versions
-from ..agent.runlog.lexicon import LEXICON
+from ..agent.runlog.layout import COLLECTED, EVENTS, LEXICON
 from ..agent.runlog.log import SEALED_ROWS, event_schema
 from ..agent.runlog.progress import Reporter
 from ..tools.dissection import Lexicon
@@ -79,14 +78,14 @@ def make_run(
     ).save(folder)
     Lexicon.build(material.words, None).save(folder / LEXICON)
     _write_collected(folder / COLLECTED, names, material, rng)
-    (folder / "events").mkdir()
+    (folder / EVENTS).mkdir()
     verdicts: list[dict[str, Any]] = []
     for number, start in enumerate(range(0, targets, SEGMENT), 1):
         some = names[start : start + SEGMENT]
         rows = [row for name in some for row in _events(name, material, exemplars, rng, verdicts)]
         if start + SEGMENT >= targets:
             rows.append(("verdicts", None, None, json.dumps({"rows": verdicts})))
-        _write_segment(folder / "events" / f"{number:04d}-1.parquet", rows)
+        _write_segment(folder / EVENTS / f"{number:04d}-1.parquet", rows)
         reporter.update("make", min(start + SEGMENT, targets), targets, unit="targets")
 
 

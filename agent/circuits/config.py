@@ -10,6 +10,7 @@ from typing import Any
 
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.cache import atomic_file
+from ..runlog.layout import CONFIG
 
 FORMAT = 1
 KIND = "circuit"
@@ -90,13 +91,13 @@ class CircuitConfig:
         import tomli_w
 
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / "config.toml") as partial:
+        with atomic_file(folder / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> CircuitConfig:
         """Read a run's configuration; raises UsageError for what is no circuit run of this format."""
-        data = _read(folder / "config.toml")
+        data = _read(folder / CONFIG)
         if data.get("kind") != KIND:
             raise UsageError(
                 f"{folder.name} is no circuit run; `hubel show {folder.name}` shows it"
@@ -112,7 +113,7 @@ class CircuitConfig:
 
 def is_circuit(folder: Path) -> bool:
     """Whether a run's folder holds a circuit run."""
-    return _read(folder / "config.toml").get("kind") == KIND
+    return _read(folder / CONFIG).get("kind") == KIND
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from ...tools.errors import CorruptError
 from ...tools.files.cache import atomic_file
+from ..runlog.layout import CIRCUIT_ARRAYS
 from ..runlog.log import RunLog, canonical
 
-ARRAYS = "arrays"
 Request = Mapping[str, Any]
 
 
@@ -43,7 +43,7 @@ class Journal:
         Raises:
             CorruptError: the file is not what its hash says.
         """
-        path = self.folder / ARRAYS / f"{_key(request)}.npy"
+        path = self.folder / CIRCUIT_ARRAYS / f"{_key(request)}.npy"
         found = self.log.get("array", id=_key(request))
         if found is None or not (path.exists() or self.recorded):
             self._refuse(request)

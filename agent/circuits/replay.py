@@ -20,11 +20,12 @@ from typing import Any, NoReturn
 
 from ...tools.errors import CorruptError
 from ..llm.journaled_model import ReplayModel
+from ..runlog.layout import CIRCUIT_ARRAYS, CONFIG
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .context import CircuitContext
-from .journal import ARRAYS, Journal
+from .journal import Journal
 from .stored import stored
 
 TOLERANCE = 1e-6
@@ -53,9 +54,9 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
     old = stored(folder)
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)
-        shutil.copy(folder / "config.toml", copy)
-        if (folder / ARRAYS).is_dir():
-            os.symlink((folder / ARRAYS).resolve(), copy / ARRAYS)
+        shutil.copy(folder / CONFIG, copy)
+        if (folder / CIRCUIT_ARRAYS).is_dir():
+            os.symlink((folder / CIRCUIT_ARRAYS).resolve(), copy / CIRCUIT_ARRAYS)
         with closing(RunLog(copy)) as log:
             for event in read_events(folder):
                 if event.event in KEPT:

@@ -18,6 +18,7 @@ from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
 from ...tools.files.cache import atomic_file
 from ..runlog.config import versions
+from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG
 from ..runlog.log import RunLog, WriterLock, canonical
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
@@ -25,7 +26,6 @@ from .context import CircuitContext
 from .journal import Journal
 from .model_access import check_model, make_asker
 from .role_finders import check_finder
-from .stored import DRAWING, REPORT, RESULT
 
 if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
@@ -46,7 +46,7 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     find_task(config.task)
     find_method(config.method)
     check_finder(config.explainer)
-    if not (folder / "config.toml").exists():
+    if not (folder / CONFIG).exists():
         replace(check_model(config), versions=versions()).save(folder)
         return
     there = CircuitConfig.load(folder)
@@ -98,11 +98,12 @@ def work_on_circuit(
         )
         found = json.loads(canonical(investigate(room)))
         _write(
-            folder / RESULT, json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+            folder / CIRCUIT,
+            json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n",
         )
         if found["nodes"]:
-            _write(folder / DRAWING, draw(found))
-        _write(folder / REPORT, report(found, folder.name))
+            _write(folder / CIRCUIT_DRAWING, draw(found))
+        _write(folder / CIRCUIT_REPORT, report(found, folder.name))
     return found
 
 

@@ -29,6 +29,7 @@ from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
 from ..explainers.protocol import Hypothesis
 from ..runlog.config import RunConfig
+from ..runlog.layout import COLLECTED
 from ..runlog.log import RunLog
 from .sentence_scores import SIMULATION, failed_scores, score_sentence, weigh_sentence
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ...tools.index import Collected
     from .context import InvestigationContext
 
-COLLECTED = "collected"
 COMPETITOR = "simulation.compositional"
 """Scorer under whose name the competitor's simulation stands beside the winner's."""
 

@@ -13,7 +13,7 @@ from ...evals.score import Split
 from ...tools.errors import CorruptError, UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..investigation.verify import COLLECTED
+from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import stored_lexicon, subject_lexicon
 from ..runlog.planted_subject import weights_of
 from ..runlog.progress import Reporter

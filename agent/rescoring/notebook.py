@@ -12,8 +12,8 @@ from ...evals.statistics.sample import Sample
 from ...tools.dissection import Lexicon, Predicate
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..investigation.verify import COLLECTED
 from ..runlog.config import find_run
+from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import stored_lexicon
 
 

@@ -20,13 +20,13 @@ from ...tools.errors import UsageError
 from ...tools.files.cache import atomic_file
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
+from ..runlog.layout import TRANSFER
 from ..runlog.progress import Reporter
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
 
 BATCH = 32
-TRANSFER = "transfer"
 
 
 def collected_on(

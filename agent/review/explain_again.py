@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...tools.errors import ArgumentError
 from ..explainers import is_language_model
 from ..runlog.config import RunConfig
-from ..runlog.planted_subject import SUITE
+from ..runlog.layout import SUITE
 from . import score_on_other_corpus
 from .rows import row_of
 from .run_catalog import RunCatalog, StoredRun, Unknown

@@ -15,11 +15,12 @@ from typing import Any
 from starlette.requests import Request
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
+from ..runlog.layout import CIRCUIT
 from . import run_summary, tables
 from .app_state import AppState, name
 from .holdout import predicted_on_holdout
 from .rows import row_of, with_reviews
-from .run_catalog import CIRCUIT, StoredRun, Unknown, inside
+from .run_catalog import StoredRun, Unknown, inside
 from .store.database import get_meta
 from .store.fill import notices
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..runlog.layout import COLLECTED
 from .run_catalog import StoredRun, inside
 
 
@@ -30,7 +31,6 @@ def predicted_on_holdout(
             "then on is marked as said after viewing"
         )
     from ...tools.index.holdout import open_collected_holdout
-    from ..investigation.verify import COLLECTED
     from . import token_maps
 
     collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)

@@ -25,11 +25,12 @@ from typing import Any, NamedTuple
 
 from ...tools.errors import CorruptError
 from ...tools.files.cache import atomic_file
+from ..runlog.layout import CIRCUIT
 from . import run_summary, tables, target_page, token_maps
 from .inline_assets import bundle, styles
 from .json_response import plain_json
 from .rows import with_reviews
-from .run_catalog import CIRCUIT, RunCatalog, StoredRun, inside
+from .run_catalog import RunCatalog, StoredRun, inside
 from .server import STATIC
 from .store.fill import fill
 

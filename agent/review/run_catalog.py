@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from ...tools.errors import HubelError, UsageError
 from ..runlog.config import find_run
+from ..runlog.layout import CIRCUIT, CONFIG
 from ..runlog.reviews import Reviews
 from .store.database import Store, get_meta
 from .store.fill import behind, fill
@@ -29,7 +30,6 @@ from .store.fill import behind, fill
 T = TypeVar("T")
 AT_ONCE = 4 << 20
 """Bytes of log that are read while a request waits: about a tenth of a second."""
-CIRCUIT = "circuit.json"
 _CIRCUIT_KIND = re.compile(rb'^kind = "circuit"$', re.MULTILINE)
 
 
@@ -54,7 +54,7 @@ class StoredRun:
     @property
     def has_log(self) -> bool:
         """Whether it is a run of units; the log of a circuit is summed up in a file of its own."""
-        config = self.folder / "config.toml"
+        config = self.folder / CONFIG
         return config.is_file() and not _is_circuit(config, config.stat().st_mtime_ns)
 
     def refresh(self) -> None:
@@ -183,7 +183,7 @@ class RunCatalog:
         return {
             entry.name: entry
             for entry in self.place.iterdir()
-            if ((entry / "config.toml").is_file() or (entry / CIRCUIT).is_file())
+            if ((entry / CONFIG).is_file() or (entry / CIRCUIT).is_file())
             and entry.resolve().parent == inside
         }
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from ...evals.statistics.kappa import kappa
 from ...tools.errors import HubelError
+from ..runlog.layout import CIRCUIT, EVENTS, LOCK
 from ..runlog.reviews import Reviews
-from .run_catalog import CIRCUIT, RunCatalog, StoredRun, inside
+from .run_catalog import RunCatalog, StoredRun, inside
 from .store.database import get_meta, set_meta
 
 QUIET_S = 30.0
@@ -133,7 +134,7 @@ def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:
 
 def is_written(folder: Path) -> bool:
     """Whether a process holds the run's lock. Looked up, never tried: that would refuse a run that starts."""
-    lock = folder / "lock"
+    lock = folder / LOCK
     try:
         found = lock.stat()
         held = Path("/proc/locks").read_text()
@@ -147,7 +148,7 @@ def is_written(folder: Path) -> bool:
 
 
 def _grew_lately(folder: Path) -> bool:
-    times = [path.stat().st_mtime for path in (folder / "events").glob("*.jsonl")]
+    times = [path.stat().st_mtime for path in (folder / EVENTS).glob("*.jsonl")]
     return bool(times) and time.time() - max(times) < QUIET_S
 
 

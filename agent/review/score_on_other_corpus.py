@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import HubelError, UsageError
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
+from ..runlog.layout import COLLECTED
 from ..runlog.progress import Reporter
 from ..runlog.reviews import SCORED, Reviews
 
@@ -80,7 +81,6 @@ def _score(
     from ...evals.statistics.sample import Sample
     from ...tools.dissection import Predicate
     from ...tools.index import Collected
-    from ..investigation.verify import COLLECTED
     from ..rescoring.other_corpus import collected_on
     from ..runlog.lexicon import subject_lexicon
     from ..runlog.planted_subject import weights_of

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..runlog.layout import EVENTS
 from . import token_maps
 from .rows import row_of
 from .run_catalog import StoredRun, inside
@@ -51,7 +52,7 @@ def events_of(run: StoredRun, db: sqlite3.Connection, position: int) -> TargetEv
         event
         for stem in sorted(found)
         if stem in paths
-        for event in fetch(inside(run, "events", paths[stem].name), found[stem])
+        for event in fetch(inside(run, EVENTS, paths[stem].name), found[stem])
     )
 
 
@@ -271,7 +272,7 @@ def replies(
     for reply in talk:
         if reply["stem"] not in paths:
             continue
-        path = inside(run, "events", paths[reply["stem"]].name)
+        path = inside(run, EVENTS, paths[reply["stem"]].name)
         for event in fetch(path, [EventPosition(reply["line"], reply["offset"])]):
             data = event.data()
             told = {"time": event.time, "defines": reply["defines"]}

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...tools.errors import HubelError
 from ...tools.subject.address import Unit
+from ..runlog.layout import COLLECTED, LEXICON
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -45,13 +46,12 @@ _lock = threading.Lock()
 def data_of(folder: Path) -> Data | None:
     """A run's activations, opened once; None when they are not there."""
     from ...tools.index import Collected
-    from ..investigation.verify import COLLECTED
 
     path = folder / COLLECTED
     try:
         key = (
             folder,
-            (path / "select.safetensors").stat().st_mtime_ns + (folder / "lexicon").is_dir(),
+            (path / "select.safetensors").stat().st_mtime_ns + (folder / LEXICON).is_dir(),
         )
     except OSError:
         return None

@@ -28,7 +28,8 @@ from ..explainers.protocol import Hypothesis
 from ..investigation.sentence_scores import failed_scores
 from ..investigation.verify import decide_run, score_the_sentence
 from ..runlog.config import RunConfig, versions
-from ..runlog.lexicon import LEXICON, freeze
+from ..runlog.layout import CHECKPOINTS, CONFIG, LEXICON
+from ..runlog.lexicon import freeze
 from ..runlog.log import RunLog, WriterLock, seal
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
@@ -86,7 +87,7 @@ def make_run(folder: Path, config: RunConfig) -> None:
     Raises:
         UsageError: there is a run of that name, or the explainer or the index is not there.
     """
-    if (folder / "config.toml").exists():
+    if (folder / CONFIG).exists():
         raise UsageError(
             f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; or give another --name"
         )
@@ -212,7 +213,7 @@ def _checkpoints(folder: Path) -> sqlite3.Connection:
     lines do: a process that is killed loses nothing, and what a power cut takes is done again from
     the journal. Waiting for it, under the lock that all investigations share, cost more than all
     else that they do between two requests."""
-    database = sqlite3.connect(folder / "checkpoints.sqlite", check_same_thread=False)
+    database = sqlite3.connect(folder / CHECKPOINTS, check_same_thread=False)
     database.execute("PRAGMA journal_mode=WAL")
     database.execute("PRAGMA synchronous=NORMAL")
     return database

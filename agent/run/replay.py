@@ -27,10 +27,11 @@ from ...tools.index import Collected
 from ..explainers import make_explainer
 from ..explainers.protocol import Explainer, InvestigationView, Move
 from ..investigation.context import InvestigationContext
-from ..investigation.verify import COLLECTED, decide_run
+from ..investigation.verify import decide_run
 from ..llm.journaled_model import ReplayModel
 from ..runlog.config import RunConfig
-from ..runlog.lexicon import LEXICON, stored_lexicon
+from ..runlog.layout import COLLECTED, CONFIG, LEXICON
+from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from ..runlog.views import COST_KEYS, rows
@@ -103,7 +104,7 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
 def _copy_of_journal(folder: Path, keep_failures: set[str]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)
-        shutil.copy(folder / "config.toml", copy)
+        shutil.copy(folder / CONFIG, copy)
         for part in (COLLECTED, LEXICON):
             os.symlink((folder / part).resolve(), copy / part)
         with closing(RunLog(copy)) as log:

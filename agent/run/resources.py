@@ -12,11 +12,11 @@ from ...tools.index import Collected, Index, collect
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
 from ..investigation.context import InvestigationContext
-from ..investigation.verify import COLLECTED
 from ..llm.journaled_model import JournaledModel, spent_by
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_readers
 from ..runlog.config import RunConfig
+from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
 from ..runlog.nulls import artificial_units

@@ -16,6 +16,7 @@ from ...tools.index import Collected
 from ...tools.instruments.neighbours import Neighbours, active_together, nearest_by_direction
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
+from ..runlog.layout import COLLECTED
 from ..runlog.log import RunLog, WriterLock, seal
 from ..runlog.progress import Reporter
 
@@ -60,7 +61,6 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         CorruptError: the run's activations are not there.
         UsageError: the run is being written, or the subject has other weights than the run was made with.
     """
-    from ..investigation.verify import COLLECTED
     from .resources import RunResources
 
     config = RunConfig.load(folder)

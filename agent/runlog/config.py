@@ -9,6 +9,7 @@ from typing import Any
 
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.cache import atomic_file
+from .layout import CONFIG
 
 FORMAT = 1
 LIMITS = ("usd", "calls", "tokens", "seconds")
@@ -92,7 +93,7 @@ class RunConfig:
         import tomli_w
 
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / "config.toml") as partial:
+        with atomic_file(folder / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
@@ -103,7 +104,7 @@ class RunConfig:
             UsageError: there is no such run, or it was made by a newer hubel.
             CorruptError: the file cannot be read.
         """
-        file = path / "config.toml" if path.is_dir() else path
+        file = path / CONFIG if path.is_dir() else path
         try:
             data = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -156,7 +157,7 @@ def find_run(name: str, runs: Path) -> Path:
         UsageError: there is none; the message lists those that are there.
     """
     for folder in (runs / name, Path(name)):
-        if (folder / "config.toml").is_file():
+        if (folder / CONFIG).is_file():
             return folder
     there = sorted(p.parent.name for p in runs.glob("*/config.toml"))
     listed = ", ".join(there[:10]) + (", ..." if len(there) > 10 else "") if there else "none yet"

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from ...tools.dissection import Lexicon, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files.cache import atomic_folder, cache_dir
+from .layout import LEXICON
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
-
-LEXICON = "lexicon"
 
 
 def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
+from .layout import EVENTS, LOCK
 
 Data = dict[str, Any]
 SEALED_ROWS = 2048
@@ -112,7 +113,7 @@ class RunLog:
 
     def _descriptor(self) -> int:
         if self._segment is None:
-            events = self.folder / "events"
+            events = self.folder / EVENTS
             events.mkdir(parents=True, exist_ok=True)
             number = 1 + max((int(p.name.split("-")[0]) for p in _segments(self.folder)), default=0)
             path = events / f"{number:04d}-{os.getpid()}.jsonl"
@@ -133,8 +134,8 @@ def _append(descriptor: int, line: bytes) -> None:
 
 def _segments(folder: Path) -> list[Path]:
     """Segments in the order of writing; of one that was sealed and not yet removed only the sealed form."""
-    by_stem = {p.stem: p for p in sorted((folder / "events").glob("[0-9]*-*.jsonl"))}
-    by_stem |= {p.stem: p for p in sorted((folder / "events").glob("[0-9]*-*.parquet"))}
+    by_stem = {p.stem: p for p in sorted((folder / EVENTS).glob("[0-9]*-*.jsonl"))}
+    by_stem |= {p.stem: p for p in sorted((folder / EVENTS).glob("[0-9]*-*.parquet"))}
     return [by_stem[stem] for stem in sorted(by_stem)]
 
 
@@ -198,7 +199,7 @@ class WriterLock:
     """Holds a run for one writing process, so that `resume` beside a living `run` is refused and not mixed in."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "lock"
+        self._path = folder / LOCK
 
     def __enter__(self) -> WriterLock:
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)

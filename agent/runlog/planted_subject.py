@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .layout import SUITE
+
 if TYPE_CHECKING:
     from ...tools.index import Index
     from ...tools.subject import PlantedSubject, Subject, Suite
-
-SUITE = "suite.toml"
-"""Where a run keeps the text of its suite."""
 
 
 def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:

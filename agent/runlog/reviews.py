@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..review.store.database import get_meta, set_meta
+from .layout import REVIEWS
 from .log import Event, canonical
 
 if TYPE_CHECKING:
     from ..review.store.database import Store
 
-FOLDER = "reviews"
 SCORED = "review_scored"
 DECISIONS = ("approve", "reject", "edit")
 """What a review can say of a target; a note says nothing."""
@@ -38,7 +38,7 @@ class Reviews:
     """The reviews of one run: read all, add one."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder / FOLDER
+        self._folder = folder / REVIEWS
         self._lock = threading.Lock()
         self._signature: tuple[tuple[str, int], ...] = ()
         self._events: list[Event] = []

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .config import RunConfig
+from .layout import EVENTS, REVIEWS
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,14 +140,14 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
 
 def _reviews(folder: Path) -> str:
     """What people said; a half-written line is left out."""
-    place = str(folder / "reviews").replace("'", "''")
+    place = str(folder / REVIEWS).replace("'", "''")
     fields = ", ".join(
         f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note")
     )
     told = (
         f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
     )
-    if not any((folder / "reviews").glob("*.jsonl")):
+    if not any((folder / REVIEWS).glob("*.jsonl")):
         none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
         return f"{told} from ({none}) where false"
     read = f"read_json('{place}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
@@ -155,15 +156,15 @@ def _reviews(folder: Path) -> str:
 
 def _events(folder: Path) -> str:
     """One select over the segments; a segment in both forms is read once, since its rows name their writer."""
-    events = str(folder / "events").replace("'", "''")
+    events = str(folder / EVENTS).replace("'", "''")
     parts = []
-    if any((folder / "events").glob("*.jsonl")):
+    if any((folder / EVENTS).glob("*.jsonl")):
         parts.append(
             f"select *, parse_filename(filename, true) writer from read_json('{events}/*.jsonl', "
             f"format='newline_delimited', columns={_COLUMNS}, filename=true, ignore_errors=true, "
             "maximum_object_size=268435456)"
         )
-    if any((folder / "events").glob("*.parquet")):
+    if any((folder / EVENTS).glob("*.parquet")):
         parts.append(
             "select seq, time, event, target, id, data::json data, filename, parse_filename(filename, true) writer "
             f"from read_parquet('{events}/*.parquet', filename=true)"

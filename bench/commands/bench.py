@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ...agent.cli import options, output
+from ...agent.runlog.layout import CONFIG
 from ...tools.errors import UsageError
 
 NAME = "bench"
@@ -190,7 +191,7 @@ def _run_null(args: argparse.Namespace) -> int:
     folder = args.runs / (args.name or f"bench-null-{args.targets}")
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
-        if not (folder / "config.toml").exists():
+        if not (folder / CONFIG).exists():
             index = str(default_index(subject, args.corpus, reporter))
             asked = {"explainer": args.explainer, "device": args.device, "dtype": args.dtype}
             asked |= {"base_url": args.base_url}

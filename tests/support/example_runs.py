@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from hubel.agent.investigation.verify import COLLECTED
 from hubel.agent.run.default_index import default_index
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
-from hubel.agent.runlog.lexicon import LEXICON, stored_lexicon
+from hubel.agent.runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, EVENTS, LEXICON, LOCK
+from hubel.agent.runlog.lexicon import stored_lexicon
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.progress import progress
 from hubel.agent.runlog.reviews import Reviews
@@ -89,13 +89,13 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
 
 def _tidy(folder: Path) -> None:
     """Leave out what only a resume needs, places of this machine, and words that nothing here uses."""
-    for name in ("checkpoints.sqlite", "lock"):
+    for name in (CHECKPOINTS, LOCK):
         (folder / name).unlink(missing_ok=True)
-    config = (folder / "config.toml").read_text()
+    config = (folder / CONFIG).read_text()
     for place in ("index", "base_url"):
         config = re.sub(rf'(?m)^{place} = ".+"$', f'{place} = "{_OF_OLD[place]}"', config)
-    (folder / "config.toml").write_text(config)
-    for sealed in (folder / "events").glob(
+    (folder / CONFIG).write_text(config)
+    for sealed in (folder / EVENTS).glob(
         "*.parquet"
     ):  # the process's number says nothing elsewhere
         sealed.rename(sealed.with_name(f"{sealed.name.partition('-')[0]}-1.parquet"))
@@ -141,7 +141,7 @@ def _keep_circuit(source: Path, folder: Path) -> None:
     (folder / "circuit.json").write_text(
         json.dumps(_rounded(found), separators=(",", ":")), encoding="utf-8"
     )
-    shutil.copy(source / "config.toml", folder)
+    shutil.copy(source / CONFIG, folder)
 
 
 def _rounded(value: Any) -> Any:

@@ -24,8 +24,8 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
     """
     from ...circuits.roles import NoRoles
     from ...circuits.run import work_on_circuit
-    from ...circuits.stored import DRAWING, REPORT
     from ...llm.budget import BudgetLimits
+    from ...runlog.layout import CIRCUIT_DRAWING, CIRCUIT_REPORT
 
     try:
         with progress(quiet=args.quiet) as reporter:
@@ -40,8 +40,8 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
         ) from None
     show_circuit(found, as_json=args.json)
     if not args.quiet:
-        drawn = f", {folder / DRAWING}" if found["nodes"] else ""
-        sys.stderr.write(f"{folder / REPORT}{drawn}\n")
+        drawn = f", {folder / CIRCUIT_DRAWING}" if found["nodes"] else ""
+        sys.stderr.write(f"{folder / CIRCUIT_REPORT}{drawn}\n")
     return 0
 
 
@@ -168,10 +168,11 @@ def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
 
 def row_of_circuit(folder: Path) -> dict[str, Any]:
     """What `hubel runs` says of a circuit run."""
-    from ...circuits.stored import RESULT, stored
+    from ...circuits.stored import stored
+    from ...runlog.layout import CIRCUIT
 
     config = CircuitConfig.load(folder)
-    found = stored(folder) if (folder / RESULT).exists() else None
+    found = stored(folder) if (folder / CIRCUIT).exists() else None
     counts = (found["roles"] or {}) if found else {}
     return {
         "name": folder.name,

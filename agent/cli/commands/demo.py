@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ...runlog.config import RunConfig
+from ...runlog.layout import CONFIG
 from .. import options, output
 from ..work import finish
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make or go on with `runs/demo`, then write its report."""
     folder = args.runs / RUN
-    new = not (folder / "config.toml").exists()
+    new = not (folder / CONFIG).exists()
     lost = (
         not new and not Path(RunConfig.load(folder).index).exists()
     )  # the cache was cleared meanwhile

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import UsageError
+from ...runlog.layout import CONFIG
 from .. import options
 from ..main import DONE, FAILED
 from .show import CALLS_ONLY
@@ -111,7 +112,7 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) 
     """A folder with a configuration, as every run has; an earlier log of the same name is gone on with."""
     from ...runlog.config import RunConfig, versions
 
-    if (folder / "config.toml").exists():
+    if (folder / CONFIG).exists():
         if RunConfig.load(folder).explainer != CALLS_ONLY:
             raise UsageError(f"{folder} is a run of another kind; give another --log")
         return

@@ -9,6 +9,7 @@ from typing import Any
 from ....tools.errors import HubelError
 from ...circuits.config import is_circuit
 from ...runlog.config import RunConfig
+from ...runlog.layout import CONFIG
 from .. import output
 from ..circuit.runs import row_of_circuit
 
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     """One row a run, oldest first."""
     folders = sorted(
         (p.parent for p in args.runs.glob("*/config.toml")),
-        key=lambda p: (p / "config.toml").stat().st_mtime,
+        key=lambda p: (p / CONFIG).stat().st_mtime,
     )
     found = [_row(folder) for folder in folders]
     if args.json:

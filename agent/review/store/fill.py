@@ -24,6 +24,7 @@ from pathlib import Path
 from ....tools.errors import HubelError, UsageError
 from ....tools.subject.address import Unit
 from ...runlog.config import RunConfig
+from ...runlog.layout import CONFIG
 from ...runlog.nulls import is_control
 from .database import Store, get_meta, set_meta
 from .log_reader import MOST_AT_ONCE, Envelope, EventPosition, read_lines, read_sealed, segments
@@ -92,7 +93,7 @@ def _is_another(store: Store) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    file = folder / "config.toml"
+    file = folder / CONFIG
     return _digest_of(file, file.stat().st_mtime_ns) if file.is_file() else ""
 
 

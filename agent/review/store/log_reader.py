@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from ...runlog.layout import EVENTS
+
 MOST_AT_ONCE = 16 << 20
 """Bytes of a JSONL segment that are read in one go; one line may be longer."""
 _TAIL = b',"event":'
@@ -59,8 +61,8 @@ def _parsed(text: bytes | str) -> Any:
 
 def segments(folder: Path) -> dict[str, Path]:
     """Stem to file, in the order of writing; of one that is there in both forms the sealed one."""
-    found = {p.stem: p for p in (folder / "events").glob("[0-9]*-*.jsonl")}
-    found |= {p.stem: p for p in (folder / "events").glob("[0-9]*-*.parquet")}
+    found = {p.stem: p for p in (folder / EVENTS).glob("[0-9]*-*.jsonl")}
+    found |= {p.stem: p for p in (folder / EVENTS).glob("[0-9]*-*.parquet")}
     return {stem: found[stem] for stem in sorted(found)}
 
 

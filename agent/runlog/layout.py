@@ -1,0 +1,36 @@
+"""Names inside a run's folder, runs/NAME/. Nothing else spells them out.
+
+    config.toml           the configuration: all that is needed to run it again
+    suite.toml            text of the suite of planted units, if the run has one
+    events/               the log, in segments (`runlog.log`)
+    reviews/              what people said of its explanations, in segments (`runlog.reviews`)
+    collected/            activations of the targets, one file per split (`tools.index.collected`)
+    transfer/             activations on other corpora, collected for the review page
+    lexicon/              the vocabulary that its predicates look up, written when the run ends
+    checkpoints.sqlite    LangGraph's checkpoints
+    lock                  held by the process that writes the run
+
+A circuit run has its configuration, its log, its lock, and:
+
+    circuit.json          the result
+    circuit.svg           its drawing
+    report.html           its report
+    arrays/               scores of all edges, too large for the log
+"""
+
+from __future__ import annotations
+
+CONFIG = "config.toml"
+SUITE = "suite.toml"
+EVENTS = "events"
+REVIEWS = "reviews"
+COLLECTED = "collected"
+TRANSFER = "transfer"
+LEXICON = "lexicon"
+CHECKPOINTS = "checkpoints.sqlite"
+LOCK = "lock"
+
+CIRCUIT = "circuit.json"
+CIRCUIT_DRAWING = "circuit.svg"
+CIRCUIT_REPORT = "report.html"
+CIRCUIT_ARRAYS = "arrays"
