@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -41,6 +40,7 @@ from ..llm.journaled_model import reply_of
 from ..llm.sentence_judges import SentenceJudges
 from ..runlog.bottleneck import WaitTimes
 from ..runlog.config import RunConfig
+from ..runlog.journal import Journal
 from ..runlog.log import Data, RunLog, canonical
 from ..runlog.stopping import Stopped
 from .sentence_scores import simulate_on_select
@@ -83,6 +83,7 @@ class InvestigationContext:
         self.folder = folder
         self.config = config
         self.log = log
+        self.journal = Journal(log)
         self.explainer = explainer
         self.lexicon = lexicon
         self.load = WaitTimes()
@@ -119,21 +120,8 @@ class InvestigationContext:
     # the journal
 
     def journaled(self, kind: str, target: str, request: Data, answer: Callable[[], Data]) -> Data:
-        """The answer to a request: from the journal, or asked for now and written before it is returned."""
-        key = _key(kind, request)
-        if (found := self.log.get(kind, target, key)) is not None:
-            return found["answer"]
-        started = time.perf_counter()
-        fresh = answer()
-        seconds = round(time.perf_counter() - started, 4)
-        self.log.write(
-            kind, {"request": request, "answer": fresh, "seconds": seconds}, target=target, id=key
-        )
-        stored = self.log.get(kind, target, key)
-        return stored["answer"] if stored else fresh
-
-    def _is_journaled(self, kind: str, target: str, request: Data) -> bool:
-        return self.log.get(kind, target, _key(kind, request)) is not None
+        """The answer to a request, from the journal or computed now."""
+        return self.journal.answer(kind, target, request, answer)
 
     def ask_explainer(self, case: InvestigationView) -> Move:
         """The explainer's next move on a case. Of a language model the reply is journaled, and read anew."""
@@ -196,7 +184,7 @@ class InvestigationContext:
             partial(self.consult, target, call.instrument, dict(call.arguments)) for call in calls
         ]
         fresh = sum(
-            not self._is_journaled("call", target, _rendered(c.instrument, c.arguments))
+            not self.journal.holds("call", target, _rendered(c.instrument, c.arguments))
             for c in calls
         )
         if fresh < 2:
@@ -401,10 +389,6 @@ def _scored(data: ExploreData, predicted: np.ndarray) -> tuple[float, list[Data]
     return pearson(Sample(predicted, data.signal, data.mask, data.document)), worst_misses(
         data, predicted
     )
-
-
-def _key(kind: str, request: Data) -> str:
-    return hashlib.sha256(canonical({"kind": kind, **request}).encode()).hexdigest()[:32]
 
 
 def _rendered(instrument: str, arguments: Mapping[str, Any]) -> Data:
