@@ -17,13 +17,14 @@ All are fitted on explore alone, position 0 left out, and scored exactly as the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ..tools.subject.address import Unit
 from .score import Floors
 from .statistics.correlation import pearson
 from .statistics.permutation import permuted_r
@@ -79,6 +80,25 @@ def fit_floor_predictions(
     """
     trivial = {"frequency": by_frequency(explore, tokens), "position": by_position(explore, tokens)}
     return FloorPredictions(by_token(explore, tokens), trivial, other)
+
+
+def draw_other_target(
+    target: str, targets: Sequence[str], explained: Sequence[str], seed: int
+) -> str | None:
+    """The target whose explanation gives the floor *other*: a random one of the same layer.
+
+    The run's verdicts and `hubel eval` both draw with this, so they report the same floor.
+
+    Args:
+        targets: all targets of the run; the target's place among them seeds the draw.
+        explained: the targets that have a predicate, in the same order.
+    """
+    place = Unit.parse(target).place
+    rivals = [name for name in explained if name != target and Unit.parse(name).place == place]
+    if not rivals:
+        return None
+    rng = np.random.default_rng([seed, list(targets).index(target)])
+    return rivals[int(rng.integers(len(rivals)))]
 
 
 def by_token(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]) -> Prediction:

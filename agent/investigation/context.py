@@ -211,6 +211,10 @@ class InvestigationContext:
 
     # explore and select
 
+    def collected(self, split: str) -> Collected:
+        """The run's collected activations on explore or select."""
+        return self._splits[split]
+
     def activations(self, split: str, target: str) -> np.ndarray:
         """A target's raw activations on explore or select, [contexts, seq]."""
         return self._splits[split].activations(Unit.parse(target).unsided)

@@ -22,9 +22,10 @@ from ...evals.scorers.llm_simulation import at_random, simulate, simulated
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.score_all import Outcome, score_all
 from ...evals.scorers.simulation import Evidence, evidence_for_verdict
+from ...evals.scorers.task import collected_sample
 from ...evals.scorers.windows import TokenText
 from ...evals.statistics.correlation import pearson
-from ...evals.statistics.sample import Sample
+from ...tools.subject.address import Unit
 from ..llm.sentence_judges import FAILURE
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ def simulate_on_select(
     chat = room.readers.chat("simulator", target, id)
     if chat is None:
         return None
-    data = room.data("select", target)
-    sample = Sample(0 * data.signal, data.signal, data.mask, data.document)
-    printed = TokenText(data.tokens, data.length, room.lexicon.strings)
+    select = room.collected("select")
+    sample = collected_sample(Unit.parse(target), select, None)
+    printed = TokenText(select.tokens, select.length, room.lexicon.strings)
     case = ScoringTask(
         sample,
         "select",

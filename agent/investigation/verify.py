@@ -14,15 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...evals.floors import ExploreSignal, fit_floor_predictions
-from ...evals.score import Floors, Score
+from ...evals.floors import draw_other_target
+from ...evals.score import Floors, Score, Split
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.simulation import evidence_for_verdict, simulation
-from ...evals.scorers.windows import TokenText
+from ...evals.scorers.task import collected_sample, scoring_task
 from ...evals.statistics.correlation import pearson
-from ...evals.statistics.sample import Sample
 from ...evals.verdict import TargetResult, decide
 from ...tools.errors import CorruptError
 from ...tools.index.holdout import open_collected_holdout
@@ -103,33 +100,27 @@ def _score_competitor(room: InvestigationContext, target: str, winner: Hypothesi
 
 
 def _case(
-    room: InvestigationContext, target: str, printed: str | None, split: Any, sentence: str = ""
+    room: InvestigationContext, target: str, printed: str | None, split: Split, sentence: str = ""
 ) -> ScoringTask:
-    explore = room.data("explore", target)
-    if split == "holdout":
-        collected = open_collected_holdout(room.folder / COLLECTED)
-        unit = Unit.parse(target)
-        signal = unit.signal(collected.activations(unit.unsided))
-    else:
-        collected = room.data(split, target)
-        signal = collected.signal
-    predicted = (
-        0 * signal if printed is None else room.predict(printed, collected.tokens, collected.length)
+    collected = (
+        open_collected_holdout(room.folder / COLLECTED)
+        if split == "holdout"
+        else room.collected(split)
     )
-    sample = Sample(predicted, signal, collected.mask, collected.document)
-    rivals = fit_floor_predictions(
-        ExploreSignal(explore.tokens, explore.signal, explore.mask), collected.tokens
-    )
-    return ScoringTask(
-        sample,
+    predicted = None
+    if printed is not None:
+        predicted = room.predict(printed, collected.tokens, collected.length)
+    task = scoring_task(
+        Unit.parse(target),
         split,
-        rivals,
-        room.seed(target),
+        collected,
+        room.collected("explore"),
+        predicted,
+        seed=room.seed(target),
         explanation=sentence,
-        printed=TokenText(collected.tokens, collected.length, room.lexicon.strings),
-        predicts=printed is not None,
-        simulated_contexts=room.config.simulator_contexts,
+        vocabulary=room.lexicon.strings,
     )
+    return replace(task, simulated_contexts=room.config.simulator_contexts)
 
 
 def _write_score(log: RunLog, target: str, hypothesis: str, score: Score) -> None:
@@ -203,29 +194,19 @@ def _fill_other(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) 
     """Score the explanation of a random unit of the same layer on each target's holdout."""
     concluded = {t: c for t in config.targets if (c := log.get("conclusion", t)) and c["predicate"]}
     holdout = open_collected_holdout(folder / COLLECTED) if concluded else None
-    for number, target in enumerate(config.targets):
-        rivals = [t for t in concluded if t != target and _place(t) == _place(target)]
-        if target not in concluded or not rivals or holdout is None:
+    for target in concluded:
+        other = draw_other_target(target, config.targets, list(concluded), config.seed)
+        if other is None or holdout is None:
             continue
-        rng = np.random.default_rng([config.seed, number])
-        other = concluded[rivals[int(rng.integers(len(rivals)))]]["predicate"]
-        _add_other(
-            log, target, concluded[target]["hypothesis"], _r_of(other, target, holdout, lexicon)
-        )
-
-
-def _place(target: str) -> tuple[str, int]:
-    unit = Unit.parse(target)
-    return unit.site, unit.layer
+        r = _r_of(concluded[other]["predicate"], target, holdout, lexicon)
+        _add_other(log, target, concluded[target]["hypothesis"], r)
 
 
 def _r_of(printed: str, target: str, holdout: Collected, lexicon: Lexicon) -> float:
     from ...tools.dissection import Predicate
 
-    unit = Unit.parse(target)
     predicted = Predicate.parse(printed).predict(holdout.tokens, lexicon, holdout.length)
-    signal = unit.signal(holdout.activations(unit.unsided))
-    return pearson(Sample(predicted, signal, holdout.mask, holdout.document))
+    return pearson(collected_sample(Unit.parse(target), holdout, predicted))
 
 
 def _add_other(log: RunLog, target: str, hypothesis: str, r: float) -> None:

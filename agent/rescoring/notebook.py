@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...evals.floors import ExploreSignal, fit_floor_predictions
 from ...evals.score import Score
-from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.simulation import score_simulation
-from ...evals.statistics.sample import Sample
+from ...evals.scorers.task import scoring_task
 from ...tools.dissection import Lexicon, Predicate
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
@@ -45,8 +43,4 @@ def score_on_select(
     unit, lexicon = Unit.parse(target), lexicon or stored_lexicon(folder)
     explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
     predicted = predicate.predict(select.tokens, lexicon, select.length)
-    sample = Sample(predicted, unit.signal(select.activations(unit)), select.mask, select.document)
-    known = ExploreSignal(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
-    return score_simulation(
-        ScoringTask(sample, "select", fit_floor_predictions(known, select.tokens))
-    )
+    return score_simulation(scoring_task(unit, "select", select, explore, predicted))

@@ -24,7 +24,7 @@ from .summary import Figure, SourceComparison, comparisons, figures, find, kinds
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_SHEETS = ("review/static/tokens.css", "evaluation.css")
+_SHEETS = ("../review/static/tokens.css", "evaluation.css")
 """Colours and type are those of the review page."""
 _FOLDER = Path(__file__).parent
 _SMALLEST_P = 1e-12

@@ -14,12 +14,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...evals.floors import ExploreSignal, fit_floor_predictions
+from ...evals.floors import draw_other_target
 from ...evals.judge.protocol import Chat
 from ...evals.score import Split
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.subject_access import Lab
-from ...evals.scorers.windows import TokenText
+from ...evals.scorers.task import collected_sample, scoring_task
 from ...evals.statistics.sample import Sample
 from ...tools.subject.address import Unit
 from .data import Texts
@@ -50,55 +50,41 @@ class Cases:
 
     def _case(self, explanation: Explanation, split: Split, chat: Chat | None) -> ScoringTask:
         unit = Unit.parse(explanation.target)
-        data, explore = self._texts.of(split), self._texts.explore
-        signal, before = (unit.signal(d.activations(unit.unsided)) for d in (data, explore))
-        predicted = self._texts.predicted(explanation.predicate, split)
-        other = self._texts.predicted(self._other(explanation), split)
-        labelled = ExploreSignal(explore.tokens, before, explore.mask)
-        sample = Sample(
-            np.zeros_like(signal) if predicted is None else predicted,
-            signal,
-            data.mask,
-            data.document,
-        )
-        return ScoringTask(
-            sample,
+        task = scoring_task(
+            unit,
             split,
-            fit_floor_predictions(labelled, data.tokens, other),
-            target_seed(self._source.seed, explanation.target),
+            self._texts.of(split),
+            self._texts.explore,
+            self._texts.predicted(explanation.predicate, split),
+            other=self._texts.predicted(self._other(explanation), split),
+            seed=target_seed(self._source.seed, explanation.target),
             explanation=explanation.sentence,
-            printed=TokenText(data.tokens, data.length, self._texts.lexicon.strings),
+            vocabulary=self._texts.lexicon.strings,
+        )
+        return replace(
+            task,
             chat=chat,
-            predicts=predicted is not None,
-            calibration=self._calibration(explanation, before),
-            lab=self._lab(explanation, unit, split, signal),
+            calibration=self._calibration(explanation, unit),
+            lab=self._lab(explanation, unit, split),
         )
 
-    def _calibration(self, explanation: Explanation, before: np.ndarray) -> Sample | None:
+    def _calibration(self, explanation: Explanation, unit: Unit) -> Sample | None:
+        """The explanation on explore, where a scorer fits a calibration."""
         predicted = self._texts.predicted(explanation.predicate, "explore")
-        if predicted is None or not any(
-            name.startswith("simulation.") for name in self._plan.scorers
-        ):
+        calibrates = any(name.startswith("simulation.") for name in self._plan.scorers)
+        if predicted is None or not calibrates:
             return None
-        return Sample(predicted, before, self._texts.explore.mask, self._texts.explore.document)
+        return collected_sample(unit, self._texts.explore, predicted)
 
     def _other(self, explanation: Explanation) -> str | None:
-        """The predicate of a random other target of the same layer, the same one that the run's verdict drew."""
-        order = [row["target"] for row in self._source.rows] or [
-            e.target for e in self._source.explanations
-        ]
-        place = _place(explanation.target)
-        rivals = [
-            e.predicate
-            for e in self._source.explanations
-            if e.predicate and e.target != explanation.target and _place(e.target) == place
-        ]
-        if not rivals:
-            return None
-        rng = np.random.default_rng([self._source.seed, order.index(explanation.target)])
-        return rivals[int(rng.integers(len(rivals)))]
+        """The predicate of a random other target of the same layer."""
+        predicates = {e.target: e.predicate for e in self._source.explanations if e.predicate}
+        targets = [row["target"] for row in self._source.rows]
+        targets = targets or [e.target for e in self._source.explanations]
+        other = draw_other_target(explanation.target, targets, list(predicates), self._source.seed)
+        return None if other is None else predicates[other]
 
-    def _lab(self, explanation: Explanation, unit: Unit, split: Split, signal: np.ndarray) -> Lab:
+    def _lab(self, explanation: Explanation, unit: Unit, split: Split) -> Lab:
         from .subject_probe import SubjectProbe, WordVectors, decoys_of, neighbours_of
 
         lab = Lab()
@@ -130,14 +116,9 @@ class Cases:
         lab = replace(lab, fire=bench.fire, loss=bench.loss)
         if unit.site != "mlp":
             return lab
-        return replace(
-            lab, effects=bench.effects(self._texts.of(split).tokens, float(np.abs(signal).max()))
-        )
-
-
-def _place(target: str) -> tuple[str, int]:
-    unit = Unit.parse(target)
-    return unit.site, unit.layer
+        data = self._texts.of(split)
+        strength = float(np.abs(data.signal(unit)).max())
+        return replace(lab, effects=bench.effects(data.tokens, strength))
 
 
 def target_seed(seed: int, target: str) -> int:

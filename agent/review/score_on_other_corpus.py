@@ -75,10 +75,8 @@ def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | N
 def _score(
     folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None
 ) -> dict[str, Any]:
-    from ...evals.floors import ExploreSignal, fit_floor_predictions
-    from ...evals.scorers.registry import ScoringTask
     from ...evals.scorers.simulation import score_simulation
-    from ...evals.statistics.sample import Sample
+    from ...evals.scorers.task import scoring_task
     from ...tools.dissection import Predicate
     from ...tools.index import Collected
     from ..rescoring.other_corpus import collected_on
@@ -96,12 +94,8 @@ def _score(
     )  # fmt: skip
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
     predicted = Predicate.parse(edit.data["predicate"]).predict(data.tokens, lexicon, data.length)
-    sample = Sample(predicted, unit.signal(data.activations(unit)), data.mask, data.document)
-    known = ExploreSignal(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
-    found = score_simulation(
-        ScoringTask(sample, "holdout", fit_floor_predictions(known, data.tokens))
-    )
-    return found.to_json() | {"split": corpus}
+    task = scoring_task(unit, "holdout", data, explore, predicted)
+    return score_simulation(task).to_json() | {"split": corpus}
 
 
 def _subject(config: RunConfig) -> Subject:

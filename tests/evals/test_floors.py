@@ -10,6 +10,7 @@ from hubel.evals.floors import (
     by_frequency,
     by_position,
     by_token,
+    draw_other_target,
     fit_floor_predictions,
     floors_of,
 )
@@ -74,3 +75,21 @@ def test_all_floors_and_null_where_there_is_no_rival(explore):
     assert floors.trivial == best_trivial(sample, fit_floor_predictions(half, tokens)).r
     bare = floors_of(sample, FloorPredictions())
     assert (bare.other, bare.token_lookup, bare.trivial) == (None, None, None)
+
+
+TARGETS = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "mlp.1.3", "head.1.1", "mlp.1.4"]
+
+
+def test_the_other_target_is_of_the_same_layer_and_has_an_explanation():
+    explained = ["mlp.0.1", "mlp.1.1", "mlp.1.2-", "head.1.1", "mlp.1.4"]
+    drawn = {draw_other_target("mlp.1.1", TARGETS, explained, seed) for seed in range(50)}
+    assert drawn == {"mlp.1.2-", "mlp.1.4"}
+    assert draw_other_target("head.1.1", TARGETS, explained, 0) is None
+
+
+def test_the_draw_of_the_other_target_never_changes():
+    """Finished runs replay bit for bit, and `hubel eval` reports the floor of the run's verdict."""
+    for seed in range(20):
+        rivals = [t for t in TARGETS if t.startswith("mlp.1.") and t != "mlp.1.3"]
+        number = np.random.default_rng([seed, TARGETS.index("mlp.1.3")]).integers(len(rivals))
+        assert draw_other_target("mlp.1.3", TARGETS, TARGETS, seed) == rivals[number]

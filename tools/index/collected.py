@@ -65,6 +65,10 @@ class Collected:
             raise UsageError(f"{name!r} was not collected; the run has {len(self.targets)} targets")
         return self._file.get_slice("activations")[self._at[name]].astype(np.float32)
 
+    def signal(self, unit: Unit) -> Float[np.ndarray, "context seq"]:
+        """What is explained of a target: its raw activations, or the part on the unit's side."""
+        return unit.signal(self.activations(unit))
+
     @cached_property
     def tokens(self) -> Int[np.ndarray, "context seq"]:
         """Token ids, 0 behind a context's end."""

@@ -1,0 +1,61 @@
+"""The input of a scorer, built from a run's collected activations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..floors import ExploreSignal, Prediction, fit_floor_predictions
+from ..score import Split
+from ..statistics.sample import Sample
+from .registry import ScoringTask
+from .windows import TokenText
+
+if TYPE_CHECKING:
+    from ...tools.index import Collected
+    from ...tools.subject.address import Unit
+
+
+def scoring_task(
+    unit: Unit,
+    split: Split,
+    collected: Collected,
+    explore: Collected,
+    predicted: Prediction | None,
+    *,
+    other: Prediction | None = None,
+    seed: int = 0,
+    explanation: str = "",
+    vocabulary: Sequence[str] | None = None,
+) -> ScoringTask:
+    """One explanation of a unit on one split, with the floor predictions fitted on explore.
+
+    Args:
+        split: the name under which the scores are reported.
+        collected: activations and tokens of that split.
+        predicted: predicted activation at every token; None for an explanation in words only.
+        other: what the explanation of another unit of the layer predicts there.
+        explanation: the sentence that a judge reads.
+        vocabulary: text of each token by id; without it, scorers that show text cannot run.
+    """
+    tokens = collected.tokens
+    explore_signal = ExploreSignal(explore.tokens, explore.signal(unit), explore.mask)
+    return ScoringTask(
+        collected_sample(unit, collected, predicted),
+        split,
+        fit_floor_predictions(explore_signal, tokens, other),
+        seed,
+        explanation=explanation,
+        printed=None if vocabulary is None else TokenText(tokens, collected.length, vocabulary),
+        predicts=predicted is not None,
+    )
+
+
+def collected_sample(unit: Unit, collected: Collected, predicted: Prediction | None) -> Sample:
+    """A prediction beside the unit's true signal; None stands for a prediction that is never read."""
+    signal = collected.signal(unit)
+    if predicted is None:
+        predicted = np.zeros_like(signal)
+    return Sample(predicted, signal, collected.mask, collected.document)
