@@ -32,6 +32,7 @@ from .json_response import plain_json
 from .rows import with_reviews
 from .run_catalog import RunCatalog, StoredRun, inside
 from .server import STATIC
+from .store.decisions import store_decisions
 from .store.fill import fill
 
 MOST_IN_A_FILE = 400
@@ -106,7 +107,7 @@ class _Report:
         self.run: StoredRun = self.library.run(folder.resolve().name, fresh=False)
         if self.run.has_log:
             fill(self.run.store)
-            self.run.reviews.note_in(self.run.store)
+            store_decisions(self.run.reviews, self.run.store)
 
     def count(self) -> int:
         with self.run.store.reading() as db:

@@ -25,6 +25,7 @@ from ..runlog.config import find_run
 from ..runlog.layout import CIRCUIT, CONFIG
 from ..runlog.reviews import Reviews
 from .store.database import Store, get_meta
+from .store.decisions import store_decisions
 from .store.fill import behind, fill
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class StoredRun:
                     self._filler = _fill_beside(self.folder)
                 else:
                     self._fill()
-                self.reviews.note_in(self.store)
+                store_decisions(self.reviews, self.store)
             except HubelError as error:
                 self.problem = str(error)
             except sqlite3.DatabaseError as error:

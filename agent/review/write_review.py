@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from .rows import row_of
 from .run_catalog import StoredRun
+from .store.decisions import store_decisions
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -47,7 +48,7 @@ def add_review(
         written = run.reviews.write("review", target, data)
         if data["after_viewing"] and data["score"] is not None:
             score_elsewhere(run, str(written.id))
-    run.reviews.note_in(run.store)
+    store_decisions(run.reviews, run.store)
     return {"reviews": run.reviews.shown(target)}
 
 

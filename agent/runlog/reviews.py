@@ -20,14 +20,10 @@ import secrets
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..review.store.database import get_meta, set_meta
 from .layout import REVIEWS
 from .log import Event, canonical
-
-if TYPE_CHECKING:
-    from ..review.store.database import Store
 
 SCORED = "review_scored"
 DECISIONS = ("approve", "reject", "edit")
@@ -110,24 +106,6 @@ class Reviews:
             shown(event) | {"elsewhere": scored.get(event.id or "")}
             for event in self.standing().get(target, [])
         ]
-
-    def note_in(self, store: Store) -> None:
-        """Keep the last decision on each target in the store's column, so that lists can be filtered by it."""
-        signature = json.dumps(self.signature())
-        with store.reading() as db:
-            if get_meta(db, "reviews") == signature:
-                return
-        decided = {
-            target: last
-            for target, events in self.standing().items()
-            if (last := last_decision(events))
-        }
-        with store.writing() as db:
-            db.execute("update targets set review = null where review is not null")
-            rows = [(event.data["verdict"], target) for target, event in decided.items()]
-            db.executemany("update targets set review = ? where target = ?", rows)
-            set_meta(db, "reviews", signature)
-            set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
 
 
 def last_decision(events: list[Event]) -> Event | None:
