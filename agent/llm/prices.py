@@ -17,22 +17,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
 from .conversation import TokenUsage
 
-if TYPE_CHECKING:
-    from ..runlog.config import RunConfig
-
 NAMES = ("input", "output", "cache_read", "cache_write")
 MILLION = 1_000_000
-ESTIMATED = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
-"""Tokens of one investigation, on the high side: the prompt's limit under test, and replies of a model that thinks."""
-SIMULATED = TokenUsage(input=700, output=800)
-"""Of one context that a simulator predicts, the mix's own and the prompt's fixed part counted in."""
-JUDGED = TokenUsage(input=6_000, output=1_000)
-"""Of one detection with 100 windows."""
 
 
 @dataclass(frozen=True)
@@ -56,21 +47,6 @@ class Price:
             (usage.output, self.output),
         )
         return sum(tokens * price for tokens, price in parts) / MILLION
-
-
-def estimate(config: RunConfig) -> float | None:
-    """Dollars that a run may take, on the high side; None when no price of its language models is known."""
-    parts = (
-        (config.explainer, config.price, ESTIMATED),
-        (config.simulator, config.simulator_price, SIMULATED * config.simulator_contexts),
-        (config.judge, config.judge_price, JUDGED),
-    )
-    known = [
-        price.of(tokens) or 0.0
-        for name, given, tokens in parts
-        if name and (price := price_from(given))
-    ]
-    return len(config.targets) * sum(known) if known else None
 
 
 def price_from(given: Mapping[str, float]) -> Price | None:

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
 from ..explainers import is_language_model
+from ..llm.conversation import TokenUsage
+from ..llm.prices import price_from
 from .resources import settings_of
 
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
+
+ESTIMATED = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
+"""Tokens of one investigation, on the high side: the prompt's limit under test, and replies of a model that thinks."""
+SIMULATED = TokenUsage(input=700, output=800)
+"""Of one context that a simulator predicts, the mix's own and the prompt's fixed part counted in."""
+JUDGED = TokenUsage(input=6_000, output=1_000)
+"""Of one detection with 100 windows."""
 
 
 def check_model(config: RunConfig) -> RunConfig:
@@ -58,3 +67,18 @@ def check_dollars(
                 f"dollars of {name} cannot be limited without its price: give --{option}price input=..,output=.. "
                 "(dollars a million tokens), or limit calls or tokens"
             )
+
+
+def estimated_usd(config: RunConfig) -> float | None:
+    """Dollars that a run may take, on the high side; None when no price of its language models is known."""
+    parts = (
+        (config.explainer, config.price, ESTIMATED),
+        (config.simulator, config.simulator_price, SIMULATED * config.simulator_contexts),
+        (config.judge, config.judge_price, JUDGED),
+    )
+    known = [
+        price.of(tokens) or 0.0
+        for name, given, tokens in parts
+        if name and (price := price_from(given))
+    ]
+    return len(config.targets) * sum(known) if known else None

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ....tools.errors import UsageError
 from ...explainers import is_language_model
-from ...llm.prices import estimate
 from ...runlog.config import RunConfig
 from .. import options
 from ..work import finish
@@ -115,7 +114,9 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
     Raises:
         UsageError: the answer is no, or there is nobody to ask.
     """
-    expected = estimate(config)
+    from ...run.preflight import estimated_usd
+
+    expected = estimated_usd(config)
     if expected is None:
         return
     limit = config.budget.get("usd", 0.0)
