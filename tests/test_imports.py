@@ -39,7 +39,7 @@ LOOKING = (
     "agent/cli/commands/",
     "agent/runlog/views",
     "agent/review/",
-    "agent/cli/escape_control",
+    "tools/files",
     "agent/runlog/log",
     "tools/index",
     "evals/",

@@ -1,18 +1,18 @@
 """What commands write to standard output: JSON lines for programs, tables for people.
 
-Text from a corpus or a vocabulary goes through `plain` first: it is data of strangers, and a
+Text from a corpus or a vocabulary goes through `escape_control` first: it is data of strangers, and a
 terminal would obey its escape sequences.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+from ...tools.files.untrusted_text import escape_control
+
 WIDE = 10_000
 """Columns assumed when standard output is no terminal: one row stays one line, for grep."""
 
@@ -43,7 +43,7 @@ def table(
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False)
     view = Table(
         box=SIMPLE_HEAD,
-        title=Text(plain(title)) if title else None,
+        title=Text(escape_control(title)) if title else None,
         title_justify="left",
         pad_edge=False,
     )
@@ -52,15 +52,10 @@ def table(
             Text(column), justify="right" if column in right else "left", no_wrap=column in right
         )
     for row in rows:
-        view.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
+        view.add_row(*(Text("-" if cell is None else escape_control(str(cell))) for cell in row))
     with console.capture() as captured:
         console.print(view)
     sys.stdout.writelines(row.rstrip() + "\n" for row in captured.get().strip("\n").splitlines())
-
-
-def plain(text: str) -> str:
-    """Text with control and direction-changing characters shown as escapes (`\\x1b`, `\\n`)."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def size(n_bytes: int) -> str:

@@ -15,7 +15,7 @@ from ...tools.files.jsonable import jsonable
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject.address import Side
-    from ..llm.conversation import Reply, Request
+    from ..llm.conversation import JournaledReply, Request
 
 Quantity = Literal["max", "mean", "kl", "rank", "logprob", "logit_difference"]
 """Largest or mean activation over a span; largest KL that ablating the unit brings about on a text,
@@ -197,14 +197,6 @@ class ToolAnswer:
 
     text: str
     error: bool = False
-
-
-@dataclass(frozen=True)
-class JournaledReply:
-    """A language model's reply, and its key in the journal."""
-
-    key: str
-    reply: Reply
 
 
 @dataclass(frozen=True)

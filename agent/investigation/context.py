@@ -31,7 +31,6 @@ from ..explainers.protocol import (
     GradedPredicate,
     Hypothesis,
     InvestigationView,
-    JournaledReply,
     Move,
     ToolAnswer,
     Turn,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from ...tools.index import Collected
     from ...tools.instruments import InstrumentContext, Need
     from ...tools.instruments import Result as InstrumentResult
-    from ..llm.conversation import Request
+    from ..llm.conversation import JournaledReply, Request
     from ..llm.journaled_model import JournaledModel, ReplayModel
     from .null_instruments import NullInstruments
 

@@ -106,6 +106,14 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class JournaledReply:
+    """A language model's reply, and its key in the journal."""
+
+    key: str
+    reply: Reply
+
+
+@dataclass(frozen=True)
 class UserMessage:
     """What the program says."""
 

@@ -13,13 +13,13 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError
+from ..runlog.events import LLM_CALL
 from ..runlog.log import RunLog, canonical
 from .journaled_model import plain, spent_by
 
 if TYPE_CHECKING:
     from .budget import Budget
 
-EVENT = "llm_call"
 Role = Literal["judge", "simulator"]
 
 
@@ -62,7 +62,7 @@ class JournaledJudge:
         """
         asked = {"judge": self._judge, "attempt": self._attempt, "request": request.to_json()}
         key = hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        if (found := self._log.get(EVENT, self._target, key)) is not None:
+        if (found := self._log.get(LLM_CALL, self._target, key)) is not None:
             return ChatAnswer.from_json(found["answer"])
         return self._pay(request, asked, key)
 
@@ -87,7 +87,7 @@ class JournaledJudge:
             "seconds": round(time.perf_counter() - started, 4),
             **answer.took,
         }
-        self._log.write(EVENT, row, target=self._target, id=key)
+        self._log.write(LLM_CALL, row, target=self._target, id=key)
         if self._budget is not None:
             self._budget.charge(self._target, spent_by(row))
         return ChatAnswer.from_json(row["answer"])

@@ -18,15 +18,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import CorruptError
-from ..explainers.protocol import JournaledReply
+from ..runlog.events import LLM_CALL
 from ..runlog.log import Data, RunLog, canonical
+from .conversation import JournaledReply, LanguageModel, Reply, Request, TokenUsage
 
 if TYPE_CHECKING:
     from .budget import Budget
-    from .conversation import LanguageModel, Reply, Request
     from .prices import Price
 
-EVENT = "llm_call"
 CHARACTERS_A_TOKEN = 4
 """The common rule of thumb, where a server does not count."""
 DEEPEST = 40
@@ -53,11 +52,9 @@ class JournaledModel:
         Raises:
             BudgetReached: the budget admits no further call.
         """
-        from .conversation import Reply
-
         asked = request.to_json()
         key = request_key(self._name, asked)
-        if self._log.get(EVENT, target, key) is None:
+        if self._log.get(LLM_CALL, target, key) is None:
             self._pay(target, key, request, asked)
         return JournaledReply(key, Reply.from_json(reply_of(self._log, target, key)))
 
@@ -80,7 +77,7 @@ class JournaledModel:
             "seconds": seconds,
             **costs(reply, canonical(asked), self._price),
         }
-        self._log.write(EVENT, row, target=target, id=key)
+        self._log.write(LLM_CALL, row, target=target, id=key)
         self._budget.charge(target, spent_by(row))
 
     def _write_prompt(self, asked: Mapping[str, Any]) -> str:
@@ -98,8 +95,6 @@ def costs(reply: Reply, asked: str, price: Price | None) -> dict[str, Any]:
     A server that counts no tokens leaves them null. So that a budget holds all the same, its row
     says what they are at least likely to be (`guess`), which is counted there and shown nowhere.
     """
-    from .conversation import TokenUsage
-
     usage = reply.usage
     found: dict[str, Any] = {
         "input_tokens": usage.input if usage else None,
@@ -150,12 +145,10 @@ class ReplayModel:
         Raises:
             CorruptError: the journal holds no further reply for this target.
         """
-        from .conversation import Reply
-
         key = request_key(self._name, request.to_json())
         keys = [
             str(id)
-            for id, row in self._log.all(EVENT, target).items()
+            for id, row in self._log.all(LLM_CALL, target).items()
             if "system_and_tools" in row["request"]
         ]
         place = self._given.get(target, 0)
@@ -177,7 +170,7 @@ def request_key(name: str, asked: Mapping[str, Any]) -> str:
 
 def reply_of(log: RunLog, target: str, key: str) -> Data:
     """A reply as it was journaled."""
-    found = log.get(EVENT, target, key)
+    found = log.get(LLM_CALL, target, key)
     if found is None:
         raise CorruptError(
             f"{target}: the journal does not hold the reply {key}; this log was changed or cut short"

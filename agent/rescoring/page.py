@@ -14,8 +14,8 @@ from ...evals.score import Floors, Score
 from ...evals.statistics.bootstrap import Interval
 from ...evals.verdict import KEEP
 from ...tools.files.cache import atomic_file
+from ...tools.files.untrusted_text import show_hidden
 from ...tools.subject.address import Unit
-from ..cli.escape_control import visible
 from ..runlog.log import RunLog
 from . import plots
 from .plan import Evaluation, RescoredTarget
@@ -126,7 +126,12 @@ def _template() -> Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        {"number": number, "interval": interval, "probability": probability, "visible": visible}
+        {
+            "number": number,
+            "interval": interval,
+            "probability": probability,
+            "visible": show_hidden,
+        }
     )
     return environment.get_template("evaluation.html")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from ..cli.escape_control import visible
+from ...tools.files.untrusted_text import show_hidden
 
 WIDTH, HEIGHT = 400, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 10, 10, 40
@@ -174,7 +174,7 @@ def _text(x: float, y: float, text: str, name: str) -> Markup:
 
 
 def _title(label: str) -> Markup:
-    return Markup("<title>{}</title>").format(visible(label)) if label else Markup("")
+    return Markup("<title>{}</title>").format(show_hidden(label)) if label else Markup("")
 
 
 def _svg(parts: Sequence[Markup], title: str) -> Markup:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from ..cli.output import plain
+from ...tools.files.untrusted_text import escape_control
 
 EVERY_S = 5.0
 """Seconds between two plain lines of one step: often enough to see life, rare enough for a CI log."""
@@ -91,7 +91,7 @@ class LineReporter(Reporter):
 
     def say(self, text: str) -> None:
         with self._lock:
-            self._write(plain(text))
+            self._write(escape_control(text))
 
     def _write(self, text: str) -> None:
         self.stream.write(text + "\n")
@@ -124,7 +124,7 @@ class BarReporter(Reporter):
         with self._lock:
             if step not in self._tasks:
                 self._tasks[step] = self.bars.add_task(
-                    plain(step), total=total, counted="", note=""
+                    escape_control(step), total=total, counted="", note=""
                 )
                 self._began[step] = (now, done)
             start, began_at = self._began[step]
@@ -134,11 +134,11 @@ class BarReporter(Reporter):
                 completed=done,
                 total=total,
                 counted=count(done, total, unit, speed),
-                note=plain(note),
+                note=escape_control(note),
             )
 
     def say(self, text: str) -> None:
-        self.bars.console.print(plain(text), markup=False)
+        self.bars.console.print(escape_control(text), markup=False)
 
 
 def rate(began_at: float, done: float, seconds: float) -> float | None:
@@ -150,10 +150,10 @@ def describe(
     step: str, done: float, total: float | None, unit: str, note: str, speed: float | None
 ) -> str:
     """A plain progress line: ``index: 1,024/60,000 tokens, 640/s, 1:32 left, forward 96 %``."""
-    parts = [f"{plain(step)}: {count(done, total, unit, speed)}"]
+    parts = [f"{escape_control(step)}: {count(done, total, unit, speed)}"]
     if speed and total is not None and done < total:
         parts.append(f"{duration((total - done) / speed)} left")
-    return ", ".join([*parts, *([plain(note)] if note else [])])
+    return ", ".join([*parts, *([escape_control(note)] if note else [])])
 
 
 def count(done: float, total: float | None, unit: str, speed: float | None) -> str:

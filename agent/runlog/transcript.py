@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..llm.journaled_model import EVENT
+from .events import LLM_CALL
 
 if TYPE_CHECKING:
     from .log import RunLog
@@ -55,7 +55,9 @@ def claims(log: RunLog, target: str) -> list[TracedClaim]:
 
 
 def _replies(log: RunLog, target: str) -> list[Mapping[str, Any]]:
-    return [row for row in log.all(EVENT, target).values() if "system_and_tools" in row["request"]]
+    return [
+        row for row in log.all(LLM_CALL, target).values() if "system_and_tools" in row["request"]
+    ]
 
 
 def _lines(row: Mapping[str, Any]) -> Iterator[TranscriptLine]:

@@ -1,22 +1,30 @@
-"""Hostile text made visible, for pages and terminals: what they would obey instead of showing
-(control characters, direction changes, zero-width ones, lone surrogates) is replaced by something
-that can be seen.
+"""Text of strangers (a corpus, a vocabulary, a model's reply) made safe to print.
+
+A terminal or a page would obey some characters instead of showing them: control characters,
+changes of direction, zero-width characters, lone surrogates. Both functions replace them by
+something that can be seen.
 """
 
 from __future__ import annotations
 
 import re
 
-_INVISIBLE = re.compile(
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 
 
-def visible(text: str) -> str:
-    """Text in which nothing is hidden: ⏎, ⇥, and for anything else its code point."""
-    return _INVISIBLE.sub(lambda match: _picture(match[0]), text)
+def escape_control(text: str) -> str:
+    r"""Text with control and direction-changing characters as escapes (`\x1b`, `\n`), for terminals."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def _picture(character: str) -> str:
+def show_hidden(text: str) -> str:
+    """Text with every invisible character as a sign (⏎, ⇥) or as its code point, for pages."""
+    return _HIDDEN.sub(lambda match: _sign(match[0]), text)
+
+
+def _sign(character: str) -> str:
     return {"\n": "⏎", "\t": "⇥"}.get(character) or f"‹U+{ord(character):04X}›"

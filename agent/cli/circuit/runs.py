@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....tools.errors import BudgetReached
+from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import CircuitConfig
 from ...runlog.progress import progress
 from .. import options, output
@@ -162,7 +163,7 @@ def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
             + ("bit for bit" if found.bitwise else "to 1e-6")
         )
     for line in found.mismatches:
-        sys.stderr.write(f"hubel: mismatch: {output.plain(line)}\n")
+        sys.stderr.write(f"hubel: mismatch: {escape_control(line)}\n")
     return 1 if found.mismatches else 0
 
 

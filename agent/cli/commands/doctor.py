@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ....tools.files.untrusted_text import escape_control
 from .. import output
 from ..main import DONE, FAILED
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             todo = f"\n         -> {check.todo}" if check.todo else ""
             output.line(
-                f"{SIGNS[check.status]:<8} {check.name}: {output.plain(check.detail)}{todo}"
+                f"{SIGNS[check.status]:<8} {check.name}: {escape_control(check.detail)}{todo}"
             )
     missing = sum(check.status == "missing" for check in found)
     if not args.json:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ....tools.files.untrusted_text import escape_control
 from ...runlog.progress import progress
 from .. import options, output
 
@@ -209,7 +210,7 @@ def _show_figures(found: list[Any], evaluation: Evaluation) -> None:
         why for row in evaluation.rows for why in (*row.failures.values(), *row.skipped.values())
     }
     for why in sorted(reasons)[:5]:
-        output.line(f"  {output.plain(why)}")
+        output.line(f"  {escape_control(why)}")
 
 
 def _show_comparisons(compared: list[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
 from ...runlog.config import find_run
 from ...runlog.progress import progress
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         output.line(summary(found.rows))
         output.line(_verdict(found.mismatches, found.bitwise))
     for line in found.mismatches:
-        sys.stderr.write(f"hubel: mismatch: {output.plain(line)}\n")
+        sys.stderr.write(f"hubel: mismatch: {escape_control(line)}\n")
     return 1 if found.mismatches else 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ....tools.errors import UsageError
+from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
 from ...circuits.stored import stored
 from ...runlog.config import RunConfig, find_run
@@ -58,10 +59,10 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
             )
             continue
         output.line(
-            f"{number}. {asked['instrument']} {output.plain(json.dumps(asked['arguments'], ensure_ascii=False))}"
+            f"{number}. {asked['instrument']} {escape_control(json.dumps(asked['arguments'], ensure_ascii=False))}"
         )
         for part in answer["text"].splitlines():
-            output.line(f"   {output.plain(part)}")
+            output.line(f"   {escape_control(part)}")
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
@@ -171,7 +172,7 @@ def _show_conversation(folder: Path, target: str) -> None:
     for line in transcript(log, target):
         output.line(f"\n-- {line.who}{f' ({line.cost})' if line.cost else ''}")
         for part in line.text.splitlines():
-            output.line(f"   {output.plain(part)}")
+            output.line(f"   {escape_control(part)}")
     traced = claims(log, target)
     if traced:
         rows = [(c.text, ", ".join(c.evidence) or "UNSUPPORTED") for c in traced]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import UsageError
+from ....tools.files.untrusted_text import escape_control
 from .. import options, output
 from ..instrument_help import manual
 from ..main import DONE
@@ -103,7 +104,7 @@ def _call(instrument: Instrument, args: argparse.Namespace) -> None:
     arguments = _arguments(args)  # before anything is opened
     result = instrument(_bench(instrument, args), arguments)
     if args.json is None or args.text:
-        output.line("\n".join(output.plain(line) for line in result.render().splitlines()))
+        output.line("\n".join(escape_control(line) for line in result.render().splitlines()))
     else:
         output.json_line(result.to_json())
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
-from ..protocol import InvestigationView, JournaledReply, Move
+from ..protocol import InvestigationView, Move
 
 if TYPE_CHECKING:
+    from ...llm.conversation import JournaledReply
     from ...runlog.config import RunConfig
     from .dialogue import Dialogue
 

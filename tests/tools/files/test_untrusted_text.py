@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.agent.cli.escape_control import visible
+from hubel.tools.files.untrusted_text import show_hidden
 
 HIDDEN = [
     "\x00",
@@ -25,20 +25,20 @@ HIDDEN = [
 
 @pytest.mark.parametrize("character", HIDDEN)
 def test_nothing_hidden_reaches_page_or_terminal(character):
-    shown = visible(f"b{character}c")
+    shown = show_hidden(f"b{character}c")
     assert shown == f"b‹U+{ord(character):04X}›c"
     shown.encode()
 
 
 def test_line_breaks_and_tabs_have_signs():
-    assert visible("a\n\tb") == "a⏎⇥b"
+    assert show_hidden("a\n\tb") == "a⏎⇥b"
 
 
 @given(st.text())
 def test_what_is_visible_stays_as_it_is(text):
-    assert visible(visible(text)) == visible(text)
+    assert show_hidden(show_hidden(text)) == show_hidden(text)
     assert all(
         character in text
-        for character in visible(text)
+        for character in show_hidden(text)
         if character not in "⏎⇥‹U+0123456789ABCDEF›"
     )
