@@ -20,7 +20,7 @@ _PUBLIC = {
     "Unit": ".tools.subject",
     "build_index": ".tools.index",
     "call": ".tools.instruments",
-    "explain": ".tools.dissection",
+    "search_formulas": ".tools.dissection",
     "load_subject": ".tools.subject",
     "parse_targets": ".tools.subject",
     "read_corpus": ".tools.corpus",

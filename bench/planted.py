@@ -87,7 +87,7 @@ def make_planted_run(
     """
     from ..agent.run.execute import make_run, resolve
 
-    targets = [str(subject.planted[unit.id]) for unit in units]
+    targets = [str(subject.address_by_id[unit.id]) for unit in units]
     if (folder / CONFIG).exists():
         _check_same(folder, subject, targets, settings)
         return
@@ -118,8 +118,8 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
     """Hold a finished run's explanations against the truth."""
     found = {row["target"]: row for row in rows(folder)}
     judge = _Judge(subject, open_collected_holdout(folder / COLLECTED), folder)
-    results = [judge.result(unit, found[str(subject.planted[unit.id])]) for unit in units]
-    decidable = [subject.planted[row.id] for row in results if row.decidable]
+    results = [judge.result(unit, found[str(subject.address_by_id[unit.id])]) for unit in units]
+    decidable = [subject.address_by_id[row.id] for row in results if row.decidable]
     summary = truth_of.summary(results)
     summary |= {
         "auroc": judge.discrimination(decidable),

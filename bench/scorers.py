@@ -147,7 +147,7 @@ class _Stand:
 
     def planted(self, unit: SuiteUnit) -> _Planted:
         """A unit of the suite with its truth."""
-        address = self._subject.planted[unit.id]
+        address = self._subject.address_by_id[unit.id]
         return _Planted(
             address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens)
         )

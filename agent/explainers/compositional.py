@@ -42,12 +42,12 @@ class Compositional:
 
     def move(self, case: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
-        from ...tools.dissection import explain
+        from ...tools.dissection import search_formulas
 
         if case.explore is None:
             return Move(cannot_explain="the activations on explore are not at hand")
         data = case.explore()
-        found = explain(
+        found = search_formulas(
             data.tokens,
             data.length,
             data.document,

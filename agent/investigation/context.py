@@ -320,13 +320,13 @@ class InvestigationContext:
         )
 
     def _grade(self, target: str, concepts: tuple[str, ...]) -> Data:
-        from ...tools.dissection import TextView, find_grades
+        from ...tools.dissection import TextView, fit_grades
         from ...tools.dissection.grammar import parse_concept
 
         data = self.data("explore", target)
         try:
             text = TextView(data.tokens, data.length, self.lexicon)
-            found = find_grades(
+            found = fit_grades(
                 [parse_concept(concept) for concept in concepts], text, data.signal, data.mask
             )
         except OUT_OF_BOUNDS as error:
@@ -349,9 +349,9 @@ class InvestigationContext:
 
     def check_hypothesis(self, hypothesis: Hypothesis) -> None:
         """Raise ArgumentError when a hypothesis is longer than the contract allows or its predicate cannot be read."""
-        from ...tools.dissection.formula_english import length
+        from ...tools.dissection.formula_english import word_count
 
-        words = length(hypothesis.sentence)
+        words = word_count(hypothesis.sentence)
         if not 0 < words <= MAX_WORDS:
             raise ArgumentError(
                 f"the sentence has {words} words; give 1 to {MAX_WORDS}: {hypothesis.sentence!r}"

@@ -71,16 +71,16 @@ def _undo(run: StoredRun, target: str, name: str) -> None:
 
 
 def _check(body: ReviewBody) -> None:
-    from ...tools.dissection.formula_english import length
+    from ...tools.dissection.formula_english import word_count
     from ..investigation.context import MAX_WORDS
 
     if body.verdict == "edit" and not (body.text or body.predicate):
         raise ArgumentError("an edit needs a text, a predicate, or both")
     if body.verdict == "note" and not body.note:
         raise ArgumentError("a note needs a note")
-    if body.text and length(body.text) > MAX_WORDS:
+    if body.text and word_count(body.text) > MAX_WORDS:
         raise ArgumentError(
-            f"the text has {length(body.text)} words; an explanation has at most {MAX_WORDS}"
+            f"the text has {word_count(body.text)} words; an explanation has at most {MAX_WORDS}"
         )
 
 

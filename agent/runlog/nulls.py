@@ -45,11 +45,11 @@ def artificial_units(
         if kind == "noise":
             units[address] = nulls.NoiseUnit(unit=unit, seed=seed)
         elif kind == "shuffled":
-            units[address] = nulls.shuffled(
+            units[address] = nulls.shuffled_unit(
                 subject, unit, Unit.parse(source), seed=seed, donors=donors
             )
         elif kind == "redrawn":
-            units[address] = nulls.redrawn(subject, unit, Unit.parse(source), seed=seed)
+            units[address] = nulls.redrawn_unit(subject, unit, Unit.parse(source), seed=seed)
         elif kind == "rotated":
             by_layer.setdefault(unit.layer, []).append(unit)
         else:
@@ -58,5 +58,5 @@ def artificial_units(
                 f"{address}: no null or control is called {words!r}; known are {known}"
             )
     for rotated in by_layer.values():
-        units |= {str(u.unit): u for u in nulls.rotated(subject, rotated, seed=seed)}
+        units |= {str(u.unit): u for u in nulls.rotated_units(subject, rotated, seed=seed)}
     return [units[address] for address in described]

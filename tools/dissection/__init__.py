@@ -5,28 +5,28 @@ from __future__ import annotations
 from .baselines import plain_greedy, ten_weighted_tokens
 from .candidates import CandidateMatrix
 from .concepts import Concept
-from .fit_grades import find_grades, term_contributions
+from .fit_grades import fit_grades, term_contributions
 from .greedy import FormulaLimits
 from .lexicon import Lexicon
-from .predicate import Predicate, WeightedConcept, Written, written_terms
-from .search import Candidate, build_library, explain
+from .predicate import Predicate, WeightedConcept, WrittenTerm, parse_terms
+from .search import ScoredFormula, build_candidates, search_formulas
 from .text_view import TextView
 
 __all__ = [
-    "Candidate",
     "CandidateMatrix",
     "Concept",
     "FormulaLimits",
     "Lexicon",
     "Predicate",
+    "ScoredFormula",
     "TextView",
     "WeightedConcept",
-    "Written",
-    "build_library",
-    "explain",
-    "find_grades",
+    "WrittenTerm",
+    "build_candidates",
+    "fit_grades",
+    "parse_terms",
     "plain_greedy",
+    "search_formulas",
     "ten_weighted_tokens",
     "term_contributions",
-    "written_terms",
 ]

@@ -16,8 +16,8 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts.words import Token
 from .cv_gain import SHRINK
 from .lexicon import Lexicon
-from .predicate import MOST_CONCEPTS, Predicate
-from .ridge_moments import Moments, graded_terms
+from .predicate import MAX_CONCEPTS, Predicate
+from .ridge_moments import RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -47,26 +47,26 @@ def ten_weighted_tokens(
     value = sums**2 / (counts + SHRINK)
     named = np.array([bool(lexicon.strings[t]) for t in text.types])
     best = [i for i in np.argsort(-value, kind="stable")[:TOKENS] if value[i] > 0 and named[i]]
-    moments = Moments(
+    moments = RidgeMoments(
         values - values.mean() if len(values) else values, np.zeros(len(values), int), 1
     )
     for i in best:
         moments = moments.added((index == i).astype(np.float64))
     concepts = [Token(lexicon.strings[text.types[i]]) for i in best]
-    return graded_terms(concepts, moments, float(values.mean()) if len(values) else 0.0)
+    return graded_predicate(concepts, moments, float(values.mean()) if len(values) else 0.0)
 
 
 def plain_greedy(library: CandidateMatrix, signal: Float[np.ndarray, "contexts seq"]) -> Predicate:
     """Twelve simple concepts by in-sample gain, refitted after each."""
     values = np.asarray(signal, dtype=np.float64)[library.keep]
-    moments, chosen = Moments(values - values.mean(), library.fold, FOLDS), []
+    moments, chosen = RidgeMoments(values - values.mean(), library.fold, FOLDS), []
     rows = np.array([i for i, c in enumerate(library.classes) if c.family in SIMPLE])
-    while len(chosen) < MOST_CONCEPTS:
+    while len(chosen) < MAX_CONCEPTS:
         residual, best = moments.residual(), (0.0, None)
         for channel in library.channels:
-            sums = (library.members[rows] @ channel.sums(residual)).sum(axis=1)
+            sums = (library.class_members[rows] @ channel.residual_sums(residual)).sum(axis=1)
             value = sums**2 / (channel.class_counts[rows].sum(axis=1) + SHRINK)
-            for i in np.argsort(-value, kind="stable")[: MOST_CONCEPTS + 1]:
+            for i in np.argsort(-value, kind="stable")[: MAX_CONCEPTS + 1]:
                 concept = channel.concept(library.classes[rows[i]])
                 if value[i] > best[0] and concept not in chosen:
                     best = (float(value[i]), concept)
@@ -74,4 +74,4 @@ def plain_greedy(library: CandidateMatrix, signal: Float[np.ndarray, "contexts s
             break
         chosen.append(best[1])
         moments = moments.added(library.column(best[1]))
-    return graded_terms(chosen, moments, float(values.mean()))
+    return graded_predicate(chosen, moments, float(values.mean()))

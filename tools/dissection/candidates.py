@@ -56,16 +56,18 @@ class CandidateMatrix:
         self.current = text.type_index[rows, columns]
         self.previous = text.type_index[rows, np.maximum(columns - 1, 0)]
         self.classes: list[TokenClass] = []
-        self.others: list[Concept] = []
+        self.position_concepts: list[Concept] = []
         for cls in FAMILIES.values():
             for concept in cls.candidates(text, LEAST):
-                (self.classes if isinstance(concept, TokenClass) else self.others).append(concept)  # type: ignore[arg-type]
-        self.others.extend(Since(c) for c in Words.candidates(text, 3 * LEAST))
+                (
+                    self.classes if isinstance(concept, TokenClass) else self.position_concepts
+                ).append(concept)  # type: ignore[arg-type]
+        self.position_concepts.extend(Since(c) for c in Words.candidates(text, 3 * LEAST))
         self._companions: dict[int, np.ndarray] = {}
-        self._near = near_members(self) if self.lexicon.vectors is not None else {}
+        self._near = word_neighbourhoods(self) if self.lexicon.vectors is not None else {}
         self.classes.extend(self._near)
 
-    def companions(self, word: int, reach: int = COMPANIONS) -> np.ndarray:
+    def nearest_words(self, word: int, reach: int = COMPANIONS) -> np.ndarray:
         """The word itself, then the words of this text among its ``reach`` nearest of the vocabulary, nearest first."""
         if word not in self._companions:
             self._companions[word] = _companions(self, word, reach)
@@ -79,7 +81,7 @@ class CandidateMatrix:
         return len(self.fold)
 
     @cached_property
-    def members(self) -> csr_matrix:
+    def class_members(self) -> csr_matrix:
         """Class x type, 1 where the type is a member."""
         from scipy.sparse import csr_matrix, vstack
 
@@ -92,12 +94,13 @@ class CandidateMatrix:
         return concept.holds(self.lexicon, self.text.types)
 
     @cached_property
-    def elsewhere(self) -> csr_matrix:
+    def position_members(self) -> csr_matrix:
         """Other concept x position."""
         from scipy.sparse import csr_matrix, vstack
 
         rows = [
-            csr_matrix(c.mask(self.text)[self.keep][None, :], dtype=np.float32) for c in self.others
+            csr_matrix(c.mask(self.text)[self.keep][None, :], dtype=np.float32)
+            for c in self.position_concepts
         ]
         return csr_matrix(vstack(rows))
 
@@ -113,21 +116,24 @@ class CandidateMatrix:
             Channel(self, self.previous, before=True),
         ]
 
-    def by_fold(self, index: np.ndarray, size: int, values: np.ndarray | None = None) -> np.ndarray:
+    def sums_by_fold(
+        self, index: np.ndarray, size: int, values: np.ndarray | None = None
+    ) -> np.ndarray:
         """Sums of values (or counts) by index and fold: (size, FOLDS)."""
         flat = index * FOLDS + self.fold
         return np.bincount(flat, values, minlength=size * FOLDS).reshape(size, FOLDS)
 
     @cached_property
-    def elsewhere_counts(self) -> np.ndarray:
+    def position_counts(self) -> np.ndarray:
         return np.stack(
-            [self.elsewhere @ (self.fold == f).astype(np.float32) for f in range(FOLDS)], axis=1
+            [self.position_members @ (self.fold == f).astype(np.float32) for f in range(FOLDS)],
+            axis=1,
         )
 
     @cached_property
     def word_of_type(self) -> np.ndarray:
         """Index of each type's word among the words of this text."""
-        return np.unique(self.lexicon.word_of[self.text.types], return_inverse=True)[1]
+        return np.unique(self.lexicon.word_of_token[self.text.types], return_inverse=True)[1]
 
     @cached_property
     def word_index(self) -> dict[str, int]:
@@ -137,33 +143,35 @@ class CandidateMatrix:
     @cached_property
     def words(self) -> list[str]:
         """The distinct words of this text, in the order of ``word_of_type``."""
-        return [self.lexicon.words[w] for w in np.unique(self.lexicon.word_of[self.text.types])]
+        return [
+            self.lexicon.words[w] for w in np.unique(self.lexicon.word_of_token[self.text.types])
+        ]
 
 
 def _companions(library: CandidateMatrix, word: int, reach: int) -> np.ndarray:
     lexicon = library.lexicon
-    place = lexicon.place_of[lexicon.word_ids[library.words[word]]]
+    place = lexicon.map_row_of_word[lexicon.word_ids[library.words[word]]]
     if place < 0:
         return np.array([word])
     similar = lexicon.map @ lexicon.map[place]
     reach = min(reach, len(similar))
     top = np.argpartition(-similar, reach - 1)[:reach]
-    top = lexicon.places[top[np.argsort(-similar[top], kind="stable")]]
+    top = lexicon.map_words[top[np.argsort(-similar[top], kind="stable")]]
     local = [
         library.word_index[lexicon.words[w]] for w in top if lexicon.words[w] in library.word_index
     ]
     return np.array([word, *(w for w in local if w != word)])
 
 
-def near_members(
+def word_neighbourhoods(
     library: CandidateMatrix, least: int = 3, block: int = 256
 ) -> dict[NearWords, np.ndarray]:
     """Neighbourhoods of one word each, for every word that occurs ``least`` times: indices into ``library.words``."""
     lexicon = library.lexicon
     counts = np.bincount(library.word_of_type[library.current], minlength=len(library.words))
     ids = np.array([lexicon.word_ids[w] for w in library.words])
-    place = lexicon.place_of[ids]
-    local = np.full(len(lexicon.places), -1)
+    place = lexicon.map_row_of_word[ids]
+    local = np.full(len(lexicon.map_words), -1)
     local[place[place >= 0]] = np.flatnonzero(place >= 0)
     centres = np.flatnonzero((place >= 0) & (counts >= least))
     found: dict[NearWords, np.ndarray] = {}
@@ -187,26 +195,26 @@ class Channel:
         self.library = library
         self.index = index
         self.before = before
-        self.counts = library.by_fold(index, len(library.text.types))
+        self.counts = library.sums_by_fold(index, len(library.text.types))
 
     @cached_property
     def class_counts(self) -> np.ndarray:
         """Positions of each class by fold."""
-        return self.library.members @ self.counts
+        return self.library.class_members @ self.counts
 
     @cached_property
     def word_counts(self) -> np.ndarray:
-        return self.by_word(self.counts)
+        return self.sums_by_word(self.counts)
 
-    def by_word(self, by_type: np.ndarray) -> np.ndarray:
+    def sums_by_word(self, by_type: np.ndarray) -> np.ndarray:
         """Sums over the types of each word: (words, folds)."""
         out = np.zeros((len(self.library.words), FOLDS))
         np.add.at(out, self.library.word_of_type, by_type)
         return out
 
-    def sums(self, residual: np.ndarray) -> np.ndarray:
+    def residual_sums(self, residual: np.ndarray) -> np.ndarray:
         """Residual by type and fold."""
-        return self.library.by_fold(self.index, len(self.library.text.types), residual)
+        return self.library.sums_by_fold(self.index, len(self.library.text.types), residual)
 
     def concept(self, inner: TokenClass) -> Concept:
         """A class as this channel reads it."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SHRINK = 15.0  # pseudo-positions; 5 and 40 were no better on four layers of SmolLM2
 
 
-def crossed(
+def cv_gain(
     sums: Float[np.ndarray, "concepts folds"],
     counts: Float[np.ndarray, "concepts folds"],
     shrink: float = SHRINK,
@@ -31,7 +31,7 @@ def crossed(
     return (2 * weight * sums - weight**2 * counts).sum(axis=1)
 
 
-def evidence(
+def in_sample_gain(
     sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"]
 ) -> np.ndarray:
     """In-sample drop in squared error, S^2 / (N + shrink)."""

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import UsageError
 from .concepts import Concept
 from .predicate import Predicate
-from .ridge_moments import Moments, graded_terms
+from .ridge_moments import RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class FittedGrades(NamedTuple):
     why: str = ""
 
 
-def find_grades(
+def fit_grades(
     concepts: Sequence[Concept],
     text: TextView,
     signal: Float[np.ndarray, "contexts seq"],
@@ -58,7 +58,7 @@ def find_grades(
             "the unit has one and the same activation at every token that you were shown"
         )
     mean = float(values.mean())
-    moments = Moments(values - mean, np.zeros(len(values), dtype=np.int64), 1)
+    moments = RidgeMoments(values - mean, np.zeros(len(values), dtype=np.int64), 1)
     for concept in concepts:
         column = concept.mask(text)[mask]
         if not column.any():
@@ -69,7 +69,7 @@ def find_grades(
     kept, left_out, why = list(concepts), list[Concept](), ""
     while True:
         try:
-            return FittedGrades(graded_terms(tuple(kept), moments, mean), tuple(left_out), why)
+            return FittedGrades(graded_predicate(tuple(kept), moments, mean), tuple(left_out), why)
         except UsageError as error:
             if len(kept) == 1:
                 raise
@@ -79,7 +79,7 @@ def find_grades(
         moments = moments.removed(least)
 
 
-def _spread(moments: Moments) -> Float[np.ndarray, " concepts"]:
+def _spread(moments: RidgeMoments) -> Float[np.ndarray, " concepts"]:
     """Standard deviation of each column."""
     return np.array([column.std() for column in moments.columns[1:]])
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 CANNOT = "Cannot be explained: no concept predicts it."
 
 
-def length(sentence: str) -> int:
+def word_count(sentence: str) -> int:
     """Words as the limit of 40 counts them; in a list with slashes each member is one. The only place that decides."""
     return len(sentence.replace("/", " ").split())
 
 
-def say(terms: Sequence[tuple[str, str, int]], grades: Sequence[str]) -> str:
+def formula_english(terms: Sequence[tuple[str, str, int]], grades: Sequence[str]) -> str:
     """The sentence for (phrase, grade, sign) triples; ``grades`` from weakest to strongest."""
     if not terms:
         return CANNOT

@@ -25,7 +25,7 @@ class Lexeme(NamedTuple):
     value: str
 
 
-class Reader:
+class FormulaParser:
     """Reads lexemes from left to right."""
 
     def __init__(self, source: str) -> None:
@@ -56,7 +56,7 @@ class Reader:
                 self.take("mark", ",")
             arguments.append(self._argument())
         self.take("mark", ")")
-        return cls.make(*arguments)
+        return cls.from_arguments(*arguments)
 
     def _argument(self) -> object:
         lexeme = self.peek()
@@ -69,7 +69,7 @@ class Reader:
 
 def parse_concept(source: str) -> Concept:
     """A concept from its printed form; raises UsageError that says where it does not read."""
-    reader = Reader(source)
+    reader = FormulaParser(source)
     concept = reader.concept()
     reader.take("end")
     return concept

@@ -22,12 +22,12 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
-from .cv_gain import crossed, evidence
-from .formula_english import length
-from .predicate import MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS
-from .refine_concept import narrowed, rewindowed, widened
-from .ridge_moments import Moments
-from .word_lists import grow
+from .cv_gain import cv_gain, in_sample_gain
+from .formula_english import word_count
+from .predicate import MAX_CONCEPTS, MAX_LITERALS, MAX_WORDS
+from .refine_concept import narrowed_forms, rewindowed_forms, widened_forms
+from .ridge_moments import RidgeMoments
+from .word_lists import grow_word_lists
 
 C = TypeVar("C", bound=Concept)
 PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
@@ -44,9 +44,9 @@ WIDER, NARROWER = (
 class FormulaLimits:
     """How large a formula may get; the defaults are the contract's."""
 
-    concepts: int = MOST_CONCEPTS
-    literals: int = MOST_LITERALS
-    words: int = MOST_WORDS
+    concepts: int = MAX_CONCEPTS
+    literals: int = MAX_LITERALS
+    words: int = MAX_WORDS
     listed: int = 4  # words in one list
     cycles: int = 1  # passes of swapping; each costs about as much as the greedy pass
     tries: int = 5  # offers whose error is computed with all weights refitted, best gain first
@@ -55,7 +55,7 @@ class FormulaLimits:
     )
 
 
-class Offer(NamedTuple):
+class ScoredConcept(NamedTuple):
     """A concept with its cross-validated gain."""
 
     gain: float
@@ -65,7 +65,7 @@ class Offer(NamedTuple):
 class GreedyState:
     """Chosen concepts, their moments, and the cross-validated error."""
 
-    def __init__(self, moments: Moments, chosen: tuple[Concept, ...]) -> None:
+    def __init__(self, moments: RidgeMoments, chosen: tuple[Concept, ...]) -> None:
         self.moments = moments
         self.chosen = chosen
 
@@ -92,7 +92,7 @@ class GreedyState:
         )
 
 
-class Greedy:
+class GreedySearch:
     """One search over a library; ``allowed`` leaves concepts out (all are allowed by default)."""
 
     def __init__(
@@ -106,12 +106,12 @@ class Greedy:
         self.limits = limits
         self.allowed = allowed
         self.classes = np.array([allowed(c) for c in library.classes], dtype=bool)
-        self.others = np.array([allowed(c) for c in library.others], dtype=bool)
+        self.others = np.array([allowed(c) for c in library.position_concepts], dtype=bool)
         self.lists = allowed(Words("a", "b"))
         self.channels = [
             c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)
         ]
-        self.start = GreedyState(Moments(values - values.mean(), library.fold, FOLDS), ())
+        self.start = GreedyState(RidgeMoments(values - values.mean(), library.fold, FOLDS), ())
 
     def path(self) -> list[GreedyState]:
         """States of the greedy pass, the empty one first."""
@@ -153,12 +153,15 @@ class Greedy:
 
     def _refined(self, before: GreedyState, after: GreedyState) -> GreedyState:
         """The new concept as a window, as a conjunction, and with another window in that, where this explains more."""
-        after = self._best_form(before, after, WIDER, widened(after.chosen[-1]))
+        after = self._best_form(before, after, WIDER, widened_forms(after.chosen[-1]))
         residual, column = before.moments.residual(), after.moments.columns[-1]
         after = self._best_form(
-            before, after, NARROWER, narrowed(self.library, residual, column, after.chosen[-1])
+            before,
+            after,
+            NARROWER,
+            narrowed_forms(self.library, residual, column, after.chosen[-1]),
         )
-        return self._best_form(before, after, WIDER, rewindowed(after.chosen[-1]))
+        return self._best_form(before, after, WIDER, rewindowed_forms(after.chosen[-1]))
 
     def _best_form(
         self, before: GreedyState, after: GreedyState, least: float, forms: Iterable[Concept]
@@ -176,14 +179,14 @@ class Greedy:
             and not any(_contains(concept, c) or _contains(c, concept) for c in chosen)
             and sum(c.atoms() for c in every) <= self.limits.concepts
             and sum(len(c.literals()) for c in every) <= self.limits.literals
-            and sum(length(c.phrase()) for c in every) <= self.limits.words - PROSE
+            and sum(word_count(c.phrase()) for c in every) <= self.limits.words - PROSE
         )
 
-    def _offers(self, residual: np.ndarray, least: float) -> list[Offer]:
+    def _offers(self, residual: np.ndarray, least: float) -> list[ScoredConcept]:
         library, offers = self.library, []
         for channel in self.channels:
-            sums = channel.sums(residual)
-            by_class = library.members @ sums
+            sums = channel.residual_sums(residual)
+            by_class = library.class_members @ sums
             offers += _top(
                 library.classes,
                 by_class,
@@ -194,17 +197,23 @@ class Greedy:
             )
             if not self.lists:
                 continue
-            for words, gain in grow(
-                library, channel, channel.by_word(sums), self.limits.listed, least
+            for words, gain in grow_word_lists(
+                library, channel, channel.sums_by_word(sums), self.limits.listed, least
             ):
                 listed = Words(*(library.words[w] for w in words))
-                offers.append(Offer(gain, channel.concept(listed)))
+                offers.append(ScoredConcept(gain, channel.concept(listed)))
         if self.others.any():
             sums = np.stack(
-                [library.elsewhere @ (residual * (library.fold == f)) for f in range(FOLDS)], axis=1
+                [library.position_members @ (residual * (library.fold == f)) for f in range(FOLDS)],
+                axis=1,
             )
             offers += _top(
-                library.others, sums, library.elsewhere_counts, self.others, least, lambda c: c
+                library.position_concepts,
+                sums,
+                library.position_counts,
+                self.others,
+                least,
+                lambda c: c,
             )
         return [o for o in offers if self.allowed(o.concept)]
 
@@ -217,10 +226,10 @@ def _top(
     least: float,
     read: Callable[[C], Concept],
     most: int = 20,
-) -> list[Offer]:
-    gains = np.where((evidence(sums, counts) >= least) & allowed, crossed(sums, counts), 0.0)
+) -> list[ScoredConcept]:
+    gains = np.where((in_sample_gain(sums, counts) >= least) & allowed, cv_gain(sums, counts), 0.0)
     best = np.argsort(-gains, kind="stable")[:most]
-    return [Offer(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
+    return [ScoredConcept(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
 
 
 def _contains(larger: Concept, smaller: Concept) -> bool:

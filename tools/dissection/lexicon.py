@@ -86,7 +86,7 @@ class Lexicon:
         return {word: i for i, word in enumerate(self.words)}
 
     @cached_property
-    def word_of(self) -> Int[np.ndarray, "vocab"]:
+    def word_of_token(self) -> Int[np.ndarray, "vocab"]:
         """Index into ``words`` of each token."""
         ids = self.word_ids
         return np.array([ids[s.lower()] for s in self.bare], dtype=np.int32)
@@ -115,11 +115,11 @@ class Lexicon:
         cased = np.array([s != s.lower() for s in self.bare])
         order = np.lexsort((np.arange(len(self)), cased, ~self.spaced))
         first = np.full(len(self.words), -1, dtype=np.int64)
-        first[self.word_of[order[::-1]]] = order[::-1]
+        first[self.word_of_token[order[::-1]]] = order[::-1]
         return first
 
     @cached_property
-    def places(self) -> Int[np.ndarray, "rows"]:
+    def map_words(self) -> Int[np.ndarray, "rows"]:
         """Words that have a neighbourhood (those of letters only), as indices into ``words``."""
         return (
             np.flatnonzero(self.lettered[self.token_of_word])
@@ -128,10 +128,10 @@ class Lexicon:
         )
 
     @cached_property
-    def place_of(self) -> Int[np.ndarray, "words"]:
+    def map_row_of_word(self) -> Int[np.ndarray, "words"]:
         """Row of a word in ``map``, -1 for words that have no neighbourhood."""
         row = np.full(len(self.words), -1, dtype=np.int64)
-        row[self.places] = np.arange(len(self.places))
+        row[self.map_words] = np.arange(len(self.map_words))
         return row
 
     @cached_property
@@ -141,7 +141,7 @@ class Lexicon:
             raise UsageError(
                 "this lexicon was built without an embedding; build it with one to use neighbourhoods"
             )
-        return self.vectors[self.token_of_word[self.places]]
+        return self.vectors[self.token_of_word[self.map_words]]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -22,8 +22,8 @@ import numpy as np
 
 from ..errors import UsageError
 from .concepts import Concept
-from .formula_english import length, say
-from .grammar import Reader
+from .formula_english import formula_english, word_count
+from .grammar import FormulaParser
 from .lexicon import Lexicon
 from .text_view import TextView
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
-MOST_CONCEPTS, MOST_LITERALS, MOST_WORDS = 12, 24, 40
+MAX_CONCEPTS, MAX_LITERALS, MAX_WORDS = 12, 24, 40
 NOTHING = "nothing"
 
 
@@ -55,7 +55,7 @@ class WeightedConcept:
         return self.sign * GRADES[self.grade]
 
 
-class Written(NamedTuple):
+class WrittenTerm(NamedTuple):
     """A term as somebody wrote it: the grade is empty where none was given."""
 
     concept: Concept
@@ -166,24 +166,24 @@ class Predicate:
 
 def sentence_of(terms: Sequence[WeightedConcept]) -> str:
     """Terms in English."""
-    return say([(t.concept.phrase(), t.grade, t.sign) for t in terms], tuple(GRADES))
+    return formula_english([(t.concept.phrase(), t.grade, t.sign) for t in terms], tuple(GRADES))
 
 
 def limit_problem(terms: Sequence[WeightedConcept]) -> str:
     """Which limit of the contract these terms break, or an empty string."""
     concepts = [term.concept for term in terms]
-    if sum(c.atoms() for c in concepts) > MOST_CONCEPTS:
-        return f"{sum(c.atoms() for c in concepts)} concepts; at most {MOST_CONCEPTS}"
+    if sum(c.atoms() for c in concepts) > MAX_CONCEPTS:
+        return f"{sum(c.atoms() for c in concepts)} concepts; at most {MAX_CONCEPTS}"
     listed = sum(len(c.literals()) for c in concepts)
-    if listed > MOST_LITERALS:
-        return f"{listed} listed words; at most {MOST_LITERALS}"
+    if listed > MAX_LITERALS:
+        return f"{listed} listed words; at most {MAX_LITERALS}"
     if len(set(concepts)) < len(concepts):
         return "a concept stands in it twice"
     sentence = sentence_of(terms)
-    words = length(sentence)
+    words = word_count(sentence)
     return (
-        f"said in English it has {words} words, at most {MOST_WORDS}: {sentence}"
-        if words > MOST_WORDS
+        f"said in English it has {words} words, at most {MAX_WORDS}: {sentence}"
+        if words > MAX_WORDS
         else ""
     )
 
@@ -199,22 +199,22 @@ def _text(
     )
 
 
-def written_terms(text: str) -> tuple[Written, ...]:
+def parse_terms(text: str) -> tuple[WrittenTerm, ...]:
     """The terms of a formula in which grades may be missing. UsageError where it is off."""
     return _read(text)[0]
 
 
-def _read(text: str) -> tuple[tuple[Written, ...], float, float]:
+def _read(text: str) -> tuple[tuple[WrittenTerm, ...], float, float]:
     """Terms, step and rest."""
-    reader = Reader(text)
+    reader = FormulaParser(text)
     terms = _read_terms(reader)
     step, rest = _read_scale(reader)
     reader.take("end")
     return terms, step, rest
 
 
-def _read_terms(reader: Reader) -> tuple[Written, ...]:
-    terms: list[Written] = []
+def _read_terms(reader: FormulaParser) -> tuple[WrittenTerm, ...]:
+    terms: list[WrittenTerm] = []
     if reader.peek().value == NOTHING:
         reader.take()
         return ()
@@ -223,11 +223,11 @@ def _read_terms(reader: Reader) -> tuple[Written, ...]:
         if reader.peek().value in ("+", "-"):
             reader.take()
         grade = reader.take("name").value if reader.peek(1).kind == "name" else ""
-        terms.append(Written(reader.concept(), grade, sign))
+        terms.append(WrittenTerm(reader.concept(), grade, sign))
     return tuple(terms)
 
 
-def _read_scale(reader: Reader) -> tuple[float, float]:
+def _read_scale(reader: FormulaParser) -> tuple[float, float]:
     if reader.peek().kind == "end":
         return 1.0, 0.0
     reader.take("mark", ";")

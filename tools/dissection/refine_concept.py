@@ -19,7 +19,7 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After, Recent, Since
 from .concepts.both import Both
-from .cv_gain import crossed
+from .cv_gain import cv_gain
 
 WINDOWS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 SHARE = (0.02, 0.9)  # of the concept's positions, where the second condition holds
@@ -27,7 +27,7 @@ KEPT = 3  # narrowed forms a channel
 ENOUGH = 12  # positions that the conjunction needs
 
 
-def widened(concept: Concept) -> Iterator[Concept]:
+def widened_forms(concept: Concept) -> Iterator[Concept]:
     """Windows after what the concept, or the token before it, is."""
     inner = concept.inner if isinstance(concept, After) else concept
     if not isinstance(inner, Recent | Since | Both):
@@ -40,13 +40,13 @@ def _windows(inner: Concept) -> Iterator[Concept]:
     return (Recent(n, inner) for n in WINDOWS)
 
 
-def rewindowed(concept: Concept) -> Iterator[Concept]:
+def rewindowed_forms(concept: Concept) -> Iterator[Concept]:
     """A conjunction whose second part becomes another window."""
     if isinstance(concept, Both) and isinstance(concept.second, After | Recent):
         yield from (Both(concept.first, form) for form in _windows(concept.second.inner))
 
 
-def narrowed(
+def narrowed_forms(
     library: CandidateMatrix, residual: np.ndarray, column: np.ndarray, concept: Concept
 ) -> list[Concept]:
     """Conjunctions with the concepts that tell most among the positions where this one holds."""
@@ -54,18 +54,18 @@ def narrowed(
     inside = residual * held
     found: list[Concept] = []
     for channel in library.channels:
-        sums = library.members @ channel.sums(inside)
-        counts = library.members @ library.by_fold(
+        sums = library.class_members @ channel.residual_sums(inside)
+        counts = library.class_members @ library.sums_by_fold(
             channel.index, len(library.text.types), held.astype(np.float64)
         )
         found += [channel.concept(library.classes[i]) for i in _best(sums, counts, held.sum())]
     sums = np.stack(
-        [library.elsewhere @ (inside * (library.fold == f)) for f in range(FOLDS)], axis=1
+        [library.position_members @ (inside * (library.fold == f)) for f in range(FOLDS)], axis=1
     )
     counts = np.stack(
-        [library.elsewhere @ (held * (library.fold == f)) for f in range(FOLDS)], axis=1
+        [library.position_members @ (held * (library.fold == f)) for f in range(FOLDS)], axis=1
     )
-    found += [library.others[i] for i in _best(sums, counts, held.sum())]
+    found += [library.position_concepts[i] for i in _best(sums, counts, held.sum())]
     return [
         _joined(concept, other)
         for other in found
@@ -76,7 +76,7 @@ def narrowed(
 def _best(sums: np.ndarray, counts: np.ndarray, held: int) -> list[int]:
     share = counts.sum(axis=1) / max(held, 1)
     fits = (share >= SHARE[0]) & (share <= SHARE[1]) & (counts.sum(axis=1) >= ENOUGH)
-    gains = np.where(fits, crossed(sums, counts), 0.0)
+    gains = np.where(fits, cv_gain(sums, counts), 0.0)
     return [int(i) for i in np.argsort(-gains, kind="stable")[:KEPT] if gains[i] > 0]
 
 

@@ -26,7 +26,7 @@ SCALES = ((1, 2, 4, 8, 16), (1, 2, 4, 16), (1, 4, 16), (2, 8), (4,))
 WORD_OF_LEVEL = {level: word for word, level in GRADES.items()}
 
 
-class Grades(NamedTuple):
+class GradeFit(NamedTuple):
     """Signed levels (0: not worth a grade), the activation of one step, and the rest level."""
 
     levels: Int[np.ndarray, "k"]
@@ -34,7 +34,7 @@ class Grades(NamedTuple):
     rest: float
 
 
-class Moments:
+class RidgeMoments:
     """Chosen concepts as 0/1 columns (the first is all ones), with the sums that least squares
     needs, by fold.
 
@@ -58,8 +58,8 @@ class Moments:
     def __len__(self) -> int:
         return len(self.columns) - 1
 
-    def _copy(self, keep: np.ndarray) -> Moments:
-        other = Moments.__new__(Moments)
+    def _copy(self, keep: np.ndarray) -> RidgeMoments:
+        other = RidgeMoments.__new__(RidgeMoments)
         other.signal, other.fold, other.folds, other.squares = (
             self.signal,
             self.fold,
@@ -84,19 +84,19 @@ class Moments:
         self.grams, self.products = grams, np.concatenate([self.products, product[:, None]], axis=1)
         self.columns = [*self.columns, column]
 
-    def added(self, column: np.ndarray) -> Moments:
+    def added(self, column: np.ndarray) -> RidgeMoments:
         """A copy with one more concept."""
         other = self._copy(np.arange(len(self.columns)))
         other._append(column)
         return other
 
-    def removed(self, index: int) -> Moments:
+    def removed(self, index: int) -> RidgeMoments:
         """A copy without concept ``index`` (from 0)."""
         return self._copy(np.delete(np.arange(len(self.columns)), index + 1))
 
     def weights(self) -> np.ndarray:
         """Intercept and ridge weights on all folds."""
-        return solve(self.grams.sum(axis=0), self.products.sum(axis=0))
+        return solve_ridge(self.grams.sum(axis=0), self.products.sum(axis=0))
 
     def residual(self) -> np.ndarray:
         """Signal minus its prediction."""
@@ -109,21 +109,21 @@ class Moments:
         """Squared error on folds that did not set the weights."""
         gram, product, total = self.grams.sum(axis=0), self.products.sum(axis=0), 0.0
         for f in range(self.folds):
-            weights = solve(gram - self.grams[f], product - self.products[f])
+            weights = solve_ridge(gram - self.grams[f], product - self.products[f])
             total += float(
                 self.squares[f] - 2 * weights @ self.products[f] + weights @ self.grams[f] @ weights
             )
         return total
 
 
-def solve(gram: np.ndarray, product: np.ndarray) -> np.ndarray:
+def solve_ridge(gram: np.ndarray, product: np.ndarray) -> np.ndarray:
     """Ridge weights; the intercept (first) is not shrunk."""
     penalty = np.full(len(gram), RIDGE)
     penalty[0] = 1e-9
     return np.linalg.solve(gram + np.diag(penalty), product)
 
 
-def grade(moments: Moments, allowed: Sequence[int] = tuple(GRADES.values())) -> Grades:
+def fit_levels(moments: RidgeMoments, allowed: Sequence[int] = tuple(GRADES.values())) -> GradeFit:
     """The levels, of those allowed, that explain most with one step for all concepts."""
     gram, product, means = _centred(moments)
     weights = moments.weights()[1:]
@@ -137,10 +137,10 @@ def grade(moments: Moments, allowed: Sequence[int] = tuple(GRADES.values())) -> 
         key=lambda v: _gain(v, gram, product),
     )
     step = float(levels @ product / (levels @ gram @ levels))
-    return Grades(levels, step, float(moments.signal.mean() - step * levels @ means))
+    return GradeFit(levels, step, float(moments.signal.mean() - step * levels @ means))
 
 
-def _centred(moments: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _centred(moments: RidgeMoments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gram matrix and products of the columns less their means, and these means."""
     gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
     means = gram[0, 1:] / gram[0, 0]
@@ -181,7 +181,7 @@ def _improve(
     return levels
 
 
-def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> Predicate:
+def graded_predicate(concepts: Sequence[Concept], moments: RidgeMoments, mean: float) -> Predicate:
     """The predicate of these concepts (in the order of the moments' columns), strongest first.
 
     Args:
@@ -191,7 +191,7 @@ def graded_terms(concepts: Sequence[Concept], moments: Moments, mean: float) -> 
         return Predicate(rest=_round(mean))
     problem = ""
     for allowed in SCALES:  # fewer grades make a shorter sentence
-        grades = grade(moments, allowed)
+        grades = fit_levels(moments, allowed)
         problem = limit_problem(terms := _terms(concepts, grades.levels))
         if not problem:
             return Predicate(terms, step=_round(grades.step), rest=_round(grades.rest + mean))

@@ -22,10 +22,10 @@ from zlib import crc32
 import numpy as np
 
 from .candidates import CandidateMatrix
-from .greedy import FormulaLimits, Greedy, GreedyState, is_category, is_token
+from .greedy import FormulaLimits, GreedySearch, GreedyState, is_category, is_token
 from .lexicon import Lexicon
 from .predicate import Predicate
-from .ridge_moments import graded_terms
+from .ridge_moments import graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ SHORT = 5  # concepts of the short rival
 TOKENS = 10  # of the rival that knows nothing else
 
 
-class Candidate(NamedTuple):
+class ScoredFormula(NamedTuple):
     """A hypothesis: its formula, its cross-validated correlation on explore, and which search made it."""
 
     predicate: Predicate
@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
     origin: str
 
 
-def explain(
+def search_formulas(
     tokens: Int[np.ndarray, "contexts seq"],
     length: Int[np.ndarray, "contexts"],
     document: Int[np.ndarray, "contexts"],
@@ -54,7 +54,7 @@ def explain(
     seed: int = 0,
     limits: FormulaLimits | None = None,
     cache: dict[str, Any] | None = None,
-) -> list[Candidate]:
+) -> list[ScoredFormula]:
     """Competing formulas for one signal on the explore split, best cross-validated correlation
     first.
 
@@ -73,14 +73,14 @@ def explain(
         tokens, length, document, mask, lexicon, seed, {} if cache is None else cache
     )
     values = np.asarray(signal, dtype=np.float64)[library.keep]
-    found: dict[Predicate, Candidate] = {}
+    found: dict[Predicate, ScoredFormula] = {}
     for origin, state in _rivals(library, values, limits or FormulaLimits()).items():
         candidate = _graded(state, values, origin)
         found.setdefault(candidate.predicate, candidate)
     return sorted(found.values(), key=lambda c: -c.r_explore_cv)
 
 
-def build_library(
+def build_candidates(
     tokens: Int[np.ndarray, "contexts seq"],
     length: Int[np.ndarray, "contexts"],
     document: Int[np.ndarray, "contexts"],
@@ -108,7 +108,7 @@ def _shared_library(
         "dissection lock", Lock()
     ):  # targets run side by side; one of them builds
         if key not in cache:
-            cache[key] = build_library(tokens, length, document, mask, lexicon, seed)
+            cache[key] = build_candidates(tokens, length, document, mask, lexicon, seed)
         return cache[key]
 
 
@@ -116,16 +116,16 @@ def _rivals(
     library: CandidateMatrix, values: np.ndarray, limits: FormulaLimits
 ) -> dict[str, GreedyState]:
     """The state that each search ends in; the full one comes first and keeps its name where two agree."""
-    full = Greedy(library, values, limits)
+    full = GreedySearch(library, values, limits)
     path = full.path()
     best = path[-1]
     for _ in range(limits.cycles):
         best = full.swapped(best)
     cheap = replace(limits, cycles=0, tries=1)
-    tokens = Greedy(
+    tokens = GreedySearch(
         library, values, replace(cheap, concepts=min(TOKENS, limits.concepts)), is_token
     ).path()
-    categories = Greedy(library, values, cheap, is_category).path()
+    categories = GreedySearch(library, values, cheap, is_category).path()
     short = path[min(SHORT, len(path) - 1)]
     return {
         "full": best,
@@ -135,9 +135,9 @@ def _rivals(
     }
 
 
-def _graded(state: GreedyState, values: np.ndarray, origin: str) -> Candidate:
+def _graded(state: GreedyState, values: np.ndarray, origin: str) -> ScoredFormula:
     total = float(state.moments.squares.sum())
     r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
-    return Candidate(
-        graded_terms(state.chosen, state.moments, float(values.mean())), float(r), origin
+    return ScoredFormula(
+        graded_predicate(state.chosen, state.moments, float(values.mean())), float(r), origin
     )

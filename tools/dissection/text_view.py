@@ -69,12 +69,14 @@ class TextView:
         """Index into ``types`` of every position."""
         return self._distinct[1]
 
-    def spread(self, of_type: Bool[np.ndarray, "types"]) -> Bool[np.ndarray, "contexts seq"]:
+    def at_positions(self, of_type: Bool[np.ndarray, "types"]) -> Bool[np.ndarray, "contexts seq"]:
         """A property of token types, at every real position."""
         return of_type[self.type_index] & self.real
 
 
-def shift(mask: Bool[np.ndarray, "contexts seq"], by: int) -> Bool[np.ndarray, "contexts seq"]:
+def shift_right(
+    mask: Bool[np.ndarray, "contexts seq"], by: int
+) -> Bool[np.ndarray, "contexts seq"]:
     """``mask`` moved ``by`` positions to the right: what stood that far before."""
     moved = np.zeros_like(mask)
     moved[:, by:] = mask[:, : mask.shape[1] - by]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .candidates import FOLDS, CandidateMatrix, Channel
-from .cv_gain import SHRINK, crossed
+from .cv_gain import SHRINK, cv_gain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +25,16 @@ SEEDS = 24
 PER_WORD = 0.5  # of the evidence for one word; on noise a word picked from a hundred neighbours adds z^2 of about 9
 
 
-class Grown(NamedTuple):
+class WordList(NamedTuple):
     """A list (indices into the library's words) and its cross-validated gain."""
 
     words: tuple[int, ...]
     gain: float
 
 
-def grow(
+def grow_word_lists(
     library: CandidateMatrix, channel: Channel, sums: np.ndarray, most: int, least: float = 0.0
-) -> list[Grown]:
+) -> list[WordList]:
     """Lists of 2 to ``most`` words from the best seeds of a channel.
 
     Args:
@@ -43,10 +43,10 @@ def grow(
             was picked from about a hundred.
     """
     counts = channel.word_counts
-    seeds = np.argsort(-crossed(sums, counts), kind="stable")[:SEEDS]
+    seeds = np.argsort(-cv_gain(sums, counts), kind="stable")[:SEEDS]
     found: dict[tuple[int, ...], float] = {}
     for seed in seeds:
-        near = library.companions(int(seed))
+        near = library.nearest_words(int(seed))
         if len(near) < 2:
             continue
         s, n = sums[near], counts[near]
@@ -60,7 +60,7 @@ def grow(
             if told >= least * (1 + PER_WORD * (size - 1)):
                 gains = (_held_gain(s, n, chain[:size], f) for f, chain in enumerate(held))
                 found[tuple(sorted(near[some], key=lambda w: -counts[w].sum()))] = sum(gains)
-    return [Grown(tuple(int(w) for w in words), gain) for words, gain in found.items()]
+    return [WordList(tuple(int(w) for w in words), gain) for words, gain in found.items()]
 
 
 def _chain(sums: np.ndarray, counts: np.ndarray, most: int) -> list[int]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .collected import Collected
 from .index import Index, IndexSummary
-from .split_reader import Exemplar, SiteStatistics, Statistics
+from .split_reader import Exemplar, SiteStatistics, UnitStatisticsRow
 
 if TYPE_CHECKING:
     from .build import ExemplarCounts, Progress, build_index
@@ -34,7 +34,7 @@ __all__ = [
     "IndexSummary",
     "Progress",
     "SiteStatistics",
-    "Statistics",
+    "UnitStatisticsRow",
     "build_index",
     "collect",
 ]

@@ -34,7 +34,7 @@ class LengthGroup(NamedTuple):
     length: int
 
 
-class Kept(NamedTuple):
+class KeptTokens(NamedTuple):
     """Tokens (or contexts, at position 0) of a batch that go to neighbouring slots from `slot` on."""
 
     slot: int
@@ -49,14 +49,14 @@ class Batch:
     number: int
     rows: Int[np.ndarray, " batch"]
     tokens: Int[np.ndarray, "batch seq"]
-    runs: tuple[LengthGroup, ...]
-    pool: Kept
-    sample: Kept
+    groups: tuple[LengthGroup, ...]
+    pool: KeptTokens
+    sample: KeptTokens
 
     @property
     def n_tokens(self) -> int:
         """Real tokens, position 0 included."""
-        return sum((run.stop - run.start) * run.length for run in self.runs)
+        return sum((run.stop - run.start) * run.length for run in self.groups)
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,16 @@ class BatchPlan:
         )
         return Batch(number, rows, tokens, runs, self._pooled(rows), self._sampled(counted))
 
-    def _pooled(self, rows: Int[np.ndarray, " batch"]) -> Kept:
+    def _pooled(self, rows: Int[np.ndarray, " batch"]) -> KeptTokens:
         context = np.flatnonzero(np.isin(rows, self.pool))
         slots = np.searchsorted(self.pool, rows[context])
-        return Kept(-1, context, slots)
+        return KeptTokens(-1, context, slots)
 
-    def _sampled(self, counted: Int[np.ndarray, " bound"]) -> Kept:
+    def _sampled(self, counted: Int[np.ndarray, " bound"]) -> KeptTokens:
         low, high = np.searchsorted(self.sample, counted[[0, -1]])
         places = self.sample[low:high]
         context = np.searchsorted(counted, places, side="right") - 1
-        return Kept(int(low), context, places - counted[context] + 1)
+        return KeptTokens(int(low), context, places - counted[context] + 1)
 
 
 def make_plan(contexts: Contexts, split: Split, *, pool: int, sample: int, seed: int) -> BatchPlan:

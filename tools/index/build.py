@@ -36,9 +36,9 @@ from ..subject.address import Shape, Site
 from ..subject.subject import Subject
 from .batch_plan import make_plan
 from .index import FORMAT, IndexSummary
-from .pass_clock import Clock
-from .split_pass import Scan
-from .thread_team import Team
+from .pass_clock import PassClock
+from .split_pass import SplitPass
+from .thread_team import ThreadTeam
 
 
 @dataclass(frozen=True)
@@ -230,12 +230,12 @@ class _IndexBuilder:
     def build(self) -> IndexSummary:
         self.clock = self._clock_so_far()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
-        with Team(size) as team:
+        with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
                 self._scan(split, number, team)
         return self._close()
 
-    def _scan(self, split: Split, number: int, team: Team) -> None:
+    def _scan(self, split: Split, number: int, team: ThreadTeam) -> None:
         plan = make_plan(
             self.contexts,
             split,
@@ -251,7 +251,7 @@ class _IndexBuilder:
         if (self.out / split).exists():
             self._report(plan.n_tokens)
             return
-        Scan(
+        SplitPass(
             self.subject, self.sites, plan, self.budget.top[number], self.out / "work" / split, self.clock, team,
             self._report, self.checkpoint_every,
         ).run(self.out / split)  # fmt: skip
@@ -265,9 +265,9 @@ class _IndexBuilder:
         if self.progress:
             self.progress(Progress(self.done, self.contexts.n_tokens, self.clock.forward_share))
 
-    def _clock_so_far(self) -> Clock:
+    def _clock_so_far(self) -> PassClock:
         path = self.out / "work" / "clock.json"
-        return Clock(**json.loads(path.read_text())) if path.exists() else Clock()
+        return PassClock(**json.loads(path.read_text())) if path.exists() else PassClock()
 
     def _close(self) -> IndexSummary:
         with self.clock.working():

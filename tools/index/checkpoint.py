@@ -19,8 +19,8 @@ from safetensors.numpy import load_file, save_file
 
 from ..errors import CorruptError
 from ..files.atomic import atomic_folder
-from .pass_clock import Clock
-from .site_totals import SiteState
+from .pass_clock import PassClock
+from .site_totals import SiteTotals
 from .topk import TopK
 
 SHARE = 200
@@ -47,7 +47,7 @@ class Checkpoints:
             return self._count % self.every == 0
         return time.monotonic() - self._last > max(LEAST, SHARE * self._cost)
 
-    def save(self, states: Sequence[SiteState], clock: Clock, batches: int) -> None:
+    def save(self, states: Sequence[SiteTotals], clock: PassClock, batches: int) -> None:
         """Write the totals after so many batches, and drop the older ones."""
         start = time.monotonic()
         for state in states:
@@ -63,7 +63,7 @@ class Checkpoints:
         self._last = time.monotonic()
         self._cost = self._last - start
 
-    def load(self, states: Sequence[SiteState], clock: Clock) -> int:
+    def load(self, states: Sequence[SiteTotals], clock: PassClock) -> int:
         """Fill the totals from the newest checkpoint; returns how many batches it covers, 0 if there is none."""
         found = self._found()
         if not found:
@@ -87,11 +87,11 @@ class Checkpoints:
         )
 
 
-def _name(state: SiteState) -> str:
+def _name(state: SiteTotals) -> str:
     return f"{state.site.kind}-{state.site.layer}"
 
 
-def _arrays(state: SiteState) -> dict[str, np.ndarray]:
+def _arrays(state: SiteTotals) -> dict[str, np.ndarray]:
     arrays = {
         "n": np.array(state.n),
         "total": state.total,
@@ -106,7 +106,7 @@ def _arrays(state: SiteState) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _restore(state: SiteState, arrays: dict[str, np.ndarray]) -> None:
+def _restore(state: SiteTotals, arrays: dict[str, np.ndarray]) -> None:
     state.n = int(arrays["n"])
     state.total, state.squares = arrays["total"], arrays["squares"]
     state.low, state.high = arrays["low"], arrays["high"]

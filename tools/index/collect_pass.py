@@ -34,7 +34,7 @@ from ..subject.subject import Subject
 from .batch_plan import BATCH
 from .build import Progress
 from .collected import Collected
-from .float16 import half
+from .float16 import to_float16
 from .index import Index, reader_of
 
 FILES = tuple(f"{split}.safetensors" for split in SPLITS)
@@ -270,7 +270,7 @@ class _Pass:
         needed = {site for column in self.columns.extra for site in column.sources}
 
         def put(places: Sequence[int], values: Float[Tensor, "batch seq column"]) -> None:
-            found = half(values.float().cpu().numpy() * real[..., None]).transpose(2, 0, 1)
+            found = to_float16(values.float().cpu().numpy() * real[..., None]).transpose(2, 0, 1)
             activations[np.array(places)[:, None], rows, : tokens.shape[1]] = found
 
         def consume(site: Site, values: Float[Tensor, "batch seq column"]) -> None:
@@ -294,7 +294,7 @@ class _Pass:
             self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)
         ):
             values = np.asarray(activations[row], np.float32)
-            activations[row] = half(column.arrange(values, length, self.split) * real)
+            activations[row] = to_float16(column.arrange(values, length, self.split) * real)
 
 
 def _lay_out(

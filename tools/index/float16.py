@@ -11,7 +11,7 @@ _PIECE = 1 << 15
 """Numbers a call: torch's own limit below which it starts no further threads, as ours are many already."""
 
 
-def half(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def to_float16(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """As float16, with what is out of its range at the range's end."""
     if values.size and not (values.min() >= -_LARGEST and values.max() <= _LARGEST):
         values = np.clip(values, -_LARGEST, _LARGEST)
@@ -22,6 +22,6 @@ def half(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     return result.numpy().reshape(values.shape)
 
 
-def transposed(values: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "b a"]:
+def transposed_copy(values: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "b a"]:
     """A transposed copy; torch goes block by block, numpy does not."""
     return torch.from_numpy(values).t().contiguous().numpy()

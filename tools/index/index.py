@@ -12,7 +12,7 @@ from typing import Any, Literal
 from ..corpus import SPLITS, Contexts, Split
 from ..errors import ArgumentError, CorruptError, UsageError
 from ..subject.address import Shape, Site, Unit
-from .split_reader import Exemplar, Kind, SiteStatistics, SplitReader, Statistics
+from .split_reader import Exemplar, ExemplarKind, SiteStatistics, SplitReader, UnitStatisticsRow
 
 FORMAT = 1
 
@@ -125,7 +125,7 @@ class Index:
             f"split {split!r} given; explore and select can be read, holdout is opened by verification only"
         )
 
-    def statistics(self, unit: Unit) -> Statistics:
+    def statistics(self, unit: Unit) -> UnitStatisticsRow:
         """A unit's statistics over explore."""
         return self._explore.statistics(unit)
 
@@ -134,7 +134,7 @@ class Index:
         return self._explore.site_statistics(site)
 
     def exemplars(
-        self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8
+        self, unit: Unit, side: Literal["+", "-"] = "+", kind: ExemplarKind = "top", k: int = 8
     ) -> list[Exemplar]:
         """Contexts of explore with a unit's activations; see `SplitReader.exemplars`."""
         return self._explore.exemplars(unit, side, kind, k)

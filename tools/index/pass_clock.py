@@ -16,7 +16,7 @@ EVERY = 10
 
 
 @dataclass
-class Clock:
+class PassClock:
     """Running times in seconds; tokens are counted with their padding, as that is what a pass costs."""
 
     total_seconds: float = 0.0

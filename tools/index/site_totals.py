@@ -21,11 +21,11 @@ from jaxtyping import Float, Int
 
 from ..subject.address import Site
 from .batch_plan import Batch, BatchPlan
-from .float16 import half
-from .slot_file import Slots
+from .float16 import to_float16
+from .slot_file import SlotFile
 from .thread_team import Blocks
-from .topk import TopK, update
-from .topk import merge as merge_top
+from .topk import TopK, update_topk
+from .topk import merge_topk as merge_top
 
 CHUNK = 3 << 16
 """Numbers a reduction, two contexts of 1,536 neurons: at 0.8 MB they stay in a core's cache from
@@ -34,7 +34,7 @@ one reduction to the next. Measured for 30 layers: 22 us a token, and 28 with 32
 
 
 @dataclass
-class SiteState:
+class SiteTotals:
     """One site's running totals.
 
     Attributes:
@@ -49,12 +49,12 @@ class SiteState:
     low: Float[np.ndarray, " unit"]
     high: Float[np.ndarray, " unit"]
     top: list[TopK]
-    pool: Slots
+    pool: SlotFile
     pool_contexts: Int[np.ndarray, " pool"]
-    sample: Slots
+    sample: SlotFile
 
     @classmethod
-    def empty(cls, site: Site, n_units: int, k: int, plan: BatchPlan, folder: Path) -> SiteState:
+    def empty(cls, site: Site, n_units: int, k: int, plan: BatchPlan, folder: Path) -> SiteTotals:
         """Nothing read yet; the pool's and the sample's files lie in the folder."""
         seq = plan.contexts.tokens.shape[1]
         sides = 1 if site.kind == "head" else 2
@@ -68,9 +68,9 @@ class SiteState:
             np.full(n_units, np.inf, np.float32),
             np.full(n_units, -np.inf, np.float32),
             [TopK.empty(n_units, k, seq) for _ in range(sides)],
-            Slots.empty(folder / f"pool-{name}.f16", len(plan.pool), (seq, n_units)),
+            SlotFile.empty(folder / f"pool-{name}.f16", len(plan.pool), (seq, n_units)),
             plan.pool.astype(np.int32),
-            Slots.empty(folder / f"sample-{name}.f16", len(plan.sample), (n_units,)),
+            SlotFile.empty(folder / f"sample-{name}.f16", len(plan.sample), (n_units,)),
         )
 
     def update(
@@ -97,12 +97,14 @@ class SiteState:
         self.squares += squares.sum(axis=0, dtype=np.float64)
         np.maximum(self.high, high.max(axis=0), out=self.high)
         np.minimum(self.low, low.min(axis=0), out=self.low)
-        lengths = np.concatenate([np.full(run.stop - run.start, run.length) for run in batch.runs])
+        lengths = np.concatenate(
+            [np.full(run.stop - run.start, run.length) for run in batch.groups]
+        )
 
         bests = [high, -low][: len(self.top)]
 
         def select(units: slice) -> None:
-            update(self.top, bests, batch.rows, values, lengths, units)
+            update_topk(self.top, bests, batch.rows, values, lengths, units)
 
         blocks(select, n_units, 256)  # fewer units would be no quicker
         self._keep(values, batch, lengths)
@@ -115,15 +117,15 @@ class SiteState:
     ) -> None:
         for context, slot in zip(batch.pool.context, batch.pool.position, strict=True):
             whole = np.zeros(self.pool.shape, np.float16)
-            whole[1 : lengths[context]] = half(values[context, 1 : lengths[context]])
+            whole[1 : lengths[context]] = to_float16(values[context, 1 : lengths[context]])
             self.pool.write(int(slot), whole[None])
         if len(batch.sample.context):
             self.sample.write(
-                batch.sample.slot, half(values[batch.sample.context, batch.sample.position])
+                batch.sample.slot, to_float16(values[batch.sample.context, batch.sample.position])
             )
 
 
-def merge(a: SiteState, b: SiteState) -> SiteState:
+def merge_totals(a: SiteTotals, b: SiteTotals) -> SiteTotals:
     """Both together; they are of the same plan and of disjoint batches. The pool and sample of `a`
     are filled up.
 
@@ -131,7 +133,7 @@ def merge(a: SiteState, b: SiteState) -> SiteState:
     """
     a.pool.fill(b.pool)
     a.sample.fill(b.sample)
-    return SiteState(
+    return SiteTotals(
         a.site,
         a.n + b.n,
         a.total + b.total,
@@ -148,6 +150,6 @@ def merge(a: SiteState, b: SiteState) -> SiteState:
 def _chunks(batch: Batch, size: int) -> list[tuple[int, int, int]]:
     return [
         (start, min(start + size, run.stop), run.length)
-        for run in batch.runs
+        for run in batch.groups
         for start in range(run.start, run.stop, size)
     ]

@@ -14,7 +14,7 @@ from ..errors import CorruptError
 
 
 @dataclass
-class Slots:
+class SlotFile:
     """`filled` tells which slots were written; the shape is one slot's."""
 
     path: Path
@@ -22,7 +22,7 @@ class Slots:
     filled: Bool[np.ndarray, " slot"]
 
     @classmethod
-    def empty(cls, path: Path, n: int, shape: tuple[int, ...]) -> Slots:
+    def empty(cls, path: Path, n: int, shape: tuple[int, ...]) -> SlotFile:
         """No slot filled; what the file holds from before does not count."""
         return cls(path, shape, np.zeros(n, bool))
 
@@ -47,7 +47,7 @@ class Slots:
             -1, *self.shape
         )
 
-    def fill(self, other: Slots) -> None:
+    def fill(self, other: SlotFile) -> None:
         """Take over the slots that another one of the same plan has filled."""
         source = (
             np.memmap(other.path, np.uint8, "r") if other.filled.any() else np.zeros(0, np.uint8)

@@ -28,14 +28,14 @@ from ..subject.address import PlaceKind, Site
 from ..subject.subject import Subject
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
-from .pass_clock import EVERY, Clock
-from .site_totals import SiteState
-from .store import statistics_of, write_exemplars, write_statistics, write_text
-from .thread_team import Team
+from .pass_clock import EVERY, PassClock
+from .site_totals import SiteTotals
+from .store import statistics_columns, write_exemplars, write_statistics, write_text
+from .thread_team import ThreadTeam
 
 
 @dataclass
-class Scan:
+class SplitPass:
     """One split's pass.
 
     Attributes:
@@ -48,8 +48,8 @@ class Scan:
     plan: BatchPlan
     k: int
     folder: Path
-    clock: Clock
-    team: Team
+    clock: PassClock
+    team: ThreadTeam
     report: Callable[[int], None]
     checkpoint_every: int | None = None
 
@@ -57,7 +57,7 @@ class Scan:
         """Read what is left of the split and write it to the folder `out`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         states = {
-            site: SiteState.empty(
+            site: SiteTotals.empty(
                 site, self.subject.shape.count(site), self.k, self.plan, self.folder
             )
             for site in self.sites
@@ -74,7 +74,7 @@ class Scan:
         with self.clock.working():
             self.close(states, out)
 
-    def read(self, batch: Batch, states: dict[Site, SiteState]) -> None:
+    def read(self, batch: Batch, states: dict[Site, SiteTotals]) -> None:
         """Take one batch into the totals."""
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
 
@@ -88,13 +88,13 @@ class Scan:
                 bare_pass(self.subject, ids, self.sites)
                 _wait_for(self.subject.device)
 
-    def close(self, states: dict[Site, SiteState], out: Path) -> None:
+    def close(self, states: dict[Site, SiteTotals], out: Path) -> None:
         """Write the split's files."""
         found: dict[Site, dict[str, np.ndarray]] = {}
 
         def write(site: Site) -> None:
             write_exemplars(part, states[site])
-            found[site] = statistics_of(states[site])
+            found[site] = statistics_columns(states[site])
 
         with atomic_folder(out) as part:
             for name in ("exemplars", "statistics"):

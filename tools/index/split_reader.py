@@ -18,13 +18,13 @@ from ..corpus import SPLITS, Contexts, DocumentRow, Split
 from ..errors import ArgumentError, CorruptError
 from ..subject.address import Shape, Site, Unit
 
-Kind = Literal["top", "quantile", "random"]
+ExemplarKind = Literal["top", "quantile", "random"]
 BEFORE_PEAK, AFTER_PEAK = 8, 4
 """Tokens by which exemplars count as the same text."""
 
 
 @dataclass(frozen=True)
-class Statistics:
+class UnitStatisticsRow:
     """A unit's activations over the split's tokens that count; raw, both signs.
 
     `density` is the share of tokens where |activation| is above a tenth of the largest, `positive`
@@ -115,11 +115,11 @@ class SplitReader:
         """The number within the whole corpus of each of the split's documents."""
         return self._documents().column("document").to_numpy()
 
-    def statistics(self, unit: Unit) -> Statistics:
+    def statistics(self, unit: Unit) -> UnitStatisticsRow:
         """One unit's statistics."""
         at = self._column(unit)
         site = self.site_statistics(unit.place)
-        return Statistics(site.n, *(float(column[at]) for column in site[1:]))
+        return UnitStatisticsRow(site.n, *(float(column[at]) for column in site[1:]))
 
     def site_statistics(self, site: Site) -> SiteStatistics:
         """The statistics of all units of a site."""
@@ -130,7 +130,7 @@ class SplitReader:
         return SiteStatistics(int(columns[0][0]), *columns[1:])
 
     def exemplars(
-        self, unit: Unit, side: Literal["+", "-"] = "+", kind: Kind = "top", k: int = 8
+        self, unit: Unit, side: Literal["+", "-"] = "+", kind: ExemplarKind = "top", k: int = 8
     ) -> list[Exemplar]:
         """Contexts with one unit's activations.
 
@@ -223,7 +223,7 @@ class SplitReader:
             return pq.ParquetFile(self.folder / name, memory_map=True)
 
 
-def _chosen(exemplars: list[Exemplar], kind: Kind, k: int, sign: int) -> list[Exemplar]:
+def _chosen(exemplars: list[Exemplar], kind: ExemplarKind, k: int, sign: int) -> list[Exemplar]:
     """Which exemplars, in the order in which they are shown."""
     if kind == "random":
         return exemplars[:k]

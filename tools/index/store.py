@@ -23,8 +23,8 @@ from jaxtyping import Float, Int
 
 from ..corpus import Contexts
 from .batch_plan import BatchPlan
-from .float16 import transposed
-from .site_totals import SiteState
+from .float16 import transposed_copy
+from .site_totals import SiteTotals
 
 UNITS_A_GROUP = 64
 CONTEXTS_A_GROUP = 256
@@ -59,10 +59,10 @@ def _documents(contexts: Contexts, split: str) -> pa.Table:
     return pa.table(columns | {"preview": pa.array([row.preview for _, row in kept], pa.string())})
 
 
-def write_exemplars(folder: Path, state: SiteState) -> None:
+def write_exemplars(folder: Path, state: SiteTotals) -> None:
     """Write a site's exemplars."""
     seq, n_units = state.pool.shape
-    pool = transposed(state.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
+    pool = transposed_copy(state.pool.read().reshape(-1, n_units)).reshape(n_units, -1, seq)
     tops = [top.ordered() for top in state.top]
     rows = np.concatenate(
         [*(activations for _, _, activations in tops), pool], axis=1
@@ -97,13 +97,15 @@ def _labels(tops: Sequence[int], n_random: int) -> tuple[Int[np.ndarray, " each"
     return kinds, sides, ranks
 
 
-def statistics_of(state: SiteState) -> dict[str, np.ndarray]:
+def statistics_columns(state: SiteTotals) -> dict[str, np.ndarray]:
     """A site's statistics by column; quantiles and shares are estimated from the sample."""
     n = max(state.n, 1)
     mean = state.total / n
     std = np.sqrt(np.maximum(state.squares / n - mean**2, 0))
     largest = np.maximum(np.abs(state.low), np.abs(state.high))
-    ordered = np.sort(transposed(state.sample.read()).astype(np.float32), axis=1)  # unit sample
+    ordered = np.sort(
+        transposed_copy(state.sample.read()).astype(np.float32), axis=1
+    )  # unit sample
     n_units = len(mean)
     columns: dict[str, Any] = {
         "layer": np.full(n_units, state.site.layer, np.int16),

@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 
 @dataclass
-class Team:
+class ThreadTeam:
     """So many threads, the calling one among them."""
 
     size: int
     _pool: ThreadPoolExecutor | None = field(default=None, init=False)
 
-    def __enter__(self) -> Team:
+    def __enter__(self) -> ThreadTeam:
         self._pool = ThreadPoolExecutor(self.size - 1) if self.size > 1 else None
         return self
 

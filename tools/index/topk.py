@@ -24,13 +24,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from .float16 import half, transposed
+from .float16 import to_float16, transposed_copy
 
 _LOW = (1 << 32) - 1
 _EMPTY = np.iinfo(np.int64).min
 
 
-class Moves(NamedTuple):
+class RowCopies(NamedTuple):
     """Activations to copy: of a context of the batch and a unit, into a slot, counted over all units."""
 
     context: Int[np.ndarray, " new"]
@@ -61,12 +61,12 @@ class TopK:
         best: Float[np.ndarray, "context unit"],
         contexts: Int[np.ndarray, " context"],
         block: slice,
-    ) -> Moves:
+    ) -> RowCopies:
         """Take a batch's values on this side for a block of the units; tells which activations are to be copied."""
         first, k = block.start, self.keys.shape[1]
         best = best[:, block]
         units = np.flatnonzero((best >= _value_of(self.keys[block].min(axis=1))).any(axis=0))
-        kept, new = self.keys[first + units], keys_of(best[:, units].T, contexts)
+        kept, new = self.keys[first + units], sort_keys(best[:, units].T, contexts)
         n_new = new.shape[1]
         bars = np.partition(np.concatenate([kept, new], axis=1), n_new, axis=1)[:, n_new, None]
         leaving, coming = np.flatnonzero(kept < bars), np.flatnonzero(new >= bars)
@@ -76,7 +76,7 @@ class TopK:
         unit = units[
             coming // n_new
         ]  # the same as units[leaving // k]: each that leaves makes room for one
-        return Moves(coming % n_new, unit, unit * k + leaving % k)
+        return RowCopies(coming % n_new, unit, unit * k + leaving % k)
 
     def ordered(
         self,
@@ -91,7 +91,7 @@ class TopK:
         return _value_of(keys), _context_of(keys), rows.view(np.float16).reshape(self.rows.shape)
 
 
-def update(
+def update_topk(
     tops: Sequence[TopK],
     bests: Sequence[Float[np.ndarray, "context unit"]],
     contexts: Int[np.ndarray, " context"],
@@ -133,10 +133,10 @@ def _gathered(
         if start < stop:
             length = lengths[number]
             fresh[1:length, start:stop] = values[number, 1:length].take(unit[start:stop], axis=1)
-    return transposed(half(fresh))
+    return transposed_copy(to_float16(fresh))
 
 
-def merge(a: TopK, b: TopK) -> TopK:
+def merge_topk(a: TopK, b: TopK) -> TopK:
     """The k best of both; a and b are of disjoint contexts."""
     keys, rows = np.concatenate([a.keys, b.keys], axis=1), np.concatenate([a.rows, b.rows], axis=1)
     best = np.argsort(~keys, axis=1)[
@@ -147,7 +147,7 @@ def merge(a: TopK, b: TopK) -> TopK:
     )
 
 
-def keys_of(
+def sort_keys(
     values: Float[np.ndarray, "unit context"], contexts: Int[np.ndarray, " context"]
 ) -> Int[np.ndarray, "unit context"]:
     """One whole number for each value and context, in the order of the values."""

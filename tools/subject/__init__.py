@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .capture import Capture
     from .interventions import Intervention
     from .load import load_subject, subject_shape
-    from .nulls import ArtificialUnit, NoiseUnit, redrawn, rotated, shuffled
+    from .nulls import ArtificialUnit, NoiseUnit, redrawn_unit, rotated_units, shuffled_unit
     from .planted import PlantedSubject, Suite, SuiteUnit, plant, read_suite
     from .subject import Subject, Tokens
 
@@ -38,10 +38,10 @@ _HOME = {
     "parse_targets": "address",
     "plant": "planted",
     "read_suite": "planted",
-    "redrawn": "nulls",
+    "redrawn_unit": "nulls",
     "register": "architectures",
-    "rotated": "nulls",
-    "shuffled": "nulls",
+    "rotated_units": "nulls",
+    "shuffled_unit": "nulls",
     "subject_shape": "load",
 }
 
@@ -65,10 +65,10 @@ __all__ = [
     "parse_targets",
     "plant",
     "read_suite",
-    "redrawn",
+    "redrawn_unit",
     "register",
-    "rotated",
-    "shuffled",
+    "rotated_units",
+    "shuffled_unit",
     "subject_shape",
 ]
 

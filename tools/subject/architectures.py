@@ -130,7 +130,7 @@ class ModelModules:
     unembed: nn.Module
 
 
-def parts_of(model: nn.Module, architecture: Architecture) -> ModelModules:
+def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
     """Find the modules; raises UsageError naming the path that leads nowhere."""
 
     def find(root: nn.Module, path: str) -> nn.Module:

@@ -28,10 +28,10 @@ from .architectures import Layer, ModelModules, first_tensor
 Edit = Callable[[Float[Tensor, "batch seq width"]], None]
 """Changes a value in place; it is given a copy that is its own."""
 
-Widen = Callable[[Site, Float[Tensor, "batch seq width"]], Float[Tensor, "batch seq wide"]]
+AppendColumns = Callable[[Site, Float[Tensor, "batch seq width"]], Float[Tensor, "batch seq wide"]]
 """Adds columns to the value at a place, behind its own; the same value where there is nothing to add."""
 
-Read = Callable[[Site, Float[Tensor, "batch seq wide"]], None]
+Consume = Callable[[Site, Float[Tensor, "batch seq wide"]], None]
 """Told of each wanted value as soon as it exists."""
 
 RAW_KINDS = ("mlp", "z", "stream", "mlp_in")
@@ -63,7 +63,7 @@ def run(
     *,
     logits: bool = False,
     last_only: bool = False,
-    widen: Widen | None = None,
+    widen: AppendColumns | None = None,
 ) -> Capture:
     """Run the model on token ids; sites and edits are of the raw kinds mlp, z, stream and mlp_in."""
     found: dict[Site, Tensor] = {}
@@ -87,12 +87,12 @@ def stream(
     parts: ModelModules,
     ids: Int[Tensor, "batch seq"],
     sites: Sequence[Site],
-    read: Read,
+    read: Consume,
     edits: Mapping[Site, Sequence[Edit]],
     *,
     logits: bool = False,
     last_only: bool = False,
-    widen: Widen | None = None,
+    widen: AppendColumns | None = None,
 ) -> Float[Tensor, "batch seq vocab"] | None:
     """The same, each value handed on and not kept; returns the logits if they are asked for."""
     left = set(sites)

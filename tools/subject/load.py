@@ -19,7 +19,7 @@ from ..files.cache import atomic_file, cache_dir, file_sha256
 from . import embedded
 from .address import Shape, Unit
 from .architectures import architecture_of, neurons_of
-from .silence_transformers import quiet
+from .silence_transformers import silence
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 _SMALL = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
-class Located(NamedTuple):
+class SubjectFiles(NamedTuple):
     """Where a subject's files are, what reports call it, and the hash of its weights."""
 
     folder: Path
@@ -107,15 +107,15 @@ def subject_shape(
     return Shape(config.num_hidden_layers, neurons_of(config), config.num_attention_heads, names)
 
 
-def locate(name: str, revision: str | None, progress: Callable[[str], None]) -> Located:
+def locate(name: str, revision: str | None, progress: Callable[[str], None]) -> SubjectFiles:
     """Find a subject's folder, fetching it when needed; raises as `load_subject` does."""
     if name == embedded.NAME:
-        return Located(embedded.embedded_folder(progress), embedded.TITLE, embedded.REVISION)
+        return SubjectFiles(embedded.embedded_folder(progress), embedded.TITLE, embedded.REVISION)
     if Path(name).is_dir():
-        return Located(Path(name), Path(name).resolve().name, _weights_hash(Path(name)))
+        return SubjectFiles(Path(name), Path(name).resolve().name, _weights_hash(Path(name)))
     progress(f"looking for {name} on the Hugging Face hub")
     folder = _from_hub(name, revision, (*_SMALL, "*.safetensors"))
-    return Located(folder, name, _weights_hash(folder))
+    return SubjectFiles(folder, name, _weights_hash(folder))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -177,7 +177,7 @@ def _config(folder: Path) -> Any:
     from transformers import AutoConfig
 
     try:
-        with quiet():
+        with silence():
             return AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(folder, error) from error
@@ -194,7 +194,7 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
     ):  # else transformers' own choice: sdpa, but for families that lack it (Gemma 2)
         options["attn_implementation"] = attention
     try:
-        with quiet():
+        with silence():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **options)
     except SafetensorError as error:
@@ -235,7 +235,7 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
     if not _HUB_NAME.fullmatch(name):
         raise UsageError(f"no subject {name!r}: there is no such folder; expected {known}")
     try:
-        with quiet():
+        with silence():
             return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except GatedRepoError as error:
         raise UnavailableError(

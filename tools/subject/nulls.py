@@ -194,7 +194,7 @@ class RedrawnUnit(ArtificialUnit):
         return activated * inputs[..., 1] if len(rows) == 2 else activated
 
 
-def shuffled(
+def shuffled_unit(
     subject: Subject,
     unit: Unit,
     source: Unit,
@@ -208,7 +208,7 @@ def shuffled(
     return ShuffledUnit(unit=unit, seed=seed, source=source.unsided, column=column, donors=texts)
 
 
-def rotated(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[RotatedUnit]:
+def rotated_units(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[RotatedUnit]:
     """Controls of one layer: different rows of one random rotation of its neurons, seeded by seed
     and layer.
 
@@ -239,13 +239,13 @@ def rotated(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[R
     ]
 
 
-def redrawn(subject: Subject, unit: Unit, source: Unit, *, seed: int = 0) -> RedrawnUnit:
+def redrawn_unit(subject: Subject, unit: Unit, source: Unit, *, seed: int = 0) -> RedrawnUnit:
     """A control like the neuron `source` (same layer as `unit`) with its incoming rows drawn anew at the same norms."""
     if source.site != "mlp" or source.layer != unit.layer:
         raise UsageError(
             f"{str(source)!r} cannot be redrawn as {str(unit)!r}; give a neuron of the same layer"
         )
-    rows, bias = incoming(subject, source)
+    rows, bias = incoming_weights(subject, source)
     gaussian = np.random.default_rng(_seed("redrawn", seed, unit, source)).standard_normal(
         rows.shape
     )
@@ -255,7 +255,7 @@ def redrawn(subject: Subject, unit: Unit, source: Unit, *, seed: int = 0) -> Red
     return RedrawnUnit(unit=unit, seed=seed, rows=fresh, bias=bias, activation=activation)
 
 
-def incoming(
+def incoming_weights(
     subject: Subject, neuron: Unit
 ) -> tuple[Float[Tensor, "row d_model"], Float[Tensor, " row"]]:
     """A neuron's incoming weights (gate first, then up) and biases, whichever way the family stores them."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Errors only and no progress bars inside the block; as it was afterwards."""
     from huggingface_hub.utils import (
         are_progress_bars_disabled,

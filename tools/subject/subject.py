@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from ..errors import ArgumentError, UsageError
 from . import capture as capturing
 from .address import Shape, Site, Unit
-from .architectures import Architecture, architecture_of, matrix, norm_scale, parts_of
-from .capture import Capture, Edit, Widen
-from .interventions import Intervention, edits_of
+from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
+from .capture import AppendColumns, Capture, Edit
+from .interventions import Intervention, compile_edits
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
 
@@ -27,11 +27,11 @@ class Tokens(NamedTuple):
     offsets: list[tuple[int, int]]
 
 
-class Pass(NamedTuple):
+class PassEdits(NamedTuple):
     """How a forward pass differs from a bare one: edits by place, and columns added to what passes."""
 
     edits: Mapping[Site, Sequence[Edit]]
-    widen: Widen | None = None
+    widen: AppendColumns | None = None
 
 
 class Subject:
@@ -59,7 +59,7 @@ class Subject:
         self.name, self.title, self.revision = name, title or name, revision
         config: Any = self.model.config
         self.architecture = architecture or architecture_of(config.model_type)
-        self.parts = parts_of(self.model, self.architecture)
+        self.parts = find_modules(self.model, self.architecture)
         self.d_model: int = config.hidden_size
         self.context_length: int = config.max_position_embeddings
         self.directions = {
@@ -167,9 +167,9 @@ class Subject:
         ids: Int[Tensor, "batch seq"],
         places: Sequence[Site],
         interventions: Sequence[Sequence[Intervention]] | None,
-    ) -> Pass:
+    ) -> PassEdits:
         """What a forward pass over these ids does besides; a subject with planted units does more."""
-        return Pass(edits_of(self, interventions, *ids.shape) if interventions else {})
+        return PassEdits(compile_edits(self, interventions, *ids.shape) if interventions else {})
 
     def unit_activations(
         self,

@@ -205,14 +205,14 @@ def _hypothesis(
     named: str, proposed: tools.Proposed, known: InvestigationState
 ) -> tuple[Hypothesis, str]:
     """A hypothesis, and what of its formula had to be left out."""
-    from ....tools.dissection.formula_english import length
+    from ....tools.dissection.formula_english import word_count
 
     sentence = " ".join(proposed.sentence.split())
     if len(known.hypotheses) >= MOST_HYPOTHESES:
         raise ArgumentError(
             f"{MOST_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude"
         )
-    if not 0 < (words := length(sentence)) <= MOST_WORDS:
+    if not 0 < (words := word_count(sentence)) <= MOST_WORDS:
         raise ArgumentError(f"the sentence has {words} words; give 1 to {MOST_WORDS}")
     if _LEANS.search(sentence):
         raise ArgumentError(
@@ -236,7 +236,7 @@ def _hypothesis(
 
 def _canonical_predicate(written: str, known: InvestigationState) -> tuple[str, str]:
     """The printed form of a predicate that can be read and run, and what the program left out of it."""
-    from ....tools.dissection import Predicate, written_terms
+    from ....tools.dissection import Predicate, parse_terms
 
     if len(written) > MOST_PREDICATE:
         raise ArgumentError(
@@ -244,7 +244,7 @@ def _canonical_predicate(written: str, known: InvestigationState) -> tuple[str, 
         )
     written = " ".join(written.split())
     try:
-        terms = written_terms(written)
+        terms = parse_terms(written)
         if not all(term.grade for term in terms):
             return _graded(tuple(term.concept.to_text() for term in terms), known)
         predicate = Predicate.parse(written)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.tools.dissection import CandidateMatrix, Lexicon, TextView, build_library
+from hubel.tools.dissection import CandidateMatrix, Lexicon, TextView, build_candidates
 from tests.support import world
 
 
@@ -22,6 +22,6 @@ def sample(language: Lexicon) -> TextView:
 @pytest.fixture(scope="session")
 def library(sample: TextView) -> CandidateMatrix:
     document = world.documents(len(sample.tokens))
-    return build_library(
+    return build_candidates(
         sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon
     )

@@ -134,7 +134,7 @@ def test_every_family_is_tested_here_and_found_by_name() -> None:
 
 def test_rank_goes_by_token_id() -> None:
     words = Lexicon([f" w{chr(97 + i % 26)}" for i in range(2500)])
-    rare = find_family("rank").make("rare", 2)
+    rare = find_family("rank").from_arguments("rare", 2)
     assert isinstance(rare, TokenClass)
     np.testing.assert_array_equal(
         rare.holds(words, np.array([0, 1999, 2000, 2499])), [False, False, True, True]

@@ -8,9 +8,9 @@ import pytest
 from hubel.tools.dissection import (
     Predicate,
     TextView,
-    find_grades,
+    fit_grades,
+    parse_terms,
     term_contributions,
-    written_terms,
 )
 from hubel.tools.dissection.grammar import parse_concept
 from hubel.tools.errors import UsageError
@@ -27,7 +27,7 @@ def scored(text: TextView) -> np.ndarray:
 def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample: TextView) -> None:
     true = Predicate.parse(f"{TRUE}; step 0.25, rest 1.5")
     concepts = [term.concept for term in true.terms][::-1]
-    found, left_out, _ = find_grades(concepts, sample, true.predict_text(sample), scored(sample))
+    found, left_out, _ = fit_grades(concepts, sample, true.predict_text(sample), scored(sample))
     assert left_out == ()
     weights = {term.concept: term.weight * found.step for term in found.terms}
     for term in true.terms:
@@ -41,7 +41,7 @@ def test_of_too_many_concepts_those_worth_least_are_left_out(sample: TextView) -
     true, noise = Predicate.parse(f"{TRUE}; step 0.25, rest 0"), np.random.default_rng(1)
     letters = [parse_concept(f'prefix("{letter}")') for letter in "bcdfgpstmwo"]
     signal = true.predict_text(sample) + noise.normal(0, 0.05, sample.tokens.shape)
-    found = find_grades(
+    found = fit_grades(
         [*letters, *(term.concept for term in true.terms)], sample, signal, scored(sample)
     )
     assert {term.concept for term in true.terms} <= {term.concept for term in found.predicate.terms}
@@ -69,15 +69,15 @@ def test_what_cannot_be_graded_says_why(sample: TextView) -> None:
     signal, mask = np.random.default_rng(0).normal(size=sample.tokens.shape), scored(sample)
     monday, zebra = parse_concept('words("monday")'), parse_concept('words("zebra")')
     with pytest.raises(UsageError, match=r"zebra.*holds nowhere"):
-        find_grades([monday, zebra], sample, signal, mask)
+        fit_grades([monday, zebra], sample, signal, mask)
     with pytest.raises(UsageError, match="stands in it twice"):
-        find_grades([monday, monday], sample, signal, mask)
+        fit_grades([monday, monday], sample, signal, mask)
     with pytest.raises(UsageError, match="one and the same activation"):
-        find_grades([monday], sample, np.ones(sample.tokens.shape), mask)
+        fit_grades([monday], sample, np.ones(sample.tokens.shape), mask)
 
 
 def test_terms_may_be_written_without_grades_and_a_predicate_may_not() -> None:
-    written = written_terms('words("a") - strongly words("b") + after(words("c"))')
+    written = parse_terms('words("a") - strongly words("b") + after(words("c"))')
     assert [(term.grade, term.sign) for term in written] == [("", 1), ("strongly", -1), ("", 1)]
     with pytest.raises(UsageError, match=r'words\("a"\) has no grade'):
         Predicate.parse('words("a")')

@@ -15,13 +15,13 @@ from hubel.tools.dissection.concepts.near import REACHES
 from hubel.tools.dissection.concepts.repetition import WHAT
 from hubel.tools.dissection.concepts.structure import PLACES
 from hubel.tools.dissection.concepts.wordclass import classes
-from hubel.tools.dissection.formula_english import CANNOT, length
+from hubel.tools.dissection.formula_english import CANNOT, word_count
 from hubel.tools.dissection.predicate import GRADES, limit_problem
 from hubel.tools.errors import UsageError
 
 
 def made(name: str, *arguments: object) -> Concept:
-    return find_family(name).make(*arguments)
+    return find_family(name).from_arguments(*arguments)
 
 
 WORD = st.sampled_from(["said", "says", "told", "he", "bram", "clent", "drick"])
@@ -83,7 +83,7 @@ def test_the_printed_form_reads_back_and_predicts_the_same(
 @given(terms=FORMULAS.filter(bool))
 def test_the_sentence_names_every_concept_under_its_grade(terms: list[WeightedConcept]) -> None:
     sentence = Predicate(tuple(terms)).sentence()
-    assert length(sentence) <= 40
+    assert word_count(sentence) <= 40
     for term in terms:
         assert term.concept.phrase() in sentence
         assert term.grade in sentence

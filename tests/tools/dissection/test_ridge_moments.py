@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.tools.dissection.cv_gain import SHRINK, crossed
-from hubel.tools.dissection.ridge_moments import RIDGE, Moments, grade
+from hubel.tools.dissection.cv_gain import SHRINK, cv_gain
+from hubel.tools.dissection.ridge_moments import RIDGE, RidgeMoments, fit_levels
 
 RNG = np.random.default_rng(0)
 FOLD = RNG.integers(0, 4, 600)
@@ -14,8 +14,8 @@ COLUMNS = [(RNG.random(600) < share).astype(float) for share in (0.1, 0.3, 0.05)
 SIGNAL = 2 * COLUMNS[0] - 0.5 * COLUMNS[1] + RNG.normal(0, 0.3, 600)
 
 
-def moments() -> Moments:
-    made = Moments(SIGNAL, FOLD, 4)
+def moments() -> RidgeMoments:
+    made = RidgeMoments(SIGNAL, FOLD, 4)
     for column in COLUMNS:
         made = made.added(column)
     return made
@@ -46,7 +46,7 @@ def test_error_is_that_of_predicting_each_fold_from_the_others() -> None:
 
 def test_removing_a_concept_is_never_having_added_it() -> None:
     without = moments().removed(1)
-    direct = Moments(SIGNAL, FOLD, 4).added(COLUMNS[0]).added(COLUMNS[2])
+    direct = RidgeMoments(SIGNAL, FOLD, 4).added(COLUMNS[0]).added(COLUMNS[2])
     np.testing.assert_allclose(without.weights(), direct.weights())
     assert without.error() == pytest.approx(direct.error())
 
@@ -63,12 +63,12 @@ def test_the_gain_of_a_concept_is_its_drop_in_error_on_the_folds_left_out() -> N
     by_fold = [f == FOLD for f in range(4)]
     sums = np.array([[centred[(c > 0) & f].sum() for f in by_fold] for c in COLUMNS])
     counts = np.array([[((c > 0) & f).sum() for f in by_fold] for c in COLUMNS])
-    np.testing.assert_allclose(crossed(sums, counts), expected)
+    np.testing.assert_allclose(cv_gain(sums, counts), expected)
 
 
 def test_grades_are_the_best_of_all_gradings_by_brute_force() -> None:
     made = moments()
-    found = grade(made, (1, 2, 4, 8))
+    found = fit_levels(made, (1, 2, 4, 8))
     signs = np.sign(made.weights()[1:]).astype(int)
     matrix = np.stack(COLUMNS, axis=1)
     options = np.array(np.meshgrid(*[(1, 2, 4, 8)] * 3)).reshape(3, -1).T * signs

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from hubel.tools.dissection import (
-    Candidate,
     CandidateMatrix,
     FormulaLimits,
     Predicate,
+    ScoredFormula,
     TextView,
-    explain,
     plain_greedy,
+    search_formulas,
     ten_weighted_tokens,
 )
 from hubel.tools.dissection.greedy import is_category, is_token
@@ -42,10 +42,10 @@ def explained(
     library: CandidateMatrix,
     signal: np.ndarray,
     limits: FormulaLimits | None = None,
-) -> list[Candidate]:
+) -> list[ScoredFormula]:
     document = world.documents(len(sample.tokens))
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
-    return explain(
+    return search_formulas(
         sample.tokens,
         sample.length,
         document,
@@ -93,7 +93,7 @@ def test_a_constant_signal_gives_the_empty_predicate(
 
 
 @pytest.fixture(scope="module")
-def rivals(sample: TextView, library: CandidateMatrix) -> list[Candidate]:
+def rivals(sample: TextView, library: CandidateMatrix) -> list[ScoredFormula]:
     return explained(sample, library, mixed(sample))
 
 
@@ -107,7 +107,7 @@ def mixed(sample: TextView) -> np.ndarray:
     return by_token[sample.tokens] + 0.3 * parts + rng.normal(0, 0.5, sample.tokens.shape)
 
 
-def test_rivals_keep_the_limits_and_come_best_first(rivals: list[Candidate]) -> None:
+def test_rivals_keep_the_limits_and_come_best_first(rivals: list[ScoredFormula]) -> None:
     assert [c.origin for c in rivals].count("full") == 1
     assert {c.origin for c in rivals} == {"full", "short", "tokens only", "categories only"}
     assert [c.r_explore_cv for c in rivals] == sorted(
@@ -118,7 +118,7 @@ def test_rivals_keep_the_limits_and_come_best_first(rivals: list[Candidate]) -> 
         assert Predicate.parse(candidate.predicate.to_text()) == candidate.predicate
 
 
-def test_each_rival_is_of_its_kind(rivals: list[Candidate]) -> None:
+def test_each_rival_is_of_its_kind(rivals: list[ScoredFormula]) -> None:
     of = {c.origin: [t.concept for t in c.predicate.terms] for c in rivals}
     assert len(of["short"]) <= 5
     assert of["tokens only"]
@@ -129,13 +129,13 @@ def test_each_rival_is_of_its_kind(rivals: list[Candidate]) -> None:
 
 
 def test_the_same_input_gives_the_same_rivals(
-    sample: TextView, library: CandidateMatrix, rivals: list[Candidate]
+    sample: TextView, library: CandidateMatrix, rivals: list[ScoredFormula]
 ) -> None:
     cache: dict[str, object] = {}
     arguments = (sample.tokens, sample.length, world.documents(len(sample.tokens)), mixed(sample))
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
     for _ in range(2):
-        assert explain(*arguments, everywhere, sample.lexicon, cache=cache) == rivals
+        assert search_formulas(*arguments, everywhere, sample.lexicon, cache=cache) == rivals
 
 
 def test_position_0_and_what_the_mask_leaves_out_change_nothing(

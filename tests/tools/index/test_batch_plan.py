@@ -37,7 +37,7 @@ def test_runs_are_the_lengths_and_tokens_are_the_contexts(contexts: Contexts) ->
         lengths = contexts.length[plan.rows[batch.rows]]
         assert (
             np.concatenate(
-                [np.full(run.stop - run.start, run.length) for run in batch.runs]
+                [np.full(run.stop - run.start, run.length) for run in batch.groups]
             ).tolist()
             == lengths.tolist()
         )

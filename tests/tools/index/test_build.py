@@ -19,7 +19,7 @@ from hubel.tools.index import ExemplarCounts, Index, Progress, build_index
 from hubel.tools.index import build as building
 from hubel.tools.index.holdout import open_holdout
 from hubel.tools.index.index import reader_of
-from hubel.tools.index.slot_file import Slots
+from hubel.tools.index.slot_file import SlotFile
 from hubel.tools.subject.address import Site, Unit
 from hubel.tools.subject.subject import Subject
 
@@ -287,7 +287,7 @@ def test_a_full_disk_is_one_line_and_resumable(
         raise OSError(number, "no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Slots, "write", fail)
+        patch.setattr(SlotFile, "write", fail)
         with pytest.raises(UnavailableError, match="cannot write"):
             small(tiny, corpus, tmp_path / "i")
     with pytest.raises(CorruptError, match="unfinished index"):

@@ -84,9 +84,9 @@ def test_at_most_so_many_contexts(
 
 def test_nulls_and_controls_are_columns_too(tiny: Subject, index: Index, tmp_path: Path) -> None:
     noise = nulls.NoiseUnit(unit=Unit("mlp", 1, 24))
-    shuffled = nulls.shuffled(tiny, Unit("mlp", 1, 25), Unit("mlp", 2, 4))
-    (rotated,) = nulls.rotated(tiny, [Unit("mlp", 2, 24)])
-    redrawn = nulls.redrawn(tiny, Unit("mlp", 1, 26), Unit("mlp", 1, 3))
+    shuffled = nulls.shuffled_unit(tiny, Unit("mlp", 1, 25), Unit("mlp", 2, 4))
+    (rotated,) = nulls.rotated_units(tiny, [Unit("mlp", 2, 24)])
+    redrawn = nulls.redrawn_unit(tiny, Unit("mlp", 1, 26), Unit("mlp", 1, 3))
     extra = [noise, shuffled, rotated, redrawn]
     collect(tiny, index, [Unit("mlp", 2, 4)], tmp_path, extra=extra)
     found = Collected.open(tmp_path, "explore")

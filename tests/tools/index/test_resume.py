@@ -15,9 +15,9 @@ import torch
 from hubel.tools.corpus import Corpus, make_contexts
 from hubel.tools.index import ExemplarCounts, Progress, build_index
 from hubel.tools.index.batch_plan import BatchPlan, make_plan
-from hubel.tools.index.site_totals import SiteState, merge
-from hubel.tools.index.store import statistics_of, write_exemplars
-from hubel.tools.index.thread_team import Team
+from hubel.tools.index.site_totals import SiteTotals, merge_totals
+from hubel.tools.index.store import statistics_columns, write_exemplars
+from hubel.tools.index.thread_team import ThreadTeam
 from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
 
@@ -96,10 +96,10 @@ def test_shards_merge_into_the_whole(
     for name, (first, step) in {"a": (0, 2), "b": (1, 2), "whole": (0, 1)}.items():
         (tmp_path / name).mkdir()
         states.append(scanned(tiny, site, plan, tmp_path / name, first, step, team_size))
-    merged, together = merge(states[0], states[1]), states[2]
+    merged, together = merge_totals(states[0], states[1]), states[2]
     assert merged.n == together.n
-    for name, found in statistics_of(merged).items():
-        assert np.allclose(found, statistics_of(together)[name], rtol=1e-6, atol=1e-9), name
+    for name, found in statistics_columns(merged).items():
+        assert np.allclose(found, statistics_columns(together)[name], rtol=1e-6, atol=1e-9), name
     for folder, state in (("a", merged), ("whole", together)):
         write_exemplars(tmp_path / folder, state)
     paths = [tmp_path / folder / "exemplars" / "mlp-1.parquet" for folder in ("a", "whole")]
@@ -114,9 +114,9 @@ def scanned(
     first: int,
     step: int,
     team_size: int,
-) -> SiteState:
-    state = SiteState.empty(site, subject.shape.count(site), 3, plan, folder)
-    with Team(team_size) as team:
+) -> SiteTotals:
+    state = SiteTotals.empty(site, subject.shape.count(site), 3, plan, folder)
+    with ThreadTeam(team_size) as team:
         for batch in plan.batches(first, step):
             ids = torch.from_numpy(batch.tokens.astype(np.int64))
             subject.stream(

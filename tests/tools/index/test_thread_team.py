@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.index.thread_team import Team
+from hubel.tools.index.thread_team import ThreadTeam
 
 
 @given(st.integers(0, 50), st.integers(1, 9), st.integers(1, 4))
 def test_blocks_make_up_the_range(n: int, least: int, size: int) -> None:
     done: list[int] = []
-    with Team(size) as team:
+    with ThreadTeam(size) as team:
         team.blocks(lambda block: done.extend(range(block.start, block.stop)), n, least)
     assert sorted(done) == list(range(n))
 
 
 def test_all_threads_work() -> None:
     together = threading.Barrier(3)  # would wait for ever if fewer took part
-    with Team(3) as team:
+    with ThreadTeam(3) as team:
         team.map(lambda _: together.wait(10), range(3))
     assert not together.broken
 
@@ -32,5 +32,5 @@ def test_a_failure_is_told(size: int) -> None:
         if item == 5:
             raise IndexError("five")
 
-    with Team(size) as team, pytest.raises(IndexError, match="five"):
+    with ThreadTeam(size) as team, pytest.raises(IndexError, match="five"):
         team.map(fail, range(9))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.index.topk import TopK, keys_of, merge, update
+from hubel.tools.index.topk import TopK, merge_topk, sort_keys, update_topk
 
 SEQ, UNITS = 5, 6
 
@@ -28,7 +28,9 @@ def fed(
     best = np.where(real[..., None], values[at], -np.inf).max(axis=1).astype(np.float32)
     seq = lengths[at].max()
     for units in np.array_split(np.arange(UNITS), blocks):
-        update([top], [best], at, values[at][:, :seq], lengths[at], slice(units[0], units[-1] + 1))
+        update_topk(
+            [top], [best], at, values[at][:, :seq], lengths[at], slice(units[0], units[-1] + 1)
+        )
 
 
 def naive(values: np.ndarray, lengths: np.ndarray, unit: int, k: int) -> list[tuple[float, int]]:
@@ -73,7 +75,7 @@ def test_two_parts_merge_into_the_whole(seed: int, n_a: int, n_b: int, coarse: b
     for top, part in zip(tops, [*parts, np.arange(n_a + n_b)], strict=True):
         if len(part):
             fed(top, values, lengths, part)
-    merged, reverse = merge(tops[0], tops[1]), merge(tops[1], tops[0])
+    merged, reverse = merge_topk(tops[0], tops[1]), merge_topk(tops[1], tops[0])
     for a, b, whole in zip(merged.ordered(), reverse.ordered(), tops[2].ordered(), strict=True):
         assert (a == whole).all()
         assert (b == whole).all()
@@ -81,9 +83,9 @@ def test_two_parts_merge_into_the_whole(seed: int, n_a: int, n_b: int, coarse: b
 
 def test_keys_are_in_the_order_of_the_values() -> None:
     values = np.array([-np.inf, -3e38, -1.5, -1e-40, 0.0, 1e-40, 1.0, 65504.0, np.inf], np.float32)
-    keys = keys_of(values[None], np.zeros(len(values), int))[0]
+    keys = sort_keys(values[None], np.zeros(len(values), int))[0]
     assert (np.diff(keys) > 0).all()
-    tied = keys_of(np.ones((1, 3), np.float32), np.array([5, 2, 9]))[0]
+    tied = sort_keys(np.ones((1, 3), np.float32), np.array([5, 2, 9]))[0]
     assert tied.argmax() == 1
 
 

@@ -6,7 +6,14 @@ import torch
 
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import Site, Unit
-from hubel.tools.subject.nulls import NoiseUnit, RedrawnUnit, incoming, redrawn, rotated, shuffled
+from hubel.tools.subject.nulls import (
+    NoiseUnit,
+    RedrawnUnit,
+    incoming_weights,
+    redrawn_unit,
+    rotated_units,
+    shuffled_unit,
+)
 from tests.support.tiny import D_MODEL, MODEL_TYPES, N_NEURONS, tiny_subject
 
 PLACE = Unit("mlp", 1, N_NEURONS)
@@ -30,7 +37,7 @@ def test_noise_is_gaussian_and_a_function_of_the_text() -> None:
 def test_shuffled_gives_whole_contexts_another_place() -> None:
     subject = tiny_subject()
     source = Unit("mlp", 1, 4)
-    null = shuffled(subject, PLACE, source, seed=3)
+    null = shuffled_unit(subject, PLACE, source, seed=3)
     values = null.values(subject.capture(IDS, null.sources).activations, IDS)
     assert torch.equal(values, subject.unit_activations(IDS, [source])[0])
     arranged = null.arrange(values.numpy(), np.full(6, 64), "explore")
@@ -41,7 +48,7 @@ def test_shuffled_gives_whole_contexts_another_place() -> None:
 
 
 def test_shuffled_values_come_from_real_tokens_only() -> None:
-    null = shuffled(tiny_subject(), PLACE, Unit("mlp", 1, 4))
+    null = shuffled_unit(tiny_subject(), PLACE, Unit("mlp", 1, 4))
     length = np.array([64, 2, 1, 40, 64, 7])
     owner = np.arange(6)[:, None] * 100 + np.arange(64)
     real = np.where(np.arange(64) < length[:, None], owner, -1).astype(np.float32)
@@ -59,39 +66,39 @@ def test_shuffled_values_come_from_real_tokens_only() -> None:
 
 def test_shuffled_on_new_text_is_a_donor_run() -> None:
     subject = tiny_subject()
-    null = shuffled(subject, PLACE, Unit("mlp", 1, 4), donors=[(5, 6, 7), (8, 9, 10, 11)])
+    null = shuffled_unit(subject, PLACE, Unit("mlp", 1, 4), donors=[(5, 6, 7), (8, 9, 10, 11)])
     text = null.text_for([1, 2, 3, 4])
     assert len(text) == 4
     assert text == null.text_for([1, 2, 3, 4])
     assert {null.text_for([i, 2, 3])[:3] for i in range(20)} == {(5, 6, 7), (8, 9, 10)}
     with pytest.raises(UsageError, match="donor"):
-        shuffled(subject, PLACE, Unit("mlp", 1, 4)).text_for([1])
+        shuffled_unit(subject, PLACE, Unit("mlp", 1, 4)).text_for([1])
 
 
 def test_rotation_is_orthonormal_and_the_same_for_any_number() -> None:
     subject = tiny_subject()
     units = [Unit("mlp", 2, N_NEURONS + i) for i in range(N_NEURONS)]
-    controls = rotated(subject, units, seed=5)
+    controls = rotated_units(subject, units, seed=5)
     rows = torch.stack([control.direction for control in controls])
     torch.testing.assert_close(rows @ rows.T, torch.eye(N_NEURONS), atol=1e-5, rtol=0)
-    few = rotated(subject, units[:3], seed=5)
+    few = rotated_units(subject, units[:3], seed=5)
     torch.testing.assert_close(torch.stack([control.direction for control in few]), rows[:3])
-    assert not torch.allclose(rotated(subject, units[:1], seed=6)[0].direction, rows[0])
+    assert not torch.allclose(rotated_units(subject, units[:1], seed=6)[0].direction, rows[0])
 
     captured = subject.capture(IDS, controls[0].sources).activations
     values = torch.stack([control.values(captured, IDS) for control in controls])
     torch.testing.assert_close(values.norm(dim=0), captured[Site("mlp", 2)].norm(dim=-1))
     with pytest.raises(UsageError, match="one layer"):
-        rotated(subject, [PLACE, units[0]])
+        rotated_units(subject, [PLACE, units[0]])
     with pytest.raises(UsageError, match="24 neurons"):
-        rotated(subject, [*units, Unit("mlp", 2, 99)])
+        rotated_units(subject, [*units, Unit("mlp", 2, 99)])
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_redrawn_with_its_own_rows_is_the_neuron(model_type: str) -> None:
     subject = tiny_subject(model_type)
     source = Unit("mlp", 1, 9)
-    rows, bias = incoming(subject, source)
+    rows, bias = incoming_weights(subject, source)
     activation = subject.parts.layers[1].activation
     same = RedrawnUnit(unit=PLACE, rows=rows, bias=bias, activation=activation)
     captured = subject.capture(IDS, [*same.sources, source.place]).activations
@@ -104,22 +111,22 @@ def test_redrawn_with_its_own_rows_is_the_neuron(model_type: str) -> None:
 def test_redrawn_rows_are_random_with_the_same_norm(model_type: str) -> None:
     subject = tiny_subject(model_type)
     source = Unit("mlp", 1, 9)
-    rows, _ = incoming(subject, source)
-    control = redrawn(subject, PLACE, source, seed=2)
+    rows, _ = incoming_weights(subject, source)
+    control = redrawn_unit(subject, PLACE, source, seed=2)
     torch.testing.assert_close(control.rows.norm(dim=1), rows.norm(dim=1))
     assert control.rows.shape == rows.shape == (1 if model_type == "gpt2" else 2, D_MODEL)
     assert not torch.allclose(control.rows, rows, atol=0.1)
-    assert torch.equal(control.rows, redrawn(subject, PLACE, source, seed=2).rows)
+    assert torch.equal(control.rows, redrawn_unit(subject, PLACE, source, seed=2).rows)
     values = control.values(subject.capture(IDS, control.sources).activations, IDS)
     assert values.shape == IDS.shape
     assert values.std() > 0
     with pytest.raises(UsageError, match="same layer"):
-        redrawn(subject, PLACE, Unit("mlp", 2, 9))
+        redrawn_unit(subject, PLACE, Unit("mlp", 2, 9))
 
 
 def test_nulls_and_controls_are_told_apart() -> None:
     subject = tiny_subject()
-    null, control = NoiseUnit(unit=PLACE), rotated(subject, [PLACE])[0]
+    null, control = NoiseUnit(unit=PLACE), rotated_units(subject, [PLACE])[0]
     assert (null.kind, null.is_control) == ("noise", False)
     assert (control.kind, control.is_control) == ("rotated", True)
-    assert redrawn(subject, PLACE, Unit("mlp", 1, 0)).is_control
+    assert redrawn_unit(subject, PLACE, Unit("mlp", 1, 0)).is_control

@@ -64,7 +64,7 @@ class Concept:
         return tuple(getattr(self, field.name) for field in fields(self))
 
     @classmethod
-    def make(cls, *arguments: object) -> Concept:
+    def from_arguments(cls, *arguments: object) -> Concept:
         """From printed arguments; raises UsageError where they do not fit."""
         try:
             return cls(*arguments)
@@ -92,7 +92,7 @@ class TokenClass(Concept):
         raise NotImplementedError
 
     def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
-        return text.spread(self.holds(text.lexicon, text.types))
+        return text.at_positions(self.holds(text.lexicon, text.types))
 
 
 def family(name: str) -> Callable[[type[C]], type[C]]:

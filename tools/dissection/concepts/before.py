@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import TextView, shift
+from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 
 
@@ -30,7 +30,7 @@ class After(_Wrapped):
     """The token right before is one where the inner concept holds."""
 
     def mask(self, text: TextView) -> np.ndarray:
-        return shift(self.inner.mask(text), 1) & text.real
+        return shift_right(self.inner.mask(text), 1) & text.real
 
     def phrase(self) -> str:
         return f"after {self.inner.phrase()}"
@@ -52,7 +52,7 @@ class Recent(Concept):
         require(isinstance(self.inner, Concept), f"recent(n, concept), not {self.inner!r}")
 
     def mask(self, text: TextView) -> np.ndarray:
-        return windowed(self.inner.mask(text), self.count) & text.real
+        return held_within(self.inner.mask(text), self.count) & text.real
 
     def contextual(self) -> bool:
         return True
@@ -68,13 +68,13 @@ class Since(_Wrapped):
 
     def mask(self, text: TextView) -> np.ndarray:
         inner = self.inner.mask(text)
-        return shift(np.logical_or.accumulate(inner, axis=1), 1) & text.real
+        return shift_right(np.logical_or.accumulate(inner, axis=1), 1) & text.real
 
     def phrase(self) -> str:
         return f"anywhere after {self.inner.phrase()}"
 
 
-def windowed(mask: np.ndarray, count: int) -> np.ndarray:
+def held_within(mask: np.ndarray, count: int) -> np.ndarray:
     """True where ``mask`` holds at one of the ``count`` positions before."""
     total = np.concatenate([np.zeros((len(mask), 1), int), np.cumsum(mask, axis=1)], axis=1)
     at = np.arange(mask.shape[1])

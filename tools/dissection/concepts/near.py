@@ -39,12 +39,12 @@ class NearWords(TokenClass):
                 and (kept := lexicon.neighbourhoods.get(self.to_text())) is not None
             ):
                 return np.array([lexicon.word_ids[word] for word in kept])
-            return lexicon.places[neighbours(lexicon, self.examples, self.reach)]
+            return lexicon.map_words[nearest_rows(lexicon, self.examples, self.reach)]
 
         return lexicon.memo((self.examples, self.reach), find)
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        return np.isin(lexicon.word_of[ids], self.members(lexicon))
+        return np.isin(lexicon.word_of_token[ids], self.members(lexicon))
 
     def phrase(self) -> str:
         return f"{REACHES[self.reach]} {'/'.join(quoted(word) for word in self.examples)}"
@@ -56,7 +56,7 @@ class NearWords(TokenClass):
         return (self.reach, *self.examples)
 
 
-def neighbours(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.ndarray:
+def nearest_rows(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.ndarray:
     """Rows of ``lexicon.map`` of the nearest words, nearest first (ties: the more frequent word)."""
     similar = lexicon.map @ centroid(lexicon, examples)
     return np.lexsort((np.arange(len(similar)), -similar))[:reach]
@@ -65,7 +65,8 @@ def neighbours(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.nd
 def centroid(lexicon: Lexicon, examples: tuple[str, ...]) -> np.ndarray:
     """The middle of some words' vectors; UsageError where one has none."""
     rows = [
-        lexicon.place_of[lexicon.word_ids[w]] if w in lexicon.word_ids else -1 for w in examples
+        lexicon.map_row_of_word[lexicon.word_ids[w]] if w in lexicon.word_ids else -1
+        for w in examples
     ]
     if min(rows) < 0:
         raise UsageError(

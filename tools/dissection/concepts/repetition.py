@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import TextView, shift
+from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 
 WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated token pairs"}
@@ -26,7 +26,7 @@ class Repeated(Concept):
     def mask(self, text: TextView) -> np.ndarray:
         lexicon = text.lexicon
         if self.what == "word":
-            return seen_before(lexicon.word_of[text.tokens]) & text.spread(
+            return seen_before(lexicon.word_of_token[text.tokens]) & text.at_positions(
                 lexicon.lettered[text.types]
             )
         keys = text.tokens.astype(np.int64)
@@ -50,7 +50,7 @@ class Induction(Concept):
     """The token right before stood earlier in this context, so that its old continuation can be copied."""
 
     def mask(self, text: TextView) -> np.ndarray:
-        return shift(Repeated("token").mask(text), 1) & text.real
+        return shift_right(Repeated("token").mask(text), 1) & text.real
 
     def phrase(self) -> str:
         return "after repeated tokens"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..text_view import TextView, shift
+from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 from .kinds import KINDS
 
@@ -16,7 +16,9 @@ PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 def _tokens(text: TextView, kind: str) -> np.ndarray:
     test = KINDS[kind][0]
-    return text.spread(np.array([test(text.lexicon.strings[t]) for t in text.types], dtype=bool))
+    return text.at_positions(
+        np.array([test(text.lexicon.strings[t]) for t in text.types], dtype=bool)
+    )
 
 
 def continuing(text: TextView) -> np.ndarray:
@@ -24,15 +26,15 @@ def continuing(text: TextView) -> np.ndarray:
     lexicon = text.lexicon
     begins = np.array([s[:1].isalnum() for s in lexicon.strings])[text.tokens]
     ends = np.array([s[-1:].isalnum() for s in lexicon.strings])[text.tokens]
-    return begins & shift(ends & text.real, 1) & text.real
+    return begins & shift_right(ends & text.real, 1) & text.real
 
 
 def _sentence_start(text: TextView) -> np.ndarray:
-    word = text.spread(text.lexicon.alphanumeric[text.types])
+    word = text.at_positions(text.lexicon.alphanumeric[text.types])
     quiet = text.real & ~word & ~_tokens(text, "sentence end")
-    opened = shift(_tokens(text, "sentence end"), 1)
+    opened = shift_right(_tokens(text, "sentence end"), 1)
     for _ in range(3):  # quotation marks and spaces may stand between a full stop and the next word
-        opened = opened | shift(opened & quiet, 1)
+        opened = opened | shift_right(opened & quiet, 1)
     return opened & word
 
 
@@ -64,7 +66,7 @@ def _inside_brackets(text: TextView) -> np.ndarray:
 
 
 def _later_pieces(text: TextView) -> np.ndarray:
-    return continuing(text) & shift(continuing(text), 1)
+    return continuing(text) & shift_right(continuing(text), 1)
 
 
 PLACES: dict[str, tuple[Callable[[TextView], np.ndarray], str]] = {

@@ -52,7 +52,7 @@ class WordClass(TokenClass):
         member = [
             lexicon.word_ids[word] for word in classes()[self.name] if word in lexicon.word_ids
         ]
-        return np.isin(lexicon.word_of[ids], member)
+        return np.isin(lexicon.word_of_token[ids], member)
 
     def phrase(self) -> str:
         return self.name

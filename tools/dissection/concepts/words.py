@@ -72,7 +72,7 @@ class Words(TokenClass):
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         member = [lexicon.word_ids[w] for w in self.listed if w in lexicon.word_ids]
-        return np.isin(lexicon.word_of[ids], member)
+        return np.isin(lexicon.word_of_token[ids], member)
 
     def phrase(self) -> str:
         return "/".join(quoted(word) for word in self.listed)
@@ -86,7 +86,9 @@ class Words(TokenClass):
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         lexicon = text.lexicon
-        counts = np.bincount(lexicon.word_of[text.tokens[text.real]], minlength=len(lexicon.words))
+        counts = np.bincount(
+            lexicon.word_of_token[text.tokens[text.real]], minlength=len(lexicon.words)
+        )
         return [cls(lexicon.words[w]) for w in np.flatnonzero(counts >= least) if lexicon.words[w]]
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from ..address import Site, Unit
 from ..capture import Edit
 from ..nulls import RedrawnUnit
-from .values import Values
-from .writes import Writes
+from .values import UnitValues
+from .writes import UnitWrites
 
 
 class PlantedColumns:
@@ -26,8 +26,8 @@ class PlantedColumns:
 
     def __init__(
         self,
-        values: Values,
-        writes: Writes,
+        values: UnitValues,
+        writes: UnitWrites,
         ids: Int[Tensor, "batch seq"],
         units: Mapping[int, list[Unit]],
     ) -> None:

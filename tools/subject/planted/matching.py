@@ -65,18 +65,18 @@ class TokenizedText:
 
 def activation(unit: SuiteUnit, passage: TokenizedText) -> Float[np.ndarray, " token"]:
     """A planted unit's activation at each token, without noise."""
-    return by_part(unit.parts, passage).sum(axis=0)
+    return activation_by_part(unit.parts, passage).sum(axis=0)
 
 
-def by_part(
+def activation_by_part(
     parts: Sequence[PlantedPart], passage: TokenizedText
 ) -> Float[np.ndarray, "part token"]:
     """The same, part by part."""
-    rows = [active(part, passage) * np.float32(part.activation) for part in parts]
+    rows = [active_tokens(part, passage) * np.float32(part.activation) for part in parts]
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, len(passage)), np.float32)
 
 
-def active(part: PlantedPart, passage: TokenizedText) -> Bool[np.ndarray, " token"]:
+def active_tokens(part: PlantedPart, passage: TokenizedText) -> Bool[np.ndarray, " token"]:
     """The tokens on which a part fires."""
     found = np.zeros(len(passage), dtype=bool)
     for tokens in _matches(part, passage):

@@ -26,12 +26,12 @@ from ...corpus import Document
 from ...errors import UsageError
 from ..address import Shape, Site, Unit
 from ..interventions import Intervention
-from ..subject import Pass, Subject
+from ..subject import PassEdits, Subject
 from .columns import PlantedColumns
 from .suite import Suite, SuiteUnit
 from .texts import CorpusTexts
-from .values import Values
-from .writes import Writes
+from .values import UnitValues
+from .writes import UnitWrites
 
 
 def plant(
@@ -74,15 +74,16 @@ class PlantedSubject(Subject):
             architecture=base.architecture,
         )
         self.base, self.suite, self.texts = base, suite, texts
-        self.planted = addresses(suite, base.shape)
-        self.described: Mapping[Unit, SuiteUnit] = {
-            self.planted[unit.id]: unit for unit in suite.units
+        self.address_by_id = addresses(suite, base.shape)
+        self.suite_unit_at: Mapping[Unit, SuiteUnit] = {
+            self.address_by_id[unit.id]: unit for unit in suite.units
         }
         self._by_layer = {
-            at: sorted(unit for unit in self.described if unit.layer == at) for at in suite.layers
+            at: sorted(unit for unit in self.suite_unit_at if unit.layer == at)
+            for at in suite.layers
         }
-        self._values = Values(base, suite, self.described, texts)
-        self._writes = Writes(base, self.described, texts)
+        self._values = UnitValues(base, suite, self.suite_unit_at, texts)
+        self._writes = UnitWrites(base, self.suite_unit_at, texts)
         self.shape = self._wider(base.shape)
 
     def _wider(self, shape: Shape) -> Shape:
@@ -103,7 +104,7 @@ class PlantedSubject(Subject):
         ids: Int[Tensor, "batch seq"],
         places: Sequence[Site],
         interventions: Sequence[Sequence[Intervention]] | None,
-    ) -> Pass:
+    ) -> PassEdits:
         edits = {
             place: list(some)
             for place, some in super()._pass(ids, places, interventions).edits.items()
@@ -118,7 +119,7 @@ class PlantedSubject(Subject):
             # remembered after all edits.
             others = edits.setdefault(place, [])
             others.insert(0 if place.kind == "stream" else len(others), edit)
-        return Pass(edits, columns.widen)
+        return PassEdits(edits, columns.widen)
 
     def unit_activations(
         self,
@@ -130,7 +131,7 @@ class PlantedSubject(Subject):
         """Raw activations; no forward pass is made where the text decides them all."""
         unsided = [unit.unsided for unit in units]
         from_text = all(
-            unit in self.described and not self._values.sources(unit) for unit in unsided
+            unit in self.suite_unit_at and not self._values.sources(unit) for unit in unsided
         )
         if interventions or not units or not from_text:
             return super().unit_activations(ids, units, interventions=interventions)
@@ -139,7 +140,7 @@ class PlantedSubject(Subject):
 
     def write_direction(self, unit: Unit) -> Float[Tensor, " d_model"]:
         """A planted unit's is zero if it writes nothing; the mean of its tokens' if it writes several."""
-        if unit.unsided not in self.described:
+        if unit.unsided not in self.suite_unit_at:
             return self.base.write_direction(unit)
         if unit.unsided not in self._writes:
             return torch.zeros(self.d_model, device=self.device, dtype=self.dtype)

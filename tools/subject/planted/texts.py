@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from ...corpus import Contexts, Document, make_contexts
 from ..subject import Subject
-from .matching import TokenizedText, by_part
+from .matching import TokenizedText, activation_by_part
 from .suite import PlantedPart
 
 KEPT = 1 << 15
@@ -92,11 +92,11 @@ class CorpusTexts:
     def _document(
         self, parts: tuple[PlantedPart, ...], document: int
     ) -> Float[np.ndarray, "part token"]:
-        return by_part(parts, self._passage_of(document))
+        return activation_by_part(parts, self._passage_of(document))
 
     def _text(self, parts: tuple[PlantedPart, ...], key: bytes) -> Float[np.ndarray, "part token"]:
         ids = np.frombuffer(key, np.int32)
-        return by_part(parts, read_back(self._subject, ids.tolist()))
+        return activation_by_part(parts, decode_text(self._subject, ids.tolist()))
 
     def _passage(self, document: int) -> TokenizedText:
         text = self._texts[document]
@@ -104,7 +104,7 @@ class CorpusTexts:
         return TokenizedText(text, offsets, self.context_len)
 
 
-def read_back(subject: Subject, ids: Sequence[int]) -> TokenizedText:
+def decode_text(subject: Subject, ids: Sequence[int]) -> TokenizedText:
     """The text of some tokens, as one context: what the tokenizer decodes where it cuts that into the same tokens."""
     text = subject.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
     again, offsets = subject.tokenize(text)

@@ -29,7 +29,7 @@ from .texts import CorpusTexts
 Rows = Float[np.ndarray, "batch seq"]
 
 
-class Values:
+class UnitValues:
     """Activations of a suite's units; `described` says which unit of the suite stands at an address."""
 
     def __init__(
@@ -96,16 +96,17 @@ def _artificial(
             if kind == "noise":
                 found[at] = nulls.NoiseUnit(unit=at, seed=suite.seed)
             elif kind == "shuffled":
-                found[at] = nulls.shuffled(base, at, Unit.parse(source), seed=suite.seed)
+                found[at] = nulls.shuffled_unit(base, at, Unit.parse(source), seed=suite.seed)
             elif kind == "redrawn":
-                found[at] = nulls.redrawn(base, at, Unit.parse(source), seed=suite.seed)
+                found[at] = nulls.redrawn_unit(base, at, Unit.parse(source), seed=suite.seed)
             elif kind == "rotated":
                 rotated.setdefault(at.layer, []).append(at)
         except UsageError as error:
             raise UsageError(f"{suite.origin}: unit {unit.id!r}: {error}") from None
     for units in rotated.values():
         found |= {
-            control.unit: control for control in nulls.rotated(base, sorted(units), seed=suite.seed)
+            control.unit: control
+            for control in nulls.rotated_units(base, sorted(units), seed=suite.seed)
         }
     return found
 

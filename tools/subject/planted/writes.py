@@ -21,7 +21,7 @@ from .suite import SuiteUnit
 from .texts import CorpusTexts
 
 
-class Writes:
+class UnitWrites:
     """The directions of the units that write; the others are not in here."""
 
     def __init__(

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubel.tools.subject.planted import PlantedPart, SuiteUnit
-from hubel.tools.subject.planted.matching import TokenizedText, activation, active, by_part
+from hubel.tools.subject.planted.matching import (
+    TokenizedText,
+    activation,
+    activation_by_part,
+    active_tokens,
+)
 
 TEXT = 'On Monday he said "the cat  sat", and on\nFriday Mr Smith said: the dog did not. The cat sat again on Monday.'
 PIECES = re.compile(r" ?[A-Za-z]{1,4}| ?[^A-Za-z\s]|\s+")
@@ -68,7 +73,7 @@ PARTS = [
 def test_active_tokens_are_those_of_a_naive_reading(part: PlantedPart, context_len: int) -> None:
     text = passage(context_len=context_len)
     expected = naive(part, TEXT, text.offsets, context_len)
-    assert active(part, text).tolist() == expected.tolist()
+    assert active_tokens(part, text).tolist() == expected.tolist()
 
 
 @given(
@@ -83,31 +88,41 @@ def test_the_same_on_any_text(
 ) -> None:
     part = PlantedPart(pattern, hold=hold, repeated=repeated)
     cut = passage(text, context_len)
-    assert active(part, cut).tolist() == naive(part, text, cut.offsets, context_len).tolist()
+    assert active_tokens(part, cut).tolist() == naive(part, text, cut.offsets, context_len).tolist()
 
 
 def test_a_match_over_the_edge_of_a_context_fires_on_both_sides_of_it() -> None:
     text = passage("one two Monday four", context_len=3)
     strings = [text.text[a:b] for a, b in text.offsets]
     assert strings == ["one", " two", " Mond", "ay", " four"]
-    assert active(PlantedPart("Monday"), text).tolist() == [False, False, True, True, False]
-    assert active(PlantedPart("Monday", hold=5), text).tolist() == [False, False, True, True, True]
-    assert active(PlantedPart("two", hold=5), text).tolist() == [False, True, True, False, False], (
-        "hold ends with the context"
-    )
+    assert active_tokens(PlantedPart("Monday"), text).tolist() == [False, False, True, True, False]
+    assert active_tokens(PlantedPart("Monday", hold=5), text).tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+    assert active_tokens(PlantedPart("two", hold=5), text).tolist() == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ], "hold ends with the context"
 
 
 def test_a_space_alone_is_not_shared() -> None:
     text = passage("one  two", context_len=8)
     assert [text.text[a:b] for a, b in text.offsets] == ["one", "  ", "two"] or len(text) == 3
-    assert active(PlantedPart("one "), text).tolist() == [True, False, False]
+    assert active_tokens(PlantedPart("one "), text).tolist() == [True, False, False]
 
 
 def test_a_character_of_several_tokens_makes_all_of_them_active() -> None:
     """Byte-level tokenizers cut an emoji into tokens that cover the same character."""
     text = TokenizedText("a 🦆 b", np.array([[0, 1], [1, 3], [2, 3], [2, 3], [3, 5]]), 8)
-    assert active(PlantedPart("🦆"), text).tolist() == [False, True, True, True, False]
-    assert active(PlantedPart("b"), text).tolist() == [False, False, False, False, True]
+    assert active_tokens(PlantedPart("🦆"), text).tolist() == [False, True, True, True, False]
+    assert active_tokens(PlantedPart("b"), text).tolist() == [False, False, False, False, True]
 
 
 def test_parts_add_with_their_sides_and_one_part_counts_once() -> None:
@@ -117,5 +132,5 @@ def test_parts_add_with_their_sides_and_one_part_counts_once() -> None:
         PlantedPart("one|two", side="-", strength=0.5),
         PlantedPart("o", strength=8.0),
     )
-    assert by_part(parts, text).tolist() == [[2, 2, 2], [-0.5, -0.5, -0.5], [8, 8, 8]]
+    assert activation_by_part(parts, text).tolist() == [[2, 2, 2], [-0.5, -0.5, -0.5], [8, 8, 8]]
     assert activation(SuiteUnit("u", 0, parts=parts), text).tolist() == [9.5, 9.5, 9.5]

@@ -138,7 +138,7 @@ def test_units_stand_behind_the_neurons_of_their_layer_in_shuffled_order(
     planted: PlantedSubject,
 ) -> None:
     assert planted.shape.n_neurons == (N_NEURONS + 1, N_NEURONS + 6, N_NEURONS + 1)
-    of_layer_1 = [unit for unit in planted.planted.values() if unit.layer == 1]
+    of_layer_1 = [unit for unit in planted.address_by_id.values() if unit.layer == 1]
     assert sorted(unit.index for unit in of_layer_1) == list(range(N_NEURONS, N_NEURONS + 6))
     assert of_layer_1 != sorted(of_layer_1), "not in the order of the file"
     assert parse_targets(f"mlp.1.{N_NEURONS}-{N_NEURONS + 5}", planted.shape) == sorted(of_layer_1)
@@ -151,7 +151,7 @@ def test_another_seed_gives_another_order(
         tuple(
             plant(
                 base, parse_suite(SUITE.replace("seed = 3", f"seed = {seed}")), corpus.documents
-            ).planted.values()
+            ).address_by_id.values()
         )
         for seed in range(4)
     }
@@ -184,7 +184,7 @@ def test_the_models_own_activations_are_as_they_were(
 
 
 def test_a_units_activation_is_what_its_text_says(planted: PlantedSubject) -> None:
-    days = planted.planted["days"]
+    days = planted.address_by_id["days"]
     tokens = planted.tokenize("said on Monday the cat was blue")
     found = planted.unit_activations(torch.tensor([tokens.ids]), [days])[0, 0]
     strings = [planted.token_strings()[i] for i in tokens.ids]
@@ -194,7 +194,7 @@ def test_a_units_activation_is_what_its_text_says(planted: PlantedSubject) -> No
 
 def test_contexts_of_the_corpus_are_read_in_their_documents(planted: PlantedSubject) -> None:
     """The pattern runs over the edge between contexts; neither context alone has it."""
-    unit, contexts = planted.planted["straddling"], planted.texts.contexts
+    unit, contexts = planted.address_by_id["straddling"], planted.texts.contexts
     first, second = contexts.tokens[0:1], contexts.tokens[1:2]
     strings = [
         "".join(planted.token_strings()[i] for i in row) for row in np.concatenate([first, second])
@@ -210,7 +210,7 @@ def test_contexts_of_the_corpus_are_read_in_their_documents(planted: PlantedSubj
 
 
 def test_padding_changes_nothing(planted: PlantedSubject, ids: torch.Tensor) -> None:
-    units = [planted.planted[name] for name in ("days", "noisy", "null-1", "null-2")]
+    units = [planted.address_by_id[name] for name in ("days", "noisy", "null-1", "null-2")]
     wide = torch.cat([ids[:3], torch.zeros(3, 5, dtype=torch.long)], dim=1)
     assert torch.equal(
         planted.unit_activations(wide, units)[..., :LENGTH],
@@ -221,7 +221,7 @@ def test_padding_changes_nothing(planted: PlantedSubject, ids: torch.Tensor) -> 
 def test_noise_is_gaussian_of_its_share_and_follows_from_unit_and_text(
     planted: PlantedSubject,
 ) -> None:
-    noisy, tokens = planted.planted["noisy"], planted.texts.contexts.tokens
+    noisy, tokens = planted.address_by_id["noisy"], planted.texts.contexts.tokens
     values = planted.unit_activations(torch.from_numpy(tokens.astype(np.int64)), [noisy])[0].numpy()
     noise = (values - planted.truth(noisy, tokens)).ravel()
     assert abs(noise.std() - 0.1 * 2.0) < 0.01
@@ -236,7 +236,7 @@ def test_nulls_and_controls_are_those_of_nulls(planted: PlantedSubject, ids: tor
     site = Site("mlp", 1)
     found = planted.capture(ids, [site]).activations[site]
     for name in ("null-1", "control-1", "control-2"):
-        unit = planted.planted[name]
+        unit = planted.address_by_id[name]
         artificial = planted._values.artificial[unit]
         expected = artificial.values(planted.base.capture(ids, artificial.sources).activations, ids)
         torch.testing.assert_close(found[..., unit.index], expected)
@@ -246,7 +246,7 @@ def test_nulls_and_controls_are_those_of_nulls(planted: PlantedSubject, ids: tor
 def test_a_shuffled_null_has_another_contexts_values_of_the_same_split(
     planted: PlantedSubject,
 ) -> None:
-    null, contexts = planted.planted["null-2"], planted.texts.contexts
+    null, contexts = planted.address_by_id["null-2"], planted.texts.contexts
     ids = torch.from_numpy(contexts.tokens.astype(np.int64))
     source = planted.base.unit_activations(ids, [Unit("mlp", 0, 3)])[0].numpy().astype(np.float16)
     found = planted.unit_activations(ids, [null])[0].numpy().astype(np.float16)
@@ -279,7 +279,7 @@ def logits(subject: Subject, ids: torch.Tensor, *edits: Intervention) -> torch.T
 def test_writing_units_add_their_tokens_unembedding_after_the_layer(
     planted: PlantedSubject, ids: torch.Tensor
 ) -> None:
-    days, base = planted.planted["days"], planted.base
+    days, base = planted.address_by_id["days"], planted.base
     place = Site("stream", 1)
     added = (
         planted.capture(ids, [place]).activations[place]
@@ -295,7 +295,7 @@ def test_writing_units_add_their_tokens_unembedding_after_the_layer(
 def test_interventions_on_planted_units_change_the_output(
     planted: PlantedSubject, ids: torch.Tensor
 ) -> None:
-    days, two = planted.planted["days"], planted.planted["two"]
+    days, two = planted.address_by_id["days"], planted.address_by_id["two"]
     without = logits(planted, ids, Intervention(days, "zero"), Intervention(two, "zero"))
     torch.testing.assert_close(without, logits(planted.base, ids))
     as_is = logits(planted, ids)
@@ -308,7 +308,7 @@ def test_interventions_on_planted_units_change_the_output(
 
 def base_with_write(planted: PlantedSubject, ids: torch.Tensor, value: float) -> torch.Tensor:
     """The bare model with a hook that adds the days unit's write by hand."""
-    direction = planted.write_direction(planted.planted["days"])
+    direction = planted.write_direction(planted.address_by_id["days"])
 
     def hook(_module: object, _args: object, output: torch.Tensor | tuple) -> object:
         if isinstance(output, tuple):
@@ -341,13 +341,13 @@ def test_units_that_write_nothing_change_nothing(
 ) -> None:
     as_is = logits(planted, ids)
     for name in ("noisy", "null-1", "null-2", "control-1"):
-        unit = planted.planted[name]
+        unit = planted.address_by_id[name]
         assert torch.equal(logits(planted, ids, Intervention(unit, "set", value=9.0)), as_is)
         assert not planted.write_direction(unit).any()
 
 
 def test_edited_values_are_what_is_read(planted: PlantedSubject, ids: torch.Tensor) -> None:
-    noisy = planted.planted["noisy"]
+    noisy = planted.address_by_id["noisy"]
     edit = Intervention(noisy, "set", value=7.0, positions=(2, 3))
     found = planted.unit_activations(ids, [noisy], interventions=[[edit]] * len(ids))[0]
     assert (found[:, 2:4] == 7).all()
@@ -365,7 +365,7 @@ def test_edited_values_are_what_is_read(planted: PlantedSubject, ids: torch.Tens
 def test_index_collect_and_on_text_see_the_same(
     planted: PlantedSubject, index: Index, tmp_path: Path
 ) -> None:
-    units = list(planted.planted.values())
+    units = list(planted.address_by_id.values())
     collect(planted, index, units, tmp_path)
     bench = InstrumentContext(subject=planted, index=index)
     splits = {
@@ -373,7 +373,7 @@ def test_index_collect_and_on_text_see_the_same(
         "holdout": open_collected_holdout(tmp_path),
     }
     for collected in splits.values():
-        for name, unit in planted.planted.items():
+        for name, unit in planted.address_by_id.items():
             own = planted.unit_activations(
                 torch.from_numpy(collected.tokens.astype(np.int64)), [unit]
             )[0].numpy()
@@ -381,7 +381,7 @@ def test_index_collect_and_on_text_see_the_same(
             np.testing.assert_allclose(collected.activations(unit), seen, atol=5e-3, err_msg=name)
     explore = splits["explore"]
     for name in ("days", "noisy"):
-        unit = planted.planted[name]
+        unit = planted.address_by_id[name]
         values = explore.activations(unit)[explore.mask]
         assert index.statistics(unit).mean == pytest.approx(float(values.mean()), abs=1e-3)
         side = "-" if name == "noisy" else "+"
@@ -395,7 +395,7 @@ def test_index_collect_and_on_text_see_the_same(
                 exemplar["activations"][1:], row[1 : len(exemplar["tokens"])], atol=5e-3
             )
     text = "told the cat that Tuesday was red in 1999"
-    days, noisy = str(planted.planted["days"]), str(planted.planted["noisy"])
+    days, noisy = str(planted.address_by_id["days"]), str(planted.address_by_id["noisy"])
     told = call("activations.on_text", {"texts": [text], "units": [days, noisy]}, bench).to_json()[
         "texts"
     ][0]
@@ -405,7 +405,7 @@ def test_index_collect_and_on_text_see_the_same(
 
 def test_instruments_take_them_for_neurons(planted: PlantedSubject, index: Index) -> None:
     bench = InstrumentContext(subject=planted, index=index)
-    days, noisy = (str(planted.planted[name]) for name in ("days", "noisy"))
+    days, noisy = (str(planted.address_by_id[name]) for name in ("days", "noisy"))
     texts = ["the cat was on Monday in the city"]
     assert (
         call("ablate", {"unit": days, "texts": texts, "op": "zero"}, bench).to_json()["mean_kl"]
@@ -425,9 +425,9 @@ def test_the_table_of_shuffled_nulls_is_made_once(
 ) -> None:
     fresh = plant(base, suite, corpus.documents, context_len=LENGTH)
     ids = torch.from_numpy(fresh.texts.contexts.tokens[:2].astype(np.int64))
-    fresh.unit_activations(ids, [fresh.planted["null-2"]])
+    fresh.unit_activations(ids, [fresh.address_by_id["null-2"]])
     monkeypatch.setattr(base, "unit_activations", lambda *_: pytest.fail("a second pass"))
-    assert fresh.unit_activations(ids, [fresh.planted["null-2"]]).any()
+    assert fresh.unit_activations(ids, [fresh.address_by_id["null-2"]]).any()
 
 
 def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) -> None:
@@ -435,7 +435,7 @@ def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) 
     strings = planted.token_strings()
     ids = [strings.index(letter) for letter in " Monday x"]
     assert planted.tokenize(" Monday x").ids != ids
-    found = planted.unit_activations(torch.tensor([ids]), [planted.planted["days"]])[0, 0]
+    found = planted.unit_activations(torch.tensor([ids]), [planted.address_by_id["days"]])[0, 0]
     assert found.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], (
         "the space has nothing visible; one token is held"
     )
@@ -447,7 +447,7 @@ def test_writes_reach_the_output_of_the_default_subject(subject: Subject) -> Non
     """The written token is what the logit lens shows, and taking the unit away changes what follows."""
     planted = plant(subject, parse_suite(SUITE.replace(" cat", " morning")), documents())
     bench = InstrumentContext(subject=planted, index=None)
-    days = str(planted.planted["days"])
+    days = str(planted.address_by_id["days"])
     assert call("logit_lens", {"unit": days, "k": 1}, bench).to_json()["promoted"]["tokens"] == [
         " morning"
     ]
