@@ -198,11 +198,9 @@ class _Judge:
         return self._subject.truth(unit, self._holdout.tokens), self._holdout.activations(unit)
 
     def _predict(self, printed: str) -> np.ndarray:
-        from ..tools.dissection import Predicate
+        from ..agent.runlog.lexicon import predict
 
-        return Predicate.parse(printed).predict(
-            self._holdout.tokens, self._lexicon, self._holdout.length
-        )
+        return predict(printed, self._lexicon, self._holdout.tokens, self._holdout.length)
 
     def _sample(self, predicted: np.ndarray, true: np.ndarray) -> Sample:
         return Sample(predicted, true, self._holdout.mask, self._holdout.document)

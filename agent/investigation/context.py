@@ -40,6 +40,7 @@ from ..llm.sentence_judges import SentenceJudges
 from ..runlog.bottleneck import WaitTimes
 from ..runlog.config import RunConfig
 from ..runlog.journal import Journal
+from ..runlog.lexicon import predict
 from ..runlog.log import Data, RunLog, canonical
 from ..runlog.stopping import Stopped
 from .sentence_scores import simulate_on_select
@@ -367,7 +368,7 @@ class InvestigationContext:
 
     def predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Activations that a predicate predicts, [contexts, seq]."""
-        return self.predicate(printed).predict(tokens, self.lexicon, length)
+        return predict(printed, self.lexicon, tokens, length)
 
     def select_value(self, target: str, hypothesis: Hypothesis) -> float | None:
         """Simulation score of a hypothesis on select, which goes to the log together with its worst misses."""

@@ -27,6 +27,7 @@ from ...tools.subject.address import Unit
 from ..explainers.protocol import Hypothesis
 from ..runlog.config import RunConfig
 from ..runlog.layout import COLLECTED
+from ..runlog.lexicon import predict
 from ..runlog.log import RunLog
 from .sentence_scores import SIMULATION, failed_scores, score_sentence, weigh_sentence
 
@@ -203,9 +204,7 @@ def _fill_other(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) 
 
 
 def _r_of(printed: str, target: str, holdout: Collected, lexicon: Lexicon) -> float:
-    from ...tools.dissection import Predicate
-
-    predicted = Predicate.parse(printed).predict(holdout.tokens, lexicon, holdout.length)
+    predicted = predict(printed, lexicon, holdout.tokens, holdout.length)
     return pearson(collected_sample(Unit.parse(target), holdout, predicted))
 
 

@@ -14,7 +14,7 @@ from ...tools.errors import CorruptError, UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
-from ..runlog.lexicon import stored_lexicon, subject_lexicon
+from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.planted_subject import weights_of
 from ..runlog.progress import Reporter
 from .plan import RescoringPlan
@@ -65,9 +65,7 @@ class Texts:
 
     def predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """What a predicate predicts on any tokens."""
-        from ...tools.dissection import Predicate
-
-        return Predicate.parse(printed).predict(tokens, self.lexicon, length)
+        return predict(printed, self.lexicon, tokens, length)
 
     @cached_property
     def _units(self) -> list[Unit]:

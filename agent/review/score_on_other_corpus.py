@@ -77,10 +77,9 @@ def _score(
 ) -> dict[str, Any]:
     from ...evals.scorers.simulation import score_simulation
     from ...evals.scorers.task import scoring_task
-    from ...tools.dissection import Predicate
     from ...tools.index import Collected
     from ..rescoring.other_corpus import collected_on
-    from ..runlog.lexicon import subject_lexicon
+    from ..runlog.lexicon import predict, subject_lexicon
     from ..runlog.planted_subject import weights_of
 
     if config.suite or config.nulls:
@@ -93,7 +92,7 @@ def _score(
         context_len=explore.tokens.shape[1], max_contexts=CONTEXTS, seed=config.seed, reporter=Reporter(),
     )  # fmt: skip
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
-    predicted = Predicate.parse(edit.data["predicate"]).predict(data.tokens, lexicon, data.length)
+    predicted = predict(edit.data["predicate"], lexicon, data.tokens, data.length)
     task = scoring_task(unit, "holdout", data, explore, predicted)
     return score_simulation(task).to_json() | {"split": corpus}
 

@@ -197,14 +197,12 @@ def _predict(
     printed: str, collected: Collected, lexicon: Lexicon | None, rows: np.ndarray
 ) -> np.ndarray | None:
     """What a predicate predicts on some contexts; None when it cannot be run with what the run keeps."""
-    from ...tools.dissection import Predicate
+    from ..runlog.lexicon import predict
 
     if lexicon is None or not len(rows):
         return None
     try:
-        return Predicate.parse(printed).predict(
-            collected.tokens[rows], lexicon, collected.length[rows]
-        )
+        return predict(printed, lexicon, collected.tokens[rows], collected.length[rows])
     except (HubelError, KeyError, IndexError, ValueError):
         return None
 

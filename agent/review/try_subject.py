@@ -154,14 +154,13 @@ def _predicted(subject: Subject, printed: str, text: str) -> np.ndarray | None:
     """What the predicate predicts on a text."""
     import numpy as np
 
-    from ...tools.dissection import Predicate
-    from ..runlog.lexicon import subject_lexicon
+    from ..runlog.lexicon import predict, subject_lexicon
     from ..runlog.planted_subject import weights_of
 
     ids = np.array([subject.tokenize(text).ids], dtype=np.int32)
     try:
         lexicon = subject_lexicon(lambda: subject, weights_of(subject.revision))
-        return Predicate.parse(printed).predict(ids, lexicon, np.array([ids.shape[1]]))[0]
+        return predict(printed, lexicon, ids, np.array([ids.shape[1]]))[0]
     except (HubelError, ValueError):
         return None
 

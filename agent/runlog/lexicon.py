@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...tools.dissection import Lexicon, frozen_lexicon
+from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files.cache import atomic_folder, cache_dir
 from .layout import LEXICON
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float, Int
+
     from ...tools.subject import Subject
 
 
@@ -55,3 +58,17 @@ def stored_lexicon(folder: Path) -> Lexicon:
             f"{folder} keeps no lexicon: its run has not ended; `hubel resume {folder.name}` goes on with it"
         )
     return Lexicon.load(folder / LEXICON)
+
+
+def predict(
+    printed: str,
+    lexicon: Lexicon,
+    tokens: Int[np.ndarray, "contexts seq"],
+    length: Int[np.ndarray, " contexts"],
+) -> Float[np.ndarray, "contexts seq"]:
+    """Run a predicate as the log prints it: the predicted activation of every token.
+
+    Raises:
+        UsageError: the text is not a predicate.
+    """
+    return Predicate.parse(printed).predict(tokens, lexicon, length)
