@@ -20,14 +20,14 @@ _PUBLIC = {
     "Unit": ".tools.subject",
     "build_index": ".tools.index",
     "call": ".tools.instruments",
-    "search_formulas": ".tools.dissection",
     "load_subject": ".tools.subject",
     "parse_targets": ".tools.subject",
     "read_corpus": ".tools.corpus",
     "score_explanation": ".agent.rescoring.notebook",
+    "search_formulas": ".tools.dissection",
 }
 
-_RENAMED = {"Bench": "InstrumentContext"}
+_RENAMED = {"Bench": "InstrumentContext", "explain": "search_formulas"}
 """Names that notebooks may still use."""
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -14,10 +14,9 @@ import numpy as np
 
 from .candidates import FOLDS, CandidateMatrix
 from .concepts.words import Token
-from .cv_gain import SHRINK
 from .lexicon import Lexicon
 from .predicate import MAX_CONCEPTS, Predicate
-from .ridge_moments import RidgeMoments, graded_predicate
+from .ridge import SHRINK, RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import UsageError
 from .concepts import Concept
 from .predicate import Predicate
-from .ridge_moments import RidgeMoments, graded_predicate
+from .ridge import RidgeMoments, graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:

@@ -22,11 +22,10 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
-from .cv_gain import cv_gain, in_sample_gain
 from .formula_english import word_count
 from .predicate import MAX_CONCEPTS, MAX_LITERALS, MAX_WORDS
 from .refine_concept import narrowed_forms, rewindowed_forms, widened_forms
-from .ridge_moments import RidgeMoments
+from .ridge import RidgeMoments, cv_gain, in_sample_gain
 from .word_lists import grow_word_lists
 
 C = TypeVar("C", bound=Concept)

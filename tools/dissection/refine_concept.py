@@ -19,7 +19,7 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After, Recent, Since
 from .concepts.both import Both
-from .cv_gain import cv_gain
+from .ridge import cv_gain
 
 WINDOWS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
 SHARE = (0.02, 0.9)  # of the concept's positions, where the second condition holds

@@ -25,7 +25,7 @@ from .candidates import CandidateMatrix
 from .greedy import FormulaLimits, GreedySearch, GreedyState, is_category, is_token
 from .lexicon import Lexicon
 from .predicate import Predicate
-from .ridge_moments import graded_predicate
+from .ridge import graded_predicate
 from .text_view import TextView
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .candidates import FOLDS, CandidateMatrix, Channel
-from .cv_gain import SHRINK, cv_gain
+from .ridge import SHRINK, cv_gain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,7 +34,7 @@ from ..subject.subject import Subject
 from .batch_plan import BATCH
 from .build import Progress
 from .collected import Collected
-from .float16 import to_float16
+from .float16_file import to_float16
 from .index import Index, reader_of
 
 FILES = tuple(f"{split}.safetensors" for split in SPLITS)

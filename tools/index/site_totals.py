@@ -21,8 +21,7 @@ from jaxtyping import Float, Int
 
 from ..subject.address import Site
 from .batch_plan import Batch, BatchPlan
-from .float16 import to_float16
-from .slot_file import SlotFile
+from .float16_file import SlotFile, to_float16
 from .thread_team import Blocks
 from .topk import TopK, update_topk
 from .topk import merge_topk as merge_top

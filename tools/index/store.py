@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from ..corpus import Contexts
 from .batch_plan import BatchPlan
-from .float16 import transposed_copy
+from .float16_file import transposed_copy
 from .site_totals import SiteTotals
 
 UNITS_A_GROUP = 64

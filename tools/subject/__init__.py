@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .interventions import Intervention
     from .load import load_subject, subject_shape
     from .nulls import ArtificialUnit, NoiseUnit, redrawn_unit, rotated_units, shuffled_unit
-    from .planted import PlantedSubject, Suite, SuiteUnit, plant, read_suite
+    from .planted_units import PlantedSubject, Suite, SuiteUnit, plant, read_suite
     from .subject import Subject, Tokens
 
 _HOME = {
@@ -24,20 +24,20 @@ _HOME = {
     "Capture": "capture",
     "Intervention": "interventions",
     "NoiseUnit": "nulls",
-    "PlantedSubject": "planted",
+    "PlantedSubject": "planted_units",
     "Shape": "address",
     "Side": "address",
     "Site": "address",
     "Subject": "subject",
-    "Suite": "planted",
-    "SuiteUnit": "planted",
+    "Suite": "planted_units",
+    "SuiteUnit": "planted_units",
     "Tokens": "subject",
     "Unit": "address",
     "architecture_of": "architectures",
     "load_subject": "load",
     "parse_targets": "address",
-    "plant": "planted",
-    "read_suite": "planted",
+    "plant": "planted_units",
+    "read_suite": "planted_units",
     "redrawn_unit": "nulls",
     "register": "architectures",
     "rotated_units": "nulls",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .suite import PlantedPart, Suite, SuiteUnit, parse_suite, read_suite
 
 if TYPE_CHECKING:
-    from .subject import PlantedSubject, addresses, plant
+    from .planted_subject import PlantedSubject, addresses, plant
 
 __all__ = [
     "PlantedPart",
@@ -27,5 +27,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("PlantedSubject", "addresses", "plant"):
-        return getattr(import_module(".subject", __name__), name)
+        return getattr(import_module(".planted_subject", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,8 @@ import pytest
 
 from hubel.bench.planted import PROJECT_SUITE
 from hubel.tools.errors import UsageError
-from hubel.tools.subject.planted import PlantedPart, parse_suite, read_suite
-from hubel.tools.subject.planted.suite import family_of
+from hubel.tools.subject.planted_units import PlantedPart, parse_suite, read_suite
+from hubel.tools.subject.planted_units.suite import family_of
 
 WEEKDAYS = """
 seed = 5

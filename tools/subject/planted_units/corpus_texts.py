@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from ...corpus import Contexts, Document, make_contexts
 from ..subject import Subject
-from .matching import TokenizedText, activation_by_part
+from .match_text import TokenizedText, activation_by_part
 from .suite import PlantedPart
 
 KEPT = 1 << 15

@@ -24,7 +24,7 @@ from hubel.tools.subject import (
     parse_targets,
     plant,
 )
-from hubel.tools.subject.planted import Suite, parse_suite
+from hubel.tools.subject.planted_units import Suite, parse_suite
 from tests.support.tiny import N_NEURONS, WORDS, tiny_subject
 
 LENGTH = 16

@@ -17,8 +17,8 @@ from torch import Tensor
 from ..address import Site, Unit
 from ..capture import Edit
 from ..nulls import RedrawnUnit
-from .values import UnitValues
-from .writes import UnitWrites
+from .unit_values import UnitValues
+from .unit_writes import UnitWrites
 
 
 class PlantedColumns:

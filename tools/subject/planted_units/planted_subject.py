@@ -27,11 +27,11 @@ from ...errors import UsageError
 from ..address import Shape, Site, Unit
 from ..interventions import Intervention
 from ..subject import PassEdits, Subject
-from .columns import PlantedColumns
+from .corpus_texts import CorpusTexts
+from .planted_columns import PlantedColumns
 from .suite import Suite, SuiteUnit
-from .texts import CorpusTexts
-from .values import UnitValues
-from .writes import UnitWrites
+from .unit_values import UnitValues
+from .unit_writes import UnitWrites
 
 
 def plant(

@@ -17,8 +17,8 @@ from torch import Tensor
 from ...errors import UsageError
 from ..address import Unit
 from ..subject import Subject
+from .corpus_texts import CorpusTexts
 from .suite import SuiteUnit
-from .texts import CorpusTexts
 
 
 class UnitWrites:

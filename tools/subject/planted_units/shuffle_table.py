@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from ...corpus import SPLITS
 from ..nulls import ShuffledUnit
 from ..subject import Subject
-from .texts import CorpusTexts
+from .corpus_texts import CorpusTexts
 
 BATCH = 32
 

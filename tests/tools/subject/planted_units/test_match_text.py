@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubel.tools.subject.planted import PlantedPart, SuiteUnit
-from hubel.tools.subject.planted.matching import (
+from hubel.tools.subject.planted_units import PlantedPart, SuiteUnit
+from hubel.tools.subject.planted_units.match_text import (
     TokenizedText,
     activation,
     activation_by_part,

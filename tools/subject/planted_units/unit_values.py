@@ -22,9 +22,9 @@ from .. import nulls
 from ..address import Site, Unit
 from ..nulls import ArtificialUnit, ShuffledUnit
 from ..subject import Subject
-from .shuffled import ShuffleTable
+from .corpus_texts import CorpusTexts
+from .shuffle_table import ShuffleTable
 from .suite import Suite, SuiteUnit
-from .texts import CorpusTexts
 
 Rows = Float[np.ndarray, "batch seq"]
 

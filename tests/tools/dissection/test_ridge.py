@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hubel.tools.dissection.cv_gain import SHRINK, cv_gain
-from hubel.tools.dissection.ridge_moments import RIDGE, RidgeMoments, fit_levels
+from hubel.tools.dissection.ridge import RIDGE, SHRINK, RidgeMoments, cv_gain, fit_levels
 
 RNG = np.random.default_rng(0)
 FOLD = RNG.integers(0, 4, 600)
