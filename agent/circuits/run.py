@@ -118,18 +118,11 @@ def _loader(
 
         if subject is None:
             reporter.say(f"loading {config.subject}")
-        found = subject or load_subject(config.subject, device=config.device, dtype=config.dtype)
-        known = [
-            e["value"]["revision"]
-            for e in log.all("measurement").values()
-            if e["request"] == {"what": "subject"}
-        ]
-        if known and known[0] != found.revision:
-            raise UsageError(
-                f"the subject {found.name!r} has weights {found.revision}, the run was made with {known[0]}; start a "
-                "new run with another --name"
-            )
-        return CircuitModel(found)
+        loaded = subject or load_subject(config.subject, device=config.device, dtype=config.dtype)
+        for measurement in log.all("measurement").values():
+            if measurement["request"] == {"what": "subject"}:
+                loaded.require_revision(measurement["value"]["revision"], "the run")
+        return CircuitModel(loaded)
 
     return load
 

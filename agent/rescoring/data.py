@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...evals.score import Split
-from ...tools.errors import CorruptError, UsageError
+from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
-from ..runlog.planted_subject import weights_of
 from ..runlog.progress import Reporter
+from ..runlog.run_subject import StoredSuite, open_recorded_subject, weights_of
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 
@@ -135,21 +135,14 @@ class Texts:
     def subject(self) -> Subject:
         if self.given is not None:
             return self.given
-        from ...tools.subject import load_subject
-
-        self.reporter.say(f"loading {self.source.subject['name']}")
-        found = load_subject(
-            self.source.subject["name"], device=self.plan.device, dtype=self.plan.dtype
+        source, suite = self.source, None
+        if source.planted:
+            suite = StoredSuite(source.folder, source.corpus, Path(source.index))
+        self.reporter.say(f"loading {source.subject['name']}")
+        return open_recorded_subject(
+            source.subject,
+            repr(source.name),
+            device=self.plan.device,
+            dtype=self.plan.dtype,
+            suite=suite,
         )
-        if self.source.planted:
-            from ...tools.index import Index
-            from ..runlog.planted_subject import replanted
-
-            index = Index.open(Path(self.source.index))
-            found = replanted(found, self.source.folder, self.source.corpus, index)
-        if found.revision != self.source.subject["revision"]:
-            raise CorruptError(
-                f"{found.name!r} has weights {found.revision}, {self.source.name} was made with "
-                f"{self.source.subject['revision']}: load those"
-            )
-        return found

@@ -80,12 +80,12 @@ def _score(
     from ...tools.index import Collected
     from ..rescoring.other_corpus import collected_on
     from ..runlog.lexicon import predict, subject_lexicon
-    from ..runlog.planted_subject import weights_of
+    from ..runlog.run_subject import open_run_subject, weights_of
 
     if config.suite or config.nulls:
         raise UsageError("planted, null and control units exist on the run's own text only")
     unit = Unit.parse(str(edit.target))
-    loaded = subject or _subject(config)
+    loaded = subject or open_run_subject(folder, config)
     explore = Collected.open(folder / COLLECTED, "explore")
     data = collected_on(
         corpus, folder, [unit], loaded,
@@ -95,17 +95,6 @@ def _score(
     predicted = predict(edit.data["predicate"], lexicon, data.tokens, data.length)
     task = scoring_task(unit, "holdout", data, explore, predicted)
     return score_simulation(task).to_json() | {"split": corpus}
-
-
-def _subject(config: RunConfig) -> Subject:
-    from ...tools.subject import load_subject
-
-    loaded = load_subject(config.subject["name"], device=config.device, dtype=config.dtype)
-    if loaded.revision != config.subject["revision"]:
-        raise UsageError(
-            f"{loaded.name!r} has weights {loaded.revision} here, the run was made with others"
-        )
-    return loaded
 
 
 def finish_run(folder: Path) -> int:

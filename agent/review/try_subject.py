@@ -13,9 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.errors import HubelError, UnavailableError
+from ...tools.errors import HubelError, UnavailableError, UsageError
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
+from ..runlog.run_subject import open_run_subject
 from .run_catalog import StoredRun
 
 if TYPE_CHECKING:
@@ -58,7 +59,10 @@ class SubjectSession:
                 self._loaded = (
                     None  # one at a time: the old one's memory is free before the new one is read
                 )
-                self._loaded = key, _load(run.folder, config)
+                try:
+                    self._loaded = key, open_run_subject(run.folder, config)
+                except UsageError as error:  # nothing is wrong with the request: 409, not 400
+                    raise UnavailableError(str(error)) from None
             return self._loaded[1]
 
     def try_text(
@@ -127,23 +131,6 @@ def _index(run: StoredRun) -> Index:
         raise UnavailableError(f"the index of {run.name} cannot be read here: {error}") from None
 
 
-def _load(folder: Path, config: RunConfig) -> Subject:
-    from ...tools.subject import load_subject
-    from ..runlog.planted_subject import replanted
-
-    subject = load_subject(config.subject["name"], device=config.device, dtype=config.dtype)
-    if config.suite:
-        from ...tools.index import Index
-
-        subject = replanted(subject, folder, config.corpus["name"], Index.open(Path(config.index)))
-    if subject.revision != config.subject["revision"]:
-        raise UnavailableError(
-            f"the subject {subject.name!r} has weights {subject.revision} here, the run was made with "
-            f"{config.subject['revision']}: what it does on a text would not be what the run has seen"
-        )
-    return subject
-
-
 def _spelled(text: Mapping[str, Any]) -> list[str]:
     """A text's tokens as it spells them, so that they join to the text again."""
     starts = [0, *(start for start, _ in text["offsets"][1:]), len(text["text"])]
@@ -155,7 +142,7 @@ def _predicted(subject: Subject, printed: str, text: str) -> np.ndarray | None:
     import numpy as np
 
     from ..runlog.lexicon import predict, subject_lexicon
-    from ..runlog.planted_subject import weights_of
+    from ..runlog.run_subject import weights_of
 
     ids = np.array([subject.tokenize(text).ids], dtype=np.int32)
     try:

@@ -107,7 +107,7 @@ def _lexicon(run: StoredRun) -> Lexicon | None:
     from ...tools.dissection import Lexicon
     from ...tools.files.cache import cache_dir
     from ..runlog.config import RunConfig
-    from ..runlog.planted_subject import weights_of
+    from ..runlog.run_subject import weights_of
 
     weights = weights_of(RunConfig.load(run.folder).subject.get("revision", ""))
     folder = cache_dir() / "lexicons" / weights

@@ -7,7 +7,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.errors import UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
@@ -20,8 +19,8 @@ from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
 from ..runlog.nulls import artificial_units
-from ..runlog.planted_subject import replanted, weights_of
 from ..runlog.progress import Reporter
+from ..runlog.run_subject import open_run_subject, weights_of
 from .similar_units import record_neighbours
 
 if TYPE_CHECKING:
@@ -55,22 +54,12 @@ class RunResources:
 
     def subject(self) -> Subject:
         """The subject with the weights that the run was made with; UsageError when they are others."""
-        from ...tools.subject import load_subject
-
         if self._subject is None:
             self._reporter.say(f"loading {self._config.subject['name']}")
-            self._subject = load_subject(
-                self._config.subject["name"], device=self._config.device, dtype=self._config.dtype
-            )
-            if self._config.suite:
-                self._subject = replanted(
-                    self._subject, self._folder, self._config.corpus["name"], self.index()
-                )
-        if self._subject.revision != self._config.subject["revision"]:
-            raise UsageError(
-                f"the subject {self._subject.name!r} has weights {self._subject.revision}, the run was made with "
-                f"{self._config.subject['revision']}; load those, or start a new run with a new index"
-            )
+            self._subject = open_run_subject(self._folder, self._config)
+        self._subject.require_revision(
+            self._config.subject["revision"], f"the run {self._folder.name!r}"
+        )
         return self._subject
 
     def index(self) -> Index:

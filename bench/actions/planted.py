@@ -29,8 +29,8 @@ correlation with r_truth; mean scores; coverage; cost of all scores, and process
 def run_planted(args: argparse.Namespace) -> int:
     """Run the bench from wherever it stands and print its lines."""
     from ...agent.run.execute import execute_run
-    from ...agent.runlog.planted_subject import planted
     from ...agent.runlog.progress import progress
+    from ...agent.runlog.run_subject import planted
     from ...tools.subject import load_subject, read_suite
     from ..planted import PROJECT_SUITE, chosen, evaluate, make_planted_run
 

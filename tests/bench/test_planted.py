@@ -13,8 +13,8 @@ from hubel.agent.run.execute import execute_run
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
-from hubel.agent.runlog.planted_subject import planted
 from hubel.agent.runlog.progress import Reporter
+from hubel.agent.runlog.run_subject import planted
 from hubel.bench.planted import evaluate, make_planted_run
 from hubel.bench.scorers import _Planted, rivals_of
 from hubel.tools.subject import Subject, Unit, read_suite

@@ -90,10 +90,7 @@ def collect(
             or files of other targets in the folder.
         UnavailableError: the disk is full or not to be written to.
     """
-    if subject.revision != index.subject_revision:
-        raise UsageError(
-            f"{subject.name!r} has weights {subject.revision}, the index {index.subject_revision}: load the one indexed"
-        )
+    subject.require_revision(index.subject_revision, "the index")
     if max_contexts < 1:
         raise UsageError(
             f"max_contexts={max_contexts} given; at least one context a split is needed"

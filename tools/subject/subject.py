@@ -79,6 +79,21 @@ class Subject:
     def __repr__(self) -> str:
         return f"Subject({self.name!r}, {self.architecture.model_type}, {self.shape.n_layers} layers, {self.device})"
 
+    def require_revision(self, revision: str, made_with_it: str) -> None:
+        """Check that the weights are those that something was made with.
+
+        Args:
+            made_with_it: for the message, such as "the run 'x'" or "the index 'y'".
+
+        Raises:
+            UsageError: they are other weights.
+        """
+        if self.revision != revision:
+            raise UsageError(
+                f"the subject {self.name!r} has the weights {self.revision}, but {made_with_it} was made with "
+                f"{revision}; load those weights, or make it again with these"
+            )
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -80,15 +80,11 @@ def _bench(args: argparse.Namespace) -> InstrumentContext:
         from ....tools.subject import load_subject
 
         if not loaded:
-            found = load_subject(
+            subject = load_subject(
                 index.subject_name, device=args.device, dtype=args.dtype, directions=args.directions
             )
-            if found.revision != index.subject_revision:
-                raise UsageError(
-                    f"the subject {index.subject_name!r} has weights {found.revision}, the index was made with "
-                    f"{index.subject_revision}: build it again"
-                )
-            loaded.append(found)
+            subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
+            loaded.append(subject)
         return loaded[0]
 
     return InstrumentContext(subject=load, index=index)

@@ -162,7 +162,7 @@ def test_wrong_use_is_told(tiny: Subject, index: Index, folder: Path, tmp_path: 
         collect(tiny, index, [Unit("mlp", 0, 99)], tmp_path)
     with pytest.raises(UsageError, match="max_contexts=0"):
         collect(tiny, index, TARGETS, tmp_path, max_contexts=0)
-    with pytest.raises(UsageError, match="load the one indexed"):
+    with pytest.raises(UsageError, match="load those weights"):
         collect(tiny_subject(seed=1), index, TARGETS, tmp_path)
     with pytest.raises(UsageError, match=r"'mlp\.0\.7' was not collected"):
         Collected.open(folder, "explore").activations("mlp.0.7")

@@ -1,0 +1,98 @@
+"""The subject of a run: loaded by its name, with its planted units, and checked to be the same model.
+
+1. Load the subject by name.
+2. Plant the units of the run's suite into it, if the run has one: from the suite's text, which the
+   run keeps, and the corpus and the size of its index.
+3. Compare the hash of the weights with the recorded one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from .layout import SUITE
+
+if TYPE_CHECKING:
+    from ...tools.subject import PlantedSubject, Subject, Suite
+    from .config import RunConfig
+
+
+class StoredSuite(NamedTuple):
+    """What a run keeps of its planted units: the folder with the suite, the corpus, and the index."""
+
+    folder: Path
+    corpus: str
+    index: Path
+
+
+def open_run_subject(folder: Path, config: RunConfig) -> Subject:
+    """Load the subject of a run, with its planted units.
+
+    Raises:
+        UsageError: the subject is unknown, or has other weights than the run was made with.
+        UnavailableError: the subject cannot be downloaded.
+        CorruptError: the run's index, its suite or the weights cannot be read.
+    """
+    suite = None
+    if config.suite:
+        suite = StoredSuite(folder, config.corpus["name"], Path(config.index))
+    return open_recorded_subject(
+        config.subject,
+        f"the run {folder.name!r}",
+        device=config.device,
+        dtype=config.dtype,
+        suite=suite,
+    )
+
+
+def open_recorded_subject(
+    record: Mapping[str, str],
+    made_with_it: str,
+    *,
+    device: str,
+    dtype: str,
+    suite: StoredSuite | None = None,
+) -> Subject:
+    """Load a subject by the name and revision that were recorded; raises as `open_run_subject` does.
+
+    Args:
+        record: has `name` and `revision`.
+        made_with_it: what the record belongs to, for the message: "the run 'x'".
+    """
+    from ...tools.subject import load_subject
+
+    subject = load_subject(record["name"], device=device, dtype=dtype)
+    if suite is not None:
+        subject = _replant(subject, suite)
+    subject.require_revision(record["revision"], made_with_it)
+    return subject
+
+
+def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:
+    """A subject with a suite's units, for an index of the whole corpus."""
+    from ...tools.corpus import read_corpus
+    from ...tools.subject import plant
+
+    return plant(subject, suite, read_corpus(corpus).documents)
+
+
+def _replant(subject: Subject, stored: StoredSuite) -> PlantedSubject:
+    from ...tools.corpus import read_corpus
+    from ...tools.index import Index
+    from ...tools.subject import plant, read_suite
+
+    index = Index.open(stored.index)
+    return plant(
+        subject,
+        read_suite(stored.folder / SUITE),
+        read_corpus(stored.corpus).documents,
+        context_len=index.context_len,
+        max_tokens=index.tokens,
+    )
+
+
+def weights_of(revision: str) -> str:
+    """The revision of the weights alone: planted units change neither vocabulary nor embedding."""
+    return revision.partition("+")[0]
