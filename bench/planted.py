@@ -28,7 +28,7 @@ from ..agent.runlog.views import rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import read_corpus
 from ..tools.errors import UsageError
-from ..tools.files.cache import atomic_file, cache_dir
+from ..tools.files import atomic_file, cache_dir
 from ..tools.index.holdout import open_collected_holdout
 from . import planted_truth as truth_of
 from .planted_truth import PlantedResult

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..tools.files.cache import atomic_file, cache_dir
+from ..tools.files import atomic_file, cache_dir
 
 
 class ResultCache:

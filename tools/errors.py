@@ -1,15 +1,16 @@
 """Every error that hubel raises on purpose.
 
     HubelError            the message says what was given, what was expected, and what to do
-    ├── UsageError        the caller's words are off: status 2
-    ├── ArgumentError     an instrument's arguments are off; whoever called it can repair them
-    ├── UnavailableError  something outside is missing: a hub, a registry, a package, a key, space on the disk
-    ├── CorruptError      a file of ours is cut short or not what its hash says
+    ├── UsageError        the caller gave something wrong: exit status 2
+    ├── ArgumentError     wrong arguments of an instrument; its caller can repair them
+    ├── UnavailableError  something outside is missing: a hub, PyPI, a package, a key, disk space
+    ├── CorruptError      a file of ours is truncated, or not what its hash says
     └── BudgetReached     a run's budget is used up: exit status 3, resumable
 
-Whatever else is raised is a defect of hubel or of a library. It is caught in one place only, the
-boundary of an investigation (`agent.run.execute`), which writes it to the log as a failure of that
-target.
+Anything else is a defect of hubel or of a library. Each boundary catches everything once, and turns
+it into something that can be read: an investigation and the evaluation of one explanation into a
+failure row, the command line into a message and an exit status, a hub download into an
+UnavailableError. Nothing in between does.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ class UsageError(HubelError):
 
 
 class ArgumentError(HubelError):
-    """Arguments of an instrument that whoever called it can repair."""
+    """Wrong arguments of an instrument, which its caller can repair."""
 
 
 class UnavailableError(HubelError):
-    """Something that is needed cannot be had here and now."""
+    """Something that is needed is not available here and now."""
 
 
 class CorruptError(HubelError):
-    """A file is not what it should be; the message names it and says how to make it anew."""
+    """A file is not what it should be; the message names it and says how to make it again."""
 
 
 class BudgetReached(HubelError):
-    """The run's budget is used up; what is done is kept and ``hubel resume`` goes on."""
+    """The run's budget is used up; what is done is kept, and ``hubel resume`` continues."""

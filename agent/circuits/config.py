@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...tools.errors import CorruptError, UsageError
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ..runlog.layout import CONFIG
 
 FORMAT = 1

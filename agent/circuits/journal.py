@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...tools.errors import CorruptError
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ..runlog.layout import CIRCUIT_ARRAYS
 from ..runlog.log import RunLog, canonical
 

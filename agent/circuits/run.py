@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ..runlog.config import versions
 from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG
 from ..runlog.log import RunLog, WriterLock, canonical

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from ...tools.files.cache import cache_dir, file_sha256
+from ...tools.files import cache_dir, file_sha256
 
 
 class Item(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...tools.corpus import Contexts, make_contexts, read_corpus
 from ...tools.errors import UsageError
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 from ..runlog.layout import TRANSFER

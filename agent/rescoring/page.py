@@ -13,7 +13,7 @@ from markupsafe import Markup
 from ...evals.score import Floors, Score
 from ...evals.statistics.bootstrap import Interval
 from ...evals.verdict import KEEP
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ...tools.files.untrusted_text import show_hidden
 from ...tools.subject.address import Unit
 from ..runlog.log import RunLog

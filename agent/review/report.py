@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...tools.errors import CorruptError
-from ...tools.files.cache import atomic_file
+from ...tools.files import atomic_file
 from ..runlog.layout import CIRCUIT
 from . import run_summary, tables, target_page, token_maps
 from .inline_assets import bundle, styles

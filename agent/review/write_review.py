@@ -105,7 +105,7 @@ def _score(run: StoredRun, target: str, printed: str | None) -> dict[str, Any] |
 def _lexicon(run: StoredRun) -> Lexicon | None:
     """The subject's whole lexicon where the cache has it: what a run keeps knows its own predicates' words only."""
     from ...tools.dissection import Lexicon
-    from ...tools.files.cache import cache_dir
+    from ...tools.files import cache_dir
     from ..runlog.config import RunConfig
     from ..runlog.run_subject import weights_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...tools.corpus import read_corpus
 from ...tools.errors import CorruptError
-from ...tools.files.cache import cache_dir
+from ...tools.files import cache_dir
 from ...tools.index import Index, build_index
 from ...tools.subject import Subject
 from ..runlog.progress import Reporter

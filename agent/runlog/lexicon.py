@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
-from ...tools.files.cache import atomic_folder, cache_dir
+from ...tools.files import atomic_folder, cache_dir
 from .layout import LEXICON
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from ...tools.circuits.circuit_model import CircuitModel
 from ...tools.circuits.prompts import PromptPairs
 from ...tools.errors import UnavailableError
-from ...tools.files.cache import atomic_folder, cache_dir
+from ...tools.files import atomic_folder, cache_dir
 from ...tools.subject.subject import Subject
 from . import training_tasks
 from .training_tasks import Lesson, lesson

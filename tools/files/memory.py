@@ -1,44 +1,44 @@
-"""How much memory there is to be had, so that work which does not fit is refused before the system ends it."""
+"""How much memory is free, so that work that does not fit is refused before the system kills it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _MEMINFO = Path("/proc/meminfo")
-_GROUP = Path("/sys/fs/cgroup")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
-def free_memory(meminfo: Path = _MEMINFO, group: Path = _GROUP) -> int | None:
-    """Bytes that this process may still take: of the machine, or of its control group where that is
-    less.
+def free_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+    """Bytes that this process may still take, of the machine or of its control group if that is less.
 
     None where the system does not say.
     """
-    found = [free for free in (_of_machine(meminfo), _of_group(group)) if free is not None]
-    return min(found, default=None)
+    limits = (_free_on_machine(meminfo), _free_in_cgroup(cgroup))
+    return min((free for free in limits if free is not None), default=None)
 
 
-def _of_machine(path: Path) -> int | None:
+def _free_on_machine(path: Path) -> int | None:
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    return next(
-        (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None
-    )
+    available = (line.split()[1] for line in lines if line.startswith("MemAvailable"))
+    kilobytes = next(available, None)
+    return None if kilobytes is None else int(kilobytes) * 1024
 
 
-def _of_group(folder: Path) -> int | None:
-    """Of a container (control groups, version 2); cached pages of files count as free, as they do on the machine."""
+def _free_in_cgroup(folder: Path) -> int | None:
+    """Of a container (control groups, version 2); cached file pages count as free, as on a machine."""
+
+    def read(name: str) -> str:
+        return (folder / name).read_text(encoding="ascii").strip()
+
     try:
-        most, used = (
-            (folder / f"memory.{name}").read_text(encoding="ascii").strip()
-            for name in ("max", "current")
-        )
-        cached = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        limit, used, statistics = read("memory.max"), read("memory.current"), read("memory.stat")
     except OSError:
         return None
-    if not most.isdigit():
+    if not limit.isdigit():  # "max": no limit
         return None
-    file = next((int(line.split()[1]) for line in cached if line.startswith("inactive_file ")), 0)
-    return max(0, int(most) - int(used) + file)
+    lines = statistics.splitlines()
+    cached = next((int(line.split()[1]) for line in lines if line.startswith("inactive_file ")), 0)
+    return max(0, int(limit) - int(used) + cached)

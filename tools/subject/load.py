@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..errors import CorruptError, UnavailableError, UsageError
-from ..files.cache import atomic_file, cache_dir, file_sha256
+from ..files import atomic_file, cache_dir, file_sha256
 from . import embedded
 from .address import Shape, Unit
 from .architectures import architecture_of, neurons_of

