@@ -24,8 +24,8 @@ from .summary import Figure, SourceComparison, comparisons, figures, find, kinds
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_SHEETS = ("../review/static/tokens.css", "evaluation.css")
-"""Colours and type are those of the review page."""
+_STYLES = ("../review/static/tokens.css", "../review/static/figures.css", "evaluation.css")
+"""Colours, type and plots look as on the review page."""
 _FOLDER = Path(__file__).parent
 _SMALLEST_P = 1e-12
 """Below this a fitted tail is an extrapolation that nobody should read digits of."""
@@ -83,7 +83,7 @@ def render(evaluations: Sequence[Evaluation]) -> str:
     return _template().render(
         parts=[_part(evaluation) for evaluation in evaluations],
         compared=compared,
-        style=Markup("".join((_FOLDER / sheet).read_text(encoding="utf-8") for sheet in _SHEETS)),
+        style=Markup("".join((_FOLDER / sheet).read_text(encoding="utf-8") for sheet in _STYLES)),
     )
 
 

@@ -80,7 +80,7 @@ def truth_against_score(dots: Sequence[Dot]) -> Markup:
 def _against(dots: Sequence[Dot], across: str, up: str, title: str) -> Markup:
     low, high = _r_range([dot.y for dot in dots] + [dot.x for dot in dots])
     x, y = _scale(low, high, _LEFT, WIDTH - _RIGHT), _scale(low, high, HEIGHT - _BOTTOM, _TOP)
-    parts = [_y_axis(low, high, y, up), _line(x(low), y(low), x(high), y(high), "diagonal")]
+    parts = [_y_axis(low, high, y, up), _line(x(low), y(low), x(high), y(high), "threshold")]
     parts += [_text(x(v), HEIGHT - _BOTTOM + 16, f"{v:g}", "tick mid") for v in _ticks(low, high)]
     parts += [_text((_LEFT + WIDTH) / 2, HEIGHT - 6, across, "axis mid")]
     parts += [_mark(x(dot.x), y(dot.y), dot) for dot in dots]

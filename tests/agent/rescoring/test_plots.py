@@ -50,7 +50,7 @@ def test_a_level_lies_at_its_value():
 
 def test_no_drop_lies_on_the_diagonal():
     svg = select_against_holdout([Dot(0.5, 0.5, "kept", "a")])
-    (diagonal,) = [e for e in elements(svg, "line") if e.attrib["class"] == "diagonal"]
+    (diagonal,) = [e for e in elements(svg, "line") if e.attrib["class"] == "threshold"]
     x1, y1, x2, y2 = (float(diagonal.attrib[k]) for k in ("x1", "y1", "x2", "y2"))
     (circle,) = elements(svg, "circle")
     x, y = float(circle.attrib["cx"]), float(circle.attrib["cy"])
