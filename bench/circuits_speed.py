@@ -21,13 +21,14 @@ FEW = 6
 
 def circuits_speed(subject: Subject) -> list[SpeedComparison]:
     """Both ratios on random prompts of the size of four IOI prompts; empty for a family without edges."""
-    from ..tools.circuits.circuit_model import WIRINGS, CircuitModel
+    from ..tools.circuits.circuit_model import WIRINGS
+    from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
     from ..tools.subject.address import Unit
 
     if subject.architecture.model_type not in WIRINGS:
         return []
-    model, pairs = CircuitModel(subject), random_pairs(subject)
+    model, pairs = open_circuit_model(subject), random_pairs(subject)
     step = max(1, subject.shape.n_layers // 6)
     layers = range(step // 2, subject.shape.n_layers, step)  # in the mean the middle one
     units = [Unit("head", layer, head) for layer in layers for head in range(subject.shape.n_heads)]
@@ -53,11 +54,14 @@ class Longer(NamedTuple):
 
 def longer_sweep(subject: Subject) -> Longer:
     """Neurons of the middle layer patched exactly, and ten times as many, with the passes that both need."""
-    from ..tools.circuits.circuit_model import CircuitModel
     from ..tools.circuits.sweep import Sweep
     from ..tools.subject.address import Site, Unit
 
-    model, pairs, layer = CircuitModel(subject), random_pairs(subject), subject.shape.n_layers // 2
+    model, pairs, layer = (
+        open_circuit_model(subject),
+        random_pairs(subject),
+        subject.shape.n_layers // 2,
+    )
     n = min(FEW, subject.shape.count(Site("mlp", layer)) // 10)
     units = [Unit("mlp", layer, neuron) for neuron in range(n * 10)]
     taken = [

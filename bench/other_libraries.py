@@ -112,10 +112,10 @@ Heads = Callable[[list["Unit"]], Float[np.ndarray, "head pairs"]]
 
 
 def _hubel(subject: Subject, pairs: PromptPairs) -> Heads:
-    from ..tools.circuits.circuit_model import CircuitModel
+    from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
 
-    model = CircuitModel(subject)
+    model = open_circuit_model(subject)
     return lambda units: Sweep(model, pairs).units(units).numpy()
 
 

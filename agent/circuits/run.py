@@ -113,7 +113,7 @@ def _loader(
     """Loads the subject when it is first needed, and sees to it that it is the one that the run began with."""
 
     def load() -> CircuitModel:
-        from ...tools.circuits.circuit_model import CircuitModel
+        from ...tools.circuits.selftest import open_circuit_model
         from ...tools.subject import load_subject
 
         if subject is None:
@@ -122,7 +122,7 @@ def _loader(
         for measurement in log.all("measurement").values():
             if measurement["request"] == {"what": "subject"}:
                 loaded.require_revision(measurement["value"]["revision"], "the run")
-        return CircuitModel(loaded)
+        return open_circuit_model(loaded)
 
     return load
 

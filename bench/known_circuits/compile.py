@@ -29,6 +29,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ...tools.circuits.circuit_model import CircuitModel
 from ...tools.circuits.graph import Graph
+from ...tools.circuits.selftest import open_circuit_model
 from ...tools.errors import UsageError
 from ...tools.subject.subject import Subject
 from .check_truth import false_edges_matter
@@ -95,7 +96,7 @@ class _Recipe(NamedTuple):
         add_distractors(around, graded.heads, graded.neurons, rng)
         noisy = add_noise(around, graded.noise, loudness, rng)
         name = f"{program.name}/{self.difficulty}/{self.seed}"
-        model = CircuitModel(
+        model = open_circuit_model(
             Subject(_gpt2(around.weights, program, rng), tokenizer_of(program), name=name)
         )
         truth = graph.mask_of(placement.true_edges())

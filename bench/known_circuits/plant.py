@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from ...tools.circuits.circuit_model import WIRINGS, CircuitModel
 from ...tools.circuits.forward_record import record
+from ...tools.circuits.selftest import open_circuit_model
 from ...tools.errors import UsageError
 from ...tools.subject import Subject
 from ...tools.subject.architectures import matrix, norm_scale
@@ -82,12 +83,12 @@ def reserve(subject: Subject, n: int, seed: int, ids: Int[Tensor, "rows seq"]) -
             f"{', '.join(FAMILIES)}, without biases"
         )
     with torch.no_grad():
-        directions = _quiet(CircuitModel(subject), n, seed, ids)
+        directions = _quiet(open_circuit_model(subject), n, seed, ids)
         for layer in range(subject.shape.n_layers):
             _close(subject, layer, directions)
         embedding = cast(Tensor, subject.model.get_input_embeddings().weight)
         embedding -= (embedding @ directions.T) @ directions
-    return Reserved(CircuitModel(subject), directions)
+    return Reserved(open_circuit_model(subject), directions)
 
 
 def _quiet(

@@ -27,6 +27,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from ...tools.circuits.circuit_model import CircuitModel
 from ...tools.circuits.prompts import PromptPairs
+from ...tools.circuits.selftest import open_circuit_model
 from ...tools.errors import UnavailableError
 from ...tools.files import atomic_folder, cache_dir
 from ...tools.subject.subject import Subject
@@ -71,7 +72,7 @@ def trained(name: str, seed: int = 0, root: Path | None = None) -> Trained:
     facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
     words = ["<start>", *(f"t{index}" for index in range(1, taught.vocabulary))]
     subject = Subject(model, word_level(words), name=f"{name}/trained/{seed}")
-    return Trained(taught, CircuitModel(subject), facts["accuracy"], facts["seconds"])
+    return Trained(taught, open_circuit_model(subject), facts["accuracy"], facts["seconds"])
 
 
 def _train(taught: Lesson, seed: int, folder: Path) -> None:

@@ -25,7 +25,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..circuits.circuit_model import Enough, at_least_single, hooks
+from ..circuits.circuit_model import at_least_single
+from ..circuits.hooks import Enough, hooks
 from ..errors import UsageError
 from ..subject.subject import Subject
 from .program import CausalModel, Setting, Value

@@ -33,7 +33,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..circuits.circuit_model import WIRINGS, Hooks, Wiring, find_projections, hooks
+from ..circuits.circuit_model import WIRINGS, Wiring, find_projections
+from ..circuits.hooks import Hooks, hooks
 from ..errors import UsageError
 from ..subject.architectures import NormKind, norm_scale
 from ..subject.subject import Subject

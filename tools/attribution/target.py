@@ -19,7 +19,8 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 from transformers import Cache, DynamicCache
 
-from ..circuits.circuit_model import Enough, at_least_single, hooks
+from ..circuits.circuit_model import at_least_single
+from ..circuits.hooks import Enough, hooks
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import matrix

@@ -23,8 +23,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .circuit_model import CircuitModel, hooks
+from .circuit_model import CircuitModel
 from .forward_record import Recording, record
+from .hooks import hooks
 from .prompts import PromptPairs
 
 Ablation = Literal["resample", "mean", "zero"]

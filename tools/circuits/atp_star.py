@@ -23,8 +23,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .circuit_model import CircuitModel, Hooks, hooks
+from .circuit_model import CircuitModel
 from .forward_record import differentiate, record
+from .hooks import Hooks, hooks
 from .prompts import PromptPairs
 
 Part = Literal["q", "k", "v"]

@@ -25,8 +25,9 @@ from torch import Tensor
 from ..errors import UsageError
 from .atp_star import AttentionCalls, dropping
 from .attribution import edges_from, source_changes
-from .circuit_model import CircuitModel, Hooks
+from .circuit_model import CircuitModel
 from .forward_record import Gradients, Recording, differentiate, record
+from .hooks import Hooks
 from .memory import check_fits
 from .prompts import PromptPairs
 

@@ -35,9 +35,10 @@ from torch import Tensor
 
 from ..subject.architectures import matrix, norm_scale
 from ..subject.subject import Subject
-from .circuit_model import CircuitModel, Enough, at_least_single, hooks
+from .circuit_model import CircuitModel, at_least_single
 from .forward_record import record
 from .graph import Node
+from .hooks import Enough, hooks
 from .sweep import Patch, Sweep
 
 TOKENS = 4096

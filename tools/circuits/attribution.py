@@ -29,8 +29,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .circuit_model import CircuitModel, Hooks
+from .circuit_model import CircuitModel
 from .forward_record import Gradients, Recording, differentiate, record
+from .hooks import Hooks
 from .memory import check_fits
 from .prompts import PromptPairs
 

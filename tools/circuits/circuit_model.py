@@ -7,8 +7,6 @@ no edges: what one of its heads adds to the stream is not linear in the head.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -20,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import UsageError
 from ..subject import Subject
-from ..subject.architectures import first_tensor, matrix
+from ..subject.architectures import matrix
 from .graph import Graph
 
 Layout = Literal["separate", "stacked", "interleaved"]
@@ -65,11 +63,11 @@ class Joints(NamedTuple):
 
 
 class CircuitModel:
-    """A subject taken apart into the nodes and edges of its graph; the self-test runs when it is
-    made.
+    """A subject as the nodes and edges of its graph. `selftest.open_circuit_model` builds one and
+    checks it.
 
     Raises:
-        UsageError: the family has no wiring or no edges, or the wiring does not describe this model.
+        UsageError: the family has no wiring or no edges, or a module of the wiring is missing.
     """
 
     def __init__(self, subject: Subject, wiring: Wiring | None = None) -> None:
@@ -93,9 +91,6 @@ class CircuitModel:
             bool(getattr(config, "use_parallel_residual", False)),
         )
         self.joints = tuple(_joints(layer.whole, wiring, family) for layer in subject.parts.layers)
-        from .selftest import self_test
-
-        self_test(self)
 
     def __repr__(self) -> str:
         return f"CircuitModel({self.subject.name!r}, {self.graph.n_edges} edges)"
@@ -168,55 +163,3 @@ def _find(layer: nn.Module, path: str, family: str) -> nn.Module:
 def at_least_single(value: Tensor) -> Tensor:
     """Halves as singles; doubles stay doubles."""
     return value if value.dtype == torch.float64 else value.float()
-
-
-class Hooks:
-    """Hooks that are taken away together, whatever happens; each gets a value and may give another in its place."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-
-    def entering(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(value)` with what enters the module."""
-
-        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            new = visit(args[0] if args else kwargs["hidden_states"])
-            if new is None:
-                return None
-            return ((new, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": new})
-
-        self._stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
-
-    def calling(self, module: nn.Module, read: Any) -> None:
-        """Call `read(module, args, kwargs)` before the module runs."""
-        self._stack.callback(module.register_forward_pre_hook(read, with_kwargs=True).remove)
-
-    def leaving(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(value)` with what the module puts out."""
-
-        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
-            new = visit(first_tensor(output))
-            if new is None:
-                return None
-            return new if isinstance(output, Tensor) else (new, *output[1:])
-
-        self._stack.callback(module.register_forward_hook(hook).remove)
-
-    def passing(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(module, entered, left)` with what went in and came out; what it gives comes out instead."""
-
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            return visit(module, args[0], output)
-
-        self._stack.callback(module.register_forward_hook(hook).remove)
-
-
-class Enough(Exception):
-    """Raised in a visitor when the rest of the pass is of no use: it ends the block of `hooks`, and nothing else."""
-
-
-@contextmanager
-def hooks() -> Iterator[Hooks]:
-    """A set of hooks, gone at the end of the block."""
-    with suppress(Enough), ExitStack() as stack:
-        yield Hooks(stack)

@@ -32,8 +32,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .circuit_model import CircuitModel, hooks
+from .circuit_model import CircuitModel
 from .forward_record import Recording, record
+from .hooks import hooks
 from .memory import check_fits
 from .prompts import PromptPairs
 

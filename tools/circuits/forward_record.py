@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .circuit_model import CircuitModel, Hooks, hooks
+from .circuit_model import CircuitModel
+from .hooks import Hooks, hooks
 
 Metric = Callable[[Float[Tensor, "pairs vocab"]], Float[Tensor, " pairs"]]
 

@@ -26,9 +26,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .circuit_model import CircuitModel, Hooks, hooks
+from .circuit_model import CircuitModel
 from .forward_record import Recording, record
 from .graph import Node, Target
+from .hooks import Hooks, hooks
 from .prompts import PromptPairs
 
 Mlps = Literal["freeze", "recompute"]

@@ -1,5 +1,4 @@
-"""Does the wiring describe this model? Checked whenever a `CircuitModel` is made, in a few passes
-of a few tokens.
+"""Does the wiring describe this model? Checked by `open_circuit_model` in a few passes of a few tokens.
 
 1. Stream + attention write + MLP write = next stream, and the heads' writes (with the bias) are the
    attention's write.
@@ -11,33 +10,37 @@ of a few tokens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ..errors import UsageError
-
-if TYPE_CHECKING:
-    from .circuit_model import CircuitModel
+from ..subject import Subject
+from .ablation import run_circuit
+from .circuit_model import CircuitModel, Wiring
+from .forward_record import record
+from .prompts import PromptPairs
 
 _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, torch.bfloat16: 2e-1}
 
 
-def self_test(model: CircuitModel) -> None:
-    """Raise UsageError with what does not fit."""
+def open_circuit_model(subject: Subject, wiring: Wiring | None = None) -> CircuitModel:
+    """A subject as a graph, checked.
+
+    Raises:
+        UsageError: the family has no wiring or no edges, or the wiring does not describe this model.
+    """
+    model = CircuitModel(subject, wiring)
     if fault := _fault(model):
         raise UsageError(
-            f"{model.subject.name!r} does not fit the {model.subject.architecture.model_type!r} wiring in "
+            f"{subject.name!r} does not fit the {subject.architecture.model_type!r} wiring in "
             f"tools/circuits/circuit_model.py: {fault}"
         )
+    return model
 
 
 def _fault(model: CircuitModel) -> str | None:
-    from .ablation import run_circuit
-    from .forward_record import record
-    from .prompts import PromptPairs
-
     vocabulary = model.subject.model.get_input_embeddings().weight.shape[0]
     ids = (torch.arange(1, 9) * 7919 % vocabulary).view(2, 4)
     first = torch.zeros(2, 1, dtype=torch.long)

@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import first_tensor
-from .circuit_model import CircuitModel, at_least_single, hooks
+from .circuit_model import CircuitModel, at_least_single
 from .forward_record import Recording, record
 from .graph import Edge, Node, Target
+from .hooks import hooks
 from .prompts import NONE, PromptPairs
 
 TOKENS = 1024

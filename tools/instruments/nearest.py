@@ -137,10 +137,10 @@ def _direction(subject: Subject, unit: Unit, by: By) -> Float[Tensor, " d_model"
 def _heads(subject: Subject, unit: Unit) -> Iterator[tuple[Unit, float]]:
     import torch
 
-    from ..circuits.circuit_model import CircuitModel
+    from ..circuits.selftest import open_circuit_model
     from ..subject import Unit
 
-    model = CircuitModel(subject)
+    model = open_circuit_model(subject)
     first = model.graph.n_heads + model.graph.n_kv_heads
     share = model.graph.n_heads // model.graph.n_kv_heads
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from ..circuits.circuit_model import CircuitModel
     from ..circuits.forward_record import Recording
+    from ..circuits.selftest import open_circuit_model
     from ..subject import Subject, Unit
 
 MOST_TOKENS = 256
@@ -131,7 +132,6 @@ def upstream(
     token itself is enough; a head's share comes from the tokens behind "from", which the unit
     depends on. Not for heads.
     """
-    from ..circuits.circuit_model import CircuitModel
     from ..subject import Unit
 
     address, subject = Unit.parse(unit).unsided, bench.the_subject()
@@ -145,7 +145,7 @@ def upstream(
         raise ArgumentError(
             f"upstream: {len(ready.ids)} tokens given; at most {MOST_TOKENS}: cut the text"
         )
-    model = CircuitModel(subject)
+    model = open_circuit_model(subject)
     position = _position(subject, address, ready, focus)
     taken = _UpstreamPass(model, address, ready, position)
     return Upstream(str(address), text, position, ready.tokens[position], **taken.answer(k))
@@ -186,7 +186,7 @@ class _UpstreamPass:
         self.weights = self._weights()
 
     def _record(self, record: Any) -> Recording:
-        from ..circuits.circuit_model import hooks
+        from ..circuits.hooks import hooks
 
         def keep(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self.calls[layer] = (args, kwargs)
@@ -374,7 +374,7 @@ def z_by_source(reading: _UpstreamPass, layer: int) -> Float[Tensor, "source wid
     """What each source token adds to a layer's z at the position: its attention with the values of one at a time."""
     import torch
 
-    from ..circuits.circuit_model import hooks
+    from ..circuits.hooks import hooks
     from ..subject.architectures import first_tensor
 
     model, seq = reading.model, len(reading.text.ids)

@@ -100,8 +100,8 @@ def _run(
 
 
 def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
-    from ....tools.circuits.circuit_model import CircuitModel
     from ....tools.circuits.graph import Node
+    from ....tools.circuits.selftest import open_circuit_model
     from ....tools.circuits.tasks import find_task
     from ....tools.circuits.tasks.prepared import lexicon, prepare
     from ....tools.circuits.tasks.task import examples
@@ -115,7 +115,7 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         model, drawn = (
-            CircuitModel(subject),
+            open_circuit_model(subject),
             examples(task, "discovery", args.seed, lexicon(subject)),
         )
         batches = prepare(subject, task, drawn, args.prompts).batches

@@ -6,6 +6,7 @@ import torch
 
 from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.prompts import PromptPairs
+from hubel.tools.circuits.selftest import open_circuit_model
 
 from ...support.tiny import tiny_subject
 
@@ -16,7 +17,7 @@ def circuit_model(model_type: str = "llama", seed: int = 0) -> CircuitModel:
     """Doubles, so that a finite difference has digits left."""
     subject = tiny_subject(model_type, seed)
     subject.model.double()
-    return CircuitModel(subject)
+    return open_circuit_model(subject)
 
 
 def random_pairs(n: int = 3, seq: int = 5, seed: int = 0) -> PromptPairs:

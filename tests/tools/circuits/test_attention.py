@@ -12,9 +12,10 @@ from hubel.tools.circuits.attention import (
     patterns,
     repeated_tokens,
 )
-from hubel.tools.circuits.circuit_model import CircuitModel, hooks
 from hubel.tools.circuits.graph import Node
+from hubel.tools.circuits.hooks import hooks
 from hubel.tools.circuits.prompts import PromptPairs
+from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
 
 from ...support.handmade import induction_model, subject_of
@@ -38,7 +39,7 @@ def test_the_heads_of_an_induction_model_score_one() -> None:
         others = scores.clone()
         others[layer, head] = 0
         assert others.max() < 0.35
-    copying = copying_scores(subject, CircuitModel(subject))
+    copying = copying_scores(subject, open_circuit_model(subject))
     assert copying[1, 0] == pytest.approx(1)
     assert not copying.isnan()[1, 0]
     predicted = subject.capture(ids, [], logits=True).logits
@@ -108,7 +109,7 @@ def test_where_weight_is_all_that_counts_it_predicts_effect() -> None:
     answer = once[:, 1:2]
     pairs = PromptPairs(ids, ids.roll(1, 0), answer, (answer + 1) % 12)
     found = edge_knockouts(
-        Sweep(CircuitModel(subject), pairs), [Node("head", 1, 0), Node("head", 1, 1)]
+        Sweep(open_circuit_model(subject), pairs), [Node("head", 1, 0), Node("head", 1, 1)]
     )
     torch.testing.assert_close(found.effect[0, :, 2], torch.full((3,), -1.0).double())
     assert found.effect[0].abs().mean(0).argmax() == found.weight[0].mean(0).argmax() == 2

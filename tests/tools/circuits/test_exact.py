@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from hubel.tools.circuits.ablation import Ablation, run_circuit
-from hubel.tools.circuits.circuit_model import CircuitModel, Wiring, hooks
+from hubel.tools.circuits.circuit_model import CircuitModel, Wiring
 from hubel.tools.circuits.graph import Graph, Node
+from hubel.tools.circuits.hooks import hooks
+from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
@@ -132,7 +134,7 @@ def test_hooks_are_gone_after_an_exception() -> None:
 
 def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
     with pytest.raises(UsageError, match="nodes and no edges"):
-        CircuitModel(tiny_subject("gemma2"))
+        open_circuit_model(tiny_subject("gemma2"))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
 )
 def test_a_wrong_wiring_is_refused(wiring: Wiring, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        CircuitModel(tiny_subject("llama"), wiring)
+        open_circuit_model(tiny_subject("llama"), wiring)
 
 
 def test_a_mask_of_another_model_is_refused() -> None:

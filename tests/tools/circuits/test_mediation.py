@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.mediation import mediate
 from hubel.tools.circuits.prompts import PromptPairs
+from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.interventions import Intervention
 
@@ -38,7 +38,7 @@ def test_a_linear_model_by_hand() -> None:
         torch.tensor([[3, 5]]), torch.tensor([[4, 5]]), torch.tensor([[1]]), torch.tensor([[2]])
     )
     units = [Unit("head", 0, 0), Unit("head", 0, 1), Unit("head", 1, 0)]
-    found = mediate(CircuitModel(subject_of(model)), pairs, units)
+    found = mediate(open_circuit_model(subject_of(model)), pairs, units)
 
     a, b, c = (v @ w for v, w in zip((wide_a, wide_b, wide_c), o, strict=True))
     metric = readout[1] - readout[2]

@@ -12,6 +12,7 @@ from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.memory import bytes_a_token, check_fits
 from hubel.tools.circuits.prompts import PromptPairs
+from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.errors import UsageError
 from hubel.tools.files.memory import free_memory
 
@@ -21,7 +22,7 @@ from .conftest import random_pairs
 
 @pytest.fixture(scope="module")
 def model() -> CircuitModel:
-    return CircuitModel(tiny_subject())
+    return open_circuit_model(tiny_subject())
 
 
 def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hubel.tools.circuits.circuit_model import CircuitModel
+from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.subject.address import Unit
 
@@ -18,7 +18,7 @@ def test_every_head_patched_agrees_with_nnsight() -> None:
     )
     subject, pairs = tiny_subject(), random_pairs()
     units = [Unit("head", layer, head) for layer in range(3) for head in range(4)]
-    found = Sweep(CircuitModel(subject), pairs).units(units)
+    found = Sweep(open_circuit_model(subject), pairs).units(units)
     wrapped = nnsight.NNsight(subject.model)
     width = subject.head_dim
     for unit, effect in zip(units, found, strict=True):
