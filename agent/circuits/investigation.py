@@ -18,16 +18,16 @@ docs/design/circuit-investigation.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from ...evals.statistics.ability import Ability, ability
+from ...evals.statistics.ability import ability
 from ...tools.circuits.tasks.task import examples
 from ..explainers import is_language_model
-from .choose_circuit import Choice, choose
+from .choose_circuit import choose
 from .context import CircuitContext
-from .observe import NOTHING, Components, components
+from .observe import Observed, components
 from .prompts import Prompts, as_json, from_json
+from .result import result
 from .robustness import scrutinise
 from .role_finders import role_finder
 from .roles import NoRoles, Role, RoleEvidence
@@ -36,16 +36,6 @@ from .verify import verify
 Result = dict[str, Any]
 SHOWN_EXAMPLES = 3
 """Pairs that whoever names roles sees as text, each of another template."""
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """What discovery prompts show."""
-
-    prompts: Prompts
-    ability: Ability
-    choice: Choice | None = None
-    parts: Components = NOTHING
 
 
 def investigate(room: CircuitContext) -> Result:
@@ -148,6 +138,4 @@ def conclude(
     room: CircuitContext, seen: Observed, roles: tuple[Role, ...], found: Result
 ) -> Result:
     """Put together what was found; the verdict falls on the held-out numbers."""
-    from .result import result
-
     return result(room, seen, roles, found)

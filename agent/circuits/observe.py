@@ -9,13 +9,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from ...evals.statistics.ability import mean_interval
+from ...evals.statistics.ability import Ability, mean_interval
 from ...tools.circuits.discovery import node_scores
 from ...tools.circuits.graph import Edge, Node, Target
 from .choose_circuit import Choice
@@ -40,6 +41,16 @@ class Components(NamedTuple):
 
 
 NOTHING = Components()
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What discovery prompts show."""
+
+    prompts: Prompts
+    ability: Ability
+    choice: Choice | None = None
+    parts: Components = NOTHING
 
 
 def components(room: CircuitContext, prompts: Prompts, choice: Choice, metric: float) -> Components:

@@ -16,7 +16,7 @@ from .observe import nodes_of
 if TYPE_CHECKING:
     from .choose_circuit import Choice
     from .context import CircuitContext
-    from .investigation import Observed
+    from .observe import Observed
     from .roles import Role
 
 FORMAT = 1
