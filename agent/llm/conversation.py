@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from ...evals.judge.protocol import TokenChoice
+
 Stop = Literal["end", "tools", "length", "refused", "other"]
 
 
@@ -57,14 +59,6 @@ class Wait:
     seconds: float
     failed: bool = False
     """Whether an attempt had failed; else it waited to be let through."""
-
-
-@dataclass(frozen=True)
-class TokenChoice:
-    """A token of an answer, with the log-probabilities of the likeliest tokens at its place."""
-
-    text: str
-    top: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ One that gives no reply leaves a failure of that score, which can be asked for a
 
 from __future__ import annotations
 
-from ...evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, TokenChoice, Usage
+from ...evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, Usage
 from ..runlog.log import canonical
-from .conversation import LanguageModel, Reply, Request, UserMessage
+from .conversation import LanguageModel, Request, UserMessage
 from .errors import ModelError
-from .journaled_model import costs
+from .paid_calls import usage_fields
 from .prices import Price
 
 ROOM = 2048
@@ -43,15 +43,7 @@ class Judge:
             reply = self._model.reply(asked)
         except ModelError as error:
             raise JudgeError(str(error)) from error
-        took = costs(reply, canonical(asked.to_json()), self._price)
+        took = usage_fields(reply, canonical(asked.to_json()), self._price)
         usage = Usage(took["input_tokens"] or 0, took["output_tokens"] or 0, took["usd"])
         complete = reply.stop in ("end", "other")
-        return ChatAnswer(reply.text, complete, _logprobs(reply), usage, took)
-
-
-def _logprobs(reply: Reply) -> list[TokenChoice] | None:
-    return (
-        None
-        if reply.logprobs is None
-        else [TokenChoice(token.text, token.top) for token in reply.logprobs]
-    )
+        return ChatAnswer(reply.text, complete, reply.logprobs, usage, took)

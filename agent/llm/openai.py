@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...evals.judge.protocol import TokenChoice
 from .conversation import (
     AssistantMessage,
     Message,
     Reply,
     Request,
     Stop,
-    TokenChoice,
     TokenUsage,
     ToolCall,
     ToolResults,
