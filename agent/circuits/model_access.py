@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
 from ..explainers import is_language_model
-from ..llm.journaled_model import JournaledModel, spent_by
+from ..llm.journaled_model import JournaledModel
+from ..llm.paid_calls import cost_of
 from ..runlog.events import LLM_CALL
 from .config import CircuitConfig
 from .context import ASKED
@@ -56,7 +57,7 @@ def make_asker(
         client = make_model(config.explainer, _settings(config), Patience(config.patience))
         opened.callback(client.close)
         model = client
-    paid = [(ASKED, spent_by(row)) for row in log.all(LLM_CALL, ASKED).values()]
+    paid = [(ASKED, cost_of(row)) for row in log.all(LLM_CALL, ASKED).values()]
     budget = Budget((limits or No()).over(No(config.budget)), paid)
     return JournaledModel(log, config.explainer, model, budget, price_from(config.price))
 

@@ -1,21 +1,13 @@
-"""A judge or simulator whose answers are journaled: written to a run's log before they are used,
-paid for once.
-
-1. A request is looked up in the journal under its hash.
-2. The budget, if there is one, admits the call, or raises BudgetReached.
-3. The answer is written to the log, then charged, then used.
-"""
+"""A judge or simulator with the run's journal and budget in front (`paid_calls`)."""
 
 from __future__ import annotations
 
-import hashlib
-import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError
-from ..runlog.events import LLM_CALL
-from ..runlog.log import RunLog, canonical
-from .journaled_model import plain, spent_by
+from ..runlog.journal import request_hash
+from ..runlog.log import Data, RunLog
+from .paid_calls import PaidCalls, bounded_json
 
 if TYPE_CHECKING:
     from .budget import Budget
@@ -24,14 +16,14 @@ Role = Literal["judge", "simulator"]
 
 
 class JournaledJudge:
-    """Puts the run log between a scorer and whom it asks.
+    """A `Chat` whose answers are journaled and paid for once.
 
     Args:
-        chat: who answers; None where there is only the journal, as in a replay.
-        judge: its name.
+        chat: the model; None where there is only the journal, as in a replay.
+        target: what the scores are of.
+        name: of the model.
         attempt: answers of another attempt are not used: a score that failed is asked for again.
-        role: for the log.
-        budget: what limits the calls.
+        budget: None admits everything.
     """
 
     def __init__(
@@ -39,55 +31,48 @@ class JournaledJudge:
         chat: Chat | None,
         log: RunLog,
         target: str,
-        judge: str,
+        name: str,
         attempt: int = 0,
         role: Role = "judge",
         budget: Budget | None = None,
     ) -> None:
-        self._chat, self._log, self._target, self._judge, self._attempt = (
-            chat,
-            log,
-            target,
-            judge,
-            attempt,
-        )
-        self._role, self._budget = role, budget
+        self._chat, self._target, self._name = chat, target, name
+        self._attempt, self._role = attempt, role
+        self._calls = PaidCalls(log, budget)
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The journal's answer, or a new one, which is journaled first.
+        """The journal's answer, or a new one.
 
         Raises:
             JudgeError: there is no answer.
             BudgetReached: the budget admits no further call.
         """
-        asked = {"judge": self._judge, "attempt": self._attempt, "request": request.to_json()}
-        key = hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        if (found := self._log.get(LLM_CALL, self._target, key)) is not None:
-            return ChatAnswer.from_json(found["answer"])
-        return self._pay(request, asked, key)
+        request_json = {
+            "judge": self._name,
+            "attempt": self._attempt,
+            "request": request.to_json(),
+        }
 
-    def _pay(self, request: ChatRequest, asked: dict[str, Any], key: str) -> ChatAnswer:
+        def call() -> Data:
+            answer = self._answer(request)
+            return {
+                "request": bounded_json(request_json),
+                "answer": bounded_json(answer.to_json()),
+                "prompt": request.prompt,
+                "model": self._name,
+                "role": self._role,
+                "input_tokens": answer.usage.input_tokens,
+                "output_tokens": answer.usage.output_tokens,
+                "usd": answer.usage.usd,
+                **answer.took,
+            }
+
+        row = self._calls.row(self._target, request_hash(request_json), call)
+        return ChatAnswer.from_json(row["answer"])
+
+    def _answer(self, request: ChatRequest) -> ChatAnswer:
         if self._chat is None:
             raise JudgeError(
-                f"the journal holds no answer of {self._judge} to this request ({request.prompt})"
+                f"the journal holds no answer of {self._name} to this request ({request.prompt})"
             )
-        if self._budget is not None:
-            self._budget.admit(self._target)
-        started = time.perf_counter()
-        answer = self._chat.ask(request)
-        row = {
-            "request": plain(asked),
-            "answer": plain(answer.to_json()),
-            "prompt": request.prompt,
-            "model": self._judge,
-            "role": self._role,
-            "input_tokens": answer.usage.input_tokens,
-            "output_tokens": answer.usage.output_tokens,
-            "usd": answer.usage.usd,
-            "seconds": round(time.perf_counter() - started, 4),
-            **answer.took,
-        }
-        self._log.write(LLM_CALL, row, target=self._target, id=key)
-        if self._budget is not None:
-            self._budget.charge(self._target, spent_by(row))
-        return ChatAnswer.from_json(row["answer"])
+        return self._chat.ask(request)

@@ -11,7 +11,8 @@ from ...tools.index import Collected, Index, collect
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
 from ..investigation.context import InvestigationContext
-from ..llm.journaled_model import JournaledModel, spent_by
+from ..llm.journaled_model import JournaledModel
+from ..llm.paid_calls import cost_of
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_readers
 from ..runlog.config import RunConfig
@@ -141,9 +142,7 @@ class RunResources:
                 BudgetLimits(config.budget, config.target_budget)
             )
             paid = [
-                (t, spent_by(row))
-                for t in config.targets
-                for row in log.all("llm_call", t).values()
+                (t, cost_of(row)) for t in config.targets for row in log.all("llm_call", t).values()
             ]
             self._budget = Budget(limits, paid)
         return self._budget

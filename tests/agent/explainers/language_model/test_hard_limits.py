@@ -9,7 +9,7 @@ import pytest
 
 from hubel.agent.llm.budget import UNITS
 from hubel.agent.llm.conversation import Reply, Request
-from hubel.agent.llm.journaled_model import spent_by
+from hubel.agent.llm.paid_calls import cost_of
 from hubel.agent.runlog.log import RunLog
 from hubel.bench.loopback import Rule
 from tests.agent.explainers.language_model.conftest import Work
@@ -70,7 +70,7 @@ def _check(spent: list[float], limit: float, in_flight: int) -> None:
 
 def _calls(folder: Path, target: str) -> list[dict[str, float]]:
     log = RunLog(folder, writable=False)
-    return [spent_by(row) for row in log.all("llm_call", target).values()]
+    return [cost_of(row) for row in log.all("llm_call", target).values()]
 
 
 def _roles(folder: Path) -> set[str]:

@@ -14,7 +14,7 @@ from hubel.agent.explainers.language_model.aliases import Aliases
 from hubel.agent.explainers.language_model.parse_reply import InvestigationState
 from hubel.agent.explainers.protocol import ExploreFit, GradedPredicate
 from hubel.agent.llm.conversation import Reply, ToolCall
-from hubel.agent.llm.journaled_model import plain
+from hubel.agent.llm.paid_calls import bounded_json
 from hubel.agent.runlog.log import canonical
 from hubel.tools.errors import ArgumentError
 from tests.support.minds import HYPOTHESES, experiments, reply
@@ -232,7 +232,7 @@ def test_nothing_that_a_model_writes_raises(
         ToolCall(f"c{i}", name, arguments, "{") for i, (name, arguments) in enumerate(calls)
     )
     came = Reply.from_json(
-        json.loads(canonical(plain(Reply(text=text, calls=made, stop="tools").to_json())))
+        json.loads(canonical(bounded_json(Reply(text=text, calls=made, stop="tools").to_json())))
     )
     state = known()
     if not parse_reply.unusable(came):
@@ -248,6 +248,6 @@ def test_what_cannot_be_written_to_a_log_is_made_plain() -> None:
     deep: Any = "end"
     for _ in range(2000):
         deep = [deep]
-    value = plain({"a": "\ud800", "b": float("nan"), "c": deep, "d": float("inf")})
+    value = bounded_json({"a": "\ud800", "b": float("nan"), "c": deep, "d": float("inf")})
     assert (value["a"], value["b"], value["d"]) == ("?", None, None)
     canonical(value).encode()
