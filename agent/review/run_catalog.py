@@ -129,7 +129,7 @@ def _is_circuit(config: Path, _changed: int) -> bool:
 
 def _fill_beside(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.store.fill", str(folder)], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", f"{__package__}.fill_store", str(folder)], stdout=subprocess.DEVNULL
     )
 
 

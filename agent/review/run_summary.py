@@ -75,8 +75,8 @@ def _kept(
     return found
 
 
-def remember(run: StoredRun) -> None:
-    """Compute what a run's row and page say, for whoever asks first."""
+def precompute(run: StoredRun) -> None:
+    """Compute what a run's row and page say before anybody asks."""
     _kept(run, "row", _computed_row)
     _kept(run, "page", _computed_page)
 

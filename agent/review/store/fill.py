@@ -15,13 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from ....tools.errors import HubelError, UsageError
+from ....tools.errors import UsageError
 from ....tools.subject.address import Unit
 from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG
@@ -207,26 +206,3 @@ def notices(db: sqlite3.Connection) -> list[str]:
     """What a reader of the log should know about it."""
     count = db.execute("select coalesce(sum(unreadable), 0) from segments").fetchone()[0]
     return [f"{count} lines of the log cannot be read and are left out"] if count else []
-
-
-def _main(folder: str) -> int:
-    """Fill one run's store; what `agent.review.run_catalog` starts beside the server."""
-    store = Store(Path(folder))
-
-    def keep(read: int, of: int) -> None:
-        with store.writing() as db:
-            set_meta(db, "share", read / of if of else 1.0)
-
-    try:
-        fill(store, keep)
-    except HubelError:
-        return 1
-    from ..run_catalog import StoredRun
-    from ..run_summary import remember
-
-    remember(StoredRun(Path(folder)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
