@@ -97,14 +97,25 @@ def _score(
     return score_simulation(task).to_json() | {"split": corpus}
 
 
-def finish_run(folder: Path) -> int:
-    """Take a run that is made after viewing to its end, then score what it says; the status of `hubel resume`."""
-    from ..cli.main import run_command_line
+def finish_run(folder: Path) -> str:
+    """Take a run that is made after viewing to its end, then score its explanations.
 
-    status = run_command_line(["resume", folder.name, "--runs", str(folder.parent), "--quiet"])
-    if status == 0:
-        score_run(folder)
-    return status
+    Returns:
+        Why it could not be finished, or "".
+    """
+    from ..run.execute import execute_run
+    from ..runlog.log import RunLog
+
+    result = execute_run(folder)
+    if result.budget:
+        return result.budget
+    if result.failed or result.pending:
+        failures = RunLog(folder, writable=False).targets("failure")
+        return (
+            "; ".join(failure["error"] for failure in failures.values()) or "the run has not ended"
+        )
+    score_run(folder)
+    return ""
 
 
 def score_run(folder: Path, corpus: str = "", subject: Subject | None = None) -> None:
@@ -123,6 +134,20 @@ def score_run(folder: Path, corpus: str = "", subject: Subject | None = None) ->
     evaluate(open_source(str(folder), folder.parent), plan, subject=subject)
 
 
+def main(folder: Path, review: str = "") -> int:
+    """What the page's process does. The last line of its output is the reason that the page shows."""
+    failure = ""
+    try:
+        if review:
+            score_edit(folder, review)
+        else:
+            failure = finish_run(folder)
+    except HubelError as error:
+        failure = " ".join(str(error).split())
+    if failure:
+        sys.stderr.write(f"hubel: {failure}\n")
+    return 1 if failure else 0
+
+
 if __name__ == "__main__":
-    place, *which = sys.argv[1:]
-    sys.exit(score_edit(Path(place), which[0]) if which else finish_run(Path(place)))
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))
