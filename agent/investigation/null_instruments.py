@@ -76,7 +76,7 @@ class NullInstruments:
 
     @property
     def _subject(self) -> Subject:
-        return self._bench.the_subject()
+        return self._bench.require_subject()
 
     def _double(self, address: str) -> str:
         source = self._config.nulls[address].partition(":")[2]

@@ -97,7 +97,7 @@ def tool_name(instrument: str) -> str:
 
 def described(bench: InstrumentContext) -> dict[str, Any]:
     """What an index is made of. Held-out text is counted nowhere here."""
-    index = bench.the_index()
+    index = bench.require_index()
     shape = index.shape
     return {
         "subject": {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...evals.scorers.subject_access import ConfusableUnit, Effect
-from ...tools.instruments.input_texts import batches, padded, tokenised
+from ...tools.instruments.input_texts import batches, pad_token_ids, tokenize_texts
 from ...tools.subject.address import Unit
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class SubjectProbe:
     def fire(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
         """See `evals.scorers.subject_access.Fire`. A text of no or one token fires nothing."""
         kept = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
-        ready = tokenised(self._subject, [texts[n] for n in kept])
+        ready = tokenize_texts(self._subject, [texts[n] for n in kept])
         found: dict[int, np.ndarray] = {}
         for batch in batches(ready):
             rows = [ready[number] for number in batch]
             with self._lock:
                 raw = (
-                    self._subject.unit_activations(padded(rows), [self._unit.unsided])[0]
+                    self._subject.unit_activations(pad_token_ids(rows), [self._unit.unsided])[0]
                     .float()
                     .cpu()
                     .numpy()

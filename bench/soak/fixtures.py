@@ -28,7 +28,7 @@ def use(folder: Path) -> None:
 def make_index(folder: Path) -> Path:
     """An index over documents of common words, each of a topic of its own, and what runs cache beside it."""
     from ...agent.runlog.lexicon import subject_lexicon
-    from ...tools.corpus import corpus_of
+    from ...tools.corpus import corpus_from_documents
     from ...tools.corpus.document import Document
     from ...tools.index import build_index
     from ..tiny_subject import WORDS, miniature
@@ -41,7 +41,7 @@ def make_index(folder: Path) -> Path:
         text = " ".join(rng.choice(words, rng.integers(60, 120), p=topic))
         documents.append(Document(f"d{number}", f"{number}: {text}."))
     subject = miniature()
-    build_index(subject, corpus_of("made", documents, "0" * 64), folder / "index")
+    build_index(subject, corpus_from_documents("made", documents, "0" * 64), folder / "index")
     subject_lexicon(lambda: subject, subject.revision)
     return folder / "index"
 

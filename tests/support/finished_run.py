@@ -11,7 +11,7 @@ import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
-from hubel.tools.corpus import corpus_of
+from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
@@ -40,7 +40,7 @@ def tiny_index(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = " ".join(rng.choice(words, rng.integers(60, 120), p=topic))
         documents.append(Document(f"d{number}", f"{number}: {text}."))
     out = tmp_path_factory.mktemp("index") / "tiny"
-    build_index(tiny, corpus_of("made", documents, "0" * 64), out)
+    build_index(tiny, corpus_from_documents("made", documents, "0" * 64), out)
     return out
 
 

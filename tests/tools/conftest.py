@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hubel.tools.corpus import Document
-from hubel.tools.corpus.documents import corpus_of
+from hubel.tools.corpus.documents import corpus_from_documents
 from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import InstrumentContext
 from hubel.tools.subject import Site
@@ -22,14 +22,14 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> InstrumentContext:
     documents = [Document(f"d{i}", " ".join(draw.choice(words, 40))) for i in range(40)]
     subject = tiny_subject()
     folder = tmp_path_factory.mktemp("index") / "i"
-    build_index(subject, corpus_of("words", documents), folder, context_len=16)
+    build_index(subject, corpus_from_documents("words", documents), folder, context_len=16)
     return InstrumentContext(subject, Index.open(folder))
 
 
 @pytest.fixture(scope="session")
 def naive(indexed: InstrumentContext) -> dict[Site, np.ndarray]:
     """Every activation of explore: [context, seq, unit], nan where nothing counts."""
-    contexts, subject = indexed.the_index().contexts("explore"), indexed.the_subject()
+    contexts, subject = indexed.require_index().contexts("explore"), indexed.require_subject()
     found: dict[Site, list[np.ndarray]] = {}
     for tokens, length in zip(contexts.tokens, contexts.length, strict=True):
         sites = [Site(kind, layer) for kind in ("mlp", "head") for layer in range(3)]

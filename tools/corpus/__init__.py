@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .contexts import Contexts, DocumentRow, make_contexts
 from .document import Document
-from .documents import Corpus, corpus_of, limited, read_corpus
+from .documents import Corpus, corpus_from_documents, first_documents, read_corpus
 from .split import SALT, SHARES, SPLITS, Split, split_of
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "Document",
     "DocumentRow",
     "Split",
-    "corpus_of",
-    "limited",
+    "corpus_from_documents",
+    "first_documents",
     "make_contexts",
     "read_corpus",
     "split_of",

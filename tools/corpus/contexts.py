@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 
 from ..errors import UsageError
 from .document import Document
-from .split import SALT, SHARES, SPLITS, Grouping, Split
+from .split import SALT, SHARES, SPLITS, DuplicateGroups, Split
 
 PREVIEW = 80
 IN_MEMORY = 1 << 26
@@ -91,7 +91,7 @@ def make_contexts(
         )
     if max_tokens is not None and max_tokens < 2:
         raise UsageError(f"max_tokens={max_tokens} given; at least 2 are needed")
-    grouping, kept, left = Grouping(salt, shares), [], max_tokens
+    grouping, kept, left = DuplicateGroups(salt, shares), [], max_tokens
     with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
         for document in documents:
             ids = np.asarray(tokenize(document.text)[:left], np.int32)

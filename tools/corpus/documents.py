@@ -77,13 +77,13 @@ def read_corpus(spec: str, limit_documents: int | None = None) -> Corpus:
     return Corpus(spec, title, sha256, Documents(read, f"corpus {spec!r}", limit_documents))
 
 
-def corpus_of(name: str, documents: Iterable[Document], sha256: str = "") -> Corpus:
+def corpus_from_documents(name: str, documents: Iterable[Document], sha256: str = "") -> Corpus:
     """A corpus of documents at hand, such as a test's or a notebook's."""
     kept = list(documents)
     return Corpus(name, name, sha256, Documents(lambda: iter(kept), f"corpus {name!r}"))
 
 
-def limited(corpus: Corpus, limit: int) -> Corpus:
+def first_documents(corpus: Corpus, limit: int) -> Corpus:
     """The same corpus, of which only the first documents are read."""
     kept = corpus.documents
     return replace(

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from ..files import cache_dir
 from ..files.pypi import fetch_from_pypi
 from .document import Document, DocumentSource
-from .wikitext import prose
+from .wikitext import wikitext_to_prose
 
 _REQUIREMENT = "gensim==4.4.0"
 _FOLDER = "gensim/test/test_data/"
@@ -63,6 +63,6 @@ def _articles(path: Path) -> Iterator[Document]:
                 element.findtext(f"{space}ns", "0") == "0"
                 and element.find(f"{space}redirect") is None
             ):
-                text = prose(element.findtext(f"{space}revision/{space}text") or "")
+                text = wikitext_to_prose(element.findtext(f"{space}revision/{space}text") or "")
                 yield Document(element.findtext(f"{space}title") or "", text)
             element.clear()

@@ -31,18 +31,20 @@ SHINGLE = 5
 BANDS, ROWS = 16, 8
 
 
-def normalised(text: str) -> str:
+def normalize_text(text: str) -> str:
     """The text by which documents are told apart: case folded, blanks collapsed."""
     return " ".join(text.casefold().split())
 
 
-def place_of(text: str, salt: str = SALT) -> int:
+def split_hash(text: str, salt: str = SALT) -> int:
     """The document's hash, a number from 0 up to 2**64; its share of 2**64 decides the split."""
-    digest = hashlib.sha256(f"{salt}\0{normalised(text)}".encode("utf-8", "surrogatepass")).digest()
+    digest = hashlib.sha256(
+        f"{salt}\0{normalize_text(text)}".encode("utf-8", "surrogatepass")
+    ).digest()
     return int.from_bytes(digest[:8], "big")
 
 
-def split_at(place: int, shares: tuple[int, int, int] = SHARES) -> Split:
+def split_of_hash(place: int, shares: tuple[int, int, int] = SHARES) -> Split:
     """The split of a place, by cumulative shares in percent."""
     if sum(shares) != 100 or min(shares) < 0:
         raise UsageError(
@@ -57,11 +59,11 @@ def split_at(place: int, shares: tuple[int, int, int] = SHARES) -> Split:
 
 def split_of(text: str, salt: str = SALT, shares: tuple[int, int, int] = SHARES) -> Split:
     """The split of a document that has no near-duplicate."""
-    return split_at(place_of(text, salt), shares)
+    return split_of_hash(split_hash(text, salt), shares)
 
 
 @dataclass
-class Grouping:
+class DuplicateGroups:
     """Collects documents one by one and then tells the group and the split of each; some 300 bytes a document."""
 
     salt: str = SALT
@@ -71,8 +73,8 @@ class Grouping:
 
     def add(self, text: str) -> None:
         """Take the next document."""
-        self._places.append(place_of(text, self.salt))
-        self._bands.append(bands_of(text))
+        self._places.append(split_hash(text, self.salt))
+        self._bands.append(minhash_bands(text))
 
     def groups(self) -> list[int]:
         """For each document, the first document of its group."""
@@ -89,10 +91,10 @@ class Grouping:
         smallest: dict[int, int] = {}
         for group, place in zip(groups, self._places, strict=True):
             smallest[group] = min(place, smallest.get(group, place))
-        return [split_at(smallest[group], self.shares) for group in groups]
+        return [split_of_hash(smallest[group], self.shares) for group in groups]
 
 
-def bands_of(text: str) -> Int[np.ndarray, " band"]:
+def minhash_bands(text: str) -> Int[np.ndarray, " band"]:
     """One number for each band of the document's MinHash signature."""
     hashes = np.fromiter(_shingles(text), np.uint64)
     signature = np.full(BANDS * ROWS, 2**64 - 1, np.uint64)
@@ -106,7 +108,7 @@ def bands_of(text: str) -> Int[np.ndarray, " band"]:
 
 
 def _shingles(text: str) -> Iterable[int]:
-    words = normalised(text).split()
+    words = normalize_text(text).split()
     if len(words) < SHINGLE:
         return [_hash(words)]
     return {_hash(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1)}

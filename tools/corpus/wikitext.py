@@ -37,7 +37,7 @@ _LOST_START = re.compile(r"\(\s*[;,][;,\s]*")  # a bracket that a pronunciation 
 _EMPTY_BRACKETS = re.compile(r"\(\s*\)")
 
 
-def prose(markup: str) -> str:
+def wikitext_to_prose(markup: str) -> str:
     """The article's text, paragraphs separated by a blank line."""
     text = _COMMENT.sub("", markup)
     text = _DROPPED.sub("", _SELF_CLOSED.sub("", text))

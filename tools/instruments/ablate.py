@@ -23,11 +23,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .continuation import MOST_NEW, Sampling, as_text, continuations
-from .input_texts import Tokenised, batches, padded, tokenised
+from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
+from .input_texts import TokenizedText, batches, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked, quoted
-from .token_changes import TokenChange, changes, divergence, log_probabilities, most_changed
+from .rendering import mark_active_tokens, quote_text
+from .token_changes import (
+    TokenChange,
+    format_changes,
+    kl_divergence,
+    log_probabilities,
+    most_changed,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -83,11 +89,11 @@ class Ablation(Result):
 
 
 def _render(text: AblatedText) -> str:
-    shown = marked(text.tokens, text.kl, max(text.kl), text.peak)
-    told = f'- {shown}\n  KL {text.kl[text.peak]:.2g} after "{quoted(text.tokens[text.peak])}": {changes(text.changed)}'
+    shown = mark_active_tokens(text.tokens, text.kl, max(text.kl), text.peak)
+    told = f'- {shown}\n  KL {text.kl[text.peak]:.2g} after "{quote_text(text.tokens[text.peak])}": {format_changes(text.changed)}'
     if text.continued is None:
         return told
-    before, after = map(quoted, text.continued)
+    before, after = map(quote_text, text.continued)
     return f"{told}\n  goes on |{before}\n  ablated |{after}"
 
 
@@ -113,9 +119,9 @@ def ablate(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.the_subject()
+    address, subject = Unit.parse(unit), bench.require_subject()
     subject.shape.column(address)
-    ready = tokenised(subject, texts)
+    ready = tokenize_texts(subject, texts)
     edit, replaced_by = _intervention(bench, address, op, ready, seed)
     answers: dict[int, AblatedText] = {}
     for batch in batches(ready, BATCH_TOKENS):
@@ -137,7 +143,7 @@ def ablate(
 
 
 def _intervention(
-    bench: InstrumentContext, unit: Unit, op: Operation, texts: list[Tokenised], seed: int
+    bench: InstrumentContext, unit: Unit, op: Operation, texts: list[TokenizedText], seed: int
 ) -> tuple[Intervention, str]:
     """The replacement without its positions, which differ from text to text."""
     from ..subject import Intervention
@@ -154,19 +160,19 @@ def _intervention(
     if unit.site != "head" and bench.index is not None:
         mean = float(bench.index.statistics(unit.unsided).mean)
         return Intervention(unit, "set", value=mean), f"its mean on explore ({mean:.4g})"
-    means = _means_here(bench.the_subject(), unit, texts)
+    means = _means_here(bench.require_subject(), unit, texts)
     value = tuple(means) if unit.site == "head" else means[0]
     return Intervention(unit, "set", value=value), "its mean on these texts"
 
 
 def _other_text(
-    bench: InstrumentContext, texts: list[Tokenised], seed: int
+    bench: InstrumentContext, texts: list[TokenizedText], seed: int
 ) -> tuple[tuple[int, ...], str]:
     """Tokens whose activations are drawn from: a random context of explore, else all given texts in a row."""
     import numpy as np
 
     if bench.index is None:
-        limit = bench.the_subject().context_length
+        limit = bench.require_subject().context_length
         return tuple(i for text in texts for i in text.ids)[:limit], "these texts"
     contexts = bench.index.contexts("explore")
     long = np.flatnonzero(contexts.length == contexts.length.max())
@@ -175,16 +181,16 @@ def _other_text(
 
 
 def _continued(
-    subject: Subject, text: Tokenised, edit: Intervention, new_tokens: int
+    subject: Subject, text: TokenizedText, edit: Intervention, new_tokens: int
 ) -> tuple[str, str]:
     def edits(length: int) -> list[list[Intervention]]:
         return [[], [replace(edit, positions=tuple(range(text.scored.start, length)))]]
 
-    before, after = continuations(subject, text.ids, 2, edits, Sampling(new_tokens))
-    return as_text(subject, before), as_text(subject, after)
+    before, after = continue_text(subject, text.ids, 2, edits, Sampling(new_tokens))
+    return decode_tokens(subject, before), decode_tokens(subject, after)
 
 
-def _means_here(subject: Subject, unit: Unit, texts: list[Tokenised]) -> list[float]:
+def _means_here(subject: Subject, unit: Unit, texts: list[TokenizedText]) -> list[float]:
     """Mean over the positions that count of a neuron's activation, a direction's projection, or a head's z."""
     import torch
 
@@ -196,17 +202,17 @@ def _means_here(subject: Subject, unit: Unit, texts: list[Tokenised]) -> list[fl
         if unit.site == "head":
             columns = slice(unit.index * subject.head_dim, (unit.index + 1) * subject.head_dim)
             site = Site("z", unit.layer)
-            found = subject.capture(padded(rows), [site]).activations[site][..., columns]
+            found = subject.capture(pad_token_ids(rows), [site]).activations[site][..., columns]
         else:
-            found = subject.unit_activations(padded(rows), [unit.unsided])[0][..., None]
+            found = subject.unit_activations(pad_token_ids(rows), [unit.unsided])[0][..., None]
         values += [found[row, list(text.scored)] for row, text in enumerate(rows)]
     return torch.cat(values).double().mean(dim=0).tolist()
 
 
 def _compare(
-    subject: Subject, rows: list[Tokenised], edit: Intervention, k: int
+    subject: Subject, rows: list[TokenizedText], edit: Intervention, k: int
 ) -> Iterator[AblatedText]:
-    ids = padded(rows)
+    ids = pad_token_ids(rows)
     edits = [[replace(edit, positions=tuple(text.scored))] for text in rows]
     logits = subject.capture(
         ids.repeat(2, 1), [], interventions=[[] for _ in rows] + edits, logits=True
@@ -220,14 +226,14 @@ def _compare(
 
 def _answer(
     subject: Subject,
-    text: Tokenised,
+    text: TokenizedText,
     before: Float[Tensor, "seq vocab"],
     after: Float[Tensor, "seq vocab"],
     k: int,
 ) -> AblatedText:
     import torch
 
-    kl = divergence(before, after)
+    kl = kl_divergence(before, after)
     following = torch.tensor(text.ids[1:], dtype=torch.long)[:, None]
     change = (before[:-1].gather(1, following) - after[:-1].gather(1, following))[:, 0]
     scored = list(text.scored)

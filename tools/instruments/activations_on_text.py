@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import Tokenised, batches, padded, tokenised
+from .input_texts import TokenizedText, batches, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked, quoted
+from .rendering import mark_active_tokens, quote_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ class OnText(Result):
         yield f"{unit}: max {max(counted):.3g}, min {min(counted):.3g} on these texts (first tokens left out)"
         for number, text in enumerate(self.texts):
             values = text.activations[unit]
-            shown = marked(
+            shown = mark_active_tokens(
                 text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest
             )
             yield f"  {number}: {max(_counted(values)):+.3g} {min(_counted(values)):+.3g} | {shown}"
@@ -85,8 +85,8 @@ def on_text(
     from ..subject import Unit
 
     addresses = [Unit.parse(unit) for unit in units]
-    subject = bench.the_subject()
-    ready = tokenised(subject, texts)
+    subject = bench.require_subject()
+    ready = tokenize_texts(subject, texts)
     values = _activations(subject, ready, addresses)
     found = [
         TextActivations(text.text, text.tokens, text.offsets, values[n])
@@ -96,14 +96,14 @@ def on_text(
 
 
 def _activations(
-    subject: Subject, texts: list[Tokenised], units: list[Unit]
+    subject: Subject, texts: list[TokenizedText], units: list[Unit]
 ) -> dict[int, dict[str, list[float]]]:
     """Text number to address to one number a token."""
     found: dict[int, dict[str, list[float]]] = {}
     for batch in batches(texts):
         rows = [texts[number] for number in batch]
         raw = (
-            subject.unit_activations(padded(rows), [unit.unsided for unit in units])
+            subject.unit_activations(pad_token_ids(rows), [unit.unsided for unit in units])
             .float()
             .cpu()
             .numpy()
@@ -145,7 +145,7 @@ class Search(Result):
 
     def render(self) -> str:
         lines = [
-            f'  {hit.unit}: {hit.activation:+.3g} on "{quoted(hit.token)}" (token {hit.position}), '
+            f'  {hit.unit}: {hit.activation:+.3g} on "{quote_text(hit.token)}" (token {hit.position}), '
             f"{hit.z:.1f} standard deviations, {hit.share_of_largest:.0%} of its largest"
             for hit in self.hits
         ]
@@ -167,7 +167,7 @@ def search(
     Ranks both sides of every unit by how many standard deviations its strongest token lies from its
     mean on explore.
     """
-    subject, index = bench.the_subject(), bench.the_index()
+    subject, index = bench.require_subject(), bench.require_index()
     chosen = [
         site
         for site in index.sites
@@ -178,8 +178,8 @@ def search(
         raise ArgumentError(
             f"no site of kind {sites} and layer {layers} is in the index, which has {has}"
         )
-    (ready,) = tokenised(subject, [text])
-    captured = subject.capture(padded([ready]), chosen).activations
+    (ready,) = tokenize_texts(subject, [text])
+    captured = subject.capture(pad_token_ids([ready]), chosen).activations
     hits = [
         hit
         for site in chosen
@@ -190,7 +190,7 @@ def search(
 
 
 def _hits(
-    site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: Tokenised, k: int
+    site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: TokenizedText, k: int
 ) -> Iterator[Hit]:
     """The k units of a site that stand out most on each side; a head's norm has one side."""
     import numpy as np

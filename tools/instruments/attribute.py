@@ -14,9 +14,9 @@ from pydantic import Field
 
 from ..attribution.names import ALONE, BaselineKind, MethodName
 from ..errors import ArgumentError
-from .input_texts import Tokenised, tokenised
+from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import quoted
+from .rendering import quote_text
 
 if TYPE_CHECKING:
     from ..attribution.curves import Curves
@@ -75,14 +75,14 @@ class AttributedText(Result):
         ]
 
     def _token(self, at: int) -> str:
-        own = f'"{quoted(self.tokens[at])}"'
+        own = f'"{quote_text(self.tokens[at])}"'
         if (
             self.method in ALONE
             or self.counterfactual is None
             or self.counterfactual[at] == self.tokens[at]
         ):
             return own
-        return f'{own} (instead of "{quoted(self.counterfactual[at])}")'
+        return f'{own} (instead of "{quote_text(self.counterfactual[at])}")'
 
     def _checks(self) -> list[str]:
         lines: list[str] = []
@@ -143,9 +143,9 @@ def attribute(
     from ..attribution.randomisation import randomisation
     from ..attribution.target import make_case
 
-    subject = bench.the_subject()
-    (ready,) = tokenised(subject, [text])
-    twin = tokenised(subject, [counterfactual])[0] if counterfactual is not None else None
+    subject = bench.require_subject()
+    (ready,) = tokenize_texts(subject, [text])
+    twin = tokenize_texts(subject, [counterfactual])[0] if counterfactual is not None else None
     scalar, name = _scalar(subject, ready, unit, answer, foil, position)
     if method in ALONE and not check:
         twin, baseline = None, "zero"  # of no consequence: the method does not look at it
@@ -160,7 +160,7 @@ def attribute(
 
 def _scalar(
     subject: Subject,
-    text: Tokenised,
+    text: TokenizedText,
     unit: str | None,
     answer: str | None,
     foil: str | None,
@@ -172,7 +172,7 @@ def _scalar(
 
     at = len(text.ids) - 1 if position is None else position
     where = (
-        f'after "{quoted(text.tokens[at])}" (token {at})'
+        f'after "{quote_text(text.tokens[at])}" (token {at})'
         if at < len(text.ids)
         else f"at token {at}"
     )
@@ -184,8 +184,8 @@ def _scalar(
         return Activation(Unit.parse(unit), position), f"{unit} {where.replace('after', 'on')}"
     assert answer is not None
     foils = () if foil is None else (_one_token(subject, foil),)
-    against = "" if foil is None else f' - logit of "{quoted(foil)}"'
-    name = f'logit of "{quoted(answer)}"{against} {where}'
+    against = "" if foil is None else f' - logit of "{quote_text(foil)}"'
+    name = f'logit of "{quote_text(answer)}"{against} {where}'
     return Logits((_one_token(subject, answer),), foils, position), name
 
 
@@ -203,7 +203,7 @@ def _attributed(
     scalar: str,
     method: MethodName,
     found: TokenAttribution,
-    text: Tokenised,
+    text: TokenizedText,
     curves: Curves | None,
     randomised: dict[float, float] | None,
 ) -> AttributedText:

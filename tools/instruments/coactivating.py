@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import BATCH_TOKENS, Tokenised, batches, padded, tokenised
+from .input_texts import BATCH_TOKENS, TokenizedText, batches, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .relative_depth import SAID, Depth, depth_of
 
@@ -89,12 +89,12 @@ def coactivating(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.the_subject()
+    address, subject = Unit.parse(unit), bench.require_subject()
     subject.shape.column(address)
     if texts is not None:
-        rows, origin = tokenised(subject, texts), "these texts"
+        rows, origin = tokenize_texts(subject, texts), "these texts"
     else:
-        rows, origin = _contexts(bench.the_index(), address, contexts), "the corpus"
+        rows, origin = _contexts(bench.require_index(), address, contexts), "the corpus"
     n = sum(len(row.scored) for row in rows)
     if n < FEWEST_TOKENS:
         raise ArgumentError(
@@ -125,7 +125,7 @@ def _extremes(values: Float[np.ndarray, " unit"], k: int) -> list[int]:
     return list(dict.fromkeys([*order[: k + 1], *order[-k - 1 :]]))
 
 
-def _contexts(index: Index, unit: Unit, n: int) -> list[Tokenised]:
+def _contexts(index: Index, unit: Unit, n: int) -> list[TokenizedText]:
     """Of explore: a third each from the strongest of either side, and at random."""
     rng = np.random.default_rng(0)
     third = max(1, n // 3)
@@ -136,13 +136,13 @@ def _contexts(index: Index, unit: Unit, n: int) -> list[Tokenised]:
     quiet = rng.permutation(len(contexts))[: 4 * n].tolist()
     numbers = list(dict.fromkeys([*loud, *quiet]))[:n]
     return [
-        Tokenised("", contexts.tokens[i, : int(contexts.length[i])].tolist(), [], [])
+        TokenizedText("", contexts.tokens[i, : int(contexts.length[i])].tolist(), [], [])
         for i in numbers
     ]
 
 
 def _correlations(
-    subject: Subject, unit: Unit, rows: Sequence[Tokenised]
+    subject: Subject, unit: Unit, rows: Sequence[TokenizedText]
 ) -> list[Float[np.ndarray, " unit"]]:
     """Pearson r with every neuron, layer by layer; NaN where one of the two is constant."""
     from ..subject import Site
@@ -153,7 +153,7 @@ def _correlations(
     for batch in batches(rows, BATCH_TOKENS // 4):
         some = [rows[number] for number in batch]
         counts = [np.arange(len(row.ids)) >= row.scored.start for row in some]
-        own = subject.unit_activations(padded(some), [unit.unsided])[0].float().cpu().numpy()
+        own = subject.unit_activations(pad_token_ids(some), [unit.unsided])[0].float().cpu().numpy()
         y = np.concatenate([unit.signal(own[i, : len(c)])[c] for i, c in enumerate(counts)]).astype(
             np.float64
         )
@@ -168,7 +168,7 @@ def _correlations(
             )
             sums[site.layer] += np.stack([x.sum(0), (x * x).sum(0), y @ x])
 
-        subject.stream(padded(some), sites, take)
+        subject.stream(pad_token_ids(some), sites, take)
     return [_pearson(total, mine) for total in sums]
 
 

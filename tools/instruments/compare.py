@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
-from .input_texts import Tokenised, padded, tokenised
+from .input_texts import TokenizedText, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked, quoted
-from .text_alignment import Stretch, stretches
+from .rendering import mark_active_tokens, quote_text
+from .text_alignment import Stretch, align_tokens
 
 if TYPE_CHECKING:
     from ..subject import Subject, Unit
@@ -97,17 +97,17 @@ def _line(pairs: Sequence[AlignedTokens], other: bool) -> str:
     values = [value for _, value in there]
     counted = values[1:] or values
     both = [abs(v) for p in pairs for v in (p.activation, p.other_activation) if v is not None]
-    shown = marked([t for t, _ in there], [abs(v) for v in values], max(both))
+    shown = mark_active_tokens([t for t, _ in there], [abs(v) for v in values], max(both))
     return f"max {max(counted):+.3g}, min {min(counted):+.3g} | {shown}"
 
 
 def _tokens(pair: AlignedTokens) -> str:
-    one, two = (f'"{quoted(token or "")}"' for token in (pair.token, pair.other_token))
+    one, two = (f'"{quote_text(token or "")}"' for token in (pair.token, pair.other_token))
     return one if one == two else f"{one}/{two}"
 
 
 def _told(change: Substitution) -> str:
-    removed, inserted = quoted(change.removed), quoted(change.inserted)
+    removed, inserted = quote_text(change.removed), quote_text(change.inserted)
     return f'"{removed}" → "{inserted}": alone {change.alone:+.3g}; all others alone {change.undone:+.3g}'
 
 
@@ -122,9 +122,9 @@ def compare(bench: InstrumentContext, unit: UnitAddress, text: Text, other: Text
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.the_subject()
-    one, two = tokenised(subject, [text, other])
-    found = stretches(one.ids, two.ids)
+    address, subject = Unit.parse(unit), bench.require_subject()
+    one, two = tokenize_texts(subject, [text, other])
+    found = align_tokens(one.ids, two.ids)
     if all(stretch.same for stretch in found):
         raise ArgumentError(
             "compare: the two texts have the same tokens; change one thing in `other`"
@@ -144,15 +144,15 @@ def compare(bench: InstrumentContext, unit: UnitAddress, text: Text, other: Text
     )
 
 
-def _read(subject: Subject, unit: Unit, texts: Sequence[Tokenised]) -> list[list[float]]:
-    raw = subject.unit_activations(padded(texts), [unit.unsided])[0].float().cpu().numpy()
+def _read(subject: Subject, unit: Unit, texts: Sequence[TokenizedText]) -> list[list[float]]:
+    raw = subject.unit_activations(pad_token_ids(texts), [unit.unsided])[0].float().cpu().numpy()
     return [rounded(unit.signal(raw[row, : len(text.ids)])) for row, text in enumerate(texts)]
 
 
 def _pairs(
     found: Sequence[Stretch],
-    one: Tokenised,
-    two: Tokenised,
+    one: TokenizedText,
+    two: TokenizedText,
     values: Sequence[float],
     other_values: Sequence[float],
 ) -> list[tuple[int | None, int | None, AlignedTokens]]:
@@ -184,8 +184,8 @@ def _substitutions(
     subject: Subject,
     unit: Unit,
     found: list[Stretch],
-    one: Tokenised,
-    two: Tokenised,
+    one: TokenizedText,
+    two: TokenizedText,
     at: tuple[int, int],
 ) -> list[Substitution]:
     """Each change by itself: made alone in the first text, and undone alone in the second."""
@@ -194,7 +194,7 @@ def _substitutions(
         {m for m, s in enumerate(found) if not s.same and m != n} for n in changed
     ]
     mixed = [_mixture(found, one.ids, two.ids, chosen, at) for chosen in made]
-    read = _read(subject, unit, [Tokenised("", ids, [], []) for ids, _ in mixed])
+    read = _read(subject, unit, [TokenizedText("", ids, [], []) for ids, _ in mixed])
     values = [row[position] for row, (_, position) in zip(read, mixed, strict=True)]
     alone, undone = values[: len(changed)], values[len(changed) :]
     return [

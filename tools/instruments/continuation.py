@@ -34,7 +34,7 @@ class Sampling:
     seed: int = 0
 
 
-def continuations(
+def continue_text(
     subject: Subject, ids: Sequence[int], rows: int, edits: Edits, how: Sampling
 ) -> list[list[int]]:
     """The new tokens of each row.
@@ -64,7 +64,7 @@ def continuations(
     return batch[:, len(ids) :].tolist()
 
 
-def as_text(subject: Subject, ids: Sequence[int]) -> str:
+def decode_tokens(subject: Subject, ids: Sequence[int]) -> str:
     """Token ids as they read behind other text."""
     strings = subject.token_strings()
     return "".join(strings[i] for i in ids)

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import Tokenised, batches, padded
+from .input_texts import TokenizedText, batches, pad_token_ids
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked, quoted
+from .rendering import mark_active_tokens, quote_text
 
 if TYPE_CHECKING:
     from ..index import Index
@@ -65,12 +65,12 @@ class CorpusSearch(Result):
 
     def render(self) -> str:
         if not self.n_matches:
-            return f'nothing in the corpus matches "{quoted(self.pattern)}"'
+            return f'nothing in the corpus matches "{quote_text(self.pattern)}"'
         shares = ", ".join(
             f"fires on side {side} at {share:.0%}" for side, share in self.fires.items()
         )
         read = f"{self.n_read} of {self.n_contexts} contexts"
-        head = f'{self.unit} at {self.n_matches} matches of "{quoted(self.pattern)}" in {read}'
+        head = f'{self.unit} at {self.n_matches} matches of "{quote_text(self.pattern)}" in {read}'
         top = max(abs(match.activation) for match in self.strongest)
         lines = [
             f"{head}: mean {self.mean:+.3g}, {shares}",
@@ -84,7 +84,7 @@ class CorpusSearch(Result):
 
 def _line(match: Match, strongest: float) -> str:
     peak = match.positions[-1]
-    return f"  {match.activation:+.3g} | {marked(match.tokens, match.activations, strongest, peak)}"
+    return f"  {match.activation:+.3g} | {mark_active_tokens(match.tokens, match.activations, strongest, peak)}"
 
 
 @instrument("corpus.search", needs=("subject", "index"))
@@ -107,7 +107,7 @@ def corpus_search(
     """
     from ..subject import Unit
 
-    address, index = Unit.parse(unit), bench.the_index()
+    address, index = Unit.parse(unit), bench.require_index()
     found = _matching(index, _compiled(pattern, regex=regex))
     numbers = list(found)
     read = [
@@ -183,16 +183,16 @@ def _places(tokens: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator
 def _matches(
     bench: InstrumentContext, unit: Unit, found: dict[int, list[tuple[int, int]]]
 ) -> Iterator[Match]:
-    index, subject = bench.the_index(), bench.the_subject()
+    index, subject = bench.require_index(), bench.require_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
     rows = {
         number: contexts.tokens[number, : int(contexts.length[number])].tolist() for number in found
     }
-    ready = [Tokenised("", ids, [], []) for ids in rows.values()]
+    ready = [TokenizedText("", ids, [], []) for ids in rows.values()]
     numbers = list(rows)
     for batch in batches(ready):
         some = [ready[i] for i in batch]
-        raw = subject.unit_activations(padded(some), [unit.unsided])[0].float().cpu().numpy()
+        raw = subject.unit_activations(pad_token_ids(some), [unit.unsided])[0].float().cpu().numpy()
         for row, i in enumerate(batch):
             values = rounded(unit.signal(raw[row, : len(ready[i].ids)]))
             tokens = [strings[token] for token in ready[i].ids]

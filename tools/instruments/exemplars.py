@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
-from .rendering import marked
+from .rendering import mark_active_tokens
 
 if TYPE_CHECKING:
     from ..index import Exemplar
@@ -53,7 +53,7 @@ class Exemplars(Result):
         )
         head = f"{self.unit}, {self.kind} exemplars of its {'negative' if sign < 0 else 'positive'} side"
         lines = [
-            f"  {passage.activations[passage.peak]:+.3g} | {marked(passage.tokens, signal, strongest, passage.peak)}"
+            f"  {passage.activations[passage.peak]:+.3g} | {mark_active_tokens(passage.tokens, signal, strongest, passage.peak)}"
             for passage, signal in zip(self.exemplars, signals, strict=True)
         ]
         return (
@@ -85,7 +85,7 @@ def exemplars(
     if side is not None and address.side not in ("both", side):
         raise ArgumentError(f"unit {unit!r} and side {side!r} contradict each other; leave one out")
     chosen: Sign = side or ("-" if address.side == "-" else "+")
-    found = bench.the_index().exemplars(address.unsided, chosen, kind=kind, k=k)
+    found = bench.require_index().exemplars(address.unsided, chosen, kind=kind, k=k)
     return Exemplars(str(address.unsided), chosen, kind, [_passage(exemplar) for exemplar in found])
 
 
@@ -138,6 +138,6 @@ def statistics(bench: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
     from ..subject.address import Unit
 
     address = Unit.parse(unit).unsided
-    found = asdict(bench.the_index().statistics(address))
+    found = asdict(bench.require_index().statistics(address))
     n = int(found.pop("n"))
     return UnitStatistics(str(address), n, **dict(zip(found, rounded(found.values()), strict=True)))

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .continuation import MOST_NEW, Sampling, as_text, continuations
-from .input_texts import tokenised
+from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
+from .input_texts import tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import marked
+from .rendering import mark_active_tokens
 from .steer import Temperature
 
 
@@ -34,8 +34,8 @@ class Generated(Result):
 
     def _line(self, unit: str, values: list[float]) -> str:
         signal = [0.0, *map(abs, values[1:])]
-        given = marked(self.tokens[: self.n_given], signal[: self.n_given], max(signal))
-        new = marked(self.tokens[self.n_given :], signal[self.n_given :], max(signal))
+        given = mark_active_tokens(self.tokens[: self.n_given], signal[: self.n_given], max(signal))
+        new = mark_active_tokens(self.tokens[self.n_given :], signal[self.n_given :], max(signal))
         counted = values[1:] or values
         return f"{unit}: max {max(counted):+.3g}, min {min(counted):+.3g} | {given} ▸ {new}"
 
@@ -58,11 +58,11 @@ def generate(
 
     from ..subject import Unit
 
-    subject, addresses = bench.the_subject(), [Unit.parse(unit) for unit in units]
+    subject, addresses = bench.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:
         subject.shape.column(address)
-    (ready,) = tokenised(subject, [text])
-    (new,) = continuations(
+    (ready,) = tokenize_texts(subject, [text])
+    (new,) = continue_text(
         subject, ready.ids, 1, lambda _length: [[]], Sampling(new_tokens, temperature, seed)
     )
     raw = (
@@ -73,4 +73,4 @@ def generate(
     read = {str(a): rounded(a.signal(raw[i, 0].numpy())) for i, a in enumerate(addresses)}
     strings = subject.token_strings()
     tokens = [*ready.tokens, *(strings[i] for i in new)]
-    return Generated(text, as_text(subject, new), len(ready.ids), tokens, read)
+    return Generated(text, decode_tokens(subject, new), len(ready.ids), tokens, read)

@@ -21,7 +21,7 @@ BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True)
-class Tokenised:
+class TokenizedText:
     """One text and its tokens; `offsets` are characters of `text`."""
 
     text: str
@@ -56,11 +56,11 @@ class Tokenised:
         return found
 
 
-def tokenised(subject: Subject, texts: Sequence[str]) -> list[Tokenised]:
+def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[TokenizedText]:
     """Cut texts into tokens; raises ArgumentError for one that is empty or too long."""
     strings = subject.token_strings()
     limit = min(subject.context_length, MAX_TOKENS)
-    found: list[Tokenised] = []
+    found: list[TokenizedText] = []
     for number, text in enumerate(texts):
         ids, offsets = subject.tokenize(text)
         if not 0 < len(ids) <= limit:
@@ -68,14 +68,14 @@ def tokenised(subject: Subject, texts: Sequence[str]) -> list[Tokenised]:
                 f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}"
             )
         found.append(
-            Tokenised(
+            TokenizedText(
                 text, ids, [(start, end) for start, end in offsets], [strings[i] for i in ids]
             )
         )
     return found
 
 
-def batches(texts: Sequence[Tokenised], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
+def batches(texts: Sequence[TokenizedText], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
     """Numbers of texts that run together: of similar length, at most `budget` padded tokens, at least one text."""
     batch: list[int] = []
     for number in sorted(range(len(texts)), key=lambda n: len(texts[n].ids)):
@@ -87,7 +87,7 @@ def batches(texts: Sequence[Tokenised], budget: int = BATCH_TOKENS) -> Iterator[
         yield batch
 
 
-def padded(texts: Sequence[Tokenised]) -> Int[Tensor, "text seq"]:
+def pad_token_ids(texts: Sequence[TokenizedText]) -> Int[Tensor, "text seq"]:
     """Token ids of several texts as one batch, filled up on the right, where a causal model does not look."""
     import torch
 

@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
-from .rendering import token_list
+from .rendering import format_token_values
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class LogitLens(Result):
 
     def render(self) -> str:
         return (
-            f"{self.unit} firing promotes {token_list(self.promoted.tokens, self.promoted.logits)}\n"
-            f"and suppresses {token_list(self.suppressed.tokens, self.suppressed.logits)}\n"
+            f"{self.unit} firing promotes {format_token_values(self.promoted.tokens, self.promoted.logits)}\n"
+            f"and suppresses {format_token_values(self.suppressed.tokens, self.suppressed.logits)}\n"
             f"(logits added by an activation of one; spread over the vocabulary {self.spread:.3g})"
         )
 
@@ -68,7 +68,7 @@ def logit_lens(
     from ..subject.address import Unit
 
     address = Unit.parse(unit)
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     added = subject.logits_of(subject.write_direction(address.unsided)).float()
     added = added - added.mean()
     if address.side == "-":

@@ -82,7 +82,7 @@ def nearest(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit).unsided, bench.the_subject()
+    address, subject = Unit.parse(unit).unsided, bench.require_subject()
     subject.shape.column(address)
     if address.site == "head" and by == "read":
         raise ArgumentError(

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import Tokenised, tokenised
+from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import quoted
-from .text_alignment import pairs
+from .rendering import quote_text
+from .text_alignment import aligned_positions
 from .token_changes import (
     TokenChange,
-    changes,
-    divergence,
+    format_changes,
+    kl_divergence,
     log_probabilities,
     most_changed,
     single_token,
@@ -74,10 +74,10 @@ class Patching(Result):
 
     def render(self) -> str:
         head = f"{', '.join(self.units)} of the source at {len(self.positions)} tokens of the base"
-        lines = [f"{head}: KL {self.kl:.2g}: {changes(self.changed)}"]
+        lines = [f"{head}: KL {self.kl:.2g}: {format_changes(self.changed)}"]
         if found := self.logit_difference:
             share = "" if found.recovered is None else f", {found.recovered:.1%} of the way"
-            one, two = map(quoted, found.tokens)
+            one, two = map(quote_text, found.tokens)
             lines.append(
                 f'logit of "{one}" less "{two}": base {found.base:+.3f}, source {found.source:+.3f}, '
                 f"patched {found.patched:+.3f}{share}"
@@ -108,9 +108,9 @@ def patch(
     """
     from ..subject import Unit
 
-    subject, addresses = bench.the_subject(), [Unit.parse(unit) for unit in units]
-    one, two = tokenised(subject, [base, source])
-    partner = dict(pairs(one.ids, two.ids))
+    subject, addresses = bench.require_subject(), [Unit.parse(unit) for unit in units]
+    one, two = tokenize_texts(subject, [base, source])
+    partner = dict(aligned_positions(one.ids, two.ids))
     at = [i for i in one.positions(focus) if partner.get(i)]
     if not at:
         raise ArgumentError(
@@ -120,14 +120,14 @@ def patch(
     edits = _edits(addresses, two, at, [partner[i] for i in at])
     plain, patched, there = _behind(subject, one, two, edits)
     before, after = log_probabilities(plain), log_probabilities(patched)
-    (kl,) = rounded([float(divergence(before, after))])
+    (kl,) = rounded([float(kl_divergence(before, after))])
     difference = _difference(subject, asked, plain, there, patched) if asked else None
     changed = most_changed(subject, before, after, k)
     return Patching([str(unit) for unit in addresses], base, source, at, kl, changed, difference)
 
 
 def _edits(
-    units: list[Unit], source: Tokenised, at: list[int], partners: list[int]
+    units: list[Unit], source: TokenizedText, at: list[int], partners: list[int]
 ) -> list[Intervention]:
     from ..subject import Intervention
 
@@ -140,7 +140,7 @@ def _edits(
 
 
 def _behind(
-    subject: Subject, base: Tokenised, source: Tokenised, edits: list[Intervention]
+    subject: Subject, base: TokenizedText, source: TokenizedText, edits: list[Intervention]
 ) -> tuple[Float[Tensor, " vocab"], Float[Tensor, " vocab"], Float[Tensor, " vocab"]]:
     """Logits behind the base, the patched base, and the source."""
     import torch

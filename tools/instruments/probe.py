@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, cast
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import batches, padded, tokenised
+from .input_texts import batches, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, instrument, rounded
 
 if TYPE_CHECKING:
@@ -166,16 +166,16 @@ def _features(
 ) -> Float[np.ndarray, "text width"]:
     import numpy as np
 
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     if site.layer >= subject.shape.n_layers:
         raise ArgumentError(
             f"probe: layer {site.layer} given; the subject has layers 0 to {subject.shape.n_layers - 1}"
         )
-    ready = tokenised(subject, texts)
+    ready = tokenize_texts(subject, texts)
     vectors: dict[int, np.ndarray] = {}
     for batch in batches(ready):
         found = (
-            subject.capture(padded([ready[n] for n in batch]), [site])
+            subject.capture(pad_token_ids([ready[n] for n in batch]), [site])
             .activations[site]
             .float()
             .cpu()

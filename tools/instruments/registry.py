@@ -51,7 +51,7 @@ class InstrumentContext:
     subject: Subject | Callable[[], Subject] | None = None
     index: Index | None = None
 
-    def the_subject(self) -> Subject:
+    def require_subject(self) -> Subject:
         """The loaded subject; raises UnavailableError when the bench has none."""
         if self.subject is None:
             raise UnavailableError(
@@ -59,7 +59,7 @@ class InstrumentContext:
             )
         return cast("Subject", self.subject() if callable(self.subject) else self.subject)
 
-    def the_index(self) -> Index:
+    def require_index(self) -> Index:
         """The index; raises UnavailableError when the bench has none."""
         if self.index is None:
             raise UnavailableError(
@@ -108,14 +108,14 @@ class Instrument:
         """JSON schema of the arguments, as tool-calling interfaces take it; the caller's own, to change at will."""
         return deepcopy(_schema(self.arguments))
 
-    def __call__(self, bench: InstrumentContext, arguments: Mapping[str, Any]) -> Result:
+    def __call__(self, context: InstrumentContext, arguments: Mapping[str, Any]) -> Result:
         try:
             checked = self.arguments.model_validate(dict(arguments))
         except ValidationError as error:
             raise ArgumentError(self._repair(error)) from error
         try:
             return self.function(
-                bench, **{name: getattr(checked, name) for name in type(checked).model_fields}
+                context, **{name: getattr(checked, name) for name in type(checked).model_fields}
             )
         except UsageError as error:  # a unit out of range and the like: the caller can repair that
             raise ArgumentError(f"{self.name}: {error}") from error
@@ -165,14 +165,14 @@ def get(name: str) -> Instrument:
     return known[name]
 
 
-def call(name: str, arguments: Mapping[str, Any], bench: InstrumentContext) -> Result:
+def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) -> Result:
     """Call an instrument by name with JSON arguments.
 
     Raises:
         ArgumentError: the name or the arguments are off, with what to give instead.
         UnavailableError: the bench lacks the subject or the index that it needs.
     """
-    return get(name)(bench, arguments)
+    return get(name)(context, arguments)
 
 
 @cache

@@ -19,7 +19,7 @@ BEFORE, AFTER = 32, 8
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     """Text on one line: a line break is ⏎, a tab ⇥, other invisible characters escapes, « and » are ‹ and ›."""
     if text.isascii() and text.isprintable():  # nearly all tokens, and each is looked at many times
         return text
@@ -27,25 +27,25 @@ def quoted(text: str) -> str:
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def marked(
+def mark_active_tokens(
     tokens: Sequence[str], signal: Sequence[float], strongest: float, peak: int | None = None
 ) -> str:
     """A text with its active tokens marked, cut to the surroundings of `peak` when one is given."""
     first = 0 if peak is None else max(0, peak - BEFORE)
     last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
-    body = "".join(mark(tokens[i], signal[i], strongest) for i in range(first, last))
+    body = "".join(mark_token(tokens[i], signal[i], strongest) for i in range(first, last))
     return ("… " if first else "") + body.strip() + (" …" if last < len(tokens) else "")
 
 
-def mark(token: str, signal: float, strongest: float) -> str:
+def mark_token(token: str, signal: float, strongest: float) -> str:
     """One token, quoted, and marked where its signal is strong enough."""
     if strongest <= 0 or abs(signal) < SHOWN_FROM * strongest:
-        return quoted(token)
-    return f"«{quoted(token)}»{'-' * (signal < 0)}{min(9, int(10 * abs(signal) / strongest))}"
+        return quote_text(token)
+    return f"«{quote_text(token)}»{'-' * (signal < 0)}{min(9, int(10 * abs(signal) / strongest))}"
 
 
-def token_list(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:
+def format_token_values(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:
     """``" Monday" +3.20, " Tuesday" +2.91``."""
     return ", ".join(
-        f'"{quoted(token)}" {value:{form}}' for token, value in zip(tokens, values, strict=True)
+        f'"{quote_text(token)}" {value:{form}}' for token, value in zip(tokens, values, strict=True)
     )

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .continuation import MOST_NEW, Edits, Sampling, as_text, continuations
-from .input_texts import Tokenised, tokenised
+from .continuation import MOST_NEW, Edits, Sampling, continue_text, decode_tokens
+from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import quoted
+from .rendering import quote_text
 from .token_changes import (
     TokenChange,
-    changes,
-    divergence,
+    format_changes,
+    kl_divergence,
     log_probabilities,
     most_changed,
     single_token,
@@ -89,17 +89,17 @@ class Steering(Result):
         )
         lines = [f"{self.unit}, {what} {where}; next token behind the text:"]
         lines += [
-            f"  {s.strength:+.3g}: KL {s.kl:.2g}: {changes(s.changed)}{self._named(s)}"
+            f"  {s.strength:+.3g}: KL {s.kl:.2g}: {format_changes(s.changed)}{self._named(s)}"
             for s in self.strengths
         ]
         if self.continuation:
-            lines += [f"  as it is |{quoted(self.continuation)}"]
-            lines += [f"  {s.strength:+.3g} |{quoted(s.continuation)}" for s in self.strengths]
+            lines += [f"  as it is |{quote_text(self.continuation)}"]
+            lines += [f"  {s.strength:+.3g} |{quote_text(s.continuation)}" for s in self.strengths]
         return "\n".join(lines)
 
     def _named(self, steered: Steered) -> str:
         named = zip(self.tokens, steered.log_ratios, strict=True)
-        told = ", ".join(f'"{quoted(token)}" {ratio:+.3f}' for token, ratio in named)
+        told = ", ".join(f'"{quote_text(token)}" {ratio:+.3f}' for token, ratio in named)
         return f"; log-probability of {told}" if told else ""
 
 
@@ -138,13 +138,13 @@ def steer(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.the_subject()
+    address, subject = Unit.parse(unit), bench.require_subject()
     subject.shape.column(address)
     if address.site == "head" and op != "scale":
         raise ArgumentError(
             f"steer: a head has no single activation to {op}; use op scale (0 ablates, 2 doubles)"
         )
-    (ready,) = tokenised(subject, [text])
+    (ready,) = tokenize_texts(subject, [text])
     positions = ready.positions(focus)
     edit = _edits(address, op, strengths, positions, throughout=focus is None)
     named = [single_token(subject, token) for token in tokens or ()]
@@ -171,7 +171,7 @@ def _edits(
 
 def _steered(
     subject: Subject,
-    text: Tokenised,
+    text: TokenizedText,
     strengths: Sequence[float],
     edits: Edits,
     how: Sampling,
@@ -187,9 +187,9 @@ def _steered(
     ).logits
     assert logits is not None  # asked for
     said = log_probabilities(logits[:, -1])
-    kl = rounded(divergence(said[:1], said[1:]).tolist())
-    new = continuations(subject, text.ids, n, edits, how) if how.new_tokens else [[]] * n
-    written = [as_text(subject, ids) for ids in new]
+    kl = rounded(kl_divergence(said[:1], said[1:]).tolist())
+    new = continue_text(subject, text.ids, n, edits, how) if how.new_tokens else [[]] * n
+    written = [decode_tokens(subject, ids) for ids in new]
     ratios = [rounded([float(after[i] - said[0, i]) for i in named]) for after in said[1:]]
     steered = [
         Steered(

@@ -35,12 +35,12 @@ class Stretch(NamedTuple):
         )
 
 
-def stretches(text: Sequence[int], other: Sequence[int]) -> list[Stretch]:
+def align_tokens(text: Sequence[int], other: Sequence[int]) -> list[Stretch]:
     """The stretches of two token sequences, in order; together they cover both."""
     codes = SequenceMatcher(None, text, other, autojunk=False).get_opcodes()
     return [Stretch(a, b, c, d, kind == "equal") for kind, a, b, c, d in codes]
 
 
-def pairs(text: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
+def aligned_positions(text: Sequence[int], other: Sequence[int]) -> list[tuple[int, int]]:
     """All positions that correspond."""
-    return [pair for stretch in stretches(text, other) for pair in stretch.pairs]
+    return [pair for stretch in align_tokens(text, other) for pair in stretch.pairs]

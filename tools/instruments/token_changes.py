@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 from .registry import rounded
-from .rendering import quoted
+from .rendering import quote_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -31,7 +31,7 @@ def log_probabilities(logits: Float[Tensor, "*rows vocab"]) -> Float[Tensor, "*r
     return logits.cpu().double().log_softmax(-1)
 
 
-def divergence(
+def kl_divergence(
     before: Float[Tensor, "*rows vocab"], after: Float[Tensor, "*rows vocab"]
 ) -> Float[Tensor, "*rows"]:
     """KL(before ‖ after) of log-probabilities, nats."""
@@ -48,9 +48,9 @@ def most_changed(
     return [TokenChange(strings[i], *rounded([float(p[i]), float(q[i])])) for i in most]
 
 
-def changes(found: Sequence[TokenChange]) -> str:
+def format_changes(found: Sequence[TokenChange]) -> str:
     """``" Monday" 0.010→0.200, " Friday" 0.020→0.110``."""
-    return ", ".join(f'"{quoted(c.token)}" {c.before:.3f}→{c.after:.3f}' for c in found)
+    return ", ".join(f'"{quote_text(c.token)}" {c.before:.3f}→{c.after:.3f}' for c in found)
 
 
 def single_token(subject: Subject, text: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from .registry import InstrumentContext, Result, Text, instrument, rounded
-from .rendering import quoted
+from .rendering import quote_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ class TokenFacts(Result):
 
 def _line(word: Word) -> str:
     near = ", ".join(
-        f'"{quoted(token)}" {cosine:.2f}'
+        f'"{quote_text(token)}" {cosine:.2f}'
         for token, cosine in zip(word.neighbours, word.cosines, strict=True)
     )
     return f"{_spelt(word.behind_space)}; {_spelt(word.alone)}; nearest {near}"
@@ -63,14 +63,14 @@ def _line(word: Word) -> str:
 def _spelt(spelling: Spelling) -> str:
     n = len(spelling.tokens)
     pieces = (
-        "one token" if n == 1 else f"{n} tokens " + "|".join(quoted(t) for t in spelling.tokens)
+        "one token" if n == 1 else f"{n} tokens " + "|".join(quote_text(t) for t in spelling.tokens)
     )
     often = (
         ""
         if spelling.count is None
         else f", {spelling.count}x" + (f" (rank {spelling.rank})" if spelling.rank else "")
     )
-    return f'"{quoted(spelling.written)}" {pieces}{often}'
+    return f'"{quote_text(spelling.written)}" {pieces}{often}'
 
 
 @instrument("tokens.describe", needs=("subject",))
@@ -86,7 +86,7 @@ def describe(
     """
     import numpy as np
 
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     counts = None
     if bench.index is not None:
         contexts = bench.index.contexts("explore")

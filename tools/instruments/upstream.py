@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import Tokenised, tokenised
+from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
-from .rendering import quoted
+from .rendering import quote_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -94,7 +94,7 @@ class Upstream(Result):
             for name, value in (("gate", self.gate), ("up", self.up))
             if value is not None
         ]
-        head = f'{self.unit} is {self.activation:+.3g} at "{quoted(self.token)}" ({", ".join(branches)}); '
+        head = f'{self.unit} is {self.activation:+.3g} at "{quote_text(self.token)}" ({", ".join(branches)}); '
         lines = [head + "effect of each part on it (first order), and its exact share of the sum:"]
         lines += [_line(part) for part in (*self.parts, self.rest)]
         return "\n".join(
@@ -110,7 +110,7 @@ def _line(found: Contribution) -> str:
         for name, value in (("gate", found.gate), ("up", found.up))
         if value is not None
     ]
-    source = ", ".join(f'"{quoted(token)}" {effect:+.3g}' for token, effect in found.sources)
+    source = ", ".join(f'"{quote_text(token)}" {effect:+.3g}' for token, effect in found.sources)
     return f"  {found.effect:+.3g} {found.part} ({', '.join(shares)})" + (
         f" from {source}" if source else ""
     )
@@ -134,13 +134,13 @@ def upstream(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit).unsided, bench.the_subject()
+    address, subject = Unit.parse(unit).unsided, bench.require_subject()
     if address.site == "head" or address.index >= _own(subject, address):
         raise ArgumentError(
             f"upstream: not known for {str(address)!r}; ask for a neuron or a named direction"
         )
     subject.shape.column(address)
-    (ready,) = tokenised(subject, [text])
+    (ready,) = tokenize_texts(subject, [text])
     if len(ready.ids) > MOST_TOKENS:
         raise ArgumentError(
             f"upstream: {len(ready.ids)} tokens given; at most {MOST_TOKENS}: cut the text"
@@ -160,18 +160,18 @@ def _own(subject: Subject, unit: Unit) -> int:
     return matrix(subject.parts.layers[unit.layer].mlp_down).shape[1]
 
 
-def _position(subject: Subject, unit: Unit, text: Tokenised, focus: str | None) -> int:
-    from .input_texts import padded
+def _position(subject: Subject, unit: Unit, text: TokenizedText, focus: str | None) -> int:
+    from .input_texts import pad_token_ids
 
     among = text.positions(focus)
-    values = subject.unit_activations(padded([text]), [unit])[0, 0]
+    values = subject.unit_activations(pad_token_ids([text]), [unit])[0, 0]
     return max(among, key=lambda i: abs(float(values[i])))
 
 
 class _UpstreamPass:
     """One pass over a text, and how the unit reads each part of the stream at one position."""
 
-    def __init__(self, model: CircuitModel, unit: Unit, text: Tokenised, position: int) -> None:
+    def __init__(self, model: CircuitModel, unit: Unit, text: TokenizedText, position: int) -> None:
         import torch
 
         from ..circuits.forward_record import record

@@ -112,7 +112,7 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) 
         if RunConfig.load(folder).explainer != CALLS_ONLY:
             raise UsageError(f"{folder} is a run of another kind; give another --log")
         return
-    index = bench.the_index()
+    index = bench.require_index()
     RunConfig(
         index=str(args.index),
         targets=[],

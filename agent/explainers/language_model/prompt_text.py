@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ....tools.instruments.rendering import mark, quoted
+from ....tools.instruments.rendering import mark_token, quote_text
 from ..protocol import Experiment, ExploreFit, Feedback, Hypothesis, InvestigationView
 
 BEFORE, AFTER = 12, 3
@@ -73,7 +73,7 @@ def evidence(case: InvestigationView) -> str:
                 parts.append(f"[r{number}] {title} on side {side}:\n{shown}")
     if lens := seen.get("logit_lens"):
         up, down = (
-            ", ".join(f'"{quoted(t)}"' for t in lens[k]["tokens"][:8])
+            ", ".join(f'"{quote_text(t)}"' for t in lens[k]["tokens"][:8])
             for k in ("promoted", "suppressed")
         )
         parts.append(
@@ -94,7 +94,7 @@ def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> st
         shown = slice(max(0, passage["peak"] - BEFORE), passage["peak"] + AFTER + 1)
         tokens = zip(passage["tokens"][shown], passage["activations"][shown], strict=True)
         body = "".join(
-            mark(token, max(0.0, sign * activation - rest), strongest)
+            mark_token(token, max(0.0, sign * activation - rest), strongest)
             for token, activation in tokens
         )
         lines[f"{passage['activations'][passage['peak']]:+.2f} | {body.strip()}"] = None
@@ -103,7 +103,7 @@ def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> st
 
 def note(text: str) -> str:
     """What a person says who has read an earlier explanation: a hint, that experiments have to bear out."""
-    said = fenced(quoted(text))
+    said = fenced(quote_text(text))
     return f"A person who has read an earlier explanation of U says:\n{said}\nTest it like any other idea."
 
 
@@ -149,7 +149,7 @@ _HELD_AGAINST = {
 
 def tried(earlier: Sequence[Experiment]) -> str:
     """Texts of earlier second looks, without what came of them: a new one need not repeat them."""
-    texts = dict.fromkeys(f'"{quoted(planned.passage.text)}"' for planned in earlier)
+    texts = dict.fromkeys(f'"{quote_text(planned.passage.text)}"' for planned in earlier)
     return (
         f"Texts that were tried on earlier claims; find others: {', '.join(texts)}" if texts else ""
     )
@@ -159,7 +159,7 @@ def strongest_tokens(tokens: Sequence[str], values: Sequence[float], n: int = 3)
     """``activations " Monday" +1.93, " on" -0.40``: what the unit did on a text, strongest first, no position 0."""
     order = sorted(range(1, len(tokens)), key=lambda i: -abs(values[i]))[:n]
     return (
-        "activations " + ", ".join(f'"{quoted(tokens[i])}" {values[i]:+.3g}' for i in order)
+        "activations " + ", ".join(f'"{quote_text(tokens[i])}" {values[i]:+.3g}' for i in order)
         if order
         else ""
     )
@@ -187,7 +187,7 @@ def fits(found: Sequence[tuple[Hypothesis, ExploreFit | None]]) -> str:
 
 def _missed(fit: ExploreFit) -> str:
     often = ", ".join(
-        f'"{quoted(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed
+        f'"{quote_text(m["token"])}" {m["missing"]:+.3g} x {m["count"]}' for m in fit.missed
     )
     return "\n".join(
         [
@@ -217,8 +217,8 @@ def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
 def _misses(worst: Iterable[Mapping[str, Any]], most: int) -> list[str]:
     """Where prediction and truth differ most, as activations."""
     return [
-        f'"{quoted(miss["token"])}" true {miss["true"]:+.3g} predicted {miss["predicted"]:+.3g}'
-        f" | {quoted(miss['text'])}"
+        f'"{quote_text(miss["token"])}" true {miss["true"]:+.3g} predicted {miss["predicted"]:+.3g}'
+        f" | {quote_text(miss['text'])}"
         for miss in list(worst)[:most]
     ]
 
@@ -226,9 +226,9 @@ def _misses(worst: Iterable[Mapping[str, Any]], most: int) -> list[str]:
 def challenge(planned: Experiment, found: Mapping[str, Any]) -> str:
     """An experiment of somebody else: its outcome, where it was read, and why it was made."""
     text, span = planned.passage.text, planned.passage.span
-    where = f', read at "{quoted(text[slice(*span)])}"' if span else ""
+    where = f', read at "{quote_text(text[slice(*span)])}"' if span else ""
     why = f" ({planned.reason})" if planned.reason else ""
-    return f"{outcome(planned, found)} | text{where}: {quoted(text)}{why}"
+    return f"{outcome(planned, found)} | text{where}: {quote_text(text)}{why}"
 
 
 def answer(id: str, text: str) -> str:

@@ -92,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # imported here, because a test asserts that what only serves a run never loads torch
     from hubel.agent.run.execute import execute_run, make_run, resolve
     from hubel.agent.runlog.config import RunConfig
-    from hubel.tools.corpus import corpus_of
+    from hubel.tools.corpus import corpus_from_documents
     from hubel.tools.corpus.document import Document
     from hubel.tools.index import build_index
     from hubel.tools.subject import load_subject
@@ -110,7 +110,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for _ in range(60)
     ]
     documents = [Document(f"d{i}", f"{i}: {text}.") for i, text in enumerate(texts)]
-    build_index(subject, corpus_of("made", documents, "0" * 64), place / "index")
+    build_index(subject, corpus_from_documents("made", documents, "0" * 64), place / "index")
     make_run(
         place / "runs" / "run",
         resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])),

@@ -44,11 +44,12 @@ class Counting:
 @pytest.mark.slow
 @pytest.mark.subject
 def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject):
-    from hubel.tools.corpus import limited, make_contexts, read_corpus
+    from hubel.tools.corpus import first_documents, make_contexts, read_corpus
     from hubel.tools.subject.address import Unit
 
     contexts = make_contexts(
-        limited(read_corpus("lee-news"), 150).documents, lambda text: subject.tokenize(text).ids
+        first_documents(read_corpus("lee-news"), 150).documents,
+        lambda text: subject.tokenize(text).ids,
     )
     rows = np.flatnonzero(contexts.length > 40)[:400]
     units = [Unit.parse("mlp.1.100"), Unit.parse("mlp.10.1352-")]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hubel.tools.corpus import corpus_of, limited, read_corpus
+from hubel.tools.corpus import corpus_from_documents, first_documents, read_corpus
 from hubel.tools.errors import UnavailableError, UsageError
 
 
@@ -38,7 +38,7 @@ def test_documents_can_be_read_again(tmp_path: Path) -> None:
     path.write_text("one\ntwo")
     corpus = read_corpus(str(path))
     assert list(corpus.documents) == list(corpus.documents)
-    assert [d.text for d in limited(corpus, 1).documents] == ["one"]
+    assert [d.text for d in first_documents(corpus, 1).documents] == ["one"]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
@@ -150,6 +150,6 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def test_an_empty_corpus_at_hand() -> None:
     with pytest.raises(UsageError, match="no document with any text"):
-        list(corpus_of("mine", []).documents)
+        list(corpus_from_documents("mine", []).documents)
     with pytest.raises(UsageError, match="at least one document"):
         read_corpus("lee-news", limit_documents=0)

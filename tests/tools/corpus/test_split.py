@@ -15,11 +15,11 @@ from hubel.tools.corpus.split import (
     BANDS,
     ROWS,
     SALT,
-    Grouping,
-    bands_of,
-    place_of,
-    split_at,
+    DuplicateGroups,
+    minhash_bands,
+    split_hash,
     split_of,
+    split_of_hash,
 )
 from hubel.tools.errors import UsageError
 
@@ -31,7 +31,7 @@ def document(seed: int, n_words: int = 120) -> str:
 
 
 def splits(texts: list[str], salt: str = SALT) -> list[str]:
-    grouping = Grouping(salt)
+    grouping = DuplicateGroups(salt)
     for text in texts:
         grouping.add(text)
     return list(grouping.splits())
@@ -46,12 +46,12 @@ def test_the_rule_is_the_salted_hash_of_the_normalised_text() -> None:
 
 def test_bounds_of_the_shares() -> None:
     half, seven_tenths = 2**63, 2**64 * 7 // 10
-    assert [split_at(place) for place in (0, half - 1, half, seven_tenths, seven_tenths + 1, 2**64 - 1)] == [
+    assert [split_of_hash(place) for place in (0, half - 1, half, seven_tenths, seven_tenths + 1, 2**64 - 1)] == [
         "explore", "explore", "select", "select", "holdout", "holdout",
     ]  # fmt: skip
-    assert split_at(2**64 - 1, (100, 0, 0)) == "explore"
+    assert split_of_hash(2**64 - 1, (100, 0, 0)) == "explore"
     with pytest.raises(UsageError, match="sum to 100"):
-        split_at(0, (50, 20, 20))
+        split_of_hash(0, (50, 20, 20))
 
 
 def test_shares_come_out() -> None:
@@ -82,13 +82,13 @@ def test_near_duplicates_go_together(seed: int) -> None:
     texts = [original, " ".join(words), original.upper() + "\n", document(seed + 1, 400)]
     found = splits(texts)
     assert found[0] == found[1] == found[2]
-    smallest = min(texts[:3], key=place_of)
+    smallest = min(texts[:3], key=split_hash)
     assert found[0] == split_of(smallest)
     assert found[3] == split_of(texts[3])
 
 
 def test_unrelated_documents_stay_apart() -> None:
-    grouping = Grouping()
+    grouping = DuplicateGroups()
     for seed in range(300):
         grouping.add(document(seed))
     assert len(set(grouping.groups())) == 300
@@ -104,10 +104,10 @@ def test_bands_agree_as_often_as_the_similarity_says() -> None:
 
     union, both = shingles(a) | shingles(b), shingles(a) & shingles(b)
     expected = (len(both) / len(union)) ** ROWS
-    agreeing = int((bands_of(" ".join(a)) == bands_of(" ".join(b))).sum())
+    agreeing = int((minhash_bands(" ".join(a)) == minhash_bands(" ".join(b))).sum())
     assert abs(agreeing / BANDS - expected) < 4 * np.sqrt(expected * (1 - expected) / BANDS)
 
 
 def test_short_documents_have_a_signature_too() -> None:
-    assert (bands_of("one two") == bands_of("ONE  two")).all()
-    assert (bands_of("one two") != bands_of("one three")).all()
+    assert (minhash_bands("one two") == minhash_bands("ONE  two")).all()
+    assert (minhash_bands("one two") != minhash_bands("one three")).all()

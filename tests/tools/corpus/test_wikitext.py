@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hubel.tools.corpus.wikitext import prose
+from hubel.tools.corpus.wikitext import wikitext_to_prose
 
 CASES = {
     "links": (
@@ -37,7 +37,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_markup_becomes_prose(case: str) -> None:
     markup, expected = CASES[case]
-    assert prose(markup) == expected
+    assert wikitext_to_prose(markup) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,5 +46,5 @@ def test_markup_becomes_prose(case: str) -> None:
 )
 def test_hostile_markup_ends(markup: str) -> None:
     start = time.process_time()
-    prose(markup)
+    wikitext_to_prose(markup)
     assert time.process_time() - start < 5

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from hubel.tools.corpus import Corpus, Document, Split, corpus_of
+from hubel.tools.corpus import Corpus, Document, Split, corpus_from_documents
 from hubel.tools.subject.address import Site, Unit
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def texts(n: int = 40, seed: int = 0) -> list[str]:
 
 def small_corpus(n: int = 40) -> Corpus:
     """The same documents every time."""
-    return corpus_of(
+    return corpus_from_documents(
         "small",
         [Document(f"d{number}", text) for number, text in enumerate(texts(n))],
         sha256="0" * 64,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.tools.corpus import SPLITS, Corpus, corpus_of
+from hubel.tools.corpus import SPLITS, Corpus, corpus_from_documents
 from hubel.tools.corpus.split import SALT, split_of
 from hubel.tools.errors import ArgumentError, CorruptError, UnavailableError, UsageError
 from hubel.tools.index import ExemplarCounts, Index, Progress, build_index
@@ -263,7 +263,7 @@ def test_a_corpus_without_explore_is_too_small(
 ) -> None:
     only = next(d for d in corpus.documents if split_of(d.text) == "holdout")
     with pytest.raises(UsageError, match="none of the corpus's 1 documents falls to explore"):
-        small(tiny, corpus_of("one", [only]), tmp_path / "i")
+        small(tiny, corpus_from_documents("one", [only]), tmp_path / "i")
 
 
 def test_a_corpus_of_explore_only_has_empty_other_splits(
@@ -272,7 +272,7 @@ def test_a_corpus_of_explore_only_has_empty_other_splits(
     only = next(
         d for n, d in enumerate(corpus.documents) if n % 10 > 1 and split_of(d.text) == "explore"
     )
-    small(tiny, corpus_of("one", [only]), tmp_path / "i")
+    small(tiny, corpus_from_documents("one", [only]), tmp_path / "i")
     index = Index.open(tmp_path / "i")
     assert len(index.contexts("select")) == 0
     assert reader_of(index, "select").exemplars(UNITS[0]) == []

@@ -76,7 +76,7 @@ def check(result: Ablation, subject: Subject, module: Any, columns: slice, value
 
 
 def test_zero_ablation_of_a_neuron(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     down = subject.model.model.layers[1].mlp.down_proj
     result = ablated(bench, unit="mlp.1.5", op="zero")
     check(result, subject, down, slice(5, 6), 0.0)
@@ -84,7 +84,7 @@ def test_zero_ablation_of_a_neuron(bench: InstrumentContext) -> None:
 
 
 def test_zero_ablation_of_a_head(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     width = subject.head_dim
     result = ablated(bench, unit="head.1.2", op="zero")
     check(
@@ -114,7 +114,7 @@ def inputs(subject: Subject, module: Any, columns: slice) -> torch.Tensor:
 def test_mean_ablation_without_an_index_uses_these_texts(
     bench: InstrumentContext, unit: str
 ) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
         (layer.mlp.down_proj, slice(5, 6))
@@ -127,7 +127,7 @@ def test_mean_ablation_without_an_index_uses_these_texts(
 
 
 def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     answer = ablated(bench, unit="mlp.1.5", op="zero", k=4).texts[1]
     ids = subject.tokenize(TEXTS[1]).ids
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_an_answer_does_not_depend_on_the_texts_beside_it(bench: InstrumentConte
 
 
 def test_a_side_that_is_not_active_changes_nothing(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     active = subject.unit_activations(
         torch.tensor([subject.tokenize(TEXTS[0]).ids]), [_unit("mlp.1.5")]
     )[0, 0]

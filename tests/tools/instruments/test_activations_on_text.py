@@ -30,7 +30,7 @@ def on_text(bench: InstrumentContext, **arguments: Any) -> OnText:
 
 def naive(bench: InstrumentContext, text: str, layer: int, module: str) -> np.ndarray:
     """What enters a module for one text alone, seen by a hook of this test."""
-    subject, seen = bench.the_subject(), []
+    subject, seen = bench.require_subject(), []
     target = subject.model.model.layers[layer].get_submodule(module)
     handle = target.register_forward_pre_hook(lambda _module, args: seen.append(args[0][0]))
     with torch.no_grad():
@@ -40,7 +40,7 @@ def naive(bench: InstrumentContext, text: str, layer: int, module: str) -> np.nd
 
 
 def test_activations_are_those_of_each_text_alone(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     for text, answer in zip(TEXTS, on_text(bench).texts, strict=True):
         neuron = naive(bench, text, 1, "mlp.down_proj")[:, 5]
         np.testing.assert_allclose(answer.activations["mlp.1.5"], neuron, rtol=1e-4, atol=1e-5)

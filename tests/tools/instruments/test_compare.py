@@ -10,7 +10,7 @@ import torch
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.compare import TextComparison
-from hubel.tools.instruments.text_alignment import pairs, stretches
+from hubel.tools.instruments.text_alignment import align_tokens, aligned_positions
 from hubel.tools.subject import Unit
 from tests.support.tiny import tiny_subject
 
@@ -31,7 +31,7 @@ def compared(
 
 
 def alone(bench: InstrumentContext, text: str) -> list[float]:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     ids = torch.tensor([subject.tokenize(text).ids])
     return subject.unit_activations(ids, [Unit.parse("mlp.1.5")])[0, 0].tolist()
 
@@ -78,15 +78,16 @@ def test_each_substitution_is_made_alone_and_undone_alone(bench: InstrumentConte
 
 def at_peak(bench: InstrumentContext, text: str, peak: Any) -> float:
     tokens = [
-        bench.the_subject().token_strings()[i] for i in bench.the_subject().tokenize(text).ids
+        bench.require_subject().token_strings()[i]
+        for i in bench.require_subject().tokenize(text).ids
     ]
     at = max(i for i, token in enumerate(tokens) if token in (peak.token, peak.other_token))
     return alone(bench, text)[at]
 
 
 def test_pairs_of_unequal_substitutions_end_together() -> None:
-    assert pairs([1, 2, 3, 9], [1, 4, 9]) == [(0, 0), (2, 1), (3, 2)]
-    found = stretches([1, 2, 3, 9], [1, 4, 9])
+    assert aligned_positions([1, 2, 3, 9], [1, 4, 9]) == [(0, 0), (2, 1), (3, 2)]
+    found = align_tokens([1, 2, 3, 9], [1, 4, 9])
     assert [(s.start, s.end, s.other_start, s.other_end) for s in found] == [
         (0, 1, 0, 1),
         (1, 3, 1, 2),

@@ -30,7 +30,10 @@ def test_every_match_is_found_with_what_the_unit_does_there(
     indexed: InstrumentContext, naive: dict
 ) -> None:
     result = searched(indexed, k=20, most=300)
-    contexts, strings = indexed.the_index().contexts("explore"), indexed.the_index().vocabulary
+    contexts, strings = (
+        indexed.require_index().contexts("explore"),
+        indexed.require_index().vocabulary,
+    )
     values = naive[Site("mlp", 2)][..., 7]
     expected = [
         (float(values[row, at]), row, at)
@@ -49,7 +52,7 @@ def test_every_match_is_found_with_what_the_unit_does_there(
         [v for v, _, _ in expected[20:][::-1]], rel=1e-3
     )
     assert all(m.tokens[p].strip() == "cat" for m in result.strongest for p in m.positions)
-    usual = indexed.the_index().statistics(Unit.parse("mlp.2.7"))
+    usual = indexed.require_index().statistics(Unit.parse("mlp.2.7"))
     assert result.fires["+"] == pytest.approx(
         np.mean([v >= usual.q90 for v, _, _ in expected]), abs=1e-4
     )
@@ -93,7 +96,7 @@ def correlated(bench: InstrumentContext, **arguments: Any) -> Coactivating:
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "mlp.1.5-", "head.1.2"])
 def test_correlations_are_those_of_every_token(indexed: InstrumentContext, unit: str) -> None:
-    subject, address = indexed.the_subject(), Unit.parse(unit)
+    subject, address = indexed.require_subject(), Unit.parse(unit)
     rows: list[np.ndarray] = []
     for text in TEXTS:
         ids = torch.tensor([subject.tokenize(text).ids])
@@ -130,7 +133,7 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: InstrumentCont
     assert isinstance(result, TokenFacts)
     cat, zebra = result.words
     assert (cat.behind_space.tokens, len(zebra.behind_space.tokens)) == ([" cat"], 6)
-    contexts, subject = indexed.the_index().contexts("explore"), indexed.the_subject()
+    contexts, subject = indexed.require_index().contexts("explore"), indexed.require_subject()
     (token,) = subject.tokenize(" cat").ids
     count = sum(
         row[: int(n)].tolist().count(token)

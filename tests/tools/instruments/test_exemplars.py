@@ -56,8 +56,8 @@ def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
     values = sign * naive[Site("mlp", 2)][..., 7]
     order = np.argsort(-np.nanmax(values, axis=1), kind="stable")[:4]
     assert [passage.context for passage in result.exemplars] == order.tolist()
-    strings = bench.the_subject().token_strings()
-    contexts = bench.the_index().contexts("explore")
+    strings = bench.require_subject().token_strings()
+    contexts = bench.require_index().contexts("explore")
     for passage in result.exemplars:
         row = values[passage.context][1 : len(passage.tokens)]
         np.testing.assert_allclose(
@@ -102,7 +102,7 @@ def test_search_ranks_every_unit_by_a_naive_z(
 ) -> None:
     result = answer(bench, "activations.search", text=TEXT, k=6, sites=sites)
     assert isinstance(result, Search)
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     scores: dict[str, tuple[float, float, int]] = {}
     for kind in sites:
@@ -190,7 +190,7 @@ def test_no_instrument_opens_a_held_out_file(
         "ParquetFile",
         lambda path, **options: opened.append(str(path)) or original(path, **options),
     )
-    fresh = InstrumentContext(bench.subject, Index.open(Path(bench.the_index().path)))
+    fresh = InstrumentContext(bench.subject, Index.open(Path(bench.require_index().path)))
     from hubel.tools.instruments import instruments
 
     assert set(CALLS) == set(instruments())

@@ -41,7 +41,7 @@ def check(result: Nearest, unit: str, directions: dict[str, torch.Tensor]) -> No
 @pytest.mark.parametrize("family", ["llama", "gpt2", "phi3"])
 def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
     bench = InstrumentContext(tiny_subject(family))
-    model, directions = bench.the_subject().model, dict[str, torch.Tensor]()
+    model, directions = bench.require_subject().model, dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for i in range(N_NEURONS):
             if family == "gpt2":
@@ -58,7 +58,7 @@ def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
     bench = InstrumentContext(tiny_subject(family))
-    subject, directions = bench.the_subject(), dict[str, torch.Tensor]()
+    subject, directions = bench.require_subject(), dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for head in range(4):
             own = slice(head * 4, head * 4 + 4)

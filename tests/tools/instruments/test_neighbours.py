@@ -36,7 +36,7 @@ def explore(indexed: InstrumentContext, tmp_path_factory: pytest.TempPathFactory
     units = [
         Unit("mlp", layer, index) for layer in range(N_LAYERS) for index in range(0, N_NEURONS, 4)
     ]
-    collect(indexed.the_subject(), indexed.the_index(), units, out)
+    collect(indexed.require_subject(), indexed.require_index(), units, out)
     return Collected.open(out, "explore")
 
 

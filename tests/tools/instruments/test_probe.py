@@ -51,9 +51,9 @@ def features(bench: InstrumentContext, layer: int, pooling: str) -> np.ndarray:
     rows = []
     for text in TEXTS:
         with torch.no_grad():
-            ids = torch.tensor([bench.the_subject().tokenize(text).ids])
+            ids = torch.tensor([bench.require_subject().tokenize(text).ids])
             stream = (
-                bench.the_subject()
+                bench.require_subject()
                 .model(ids, output_hidden_states=True)
                 .hidden_states[layer + 1][0]
                 .double()

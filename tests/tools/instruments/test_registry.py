@@ -113,14 +113,14 @@ def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
 
 def test_a_bench_without_what_is_needed_says_so_and_a_lazy_subject_is_loaded_on_need() -> None:
     with pytest.raises(UnavailableError, match="--subject"):
-        InstrumentContext().the_subject()
+        InstrumentContext().require_subject()
     with pytest.raises(UnavailableError, match="--index"):
-        InstrumentContext().the_index()
+        InstrumentContext().require_index()
     loaded = object()
     assert (
         cast(
             object,
-            InstrumentContext(subject=lambda: cast("registry.Subject", loaded)).the_subject(),
+            InstrumentContext(subject=lambda: cast("registry.Subject", loaded)).require_subject(),
         )
         is loaded
     )

@@ -4,42 +4,48 @@ from __future__ import annotations
 
 import pytest
 
-from hubel.tools.instruments.input_texts import Tokenised, batches
-from hubel.tools.instruments.rendering import AFTER, BEFORE, marked, quoted, token_list
+from hubel.tools.instruments.input_texts import TokenizedText, batches
+from hubel.tools.instruments.rendering import (
+    AFTER,
+    BEFORE,
+    format_token_values,
+    mark_active_tokens,
+    quote_text,
+)
 
 TOKENS = ["The", " cat", " sat", " on", " Monday"]
 
 
 def test_active_tokens_are_marked_with_tenths_of_the_strongest() -> None:
-    assert marked(TOKENS, [0, 1.0, 0.2, 0.5, 2.0], 2.0) == "The« cat»5 sat on« Monday»9"
-    assert marked(TOKENS, [0, 0, 0, 0, 0], 0.0) == "The cat sat on Monday"
+    assert mark_active_tokens(TOKENS, [0, 1.0, 0.2, 0.5, 2.0], 2.0) == "The« cat»5 sat on« Monday»9"
+    assert mark_active_tokens(TOKENS, [0, 0, 0, 0, 0], 0.0) == "The cat sat on Monday"
 
 
 def test_a_long_text_is_cut_around_its_peak() -> None:
     tokens = [f" w{i}" for i in range(100)]
     signal = [0.0] * 100
     signal[60] = 1.0
-    shown = marked(tokens, signal, 1.0, peak=60)
+    shown = mark_active_tokens(tokens, signal, 1.0, peak=60)
     assert shown.startswith(f"… w{60 - BEFORE} ")
     assert shown.endswith(f" w{60 + AFTER} …")
     assert "« w60»9" in shown
-    assert marked(tokens[:5], signal[:5], 1.0, peak=2) == "w0 w1 w2 w3 w4"
+    assert mark_active_tokens(tokens[:5], signal[:5], 1.0, peak=2) == "w0 w1 w2 w3 w4"
 
 
 @pytest.mark.parametrize("hostile", ["a\nb", "\x1b[2J", "«x»9", "\u202e", "\u200b"])
 def test_a_text_cannot_forge_lines_marks_or_hide(hostile: str) -> None:
-    shown = quoted(hostile)
+    shown = quote_text(hostile)
     assert len(shown.splitlines()) == 1
     assert not set(shown) & set("\n\x1b«»\u202e\u200b")
 
 
 def test_a_token_list_quotes_and_signs() -> None:
-    assert token_list([" a", "\n"], [1.5, -2.25]) == '" a" +1.50, "⏎" -2.25'
+    assert format_token_values([" a", "\n"], [1.5, -2.25]) == '" a" +1.50, "⏎" -2.25'
 
 
 def test_batches_hold_every_text_once_within_the_budget() -> None:
     lengths = [3, 50, 7, 7, 120, 1, 30]
-    texts = [Tokenised("", [0] * n, [], []) for n in lengths]
+    texts = [TokenizedText("", [0] * n, [], []) for n in lengths]
     found = list(batches(texts, budget=60))
     assert sorted(number for batch in found for number in batch) == list(range(len(lengths)))
     for batch in found:

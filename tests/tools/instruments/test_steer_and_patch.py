@@ -15,7 +15,7 @@ from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.ablate import Ablation
 from hubel.tools.instruments.generate import Generated
 from hubel.tools.instruments.patch import Patching
-from hubel.tools.instruments.rendering import quoted
+from hubel.tools.instruments.rendering import quote_text
 from hubel.tools.instruments.steer import Steering
 from hubel.tools.subject import Subject, Unit
 from tests.support.tiny import tiny_subject
@@ -75,7 +75,7 @@ OPERATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_steering_is_a_change_of_what_enters_the_down_projection(
     bench: InstrumentContext, op: str
 ) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     ids = subject.tokenize(TEXT).ids
 
     def change(value: torch.Tensor) -> None:
@@ -102,7 +102,7 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(
 
 
 def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     ids = subject.tokenize(TEXT).ids
 
     def change(value: torch.Tensor) -> None:
@@ -139,7 +139,7 @@ def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: InstrumentCo
 
 
 def test_sampled_tokens_follow_the_softmax(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     p = logits(subject, subject.tokenize(TEXT).ids).softmax(-1)
     likeliest = subject.token_strings()[int(p.argmax())]
     drawn = [
@@ -158,7 +158,7 @@ def test_sampled_tokens_follow_the_softmax(bench: InstrumentContext) -> None:
 def test_a_patch_puts_in_the_aligned_values_of_the_source(
     bench: InstrumentContext, unit: str
 ) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
         (layer.mlp.down_proj, slice(5, 6))
@@ -197,7 +197,7 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(
 
 
 def test_generation_is_greedy_and_shows_what_units_do(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     result = call(
         "generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, bench
     )
@@ -214,7 +214,7 @@ def test_generation_is_greedy_and_shows_what_units_do(bench: InstrumentContext) 
 
 
 def test_ablation_can_go_on_with_the_text(bench: InstrumentContext) -> None:
-    subject = bench.the_subject()
+    subject = bench.require_subject()
     result = call(
         "ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, bench
     )
@@ -231,7 +231,7 @@ def test_ablation_can_go_on_with_the_text(bench: InstrumentContext) -> None:
     continued = result.texts[0].continued
     assert continued is not None
     assert continued[1] == "".join(subject.token_strings()[i] for i in written)
-    assert f"goes on |{quoted(continued[0])}" in result.render()
+    assert f"goes on |{quote_text(continued[0])}" in result.render()
 
 
 def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: InstrumentContext) -> None:

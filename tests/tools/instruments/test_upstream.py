@@ -39,7 +39,7 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
     bench = InstrumentContext(tiny_subject(family))
     monkeypatch.setattr(module, "HEADS", 50)
     monkeypatch.setattr(module, "SOURCES", 50)
-    result, subject = found(bench), bench.the_subject()
+    result, subject = found(bench), bench.require_subject()
     parts = [*result.parts, result.rest]
     assert total(parts, "gate") == pytest.approx(result.gate, abs=1e-4)
     if result.up is not None:
@@ -70,7 +70,7 @@ def test_neurons_add_up_to_their_mlp(bench: InstrumentContext) -> None:
 
 def test_a_head_by_hand(bench: InstrumentContext) -> None:
     """Its write, through this model's own norm with the scale frozen, onto the gate row."""
-    subject, result = bench.the_subject(), found(bench, focus="city")
+    subject, result = bench.require_subject(), found(bench, focus="city")
     layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
     seen: dict[str, torch.Tensor] = {}
     handles = [
@@ -123,7 +123,7 @@ def test_effects_are_the_derivative_of_the_activation(bench: InstrumentContext) 
 def test_a_named_direction_is_one_sum() -> None:
     direction = torch.linspace(-1, 1, 16)
     bench = InstrumentContext(tiny_subject(directions={1: {"tilt": direction}}))
-    result, subject = found(bench, unit="resid.1@tilt"), bench.the_subject()
+    result, subject = found(bench, unit="resid.1@tilt"), bench.require_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     real = float(subject.unit_activations(ids, [Unit.parse("resid.1@tilt")])[0, 0, result.position])
     assert total([*result.parts, result.rest], "up") == pytest.approx(real, abs=1e-4)
@@ -132,7 +132,7 @@ def test_a_named_direction_is_one_sum() -> None:
 
 
 def test_the_strongest_token_is_taken_unless_one_is_named(bench: InstrumentContext) -> None:
-    subject, result = bench.the_subject(), found(bench)
+    subject, result = bench.require_subject(), found(bench)
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     values = subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0].abs()
     assert result.position == 1 + int(values[1:].argmax())

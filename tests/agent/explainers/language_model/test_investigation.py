@@ -16,7 +16,7 @@ from hubel.agent.runlog.log import RunLog, canonical, read_events
 from hubel.agent.runlog.transcript import claims, transcript
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback, Script
-from hubel.tools.corpus import corpus_of
+from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.errors import BudgetReached
 from hubel.tools.index import build_index
@@ -287,7 +287,7 @@ def obedient(number: int, request: Request) -> Reply:
 
 def test_a_text_of_the_corpus_cannot_give_orders(work: Work, tiny: Subject, tmp_path: Path) -> None:
     documents = [Document(f"d{n}", f"{INJECTION} {n} " * 4) for n in range(60)]
-    build_index(tiny, corpus_of("made", documents, "1" * 64), tmp_path / "index")
+    build_index(tiny, corpus_from_documents("made", documents, "1" * 64), tmp_path / "index")
     mind = Scripted(obedient)
     folder, _ = work(mind, targets=["mlp.0.0"], index=str(tmp_path / "index"))
     assert rows(folder)[0]["explanation"] == 'Fires on "the".'

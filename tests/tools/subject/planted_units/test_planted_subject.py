@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.tools.corpus import Corpus, corpus_of
+from hubel.tools.corpus import Corpus, corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected, Index, build_index, collect
@@ -99,7 +99,7 @@ def documents() -> list[Document]:
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return corpus_of("made", documents(), "0" * 64)
+    return corpus_from_documents("made", documents(), "0" * 64)
 
 
 @pytest.fixture(scope="module")
