@@ -90,7 +90,8 @@ class Ablation(Result):
 
 def _render(text: AblatedText) -> str:
     shown = mark_active_tokens(text.tokens, text.kl, max(text.kl), text.peak)
-    told = f'- {shown}\n  KL {text.kl[text.peak]:.2g} after "{quote_text(text.tokens[text.peak])}": {format_changes(text.changed)}'
+    peak = f'KL {text.kl[text.peak]:.2g} after "{quote_text(text.tokens[text.peak])}"'
+    told = f"- {shown}\n  {peak}: {format_changes(text.changed)}"
     if text.continued is None:
         return told
     before, after = map(quote_text, text.continued)

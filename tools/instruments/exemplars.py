@@ -53,7 +53,8 @@ class Exemplars(Result):
         )
         head = f"{self.unit}, {self.kind} exemplars of its {'negative' if sign < 0 else 'positive'} side"
         lines = [
-            f"  {passage.activations[passage.peak]:+.3g} | {mark_active_tokens(passage.tokens, signal, strongest, passage.peak)}"
+            f"  {passage.activations[passage.peak]:+.3g} | "
+            + mark_active_tokens(passage.tokens, signal, strongest, passage.peak)
             for passage, signal in zip(self.exemplars, signals, strict=True)
         ]
         return (

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from ..circuits.circuit_model import CircuitModel
     from ..circuits.forward_record import Recording
-    from ..circuits.selftest import open_circuit_model
     from ..subject import Subject, Unit
 
 MOST_TOKENS = 256
@@ -132,6 +131,7 @@ def upstream(
     token itself is enough; a head's share comes from the tokens behind "from", which the unit
     depends on. Not for heads.
     """
+    from ..circuits.selftest import open_circuit_model
     from ..subject import Unit
 
     address, subject = Unit.parse(unit).unsided, bench.require_subject()
