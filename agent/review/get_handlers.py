@@ -84,12 +84,12 @@ def search(site: AppState, request: Request, body: Any) -> Any:
 
 
 def _with_text(run: StoredRun, hit: dict[str, Any], words: str) -> dict[str, Any]:
-    from .conversation import searched
+    from ..runlog.transcript import searchable_text
     from .target_page import replies
 
     if (place := hit.pop("place", None)) is None:
         return hit
-    text = "".join(searched(reply) for reply in replies(run, [place]))
+    text = "".join(searchable_text(reply) for reply in replies(run, [place]))
     return hit | tables.snippet(text, words)
 
 

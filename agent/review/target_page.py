@@ -237,7 +237,7 @@ def _effects(events: TargetEvents) -> list[dict[str, Any]]:
 
 def transcript(run: StoredRun, target: str, offset: int, limit: int) -> dict[str, Any]:
     """Some turns of a target's transcript; replies that are not shown are not read."""
-    from .conversation import moves, turns
+    from ..runlog.transcript import move_turns, turns
 
     with run.store.reading() as db:
         row = row_of(run, db, target)
@@ -246,7 +246,7 @@ def transcript(run: StoredRun, target: str, offset: int, limit: int) -> dict[str
             [row["position"]],
         ).fetchall()
         if not talk:
-            found = moves(events_of(run, db, row["position"]).data)
+            found = move_turns(events_of(run, db, row["position"]).data)
             return {"total": len(found), "offset": offset, "turns": found[offset : offset + limit]}
     total, first, skipped, chosen, behind = 0, 0, 0, [], 0
     for reply in talk:

@@ -170,7 +170,7 @@ def _show_conversation(folder: Path, target: str) -> None:
 
     log = RunLog(folder, writable=False)
     for line in transcript(log, target):
-        output.line(f"\n-- {line.who}{f' ({line.cost})' if line.cost else ''}")
+        output.line(f"\n-- {line.speaker}{f' ({line.cost})' if line.cost else ''}")
         for part in line.text.splitlines():
             output.line(f"   {escape_control(part)}")
     traced = claims(log, target)

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..conversation import introduced, searched, turns_in
+from ...runlog.transcript import evidence_named, searchable_text, turn_kinds
 from .database import set_meta
 from .log_reader import Envelope, EventPosition
 
@@ -227,19 +227,19 @@ class _Talk:
             return
         explaining = "system_and_tools" in (data.get("request") or {})
         spent = [data.get(k) for k in ("usd", "input_tokens", "output_tokens", "cache_read")]
-        defines = [id for id in introduced(data) if id not in defined]
+        defines = [id for id in evidence_named(data) if id not in defined]
         row = [
             self._next,
             position,
             line.id,
             self._stem,
             *line.place,
-            len(turns_in(data)),
+            len(turn_kinds(data)),
             *spent,
             int(explaining),
         ]
         self._rows.append((*row, " ".join(defines)))
-        self._texts.append((self._next, searched(data)))
+        self._texts.append((self._next, searchable_text(data)))
         numbers[line.id] = self._next
         defined.update(defines)
         self._next += 1

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
-from hubel.agent.review.conversation import turns
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.store.database import Store
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.transcript import turns
 from hubel.tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from tests.agent.review.conftest import Client, serving
 

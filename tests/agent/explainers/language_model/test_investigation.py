@@ -139,7 +139,7 @@ def test_findings_are_traced_to_their_evidence(work: Work) -> None:
 def test_a_transcript_shows_what_was_said_and_what_it_cost(work: Work) -> None:
     folder, _ = work(Scripted(diligent))
     lines = transcript(RunLog(folder, writable=False), "mlp.0.0")
-    assert [line.who for line in lines if line.who != "program"] == [
+    assert [line.speaker for line in lines if line.speaker != "program"] == [
         *["model"] * 4,
         "second look",
         "model",
