@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from .program import Program
-from .programs import any_letters, back, earlier, known, letters_of, same
+from .registry import any_letters, back, earlier, letters_of, register, same
 
 
-@known
+@register
 def previous() -> Program:
     """The token before the last."""
     p = Program("previous", 6, 7, any_letters(6, 7), lambda prompt: int(prompt[-2]))
     return p.says(p.attend("previous", p.token, (p.position, p.position, back(1))))
 
 
-@known
+@register
 def previous_by_vote() -> Program:
     """The token before the last, copied by three heads; neurons keep what two of them agree on."""
     p = Program("previous-by-vote", 5, 7, any_letters(5, 7), lambda prompt: int(prompt[-2]))
@@ -29,14 +29,14 @@ def previous_by_vote() -> Program:
     return p.says(p.steps("agreed", copies, *agreed, np.eye(size)))
 
 
-@known
+@register
 def successor() -> Program:
     """The letter after the last token's, round the alphabet."""
     p = Program("successor", 7, 6, any_letters(7, 6), lambda prompt: int(prompt[-1]) % 7 + 1)
     return p.says(p.lookup("successor", 8, [p.token], lambda token: token % 7 + 1 if token else 0))
 
 
-@known
+@register
 def minimum() -> Program:
     """The first letter of the alphabet that occurs."""
     p = Program("minimum", 6, 7, any_letters(6, 7), lambda prompt: min(letters_of(prompt)))
@@ -45,7 +45,7 @@ def minimum() -> Program:
     )
 
 
-@known
+@register
 def induction() -> Program:
     """What followed the last token when it occurred before: a previous-token head and an induction head."""
 
@@ -66,7 +66,7 @@ def induction() -> Program:
     return p.says(p.attend("induction", p.token, (p.token, before, same)))
 
 
-@known
+@register
 def reverse() -> Program:
     """Letters up to a separator at any place, then backwards: the mirror image of the last position."""
     bar, length = 6, 9
@@ -94,7 +94,7 @@ def reverse() -> Program:
     return p.says(p.attend("mirrored", p.token, (mirror, p.position, same)))
 
 
-@known
+@register
 def other_name() -> Program:
     """Indirect object identification: of two names, one comes again, and the other is the answer.
 

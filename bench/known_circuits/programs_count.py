@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .program import NamedSubspace, Program
-from .programs import accepted, any_letters, known, letters_of, same
+from .registry import accepted, any_letters, letters_of, register, same
 
 
 def _number(p: Program, name: str, marked: NamedSubspace, most: int) -> NamedSubspace:
@@ -22,7 +22,7 @@ def _number(p: Program, name: str, marked: NamedSubspace, most: int) -> NamedSub
     return p.bins(name, marked, [1.0], bounds)
 
 
-@known
+@register
 def histogram() -> Program:
     """How often the last token occurs, up to 4."""
 
@@ -41,7 +41,7 @@ def histogram() -> Program:
     return p.says(_number(p, "count", marked, 4))
 
 
-@known
+@register
 def parity() -> Program:
     """Whether letter 1 occurs an odd number of times."""
 
@@ -61,7 +61,7 @@ def parity() -> Program:
     return p.says(p.lookup("parity", 2, [count], lambda falling: falling % 2))
 
 
-@known
+@register
 def fraction_previous() -> Program:
     """How many quarters of the tokens are letter 1: none, up to one, up to two, up to three, up to four."""
     length = 9
@@ -75,7 +75,7 @@ def fraction_previous() -> Program:
     return p.says(p.bins("quarters", share, [0.0, 1.0, 0.0], bounds))
 
 
-@known
+@register
 def most_frequent() -> Program:
     """The letter that occurs most often: comparisons of pairs, then whoever wins both of its own."""
     letters, length = 3, 7
@@ -103,7 +103,7 @@ def most_frequent() -> Program:
     )
 
 
-@known
+@register
 def modular_sum() -> Program:
     """The sum of two digits, modulo 5; the digits stand at fixed places among others."""
     digits, length = 5, 6

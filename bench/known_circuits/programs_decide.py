@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from .program import Program
-from .programs import any_letters, earlier, known, letters_of, same
+from .registry import any_letters, earlier, letters_of, register, same
 
 OPEN, CLOSE = 1, 2
 
 
-@known
+@register
 def duplicate() -> Program:
     """Whether the last token has occurred before."""
     p = Program(
@@ -24,7 +24,7 @@ def duplicate() -> Program:
     return p.says(p.bins("any", alone, [-1.0], [-0.5]))
 
 
-@known
+@register
 def greater_than() -> Program:
     """Whether the last digit is greater than the first."""
     p = Program("greater-than", 7, 6, any_letters(7, 6), lambda prompt: int(prompt[-1] > prompt[1]))
@@ -32,7 +32,7 @@ def greater_than() -> Program:
     return p.says(p.lookup("greater", 2, [first, p.token], lambda start, end: int(end > start)))
 
 
-@known
+@register
 def skip_trigram() -> Program:
     """What comes after the last token, which depends on whether letter 1 has occurred."""
 
@@ -47,7 +47,7 @@ def skip_trigram() -> Program:
     return p.says(p.lookup("following", 6, [seen, p.token], following))
 
 
-@known
+@register
 def palindrome() -> Program:
     """Whether the letters read the same backwards: any mismatch in the second half is found by a last head."""
     letters, length = 3, 7
@@ -72,7 +72,7 @@ def palindrome() -> Program:
     return p.says(p.bins("any", worst, [1.0], [0.5]))
 
 
-@known
+@register
 def dyck_1() -> Program:
     """Whether brackets are balanced: none closes too early, and all are closed at the end."""
 
@@ -90,7 +90,7 @@ def dyck_1() -> Program:
     )
 
 
-@known
+@register
 def shuffle_dyck() -> Program:
     """Whether two kinds of brackets, each counted for itself, are as many open as closed at the end."""
 
@@ -117,7 +117,7 @@ def shuffle_dyck() -> Program:
     return p.says(p.lookup("equal", 2, [any_], lambda wrong: 1 - wrong))
 
 
-@known
+@register
 def backup() -> Program:
     """Whether letter 1 occurs, found by two heads, each of which is enough: what one patch alone does not show."""
     p = Program("backup", 5, 7, any_letters(5, 7), lambda prompt: int(1 in prompt))
@@ -134,7 +134,7 @@ def _either() -> tuple[np.ndarray, ...]:
     return weights, threshold, width, np.array([[-1.0], [1.0]]), np.array([1.0, 0.0])
 
 
-@known
+@register
 def vote() -> Program:
     """Whether letter 1 occurs, by the majority of three heads: no patch of one of them changes anything, ever."""
     p = Program("vote", 4, 7, any_letters(4, 7), lambda prompt: int(1 in prompt))
