@@ -100,7 +100,7 @@ def _render(text: AblatedText) -> str:
 
 @instrument("ablate", needs=("subject",))
 def ablate(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     texts: Annotated[list[Text], Field(min_length=1, max_length=64)],
     op: Operation = "mean",
@@ -120,10 +120,10 @@ def ablate(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.require_subject()
+    address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     ready = tokenize_texts(subject, texts)
-    edit, replaced_by = _intervention(bench, address, op, ready, seed)
+    edit, replaced_by = _intervention(context, address, op, ready, seed)
     answers: dict[int, AblatedText] = {}
     for batch in batches(ready, BATCH_TOKENS):
         rows = [ready[number] for number in batch]
@@ -144,7 +144,7 @@ def ablate(
 
 
 def _intervention(
-    bench: InstrumentContext, unit: Unit, op: Operation, texts: list[TokenizedText], seed: int
+    context: InstrumentContext, unit: Unit, op: Operation, texts: list[TokenizedText], seed: int
 ) -> tuple[Intervention, str]:
     """The replacement without its positions, which differ from text to text."""
     from ..subject import Intervention
@@ -154,28 +154,28 @@ def _intervention(
     if op == "zero":
         return Intervention(unit, "zero"), "0"
     if op == "resample":
-        source, origin = _other_text(bench, texts, seed)
+        source, origin = _other_text(context, texts, seed)
         return Intervention(
             unit, "resample", source=source, seed=seed
         ), f"its values at random places of {origin}"
-    if unit.site != "head" and bench.index is not None:
-        mean = float(bench.index.statistics(unit.unsided).mean)
+    if unit.site != "head" and context.index is not None:
+        mean = float(context.index.statistics(unit.unsided).mean)
         return Intervention(unit, "set", value=mean), f"its mean on explore ({mean:.4g})"
-    means = _means_here(bench.require_subject(), unit, texts)
+    means = _means_here(context.require_subject(), unit, texts)
     value = tuple(means) if unit.site == "head" else means[0]
     return Intervention(unit, "set", value=value), "its mean on these texts"
 
 
 def _other_text(
-    bench: InstrumentContext, texts: list[TokenizedText], seed: int
+    context: InstrumentContext, texts: list[TokenizedText], seed: int
 ) -> tuple[tuple[int, ...], str]:
     """Tokens whose activations are drawn from: a random context of explore, else all given texts in a row."""
     import numpy as np
 
-    if bench.index is None:
-        limit = bench.require_subject().context_length
+    if context.index is None:
+        limit = context.require_subject().context_length
         return tuple(i for text in texts for i in text.ids)[:limit], "these texts"
-    contexts = bench.index.contexts("explore")
+    contexts = context.index.contexts("explore")
     long = np.flatnonzero(contexts.length == contexts.length.max())
     row = int(np.random.default_rng(seed).choice(long))
     return tuple(contexts.tokens[row, : int(contexts.length[row])].tolist()), "other text"

@@ -71,7 +71,7 @@ def _counted(values: list[float]) -> list[float]:
 
 @instrument("activations.on_text", needs=("subject",))
 def on_text(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     texts: Annotated[list[Text], Field(min_length=1, max_length=256)],
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
 ) -> OnText:
@@ -85,7 +85,7 @@ def on_text(
     from ..subject import Unit
 
     addresses = [Unit.parse(unit) for unit in units]
-    subject = bench.require_subject()
+    subject = context.require_subject()
     ready = tokenize_texts(subject, texts)
     values = _activations(subject, ready, addresses)
     found = [
@@ -156,7 +156,7 @@ class Search(Result):
 
 @instrument("activations.search", needs=("subject", "index"))
 def search(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     text: Text,
     k: Annotated[int, Field(ge=1, le=200)] = 10,
     sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed
@@ -167,7 +167,7 @@ def search(
     Ranks both sides of every unit by how many standard deviations its strongest token lies from its
     mean on explore.
     """
-    subject, index = bench.require_subject(), bench.require_index()
+    subject, index = context.require_subject(), context.require_index()
     chosen = [
         site
         for site in index.sites

@@ -103,7 +103,7 @@ class AttributedText(Result):
 
 @instrument("attribute", needs=("subject",))
 def attribute(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     text: Text,
     counterfactual: Annotated[
         Text | None,
@@ -143,7 +143,7 @@ def attribute(
     from ..attribution.randomisation import randomisation
     from ..attribution.target import make_case
 
-    subject = bench.require_subject()
+    subject = context.require_subject()
     (ready,) = tokenize_texts(subject, [text])
     twin = tokenize_texts(subject, [counterfactual])[0] if counterfactual is not None else None
     scalar, name = _scalar(subject, ready, unit, answer, foil, position)

@@ -71,7 +71,7 @@ class Coactivating(Result):
 
 @instrument("coactivating", needs=("subject",))
 def coactivating(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     texts: Annotated[
         list[Text] | None, Field(max_length=256, description="default: the corpus")
@@ -89,12 +89,12 @@ def coactivating(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.require_subject()
+    address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     if texts is not None:
         rows, origin = tokenize_texts(subject, texts), "these texts"
     else:
-        rows, origin = _contexts(bench.require_index(), address, contexts), "the corpus"
+        rows, origin = _contexts(context.require_index(), address, contexts), "the corpus"
     n = sum(len(row.scored) for row in rows)
     if n < FEWEST_TOKENS:
         raise ArgumentError(

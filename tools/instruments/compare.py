@@ -112,7 +112,9 @@ def _told(change: Substitution) -> str:
 
 
 @instrument("compare", needs=("subject",))
-def compare(bench: InstrumentContext, unit: UnitAddress, text: Text, other: Text) -> TextComparison:
+def compare(
+    context: InstrumentContext, unit: UnitAddress, text: Text, other: Text
+) -> TextComparison:
     """A unit on two texts token by token, and which change made the difference.
 
     Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the
@@ -122,7 +124,7 @@ def compare(bench: InstrumentContext, unit: UnitAddress, text: Text, other: Text
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.require_subject()
+    address, subject = Unit.parse(unit), context.require_subject()
     one, two = tokenize_texts(subject, [text, other])
     found = align_tokens(one.ids, two.ids)
     if all(stretch.same for stretch in found):

@@ -89,7 +89,7 @@ def _line(match: Match, strongest: float) -> str:
 
 @instrument("corpus.search", needs=("subject", "index"))
 def corpus_search(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     pattern: Annotated[Text, Field(max_length=200)],
     regex: Annotated[
@@ -107,13 +107,13 @@ def corpus_search(
     """
     from ..subject import Unit
 
-    address, index = Unit.parse(unit), bench.require_index()
+    address, index = Unit.parse(unit), context.require_index()
     found = _matching(index, _compiled(pattern, regex=regex))
     numbers = list(found)
     read = [
         numbers[i * len(numbers) // min(most, len(numbers))] for i in range(min(most, len(numbers)))
     ]
-    matches = list(_matches(bench, address, {number: found[number] for number in read}))
+    matches = list(_matches(context, address, {number: found[number] for number in read}))
     matches.sort(key=lambda match: (-abs(match.activation), match.context, match.positions))
     values = [match.activation for match in matches]
     (mean,) = rounded([sum(values) / len(values)]) if values else (None,)
@@ -181,9 +181,9 @@ def _places(tokens: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator
 
 
 def _matches(
-    bench: InstrumentContext, unit: Unit, found: dict[int, list[tuple[int, int]]]
+    context: InstrumentContext, unit: Unit, found: dict[int, list[tuple[int, int]]]
 ) -> Iterator[Match]:
-    index, subject = bench.require_index(), bench.require_subject()
+    index, subject = context.require_index(), context.require_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
     rows = {
         number: contexts.tokens[number, : int(contexts.length[number])].tolist() for number in found

@@ -66,7 +66,7 @@ class Exemplars(Result):
 
 @instrument("activations.exemplars", needs=("index",))
 def exemplars(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     side: Annotated[
         Sign | None, Field(description="default: the address's own side, else +")
@@ -86,7 +86,7 @@ def exemplars(
     if side is not None and address.side not in ("both", side):
         raise ArgumentError(f"unit {unit!r} and side {side!r} contradict each other; leave one out")
     chosen: Sign = side or ("-" if address.side == "-" else "+")
-    found = bench.require_index().exemplars(address.unsided, chosen, kind=kind, k=k)
+    found = context.require_index().exemplars(address.unsided, chosen, kind=kind, k=k)
     return Exemplars(str(address.unsided), chosen, kind, [_passage(exemplar) for exemplar in found])
 
 
@@ -131,7 +131,7 @@ class UnitStatistics(Result):
 
 
 @instrument("activations.statistics", needs=("index",))
-def statistics(bench: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
+def statistics(context: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
     """A unit's range, mean and quantiles on the corpus, and how often it is active.
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
@@ -139,6 +139,6 @@ def statistics(bench: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
     from ..subject.address import Unit
 
     address = Unit.parse(unit).unsided
-    found = asdict(bench.require_index().statistics(address))
+    found = asdict(context.require_index().statistics(address))
     n = int(found.pop("n"))
     return UnitStatistics(str(address), n, **dict(zip(found, rounded(found.values()), strict=True)))

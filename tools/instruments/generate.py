@@ -42,7 +42,7 @@ class Generated(Result):
 
 @instrument("generate", needs=("subject",))
 def generate(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     text: Text,
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=16)],
     new_tokens: Annotated[int, Field(ge=1, le=MOST_NEW)] = 24,
@@ -58,7 +58,7 @@ def generate(
 
     from ..subject import Unit
 
-    subject, addresses = bench.require_subject(), [Unit.parse(unit) for unit in units]
+    subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:
         subject.shape.column(address)
     (ready,) = tokenize_texts(subject, [text])

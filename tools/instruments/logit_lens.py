@@ -57,7 +57,7 @@ class LogitLens(Result):
 
 @instrument("logit_lens", needs=("subject",))
 def logit_lens(
-    bench: InstrumentContext, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
+    context: InstrumentContext, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
 ) -> LogitLens:
     """Which next tokens a unit makes more and less likely by what it writes.
 
@@ -68,7 +68,7 @@ def logit_lens(
     from ..subject.address import Unit
 
     address = Unit.parse(unit)
-    subject = bench.require_subject()
+    subject = context.require_subject()
     added = subject.logits_of(subject.write_direction(address.unsided)).float()
     added = added - added.mean()
     if address.side == "-":

@@ -68,7 +68,7 @@ class Nearest(Result):
 
 @instrument("nearest", needs=("subject",))
 def nearest(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     by: By = "write",
     k: Annotated[
@@ -82,7 +82,7 @@ def nearest(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit).unsided, bench.require_subject()
+    address, subject = Unit.parse(unit).unsided, context.require_subject()
     subject.shape.column(address)
     if address.site == "head" and by == "read":
         raise ArgumentError(

@@ -87,7 +87,7 @@ class Patching(Result):
 
 @instrument("patch", needs=("subject",))
 def patch(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
     base: Text,
     source: Text,
@@ -108,7 +108,7 @@ def patch(
     """
     from ..subject import Unit
 
-    subject, addresses = bench.require_subject(), [Unit.parse(unit) for unit in units]
+    subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     one, two = tokenize_texts(subject, [base, source])
     partner = dict(aligned_positions(one.ids, two.ids))
     at = [i for i in one.positions(focus) if partner.get(i)]

@@ -78,7 +78,7 @@ class Probe(Result):
 
 @instrument("probe", needs=("subject",))
 def probe(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     site: Annotated[
         str,
         Field(
@@ -110,7 +110,7 @@ def probe(
     names, classes = np.unique(labels, return_inverse=True)
     group = np.unique(_checked_groups(texts, labels, groups), return_inverse=True)[1]
     _check_spread(names, classes, group)
-    features = _features(bench, place, texts, pooling)
+    features = _features(context, place, texts, pooling)
     folds = _folds(classes, group, seed)
     correct = _held_out(features, classes, folds)
     random = np.random.default_rng(seed)
@@ -162,11 +162,11 @@ def _check_spread(
 
 
 def _features(
-    bench: InstrumentContext, site: Site, texts: Sequence[str], pooling: Pooling
+    context: InstrumentContext, site: Site, texts: Sequence[str], pooling: Pooling
 ) -> Float[np.ndarray, "text width"]:
     import numpy as np
 
-    subject = bench.require_subject()
+    subject = context.require_subject()
     if site.layer >= subject.shape.n_layers:
         raise ArgumentError(
             f"probe: layer {site.layer} given; the subject has layers 0 to {subject.shape.n_layers - 1}"

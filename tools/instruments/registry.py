@@ -52,7 +52,7 @@ class InstrumentContext:
     index: Index | None = None
 
     def require_subject(self) -> Subject:
-        """The loaded subject; raises UnavailableError when the bench has none."""
+        """The loaded subject; raises UnavailableError when the context has none."""
         if self.subject is None:
             raise UnavailableError(
                 "this instrument runs the subject, and there is none here: name one with --subject or --index"
@@ -60,7 +60,7 @@ class InstrumentContext:
         return cast("Subject", self.subject() if callable(self.subject) else self.subject)
 
     def require_index(self) -> Index:
-        """The index; raises UnavailableError when the bench has none."""
+        """The index; raises UnavailableError when the context has none."""
         if self.index is None:
             raise UnavailableError(
                 "this instrument reads an index, and there is none here: name one with --index"
@@ -138,7 +138,7 @@ _REGISTRY: dict[str, Instrument] = {}
 def instrument(
     name: str, *, needs: tuple[Need, ...]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function ``(bench, **arguments) -> Result`` under a name; raises UsageError when it is taken."""
+    """Register a function ``(context, **arguments) -> Result`` under a name; raises UsageError when it is taken."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         if name in _REGISTRY:
@@ -170,7 +170,7 @@ def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) ->
 
     Raises:
         ArgumentError: the name or the arguments are off, with what to give instead.
-        UnavailableError: the bench lacks the subject or the index that it needs.
+        UnavailableError: the context lacks the subject or the index that it needs.
     """
     return get(name)(context, arguments)
 
@@ -186,7 +186,9 @@ def _load() -> None:
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
-    parameters = list(inspect.signature(function).parameters.values())[1:]  # the first is the bench
+    parameters = list(inspect.signature(function).parameters.values())[
+        1:
+    ]  # the first is the context
     fields: dict[str, Any] = {
         p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in parameters
     }

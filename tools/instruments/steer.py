@@ -105,7 +105,7 @@ class Steering(Result):
 
 @instrument("steer", needs=("subject",))
 def steer(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     text: Text,
     strengths: Annotated[
@@ -138,7 +138,7 @@ def steer(
     """
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit), bench.require_subject()
+    address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     if address.site == "head" and op != "scale":
         raise ArgumentError(

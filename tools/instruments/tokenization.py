@@ -75,7 +75,7 @@ def _spelt(spelling: Spelling) -> str:
 
 @instrument("tokens.describe", needs=("subject",))
 def describe(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     words: Annotated[list[Text], Field(min_length=1, max_length=40)],
     k: Annotated[int, Field(ge=1, le=50, description="nearest tokens to list")] = 6,
 ) -> TokenFacts:
@@ -86,10 +86,10 @@ def describe(
     """
     import numpy as np
 
-    subject = bench.require_subject()
+    subject = context.require_subject()
     counts = None
-    if bench.index is not None:
-        contexts = bench.index.contexts("explore")
+    if context.index is not None:
+        contexts = context.index.contexts("explore")
         real = np.arange(contexts.tokens.shape[1]) < contexts.length[:, None]
         counts = np.bincount(contexts.tokens[real], minlength=len(subject.token_strings()))
     return TokenFacts([_word(subject, word, counts, k) for word in words])

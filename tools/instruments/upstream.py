@@ -117,7 +117,7 @@ def _line(found: Contribution) -> str:
 
 @instrument("upstream", needs=("subject",))
 def upstream(
-    bench: InstrumentContext,
+    context: InstrumentContext,
     unit: UnitAddress,
     text: Text,
     focus: Annotated[
@@ -134,7 +134,7 @@ def upstream(
     from ..circuits.selftest import open_circuit_model
     from ..subject import Unit
 
-    address, subject = Unit.parse(unit).unsided, bench.require_subject()
+    address, subject = Unit.parse(unit).unsided, context.require_subject()
     if address.site == "head" or address.index >= _own(subject, address):
         raise ArgumentError(
             f"upstream: not known for {str(address)!r}; ask for a neuron or a named direction"

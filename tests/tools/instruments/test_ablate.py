@@ -18,12 +18,12 @@ TEXTS = ["Monday the cat said 1999", "a very blue city in the river", "x", "the 
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def ablated(bench: InstrumentContext, **arguments: Any) -> Ablation:
-    result = call("ablate", {"texts": TEXTS, **arguments}, bench)
+def ablated(context: InstrumentContext, **arguments: Any) -> Ablation:
+    result = call("ablate", {"texts": TEXTS, **arguments}, context)
     assert isinstance(result, Ablation)
     return result
 
@@ -75,18 +75,18 @@ def check(result: Ablation, subject: Subject, module: Any, columns: slice, value
         assert answer.loss_change[-1] is None
 
 
-def test_zero_ablation_of_a_neuron(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_zero_ablation_of_a_neuron(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     down = subject.model.model.layers[1].mlp.down_proj
-    result = ablated(bench, unit="mlp.1.5", op="zero")
+    result = ablated(context, unit="mlp.1.5", op="zero")
     check(result, subject, down, slice(5, 6), 0.0)
     assert max(result.texts[0].kl) > 1e-4  # the comparison is not of zeros
 
 
-def test_zero_ablation_of_a_head(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_zero_ablation_of_a_head(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     width = subject.head_dim
-    result = ablated(bench, unit="head.1.2", op="zero")
+    result = ablated(context, unit="head.1.2", op="zero")
     check(
         result,
         subject,
@@ -112,23 +112,23 @@ def inputs(subject: Subject, module: Any, columns: slice) -> torch.Tensor:
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.1.2"])
 def test_mean_ablation_without_an_index_uses_these_texts(
-    bench: InstrumentContext, unit: str
+    context: InstrumentContext, unit: str
 ) -> None:
-    subject = bench.require_subject()
+    subject = context.require_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
         (layer.mlp.down_proj, slice(5, 6))
         if unit.startswith("mlp")
         else (layer.self_attn.o_proj, slice(2 * width, 3 * width))
     )
-    result = ablated(bench, unit=unit, op="mean")
+    result = ablated(context, unit=unit, op="mean")
     check(result, subject, module, columns, inputs(subject, module, columns).mean(dim=0))
     assert result.replaced_by == "its mean on these texts"
 
 
-def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
-    answer = ablated(bench, unit="mlp.1.5", op="zero", k=4).texts[1]
+def test_the_changed_tokens_are_the_most_changed_at_the_peak(context: InstrumentContext) -> None:
+    subject = context.require_subject()
+    answer = ablated(context, unit="mlp.1.5", op="zero", k=4).texts[1]
     ids = subject.tokenize(TEXTS[1]).ids
     with torch.no_grad():
         before = subject.model(torch.tensor([ids])).logits[0, answer.peak].softmax(-1)
@@ -148,20 +148,20 @@ def test_the_changed_tokens_are_the_most_changed_at_the_peak(bench: InstrumentCo
     assert answer.peak == 1 + int(np.argmax(answer.kl[1:]))
 
 
-def test_an_answer_does_not_depend_on_the_texts_beside_it(bench: InstrumentContext) -> None:
-    together = ablated(bench, unit="mlp.1.5", op="zero").texts
+def test_an_answer_does_not_depend_on_the_texts_beside_it(context: InstrumentContext) -> None:
+    together = ablated(context, unit="mlp.1.5", op="zero").texts
     for text, answer in zip(TEXTS, together, strict=True):
-        alone = ablated(bench, unit="mlp.1.5", op="zero", texts=[text]).texts[0]
+        alone = ablated(context, unit="mlp.1.5", op="zero", texts=[text]).texts[0]
         np.testing.assert_allclose(answer.kl, alone.kl, rtol=1e-3, atol=1e-7)
 
 
-def test_a_side_that_is_not_active_changes_nothing(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_a_side_that_is_not_active_changes_nothing(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     active = subject.unit_activations(
         torch.tensor([subject.tokenize(TEXTS[0]).ids]), [_unit("mlp.1.5")]
     )[0, 0]
     answers = {
-        side: ablated(bench, unit=f"mlp.1.5{side}", op="zero", texts=TEXTS[:1]).texts[0].kl
+        side: ablated(context, unit=f"mlp.1.5{side}", op="zero", texts=TEXTS[:1]).texts[0].kl
         for side in "+-"
     }
     for side, sign in (("+", 1), ("-", -1)):
@@ -177,8 +177,8 @@ def _unit(text: str) -> Any:
     return Unit.parse(text)
 
 
-def test_means_over_positions_and_the_rendering(bench: InstrumentContext) -> None:
-    result = ablated(bench, unit="mlp.1.5", op="zero")
+def test_means_over_positions_and_the_rendering(context: InstrumentContext) -> None:
+    result = ablated(context, unit="mlp.1.5", op="zero")
     scored = [k for text in result.texts for k in (text.kl[1:] if len(text.kl) > 1 else text.kl)]
     assert result.mean_kl == pytest.approx(np.mean(scored), rel=1e-4)
     lines = result.render().splitlines()
@@ -199,7 +199,7 @@ def test_means_over_positions_and_the_rendering(bench: InstrumentContext) -> Non
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        ablated(bench, **arguments)
+        ablated(context, **arguments)

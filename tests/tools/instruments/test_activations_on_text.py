@@ -18,19 +18,19 @@ UNITS = ["mlp.1.5", "mlp.2.7-", "mlp.2.7+", "head.0.3"]
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def on_text(bench: InstrumentContext, **arguments: Any) -> OnText:
-    result = call("activations.on_text", {"texts": TEXTS, "units": UNITS, **arguments}, bench)
+def on_text(context: InstrumentContext, **arguments: Any) -> OnText:
+    result = call("activations.on_text", {"texts": TEXTS, "units": UNITS, **arguments}, context)
     assert isinstance(result, OnText)
     return result
 
 
-def naive(bench: InstrumentContext, text: str, layer: int, module: str) -> np.ndarray:
+def naive(context: InstrumentContext, text: str, layer: int, module: str) -> np.ndarray:
     """What enters a module for one text alone, seen by a hook of this test."""
-    subject, seen = bench.require_subject(), []
+    subject, seen = context.require_subject(), []
     target = subject.model.model.layers[layer].get_submodule(module)
     handle = target.register_forward_pre_hook(lambda _module, args: seen.append(args[0][0]))
     with torch.no_grad():
@@ -39,19 +39,19 @@ def naive(bench: InstrumentContext, text: str, layer: int, module: str) -> np.nd
     return seen[0].numpy()
 
 
-def test_activations_are_those_of_each_text_alone(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
-    for text, answer in zip(TEXTS, on_text(bench).texts, strict=True):
-        neuron = naive(bench, text, 1, "mlp.down_proj")[:, 5]
+def test_activations_are_those_of_each_text_alone(context: InstrumentContext) -> None:
+    subject = context.require_subject()
+    for text, answer in zip(TEXTS, on_text(context).texts, strict=True):
+        neuron = naive(context, text, 1, "mlp.down_proj")[:, 5]
         np.testing.assert_allclose(answer.activations["mlp.1.5"], neuron, rtol=1e-4, atol=1e-5)
-        two = naive(bench, text, 2, "mlp.down_proj")[:, 7]
+        two = naive(context, text, 2, "mlp.down_proj")[:, 7]
         np.testing.assert_allclose(
             answer.activations["mlp.2.7-"], np.maximum(-two, 0), rtol=1e-4, atol=1e-5
         )
         np.testing.assert_allclose(
             answer.activations["mlp.2.7+"], np.maximum(two, 0), rtol=1e-4, atol=1e-5
         )
-        z = naive(bench, text, 0, "self_attn.o_proj")
+        z = naive(context, text, 0, "self_attn.o_proj")
         columns = slice(3 * subject.head_dim, 4 * subject.head_dim)
         output = (
             z[:, columns]
@@ -61,8 +61,8 @@ def test_activations_are_those_of_each_text_alone(bench: InstrumentContext) -> N
         np.testing.assert_allclose(answer.activations["head.0.3"], norm, rtol=1e-4, atol=1e-5)
 
 
-def test_every_token_has_its_text_and_place(bench: InstrumentContext) -> None:
-    result = on_text(bench)
+def test_every_token_has_its_text_and_place(context: InstrumentContext) -> None:
+    result = on_text(context)
     for text, answer in zip(TEXTS, result.texts, strict=True):
         assert answer.text == text
         assert len(answer.tokens) == len(answer.offsets) == len(answer.activations["mlp.1.5"])
@@ -72,9 +72,9 @@ def test_every_token_has_its_text_and_place(bench: InstrumentContext) -> None:
 
 
 def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out(
-    bench: InstrumentContext,
+    context: InstrumentContext,
 ) -> None:
-    result = on_text(bench)
+    result = on_text(context)
     lines = result.render().splitlines()
     assert len(lines) == len(UNITS) * (1 + len(TEXTS))
     counted = [
@@ -100,7 +100,7 @@ def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        on_text(bench, **arguments)
+        on_text(context, **arguments)

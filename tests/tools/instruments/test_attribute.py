@@ -15,18 +15,18 @@ TEXT, TWIN = "the cat said 1999 in the city on Monday", "the dog told year in th
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def attributed(bench: InstrumentContext, **arguments: Any) -> AttributedText:
-    result = call("attribute", {"text": TEXT, "counterfactual": TWIN, **arguments}, bench)
+def attributed(context: InstrumentContext, **arguments: Any) -> AttributedText:
+    result = call("attribute", {"text": TEXT, "counterfactual": TWIN, **arguments}, context)
     assert isinstance(result, AttributedText)
     return result
 
 
-def test_credit_adds_up_and_is_shown_with_both_tokens(bench: InstrumentContext) -> None:
-    found = attributed(bench, answer=" cat", foil=" dog")
+def test_credit_adds_up_and_is_shown_with_both_tokens(context: InstrumentContext) -> None:
+    found = attributed(context, answer=" cat", foil=" dog")
     assert found.verdict == "converged"
     assert found.scores is not None
     assert found.reference is not None
@@ -40,8 +40,8 @@ def test_credit_adds_up_and_is_shown_with_both_tokens(bench: InstrumentContext) 
     )
 
 
-def test_a_units_activation_and_its_checks(bench: InstrumentContext) -> None:
-    found = attributed(bench, unit="mlp.1.5-", position=6, method="occlusion", check=True)
+def test_a_units_activation_and_its_checks(context: InstrumentContext) -> None:
+    found = attributed(context, unit="mlp.1.5-", position=6, method="occlusion", check=True)
     assert found.verdict == "exact"
     assert found.curves is not None
     assert found.curves.n_moved == 4
@@ -50,10 +50,10 @@ def test_a_units_activation_and_its_checks(bench: InstrumentContext) -> None:
 
 
 def test_what_has_not_converged_is_withheld(
-    bench: InstrumentContext, monkeypatch: pytest.MonkeyPatch
+    context: InstrumentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
-    found = attributed(bench, answer=" cat", baseline="zero", check=True)
+    found = attributed(context, answer=" cat", baseline="zero", check=True)
     assert found.verdict == "not_converged"
     assert found.scores is None
     assert found.curves is None
@@ -63,15 +63,15 @@ def test_what_has_not_converged_is_withheld(
 
 @pytest.mark.parametrize("method", ["gradient", "relevance"])
 def test_what_looks_at_the_text_alone_needs_no_counterfactual(
-    bench: InstrumentContext, method: str
+    context: InstrumentContext, method: str
 ) -> None:
-    alone = attributed(bench, answer=" cat", method=method, counterfactual=None)
-    beside = attributed(bench, answer=" cat", method=method, check=True)
+    alone = attributed(context, answer=" cat", method=method, counterfactual=None)
+    beside = attributed(context, answer=" cat", method=method, check=True)
     assert alone.counterfactual is None
     assert alone.scores == beside.scores
     assert "instead of" not in beside.render()
     with pytest.raises(ArgumentError, match="none was given"):  # curves go to a counterfactual
-        attributed(bench, answer=" cat", method=method, counterfactual=None, check=True)
+        attributed(context, answer=" cat", method=method, counterfactual=None, check=True)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_what_looks_at_the_text_alone_needs_no_counterfactual(
     ],
 )
 def test_what_is_off_can_be_repaired(
-    bench: InstrumentContext, arguments: dict[str, Any], said: str
+    context: InstrumentContext, arguments: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ArgumentError, match=said):
-        attributed(bench, **arguments)
+        attributed(context, **arguments)

@@ -18,30 +18,32 @@ A, B = "very Monday the cat said not a dog", "very Tuesday the cat said a blue d
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
 def compared(
-    bench: InstrumentContext, text: str = A, other: str = B, **arguments: Any
+    context: InstrumentContext, text: str = A, other: str = B, **arguments: Any
 ) -> TextComparison:
-    result = call("compare", {"unit": "mlp.1.5", "text": text, "other": other, **arguments}, bench)
+    result = call(
+        "compare", {"unit": "mlp.1.5", "text": text, "other": other, **arguments}, context
+    )
     assert isinstance(result, TextComparison)
     return result
 
 
-def alone(bench: InstrumentContext, text: str) -> list[float]:
-    subject = bench.require_subject()
+def alone(context: InstrumentContext, text: str) -> list[float]:
+    subject = context.require_subject()
     ids = torch.tensor([subject.tokenize(text).ids])
     return subject.unit_activations(ids, [Unit.parse("mlp.1.5")])[0, 0].tolist()
 
 
-def test_each_pair_has_what_its_texts_have_alone(bench: InstrumentContext) -> None:
-    result = compared(bench)
+def test_each_pair_has_what_its_texts_have_alone(context: InstrumentContext) -> None:
+    result = compared(context)
     first = [p.activation for p in result.pairs if p.token is not None]
     second = [p.other_activation for p in result.pairs if p.other_token is not None]
-    assert first == pytest.approx(alone(bench, A), rel=1e-4, abs=1e-6)
-    assert second == pytest.approx(alone(bench, B), rel=1e-4, abs=1e-6)
+    assert first == pytest.approx(alone(context, A), rel=1e-4, abs=1e-6)
+    assert second == pytest.approx(alone(context, B), rel=1e-4, abs=1e-6)
     strings = [(p.token, p.other_token) for p in result.pairs]
     assert strings == [
         ("very", "very"), (" Monday", " Tuesday"), (" the", " the"), (" cat", " cat"), (" said", " said"),
@@ -57,8 +59,8 @@ def test_each_pair_has_what_its_texts_have_alone(bench: InstrumentContext) -> No
     assert result.pairs[0].difference is None, "the first token does not count"
 
 
-def test_each_substitution_is_made_alone_and_undone_alone(bench: InstrumentContext) -> None:
-    result = compared(bench)
+def test_each_substitution_is_made_alone_and_undone_alone(context: InstrumentContext) -> None:
+    result = compared(context)
     peak = result.pairs[result.largest]
     assert peak.difference is not None
     assert abs(peak.difference) == max(
@@ -72,17 +74,17 @@ def test_each_substitution_is_made_alone_and_undone_alone(bench: InstrumentConte
     undone = ["very Monday the cat said a blue dog", "very Tuesday the cat said not a blue dog",
               "very Tuesday the cat said a dog"]  # fmt: skip
     for change, one, other in zip(result.substitutions, made, undone, strict=True):
-        assert change.alone == pytest.approx(at_peak(bench, one, peak), rel=1e-4, abs=1e-6)
-        assert change.undone == pytest.approx(at_peak(bench, other, peak), rel=1e-4, abs=1e-6)
+        assert change.alone == pytest.approx(at_peak(context, one, peak), rel=1e-4, abs=1e-6)
+        assert change.undone == pytest.approx(at_peak(context, other, peak), rel=1e-4, abs=1e-6)
 
 
-def at_peak(bench: InstrumentContext, text: str, peak: Any) -> float:
+def at_peak(context: InstrumentContext, text: str, peak: Any) -> float:
     tokens = [
-        bench.require_subject().token_strings()[i]
-        for i in bench.require_subject().tokenize(text).ids
+        context.require_subject().token_strings()[i]
+        for i in context.require_subject().tokenize(text).ids
     ]
     at = max(i for i, token in enumerate(tokens) if token in (peak.token, peak.other_token))
-    return alone(bench, text)[at]
+    return alone(context, text)[at]
 
 
 def test_pairs_of_unequal_substitutions_end_together() -> None:
@@ -95,8 +97,8 @@ def test_pairs_of_unequal_substitutions_end_together() -> None:
     ]
 
 
-def test_the_rendering_tells_the_largest_differences_first(bench: InstrumentContext) -> None:
-    lines = compared(bench).render().splitlines()
+def test_the_rendering_tells_the_largest_differences_first(context: InstrumentContext) -> None:
+    lines = compared(context).render().splitlines()
     assert lines[0].startswith("mlp.1.5 A max ")
     assert lines[2] == "largest differences, A to B:"
     assert '" Monday" → " Tuesday": alone ' in lines[-3]
@@ -112,7 +114,7 @@ def test_the_rendering_tells_the_largest_differences_first(bench: InstrumentCont
     ],
 )
 def test_what_is_off_comes_back(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        compared(bench, **arguments)
+        compared(context, **arguments)

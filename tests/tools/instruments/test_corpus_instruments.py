@@ -20,8 +20,8 @@ TEXTS = ["Monday the cat said in the river bank", "a very red dog was told of 19
          "Friday a cat said very red to the bank"]  # fmt: skip
 
 
-def searched(bench: InstrumentContext, **arguments: Any) -> CorpusSearch:
-    result = call("corpus.search", {"unit": "mlp.2.7", "pattern": "cat", **arguments}, bench)
+def searched(context: InstrumentContext, **arguments: Any) -> CorpusSearch:
+    result = call("corpus.search", {"unit": "mlp.2.7", "pattern": "cat", **arguments}, context)
     assert isinstance(result, CorpusSearch)
     return result
 
@@ -88,8 +88,8 @@ def test_few_contexts_are_spread_over_all(indexed: InstrumentContext) -> None:
     assert "strongest:" in result.render()
 
 
-def correlated(bench: InstrumentContext, **arguments: Any) -> Coactivating:
-    result = call("coactivating", {"unit": "mlp.1.5", "k": 10, **arguments}, bench)
+def correlated(context: InstrumentContext, **arguments: Any) -> Coactivating:
+    result = call("coactivating", {"unit": "mlp.1.5", "k": 10, **arguments}, context)
     assert isinstance(result, Coactivating)
     return result
 

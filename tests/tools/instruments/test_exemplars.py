@@ -21,19 +21,19 @@ TEXT = "Monday the cat said in the river bank"
 
 
 @pytest.fixture(scope="module")
-def bench(indexed: InstrumentContext) -> InstrumentContext:
+def context(indexed: InstrumentContext) -> InstrumentContext:
     return indexed
 
 
-def answer(bench: InstrumentContext, name: str, **arguments: Any) -> Any:
-    return call(name, arguments, bench)
+def answer(context: InstrumentContext, name: str, **arguments: Any) -> Any:
+    return call(name, arguments, context)
 
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.2.1"])
 def test_statistics_are_those_of_every_token(
-    bench: InstrumentContext, naive: dict, unit: str
+    context: InstrumentContext, naive: dict, unit: str
 ) -> None:
-    result = answer(bench, "activations.statistics", unit=unit)
+    result = answer(context, "activations.statistics", unit=unit)
     assert isinstance(result, UnitStatistics)
     address = Unit.parse(unit)
     values = naive[address.place][..., address.index]
@@ -49,15 +49,15 @@ def test_statistics_are_those_of_every_token(
 
 @pytest.mark.parametrize(("side", "sign"), [("+", 1), ("-", -1)])
 def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
-    bench: InstrumentContext, naive: dict, side: str, sign: int
+    context: InstrumentContext, naive: dict, side: str, sign: int
 ) -> None:
-    result = answer(bench, "activations.exemplars", unit="mlp.2.7", side=side, k=4)
+    result = answer(context, "activations.exemplars", unit="mlp.2.7", side=side, k=4)
     assert isinstance(result, Exemplars)
     values = sign * naive[Site("mlp", 2)][..., 7]
     order = np.argsort(-np.nanmax(values, axis=1), kind="stable")[:4]
     assert [passage.context for passage in result.exemplars] == order.tolist()
-    strings = bench.require_subject().token_strings()
-    contexts = bench.require_index().contexts("explore")
+    strings = context.require_subject().token_strings()
+    contexts = context.require_index().contexts("explore")
     for passage in result.exemplars:
         row = values[passage.context][1 : len(passage.tokens)]
         np.testing.assert_allclose(
@@ -68,16 +68,16 @@ def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
         assert passage.tokens == [strings[i] for i in ids]
 
 
-def test_the_side_comes_from_the_address_when_it_has_one(bench: InstrumentContext) -> None:
-    told = answer(bench, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
-    assert answer(bench, "activations.exemplars", unit="mlp.2.7-", k=3) == told
+def test_the_side_comes_from_the_address_when_it_has_one(context: InstrumentContext) -> None:
+    told = answer(context, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
+    assert answer(context, "activations.exemplars", unit="mlp.2.7-", k=3) == told
     assert told.unit == "mlp.2.7"
     with pytest.raises(ArgumentError, match="contradict"):
-        answer(bench, "activations.exemplars", unit="mlp.2.7-", side="+")
+        answer(context, "activations.exemplars", unit="mlp.2.7-", side="+")
 
 
-def test_exemplars_render_as_marked_text(bench: InstrumentContext) -> None:
-    result = answer(bench, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
+def test_exemplars_render_as_marked_text(context: InstrumentContext) -> None:
+    result = answer(context, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
     lines = result.render().splitlines()
     assert "negative side" in lines[0]
     peaks = [passage.activations[passage.peak] for passage in result.exemplars]
@@ -86,11 +86,11 @@ def test_exemplars_render_as_marked_text(bench: InstrumentContext) -> None:
     ]
     assert "»9" in lines[1]
     assert (
-        len(answer(bench, "activations.exemplars", unit="mlp.2.7", kind="random", k=5).exemplars)
+        len(answer(context, "activations.exemplars", unit="mlp.2.7", kind="random", k=5).exemplars)
         == 5
     )
     assert (
-        answer(bench, "activations.exemplars", unit="head.0.1", side="-")
+        answer(context, "activations.exemplars", unit="head.0.1", side="-")
         .render()
         .endswith("it never fires there")
     )
@@ -98,11 +98,11 @@ def test_exemplars_render_as_marked_text(bench: InstrumentContext) -> None:
 
 @pytest.mark.parametrize("sites", [["mlp"], ["mlp", "head"]])
 def test_search_ranks_every_unit_by_a_naive_z(
-    bench: InstrumentContext, naive: dict, sites: list[str]
+    context: InstrumentContext, naive: dict, sites: list[str]
 ) -> None:
-    result = answer(bench, "activations.search", text=TEXT, k=6, sites=sites)
+    result = answer(context, "activations.search", text=TEXT, k=6, sites=sites)
     assert isinstance(result, Search)
-    subject = bench.require_subject()
+    subject = context.require_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     scores: dict[str, tuple[float, float, int]] = {}
     for kind in sites:
@@ -128,17 +128,17 @@ def test_search_ranks_every_unit_by_a_naive_z(
     assert len(result.render().splitlines()) == 7
 
 
-def test_search_can_be_kept_to_layers_and_says_what_there_is(bench: InstrumentContext) -> None:
+def test_search_can_be_kept_to_layers_and_says_what_there_is(context: InstrumentContext) -> None:
     assert {
         hit.unit.split(".")[1]
-        for hit in answer(bench, "activations.search", text=TEXT, layers=[1]).hits
+        for hit in answer(context, "activations.search", text=TEXT, layers=[1]).hits
     } == {"1"}
     with pytest.raises(ArgumentError, match=r"mlp\.0"):
-        answer(bench, "activations.search", text=TEXT, layers=[9])
+        answer(context, "activations.search", text=TEXT, layers=[9])
 
 
-def test_mean_ablation_takes_the_mean_from_explore(bench: InstrumentContext, naive: dict) -> None:
-    result = answer(bench, "ablate", unit="mlp.1.5", texts=[TEXT], op="mean")
+def test_mean_ablation_takes_the_mean_from_explore(context: InstrumentContext, naive: dict) -> None:
+    result = answer(context, "ablate", unit="mlp.1.5", texts=[TEXT], op="mean")
     mean = np.nanmean(naive[Site("mlp", 1)][..., 5])
     assert result.replaced_by == f"its mean on explore ({mean:.4g})"
 
@@ -164,21 +164,21 @@ def test_mean_ablation_takes_the_mean_from_explore(bench: InstrumentContext, nai
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: InstrumentContext, name: str, arguments: dict, says: str
+    context: InstrumentContext, name: str, arguments: dict, says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        call(name, arguments, bench)
+        call(name, arguments, context)
 
 
-def test_looking_things_up_needs_no_subject(bench: InstrumentContext) -> None:
-    reading = InstrumentContext(index=bench.index)
+def test_looking_things_up_needs_no_subject(context: InstrumentContext) -> None:
+    reading = InstrumentContext(index=context.index)
     assert call("activations.exemplars", {"unit": "mlp.1.5"}, reading).to_json()["exemplars"]
     with pytest.raises(UnavailableError, match="--subject"):
         call("activations.search", {"text": TEXT}, reading)
 
 
 def test_no_instrument_opens_a_held_out_file(
-    bench: InstrumentContext, monkeypatch: pytest.MonkeyPatch
+    context: InstrumentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every instrument is called, and every file that is opened on the way is seen."""
     import pyarrow.parquet as pq
@@ -190,7 +190,7 @@ def test_no_instrument_opens_a_held_out_file(
         "ParquetFile",
         lambda path, **options: opened.append(str(path)) or original(path, **options),
     )
-    fresh = InstrumentContext(bench.subject, Index.open(Path(bench.require_index().path)))
+    fresh = InstrumentContext(context.subject, Index.open(Path(context.require_index().path)))
     from hubel.tools.instruments import instruments
 
     assert set(CALLS) == set(instruments())

@@ -46,9 +46,9 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
 
 
 def test_the_negative_side_promotes_what_the_positive_one_suppresses() -> None:
-    bench = InstrumentContext(tiny_subject())
+    context = InstrumentContext(tiny_subject())
     plus, minus = (
-        call("logit_lens", {"unit": f"mlp.1.3{side}", "k": 5}, bench).to_json() for side in "+-"
+        call("logit_lens", {"unit": f"mlp.1.3{side}", "k": 5}, context).to_json() for side in "+-"
     )
     assert plus["promoted"]["ids"] == minus["suppressed"]["ids"]
     assert plus["promoted"]["logits"] == [-x for x in minus["suppressed"]["logits"]]

@@ -14,12 +14,12 @@ from tests.support.tiny import MODEL_TYPES, N_LAYERS, N_NEURONS, tiny_subject
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def found(bench: InstrumentContext, **arguments: Any) -> Nearest:
-    result = call("nearest", {"k": 5, **arguments}, bench)
+def found(context: InstrumentContext, **arguments: Any) -> Nearest:
+    result = call("nearest", {"k": 5, **arguments}, context)
     assert isinstance(result, Nearest)
     return result
 
@@ -40,8 +40,8 @@ def check(result: Nearest, unit: str, directions: dict[str, torch.Tensor]) -> No
 @pytest.mark.parametrize("by", ["write", "read"])
 @pytest.mark.parametrize("family", ["llama", "gpt2", "phi3"])
 def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
-    bench = InstrumentContext(tiny_subject(family))
-    model, directions = bench.require_subject().model, dict[str, torch.Tensor]()
+    context = InstrumentContext(tiny_subject(family))
+    model, directions = context.require_subject().model, dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for i in range(N_NEURONS):
             if family == "gpt2":
@@ -52,13 +52,13 @@ def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
                 into = mlp.gate_up_proj if family == "phi3" else mlp.gate_proj
                 vector = mlp.down_proj.weight[:, i] if by == "write" else into.weight[i]
             directions[f"mlp.{layer}.{i}"] = vector
-    check(found(bench, unit="mlp.1.5-", by=by), "mlp.1.5", directions)
+    check(found(context, unit="mlp.1.5-", by=by), "mlp.1.5", directions)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
-    bench = InstrumentContext(tiny_subject(family))
-    subject, directions = bench.require_subject(), dict[str, torch.Tensor]()
+    context = InstrumentContext(tiny_subject(family))
+    subject, directions = context.require_subject(), dict[str, torch.Tensor]()
     for layer in range(N_LAYERS):
         for head in range(4):
             own = slice(head * 4, head * 4 + 4)
@@ -73,7 +73,7 @@ def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
                 directions[f"head.{layer}.{head}"] = (
                     attention.o_proj.weight[:, own] @ attention.v_proj.weight[shared]
                 )
-    result = found(bench, unit="head.1.2")
+    result = found(context, unit="head.1.2")
     check(result, "head.1.2", directions)
     assert result.by == "move"
 
@@ -81,14 +81,14 @@ def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
 def test_a_named_direction_is_compared_with_neurons_and_its_like() -> None:
     along = torch.zeros(16)
     along[3] = 1
-    bench = InstrumentContext(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
-    result = found(bench, unit="resid.0@a")
+    context = InstrumentContext(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
+    result = found(context, unit="resid.0@a")
     assert (result.alike[0].unit, result.alike[0].depth) == ("resid.2@b", "later")
     assert result.compared == N_LAYERS * N_NEURONS + 1
 
 
-def test_depth_is_told_without_a_layer(bench: InstrumentContext) -> None:
-    result = found(bench, unit="mlp.1.5", k=50)
+def test_depth_is_told_without_a_layer(context: InstrumentContext) -> None:
+    result = found(context, unit="mlp.1.5", k=50)
     depths = {n.unit.split(".")[1]: n.depth for n in result.alike}
     assert depths == {"0": "earlier", "1": "same", "2": "later"}
     assert "earlier in the model" in result.render()
@@ -104,10 +104,10 @@ def test_depth_is_told_without_a_layer(bench: InstrumentContext) -> None:
     ],
 )
 def test_what_is_off_comes_back(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        found(bench, **arguments)
+        found(context, **arguments)
 
 
 @pytest.mark.parametrize("family", MODEL_TYPES)

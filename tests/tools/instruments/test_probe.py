@@ -26,7 +26,7 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
@@ -41,19 +41,19 @@ def plain() -> InstrumentContext:
     return InstrumentContext(subject)
 
 
-def probed(bench: InstrumentContext, **arguments: Any) -> Probe:
-    result = call("probe", {"site": "resid.1", "texts": TEXTS, **arguments}, bench)
+def probed(context: InstrumentContext, **arguments: Any) -> Probe:
+    result = call("probe", {"site": "resid.1", "texts": TEXTS, **arguments}, context)
     assert isinstance(result, Probe)
     return result
 
 
-def features(bench: InstrumentContext, layer: int, pooling: str) -> np.ndarray:
+def features(context: InstrumentContext, layer: int, pooling: str) -> np.ndarray:
     rows = []
     for text in TEXTS:
         with torch.no_grad():
-            ids = torch.tensor([bench.require_subject().tokenize(text).ids])
+            ids = torch.tensor([context.require_subject().tokenize(text).ids])
             stream = (
-                bench.require_subject()
+                context.require_subject()
                 .model(ids, output_hidden_states=True)
                 .hidden_states[layer + 1][0]
                 .double()
@@ -64,12 +64,12 @@ def features(bench: InstrumentContext, layer: int, pooling: str) -> np.ndarray:
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_accuracy_is_that_of_a_plain_loop_over_held_out_groups(
-    bench: InstrumentContext, pooling: str
+    context: InstrumentContext, pooling: str
 ) -> None:
     labels = [str(len(text.split()[1]) % 2) for text in TEXTS]
     groups = [text.split()[1] for text in TEXTS]
-    result = probed(bench, labels=labels, groups=groups, pooling=pooling, seed=3)
-    x, y = features(bench, 1, pooling), np.array(labels)
+    result = probed(context, labels=labels, groups=groups, pooling=pooling, seed=3)
+    x, y = features(context, 1, pooling), np.array(labels)
     correct = np.zeros(len(y), dtype=bool)
     for train, test in StratifiedGroupKFold(5, shuffle=True, random_state=3).split(x, y, groups):
         assert not {groups[i] for i in train} & {groups[i] for i in test}
@@ -116,16 +116,18 @@ def test_a_label_that_only_memory_of_the_group_could_give_is_not_read(
     assert apart.low < 0.5
 
 
-def test_a_unit_names_its_layer(bench: InstrumentContext) -> None:
+def test_a_unit_names_its_layer(context: InstrumentContext) -> None:
     labels = [["a", "b"][i % 2] for i in range(len(TEXTS))]
-    by_unit, by_layer = (probed(bench, site=site, labels=labels) for site in ("mlp.1.7-", "mlp.1"))
+    by_unit, by_layer = (
+        probed(context, site=site, labels=labels) for site in ("mlp.1.7-", "mlp.1")
+    )
     assert by_unit == by_layer
     assert by_unit.site == "mlp.1"
 
 
-def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: InstrumentContext) -> None:
+def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(context: InstrumentContext) -> None:
     labels = [text.split()[0] for text in TEXTS]
-    first, second = (probed(bench, site="mlp.0", labels=labels, seed=1) for _ in range(2))
+    first, second = (probed(context, site="mlp.0", labels=labels, seed=1) for _ in range(2))
     assert first == second
     assert first.labels == {"the": 20, "a": 20}
     assert "selectivity" in first.render()
@@ -145,7 +147,7 @@ def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(bench: Instrumen
     ],
 )
 def test_what_is_off_comes_back_as_an_argument_error(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        probed(bench, **arguments)
+        probed(context, **arguments)

@@ -43,7 +43,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @instrument("echo", needs=())
     def say(
-        bench: InstrumentContext,
+        context: InstrumentContext,
         word: str,
         times: Annotated[int, Field(ge=1, le=3)] = 1,
         mood: Literal["calm", "loud"] = "calm",
@@ -104,7 +104,7 @@ def test_wrong_arguments_come_back_with_how_to_repair_them(arguments: dict, says
 
 def test_a_name_is_registered_once_and_an_unknown_one_lists_the_known() -> None:
     with pytest.raises(UsageError, match="'echo' is registered already"):
-        instrument("echo", needs=())(lambda bench: Echo(()))
+        instrument("echo", needs=())(lambda context: Echo(()))
     with pytest.raises(
         ArgumentError, match=r"'logitlens'; there are ablate, activations\.exemplars"
     ):
@@ -127,7 +127,7 @@ def test_a_bench_without_what_is_needed_says_so_and_a_lazy_subject_is_loaded_on_
 
 
 def test_a_bench_leads_to_no_held_out_text() -> None:
-    """Structurally: a bench has a subject and an index, and the index's public surface has no way to holdout."""
+    """Structurally: a context has a subject and an index, and the index's public surface has no way to holdout."""
     from hubel.tools.index import Index
 
     assert set(InstrumentContext.__dataclass_fields__) == {"subject", "index"}

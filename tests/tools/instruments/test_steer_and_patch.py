@@ -24,7 +24,7 @@ TEXT, SOURCE = "Monday the cat said very", "Tuesday the dog said very"
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
@@ -56,9 +56,9 @@ def down(subject: Subject) -> Any:
     return subject.model.model.layers[1].mlp.down_proj
 
 
-def steered(bench: InstrumentContext, **arguments: Any) -> Steering:
+def steered(context: InstrumentContext, **arguments: Any) -> Steering:
     result = call(
-        "steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [3.0], **arguments}, bench
+        "steer", {"unit": "mlp.1.5", "text": TEXT, "strengths": [3.0], **arguments}, context
     )
     assert isinstance(result, Steering)
     return result
@@ -73,9 +73,9 @@ OPERATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_steering_is_a_change_of_what_enters_the_down_projection(
-    bench: InstrumentContext, op: str
+    context: InstrumentContext, op: str
 ) -> None:
-    subject = bench.require_subject()
+    subject = context.require_subject()
     ids = subject.tokenize(TEXT).ids
 
     def change(value: torch.Tensor) -> None:
@@ -87,7 +87,7 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(
         after = logits(subject, ids)
         for _ in range(4):
             written.append(int(logits(subject, ids + written).argmax()))
-    result = steered(bench, op=op, new_tokens=4, k=3, tokens=[" cat", " dog"])
+    result = steered(context, op=op, new_tokens=4, k=3, tokens=[" cat", " dog"])
     (one,) = result.strengths
     cat, dog = (subject.tokenize(token).ids[0] for token in (" cat", " dog"))
     ratios = (after.log_softmax(-1) - before.log_softmax(-1))[[cat, dog]].tolist()
@@ -101,8 +101,8 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(
     assert one.continuation == "".join(subject.token_strings()[i] for i in written)
 
 
-def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_steering_at_a_part_of_the_text_leaves_the_rest(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     ids = subject.tokenize(TEXT).ids
 
     def change(value: torch.Tensor) -> None:
@@ -110,25 +110,25 @@ def test_steering_at_a_part_of_the_text_leaves_the_rest(bench: InstrumentContext
 
     with entering(down(subject), change):
         after = logits(subject, ids)
-    result = steered(bench, focus="cat", new_tokens=0)
+    result = steered(context, focus="cat", new_tokens=0)
     assert result.positions == [2]
     assert result.strengths[0].kl == pytest.approx(kl(logits(subject, ids), after), rel=1e-4)
     assert result.strengths[0].continuation == ""
 
 
-def test_several_strengths_are_compared_and_rendered(bench: InstrumentContext) -> None:
-    result = steered(bench, strengths=[-2.0, 0.0, 2.0], new_tokens=2)
+def test_several_strengths_are_compared_and_rendered(context: InstrumentContext) -> None:
+    result = steered(context, strengths=[-2.0, 0.0, 2.0], new_tokens=2)
     assert [s.strength for s in result.strengths] == [-2.0, 0.0, 2.0]
     assert result.strengths[1].kl == pytest.approx(0, abs=1e-9)
     assert result.strengths[1].continuation == result.continuation
-    alone = [steered(bench, strengths=[s], new_tokens=2).strengths[0].kl for s in (-2.0, 2.0)]
+    alone = [steered(context, strengths=[s], new_tokens=2).strengths[0].kl for s in (-2.0, 2.0)]
     assert [result.strengths[0].kl, result.strengths[2].kl] == pytest.approx(alone, rel=1e-3)
     assert len(result.render().splitlines()) == 1 + 3 + 4
 
 
-def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: InstrumentContext) -> None:
+def test_sampling_repeats_with_its_seed_and_shares_its_noise(context: InstrumentContext) -> None:
     one, again, other = (
-        steered(bench, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0])
+        steered(context, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0])
         for seed in (1, 1, 2)
     )
     assert one == again
@@ -138,15 +138,15 @@ def test_sampling_repeats_with_its_seed_and_shares_its_noise(bench: InstrumentCo
     )
 
 
-def test_sampled_tokens_follow_the_softmax(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_sampled_tokens_follow_the_softmax(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     p = logits(subject, subject.tokenize(TEXT).ids).softmax(-1)
     likeliest = subject.token_strings()[int(p.argmax())]
     drawn = [
         call(
             "generate",
             {"text": TEXT, "units": ["mlp.0.0"], "new_tokens": 1, "temperature": 1.0, "seed": s},
-            bench,
+            context,
         )
         for s in range(150)
     ]
@@ -156,9 +156,9 @@ def test_sampled_tokens_follow_the_softmax(bench: InstrumentContext) -> None:
 
 @pytest.mark.parametrize("unit", ["mlp.1.5", "head.1.2"])
 def test_a_patch_puts_in_the_aligned_values_of_the_source(
-    bench: InstrumentContext, unit: str
+    context: InstrumentContext, unit: str
 ) -> None:
-    subject = bench.require_subject()
+    subject = context.require_subject()
     layer, width = subject.model.model.layers[1], subject.head_dim
     module, columns = (
         (layer.mlp.down_proj, slice(5, 6))
@@ -181,7 +181,7 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(
     result = call(
         "patch",
         {"units": [unit], "base": f"{TEXT} red", "source": f"very {SOURCE} red", "tokens": pair},
-        bench,
+        context,
     )
     assert isinstance(result, Patching)
     assert result.kl == pytest.approx(kl(plain, after), rel=1e-3)
@@ -196,10 +196,10 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(
     assert "of the way" in result.render()
 
 
-def test_generation_is_greedy_and_shows_what_units_do(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_generation_is_greedy_and_shows_what_units_do(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     result = call(
-        "generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, bench
+        "generate", {"text": TEXT, "units": ["mlp.1.5", "head.0.1"], "new_tokens": 5}, context
     )
     assert isinstance(result, Generated)
     ids = list(subject.tokenize(TEXT).ids)
@@ -213,10 +213,10 @@ def test_generation_is_greedy_and_shows_what_units_do(bench: InstrumentContext) 
     assert " ▸ " in result.render()
 
 
-def test_ablation_can_go_on_with_the_text(bench: InstrumentContext) -> None:
-    subject = bench.require_subject()
+def test_ablation_can_go_on_with_the_text(context: InstrumentContext) -> None:
+    subject = context.require_subject()
     result = call(
-        "ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, bench
+        "ablate", {"unit": "mlp.1.5", "texts": [TEXT], "op": "zero", "new_tokens": 3}, context
     )
     assert isinstance(result, Ablation)
     ids = subject.tokenize(TEXT).ids
@@ -234,12 +234,14 @@ def test_ablation_can_go_on_with_the_text(bench: InstrumentContext) -> None:
     assert f"goes on |{quote_text(continued[0])}" in result.render()
 
 
-def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: InstrumentContext) -> None:
+def test_resampling_draws_from_the_texts_where_there_is_no_index(
+    context: InstrumentContext,
+) -> None:
     one, again, other = (
         call(
             "ablate",
             {"unit": "mlp.1.5", "texts": [TEXT, SOURCE], "op": "resample", "seed": seed},
-            bench,
+            context,
         )
         for seed in (1, 1, 2)
     )
@@ -285,7 +287,7 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(bench: Instrume
     ],
 )
 def test_what_is_off_comes_back(
-    bench: InstrumentContext, name: str, arguments: dict[str, Any], says: str
+    context: InstrumentContext, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        call(name, arguments, bench)
+        call(name, arguments, context)

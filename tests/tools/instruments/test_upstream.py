@@ -20,12 +20,12 @@ NORMED = ("gemma2", "gemma3_text")
 
 
 @pytest.fixture(scope="module")
-def bench() -> InstrumentContext:
+def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def found(bench: InstrumentContext, **arguments: Any) -> Upstream:
-    result = call("upstream", {"unit": "mlp.2.5", "text": TEXT, "k": 50, **arguments}, bench)
+def found(context: InstrumentContext, **arguments: Any) -> Upstream:
+    result = call("upstream", {"unit": "mlp.2.5", "text": TEXT, "k": 50, **arguments}, context)
     assert isinstance(result, Upstream)
     return result
 
@@ -36,10 +36,10 @@ def total(parts: list[Contribution], name: str) -> float:
 
 @pytest.mark.parametrize("family", [family for family in MODEL_TYPES if family not in NORMED])
 def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench = InstrumentContext(tiny_subject(family))
+    context = InstrumentContext(tiny_subject(family))
     monkeypatch.setattr(module, "HEADS", 50)
     monkeypatch.setattr(module, "SOURCES", 50)
-    result, subject = found(bench), bench.require_subject()
+    result, subject = found(context), context.require_subject()
     parts = [*result.parts, result.rest]
     assert total(parts, "gate") == pytest.approx(result.gate, abs=1e-4)
     if result.up is not None:
@@ -53,13 +53,13 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
         assert sum(effect for _, effect in part.sources) == pytest.approx(
             part.effect, rel=1e-3, abs=1e-5
         )
-    few = found(bench, k=2)
+    few = found(context, k=2)
     assert total([*few.parts, few.rest], "gate") == pytest.approx(result.gate, abs=1e-4)
     assert few.rest.part == f"{len(result.parts) - 2} others"
 
 
-def test_neurons_add_up_to_their_mlp(bench: InstrumentContext) -> None:
-    result = found(bench)
+def test_neurons_add_up_to_their_mlp(context: InstrumentContext) -> None:
+    result = found(context)
     mlp = {part.part: part for part in result.parts if part.part.startswith("mlp")}
     assert len(result.neurons) == 48
     for name, whole in mlp.items():
@@ -68,9 +68,9 @@ def test_neurons_add_up_to_their_mlp(bench: InstrumentContext) -> None:
         assert total(own, "effect") == pytest.approx(whole.effect, abs=1e-4)
 
 
-def test_a_head_by_hand(bench: InstrumentContext) -> None:
+def test_a_head_by_hand(context: InstrumentContext) -> None:
     """Its write, through this model's own norm with the scale frozen, onto the gate row."""
-    subject, result = bench.require_subject(), found(bench, focus="city")
+    subject, result = context.require_subject(), found(context, focus="city")
     layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
     seen: dict[str, torch.Tensor] = {}
     handles = [
@@ -98,9 +98,9 @@ def test_a_head_by_hand(bench: InstrumentContext) -> None:
     assert (part.gate, part.up) == pytest.approx((gate, up), rel=1e-3, abs=1e-6)
 
 
-def test_effects_are_the_derivative_of_the_activation(bench: InstrumentContext) -> None:
+def test_effects_are_the_derivative_of_the_activation(context: InstrumentContext) -> None:
     """Each branch's derivative by a finite difference of silu(gate) * up."""
-    result = found(bench)
+    result = found(context)
     assert result.gate is not None
     assert result.up is not None
 
@@ -122,8 +122,8 @@ def test_effects_are_the_derivative_of_the_activation(bench: InstrumentContext) 
 
 def test_a_named_direction_is_one_sum() -> None:
     direction = torch.linspace(-1, 1, 16)
-    bench = InstrumentContext(tiny_subject(directions={1: {"tilt": direction}}))
-    result, subject = found(bench, unit="resid.1@tilt"), bench.require_subject()
+    context = InstrumentContext(tiny_subject(directions={1: {"tilt": direction}}))
+    result, subject = found(context, unit="resid.1@tilt"), context.require_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     real = float(subject.unit_activations(ids, [Unit.parse("resid.1@tilt")])[0, 0, result.position])
     assert total([*result.parts, result.rest], "up") == pytest.approx(real, abs=1e-4)
@@ -131,12 +131,12 @@ def test_a_named_direction_is_one_sum() -> None:
     assert result.activation == pytest.approx(real, abs=1e-4)
 
 
-def test_the_strongest_token_is_taken_unless_one_is_named(bench: InstrumentContext) -> None:
-    subject, result = bench.require_subject(), found(bench)
+def test_the_strongest_token_is_taken_unless_one_is_named(context: InstrumentContext) -> None:
+    subject, result = context.require_subject(), found(context)
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     values = subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0].abs()
     assert result.position == 1 + int(values[1:].argmax())
-    assert found(bench, focus="cat").token == " cat"
+    assert found(context, focus="cat").token == " cat"
     assert result.render().startswith(f"mlp.2.5 is {result.activation:+.3g} at ")
 
 
@@ -150,10 +150,10 @@ def test_the_strongest_token_is_taken_unless_one_is_named(bench: InstrumentConte
     ],
 )
 def test_what_is_off_comes_back(
-    bench: InstrumentContext, arguments: dict[str, Any], says: str
+    context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        found(bench, **arguments)
+        found(context, **arguments)
 
 
 @pytest.mark.parametrize("family", NORMED)
