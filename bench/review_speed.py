@@ -72,7 +72,7 @@ def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) 
         make_run(folder, targets, reporter=reporter)
     from ..agent.review.store.database import Store
 
-    Store(folder).forget()
+    Store(folder).clear()
     reporter.say("starting the server")
     with _server(folder) as (asked, process, up_ms):
         started = time.perf_counter()

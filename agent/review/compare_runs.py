@@ -37,7 +37,7 @@ def compare(first: StoredRun, second: StoredRun, query: Mapping[str, str]) -> di
         raise ArgumentError(
             f"sort by one of {', '.join(_SORTS)}, asc or desc; given {sort[:50]!r}, {direction[:50]!r}"
         )
-    with first.store.beside(second.store) as db:
+    with first.store.reading_with(second.store) as db:
         common = db.execute(
             "select count(*) from targets a join b.targets b using (target)"
         ).fetchone()[0]

@@ -26,7 +26,7 @@ from ..runlog.layout import CIRCUIT, CONFIG
 from ..runlog.reviews import Reviews
 from .store.database import Store, get_meta
 from .store.decisions import store_decisions
-from .store.fill import behind, fill
+from .store.fill import fill, unread_bytes
 
 T = TypeVar("T")
 AT_ONCE = 4 << 20
@@ -66,7 +66,7 @@ class StoredRun:
             if self._filling():
                 return
             try:
-                ahead = behind(self.store)
+                ahead = unread_bytes(self.store)
                 if ahead > AT_ONCE:
                     self._filler = _fill_beside(self.folder)
                 else:

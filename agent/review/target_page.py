@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..runlog.layout import EVENTS
+from ..runlog.segments import Envelope, EventPosition, fetch, segments
 from . import token_maps
 from .rows import row_of
 from .run_catalog import StoredRun, inside
 from .similar_units import nearest
-from .store.log_reader import Envelope, EventPosition, fetch, segments
 
 INSTRUMENTS_SHOWN = ("activations.", "logit_lens")
 """Instruments whose answers the page shows elsewhere than among the effects."""

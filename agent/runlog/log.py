@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
 from .layout import EVENTS, LOCK
+from .segments import segments
 
 Data = dict[str, Any]
 SEALED_ROWS = 2048
@@ -115,7 +116,9 @@ class RunLog:
         if self._segment is None:
             events = self.folder / EVENTS
             events.mkdir(parents=True, exist_ok=True)
-            number = 1 + max((int(p.name.split("-")[0]) for p in _segments(self.folder)), default=0)
+            number = 1 + max(
+                (int(p.name.split("-")[0]) for p in segments(self.folder).values()), default=0
+            )
             path = events / f"{number:04d}-{os.getpid()}.jsonl"
             self._segment = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         return self._segment
@@ -132,16 +135,9 @@ def _append(descriptor: int, line: bytes) -> None:
         raise
 
 
-def _segments(folder: Path) -> list[Path]:
-    """Segments in the order of writing; of one that was sealed and not yet removed only the sealed form."""
-    by_stem = {p.stem: p for p in sorted((folder / EVENTS).glob("[0-9]*-*.jsonl"))}
-    by_stem |= {p.stem: p for p in sorted((folder / EVENTS).glob("[0-9]*-*.parquet"))}
-    return [by_stem[stem] for stem in sorted(by_stem)]
-
-
 def read_events(folder: Path) -> Iterator[Event]:
     """Every whole event of a run, oldest first. An unfinished last line of a segment is what a crash may leave."""
-    for path in _segments(folder):
+    for path in segments(folder).values():
         yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
 
 
@@ -166,7 +162,7 @@ def seal(folder: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    for path in _segments(folder):
+    for path in segments(folder).values():
         sealed = path.with_suffix(".parquet")
         if path.suffix == ".jsonl":
             rows = [{**e._asdict(), "data": canonical(e.data)} for e in _read_jsonl(path)]

@@ -1,15 +1,15 @@
-"""The last decision of a person on each target, kept in the store so that lists can be filtered by it."""
+"""Keep the last decision of a person on each target in the store, so that lists can be filtered by it."""
 
 from __future__ import annotations
 
 import json
 
 from ...runlog.reviews import Reviews, last_decision
-from .database import Store, get_meta, set_meta
+from .database import Store, bump_version, get_meta, set_meta
 
 
 def store_decisions(reviews: Reviews, store: Store) -> None:
-    """Bring the store's column up to date; costs one look at file sizes when nobody wrote a review."""
+    """Bring the store's column up to date; looks at file sizes only, unless somebody wrote a review."""
     signature = json.dumps(reviews.signature())
     with store.reading() as db:
         if get_meta(db, "reviews") == signature:
@@ -24,4 +24,4 @@ def store_decisions(reviews: Reviews, store: Store) -> None:
         rows = [(event.data["verdict"], target) for target, event in decisions.items()]
         db.executemany("update targets set review = ? where target = ?", rows)
         set_meta(db, "reviews", signature)
-        set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
+        bump_version(db)

@@ -1,12 +1,12 @@
-"""Filling a store from its run's log, from where the last filling stopped.
+"""Fill a run's store from its log, from where the last filling stopped.
 
-1. Of each segment the store knows how far it was read: line and offset. A segment that was read and
-   is gone, or is shorter now, means that the run was made anew: the store is emptied.
-2. The next lines are read in steps of some megabytes. Of every event its place is kept under its
-   target, so that a target's page reads its own events only.
-3. What columns and searches need is read out of conclusions, scores, failures, verdicts,
-   observations and replies (`columns`).
-4. Places and progress of a step are written in one transaction: killed anywhere, or with another
+1. The store knows how far each segment was read: line and offset. If a segment that was read is gone
+   or is shorter now, the run was made anew, and the store is emptied.
+2. The next lines are read in steps of some megabytes. The position of every event is kept under its
+   target, so that the page of a target reads its own events only.
+3. Values for columns and searches come from conclusions, scores, failures, verdicts, observations
+   and replies (`write_rows`).
+4. Rows and progress of a step are written in one transaction. Killed anywhere, or with another
    process at the same store, nothing is lost and nothing is counted twice.
 """
 
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -25,181 +25,173 @@ from ....tools.subject.address import Unit
 from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG
 from ...runlog.nulls import is_control
-from .database import Store, get_meta, set_meta
-from .log_reader import MOST_AT_ONCE, Envelope, EventPosition, read_lines, read_sealed, segments
+from ...runlog.segments import EventPosition, read_lines, read_sealed, segments
+from .database import Store, bump_version, get_meta, set_meta
 from .write_rows import FillState, StoreWriter
 
 LINES_AT_ONCE = 20_000
+"""Rows of a sealed segment that are read in one step."""
 
 Progress = Callable[[int, int], None]
-"""Told how many bytes of the log are read, and how many there are."""
+"""Called with the bytes of the log that are read, and with all of them."""
 
 
-def behind(store: Store) -> int:
-    """Bytes of the log that the store has not read. Looks at sizes only."""
+def unread_bytes(store: Store) -> int:
+    """Bytes of the log that the store has not read; looks at file sizes only."""
     with store.reading() as db:
-        known, registered = _known(db), get_meta(db, "config") is not None
+        progress, registered = _progress(db), get_meta(db, "config") is not None
     if not registered:
         return 1 + sum(path.stat().st_size for path in segments(store.folder).values())
-    return sum(_unread(path, known.get(stem)) for stem, path in segments(store.folder).items())
+    return sum(_unread(path, progress.get(stem)) for stem, path in segments(store.folder).items())
 
 
-def fill(store: Store, progress: Progress = lambda read, of: None) -> None:
-    """Read all that the log has grown by.
+def fill(store: Store, report: Progress = lambda read, total: None) -> None:
+    """Read everything that was added to the log.
 
     Raises:
         UsageError: the run was written by a newer hubel.
         CorruptError: its configuration cannot be read.
     """
-    if _is_another(store):
-        store.forget()
-    elif behind(store) == 0:
+    # 1. start over, or find where to go on
+    if _is_another_run(store):
+        store.clear()
+    elif unread_bytes(store) == 0:
         return
     with store.writing() as db:
         if get_meta(db, "config") is None:
-            _register(db, store.folder)
-        positions = {
-            row["target"]: row["position"]
-            for row in db.execute("select target, position from targets")
-        }
-        known = _known(db)
-        filled = FillState(positions, empty=not known, known=known)
-    ahead = segments(store.folder)
-    total, read = sum(path.stat().st_size for path in ahead.values()), 0
-    for stem, path in ahead.items():
+            _register_targets(db, store.folder)
+        targets = db.execute("select target, position from targets")
+        positions = {row["target"]: row["position"] for row in targets}
+        progress = _progress(db)
+        state = FillState(positions, empty=not progress, progress=progress)
+    # 2. to 4. step by step, so that other processes may read and fill in between
+    paths = segments(store.folder)
+    total, read = sum(path.stat().st_size for path in paths.values()), 0
+    for stem, path in paths.items():
         while True:
             with store.writing() as db:
-                place = _step(db, stem, path, filled)
-            if place is None:
+                position = _step(db, stem, path, state)
+            if position is None:
                 break
-            progress(read + max(place.offset, 0), total)
+            report(read + max(position.offset, 0), total)
         read += path.stat().st_size if path.exists() else 0
-    progress(total, total)
+    report(total, total)
 
 
-def _is_another(store: Store) -> bool:
-    """Whether the store was filled from what is not there any more."""
+def _is_another_run(store: Store) -> bool:
+    """Whether the store was filled from a run that was in this folder before."""
     with store.reading() as db:
-        known, digest = _known(db), get_meta(db, "config")
-    there = segments(store.folder)
-    if digest is not None and digest != _digest(store.folder):
+        progress, digest = _progress(db), get_meta(db, "config")
+    if digest is not None and digest != _config_digest(store.folder):
         return True
-    return any(
-        stem not in there
-        or (there[stem].suffix == ".jsonl" and there[stem].stat().st_size < place.offset)
-        for stem, place in known.items()
-    )
+    paths = segments(store.folder)
+    for stem, position in progress.items():
+        path = paths.get(stem)
+        if path is None or (path.suffix == ".jsonl" and path.stat().st_size < position.offset):
+            return True
+    return False
 
 
-def _digest(folder: Path) -> str:
+def _config_digest(folder: Path) -> str:
     file = folder / CONFIG
-    return _digest_of(file, file.stat().st_mtime_ns) if file.is_file() else ""
+    return _digest(file, file.stat().st_mtime_ns) if file.is_file() else ""
 
 
 @lru_cache(maxsize=4096)
-def _digest_of(file: Path, _changed: int) -> str:
+def _digest(file: Path, _changed: int) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _known(db: sqlite3.Connection) -> dict[str, EventPosition]:
-    return {
-        row["stem"]: EventPosition(row["line"], row["offset"])
-        for row in db.execute("select * from segments")
-    }
+def _progress(db: sqlite3.Connection) -> dict[str, EventPosition]:
+    rows = db.execute("select * from segments")
+    return {row["stem"]: EventPosition(row["line"], row["offset"]) for row in rows}
 
 
-def _unread(path: Path, known: EventPosition | None) -> int:
+def _unread(path: Path, position: EventPosition | None) -> int:
     try:
         size = path.stat().st_size
     except FileNotFoundError:  # sealed this moment
         return 0
-    if path.suffix == ".parquet":
-        if known is None or known.offset == -size:
-            return size if known is None else 0
-        return (
-            size if known.line < _sealed_lines(path) else 1
-        )  # all of it was read before it was sealed
-    return max(0, size - (known.offset if known else 0))
+    if path.suffix == ".jsonl":
+        return max(0, size - (position.offset if position else 0))
+    if position is None:
+        return size
+    if position.offset == -size:  # read completely in its sealed form
+        return 0
+    # All of it may have been read before it was sealed; one step then notes its size.
+    return size if position.line < _sealed_rows(path) else 1
 
 
-def _sealed_lines(path: Path) -> int:
+def _sealed_rows(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return pq.read_metadata(path).num_rows
 
 
-def _register(db: sqlite3.Connection, folder: Path) -> None:
-    """Put down the registered targets."""
+def _register_targets(db: sqlite3.Connection, folder: Path) -> None:
     config = RunConfig.load(folder)
     rows = []
     for position, target in enumerate(config.targets):
-        kind = config.nulls.get(target)
-        name = "unit" if kind is None else "control" if is_control(kind) else "null"
-        rows.append((position, target, *_place_of(target), name))
+        null = config.nulls.get(target)
+        kind = "unit" if null is None else "control" if is_control(null) else "null"
+        rows.append((position, target, *_side_layer_site(target), kind))
     db.executemany(
         "insert or ignore into targets (position, target, side, layer, site, kind) values (?,?,?,?,?,?)",
         rows,
     )
     db.executemany("insert into texts (position) values (?)", [(row[0],) for row in rows])
-    about = {k: v for k, v in vars(config).items() if k not in ("targets", "nulls")}
-    set_meta(db, "about", json.dumps(about))
-    set_meta(db, "config", _digest(folder))
+    settings = {k: v for k, v in vars(config).items() if k not in ("targets", "nulls")}
+    set_meta(db, "about", json.dumps(settings))
+    set_meta(db, "config", _config_digest(folder))
 
 
-def _place_of(target: str) -> tuple[str, int, str]:
+def _side_layer_site(target: str) -> tuple[str, int, str]:
     try:
         unit = Unit.parse(target)
-    except UsageError:  # a name of a newer or foreign kind is shown all the same
+    except UsageError:  # an address that this version does not know is shown all the same
         return "both", -1, ""
     return unit.side, unit.layer, unit.site
 
 
-def _step(db: sqlite3.Connection, stem: str, path: Path, filled: FillState) -> EventPosition | None:
-    """Read the next lines of a segment; None when there are none."""
-    filled.check(_known(db))
-    start = filled.known.get(stem, EventPosition(0, 0))
-    lines: Iterable[Envelope]
+def _step(db: sqlite3.Connection, stem: str, path: Path, state: FillState) -> EventPosition | None:
+    """Read the next lines of a segment; returns how far it is read, or None when there are none."""
+    state.update_progress(_progress(db))
+    start = state.progress.get(stem, EventPosition(0, 0))
+    sealed = path.suffix == ".parquet"
+    reader = read_sealed(path, start.line) if sealed else read_lines(path, start)
     try:
-        if path.suffix == ".parquet":
-            lines = list(islice(read_sealed(path, start.line), LINES_AT_ONCE))
-        else:
-            lines = list(read_lines(path, start, MOST_AT_ONCE))
-    except FileNotFoundError:  # sealed this moment: the next filling reads on in the sealed form
+        lines = list(islice(reader, LINES_AT_ONCE) if sealed else reader)
+    except FileNotFoundError:  # sealed this moment: the next filling goes on in the sealed file
         return None
     if not lines:
-        if (
-            path.suffix == ".parquet"
-        ):  # read whole: from now on its size says so, without opening it
-            filled.known[stem] = EventPosition(start.line, -path.stat().st_size)
-            _keep(db, stem, filled.known[stem], 0)
+        if sealed:  # read completely: minus its size says so without opening it again
+            _keep_progress(db, stem, EventPosition(start.line, -path.stat().st_size), 0, state)
         return None
-    last = lines[-1]
-    end = EventPosition(
-        last.place.line + 1, _end(path, last.place) if path.suffix == ".jsonl" else -1
-    )
+    last = lines[-1].position
+    end = EventPosition(last.line + 1, -1 if sealed else _end_of_line(path, last.offset))
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
-    unreadable = sum(not line.event for line in lines)
-    StoreWriter(db, stem, filled).take(lines)
-    _keep(db, stem, end, unreadable)
-    filled.known[stem] = end
-    set_meta(db, "version", (get_meta(db, "version") or 0) + 1)
+    StoreWriter(db, stem, state).write(lines)
+    _keep_progress(db, stem, end, sum(not line.event for line in lines), state)
+    bump_version(db)
     return end
 
 
-def _keep(db: sqlite3.Connection, stem: str, end: EventPosition, unreadable: int) -> None:
-    """Put down how far a segment is read; the offset of a sealed one that is read whole is minus its size."""
+def _keep_progress(
+    db: sqlite3.Connection, stem: str, end: EventPosition, unreadable: int, state: FillState
+) -> None:
     db.execute(
         "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
         "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
         [stem, end.line, end.offset, unreadable],
     )
+    state.progress[stem] = end
 
 
-def _end(path: Path, place: EventPosition) -> int:
+def _end_of_line(path: Path, offset: int) -> int:
     with path.open("rb") as file:
-        file.seek(place.offset)
-        return place.offset + len(file.readline())
+        file.seek(offset)
+        return offset + len(file.readline())
 
 
 def notices(db: sqlite3.Connection) -> list[str]:

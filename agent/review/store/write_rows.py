@@ -1,12 +1,11 @@
-"""What a store keeps of a step of the log: columns to sort and filter by, words to search, and
-where each event stands.
+"""Write one step of the log into the store: columns, words to search, and the position of each event.
 
-1. Each event's place is put down, and of the kinds that hold something for a column or a search the
-   data is read.
-2. Rows are collected and written a table at a time: a statement an event would cost more than the
-   reading.
-3. A target's score columns and sums are computed last, in SQL, from what the store then holds, so
-   that the order in which events came makes no difference.
+1. The position of each event is kept. The data is parsed only for the kinds of events that fill a
+   column or can be searched.
+2. Rows are collected and written one table at a time: a statement for each event would take longer
+   than reading the log.
+3. Score columns and sums of a target are computed last, in SQL, from what the store then holds, so
+   that the order of events makes no difference.
 """
 
 from __future__ import annotations
@@ -19,22 +18,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...runlog.events import LLM_CALL
+from ...runlog.segments import Envelope, EventPosition
 from ...runlog.transcript import evidence_named, searchable_text, turn_kinds
 from .database import set_meta
-from .log_reader import Envelope, EventPosition
 
 RUN = -1
-"""Position of what belongs to the run and to no target."""
-MOST_SEEN = 200_000
-"""Contexts that a filling remembers, so as not to ask the store about each again: about 20 MB."""
+"""Position of events that belong to the run and not to a target."""
+MAX_REMEMBERED = 200_000
+"""Contexts that a filling remembers so that it need not query the store for each: about 20 MB."""
 
-_CONCLUDED = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?,
+_DONE = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?,
     hypothesis = ? where position = ?"""
-_SAID = """update texts set explanation = ?, predicate = ?, error = null, reason = coalesce(reason, ?)
+_EXPLANATION = """update texts set explanation = ?, predicate = ?, error = null, reason = coalesce(reason, ?)
     where position = ?"""
 _FAILED = "update targets set status = 'failed' where position = ? and status <> 'done'"
 _ERROR = """update texts set error = ? where position = ?
     and (select status from targets t where t.position = texts.position) = 'failed'"""
+_SCORE = "insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_VERDICT = "update targets set verdict = ?, p = coalesce(?, p) where position = ?"
+_REASON = "update texts set reason = ? where position = ?"
+_EXEMPLAR = "insert or ignore into exemplars values (?, ?, ?, ?)"
 _HEADLINE = """update targets set (r, low, high, trivial, token_lookup, shuffled) =
       (select value, low, high, trivial, token_lookup, shuffled from scores s
        where s.position = targets.position and s.hypothesis = targets.hypothesis and split = 'holdout'),
@@ -49,99 +53,106 @@ _SUMS = """update targets set (calls, usd, input_tokens, output_tokens, cached_t
     where position = ?"""
 _REPLY = """insert into talk (number, position, id, stem, line, offset, turns, usd, input_tokens, output_tokens,
     cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_ORDER = (_DONE, _EXPLANATION, _FAILED, _ERROR, _SCORE, _VERDICT, _REASON, _EXEMPLAR)
+"""Statements in the order of execution: an error stays only where no conclusion came."""
+
+
+@dataclass
+class TargetReplies:
+    """Replies of one target that are in the store: number by id, and evidence that they named first."""
+
+    numbers: dict[str | None, int] = field(default_factory=dict)
+    evidence: set[str] = field(default_factory=set)
 
 
 @dataclass
 class FillState:
-    """What a filling knows of the store without asking it, from step to step."""
+    """What a filling knows of the store without a query, from step to step."""
 
     positions: dict[str, int]
     """Of the registered targets."""
     empty: bool
-    """Whether the store holds nothing but what this filling put there: what it has not seen is then not there."""
-    known: dict[str, EventPosition] = field(default_factory=dict)
+    """Whether the store holds only what this filling wrote, so that what it has not seen is not there."""
+    progress: dict[str, EventPosition] = field(default_factory=dict)
     """How far each segment is read, as this filling left it."""
     contexts: set[int] = field(default_factory=set)
     """Numbers of contexts that are in the store for certain."""
-    replies: dict[int, tuple[dict[str | None, int], set[str]]] = field(default_factory=dict)
-    """Position to the numbers of its replies by their ids, and to the evidence that they defined."""
+    replies: dict[int, TargetReplies] = field(default_factory=dict)
+    """By position of the target."""
 
-    def check(self, known: dict[str, EventPosition]) -> None:
-        """Forget what may be wrong when another process has filled the store meanwhile."""
-        if known != self.known:
-            self.known, self.empty = known, False
+    def update_progress(self, progress: dict[str, EventPosition]) -> None:
+        """Drop what may be outdated if another process has filled the store meanwhile."""
+        if progress != self.progress:
+            self.progress, self.empty = progress, False
             self.replies.clear()
 
 
 class StoreWriter:
     """Puts a step of one segment into the store."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, filled: FillState) -> None:
-        self._db, self._stem, self._positions, self._filled = db, stem, filled.positions, filled
-        self._places: dict[tuple[int, int], array[int]] = defaultdict(lambda: array("q"))
+    def __init__(self, db: sqlite3.Connection, stem: str, state: FillState) -> None:
+        self._db, self._stem, self._state = db, stem, state
+        self._event_positions: dict[tuple[int, bool], array[int]] = defaultdict(lambda: array("q"))
+        """Lines and offsets, by target and whether the events are replies."""
         self._rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
-        """Statement to what it is executed with."""
-        self._sentences: dict[int, str] = {}
+        """Statement to its rows."""
+        self._explanations: dict[int, str] = {}
         self._scored: set[int] = set()
-        self._texts: dict[int, str] = {}
-        """Contexts that are new to the store."""
-        self._talk = _Talk(db, stem, filled)
+        self._new_contexts: dict[int, str] = {}
+        self._replies = _ReplyWriter(db, stem, state)
 
-    def take(self, lines: Iterable[Envelope]) -> None:
-        """Read what is needed out of some lines, and write it."""
+    def write(self, lines: Iterable[Envelope]) -> None:
+        """Take what is needed from some lines, and write it."""
         readers = {
             "conclusion": self._conclusion,
             "failure": self._failure,
             "score": self._score,
-            "llm_call": self._talk.reply,
+            LLM_CALL: self._replies.add,
             "observation": self._observation,
         }
         for line in lines:
-            position = self._positions.get(line.target, RUN) if line.target is not None else RUN
-            self._places[position, int(line.event == "llm_call")].extend(line.place)
+            position = RUN
+            if line.target is not None:
+                position = self._state.positions.get(line.target, RUN)
+            # 1. positions of all events, data of some
+            self._event_positions[position, line.event == LLM_CALL].extend(line.position)
             if line.event == "verdicts":
                 self._verdicts(line.data())
-            elif (
-                position != RUN and line.event in readers and isinstance(data := line.data(), dict)
-            ):
-                readers[line.event](position, line, data)
-        self._write()
+            elif position != RUN and line.event in readers:
+                data = line.data()
+                if isinstance(data, dict):
+                    readers[line.event](position, line, data)
+        self._write_rows()
 
-    def _write(self) -> None:
+    def _write_rows(self) -> None:
+        # 2. one table at a time
+        execute = self._db.executemany
         packed = [
-            (position, self._stem, talk, place.tobytes())
-            for (position, talk), place in self._places.items()
+            (position, self._stem, int(is_reply), numbers.tobytes())
+            for (position, is_reply), numbers in self._event_positions.items()
         ]
-        self._db.executemany("insert into places values (?, ?, ?, ?)", packed)
-        self._db.executemany("insert into contexts values (?, ?)", self._texts.items())
-        self._db.executemany(
-            "insert into contexts_text (rowid, text) values (?, ?)", self._texts.items()
-        )
-        for statement in (_CONCLUDED, _SAID, _FAILED, _ERROR):
-            self._db.executemany(statement, self._rows.pop(statement, []))
-        for statement, rows in self._rows.items():
-            self._db.executemany(statement, sorted(rows) if "exemplars" in statement else rows)
-        self._db.executemany(
-            "delete from explanations_text where rowid = ?", [(at,) for at in self._sentences]
-        )
-        told = [(at, text) for at, text in self._sentences.items() if text]
-        self._db.executemany(
-            "insert into explanations_text (rowid, explanation) values (?, ?)", told
-        )
-        self._talk.write()
-        touched = [(position,) for position in sorted(self._scored)]
-        self._db.executemany(_HEADLINE, touched)
-        self._db.executemany(_DROP, touched)
+        execute("insert into places values (?, ?, ?, ?)", packed)
+        execute("insert into contexts values (?, ?)", self._new_contexts.items())
+        execute("insert into contexts_text (rowid, text) values (?, ?)", self._new_contexts.items())
+        self._rows[_EXEMPLAR].sort()  # in the order of the primary key, which is faster
+        for statement in _ORDER:
+            execute(statement, self._rows[statement])
+        changed = [(position,) for position in self._explanations]
+        texts = [(position, text) for position, text in self._explanations.items() if text]
+        execute("delete from explanations_text where rowid = ?", changed)
+        execute("insert into explanations_text (rowid, explanation) values (?, ?)", texts)
+        self._replies.write()
+        # 3. what follows from the rows
+        scored = [(position,) for position in sorted(self._scored)]
+        execute(_HEADLINE, scored)
+        execute(_DROP, scored)
 
     def _conclusion(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        self._rows[_CONCLUDED].append(
-            (data.get("p"), data.get("seconds"), data.get("hypothesis"), position)
-        )
-        why_not = data.get("cannot_explain") or None
-        self._rows[_SAID].append(
-            (data.get("explanation"), data.get("predicate"), why_not, position)
-        )
-        self._sentences[position] = data.get("explanation") or ""
+        text, reason = data.get("explanation"), data.get("cannot_explain") or None
+        outcome = (data.get("p"), data.get("seconds"), data.get("hypothesis"))
+        self._rows[_DONE].append((*outcome, position))
+        self._rows[_EXPLANATION].append((text, data.get("predicate"), reason, position))
+        self._explanations[position] = text or ""
         self._scored.add(position)
 
     def _failure(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
@@ -152,113 +163,92 @@ class StoreWriter:
         if (data.get("scorer"), data.get("text")) != ("simulation", "random"):
             return
         floors = data.get("floors") or {}
-        row = [data.get(k) for k in ("hypothesis", "split", "value", "low", "high")]
-        row += [floors.get(k) for k in ("trivial", "token_lookup", "shuffled")]
-        self._rows["insert or replace into scores values (?, ?, ?, ?, ?, ?, ?, ?, ?)"].append(
-            (position, *row)
-        )
+        values = [data.get(key) for key in ("hypothesis", "split", "value", "low", "high")]
+        values += [floors.get(key) for key in ("trivial", "token_lookup", "shuffled")]
+        self._rows[_SCORE].append((position, *values))
         self._scored.add(position)
 
     def _verdicts(self, data: Any) -> None:
-        rows = data.get("rows", []) if isinstance(data, dict) else []
-        told = [
-            (row, self._positions[row["target"]])
-            for row in rows
-            if row.get("target") in self._positions
-        ]
-        self._rows["update targets set verdict = ?, p = coalesce(?, p) where position = ?"] += [
-            (row.get("verdict"), row.get("p"), position) for row, position in told
-        ]
-        self._rows["update texts set reason = ? where position = ?"] += [
-            (row.get("reason"), at) for row, at in told
-        ]
+        for row in data.get("rows", []) if isinstance(data, dict) else []:
+            position = self._state.positions.get(row.get("target"))
+            if position is not None:
+                self._rows[_VERDICT].append((row.get("verdict"), row.get("p"), position))
+                self._rows[_REASON].append((row.get("reason"), position))
         set_meta(self._db, "decided", 1)
 
     def _observation(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        rows = self._rows["insert or ignore into exemplars values (?, ?, ?, ?)"]
         for side in ("+", "-"):
-            found = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
-            rows += [
-                (self._context(exemplar), position, side, rank)
-                for rank, exemplar in enumerate(found)
-            ]
+            exemplars = (data.get(f"exemplars{side}") or {}).get("exemplars") or ()
+            for rank, exemplar in enumerate(exemplars):
+                row = (self._context_number(exemplar), position, side, rank)
+                self._rows[_EXEMPLAR].append(row)
 
-    def _context(self, exemplar: dict[str, Any]) -> int:
-        """The number of an exemplar's context, whose text is kept once however many targets show it."""
-        number = exemplar.get("context")
-        seen = self._filled.contexts
-        if isinstance(number, int) and number in seen:
+    def _context_number(self, exemplar: dict[str, Any]) -> int:
+        """The number of an exemplar's context. Its text is stored once, however many targets show it."""
+        number, remembered = exemplar.get("context"), self._state.contexts
+        if isinstance(number, int) and number in remembered:
             return number
         text = "".join(map(str, exemplar.get("tokens") or ())).encode("utf-8", "replace")
         if not isinstance(number, int) or not 0 <= number < 1 << 62:
             number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
-        if number not in seen and not self._is_stored(number):
-            self._texts[number] = text.decode()
-        if len(seen) < MOST_SEEN:
-            seen.add(number)
+        if number not in remembered and not self._is_stored(number):
+            self._new_contexts[number] = text.decode()
+        if len(remembered) < MAX_REMEMBERED:
+            remembered.add(number)
         return number
 
     def _is_stored(self, number: int) -> bool:
-        if self._filled.empty and len(self._filled.contexts) < MOST_SEEN:
+        if self._state.empty and len(self._state.contexts) < MAX_REMEMBERED:
             return False
-        if number in self._texts:
+        if number in self._new_contexts:
             return True
-        return (
-            self._db.execute("select 1 from contexts where id = ?", [number]).fetchone() is not None
-        )
+        stored = self._db.execute("select 1 from contexts where id = ?", [number])
+        return stored.fetchone() is not None
 
 
-class _Talk:
-    """Replies of a language model in a step: each once, though it was written again after a kill."""
+class _ReplyWriter:
+    """Replies of a language model in a step. A reply that was logged again after a kill counts once."""
 
-    def __init__(self, db: sqlite3.Connection, stem: str, filled: FillState) -> None:
-        self._db, self._stem, self._filled = db, stem, filled
+    def __init__(self, db: sqlite3.Connection, stem: str, state: FillState) -> None:
+        self._db, self._stem, self._state = db, stem, state
         self._next = db.execute("select coalesce(max(number), 0) + 1 from talk").fetchone()[0]
         self._touched: set[int] = set()
         self._rows: list[tuple[Any, ...]] = []
         self._texts: list[tuple[int, str]] = []
         self._moved: list[tuple[Any, ...]] = []
 
-    def reply(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        """Take one."""
-        numbers, defined = self._of(position)
-        if line.id in numbers:
-            self._moved.append((self._stem, *line.place, numbers[line.id]))
+    def add(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
+        """Take one reply."""
+        replies = self._replies_of(position)
+        if line.id in replies.numbers:
+            self._moved.append((self._stem, *line.position, replies.numbers[line.id]))
             return
-        explaining = "system_and_tools" in (data.get("request") or {})
-        spent = [data.get(k) for k in ("usd", "input_tokens", "output_tokens", "cache_read")]
-        defines = [id for id in evidence_named(data) if id not in defined]
-        row = [
-            self._next,
-            position,
-            line.id,
-            self._stem,
-            *line.place,
-            len(turn_kinds(data)),
-            *spent,
-            int(explaining),
-        ]
-        self._rows.append((*row, " ".join(defines)))
-        self._texts.append((self._next, searchable_text(data)))
-        numbers[line.id] = self._next
-        defined.update(defines)
+        number = self._next
         self._next += 1
+        new_evidence = [id for id in evidence_named(data) if id not in replies.evidence]
+        cost = [data.get(key) for key in ("usd", "input_tokens", "output_tokens", "cache_read")]
+        explaining = "system_and_tools" in (data.get("request") or {})
+        where = (number, position, line.id, self._stem, *line.position, len(turn_kinds(data)))
+        self._rows.append((*where, *cost, int(explaining), " ".join(new_evidence)))
+        self._texts.append((number, searchable_text(data)))
+        replies.numbers[line.id] = number
+        replies.evidence.update(new_evidence)
 
-    def _of(self, position: int) -> tuple[dict[str | None, int], set[str]]:
-        known = self._filled.replies
+    def _replies_of(self, position: int) -> TargetReplies:
         self._touched.add(position)
-        if position not in known:
-            found = "select number, id, defines from talk where position = ?"
-            told = [] if self._filled.empty else self._db.execute(found, [position]).fetchall()
-            defined = {id for row in told for id in row["defines"].split()}
-            known[position] = {row["id"]: row["number"] for row in told}, defined
-        return known[position]
+        if position not in self._state.replies:
+            replies = self._state.replies[position] = TargetReplies()
+            if not self._state.empty:
+                stored = "select number, id, defines from talk where position = ?"
+                for row in self._db.execute(stored, [position]):
+                    replies.numbers[row["id"]] = row["number"]
+                    replies.evidence.update(row["defines"].split())
+        return self._state.replies[position]
 
     def write(self) -> None:
-        """Write them, and what each target's add up to."""
-        self._db.executemany(_REPLY, self._rows)
-        self._db.executemany("insert into talk_text (rowid, text) values (?, ?)", self._texts)
-        self._db.executemany(
-            "update talk set stem = ?, line = ?, offset = ? where number = ?", self._moved
-        )
-        self._db.executemany(_SUMS, [(position,) for position in sorted(self._touched)])
+        """Write the replies, and the sums of each target."""
+        execute = self._db.executemany
+        execute(_REPLY, self._rows)
+        execute("insert into talk_text (rowid, text) values (?, ?)", self._texts)
+        execute("update talk set stem = ?, line = ?, offset = ? where number = ?", self._moved)
+        execute(_SUMS, [(position,) for position in sorted(self._touched)])

@@ -11,7 +11,7 @@ import pytest
 
 from hubel.agent.review.store import fill as fill_module
 from hubel.agent.review.store.database import Store
-from hubel.agent.review.store.fill import behind, fill, notices
+from hubel.agent.review.store.fill import fill, notices, unread_bytes
 from hubel.agent.review.tables import TargetQuery, list_targets, search
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
@@ -68,7 +68,7 @@ def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(
         with segment.open("ab") as file:
             file.write(text[first:last])
         fill(store)
-    assert behind(store) == 0
+    assert unread_bytes(store) == 0
     with store.reading() as db:
         assert list_targets(db, TargetQuery.of({})).rows == whole
 
@@ -89,7 +89,7 @@ def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
     monkeypatch.setattr(
         fill_module, "LINES_AT_ONCE", 9
     )  # a step is short, and the other one comes in between
-    Store(folder).forget()
+    Store(folder).clear()
     steps: list[int] = []
 
     def between(read: int, of: int) -> None:
@@ -113,9 +113,9 @@ def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
     before = listed(folder)
     seal(folder)
     store = Store(folder)
-    assert behind(store) <= 1  # no more than to note that it is sealed
+    assert unread_bytes(store) <= 1  # no more than to note that it is sealed
     assert listed(folder) == before
-    assert behind(store) == 0
+    assert unread_bytes(store) == 0
 
 
 def test_a_run_made_anew_under_the_same_name_is_read_anew(folder: Path) -> None:
