@@ -1,7 +1,7 @@
 """Which scorers can be trusted? Their power to tell a unit's true explanation from another unit's.
 
-1. Each unit comes as two cases on the same text: with its own explanation, and with one for another
-   unit (`rival_of`).
+1. Each unit comes as two tasks on the same text: with its own explanation, and with one for another
+   unit (`score_all.with_explanation`).
 2. Each scorer gives both a value. Its power is the AUROC of true against false over all units,
    resampled by unit. 0.5 is a scorer that sees nothing of what was explained, whatever its mean
    looks like.

@@ -23,16 +23,16 @@ import numpy as np
 
 from ..agent.llm.journaled_judge import JournaledJudge
 from ..agent.llm.judges import make_judge
-from ..agent.rescoring.data import Texts
+from ..agent.rescoring.data import SourceData
 from ..agent.rescoring.plan import RescoringPlan
-from ..agent.rescoring.scoring_tasks import Cases
+from ..agent.rescoring.scoring_tasks import TaskBuilder
 from ..agent.rescoring.sources import open_source
 from ..agent.rescoring.tables import Explanation
 from ..agent.runlog.log import RunLog, WriterLock
 from ..agent.runlog.progress import Reporter
 from ..evals.judge.protocol import Chat
 from ..evals.scorers.registry import ScoringTask
-from ..evals.scorers.score_all import rival_of, score_all
+from ..evals.scorers.score_all import score_all, with_explanation
 from ..tools.index.holdout import open_collected_holdout
 from ..tools.subject.address import Unit
 from .planted_truth import RECOVERED, PlantedResult, cross_scores, rank_correlation
@@ -129,7 +129,7 @@ def _trust(
 
 
 class _Stand:
-    """Makes the cases of the comparison on the holdout of the bench's run."""
+    """Makes the tasks of the comparison on the holdout of the bench's run."""
 
     def __init__(
         self,
@@ -141,20 +141,20 @@ class _Stand:
     ) -> None:
         self._subject, self._plan, self._log = subject, plan, log
         self._source = open_source(str(folder), folder.parent)
-        self._texts = Texts(self._source, plan, reporter, subject, open_collected_holdout)
-        self._cases = Cases(self._source, plan, self._texts)
+        self._texts = SourceData(self._source, plan, reporter, subject, open_collected_holdout)
+        self._cases = TaskBuilder(self._source, plan, self._texts)
         self._judge = make_judge(plan.judge, plan.base_url)
 
     def planted(self, unit: SuiteUnit) -> _Planted:
         """A unit of the suite with its truth."""
         address = self._subject.address_by_id[unit.id]
         return _Planted(
-            address, unit.meaning, self._subject.truth(address, self._texts.of("holdout").tokens)
+            address, unit.meaning, self._subject.truth(address, self._texts.split("holdout").tokens)
         )
 
     def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[ExplanationPair]]:
         """Each unit under its true explanation and under a false one: any other unit's, and the most similar one's."""
-        others, nears = rivals_of(planted, self._texts.of("holdout").mask, self._source.seed)
+        others, nears = rivals_of(planted, self._texts.split("holdout").mask, self._source.seed)
         bases = [self._base(one) for one in planted]
         trues = [self._under(base, one) for base, one in zip(bases, planted, strict=True)]
         return {
@@ -173,7 +173,7 @@ class _Stand:
         said = {e.target: e for e in self._source.explanations}
         return [
             (
-                lambda e=said[row.target]: self._cases.case(e, "holdout", self._chat(e.target)),
+                lambda e=said[row.target]: self._cases.build(e, "holdout", self._chat(e.target)),
                 row.r_truth,
             )
             for row in results
@@ -182,14 +182,14 @@ class _Stand:
 
     def _base(self, one: _Planted) -> ScoringTask:
         target = str(one.unit)
-        return self._cases.case(Explanation(target, one.meaning), "holdout", self._chat(target))
+        return self._cases.build(Explanation(target, one.meaning), "holdout", self._chat(target))
 
     def _under(self, base: ScoringTask, one: _Planted) -> ScoringTask:
         def predict(tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
             del length  # the truth is 0 where the padding is
             return self._subject.truth(one.unit, tokens)
 
-        return rival_of(base, one.meaning, one.truth, predict)
+        return with_explanation(base, one.meaning, one.truth, predict)
 
     def _chat(self, target: str) -> Chat | None:
         return (

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..evals.statistics.faithfulness import curve
+from ..evals.statistics.faithfulness import faithfulness_curve
 from ..tools.circuits.attention import head_scores
 from ..tools.circuits.discovery import faithfulness_of, random_edges, top_edges
 from ..tools.circuits.graph import Node
@@ -132,7 +132,7 @@ class _Model(_TrainedNames):
             scores = score_edges(method, model, pairs_of_lesson(lesson, PAIRS, self.seed)).cpu()
             circuits = [[top_edges(model.graph, scores, size) for size in sizes]]
         seconds = time.process_time() - started
-        curves = [curve(SHARES, [f(circuit) for circuit in some]) for some in circuits]
+        curves = [faithfulness_curve(SHARES, [f(circuit) for circuit in some]) for some in circuits]
         looked_at = circuits[0][SHARES.index(LOOKED_AT)]
         return MethodResult(
             np.mean([each.f for each in curves], axis=0).tolist(),

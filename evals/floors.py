@@ -61,7 +61,7 @@ class FloorPredictions:
         )
 
 
-class Trivial(NamedTuple):
+class TrivialPrediction(NamedTuple):
     """The best trivial prediction on a text."""
 
     name: str
@@ -125,13 +125,13 @@ def by_position(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"])
     )
 
 
-def best_trivial(sample: Sample, rivals: FloorPredictions) -> Trivial:
+def best_trivial(sample: Sample, rivals: FloorPredictions) -> TrivialPrediction:
     """The best of a constant and the trivial rivals on this text; the earlier one where they tie."""
-    best = Trivial("constant", np.zeros_like(sample.true), 0.0)
+    best = TrivialPrediction("constant", np.zeros_like(sample.true), 0.0)
     for name, predicted in rivals.trivial.items():
         r = pearson(sample.with_prediction(predicted))
         if r > best.r:
-            best = Trivial(name, predicted, r)
+            best = TrivialPrediction(name, predicted, r)
     return best
 
 
@@ -140,7 +140,7 @@ def shuffled(sample: Sample, seed: int = 0) -> float:
     return float(permuted_r(sample, seed, SHUFFLES).mean())
 
 
-def floors_of(sample: Sample, rivals: FloorPredictions, seed: int = 0) -> Floors:
+def correlation_floors(sample: Sample, rivals: FloorPredictions, seed: int = 0) -> Floors:
     """All floors of a correlation; those without a rival are null, and a constant's chance is 0."""
 
     def r(predicted: Prediction | None) -> float | None:

@@ -62,7 +62,7 @@ class Verdict:
         return asdict(self)
 
 
-def decide(rows: Sequence[TargetResult]) -> list[Verdict]:
+def decide_verdicts(rows: Sequence[TargetResult]) -> list[Verdict]:
     """The verdict of every registered target, in the order of the rows.
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...evals.statistics.faithfulness import (
     PromptInterval,
-    calibration,
+    compare_with_exact,
     faithfulness,
     faithfulness_interval,
 )
@@ -157,7 +157,7 @@ def calibrated(
     estimated = flat[np.concatenate([top, drawn])]
     parts = {"top": slice(0, len(top)), "random": slice(len(top), None)}
     found = {
-        name: _finite(calibration(estimated[at], exact[at])._asdict())
+        name: _finite(compare_with_exact(estimated[at], exact[at])._asdict())
         for name, at in parts.items()
         if len(exact[at])
     }

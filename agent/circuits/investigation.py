@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...evals.statistics.ability import ability
+from ...evals.statistics.ability import measure_ability
 from ...tools.circuits.tasks.task import examples
 from ..explainers import is_language_model
 from .choose_circuit import choose
@@ -55,7 +55,7 @@ def investigate(room: CircuitContext) -> Result:
 def observe(room: CircuitContext) -> Observed:
     """Look at discovery prompts only."""
     prompts = discovery_prompts(room)
-    found = ability(*room.readings(prompts))
+    found = measure_ability(*room.readings(prompts))
     if not found.can:
         return Observed(prompts, found)
     scores = room.scores(prompts)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from ...evals.statistics.ability import Ability, mean_interval
+from ...evals.statistics.ability import Ability, mean_over_prompts
 from ...tools.circuits.discovery import node_scores
 from ...tools.circuits.graph import Edge, Node, Target
 from .choose_circuit import Choice
@@ -96,7 +96,7 @@ def components(room: CircuitContext, prompts: Prompts, choice: Choice, metric: f
 
 def _matters(effect: Float[np.ndarray, " prompts"]) -> bool:
     """Whether the sign of an effect is sure: what may be nothing gets no role."""
-    seen = mean_interval(effect)
+    seen = mean_over_prompts(effect)
     return seen.low > 0 or seen.high < 0
 
 
@@ -118,7 +118,7 @@ def observed(
         values |= {"copies": look.copies} if look.copies else {}
         found.append(
             {
-                name: Seen(*mean_interval(np.asarray(each, dtype=float)))
+                name: Seen(*mean_over_prompts(np.asarray(each, dtype=float)))
                 for name, each in values.items()
             }
         )

@@ -12,8 +12,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ...evals.statistics.ability import mean_interval
-from ...evals.statistics.faithfulness import SIZES, curve, faithfulness, faithfulness_interval
+from ...evals.statistics.ability import mean_over_prompts
+from ...evals.statistics.faithfulness import (
+    SIZES,
+    faithfulness,
+    faithfulness_curve,
+    faithfulness_interval,
+)
 from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.discovery import among, random_edges, top_edges
 from ...tools.circuits.graph import Mask, Node
@@ -100,7 +105,7 @@ def _faithfulness(
             }
         )
     room.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
-    areas = curve([row["share"] for row in rows], [row["f"] for row in rows])
+    areas = faithfulness_curve([row["share"] for row in rows], [row["f"] for row in rows])
     random = random_edges(graph, choice.n_edges, room.config.seed)
     return {
         "curve": rows,
@@ -240,7 +245,7 @@ def _interchange(
     effects = room.swaps(prompts, pairs)
     rows: list[Result] = []
     for at, (name, one, two) in enumerate(swaps):
-        same, random = mean_interval(effects[at]), mean_interval(effects[len(swaps) + at])
+        same, random = mean_over_prompts(effects[at]), mean_over_prompts(effects[len(swaps) + at])
         identity = {
             "role": name,
             "component": str(one),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ...evals.judge.protocol import JudgeError
 from ...evals.score import Score
-from ...evals.scorers.llm_simulation import at_random, simulate, simulated
+from ...evals.scorers.llm_simulation import random_contexts, simulate_both_texts, simulate_contexts
 from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.score_all import Outcome, score_all
 from ...evals.scorers.simulation import Evidence, evidence_for_verdict
@@ -82,12 +82,12 @@ def simulate_on_select(
         "select",
         seed=room.seed(target),
         explanation=hypothesis.sentence,
-        printed=printed,
+        token_text=printed,
         simulator=chat,
         simulated_contexts=SELECT_CONTEXTS,
     )
     try:
-        value = pearson(simulate(case, at_random(case)).sample)
+        value = pearson(simulate_contexts(case, random_contexts(case)).sample)
     except JudgeError as error:
         room.readers.failed(target, id, str(error))
         return None
@@ -100,7 +100,7 @@ def weigh_sentence(
 ) -> Evidence:
     """The evidence of a winner without a predicate: its simulation, from the journal by now."""
     chat = readers.chat("simulator", target, scored(winner.id, SIMULATION))
-    return evidence_for_verdict(simulated(replace(case, simulator=chat)).random)
+    return evidence_for_verdict(simulate_both_texts(replace(case, simulator=chat)).random)
 
 
 def scored(hypothesis: str, scorer: str) -> str:

@@ -20,7 +20,7 @@ from ...evals.scorers.registry import ScoringTask
 from ...evals.scorers.simulation import evidence_for_verdict, simulation
 from ...evals.scorers.task import collected_sample, scoring_task
 from ...evals.statistics.correlation import pearson
-from ...evals.verdict import TargetResult, decide
+from ...evals.verdict import TargetResult, decide_verdicts
 from ...tools.errors import CorruptError
 from ...tools.index.holdout import open_collected_holdout
 from ...tools.subject.address import Unit
@@ -164,7 +164,9 @@ def decide_run(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -
     """Fill in the floor *other* and write the verdicts of all registered targets as one event."""
     _fill_other(folder, config, log, lexicon)
     rows = [_result(log, target) for target in config.targets]
-    verdicts = [v.to_json() | {"p": row.p} for v, row in zip(decide(rows), rows, strict=True)]
+    verdicts = [
+        v.to_json() | {"p": row.p} for v, row in zip(decide_verdicts(rows), rows, strict=True)
+    ]
     log.write("verdicts", {"rows": verdicts})
 
 

@@ -43,7 +43,7 @@ def make_judge(
             f"--base-url says where a language model is; the judge {spec!r} needs no server"
         )
     try:
-        return plain.make_judge(spec)
+        return plain.offline_judge(spec)
     except UsageError as error:
         if spec.partition(":")[0] in ("predicate", "scripted", "constant"):
             raise

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
 
 
-class Texts:
+class SourceData:
     """Activations of a source's targets on each split, its words, and its subject.
 
     Args:
@@ -42,11 +42,11 @@ class Texts:
         open_holdout: Callable[[Path], Collected],
     ) -> None:
         self.source, self.plan, self.reporter = source, plan, reporter
-        self.given = subject
+        self.loaded_subject = subject
         self._open_holdout = open_holdout
         self._predictions: dict[tuple[str, Split], np.ndarray] = {}
 
-    def of(self, split: Split) -> Collected:
+    def split(self, split: Split) -> Collected:
         """The activations of a split; with another corpus, those on it in the place of select and holdout."""
         if split == "explore":
             return self.explore
@@ -54,12 +54,12 @@ class Texts:
             return self._transferred
         return self._holdout if split == "holdout" else self._select
 
-    def predicted(self, printed: str | None, split: Split) -> np.ndarray | None:
+    def predict_split(self, printed: str | None, split: Split) -> np.ndarray | None:
         """What a predicate predicts on a split, computed once."""
         if printed is None:
             return None
         if (printed, split) not in self._predictions:
-            data = self.of(split)
+            data = self.split(split)
             self._predictions[printed, split] = self.predict(printed, data.tokens, data.length)
         return self._predictions[printed, split]
 
@@ -104,13 +104,13 @@ class Texts:
 
     @cached_property
     def _transferred(self) -> Collected:
-        from .other_corpus import collected_on
+        from .other_corpus import collect_on_corpus
 
         if self.source.planted or self.source.nulls:
             raise UsageError(
                 f"{self.source.name} has planted, null or control units, which exist on its corpus only"
             )
-        return collected_on(
+        return collect_on_corpus(
             self.plan.corpus,
             self.source.folder,
             self._units,
@@ -133,8 +133,8 @@ class Texts:
 
     @cached_property
     def subject(self) -> Subject:
-        if self.given is not None:
-            return self.given
+        if self.loaded_subject is not None:
+            return self.loaded_subject
         source, suite = self.source, None
         if source.planted:
             suite = StoredSuite(source.folder, source.corpus, Path(source.index))

@@ -41,9 +41,9 @@ from ..runlog.log import RunLog, WriterLock, seal
 from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
-from .data import Texts
+from .data import SourceData
 from .plan import Evaluation, RescoredTarget, RescoringPlan
-from .scoring_tasks import ON_SUBJECT, Cases
+from .scoring_tasks import ON_SUBJECT, TaskBuilder
 from .sources import ExplanationSource
 from .tables import Explanation
 
@@ -57,7 +57,7 @@ SPLITS: tuple[Split, ...] = ("select", "holdout")
 def check_plan(plan: RescoringPlan) -> None:
     """Raise UsageError for an unknown scorer or judge and for dollars that cannot be counted, before all loading."""
     for name in plan.scorers:
-        registry.get(name)
+        registry.get_scorer(name)
     asked = (
         (plan.judge, plan.price, "judge-"),
         (plan.simulator, plan.simulator_price, "simulator-"),
@@ -86,7 +86,7 @@ def evaluate(
     reporter = reporter or Reporter()
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
-        work = _Work(
+        work = _SourceScorer(
             source,
             plan,
             log,
@@ -94,8 +94,8 @@ def evaluate(
             subject,
             budget or Budget(BudgetLimits(plan.budget, plan.target_budget)),
         )
-        rows = _side_by_side(
-            work.row, source.explanations, plan, reporter, work.patience.stopped.set
+        rows = _score_concurrently(
+            work.score, source.explanations, plan, reporter, work.patience.stopped.set
         )
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
@@ -108,7 +108,7 @@ def evaluate(
     )
 
 
-def _side_by_side(
+def _score_concurrently(
     score: Callable[[Explanation], RescoredTarget],
     explanations: Sequence[Explanation],
     plan: RescoringPlan,
@@ -148,7 +148,7 @@ def _unscored(row: Mapping[str, Any]) -> RescoredTarget:
     )
 
 
-class _Work:
+class _SourceScorer:
     """One source under one plan: what its cases share."""
 
     def __init__(
@@ -164,13 +164,13 @@ class _Work:
         self._budget = budget
         self.budget_reached = ""
         """Which limit was reached, if one was."""
-        self.texts = Texts(source, plan, reporter, subject, open_collected_holdout)
+        self.texts = SourceData(source, plan, reporter, subject, open_collected_holdout)
         self.patience = Patience(plan.patience)
         self.judge = make_judge(
             plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs
         )
         self.simulator = self._make_simulator()
-        self._cases = Cases(source, plan, self.texts)
+        self._cases = TaskBuilder(source, plan, self.texts)
         self._runs = {row["target"]: row for row in source.rows}
         self._reviews = Reviews(source.folder)
 
@@ -181,10 +181,10 @@ class _Work:
         where, price = plan.simulator_base_url, plan.simulator_price
         return make_judge(plan.simulator, where, self.patience, price, logprobs=plan.logprobs)
 
-    def row(self, explanation: Explanation) -> RescoredTarget:
+    def score(self, explanation: Explanation) -> RescoredTarget:
         """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
         try:
-            return self._row(explanation)
+            return self._score(explanation)
         except BudgetReached as reached:
             self.budget_reached = str(reached)
             run = self._runs.get(explanation.target, {})
@@ -203,7 +203,7 @@ class _Work:
                 error=fault["error"],
             )
 
-    def _row(self, explanation: Explanation) -> RescoredTarget:
+    def _score(self, explanation: Explanation) -> RescoredTarget:
         started = time.perf_counter()
         viewed = self.source.after_viewing or self._reviews.opened(explanation.target) is not None
         outcomes: dict[Split, list[Outcome]] = {}
@@ -235,7 +235,7 @@ class _Work:
                 [known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]],
                 default=0,
             )
-            case = self._cases.case(explanation, split, self._chat(explanation, attempt))
+            case = self._cases.build(explanation, split, self._chat(explanation, attempt))
             simulator = self._journaled(
                 self.simulator, explanation, attempt, self.simulator_name, "simulator"
             )

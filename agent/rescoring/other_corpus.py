@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BATCH = 32
 
 
-def collected_on(
+def collect_on_corpus(
     corpus_name: str,
     folder: Path,
     units: Sequence[Unit],

@@ -19,7 +19,14 @@ from ...tools.subject.address import Unit
 from ..runlog.log import RunLog
 from . import plots
 from .plan import Evaluation, RescoredTarget
-from .summary import Figure, SourceComparison, comparisons, figures, find, kinds
+from .summary import (
+    ScoreSummary,
+    SourceComparison,
+    compare_sources,
+    find_score,
+    score_kinds,
+    score_summaries,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -43,7 +50,7 @@ class _PlottedTarget(NamedTuple):
     select: Score | None
 
 
-class _Shown(NamedTuple):
+class _ScoreRow(NamedTuple):
     """One score of a target."""
 
     name: str
@@ -52,12 +59,12 @@ class _Shown(NamedTuple):
     """The same on select, where the score is of holdout."""
 
 
-class _Part(NamedTuple):
+class _SourceSection(NamedTuple):
     """What the page shows of one source."""
 
     evaluation: Evaluation
-    figures: Sequence[Figure]
-    rows: Sequence[tuple[RescoredTarget, Sequence[_Shown]]]
+    figures: Sequence[ScoreSummary]
+    rows: Sequence[tuple[RescoredTarget, Sequence[_ScoreRow]]]
     layer_plot: Markup
     drop_plot: Markup
     interval_plot: Markup
@@ -79,7 +86,7 @@ def write_page(evaluations: Sequence[Evaluation], out: Path) -> Path:
 
 def render(evaluations: Sequence[Evaluation]) -> str:
     """The page, self-contained: no script, no network."""
-    compared: Sequence[SourceComparison] = comparisons(evaluations)
+    compared: Sequence[SourceComparison] = compare_sources(evaluations)
     return _template().render(
         parts=[_part(evaluation) for evaluation in evaluations],
         compared=compared,
@@ -87,7 +94,7 @@ def render(evaluations: Sequence[Evaluation]) -> str:
     )
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def format_number(value: float | None, digits: int = 2) -> str:
     """A number, or a dash where it is not known."""
     if value is None:
         return "–"
@@ -96,16 +103,16 @@ def number(value: float | None, digits: int = 2) -> str:
     )  # + 0.0: no minus before a zero
 
 
-def interval(value: Score | Interval | None) -> str:
+def format_interval(value: Score | Interval | None) -> str:
     """``0.41 [0.33, 0.49]``."""
     if value is None:
         return "–"
     if value.low is None or value.high is None:
-        return number(value.value)
-    return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
+        return format_number(value.value)
+    return f"{format_number(value.value)} [{format_number(value.low)}, {format_number(value.high)}]"
 
 
-def probability(p: float | None) -> str:
+def format_p(p: float | None) -> str:
     """A p with two digits, or that it is smaller than anyone should read digits of."""
     if p is None:
         return "–"
@@ -127,21 +134,21 @@ def _template() -> Template:
     )
     environment.filters.update(
         {
-            "number": number,
-            "interval": interval,
-            "probability": probability,
+            "number": format_number,
+            "interval": format_interval,
+            "probability": format_p,
             "visible": show_hidden,
         }
     )
     return environment.get_template("evaluation.html")
 
 
-def _part(evaluation: Evaluation) -> _Part:
-    columns = kinds([evaluation])
+def _part(evaluation: Evaluation) -> _SourceSection:
+    columns = score_kinds([evaluation])
     lines = _headline(evaluation)
-    return _Part(
+    return _SourceSection(
         evaluation,
-        figures(evaluation),
+        score_summaries(evaluation),
         [(row, _shown(row, columns)) for row in evaluation.rows],
         plots.score_by_layer([_dot(line, by_layer=True) for line in lines], _levels(lines)),
         plots.select_against_holdout([_dot(line) for line in lines if line.select]),
@@ -153,7 +160,7 @@ def _part(evaluation: Evaluation) -> _Part:
     )
 
 
-def _shown(row: RescoredTarget, columns: Sequence[tuple[str, str]]) -> list[_Shown]:
+def _shown(row: RescoredTarget, columns: Sequence[tuple[str, str]]) -> list[_ScoreRow]:
     found = []
     for scorer, text in columns:
         score = _main(row, scorer, text)
@@ -162,18 +169,18 @@ def _shown(row: RescoredTarget, columns: Sequence[tuple[str, str]]) -> list[_Sho
                 f"{scorer}, mix" if (scorer, text) == ("simulation", "top_and_random") else scorer
             )
             found.append(
-                _Shown(
+                _ScoreRow(
                     name,
                     score,
-                    find(row, scorer, text, "select") if score.split == "holdout" else None,
+                    find_score(row, scorer, text, "select") if score.split == "holdout" else None,
                 )
             )
     return found
 
 
 def _main(row: RescoredTarget, scorer: str, text: str) -> Score | None:
-    return find(row, scorer, text, "holdout") or (
-        None if "holdout" in row.outcomes else find(row, scorer, text, "select")
+    return find_score(row, scorer, text, "holdout") or (
+        None if "holdout" in row.outcomes else find_score(row, scorer, text, "select")
     )
 
 
@@ -181,7 +188,9 @@ def _headline(evaluation: Evaluation) -> list[_PlottedTarget]:
     """The targets with simulation on random text, the score that plots are of."""
     found = [(row, _main(row, *_HEADLINE)) for row in evaluation.rows]
     return [
-        _PlottedTarget(row, score, find(row, *_HEADLINE, "select")) for row, score in found if score
+        _PlottedTarget(row, score, find_score(row, *_HEADLINE, "select"))
+        for row, score in found
+        if score
     ]
 
 
@@ -189,7 +198,7 @@ def _dot(line: _PlottedTarget, by_layer: bool = False) -> plots.Dot:
     unit = Unit.parse(line.row.explanation.target)
     x = float(unit.layer) if by_layer or line.select is None else line.select.value
     verdict = line.row.run.get("verdict") or "inconclusive"
-    label = f"{unit} {interval(line.score)} {line.row.explanation.sentence}"
+    label = f"{unit} {format_interval(line.score)} {line.row.explanation.sentence}"
     return plots.Dot(x, line.score.value, verdict, label, low=line.score.low, high=line.score.high)
 
 

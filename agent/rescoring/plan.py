@@ -13,14 +13,14 @@ from ...tools.subject.address import Unit
 from .sources import ExplanationSource
 from .tables import Explanation
 
-DEFAULT = ("simulation", "detection", "fuzzing")
+DEFAULT_SCORERS = ("simulation", "detection", "fuzzing")
 
 
 @dataclass(frozen=True)
 class RescoringPlan:
     """What to score, with what."""
 
-    scorers: tuple[str, ...] = DEFAULT
+    scorers: tuple[str, ...] = DEFAULT_SCORERS
     judge: str = "predicate"
     base_url: str = ""
     """Address of the judge's server; "" is the provider's own."""
@@ -112,7 +112,7 @@ class Evaluation:
         return sum(len(row.failures) for row in self.rows)
 
 
-def contract_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
+def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
     """A row of `hubel eval --json`: the keys of `hubel show --json`, and how it was scored."""
     unit = Unit.parse(row.explanation.target)
     cost = row.cost
@@ -141,7 +141,7 @@ def contract_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
     }
 
 
-def rows_of(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:
+def json_rows(evaluations: Sequence[Evaluation]) -> Iterator[dict[str, Any]]:
     """All rows of all sources."""
     for evaluation in evaluations:
-        yield from (contract_row(evaluation, row) for row in evaluation.rows)
+        yield from (target_row(evaluation, row) for row in evaluation.rows)

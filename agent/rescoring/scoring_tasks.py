@@ -2,7 +2,7 @@
 and do.
 
 Rivals (token lookup, another unit's explanation) come from explore, whatever the split; so does
-what a calibration is fitted on. A `Lab` runs the subject on holdout only: what costs a forward pass
+what a calibration is fitted on. `ScorerResources` runs the subject on holdout only: what costs a forward pass
 is not spent on select.
 """
 
@@ -18,11 +18,11 @@ from ...evals.floors import draw_other_target
 from ...evals.judge.protocol import Chat
 from ...evals.score import Split
 from ...evals.scorers.registry import ScoringTask
-from ...evals.scorers.subject_access import Lab
+from ...evals.scorers.resources import ScorerResources
 from ...evals.scorers.task import collected_sample, scoring_task
 from ...evals.statistics.sample import Sample
 from ...tools.subject.address import Unit
-from .data import Texts
+from .data import SourceData
 from .plan import RescoringPlan
 from .sources import ExplanationSource
 from .tables import Explanation
@@ -31,15 +31,17 @@ ON_SUBJECT = ("generative", "intervention", "surprisal")
 """Scorers that run the subject."""
 
 
-class Cases:
+class TaskBuilder:
     """Makes the cases of one source under one plan. Safe to use from many threads."""
 
-    def __init__(self, source: ExplanationSource, plan: RescoringPlan, texts: Texts) -> None:
+    def __init__(self, source: ExplanationSource, plan: RescoringPlan, texts: SourceData) -> None:
         self._source, self._plan, self._texts = source, plan, texts
         self._lock = threading.Lock()
         self._subject_lock = threading.Lock()
 
-    def case(self, explanation: Explanation, split: Split, chat: Chat | None = None) -> ScoringTask:
+    def build(
+        self, explanation: Explanation, split: Split, chat: Chat | None = None
+    ) -> ScoringTask:
         """An explanation on a split.
 
         Args:
@@ -53,10 +55,10 @@ class Cases:
         task = scoring_task(
             unit,
             split,
-            self._texts.of(split),
+            self._texts.split(split),
             self._texts.explore,
-            self._texts.predicted(explanation.predicate, split),
-            other=self._texts.predicted(self._other(explanation), split),
+            self._texts.predict_split(explanation.predicate, split),
+            other=self._texts.predict_split(self._other(explanation), split),
             seed=target_seed(self._source.seed, explanation.target),
             explanation=explanation.sentence,
             vocabulary=self._texts.lexicon.strings,
@@ -65,12 +67,12 @@ class Cases:
             task,
             chat=chat,
             calibration=self._calibration(explanation, unit),
-            lab=self._lab(explanation, unit, split),
+            resources=self._resources(explanation, unit, split),
         )
 
     def _calibration(self, explanation: Explanation, unit: Unit) -> Sample | None:
         """The explanation on explore, where a scorer fits a calibration."""
-        predicted = self._texts.predicted(explanation.predicate, "explore")
+        predicted = self._texts.predict_split(explanation.predicate, "explore")
         calibrates = any(name.startswith("simulation.") for name in self._plan.scorers)
         if predicted is None or not calibrates:
             return None
@@ -84,41 +86,44 @@ class Cases:
         other = draw_other_target(explanation.target, targets, list(predicates), self._source.seed)
         return None if other is None else predicates[other]
 
-    def _lab(self, explanation: Explanation, unit: Unit, split: Split) -> Lab:
-        from .subject_probe import SubjectProbe, WordVectors, decoys_of, neighbours_of
+    def _resources(self, explanation: Explanation, unit: Unit, split: Split) -> ScorerResources:
+        from .subject_probe import SubjectProbe, WordVectorEmbedding, confusable_units, draw_decoys
 
-        lab = Lab()
+        resources = ScorerResources()
         if explanation.predicate is not None:
             printed = explanation.predicate
-            lab = replace(
-                lab, predict=lambda tokens, length: self._texts.predict(printed, tokens, length)
+            resources = replace(
+                resources,
+                predict=lambda tokens, length: self._texts.predict(printed, tokens, length),
             )
         if self._plan.embedding == "subject" and self._texts.whole_lexicon.vectors is not None:
-            lab = replace(lab, embed=WordVectors(self._texts.whole_lexicon))
+            resources = replace(resources, embed=WordVectorEmbedding(self._texts.whole_lexicon))
         if "discrimination" in self._plan.scorers:
-            subject = self._texts.given
-            lab = replace(
-                lab,
-                neighbours=neighbours_of(unit, self._texts.explore, self._texts.of(split), subject),
+            subject = self._texts.loaded_subject
+            resources = replace(
+                resources,
+                neighbours=confusable_units(
+                    unit, self._texts.explore, self._texts.split(split), subject
+                ),
             )
         runs = explanation.target not in self._source.nulls and any(
             n in ON_SUBJECT for n in self._plan.scorers
         )
         if split == "select" or not runs:
-            return lab
+            return resources
         seed = target_seed(self._source.seed, explanation.target)
         decoys = (
-            decoys_of(unit, self._texts.subject.shape.count(unit.place), seed)
+            draw_decoys(unit, self._texts.subject.shape.count(unit.place), seed)
             if unit.site == "mlp"
             else []
         )
         bench = SubjectProbe(self._texts.subject, unit, decoys, self._subject_lock)
-        lab = replace(lab, fire=bench.fire, loss=bench.loss)
+        resources = replace(resources, activations_on=bench.activations_on, loss=bench.loss)
         if unit.site != "mlp":
-            return lab
-        data = self._texts.of(split)
+            return resources
+        data = self._texts.split(split)
         strength = float(np.abs(data.signal(unit)).max())
-        return replace(lab, effects=bench.effects(data.tokens, strength))
+        return replace(resources, effects=bench.effects(data.tokens, strength))
 
 
 def target_seed(seed: int, target: str) -> int:

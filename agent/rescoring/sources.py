@@ -18,7 +18,7 @@ from ...tools.errors import UsageError
 from ...tools.subject.address import Unit, parse_targets
 from ..runlog.config import RunConfig, find_run
 from ..runlog.views import rows
-from .tables import Explanation, is_table, read_table, report
+from .tables import Explanation, is_table, read_table, reject_faulty_rows
 
 if TYPE_CHECKING:
     from ...tools.index import Index
@@ -139,7 +139,7 @@ def _table_on_run(
             else f"{run.name} has no activations of it; give --index to collect them"
         )
 
-    report(path.name, explanations, fault)
+    reject_faulty_rows(path.name, explanations, fault)
     return replace(run, name=path.name, explanations=explanations, is_run=False, rows=())
 
 
@@ -151,4 +151,4 @@ def _check_units(path: Path, explanations: list[Explanation], index: Index) -> N
             return str(error)
         return ""
 
-    report(path.name, explanations, fault)
+    reject_faulty_rows(path.name, explanations, fault)

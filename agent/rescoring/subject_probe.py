@@ -1,4 +1,4 @@
-"""A `Lab` from a subject: what scorers may do to it, on one target."""
+"""`ScorerResources` from a subject: what scorers may do to it, on one target."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...evals.scorers.subject_access import ConfusableUnit, Effect
+from ...evals.scorers.resources import ConfusableUnit, TokenEffect
 from ...tools.instruments.input_texts import batches, pad_token_ids, tokenize_texts
 from ...tools.subject.address import Unit
 
@@ -30,7 +30,7 @@ _PASS = 16
 
 
 class SubjectProbe:
-    """Callables of `evals.scorers.subject_access.Lab` for one target.
+    """Callables of `evals.scorers.resources.ScorerResources` for one target.
 
     Args:
         lock: held while the subject runs; shared by all who use it.
@@ -42,8 +42,8 @@ class SubjectProbe:
         self._subject, self._unit, self._decoys = subject, unit, list(decoys)
         self._lock = lock or Lock()
 
-    def fire(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
-        """See `evals.scorers.subject_access.Fire`. A text of no or one token fires nothing."""
+    def activations_on(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
+        """See `evals.scorers.resources.ActivationsOnTexts`. A text of no or one token fires nothing."""
         kept = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
         ready = tokenize_texts(self._subject, [texts[n] for n in kept])
         found: dict[int, np.ndarray] = {}
@@ -61,7 +61,7 @@ class SubjectProbe:
         return [found.get(n, np.zeros(0)) for n in range(len(texts))]
 
     def loss(self, prefixes: Sequence[str], texts: Sequence[str]) -> Float[np.ndarray, " texts"]:
-        """See `evals.scorers.subject_access.Loss`."""
+        """See `evals.scorers.resources.TextLoss`."""
         import torch
 
         tokens = [self._fitted(prefix, text) for prefix, text in zip(prefixes, texts, strict=True)]
@@ -99,15 +99,15 @@ class SubjectProbe:
 
     def effects(
         self, tokens: Int[np.ndarray, "contexts seq"], strength: float
-    ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[Effect]]]:
-        """See `evals.scorers.subject_access.Effects`: of being steered to a strength, against being
+    ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[TokenEffect]]]:
+        """See `evals.scorers.resources.MeasureEffects`: of being steered to a strength, against being
         ablated, at the same places.
 
         What was measured is kept: a unit does the same under every explanation of it.
         """
-        known: dict[bytes, list[Effect]] = {}
+        known: dict[bytes, list[TokenEffect]] = {}
 
-        def measured(rows: np.ndarray, at: np.ndarray) -> list[Effect]:
+        def measured(rows: np.ndarray, at: np.ndarray) -> list[TokenEffect]:
             key = np.concatenate([rows, at]).tobytes()
             if key not in known:
                 known[key] = self._effects(_endings(tokens, rows, at), strength)
@@ -115,12 +115,12 @@ class SubjectProbe:
 
         def measure(
             contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]
-        ) -> list[list[Effect]]:
+        ) -> list[list[TokenEffect]]:
             return [measured(rows, at) for rows, at in zip(contexts, positions, strict=True)]
 
         return measure
 
-    def _effects(self, ids: Int[np.ndarray, "places seq"], strength: float) -> list[Effect]:
+    def _effects(self, ids: Int[np.ndarray, "places seq"], strength: float) -> list[TokenEffect]:
         """Of the target and of each decoy on the next token, each steered and ablated in a row of its own."""
         import torch
 
@@ -161,19 +161,19 @@ def _endings(
     )
 
 
-def _effect(change: Float[Tensor, " vocab"]) -> Effect:
+def _effect(change: Float[Tensor, " vocab"]) -> TokenEffect:
     order = change.argsort(descending=True, stable=True).tolist()
-    return Effect(tuple(order[:TOP]), tuple(order[-TOP:]))
+    return TokenEffect(tuple(order[:TOP]), tuple(order[-TOP:]))
 
 
-def decoys_of(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
+def draw_decoys(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
     """Other units of the target's layer."""
     drawn = np.random.default_rng([seed, 6]).permutation(width)
     others = [int(index) for index in drawn if int(index) != unit.index][:count]
     return [Unit(unit.site, unit.layer, index) for index in others]
 
 
-def neighbours_of(
+def confusable_units(
     unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None
 ) -> list[ConfusableUnit]:
     """The collected units of the same layer that are nearest by co-activation on explore, or by what they write."""
@@ -215,14 +215,14 @@ def _alike(subject: Subject | None, unit: Unit, other: Unit) -> float:
     return float(a @ b / (a.norm() * b.norm()))
 
 
-class WordVectors:
+class WordVectorEmbedding:
     """Texts as the mean of their words' vectors in a lexicon: an embedding that needs no further model."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "texts d"]:
-        """See `evals.scorers.subject_access.Embed`."""
+        """See `evals.scorers.resources.TextEmbedding`."""
         import re
 
         vectors = self._lexicon.vectors

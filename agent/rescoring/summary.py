@@ -9,12 +9,12 @@ from typing import Any
 
 from ...evals.score import Score, Split
 from ...evals.statistics.bootstrap import Interval
-from ...evals.statistics.paired import Coverage, Paired, compare, mean
+from ...evals.statistics.paired import Coverage, Paired, compare_means, mean_over_units
 from .plan import Evaluation, RescoredTarget
 
 
 @dataclass(frozen=True)
-class Figure:
+class ScoreSummary:
     """One kind of score over all targets of a source."""
 
     source: str
@@ -67,42 +67,44 @@ class SourceComparison:
         }
 
 
-def kinds(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+def score_kinds(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """Scorer and text of every score that some target has, in order of appearance."""
     scores = (score for e in evaluations for row in e.rows for score in row.scores)
     return list(dict.fromkeys((score.scorer, score.text) for score in scores))
 
 
-def figures(evaluation: Evaluation) -> list[Figure]:
+def score_summaries(evaluation: Evaluation) -> list[ScoreSummary]:
     """A figure a kind of score; a scorer without any score has one too, with its failures."""
-    found = [_figure(evaluation, *kind) for kind in kinds([evaluation])]
+    found = [_figure(evaluation, *kind) for kind in score_kinds([evaluation])]
     named = {figure.scorer for figure in found}
     return found + [
         _figure(evaluation, name, "") for name in evaluation.plan.scorers if name not in named
     ]
 
 
-def _figure(evaluation: Evaluation, scorer: str, text: str) -> Figure:
+def _figure(evaluation: Evaluation, scorer: str, text: str) -> ScoreSummary:
     split: Split = _main_split(evaluation)
-    scored = [(row, score) for row in evaluation.rows if (score := find(row, scorer, text, split))]
+    scored = [
+        (row, score) for row in evaluation.rows if (score := find_score(row, scorer, text, split))
+    ]
     both = [
         (s, score)
         for row, score in scored
-        if split == "holdout" and (s := find(row, scorer, text, "select"))
+        if split == "holdout" and (s := find_score(row, scorer, text, "select"))
     ]
     failed = sum(
         row.status == "failed" or _missed(row.failures, scorer, split) for row in evaluation.rows
     )
     chance = [score.floors.chance for _, score in scored if score.floors.chance is not None]
     total = len(evaluation.rows)
-    return Figure(
+    return ScoreSummary(
         evaluation.source.name,
         scorer,
         text,
         Coverage(total, len(scored), failed, total - len(scored) - failed),
-        mean([score.value for _, score in scored]),
+        mean_over_units([score.value for _, score in scored]),
         chance[0] if chance else None,
-        mean([select.value - holdout.value for select, holdout in both]),
+        mean_over_units([select.value - holdout.value for select, holdout in both]),
     )
 
 
@@ -123,19 +125,19 @@ def _gives(scorer: str, kind: str) -> bool:
     return kind == scorer or kind.startswith(f"{scorer}.")
 
 
-def find(row: RescoredTarget, scorer: str, text: str, split: Split) -> Score | None:
+def find_score(row: RescoredTarget, scorer: str, text: str, split: Split) -> Score | None:
     """A row's score of that kind, or None."""
     return next(
         (s for s in row.scores if (s.scorer, s.text, s.split) == (scorer, text, split)), None
     )
 
 
-def comparisons(evaluations: Sequence[Evaluation]) -> list[SourceComparison]:
+def compare_sources(evaluations: Sequence[Evaluation]) -> list[SourceComparison]:
     """Every two sources, kind by kind, on holdout, over the targets that both score."""
     found = []
     for a, b in combinations(evaluations, 2):
-        for kind in kinds([a, b]):
-            paired = compare(_values(a, kind), _values(b, kind))
+        for kind in score_kinds([a, b]):
+            paired = compare_means(_values(a, kind), _values(b, kind))
             if paired.pairs:
                 found.append(SourceComparison(a.source.name, b.source.name, *kind, paired))
     return found
@@ -143,5 +145,5 @@ def comparisons(evaluations: Sequence[Evaluation]) -> list[SourceComparison]:
 
 def _values(evaluation: Evaluation, kind: tuple[str, str]) -> dict[str, float]:
     split = _main_split(evaluation)
-    found = {row.explanation.target: find(row, *kind, split) for row in evaluation.rows}
+    found = {row.explanation.target: find_score(row, *kind, split) for row in evaluation.rows}
     return {target: score.value for target, score in found.items() if score}

@@ -60,7 +60,7 @@ def read_table(path: Path) -> list[Explanation]:
         Explanation(_cell(row, address), _cell(row, sentence), _cell(row, "predicate") or None)
         for row in rows
     ]
-    report(path.name, found, _fault)
+    reject_faulty_rows(path.name, found, _fault)
     twice = {
         e.target for i, e in enumerate(found) if e.target in {other.target for other in found[:i]}
     }
@@ -71,7 +71,9 @@ def read_table(path: Path) -> list[Explanation]:
     return found
 
 
-def report(name: str, found: Iterable[Explanation], fault: Callable[[Explanation], str]) -> None:
+def reject_faulty_rows(
+    name: str, found: Iterable[Explanation], fault: Callable[[Explanation], str]
+) -> None:
     """Raise a UsageError that names the rows with a fault, the first row being 1."""
     rows = list(found)
     bad = [

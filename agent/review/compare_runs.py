@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ...evals.statistics.paired import compare as compare_scores
+from ...evals.statistics.paired import compare_means as compare_scores
 from ...evals.statistics.paired import compare_outcomes
 from ...tools.errors import ArgumentError
 from .run_catalog import StoredRun

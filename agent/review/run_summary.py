@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from ...evals.statistics.kappa import kappa
+from ...evals.statistics.kappa import cohen_kappa
 from ...tools.errors import HubelError
 from ..runlog.layout import CIRCUIT, EVENTS, LOCK
 from ..runlog.reviews import Reviews
@@ -125,10 +125,10 @@ def _circuit(path: Path, changed: float) -> dict[str, Any]:
 
 
 def _mean_r(db: sqlite3.Connection) -> dict[str, Any] | None:
-    from ...evals.statistics.paired import mean
+    from ...evals.statistics.paired import mean_over_units
 
     found = db.execute("select r from targets where r is not null and kind = 'unit'").fetchall()
-    interval = mean([row[0] for row in found])
+    interval = mean_over_units([row[0] for row in found])
     return None if interval is None else interval._asdict()
 
 
@@ -291,7 +291,7 @@ def agreement(reviews: Reviews, verdicts: dict[str, str | None]) -> dict[str, An
         "kept_and_rejected": pairs.count((False, True)),
         "notkept_and_approved": pairs.count((True, False)),
         "notkept_and_rejected": pairs.count((False, False)),
-        "kappa": kappa(pairs),
+        "kappa": cohen_kappa(pairs),
         "between": _between(by_target),
     }
 
@@ -306,4 +306,4 @@ def _between(by_target: dict[str, dict[Any, str]]) -> dict[str, Any]:
             for i, a in enumerate(names)
             for b in names[i + 1 :]
         ]
-    return {"pairs": len(pairs), "kappa": kappa(pairs)}
+    return {"pairs": len(pairs), "kappa": cohen_kappa(pairs)}

@@ -78,7 +78,7 @@ def _score(
     from ...evals.scorers.simulation import score_simulation
     from ...evals.scorers.task import scoring_task
     from ...tools.index import Collected
-    from ..rescoring.other_corpus import collected_on
+    from ..rescoring.other_corpus import collect_on_corpus
     from ..runlog.lexicon import predict, subject_lexicon
     from ..runlog.run_subject import open_run_subject, weights_of
 
@@ -87,7 +87,7 @@ def _score(
     unit = Unit.parse(str(edit.target))
     loaded = subject or open_run_subject(folder, config)
     explore = Collected.open(folder / COLLECTED, "explore")
-    data = collected_on(
+    data = collect_on_corpus(
         corpus, folder, [unit], loaded,
         context_len=explore.tokens.shape[1], max_contexts=CONTEXTS, seed=config.seed, reporter=Reporter(),
     )  # fmt: skip

@@ -75,10 +75,10 @@ def _plan(args: argparse.Namespace) -> Any:
         return None
     from ...agent.rescoring.evaluate import check_plan
     from ...agent.rescoring.plan import RescoringPlan
-    from ...evals.scorers.registry import names
+    from ...evals.scorers.registry import scorer_names
 
     asked = (
-        tuple(names())
+        tuple(scorer_names())
         if args.scorers == "all"
         else tuple(part.strip() for part in args.scorers.split(","))
     )

@@ -44,7 +44,7 @@ class _UnreadableAnswer(Exception):
     """Why an answer cannot be read."""
 
 
-def ask_about(
+def ask_examples(
     chat: Chat, prompt_name: str, examples: Sequence[str], choices: Sequence[str], **values: object
 ) -> list[JudgeChoice]:
     """One answer an example, in their order.

@@ -38,7 +38,8 @@ class ScriptedJudge:
         with self._lock:
             text = self._answer(f"{request.system}\n{request.user}")
         return ChatAnswer(
-            text, usage=Usage(words(request.system) + words(request.user), words(text))
+            text,
+            usage=Usage(count_words(request.system) + count_words(request.user), count_words(text)),
         )
 
     def _answer(self, asked: str) -> str:
@@ -54,7 +55,7 @@ class ScriptedJudge:
         return turns[self._turn - 1]
 
 
-class Constant:
+class ConstantJudge:
     """Always the same answer: ``yes`` and ``no`` (``1``, ``0``, a letter) for every example, other text as it is."""
 
     def __init__(self, answer: str) -> None:
@@ -68,16 +69,17 @@ class Constant:
             said = {"yes": "1", "no": "0"}.get(self.answer, self.answer)
             text = "\n".join(f"{number}: {said}" for number in range(1, int(count[1]) + 1))
         return ChatAnswer(
-            text, usage=Usage(words(request.system) + words(request.user), words(text))
+            text,
+            usage=Usage(count_words(request.system) + count_words(request.user), count_words(text)),
         )
 
 
-def words(text: str) -> int:
+def count_words(text: str) -> int:
     """What these judges count as tokens: words and marks."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
-def make_judge(spec: str) -> Chat | None:
+def offline_judge(spec: str) -> Chat | None:
     """A judge from its words on the command line; None for ``predicate``.
 
     Raises:
@@ -87,7 +89,7 @@ def make_judge(spec: str) -> Chat | None:
     if spec == "predicate":
         return None
     if kind == "constant" and rest:
-        return Constant(rest)
+        return ConstantJudge(rest)
     if kind == "scripted" and rest:
         return ScriptedJudge(read_script(Path(rest)), spec)
     raise UsageError(f"no judge {spec!r}; known: {KNOWN}")

@@ -119,7 +119,7 @@ class Cost:
         return asdict(self)
 
 
-class Counted:
+class CountingChat:
     """A chat that counts: put it round any other."""
 
     def __init__(self, chat: Chat) -> None:

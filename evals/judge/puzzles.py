@@ -14,20 +14,20 @@ from string import ascii_uppercase
 import numpy as np
 from jaxtyping import Float, Int
 
-from .ask import ask_about
+from .ask import ask_examples
 from .protocol import Chat
 
 LETTERS = ascii_uppercase
 
 
-def right_places(trials: int, options: int, seed: int) -> Int[np.ndarray, " trials"]:
+def answer_positions(trials: int, options: int, seed: int) -> Int[np.ndarray, " trials"]:
     """Where the right answer of each trial stands; trials are a multiple of the options, prompt after prompt."""
     each = trials // options
     first = np.random.default_rng(seed).integers(0, options, each)
     return ((first[None, :] + np.arange(options)[:, None]) % options).ravel()
 
 
-def arranged(right: str, wrong: Sequence[str], place: int) -> str:
+def puzzle_text(right: str, wrong: Sequence[str], place: int) -> str:
     """A puzzle's options with their letters, the right one at its place."""
     options = [*wrong[:place], right, *wrong[place:]]
     return "".join(
@@ -48,14 +48,14 @@ def ask_puzzles(
     hits = []
     for start in range(0, len(puzzles), each):
         block = puzzles[start : start + each]
-        answers = ask_about(
+        answers = ask_examples(
             chat, prompt, block, tuple(LETTERS[:options]), options=options, **values
         )
         hits += [a.choice == p for a, p in zip(answers, places[start : start + each], strict=True)]
     return np.array(hits, dtype=np.float64)
 
 
-def hits_of(
+def solved_by_grade(
     grades: Float[np.ndarray, "trials options"], best: Callable[..., np.ndarray] = np.max
 ) -> Float[np.ndarray, " trials"]:
     """Whether column 0, the right one, has the best grade; one of m that tie counts 1/m."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..judge.ask import JudgeChoice, ask_about
+from ..judge.ask import JudgeChoice, ask_examples
 from ..judge.protocol import Unscorable
 from ..score import Floors, Score
 from ..statistics.bootstrap import Interval
@@ -21,12 +21,12 @@ CHOICES = ("0", "1")
 class Decisions(NamedTuple):
     """What was said of each example."""
 
-    said: Bool[np.ndarray, " examples"]
+    yes: Bool[np.ndarray, " examples"]
     grade: Float[np.ndarray, " examples"] | None
     """How surely, where that is known: a predicted activation, or a judge's probability of "yes"."""
 
 
-Reader = Callable[[Float[np.ndarray, "contexts seq"]], Decisions]
+DecideFromPrediction = Callable[[Float[np.ndarray, "contexts seq"]], Decisions]
 """Takes the decisions from a prediction at every token."""
 
 
@@ -35,28 +35,28 @@ class DecisionQuestion(NamedTuple):
 
     items: LabelledExamples
     batches: Sequence[Int[np.ndarray, " batch"]]
-    shown: Callable[[int], str]
+    example_text: Callable[[int], str]
     """An example's text."""
-    read: Reader
+    from_prediction: DecideFromPrediction
     prompt: str = "detection"
 
 
-def decide(case: ScoringTask, question: DecisionQuestion) -> Decisions:
-    """The decisions of the case's judge, or of its predicate where there is no judge."""
-    if case.chat is not None:
-        return _by_chat(case, question)
-    if not case.predicts:
+def make_decisions(task: ScoringTask, question: DecisionQuestion) -> Decisions:
+    """The decisions of the task's judge, or of its predicate where there is no judge."""
+    if task.chat is not None:
+        return _by_chat(task, question)
+    if not task.predicts:
         raise Unscorable("an explanation in words only: needs a judge")
-    return question.read(case.sample.predicted)
+    return question.from_prediction(task.sample.predicted)
 
 
-def _by_chat(case: ScoringTask, question: DecisionQuestion) -> Decisions:
-    assert case.chat is not None
+def _by_chat(task: ScoringTask, question: DecisionQuestion) -> Decisions:
+    assert task.chat is not None
     answers: dict[int, JudgeChoice] = {}
     for batch in question.batches:
-        shown = [question.shown(int(i)) for i in batch]
-        found = ask_about(
-            case.chat, question.prompt, shown, CHOICES, explanation=one_line(case.explanation)
+        shown = [question.example_text(int(i)) for i in batch]
+        found = ask_examples(
+            task.chat, question.prompt, shown, CHOICES, explanation=one_line(task.explanation)
         )
         answers |= dict(zip(batch.tolist(), found, strict=True))
     ordered = [answers[i] for i in range(len(question.items.label))]
@@ -70,22 +70,26 @@ def one_line(text: str) -> str:
     return " ".join(text.split())[:2000]
 
 
-def scores_of(
-    name: str, case: ScoringTask, question: DecisionQuestion, decisions: Decisions
+def decision_scores(
+    name: str, task: ScoringTask, question: DecisionQuestion, decisions: Decisions
 ) -> list[Score]:
     """Balanced accuracy, and AUROC where there are grades, with the floors of both."""
     items = question.items
-    said = balanced_accuracy(decisions.said, items, case.seed)
-    floors = floors_of(
-        case, lambda predicted: balanced_accuracy(question.read(predicted).said, items, case.seed)
+    said = balanced_accuracy(decisions.yes, items, task.seed)
+    floors = decision_floors(
+        task,
+        lambda predicted: balanced_accuracy(
+            question.from_prediction(predicted).yes, items, task.seed
+        ),
     )
-    scores = [Score(name, case.split, "top_and_random", *said, floors)]
+    scores = [Score(name, task.split, "top_and_random", *said, floors)]
     if decisions.grade is not None:
-        graded = auroc(decisions.grade, items, case.seed)
-        floors = floors_of(
-            case, lambda predicted: auroc(_grade(question.read(predicted)), items, case.seed)
+        graded = auroc(decisions.grade, items, task.seed)
+        floors = decision_floors(
+            task,
+            lambda predicted: auroc(_grade(question.from_prediction(predicted)), items, task.seed),
         )
-        scores.append(Score(f"{name}.auroc", case.split, "top_and_random", *graded, floors))
+        scores.append(Score(f"{name}.auroc", task.split, "top_and_random", *graded, floors))
     return scores
 
 
@@ -94,15 +98,15 @@ def _grade(decisions: Decisions) -> Float[np.ndarray, " examples"]:
     return decisions.grade
 
 
-def floors_of(
-    case: ScoringTask, value: Callable[[np.ndarray], Interval], chance: float = 0.5
+def decision_floors(
+    task: ScoringTask, value: Callable[[np.ndarray], Interval], chance: float = 0.5
 ) -> Floors:
     """The same decision taken from each rival prediction.
 
     *shuffled* is chance: decisions that are dealt out anew among the examples are right that often,
     on average.
     """
-    rivals = case.rivals
+    rivals = task.floor_predictions
 
     def of(predicted: np.ndarray | None) -> float | None:
         return None if predicted is None else value(predicted).value

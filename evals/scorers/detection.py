@@ -19,29 +19,29 @@ import numpy as np
 
 from ..score import Score
 from .classification import LabelledExamples
-from .decisions import DecisionQuestion, Decisions, decide, scores_of
+from .decisions import DecisionQuestion, Decisions, decision_scores, make_decisions
 from .registry import ScoringTask, scorer
-from .windows import Chosen, Windows, choose, cut, plain
+from .windows import ChosenWindows, Windows, as_one_line, choose_windows, cut_windows
 
 
 @scorer("detection")
-def detection(case: ScoringTask) -> list[Score]:
+def detection(task: ScoringTask) -> list[Score]:
     """Balanced accuracy over active and quiet windows."""
-    windows = cut(case.sample, case.text)
-    question = question_about(windows, choose(windows, case.seed))
-    return scores_of("detection", case, question, decide(case, question))
+    windows = cut_windows(task.sample, task.text)
+    question = activity_question(windows, choose_windows(windows, task.seed))
+    return decision_scores("detection", task, question, make_decisions(task, question))
 
 
-def question_about(windows: Windows, chosen: Chosen) -> DecisionQuestion:
+def activity_question(windows: Windows, chosen: ChosenWindows) -> DecisionQuestion:
     """Is this window active?"""
 
     def read(predicted: np.ndarray) -> Decisions:
-        activity = windows.read(predicted)
+        activity = windows.activity_of(predicted)
         return Decisions(activity.active[chosen.window], activity.strength[chosen.window])
 
     return DecisionQuestion(
         LabelledExamples(chosen.label, windows.document[chosen.window]),
         chosen.batches,
-        lambda item: plain(windows.shown(int(chosen.window[item]))),
+        lambda item: as_one_line(windows.token_strings(int(chosen.window[item]))),
         read,
     )

@@ -5,7 +5,7 @@ Hard negatives, as Paulo et al. 2024 ask for: a window drawn at random is easily
 one by an explanation that is far too broad ("words about politics"); a neighbour's window is not.
 
 1. Neighbours are given by the caller: units of the same layer that fire together with the target,
-   or write in nearly its direction (`lab.neighbours`, nearest first; at most five are used).
+   or write in nearly its direction (`resources.neighbours`, nearest first; at most five are used).
 2. Positives: up to 50 active windows, by quantile. Negatives: as many windows that are active for a
    neighbour and quiet for the target, evenly from the neighbours.
 3. The rest is detection: the same question to the judge, the same decision by the predicate, chance
@@ -23,40 +23,48 @@ from jaxtyping import Int
 
 from ..judge.protocol import Unscorable
 from ..score import Score
-from .decisions import decide, scores_of
-from .detection import question_about
+from .decisions import decision_scores, make_decisions
+from .detection import activity_question
 from .registry import ScoringTask, scorer
-from .subject_access import ConfusableUnit, missing
-from .windows import LEAST, Chosen, Windows, by_quantile, cut, mirrored, quiet_windows
+from .resources import ConfusableUnit, unscorable_without
+from .windows import (
+    MIN_ACTIVE_WINDOWS,
+    ChosenWindows,
+    Windows,
+    by_quantile,
+    cut_windows,
+    mirrored_batches,
+    quiet_windows,
+)
 
 NEIGHBOURS = 5
 
 
 @scorer("discrimination")
-def discrimination(case: ScoringTask) -> list[Score]:
+def discrimination(task: ScoringTask) -> list[Score]:
     """Balanced accuracy over the unit's windows and its neighbours'."""
-    if not case.lab.neighbours:
-        raise missing(
+    if not task.resources.neighbours:
+        raise unscorable_without(
             "neighbours: other units of the layer with their activations on the same text"
         )
-    windows = cut(case.sample, case.text)
-    question = question_about(
-        windows, _choose(windows, case.lab.neighbours[:NEIGHBOURS], case.seed)
+    windows = cut_windows(task.sample, task.text)
+    question = activity_question(
+        windows, _choose(windows, task.resources.neighbours[:NEIGHBOURS], task.seed)
     )
-    return scores_of("discrimination", case, question, decide(case, question))
+    return decision_scores("discrimination", task, question, make_decisions(task, question))
 
 
-def _choose(windows: Windows, neighbours: Sequence[ConfusableUnit], seed: int) -> Chosen:
+def _choose(windows: Windows, neighbours: Sequence[ConfusableUnit], seed: int) -> ChosenWindows:
     rng = np.random.default_rng([seed, 4])
     positive = rng.permutation(by_quantile(windows, rng))
     negative = _hard(windows, neighbours, len(positive), rng)
     size = min(len(positive), len(negative)) // 2 * 2
-    if size < LEAST or windows.true.threshold <= 0:
+    if size < MIN_ACTIVE_WINDOWS or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(positive)} active windows and {len(negative)} of neighbours; needs {LEAST} of each"
+            f"{len(positive)} active windows and {len(negative)} of neighbours; needs {MIN_ACTIVE_WINDOWS} of each"
         )
     chosen = np.concatenate([positive[:size], negative[:size]])
-    return Chosen(chosen, np.arange(2 * size) < size, mirrored(size, 50, rng))
+    return ChosenWindows(chosen, np.arange(2 * size) < size, mirrored_batches(size, 50, rng))
 
 
 def _hard(
@@ -66,7 +74,7 @@ def _hard(
     quiet = quiet_windows(windows)
     queues = [
         rng.permutation(
-            np.intersect1d(quiet, np.flatnonzero(windows.read(n.signal).active))
+            np.intersect1d(quiet, np.flatnonzero(windows.activity_of(n.signal).active))
         ).tolist()
         for n in neighbours
     ]

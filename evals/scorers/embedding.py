@@ -3,7 +3,7 @@
 Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928): cosine of the embedded explanation and the
 embedded window; score: AUROC of active against quiet windows, chance 0.5.
 
-Any embedding will do (`lab.embed`). Without one, words are counted: a bag of words weighted by how
+Any embedding will do (`resources.embed`). Without one, words are counted: a bag of words weighted by how
 few windows have them. Such a score sees only words that stand both in the explanation and in the
 text; an explanation by category ("days of the week") needs a real embedding. An explanation whose
 embedding is all zeros scores exactly 0.5.
@@ -24,24 +24,24 @@ from ..judge.protocol import Unscorable
 from ..score import Floors, Score
 from .classification import LabelledExamples, auroc
 from .registry import ScoringTask, scorer
-from .windows import choose, cut
+from .windows import choose_windows, cut_windows
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @scorer("embedding")
-def embedding(case: ScoringTask) -> list[Score]:
+def embedding(task: ScoringTask) -> list[Score]:
     """AUROC of the cosine between explanation and window."""
-    if not case.explanation.strip():
+    if not task.explanation.strip():
         raise Unscorable("there is no explanation in words")
-    windows = cut(case.sample, case.text)
-    chosen = choose(windows, case.seed)
-    shown = ["".join(windows.shown(int(w))) for w in chosen.window]
-    rows = (case.lab.embed or bag_of_words)([case.explanation, *shown])
+    windows = cut_windows(task.sample, task.text)
+    chosen = choose_windows(windows, task.seed)
+    shown = ["".join(windows.token_strings(int(w))) for w in chosen.window]
+    rows = (task.resources.embed or bag_of_words)([task.explanation, *shown])
     items = LabelledExamples(chosen.label, windows.document[chosen.window])
-    found = auroc(cosine(rows[1:], rows[0]), items, case.seed)
+    found = auroc(cosine(rows[1:], rows[0]), items, task.seed)
     return [
-        Score("embedding", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
+        Score("embedding", task.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
     ]
 
 

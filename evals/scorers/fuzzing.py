@@ -23,22 +23,22 @@ from jaxtyping import Bool, Int
 
 from ..score import Score
 from .classification import LabelledExamples
-from .decisions import DecisionQuestion, Decisions, decide, scores_of
+from .decisions import DecisionQuestion, Decisions, decision_scores, make_decisions
 from .registry import ScoringTask, scorer
-from .windows import Chosen, Windows, choose, cut, marked
+from .windows import ChosenWindows, Windows, choose_windows, cut_windows, mark_tokens
 
 Marks = list[Bool[np.ndarray, " tokens"]]
 
 
 @scorer("fuzzing")
-def fuzzing(case: ScoringTask) -> list[Score]:
+def fuzzing(task: ScoringTask) -> list[Score]:
     """Balanced accuracy over windows with true and false marks."""
-    windows = cut(case.sample, case.text)
-    rng = np.random.default_rng([case.seed, 1])
-    chosen, marks = with_marks(windows, choose(windows, case.seed), rng)
+    windows = cut_windows(task.sample, task.text)
+    rng = np.random.default_rng([task.seed, 1])
+    chosen, marks = with_marks(windows, choose_windows(windows, task.seed), rng)
 
     def read(predicted: np.ndarray) -> Decisions:
-        activity = windows.read(predicted)
+        activity = windows.activity_of(predicted)
         at = [windows.tokens_at(int(w), activity.size) for w in chosen.window]
         grade = np.array([size[mark].mean() for size, mark in zip(at, marks, strict=True)])
         return Decisions(grade >= activity.threshold, grade)
@@ -46,14 +46,16 @@ def fuzzing(case: ScoringTask) -> list[Score]:
     question = DecisionQuestion(
         LabelledExamples(chosen.label, windows.document[chosen.window]),
         chosen.batches,
-        lambda item: marked(windows.shown(int(chosen.window[item])), marks[item]),
+        lambda item: mark_tokens(windows.token_strings(int(chosen.window[item])), marks[item]),
         read,
         "fuzzing",
     )
-    return scores_of("fuzzing", case, question, decide(case, question))
+    return decision_scores("fuzzing", task, question, make_decisions(task, question))
 
 
-def with_marks(windows: Windows, chosen: Chosen, rng: np.random.Generator) -> tuple[Chosen, Marks]:
+def with_marks(
+    windows: Windows, chosen: ChosenWindows, rng: np.random.Generator
+) -> tuple[ChosenWindows, Marks]:
     """The windows with their marks; half of the quiet ones give way to active windows with wrong marks."""
     window = chosen.window.copy()
     positives, negatives = np.flatnonzero(chosen.label), np.flatnonzero(~chosen.label)
@@ -67,12 +69,12 @@ def with_marks(windows: Windows, chosen: Chosen, rng: np.random.Generator) -> tu
         marks[i] = true[int(i)]
     for i, partner in zip(negatives, rng.permutation(positives), strict=True):
         pattern = true[int(partner)]
-        wrong = _elsewhere if int(i) in swapped else transplanted
+        wrong = _elsewhere if int(i) in swapped else transplant_marks
         marks[i] = wrong(windows, int(window[i]), pattern, rng)
     return chosen._replace(window=window), marks
 
 
-def transplanted(
+def transplant_marks(
     windows: Windows, window: int, pattern: Bool[np.ndarray, " tokens"], rng: np.random.Generator
 ) -> Bool[np.ndarray, " tokens"]:
     """Another window's marks on this one, where it has tokens that count; one token drawn where none is left."""

@@ -12,7 +12,7 @@ With a predicate:
    predicts most somewhere else in the split (each from another place).
 2. Control: the same carrier with four tokens from a place drawn at random, at the same position.
 
-The subject reads them all (`lab.fire`). Strength of a text: its largest activation (largest
+The subject reads them all (`resources.activations_on`). Strength of a text: its largest activation (largest
 absolute value for a target with both sides). Score: AUROC of the strengths, written against
 controls, chance 0.5; intervals resample texts.
 
@@ -34,8 +34,8 @@ from ..score import Floors, Score
 from .classification import LabelledExamples, auroc
 from .decisions import one_line
 from .registry import ScoringTask, scorer
-from .subject_access import Fire, missing
-from .windows import Windows, cut, quiet_windows
+from .resources import ActivationsOnTexts, unscorable_without
+from .windows import Windows, cut_windows, quiet_windows
 
 TEXTS = 20
 SPAN = 4
@@ -44,36 +44,41 @@ FEWEST_WORDS, MOST_WORDS = 3, 120
 
 
 @scorer("generative")
-def generative(case: ScoringTask) -> list[Score]:
+def generative(task: ScoringTask) -> list[Score]:
     """AUROC of the activation on written texts against controls."""
-    fire = case.lab.fire
+    fire = task.resources.activations_on
     if fire is None:
-        raise missing("the subject, to read new text")
-    one_sided = bool((case.sample.true >= 0).all())
-    if case.chat is not None:
-        texts, controls = write(case.chat, case.explanation), write(case.chat, NEUTRAL)
-    elif case.predicts:
-        texts, controls = spliced(cut(case.sample, case.text), case.sample.predicted, case.seed)
+        raise unscorable_without("the subject, to read new text")
+    one_sided = bool((task.sample.true >= 0).all())
+    if task.chat is not None:
+        texts, controls = (
+            write_passages(task.chat, task.explanation),
+            write_passages(task.chat, NEUTRAL),
+        )
+    elif task.predicts:
+        texts, controls = splice_spans(
+            cut_windows(task.sample, task.text), task.sample.predicted, task.seed
+        )
     else:
         raise Unscorable("an explanation in words only: needs a judge that writes")
     grade = np.concatenate(
         [_strengths(fire, texts, one_sided), _strengths(fire, controls, one_sided)]
     )
     items = LabelledExamples(np.arange(len(grade)) < len(texts), np.arange(len(grade)))
-    found = auroc(grade, items, case.seed)
+    found = auroc(grade, items, task.seed)
     return [
-        Score("generative", case.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
+        Score("generative", task.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
     ]
 
 
-def _strengths(fire: Fire, texts: Sequence[str], one_sided: bool) -> np.ndarray:
+def _strengths(fire: ActivationsOnTexts, texts: Sequence[str], one_sided: bool) -> np.ndarray:
     signals = [np.asarray(signal, dtype=np.float64) for signal in fire(texts)]
     return np.array(
         [(signal if one_sided else np.abs(signal)).max(initial=0.0) for signal in signals]
     )
 
 
-def write(chat: Chat, description: str, count: int = TEXTS) -> list[str]:
+def write_passages(chat: Chat, description: str, count: int = TEXTS) -> list[str]:
     """Passages by a judge; JudgeError when they cannot be read twice."""
     if not description.strip():
         raise Unscorable("there is no explanation in words")
@@ -105,14 +110,14 @@ def read_passages(text: str, count: int) -> list[str] | None:
     return passages if 2 * len(set(passages)) > count else None
 
 
-def spliced(windows: Windows, predicted: np.ndarray, seed: int) -> tuple[list[str], list[str]]:
+def splice_spans(windows: Windows, predicted: np.ndarray, seed: int) -> tuple[list[str], list[str]]:
     """Carriers with a span that the predicate says fires, and the same carriers with a span drawn at random."""
     rng = np.random.default_rng([seed, 3])
     carriers = quiet_windows(windows)
     if len(carriers) < 2 or windows.true.threshold <= 0:
         raise Unscorable("there are no quiet windows to put words into")
     carriers = rng.permutation(carriers)[:TEXTS]
-    size = windows.read(predicted).size
+    size = windows.activity_of(predicted).size
     usable = np.argwhere(np.isfinite(size) & (np.arange(size.shape[1]) >= SPAN))
     order = np.argsort(-size[tuple(usable.T)] - 1e-9 * rng.random(len(usable)), kind="stable")
     strong, random = (
@@ -130,7 +135,7 @@ def spliced(windows: Windows, predicted: np.ndarray, seed: int) -> tuple[list[st
 def _put(windows: Windows, window: int, place: tuple[int, int]) -> str:
     """A window's text with the span that ends at a place put into its middle."""
     context, end = int(place[0]), int(place[1])
-    span = windows.printed.tokens_of(context, end - SPAN + 1, end + 1)
-    shown = windows.shown(window)
+    span = windows.token_text.tokens_of(context, end - SPAN + 1, end + 1)
+    shown = windows.token_strings(window)
     middle = len(shown) // 2
     return "".join([*shown[:middle], *span, *shown[middle + SPAN :]])

@@ -5,7 +5,7 @@ descriptions" (arXiv 2501.08319), the output-based test; Huang et al. 2023 (arXi
 predicting activations is not enough.
 
 1. A trial is three places where the unit is active. There the unit is ablated and steered to its
-   own strength, and so are two decoys, other units of the layer (`lab.effects`): the tokens whose
+   own strength, and so are two decoys, other units of the layer (`resources.effects`): the tokens whose
    log-probability rises and falls most from the one to the other are what each does to the output.
 2. The judge is shown the three lists of promoted tokens and picks the one that fits the
    explanation. The predicate picks the list on which it predicts most, promoted less suppressed
@@ -15,7 +15,7 @@ predicting activations is not enough.
 A low score does not make an explanation of the input side wrong: many units fire on one thing and
 write another. It says that the explanation must not be read as one of what the unit does.
 
-Needs `lab.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 216
+Needs `resources.effects`, the subject. Cost with a judge: 3 calls, about 150 prompt tokens a trial; 216
 short rows.
 """
 
@@ -28,31 +28,31 @@ import numpy as np
 from jaxtyping import Float
 
 from ..judge.protocol import Unscorable
-from ..judge.puzzles import arranged, ask_puzzles, hits_of, right_places
+from ..judge.puzzles import answer_positions, ask_puzzles, puzzle_text, solved_by_grade
 from ..score import Floors, Score
 from .classification import accuracy
 from .decisions import one_line
 from .registry import ScoringTask, scorer
-from .subject_access import Effect, missing
-from .windows import Windows, by_quantile, cut
+from .resources import TokenEffect, unscorable_without
+from .windows import Windows, by_quantile, cut_windows
 
 TRIALS, PLACES, OPTIONS = 12, 3, 3
 
 
 @scorer("intervention")
-def intervention(case: ScoringTask) -> list[Score]:
+def intervention(task: ScoringTask) -> list[Score]:
     """Accuracy of picking the unit's own effect on the next token."""
-    if case.lab.effects is None:
-        raise missing("the subject, and a unit that can be steered: a neuron")
-    if case.chat is None and (not case.predicts or case.lab.predict is None):
+    if task.resources.effects is None:
+        raise unscorable_without("the subject, and a unit that can be steered: a neuron")
+    if task.chat is None and (not task.predicts or task.resources.predict is None):
         raise Unscorable("needs a judge, or a predicate that can be read on single tokens")
-    windows = cut(case.sample, case.text)
-    trials = _places(windows, case.seed)
-    effects = case.lab.effects([t[0] for t in trials], [t[1] for t in trials])
-    hits = _by_chat(case, effects) if case.chat is not None else _by_predicate(case, effects)
-    document = case.sample.document[[int(contexts[0]) for contexts, _ in trials]]
-    found = accuracy(hits, document, case.seed)
-    return [Score("intervention", case.split, "top_and_random", *found, Floors(chance=1 / OPTIONS))]
+    windows = cut_windows(task.sample, task.text)
+    trials = _places(windows, task.seed)
+    effects = task.resources.effects([t[0] for t in trials], [t[1] for t in trials])
+    hits = _by_chat(task, effects) if task.chat is not None else _by_predicate(task, effects)
+    document = task.sample.document[[int(contexts[0]) for contexts, _ in trials]]
+    found = accuracy(hits, document, task.seed)
+    return [Score("intervention", task.split, "top_and_random", *found, Floors(chance=1 / OPTIONS))]
 
 
 def _places(windows: Windows, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -71,44 +71,46 @@ def _places(windows: Windows, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _by_chat(
-    case: ScoringTask, effects: Sequence[Sequence[Effect]]
+    task: ScoringTask, effects: Sequence[Sequence[TokenEffect]]
 ) -> Float[np.ndarray, " trials"]:
-    assert case.chat is not None
-    places = right_places(TRIALS, OPTIONS, case.seed)
-    listed = [[_listed(case, effect) for effect in trial[:OPTIONS]] for trial in effects]
+    assert task.chat is not None
+    places = answer_positions(TRIALS, OPTIONS, task.seed)
+    listed = [[_listed(task, effect) for effect in trial[:OPTIONS]] for trial in effects]
     puzzles = [
-        arranged(own[0], own[1:], int(place)) for own, place in zip(listed, places, strict=True)
+        puzzle_text(own[0], own[1:], int(place)) for own, place in zip(listed, places, strict=True)
     ]
     return ask_puzzles(
-        case.chat,
+        task.chat,
         "intervention",
         puzzles,
         places,
         OPTIONS,
-        explanation=one_line(case.explanation) or "(none)",
+        explanation=one_line(task.explanation) or "(none)",
     )
 
 
-def _listed(case: ScoringTask, effect: Effect) -> str:
+def _listed(task: ScoringTask, effect: TokenEffect) -> str:
     return json.dumps(
-        [case.text.vocabulary[token] for token in effect.promoted], ensure_ascii=False
+        [task.text.vocabulary[token] for token in effect.promoted], ensure_ascii=False
     )
 
 
 def _by_predicate(
-    case: ScoringTask, effects: Sequence[Sequence[Effect]]
+    task: ScoringTask, effects: Sequence[Sequence[TokenEffect]]
 ) -> Float[np.ndarray, " trials"]:
-    return hits_of(
-        np.array([[_agreement(case, effect) for effect in trial[:OPTIONS]] for trial in effects])
+    return solved_by_grade(
+        np.array([[_agreement(task, effect) for effect in trial[:OPTIONS]] for trial in effects])
     )
 
 
-def _agreement(case: ScoringTask, effect: Effect) -> float:
+def _agreement(task: ScoringTask, effect: TokenEffect) -> float:
     """Mean prediction on promoted less suppressed tokens, each read behind the same neutral token."""
-    assert case.lab.predict is not None
+    assert task.resources.predict is not None
     tokens = np.array([*effect.promoted, *effect.suppressed], dtype=np.int64)
-    before = np.full(len(tokens), np.bincount(case.text.tokens.ravel()).argmax())
-    predicted = case.lab.predict(np.stack([before, tokens], axis=1), np.full(len(tokens), 2))[:, 1]
+    before = np.full(len(tokens), np.bincount(task.text.tokens.ravel()).argmax())
+    predicted = task.resources.predict(np.stack([before, tokens], axis=1), np.full(len(tokens), 2))[
+        :, 1
+    ]
     ups = predicted[: len(effect.promoted)]
     downs = predicted[len(effect.promoted) :]
     return float(ups.mean()) - float(downs.mean()) if len(ups) and len(downs) else 0.0

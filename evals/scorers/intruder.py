@@ -23,14 +23,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..judge.protocol import Unscorable
-from ..judge.puzzles import arranged, ask_puzzles, hits_of, right_places
+from ..judge.puzzles import answer_positions, ask_puzzles, puzzle_text, solved_by_grade
 from ..score import Score
 from ..statistics.bootstrap import Interval
 from .classification import accuracy
-from .decisions import floors_of
-from .fuzzing import transplanted
+from .decisions import decision_floors
+from .fuzzing import transplant_marks
 from .registry import ScoringTask, scorer
-from .windows import LEAST, QUANTILES, Windows, cut, marked, quiet_windows
+from .windows import MIN_ACTIVE_WINDOWS, QUANTILES, Windows, cut_windows, mark_tokens, quiet_windows
 
 OPTIONS = 5
 PUZZLES = 20
@@ -42,22 +42,28 @@ class _Option(NamedTuple):
 
 
 @scorer("intruder")
-def intruder(case: ScoringTask) -> list[Score]:
+def intruder(task: ScoringTask) -> list[Score]:
     """Accuracy of picking the window that does not belong."""
-    windows = cut(case.sample, case.text)
-    puzzles = _puzzles(windows, case.seed)
+    windows = cut_windows(task.sample, task.text)
+    puzzles = _puzzles(windows, task.seed)
     document = windows.document[[puzzle[0].window for puzzle in puzzles]]
 
     def value(predicted: np.ndarray) -> Interval:
-        return accuracy(_by_prediction(windows, puzzles, predicted), document, case.seed)
+        return accuracy(_by_prediction(windows, puzzles, predicted), document, task.seed)
 
-    found = value(case.sample.predicted)
-    if case.chat is not None:
-        found = accuracy(_by_chat(case, windows, puzzles), document, case.seed)
-    elif not case.predicts:
+    found = value(task.sample.predicted)
+    if task.chat is not None:
+        found = accuracy(_by_chat(task, windows, puzzles), document, task.seed)
+    elif not task.predicts:
         raise Unscorable("an explanation in words only: needs a judge")
     return [
-        Score("intruder", case.split, "top_and_random", *found, floors_of(case, value, 1 / OPTIONS))
+        Score(
+            "intruder",
+            task.split,
+            "top_and_random",
+            *found,
+            decision_floors(task, value, 1 / OPTIONS),
+        )
     ]
 
 
@@ -65,9 +71,9 @@ def _puzzles(windows: Windows, seed: int) -> list[list[_Option]]:
     """The intruder first, then the four that belong together."""
     rng = np.random.default_rng([seed, 2])
     active, quiet = np.flatnonzero(windows.true.active), quiet_windows(windows)
-    if len(active) < LEAST or len(quiet) < 1 or windows.true.threshold <= 0:
+    if len(active) < MIN_ACTIVE_WINDOWS or len(quiet) < 1 or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(active)} active and {len(quiet)} quiet windows; puzzles need {LEAST} active ones"
+            f"{len(active)} active and {len(quiet)} quiet windows; puzzles need {MIN_ACTIVE_WINDOWS} active ones"
         )
     order = active[np.argsort(windows.true.strength[active], kind="stable")]
     groups = [
@@ -84,7 +90,7 @@ def _puzzle(
 ) -> list[_Option]:
     friends = [int(w) for w in rng.choice(group, OPTIONS - 1, replace=False)]
     marks = [windows.tokens_at(w, windows.true.marked) for w in friends]
-    laid_over = transplanted(windows, stranger, marks[0], rng)
+    laid_over = transplant_marks(windows, stranger, marks[0], rng)
     return [
         _Option(stranger, laid_over),
         *(_Option(w, m) for w, m in zip(friends, marks, strict=True)),
@@ -94,19 +100,22 @@ def _puzzle(
 def _by_prediction(
     windows: Windows, puzzles: list[list[_Option]], predicted: np.ndarray
 ) -> Float[np.ndarray, " puzzles"]:
-    size = windows.read(predicted).size
+    size = windows.activity_of(predicted).size
     grades = [
         [float(windows.tokens_at(o.window, size)[o.marks].mean()) for o in puzzle]
         for puzzle in puzzles
     ]
-    return hits_of(np.array(grades), np.min)
+    return solved_by_grade(np.array(grades), np.min)
 
 
 def _by_chat(
-    case: ScoringTask, windows: Windows, puzzles: list[list[_Option]]
+    task: ScoringTask, windows: Windows, puzzles: list[list[_Option]]
 ) -> Float[np.ndarray, " puzzles"]:
-    assert case.chat is not None
-    places = right_places(len(puzzles), OPTIONS, case.seed)
-    shown = [[marked(windows.shown(o.window), o.marks) for o in puzzle] for puzzle in puzzles]
-    texts = [arranged(s[0], s[1:], int(place)) for s, place in zip(shown, places, strict=True)]
-    return ask_puzzles(case.chat, "intruder", texts, places, OPTIONS)
+    assert task.chat is not None
+    places = answer_positions(len(puzzles), OPTIONS, task.seed)
+    shown = [
+        [mark_tokens(windows.token_strings(o.window), o.marks) for o in puzzle]
+        for puzzle in puzzles
+    ]
+    texts = [puzzle_text(s[0], s[1:], int(place)) for s, place in zip(shown, places, strict=True)]
+    return ask_puzzles(task.chat, "intruder", texts, places, OPTIONS)

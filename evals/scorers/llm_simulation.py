@@ -35,15 +35,15 @@ import numpy as np
 from jaxtyping import Int
 
 from ...prompts import load
-from ..floors import floors_of
+from ..floors import correlation_floors
 from ..judge.ask import request_for
 from ..judge.protocol import Chat, ChatAnswer, JudgeError, Unscorable
 from ..score import Score, Text
 from ..statistics.bootstrap import bootstrap_r
 from .decisions import one_line
 from .registry import ScoringTask, scorer
+from .resources import unscorable_without
 from .simulation import TOP, top_and_random
-from .subject_access import missing
 from .windows import TokenText
 
 PER_PROMPT = 4
@@ -66,51 +66,53 @@ class _Token(NamedTuple):
 
 
 @scorer("llm_simulation")
-def llm_simulation(case: ScoringTask) -> list[Score]:
+def llm_simulation(task: ScoringTask) -> list[Score]:
     """r of a language model's predictions, on random text and on the top-and-random mix."""
-    if case.simulator is None:
-        raise missing("a simulator: --simulator openai:MODEL or anthropic:MODEL")
-    if not case.explanation.strip():
+    if task.simulator is None:
+        raise unscorable_without("a simulator: --simulator openai:MODEL or anthropic:MODEL")
+    if not task.explanation.strip():
         raise Unscorable("there is no explanation in words")
-    found = simulated(case)
+    found = simulate_both_texts(task)
     return [_score(found.random, "random"), _score(found.mixed, "top_and_random")]
 
 
-class Simulated(NamedTuple):
-    """The case on the contexts of both texts, with the simulator's predictions."""
+class SimulatedTasks(NamedTuple):
+    """The task on the contexts of both texts, with the simulator's predictions."""
 
     random: ScoringTask
     mixed: ScoringTask
 
 
-def simulated(case: ScoringTask) -> Simulated:
+def simulate_both_texts(task: ScoringTask) -> SimulatedTasks:
     """Ask the simulator about all contexts that are scored.
 
     Raises:
         JudgeError: an answer could not be read, nor its repetition.
     """
-    random, strongest = at_random(case), top_and_random(case.sample, seed=case.seed)[:TOP]
+    random, strongest = random_contexts(task), top_and_random(task.sample, seed=task.seed)[:TOP]
     contexts = np.union1d(random, strongest)
-    found = simulate(case, contexts)
+    found = simulate_contexts(task, contexts)
     mixed = np.concatenate([strongest, np.setdiff1d(random, strongest)[:TOP]])
-    return Simulated(*(on(found, np.searchsorted(contexts, chosen)) for chosen in (random, mixed)))
+    return SimulatedTasks(
+        *(restrict(found, np.searchsorted(contexts, chosen)) for chosen in (random, mixed))
+    )
 
 
-def at_random(case: ScoringTask) -> Int[np.ndarray, " chosen"]:
-    """Contexts with a token that counts, drawn with the case's seed, in the order of the split."""
-    usable = np.flatnonzero(case.sample.mask.any(axis=1))
-    count = min(case.simulated_contexts, len(usable))
-    drawn = np.random.default_rng([case.seed, 30]).choice(usable, count, replace=False)
+def random_contexts(task: ScoringTask) -> Int[np.ndarray, " chosen"]:
+    """Contexts with a token that counts, drawn with the task's seed, in the order of the split."""
+    usable = np.flatnonzero(task.sample.mask.any(axis=1))
+    count = min(task.simulated_contexts, len(usable))
+    drawn = np.random.default_rng([task.seed, 30]).choice(usable, count, replace=False)
     return np.sort(drawn)
 
 
-def simulate(case: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> ScoringTask:
-    """The case on these contexts alone, with the simulator's predictions in the place of any other.
+def simulate_contexts(task: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> ScoringTask:
+    """The task on these contexts alone, with the simulator's predictions in the place of any other.
 
     Raises:
         JudgeError: an answer could not be read, nor its repetition.
     """
-    chosen, question = on(case, contexts), _Question.about(case)
+    chosen, question = restrict(task, contexts), _Question.about(task)
     predicted = np.zeros_like(chosen.sample.true)
     for start in range(0, len(contexts), PER_PROMPT):
         rows = range(start, min(start + PER_PROMPT, len(contexts)))
@@ -119,20 +121,24 @@ def simulate(case: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -> Scoring
     return replace(chosen, sample=chosen.sample.with_prediction(predicted), predicts=True)
 
 
-def _score(case: ScoringTask, text: Text) -> Score:
-    r = bootstrap_r(case.sample, case.seed)
+def _score(task: ScoringTask, text: Text) -> Score:
+    r = bootstrap_r(task.sample, task.seed)
     return Score(
-        "llm_simulation", case.split, text, *r, floors_of(case.sample, case.rivals, case.seed)
+        "llm_simulation",
+        task.split,
+        text,
+        *r,
+        correlation_floors(task.sample, task.floor_predictions, task.seed),
     )
 
 
-def on(case: ScoringTask, rows: Int[np.ndarray, " chosen"]) -> ScoringTask:
-    """The case on some of its contexts."""
+def restrict(task: ScoringTask, rows: Int[np.ndarray, " chosen"]) -> ScoringTask:
+    """The task on some of its contexts."""
     return replace(
-        case,
-        sample=case.sample.take(rows),
-        rivals=case.rivals.take(rows),
-        printed=case.text.take(rows),
+        task,
+        sample=task.sample.take(rows),
+        floor_predictions=task.floor_predictions.take(rows),
+        token_text=task.text.take(rows),
     )
 
 
@@ -148,10 +154,10 @@ class _Question(NamedTuple):
     lowest: int
 
     @classmethod
-    def about(cls, case: ScoringTask) -> _Question:
-        assert case.simulator is not None
-        two_sided = bool((case.sample.true < 0).any())
-        return cls(case.simulator, one_line(case.explanation), -LARGEST if two_sided else 0)
+    def about(cls, task: ScoringTask) -> _Question:
+        assert task.simulator is not None
+        two_sided = bool((task.sample.true < 0).any())
+        return cls(task.simulator, one_line(task.explanation), -LARGEST if two_sided else 0)
 
     def ask_twice(self, printed: TokenText, rows: Sequence[int]) -> Predictions:
         """Predictions for some contexts; what cannot be read is asked for again, a context at a time."""

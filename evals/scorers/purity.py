@@ -31,11 +31,11 @@ from ..score import Score
 from ..statistics.bootstrap import Interval, bootstrap
 from ..statistics.correlation import group_sums
 from ..verdict import DOCUMENTS
-from .decisions import decide, floors_of
-from .detection import question_about
+from .decisions import decision_floors, make_decisions
+from .detection import activity_question
 from .embedding import bag_of_words
 from .registry import ScoringTask, scorer
-from .windows import Chosen, Windows, choose, cut
+from .windows import ChosenWindows, Windows, choose_windows, cut_windows
 
 BEFORE, AFTER = 3, 1
 MOST_CLUSTERS = 5
@@ -45,34 +45,36 @@ SMALLEST = 3
 
 
 @scorer("purity")
-def purity(case: ScoringTask) -> list[Score]:
+def purity(task: ScoringTask) -> list[Score]:
     """Balanced accuracy with every cluster of exemplars counting the same, and with the worst alone."""
-    windows = cut(case.sample, case.text)
-    chosen = choose(windows, case.seed)
-    question = question_about(windows, chosen)
-    said = decide(case, question).said
-    cluster = clusters(windows, chosen, case)
+    windows = cut_windows(task.sample, task.text)
+    chosen = choose_windows(windows, task.seed)
+    question = activity_question(windows, chosen)
+    said = make_decisions(task, question).yes
+    cluster = cluster_windows(windows, chosen, task)
     scores = []
     for name, together in (("purity", np.mean), ("purity.worst", np.min)):
         value = partial(
             _covered,
             cluster=cluster,
             document=question.items.document,
-            seed=case.seed,
+            seed=task.seed,
             together=together,
         )
-        floors = floors_of(
-            case, lambda predicted, value=value: value(question.read(predicted).said)
+        floors = decision_floors(
+            task, lambda predicted, value=value: value(question.from_prediction(predicted).yes)
         )
-        scores.append(Score(name, case.split, "top_and_random", *value(said), floors))
+        scores.append(Score(name, task.split, "top_and_random", *value(said), floors))
     return scores
 
 
-def clusters(windows: Windows, chosen: Chosen, case: ScoringTask) -> Int[np.ndarray, " items"]:
+def cluster_windows(
+    windows: Windows, chosen: ChosenWindows, task: ScoringTask
+) -> Int[np.ndarray, " items"]:
     """Cluster of each active window, from 0; -1 for the quiet ones."""
     positives = np.flatnonzero(chosen.label)
     texts = [_around(windows, int(chosen.window[i])) for i in positives]
-    rows = np.asarray((case.lab.embed or bag_of_words)(["", *texts])[1:], dtype=np.float64)
+    rows = np.asarray((task.resources.embed or bag_of_words)(["", *texts])[1:], dtype=np.float64)
     found = np.full(len(chosen.label), -1)
     found[positives] = _joined(_cluster(rows))
     return found
@@ -81,7 +83,7 @@ def clusters(windows: Windows, chosen: Chosen, case: ScoringTask) -> Int[np.ndar
 def _around(windows: Windows, window: int) -> str:
     """The words around a window's strongest token, the token itself three times: it counts most."""
     size = windows.tokens_at(window, windows.true.size)
-    peak, shown = int(size.argmax()), windows.shown(window)
+    peak, shown = int(size.argmax()), windows.token_strings(window)
     return "".join(shown[max(0, peak - BEFORE) : peak + AFTER + 1]) + 2 * f" {shown[peak]}"
 
 

@@ -20,10 +20,10 @@ from ..floors import FloorPredictions
 from ..judge.protocol import Chat
 from ..score import Score, Split
 from ..statistics.sample import Sample
-from .subject_access import Lab, missing
+from .resources import ScorerResources, unscorable_without
 from .windows import TokenText
 
-SIMULATED = 30
+SIMULATED_CONTEXTS = 30
 """Contexts of a simulation by a language model."""
 
 
@@ -33,31 +33,31 @@ class ScoringTask:
 
     sample: Sample
     split: Split
-    rivals: FloorPredictions = field(default_factory=FloorPredictions)
+    floor_predictions: FloorPredictions = field(default_factory=FloorPredictions)
     seed: int = 0
     explanation: str = ""
     """The sentence, as a judge is told it."""
-    printed: TokenText | None = None
+    token_text: TokenText | None = None
     """The words of the sample's contexts."""
     chat: Chat | None = None
     """The judge; None leaves every decision to the predicate."""
     simulator: Chat | None = None
     """The language model that predicts activations from the sentence; None where there is none."""
-    simulated_contexts: int = SIMULATED
+    simulated_contexts: int = SIMULATED_CONTEXTS
     """Contexts that it is asked about; more narrow the interval, and cost tokens."""
     predicts: bool = True
     """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only:
     only a judge can read it, and what is in ``sample.predicted`` is never looked at."""
     calibration: Sample | None = None
     """The same explanation on explore: what a calibration may be fitted on."""
-    lab: Lab = field(default_factory=Lab)
+    resources: ScorerResources = field(default_factory=ScorerResources)
 
     @property
     def text(self) -> TokenText:
         """The words; Unscorable where there are none."""
-        if self.printed is None:
-            raise missing("the text of the contexts")
-        return self.printed
+        if self.token_text is None:
+            raise unscorable_without("the text of the contexts")
+        return self.token_text
 
 
 Scorer = Callable[[ScoringTask], list[Score]]
@@ -79,15 +79,15 @@ def scorer(name: str) -> Callable[[Scorer], Scorer]:
     return register
 
 
-def get(name: str) -> Scorer:
+def get_scorer(name: str) -> Scorer:
     """The scorer of that name; UsageError lists the known ones."""
     _discover()
     if name not in _SCORERS:
-        raise UsageError(f"no scorer {name!r}; known: {', '.join(names())}")
+        raise UsageError(f"no scorer {name!r}; known: {', '.join(scorer_names())}")
     return _SCORERS[name]
 
 
-def names() -> list[str]:
+def scorer_names() -> list[str]:
     """The registered scorers in alphabetical order."""
     _discover()
     return sorted(_SCORERS)

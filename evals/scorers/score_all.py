@@ -1,10 +1,10 @@
 """Score one explanation by several scorers, so that one that fails takes no other with it.
 
-    outcomes = score_all(case, ["simulation", "detection", "fuzzing"])
+    outcomes = score_all(task, ["simulation", "detection", "fuzzing"])
 
 Each outcome holds scores, or the reason why there are none: a *failure* (the judge did not answer,
 or could not be read: score again later) or a *skip* (nothing to score from, or something that the
-scorer needs is not there). Neither is ever a number. `rival_of` makes the case of another unit's
+scorer needs is not there). Neither is ever a number. `with_explanation` makes the task of another unit's
 explanation on the same text, for a scorer's power to tell the true one from it.
 """
 
@@ -18,10 +18,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ..judge.protocol import Chat, ChatAnswer, ChatRequest, Cost, Counted, JudgeError, Unscorable
+from ..judge.protocol import (
+    Chat,
+    ChatAnswer,
+    ChatRequest,
+    Cost,
+    CountingChat,
+    JudgeError,
+    Unscorable,
+)
 from ..score import Score
-from .registry import ScoringTask, get
-from .subject_access import Predict
+from .registry import ScoringTask, get_scorer
+from .resources import PredictTokens
 
 
 @dataclass(frozen=True)
@@ -52,23 +60,23 @@ class Outcome:
         }
 
 
-def score_all(case: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
+def score_all(task: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
     """An outcome for each scorer, in their order. A request that two scorers share is asked once.
 
     Raises:
         UsageError: a scorer is not known.
     """
-    functions = [(name, get(name)) for name in scorers]
-    chat, simulator = (chat and _Remembered(chat) for chat in (case.chat, case.simulator))
-    case = replace(case, chat=chat, simulator=simulator)
-    return [_outcome(name, function, case) for name, function in functions]
+    functions = [(name, get_scorer(name)) for name in scorers]
+    chat, simulator = (chat and _CachedChat(chat) for chat in (task.chat, task.simulator))
+    task = replace(task, chat=chat, simulator=simulator)
+    return [_outcome(name, function, task) for name, function in functions]
 
 
-def _outcome(name: str, function: Any, case: ScoringTask) -> Outcome:
-    chat = Counted(case.chat) if case.chat else None
-    simulator = Counted(case.simulator) if case.simulator else None
+def _outcome(name: str, function: Any, task: ScoringTask) -> Outcome:
+    chat = CountingChat(task.chat) if task.chat else None
+    simulator = CountingChat(task.simulator) if task.simulator else None
     try:
-        scores, failure, skipped = function(replace(case, chat=chat, simulator=simulator)), "", ""
+        scores, failure, skipped = function(replace(task, chat=chat, simulator=simulator)), "", ""
     except JudgeError as error:
         scores, failure, skipped = [], str(error), ""
     except Unscorable as error:
@@ -77,26 +85,26 @@ def _outcome(name: str, function: Any, case: ScoringTask) -> Outcome:
     return Outcome(name, tuple(scores), failure, skipped, cost)
 
 
-def rival_of(
-    case: ScoringTask,
+def with_explanation(
+    task: ScoringTask,
     explanation: str,
     predicted: Float[np.ndarray, "contexts seq"] | None,
-    predict: Predict | None = None,
+    predict: PredictTokens | None = None,
 ) -> ScoringTask:
     """The same text and truth under another explanation."""
-    sample = case.sample if predicted is None else case.sample.with_prediction(predicted)
-    lab = replace(case.lab, predict=predict)
+    sample = task.sample if predicted is None else task.sample.with_prediction(predicted)
+    resources = replace(task.resources, predict=predict)
     return replace(
-        case,
+        task,
         sample=sample,
         explanation=explanation,
         predicts=predicted is not None,
         calibration=None,
-        lab=lab,
+        resources=resources,
     )
 
 
-class _Remembered:
+class _CachedChat:
     """Answers the same request once. An answer from memory costs nothing."""
 
     def __init__(self, chat: Chat) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from ..floors import best_trivial, floors_of
+from ..floors import best_trivial, correlation_floors
 from ..judge.protocol import Unscorable
 from ..score import Score, Text
 from ..statistics.bootstrap import Interval, bootstrap_difference, bootstrap_r
@@ -36,21 +36,21 @@ TOP = 5
 
 
 @scorer("simulation")
-def simulation(case: ScoringTask) -> list[Score]:
+def simulation(task: ScoringTask) -> list[Score]:
     """r on random text and on the top-and-random mix."""
-    if not case.predicts:
+    if not task.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
-    return [score_simulation(case, "random"), score_simulation(case, "top_and_random")]
+    return [score_simulation(task, "random"), score_simulation(task, "top_and_random")]
 
 
-def score_simulation(case: ScoringTask, text: Text = "random") -> Score:
+def score_simulation(task: ScoringTask, text: Text = "random") -> Score:
     """Pearson r of predicted and true signal with its interval and floors."""
-    sample, rivals = case.sample, case.rivals
+    sample, rivals = task.sample, task.floor_predictions
     if text == "top_and_random":
-        chosen = top_and_random(sample, seed=case.seed)
+        chosen = top_and_random(sample, seed=task.seed)
         sample, rivals = sample.take(chosen), rivals.take(chosen)
-    r = bootstrap_r(sample, case.seed)
-    return Score("simulation", case.split, text, *r, floors_of(sample, rivals, case.seed))
+    r = bootstrap_r(sample, task.seed)
+    return Score("simulation", task.split, text, *r, correlation_floors(sample, rivals, task.seed))
 
 
 def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.ndarray, " chosen"]:
@@ -80,9 +80,9 @@ class Evidence:
     """Documents of the split with any activation."""
 
 
-def evidence_for_verdict(case: ScoringTask) -> Evidence:
+def evidence_for_verdict(task: ScoringTask) -> Evidence:
     """p, the paired difference to *trivial*, and how many documents there are to judge from."""
-    test = permutation_test(case.sample, case.seed)
-    rival = best_trivial(case.sample, case.rivals)
-    difference = bootstrap_difference(case.sample, rival.predicted, case.seed)
-    return Evidence(test.p, test.fitted, rival.name, difference, case.sample.active_documents)
+    test = permutation_test(task.sample, task.seed)
+    rival = best_trivial(task.sample, task.floor_predictions)
+    difference = bootstrap_difference(task.sample, rival.predicted, task.seed)
+    return Evidence(test.p, test.fitted, rival.name, difference, task.sample.active_documents)

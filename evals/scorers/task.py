@@ -48,7 +48,7 @@ def scoring_task(
         fit_floor_predictions(explore_signal, tokens, other),
         seed,
         explanation=explanation,
-        printed=None if vocabulary is None else TokenText(tokens, collected.length, vocabulary),
+        token_text=None if vocabulary is None else TokenText(tokens, collected.length, vocabulary),
         predicts=predicted is not None,
     )
 

@@ -33,39 +33,39 @@ from .registry import ScoringTask, scorer
 
 
 @scorer("simulation.ev")
-def variance_explained(case: ScoringTask) -> list[Score]:
+def variance_explained(task: ScoringTask) -> list[Score]:
     """Share of the variance that is explained, as predicted and calibrated."""
-    return _scores("simulation.ev", case, 2)
+    return _scores("simulation.ev", task, 2)
 
 
 @scorer("simulation.ad")
-def deviation_explained(case: ScoringTask) -> list[Score]:
+def deviation_explained(task: ScoringTask) -> list[Score]:
     """Share of the absolute deviation from the median that is explained, as predicted and calibrated."""
-    return _scores("simulation.ad", case, 1)
+    return _scores("simulation.ad", task, 1)
 
 
-def _scores(name: str, case: ScoringTask, power: int) -> list[Score]:
-    if not case.predicts:
+def _scores(name: str, task: ScoringTask, power: int) -> list[Score]:
+    if not task.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
     found = [
         Score(
             name,
-            case.split,
+            task.split,
             "random",
-            *explained(case.sample, power, case.seed),
-            _floors(case, power),
+            *share_explained(task.sample, power, task.seed),
+            _floors(task, power),
         )
     ]
-    if case.calibration is not None:
-        sample = case.sample.with_prediction(calibrated(case.sample.predicted, case.calibration))
-        value = explained(sample, power, case.seed)
+    if task.calibration is not None:
+        sample = task.sample.with_prediction(calibrate(task.sample.predicted, task.calibration))
+        value = share_explained(sample, power, task.seed)
         found.append(
-            Score(f"{name}.calibrated", case.split, "random", *value, _floors(case, power))
+            Score(f"{name}.calibrated", task.split, "random", *value, _floors(task, power))
         )
     return found
 
 
-def explained(sample: Sample, power: int, seed: int = 0) -> Interval:
+def share_explained(sample: Sample, power: int, seed: int = 0) -> Interval:
     """1 - loss / loss of the best constant, loss the ``power`` of the error; with its interval over documents."""
     centre = np.mean if power == 2 else np.median
     middle = float(centre(sample.true[sample.mask]))
@@ -90,7 +90,7 @@ def explained(sample: Sample, power: int, seed: int = 0) -> Interval:
     return bootstrap(sums, statistic, seed)
 
 
-def calibrated(
+def calibrate(
     predicted: Float[np.ndarray, "contexts seq"], explore: Sample
 ) -> Float[np.ndarray, "other_contexts seq"]:
     """``a + b * predicted`` with a and b by least squares on explore."""
@@ -100,17 +100,17 @@ def calibrated(
     return float(y.mean()) + slope * (predicted - float(x.mean()))
 
 
-def _floors(case: ScoringTask, power: int) -> Floors:
+def _floors(task: ScoringTask, power: int) -> Floors:
     """What rival predictions explain; all but *other* are in activation units already."""
 
     def of(predicted: np.ndarray | None) -> float | None:
         return (
             None
             if predicted is None
-            else explained(case.sample.with_prediction(predicted), power).value
+            else share_explained(task.sample.with_prediction(predicted), power).value
         )
 
-    rivals = case.rivals
+    rivals = task.floor_predictions
     values = [v for p in rivals.trivial.values() if (v := of(p)) is not None]
     return replace(
         Floors(chance=0.0),

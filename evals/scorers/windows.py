@@ -40,7 +40,7 @@ QUANTILES = 10
 SHARE = 0.3
 """Of the reference strength: from here on a window, or a token, is active."""
 STRONGEST = 10
-LEAST = 10
+MIN_ACTIVE_WINDOWS = 10
 """With fewer active windows there is nothing to judge by."""
 MOST_ACTIVE = 0.25
 
@@ -68,7 +68,7 @@ class Windows:
     """All windows of a sample, in order; one entry a window."""
 
     sample: Sample
-    printed: TokenText
+    token_text: TokenText
     context: Int[np.ndarray, " windows"]
     start: Int[np.ndarray, " windows"]
     stop: Int[np.ndarray, " windows"]
@@ -90,9 +90,9 @@ class Windows:
     @cached_property
     def true(self) -> Activity:
         """What is active in truth."""
-        return self.read(self.sample.true)
+        return self.activity_of(self.sample.true)
 
-    def read(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
+    def activity_of(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
         """Which windows and tokens a signal calls active, by its own scale."""
         size = signal if self.one_sided else np.abs(signal)
         size = np.where(self.sample.mask, size, -np.inf)
@@ -109,9 +109,9 @@ class Windows:
         )
         return Activity(size, strength, threshold)
 
-    def shown(self, window: int) -> list[str]:
+    def token_strings(self, window: int) -> list[str]:
         """A window's tokens as text."""
-        return self.printed.tokens_of(
+        return self.token_text.tokens_of(
             int(self.context[window]), int(self.start[window]), int(self.stop[window])
         )
 
@@ -139,7 +139,7 @@ class Activity(NamedTuple):
         return self.size >= self.threshold
 
 
-def cut(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windows:
+def cut_windows(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windows:
     """All windows of a sample.
 
     Raises:
@@ -158,7 +158,7 @@ def cut(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windows:
     )
 
 
-class Chosen(NamedTuple):
+class ChosenWindows(NamedTuple):
     """Windows that a judge is shown, in mirrored batches."""
 
     window: Int[np.ndarray, " items"]
@@ -168,7 +168,9 @@ class Chosen(NamedTuple):
     """Places in the two arrays above."""
 
 
-def choose(windows: Windows, seed: int, count: int = COUNT, per_batch: int = 50) -> Chosen:
+def choose_windows(
+    windows: Windows, seed: int, count: int = COUNT, per_batch: int = 50
+) -> ChosenWindows:
     """Active windows by quantile and as many quiet ones, dealt into mirrored batches.
 
     Raises:
@@ -177,13 +179,13 @@ def choose(windows: Windows, seed: int, count: int = COUNT, per_batch: int = 50)
     rng = np.random.default_rng(seed)
     active, quiet = by_quantile(windows, rng, count), quiet_windows(windows)
     size = min(len(active), len(quiet)) // 2 * 2
-    if size < LEAST or windows.true.threshold <= 0:
+    if size < MIN_ACTIVE_WINDOWS or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {LEAST} of each"
+            f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {MIN_ACTIVE_WINDOWS} of each"
         )
     chosen = rng.permutation(active)[:size], rng.permutation(quiet)[:size]
-    return Chosen(
-        np.concatenate(chosen), np.arange(2 * size) < size, mirrored(size, per_batch, rng)
+    return ChosenWindows(
+        np.concatenate(chosen), np.arange(2 * size) < size, mirrored_batches(size, per_batch, rng)
     )
 
 
@@ -210,7 +212,7 @@ def quiet_windows(windows: Windows) -> Int[np.ndarray, " quiet"]:
     return rest[windows.true.strength[rest] <= np.median(windows.true.strength[rest])]
 
 
-def mirrored(
+def mirrored_batches(
     pairs: int, per_batch: int, rng: np.random.Generator
 ) -> list[Int[np.ndarray, " batch"]]:
     """Deal positives (0 to pairs - 1) and negatives (from pairs on) so that every batch has its mirror image."""
@@ -230,16 +232,16 @@ def mirrored(
     return batches
 
 
-def plain(tokens: Sequence[str]) -> str:
+def as_one_line(tokens: Sequence[str]) -> str:
     """A window as one line."""
     return "".join(tokens).replace("\r", "").replace("\n", "\\n")
 
 
-def marked(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
+def mark_tokens(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
     """A window as one line with marked runs of tokens in double angle brackets, the space before them outside."""
     parts, inside = [], False
     for token, mark in zip(tokens, [*marks.tolist()], strict=True):
-        text = plain([token]).replace("<<", "< <").replace(">>", "> >")
+        text = as_one_line([token]).replace("<<", "< <").replace(">>", "> >")
         if mark and not inside:
             bare = text.lstrip(" ")
             text = text[: len(text) - len(bare)] + "<<" + bare

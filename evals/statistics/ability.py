@@ -33,15 +33,15 @@ class Ability(NamedTuple):
     why: str
 
 
-def ability(
+def measure_ability(
     clean: Float[np.ndarray, " prompts"],
     corrupted: Float[np.ndarray, " prompts"],
     top: Bool[np.ndarray, " prompts"],
 ) -> Ability:
     """From the logit differences of each prompt and its twin, and whether an answer came out on top."""
     accuracy = wilson(int((clean > 0).sum()), len(clean))
-    intervals = mean_interval(clean), mean_interval(corrupted)
-    drop = mean_interval(clean - corrupted)
+    intervals = mean_over_prompts(clean), mean_over_prompts(corrupted)
+    drop = mean_over_prompts(clean - corrupted)
     why = ""
     if accuracy.low < LEAST_ACCURACY:
         why = f"accuracy may be as low as {accuracy.low:.2f}, and {LEAST_ACCURACY} is asked for"
@@ -52,7 +52,7 @@ def ability(
     return Ability(len(clean), accuracy, float(np.mean(top)), *intervals, not why, why)
 
 
-def mean_interval(values: Float[np.ndarray, " prompts"], seed: int = 0) -> PromptInterval:
+def mean_over_prompts(values: Float[np.ndarray, " prompts"], seed: int = 0) -> PromptInterval:
     """A mean with its 95 % percentile interval over prompts."""
     draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.quantile(np.asarray(values, dtype=float)[draws].mean(1), [0.025, 0.975])

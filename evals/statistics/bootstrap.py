@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from .correlation import correlation, document_moments
+from .correlation import document_moments, pearson_from_moments
 from .sample import Sample
 
 RESAMPLES = 2_000
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
 
 def bootstrap_r(sample: Sample, seed: int = 0) -> Interval:
     """Pearson r with its interval over documents."""
-    return bootstrap(document_moments(sample), correlation, seed)
+    return bootstrap(document_moments(sample), pearson_from_moments, seed)
 
 
 def bootstrap_difference(
@@ -46,7 +46,7 @@ def bootstrap_difference(
     ours, theirs = document_moments(sample), document_moments(sample.with_prediction(rival))
 
     def difference(sums: np.ndarray) -> np.ndarray:
-        return correlation(sums[..., :6]) - correlation(sums[..., 6:])
+        return pearson_from_moments(sums[..., :6]) - pearson_from_moments(sums[..., 6:])
 
     return bootstrap(np.hstack([ours, theirs]), difference, seed)
 

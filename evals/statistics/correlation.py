@@ -28,7 +28,7 @@ _CONSTANT_VARIANCE = 1e-12
 
 def pearson(sample: Sample) -> float:
     """Pearson r over all tokens that count; exactly 0 where either side is constant."""
-    return float(correlation(document_moments(sample).sum(axis=0)))
+    return float(pearson_from_moments(document_moments(sample).sum(axis=0)))
 
 
 def standardise(
@@ -70,7 +70,7 @@ def group_sums(
     return sums
 
 
-def correlation(moments: Float[np.ndarray, "*shape 6"]) -> Float[np.ndarray, "*shape"]:
+def pearson_from_moments(moments: Float[np.ndarray, "*shape 6"]) -> Float[np.ndarray, "*shape"]:
     """Pearson r of each row of (added) moments; 0 where either side is constant or there is no token."""
     n = np.maximum(moments[..., COUNT], 1.0)
     var_x = moments[..., XX] / n - (moments[..., X] / n) ** 2

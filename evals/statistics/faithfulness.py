@@ -75,7 +75,7 @@ def faithfulness_interval(
     )
 
 
-def curve(sizes: Sequence[float], f: Sequence[float]) -> Curve:
+def faithfulness_curve(sizes: Sequence[float], f: Sequence[float]) -> Curve:
     """The two areas, by trapezoids over the share of edges."""
     x, y = np.asarray(sizes, dtype=float), np.asarray(f, dtype=float)
     return Curve(
@@ -102,7 +102,7 @@ class Calibration(NamedTuple):
     k: int
 
 
-def calibration(
+def compare_with_exact(
     estimated: Float[np.ndarray, " n"], exact: Float[np.ndarray, " n"], k: int = 20
 ) -> Calibration:
     """How far estimates may be believed; correlations are nan where one side does not vary."""

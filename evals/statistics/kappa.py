@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     """Cohen's kappa of two yes-or-no judgements of the same cases.
 
     None without a case, and where both always say the same one word: then chance explains all, and

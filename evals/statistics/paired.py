@@ -72,7 +72,7 @@ class Paired(NamedTuple):
         return {"pairs": self.pairs, **self.difference._asdict(), "p": self.p}
 
 
-def mean(values: Sequence[float], seed: int = 0) -> Interval | None:
+def mean_over_units(values: Sequence[float], seed: int = 0) -> Interval | None:
     """Mean with its interval over units; None without any."""
     found = np.asarray(values, dtype=np.float64)
     if not len(found):
@@ -84,11 +84,11 @@ def mean(values: Sequence[float], seed: int = 0) -> Interval | None:
     return bootstrap(sums, lambda total: total[..., 0] / total[..., 1], seed)
 
 
-def compare(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0) -> Paired:
+def compare_means(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0) -> Paired:
     """A minus B over the units that have both."""
     both = sorted(set(a) & set(b))
     differences = np.array([a[unit] - b[unit] for unit in both])
-    found = mean(differences.tolist(), seed) or Interval(0.0, None, None)
+    found = mean_over_units(differences.tolist(), seed) or Interval(0.0, None, None)
     return Paired(len(both), found, sign_flip_p(differences, seed))
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from .correlation import correlation, pearson, standardise
+from .correlation import pearson, pearson_from_moments, standardise
 from .pareto_tail import tail_probability
 from .sample import Sample
 
@@ -71,7 +71,7 @@ def permuted_r(sample: Sample, seed: int = 0, draws: int = DRAWS) -> Float[np.nd
         (y * y, ones),
         (y, x),
     )  # order of `moments`
-    return correlation(
+    return pearson_from_moments(
         np.stack(
             [(own @ other.T).ravel().take(entries).sum(axis=1) for own, other in pairs], axis=1
         )

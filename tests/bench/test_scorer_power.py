@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from hubel.bench.scorer_power import ExplanationPair, power
-from hubel.evals.judge.offline import Constant
-from hubel.evals.scorers.score_all import rival_of
-from tests.support.fruit import make_case
+from hubel.evals.judge.offline import ConstantJudge
+from hubel.evals.scorers.score_all import with_explanation
+from tests.support.fruit import make_task
 
 
 def pair(seed: int, **changes) -> ExplanationPair:
-    true = make_case(seed, contexts=150, **changes)
-    return ExplanationPair(true, rival_of(true, "the words word18 and word19", true.rivals.other))
+    true = make_task(seed, contexts=150, **changes)
+    return ExplanationPair(
+        true, with_explanation(true, "the words word18 and word19", true.floor_predictions.other)
+    )
 
 
 @pytest.mark.slow
@@ -28,7 +30,7 @@ def test_scorers_that_see_the_truth_have_power_and_constants_have_none():
         assert row.auroc.value > 0.95
         assert (row.coverage.targets, row.coverage.scored) == (12, 12)
         json.dumps(row.to_json(), allow_nan=False)
-    (judged,) = power([pair(seed, chat=Constant("yes")) for seed in range(3)], ["fuzzing"])
+    (judged,) = power([pair(seed, chat=ConstantJudge("yes")) for seed in range(3)], ["fuzzing"])
     assert judged.auroc is not None
     assert judged.auroc.value == 0.5
     assert judged.cost.calls == 12
@@ -38,9 +40,9 @@ def test_what_has_no_score_is_counted_and_left_out():
     whole = pair(0)
     dead = np.zeros_like(whole.true.sample.true)
     without = ExplanationPair(
-        *(replace(case, sample=replace(case.sample, true=dead)) for case in whole)
+        *(replace(task, sample=replace(task.sample, true=dead)) for task in whole)
     )
-    garbled = pair(1, chat=Constant("what?"))
+    garbled = pair(1, chat=ConstantJudge("what?"))
     (row,) = power([whole, without, garbled], ["detection"])
     assert (row.coverage.scored, row.coverage.failed, row.coverage.skipped) == (1, 1, 1)
     assert row.true is not None
@@ -49,7 +51,7 @@ def test_what_has_no_score_is_counted_and_left_out():
 
 
 def test_nothing_scored_is_no_number():
-    (row,) = power([pair(0, chat=Constant("what?"))], ["detection"])
+    (row,) = power([pair(0, chat=ConstantJudge("what?"))], ["detection"])
     assert row.auroc is None
     assert row.true is row.rival is None
 
@@ -57,6 +59,6 @@ def test_nothing_scored_is_no_number():
 @pytest.mark.parametrize("scorer", ["intruder"])
 def test_a_scorer_that_never_reads_the_explanation_has_no_power(scorer):
     """With a judge, intruder measures the unit: the same for every explanation of it."""
-    (row,) = power([pair(seed, chat=Constant("B")) for seed in range(4)], [scorer])
+    (row,) = power([pair(seed, chat=ConstantJudge("B")) for seed in range(4)], [scorer])
     assert row.auroc is not None
     assert row.auroc.value == 0.5

@@ -10,9 +10,9 @@ from hubel.evals.floors import (
     by_frequency,
     by_position,
     by_token,
+    correlation_floors,
     draw_other_target,
     fit_floor_predictions,
-    floors_of,
 )
 from hubel.evals.statistics.correlation import pearson
 from hubel.evals.statistics.permutation import permuted_r
@@ -67,13 +67,13 @@ def test_all_floors_and_null_where_there_is_no_rival(explore):
     half = ExploreSignal(*(part[:25] for part in explore))
     tokens, signal, mask = (part[25:] for part in explore)
     sample = Sample(by_token(half, tokens), signal, mask, np.arange(25))
-    floors = floors_of(sample, fit_floor_predictions(half, tokens, other=-signal), seed=2)
+    floors = correlation_floors(sample, fit_floor_predictions(half, tokens, other=-signal), seed=2)
     assert floors.chance == 0.0
     assert floors.shuffled == pytest.approx(permuted_r(sample, 2, 200).mean())
     assert floors.other == pytest.approx(-1.0)
     assert floors.token_lookup == pearson(sample) > 0.8
     assert floors.trivial == best_trivial(sample, fit_floor_predictions(half, tokens)).r
-    bare = floors_of(sample, FloorPredictions())
+    bare = correlation_floors(sample, FloorPredictions())
     assert (bare.other, bare.token_lookup, bare.trivial) == (None, None, None)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hubel.evals.verdict import TargetResult, decide
+from hubel.evals.verdict import TargetResult, decide_verdicts
 
 GOOD = TargetResult(
     "mlp.1.2",
@@ -19,7 +19,7 @@ GOOD = TargetResult(
 
 
 def only(row: TargetResult) -> tuple[str | None, str]:
-    (verdict,) = decide([row])
+    (verdict,) = decide_verdicts([row])
     return verdict.verdict, verdict.reason
 
 
@@ -62,19 +62,19 @@ def test_a_discovery_is_a_property_of_the_run():
     edge = replace(GOOD, p=0.004)
     assert only(edge)[0] == "kept"
     nothing = [replace(GOOD, target=f"mlp.3.{i}", p=0.9) for i in range(14)]
-    assert decide([edge, *nothing])[0].verdict == "inconclusive"
+    assert decide_verdicts([edge, *nothing])[0].verdict == "inconclusive"
     failed = [TargetResult(f"mlp.3.{i}", status="failed", p=1e-9) for i in range(14)]
-    assert decide([edge, *failed])[0].verdict == "inconclusive"
+    assert decide_verdicts([edge, *failed])[0].verdict == "inconclusive"
     pending = [TargetResult(f"mlp.3.{i}", status="pending") for i in range(14)]
-    assert decide([edge, *pending])[0].verdict == "inconclusive"
+    assert decide_verdicts([edge, *pending])[0].verdict == "inconclusive"
 
 
 def test_verdicts_keep_the_order_and_do_not_depend_on_it():
     rows = [replace(GOOD, target=f"mlp.1.{i}", p=p) for i, p in enumerate([0.2, 1e-5, 0.03, 0.011])]
-    forward, backward = decide(rows), decide(rows[::-1])
+    forward, backward = decide_verdicts(rows), decide_verdicts(rows[::-1])
     assert [v.target for v in forward] == [row.target for row in rows]
     assert forward == backward[::-1]
 
 
 def test_an_empty_run_has_no_verdicts():
-    assert decide([]) == []
+    assert decide_verdicts([]) == []

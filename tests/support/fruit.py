@@ -9,7 +9,7 @@ import numpy as np
 
 from hubel.evals.floors import ExploreSignal, fit_floor_predictions
 from hubel.evals.scorers.registry import ScoringTask
-from hubel.evals.scorers.subject_access import ConfusableUnit, Effect, Lab
+from hubel.evals.scorers.resources import ConfusableUnit, ScorerResources, TokenEffect
 from hubel.evals.scorers.windows import TokenText
 from hubel.evals.statistics.sample import Sample
 
@@ -27,7 +27,7 @@ def tokens_of(text: str) -> np.ndarray:
     return np.array([ids.get(word.strip('.,:"'), 199) for word in text.split()])
 
 
-def make_case(
+def make_task(
     seed: int = 0, contexts: int = 300, noise: float = 0.002, documents: int = 50, **changes
 ) -> ScoringTask:
     """Holdout of a planted unit with the right explanation, everything that scorers may need, and no judge."""
@@ -46,8 +46,10 @@ def make_case(
     neighbour = ConfusableUnit(
         "mlp.0.2", np.where((tokens[holdout] >= 30) & (tokens[holdout] < 33), 1.0, 0.0)
     )
-    lab = Lab(fire=_fire, loss=_loss, predict=predict, effects=_effects, neighbours=[neighbour])
-    case = ScoringTask(
+    resources = ScorerResources(
+        activations_on=_fire, loss=_loss, predict=predict, effects=_effects, neighbours=[neighbour]
+    )
+    task = ScoringTask(
         sample,
         "holdout",
         replace(rivals, other=other),
@@ -57,9 +59,9 @@ def make_case(
         calibration=Sample(
             predict(tokens[explore]), true[explore], mask[explore], document[explore]
         ),
-        lab=lab,
+        resources=resources,
     )
-    return replace(case, **changes)
+    return replace(task, **changes)
 
 
 def _fire(texts: Sequence[str]) -> list[np.ndarray]:
@@ -74,9 +76,11 @@ def _loss(prefixes: Sequence[str], texts: Sequence[str]) -> np.ndarray:
     )
 
 
-def _effects(contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]) -> list[list[Effect]]:
+def _effects(
+    contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]
+) -> list[list[TokenEffect]]:
     return [
-        [Effect((0, 1, 3), (7, 8)), Effect((20, 21), (9,)), Effect((30, 31), (6,))]
+        [TokenEffect((0, 1, 3), (7, 8)), TokenEffect((20, 21), (9,)), TokenEffect((30, 31), (6,))]
         for _ in contexts
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from hubel.evals.judge.ask import numbered, request_for
 from hubel.evals.judge.protocol import Chat, JudgeError, Unscorable
-from hubel.evals.scorers.windows import TokenText, by_quantile, cut, marked
+from hubel.evals.scorers.windows import TokenText, by_quantile, cut_windows, mark_tokens
 from hubel.evals.statistics.sample import Sample
 from hubel.prompts import load
 
@@ -21,7 +21,7 @@ MOST_WORDS = 40
 
 def explain_once(chat: Chat, explore: Sample, printed: TokenText, seed: int = 0) -> str:
     """One sentence; JudgeError when there is none twice, Unscorable when nothing is active."""
-    windows = cut(explore, printed)
+    windows = cut_windows(explore, printed)
     chosen = by_quantile(windows, np.random.default_rng(seed), EXAMPLES)
     if not len(chosen) or windows.true.threshold <= 0:
         raise Unscorable("nothing on explore is active")
@@ -29,7 +29,7 @@ def explain_once(chat: Chat, explore: Sample, printed: TokenText, seed: int = 0)
     strongest = windows.true.strength[order[0]]
     examples = [
         f"[{int(np.ceil(10 * windows.true.strength[w] / strongest))}] "
-        + marked(windows.shown(int(w)), windows.tokens_at(int(w), windows.true.marked))
+        + mark_tokens(windows.token_strings(int(w)), windows.tokens_at(int(w), windows.true.marked))
         for w in order
     ]
     request = request_for(

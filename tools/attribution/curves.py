@@ -10,7 +10,7 @@ orders.
 
 Petsiuk et al. 2018 (RISE); Samek et al. 2017. Between two and four moved tokens there are few
 orders, and little to gain: gains are for comparing methods over many prompts
-(`evals.statistics.ability.mean_interval`).
+(`evals.statistics.ability.mean_over_prompts`).
 """
 
 from __future__ import annotations

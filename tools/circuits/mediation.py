@@ -28,7 +28,7 @@ from .sweep import Sweep
 @dataclass(frozen=True, eq=False)
 class Mediation:
     """Effects by pair, in units of the metric; an interval over the pairs is
-    `evals.statistics.faithfulness.mean_interval`."""
+    `evals.statistics.ability.mean_over_prompts`."""
 
     units: tuple[Unit, ...]
     total: Float[Tensor, " pairs"]

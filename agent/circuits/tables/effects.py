@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ....evals.statistics.ability import mean_interval
+from ....evals.statistics.ability import mean_over_prompts
 from ....tools.circuits.attention import (
     copying_scores,
     edge_knockouts,
@@ -135,7 +135,7 @@ def _lists(batch: PairBatch) -> dict[str, list[int]]:
 
 
 def _interval(values: Tensor | Sequence[float]) -> dict[str, float]:
-    return mean_interval(torch.as_tensor(values).double().cpu().numpy())._asdict()
+    return mean_over_prompts(torch.as_tensor(values).double().cpu().numpy())._asdict()
 
 
 def _number(value: Tensor) -> float | None:

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     """Score, and show as JSON lines, as tables, and as a page if asked for."""
     from ...llm.budget import Budget, BudgetLimits
     from ...rescoring.evaluate import check_plan, evaluate
-    from ...rescoring.plan import rows_of
+    from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
 
     plan = _plan(args)
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.quiet) as reporter:
         found = [evaluate(source, plan, reporter=reporter, budget=budget) for source in sources]
     if args.json:
-        for row in rows_of(found):
+        for row in json_rows(found):
             output.json_line(row)
     else:
         _show(found)
@@ -121,9 +121,9 @@ def _status(found: list[Evaluation]) -> int:
 
 
 def _plan(args: argparse.Namespace) -> RescoringPlan:
-    from ....evals.scorers.registry import names
+    from ....evals.scorers.registry import scorer_names
     from ....tools.errors import UsageError
-    from ...rescoring.plan import DEFAULT, RescoringPlan
+    from ...rescoring.plan import DEFAULT_SCORERS, RescoringPlan
 
     if args.contexts < 1:
         raise UsageError(f"--contexts {args.contexts}: give at least 1")
@@ -131,7 +131,7 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
         raise UsageError(f"--concurrency {args.concurrency}: give at least 1")
     asked = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
     return RescoringPlan(
-        scorers=tuple(names()) if asked == ("all",) else asked or DEFAULT,
+        scorers=tuple(scorer_names()) if asked == ("all",) else asked or DEFAULT_SCORERS,
         judge=args.judge,
         base_url=args.base_url,
         simulator=args.simulator,
@@ -155,21 +155,21 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
 
 
 def _show(found: list[Evaluation]) -> None:
-    from ...rescoring.summary import comparisons, figures
+    from ...rescoring.summary import compare_sources, score_summaries
 
     for evaluation in found:
         _show_targets(evaluation)
-        _show_figures(figures(evaluation), evaluation)
-    compared = comparisons(found)
+        _show_figures(score_summaries(evaluation), evaluation)
+    compared = compare_sources(found)
     if compared:
         _show_comparisons(compared)
 
 
 def _show_targets(evaluation: Evaluation) -> None:
-    from ...rescoring.summary import find, kinds
+    from ...rescoring.summary import find_score, score_kinds
 
     columns = [
-        kind for kind in kinds([evaluation]) if "." not in kind[0] or kind[0].endswith(".ev")
+        kind for kind in score_kinds([evaluation]) if "." not in kind[0] or kind[0].endswith(".ev")
     ]
     heads = [
         scorer if text != "top_and_random" or scorer != "simulation" else "simulation (mix)"
@@ -178,7 +178,7 @@ def _show_targets(evaluation: Evaluation) -> None:
     rows = []
     for row in evaluation.rows:
         split = "holdout" if "holdout" in row.outcomes or not row.outcomes else "select"
-        scores = [find(row, *kind, split) for kind in columns]
+        scores = [find_score(row, *kind, split) for kind in columns]
         missing = "pending" if row.status == "pending" else "failed"
         what = row.explanation.sentence or (f"{missing}: {row.error}" if row.error else None)
         mark = "after viewing" if row.after_viewing else None

@@ -13,7 +13,7 @@ import pytest
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.rescoring.evaluate import evaluate
 from hubel.agent.rescoring.plan import RescoringPlan
-from hubel.agent.rescoring.scoring_tasks import Cases
+from hubel.agent.rescoring.scoring_tasks import TaskBuilder
 from hubel.agent.rescoring.sources import open_source
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
@@ -460,14 +460,14 @@ def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.M
     source = open_source("run", run.parent)
     broken = source.explanations[1].target
     plan = RescoringPlan(scorers=("simulation",))
-    score = Cases.case
+    score = TaskBuilder.build
 
-    def defective(self: Cases, explanation: Any, *rest: Any) -> Any:
+    def defective(self: TaskBuilder, explanation: Any, *rest: Any) -> Any:
         if explanation.target == broken:
             raise ZeroDivisionError("by a defect")
         return score(self, explanation, *rest)
 
-    monkeypatch.setattr(Cases, "case", defective)
+    monkeypatch.setattr(TaskBuilder, "build", defective)
     found = {row.explanation.target: row for row in evaluate(source, plan).rows}
     assert found[broken].status == "failed"
     assert "by a defect" in found[broken].error

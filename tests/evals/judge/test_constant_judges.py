@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubel.evals.judge.ask import ask_about
-from hubel.evals.judge.offline import Constant
+from hubel.evals.judge.ask import ask_examples
+from hubel.evals.judge.offline import ConstantJudge
 from hubel.evals.judge.protocol import ChatAnswer, Cost, JudgeError
 from hubel.evals.scorers.score_all import score_all
-from tests.support.fruit import examples_in, make_case
+from tests.support.fruit import examples_in, make_task
 
 JUDGED = {
     "detection": 0.5, "fuzzing": 0.5, "discrimination": 0.5, "purity": 0.5, "intruder": 0.2, "intervention": 1 / 3,
     "generative": 0.5,
 }  # fmt: skip
-CASE = make_case()
+CASE = make_task()
 
 
 class ByPlace:
@@ -53,7 +53,7 @@ def judged(chat, name):
 @pytest.mark.parametrize("name", JUDGED)
 @pytest.mark.parametrize("answer", ["yes", "no", "0", "1", "A", "B", "C"])
 def test_a_constant_answer_scores_exactly_chance_or_fails(name, answer):
-    outcome = judged(Constant(answer), name)
+    outcome = judged(ConstantJudge(answer), name)
     assert outcome.failure or outcome.value == pytest.approx(JUDGED[name], abs=1e-12)
     fits = (
         {"yes", "no", "0", "1"}
@@ -130,7 +130,7 @@ def test_an_unreadable_answer_is_asked_for_again_in_halves_and_then_read():
             asked.append(len(examples_in(request.user)))
             return ByPlace(["1", "0"]).ask(request) if asked[-1] <= 5 else ChatAnswer("what?")
 
-    answers = ask_about(
+    answers = ask_examples(
         Slow(), "detection", [f"text {i}" for i in range(10)], ("0", "1"), explanation="x"
     )
     assert asked == [10, 5, 5]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.evals.judge.offline import Constant
-from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, Counted, Usage
+from hubel.evals.judge.offline import ConstantJudge
+from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, CountingChat, Usage
 from hubel.evals.scorers.registry import ScoringTask
 from hubel.evals.scorers.score_all import score_all
 from hubel.evals.scorers.windows import TokenText
@@ -34,7 +34,9 @@ class Counting:
     def ask(self, request: ChatRequest) -> ChatAnswer:
         self.requests.append(request)
         text = (
-            "words" if request.prompt.startswith("explain") else Constant("yes").ask(request).text
+            "words"
+            if request.prompt.startswith("explain")
+            else ConstantJudge("yes").ask(request).text
         )
         return ChatAnswer(
             text, usage=Usage(self.count(request.system + request.user), self.count(text))
@@ -61,10 +63,10 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
     )
     for unit, activations in zip(units, raw, strict=True):
         counting = Counting(lambda text: len(subject.tokenize(text).ids))
-        case = case_of(subject, contexts, rows, unit.signal(activations))
-        assert case.printed is not None
-        explain_once(counted := Counted(counting), case.sample, case.printed)
-        outcomes = score_all(replace(case, chat=counted), ["detection", "fuzzing"])
+        task = case_of(subject, contexts, rows, unit.signal(activations))
+        assert task.token_text is not None
+        explain_once(counted := CountingChat(counting), task.sample, task.token_text)
+        outcomes = score_all(replace(task, chat=counted), ["detection", "fuzzing"])
         shown = [len(examples_in(request.user)) for request in counting.requests]
         assert shown == [40, 50, 50, 50, 50]  # delphi: 40 to explain, 100 for each scorer
         assert [outcome.value for outcome in outcomes] == [0.5, 0.5]
@@ -76,5 +78,5 @@ def case_of(subject: Subject, contexts, rows: np.ndarray, signal: np.ndarray) ->
     printed = TokenText(contexts.tokens[rows], contexts.length[rows], subject.token_strings())
     sample = Sample(np.zeros_like(signal), signal, contexts.mask[rows], contexts.document[rows])
     return ScoringTask(
-        sample, "holdout", explanation="words " * 40, printed=printed, predicts=False
+        sample, "holdout", explanation="words " * 40, token_text=printed, predicts=False
     )

@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, TokenChoice
-from hubel.evals.scorers.llm_simulation import at_random, llm_simulation, on, simulate
-from hubel.evals.scorers.registry import SIMULATED, ScoringTask
+from hubel.evals.scorers.llm_simulation import (
+    llm_simulation,
+    random_contexts,
+    restrict,
+    simulate_contexts,
+)
+from hubel.evals.scorers.registry import SIMULATED_CONTEXTS, ScoringTask
 from hubel.evals.scorers.score_all import score_all
 from hubel.evals.scorers.simulation import score_simulation
-from tests.support.fruit import make_case
+from tests.support.fruit import make_task
 
 _ASKED = re.compile(r"^(\d+\.\d+) (\".*\")$", re.MULTILINE)
 KNOWN = {" apple": 10, " pear": 5}
@@ -48,14 +53,14 @@ def knows(token: str, _: int) -> int:
 
 
 def with_reader(reader: object, **changes: object) -> ScoringTask:
-    return replace(make_case(contexts=120), simulator=reader, **changes)  # type: ignore[arg-type]
+    return replace(make_task(contexts=120), simulator=reader, **changes)  # type: ignore[arg-type]
 
 
 def test_a_reader_that_knows_scores_as_the_right_predicate_does_on_the_same_contexts() -> None:
     reader = Reader(knows)
-    case = with_reader(reader)
-    random, mix = llm_simulation(case)
-    expected = score_simulation(on(case, at_random(case)))
+    task = with_reader(reader)
+    random, mix = llm_simulation(task)
+    expected = score_simulation(restrict(task, random_contexts(task)))
     assert (random.scorer, random.text, mix.text) == ("llm_simulation", "random", "top_and_random")
     assert random.value == pytest.approx(expected.value, abs=1e-9)
     assert random.low == pytest.approx(expected.low)
@@ -118,10 +123,10 @@ def test_lines_may_be_wrapped_in_words_and_tokens_lose_their_spaces() -> None:
 
 
 def test_two_sides_are_asked_for_on_both() -> None:
-    case = make_case(contexts=120)
-    sample = replace(case.sample, true=-case.sample.true)
+    task = make_task(contexts=120)
+    sample = replace(task.sample, true=-task.sample.true)
     reader = Reader(lambda token, place: -knows(token, place))
-    random, _ = llm_simulation(replace(case, sample=sample, simulator=reader))
+    random, _ = llm_simulation(replace(task, sample=sample, simulator=reader))
     assert random.value > 0.99
     assert "-10 to 10" in reader.requests[0].user
 
@@ -137,13 +142,13 @@ def test_log_probabilities_give_expected_values() -> None:
             assert "".join(token.text for token in tokens) == text
             return ChatAnswer(text, logprobs=tokens)
 
-    case = with_reader(Unsure(lambda token, place: 0))
-    predicted = simulate(case, at_random(case)[:2]).sample.predicted
+    task = with_reader(Unsure(lambda token, place: 0))
+    predicted = simulate_contexts(task, random_contexts(task)[:2]).sample.predicted
     assert np.allclose(predicted[:, 1:], 4 * 0.25 / 0.75)
 
 
 def test_without_a_simulator_or_a_sentence_there_is_nothing_to_score() -> None:
-    (outcome,) = score_all(make_case(), ["llm_simulation"])
+    (outcome,) = score_all(make_task(), ["llm_simulation"])
     assert "--simulator" in outcome.skipped
     (outcome,) = score_all(with_reader(Reader(knows), explanation=" "), ["llm_simulation"])
     assert outcome.skipped
@@ -158,8 +163,8 @@ def test_calls_are_counted_and_a_failure_is_no_score() -> None:
 
 
 def test_as_many_contexts_as_there_are() -> None:
-    case = with_reader(Reader(knows))
-    assert len(at_random(case)) == SIMULATED
-    few = on(case, np.arange(6))
-    assert len(at_random(few)) == 6
+    task = with_reader(Reader(knows))
+    assert len(random_contexts(task)) == SIMULATED_CONTEXTS
+    few = restrict(task, np.arange(6))
+    assert len(random_contexts(few)) == 6
     assert llm_simulation(few)[0].value > 0.9

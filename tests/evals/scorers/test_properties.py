@@ -67,9 +67,9 @@ def test_adding_the_truth_never_lowers_the_score(sample, amount):
 @pytest.mark.slow
 @given(samples(), st.floats(-1e9, 1e9))
 def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
-    case = ScoringTask(sample.with_prediction(np.full(SHAPE, constant)), "holdout")
+    task = ScoringTask(sample.with_prediction(np.full(SHAPE, constant)), "holdout")
     for text in ("random", "top_and_random"):
-        score = score_simulation(case, text)
+        score = score_simulation(task, text)
         assert score.value == 0.0
         assert score.floors.shuffled == 0.0
         assert {score.low, score.high} <= {0.0, None}
@@ -78,13 +78,13 @@ def test_a_constant_scores_exactly_zero_everywhere(sample, constant):
 @pytest.mark.slow
 @given(samples(VALUES | WILD))
 def test_there_is_never_a_nan(sample):
-    case = ScoringTask(sample, "holdout")
+    task = ScoringTask(sample, "holdout")
     for text in ("random", "top_and_random"):
-        score = score_simulation(case, text)
+        score = score_simulation(task, text)
         assert -1 <= score.value <= 1
         assert score.low is None or (score.high is not None and -1 <= score.low <= score.high <= 1)
         assert -1 <= (score.floors.shuffled or 0.0) <= 1
-    assert 0 < evidence_for_verdict(case).p <= 1
+    assert 0 < evidence_for_verdict(task).p <= 1
 
 
 @settings(max_examples=30)

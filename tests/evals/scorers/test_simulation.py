@@ -15,7 +15,7 @@ from hubel.tools.errors import UsageError
 
 
 def test_the_registered_scorer_gives_both_texts(make_sample):
-    rows = registry.get("simulation")(ScoringTask(make_sample(), "select"))
+    rows = registry.get_scorer("simulation")(ScoringTask(make_sample(), "select"))
     assert [(row.scorer, row.split, row.text) for row in rows] == [
         ("simulation", "select", "random"),
         ("simulation", "select", "top_and_random"),
@@ -65,36 +65,36 @@ def test_weigh_compares_with_the_best_trivial(make_sample):
     explore = ExploreSignal(
         tokens, sample.true, sample.mask
     )  # learns on the scored text itself: as good as it can get
-    case = ScoringTask(sample, "holdout", fit_floor_predictions(explore, tokens))
-    evidence = evidence_for_verdict(case)
+    task = ScoringTask(sample, "holdout", fit_floor_predictions(explore, tokens))
+    evidence = evidence_for_verdict(task)
     assert evidence.trivial == "position"
     assert evidence.p < 1e-6
     assert evidence.fitted
     assert evidence.active_documents == len(np.unique(sample.document))
-    trivial = score_simulation(case).floors.trivial
+    trivial = score_simulation(task).floors.trivial
     assert trivial is not None
     assert evidence.over_trivial.value == pytest.approx(pearson(sample) - trivial)
 
 
 def test_the_same_seed_gives_the_same_bits(make_sample):
-    case = ScoringTask(make_sample(), "holdout", seed=4)
-    assert registry.get("simulation")(case) == registry.get("simulation")(case)
-    assert evidence_for_verdict(case) == evidence_for_verdict(case)
+    task = ScoringTask(make_sample(), "holdout", seed=4)
+    assert registry.get_scorer("simulation")(task) == registry.get_scorer("simulation")(task)
+    assert evidence_for_verdict(task) == evidence_for_verdict(task)
 
 
 def test_one_target_on_a_holdout_like_the_demos_is_cheap(make_sample):
     sample = make_sample(contexts=470, seq=64, documents=100)
     tokens = np.random.default_rng(0).integers(0, 3_000, sample.true.shape)
     started = time.process_time()
-    case = ScoringTask(
+    task = ScoringTask(
         sample,
         "holdout",
         fit_floor_predictions(
             ExploreSignal(tokens, sample.true, sample.mask), tokens, sample.predicted
         ),
     )
-    registry.get("simulation")(case)
-    evidence_for_verdict(case)
+    registry.get_scorer("simulation")(task)
+    evidence_for_verdict(task)
     assert time.process_time() - started < 0.5  # measured: 0.07 s
 
 
@@ -103,7 +103,7 @@ def test_registry_refuses_a_taken_name_and_lists_the_known():
         ValueError,
         match=r"'simulation' is registered already, by hubel\.evals\.scorers\.simulation",
     ):
-        registry.scorer("simulation")(lambda case: [])
+        registry.scorer("simulation")(lambda task: [])
     with pytest.raises(UsageError, match=r"no scorer 'simulatoin'; known: .*simulation"):
-        registry.get("simulatoin")
-    assert registry.names() == sorted(registry.names())
+        registry.get_scorer("simulatoin")
+    assert registry.scorer_names() == sorted(registry.scorer_names())

@@ -49,7 +49,7 @@ def test_floor_predictions_are_fitted_on_explore_and_made_for_the_split(tmp_path
     unit = Unit.parse("mlp.0.1-")
     explore, select = collected(tmp_path, 0), collected(tmp_path, 1)
     other = np.ones((4, 5))
-    rivals = scoring_task(unit, "select", select, explore, None, other=other).rivals
+    rivals = scoring_task(unit, "select", select, explore, None, other=other).floor_predictions
 
     signal = ExploreSignal(explore.tokens, unit.signal(explore.activations(unit)), explore.mask)
     expected = fit_floor_predictions(signal, select.tokens)

@@ -13,19 +13,19 @@ from hubel.evals.scorers.classification import LabelledExamples, accuracy, auroc
 from hubel.evals.scorers.windows import (
     TokenText,
     by_quantile,
-    choose,
-    cut,
-    marked,
-    mirrored,
+    choose_windows,
+    cut_windows,
+    mark_tokens,
+    mirrored_batches,
     quiet_windows,
 )
-from hubel.evals.statistics.paired import Coverage, compare, sign_flip_p
+from hubel.evals.statistics.paired import Coverage, compare_means, sign_flip_p
 from hubel.evals.statistics.sample import Sample
-from tests.support.fruit import make_case
+from tests.support.fruit import make_task
 
 
-def windows_of(case):
-    return cut(case.sample, case.text)
+def windows_of(task):
+    return cut_windows(task.sample, task.text)
 
 
 def test_windows_cover_the_text_without_overlap():
@@ -33,18 +33,18 @@ def test_windows_cover_the_text_without_overlap():
     length = np.array([70, 20, 9])
     mask = np.arange(70) < length[:, None]
     sample = Sample(np.zeros((3, 70)), np.zeros((3, 70)), mask, np.arange(3))
-    found = cut(sample, TokenText(tokens, length, list("abcdefghij")))
+    found = cut_windows(sample, TokenText(tokens, length, list("abcdefghij")))
     spans = list(
         zip(found.context.tolist(), found.start.tolist(), found.stop.tolist(), strict=True)
     )
     assert spans == [(0, 0, 32), (0, 32, 64), (1, 0, 20)]
-    assert "".join(found.shown(2)) == "".join("abcdefghij"[t] for t in tokens[1, :20])
+    assert "".join(found.token_strings(2)) == "".join("abcdefghij"[t] for t in tokens[1, :20])
 
 
 def test_active_windows_come_from_all_tenths_and_quiet_ones_are_weak():
-    case = make_case(noise=0.1)
-    windows = windows_of(case)
-    chosen = choose(windows, seed=1)
+    task = make_task(noise=0.1)
+    windows = windows_of(task)
+    chosen = choose_windows(windows, seed=1)
     strength = windows.true.strength
     assert chosen.label.sum() == 50 == (~chosen.label).sum()
     assert strength[chosen.window[chosen.label]].min() >= windows.true.threshold
@@ -60,25 +60,25 @@ def test_a_dense_unit_has_quiet_windows_too():
     """A gated neuron is never zero; calling any activation active would leave no negative."""
     rng = np.random.default_rng(0)
     true = rng.standard_normal((200, 64))
-    case = make_case()
+    task = make_task()
     sample = Sample(true, true, np.ones((200, 64), bool), np.arange(200))
-    windows = cut(
-        sample, TokenText(np.zeros((200, 64), int), np.full(200, 64), case.text.vocabulary)
+    windows = cut_windows(
+        sample, TokenText(np.zeros((200, 64), int), np.full(200, 64), task.text.vocabulary)
     )
     assert 0.2 < windows.true.active.mean() <= 0.26
     assert len(quiet_windows(windows)) > 100
 
 
 def test_too_little_active_text_is_said():
-    case = make_case(contexts=3)
+    task = make_task(contexts=3)
     with pytest.raises(Unscorable, match="needs 10"):
-        choose(windows_of(case), seed=0)
+        choose_windows(windows_of(task), seed=0)
 
 
 @given(st.integers(5, 60), st.integers(2, 50), st.integers(0, 5))
 def test_batches_are_mirrored(half, per_batch, seed):
     pairs = 2 * half
-    batches = mirrored(pairs, max(2, per_batch // 2 * 2), np.random.default_rng(seed))
+    batches = mirrored_batches(pairs, max(2, per_batch // 2 * 2), np.random.default_rng(seed))
     assert sorted(np.concatenate(batches).tolist()) == list(range(2 * pairs))
     for batch, mirror in zip(batches[::2], batches[1::2], strict=True):
         assert ((batch < pairs) != (mirror < pairs)).all()
@@ -86,8 +86,8 @@ def test_batches_are_mirrored(half, per_batch, seed):
 
 
 def test_by_quantile_takes_what_there_is():
-    case = make_case(contexts=20)
-    windows = windows_of(case)
+    task = make_task(contexts=20)
+    windows = windows_of(task)
     active = by_quantile(windows, np.random.default_rng(0))
     assert active.tolist() == np.flatnonzero(windows.true.active).tolist()
 
@@ -95,7 +95,7 @@ def test_by_quantile_takes_what_there_is():
 def test_marks_stand_round_runs_of_tokens():
     tokens = ["The", " red", " cat", "\n", "<<", " sat"]
     marks = np.array([False, True, True, False, False, True])
-    assert marked(tokens, marks) == "The <<red cat>>\\n< < <<sat>>"
+    assert mark_tokens(tokens, marks) == "The <<red cat>>\\n< < <<sat>>"
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=60))
@@ -139,12 +139,12 @@ def test_accuracy_counts_shares_of_ties():
 def test_paired_tests():
     a = {f"u{i}": 0.5 + 0.01 * i for i in range(20)}
     b = {unit: value - 0.1 for unit, value in a.items()}
-    better = compare(a, b | {"only-b": 1.0})
+    better = compare_means(a, b | {"only-b": 1.0})
     assert better.pairs == 20
     assert better.difference.value == pytest.approx(0.1)
     assert better.p == pytest.approx(1e-4, rel=0.1)
-    assert compare(a, a).p == 1.0
-    assert compare({}, a).p == 1.0
+    assert compare_means(a, a).p == 1.0
+    assert compare_means({}, a).p == 1.0
 
 
 def test_sign_flips_are_exact_for_few_units():

@@ -5,9 +5,9 @@ import pytest
 
 from hubel.evals.statistics.faithfulness import (
     SIZES,
-    calibration,
-    curve,
+    compare_with_exact,
     faithfulness,
+    faithfulness_curve,
     faithfulness_interval,
     jaccard,
 )
@@ -39,10 +39,10 @@ def test_the_interval_holds_the_value_and_shrinks_with_prompts() -> None:
 
 
 def test_areas_are_trapezoids() -> None:
-    perfect = curve(SIZES, [1.0] * len(SIZES))
+    perfect = faithfulness_curve(SIZES, [1.0] * len(SIZES))
     assert perfect.cmd == 0
     assert perfect.cpr == pytest.approx(0.999)
-    over = curve([0.0, 1.0], [3.0, 1.0])
+    over = faithfulness_curve([0.0, 1.0], [3.0, 1.0])
     assert (over.cmd, over.cpr) == (
         1.0,
         2.0,
@@ -51,10 +51,10 @@ def test_areas_are_trapezoids() -> None:
 
 def test_calibration_counts_signs_and_the_top() -> None:
     exact = np.array([5.0, -4.0, 0.5, 0.1, 0.0])
-    found = calibration(np.array([4.0, 3.0, 0.6, 0.2, 0.1]), exact, k=2)
+    found = compare_with_exact(np.array([4.0, 3.0, 0.6, 0.2, 0.1]), exact, k=2)
     assert (found.sign_errors, found.top_overlap) == (0.25, 1.0)
-    assert calibration(exact, exact).pearson == pytest.approx(1)
-    assert np.isnan(calibration(np.ones(5), exact).spearman)
+    assert compare_with_exact(exact, exact).pearson == pytest.approx(1)
+    assert np.isnan(compare_with_exact(np.ones(5), exact).spearman)
 
 
 def test_overlap_of_circuits() -> None:

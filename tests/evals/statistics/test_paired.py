@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from hubel.evals.statistics.kappa import kappa
+from hubel.evals.statistics.kappa import cohen_kappa
 from hubel.evals.statistics.paired import (
     MANY,
-    compare,
+    compare_means,
     compare_outcomes,
     mcnemar,
-    mean,
+    mean_over_units,
     sign_flip_p,
 )
 
@@ -24,15 +24,15 @@ from hubel.evals.statistics.paired import (
 def test_kappa_of_a_worked_example() -> None:
     """Cohen's own layout: 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no; p_o 0.7, p_e 0.5, kappa 0.4."""
     counts = {(True, True): 20, (True, False): 5, (False, True): 10, (False, False): 15}
-    assert kappa([pair for pair, n in counts.items() for _ in range(n)]) == pytest.approx(0.4)
+    assert cohen_kappa([pair for pair, n in counts.items() for _ in range(n)]) == pytest.approx(0.4)
 
 
 def test_kappa_is_one_zero_or_nothing_to_say() -> None:
-    assert kappa([(True, True), (False, False)]) == 1
-    assert kappa([(a, b) for a in (True, False) for b in (True, False)]) == 0
-    assert kappa([(True, False), (False, True)]) == -1
-    assert kappa([]) is None
-    assert kappa([(True, True)] * 3) is None
+    assert cohen_kappa([(True, True), (False, False)]) == 1
+    assert cohen_kappa([(a, b) for a in (True, False) for b in (True, False)]) == 0
+    assert cohen_kappa([(True, False), (False, True)]) == -1
+    assert cohen_kappa([]) is None
+    assert cohen_kappa([(True, True)] * 3) is None
 
 
 @given(st.integers(0, 30), st.integers(0, 30))
@@ -53,7 +53,7 @@ def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
     """One unit more than are resampled: bootstrap and draws below, closed forms above, agree."""
     rng = np.random.default_rng(0)
     values = rng.normal(0.04, 1.0, MANY + 1)
-    drawn, normal = mean(values[:-1].tolist()), mean(values.tolist())
+    drawn, normal = mean_over_units(values[:-1].tolist()), mean_over_units(values.tolist())
     width = 2 * 1.96 * values.std() / len(values) ** 0.5
     for interval in (drawn, normal):
         assert interval is not None
@@ -66,7 +66,7 @@ def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
 
 
 def test_equal_runs_differ_by_nothing() -> None:
-    found = compare({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
+    found = compare_means({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
     assert (found.difference.value, found.difference.low, found.difference.high, found.p) == (
         0,
         0,

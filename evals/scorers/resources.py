@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from ..judge.protocol import Unscorable
 
 
-class Fire(Protocol):
+class ActivationsOnTexts(Protocol):
     """Runs new texts through the subject."""
 
     def __call__(self, texts: Sequence[str]) -> Sequence[Float[np.ndarray, " tokens"]]:
@@ -25,7 +25,7 @@ class Fire(Protocol):
         ...
 
 
-class Loss(Protocol):
+class TextLoss(Protocol):
     """A base language model's surprise."""
 
     def __call__(
@@ -35,7 +35,7 @@ class Loss(Protocol):
         ...
 
 
-class Embed(Protocol):
+class TextEmbedding(Protocol):
     """Any text embedding."""
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "texts d"]:
@@ -43,7 +43,7 @@ class Embed(Protocol):
         ...
 
 
-class Predict(Protocol):
+class PredictTokens(Protocol):
     """The explanation's predicate on other tokens."""
 
     def __call__(
@@ -53,21 +53,21 @@ class Predict(Protocol):
         ...
 
 
-class Effect(NamedTuple):
+class TokenEffect(NamedTuple):
     """What a unit does to the next-token distribution: the tokens whose log-probability it raises and lowers most."""
 
     promoted: tuple[int, ...]
     suppressed: tuple[int, ...]
 
 
-class Effects(Protocol):
+class MeasureEffects(Protocol):
     """Ablates and steers."""
 
     def __call__(
         self,
         contexts: Sequence[Int[np.ndarray, " chosen"]],
         positions: Sequence[Int[np.ndarray, " chosen"]],
-    ) -> Sequence[Sequence[Effect]]:
+    ) -> Sequence[Sequence[TokenEffect]]:
         """For each trial, a few contexts of the sample with a position each: the effect of the
         target, then those of decoys, units of the same layer, at the same places."""
         ...
@@ -83,17 +83,17 @@ class ConfusableUnit:
 
 
 @dataclass(frozen=True, eq=False)
-class Lab:
+class ScorerResources:
     """What is there to work with."""
 
-    fire: Fire | None = None
-    loss: Loss | None = None
-    embed: Embed | None = None
-    predict: Predict | None = None
-    effects: Effects | None = None
+    activations_on: ActivationsOnTexts | None = None
+    loss: TextLoss | None = None
+    embed: TextEmbedding | None = None
+    predict: PredictTokens | None = None
+    effects: MeasureEffects | None = None
     neighbours: Sequence[ConfusableUnit] = ()
 
 
-def missing(what: str) -> Unscorable:
+def unscorable_without(what: str) -> Unscorable:
     """The error of a scorer that lacks something."""
     return Unscorable(f"needs {what}")
