@@ -16,7 +16,7 @@ from ...evals.statistics.faithfulness import (
     faithfulness,
     faithfulness_interval,
 )
-from ...tools.circuits.discovery import smallest_with, top_edges
+from ...tools.circuits.discovery import smallest_faithful, top_edges
 from ...tools.circuits.graph import Mask
 from ...tools.circuits.opposing_weight import balanced, tried_weights, two_sided
 from ...tools.circuits.swap_edges import reranked
@@ -75,7 +75,7 @@ def choose(
     if room.config.faithfulness:
         balance = Balance(room.config.opposing or 1.0, ())
         ranking = balanced(scores, balance.weight)
-        mask = smallest_with(
+        mask = smallest_faithful(
             graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness
         )
     else:

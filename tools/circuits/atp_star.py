@@ -1,20 +1,22 @@
-"""AtP* (Kramár et al. 2024): two corrections for what attribution patching misses.
+"""AtP* for edges (after Kramár et al. 2024, who correct nodes): attribution patching with two of
+its faults corrected.
 
 1. Saturated attention. A query or key moves the softmax, whose gradient may vanish while its step
-   does not. So the attention is run again with the corrupted queries (or keys) and the change of z
-   is multiplied with the gradient. A head's z depends on its own query alone, so that one run does
-   all queries of a layer; likewise all keys and values.
-2. Cancellation of direct and indirect effects (GradDrop). The gradient is taken once for each layer
-   with that layer's writes held constant; a head's score is the mean size over these, times L / (L
-   - 1).
+   does not. So for an edge into a query or key the source's change is added to what that target
+   reads, the layer's attention is run again, and the change of z is multiplied by the gradient of
+   z. A head's z depends on its own query alone, and on its own key-value head's keys, so one run
+   covers a source's edges into all queries of a layer, and another those into all its keys.
+2. All other edges: the source's change times the gradient at the target, as in `attribution`.
+3. Direct and indirect effects that cancel (GradDrop). Gradients are taken once per layer with that
+   layer's writes held constant. The score is the size of the mean over pairs, averaged over these
+   passes, times L / (L - 1).
 
-Both cost more than plain attribution: the first three attention runs a layer, the second a backward
-pass a layer. `corrected_edges` does both for edges.
+The first costs two attention runs per source and layer, the third a backward pass per layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -23,98 +25,149 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
+from .attribution import edges_from, source_changes
 from .circuit_model import CircuitModel
-from .forward_record import differentiate, record
+from .forward_record import Gradients, Recording, differentiate, record
 from .hooks import Hooks, hooks
+from .memory import check_fits
 from .prompts import PromptPairs
 
-Part = Literal["q", "k", "v"]
+EdgeEffects = Float[Tensor, "pairs source target"]
 
 
-def through_softmax(
-    model: CircuitModel, pairs: PromptPairs, part: Part
-) -> Float[Tensor, "pairs layer head"]:
-    """Effect of patching each head's query (or the key or value it reads), with the softmax computed anew."""
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
-    calls = AttentionCalls(model)
-    clean, gradients = differentiate(model, pairs.clean, pairs.logit_difference, prepare=calls.keep)
-
-    def change(layer: int) -> Float[Tensor, "pairs seq width"]:
-        values = torch.stack(
-            [twin.projected[layer, slot.module][..., slot.rows] for slot in model.slots]
-        )
-        return calls.z_with(layer, part, values) - clean.z[layer]
-
-    found = [change(layer) * gradients.z[layer] for layer in range(model.graph.n_layers)]
-    return torch.stack(found, dim=1).unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
+def attribute_through_softmax(model: CircuitModel, pairs: PromptPairs) -> EdgeEffects:
+    """Estimated effects of all edges, with the softmax recomputed for edges into queries and keys."""
+    return _StarAttribution(model, pairs).edges([None])[0]
 
 
-def grad_drop(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "layer head"]:
-    """Size of each head's effect, the gradient averaged over dropping one layer at a time.
+def attribute_star(model: CircuitModel, pairs: PromptPairs) -> Float[Tensor, "source target"]:
+    """Sizes of the effects of all edges, with both corrections.
 
     Raises:
-        UsageError: the model has one layer, whose gradient cannot be dropped.
+        UsageError: the model has a single layer, so that GradDrop leaves no gradient.
     """
     n_layers = model.graph.n_layers
     if n_layers < 2:
         raise UsageError(
             "a model of one layer given; GradDrop leaves one layer out and needs two or more"
         )
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
-    total = torch.zeros(n_layers, model.graph.n_heads, device=model.subject.device)
-    for dropped in range(n_layers):
-        clean, gradients = differentiate(
-            model, pairs.clean, pairs.logit_difference, prepare=dropping(model, dropped)
-        )
-        effects = [(twin.z[i] - clean.z[i]) * gradients.z[i] for i in range(n_layers)]
-        heads = torch.stack(effects, dim=1).unflatten(-1, (model.graph.n_heads, -1)).sum((2, 4))
-        total += heads.mean(0).abs()
-    return total / (n_layers - 1)  # mean over L passes, times L / (L - 1)
+    drops = [detach_layer_writes(model, layer) for layer in range(n_layers)]
+    effects = _StarAttribution(model, pairs).edges(drops)
+    sizes = torch.stack([by_pair.mean(0).abs() for by_pair in effects])
+    return sizes.sum(0) / (n_layers - 1)  # the mean over L passes, times L / (L - 1)
 
 
-def dropping(model: CircuitModel, layer: int) -> Callable[[Hooks], None]:
-    """Hooks that hold constant what a layer writes, so that no gradient runs through it."""
+def detach_layer_writes(model: CircuitModel, layer: int) -> Callable[[Hooks], None]:
+    """Hooks that hold constant what a layer writes, so that no gradient passes through it."""
     parts = model.subject.parts.layers[layer]
 
-    def hold(put: Hooks) -> None:
-        put.leaving(parts.attention_write, lambda value: value.detach())
-        put.leaving(parts.mlp_write, lambda value: value.detach())
+    def add_hooks(put: Hooks) -> None:
+        put.leaving(parts.attention_write, Tensor.detach)
+        put.leaving(parts.mlp_write, Tensor.detach)
 
-    return hold
+    return add_hooks
 
 
-class AttentionCalls:
-    """Each layer's attention as it was called in a pass, to be run again with other queries, keys or values."""
+class _StarAttribution:
+    """Recordings of one batch, from which edges are scored once per way of taking gradients."""
+
+    def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
+        check_fits(model, pairs)
+        self.model, self.pairs = model, pairs
+        self.calls = _AttentionCalls(model)
+        twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
+        self.clean, self.gradients = differentiate(
+            model, pairs.clean, pairs.logit_difference, prepare=self.calls.record
+        )
+        self.changes = source_changes(model, self.clean, twin)
+
+    def edges(self, drops: Sequence[Callable[[Hooks], None] | None]) -> list[EdgeEffects]:
+        """All edges, once per set of hooks under which gradients are taken; None: the bare pass."""
+        effects: list[EdgeEffects] = []
+        z_gradients: list[dict[int, Tensor]] = []
+        for drop in drops:
+            at, gradients = self._differentiate(drop)
+            # 2. Every edge by its gradient; those into queries and keys are overwritten below.
+            effects.append(edges_from(self.model, self.changes, at, gradients))
+            z_gradients.append(gradients.z)  # all that is still needed of this pass
+        for layer in range(self.model.graph.n_layers):
+            stacked = torch.stack([gradients[layer] for gradients in z_gradients])
+            self._overwrite_queries_and_keys(layer, stacked, effects)
+        return effects
+
+    def _differentiate(self, drop: Callable[[Hooks], None] | None) -> tuple[Recording, Gradients]:
+        if drop is None:
+            return self.clean, self.gradients
+        metric = self.pairs.logit_difference
+        return differentiate(self.model, self.pairs.clean, metric, prepare=drop)
+
+    def _overwrite_queries_and_keys(
+        self,
+        layer: int,
+        gradients: Float[Tensor, "way pairs seq width"],
+        effects: list[EdgeEffects],
+    ) -> None:
+        graph = self.model.graph
+        first, group = graph.first_target(layer), graph.n_heads // graph.n_kv_heads
+        queries = slice(first, first + graph.n_heads)
+        keys = slice(queries.stop, queries.stop + graph.n_kv_heads)
+        for source in range(graph.n_before(graph.targets[first])):
+            # 1. The source's change, alone, through this layer's projections and softmax.
+            patched = self._project(layer, self.clean.stream[layer] + self.changes[:, source])
+            query_z = self.calls.z_with(layer, "q", patched) - self.clean.z[layer]
+            key_z = self.calls.z_with(layer, "k", patched) - self.clean.z[layer]
+            by_query = self._sum_by_head(query_z * gradients)
+            by_key = self._sum_by_head(key_z * gradients)
+            by_key = by_key.unflatten(-1, (-1, group)).sum(-1)  # query heads that share a key
+            for by_pair, query, key in zip(effects, by_query, by_key, strict=True):
+                by_pair[:, source, queries], by_pair[:, source, keys] = query, key
+
+    @torch.no_grad()
+    def _project(
+        self, layer: int, stream: Float[Tensor, "pairs seq d_model"]
+    ) -> Float[Tensor, "qkv pairs seq head_dim"]:
+        weights, biases = self.model.projection(layer)
+        normed = self.model.joints[layer].attention_norm(stream)
+        return torch.einsum("bsd,hkd->hbsk", normed, weights) + biases[:, None, None]
+
+    def _sum_by_head(
+        self, value: Float[Tensor, "way pairs seq width"]
+    ) -> Float[Tensor, "way pairs head"]:
+        return value.unflatten(-1, (self.model.graph.n_heads, -1)).sum((2, 4))
+
+
+class _AttentionCalls:
+    """How each layer's attention was called in a pass, to run it again with other queries or keys."""
 
     def __init__(self, model: CircuitModel) -> None:
         self._model = model
         self._modules = [parts.attention_write for parts in model.subject.parts.layers]
         self._calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
 
-    def keep(self, put: Hooks) -> None:
-        """Put the hooks that remember the calls."""
+    def record(self, put: Hooks) -> None:
+        """Add the hooks that keep the arguments of each call."""
 
-        def remember(
-            layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-        ) -> None:
+        def keep(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self._calls[layer] = (args, kwargs)
 
         for layer, module in enumerate(self._modules):
-            put.calling(module, partial(remember, layer))
+            put.calling(module, partial(keep, layer))
 
     @torch.no_grad()
     def z_with(
-        self, layer: int, part: Part, values: Float[Tensor, "slot pairs seq head_dim"]
+        self,
+        layer: int,
+        part: Literal["q", "k"],
+        values: Float[Tensor, "qkv pairs seq head_dim"],
     ) -> Float[Tensor, "pairs seq width"]:
-        """z of a layer whose queries, keys or values are given by slot (those of other parts go unused)."""
-        model, found = self._model, list[Tensor]()
-        heads, kv = model.graph.n_heads, model.graph.n_kv_heads
-        bounds = {"q": (0, heads), "k": (heads, heads + kv), "v": (heads + kv, heads + 2 * kv)}
-        slots = range(*bounds[part])
+        """z of a layer when its queries, or its keys, are these; `values` of the other parts go unused."""
+        model, heads = self._model, self._model.graph.n_heads
+        replaced = range(heads) if part == "q" else range(heads, heads + model.graph.n_kv_heads)
+        z: list[Tensor] = []
 
-        def replace(module: int, value: Tensor) -> Tensor:
-            new = value.clone()
-            for index in slots:
+        def replace(module: int, output: Tensor) -> Tensor:
+            new = output.clone()
+            for index in replaced:
                 if model.slots[index].module == module:
                     new[..., model.slots[index].rows] = values[index]
             return new
@@ -123,6 +176,6 @@ class AttentionCalls:
         with hooks() as put:
             for index, module in enumerate(model.joints[layer].projections):
                 put.leaving(module, partial(replace, index))
-            put.entering(model.subject.parts.layers[layer].attention_out, found.append)
+            put.entering(model.subject.parts.layers[layer].attention_out, z.append)
             self._modules[layer](*args, **kwargs)
-        return found[0]
+        return z[0]

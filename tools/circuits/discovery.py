@@ -1,9 +1,9 @@
 """Circuits from scores or from ablation runs; everything here sees discovery prompts only.
 
 `top_edges` (EAP, EAP-IG): grow from the logits back, taking at each step the best edge by |score|
-into a node that is in already, so that every edge leads to the logits. `smallest_faithful`: the
+into a node that is already in, so that every edge leads to the logits. `smallest_faithful`: the
 smallest such circuit that keeps f on the discovery prompts (bisection over sizes). `random_edges`:
-a circuit of equal size that is connected too. Greedy pruning is in `pruning`.
+a connected circuit of equal size. Greedy pruning is in `pruning`.
 """
 
 from __future__ import annotations
@@ -59,24 +59,13 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
 
 
 def smallest_faithful(
-    model: CircuitModel,
-    pairs: PromptPairs,
-    scores: Float[Tensor, "source target"],
-    least: float = 0.85,
-    ablation: Ablation = "resample",
+    graph: Graph, scores: Float[Tensor, "source target"], f: Callable[[Mask], float], minimum: float
 ) -> Mask:
-    """The smallest circuit of `top_edges` found by bisection whose f on these prompts is at least `least`."""
-    return smallest_with(model.graph, scores, faithfulness_of(model, pairs, ablation), least)
-
-
-def smallest_with(
-    graph: Graph, scores: Float[Tensor, "source target"], f: Callable[[Mask], float], least: float
-) -> Mask:
-    """`smallest_faithful` for any f of a mask; sizes are found to 2 %."""
+    """The smallest circuit of `top_edges` whose f is at least `minimum`, by bisection to 2 % of all edges."""
     low, high = 0, graph.n_edges
     while high - low > max(1, high // 50):
         middle = (low + high) // 2
-        if f(top_edges(graph, scores, middle)) >= least:
+        if f(top_edges(graph, scores, middle)) >= minimum:
             high = middle
         else:
             low = middle

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .atp_star_edges import attribute_star, attribute_through_softmax
+from .atp_star import attribute_star, attribute_through_softmax
 from .attribution import attribute, attribute_activations
 from .circuit_model import CircuitModel
 from .discovery import top_edges

@@ -73,8 +73,9 @@ def test_a_task_without_an_effect_has_no_circuit() -> None:
 def test_the_smallest_faithful_circuit_is_faithful() -> None:
     model, pairs = circuit_model(), random_pairs()
     scores = attribute(model, pairs, steps=4).edge_scores()
-    mask = smallest_faithful(model, pairs, scores, least=0.8)
-    assert faithfulness_of(model, pairs)(mask) >= 0.8
+    f = faithfulness_of(model, pairs)
+    mask = smallest_faithful(model.graph, scores, f, minimum=0.8)
+    assert f(mask) >= 0.8
     assert mask.sum() <= model.graph.n_edges
 
 
