@@ -64,12 +64,12 @@ class IntegrationCost(NamedTuple):
 def attribution_speed(subject: Subject, question: PromptCase = QUESTION) -> list[IntegrationCost]:
     """Ours first; captum where it is installed (`pip install hubel[oracles]`)."""
     from ..tools.attribution.integrated import integrated_gradients
-    from ..tools.attribution.target import Logits, make_case
+    from ..tools.attribution.target import Logits, make_target
 
     ids, other, answer, foil = (subject.tokenize(each).ids for each in question)
 
     def case(baseline: list[int]) -> AttributionTarget:
-        return make_case(subject, Logits(tuple(answer), tuple(foil)), ids, baseline)
+        return make_target(subject, Logits(tuple(answer), tuple(foil)), ids, baseline)
 
     integrated_gradients(case(other))  # the first of a process also loads code
     found, seconds, cpu = _timed(lambda: integrated_gradients(case(other)))

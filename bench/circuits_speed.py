@@ -54,6 +54,7 @@ class Longer(NamedTuple):
 
 def longer_sweep(subject: Subject) -> Longer:
     """Neurons of the middle layer patched exactly, and ten times as many, with the passes that both need."""
+    from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
     from ..tools.subject.address import Site, Unit
 

@@ -134,7 +134,7 @@ class _Circuit(_ProgramNames):
         seconds = time.process_time() - started
         circuit = top_edges(model.graph, scores, int(truth.sum()))
         return DiscoveryResult(
-            auroc(scores[truth].numpy(), scores[model.graph.possible & ~truth].numpy()),
+            auroc(scores[truth].numpy(), scores[model.graph.all_edges & ~truth].numpy()),
             faithfulness_of(model, held_out)(circuit),
             float((circuit & truth).sum() / truth.sum()),
             seconds,

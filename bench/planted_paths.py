@@ -155,7 +155,7 @@ class _Ground:
             scores = score_edges(method, self.reserved.model, planted.pairs).cpu()
             seconds = time.process_time() - started
             return ranked(
-                scores, planted.truth, self.reserved.model.graph.possible, seconds
+                scores, planted.truth, self.reserved.model.graph.all_edges, seconds
             )._asdict()
 
         return self._with(kind, strength, look)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..evals.statistics.faithfulness import faithfulness_curve
 from ..tools.circuits.attention import head_scores
-from ..tools.circuits.discovery import faithfulness_of, random_edges, top_edges
+from ..tools.circuits.discovery import faithfulness_of, random_circuit, top_edges
 from ..tools.circuits.graph import Node
 from ..tools.circuits.methods import score_edges
 from .known_circuits import CODE
@@ -126,7 +126,8 @@ class _Model(_TrainedNames):
         started = time.process_time()
         if method == "random":
             circuits = [
-                [random_edges(model.graph, size, draw) for size in sizes] for draw in range(RANDOM)
+                [random_circuit(model.graph, size, draw) for size in sizes]
+                for draw in range(RANDOM)
             ]
         else:
             scores = score_edges(method, model, pairs_of_lesson(lesson, PAIRS, self.seed)).cpu()

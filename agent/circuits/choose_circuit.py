@@ -18,8 +18,8 @@ from ...evals.statistics.faithfulness import (
 )
 from ...tools.circuits.discovery import smallest_faithful, top_edges
 from ...tools.circuits.graph import Mask
-from ...tools.circuits.opposing_weight import balanced, tried_weights, two_sided
-from ...tools.circuits.swap_edges import reranked
+from ...tools.circuits.opposing_weight import has_both_signs, search_weight, weight_opposing
+from ...tools.circuits.swap_edges import rerank
 from .context import CircuitContext
 from .prompts import Prompts
 
@@ -74,14 +74,14 @@ def choose(
     scores, graph = prompt_scores.mean(0), room.graph
     if room.config.faithfulness:
         balance = Balance(room.config.opposing or 1.0, ())
-        ranking = balanced(scores, balance.weight)
+        ranking = weight_opposing(scores, balance.weight)
         mask = smallest_faithful(
             graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness
         )
     else:
         n = max(1, round(room.config.share * graph.n_edges))
         balance = found_balance(room, prompts.some(BALANCED_PROMPTS), scores, n)
-        ranking = refined(room, prompts, balanced(scores, balance.weight), n)
+        ranking = refined(room, prompts, weight_opposing(scores, balance.weight), n)
         mask = top_edges(graph, ranking, n)
     exact, found = calibrated(room, prompts, scores)
     return Choice(mask, prompt_scores, scores, ranking, balance, exact, found)
@@ -91,17 +91,17 @@ def found_balance(
     room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
 ) -> Balance:
     """The weight of opposing edges whose circuit of n edges has the interval of f that ends nearest to 1."""
-    if room.config.opposing or not two_sided(scores):
+    if room.config.opposing or not has_both_signs(scores):
         return Balance(room.config.opposing or 1.0, ())
     readings, tried = room.readings(prompts), dict[float, PromptInterval]()
 
     def f(weight: float) -> float:
         room.reporter.say(f"letting what works against the answer count {weight:.2f} times")
-        circuit = room.run(prompts, top_edges(room.graph, balanced(scores, weight), n))
+        circuit = room.run(prompts, top_edges(room.graph, weight_opposing(scores, weight), n))
         tried[weight] = faithfulness_interval(circuit, readings.clean, readings.corrupted)
         return tried[weight].value
 
-    weights = tried_weights(f)
+    weights = search_weight(f)
     best = min(weights, key=lambda weight: max(1 - tried[weight].low, tried[weight].high - 1))
     return Balance(best, tuple({"weight": weight} | tried[weight]._asdict() for weight in weights))
 
@@ -122,7 +122,7 @@ def refined(
     found = [(float(left.square().mean()), 0, ranking)]
     for at in range(room.config.rounds):
         mask = top_edges(room.graph, ranking, n)
-        ranking = reranked(room.graph, mask, left, room.changes(some, mask), scores)
+        ranking = rerank(room.graph, mask, left, room.changes(some, mask), scores)
         left = missing(ranking)
         found.append((float(left.square().mean()), at + 1, ranking))
     return min(found)[2]
@@ -143,8 +143,8 @@ def calibrated(
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Estimates held against exact patching, the strongest edges and a random sample apart."""
     graph = room.graph
-    possible = graph.edges_of(graph.possible)
-    flat = scores[graph.possible].double().numpy()
+    possible = graph.edges_of(graph.all_edges)
+    flat = scores[graph.all_edges].double().numpy()
     order = np.argsort(-np.abs(flat), kind="stable")
     top, rest = order[:TOP_EDGES], order[TOP_EDGES:]
     drawn = np.random.default_rng(room.config.seed).choice(

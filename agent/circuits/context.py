@@ -31,7 +31,7 @@ from .prompts import Prompts
 
 if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
-    from ...tools.circuits.head_observations import Look
+    from ...tools.circuits.head_observations import HeadObservation
     from ...tools.circuits.prompts import PromptPairs
     from ...tools.circuits.sweep import Sweep
     from ..llm.conversation import Reply, Request
@@ -123,10 +123,10 @@ class CircuitContext:
 
     def readings(self, prompts: Prompts) -> Measurements:
         """Bare passes over prompts and twins."""
-        from ...tools.circuits.tasks.logit_differences import read
+        from ...tools.circuits.tasks.logit_differences import measure_logit_differences
 
         def measure(at: int) -> Any:
-            found = read(self.model.subject, [prompts.batches[at]])
+            found = measure_logit_differences(self.model.subject, [prompts.batches[at]])
             return [found.clean.tolist(), found.corrupted.tolist(), found.top.tolist()]
 
         columns = zip(*self._each(prompts, {"what": "readings"}, measure), strict=True)
@@ -163,11 +163,11 @@ class CircuitContext:
 
     def changes(self, prompts: Prompts, mask: Mask) -> Float[Tensor, "pairs source target"]:
         """What each edge does when it alone is put into a circuit, or taken out of it."""
-        from ...tools.circuits.swap_edges import changes
+        from ...tools.circuits.swap_edges import move_effects
 
         how = {"what": "changes", "mask": mask_name(mask)}
         return self._arrays(
-            "reconsider edges", prompts, how, lambda pairs: changes(self.model, pairs, mask)
+            "reconsider edges", prompts, how, lambda pairs: move_effects(self.model, pairs, mask)
         )
 
     def _arrays(
@@ -178,11 +178,11 @@ class CircuitContext:
         measure: Callable[[PromptPairs], Tensor],
     ) -> Float[Tensor, "pairs source target"]:
         """A number for every edge and prompt, some prompts at once."""
-        possible, found = self.graph.possible, list[np.ndarray]()
+        possible, found = self.graph.all_edges, list[np.ndarray]()
         chunks = [
             (name, batch.pairs, rows)
             for name, batch in zip(prompts.names, prompts.batches, strict=True)
-            for rows in batch.pairs.parts(ATTRIBUTED_TOKENS)
+            for rows in batch.pairs.row_batches(ATTRIBUTED_TOKENS)
         ]
         for done, (name, pairs, rows) in enumerate(chunks):
             self.reporter.update(title, done, len(chunks), unit="batches")
@@ -217,7 +217,7 @@ class CircuitContext:
         """Effect of each sender on its direct paths to all receivers together; 0 where it comes after them all."""
         from ...tools.circuits.path_patching import path_patch
 
-        last = max((self.graph.n_before(receiver) for receiver in receivers), default=0)
+        last = max((self.graph.n_sources_before(receiver) for receiver in receivers), default=0)
         before = [
             at for at, sender in enumerate(senders) if self.graph.sources.index(sender) < last
         ]
@@ -243,20 +243,22 @@ class CircuitContext:
     ) -> Float[np.ndarray, "swap prompts"]:
         """Effects of writing what another component writes."""
         names = [f"{one}<-{two}" for one, two in pairs]
-        return self._swept(prompts, "swaps", names, lambda sweep: sweep.replaced(pairs))
+        return self._swept(prompts, "swaps", names, lambda sweep: sweep.interchange(pairs))
 
-    def looks(self, prompts: Prompts, nodes: Sequence[Node]) -> list[Look]:
+    def looks(self, prompts: Prompts, nodes: Sequence[Node]) -> list[HeadObservation]:
         """What heads look at and what they write, prompts of all batches together; the pattern is the first's."""
-        from ...tools.circuits.head_observations import Look, Looker, positions_of
+        from ...tools.circuits.head_observations import HeadObservation, HeadObserver, positions_of
 
         def measure(at: int) -> list[dict[str, Any]]:
             batch = prompts.batches[at]
-            looker = Looker(self.model, batch.pairs, positions_of(batch.pairs, batch.marks))
-            return [vars(looker.look(node)) for node in nodes]
+            looker = HeadObserver(self.model, batch.pairs, positions_of(batch.pairs, batch.marks))
+            return [vars(looker.observe(node)) for node in nodes]
 
         request = {"what": "looks", "nodes": list(map(str, nodes))}
         parts = self._each(prompts, request, measure)
-        return [_joined([Look(**part[at]) for part in parts]) for at in range(len(nodes))]
+        return [
+            _joined([HeadObservation(**part[at]) for part in parts]) for at in range(len(nodes))
+        ]
 
     def _swept(
         self, prompts: Prompts, what: str, names: list[str], effects: Callable[[Sweep], Tensor]
@@ -289,9 +291,9 @@ def _flat(
     return measure(pairs.take(rows))[:, possible].float().numpy()
 
 
-def _joined(parts: Sequence[Look]) -> Look:
+def _joined(parts: Sequence[HeadObservation]) -> HeadObservation:
     """One node's looks at several batches; only what all of them have is kept."""
-    from ...tools.circuits.head_observations import Look
+    from ...tools.circuits.head_observations import HeadObservation
 
     shared = [name for name in parts[0].attention if all(name in part.attention for part in parts)]
     attention = {
@@ -300,4 +302,4 @@ def _joined(parts: Sequence[Look]) -> Look:
     direct, copies = (
         [v for part in parts for v in getattr(part, name)] for name in ("direct", "copies")
     )
-    return Look(attention, direct, copies, parts[0].pattern, parts[0].writes)
+    return HeadObservation(attention, direct, copies, parts[0].pattern, parts[0].writes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...tools.circuits.prompts import PromptPair, PromptPairs
-from ...tools.circuits.tasks.prepared import PairBatch, Prepared
+from ...tools.circuits.tasks.prepared import PairBatch, PreparedPrompts
 from ..runlog.log import canonical
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Prompts:
         )
 
 
-def as_json(subject: Subject, prepared: Prepared) -> dict[str, Any]:
+def as_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, Any]:
     """What the log keeps of prompts."""
     strings = subject.token_strings()
     batches = [

@@ -180,9 +180,9 @@ def _looks_at(heard: Result) -> list[Result]:
 def _edges(room: CircuitContext, seen: Observed) -> list[Result]:
     assert seen.choice is not None  # as above
     graph, choice = room.graph, seen.choice
-    values = choice.scores[graph.possible]
-    names = graph.edges_of(graph.possible)
-    inside = choice.mask[graph.possible].tolist()
+    values = choice.scores[graph.all_edges]
+    names = graph.edges_of(graph.all_edges)
+    inside = choice.mask[graph.all_edges].tolist()
     order = values.abs().argsort(descending=True, stable=True).tolist()
     listed = [at for rank, at in enumerate(order) if inside[at] or rank < SHOWN_EDGES]
     return [_edge(names[at], float(values[at]), choice.exact, inside[at]) for at in listed]

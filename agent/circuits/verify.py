@@ -20,7 +20,7 @@ from ...evals.statistics.faithfulness import (
     faithfulness_interval,
 )
 from ...tools.circuits.ablation import Ablation
-from ...tools.circuits.discovery import among, random_edges, top_edges
+from ...tools.circuits.discovery import node_level_circuit, random_circuit, top_edges
 from ...tools.circuits.graph import Mask, Node
 from ...tools.circuits.tasks.heldout import heldout
 from .choose_circuit import Choice
@@ -95,7 +95,7 @@ def _faithfulness(
             )
             continue
         f = _f(room.run(many, top_edges(graph, choice.ranking, n)), told)
-        random = room.run(some, random_edges(graph, n, room.config.seed))
+        random = room.run(some, random_circuit(graph, n, room.config.seed))
         rows.append(
             {
                 "share": share,
@@ -106,7 +106,7 @@ def _faithfulness(
         )
     room.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
     areas = faithfulness_curve([row["share"] for row in rows], [row["f"] for row in rows])
-    random = random_edges(graph, choice.n_edges, room.config.seed)
+    random = random_circuit(graph, choice.n_edges, room.config.seed)
     return {
         "curve": rows,
         "curve_prompts": len(many),
@@ -114,7 +114,7 @@ def _faithfulness(
         "cpr": areas.cpr,
         "faithfulness": _f(room.run(prompts, choice.mask), readings),
         "random": _f(room.run(prompts, random), readings),
-        "completeness": _f(room.run(prompts, graph.possible & ~choice.mask), readings),
+        "completeness": _f(room.run(prompts, graph.all_edges & ~choice.mask), readings),
     }
 
 
@@ -126,13 +126,16 @@ def _f(circuit: Numbers, readings: Measurements) -> Result:
 def _panel(room: CircuitContext, choice: Choice, prompts: Prompts) -> list[Result]:
     """Denoising: only the circuit carries the prompt. Noising: all but the circuit does, and what is lost counts."""
     graph, readings = room.graph, room.readings(prompts)
-    levels = {"edge": choice.mask, "node": among(graph, nodes_of(graph.edges_of(choice.mask)))}
+    levels = {
+        "edge": choice.mask,
+        "node": node_level_circuit(graph, nodes_of(graph.edges_of(choice.mask))),
+    }
     rows: list[Result] = []
     for ablation in get_args(Ablation):
         nothing = _nothing(room, prompts, readings, ablation)
         for level, mask in levels.items():
             room.reporter.update("ablations", len(rows), 4 * len(get_args(Ablation)), unit="runs")
-            for direction, kept in (("denoising", mask), ("noising", graph.possible & ~mask)):
+            for direction, kept in (("denoising", mask), ("noising", graph.all_edges & ~mask)):
                 found = faithfulness_interval(
                     room.run(prompts, kept, ablation), readings.clean, nothing
                 )
@@ -157,7 +160,7 @@ def _nothing(
 ) -> Numbers:
     if ablation == "resample":
         return readings.corrupted
-    empty: Mask = room.graph.possible & False
+    empty: Mask = room.graph.all_edges & False
     return room.run(prompts, empty, ablation)
 
 

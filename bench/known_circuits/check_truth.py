@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from ...tools.circuits.ablation import ablated, circuit_logits
+from ...tools.circuits.ablation import ablated_writes, circuit_logits
 from ...tools.circuits.circuit_model import CircuitModel
 from ...tools.circuits.graph import Edge
 from ...tools.circuits.prompts import PromptPairs
@@ -59,7 +59,7 @@ def verify_truth(
 ) -> Findings:
     """Hold a compiled program's truth against its model."""
     generator = torch.Generator().manual_seed(seed)
-    truth, possible = compiled.truth, compiled.model.graph.possible
+    truth, possible = compiled.truth, compiled.model.graph.all_edges
     alone, without = (_best(compiled, pairs, clean) for clean in (truth, possible & ~truth))
     return Findings(
         _without_witness(compiled, pairs, states, generator),
@@ -79,7 +79,7 @@ class _CutAnswers:
     """Answers when some edges carry the clean prompts and all others their twins."""
 
     def __init__(self, model: CircuitModel, pairs: PromptPairs) -> None:
-        self._model, self._pairs, self._twins = model, pairs, ablated(model, pairs)
+        self._model, self._pairs, self._twins = model, pairs, ablated_writes(model, pairs)
 
     def __call__(self, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
         best = circuit_logits(self._model, self._pairs, clean, twins=self._twins).topk(2)
@@ -101,8 +101,8 @@ def _without_witness(
     graph, answers = compiled.model.graph, _CutAnswers(compiled.model, pairs)
     left = graph.edges_of(compiled.truth)
     for state in range(states):
-        clean = graph.possible & (torch.rand(graph.possible.shape, generator=generator) < KEPT)
-        clean = graph.possible if state == 0 else torch.zeros_like(clean) if state == 1 else clean
+        clean = graph.all_edges & (torch.rand(graph.all_edges.shape, generator=generator) < KEPT)
+        clean = graph.all_edges if state == 0 else torch.zeros_like(clean) if state == 1 else clean
         before = answers(clean)
         left = [
             edge for edge in left if not (before != answers(clean ^ graph.mask_of([edge]))).any()
@@ -115,7 +115,7 @@ def _without_witness(
 def _changed_by_false(
     compiled: Compiled, pairs: PromptPairs, states: int, generator: torch.Generator
 ) -> int:
-    possible, changed = compiled.model.graph.possible, 0
+    possible, changed = compiled.model.graph.all_edges, 0
     answers, plain = _CutAnswers(compiled.model, pairs), _CutAnswers(compiled.plain, pairs)
     false = possible & ~compiled.truth
     for _ in range(states):

@@ -49,7 +49,9 @@ class Surroundings:
     def before(self, target: Target) -> list[Node]:
         """Sources that write something and come before a target."""
         return [
-            node for node in self.graph.sources[: self.graph.n_before(target)] if node in self.own
+            node
+            for node in self.graph.sources[: self.graph.n_sources_before(target)]
+            if node in self.own
         ]
 
     def reading(
@@ -107,13 +109,13 @@ def add_noise(
 ) -> Bool[Tensor, "source target"]:
     """Let a share of all edges carry a little of what their source writes; true edges and idle nodes are left out."""
     graph, truth = around.graph, around.graph.mask_of(around.placement.true_edges())
-    alive = np.zeros(graph.possible.shape, dtype=bool)
+    alive = np.zeros(graph.all_edges.shape, dtype=bool)
     for index, target in enumerate(graph.targets):
         if target.node.kind != "head" or target.node in around.own:
             alive[[graph.sources.index(node) for node in around.before(target)], index] = True
     candidates = np.argwhere(alive & ~truth.numpy())
     n = min(round(share * graph.n_edges), len(candidates))
-    mask = torch.zeros_like(graph.possible)
+    mask = torch.zeros_like(graph.all_edges)
     for source, target in rng.permutation(candidates)[:n].tolist():
         mask[source, target] = True
         _read_a_little(around, graph.sources[source], graph.targets[target], loudness, rng)

@@ -101,8 +101,8 @@ def _quiet(
     it: s . (g^2 * x).
     """
     subject, found = model.subject, record(model, ids, lambda logits: logits.sum(-1))
-    norms = [(found.stream[len(model.joints)], subject.parts.final_norm)]
-    for layer, joints in enumerate(model.joints):
+    norms = [(found.stream[len(model.readers)], subject.parts.final_norm)]
+    for layer, joints in enumerate(model.readers):
         norms += [
             (found.stream[layer], joints.attention_norm),
             (found.middle[layer], joints.mlp_norm),
@@ -163,8 +163,8 @@ class Planting:
         """Set a head that looks from where `query` is to where `key` is, and writes `value` of there along `writes`."""
         model, width = self.reserved.model, self.subject.head_dim
         group = model.graph.n_heads // model.graph.n_kv_heads
-        q, k, v = map(matrix, model.joints[layer].projections)
-        rows = self._rows(model.joints[layer].attention_norm)
+        q, k, v = map(matrix, model.readers[layer].projections)
+        rows = self._rows(model.readers[layer].attention_norm)
         still = width // 2 - 1  # of the pair (still, still + width / 2), which rotates least
         self._set(q, head * width, still, query @ rows)
         self._set(k, head // group * width, still, key @ rows)
@@ -179,7 +179,7 @@ class Planting:
         """Set a neuron that writes silu(gate) up along `writes`."""
         parts, rows = (
             self.subject.parts.layers[layer],
-            self._rows(self.reserved.model.joints[layer].mlp_norm),
+            self._rows(self.reserved.model.readers[layer].mlp_norm),
         )
         for reader, reading in zip(parts.mlp_rows, (gate, up), strict=True):
             row = cast(Tensor, reader.weight)[neuron]

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ...tools.circuits.ablation import run_circuit
 from ...tools.circuits.circuit_model import CircuitModel
-from ...tools.circuits.forward_record import Recording, record
+from ...tools.circuits.forward_record import ForwardRecord, record
 from ...tools.circuits.graph import Edge, Input, Node
 from ...tools.circuits.prompts import PromptPairs
 from ...tools.circuits.sweep import Sweep
@@ -215,7 +215,7 @@ class _PathBuilder:
             target = target._replace(head=target.head * self.graph.n_kv_heads // self.graph.n_heads)
         return Edge(source, target, read)
 
-    def _streams(self, ids: Tensor | None = None) -> Recording:
+    def _streams(self, ids: Tensor | None = None) -> ForwardRecord:
         return record(
             self.model, self.pairs.clean if ids is None else ids, self.pairs.logit_difference
         )
@@ -304,7 +304,7 @@ def acts(model: CircuitModel, planted: Planted) -> Acts:
     assert twin is not None  # recorded
     alone, rest = (
         run_circuit(model, planted.pairs, mask) - twin
-        for mask in (planted.truth, model.graph.possible & ~planted.truth)
+        for mask in (planted.truth, model.graph.all_edges & ~planted.truth)
     )
     each = -sweep.edges(planted.edges).mean(1) / strength
     return Acts(tuple(each.tolist()), float(alone.mean()) / strength, float(rest.mean()))

@@ -7,7 +7,7 @@ from hubel.bench.attribution_speed import PromptCase, attribution_speed, captum_
 from hubel.bench.circuits_speed import longer_sweep, random_pairs
 from hubel.bench.other_libraries import PEERS, WAYS
 from hubel.tools.attribution.integrated import integrated_gradients
-from hubel.tools.attribution.target import Logits, make_case
+from hubel.tools.attribution.target import Logits, make_target
 from hubel.tools.subject.address import Unit
 
 from ..support.tiny import tiny_subject
@@ -39,7 +39,7 @@ def test_captum_gives_the_same_credit() -> None:
     assert [row.baseline for row in theirs] == ["counterfactual"] * 2 + ["end of sequence"] * 2
     assert all(row.error >= 0 for row in (ours, *theirs))
     text, twin, answer, foil = (subject.tokenize(each).ids for each in ASKED)
-    case = make_case(subject, Logits(tuple(answer), tuple(foil)), text, twin)
+    case = make_target(subject, Logits(tuple(answer), tuple(foil)), text, twin)
     found = integrated_gradients(case, tolerance=1e-3, max_evaluations=2000).scores
     np.testing.assert_allclose(captum_credit(case, 256), found, atol=0.02 * np.abs(found).max())
 

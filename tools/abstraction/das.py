@@ -31,10 +31,10 @@ from ..errors import UsageError
 from ..subject.subject import Subject
 from .interchange import (
     Behaviour,
-    Interchanged,
+    InterchangeResult,
     Interchanges,
     Location,
-    Swap,
+    SubspaceSwap,
     draw_interchanges,
     interchange,
     split,
@@ -69,7 +69,7 @@ def find_subspace(
         )
         for batch in split(shuffled, BATCH):
             with torch.enable_grad():
-                logits = Swap(_orthonormal(free)).logits(subject, behaviour, place, batch)
+                logits = SubspaceSwap(_orthonormal(free)).logits(subject, behaviour, place, batch)
                 loss = torch.nn.functional.cross_entropy(logits, batch.expected.to(logits.device))
                 optimiser.zero_grad()
                 loss.backward()
@@ -92,10 +92,10 @@ class Abstraction:
     """A search's result on held-out pairs, beside its controls; `real_minus_control` is what counts."""
 
     basis: Float[Tensor, "k width"]
-    found: Interchanged
-    placebo: Interchanged
-    random_model: Interchanged
-    arbitrary: Interchanged
+    found: InterchangeResult
+    placebo: InterchangeResult
+    random_model: InterchangeResult
+    arbitrary: InterchangeResult
 
     @property
     def real_minus_control(self) -> float:
@@ -152,7 +152,7 @@ def _arbitrary(
     sizes: tuple[int, int],
     seed: int,
     **options: Any,
-) -> Interchanged:
+) -> InterchangeResult:
     """A search for a dealt table, and how well it does on new pairs."""
     dealt = replace(behaviour, program=behaviour.program.with_arbitrary(variable, seed))
     train, new = (draw_interchanges(dealt, variable, n, seed + at) for at, n in enumerate(sizes, 1))

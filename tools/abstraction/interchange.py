@@ -25,8 +25,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..circuits.circuit_model import at_least_single
-from ..circuits.hooks import Enough, hooks
+from ..circuits.circuit_model import at_least_float32
+from ..circuits.hooks import StopForward, temporary_hooks
 from ..errors import UsageError
 from ..subject.subject import Subject
 from .program import CausalModel, Setting, Value
@@ -83,7 +83,7 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
     for _ in range(200 * n):
         base, source = (_drawn(behaviour.program, rng) for _ in range(2))
         outputs = [
-            behaviour.program.interchanged(base, source, variable),
+            behaviour.program.interchange_output(base, source, variable),
             behaviour.program.run(base)[behaviour.program.output],
         ]
         if missing := [value for value in outputs if value not in order]:
@@ -113,7 +113,7 @@ def _drawn(program: CausalModel, rng: np.random.Generator) -> Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Interchanged:
+class InterchangeResult:
     """Pair by pair, whether the subject did as the program says.
 
     Attributes:
@@ -147,18 +147,18 @@ def interchange(
     pairs: Interchanges,
     basis: Float[Tensor, "k width"] | None = None,
     matched_to: Float[Tensor, "k width"] | None = None,
-) -> Interchanged:
+) -> InterchangeResult:
     """Carry out the interchanges in a subspace (orthonormal rows), or in the whole of the place.
 
     Args:
         matched_to: another subspace; the change is scaled to the length that it would have there (a placebo's dose).
     """
-    swap = Swap(basis, matched_to)
+    swap = SubspaceSwap(basis, matched_to)
     with torch.no_grad():
         found = torch.cat([swap.logits(subject, behaviour, place, rows) for rows in split(pairs)])
         bare = torch.cat([answer_logits(subject, behaviour, rows.base) for rows in split(pairs)])
     expected = pairs.expected.to(found.device)
-    return Interchanged(
+    return InterchangeResult(
         (found.argmax(1) == expected).cpu(),
         (bare.argmax(1) == expected).cpu(),
         pairs.expected != pairs.unchanged,
@@ -166,7 +166,7 @@ def interchange(
 
 
 @dataclass(frozen=True, eq=False)
-class Swap:
+class SubspaceSwap:
     """What an interchange does to a value: its part in the subspace becomes the source's."""
 
     basis: Float[Tensor, "k width"] | None = None
@@ -214,7 +214,7 @@ def value_at(
 
     def keep(value: Float[Tensor, "pairs seq width"]) -> None:
         found.append(value)
-        raise Enough
+        raise StopForward
 
     with _at(subject, place, keep):
         subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1)
@@ -237,7 +237,7 @@ def answer_logits(
 ) -> Float[Tensor, "pairs answer"]:
     """Logits of the answers behind the last token; hooks of the caller are in force."""
     logits = subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
-    return at_least_single(logits)[:, list(behaviour.answers.values())]
+    return at_least_float32(logits)[:, list(behaviour.answers.values())]
 
 
 def split(pairs: Interchanges, rows: int = ROWS) -> Iterator[Interchanges]:
@@ -254,9 +254,9 @@ def _at(
     subject: Subject, place: Location, visit: Callable[[Tensor], Tensor | None]
 ) -> Iterator[None]:
     layer = subject.parts.layers[place.layer]
-    with hooks() as put:
+    with temporary_hooks() as put:
         if place.kind == "stream":
-            put.leaving(layer.whole, visit)
+            put.on_output(layer.whole, visit)
         else:
-            put.entering(layer.mlp_down if place.kind == "mlp" else layer.attention_out, visit)
+            put.on_input(layer.mlp_down if place.kind == "mlp" else layer.attention_out, visit)
         yield

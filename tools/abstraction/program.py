@@ -85,7 +85,7 @@ class CausalModel:
                 )
         return values
 
-    def interchanged(self, base: Setting, source: Setting, name: str) -> Value:
+    def interchange_output(self, base: Setting, source: Setting, name: str) -> Value:
         """The output on `base` when one variable has the value that it has on `source`."""
         self.variable(name)
         return self.run(base, {name: self.run(source)[name]})[self.output]

@@ -34,7 +34,7 @@ from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from ..circuits.tasks.task import Span, filled
+from ..circuits.tasks.task import Span, fill_template
 from ..errors import UsageError
 from .interchange import Behaviour
 from .program import CausalModel, Setting
@@ -64,7 +64,7 @@ class AbstractionQuestion:
     answers: Mapping[str, str]
     variable: str
 
-    def about(self, variable: str) -> AbstractionQuestion:
+    def with_variable(self, variable: str) -> AbstractionQuestion:
         """The same with another variable; raises UsageError that lists them."""
         self.program.variable(variable)
         return replace(self, variable=variable)
@@ -93,7 +93,7 @@ class AbstractionQuestion:
 
     def filled(self, setting: Setting) -> tuple[str, dict[str, Span]]:
         """The text of an input, and where its slots' texts stand."""
-        return filled(
+        return fill_template(
             self.text, {name: str(value) for name, value in self.program.run(setting).items()}
         )
 
@@ -151,7 +151,7 @@ def read_question(path: Path) -> AbstractionQuestion:
         )
     known = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
-        filled(data["text"], dict.fromkeys(known, ""))
+        fill_template(data["text"], dict.fromkeys(known, ""))
     except KeyError as error:
         raise UsageError(
             f"{path}: text has a slot {error}; inputs and variables are {', '.join(known)}"

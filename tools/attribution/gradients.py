@@ -9,7 +9,7 @@ scalar's change.
 
 from __future__ import annotations
 
-from ..circuits.circuit_model import at_least_single
+from ..circuits.circuit_model import at_least_float32
 from .result import TokenAttribution, relative
 from .target import AttributionTarget
 
@@ -17,7 +17,7 @@ from .target import AttributionTarget
 def gradient(case: AttributionTarget) -> TokenAttribution:
     """The gradient's length at each token: how sharply the scalar depends on it, without a sign."""
     slopes = case.slope()
-    scores = at_least_single(slopes.gradients[0]).norm(dim=-1)
+    scores = at_least_float32(slopes.gradients[0]).norm(dim=-1)
     return TokenAttribution("gradient", scores.cpu().numpy(), float(slopes.values), "first_order")
 
 

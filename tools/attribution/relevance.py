@@ -34,7 +34,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..circuits.circuit_model import WIRINGS, Wiring, find_projections
-from ..circuits.hooks import Hooks, hooks
+from ..circuits.hooks import Hooks, temporary_hooks
 from ..errors import UsageError
 from ..subject.architectures import NormKind, norm_scale
 from ..subject.subject import Subject
@@ -106,16 +106,16 @@ def conserving(subject: Subject) -> Iterator[None]:
     """The rules are in force inside the block, on this subject alone."""
     family = subject.architecture.model_type
     wiring = WIRINGS.get(family, Wiring())
-    with hooks() as put:
+    with temporary_hooks() as put:
         for module in subject.model.modules():
             if isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("RMSNorm"):
-                put.passing(module, partial(_norm, subject.architecture.norm))
+                put.on_forward(module, partial(_norm, subject.architecture.norm))
         for layer in subject.parts.layers:
             projections = find_projections(layer.whole, wiring, family)
             _hold_pattern(put, subject, wiring, projections)
-            put.passing(layer.activation, _activation)
+            put.on_forward(layer.activation, _activation)
             if len(layer.mlp_rows) == 2 or subject.architecture.fused:
-                put.entering(layer.mlp_down, _halved)
+                put.on_input(layer.mlp_down, _halved)
         yield
 
 
@@ -144,9 +144,9 @@ def _hold_pattern(
 ) -> None:
     if wiring.layout == "separate":
         for module in projections[:2]:
-            put.leaving(module, torch.Tensor.detach)
+            put.on_output(module, torch.Tensor.detach)
         return
-    put.leaving(projections[0], partial(_hold, _is_value(subject, wiring)))
+    put.on_output(projections[0], partial(_hold, _is_value(subject, wiring)))
 
 
 def _hold(

@@ -19,8 +19,8 @@ from torch.func import functional_call
 from torch.nn.functional import pad
 from transformers import Cache, DynamicCache
 
-from ..circuits.circuit_model import at_least_single
-from ..circuits.hooks import Enough, hooks
+from ..circuits.circuit_model import at_least_float32
+from ..circuits.hooks import StopForward, temporary_hooks
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import matrix
@@ -200,7 +200,7 @@ class AttributionTarget:
         self, embeddings: Tensor, parameters: Parameters, past: Cache | None
     ) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Logits)
-        logits = at_least_single(self._pass(embeddings, parameters, past).logits[:, -1])
+        logits = at_least_float32(self._pass(embeddings, parameters, past).logits[:, -1])
         value = logits[:, list(self.scalar.answer)].mean(1)
         return value - logits[:, list(self.scalar.foil)].mean(1) if self.scalar.foil else value
 
@@ -212,19 +212,19 @@ class AttributionTarget:
         layer = self.subject.parts.layers[unit.layer]
 
         def read(value: Float[Tensor, "rows seq width"]) -> None:
-            found.append(_unit_value(self.subject, unit, at_least_single(value[:, -1])))
-            raise Enough  # the scalar is known
+            found.append(_unit_value(self.subject, unit, at_least_float32(value[:, -1])))
+            raise StopForward  # the scalar is known
 
-        with hooks() as put:
+        with temporary_hooks() as put:
             if unit.site == "resid":
-                put.leaving(layer.whole, read)
+                put.on_output(layer.whole, read)
             else:
-                put.entering(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
+                put.on_input(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
             self._pass(embeddings, parameters, past)
         return -found[0] if unit.side == "-" else found[0]
 
 
-def make_case(
+def make_target(
     subject: Subject,
     scalar: Scalar,
     ids: Sequence[int],

@@ -25,10 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import UsageError
-from .attribution import edges_from, source_changes
+from .attribution import edge_attributions, source_changes
 from .circuit_model import CircuitModel
-from .forward_record import Gradients, Recording, differentiate, record
-from .hooks import Hooks, hooks
+from .forward_record import ForwardRecord, Gradients, record, record_with_gradients
+from .hooks import Hooks, temporary_hooks
 from .memory import check_fits
 from .prompts import PromptPairs
 
@@ -62,8 +62,8 @@ def detach_layer_writes(model: CircuitModel, layer: int) -> Callable[[Hooks], No
     parts = model.subject.parts.layers[layer]
 
     def add_hooks(put: Hooks) -> None:
-        put.leaving(parts.attention_write, Tensor.detach)
-        put.leaving(parts.mlp_write, Tensor.detach)
+        put.on_output(parts.attention_write, Tensor.detach)
+        put.on_output(parts.mlp_write, Tensor.detach)
 
     return add_hooks
 
@@ -76,7 +76,7 @@ class _StarAttribution:
         self.model, self.pairs = model, pairs
         self.calls = _AttentionCalls(model)
         twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
-        self.clean, self.gradients = differentiate(
+        self.clean, self.gradients = record_with_gradients(
             model, pairs.clean, pairs.logit_difference, prepare=self.calls.record
         )
         self.changes = source_changes(model, self.clean, twin)
@@ -88,18 +88,20 @@ class _StarAttribution:
         for drop in drops:
             at, gradients = self._differentiate(drop)
             # 2. Every edge by its gradient; those into queries and keys are overwritten below.
-            effects.append(edges_from(self.model, self.changes, at, gradients))
+            effects.append(edge_attributions(self.model, self.changes, at, gradients))
             z_gradients.append(gradients.z)  # all that is still needed of this pass
         for layer in range(self.model.graph.n_layers):
             stacked = torch.stack([gradients[layer] for gradients in z_gradients])
             self._overwrite_queries_and_keys(layer, stacked, effects)
         return effects
 
-    def _differentiate(self, drop: Callable[[Hooks], None] | None) -> tuple[Recording, Gradients]:
+    def _differentiate(
+        self, drop: Callable[[Hooks], None] | None
+    ) -> tuple[ForwardRecord, Gradients]:
         if drop is None:
             return self.clean, self.gradients
         metric = self.pairs.logit_difference
-        return differentiate(self.model, self.pairs.clean, metric, prepare=drop)
+        return record_with_gradients(self.model, self.pairs.clean, metric, prepare=drop)
 
     def _overwrite_queries_and_keys(
         self,
@@ -111,7 +113,7 @@ class _StarAttribution:
         first, group = graph.first_target(layer), graph.n_heads // graph.n_kv_heads
         queries = slice(first, first + graph.n_heads)
         keys = slice(queries.stop, queries.stop + graph.n_kv_heads)
-        for source in range(graph.n_before(graph.targets[first])):
+        for source in range(graph.n_sources_before(graph.targets[first])):
             # 1. The source's change, alone, through this layer's projections and softmax.
             patched = self._project(layer, self.clean.stream[layer] + self.changes[:, source])
             query_z = self.calls.z_with(layer, "q", patched) - self.clean.z[layer]
@@ -126,8 +128,8 @@ class _StarAttribution:
     def _project(
         self, layer: int, stream: Float[Tensor, "pairs seq d_model"]
     ) -> Float[Tensor, "qkv pairs seq head_dim"]:
-        weights, biases = self.model.projection(layer)
-        normed = self.model.joints[layer].attention_norm(stream)
+        weights, biases = self.model.qkv_weights(layer)
+        normed = self.model.readers[layer].attention_norm(stream)
         return torch.einsum("bsd,hkd->hbsk", normed, weights) + biases[:, None, None]
 
     def _sum_by_head(
@@ -151,7 +153,7 @@ class _AttentionCalls:
             self._calls[layer] = (args, kwargs)
 
         for layer, module in enumerate(self._modules):
-            put.calling(module, partial(keep, layer))
+            put.on_call(module, partial(keep, layer))
 
     @torch.no_grad()
     def z_with(
@@ -168,14 +170,14 @@ class _AttentionCalls:
         def replace(module: int, output: Tensor) -> Tensor:
             new = output.clone()
             for index in replaced:
-                if model.slots[index].module == module:
-                    new[..., model.slots[index].rows] = values[index]
+                if model.qkv_slices[index].module == module:
+                    new[..., model.qkv_slices[index].rows] = values[index]
             return new
 
         args, kwargs = self._calls[layer]
-        with hooks() as put:
-            for index, module in enumerate(model.joints[layer].projections):
-                put.leaving(module, partial(replace, index))
-            put.entering(model.subject.parts.layers[layer].attention_out, z.append)
+        with temporary_hooks() as put:
+            for index, module in enumerate(model.readers[layer].projections):
+                put.on_output(module, partial(replace, index))
+            put.on_input(model.subject.parts.layers[layer].attention_out, z.append)
             self._modules[layer](*args, **kwargs)
         return z[0]

@@ -35,10 +35,10 @@ from torch import Tensor
 
 from ..subject.architectures import matrix, norm_scale
 from ..subject.subject import Subject
-from .circuit_model import CircuitModel, at_least_single
+from .circuit_model import CircuitModel, at_least_float32
 from .forward_record import record
 from .graph import Node
-from .hooks import Enough, hooks
+from .hooks import StopForward, temporary_hooks
 from .sweep import Patch, Sweep
 
 TOKENS = 4096
@@ -46,7 +46,7 @@ TOKENS = 4096
 
 
 @contextmanager
-def eager(subject: Subject) -> Iterator[None]:
+def eager_attention(subject: Subject) -> Iterator[None]:
     """Eager attention inside the block, and what was there before behind it."""
     model: Any = subject.model
     before = model.config._attn_implementation
@@ -57,11 +57,11 @@ def eager(subject: Subject) -> Iterator[None]:
         model.set_attn_implementation(before)
 
 
-def patterns(
+def attention_patterns(
     subject: Subject, ids: Int[Tensor, "batch seq"]
 ) -> Float[Tensor, "layer batch head query key"]:
     """Every head's attention pattern."""
-    with eager(subject), torch.inference_mode():
+    with eager_attention(subject), torch.inference_mode():
         output = subject.model(
             ids.to(subject.device), use_cache=False, output_attentions=True, logits_to_keep=1
         )
@@ -79,7 +79,7 @@ class HeadScores:
 
 def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
     """Where every head looks, on given tokens."""
-    found = patterns(subject, ids)
+    found = attention_patterns(subject, ids)
     return HeadScores(
         **{
             kind: _mean_attention(found, keys.to(found.device))
@@ -123,31 +123,31 @@ def _mean_attention(
 def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
     """How far each head's OV circuit raises the very tokens that it reads, the norms' weights folded in."""
     embedding, unembedding = (
-        _centred(behind_first_mlp(subject)),
+        _centred(after_first_mlp(subject)),
         _centred(matrix(subject.parts.unembed)),
     )
     final = norm_scale(subject.parts.final_norm, subject.architecture.norm).double()
     through = final[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
     scores: list[Tensor] = []
-    for layer, joints in enumerate(model.joints):
+    for layer, joints in enumerate(model.readers):
         scale = norm_scale(joints.attention_norm, subject.architecture.norm).double()
         scores.append(_eigenvalue_shares(model, layer, through * scale))
     return torch.stack(scores)
 
 
-def behind_first_mlp(subject: Subject) -> Float[Tensor, "vocab d_model"]:
+def after_first_mlp(subject: Subject) -> Float[Tensor, "vocab d_model"]:
     """Each token by itself as the second layer finds it, without what attention adds, at root mean square 1."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     first, found = subject.parts.layers[0], list[Tensor]()
 
     def keep(value: Float[Tensor, "token 1 d_model"]) -> None:
-        found.append(at_least_single(value[:, 0]))
-        raise Enough
+        found.append(at_least_float32(value[:, 0]))
+        raise StopForward
 
     for ids in torch.arange(vocabulary, device=subject.device).split(TOKENS):
-        with torch.inference_mode(), hooks() as put:
-            put.leaving(first.attention_write, torch.zeros_like)
-            put.leaving(first.whole, keep)
+        with torch.inference_mode(), temporary_hooks() as put:
+            put.on_output(first.attention_write, torch.zeros_like)
+            put.on_output(first.whole, keep)
             subject.model(ids[:, None], use_cache=False, logits_to_keep=1)
     stream = torch.cat(found)
     return stream / stream.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-6)
@@ -162,7 +162,7 @@ def _eigenvalue_shares(
     model: CircuitModel, layer: int, through: Float[Tensor, "written read"]
 ) -> Float[Tensor, " head"]:
     graph = model.graph
-    weights = model.projection(layer)[0][
+    weights = model.qkv_weights(layer)[0][
         graph.n_heads + graph.n_kv_heads :
     ].double()  # kv head, head_dim, d_model
     values = weights.repeat_interleave(graph.n_heads // graph.n_kv_heads, 0)
@@ -208,7 +208,7 @@ class AttentionEdges:
 def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
     """Take away, one at a time, what each head reads from each position at the last one."""
     model, pairs = sweep.model, sweep.pairs
-    found = patterns(model.subject, pairs.clean)
+    found = attention_patterns(model.subject, pairs.clean)
     clean = record(model, pairs.clean, pairs.logit_difference)
     weights: list[Tensor] = []
     patches: list[tuple[int, Patch]] = []
@@ -229,7 +229,7 @@ def _values(
 ) -> Float[Tensor, "pairs key head_dim"]:
     graph = model.graph
     group = graph.n_heads // graph.n_kv_heads
-    slot = model.slots[graph.n_heads + graph.n_kv_heads + head.head // group]
+    slot = model.qkv_slices[graph.n_heads + graph.n_kv_heads + head.head // group]
     return projected[head.layer, slot.module][..., slot.rows]
 
 

@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .circuit_model import CircuitModel
-from .forward_record import Gradients, Recording, differentiate, record
+from .forward_record import ForwardRecord, Gradients, record, record_with_gradients
 from .hooks import Hooks
 from .memory import check_fits
 from .prompts import PromptPairs
@@ -62,7 +62,7 @@ def attribute(model: CircuitModel, pairs: PromptPairs, steps: int = 1) -> Attrib
     metric = pairs.logit_difference
     twin = record(model, pairs.corrupted, metric, writes_only=True)
     if steps == 1:
-        clean, gradients = differentiate(model, pairs.clean, metric)
+        clean, gradients = record_with_gradients(model, pairs.clean, metric)
         return Attribution(*_scores(model, _changes(model, clean, twin), clean, gradients))
     clean = record(model, pairs.clean, metric, writes_only=True)
     changes, way = (
@@ -72,7 +72,7 @@ def attribute(model: CircuitModel, pairs: PromptPairs, steps: int = 1) -> Attrib
     del clean, twin  # else a third of the memory
     total = [torch.zeros(())] * 3
     for embedding in way:
-        at, gradients = differentiate(model, pairs.clean, metric, embedding=embedding)
+        at, gradients = record_with_gradients(model, pairs.clean, metric, embedding=embedding)
         total = [
             one + two
             for one, two in zip(total, _scores(model, changes, at, gradients), strict=True)
@@ -85,7 +85,9 @@ def _shares(steps: int) -> list[float]:
     return [0.0] if steps == 1 else [(step + 0.5) / steps for step in range(steps)]
 
 
-def _mixed(clean: Recording, twin: Recording, share: float) -> Float[Tensor, "pairs seq d_model"]:
+def _mixed(
+    clean: ForwardRecord, twin: ForwardRecord, share: float
+) -> Float[Tensor, "pairs seq d_model"]:
     assert clean.embedding is not None  # recorded by both passes
     assert twin.embedding is not None
     return clean.embedding + share * (twin.embedding - clean.embedding)
@@ -105,7 +107,7 @@ def attribute_activations(
     twin = record(model, pairs.corrupted, metric, writes_only=True)
     clean = record(model, pairs.clean, metric, writes_only=True)
     changes = source_changes(model, clean, twin)
-    total = changes.new_zeros(len(pairs), *graph.possible.shape)
+    total = changes.new_zeros(len(pairs), *graph.all_edges.shape)
     groups = [
         ("input", 0, slice(0, 1)),
         *(("z", layer, _head_sources(model, layer)) for layer in range(graph.n_layers)),
@@ -114,15 +116,15 @@ def attribute_activations(
     for kind, layer, sources in groups:
         for share in _shares(steps):
             prepare = partial(_move, model, clean, twin, kind, layer, share)
-            at, gradients = differentiate(model, pairs.clean, metric, prepare=prepare)
-            total += edges_from(model, changes, at, gradients, sources) / steps
+            at, gradients = record_with_gradients(model, pairs.clean, metric, prepare=prepare)
+            total += edge_attributions(model, changes, at, gradients, sources) / steps
     return total
 
 
 def _move(
     model: CircuitModel,
-    clean: Recording,
-    twin: Recording,
+    clean: ForwardRecord,
+    twin: ForwardRecord,
     kind: str,
     layer: int,
     share: float,
@@ -130,16 +132,16 @@ def _move(
 ) -> None:
     parts = model.subject.parts.layers[layer]
     if kind == "input":
-        put.leaving(
+        put.on_output(
             model.subject.model.get_input_embeddings(),
             lambda value: value + (_mixed(clean, twin, share) - value).detach(),
         )
     elif kind == "z":
-        put.entering(
+        put.on_input(
             parts.attention_out, lambda value: value + share * (twin.z[layer] - clean.z[layer])
         )
     else:
-        put.leaving(
+        put.on_output(
             parts.mlp_write, lambda value: value + share * (twin.mlp[layer] - clean.mlp[layer])
         )
 
@@ -152,7 +154,7 @@ class _Changes(NamedTuple):
     neurons: dict[int, Tensor]
 
 
-def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> _Changes:
+def _changes(model: CircuitModel, clean: ForwardRecord, twin: ForwardRecord) -> _Changes:
     z, neurons = (
         {layer: value - one[layer] for layer, value in two.items()}
         for one, two in ((clean.z, twin.z), (clean.neurons, twin.neurons))
@@ -161,7 +163,7 @@ def _changes(model: CircuitModel, clean: Recording, twin: Recording) -> _Changes
 
 
 def _scores(
-    model: CircuitModel, changes: _Changes, at: Recording, gradients: Gradients
+    model: CircuitModel, changes: _Changes, at: ForwardRecord, gradients: Gradients
 ) -> tuple[Tensor, ...]:
     """Heads, neurons and edges: changes from clean to twin times gradients taken at `at`."""
     layers = range(model.graph.n_layers)
@@ -170,37 +172,37 @@ def _scores(
     neurons = torch.stack(
         [(changes.neurons[layer] * gradients.neurons[layer]).sum(1) for layer in layers], dim=1
     )
-    return heads, neurons, edges_from(model, changes.sources, at, gradients)
+    return heads, neurons, edge_attributions(model, changes.sources, at, gradients)
 
 
 def source_changes(
-    model: CircuitModel, clean: Recording, twin: Recording
+    model: CircuitModel, clean: ForwardRecord, twin: ForwardRecord
 ) -> Float[Tensor, "pairs source seq d_model"]:
     """What each source writes in the twin, less what it writes in the clean run."""
     first = twin.stream[0] - clean.stream[0]
     found = first.new_empty(len(first), len(model.graph.sources), *first.shape[1:])
     found[:, 0] = first
     for layer in range(model.graph.n_layers):
-        found[:, _head_sources(model, layer)] = model.writes(
+        found[:, _head_sources(model, layer)] = model.head_writes(
             layer, twin.z[layer] - clean.z[layer]
         ).transpose(0, 1)
         found[:, _mlp_source(model, layer)] = (twin.mlp[layer] - clean.mlp[layer])[:, None]
     return found
 
 
-def edges_from(
+def edge_attributions(
     model: CircuitModel,
     changes: Float[Tensor, "pairs source seq d_model"],
-    at: Recording,
+    at: ForwardRecord,
     gradients: Gradients,
     sources: slice = slice(None),
 ) -> Float[Tensor, "pairs source target"]:
     """Every source's change times the gradient of every target that it reaches; of other sources than these, 0."""
     graph = model.graph
-    found = changes.new_zeros(len(changes), *graph.possible.shape)
+    found = changes.new_zeros(len(changes), *graph.all_edges.shape)
     first, last, _ = sources.indices(len(graph.sources))
     for targets, gradient in _by_reader(model, at, gradients):
-        reached = slice(first, min(last, graph.n_before(graph.targets[targets.start])))
+        reached = slice(first, min(last, graph.n_sources_before(graph.targets[targets.start])))
         if reached.start < reached.stop:
             by_pair = gradient.transpose(0, 1).flatten(2)
             found[:, reached, targets] = changes[:, reached].flatten(2) @ by_pair.mT
@@ -208,17 +210,17 @@ def edges_from(
 
 
 def _by_reader(
-    model: CircuitModel, at: Recording, gradients: Gradients
+    model: CircuitModel, at: ForwardRecord, gradients: Gradients
 ) -> Iterator[tuple[slice, Float[Tensor, "target pairs seq d_model"]]]:
     """d metric / d (what each target reads of the stream): each layer's attention, each MLP, the logits."""
     graph = model.graph
-    for layer, joints in enumerate(model.joints):
+    for layer, joints in enumerate(model.readers):
         attention = slice(
             graph.first_target(layer), graph.first_target(layer) + graph.attention_width
         )
-        weights, _ = model.projection(layer)
+        weights, _ = model.qkv_weights(layer)
         projected = torch.stack(
-            [gradients.projected[layer, slot.module][..., slot.rows] for slot in model.slots]
+            [gradients.projected[layer, slot.module][..., slot.rows] for slot in model.qkv_slices]
         )
         normed = torch.einsum("hbsk,hkd->hbsd", projected, weights)
         yield attention, _through(joints.attention_norm, at.stream[layer], normed)

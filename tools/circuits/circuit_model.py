@@ -47,14 +47,14 @@ WIRINGS: dict[str, Wiring] = {
 }
 
 
-class Slot(NamedTuple):
+class QkvSlice(NamedTuple):
     """One head's rows of a projection."""
 
     module: int
     rows: slice
 
 
-class Joints(NamedTuple):
+class StreamReaders(NamedTuple):
     """The modules of one layer at which edges end and begin."""
 
     attention_norm: nn.Module
@@ -90,13 +90,13 @@ class CircuitModel:
             getattr(config, "num_key_value_heads", None) or subject.shape.n_heads,
             bool(getattr(config, "use_parallel_residual", False)),
         )
-        self.joints = tuple(_joints(layer.whole, wiring, family) for layer in subject.parts.layers)
+        self.readers = tuple(_joints(layer.whole, wiring, family) for layer in subject.parts.layers)
 
     def __repr__(self) -> str:
         return f"CircuitModel({self.subject.name!r}, {self.graph.n_edges} edges)"
 
     @cached_property
-    def slots(self) -> tuple[Slot, ...]:
+    def qkv_slices(self) -> tuple[QkvSlice, ...]:
         """Where each query, key and value of a layer is, in the order of the graph's targets."""
         heads, kv, width = self.graph.n_heads, self.graph.n_kv_heads, self.subject.head_dim
         if self.wiring.layout == "interleaved":
@@ -106,18 +106,18 @@ class CircuitModel:
         else:
             counts = ((0, heads), (1, kv), (2, kv))
             starts = [(module, head * width) for module, count in counts for head in range(count)]
-        return tuple(Slot(module, slice(start, start + width)) for module, start in starts)
+        return tuple(QkvSlice(module, slice(start, start + width)) for module, start in starts)
 
-    def projection(
+    def qkv_weights(
         self, layer: int
     ) -> tuple[Float[Tensor, "slot head_dim d_model"], Float[Tensor, "slot head_dim"]]:
         """Weights and biases that make each query, key and value of a layer."""
-        modules = self.joints[layer].projections
-        weights = torch.stack([matrix(modules[slot.module])[slot.rows] for slot in self.slots])
-        biases = [cast("Tensor | None", modules[slot.module].bias) for slot in self.slots]
+        modules = self.readers[layer].projections
+        weights = torch.stack([matrix(modules[slot.module])[slot.rows] for slot in self.qkv_slices])
+        biases = [cast("Tensor | None", modules[slot.module].bias) for slot in self.qkv_slices]
         flat = [
             weights.new_zeros(weights.shape[1]) if bias is None else bias[slot.rows]
-            for slot, bias in zip(self.slots, biases, strict=True)
+            for slot, bias in zip(self.qkv_slices, biases, strict=True)
         ]
         return weights, torch.stack(flat)
 
@@ -126,9 +126,9 @@ class CircuitModel:
         logits = self.subject.model(
             ids.to(self.subject.device), use_cache=False, logits_to_keep=1
         ).logits[:, -1]
-        return at_least_single(logits)
+        return at_least_float32(logits)
 
-    def writes(
+    def head_writes(
         self, layer: int, z: Float[Tensor, "*rows width"]
     ) -> Float[Tensor, "head *rows d_model"]:
         """What each head adds to the stream: W_O^h z_h, the projection's bias left out."""
@@ -138,8 +138,8 @@ class CircuitModel:
         )
 
 
-def _joints(layer: nn.Module, wiring: Wiring, family: str) -> Joints:
-    return Joints(
+def _joints(layer: nn.Module, wiring: Wiring, family: str) -> StreamReaders:
+    return StreamReaders(
         _find(layer, wiring.attention_norm, family),
         _find(layer, wiring.mlp_norm, family),
         find_projections(layer, wiring, family),
@@ -160,6 +160,6 @@ def _find(layer: nn.Module, path: str, family: str) -> nn.Module:
         ) from error
 
 
-def at_least_single(value: Tensor) -> Tensor:
+def at_least_float32(value: Tensor) -> Tensor:
     """Halves as singles; doubles stay doubles."""
     return value if value.dtype == torch.float64 else value.float()

@@ -34,7 +34,7 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
         raise UsageError("scores that are not finite given; no edge can be ranked by them")
     size = scores.abs().cpu().double()
     readers = _readers(graph)
-    mask, reached, opened = torch.zeros_like(graph.possible), set[Node](), set[int]()
+    mask, reached, opened = torch.zeros_like(graph.all_edges), set[Node](), set[int]()
     queue: list[tuple[float, int, int]] = []
 
     def reach(node: Node) -> None:
@@ -44,7 +44,7 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
         ]  # a key-value head feeds several heads
         opened.update(new)
         for target in new:
-            for source in range(graph.n_before(graph.targets[target])):
+            for source in range(graph.n_sources_before(graph.targets[target])):
                 heapq.heappush(queue, (-float(size[source, target]), source, target))
 
     reach(Node("logits"))
@@ -77,20 +77,20 @@ def node_scores(scores: Float[Tensor, "source target"]) -> Float[Tensor, " sourc
     return scores.sum(1)
 
 
-def among(graph: Graph, nodes: Collection[Node]) -> Mask:
+def node_level_circuit(graph: Graph, nodes: Collection[Node]) -> Mask:
     """All edges among some nodes, the input and the logits: the circuit at node level."""
     inside = {*nodes, Node("input"), Node("logits")}
     sources = torch.tensor([node in inside for node in graph.sources])
     readers = _readers(graph)
     fed = {index for node in inside for index in readers.get(node, [])}
     targets = torch.tensor([index in fed for index in range(len(graph.targets))])
-    return graph.possible & sources[:, None] & targets[None]
+    return graph.all_edges & sources[:, None] & targets[None]
 
 
-def random_edges(graph: Graph, n: int, seed: int = 0) -> Mask:
+def random_circuit(graph: Graph, n: int, seed: int = 0) -> Mask:
     """A circuit of n edges that `top_edges` makes of random scores: equal in size and connected too."""
     return top_edges(
-        graph, torch.rand(graph.possible.shape, generator=torch.Generator().manual_seed(seed)), n
+        graph, torch.rand(graph.all_edges.shape, generator=torch.Generator().manual_seed(seed)), n
     )
 
 
@@ -103,9 +103,9 @@ def faithfulness_of(
         UsageError: the two do not differ, so that there is nothing to be faithful to.
     """
     nothing = float(
-        run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation).mean()
+        run_circuit(model, pairs, torch.zeros_like(model.graph.all_edges), ablation).mean()
     )
-    whole = float(run_circuit(model, pairs, model.graph.possible, ablation).mean()) - nothing
+    whole = float(run_circuit(model, pairs, model.graph.all_edges, ablation).mean()) - nothing
     if whole == 0:
         raise UsageError(
             "the subject's metric is the same with every edge ablated; these prompts have no circuit"

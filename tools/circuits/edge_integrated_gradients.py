@@ -33,8 +33,8 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .circuit_model import CircuitModel
-from .forward_record import Recording, record
-from .hooks import hooks
+from .forward_record import ForwardRecord, record
+from .hooks import temporary_hooks
 from .memory import check_fits
 from .prompts import PromptPairs
 
@@ -45,7 +45,7 @@ APPETITE = 2.5
 Shares = Float[Tensor, "source target"]
 
 
-def attribute_mixed(
+def attribute_all_edges(
     model: CircuitModel, pairs: PromptPairs, steps: int = 8
 ) -> Float[Tensor, "pairs source target"]:
     """Estimated effect of moving each edge from clean to twin, by pair; negative: the edge helps
@@ -57,11 +57,13 @@ def attribute_mixed(
     Raises:
         UsageError: fewer than one step.
     """
-    possible = model.graph.possible
-    return integrate(model, pairs, torch.zeros(possible.shape), torch.ones(possible.shape), steps)
+    possible = model.graph.all_edges
+    return integrate_edges(
+        model, pairs, torch.zeros(possible.shape), torch.ones(possible.shape), steps
+    )
 
 
-def integrate(
+def integrate_edges(
     model: CircuitModel, pairs: PromptPairs, start: Shares, end: Shares, steps: int
 ) -> Float[Tensor, "pairs source target"]:
     """Estimated effect of moving each edge from one share to another while all others move too.
@@ -76,7 +78,7 @@ def integrate(
     found = [
         _mean_derivatives(run, start, end, levels[:, run.rows]) for run in _runs(model, pairs, twin)
     ]
-    return torch.cat(found) * (end - start) * model.graph.possible
+    return torch.cat(found) * (end - start) * model.graph.all_edges
 
 
 def derivatives(
@@ -90,9 +92,9 @@ def derivatives(
     return torch.cat(found)
 
 
-def _runs(model: CircuitModel, pairs: PromptPairs, twin: Recording) -> Iterator[_Mixed]:
+def _runs(model: CircuitModel, pairs: PromptPairs, twin: ForwardRecord) -> Iterator[_Mixed]:
     """Some pairs at once; raises UsageError, with what would fit, when there is not memory enough for them."""
-    for rows in pairs.parts(TOKENS):
+    for rows in pairs.row_batches(TOKENS):
         some = pairs.take(rows)
         check_fits(model, some, APPETITE)
         yield _Mixed(model, some, twin, slice(rows.start, rows.stop))
@@ -137,7 +139,7 @@ class _PathReading(torch.autograd.Function):
 
 class _Mixed:
     def __init__(
-        self, model: CircuitModel, pairs: PromptPairs, twin: Recording, rows: slice
+        self, model: CircuitModel, pairs: PromptPairs, twin: ForwardRecord, rows: slice
     ) -> None:
         self.model, self.pairs, self.twin, self.rows = model, pairs, twin, rows
         device, dtype = model.subject.device, model.subject.dtype
@@ -168,21 +170,21 @@ class _Mixed:
         model, graph = self.model, self.model.graph
         self.writes = []
         self.shares = {targets.start: self._leaf(shares, targets) for targets in self._groups()}
-        with hooks() as put:
+        with temporary_hooks() as put:
             for layer, (joints, parts) in enumerate(
-                zip(model.joints, model.subject.parts.layers, strict=True)
+                zip(model.readers, model.subject.parts.layers, strict=True)
             ):
                 values: dict[int, Tensor] = {}
-                put.entering(joints.attention_norm, partial(self._project, layer, values))
+                put.on_input(joints.attention_norm, partial(self._project, layer, values))
                 for index, module in enumerate(joints.projections):
-                    put.leaving(module, partial(self._replace, values, index))
-                put.entering(parts.attention_out, partial(self._heads, layer))
-                put.entering(
+                    put.on_output(module, partial(self._replace, values, index))
+                put.on_input(parts.attention_out, partial(self._heads, layer))
+                put.on_input(
                     joints.mlp_norm,
                     partial(self._mixed, graph.first_target(layer) + graph.attention_width),
                 )
-                put.leaving(parts.mlp_write, partial(self._mlp, layer))
-            put.entering(
+                put.on_output(parts.mlp_write, partial(self._mlp, layer))
+            put.on_input(
                 model.subject.parts.final_norm,
                 partial(self._mixed, graph.first_target(graph.n_layers)),
             )
@@ -199,7 +201,7 @@ class _Mixed:
         yield slice(final, final + 1)
 
     def _leaf(self, shares: Float[Tensor, "pairs source target"], targets: slice) -> Tensor:
-        count = self.model.graph.n_before(self.model.graph.targets[targets.start])
+        count = self.model.graph.n_sources_before(self.model.graph.targets[targets.start])
         part = shares[:, :count, targets].mT.to(self.written.device, self.written.dtype)
         return part.contiguous().clone().requires_grad_()
 
@@ -221,17 +223,17 @@ class _Mixed:
         if layer == 0:
             self._write(0, (self.twin.stream[0][self.rows] - stream)[:, None])
         readings = self._readings(self.model.graph.first_target(layer), stream)
-        normed = self.model.joints[layer].attention_norm.forward(
+        normed = self.model.readers[layer].attention_norm.forward(
             readings
         )  # forward: past this very hook
-        weights, biases = self.model.projection(layer)
+        weights, biases = self.model.qkv_weights(layer)
         values.update(
             enumerate(torch.einsum("hbsd,hkd->hbsk", normed, weights) + biases[:, None, None])
         )
 
     def _replace(self, values: dict[int, Tensor], module: int, output: Tensor) -> Tensor:
         new = output.clone()
-        for index, slot in enumerate(self.model.slots):
+        for index, slot in enumerate(self.model.qkv_slices):
             if slot.module == module:
                 new[..., slot.rows] = values[index]
         return new
@@ -239,7 +241,7 @@ class _Mixed:
     def _heads(self, layer: int, z: Tensor) -> None:
         first = 1 + layer * (self.model.graph.n_heads + 1)
         self._write(
-            first, self.model.writes(layer, self.twin.z[layer][self.rows] - z).transpose(0, 1)
+            first, self.model.head_writes(layer, self.twin.z[layer][self.rows] - z).transpose(0, 1)
         )
 
     def _mlp(self, layer: int, written: Tensor) -> None:

@@ -12,13 +12,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .circuit_model import CircuitModel
-from .hooks import Hooks, hooks
+from .hooks import Hooks, temporary_hooks
 
 Metric = Callable[[Float[Tensor, "pairs vocab"]], Float[Tensor, " pairs"]]
 
 
 @dataclass
-class Recording:
+class ForwardRecord:
     """Values by layer, as references to what passed; `z` is what enters the output projection.
 
     Attributes:
@@ -41,10 +41,10 @@ class Recording:
 
 def record(
     model: CircuitModel, ids: Int[Tensor, "pairs seq"], metric: Metric, *, writes_only: bool = False
-) -> Recording:
+) -> ForwardRecord:
     """One pass without gradients; `writes_only` leaves out `middle`, `normed` and `projected`, half of the memory."""
-    found = Recording()
-    with hooks() as watched, torch.no_grad():
+    found = ForwardRecord()
+    with temporary_hooks() as watched, torch.no_grad():
         _watch_writes(model, watched, found)
         if not writes_only:
             _watch_readings(model, watched, found)
@@ -63,26 +63,26 @@ class Gradients:
     logits: Tensor
 
 
-def differentiate(
+def record_with_gradients(
     model: CircuitModel,
     ids: Int[Tensor, "pairs seq"],
     metric: Metric,
     *,
     embedding: Float[Tensor, "pairs seq d_model"] | None = None,
     prepare: Callable[[Hooks], None] | None = None,
-) -> tuple[Recording, Gradients]:
+) -> tuple[ForwardRecord, Gradients]:
     """One pass and one backward pass from the sum of the pairs' metric.
 
     Args:
         embedding: runs in place of the ids' embeddings; `prepare`: puts further hooks, in force before the readers.
     """
-    found = Recording()
+    found = ForwardRecord()
 
     def start(value: Tensor) -> Tensor:
         return (value if embedding is None else embedding).detach().clone().requires_grad_()
 
-    with hooks() as watched, torch.enable_grad():
-        watched.leaving(model.subject.model.get_input_embeddings(), start)
+    with temporary_hooks() as watched, torch.enable_grad():
+        watched.on_output(model.subject.model.get_input_embeddings(), start)
         if prepare:
             prepare(watched)
         _watch_writes(model, watched, found)
@@ -103,39 +103,39 @@ def differentiate(
     )
 
 
-def _watch_writes(model: CircuitModel, watched: Hooks, found: Recording) -> None:
+def _watch_writes(model: CircuitModel, watched: Hooks, found: ForwardRecord) -> None:
     """The stream, and what is written to it."""
 
     def keep_embedding(value: Tensor) -> None:
         found.embedding = value
 
-    watched.leaving(model.subject.model.get_input_embeddings(), keep_embedding)
+    watched.on_output(model.subject.model.get_input_embeddings(), keep_embedding)
     for layer, (joints, parts) in enumerate(
-        zip(model.joints, model.subject.parts.layers, strict=True)
+        zip(model.readers, model.subject.parts.layers, strict=True)
     ):
-        watched.entering(joints.attention_norm, partial(_keep, found.stream, layer))
-        watched.entering(parts.attention_out, partial(_keep, found.z, layer))
-        watched.entering(parts.mlp_down, partial(_keep, found.neurons, layer))
-        watched.leaving(parts.mlp_write, partial(_keep, found.mlp, layer))
-    watched.entering(
+        watched.on_input(joints.attention_norm, partial(_keep, found.stream, layer))
+        watched.on_input(parts.attention_out, partial(_keep, found.z, layer))
+        watched.on_input(parts.mlp_down, partial(_keep, found.neurons, layer))
+        watched.on_output(parts.mlp_write, partial(_keep, found.mlp, layer))
+    watched.on_input(
         model.subject.parts.final_norm, partial(_keep, found.stream, model.graph.n_layers)
     )
 
 
-def _watch_readings(model: CircuitModel, watched: Hooks, found: Recording) -> None:
+def _watch_readings(model: CircuitModel, watched: Hooks, found: ForwardRecord) -> None:
     """What attention and MLPs make of the stream before they work on it."""
-    for layer, joints in enumerate(model.joints):
+    for layer, joints in enumerate(model.readers):
         for index, module in enumerate(joints.projections):
-            watched.leaving(module, partial(_keep, found.projected, (layer, index)))
-        watched.entering(joints.mlp_norm, partial(_keep, found.middle, layer))
-        watched.leaving(joints.mlp_norm, partial(_keep, found.normed, layer))
+            watched.on_output(module, partial(_keep, found.projected, (layer, index)))
+        watched.on_input(joints.mlp_norm, partial(_keep, found.middle, layer))
+        watched.on_output(joints.mlp_norm, partial(_keep, found.normed, layer))
 
 
 def _keep(group: dict[Any, Tensor], key: Any, value: Tensor) -> None:
     group[key] = value
 
 
-def _detached(found: Recording) -> Recording:
+def _detached(found: ForwardRecord) -> ForwardRecord:
     for group in (
         found.stream,
         found.middle,

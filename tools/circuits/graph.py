@@ -133,7 +133,7 @@ class Graph:
         """Index of a layer's first target; `n_layers` gives the logits."""
         return layer * (self.attention_width + 1)
 
-    def n_before(self, target: Target) -> int:
+    def n_sources_before(self, target: Target) -> int:
         """How many sources, counted from the first, a target can read."""
         if target.input == "logits":
             return len(self.sources)
@@ -141,30 +141,30 @@ class Graph:
         return before + self.n_heads if target.input == "mlp" and not self.parallel else before
 
     @cached_property
-    def possible(self) -> Bool[Tensor, "source target"]:
+    def all_edges(self) -> Bool[Tensor, "source target"]:
         """Which source reaches which target."""
-        counts = torch.tensor([self.n_before(target) for target in self.targets])
+        counts = torch.tensor([self.n_sources_before(target) for target in self.targets])
         return torch.arange(len(self.sources))[:, None] < counts[None]
 
     @cached_property
     def n_edges(self) -> int:
         """Number of edges."""
-        return int(self.possible.sum())
+        return int(self.all_edges.sum())
 
     def edges_of(self, mask: Bool[Tensor, "source target"]) -> list[Edge]:
         """The edges of a mask, by name, in the order of sources."""
         return [
             Edge(self.sources[source], *self.targets[target])
-            for source, target in (mask & self.possible).nonzero().tolist()
+            for source, target in (mask & self.all_edges).nonzero().tolist()
         ]
 
     def mask_of(self, edges: Iterable[Edge]) -> Bool[Tensor, "source target"]:
         """The mask of some edges; raises UsageError for an edge that the model lacks."""
-        mask = torch.zeros_like(self.possible)
+        mask = torch.zeros_like(self.all_edges)
         for edge in edges:
             source = self._source_index.get(edge.source)
             target = self._target_index.get(Target(edge.target, edge.input))
-            if source is None or target is None or not self.possible[source, target]:
+            if source is None or target is None or not self.all_edges[source, target]:
                 raise UsageError(
                     f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of {self.n_heads} heads and "
                     f"{self.n_kv_heads} key-value heads, and edges run forward"

@@ -22,11 +22,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .attention import eager, head_kinds
+from .attention import eager_attention, head_kinds
 from .circuit_model import CircuitModel
 from .forward_record import record
 from .graph import Node
-from .prompts import NONE, PromptPairs
+from .prompts import PADDING, PromptPairs
 
 END = "END"
 SHOWN = 5
@@ -36,7 +36,7 @@ Positions = Mapping[str, Sequence[Sequence[int]]]
 
 
 @dataclass(frozen=True)
-class Look:
+class HeadObservation:
     """What one head or MLP does on each pair.
 
     Attributes:
@@ -55,26 +55,28 @@ class Look:
     writes: list[tuple[str, float]]
 
 
-class Looker:
+class HeadObserver:
     """One pass over a batch of pairs, then a look at any head or MLP."""
 
     def __init__(self, model: CircuitModel, pairs: PromptPairs, marks: Positions) -> None:
         self.model, self.pairs = model, pairs
         self.marks = {**marks, END: [[pairs.n_tokens - 1]] * len(pairs)}
         self.patterns: list[Tensor] = []
-        with eager(model.subject), _patterns(model, self.patterns):
+        with eager_attention(model.subject), _patterns(model, self.patterns):
             self.at = record(model, pairs.clean, pairs.logit_difference)
 
-    def look(self, node: Node) -> Look:
+    def observe(self, node: Node) -> HeadObservation:
         """At a head or an MLP."""
         if node.kind == "mlp":
             written = self.at.mlp[node.layer][:, -1]
-            return Look({}, self.direct(written), [], [], self._promoted(written))
+            return HeadObservation({}, self.direct(written), [], [], self._promoted(written))
         pattern = self.patterns[node.layer][:, node.head].float()
-        written = self.model.writes(node.layer, self.at.z[node.layer][:, -1])[node.head]
+        written = self.model.head_writes(node.layer, self.at.z[node.layer][:, -1])[node.head]
         shown = [[round(value, 4) for value in row] for row in pattern[0].tolist()]
         attention, copies = self._attention(pattern), self._copies(node, pattern)
-        return Look(attention, self.direct(written), copies, shown, self._promoted(written))
+        return HeadObservation(
+            attention, self.direct(written), copies, shown, self._promoted(written)
+        )
 
     def _attention(self, pattern: Float[Tensor, "pairs query key"]) -> dict[str, list[float]]:
         found = {
@@ -117,7 +119,7 @@ class Looker:
     def _copies(self, node: Node, pattern: Float[Tensor, "pairs query key"]) -> list[float]:
         graph = self.model.graph
         group = graph.n_heads // graph.n_kv_heads
-        slot = self.model.slots[graph.n_heads + graph.n_kv_heads + node.head // group]
+        slot = self.model.qkv_slices[graph.n_heads + graph.n_kv_heads + node.head // group]
         values = self.at.projected[node.layer, slot.module][..., slot.rows]
         row, best = torch.arange(len(pattern)), pattern[:, -1, 1:].argmax(1) + 1
         written = values[row, best] @ self.model.subject.head_matrices(node.layer)[node.head].T
@@ -143,7 +145,7 @@ def positions_of(
     differs = pairs.clean != pairs.corrupted
     automatic = {"changed": [row.nonzero()[:, 0].tolist() for row in differs]}
     for name, ids in (("answer", pairs.answer), ("foil", pairs.foil)):
-        hits = (pairs.clean[:, :, None] == ids[:, None, :]) & (ids != NONE)[:, None, :]
+        hits = (pairs.clean[:, :, None] == ids[:, None, :]) & (ids != PADDING)[:, None, :]
         automatic[name] = [row.any(1).nonzero()[:, 0].tolist() for row in hits]
     for name, places in automatic.items():
         if all(places) and places not in found.values():

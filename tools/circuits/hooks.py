@@ -17,7 +17,7 @@ class Hooks:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def entering(self, module: nn.Module, visit: Any) -> None:
+    def on_input(self, module: nn.Module, visit: Any) -> None:
         """Call `visit(value)` with what enters the module."""
 
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -28,11 +28,11 @@ class Hooks:
 
         self._stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
 
-    def calling(self, module: nn.Module, read: Any) -> None:
+    def on_call(self, module: nn.Module, read: Any) -> None:
         """Call `read(module, args, kwargs)` before the module runs."""
         self._stack.callback(module.register_forward_pre_hook(read, with_kwargs=True).remove)
 
-    def leaving(self, module: nn.Module, visit: Any) -> None:
+    def on_output(self, module: nn.Module, visit: Any) -> None:
         """Call `visit(value)` with what the module puts out."""
 
         def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
@@ -43,7 +43,7 @@ class Hooks:
 
         self._stack.callback(module.register_forward_hook(hook).remove)
 
-    def passing(self, module: nn.Module, visit: Any) -> None:
+    def on_forward(self, module: nn.Module, visit: Any) -> None:
         """Call `visit(module, entered, left)` with what went in and came out; what it gives comes out instead."""
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -52,12 +52,12 @@ class Hooks:
         self._stack.callback(module.register_forward_hook(hook).remove)
 
 
-class Enough(Exception):
+class StopForward(Exception):
     """Raised in a visitor when the rest of the pass is of no use: it ends the block of `hooks`, and nothing else."""
 
 
 @contextmanager
-def hooks() -> Iterator[Hooks]:
+def temporary_hooks() -> Iterator[Hooks]:
     """A set of hooks, gone at the end of the block."""
-    with suppress(Enough), ExitStack() as stack:
+    with suppress(StopForward), ExitStack() as stack:
         yield Hooks(stack)

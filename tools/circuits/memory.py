@@ -26,7 +26,7 @@ SPARE = 1.25
 """What allocators do not give back at once."""
 
 
-def bytes_a_token(model: CircuitModel) -> int:
+def bytes_per_token(model: CircuitModel) -> int:
     """Bytes that attribution of all edges takes for each token of the clean prompts scored at once."""
     subject, graph = model.subject, model.graph
     neurons = sum(subject.shape.count(Site("mlp", layer)) for layer in range(graph.n_layers))
@@ -47,7 +47,7 @@ def check_fits(
         UsageError: they do not fit; says what would.
     """
     free = _free(model) if free is None else free
-    a_token = bytes_a_token(model) * appetite
+    a_token = bytes_per_token(model) * appetite
     if free is None or len(pairs) * pairs.n_tokens * a_token <= free:
         return
     most, n = int(free / a_token), pairs.n_tokens

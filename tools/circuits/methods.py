@@ -29,7 +29,7 @@ from .atp_star import attribute_star, attribute_through_softmax
 from .attribution import attribute, attribute_activations
 from .circuit_model import CircuitModel
 from .discovery import top_edges
-from .edge_integrated_gradients import attribute_mixed
+from .edge_integrated_gradients import attribute_all_edges
 from .prompts import PromptPairs
 from .pruning import prune
 from .sweep import Sweep
@@ -93,7 +93,7 @@ def score_edges(name: str, model: CircuitModel, pairs: PromptPairs) -> Scores:
 @edge_method("random")
 def _random(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.rand(model.graph.possible.shape, generator=generator) * model.graph.possible
+    drawn = torch.rand(model.graph.all_edges.shape, generator=generator) * model.graph.all_edges
     return drawn.expand(len(pairs), -1, -1)
 
 
@@ -126,15 +126,15 @@ def _eap_ig_activations(model: CircuitModel, pairs: PromptPairs, steps: int) -> 
 
 @edge_method("eap-ig-edges", EDGE_STEPS)
 def _eap_ig_edges(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
-    return attribute_mixed(model, pairs, steps)
+    return attribute_all_edges(model, pairs, steps)
 
 
 @edge_method("exact", cost="a run of the model's later layers for every edge")
 def _exact(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     graph = model.graph
-    effects = Sweep(model, pairs).edges(graph.edges_of(graph.possible)).cpu()
-    found = torch.zeros(len(pairs), *graph.possible.shape, dtype=effects.dtype)
-    found[:, graph.possible] = effects.mT
+    effects = Sweep(model, pairs).edges(graph.edges_of(graph.all_edges)).cpu()
+    found = torch.zeros(len(pairs), *graph.all_edges.shape, dtype=effects.dtype)
+    found[:, graph.all_edges] = effects.mT
     return found
 
 

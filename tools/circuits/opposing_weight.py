@@ -30,19 +30,19 @@ NEAR = 0.005
 """Of f to 1 from which on nothing is gained by going on: a tenth of what prompts make it scatter."""
 
 
-def balanced(
+def weight_opposing(
     scores: Float[Tensor, "source target"], weight: float
 ) -> Float[Tensor, "source target"]:
     """Scores in which opposing edges, whose patch raises the metric, count `weight` times."""
     return torch.where(scores > 0, scores * weight, scores)
 
 
-def two_sided(scores: Float[Tensor, "source target"]) -> bool:
+def has_both_signs(scores: Float[Tensor, "source target"]) -> bool:
     """Whether some edges help and others oppose; a method that gives sizes alone has nothing to balance."""
     return bool((scores > 0).any() and (scores < 0).any())
 
 
-def tried_weights(f: Callable[[float], float]) -> list[float]:
+def search_weight(f: Callable[[float], float]) -> list[float]:
     """The weights tried on the way to f = 1, the first of which is 1; f is asked for each once."""
     found = {0.0: f(1.0)}  # by log2 of the weight
     short = found[0.0] < 1

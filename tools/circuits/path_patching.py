@@ -27,9 +27,9 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .circuit_model import CircuitModel
-from .forward_record import Recording, record
+from .forward_record import ForwardRecord, record
 from .graph import Node, Target
-from .hooks import Hooks, hooks
+from .hooks import Hooks, temporary_hooks
 from .prompts import PromptPairs
 
 Mlps = Literal["freeze", "recompute"]
@@ -70,7 +70,9 @@ def _check(model: CircuitModel, sender: Node, receivers: Sequence[Target]) -> No
         raise UsageError(
             f"no receiver {names}: {graph.n_heads} queries, {graph.n_kv_heads} keys and values a layer"
         )
-    if not any(graph.sources.index(sender) < graph.n_before(target) for target in receivers):
+    if not any(
+        graph.sources.index(sender) < graph.n_sources_before(target) for target in receivers
+    ):
         raise UsageError(
             f"sender {str(sender)!r} comes after every receiver: there is no path to patch"
         )
@@ -79,70 +81,75 @@ def _check(model: CircuitModel, sender: Node, receivers: Sequence[Target]) -> No
 def _effect(
     model: CircuitModel,
     pairs: PromptPairs,
-    clean: Recording,
-    twin: Recording,
+    clean: ForwardRecord,
+    twin: ForwardRecord,
     sender: Node,
     receivers: Sequence[Target],
     mlps: Mlps,
 ) -> Float[Tensor, " pairs"]:
-    frozen = Recording()
-    with hooks() as put:
+    frozen = ForwardRecord()
+    with temporary_hooks() as put:
         _freeze(model, put, clean, twin, sender, mlps)
         _keep(model, put, frozen)
         model.logits(pairs.clean)
-    with hooks() as put:
+    with temporary_hooks() as put:
         for target in receivers:
             _give(model, put, frozen, target)
         return pairs.logit_difference(model.logits(pairs.clean))
 
 
 def _freeze(
-    model: CircuitModel, put: Hooks, clean: Recording, twin: Recording, sender: Node, mlps: Mlps
+    model: CircuitModel,
+    put: Hooks,
+    clean: ForwardRecord,
+    twin: ForwardRecord,
+    sender: Node,
+    mlps: Mlps,
 ) -> None:
     """Everything writes what it wrote on the clean prompt, the sender what it wrote on the twin."""
     if sender.kind == "input":
-        put.entering(model.subject.parts.layers[0].whole, lambda _value: twin.stream[0])
+        put.on_input(model.subject.parts.layers[0].whole, lambda _value: twin.stream[0])
     for layer, parts in enumerate(model.subject.parts.layers):
         z = clean.z[layer].clone()
         if sender.kind == "head" and sender.layer == layer:
             width = model.subject.head_dim
             columns = slice(sender.head * width, (sender.head + 1) * width)
             z[..., columns] = twin.z[layer][..., columns]
-        put.entering(parts.attention_out, lambda _value, z=z: z)
+        put.on_input(parts.attention_out, lambda _value, z=z: z)
         if sender.kind == "mlp" and sender.layer == layer:
-            put.leaving(parts.mlp_write, lambda _value, written=twin.mlp[layer]: written)
+            put.on_output(parts.mlp_write, lambda _value, written=twin.mlp[layer]: written)
         elif mlps == "freeze":
-            put.leaving(parts.mlp_write, lambda _value, written=clean.mlp[layer]: written)
+            put.on_output(parts.mlp_write, lambda _value, written=clean.mlp[layer]: written)
 
 
-def _keep(model: CircuitModel, put: Hooks, found: Recording) -> None:
+def _keep(model: CircuitModel, put: Hooks, found: ForwardRecord) -> None:
     """What every receiver makes of the stream."""
 
     def keep(group: dict, key: object, value: Tensor) -> None:
         group[key] = value
 
-    for layer, joints in enumerate(model.joints):
+    for layer, joints in enumerate(model.readers):
         for index, module in enumerate(joints.projections):
-            put.leaving(module, partial(keep, found.projected, (layer, index)))
-        put.leaving(joints.mlp_norm, partial(keep, found.normed, layer))
-    put.entering(model.subject.parts.final_norm, partial(keep, found.stream, model.graph.n_layers))
+            put.on_output(module, partial(keep, found.projected, (layer, index)))
+        put.on_output(joints.mlp_norm, partial(keep, found.normed, layer))
+    put.on_input(model.subject.parts.final_norm, partial(keep, found.stream, model.graph.n_layers))
 
 
-def _give(model: CircuitModel, put: Hooks, found: Recording, target: Target) -> None:
+def _give(model: CircuitModel, put: Hooks, found: ForwardRecord, target: Target) -> None:
     layer = target.node.layer
     if target.input == "logits":
-        put.entering(
+        put.on_input(
             model.subject.parts.final_norm, lambda _value: found.stream[model.graph.n_layers]
         )
         return
     if target.input == "mlp":
-        put.leaving(model.joints[layer].mlp_norm, lambda _value: found.normed[layer])
+        put.on_output(model.readers[layer].mlp_norm, lambda _value: found.normed[layer])
         return
-    slot = model.slots[model.graph.targets.index(target) - model.graph.first_target(layer)]
+    slot = model.qkv_slices[model.graph.targets.index(target) - model.graph.first_target(layer)]
 
     def replace(value: Tensor) -> Tensor:
         new = value.clone()
         new[..., slot.rows] = found.projected[layer, slot.module][..., slot.rows]
         return new
 
-    put.leaving(model.joints[layer].projections[slot.module], replace)
+    put.on_output(model.readers[layer].projections[slot.module], replace)

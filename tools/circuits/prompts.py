@@ -22,7 +22,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from ..subject import Subject
 
-NONE = -1
+PADDING = -1
 """Fills the rows of answers and foils where a pair has fewer than another."""
 
 
@@ -70,7 +70,7 @@ class PromptPairs:
             self.clean[at], self.corrupted[at], self.answer[at], self.foil[at], texts
         )
 
-    def parts(self, n_tokens: int) -> list[range]:
+    def row_batches(self, n_tokens: int) -> list[range]:
         """Rows in turn, as many as have so many tokens together, and at least one."""
         most = max(1, n_tokens // self.n_tokens)
         return [range(start, min(start + most, len(self))) for start in range(0, len(self), most)]
@@ -125,9 +125,11 @@ def _fault(given: PromptPairs) -> str | None:
             "twins must have equal length"
         )
     for name, ids in (("answer", given.answer), ("foil", given.foil)):
-        if ids.ndim != 2 or len(ids) != len(given.clean) or not (ids != NONE).any(dim=1).all():
+        if ids.ndim != 2 or len(ids) != len(given.clean) or not (ids != PADDING).any(dim=1).all():
             return f"{name} ids of shape {tuple(ids.shape)}; give at least one for each of {len(given.clean)} pairs"
-    both = (given.answer[:, :, None] == given.foil[:, None, :]) & (given.answer[:, :, None] != NONE)
+    both = (given.answer[:, :, None] == given.foil[:, None, :]) & (
+        given.answer[:, :, None] != PADDING
+    )
     if both.any():
         row = int(both.flatten(1).any(dim=1).nonzero()[0, 0])
         shown = f" ({given.pairs[row]})" if given.pairs else ""
@@ -139,7 +141,7 @@ def _mean_of(
     logits: Float[Tensor, "pairs vocab"], ids: Int[Tensor, "pairs some"]
 ) -> Float[Tensor, " pairs"]:
     ids = ids.to(logits.device)
-    there = ids != NONE
+    there = ids != PADDING
     return (logits.gather(1, ids.clamp(min=0)) * there).sum(dim=1) / there.sum(dim=1)
 
 
@@ -154,4 +156,4 @@ def _one_token(subject: Subject, text: str) -> int:
 
 def _filled(rows: list[list[int]]) -> Int[Tensor, "pairs some"]:
     width = max((len(row) for row in rows), default=0)
-    return torch.tensor([row + [NONE] * (width - len(row)) for row in rows], dtype=torch.long)
+    return torch.tensor([row + [PADDING] * (width - len(row)) for row in rows], dtype=torch.long)

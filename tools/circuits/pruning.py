@@ -53,7 +53,7 @@ def prune(
     Raises:
         UsageError: the metric is the same with every edge ablated.
     """
-    run = _Pruning(model, pairs, model.graph.possible if start is None else start, ablation)
+    run = _Pruning(model, pairs, model.graph.all_edges if start is None else start, ablation)
     for target in reversed(range(len(model.graph.targets))):
         edges = run.mask[:, target].nonzero()[:, 0].tolist()
         waiting = [sorted(edges, key=lambda source: abs(float(scores[source, target])))]
@@ -72,7 +72,7 @@ class _Pruning:
         self.model, self.pairs, self.runs = model, pairs, 0
         self.ablation: Ablation = ablation
         self.mask = start.clone()
-        self.model_metric = self._metric(model.graph.possible)
+        self.model_metric = self._metric(model.graph.all_edges)
         self.scale = float((self.model_metric - self._metric(torch.zeros_like(start))).mean().abs())
         if not self.scale:
             raise UsageError(

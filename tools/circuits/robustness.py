@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .discovery import top_edges
 from .graph import Edge, Graph, Mask
-from .opposing_weight import balanced
+from .opposing_weight import weight_opposing
 
 Faithfulness = Callable[[Mask], float]
 
@@ -49,7 +49,7 @@ def resampled_circuits(
     """
     rng = np.random.default_rng([seed, prompts])
     picks = [rng.integers(0, len(scores), prompts).tolist() for _ in range(draws)]
-    return [top_edges(graph, balanced(scores[pick].mean(0), weight), n) for pick in picks]
+    return [top_edges(graph, weight_opposing(scores[pick].mean(0), weight), n) for pick in picks]
 
 
 class Rival(NamedTuple):

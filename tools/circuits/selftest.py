@@ -49,12 +49,12 @@ def _fault(model: CircuitModel) -> str | None:
     clean = record(model, ids, pairs.logit_difference, writes_only=True)
     for layer, parts in enumerate(model.subject.parts.layers):
         bias = cast("Tensor | None", getattr(parts.attention_out, "bias", None))
-        attention = model.writes(layer, clean.z[layer]).sum(0) + (0 if bias is None else bias)
+        attention = model.head_writes(layer, clean.z[layer]).sum(0) + (0 if bias is None else bias)
         total = clean.stream[layer] + attention + clean.mlp[layer]
         if not _close(total, clean.stream[layer + 1]):
             return f"the writes of layer {layer} do not add up to the change of the residual stream"
     twin = record(model, pairs.corrupted, pairs.logit_difference).metric
-    everything, nothing = model.graph.possible, torch.zeros_like(model.graph.possible)
+    everything, nothing = model.graph.all_edges, torch.zeros_like(model.graph.all_edges)
     itself = PromptPairs(ids, ids, first, first + 1)
     runs = (
         (

@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .circuit_model import CircuitModel
-from .edge_integrated_gradients import derivatives, integrate
+from .edge_integrated_gradients import derivatives, integrate_edges
 from .graph import Graph, Mask
 from .prompts import PromptPairs
 
@@ -39,16 +39,16 @@ SWAPPED = 0.25
 """Share of the circuit's edges that a round may swap."""
 
 
-def changes(
+def move_effects(
     model: CircuitModel, pairs: PromptPairs, mask: Mask, steps: int = STEPS
 ) -> Float[Tensor, "pairs source target"]:
     """Estimated change of the metric when an edge is put into the circuit, or taken out where it is in."""
-    cut = (model.graph.possible & ~mask).to(torch.get_default_dtype())
-    put_in = integrate(model, pairs, cut, torch.zeros_like(cut), steps)
+    cut = (model.graph.all_edges & ~mask).to(torch.get_default_dtype())
+    put_in = integrate_edges(model, pairs, cut, torch.zeros_like(cut), steps)
     return torch.where(mask, derivatives(model, pairs, cut), put_in)
 
 
-def pursue(
+def matching_pursuit_swap(
     graph: Graph,
     mask: Mask,
     missing: Float[Tensor, " pairs"],
@@ -65,7 +65,7 @@ def pursue(
     cost = moved.square().mean(0) / 2
     chosen, outside, inside = (
         mask.flatten().clone(),
-        (graph.possible & ~mask).flatten(),
+        (graph.all_edges & ~mask).flatten(),
         mask.flatten().clone(),
     )
     for _ in range(max(1, round(share * int(mask.sum())))):
@@ -85,7 +85,7 @@ def pursue(
     return chosen.view_as(mask)
 
 
-def reranked(
+def rerank(
     graph: Graph,
     mask: Mask,
     missing: Float[Tensor, " pairs"],
@@ -93,6 +93,6 @@ def reranked(
     scores: Float[Tensor, "source target"],
 ) -> Float[Tensor, "source target"]:
     """Scores from which `top_edges` grows the next circuit: the chosen edges first, the others as they were."""
-    chosen = pursue(graph, mask, missing, changes)
+    chosen = matching_pursuit_swap(graph, mask, missing, changes)
     size = torch.where(chosen & ~mask, changes.mean(0).abs(), scores.abs())
-    return (size + chosen * size.max()) * graph.possible
+    return (size + chosen * size.max()) * graph.all_edges

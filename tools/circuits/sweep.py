@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import first_tensor
-from .circuit_model import CircuitModel, at_least_single
-from .forward_record import Recording, record
+from .circuit_model import CircuitModel, at_least_float32
+from .forward_record import ForwardRecord, record
 from .graph import Edge, Node, Target
-from .hooks import hooks
-from .prompts import NONE, PromptPairs
+from .hooks import temporary_hooks
+from .prompts import PADDING, PromptPairs
 
 TOKENS = 1024
 """Tokens in one pass: nine heads of four pairs of 14 tokens and more; above it CPU caches make a token dearer."""
@@ -81,7 +81,7 @@ class Sweep:
             [(node.layer, self._write_patch(node, self._change(node))) for node in nodes]
         )
 
-    def replaced(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
+    def interchange(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
         """Effect of writing, in the place of each first head or MLP, what the second writes in the same clean run."""
         changes = [self._written(two) - self._written(one) for one, two in pairs]
         return self._effects(
@@ -102,16 +102,16 @@ class Sweep:
             ]
         )
 
-    def _record_calls(self) -> Recording:
+    def _record_calls(self) -> ForwardRecord:
         def keep(layer: int) -> Any:
             def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
                 self._calls[layer] = (args, kwargs)
 
             return hook
 
-        with hooks() as put:
+        with temporary_hooks() as put:
             for layer, parts in enumerate(self.model.subject.parts.layers):
-                put.calling(parts.whole, keep(layer))
+                put.on_call(parts.whole, keep(layer))
             return record(
                 self.model, self.pairs.clean, self.pairs.logit_difference, writes_only=True
             )
@@ -137,12 +137,12 @@ class Sweep:
     @torch.inference_mode()
     def _suffix(self, layer: int, patches: Sequence[Patch]) -> Float[Tensor, "patch pairs"]:
         parts, n = self.model.subject.parts, len(self.pairs)
-        with hooks() as put:
+        with temporary_hooks() as put:
             by_module: dict[nn.Module, list[tuple[Patch, slice]]] = defaultdict(list)
             for index, patch in enumerate(patches):
                 by_module[patch.module].append((patch, slice(index * n, (index + 1) * n)))
             for module, some in by_module.items():
-                watch = put.leaving if some[0][0].leaving else put.entering
+                watch = put.on_output if some[0][0].leaving else put.on_input
                 watch(module, partial(_patched, some))
             stream = self.clean.stream[layer].repeat(len(patches), 1, 1)
             for at in range(layer, len(parts.layers)):
@@ -161,13 +161,13 @@ class Sweep:
         sides: list[Tensor] = []
         for ids in (self.pairs.answer, self.pairs.foil):
             ids = ids.to(final.device).repeat(copies, 1)
-            there = ids != NONE
+            there = ids != PADDING
             logits = torch.einsum(
                 "rd,rad->ra", final, cast(Tensor, unembed.weight)[ids.clamp(min=0)]
             )
             bias = cast("Tensor | None", getattr(unembed, "bias", None))
             logits = logits if bias is None else logits + bias[ids.clamp(min=0)]
-            sides.append((at_least_single(logits) * there).sum(1) / there.sum(1))
+            sides.append((at_least_float32(logits) * there).sum(1) / there.sum(1))
         return sides[0] - sides[1]
 
     def _unit_patch(self, unit: Unit) -> Patch:
@@ -183,13 +183,13 @@ class Sweep:
         model, change, layer = self.model, self._change(edge.source), edge.target.layer
         if edge.input == "logits":
             return Patch(model.subject.parts.final_norm, change[:, -1:], add=True)
-        joints = model.joints[layer]
+        joints = model.readers[layer]
         if edge.input == "mlp":
             return Patch(joints.mlp_norm, change, add=True)
         first = model.graph.first_target(layer)
         slot_index = model.graph.targets.index(Target(edge.target, edge.input), first) - first
-        slot = model.slots[slot_index]
-        weights, biases = model.projection(layer)
+        slot = model.qkv_slices[slot_index]
+        weights, biases = model.qkv_weights(layer)
         read = joints.attention_norm.forward(self.clean.stream[layer] + change)
         value = read @ weights[slot_index].T + biases[slot_index]
         return Patch(joints.projections[slot.module], value, slot.rows, leaving=True)
@@ -211,14 +211,14 @@ class Sweep:
         return self._written(source, self.twin) - self._written(source)
 
     def _written(
-        self, source: Node, recording: Recording | None = None
+        self, source: Node, recording: ForwardRecord | None = None
     ) -> Float[Tensor, "pairs seq d_model"]:
         at = recording or self.clean
         if source.kind == "input":
             return at.stream[0]
         if source.kind == "mlp":
             return at.mlp[source.layer]
-        return self.model.writes(source.layer, at.z[source.layer])[source.head]
+        return self.model.head_writes(source.layer, at.z[source.layer])[source.head]
 
 
 def _patched(patches: Sequence[tuple[Patch, slice]], value: Tensor) -> Tensor:

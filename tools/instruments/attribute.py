@@ -141,7 +141,7 @@ def attribute(
     from ..attribution.curves import curves
     from ..attribution.methods import METHODS, RANKING
     from ..attribution.randomisation import randomisation
-    from ..attribution.target import make_case
+    from ..attribution.target import make_target
 
     subject = context.require_subject()
     (ready,) = tokenize_texts(subject, [text])
@@ -149,7 +149,7 @@ def attribute(
     scalar, name = _scalar(subject, ready, unit, answer, foil, position)
     if method in ALONE and not check:
         twin, baseline = None, "zero"  # of no consequence: the method does not look at it
-    case = make_case(subject, scalar, ready.ids, None if twin is None else twin.ids, baseline)
+    case = make_target(subject, scalar, ready.ids, None if twin is None else twin.ids, baseline)
     found = METHODS[method](case)
     checked = check and found.is_evidence
     drawn = randomisation(case, RANKING[method], found) if checked else None

@@ -145,7 +145,7 @@ def _heads(subject: Subject, unit: Unit) -> Iterator[tuple[Unit, float]]:
     share = model.graph.n_heads // model.graph.n_kv_heads
 
     def factors(layer: int) -> tuple[Tensor, Tensor]:
-        kv = model.projection(layer)[0][first:].float()  # kv_head head_dim d_model
+        kv = model.qkv_weights(layer)[0][first:].float()  # kv_head head_dim d_model
         return subject.head_matrices(layer).float(), kv.repeat_interleave(share, dim=0)
 
     def inner(o: Tensor, v: Tensor, others: Tensor, values: Tensor) -> Tensor:

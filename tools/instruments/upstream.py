@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..circuits.circuit_model import CircuitModel
-    from ..circuits.forward_record import Recording
+    from ..circuits.forward_record import ForwardRecord
     from ..subject import Subject, Unit
 
 MOST_TOKENS = 256
@@ -179,21 +179,21 @@ class _UpstreamPass:
         self.model, self.unit, self.text, self.position = model, unit, text, position
         self.calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         self.ids = torch.tensor([text.ids])
-        self.found: Recording = self._record(record)
+        self.found: ForwardRecord = self._record(record)
         self.directions = (
             self._directions()
         )  # branch d_model: a part's share is its dot product with these
         self.weights = self._weights()
 
-    def _record(self, record: Any) -> Recording:
-        from ..circuits.hooks import hooks
+    def _record(self, record: Any) -> ForwardRecord:
+        from ..circuits.hooks import temporary_hooks
 
         def keep(layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self.calls[layer] = (args, kwargs)
 
-        with hooks() as put:
+        with temporary_hooks() as put:
             for layer, module in enumerate(self._attentions()):
-                put.calling(module, partial(keep, layer))
+                put.on_call(module, partial(keep, layer))
             return record(self.model, self.ids, lambda logits: logits.sum(-1))
 
     def _attentions(self) -> list[Any]:
@@ -215,7 +215,7 @@ class _UpstreamPass:
         if self.unit.site == "resid":
             return subject.directions[self.unit.layer][self.unit.name][None].double()
         rows = torch.stack([m[self.unit.index] for m in reads(subject, self.unit.layer)]).double()
-        joints, family = self.model.joints[self.unit.layer], subject.architecture.norm
+        joints, family = self.model.readers[self.unit.layer], subject.architecture.norm
         stream = self._read_from().double()
         if family == "layer":
             stream = stream - stream.mean()
@@ -249,7 +249,7 @@ class _UpstreamPass:
         subject, unit = self.model.subject, self.unit
         if unit.site == "resid":
             return torch.zeros(1, dtype=torch.float64)
-        part, joints = subject.parts.layers[unit.layer], self.model.joints[unit.layer]
+        part, joints = subject.parts.layers[unit.layer], self.model.readers[unit.layer]
         rows = torch.stack([m[unit.index] for m in reads(subject, unit.layer)]).double()
         total = torch.zeros(len(rows), dtype=torch.float64)
         if (shift := getattr(joints.mlp_norm, "bias", None)) is not None:
@@ -328,7 +328,7 @@ class _UpstreamPass:
         n_attention, n_mlp = self._layers()
         written = {"embedding": found.stream[0][0, at].double()}
         for layer in range(n_attention):
-            heads = self.model.writes(layer, found.z[layer][0, at]).double()
+            heads = self.model.head_writes(layer, found.z[layer][0, at]).double()
             written |= {f"head.{layer}.{head}": heads[head] for head in range(len(heads))}
         for layer in range(n_mlp):
             written[f"mlp.{layer}"] = found.mlp[layer][0, at].double()
@@ -361,7 +361,7 @@ class _UpstreamPass:
         for name in heads:
             layer, head = map(int, name.split(".")[1:])
             if layer not in by_layer:
-                by_layer[layer] = self.model.writes(layer, z_by_source(self, layer)).double()
+                by_layer[layer] = self.model.head_writes(layer, z_by_source(self, layer)).double()
             effects = by_layer[layer][head] @ (self.weights @ self.directions)  # source
             order = effects.abs().argsort(descending=True)[:SOURCES].tolist()
             found[name] = [
@@ -374,7 +374,7 @@ def z_by_source(reading: _UpstreamPass, layer: int) -> Float[Tensor, "source wid
     """What each source token adds to a layer's z at the position: its attention with the values of one at a time."""
     import torch
 
-    from ..circuits.hooks import hooks
+    from ..circuits.hooks import temporary_hooks
     from ..subject.architectures import first_tensor
 
     model, seq = reading.model, len(reading.text.ids)
@@ -385,7 +385,7 @@ def z_by_source(reading: _UpstreamPass, layer: int) -> Float[Tensor, "source wid
 
     def only_one(index: int, value: Tensor) -> Tensor:
         new = value.clone()
-        for slot in model.slots[first:]:
+        for slot in model.qkv_slices[first:]:
             if slot.module == index:
                 new[..., slot.rows] = new[..., slot.rows] * one_at_a_time
         return new
@@ -397,10 +397,10 @@ def z_by_source(reading: _UpstreamPass, layer: int) -> Float[Tensor, "source wid
             else value
         )
 
-    with hooks() as put, torch.no_grad():
-        for index, module in enumerate(model.joints[layer].projections):
-            put.leaving(module, partial(only_one, index))
-        put.entering(model.subject.parts.layers[layer].attention_out, seen.append)
+    with temporary_hooks() as put, torch.no_grad():
+        for index, module in enumerate(model.readers[layer].projections):
+            put.on_output(module, partial(only_one, index))
+        put.on_input(model.subject.parts.layers[layer].attention_out, seen.append)
         given = {
             name: repeated(value) if name == "hidden_states" else value
             for name, value in kwargs.items()

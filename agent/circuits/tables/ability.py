@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ....evals.statistics.ability import measure_ability
-from ....tools.circuits.tasks.logit_differences import read
+from ....tools.circuits.tasks.logit_differences import measure_logit_differences
 from ....tools.circuits.tasks.prepared import prepare
 from ....tools.circuits.tasks.task import examples
 
@@ -20,7 +20,7 @@ def ability_row(
 ) -> dict[str, Any]:
     """Accuracy, logit differences and whether a circuit is worth looking for, as JSON."""
     prompts = prepare(subject, task, examples(task, "discovery", seed, lexicon), n)
-    found = measure_ability(*read(subject, prompts.batches))._asdict()
+    found = measure_ability(*measure_logit_differences(subject, prompts.batches))._asdict()
     intervals = {name: found[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
     counts = {"left_out": prompts.left_out, "words": list(prompts.words)}
     return (

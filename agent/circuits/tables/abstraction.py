@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ....tools.abstraction.das import Abstraction
-    from ....tools.abstraction.interchange import Interchanged
+    from ....tools.abstraction.interchange import InterchangeResult
     from ....tools.abstraction.question import AbstractionQuestion
     from ....tools.subject import Subject
 
@@ -78,7 +78,7 @@ def _searched(found: Abstraction) -> dict[str, Any]:
     return row | {"real_minus_control": found.real_minus_control}
 
 
-def _accuracies(found: Interchanged) -> dict[str, Any]:
+def _accuracies(found: InterchangeResult) -> dict[str, Any]:
     return {"iia": _rate(found.correct), "where_it_changes": _rate(found.correct[found.changes])}
 
 

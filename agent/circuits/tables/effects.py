@@ -23,7 +23,7 @@ from ....tools.circuits.attention import (
 from ....tools.circuits.attribution import attribute
 from ....tools.circuits.circuit_model import CircuitModel
 from ....tools.circuits.graph import Node, Target
-from ....tools.circuits.head_observations import Looker, positions_of
+from ....tools.circuits.head_observations import HeadObserver, positions_of
 from ....tools.circuits.mediation import mediate
 from ....tools.circuits.path_patching import Mlps, path_patch
 from ....tools.circuits.sweep import Sweep
@@ -96,7 +96,8 @@ def attention_rows(
     kinds = head_scores(subject, repeated_tokens(subject, length=length, seed=seed))
     copying = copying_scores(subject, model)
     lookers = [
-        Looker(model, batch.pairs, positions_of(batch.pairs, _lists(batch))) for batch in batches
+        HeadObserver(model, batch.pairs, positions_of(batch.pairs, _lists(batch)))
+        for batch in batches
     ]
     weighed = torch.cat(
         [
@@ -106,7 +107,7 @@ def attention_rows(
         1,
     )
     for at, head in enumerate(heads):
-        looks = [looker.look(head) for looker in lookers]
+        looks = [looker.observe(head) for looker in lookers]
         marks = [
             mark
             for mark in looks[0].attention

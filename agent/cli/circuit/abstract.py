@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             )
     question = read_question(args.program)
     if args.variable:
-        question = question.about(args.variable)
+        question = question.with_variable(args.variable)
     wanted, spots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:

@@ -10,7 +10,7 @@ from hubel.tools.abstraction.das import random_subspace, search
 from hubel.tools.abstraction.interchange import (
     Behaviour,
     Location,
-    Swap,
+    SubspaceSwap,
     draw_interchanges,
     interchange,
 )
@@ -75,7 +75,7 @@ def test_the_search_finds_it_and_its_controls_do_not(made: tuple[Subject, list[T
 def test_a_placebo_has_the_same_dose() -> None:
     base, source = torch.randn(2, 5, 1, 30).double()
     one, two = random_subspace(30, 3, 0), random_subspace(30, 5, 1)
-    swapped = Swap(one, matched_to=two)(base, source) - base
+    swapped = SubspaceSwap(one, matched_to=two)(base, source) - base
     torch.testing.assert_close(
         swapped.norm(dim=-1), ((source - base) @ two.double().T).norm(dim=-1)
     )

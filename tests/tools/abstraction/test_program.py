@@ -35,11 +35,11 @@ def test_functions_and_json_say_the_same() -> None:
     base, source = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 3, "c": 0}
     assert one.run(base) == two.run(base) == {**base, "sum": 3, "total": 2}
     assert (
-        one.interchanged(base, source, "sum")
-        == two.interchanged(base, source, "sum")
+        one.interchange_output(base, source, "sum")
+        == two.interchange_output(base, source, "sum")
         == (2 + 3) % 4
     )
-    assert one.interchanged(base, source, "total") == 2
+    assert one.interchange_output(base, source, "total") == 2
     assert two.run(base, {"sum": 0})["total"] == 3
 
 
@@ -103,7 +103,7 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
     assert question.filled(setting)[0] == "the red the dog the dog the"
     assert question.program.run(setting)["receiver"] == "red"
     source = {"first": "blue", "second": "cat", "giver": 0}
-    assert question.program.interchanged(setting, source, "position") == "dog"
+    assert question.program.interchange_output(setting, source, "position") == "dog"
     assert [question.position(subject, at) for at in ("first", "said", "end")] == [1, 5, 6]
     one, two = (question.behaviour(subject, each) for each in (question.program, question.heldout))
     assert one.answers == two.answers, (

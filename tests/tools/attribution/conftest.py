@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hubel.tools.attribution.target import AttributionTarget, Logits, Scalar, make_case
+from hubel.tools.attribution.target import AttributionTarget, Logits, Scalar, make_target
 from hubel.tools.subject.subject import Subject
 
 from ...support.tiny import tiny_subject
@@ -22,7 +22,7 @@ def double_subject(model_type: str = "llama", seed: int = 0, **options: Any) -> 
 
 def case_of(subject: Subject, scalar: Scalar | None = None, **options: Any) -> AttributionTarget:
     """The prompt against its twin, about a logit difference."""
-    return make_case(subject, scalar or Logits((5,), (6,)), PROMPT, TWIN, **options)
+    return make_target(subject, scalar or Logits((5,), (6,)), PROMPT, TWIN, **options)
 
 
 def n_hooks(subject: Subject) -> int:

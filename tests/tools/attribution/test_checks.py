@@ -16,7 +16,7 @@ from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.randomisation import randomisation, redrawn_layers
 from hubel.tools.attribution.result import TokenAttribution
-from hubel.tools.attribution.target import Logits, make_case
+from hubel.tools.attribution.target import Logits, make_target
 
 from .conftest import PROMPT, TWIN, case_of, double_subject
 
@@ -48,7 +48,7 @@ def test_over_prompts_a_measured_order_beats_random_ones_and_a_random_one_does_n
     gains = {"measured": [], "random": []}
     for _ in range(12):
         ids, twin = rng.integers(1, 250, (2, 7)).tolist()
-        case = make_case(subject, Logits((5,), (6,)), ids, twin)
+        case = make_target(subject, Logits((5,), (6,)), ids, twin)
         measured = occlusion(case)
         for name, scores in (("measured", measured.scores), ("random", rng.standard_normal(7))):
             found = curves(case, replace(measured, scores=scores))
@@ -60,7 +60,7 @@ def test_over_prompts_a_measured_order_beats_random_ones_and_a_random_one_does_n
 
 def test_curves_of_one_token_say_nothing() -> None:
     subject = double_subject()
-    case = make_case(subject, Logits((5,)), PROMPT, [*PROMPT[:-1], 9])
+    case = make_target(subject, Logits((5,)), PROMPT, [*PROMPT[:-1], 9])
     assert curves(case, occlusion(case)) is None
     assert randomisation(case, occlusion, occlusion(case)) is None
 

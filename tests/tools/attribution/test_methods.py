@@ -12,7 +12,7 @@ from hubel.tools.attribution.methods import METHODS
 from hubel.tools.attribution.names import MethodName
 from hubel.tools.attribution.occlusion import occlusion
 from hubel.tools.attribution.relevance import conserving, relevance
-from hubel.tools.attribution.target import Activation, Logits, Scalar, make_case
+from hubel.tools.attribution.target import Activation, Logits, Scalar, make_target
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
 
@@ -93,7 +93,7 @@ def test_integrated_gradients_are_a_fine_riemann_sum() -> None:
 def test_tokens_before_the_first_difference_are_run_once_and_change_nothing() -> None:
     for model_type in MODEL_TYPES:
         subject = double_subject(model_type)
-        case = make_case(subject, Logits((5,), (6,)), PROMPT, [*PROMPT[:4], *TWIN[4:]])
+        case = make_target(subject, Logits((5,), (6,)), PROMPT, [*PROMPT[:4], *TWIN[4:]])
         assert case.n_shared == 4
         whole = case.slope()
         resumed = case.slopes(case.embedding[None])
@@ -183,4 +183,4 @@ def test_wrong_questions_are_refused(
     scalar: Scalar, ids: list[int], twin: list[int] | None, said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        make_case(double_subject(), scalar, ids, twin)
+        make_target(double_subject(), scalar, ids, twin)

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from hubel.tools.circuits.attention import (
+    attention_patterns,
     copying_scores,
     edge_knockouts,
     head_scores,
-    patterns,
     repeated_tokens,
 )
 from hubel.tools.circuits.graph import Node
-from hubel.tools.circuits.hooks import hooks
+from hubel.tools.circuits.hooks import temporary_hooks
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
@@ -51,7 +51,7 @@ def test_the_heads_of_an_induction_model_score_one() -> None:
 def test_patterns_are_distributions_over_what_came_before(model_type: str) -> None:
     subject = tiny_subject(model_type)
     before = subject.model.config._attn_implementation
-    found = patterns(subject, torch.tensor([[3, 9, 27, 81], [5, 25, 125, 9]]))
+    found = attention_patterns(subject, torch.tensor([[3, 9, 27, 81], [5, 25, 125, 9]]))
     assert found.shape == (3, 2, 4, 4, 4)
     torch.testing.assert_close(found.sum(-1), torch.ones_like(found[..., 0]))
     assert not found.triu(1).any()
@@ -63,10 +63,10 @@ def test_a_knocked_out_edge_is_a_zero_in_the_pattern(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     sweep, head = Sweep(model, pairs), Node("head", 1, 3)
     found = edge_knockouts(sweep, [head])
-    pattern = patterns(model.subject, pairs.clean)[1, :, 3]
+    pattern = attention_patterns(model.subject, pairs.clean)[1, :, 3]
     torch.testing.assert_close(found.weight[0].float(), pattern[:, -1].float())
     group = model.graph.n_heads // model.graph.n_kv_heads
-    slot = model.slots[model.graph.n_heads + model.graph.n_kv_heads + 3 // group]
+    slot = model.qkv_slices[model.graph.n_heads + model.graph.n_kv_heads + 3 // group]
     columns = slice(3 * model.subject.head_dim, 4 * model.subject.head_dim)
     for key in range(pairs.n_tokens):
         kept: list[torch.Tensor] = []
@@ -81,12 +81,12 @@ def test_a_knocked_out_edge_is_a_zero_in_the_pattern(model_type: str) -> None:
             new[:, -1, columns] = kept[0][:, -1, columns]
             return new
 
-        with hooks() as put, torch.no_grad():
-            put.leaving(model.joints[1].projections[slot.module], forget)
-            put.entering(model.subject.parts.layers[1].attention_out, kept.append)
+        with temporary_hooks() as put, torch.no_grad():
+            put.on_output(model.readers[1].projections[slot.module], forget)
+            put.on_input(model.subject.parts.layers[1].attention_out, kept.append)
             model.logits(pairs.clean)
-        with hooks() as put, torch.no_grad():
-            put.entering(model.subject.parts.layers[1].attention_out, replace)
+        with temporary_hooks() as put, torch.no_grad():
+            put.on_input(model.subject.parts.layers[1].attention_out, replace)
             changed = pairs.logit_difference(model.logits(pairs.clean))
         torch.testing.assert_close(
             found.effect[0, :, key], changed - sweep.baseline, atol=2e-4, rtol=1e-3

@@ -30,9 +30,9 @@ class Back(SmallSteps):
 @pytest.mark.parametrize("model_type", WIRED)
 def test_edges_are_finite_differences(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
-    edges = model.graph.edges_of(model.graph.possible)
+    edges = model.graph.edges_of(model.graph.all_edges)
     exact = (SmallSteps(model, pairs).edges(edges) - Back(model, pairs).edges(edges)) / (2 * SHARE)
-    found = attribute(model, pairs).edges[:, model.graph.possible].T
+    found = attribute(model, pairs).edges[:, model.graph.all_edges].T
     assert (found - exact).norm() < 1e-3 * exact.norm()
 
 
@@ -60,7 +60,7 @@ def test_integrated_over_the_inputs_the_input_has_the_whole_effect() -> None:
 def test_integrated_over_activations_a_source_has_its_exact_effect(source: int, steps: int) -> None:
     """The input and MLPs move alone, so that their edges' integrals add up to the effect of patching them."""
     model, pairs = circuit_model(), random_pairs()
-    without = model.graph.possible.clone()
+    without = model.graph.all_edges.clone()
     without[source] = False
     exact = run_circuit(model, pairs, without) - Sweep(model, pairs).baseline
     found = attribute_activations(model, pairs, steps)[:, source].sum(1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hubel.tools.circuits.ablation import run_circuit
-from hubel.tools.circuits.edge_integrated_gradients import _Mixed, attribute_mixed
+from hubel.tools.circuits.edge_integrated_gradients import _Mixed, attribute_all_edges
 from hubel.tools.circuits.forward_record import record
 from hubel.tools.circuits.methods import METHODS, edge_effects, edge_method, score_edges
 from hubel.tools.errors import UsageError
@@ -17,8 +17,8 @@ def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     generator = torch.Generator().manual_seed(1)
-    mask = model.graph.possible & (
-        torch.rand(model.graph.possible.shape, generator=generator) < 0.5
+    mask = model.graph.all_edges & (
+        torch.rand(model.graph.all_edges.shape, generator=generator) < 0.5
     )
     shares = (~mask).double().expand(len(pairs), -1, -1)
     with torch.no_grad():
@@ -34,7 +34,7 @@ def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
     )
     assert clean is not None
     assert twin is not None
-    found = attribute_mixed(model, pairs, steps=64).sum((1, 2))
+    found = attribute_all_edges(model, pairs, steps=64).sum((1, 2))
     torch.testing.assert_close(found, twin - clean, atol=2e-3, rtol=5e-3)
 
 
@@ -45,7 +45,7 @@ def test_a_derivative_is_a_finite_difference() -> None:
     )  # RMSNorm computes in single precision, LayerNorm in double
     twin = record(model, pairs.corrupted, pairs.logit_difference)
     run = _Mixed(model, pairs, twin, slice(None))
-    shares = torch.full((2, *model.graph.possible.shape), 0.3, dtype=torch.float64)
+    shares = torch.full((2, *model.graph.all_edges.shape), 0.3, dtype=torch.float64)
     found = run.derivatives(shares)
     for target, source in ((0, 0), (12, 3), (17, 2), (22, 4), (-1, 7), (-1, 0)):
         moved = torch.zeros_like(shares)
@@ -62,18 +62,18 @@ def test_a_derivative_is_a_finite_difference() -> None:
 def test_every_method_scores_every_edge_and_no_other(name: str) -> None:
     model, pairs = circuit_model(), random_pairs()
     effects = edge_effects(name, model, pairs, steps=2)
-    assert effects.shape == (len(pairs), *model.graph.possible.shape)
+    assert effects.shape == (len(pairs), *model.graph.all_edges.shape)
     scores = score_edges(name, model, pairs)
-    assert scores.shape == model.graph.possible.shape
-    assert (scores[~model.graph.possible] == 0).all()
-    assert (scores[model.graph.possible] >= 0).all()
-    assert (scores[model.graph.possible] > 0).float().mean() > 0.9
+    assert scores.shape == model.graph.all_edges.shape
+    assert (scores[~model.graph.all_edges] == 0).all()
+    assert (scores[model.graph.all_edges] >= 0).all()
+    assert (scores[model.graph.all_edges] > 0).float().mean() > 0.9
 
 
 def test_no_steps_and_unknown_or_taken_methods_are_refused() -> None:
     model, pairs = circuit_model(), random_pairs()
     with pytest.raises(UsageError, match="0 steps"):
-        attribute_mixed(model, pairs, steps=0)
+        attribute_all_edges(model, pairs, steps=0)
     with pytest.raises(UsageError, match="eap-ig-edges"):
         score_edges("nothing", model, pairs)
     with pytest.raises(UsageError, match="registered already"):

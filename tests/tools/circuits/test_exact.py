@@ -8,7 +8,7 @@ import torch
 from hubel.tools.circuits.ablation import Ablation, run_circuit
 from hubel.tools.circuits.circuit_model import CircuitModel, Wiring
 from hubel.tools.circuits.graph import Graph, Node
-from hubel.tools.circuits.hooks import hooks
+from hubel.tools.circuits.hooks import temporary_hooks
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.errors import UsageError
@@ -49,7 +49,7 @@ def test_a_sweep_is_the_subjects_own_patching(model_type: str) -> None:
 @pytest.mark.parametrize("model_type", WIRED)
 def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
-    sweep, possible = Sweep(model, pairs), model.graph.possible
+    sweep, possible = Sweep(model, pairs), model.graph.all_edges
     some = [tuple(at) for at in possible.nonzero()[:: possible.sum() // 12].tolist()]
     one = torch.stack(
         [
@@ -70,11 +70,11 @@ def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
 @pytest.mark.parametrize("ablation", ["resample", "mean", "zero"])
 def test_all_edges_are_the_model_and_no_edge_is_the_ablated_state(ablation: Ablation) -> None:
     model, pairs = circuit_model(), random_pairs(11)
-    full = run_circuit(model, pairs, model.graph.possible, ablation)
+    full = run_circuit(model, pairs, model.graph.all_edges, ablation)
     torch.testing.assert_close(
         full, pairs.logit_difference(model.logits(pairs.clean)), atol=1e-5, rtol=1e-4
     )
-    none = run_circuit(model, pairs, torch.zeros_like(model.graph.possible), ablation)
+    none = run_circuit(model, pairs, torch.zeros_like(model.graph.all_edges), ablation)
     if ablation == "resample":
         torch.testing.assert_close(
             none, pairs.logit_difference(model.logits(pairs.corrupted)), atol=1e-5, rtol=1e-4
@@ -87,7 +87,7 @@ def test_a_node_patched_is_the_circuit_without_what_it_writes() -> None:
     model, pairs = circuit_model(), random_pairs()
     sweep, nodes = Sweep(model, pairs), [Node("mlp", 0), Node("head", 1, 2), Node("mlp", 2)]
     for node, effect in zip(nodes, sweep.nodes(nodes), strict=True):
-        without = model.graph.possible.clone()
+        without = model.graph.all_edges.clone()
         without[model.graph.sources.index(node)] = False
         torch.testing.assert_close(
             effect, run_circuit(model, pairs, without) - sweep.baseline, atol=1e-5, rtol=1e-4
@@ -100,7 +100,7 @@ def test_a_node_patched_is_the_circuit_without_what_it_writes() -> None:
 def test_writing_what_a_head_writes_itself_changes_nothing() -> None:
     model, pairs = circuit_model(), random_pairs()
     one, two = Node("head", 1, 2), Node("head", 2, 0)
-    same, other = Sweep(model, pairs).replaced([(one, one), (one, two)])
+    same, other = Sweep(model, pairs).interchange([(one, one), (one, two)])
     assert same.abs().max() < 1e-6
     assert other.abs().min() > 1e-4
 
@@ -124,9 +124,9 @@ def test_hooks_are_gone_after_an_exception() -> None:
         raise RuntimeError("inside")
 
     before = n_hooks(model)
-    run = partial(run_circuit, model, random_pairs(), model.graph.possible)
-    with hooks() as put:
-        put.entering(model.joints[1].mlp_norm, fail)
+    run = partial(run_circuit, model, random_pairs(), model.graph.all_edges)
+    with temporary_hooks() as put:
+        put.on_input(model.readers[1].mlp_norm, fail)
         with pytest.raises(RuntimeError, match="inside"):
             run()
     assert n_hooks(model) == before
@@ -154,4 +154,4 @@ def test_a_wrong_wiring_is_refused(wiring: Wiring, said: str) -> None:
 
 def test_a_mask_of_another_model_is_refused() -> None:
     with pytest.raises(UsageError, match="mask of shape"):
-        run_circuit(circuit_model(), random_pairs(), Graph(2, 2, 1).possible)
+        run_circuit(circuit_model(), random_pairs(), Graph(2, 2, 1).all_edges)

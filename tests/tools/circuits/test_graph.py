@@ -15,7 +15,7 @@ def test_the_default_subject_has_70651_edges() -> None:
 @pytest.mark.parametrize("parallel", [False, True])
 def test_edges_run_forward_only(parallel: bool) -> None:
     graph = Graph(2, 2, 1, parallel)
-    names = {str(edge) for edge in graph.edges_of(graph.possible)}
+    names = {str(edge) for edge in graph.edges_of(graph.all_edges)}
     assert len(names) == graph.n_edges
     assert "head.0.1->head.1.0<k>" in names
     assert "head.1.0->head.1.1<q>" not in names
@@ -25,9 +25,9 @@ def test_edges_run_forward_only(parallel: bool) -> None:
 
 def test_names_and_masks_are_each_others_inverse() -> None:
     graph = Graph(3, 4, 2)
-    edges = graph.edges_of(graph.possible)
+    edges = graph.edges_of(graph.all_edges)
     assert [Edge.parse(str(edge)) for edge in edges] == edges
-    assert torch.equal(graph.mask_of(edges), graph.possible)
+    assert torch.equal(graph.mask_of(edges), graph.all_edges)
 
 
 def test_an_edge_that_the_model_lacks_is_refused() -> None:

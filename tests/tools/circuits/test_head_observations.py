@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hubel.tools.circuits.graph import Node
-from hubel.tools.circuits.head_observations import Looker, positions_of
+from hubel.tools.circuits.head_observations import HeadObserver, positions_of
 from hubel.tools.circuits.prompts import PromptPairs
 
 from .conftest import WIRED, circuit_model, random_pairs
@@ -18,9 +18,9 @@ from .conftest import WIRED, circuit_model, random_pairs
 def test_direct_effects_add_up_to_the_logit_difference(model_type: str) -> None:
     """Over the input, all heads and all MLPs, in families without biases; the others differ by their biases' share."""
     model, pairs = circuit_model(model_type), random_pairs()
-    looker = Looker(model, pairs, {})
+    looker = HeadObserver(model, pairs, {})
     written = [
-        torch.tensor(looker.look(node).direct)
+        torch.tensor(looker.observe(node).direct)
         for node in model.graph.sources
         if node.kind != "input"
     ]
@@ -35,13 +35,13 @@ def test_direct_effects_add_up_to_the_logit_difference(model_type: str) -> None:
 def test_patterns_are_probabilities_and_attention_is_put_back(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     before = model.subject.model.config._attn_implementation
-    looker = Looker(model, pairs, positions_of(pairs, {"first": [0] * len(pairs)}))
+    looker = HeadObserver(model, pairs, positions_of(pairs, {"first": [0] * len(pairs)}))
     assert model.subject.model.config._attn_implementation == before
     assert len(looker.patterns) == model.graph.n_layers
     for pattern in looker.patterns:
         torch.testing.assert_close(pattern.sum(-1), torch.ones_like(pattern.sum(-1)))
         assert pattern.triu(1).abs().max() == 0
-    look = looker.look(Node("head", 1, 2))
+    look = looker.observe(Node("head", 1, 2))
     assert look.attention["END>first"] == pytest.approx(looker.patterns[1][:, 2, -1, 0].tolist())
     assert look.attention["previous"][0] == pytest.approx(
         float(
@@ -66,18 +66,18 @@ def test_marks_that_any_task_has() -> None:
 def test_a_head_whose_values_write_their_own_token_copies() -> None:
     """The last layer's norm and maps set so that the value is the token's embedding, which is its own unembedding."""
     model, pairs = circuit_model(), random_pairs()
-    looker = Looker(model, pairs, {})
+    looker = HeadObserver(model, pairs, {})
     node, width = Node("head", 0, 0), model.subject.head_dim
     unembed = cast(torch.Tensor, model.subject.parts.unembed.weight)
-    slot = model.slots[model.graph.n_heads + model.graph.n_kv_heads]
+    slot = model.qkv_slices[model.graph.n_heads + model.graph.n_kv_heads]
     best = looker.patterns[0][:, 0, -1, 1:].argmax(1) + 1
     rows = torch.arange(len(pairs))
     tokens = pairs.clean[rows, best]
     looker.at.projected[0, slot.module] = torch.zeros_like(looker.at.projected[0, slot.module])
     wanted = unembed[tokens] @ model.subject.head_matrices(0)[0]
     looker.at.projected[0, slot.module][rows, best, slot.rows] = wanted
-    copied = looker.look(node).copies
+    copied = looker.observe(node).copies
     looker.at.projected[0, slot.module][rows, best, slot.rows] = -wanted
-    assert copied == pytest.approx([-value for value in looker.look(node).copies])
+    assert copied == pytest.approx([-value for value in looker.observe(node).copies])
     assert width == wanted.shape[1]
     assert min(copied) > 0

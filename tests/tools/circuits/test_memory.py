@@ -10,7 +10,7 @@ import torch
 from hubel.tools.circuits import attribution, edge_integrated_gradients, memory
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.circuit_model import CircuitModel
-from hubel.tools.circuits.memory import bytes_a_token, check_fits
+from hubel.tools.circuits.memory import bytes_per_token, check_fits
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.errors import UsageError
@@ -29,7 +29,7 @@ def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(
     model: CircuitModel,
 ) -> None:
     pairs = random_pairs()
-    enough = len(pairs) * pairs.n_tokens * bytes_a_token(model)
+    enough = len(pairs) * pairs.n_tokens * bytes_per_token(model)
     check_fits(model, pairs, free=enough)
     with pytest.raises(
         UsageError, match=f"{len(pairs) - 1} pairs of this length at once would fit"
@@ -38,12 +38,12 @@ def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(
     with pytest.raises(
         UsageError, match=f"prompts of at most {pairs.n_tokens - 1} tokens would fit"
     ):
-        check_fits(model, pairs, free=pairs.n_tokens * bytes_a_token(model) - 1)
+        check_fits(model, pairs, free=pairs.n_tokens * bytes_per_token(model) - 1)
 
 
 def test_what_is_said_to_fit_does(model: CircuitModel) -> None:
     pairs = random_pairs(8)
-    free = int(3.5 * pairs.n_tokens * bytes_a_token(model))
+    free = int(3.5 * pairs.n_tokens * bytes_per_token(model))
     with pytest.raises(UsageError, match="3 pairs of this length at once would fit"):
         check_fits(model, pairs, free=free)
     check_fits(model, pairs.take(range(3)), free=free)
@@ -51,7 +51,7 @@ def test_what_is_said_to_fit_does(model: CircuitModel) -> None:
 
 @pytest.mark.parametrize(
     "score",
-    [attribute, attribution.attribute_activations, edge_integrated_gradients.attribute_mixed],
+    [attribute, attribution.attribute_activations, edge_integrated_gradients.attribute_all_edges],
 )
 def test_methods_ask_before_they_begin(
     score: object, model: CircuitModel, monkeypatch: pytest.MonkeyPatch
@@ -66,7 +66,7 @@ def test_what_attribution_takes_for_a_further_token_is_what_is_said(model: Circu
     grown = (_most_alive(model, many) - _most_alive(model, few)) / (
         (len(many) - len(few)) * few.n_tokens
     )
-    assert 0.4 * bytes_a_token(model) < grown < bytes_a_token(model)
+    assert 0.4 * bytes_per_token(model) < grown < bytes_per_token(model)
 
 
 def _most_alive(model: CircuitModel, pairs: PromptPairs) -> int:

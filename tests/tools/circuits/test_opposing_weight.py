@@ -8,16 +8,16 @@ import torch
 from hubel.tools.circuits.ablation import run_circuit
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.circuits.discovery import faithfulness_of, top_edges
-from hubel.tools.circuits.opposing_weight import balanced, tried_weights, two_sided
+from hubel.tools.circuits.opposing_weight import has_both_signs, search_weight, weight_opposing
 
 from .conftest import circuit_model, random_pairs
 
 
 def test_opposing_edges_count_their_weight_and_helping_ones_as_before() -> None:
     scores = torch.tensor([[-3.0, 2.0], [0.0, 1.0]])
-    assert balanced(scores, 0.5).tolist() == [[-3.0, 1.0], [0.0, 0.5]]
-    assert two_sided(scores)
-    assert not two_sided(scores.abs())
+    assert weight_opposing(scores, 0.5).tolist() == [[-3.0, 1.0], [0.0, 0.5]]
+    assert has_both_signs(scores)
+    assert not has_both_signs(scores.abs())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_opposing_edges_count_their_weight_and_helping_ones_as_before() -> None:
     ],
 )
 def test_the_weight_with_f_of_one_is_found(f: Callable[[float], float], root: float) -> None:
-    tried = tried_weights(f)
+    tried = search_weight(f)
     assert tried[0] == 1
     assert len(tried) <= 8
     assert len(set(tried)) == len(tried)
@@ -39,13 +39,13 @@ def test_the_weight_with_f_of_one_is_found(f: Callable[[float], float], root: fl
 
 @pytest.mark.parametrize("f", [0.4, 1.7])
 def test_a_weight_that_changes_nothing_ends_the_search(f: float) -> None:
-    assert len(tried_weights(lambda _weight: f)) == 5
+    assert len(search_weight(lambda _weight: f)) == 5
 
 
 def test_a_balanced_circuit_is_nearer_to_the_model() -> None:
     model, pairs = circuit_model(), random_pairs(8)
-    lost = run_circuit(model, pairs, model.graph.possible) - run_circuit(
-        model, pairs, ~model.graph.possible
+    lost = run_circuit(model, pairs, model.graph.all_edges) - run_circuit(
+        model, pairs, ~model.graph.all_edges
     )
     helped = pairs.take(
         (lost > 0).nonzero()[:, 0].tolist()
@@ -53,7 +53,7 @@ def test_a_balanced_circuit_is_nearer_to_the_model() -> None:
     faithfulness, scores = faithfulness_of(model, helped), attribute(model, helped, 4).edge_scores()
 
     def f(weight: float) -> float:
-        return faithfulness(top_edges(model.graph, balanced(scores, weight), 60))
+        return faithfulness(top_edges(model.graph, weight_opposing(scores, weight), 60))
 
-    assert two_sided(scores)
-    assert min(abs(1 - f(weight)) for weight in tried_weights(f)) < abs(1 - f(1.0)) / 2
+    assert has_both_signs(scores)
+    assert min(abs(1 - f(weight)) for weight in search_weight(f)) < abs(1 - f(1.0)) / 2

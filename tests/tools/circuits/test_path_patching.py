@@ -43,7 +43,9 @@ def test_several_receivers_of_a_layer_are_the_circuit_without_their_edges() -> N
     ]
     (found,) = path_patch(model, pairs, [SENDERS[1]], receivers, mlps="freeze")
     cut = model.graph.mask_of([Edge(SENDERS[1], *target) for target in receivers])
-    expected = run_circuit(model, pairs, model.graph.possible & ~cut) - Sweep(model, pairs).baseline
+    expected = (
+        run_circuit(model, pairs, model.graph.all_edges & ~cut) - Sweep(model, pairs).baseline
+    )
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
@@ -66,7 +68,7 @@ def _by_hand(model: Any, pairs: Any, sender: Node) -> torch.Tensor:
     clean, twin = sweep.clean, sweep.twin
     with torch.no_grad():
         stream = clean.stream[0]
-        for layer, joints in enumerate(model.joints):
+        for layer, joints in enumerate(model.readers):
             z = clean.z[layer].clone()
             if layer == sender.layer:
                 columns = slice(

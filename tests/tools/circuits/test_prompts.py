@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hubel.tools.circuits.prompts import NONE, PromptPair, PromptPairs
+from hubel.tools.circuits.prompts import PADDING, PromptPair, PromptPairs
 from hubel.tools.errors import UsageError
 
 from ...support.tiny import tiny_subject
@@ -16,7 +16,7 @@ def pairs(answer: list[list[int]], foil: list[list[int]]) -> PromptPairs:
 
 def test_the_metric_is_the_mean_of_the_answers_less_the_mean_of_the_foils() -> None:
     logits = torch.tensor([[1.0, 2.0, 4.0, 8.0], [1.0, 2.0, 4.0, 8.0]])
-    batch = pairs([[3, NONE], [2, 3]], [[0, 1], [1, NONE]])
+    batch = pairs([[3, PADDING], [2, 3]], [[0, 1], [1, PADDING]])
     assert batch.logit_difference(logits).tolist() == [8 - 1.5, 6 - 2]
 
 

@@ -22,7 +22,7 @@ def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
     silent.data.zero_()
     found = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=1e-6)
     assert not found.mask[model.graph.sources.index(Node("mlp", 1))].any()
-    whole = run_circuit(model, pairs, model.graph.possible)
+    whole = run_circuit(model, pairs, model.graph.all_edges)
     torch.testing.assert_close(run_circuit(model, pairs, found.mask), whole, atol=1e-3, rtol=1e-3)
 
 
@@ -30,7 +30,7 @@ def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
 def test_every_edge_that_is_left_costs_the_threshold_whichever_way_it_works() -> None:
     model, pairs = circuit_model(), random_pairs(6)
     metrics = [
-        run_circuit(model, pairs, mask) for mask in (model.graph.possible, ~model.graph.possible)
+        run_circuit(model, pairs, mask) for mask in (model.graph.all_edges, ~model.graph.all_edges)
     ]
     scale = float((metrics[0] - metrics[1]).mean().abs())
     found = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=0.02)
@@ -47,7 +47,7 @@ def test_the_effect_of_a_single_edge_is_what_a_run_without_it_loses() -> None:
         model.graph, attribute(model, pairs).edge_scores(), 1
     )  # one edge, into the logits
     found = prune(model, pairs, attribute(model, pairs).edge_scores(), start=start)
-    lost = run_circuit(model, pairs, ~model.graph.possible) - run_circuit(model, pairs, start)
+    lost = run_circuit(model, pairs, ~model.graph.all_edges) - run_circuit(model, pairs, start)
     torch.testing.assert_close(found.effects[:, start][:, 0], lost)
     assert not found.effects[:, ~start].any()
 
@@ -57,11 +57,11 @@ def test_as_a_method_it_ranks_what_pruning_did_not_see_behind() -> None:
     model, pairs = circuit_model(), random_pairs()
     scores = edge_effects("acdc", model, pairs).mean(0)
     assert scores.isfinite().all()
-    assert not scores[~model.graph.possible].any()
+    assert not scores[~model.graph.all_edges].any()
 
 
 def test_pairs_that_do_not_differ_have_nothing_to_prune() -> None:
     model, pairs = circuit_model(), random_pairs()
     pairs.corrupted.copy_(pairs.clean)
     with pytest.raises(UsageError, match="no circuit"):
-        prune(model, pairs, torch.zeros(model.graph.possible.shape))
+        prune(model, pairs, torch.zeros(model.graph.all_edges.shape))

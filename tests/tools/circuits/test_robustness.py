@@ -13,13 +13,13 @@ from .conftest import circuit_model, random_pairs
 
 def test_without_an_edge_the_whole_model_loses_that_edges_effect() -> None:
     model, pairs = circuit_model(), random_pairs()
-    edges = model.graph.edges_of(model.graph.possible)[::40]
+    edges = model.graph.edges_of(model.graph.all_edges)[::40]
     sweep = Sweep(model, pairs)
     assert sweep.twin.metric is not None
     span = float((sweep.baseline - sweep.twin.metric).mean())
     exact = [-float(effect.mean()) / span for effect in sweep.edges(edges)]
     assert minimality(
-        faithfulness_of(model, pairs), model.graph, model.graph.possible, edges
+        faithfulness_of(model, pairs), model.graph, model.graph.all_edges, edges
     ) == pytest.approx(exact, abs=1e-4)
 
 

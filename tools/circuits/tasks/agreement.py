@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .task import couples
+from .task import word_pairs
 
-NOUNS = couples(
+NOUNS = word_pairs(
     "key/keys window/windows teacher/teachers car/cars dog/dogs house/houses book/books friend/friends "
     "student/students doctor/doctors author/authors picture/pictures tree/trees machine/machines bird/birds "
     "letter/letters garden/gardens river/rivers farmer/farmers table/tables"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, couples, task, twins
+from .task import Draw, Example, task, twin_prompts, word_pairs
 
-OPPOSITES = couples(
+OPPOSITES = word_pairs(
     "hot/cold big/small up/down happy/sad fast/slow light/dark high/low rich/poor old/young good/bad left/right "
     "open/closed hard/soft long/short full/empty early/late strong/weak true/false dry/wet day/night love/hate "
     "win/lose north/south east/west inside/outside black/white first/last above/below before/after buy/sell"
@@ -20,12 +20,12 @@ TEMPLATES = (
 @task("antonym", "the opposite of a word")
 def antonym(draw: Draw) -> Example:
     """Clean: "The opposite of hot is" -> cold; the twin has another word."""
-    one, two = draw.two(OPPOSITES)
+    one, two = draw.pair(OPPOSITES)
     if draw.rng.random() < 0.5:
         one = one[::-1]
     if draw.rng.random() < 0.5:
         two = two[::-1]
-    return twins(
+    return twin_prompts(
         draw.choice(TEMPLATES), {"word": one[0]}, {"word": two[0]}, [f" {one[1]}"], [f" {two[1]}"],
         [f" {one[0]}", f" {two[0]}"],
     )  # fmt: skip

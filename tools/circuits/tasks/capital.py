@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, couples, task, twins
+from .task import Draw, Example, task, twin_prompts, word_pairs
 
-CAPITALS = couples(
+CAPITALS = word_pairs(
     "France/Paris Germany/Berlin Italy/Rome Spain/Madrid Japan/Tokyo China/Beijing Russia/Moscow Egypt/Cairo "
     "Greece/Athens Austria/Vienna England/London Portugal/Lisbon Poland/Warsaw Ireland/Dublin Norway/Oslo "
     "Sweden/Stockholm Finland/Helsinki Denmark/Copenhagen Hungary/Budapest Cuba/Havana Iran/Tehran Iraq/Baghdad "
@@ -22,8 +22,8 @@ TEMPLATES = (
 @task("capital", "the capital of a country")
 def capital(draw: Draw) -> Example:
     """Clean: "The capital of France is" -> Paris; the twin has another country."""
-    (country, city), (other, elsewhere) = draw.two(CAPITALS)
-    return twins(
+    (country, city), (other, elsewhere) = draw.pair(CAPITALS)
+    return twin_prompts(
         draw.choice(TEMPLATES), {"country": country}, {"country": other}, [f" {city}"], [f" {elsewhere}"],
         [f" {country}", f" {other}"],
     )  # fmt: skip

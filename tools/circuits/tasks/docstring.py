@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, task, twins, words
+from .task import Draw, Example, task, twin_prompts, words
 
 PARAMETERS = words(
     "load size files last file image path data name key value node index count text line page table color style "
@@ -16,8 +16,8 @@ NOTES = words("crime unit song power paper record light sound")
 @task("docstring", "the parameter that is documented next")
 def docstring(draw: Draw) -> Example:
     """Clean: def f(self, a, b, c, d, e), then :param a, :param b, :param -> c; the twin's signature has other names."""
-    a, b, c, d, e, *others = draw.some(PARAMETERS, 8)
-    one, two = draw.some(NOTES, 2)
+    a, b, c, d, e, *others = draw.sample(PARAMETERS, 8)
+    one, two = draw.sample(NOTES, 2)
     template = (
         f"def {draw.choice(FUNCTIONS)}(self, {{p1}}, {{p2}}, {{p3}}, {{p4}}, {{p5}}):\n"
         f'    """{draw.choice(TITLES)}\n\n    :param {a}: {one}\n    :param {{last}}: {two}\n    :param'
@@ -26,7 +26,7 @@ def docstring(draw: Draw) -> Example:
     changed = {"p1": others[0], "p2": others[1], "p3": others[2]}
     # The twin documents the same names, which its signature does not have, so that order cannot be
     # looked up.
-    return twins(
+    return twin_prompts(
         template,
         slots,
         changed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, task, twins, words
+from .task import Draw, Example, task, twin_prompts, words
 
 NOUNS = words(
     "war strike siege plague voyage project reign drought famine journey campaign dispute conflict trial"
@@ -30,4 +30,4 @@ def greater_than(draw: Draw) -> Example:
         [str(digit) for digit in range(tens + 1, 10)],
         [str(digit) for digit in range(tens)],
     )
-    return twins(draw.choice(TEMPLATES), slots, {"tens": "0"}, later, earlier)
+    return twin_prompts(draw.choice(TEMPLATES), slots, {"tens": "0"}, later, earlier)

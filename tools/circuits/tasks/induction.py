@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import UsageError
-from .task import Draw, Example, task, twins
+from .task import Draw, Example, task, twin_prompts
 
 LENGTH, REPEATED = 8, 4
 """Words of the first copy, and of the second, which breaks off where the answer would stand."""
@@ -16,7 +16,7 @@ def induction(draw: Draw) -> Example:
         raise UsageError(
             "the subject's vocabulary has too few words of one token for rows of random words"
         )
-    *row, other = draw.some(draw.lexicon, LENGTH + 1)
+    *row, other = draw.sample(draw.lexicon, LENGTH + 1)
     names = [f"w{at}" for at in range(LENGTH)]
     answer, before = names[REPEATED - 1], names[REPEATED - 2]
     template = " ".join(f"{{{name}}}" for name in names)
@@ -25,7 +25,7 @@ def induction(draw: Draw) -> Example:
         f"again{at}": row[at] for at in range(REPEATED - 1)
     }
     target = row[REPEATED - 1]
-    example = twins(
+    example = twin_prompts(
         f" {template}",
         slots,
         {answer: other},

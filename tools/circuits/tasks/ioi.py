@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, task, twins, words
+from .task import Draw, Example, task, twin_prompts, words
 
 NAMES = words(
     "Mary John Tom James Sarah Anna Paul Mark Lisa Peter Kate Jack Emma David Laura Michael Alice Robert Jane Daniel "
@@ -32,7 +32,7 @@ TEMPLATES = (
 @task("ioi", "who receives: the name that was said once")
 def ioi(draw: Draw) -> Example:
     """Clean: "... Mary and John ... John gave a drink to" -> Mary; the twin says the other name twice."""
-    receiver, giver = draw.two(NAMES)
+    receiver, giver = draw.pair(NAMES)
     first, second = draw.rng.choice(((receiver, giver), (giver, receiver)))
     slots = {
         "A": first,
@@ -41,7 +41,7 @@ def ioi(draw: Draw) -> Example:
         "place": draw.choice(PLACES),
         "thing": draw.choice(THINGS),
     }
-    example = twins(
+    example = twin_prompts(
         draw.choice(TEMPLATES),
         slots,
         {"S2": receiver},

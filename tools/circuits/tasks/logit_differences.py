@@ -24,7 +24,7 @@ class LogitDifferences(NamedTuple):
     top: Bool[np.ndarray, " prompts"]
 
 
-def read(subject: Subject, batches: Sequence[PairBatch]) -> LogitDifferences:
+def measure_logit_differences(subject: Subject, batches: Sequence[PairBatch]) -> LogitDifferences:
     """Bare passes over all prompts and their twins."""
     parts = [_read(subject, batch) for batch in batches]
     return LogitDifferences(*(np.concatenate(column) for column in zip(*parts, strict=True)))

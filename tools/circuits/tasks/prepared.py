@@ -34,7 +34,7 @@ class PairBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedPrompts:
     """What a subject is asked.
 
     Attributes:
@@ -56,7 +56,7 @@ def lexicon(subject: Subject) -> list[str]:
     return sorted(word for word in found if len(subject.tokenize(f" {word}").ids) == 1)
 
 
-def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -> Prepared:
+def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -> PreparedPrompts:
     """The first n examples that suit the subject, in batches of equal length.
 
     Raises:
@@ -92,7 +92,7 @@ def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -
         for length, everything in sorted(kept.items())
         for some in _evenly(everything, max(1, BATCH_TOKENS // length))
     ]
-    return Prepared(tuple(batches), tuple(word.strip() for word in words), dict(left_out))
+    return PreparedPrompts(tuple(batches), tuple(word.strip() for word in words), dict(left_out))
 
 
 def _evenly(some: list[Entry], most: int) -> list[list[Entry]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, task, twins, words
+from .task import Draw, Example, task, twin_prompts, words
 
 WOMEN = words(
     "Mary Sarah Anna Lisa Kate Emma Laura Alice Jane Susan Julia Helen Rachel Linda Rose Amy Grace Ruth"
@@ -26,7 +26,7 @@ def pronoun(draw: Draw) -> Example:
     her, him, she = draw.choice(WOMEN), draw.choice(MEN), draw.rng.random() < 0.5
     name, other = (her, him) if she else (him, her)
     answer, foil = (" she", " he") if she else (" he", " she")
-    return twins(
+    return twin_prompts(
         draw.choice(TEMPLATES),
         {"name": name},
         {"name": other},

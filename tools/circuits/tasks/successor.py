@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .task import Draw, Example, task, twins
+from .task import Draw, Example, task, twin_prompts
 
 ROWS = tuple(
     tuple(row.split())
@@ -30,6 +30,6 @@ def successor(draw: Draw) -> Example:
     start, other = draw.rng.sample(range(len(half) - 3), 2)
     slots = dict(zip("abc", half[start:], strict=False))
     changed = dict(zip("abc", half[other:], strict=False))
-    return twins(
+    return twin_prompts(
         draw.choice(TEMPLATES), slots, changed, [f" {half[start + 3]}"], [f" {half[other + 3]}"]
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .agreement import NOUNS, VERBS
-from .task import Draw, Example, task, twins
+from .task import Draw, Example, task, twin_prompts
 
 TEMPLATES = (
     "The {subject}",
@@ -20,7 +20,7 @@ def sva(draw: Draw) -> Example:
     """Clean: "I think that the keys" -> are, not is; the twin has the subject in the other number."""
     noun, number = draw.choice(NOUNS), draw.rng.randint(0, 1)
     verb = draw.choice(VERBS)
-    return twins(
+    return twin_prompts(
         draw.choice(TEMPLATES),
         {"subject": noun[number]},
         {"subject": noun[1 - number]},

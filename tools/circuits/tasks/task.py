@@ -65,13 +65,13 @@ class Draw:
         """One entry of this part."""
         return self.rng.choice(self.half(entries))
 
-    def some(self, entries: Sequence[Entry], n: int) -> list[Entry]:
+    def sample(self, entries: Sequence[Entry], n: int) -> list[Entry]:
         """n different entries of this part."""
         return self.rng.sample(self.half(entries), n)
 
-    def two(self, entries: Sequence[Entry]) -> tuple[Entry, Entry]:
+    def pair(self, entries: Sequence[Entry]) -> tuple[Entry, Entry]:
         """Two different entries of this part."""
-        first, second = self.some(entries, 2)
+        first, second = self.sample(entries, 2)
         return first, second
 
 
@@ -109,12 +109,12 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def couples(text: str) -> tuple[tuple[str, str], ...]:
+def word_pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Couples of words that are written as `one/two one/two`."""
     return tuple((one, two) for one, two in (entry.split("/") for entry in text.split()))
 
 
-def filled(template: str, slots: Mapping[str, str]) -> tuple[str, dict[str, Span]]:
+def fill_template(template: str, slots: Mapping[str, str]) -> tuple[str, dict[str, Span]]:
     """A template with its `{slots}` filled in, and where each slot's text stands."""
     text, marks, at = "", dict[str, Span](), 0
     for match in _SLOT.finditer(template):
@@ -125,7 +125,7 @@ def filled(template: str, slots: Mapping[str, str]) -> tuple[str, dict[str, Span
     return text + template[at:], marks
 
 
-def twins(
+def twin_prompts(
     template: str,
     clean: Mapping[str, str],
     corrupted: Mapping[str, str],
@@ -134,8 +134,10 @@ def twins(
     words: Sequence[str] = (),
 ) -> Example:
     """An example whose twins fill one template; answers and foils are written with their leading space, if any."""
-    text, marks = filled(template, clean)
-    pair = PromptPair(text, filled(template, {**clean, **corrupted})[0], tuple(answer), tuple(foil))
+    text, marks = fill_template(template, clean)
+    pair = PromptPair(
+        text, fill_template(template, {**clean, **corrupted})[0], tuple(answer), tuple(foil)
+    )
     return Example(pair, marks, tuple(words))
 
 
@@ -152,7 +154,7 @@ def examples(given: Task, part: Part, seed: int, lexicon: Sequence[str] = ()) ->
             yield example
 
 
-def first(
+def first_examples(
     given: Task, part: Part, n: int, seed: int = 0, lexicon: Sequence[str] = ()
 ) -> list[Example]:
     """The first n examples of a part; fewer where the task has fewer."""

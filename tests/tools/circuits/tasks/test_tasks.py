@@ -14,7 +14,16 @@ from hubel.tools.circuits.prompts import PromptPair
 from hubel.tools.circuits.tasks import all_tasks, find_task
 from hubel.tools.circuits.tasks.heldout import heldout
 from hubel.tools.circuits.tasks.prepared import prepare
-from hubel.tools.circuits.tasks.task import Draw, Example, Part, Task, examples, filled, first, task
+from hubel.tools.circuits.tasks.task import (
+    Draw,
+    Example,
+    Part,
+    Task,
+    examples,
+    fill_template,
+    first_examples,
+    task,
+)
 from hubel.tools.errors import UsageError
 from tests.support.tiny import tiny_subject
 
@@ -24,7 +33,7 @@ CLOSED = {"pronoun": {" he", " she"}, "greater-than": set("0123456789")}
 
 
 def draws(name: str, part: Part) -> list[Example]:
-    return first(all_tasks()[name], part, 200, lexicon=LEXICON)
+    return first_examples(all_tasks()[name], part, 200, lexicon=LEXICON)
 
 
 @pytest.mark.parametrize("name", sorted(all_tasks()))
@@ -77,9 +86,9 @@ def test_twins_differ_and_no_answer_is_a_foil(name: str) -> None:
 
 def test_the_same_seed_draws_the_same_and_another_others() -> None:
     ioi = all_tasks()["ioi"]
-    assert first(ioi, "discovery", 20) == first(ioi, "discovery", 20)
-    assert first(ioi, "discovery", 20) != first(ioi, "discovery", 20, seed=1)
-    assert list(islice(heldout(ioi), 5)) == first(ioi, "heldout", 5)
+    assert first_examples(ioi, "discovery", 20) == first_examples(ioi, "discovery", 20)
+    assert first_examples(ioi, "discovery", 20) != first_examples(ioi, "discovery", 20, seed=1)
+    assert list(islice(heldout(ioi), 5)) == first_examples(ioi, "heldout", 5)
 
 
 def test_a_task_of_few_prompts_runs_dry() -> None:
@@ -95,7 +104,7 @@ def test_indirect_objects_are_marked_and_answer() -> None:
 
 
 def test_slots_are_found_where_they_stand() -> None:
-    text, marks = filled("the {a} and {b}", {"a": "cat", "b": "dog"})
+    text, marks = fill_template("the {a} and {b}", {"a": "cat", "b": "dog"})
     assert text == "the cat and dog"
     assert {name: text[start:end] for name, (start, end) in marks.items()} == {
         "a": "cat",
@@ -170,7 +179,7 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("clean,corrupted,answer,foil\n" + "".join(lines))
     found = [find_task(str(tmp_path / name)) for name in ("own.jsonl", "own.csv")]
     for part in get_args(Part):
-        one, two = (first(each, part, 50) for each in found)
+        one, two = (first_examples(each, part, 50) for each in found)
         assert one == two
         assert len(one) == 15
         assert one[0].pair.foil == (" blue", " not")
