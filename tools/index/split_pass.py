@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -23,8 +22,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..files import atomic_folder
-from ..subject import capture as capturing
-from ..subject.address import PlaceKind, Site
+from ..subject import capture as forward
+from ..subject.address import Site
 from ..subject.subject import Subject
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
@@ -109,10 +108,9 @@ class SplitPass:
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:
     """The forward pass as far as the deepest of the sites, with nothing read on the way."""
-    raw = {"head": "z", "mlp": "mlp", "resid": "stream"}
-    deepest = max(sites, key=lambda site: (site.layer, list(raw).index(site.kind)))
-    place = Site(cast(PlaceKind, raw[deepest.kind]), deepest.layer)
-    capturing.stream(subject.model, subject.parts, ids, [place], lambda _place, _value: None, {})
+    order = ("head", "mlp", "resid")  # within a layer
+    deepest = max(sites, key=lambda site: (site.layer, order.index(site.kind)))
+    forward.stream(subject.model, subject.parts, ids, [deepest.raw], lambda _site, _value: None, {})
 
 
 def _wait_for(device: torch.device) -> None:

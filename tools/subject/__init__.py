@@ -1,6 +1,7 @@
 """The model under study: addresses of its units, loading, activations, interventions, nulls.
 
-Names are imported when first used, so that addresses can be read without torch.
+Names are imported on first use, so that addresses can be parsed without torch. Circuits (paths
+through several units) are not here: see `tools.circuits`.
 """
 
 from __future__ import annotations

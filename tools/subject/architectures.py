@@ -1,8 +1,10 @@
-"""Where each model family keeps its parts: one small table a family, everything else is derived.
+"""Where each model family keeps its modules: one small table per family; all else is derived.
 
 All families here are pre-norm: `stream after = stream before + attention write + MLP write`, which
-a loaded subject's self-test holds. Where a family normalises once more before it adds (Gemma 2 and
-3), the write is that norm's output.
+the self-test checks at load. Where a family normalises once more before it adds (Gemma 2 and 3),
+the write is that norm's output.
+
+To support a family, add an `Architecture` here or pass one to `register`.
 """
 
 from __future__ import annotations
@@ -22,14 +24,15 @@ NormKind = Literal["rms", "rms_plus_one", "layer"]
 
 @dataclass(frozen=True)
 class Architecture:
-    """Module paths of a family; all but `layers` and `final_norm` start at a layer.
+    """Module paths of a family; all but `layers` and `final_norm` are relative to a layer.
 
     Attributes:
         attention_out: the projection whose input is the heads' z, side by side (W_O).
         attention_write, mlp_write: modules whose outputs are added to the residual stream.
-        mlp_rows: projections into the neurons: (gate, up), (up,), or (fused,) with the gate's rows first.
+        mlp_rows: projections into the neurons: (gate, up), (up,), or, with `fused`, one with the
+            gate's rows first.
         mlp_down: the projection whose input is the neurons.
-        norm: how a norm scales: weight, 1 + weight, or weight after subtracting the mean.
+        norm: how a norm scales: by weight, by 1 + weight, or by weight after subtracting the mean.
     """
 
     model_type: str
@@ -90,26 +93,28 @@ ARCHITECTURES: dict[str, Architecture] = {entry.model_type: entry for entry in _
 
 
 def register(architecture: Architecture) -> None:
-    """Make a further family known; raises UsageError when its model type is taken."""
+    """Add a family; raises UsageError when its model type is taken."""
     if architecture.model_type in ARCHITECTURES:
         raise UsageError(f"architecture {architecture.model_type!r} is registered already")
     ARCHITECTURES[architecture.model_type] = architecture
 
 
 def architecture_of(model_type: str) -> Architecture:
-    """The table of a model type (`model.config.model_type`); raises UsageError for an unknown one."""
+    """The table entry of a `model.config.model_type`; raises UsageError for an unknown one."""
     if model_type not in ARCHITECTURES:
         raise UsageError(
-            f"models of type {model_type!r} are not known; known: {', '.join(sorted(ARCHITECTURES))}. To add it, "
-            f"describe its modules as Architecture({model_type!r}, layers=..., attention_out=..., mlp_down=...) in "
-            f"tools/subject/architectures.py (or pass one to `register`); the self-test at load says whether it fits"
+            f"models of type {model_type!r} are not known; known: "
+            f"{', '.join(sorted(ARCHITECTURES))}. To add it, describe its modules as "
+            f"Architecture({model_type!r}, layers=..., attention_out=..., mlp_down=...) in "
+            "tools/subject/architectures.py (or pass one to `register`); the self-test at load "
+            "says whether it fits"
         )
     return ARCHITECTURES[model_type]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """The modules of one layer that matter here."""
+    """The modules of one layer that are read or edited."""
 
     whole: nn.Module
     attention_out: nn.Module
@@ -123,7 +128,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class ModelModules:
-    """A model taken apart along its architecture's paths."""
+    """A model's modules, found along its architecture's paths."""
 
     layers: tuple[Layer, ...]
     final_norm: nn.Module
@@ -131,15 +136,15 @@ class ModelModules:
 
 
 def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
-    """Find the modules; raises UsageError naming the path that leads nowhere."""
+    """Find the modules of a model; raises UsageError naming a path that leads nowhere."""
 
     def find(root: nn.Module, path: str) -> nn.Module:
         try:
             return attrgetter(path)(root)
         except AttributeError as error:
             raise UsageError(
-                f"a {architecture.model_type!r} model has no module {path!r} ({error}); correct its entry in "
-                f"tools/subject/architectures.py"
+                f"a {architecture.model_type!r} model has no module {path!r} ({error}); "
+                "correct its entry in tools/subject/architectures.py"
             ) from error
 
     layers = tuple(
@@ -161,24 +166,24 @@ def find_modules(model: nn.Module, architecture: Architecture) -> ModelModules:
 
 
 def matrix(projection: nn.Module) -> Float[Tensor, "out in"]:
-    """A projection's weight as y = matrix @ x, whichever way the family stores it (GPT-2's Conv1D is transposed)."""
+    """A projection's weight, as in y = matrix @ x; GPT-2's Conv1D stores it transposed."""
     weight = cast(Tensor, projection.weight)
     return weight.T if type(projection).__name__ == "Conv1D" else weight
 
 
 def norm_scale(norm: nn.Module, kind: NormKind) -> Float[Tensor, " d_model"]:
-    """The factor that a norm applies to each coordinate after it has normalised."""
+    """The factor that a norm applies to each coordinate after normalising."""
     weight = cast(Tensor, norm.weight)
     return weight + 1 if kind == "rms_plus_one" else weight
 
 
 def neurons_of(config: Any) -> int:
-    """MLP neurons of a layer, from a configuration alone."""
+    """MLP neurons per layer, from a configuration alone."""
     if getattr(config, "model_type", None) == "gpt2":
         return config.n_inner or 4 * config.n_embd
     return config.intermediate_size
 
 
 def first_tensor(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """A module's hidden states, whether or not it returns more beside them."""
+    """A module's hidden states, whether or not it returns more than them."""
     return output if isinstance(output, torch.Tensor) else output[0]

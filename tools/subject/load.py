@@ -1,7 +1,7 @@
-"""Find a subject by name, load it, and make sure that its parts are where its architecture says.
+"""Find a subject by name, load it, and check that its architecture is described correctly.
 
 A name is the embedded `smollm2-135m`, a local folder in Hugging Face's layout, or a model on the
-Hugging Face hub. Weights are safetensors only, and no code that comes with a model is ever run.
+Hugging Face hub. Weights must be safetensors, and code that comes with a model is never run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16", "float16")
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
-_SMALL = ("*.json", "*.model", "*.txt", "*.jinja")
+_SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
 
 
 class SubjectFiles(NamedTuple):
-    """Where a subject's files are, what reports call it, and the hash of its weights."""
+    """A subject's folder, its name in reports, and the hash of its weights."""
 
     folder: Path
     title: str
@@ -55,32 +56,33 @@ def load_subject(
         device: "auto" (cuda, else mps, else cpu), "cpu", "cuda", "cuda:1", "mps".
         dtype: "float32", "bfloat16" or "float16"; how the weights are held.
         revision: branch, tag or commit on the hub.
-        directions: safetensors with one vector an address, such as "resid.8@NAME".
-        attention: "eager" where attention patterns are wanted.
-        progress: told a line when something takes long (a download, a conversion).
+        directions: safetensors with one vector per address, such as "resid.8@NAME".
+        attention: "eager" if attention patterns are needed.
+        progress: called with a line of text when something takes long (a download, a conversion).
 
     Raises:
         UsageError: unknown name, device, dtype or architecture.
-        UnavailableError: hub or registry not reachable, or the disk full.
-        CorruptError: the weights are cut short.
+        UnavailableError: the hub or registry cannot be reached, or the disk is full.
+        CorruptError: the weights are truncated or damaged.
     """
     from .selftest import self_test
     from .subject import Subject
 
-    place = resolve_device(device)
+    # All that can be wrong with the arguments is checked before the model is loaded.
+    torch_device = resolve_device(device)
     if dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} given; choose {', '.join(DTYPES)}")
     vectors = load_directions(directions) if directions else None
-    found = locate(name, revision, progress)
-    architecture = architecture_of(_config(found.folder).model_type)
-    model, tokenizer = _load(found.folder, dtype, attention)
-    model.to(place)
+    files = locate(name, revision, progress)
+    architecture = architecture_of(_config(files.folder).model_type)
+    model, tokenizer = _load(files.folder, dtype, attention)
+    model.to(torch_device)
     subject = Subject(
         model,
         tokenizer,
         name=name,
-        title=found.title,
-        revision=found.revision,
+        title=files.title,
+        revision=files.revision,
         directions=vectors,
         architecture=architecture,
     )
@@ -91,68 +93,52 @@ def load_subject(
 def subject_shape(
     name: str, *, revision: str | None = None, directions: Path | None = None
 ) -> Shape:
-    """How many units a subject has, from its configuration alone: no weights are fetched or loaded."""
-    names = (
-        {layer: tuple(named) for layer, named in load_directions(directions).items()}
-        if directions
-        else {}
-    )
+    """How many units a subject has, from its configuration: no weights are fetched or loaded."""
+    vectors = load_directions(directions) if directions else {}
+    names = {layer: tuple(named) for layer, named in vectors.items()}
     if name == embedded.NAME:
-        return Shape(
-            embedded.SHAPE.n_layers, embedded.SHAPE.n_neurons, embedded.SHAPE.n_heads, names
-        )
-    folder = Path(name) if Path(name).is_dir() else _from_hub(name, revision, _SMALL)
+        return replace(embedded.SHAPE, directions=names)
+    folder = Path(name) if Path(name).is_dir() else _from_hub(name, revision, _SMALL_FILES)
     config = _config(folder)
     architecture_of(config.model_type)
     return Shape(config.num_hidden_layers, neurons_of(config), config.num_attention_heads, names)
 
 
 def locate(name: str, revision: str | None, progress: Callable[[str], None]) -> SubjectFiles:
-    """Find a subject's folder, fetching it when needed; raises as `load_subject` does."""
+    """Find a subject's folder, fetching it if needed; raises as `load_subject` does."""
     if name == embedded.NAME:
         return SubjectFiles(embedded.embedded_folder(progress), embedded.TITLE, embedded.REVISION)
     if Path(name).is_dir():
         return SubjectFiles(Path(name), Path(name).resolve().name, _weights_hash(Path(name)))
     progress(f"looking for {name} on the Hugging Face hub")
-    folder = _from_hub(name, revision, (*_SMALL, "*.safetensors"))
+    folder = _from_hub(name, revision, (*_SMALL_FILES, "*.safetensors"))
     return SubjectFiles(folder, name, _weights_hash(folder))
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device that a name means; raises UsageError when it is unknown or not there."""
+    """The torch device of a name; raises UsageError if it is unknown or unavailable."""
     import torch
 
+    available = {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available}
+    types = [name for name, is_available in available.items() if is_available()] + ["cpu"]
     if device == "auto":
-        best = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
-        return torch.device(best)
+        return torch.device(types[0])
     try:
-        place = torch.device(device)
+        torch_device = torch.device(device)
     except RuntimeError as error:
         raise UsageError(
             f"device {device!r} given; choose auto, cpu, cuda, cuda:N or mps"
         ) from error
-    there = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(place.type, False) or (
-        place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count()
-    ):
-        raise UsageError(
-            f"device {device!r} is not there; available: {', '.join(k for k, v in there.items() if v)}"
-        )
-    return place
+    missing_gpu = (
+        torch_device.type == "cuda" and (torch_device.index or 0) >= torch.cuda.device_count()
+    )
+    if torch_device.type not in types or missing_gpu:
+        raise UsageError(f"device {device!r} is not available here; choose {', '.join(types)}")
+    return torch_device
 
 
 def load_directions(path: Path) -> Directions:
-    """Read named directions by layer; raises UsageError for a file or an address that cannot be read."""
+    """Read named directions by layer; raises UsageError for an unreadable file or address."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -167,7 +153,7 @@ def load_directions(path: Path) -> Directions:
         unit = Unit.parse(address)
         if unit.site != "resid" or not unit.name or unit.side != "both":
             raise UsageError(
-                f"{address!r} in {str(path)!r} is no direction; name each one like resid.8@NAME"
+                f"{address!r} in {str(path)!r} is not a direction; name each one like resid.8@NAME"
             )
         directions.setdefault(unit.layer, {})[unit.name] = vector
     return directions
@@ -189,9 +175,8 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
-    if (
-        attention == "eager"
-    ):  # else transformers' own choice: sdpa, but for families that lack it (Gemma 2)
+    if attention == "eager":
+        # Otherwise transformers chooses: sdpa, except for families that lack it (Gemma 2).
         options["attn_implementation"] = attention
     try:
         with silence():
@@ -199,14 +184,14 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
             model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **options)
     except SafetensorError as error:
         raise CorruptError(
-            f"the weights in {str(folder)!r} are cut short or damaged ({error}); fetch them again (for the embedded "
-            f"subject: hubel cache clear)"
+            f"the weights in {str(folder)!r} are cut short or damaged ({error}); fetch them again "
+            "(for the embedded subject: hubel cache clear)"
         ) from error
     except (OSError, ValueError, KeyError) as error:
         raise _unreadable(folder, error) from error
     if not tokenizer.is_fast:
         raise UsageError(
-            f"the tokenizer in {str(folder)!r} gives no character spans; a tokenizer.json is needed"
+            f"the tokenizer in {str(folder)!r} gives no character spans; add a tokenizer.json"
         )
     return model, tokenizer
 
@@ -214,8 +199,8 @@ def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
 def _unreadable(folder: Path, error: Exception) -> UsageError:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return UsageError(
-        f"{str(folder)!r} cannot be loaded as a causal language model: {reason}. Expected config.json, tokenizer.json "
-        f"and *.safetensors"
+        f"{str(folder)!r} cannot be loaded as a causal language model: {reason}. "
+        "Expected config.json, tokenizer.json and *.safetensors"
     )
 
 
@@ -231,9 +216,9 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
         RevisionNotFoundError,
     )
 
-    known = f"the embedded {embedded.NAME!r}, a local folder, or a model on the Hugging Face hub"
+    sources = f"the embedded {embedded.NAME!r}, a local folder, or a model on the Hugging Face hub"
     if not _HUB_NAME.fullmatch(name):
-        raise UsageError(f"no subject {name!r}: there is no such folder; expected {known}")
+        raise UsageError(f"no subject {name!r}: there is no such folder; expected {sources}")
     try:
         with silence():
             return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
@@ -246,28 +231,31 @@ def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Pat
             f"{name!r} has no revision {revision!r} on the hub; leave it out or correct it"
         ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"no subject {name!r} on the hub; expected {known}") from error
+        raise UsageError(f"no subject {name!r} on the hub; expected {sources}") from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
         raise UnavailableError(
-            f"no subject {name!r} here, and the Hugging Face hub cannot be reached: check the network, or give {known}"
+            f"no subject {name!r} here, and the Hugging Face hub cannot be reached: "
+            f"check the network, or give {sources}"
         ) from error
 
 
 def _weights_hash(folder: Path) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of the weights (of the files' hashes, where there are several)."""
+    """First 16 hexadecimal digits of the weights' SHA-256; of several files, of their hashes."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UsageError(
             f"no *.safetensors in {str(folder)!r}; convert the weights (other formats can carry code)"
         )
-    hashes = [_remembered_hash(path) for path in files]
-    return (
-        hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    )[:16]
+    hashes = [_cached_hash(path) for path in files]
+    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return whole[:16]
 
 
-def _remembered_hash(path: Path) -> str:
-    """A file's hash: from the hub's cache, which names files by it, or worked out once for each state of the file."""
+def _cached_hash(path: Path) -> str:
+    """A file's SHA-256, computed once per state of the file.
+
+    The hub's cache names files by their hash, which then costs nothing.
+    """
     target = path.resolve()
     if re.fullmatch(r"[0-9a-f]{64}", target.name):
         return target.name

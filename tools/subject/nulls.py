@@ -1,15 +1,15 @@
-"""Units that are scanned beside the real ones so that a run can be doubted: nulls and controls.
+"""Nulls and controls: artificial units that are explained along with the real ones.
 
-Nulls have nothing to explain, and an explanation of one must not be kept:
+Nulls have nothing to explain; keeping an explanation of one is a false positive:
     noise       Gaussian of standard deviation 1, a function of the seed, the unit and the text
     shuffled    a real unit's activations, permuted over whole contexts within each split
-Controls have something to explain that is no learned unit; they are shown beside the run:
+Controls have something to explain, but are not learned units; they are reported separately:
     rotated     one coordinate of the layer's MLP activations after a random rotation
-    redrawn     a real unit's neuron whose incoming weights are drawn anew, Gaussian, with the same norm
+    redrawn     a real neuron with new random incoming weights, Gaussian with the same norms
 
-Each looks like one more unit (`unit`, say `mlp.6.1536`) and is computed from what a pass captures
-at its `sources`. On new text, run `text_for(ids)` in place of `ids`; over a whole split, `arrange`
-the values once they are all there.
+Each has the address of a further unit (say `mlp.6.1536`) and is computed from what a pass captures
+at its `sources`. On new text, run `text_for(ids)` in place of `ids`; over a whole split, call
+`arrange` on the complete values.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Captured = Mapping[Site, Float[Tensor, "batch seq column"]]
 
 
 def _seed(*parts: object) -> int:
-    """A seed for numpy out of anything that prints."""
+    """A numpy seed from the printed form of some values."""
     return int.from_bytes(hashlib.sha256("\0".join(map(str, parts)).encode()).digest()[:8])
 
 
@@ -45,8 +45,8 @@ class ArtificialUnit(ABC):
     """A null or a control.
 
     Attributes:
-        unit: the address under which it is scanned.
-        seed: everything random about it follows from this and its address.
+        unit: the address under which it is explained.
+        seed: with the address it determines everything random about the unit.
     """
 
     unit: Unit
@@ -75,13 +75,13 @@ class ArtificialUnit(ABC):
         return values
 
     def text_for(self, ids: Sequence[int]) -> Sequence[int]:
-        """The text to run when activations on some new text are wanted."""
+        """The text to run in place of some new text."""
         return ids
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseUnit(ArtificialUnit):
-    """Gaussian noise; the same text gives the same noise, with or without padding behind it."""
+    """Gaussian noise; the same text gives the same noise, with or without padding after it."""
 
     kind: ClassVar = "noise"
 
@@ -93,18 +93,17 @@ class NoiseUnit(ArtificialUnit):
 
     def _row(self, ids: list[int]) -> Float[np.ndarray, " seq"]:
         text = np.trim_zeros(np.array(ids), "b").tolist()
-        return np.random.default_rng(_seed(self.seed, self.unit, text)).standard_normal(
-            len(ids), dtype=np.float32
-        )
+        rng = np.random.default_rng(_seed(self.seed, self.unit, text))
+        return rng.standard_normal(len(ids), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShuffledUnit(ArtificialUnit):
-    """A real unit's activations on other contexts than the ones shown.
+    """A real unit's activations on other contexts.
 
     Attributes:
-        source: the real unit, and `column` where it stands in its site's activations.
-        donors: contexts to take values from on new text, chosen by a hash of it.
+        source: the real unit, and `column` its column in its site's activations.
+        donors: contexts to take values from on new text; a hash of the text chooses one.
     """
 
     source: Unit
@@ -127,18 +126,24 @@ class ShuffledUnit(ArtificialUnit):
         length: Int[np.ndarray, " context"],
         split: str,
     ) -> Float[np.ndarray, "context seq"]:
-        """Give each context another one's values; where the other is shorter, its values from position 1 on repeat."""
-        order = np.random.default_rng(_seed(self.seed, self.unit, split)).permutation(len(values))
+        """Give each context the values of another one of the split.
+
+        Where the other one is shorter, its values from position 1 on repeat.
+        """
+        rng = np.random.default_rng(_seed(self.seed, self.unit, split))
+        order = rng.permutation(len(values))
         position = np.arange(values.shape[1])
-        short = np.asarray(length, dtype=np.int64)[order, None]
-        wrapped = 1 + (position - 1) % np.maximum(short - 1, 1)
-        taken = np.where(position < short, position, np.minimum(wrapped, np.maximum(short - 1, 0)))
-        return np.take_along_axis(values[order], taken, axis=1)
+        donor_length = np.asarray(length, dtype=np.int64)[order, None]
+        wrapped = 1 + (position - 1) % np.maximum(donor_length - 1, 1)
+        wrapped = np.minimum(wrapped, np.maximum(donor_length - 1, 0))  # donors of one token
+        index = np.where(position < donor_length, position, wrapped)
+        return np.take_along_axis(values[order], index, axis=1)
 
     def text_for(self, ids: Sequence[int]) -> Sequence[int]:
         if not self.donors:
             raise UsageError(
-                f"{str(self.unit)!r} is a shuffled null without donor contexts; it has no values on new text"
+                f"{str(self.unit)!r} is a shuffled null without donor contexts; "
+                "it has no values on new text"
             )
         donor = self.donors[_seed(self.seed, self.unit, list(ids)) % len(self.donors)]
         return tuple(np.resize(donor, len(ids)).tolist())
@@ -169,7 +174,7 @@ class RedrawnUnit(ArtificialUnit):
 
     Attributes:
         rows: (1 or 2, d_model), gate first.
-        bias: one number a row, the real neuron's own.
+        bias: one number per row, the real neuron's own.
         activation: the family's nonlinearity.
     """
 
@@ -187,9 +192,9 @@ class RedrawnUnit(ArtificialUnit):
     def values(
         self, captured: Captured, ids: Int[Tensor, "batch seq"]
     ) -> Float[Tensor, "batch seq"]:
-        entering = captured[self.sources[0]].float()
-        rows, bias = self.rows.to(entering.device), self.bias.to(entering.device)
-        inputs = entering @ rows.T + bias  # batch seq row
+        mlp_in = captured[self.sources[0]].float()
+        rows, bias = self.rows.to(mlp_in.device), self.bias.to(mlp_in.device)
+        inputs = mlp_in @ rows.T + bias  # batch seq row
         activated = self.activation(inputs[..., 0])
         return activated * inputs[..., 1] if len(rows) == 2 else activated
 
@@ -209,8 +214,9 @@ def shuffled_unit(
 
 
 def rotated_units(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> list[RotatedUnit]:
-    """Controls of one layer: different rows of one random rotation of its neurons, seeded by seed
-    and layer.
+    """Controls of one layer: different rows of one random rotation of its neurons.
+
+    The rotation depends on the seed and the layer only.
 
     Raises:
         UsageError: the units are of several layers, or more than the layer has neurons.
@@ -218,21 +224,18 @@ def rotated_units(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> 
     layers = {unit.layer for unit in units}
     if len(layers) != 1:
         raise UsageError(
-            f"rotated controls of layers {sorted(layers)} asked for; ask for one layer at a time"
+            f"rotated controls requested for layers {sorted(layers)}; request one layer at a time"
         )
     layer = layers.pop()
     width = subject.shape.count(Site("mlp", layer))
     if len(units) > width:
         raise UsageError(
-            f"{len(units)} rotated controls asked for; layer {layer} has {width} neurons"
+            f"{len(units)} rotated controls requested; layer {layer} has {width} neurons"
         )
-    gaussian = np.random.default_rng(_seed("rotated", seed, layer)).standard_normal(
-        (len(units), width)
-    )
-    basis, upper = np.linalg.qr(gaussian.T)
-    rows = (
-        basis * np.sign(np.diag(upper))
-    ).T  # with the signs set, the first rows do not depend on how many there are
+    rng = np.random.default_rng(_seed("rotated", seed, layer))
+    basis, upper = np.linalg.qr(rng.standard_normal((len(units), width)).T)
+    # With the signs fixed, the first rows do not depend on how many there are.
+    rows = (basis * np.sign(np.diag(upper))).T
     return [
         RotatedUnit(unit=unit, seed=seed, direction=torch.from_numpy(row.astype(np.float32)))
         for unit, row in zip(units, rows, strict=True)
@@ -240,33 +243,30 @@ def rotated_units(subject: Subject, units: Sequence[Unit], *, seed: int = 0) -> 
 
 
 def redrawn_unit(subject: Subject, unit: Unit, source: Unit, *, seed: int = 0) -> RedrawnUnit:
-    """A control like the neuron `source` (same layer as `unit`) with its incoming rows drawn anew at the same norms."""
+    """A control like the neuron `source` of the layer, with random incoming rows of its norms."""
     if source.site != "mlp" or source.layer != unit.layer:
         raise UsageError(
             f"{str(source)!r} cannot be redrawn as {str(unit)!r}; give a neuron of the same layer"
         )
     rows, bias = incoming_weights(subject, source)
-    gaussian = np.random.default_rng(_seed("redrawn", seed, unit, source)).standard_normal(
-        rows.shape
-    )
-    fresh = torch.from_numpy(gaussian.astype(np.float32)).to(rows.device)
-    fresh = fresh / fresh.norm(dim=1, keepdim=True) * rows.norm(dim=1, keepdim=True)
+    rng = np.random.default_rng(_seed("redrawn", seed, unit, source))
+    random = torch.from_numpy(rng.standard_normal(rows.shape).astype(np.float32)).to(rows.device)
+    random = random / random.norm(dim=1, keepdim=True) * rows.norm(dim=1, keepdim=True)
     activation = subject.parts.layers[unit.layer].activation
-    return RedrawnUnit(unit=unit, seed=seed, rows=fresh, bias=bias, activation=activation)
+    return RedrawnUnit(unit=unit, seed=seed, rows=random, bias=bias, activation=activation)
 
 
 def incoming_weights(
     subject: Subject, neuron: Unit
 ) -> tuple[Float[Tensor, "row d_model"], Float[Tensor, " row"]]:
-    """A neuron's incoming weights (gate first, then up) and biases, whichever way the family stores them."""
+    """A neuron's incoming weights (gate first, then up) and biases."""
     index = subject.shape.column(neuron)
     modules = subject.parts.layers[neuron.layer].mlp_rows
-    if subject.architecture.fused:
-        places = [(modules[0], index), (modules[0], index + subject.shape.count(neuron.place))]
-    else:
-        places = [(module, index) for module in modules]
-    rows = torch.stack([matrix(module)[row].float() for module, row in places])
-    return rows, torch.stack([_bias(module, row) for module, row in places]).to(rows.device)
+    sources = [(module, index) for module in modules]
+    if subject.architecture.fused:  # one projection, the gate's rows first
+        sources.append((modules[0], index + subject.shape.count(neuron.place)))
+    rows = torch.stack([matrix(module)[row].float() for module, row in sources])
+    return rows, torch.stack([_bias(module, row) for module, row in sources]).to(rows.device)
 
 
 def _bias(module: nn.Module, row: int) -> Float[Tensor, ""]:

@@ -1,12 +1,11 @@
-"""Does the architecture's table describe this model? Checked on every loaded subject, in two passes
-of a few tokens.
+"""Self-test of every loaded subject: does the architecture's table describe this model?
 
-1. What enters the output projection has exactly heads x head_dim columns, what enters the down
-   projection one a neuron.
+1. The input of the output projection has exactly heads x head_dim columns, that of the down
+   projection one per neuron.
 2. In every layer: stream before + attention write + MLP write = stream after, and the writes are
-   what the two projections put out (or its norm, in post-norm families).
+   the outputs of the two projections (or their norms, in post-norm families).
 3. Zeroing a layer's heads, or its neurons, changes the logits; patching the stream with itself does
-   not; afterwards they are what they were.
+   not; afterwards the logits are the same as before.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, tor
 
 
 def self_test(subject: Subject) -> None:
-    """Raise UsageError with what does not fit when the subject's architecture is described wrongly."""
-    fault = _wrong_columns(subject) or _not_additive(subject) or _not_in_effect(subject)
+    """Raise UsageError with the mismatch if the subject's architecture is described wrongly."""
+    fault = _column_fault(subject) or _stream_fault(subject) or _edit_fault(subject)
     if fault:
         raise UsageError(
             f"{subject.name!r} does not fit the {subject.architecture.model_type!r} table in "
@@ -46,92 +45,94 @@ def _ids(subject: Subject) -> Int[Tensor, "1 seq"]:
     return (torch.arange(1, _N_TOKENS + 1) * 7919 % vocabulary)[None].to(subject.device)
 
 
-def _wrong_columns(subject: Subject) -> str | None:
+def _column_fault(subject: Subject) -> str | None:
     last = subject.shape.n_layers - 1
     captured = subject.capture(_ids(subject), [Site("z", last), Site("mlp", last)]).activations
     heads = captured[Site("z", last)].shape[-1]
     if heads != subject.shape.n_heads * subject.head_dim:
-        return f"its attention output takes {heads} columns, which {subject.shape.n_heads} heads do not share evenly"
-    neurons = captured[Site("mlp", last)].shape[-1]
-    if neurons != subject.shape.count(Site("mlp", last)):
-        return f"its down projection takes {neurons} columns for {subject.shape.count(Site('mlp', last))} neurons"
+        return (
+            f"its attention output takes {heads} columns, "
+            f"which {subject.shape.n_heads} heads do not share evenly"
+        )
+    columns, neurons = captured[Site("mlp", last)].shape[-1], subject.shape.count(Site("mlp", last))
+    if columns != neurons:
+        return f"its down projection takes {columns} columns for {neurons} neurons"
     return None
 
 
-class _Passage(NamedTuple):
-    """What went into a module and what came out."""
+class _ModuleCall(NamedTuple):
+    """A module's input and output."""
 
-    entered: Float[Tensor, "1 seq width"] | None
-    left: Float[Tensor, "1 seq width"]
+    input: Float[Tensor, "1 seq width"] | None
+    output: Float[Tensor, "1 seq width"]
 
 
-def _passages(subject: Subject) -> dict[tuple[str, int], _Passage]:
-    """Input and output of each layer's parts in one pass."""
-    seen: dict[tuple[str, int], _Passage] = {}
+def _record_calls(subject: Subject) -> dict[tuple[str, int], _ModuleCall]:
+    """Input and output of each layer's modules in one pass."""
+    calls: dict[tuple[str, int], _ModuleCall] = {}
 
     def watch(module: nn.Module, key: tuple[str, int]) -> RemovableHandle:
         def hook(
             _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any
         ) -> None:
-            seen[key] = _Passage(
-                args[0] if args else kwargs.get("hidden_states"), first_tensor(output)
-            )
+            entered = args[0] if args else kwargs.get("hidden_states")
+            calls[key] = _ModuleCall(entered, first_tensor(output))
 
         return module.register_forward_hook(hook, with_kwargs=True)
 
     with ExitStack() as stack, torch.inference_mode():
         for layer, parts in enumerate(subject.parts.layers):
-            for what in ("whole", "attention_write", "attention_out", "mlp_write", "mlp_down"):
-                stack.callback(watch(getattr(parts, what), (what, layer)).remove)
+            for name in ("whole", "attention_write", "attention_out", "mlp_write", "mlp_down"):
+                stack.callback(watch(getattr(parts, name), (name, layer)).remove)
         subject.model(_ids(subject), use_cache=False)
-    return seen
+    return calls
 
 
-def _not_additive(subject: Subject) -> str | None:
-    seen = _passages(subject)
+def _stream_fault(subject: Subject) -> str | None:
+    calls = _record_calls(subject)
     for layer in range(subject.shape.n_layers):
-        whole, attention, mlp = (
-            seen[what, layer] for what in ("whole", "attention_write", "mlp_write")
-        )
-        assert whole.entered is not None  # a layer takes the stream
-        total = whole.entered.float() + attention.left.float() + mlp.left.float()
-        if not _close(total, whole.left, subject.dtype):
-            return f"in layer {layer} the attention and MLP writes do not add up to the change of the residual stream"
+        whole, attention = calls["whole", layer], calls["attention_write", layer]
+        mlp = calls["mlp_write", layer]
+        assert whole.input is not None  # a layer takes the stream
+        total = whole.input.float() + attention.output.float() + mlp.output.float()
+        if not _close(total, whole.output, subject.dtype):
+            return (
+                f"in layer {layer} the attention and MLP writes do not add up to the change "
+                "of the residual stream"
+            )
         for projection, write in (("attention_out", attention), ("mlp_down", mlp)):
-            written = seen[projection, layer].left
-            if not any(
-                _close(written, value, subject.dtype) for value in write if value is not None
-            ):
-                return f"in layer {layer} what {projection} puts out is not what is written, nor what its norm takes"
+            output = calls[projection, layer].output
+            tensors = [value for value in write if value is not None]
+            if not any(_close(output, value, subject.dtype) for value in tensors):
+                return (
+                    f"in layer {layer} the output of {projection} is neither what is written "
+                    "nor the input of its norm"
+                )
     return None
 
 
-def _close(one: Tensor, two: Tensor, dtype: torch.dtype) -> bool:
-    if one.shape != two.shape:
+def _close(value: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
+    if value.shape != expected.shape:
         return False
-    return bool(
-        (one.float() - two.float()).norm() <= _TOLERANCE[dtype] * (two.float().norm() + 1e-6)
-    )
+    difference = (value.float() - expected.float()).norm()
+    return bool(difference <= _TOLERANCE[dtype] * (expected.float().norm() + 1e-6))
 
 
-def _not_in_effect(subject: Subject) -> str | None:
+def _edit_fault(subject: Subject) -> str | None:
     ids = _ids(subject)
     middle = subject.shape.n_layers // 2
     clean = subject.capture(ids, [], logits=True).logits
-    assert clean is not None  # asked for
+    assert clean is not None  # requested
     for kind in ("head", "mlp"):
-        site = Site(kind, middle)
-        zeros = [
-            Intervention(Unit(kind, middle, index), "zero")
-            for index in range(subject.shape.count(site))
-        ]
+        indices = range(subject.shape.count(Site(kind, middle)))
+        zeros = [Intervention(Unit(kind, middle, index), "zero") for index in indices]
         ablated = subject.capture(ids, [], interventions=[zeros], logits=True).logits
         if ablated is None or torch.equal(ablated, clean):
             return f"zeroing all {kind} units of layer {middle} changes nothing"
-    itself = Intervention(Unit("resid", middle), "patch", source=tuple(ids[0].tolist()))
-    same = subject.capture(ids, [], interventions=[[itself]], logits=True).logits
-    if same is None or not _close(same, clean, subject.dtype):
+    self_patch = Intervention(Unit("resid", middle), "patch", source=tuple(ids[0].tolist()))
+    patched = subject.capture(ids, [], interventions=[[self_patch]], logits=True).logits
+    if patched is None or not _close(patched, clean, subject.dtype):
         return f"patching the stream after layer {middle} with itself changes the logits"
     if not torch.equal(clean, subject.model(ids, use_cache=False).logits):
-        return "its logits are not the same after an intervention was taken away"
+        return "its logits are not the same after an intervention has been removed"
     return None

@@ -1,4 +1,4 @@
-"""Keep transformers from talking: its progress bars and log lines would mix with ours."""
+"""Silence the progress bars and log lines of transformers, which would mix with ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Errors only and no progress bars inside the block; as it was afterwards."""
+    """Show only errors and no progress bars inside the block; restore the settings after it."""
     from huggingface_hub.utils import (
         are_progress_bars_disabled,
         disable_progress_bars,
@@ -16,11 +16,8 @@ def silence() -> Iterator[None]:
     )
     from transformers.utils import logging
 
-    verbosity, bars, hub_bars = (
-        logging.get_verbosity(),
-        logging.is_progress_bar_enabled(),
-        are_progress_bars_disabled(),
-    )
+    verbosity = logging.get_verbosity()
+    bars, hub_bars = logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_progress_bars()
@@ -30,5 +27,5 @@ def silence() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-        if not hub_bars:
+        if hub_bars:
             enable_progress_bars()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -11,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import ArgumentError, UsageError
-from . import capture as capturing
+from . import capture as forward
 from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
 from .capture import AppendColumns, Capture, Edit
@@ -28,19 +27,20 @@ class Tokens(NamedTuple):
 
 
 class PassEdits(NamedTuple):
-    """How a forward pass differs from a bare one: edits by place, and columns added to what passes."""
+    """How a forward pass differs from a bare one: edits by site, and columns that it appends."""
 
     edits: Mapping[Site, Sequence[Edit]]
-    widen: AppendColumns | None = None
+    append_columns: AppendColumns | None = None
 
 
 class Subject:
     """A causal language model with addressable units.
 
     Attributes:
-        name: what the user calls it; `title`: what reports call it, with how the weights came about.
+        name: what the user calls it; `title`: its name in reports, with the origin of the weights.
         revision: first 16 hexadecimal digits of the SHA-256 of the weights.
         shape: how many units it has; `directions`: unit-norm vectors by layer and name.
+        head_dim: columns of z that belong to one head.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Subject:
             n_heads=config.num_attention_heads,
             directions={layer: tuple(named) for layer, named in self.directions.items()},
         )
+        z_columns = matrix(self.parts.layers[0].attention_out).shape[1]
+        self.head_dim: int = z_columns // self.shape.n_heads
         self._token_strings: list[str] | None = None
         self._head_factors: dict[int, Tensor] = {}
 
@@ -104,22 +106,17 @@ class Subject:
         """The weights' number format."""
         return next(self.model.parameters()).dtype
 
-    @cached_property
-    def head_dim(self) -> int:
-        """Columns of z that belong to one head."""
-        return matrix(self.parts.layers[0].attention_out).shape[1] // self.shape.n_heads
-
     # ------------------------------------------------------------------ words
 
     def tokenize(self, text: str) -> Tokens:
-        """Cut raw text into tokens: no chat template, no beginning-of-sequence token."""
+        """Tokenize raw text, without chat template and beginning-of-sequence token."""
         encoding = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
         return Tokens(encoding["input_ids"], encoding["offset_mapping"])
 
     def token_strings(self) -> list[str]:
-        """The text of every token id, as it reads behind another token; "" for ids that the tokenizer lacks."""
+        """The text of every token id, as it reads after another token; "" for unknown ids."""
         if self._token_strings is None:
             self._token_strings = _token_strings(
                 self.tokenizer, self.model.get_input_embeddings().weight.shape[0]
@@ -137,30 +134,39 @@ class Subject:
         logits: bool = False,
         last_only: bool = False,
     ) -> Capture:
-        """Activations at the sites for each token; the pass stops after the deepest of them unless
-        logits are wanted.
+        """Activations at the sites for each token; without `logits` the pass stops at the deepest.
 
-        mlp: what enters the down projection. head: norm of each head's output W_O^h z_h (float32).
+        mlp: the input of the down projection. head: norm of each head's output W_O^h z_h (float32).
         resid: the stream after the layer, projected on its named directions (float32). z, stream,
         mlp_in: raw vectors. Padding on the right is harmless, as the model is causal.
 
         Args:
-            interventions: one list for each row of the batch.
-            last_only: logits of the last position only.
+            interventions: one list per row of the batch.
+            last_only: return logits of the last position only.
         """
         ids = self._checked(ids)
         sites = list(dict.fromkeys(sites))
         for site in sites:
             self.shape.check(site)
-        raw = [_raw_place(site) for site in sites]
-        edits, widen = self._pass(ids, raw, interventions)
-        if not raw and not logits:
+        raw_sites = [site.raw for site in sites]
+        edits, append_columns = self._edits_for(ids, raw_sites, interventions)
+        if not sites and not logits:
             return Capture({})
-        options = {"logits": logits, "last_only": last_only, "widen": widen}
-        result = capturing.run(self.model, self.parts, ids, raw, edits, **options)
+        raw: dict[Site, Tensor] = {}
+        scores = forward.stream(
+            self.model,
+            self.parts,
+            ids,
+            raw_sites,
+            raw.__setitem__,
+            edits,
+            logits=logits,
+            last_only=last_only,
+            append_columns=append_columns,
+        )
         with torch.inference_mode():
-            found = {site: self._read(site, result.activations[_raw_place(site)]) for site in sites}
-        return Capture(found, result.logits)
+            activations = {site: self._units_of(site, raw[site.raw]) for site in sites}
+        return Capture(activations, scores)
 
     def stream(
         self,
@@ -168,22 +174,25 @@ class Subject:
         sites: Sequence[Site],
         consume: Callable[[Site, Float[Tensor, "batch seq column"]], None],
     ) -> None:
-        """Like `capture`, but each site's activations are handed on as soon as they exist, and none is kept."""
-        wanted = {_raw_place(site): site for site in sites}
-        edits, widen = self._pass(ids, list(wanted), None)
+        """Like `capture`, but pass on each site's activations when they are computed; keep none."""
+        site_of = {site.raw: site for site in sites}
+        edits, append_columns = self._edits_for(ids, list(site_of), None)
 
-        def read(place: Site, value: Tensor) -> None:
-            consume(wanted[place], self._read(wanted[place], value))
+        def read(raw_site: Site, value: Tensor) -> None:
+            site = site_of[raw_site]
+            consume(site, self._units_of(site, value))
 
-        capturing.stream(self.model, self.parts, ids, list(wanted), read, edits, widen=widen)
+        forward.stream(
+            self.model, self.parts, ids, list(site_of), read, edits, append_columns=append_columns
+        )
 
-    def _pass(
+    def _edits_for(
         self,
         ids: Int[Tensor, "batch seq"],
-        places: Sequence[Site],
+        raw_sites: Sequence[Site],
         interventions: Sequence[Sequence[Intervention]] | None,
     ) -> PassEdits:
-        """What a forward pass over these ids does besides; a subject with planted units does more."""
+        """The edits of a pass over these ids; a subject with planted units adds its own."""
         return PassEdits(compile_edits(self, interventions, *ids.shape) if interventions else {})
 
     def unit_activations(
@@ -193,32 +202,30 @@ class Subject:
         *,
         interventions: Sequence[Sequence[Intervention]] | None = None,
     ) -> Float[Tensor, "unit batch seq"]:
-        """Raw activations of some units (both sides, whatever their addresses say)."""
+        """Raw activations of some units; the sides of their addresses are ignored."""
         columns = [self.shape.column(unit) for unit in units]
-        captured = self.capture(
-            ids, [unit.place for unit in units], interventions=interventions
-        ).activations
-        return torch.stack(
-            [
-                captured[unit.place][..., column].float()
-                for unit, column in zip(units, columns, strict=True)
-            ]
-        )
+        sites = [unit.place for unit in units]
+        captured = self.capture(ids, sites, interventions=interventions).activations
+        pairs = zip(sites, columns, strict=True)
+        return torch.stack([captured[site][..., column].float() for site, column in pairs])
 
     def _checked(self, ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
         if ids.ndim != 2 or ids.shape[1] == 0:
             raise UsageError(
-                f"token ids of shape {tuple(ids.shape)} given; expected (batch, seq) with at least one token"
+                f"token ids of shape {tuple(ids.shape)} given; "
+                "expected (batch, seq) with at least one token"
             )
         if ids.shape[1] > self.context_length:
             raise UsageError(
-                f"{ids.shape[1]} tokens given; {self.name} reads at most {self.context_length}: cut the text"
+                f"{ids.shape[1]} tokens given; {self.name} reads at most {self.context_length}: "
+                "cut the text"
             )
         return ids.to(self.device, torch.long)
 
-    def _read(
+    def _units_of(
         self, site: Site, raw: Float[Tensor, "batch seq width"]
     ) -> Float[Tensor, "batch seq column"]:
+        """The site's units from its raw vectors."""
         if site.kind == "head":
             return self._head_norms(site.layer, raw)
         if site.kind == "resid":
@@ -228,20 +235,19 @@ class Subject:
     def _head_norms(
         self, layer: int, z: Float[Tensor, "batch seq width"]
     ) -> Float[Tensor, "batch seq head"]:
-        # With W_O^h = QR and Q orthonormal, |W_O^h z| = |R z|: head_dim instead of d_model rows a
-        # head.
+        # With W_O^h = QR and Q orthonormal, |W_O^h z| = |R z|, and R has head_dim rows instead of
+        # d_model.
         if layer not in self._head_factors:
             heads = self.head_matrices(layer).float().cpu()
             self._head_factors[layer] = torch.linalg.qr(heads, mode="r").R.to(self.device)
-        heads = z.float().unflatten(
-            -1, (self.shape.n_heads, self.head_dim)
-        )  # batch seq head head_dim
+        # batch seq head head_dim
+        heads = z.float().unflatten(-1, (self.shape.n_heads, self.head_dim))
         return torch.einsum("bshk,hjk->bshj", heads, self._head_factors[layer]).norm(dim=-1)
 
     # ---------------------------------------------------------------- weights
 
     def head_matrices(self, layer: int) -> Float[Tensor, "head d_model head_dim"]:
-        """W_O^h of each head: what turns its z into a write to the residual stream."""
+        """W_O^h of each head, which maps its z to its write to the residual stream."""
         output = matrix(self.parts.layers[layer].attention_out)
         return output.unflatten(1, (self.shape.n_heads, self.head_dim)).transpose(0, 1)
 
@@ -250,16 +256,18 @@ class Subject:
         return torch.stack(list(self.directions[layer].values()))
 
     def write_direction(self, unit: Unit) -> Float[Tensor, " d_model"]:
-        """What a unit of activation 1 adds to the residual stream (behind a post-norm: up to a
-        positive factor).
+        """What a unit of activation 1 adds to the residual stream.
+
+        In a family with post-norms this holds up to a positive factor.
 
         Raises:
-            ArgumentError: for a head, which writes in head_dim directions.
+            ArgumentError: the unit is a head, which writes in head_dim directions.
         """
         column = self.shape.column(unit)
         if unit.site == "head":
             raise ArgumentError(
-                f"{str(unit)!r} is a head, which has no single write direction; ask for a neuron or direction"
+                f"{str(unit)!r} is a head, which has no single write direction; "
+                "give a neuron or direction"
             )
         if unit.site == "resid":
             return self.directions[unit.layer][unit.name]
@@ -272,11 +280,10 @@ class Subject:
     def logits_of(
         self, residual_direction: Float[Tensor, "*rows d_model"]
     ) -> Float[Tensor, "*rows vocab"]:
-        """What a direction of the final residual stream adds to each logit, up to the norm's
-        positive factor.
+        """What a direction of the final residual stream adds to each logit.
 
         The final norm's scale is applied (and its centring, for a LayerNorm), then the unembedding;
-        no bias or cap.
+        no bias or cap. The result is exact up to the norm's positive factor.
         """
         direction = residual_direction.to(self.device, self.dtype)
         if self.architecture.norm == "layer":
@@ -287,30 +294,24 @@ class Subject:
     def _unit_norm(self, layer: int, name: str, vector: Tensor) -> Float[Tensor, " d_model"]:
         if not 0 <= layer < len(self.parts.layers):
             raise UsageError(
-                f"direction {name!r} is at layer {layer}; {self.name} has layers 0 to {len(self.parts.layers) - 1}"
+                f"direction {name!r} is at layer {layer}; "
+                f"{self.name} has layers 0 to {len(self.parts.layers) - 1}"
             )
         if vector.shape != (self.d_model,) or not vector.norm() > 0 or not vector.isfinite().all():
             raise UsageError(
-                f"direction resid.{layer}@{name} has shape {tuple(vector.shape)}; expected a finite vector of "
-                f"{self.d_model} numbers, not all zero"
+                f"direction resid.{layer}@{name} has shape {tuple(vector.shape)}; "
+                f"expected a finite vector of {self.d_model} numbers, not all zero"
             )
         return (vector.float() / vector.float().norm()).to(self.device)
 
 
-def _raw_place(site: Site) -> Site:
-    if site.kind == "head":
-        return Site("z", site.layer)
-    return Site("stream", site.layer) if site.kind == "resid" else site
-
-
 def _token_strings(tokenizer: Any, n_ids: int) -> list[str]:
-    # Decoded behind an anchor, since a SentencePiece decoder drops the space of a text's first
-    # token.
+    # Each token is decoded after an anchor, since a SentencePiece decoder drops the space of a
+    # text's first token.
     backend = tokenizer.backend_tokenizer
     anchor: int = tokenizer("a", add_special_tokens=False)["input_ids"][0]
     prefix = backend.decode([anchor], skip_special_tokens=False)
-    known = min(n_ids, len(tokenizer))
-    decoded = backend.decode_batch(
-        [[anchor, token] for token in range(known)], skip_special_tokens=False
-    )
-    return [text.removeprefix(prefix) for text in decoded] + [""] * (n_ids - known)
+    n_known = min(n_ids, len(tokenizer))
+    pairs = [[anchor, token] for token in range(n_known)]
+    decoded = backend.decode_batch(pairs, skip_special_tokens=False)
+    return [text.removeprefix(prefix) for text in decoded] + [""] * (n_ids - n_known)

@@ -59,12 +59,12 @@ def test_addresses(text: str, unit: Unit) -> None:
     "text",
     ["", "mlp", "mlp.3", "mlp.x.1", "mlp.3.1~2", "attn.1.2", "mlp.-1.2", "resid.8@", "mlp.1.2--"],
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_addresses_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="valid are mlp"):
         Unit.parse(text)
 
 
-def test_latents_are_not_yet() -> None:
+def test_sparse_autoencoder_latents_are_refused() -> None:
     with pytest.raises(UsageError, match="not yet"):
         parse_targets("sae.NAME.4512", SHAPE)
 
@@ -145,7 +145,7 @@ def test_targets_from_a_file(tmp_path: Path) -> None:
     path.write_text("# the first few\nmlp.0.1, mlp.0.2\n\nhead.1.0  # a head\n")
     assert addresses(f"mlp.3.3,{path}") == ["mlp.3.3", "mlp.0.1", "mlp.0.2", "head.1.0"]
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="no readable file"):
+    with pytest.raises(UsageError, match="not a readable file"):
         parse_targets(str(path), SHAPE)
 
 

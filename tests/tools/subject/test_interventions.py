@@ -317,5 +317,5 @@ def test_wrong_interventions_say_what_is_right(given_: dict[str, Any], what: str
 
 def test_one_list_a_row() -> None:
     subject = tiny_subject()
-    with pytest.raises(UsageError, match="one a row"):
+    with pytest.raises(UsageError, match="one per row"):
         logits(subject, batch(subject), [[]])

@@ -89,7 +89,7 @@ def test_directions_come_from_a_file(tmp_path: Path) -> None:
     ].shape == (1, 2, 1)
 
     save_file({"mlp.1.2": torch.ones(D_MODEL)}, file)
-    with pytest.raises(UsageError, match="no direction"):
+    with pytest.raises(UsageError, match="not a direction"):
         load_directions(file)
     file.write_bytes(b"not safetensors at all")
     with pytest.raises(UsageError, match="safetensors file"):
@@ -119,7 +119,7 @@ def test_wrong_names_devices_and_formats(tmp_path: Path) -> None:
         load_subject("smollm2-135m", dtype="float99")
     with pytest.raises(UsageError, match="choose auto"):
         load_subject("smollm2-135m", device="toaster")
-    with pytest.raises(UsageError, match="not there; available: cpu"):
+    with pytest.raises(UsageError, match="not available here; choose cpu"):
         load_subject("smollm2-135m", device="xpu")
     with pytest.raises(UsageError, match="no such folder"):
         load_subject(str(tmp_path / "nowhere"))
@@ -169,8 +169,8 @@ def test_an_unreachable_hub_is_one_readable_line(monkeypatch: pytest.MonkeyPatch
     [
         ({"mlp_write": "self_attn"}, "do not add up"),
         ({"attention_write": "input_layernorm"}, "do not add up"),
-        ({"attention_out": "self_attn.k_proj"}, "attention_out puts out"),
-        ({"mlp_down": "mlp.up_proj"}, "mlp_down puts out"),
+        ({"attention_out": "self_attn.k_proj"}, "output of attention_out"),
+        ({"mlp_down": "mlp.up_proj"}, "output of mlp_down"),
         ({"mlp_down": "mlp.nonsense"}, "no module 'mlp.nonsense'"),
     ],
 )

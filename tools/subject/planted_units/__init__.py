@@ -1,6 +1,15 @@
-"""Units whose meaning is known: suites of them, and subjects in which they are planted.
+"""Planted units: suites of units whose meaning is known, and subjects in which they are planted.
 
-Names are imported when first used, so that a suite can be read without torch.
+    suite             what each unit fires on, parsed from TOML and checked
+    match_text        where its patterns match a text, token by token
+    corpus_texts      token ids traced back to their document
+    unit_values       activations of planted units, nulls and controls; shuffle_table helps
+    unit_writes       what they add to the residual stream
+    planted_columns   both, in one forward pass
+    planted_subject   the subject that has them
+
+Planted circuits (paths through several units) are in `bench`. Names are imported on first use, so
+that a suite can be read without torch.
 """
 
 from __future__ import annotations

@@ -1,8 +1,11 @@
-"""The planted columns of one forward pass: put behind a layer's neurons, remembered, and written
-into the stream.
+"""The columns of planted units in one forward pass.
 
-All that the text decides is computed before the pass begins, since a table may need passes of its
-own; controls are computed on the way, from what the layer captured.
+1. The values that the text alone decides are computed before the pass begins, since some need
+   passes of their own (see `shuffle_table`).
+2. `append` puts a layer's columns after its neurons; controls are computed here, from what the
+   layer captured.
+3. Interventions edit the columns as they edit neurons; the edited columns are remembered.
+4. After the layer, units that write add their directions times these values to the stream.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from .unit_writes import UnitWrites
 
 
 class PlantedColumns:
-    """Columns for some token ids; `units` are those of each layer in the order of their columns."""
+    """Columns for some token ids; `units` has those of each layer in the order of their columns."""
 
     def __init__(
         self,
@@ -32,66 +35,63 @@ class PlantedColumns:
         units: Mapping[int, list[Unit]],
     ) -> None:
         self._values, self._writes, self._ids, self._units = values, writes, ids, units
-        self._inputs: dict[int, Tensor] = {}
+        self._mlp_in: dict[int, Tensor] = {}
         self._edited: dict[int, Tensor] = {}
-        self._columns = {layer: self._from_text(some) for layer, some in units.items()}
+        # 1. Controls are still zero in these.
+        self._columns = {layer: self._from_text(of_layer) for layer, of_layer in units.items()}
 
     def _from_text(self, units: Sequence[Unit]) -> Float[Tensor, "batch seq unit"]:
         columns = np.zeros((*self._ids.shape, len(units)), np.float32)
-        chosen = [(at, unit) for at, unit in enumerate(units) if not self._values.sources(unit)]
-        if chosen:
-            found = self._values.of([unit for _, unit in chosen], self._ids.cpu().numpy())
-            columns[..., [at for at, _ in chosen]] = np.moveaxis(found, 0, -1)
+        from_text = [i for i, unit in enumerate(units) if not self._values.sources(unit)]
+        if from_text:
+            values = self._values.of([units[i] for i in from_text], self._ids.cpu().numpy())
+            columns[..., from_text] = np.moveaxis(values, 0, -1)
         return torch.from_numpy(columns).to(self._ids.device)
 
-    def widen(
+    def append(
         self, site: Site, value: Float[Tensor, "batch seq width"]
     ) -> Float[Tensor, "batch seq wide"]:
-        """Put the layer's columns behind its neurons."""
+        """Put the layer's columns after its neurons."""
         if site.kind != "mlp" or site.layer not in self._units:
             return value
         columns = self._columns[site.layer].to(value.dtype)
-        for at, unit in enumerate(self._units[site.layer]):
+        # 2. Only redrawn controls use the MLP's input, which is remembered for them.
+        mlp_in = self._mlp_in.get(site.layer, value)
+        captured = {site: value, Site("mlp_in", site.layer): mlp_in}
+        for i, unit in enumerate(self._units[site.layer]):
             if self._values.sources(unit):
-                captured = {
-                    site: value,
-                    Site("mlp_in", site.layer): self._inputs.get(site.layer, value),
-                }
-                columns[..., at] = (
-                    self._values.artificial[unit].values(captured, self._ids).to(value.dtype)
-                )
+                control = self._values.artificial[unit].values(captured, self._ids)
+                columns[..., i] = control.to(value.dtype)
         return torch.cat([value, columns], dim=-1)
 
     def edits(self) -> list[tuple[Site, Edit]]:
-        """Edits that remember what controls need and what units write, and those that write."""
-        found: list[tuple[Site, Edit]] = []
+        """Edits that remember what controls and writes need, and edits that write."""
+        edits: list[tuple[Site, Edit]] = []
         for layer, units in self._units.items():
             if any(isinstance(self._values.artificial.get(unit), RedrawnUnit) for unit in units):
-                found.append((Site("mlp_in", layer), self._remember_input(layer)))
+                edits.append((Site("mlp_in", layer), self._remember_input(layer)))
             if any(unit in self._writes for unit in units):
-                found += [
-                    (Site("mlp", layer), self._remember(layer)),
-                    (Site("stream", layer), self._write(layer)),
-                ]
-        return found
+                edits.append((Site("mlp", layer), self._remember_columns(layer)))
+                edits.append((Site("stream", layer), self._write(layer)))
+        return edits
 
     def _remember_input(self, layer: int) -> Edit:
         def edit(value: Tensor) -> None:
-            self._inputs[layer] = value
+            self._mlp_in[layer] = value
 
         return edit
 
-    def _remember(self, layer: int) -> Edit:
+    def _remember_columns(self, layer: int) -> Edit:  # 3.
         def edit(value: Tensor) -> None:
             self._edited[layer] = value[..., -len(self._units[layer]) :]
 
         return edit
 
-    def _write(self, layer: int) -> Edit:
+    def _write(self, layer: int) -> Edit:  # 4.
         def edit(value: Tensor) -> None:
-            for at, unit in enumerate(self._units[layer]):
+            for i, unit in enumerate(self._units[layer]):
                 if unit in self._writes:
-                    strength = self._edited[layer][..., at, None].to(value.dtype)
+                    strength = self._edited[layer][..., i, None].to(value.dtype)
                     value += strength * self._writes.at_tokens(unit, self._ids).to(value.dtype)
 
         return edit

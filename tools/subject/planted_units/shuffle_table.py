@@ -1,10 +1,10 @@
-"""The values of shuffled nulls: a real unit's activations over the whole corpus, contexts permuted
-within each split.
+"""The values of shuffled nulls: a real unit's activations over the whole corpus, with contexts
+permuted within each split.
 
-1. One pass over the corpus keeps the sources' activations at every token.
+1. One pass over the corpus keeps the source units' activations at every token.
 2. `ShuffledUnit.arrange` permutes them within each split, as the collect pass does.
-3. A text that is no context of the corpus gets those of a context of explore, chosen by a hash of
-   the text and wrapped.
+3. A text that is not a context of the corpus gets the values of a context of explore, chosen by a
+   hash of the text and repeated up to its length.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from ...corpus import SPLITS
 from ..nulls import ShuffledUnit
 from ..subject import Subject
-from .corpus_texts import CorpusTexts
+from .corpus_texts import CorpusTexts, key_length
 
 BATCH = 32
 
@@ -34,54 +34,53 @@ class ShuffleTable:
     arranged: dict[str, Float[np.ndarray, "context seq"]]
 
     @classmethod
-    def of(cls, base: Subject, texts: CorpusTexts, units: Sequence[ShuffledUnit]) -> ShuffleTable:
+    def fill(cls, base: Subject, texts: CorpusTexts, units: Sequence[ShuffledUnit]) -> ShuffleTable:
         """Fill the table in one pass of the subject without planted units."""
         contexts = texts.contexts
+        sources = [unit.source for unit in units]
         raw = {str(u.unit): np.zeros(contexts.tokens.shape, np.float16) for u in units}
+        # Contexts of like length go into one batch, so that there is little padding.
         order = np.argsort(-contexts.length.astype(np.int64), kind="stable")
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            ids = torch.from_numpy(
-                contexts.tokens[rows, : contexts.length[rows[0]]].astype(np.int64)
-            )
-            found = base.unit_activations(ids, [u.source for u in units]).cpu().numpy()
-            for unit, values in zip(units, found, strict=True):
-                raw[str(unit.unit)][rows, : ids.shape[1]] = values
-        return cls(texts, raw, {str(u.unit): _arranged(u, raw[str(u.unit)], texts) for u in units})
+            tokens = contexts.tokens[rows, : contexts.length[rows[0]]].astype(np.int64)
+            activations = base.unit_activations(torch.from_numpy(tokens), sources).cpu().numpy()
+            for unit, values in zip(units, activations, strict=True):
+                raw[str(unit.unit)][rows, : tokens.shape[1]] = values
+        return cls(texts, raw, {str(u.unit): _arrange(u, raw[str(u.unit)], texts) for u in units})
 
     def values(
         self, unit: ShuffledUnit, ids: Int[np.ndarray, "text seq"]
     ) -> Float[np.ndarray, "text seq"]:
         """The null's activations on texts."""
-        found = np.zeros(ids.shape, np.float32)
-        for number, key in enumerate(self.texts.keys(ids)):
-            place = self.texts.place(key)
-            width = len(key) // np.dtype(np.int32).itemsize
+        values = np.zeros(ids.shape, np.float32)
+        for row, key in enumerate(self.texts.keys(ids)):
+            place, length = self.texts.place(key), key_length(key)
             if place is not None:
-                found[number, :width] = self.arranged[str(unit.unit)][place.row, :width]
+                values[row, :length] = self.arranged[str(unit.unit)][place.row, :length]
             else:
-                found[number, :width] = self._from_a_donor(unit, key, width)
-        return found
+                values[row, :length] = self._from_donor(unit, key, length)
+        return values
 
-    def _from_a_donor(
-        self, unit: ShuffledUnit, key: bytes, width: int
-    ) -> Float[np.ndarray, " seq"]:
+    def _from_donor(self, unit: ShuffledUnit, key: bytes, length: int) -> Float[np.ndarray, " seq"]:
         contexts = self.texts.contexts
         donors = np.flatnonzero((contexts.split == 0) & (contexts.length > 1))
         digest = hashlib.sha256(f"{unit.seed}\0{unit.unit}\0".encode() + key).digest()
         row = int(donors[int.from_bytes(digest[:8]) % len(donors)])
-        length = int(contexts.length[row])
-        position = np.arange(width)
-        wrapped = np.where(position < length, position, 1 + (position - 1) % (length - 1))
-        return self.raw[str(unit.unit)][row, wrapped].astype(np.float32)
+        donor_length = int(contexts.length[row])
+        position = np.arange(length)
+        repeated = 1 + (position - 1) % (donor_length - 1)
+        index = np.where(position < donor_length, position, repeated)
+        return self.raw[str(unit.unit)][row, index].astype(np.float32)
 
 
-def _arranged(
+def _arrange(
     unit: ShuffledUnit, raw: Float[np.ndarray, "context seq"], texts: CorpusTexts
-) -> np.ndarray:
-    contexts, result = texts.contexts, np.zeros_like(raw)
+) -> Float[np.ndarray, "context seq"]:
+    contexts, arranged = texts.contexts, np.zeros_like(raw)
     for split in SPLITS:
         rows = contexts.rows_of(split)
         if len(rows):
-            result[rows] = unit.arrange(raw[rows].astype(np.float32), contexts.length[rows], split)
-    return result
+            values = raw[rows].astype(np.float32)
+            arranged[rows] = unit.arrange(values, contexts.length[rows], split)
+    return arranged

@@ -1,10 +1,9 @@
-"""What planted units, nulls and controls do on a text: all of it that follows from the text and the
-suite alone.
+"""Activations of planted units, nulls and controls on a text, as far as text and suite decide them.
 
-Noise follows from the seed, the unit and the text, so that index, collect and instruments see the
-same. A shuffled null has, on a corpus context, the values of another context of its split; they are
-looked up in a table that one pass over the corpus fills when it is first needed. Controls need what
-a pass captures on the way (`sources`).
+Noise is a function of the seed, the unit and the text, so that indexing, collecting and instruments
+see the same values. A shuffled null has, on a corpus context, the values of another context of its
+split; one pass over the corpus fills a table of them when first needed. Controls need activations
+that a pass captures on the way (`sources`).
 """
 
 from __future__ import annotations
@@ -30,20 +29,29 @@ Rows = Float[np.ndarray, "batch seq"]
 
 
 class UnitValues:
-    """Activations of a suite's units; `described` says which unit of the suite stands at an address."""
+    """Activations of a suite's units.
+
+    Attributes:
+        artificial: its nulls and controls by address.
+    """
 
     def __init__(
-        self, base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts
+        self,
+        base: Subject,
+        suite: Suite,
+        suite_unit_at: Mapping[Unit, SuiteUnit],
+        texts: CorpusTexts,
     ) -> None:
-        self._base, self._suite, self._described, self._texts = base, suite, described, texts
-        self.artificial = _artificial(base, suite, described)
+        self._base, self._suite, self._texts = base, suite, texts
+        self._suite_unit_at = suite_unit_at
+        self.artificial = _artificial_units(base, suite, suite_unit_at)
 
     def sources(self, unit: Unit) -> tuple[Site, ...]:
-        """What a pass must capture for a unit; nothing for one that the text decides."""
+        """What a pass must capture for a unit; empty if the text decides its values."""
         artificial = self.artificial.get(unit)
-        return (
-            () if artificial is None or isinstance(artificial, ShuffledUnit) else artificial.sources
-        )
+        if artificial is None or isinstance(artificial, ShuffledUnit):
+            return ()
+        return artificial.sources
 
     def of(
         self, units: Sequence[Unit], rows: Int[np.ndarray, "batch seq"]
@@ -53,62 +61,58 @@ class UnitValues:
 
     def truth(self, unit: Unit, rows: Int[np.ndarray, "batch seq"]) -> Rows:
         """A planted unit's activations without noise; zeros for a null or control."""
-        return self._texts.activations(self._described[unit].parts, rows).sum(axis=0)
+        return self._texts.activations(self._suite_unit_at[unit].parts, rows).sum(axis=0)
 
     def _of(self, unit: Unit, rows: Int[np.ndarray, "batch seq"]) -> Rows:
         artificial = self.artificial.get(unit)
         if isinstance(artificial, ShuffledUnit):
-            return self._table.values(artificial, rows)
+            return self._shuffle_table.values(artificial, rows)
         if artificial is not None:
             return artificial.values({}, torch.from_numpy(rows)).numpy()
-        noise = self._described[unit].noise
-        return (
-            self.truth(unit, rows) + noise * self._gaussian(unit, rows)
-            if noise
-            else self.truth(unit, rows)
-        )
+        truth, noise = self.truth(unit, rows), self._suite_unit_at[unit].noise
+        return truth + noise * self._gaussian(unit, rows) if noise else truth
 
     def _gaussian(self, unit: Unit, rows: Int[np.ndarray, "batch seq"]) -> Rows:
-        own = _hash64(f"{self._suite.seed}\0{unit}".encode())
-        found = np.empty(rows.shape, np.float32)
-        for number, key in enumerate(self._texts.keys(rows)):
-            generator = np.random.Generator(
-                np.random.Philox(key=np.array([own, _hash64(key)], np.uint64))
-            )
-            found[number] = generator.standard_normal(rows.shape[1], dtype=np.float32)
-        return found
+        unit_key = _hash64(f"{self._suite.seed}\0{unit}".encode())
+        noise = np.empty(rows.shape, np.float32)
+        for row, text in enumerate(self._texts.keys(rows)):
+            key = np.array([unit_key, _hash64(text)], np.uint64)
+            generator = np.random.Generator(np.random.Philox(key=key))
+            noise[row] = generator.standard_normal(rows.shape[1], dtype=np.float32)
+        return noise
 
     @cached_property
-    def _table(self) -> ShuffleTable:
+    def _shuffle_table(self) -> ShuffleTable:
         shuffled = [unit for unit in self.artificial.values() if isinstance(unit, ShuffledUnit)]
-        return ShuffleTable.of(self._base, self._texts, shuffled)
+        return ShuffleTable.fill(self._base, self._texts, shuffled)
 
 
-def _artificial(
-    base: Subject, suite: Suite, described: Mapping[Unit, SuiteUnit]
+def _artificial_units(
+    base: Subject, suite: Suite, suite_unit_at: Mapping[Unit, SuiteUnit]
 ) -> dict[Unit, ArtificialUnit]:
     """The nulls and controls by address."""
-    found: dict[Unit, ArtificialUnit] = {}
+    artificial: dict[Unit, ArtificialUnit] = {}
     rotated: dict[int, list[Unit]] = {}
-    for at, unit in described.items():
+    seed = suite.seed
+    for address, unit in suite_unit_at.items():
         kind, _, source = (unit.null or unit.control).partition(":")
         try:
             if kind == "noise":
-                found[at] = nulls.NoiseUnit(unit=at, seed=suite.seed)
+                artificial[address] = nulls.NoiseUnit(unit=address, seed=seed)
             elif kind == "shuffled":
-                found[at] = nulls.shuffled_unit(base, at, Unit.parse(source), seed=suite.seed)
+                null = nulls.shuffled_unit(base, address, Unit.parse(source), seed=seed)
+                artificial[address] = null
             elif kind == "redrawn":
-                found[at] = nulls.redrawn_unit(base, at, Unit.parse(source), seed=suite.seed)
+                control = nulls.redrawn_unit(base, address, Unit.parse(source), seed=seed)
+                artificial[address] = control
             elif kind == "rotated":
-                rotated.setdefault(at.layer, []).append(at)
+                rotated.setdefault(address.layer, []).append(address)
         except UsageError as error:
             raise UsageError(f"{suite.origin}: unit {unit.id!r}: {error}") from None
-    for units in rotated.values():
-        found |= {
-            control.unit: control
-            for control in nulls.rotated_units(base, sorted(units), seed=suite.seed)
-        }
-    return found
+    for addresses in rotated.values():
+        controls = nulls.rotated_units(base, sorted(addresses), seed=seed)
+        artificial |= {control.unit: control for control in controls}
+    return artificial
 
 
 def _hash64(data: bytes) -> int:

@@ -1,8 +1,8 @@
 """What planted units write into the residual stream: unembeddings of tokens, times the activation.
 
-A unit whose parts write different tokens has, at each token, the mean of these directions by the
-parts' share in the activation there; where no part is active but an intervention makes the unit so,
-their plain mean.
+A unit whose parts write different tokens has, at each token, the mean of these directions weighted
+by the parts' shares of the activation there. Where no part is active (an intervention made the unit
+so), it is their plain mean.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ from .suite import SuiteUnit
 
 
 class UnitWrites:
-    """The directions of the units that write; the others are not in here."""
+    """The write directions of a suite's units; `unit in writes` tells whether a unit writes."""
 
     def __init__(
-        self, base: Subject, described: Mapping[Unit, SuiteUnit], texts: CorpusTexts
+        self, base: Subject, suite_unit_at: Mapping[Unit, SuiteUnit], texts: CorpusTexts
     ) -> None:
-        self._described, self._texts = described, texts
+        self._suite_unit_at, self._texts = suite_unit_at, texts
         self._directions = {
-            at: _directions(base, unit) for at, unit in described.items() if _writes(unit)
+            address: _directions(base, unit)
+            for address, unit in suite_unit_at.items()
+            if any(part.writes for part in unit.parts)
         }
         self.layers = sorted({unit.layer for unit in self._directions})
 
@@ -37,7 +39,7 @@ class UnitWrites:
         return unit in self._directions
 
     def mean(self, unit: Unit) -> Float[Tensor, " d_model"]:
-        """The unit's write direction, wherever it fires."""
+        """The unit's mean write direction."""
         directions = self._directions[unit]
         return directions[directions.any(dim=1)].mean(dim=0)
 
@@ -48,27 +50,19 @@ class UnitWrites:
         directions, mean = self._directions[unit], self.mean(unit)
         if bool((directions == mean).all()):
             return mean
-        by_part = self._texts.activations(self._described[unit].parts, ids.cpu().numpy())
-        shares = torch.from_numpy(by_part).to(mean.device)
+        parts = self._suite_unit_at[unit].parts
+        activations = self._texts.activations(parts, ids.cpu().numpy())  # part batch seq
+        shares = torch.from_numpy(activations).to(mean.device)
         total = shares.sum(dim=0)[..., None]
-        mixed = torch.einsum("pbs,pd->bsd", shares, directions) / torch.where(
-            total == 0, 1.0, total
-        )
-        return torch.where(total == 0, mean, mixed)
-
-
-def _writes(unit: SuiteUnit) -> bool:
-    return any(part.writes for part in unit.parts)
+        weighted = torch.einsum("pbs,pd->bsd", shares, directions)
+        return torch.where(total == 0, mean, weighted / torch.where(total == 0, 1.0, total))
 
 
 def _directions(base: Subject, unit: SuiteUnit) -> Float[Tensor, "part d_model"]:
     """The direction that each part writes; zero for a part that writes nothing."""
     unembedding = cast(Tensor, base.parts.unembed.weight)
-    nothing = unembedding.new_zeros(base.d_model)
-    rows = [
-        unembedding[_token(base, unit, part.writes)] if part.writes else nothing
-        for part in unit.parts
-    ]
+    zero = unembedding.new_zeros(base.d_model)
+    rows = [unembedding[_token(base, unit, p.writes)] if p.writes else zero for p in unit.parts]
     return torch.stack(rows).float()
 
 
@@ -76,6 +70,7 @@ def _token(base: Subject, unit: SuiteUnit, text: str) -> int:
     ids = base.tokenize(text).ids
     if len(ids) != 1:
         raise UsageError(
-            f"unit {unit.id!r}: writes {text!r}, which is {len(ids)} tokens of {base.name}; give one, with its space"
+            f"unit {unit.id!r}: writes {text!r}, which is {len(ids)} tokens of {base.name}; "
+            "give one token, with its leading space"
         )
     return ids[0]

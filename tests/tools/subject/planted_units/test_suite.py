@@ -116,7 +116,7 @@ BAD = {
     "seed": ("seed = 5", "seed = -1", "seed is -1"),
     "positions": ("hold = 2", "positions = [5, 2]", r"weekdays.*positions is \[5, 2\]"),
     "repeated": ("hold = 2", "repeated = 1", "weekdays.*repeated is 1"),
-    "no TOML": ("seed = 5", "seed = = 5", "no TOML"),
+    "not TOML": ("seed = 5", "seed = = 5", "not TOML"),
 }
 
 
@@ -134,7 +134,7 @@ def test_no_suite_no_units_no_text(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no units"):
         parse_suite("seed = 1")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="no UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8"):
         read_suite(tmp_path / "binary.toml")
 
 
