@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ... import prompts
-from ..explainers.language_model.parse_reply import unusable
-from ..explainers.language_model.prompt_text import fenced
+from ..explainers.language_model.parse_reply import why_unusable
+from ..explainers.language_model.prompt_text import fence
 from ..llm.conversation import (
     AssistantMessage,
     Request,
@@ -139,7 +139,7 @@ class LanguageModelRoles:
                 filled.system, tuple(messages), (_schema(),), MAX_TOKENS, label, tool_choice="any"
             )
             reply = self._ask(request)
-            if fault := unusable(reply):
+            if fault := why_unusable(reply):
                 messages.append(
                     UserMessage(f"Your last reply could not be used and is left out here: {fault}.")
                 )
@@ -173,10 +173,10 @@ def shown(evidence: RoleEvidence) -> dict[str, str]:
         for clean, twin, answer, foil in evidence.examples
     ]
     return {
-        "task": fenced(evidence.task),
+        "task": fence(evidence.task),
         "metric": f"{evidence.metric:+.2f}",
-        "examples": fenced("\n".join(examples)) if examples else "none",
-        "components": fenced("\n".join(map(_line, evidence.components))),
+        "examples": fence("\n".join(examples)) if examples else "none",
+        "components": fence("\n".join(map(_line, evidence.components))),
     }
 
 

@@ -1,10 +1,13 @@
-"""The minds: each explainer is one file here, found by its name.
+"""Explainers, one per file, found by name.
 
 compositional     no language model: searches weighted formulas over a library of concepts (the default)
-ten-tokens        the ten tokens with the largest weights: a first thing to beat
-scripted          the moves of a file, for tests and for taking a run apart
+ten-tokens        the ten tokens with the largest weights: the simplest baseline
+scripted          the moves of a file, for tests and for debugging a run
 openai:MODEL      a language model behind any OpenAI-compatible server (`--base-url`)
 anthropic:MODEL   a language model of Anthropic's
+
+Here: the protocol, what explainers see and how predictions are judged. Not here: the loop that
+asks them (`investigation`), the connection to language models (`llm`).
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 _FILES = {"compositional": "compositional", "ten-tokens": "token_baseline", "scripted": "scripted"}
 PROVIDERS = ("openai", "anthropic")
-"""What may stand before the colon in the name of a language model."""
+"""What may come before the colon in the name of a language model."""
 
 
 def is_language_model(name: str) -> bool:
@@ -33,7 +36,7 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     """The explainer of that name.
 
     Raises:
-        UsageError: there is none; the message lists those that are there.
+        UsageError: the name is unknown; the message lists the known ones.
     """
     file = "language_model.explainer" if is_language_model(name) else _FILES.get(name)
     if file is None:

@@ -1,30 +1,37 @@
-"""What an explainer is shown and what it may answer: the words of an investigation, as data.
+"""The explainer protocol: an explainer is shown an `InvestigationView` and answers with a `Move`.
 
-A case goes in, a move comes out. Everything here is JSON, so that it can be journaled, replayed and
+Everything here is plain data that converts to JSON, so that it can be journaled, replayed and
 shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from ...tools.files.jsonable import jsonable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Bool, Float, Int
+
     from ...tools.dissection import Lexicon
-    from ...tools.subject.address import Side
+    from ...tools.subject.address import Unit
     from ..llm.conversation import JournaledReply, Request
 
 Quantity = Literal["max", "mean", "kl", "rank", "logprob", "logit_difference"]
-"""Largest or mean activation over a span; largest KL that ablating the unit brings about on a text,
-in nats; rank of a token among those that the unit promotes (1 is the first); change of a next
-token's log-probability when the unit is steered; change of a logit difference when the unit takes
-its values on another text."""
+"""What an experiment measures:
+
+    max, mean         activation over a span
+    kl                largest KL divergence on a text when the unit is ablated, in nats
+    rank              rank of a token among those that the unit promotes (1 is the first)
+    logprob           change of the next token's log-probability when the unit is steered, in nats
+    logit_difference  change of a logit difference when the unit takes its values on another text
+"""
 Relation = Literal["fires", "silent", "greater", "within", "raises", "lowers"]
 LONGEST_LENS = 100
-"""Tokens of a logit lens in which a rank is looked up; a token that is not among them has the next rank."""
+"""Tokens of a logit lens that are searched for a rank; a token that is missing gets the next rank."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +48,29 @@ class Hypothesis:
     parent: str | None = None
     """The hypothesis that this one revises."""
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """From a log row, which may have further keys (the round, a score)."""
+        return cls(**{name: data[name] for name in cls.__dataclass_fields__ if name in data})
+
 
 @dataclass(frozen=True)
 class Passage:
-    """A text and the part of it that an experiment looks at, as character positions; None is the whole text."""
+    """A text and the part of it that an experiment reads, in characters; None is the whole text."""
 
     text: str
     span: tuple[int, int] | None = None
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `jsonable`."""
+        span = data.get("span")
+        return cls(data["text"], tuple(span) if span else None)
+
 
 @dataclass(frozen=True)
 class Experiment:
-    """An instrument call with the outcome that a hypothesis predicts, written down before the result is seen."""
+    """An instrument call and the outcome that a hypothesis predicts, logged before the call is made."""
 
     id: str
     hypothesis: str
@@ -68,28 +86,44 @@ class Experiment:
     token: str = ""
     """The next token of the quantities `logprob` and `logit_difference`."""
     versus: str = ""
-    """The token whose logit is subtracted in a `logit_difference`; `other` is the text that U's values are from."""
+    """The token whose logit is subtracted in a `logit_difference`; `other` then holds the source text."""
     strength: float = 0.0
     """What is added to the unit's activation for `logprob`."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `jsonable`."""
+        fields = dict(data)
+        fields["passage"] = Passage.from_json(fields["passage"])
+        fields["other"] = Passage.from_json(fields["other"]) if fields.get("other") else None
+        fields["bounds"] = tuple(fields["bounds"]) if fields.get("bounds") else None
+        return cls(**fields)
+
+    @property
+    def texts(self) -> list[str]:
+        """Text A, and text B if there is one."""
+        return [self.passage.text] + ([self.other.text] if self.other else [])
 
     @property
     def call(self) -> dict[str, Any]:
         """The instrument call, without the unit, which the loop fills in."""
-        texts = [self.passage.text] + ([self.other.text] if self.other else [])
-        if self.quantity == "kl":
-            return {"instrument": "ablate", "arguments": {"texts": texts, "op": "mean"}}
-        if self.quantity == "rank":
-            return {"instrument": "logit_lens", "arguments": {"k": LONGEST_LENS}}
-        if self.quantity == "logprob":
-            pushed = {"text": self.passage.text, "strengths": [self.strength], "op": "add"}
-            return {
-                "instrument": "steer",
-                "arguments": pushed | {"tokens": [self.token], "new_tokens": 0},
-            }
-        if self.quantity == "logit_difference":
-            asked = {"base": texts[0], "source": texts[-1], "tokens": [self.token, self.versus]}
-            return {"instrument": "patch", "arguments": asked}
-        return {"instrument": "activations.on_text", "arguments": {"texts": texts}}
+        texts = self.texts
+        match self.quantity:
+            case "kl":
+                instrument, arguments = "ablate", {"texts": texts, "op": "mean"}
+            case "rank":
+                instrument, arguments = "logit_lens", {"k": LONGEST_LENS}
+            case "logprob":
+                steering = {"text": texts[0], "strengths": [self.strength], "op": "add"}
+                instrument = "steer"
+                arguments = steering | {"tokens": [self.token], "new_tokens": 0}
+            case "logit_difference":
+                tokens = [self.token, self.versus]
+                instrument = "patch"
+                arguments = {"base": texts[0], "source": texts[-1], "tokens": tokens}
+            case "max" | "mean":
+                instrument, arguments = "activations.on_text", {"texts": texts}
+        return {"instrument": instrument, "arguments": arguments}
 
 
 @dataclass(frozen=True)
@@ -103,36 +137,37 @@ class Call:
 
 @dataclass(frozen=True)
 class Claim:
-    """A number or a quotation in what an explainer says, and the evidence in which it stands; none: unsupported."""
+    """A number or a quotation in an explainer's findings."""
 
     text: str
     evidence: tuple[str, ...] = ()
+    """Ids of the evidence that contains it; empty when it is unsupported."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """What an explainer does next: new hypotheses, experiments on old or new ones, and whether it is ready."""
+    """What an explainer does next: new hypotheses, experiments, and whether it is ready for select."""
 
     hypotheses: tuple[Hypothesis, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     ready: bool = True
-    """True when the hypotheses may go to the select split; False asks for another look at the outcomes first."""
+    """Whether the hypotheses may go to select; False asks to see the outcomes and move again first."""
     cannot_explain: str = ""
     """A reason, when the explainer has no explanation to offer. That is a good answer."""
     calls: tuple[Call, ...] = ()
-    """Instruments to call beside the experiments; their answers are in the next case."""
+    """Instruments to call besides the experiments; the next view has their results."""
     reply: str = ""
-    """The journal's key of the language model's reply that this move was read from."""
+    """Journal key of the language model's reply that this move was parsed from."""
     look: str = ""
-    """The hypothesis that this move takes a second look at, in a conversation of its own."""
+    """The hypothesis that this move takes a second look at, in a separate conversation."""
     favourite: str = ""
     """The hypothesis that the explainer wants to conclude with."""
     settled: bool = False
-    """True when the explainer stays with its conclusion after it has seen the second look and the score on select."""
+    """Whether it stays with its conclusion after seeing the second look and the score on select."""
     findings: str = ""
-    """What the explainer says in support of its conclusion."""
+    """The explainer's support for its conclusion, in words."""
     claims: tuple[Claim, ...] = ()
-    """The numbers and quotations of the findings, as the program traced them."""
+    """The numbers and quotations of the findings, traced to evidence by the program."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as it is journaled."""
@@ -143,7 +178,7 @@ class Move:
         """The inverse of `to_json`."""
         return cls(
             hypotheses=tuple(Hypothesis(**h) for h in data["hypotheses"]),
-            experiments=tuple(experiment_from_json(e) for e in data["experiments"]),
+            experiments=tuple(Experiment.from_json(e) for e in data["experiments"]),
             ready=data["ready"],
             cannot_explain=data["cannot_explain"],
             calls=tuple(Call(**c) for c in data.get("calls", ())),
@@ -156,23 +191,9 @@ class Move:
         )
 
 
-def experiment_from_json(data: Mapping[str, Any]) -> Experiment:
-    """The inverse of `jsonable` on an experiment."""
-    fields = dict(data)
-    fields["passage"] = _passage(fields["passage"])
-    fields["other"] = _passage(fields["other"]) if fields.get("other") else None
-    fields["bounds"] = tuple(fields["bounds"]) if fields.get("bounds") else None
-    return Experiment(**fields)
-
-
-def _passage(data: Mapping[str, Any]) -> Passage:
-    span = data.get("span")
-    return Passage(data["text"], tuple(span) if span else None)
-
-
 @dataclass(frozen=True)
 class Feedback:
-    """What select says of a hypothesis. Nothing here comes from holdout."""
+    """How a hypothesis does on select. Nothing here comes from holdout."""
 
     score: float
     worst: tuple[Mapping[str, Any], ...] = ()
@@ -181,19 +202,18 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Turn:
-    """A reply of a language model, and what the loop answered to the instrument calls in it."""
+    """A reply of a language model, and the results of the instrument calls in it."""
 
-    reply: Mapping[str, Any]
-    """As it was journaled (`Reply.to_json`)."""
+    reply: JournaledReply
     results: Mapping[str, ToolAnswer]
     """By the call's id."""
     look: str = ""
-    """The hypothesis under a second look, in whose conversation the reply was given."""
+    """The hypothesis under a second look, if the reply belongs to that conversation."""
 
 
 @dataclass(frozen=True)
 class ToolAnswer:
-    """An instrument's answer as text; of an error, how to repair the call."""
+    """An instrument's result as text; after an error, how to repair the call."""
 
     text: str
     error: bool = False
@@ -201,7 +221,7 @@ class ToolAnswer:
 
 @dataclass(frozen=True)
 class ExploreFit:
-    """How a predicate does on explore, or why it cannot be run. Explore may be looked at as often as one likes."""
+    """How a predicate does on explore, or why it cannot be run. Explainers may read explore freely."""
 
     score: float | None = None
     worst: tuple[Mapping[str, Any], ...] = ()
@@ -209,97 +229,108 @@ class ExploreFit:
     worth: tuple[float, ...] = ()
     """What the correlation loses without each term, in the order of the terms."""
     missed: tuple[Mapping[str, Any], ...] = ()
-    """Tokens at which it is off again and again: token, count, and what is missing there on average."""
+    """Tokens at which it is off repeatedly: `{token, count, missing}`, `missing` being the mean error."""
 
 
 @dataclass(frozen=True)
 class GradedPredicate:
-    """A formula whose grades the program found on explore, printed, or why it could not."""
+    """A formula whose grades the program fitted on explore, printed, or why it could not."""
 
     predicate: str = ""
     problem: str = ""
     left_out: str = ""
-    """Which concepts were left out, as they are worth least, and which limit asked for it."""
+    """Which concepts were left out because they are worth least, and which limit required it."""
+
+
+@dataclass(frozen=True)
+class TargetData:
+    """One split of one target: every token, the signal to explain, and the vocabulary."""
+
+    tokens: Int[np.ndarray, "contexts seq"]
+    length: Int[np.ndarray, " contexts"]
+    document: Int[np.ndarray, " contexts"]
+    mask: Bool[np.ndarray, "contexts seq"]
+    """The tokens that count: real ones, without position 0."""
+    signal: Float[np.ndarray, "contexts seq"]
+    lexicon: Lexicon
+    cache: dict[str, Any]
+    """Shared by all targets of a run, for what is computed once per corpus."""
 
 
 @dataclass(frozen=True)
 class InvestigationView:
     """Everything that an explainer may see of one target."""
 
-    target: str
-    side: Side
+    unit: Unit
     round: int
-    """Times that the hypotheses went to select so far."""
+    """How often the hypotheses went to select so far."""
     moves: int
-    """Moves that the explainer made so far on this target."""
+    """Moves that the explainer made on this target so far."""
     seed: int
     observation: Mapping[str, Any]
-    """Results of the observing instrument calls, as JSON: statistics, exemplars of both sides, logit lens."""
+    """Results of the observing instruments, as JSON: statistics, exemplars, logit lens."""
     hypotheses: tuple[Hypothesis, ...] = ()
     outcomes: tuple[Mapping[str, Any], ...] = ()
-    """`{experiment, hypothesis, observed, outcome: for | against | void}` of the experiments so far."""
+    """`{experiment, hypothesis, observed, outcome: for | against | void}`, one per experiment."""
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
-    """Hypothesis id to what select said."""
-    explore: Callable[[], ExploreData] | None = None
-    """The target's activations on explore, for minds that compute. None in a replay, where answers are journaled."""
+    """By the hypothesis' id: how it does on select."""
+    explore: Callable[[], TargetData] | None = None
+    """The target's activations on explore, for explainers that compute."""
     conversation: Conversation | None = None
-    """For minds that are language models; None for all others."""
+    """For language models only."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What a move may depend on. The journal hashes it, so names and order must not change."""
+        return {
+            "target": str(self.unit),
+            "side": self.unit.side,
+            "round": self.round,
+            "moves": self.moves,
+            "seed": self.seed,
+            "observation": self.observation,
+            "hypotheses": jsonable(self.hypotheses),
+            "outcomes": jsonable(self.outcomes),
+            "feedback": jsonable(self.feedback),
+        }
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a mind that is a language model needs besides: what was said so far, and whom it asks."""
+    """What a language model needs besides the view: its earlier replies, and a way to ask."""
 
     ask: Callable[[Request], JournaledReply]
     """Asks the model through the journal: a request that was answered before costs nothing."""
     fit: Callable[[str], ExploreFit]
     """How a printed predicate does on explore."""
     grade: Callable[[tuple[str, ...]], GradedPredicate]
-    """The best grades on explore of some printed concepts."""
-    turns: tuple[Turn, ...] = ()
+    """The best grades on explore for some printed concepts."""
+    turns_after: Callable[[int], Sequence[Turn]]
+    """The turns of this target after its first n moves."""
     competitor: Hypothesis | None = None
-    """What another mind found without a language model: the explanation to beat."""
+    """The explanation to beat, found without a language model."""
     competitor_score: float | None = None
     """The competitor's score on select."""
     note: str = ""
-    """What a person tells the explainer about an earlier explanation of the target."""
+    """A person's remark about an earlier explanation of the target."""
     hidden: tuple[str, ...] = ()
-    """Names that must not be said: the subject's."""
+    """Names that the model must not see: the subject's."""
     retries: int = 0
-    """How often this target was tried again after it had failed."""
-    last_chance: bool = False
-    """True when the next reply is the last one that is paid for."""
-
-
-@dataclass(frozen=True)
-class ExploreData:
-    """The explore split of one target: every token, its signal, and what is known of the vocabulary."""
-
-    tokens: Any  # Int[np.ndarray, "contexts seq"]
-    length: Any  # Int[np.ndarray, "contexts"]
-    document: Any  # Int[np.ndarray, "contexts"]
-    mask: Any  # Bool[np.ndarray, "contexts seq"]
-    signal: Any  # Float[np.ndarray, "contexts seq"]
-    lexicon: Lexicon
-    cache: dict[str, Any]
-    """Shared by the targets of a run: what is computed once for the corpus."""
+    """How often this target was retried after a failure."""
 
 
 class Explainer(Protocol):
-    """A mind: it looks at a case and makes a move. Deterministic ones must depend on the case and nothing else."""
+    """Looks at a view and makes a move. A deterministic one depends on nothing but the view."""
 
     name: str
     version: str
-    """Part of the request's hash: raise it when the same case would get another move."""
+    """Part of the request's hash: raise it when the same view would give another move."""
     revises: bool
-    """Whether it wants another move once it has seen what select says."""
+    """Whether it wants another move after it has seen its score on select."""
     converses: bool
-    """Whether it is a language model: its replies are journaled, not its moves, which are read from
-    them anew, and its hypotheses must keep more predictions than they fail, a second look's among
-    them."""
+    """Whether it is a language model. It decides how a run drives it (`investigation.drivers`)."""
     moves_a_round: int
-    """Moves that it may make before it must go to select."""
+    """Moves that it may make before its hypotheses must go to select."""
 
-    def move(self, case: InvestigationView) -> Move:
+    def move(self, view: InvestigationView) -> Move:
         """Propose, experiment, revise, or say that it cannot explain."""
         ...

@@ -1,8 +1,8 @@
-"""The moves of a file, in order: for tests, and for taking a run apart by hand.
+"""The moves of a file, in order: for tests, and for debugging a run by hand.
 
-The file is JSON: target to list of moves, `{"mlp.3.17": [{"hypotheses": [...], "experiments":
-[...], "ready": true}]}`. Keys of a move that are left out have their defaults; "*" stands for every
-target that is not named. When the moves of a target are used up, it has nothing more to say.
+The file is JSON, target to list of moves: `{"mlp.3.17": [{"hypotheses": [...], "experiments":
+[...], "ready": true}]}`. Keys that a move omits have their defaults; "*" means every target that is
+not named. When the moves of a target are used up, it makes empty moves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EMPTY: dict[str, Any] = {"hypotheses": [], "experiments": [], "ready": True, "c
 
 
 class ScriptedExplainer:
-    """Says what its script says, whatever it is shown."""
+    """Makes the moves of its script, whatever it is shown."""
 
     name = "scripted"
     version = "1"
@@ -32,16 +32,14 @@ class ScriptedExplainer:
     def __init__(self, script: dict[str, list[dict[str, Any]]]) -> None:
         self._script = script
 
-    def move(self, case: InvestigationView) -> Move:
-        """The move of the script that is due."""
-        moves = self._script.get(case.target, self._script.get("*", []))
-        if case.moves < len(moves):
-            return _move(moves[case.moves])
-        return (
-            Move()
-            if case.hypotheses
-            else Move(cannot_explain="the script has no move for this target")
-        )
+    def move(self, view: InvestigationView) -> Move:
+        """The next move of the script."""
+        moves = self._script.get(str(view.unit), self._script.get("*", []))
+        if view.moves < len(moves):
+            return _move(moves[view.moves])
+        if view.hypotheses:
+            return Move()
+        return Move(cannot_explain="the script has no move for this target")
 
 
 def _move(data: dict[str, Any]) -> Move:
@@ -61,9 +59,9 @@ def _experiment(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def make(config: RunConfig) -> ScriptedExplainer:
-    """Read the script that the run's configuration names (`script`, `--script`)."""
+    """Read the script that the configuration names (`script`, `--script`); raises UsageError."""
     if not config.script:
-        raise UsageError("the explainer 'scripted' needs the file of its moves: --script FILE")
+        raise UsageError("the explainer 'scripted' needs a file of moves: --script FILE")
     path = Path(config.script)
     try:
         script = json.loads(path.read_text(encoding="utf-8"))

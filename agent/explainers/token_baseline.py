@@ -1,9 +1,10 @@
-"""The ten tokens with the largest weights: what a formula search has to beat, and the first explainer that ran."""
+"""The ten tokens with the largest weights: the baseline that a formula search has to beat."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...tools.dissection import ten_weighted_tokens
 from .protocol import Hypothesis, InvestigationView, Move
 
 if TYPE_CHECKING:
@@ -19,24 +20,20 @@ class TenTokens:
     converses = False
     moves_a_round = 4
 
-    def move(self, case: InvestigationView) -> Move:
-        """The tokens of either sign whose mean activation says most."""
-        from ...tools.dissection import ten_weighted_tokens
-
-        if case.explore is None:
+    def move(self, view: InvestigationView) -> Move:
+        """The tokens whose mean activation, of either sign, predicts most."""
+        if view.explore is None:
             return Move(cannot_explain="the activations on explore are not at hand")
-        data = case.explore()
+        data = view.explore()
         predicate = ten_weighted_tokens(
             data.tokens, data.length, data.signal, data.mask, data.lexicon
         )
         if not predicate.terms:
             return Move(cannot_explain="no token stands out on explore")
-        return Move(
-            (Hypothesis("h1", predicate.sentence(data.lexicon), predicate.to_text(), "ten tokens"),)
-        )
+        return Move((Hypothesis("h1", predicate.sentence(), predicate.to_text(), "ten tokens"),))
 
 
 def make(config: RunConfig) -> TenTokens:
-    """There is nothing to set."""
+    """There are no settings."""
     del config
     return TenTokens()

@@ -1,63 +1,56 @@
-"""What is seen of a target before anybody explains it: instruments on explore, and what the formula search found."""
+"""Step 1, observe: what an explainer is shown of a target before it proposes anything.
+
+All of it comes from instruments on explore. The JSON of an observation has these keys, `+` and `-`
+being sides:
+
+    statistics              range, quantiles and density
+    exemplars+, exemplars-  the contexts in which it fires most
+    logit_lens              the next tokens that it promotes and suppresses (not for heads)
+    middling+, middling-    contexts spread over its whole range (language models only)
+    thresholds              by side, what counts as silent and as firing (language models only)
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ...tools.subject.address import Unit
-from ..explainers.protocol import Move
-
 if TYPE_CHECKING:
-    from ..explainers.protocol import InvestigationView
+    from ...tools.subject.address import Unit
     from ..runlog.log import Data
     from .context import InvestigationContext
 
+TOP, QUANTILES = 8, 6
+"""Exemplars of each kind that an observation holds for each side."""
 
-def observe_target(room: InvestigationContext, target: str) -> None:
-    """Call the observing instruments and keep what they say."""
-    if (
-        target in room.config.nulls and not room.explainer.converses
-    ):  # such a mind looks at explore alone
-        room.log.write("observation", {}, target=target)
-        return
-    unit = Unit.parse(target)
-    seen: Data = {
-        "statistics": room.instrument(target, "activations.statistics", {"unit": str(unit.unsided)})
-    }
-    for side in ("+",) if unit.site == "head" else ("+", "-"):
-        arguments = {"unit": str(unit.unsided), "side": side, "kind": "top", "k": 8}
-        seen["exemplars" + side] = room.instrument(target, "activations.exemplars", arguments)
+
+def observe_unit(context: InvestigationContext, unit: Unit) -> Data:
+    """What the observing instruments return for a target."""
+    address = str(unit.unsided)
+    statistics = context.instruments.call(unit, "activations.statistics", {"unit": address})
+    observation: Data = {"statistics": statistics}
+    for side in _sides(unit):
+        observation["exemplars" + side] = _exemplars(context, unit, side, "top", TOP)
     if unit.site != "head":
-        seen["logit_lens"] = room.instrument(target, "logit_lens", {"unit": str(unit.unsided)})
-    if room.explainer.converses:
-        seen |= _more(room, target, unit)
-    room.log.write("observation", seen, target=target)
+        lens = context.instruments.call(unit, "logit_lens", {"unit": address})
+        observation["logit_lens"] = lens
+    return observation
 
 
-def _more(room: InvestigationContext, target: str, unit: Unit) -> Data:
-    """What a language model is shown besides: middling activations, and what counts as firing and as silent."""
-    more: Data = {"thresholds": {}}
-    for side in ("+",) if unit.site == "head" else ("+", "-"):
-        arguments = {"unit": str(unit.unsided), "side": side, "kind": "quantile", "k": 6}
-        more["middling" + side] = room.instrument(target, "activations.exemplars", arguments)
-        found = room.thresholds(target, side)
-        more["thresholds"][side] = [found.q50, found.q90]
-    return more
+def observe_for_model(context: InvestigationContext, unit: Unit) -> Data:
+    """The same with what a language model needs to predict outcomes: middling contexts, thresholds."""
+    observation = observe_unit(context, unit) | {"thresholds": {}}
+    for side in _sides(unit):
+        observation["middling" + side] = _exemplars(context, unit, side, "quantile", QUANTILES)
+        thresholds = context.data.thresholds(unit, side)
+        observation["thresholds"][side] = [thresholds.q50, thresholds.q90]
+    return observation
 
 
-def find_competitor(room: InvestigationContext, target: str, case: InvestigationView) -> None:
-    """Let the formula search explain the target too, as an explanation to beat; its score is select's."""
-    from ..explainers.compositional import Compositional
+def _sides(unit: Unit) -> tuple[str, ...]:
+    # A head's activation is the norm of what it writes, which is never negative.
+    return ("+",) if unit.site == "head" else ("+", "-")
 
-    rival = Compositional()
-    request = {"explainer": rival.name, "version": rival.version, "competitor": True}
-    found = Move.from_json(
-        room.journaled("explainer_call", target, request, lambda: rival.move(case).to_json())
-    )
-    scored = [
-        (room.score(target, "select", h.predicate)[0], h) for h in found.hypotheses if h.predicate
-    ]
-    if scored:
-        score, best = max(scored, key=lambda pair: pair[0])
-        room.log.write("competitor", asdict(best) | {"select": score}, target=target)
+
+def _exemplars(context: InvestigationContext, unit: Unit, side: str, kind: str, count: int) -> Data:
+    arguments = {"unit": str(unit.unsided), "side": side, "kind": kind, "k": count}
+    return context.instruments.call(unit, "activations.exemplars", arguments)

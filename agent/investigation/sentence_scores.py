@@ -1,14 +1,12 @@
-"""The winner's sentence, scored apart from its predicate, by language models that read it and see
-nothing else.
+"""The winner's sentence, scored apart from its predicate by language models that see nothing else.
 
-1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`), the
-   judge says which windows are active (`evals.scorers.detection`). Both are scores beside the
-   predicate's.
-2. With a predicate, the verdict is the predicate's, so that all explainers are compared on the same
-   tokens; the sentence's scores are shown beside it, and a score that failed is counted, and asked
-   for again by `hubel resume`.
-3. Without one, the verdict is the simulator's, with the interval that its contexts give; if that
-   fails, so does the target.
+1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`); the
+   judge says which windows are active (`evals.scorers.detection`). Both scores are reported beside
+   the predicate's.
+2. With a predicate, the verdict rests on the predicate, so that all explainers are compared on the
+   same tokens. A sentence score that failed is counted, and `hubel resume` asks for it again.
+3. Without a predicate, the verdict rests on the simulator's score, with the interval that its
+   contexts give. If the simulator fails, so does the target.
 """
 
 from __future__ import annotations
@@ -17,48 +15,50 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...evals.judge.protocol import JudgeError
-from ...evals.score import Score
 from ...evals.scorers.llm_simulation import random_contexts, simulate_both_texts, simulate_contexts
 from ...evals.scorers.registry import ScoringTask
-from ...evals.scorers.score_all import Outcome, score_all
-from ...evals.scorers.simulation import Evidence, evidence_for_verdict
+from ...evals.scorers.score_all import score_all
+from ...evals.scorers.simulation import evidence_for_verdict
 from ...evals.scorers.task import collected_sample
 from ...evals.scorers.windows import TokenText
 from ...evals.statistics.correlation import pearson
-from ...tools.subject.address import Unit
 from ..llm.sentence_judges import FAILURE
 
 if TYPE_CHECKING:
+    from ...evals.score import Score
+    from ...evals.scorers.simulation import Evidence
+    from ...tools.subject.address import Unit
     from ..explainers.protocol import Hypothesis
     from ..llm.sentence_judges import SentenceJudges
     from ..runlog.log import RunLog
     from .context import InvestigationContext
 
-SIMULATION = "llm_simulation"
+SIMULATION, DETECTION = "llm_simulation", "detection"
+"""The scorers of sentences: one for the simulator, one for the judge."""
 SELECT_CONTEXTS = 8
 """Contexts of select on which a claim in words only is simulated, each time that one is proposed."""
-SCORERS = {"simulator": SIMULATION, "judge": "detection"}
 
 
 def score_sentence(
-    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask
+    readers: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
 ) -> list[Score]:
-    """Scores of the winner's sentence by the readers that the run names.
+    """Scores of the winner's sentence by the run's simulator and judge.
 
     Args:
-        case: the winner on holdout, with the words of the contexts.
+        task: the winner on holdout, with the text of the contexts.
 
     Raises:
         JudgeError: the simulator failed, and there is no predicate to rest a verdict on.
     """
-    outcomes = [
-        _outcome(readers, target, winner, case, role)
-        for role in ("simulator", "judge")
-        if readers.has(role)
-    ]
+    # Both readers are asked before a failure is raised: what they cost is then in the journal.
+    outcomes = []
+    if simulator := readers.chat("simulator", target, score_id(winner.id, SIMULATION)):
+        outcomes += score_all(replace(task, simulator=simulator), [SIMULATION])
+    if judge := readers.chat("judge", target, score_id(winner.id, DETECTION)):
+        outcomes += score_all(replace(task, chat=judge), [DETECTION])
     for outcome in outcomes:
         if outcome.failure:
-            readers.failed(target, scored(winner.id, outcome.scorer), outcome.failure)
+            readers.failed(target, score_id(winner.id, outcome.scorer), outcome.failure)
             if winner.predicate is None and outcome.scorer == SIMULATION:
                 raise JudgeError(
                     f"{outcome.failure}: without a predicate there is no verdict without a simulation"
@@ -67,62 +67,50 @@ def score_sentence(
 
 
 def simulate_on_select(
-    room: InvestigationContext, target: str, hypothesis: Hypothesis
+    context: InvestigationContext, unit: Unit, hypothesis: Hypothesis
 ) -> float | None:
-    """Score on select of a claim in words only, on a few contexts; None without a simulator, or when it failed."""
-    id = scored(hypothesis.id, "select")
-    chat = room.readers.chat("simulator", target, id)
-    if chat is None:
+    """Score a claim in words only on a few contexts of select; None without a working simulator."""
+    target, id = str(unit), score_id(hypothesis.id, "select")
+    simulator = context.readers.chat("simulator", target, id)
+    if simulator is None:
         return None
-    select = room.collected("select")
-    sample = collected_sample(Unit.parse(target), select, None)
-    printed = TokenText(select.tokens, select.length, room.lexicon.strings)
-    case = ScoringTask(
-        sample,
+    select = context.data.collected("select")
+    task = ScoringTask(
+        collected_sample(unit, select, None),
         "select",
-        seed=room.seed(target),
+        seed=context.seed(unit),
         explanation=hypothesis.sentence,
-        token_text=printed,
-        simulator=chat,
+        token_text=TokenText(select.tokens, select.length, context.data.lexicon.strings),
+        simulator=simulator,
         simulated_contexts=SELECT_CONTEXTS,
     )
     try:
-        value = pearson(simulate_contexts(case, random_contexts(case)).sample)
+        score = pearson(simulate_contexts(task, random_contexts(task)).sample)
     except JudgeError as error:
-        room.readers.failed(target, id, str(error))
+        context.readers.failed(target, id, str(error))
         return None
-    room.log.write("feedback", {"score": value, "worst": []}, target=target, id=hypothesis.id)
-    return value
+    context.log.write("feedback", {"score": score, "worst": []}, target=target, id=hypothesis.id)
+    return score
 
 
-def weigh_sentence(
-    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask
+def sentence_evidence(
+    readers: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
 ) -> Evidence:
-    """The evidence of a winner without a predicate: its simulation, from the journal by now."""
-    chat = readers.chat("simulator", target, scored(winner.id, SIMULATION))
-    return evidence_for_verdict(simulate_both_texts(replace(case, simulator=chat)).random)
+    """The evidence for the verdict on a winner in words only: its simulation, by now journaled."""
+    simulator = readers.chat("simulator", target, score_id(winner.id, SIMULATION))
+    return evidence_for_verdict(simulate_both_texts(replace(task, simulator=simulator)).random)
 
 
-def scored(hypothesis: str, scorer: str) -> str:
-    """The id under which a score's failures are counted."""
+def score_id(hypothesis: str, scorer: str) -> str:
+    """The id under which failures of a score are counted."""
     return f"{hypothesis}/{scorer}"
 
 
-def failed_scores(log: RunLog, target: str) -> int:
-    """Scores of a target's sentence that failed and have not been made since."""
-    made = {f"{row['hypothesis']}/{row['scorer']}" for row in log.all("score", target).values()}
-    wanted = [
-        id for id in log.all(FAILURE, target) if str(id).rpartition("/")[2] in SCORERS.values()
-    ]
-    return sum(id not in made for id in wanted)
-
-
-def _outcome(
-    readers: SentenceJudges, target: str, winner: Hypothesis, case: ScoringTask, role: str
-) -> Outcome:
-    scorer = SCORERS[role]
-    chat = readers.chat(
-        "simulator" if role == "simulator" else "judge", target, scored(winner.id, scorer)
-    )
-    case = replace(case, simulator=chat) if role == "simulator" else replace(case, chat=chat)
-    return score_all(case, [scorer])[0]
+def count_failed_scores(log: RunLog, target: str) -> int:
+    """Scores of a target's sentence that failed and have not succeeded since."""
+    succeeded = {
+        score_id(row["hypothesis"], row["scorer"]) for row in log.all("score", target).values()
+    }
+    failed = (str(id) for id in log.all(FAILURE, target))
+    on_holdout = [id for id in failed if id.rpartition("/")[2] in (SIMULATION, DETECTION)]
+    return sum(id not in succeeded for id in on_holdout)

@@ -1,75 +1,77 @@
-"""Where prediction and truth differ: what an explainer is shown of its mistakes, on explore and
+"""Where prediction and truth differ most: what an explainer is shown of its errors on explore and
 select.
 
-A prediction's scale is free (a score is a correlation), so it is held against the truth by the line
-through both that leaves the smallest squared error. All values are the unit's own activations.
+The scale of a prediction is free, because its score is a correlation. It is therefore first mapped
+to the truth by the least-squares line. All values are the unit's own activations.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from jaxtyping import Float
 
-    from ..explainers.protocol import ExploreData
+    from ..explainers.protocol import TargetData
     from ..runlog.log import Data
 
 FEWEST = 3
-"""Occurrences of a token that is called missed again and again."""
+"""Occurrences that a token needs before it is called missed repeatedly."""
+LEFT, RIGHT = 12, 4
+"""Tokens of context that are shown before and after an error."""
 
 
-def fitted(
-    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"]
+def rescale_to_truth(
+    data: TargetData, predicted: Float[np.ndarray, "contexts seq"]
 ) -> Float[np.ndarray, "contexts seq"]:
-    """The prediction on the scale of the truth; the truth's mean where a prediction does not vary."""
-    import numpy as np
-
+    """The prediction on the scale of the truth; the truth's mean if the prediction is constant."""
     true, guess = (values[data.mask].astype(np.float64) for values in (data.signal, predicted))
     varies = float(((guess - guess.mean()) ** 2).sum())
     slope = float(((guess - guess.mean()) * (true - true.mean())).sum()) / varies if varies else 0.0
     return true.mean() + slope * (predicted.astype(np.float64) - guess.mean())
 
 
-def worst_misses(
-    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"], n: int = 5
+def worst_passages(
+    data: TargetData, predicted: Float[np.ndarray, "contexts seq"], n: int = 5
 ) -> list[Data]:
-    """The largest misses, one a context and one a token, worst first."""
-    import numpy as np
-
-    guess = fitted(data, predicted)
-    miss = np.where(data.mask, np.abs(data.signal - guess), 0.0)
-    found: dict[int, Data] = {}
-    for c in np.argsort(-miss.max(axis=1), kind="stable"):
-        at = int(miss[c].argmax())
-        found.setdefault(int(data.tokens[c, at]), _miss(data, guess, int(c), at))
-        if len(found) == n:
+    """The largest errors, at most one per context and per token, worst first."""
+    rescaled = rescale_to_truth(data, predicted)
+    error = np.where(data.mask, np.abs(data.signal - rescaled), 0.0)
+    passages: dict[int, Data] = {}
+    for context in np.argsort(-error.max(axis=1), kind="stable"):
+        position = int(error[context].argmax())
+        token = int(data.tokens[context, position])
+        passages.setdefault(token, _passage(data, rescaled, int(context), position))
+        if len(passages) == n:
             break
-    return list(found.values())
+    return list(passages.values())
 
 
-def _miss(
-    data: ExploreData, guess: Float[np.ndarray, "contexts seq"], context: int, at: int
+def _passage(
+    data: TargetData, rescaled: Float[np.ndarray, "contexts seq"], context: int, position: int
 ) -> Data:
-    strings = data.lexicon.strings
-    window = range(max(0, at - 12), min(int(data.length[context]), at + 5))
+    strings, tokens = data.lexicon.strings, data.tokens[context]
+    end = min(int(data.length[context]), position + RIGHT + 1)
+    window = tokens[max(0, position - LEFT) : end]
     return {
-        "text": "".join(strings[int(data.tokens[context, i])] for i in window),
-        "token": strings[int(data.tokens[context, at])],
-        "true": float(f"{data.signal[context, at]:.3g}"),
-        "predicted": float(f"{guess[context, at]:.3g}"),
+        "text": "".join(strings[int(token)] for token in window),
+        "token": strings[int(tokens[position])],
+        "true": float(f"{data.signal[context, position]:.3g}"),
+        "predicted": float(f"{rescaled[context, position]:.3g}"),
     }
 
 
 def missed_tokens(
-    data: ExploreData, predicted: Float[np.ndarray, "contexts seq"], n: int = 6
+    data: TargetData, predicted: Float[np.ndarray, "contexts seq"], n: int = 6
 ) -> list[Data]:
-    """Tokens whose own weight would take most off the squared error, with what is missing there on average."""
-    import numpy as np
+    """Tokens with the largest repeated error: `{token, count, missing}`, `missing` being its mean.
 
+    They are ordered by what a weight of their own would take off the squared error, count * mean^2.
+    """
     tokens = data.tokens[data.mask]
-    residual = (data.signal - fitted(data, predicted))[data.mask]
+    residual = (data.signal - rescale_to_truth(data, predicted))[data.mask]
     count = np.bincount(tokens)
     total = np.bincount(tokens, residual)
     gain = np.where(count >= FEWEST, total**2 / np.maximum(count, 1), 0.0)
@@ -77,10 +79,10 @@ def missed_tokens(
     strings = data.lexicon.strings
     return [
         {
-            "token": strings[int(t)],
-            "count": int(count[t]),
-            "missing": float(f"{total[t] / count[t]:.3g}"),
+            "token": strings[int(token)],
+            "count": int(count[token]),
+            "missing": float(f"{total[token] / count[token]:.3g}"),
         }
-        for t in best
-        if gain[t] > 0
+        for token in best
+        if gain[token] > 0
     ]

@@ -1,5 +1,6 @@
-"""The workshop of a run: the subject, the index, the collected activations and the clients, each
-made when it is first needed, so that a run that is done loads nothing.
+"""What a run works with: the subject, the index, the collected activations and the clients.
+
+Each is made when it is first needed, so a run that is done loads nothing.
 """
 
 from __future__ import annotations
@@ -8,14 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.index import Collected, Index, collect
+from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
 from ..investigation.context import InvestigationContext
+from ..investigation.drivers import DialogueDriver, DirectDriver
+from ..investigation.split_data import SplitData
+from ..llm import ModelSettings, make_model
+from ..llm.budget import Budget, BudgetLimits
 from ..llm.journaled_model import JournaledModel
 from ..llm.paid_calls import cost_of
+from ..llm.prices import price_from
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_readers
 from ..runlog.config import RunConfig
+from ..runlog.events import LLM_CALL
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
@@ -28,12 +36,18 @@ if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
     from ..explainers.protocol import Explainer
-    from ..llm import Client, LanguageModel, ModelSettings
-    from ..llm.budget import Budget, BudgetLimits
+    from ..investigation.drivers import ExplainerDriver
+    from ..llm import Client, LanguageModel
 
 
 class RunResources:
-    """Makes what a room needs when it is needed: a run that is done loads no subject."""
+    """Makes what a run's investigations need, when they need it.
+
+    Args:
+        subject: the loaded subject, if the caller has it.
+        model: the language model that explains, if the caller has it.
+        limits: override the configuration's.
+    """
 
     def __init__(
         self,
@@ -54,7 +68,7 @@ class RunResources:
         self._index: Index | None = None
 
     def subject(self) -> Subject:
-        """The subject with the weights that the run was made with; UsageError when they are others."""
+        """The subject; raises UsageError if its weights are not those that the run was made with."""
         if self._subject is None:
             self._reporter.say(f"loading {self._config.subject['name']}")
             self._subject = open_run_subject(self._folder, self._config)
@@ -73,76 +87,67 @@ class RunResources:
         """What is known of the subject's vocabulary."""
         return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
 
-    def _collect(self, out: Path) -> None:
+    def driver(self) -> ExplainerDriver:
+        """How the targets are investigated; collects their activations if they are not there yet."""
+        config, log = self._config, self._log
+        explainer = make_explainer(config.explainer, config)
+        # The clients come first, so that a missing API key fails before a subject is loaded.
+        model = self._journaled_model(explainer.name) if explainer.converses else None
+        readers = make_readers(config, log, self._patience, self.budget())
+        folder = self._folder / COLLECTED
+        self._collect(folder)
+        explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
+        record_neighbours(config, log, self.subject, explore, self._reporter)
+        log.write("explainer", identity_of(explainer))
+        context = InvestigationContext(
+            self._folder,
+            config,
+            log,
+            data=SplitData(explore, select, self.lexicon()),
+            instrument_context=InstrumentContext(subject=self.subject, index=self.index()),
+            readers=readers,
+            stopped=self._patience.stopped,
+        )
+        if model is None:
+            return DirectDriver(context, explainer)
+        return DialogueDriver(context, explainer, model)
+
+    def _collect(self, folder: Path) -> None:
         config, subject = self._config, self.subject()
+        units = [Unit.parse(target) for target in config.targets if target not in config.nulls]
         collect(
             subject,
             self.index(),
-            [Unit.parse(t) for t in config.targets if t not in config.nulls],
-            out,
+            units,
+            folder,
             max_contexts=config.max_contexts,
             seed=config.seed,
             extra=artificial_units(config.nulls, subject, config.seed),
             progress=self._reporter,
         )
 
-    def room(self) -> InvestigationContext:
-        """The room of the investigations, with everything in it; collects the activations if they are not there."""
-        from ...tools.instruments import InstrumentContext
-
-        explainer = make_explainer(self._config.explainer, self._config)
-        asker = (
-            self._asker(explainer) if explainer.converses else None
-        )  # a key that lacks is found out first
-        readers = make_readers(self._config, self._log, self._patience, self.budget())
-        data = self._folder / COLLECTED
-        self._collect(data)
-        explore, select = (Collected.open(data, split) for split in ("explore", "select"))
-        record_neighbours(self._config, self._log, self.subject, explore, self._reporter)
-        self._log.write("explainer", identity_of(explainer))
-        return InvestigationContext(
-            self._folder,
-            self._config,
-            self._log,
-            explainer=explainer,
-            explore=explore,
-            select=select,
-            lexicon=self.lexicon(),
-            bench=InstrumentContext(subject=self.subject, index=self.index()),
-            asker=asker,
-            readers=readers,
-            stopped=self._patience.stopped,
-        )
+    def _journaled_model(self, name: str) -> JournaledModel:
+        config = self._config
+        if self._model is None:
+            self._model = self._client = make_model(name, settings_of(config), self._patience)
+        price = price_from(config.price)
+        return JournaledModel(self._log, name, self._model, self.budget(), price)
 
     def close(self) -> None:
-        """Let go of what was opened here."""
+        """Close the connections that were opened here."""
         if self._client is not None:
             self._client.close()
 
-    def _asker(self, explainer: Explainer) -> JournaledModel:
-        from ..llm import make_model
-        from ..llm.prices import price_from
-
-        config = self._config
-        if self._model is None:
-            self._model = self._client = make_model(
-                explainer.name, settings_of(config), self._patience
-            )
-        return JournaledModel(
-            self._log, explainer.name, self._model, self.budget(), price_from(config.price)
-        )
-
     def budget(self) -> Budget:
-        """What is left for language models: the explaining, the simulating and the judging ones."""
-        from ..llm.budget import Budget, BudgetLimits
-
+        """What is left for language models: the explainer, the simulator and the judge together."""
         config, log = self._config, self._log
         if self._budget is None:
-            limits = (self._limits or BudgetLimits()).over(
-                BudgetLimits(config.budget, config.target_budget)
-            )
+            limits = self._limits or BudgetLimits()
+            limits = limits.over(BudgetLimits(config.budget, config.target_budget))
             paid = [
-                (t, cost_of(row)) for t in config.targets for row in log.all("llm_call", t).values()
+                (target, cost_of(row))
+                for target in config.targets
+                for row in log.all(LLM_CALL, target).values()
             ]
             self._budget = Budget(limits, paid)
         return self._budget
@@ -150,14 +155,12 @@ class RunResources:
 
 def settings_of(config: RunConfig) -> ModelSettings:
     """How a run's language model is asked."""
-    from ..llm import ModelSettings
-
     return ModelSettings(
         base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools
     )
 
 
 def identity_of(explainer: Explainer) -> dict[str, Any]:
-    """What a log says of the mind that made it."""
+    """What the log records of the explainer."""
     names = ("name", "version", "revises", "converses", "moves_a_round")
     return {name: getattr(explainer, name) for name in names}

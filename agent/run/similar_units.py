@@ -1,23 +1,19 @@
-"""The nearest units of a run's targets, written to its log: pages show them where there is no
-subject to ask.
+"""The nearest units of a run's targets, written to its log so that pages show them without a subject.
 
-They are no part of an investigation: no explainer is shown them, no figure and no replay rests on
+They are not part of an investigation: no explainer sees them, and no number or replay depends on
 them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.index import Collected
 from ...tools.instruments.neighbours import Neighbours, active_together, nearest_by_direction
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
-from ..runlog.layout import COLLECTED
-from ..runlog.log import RunLog, WriterLock, seal
+from ..runlog.log import RunLog
 from ..runlog.progress import Reporter
 
 if TYPE_CHECKING:
@@ -33,46 +29,23 @@ def record_neighbours(
     explore: Collected,
     reporter: Reporter,
 ) -> None:
-    """Write one event a target, `{"direction": ..., "together": ...}`; nothing when they are there."""
+    """Write one event per target, `{"direction": ..., "together": ...}`, unless it is there already."""
     targets = [target for target in config.targets if log.get(EVENT, target) is None]
     if not targets:
         return
-    real = [Unit.parse(target) for target in targets if target not in config.nulls]
-    near = nearest_by_direction(
-        subject(), real, lambda done, of: reporter.update("nearest units", done, of)
+    units = {target: Unit.parse(target) for target in config.targets}
+    # An artificial target has no weights, so that nothing is near it by direction.
+    real = [units[target] for target in targets if target not in config.nulls]
+    by_direction = nearest_by_direction(
+        subject(), real, lambda done, total: reporter.update("nearest units", done, total)
     )
-    together = active_together(explore, [Unit.parse(target) for target in config.targets])
+    together = active_together(explore, list(units.values()))
     for target in targets:
-        by_direction = (
-            near.get(str(Unit.parse(target).unsided)) if target not in config.nulls else None
-        )
-        found = {"direction": _plain(by_direction), "together": _plain(together.get(target))}
-        log.write(EVENT, found, target=target)
+        is_null = target in config.nulls
+        nearest = None if is_null else by_direction.get(str(units[target].unsided))
+        row = {"direction": _to_json(nearest), "together": _to_json(together.get(target))}
+        log.write(EVENT, row, target=target)
 
 
-def _plain(found: Neighbours | None) -> dict[str, Any] | None:
-    return None if found is None else found._asdict()
-
-
-def add_neighbours(folder: Path, reporter: Reporter) -> None:
-    """Record the nearest units of a run that was made before they were recorded. Loads the subject.
-
-    Raises:
-        CorruptError: the run's activations are not there.
-        UsageError: the run is being written, or the subject has other weights than the run was made with.
-    """
-    from .resources import RunResources
-
-    config = RunConfig.load(folder)
-    with (
-        WriterLock(folder),
-        closing(RunLog(folder)) as log,
-        closing(RunResources(folder, config, log, reporter, None, None, None)) as workshop,
-    ):
-        record_neighbours(
-            config, log, workshop.subject, Collected.open(folder / COLLECTED, "explore"), reporter
-        )
-        ended = log.get("verdicts") is not None
-        log.close()
-        if ended:
-            seal(folder)
+def _to_json(neighbours: Neighbours | None) -> dict[str, Any] | None:
+    return None if neighbours is None else neighbours._asdict()

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             f"it, `hubel mcp --log {folder.name}` adds to it"
         )
     if args.neighbours:
-        from ...run.similar_units import add_neighbours
+        from ...run.execute import add_neighbours
 
         with progress(quiet=args.quiet) as reporter:
             add_neighbours(folder, reporter)

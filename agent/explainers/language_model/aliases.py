@@ -24,10 +24,10 @@ _ALIAS = re.compile(r"(?P<name>[US]\d*)(?P<side>[+-]?)")
 class Aliases:
     """The names of one investigation. The same texts in the same order give the same names."""
 
-    def __init__(self, target: str, hidden: Sequence[str] = ()) -> None:
+    def __init__(self, unit: Unit, hidden: Sequence[str] = ()) -> None:
         """`hidden` are further names that must not be seen, the subject's."""
-        self._alias = {str(Unit.parse(target).unsided): "U"}
-        self._address = {"U": str(Unit.parse(target).unsided)}
+        address = str(unit.unsided)
+        self._alias, self._address = {address: "U"}, {"U": address}
         self._hidden = [re.compile(re.escape(name), re.IGNORECASE) for name in hidden if name]
 
     def hide(self, text: str) -> str:

@@ -1,13 +1,12 @@
-"""The conversation of one investigation, built anew from its case at every move.
+"""The conversation of one investigation, built from the log alone and extended at every move.
 
 1. The first message shows what the unit does on the corpus, and the explanation to beat.
-2. Each reply so far is read again, and answered with what the log says came of it: outcomes,
-   results, scores, repairs.
-3. What stands at the end is the next request. Messages are only ever appended, so that providers
-   can cache the prefix.
+2. Each reply so far is parsed, and answered with what the log says came of it: outcomes, results,
+   scores, repairs.
+3. What comes at the end is the next request. Messages are only ever appended, so that providers can
+   cache the prefix, and so that a resumed run sends the same requests and pays for none twice.
 
-A second look is a conversation of its own beside it: it shows the claim and nothing of how it came
-about.
+A second look is a separate conversation: it shows the claim and nothing of how it came about.
 """
 
 from __future__ import annotations
@@ -19,30 +18,27 @@ from .... import prompts
 from ....tools.errors import HubelError
 from ...llm.conversation import (
     AssistantMessage,
-    Reply,
     Request,
     ToolResult,
     ToolResults,
     UserMessage,
 )
-from ..protocol import Conversation, InvestigationView, Turn
 from . import parse_reply, prompt_text, tools
 from .aliases import Aliases
-from .parse_reply import InvestigationState, ParsedToolCall
+from .parse_reply import InvestigationState, ParsedReply, ParsedToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ...llm.conversation import Message
-    from ..protocol import Experiment, ExploreFit, Hypothesis
+    from ...llm.conversation import JournaledReply, Message
+    from ..protocol import Conversation, Experiment, ExploreFit, Hypothesis, InvestigationView, Turn
 
-MOST_REPLIES = 24
+MAX_REPLIES = 24
 """Replies that one investigation may take, second looks not counted; good ones need four to eight."""
 TRIES = 3
-"""Replies in a row of which nothing could be used, before the target is a failure."""
+"""Unusable replies in a row before the target is a failure."""
 MAX_TOKENS = 4096
-"""Of one reply, thinking included where a provider counts it so."""
-MAIN = ("propose", "experiment", "conclude", "cannot_explain")
+"""Tokens of one reply, thinking included where a provider counts it so."""
 
 
 class Unusable(HubelError):
@@ -50,63 +46,81 @@ class Unusable(HubelError):
 
 
 @dataclass(frozen=True)
-class ParsedTurn:
-    """A reply that was read, with the turn that holds its results."""
+class UnansweredTurn:
+    """The tool calls of a reply, with the turn that holds their results."""
 
-    parts: Sequence[ParsedToolCall]
+    calls: Sequence[ParsedToolCall]
     turn: Turn
 
 
 @dataclass
 class Thread:
-    """One line of conversation: what was said, and the last reply if it waits for its answer."""
+    """One line of conversation: the messages, and the last reply while it is unanswered."""
 
     system: str
     label: str
-    own: tuple[str, ...]
+    """Name, version and hash of the prompt."""
+    own_tools: tuple[str, ...]
     messages: list[Message]
-    waiting: ParsedTurn | None = None
-    """The last reply's parts, as long as they have no answer."""
+    unanswered: UnansweredTurn | None = None
     replies: int = 0
     faults: int = 0
-    """Replies in a row of which nothing could be used."""
+    """Unusable replies in a row."""
     last_fault: str = ""
 
 
 class Dialogue:
-    """All that was said about a target so far, and what may be said next."""
+    """All that was said about a target so far, and what comes next."""
 
-    def __init__(self, case: InvestigationView, conversation: Conversation) -> None:
-        self.case, self.conversation = case, conversation
-        aliases = Aliases(case.target, conversation.hidden)
-        outcomes = {str(o["experiment"]): o for o in case.outcomes}
-        levels = {side: found[1] for side, found in case.observation.get("thresholds", {}).items()}
-        self.known = InvestigationState(
-            aliases, conversation.fit, conversation.grade, outcomes=outcomes, levels=levels
+    def __init__(self, view: InvestigationView, conversation: Conversation) -> None:
+        self.view, self.conversation = view, conversation
+        thresholds = view.observation.get("thresholds", {})
+        self.state = InvestigationState(
+            Aliases(view.unit, conversation.hidden),
+            conversation.fit,
+            conversation.grade,
+            firing_levels={side: q90 for side, (_, q90) in thresholds.items()},
         )
-        self.evidence = {"r1": prompt_text.statistics(case), "r2": prompt_text.evidence(case)}
-        self.main = self._thread("experimenter", MAIN, self._opening())
+        self.evidence = {"r1": prompt_text.statistics(view), "r2": prompt_text.evidence(view)}
+        """What findings may cite, by id."""
+        self.main = self._thread("experimenter", parse_reply.MAIN_TOOLS, self._opening())
         if conversation.note:
-            self.main.messages.append(
-                UserMessage(aliases.hide(prompt_text.note(conversation.note)))
-            )
+            note = self.state.aliases.hide(prompt_text.note(conversation.note))
+            self.main.messages.append(UserMessage(note))
         self.looks: dict[str, Thread] = {}
-        self.stubborn = 0
+        self.premature = 0
         """Replies in a row that only conclude, too early."""
         self.favourite = ""
         """The hypothesis that waits for its second look."""
-        for turn in conversation.turns:
-            self._hear(turn)
+        self._moves = 0
+        """Moves of this target whose replies are part of the conversation."""
+        self._parsed: dict[str, ParsedReply] = {}
+        """Replies that were parsed and are not yet part of the conversation, by journal key."""
+
+    def catch_up(self, view: InvestigationView, conversation: Conversation) -> None:
+        """Extend the conversation by what happened since the last move."""
+        self.view, self.conversation = view, conversation
+        self.state.outcomes = {str(outcome["experiment"]): outcome for outcome in view.outcomes}
+        for turn in conversation.turns_after(self._moves):
+            self._add(turn)
+        self._moves = view.moves
+
+    def parse(self, reply: JournaledReply, look: str) -> ParsedReply:
+        """Parse a reply that comes next in the conversation. Each reply is parsed once."""
+        if reply.key not in self._parsed:
+            self._parsed[reply.key] = parse_reply.parse_reply(reply, self.state, look)
+        return self._parsed[reply.key]
 
     def request(self) -> Request:
-        """What to ask next, in whichever conversation it is due.
+        """What to ask next, in whichever conversation is due.
 
         Raises:
             Unusable: too many replies in a row could not be used.
         """
         thread = self._look(self.favourite) if self.favourite else self.main
         allowed = TRIES * (1 + self.conversation.retries)
-        if thread.faults >= allowed or (thread is not self.main and thread.replies >= allowed):
+        second_look_failed = thread is not self.main and thread.replies >= allowed
+        if thread.faults >= allowed or second_look_failed:
             raise Unusable(
                 f"the language model's last {max(thread.faults, 1)} replies could not be used: "
                 f"{thread.last_fault or 'a second look made no experiment'}"
@@ -115,7 +129,7 @@ class Dialogue:
         return Request(
             system=thread.system,
             messages=tuple(thread.messages),
-            tools=tools.schemas(*thread.own),
+            tools=tools.schemas(*thread.own_tools),
             max_tokens=MAX_TOKENS,
             prompt=thread.label,
             tool_choice="any",
@@ -123,173 +137,158 @@ class Dialogue:
 
     @property
     def over(self) -> bool:
-        """Whether it ends here: the replies are used up, or the model insists on what cannot win."""
-        return not self.favourite and (self.replies_left <= 0 or self.stubborn >= TRIES)
+        """Whether it ends here: no replies are left, or the model insists on what cannot win."""
+        return not self.favourite and (self.replies_left <= 0 or self.premature >= TRIES)
 
     @property
     def replies_left(self) -> int:
         """Replies that the investigation may still take, second looks not counted."""
-        return MOST_REPLIES - self.main.replies
+        return MAX_REPLIES - self.main.replies
 
-    def _thread(self, name: str, own: tuple[str, ...], values: dict[str, str]) -> Thread:
+    # 1. how a conversation begins
+
+    def _thread(self, name: str, own_tools: tuple[str, ...], values: dict[str, str]) -> Thread:
         prompt = prompts.load(name)
         filled = prompt.fill(**values)
-        return Thread(
-            filled.system,
-            f"{prompt.label}#{prompt.sha256}",
-            own,
-            [UserMessage(self.known.aliases.hide(filled.user))],
-        )
+        opening = UserMessage(self.state.aliases.hide(filled.user))
+        return Thread(filled.system, f"{prompt.label}#{prompt.sha256}", own_tools, [opening])
 
     def _opening(self) -> dict[str, str]:
-        rival = self.conversation.competitor
+        conversation = self.conversation
+        competitor = prompt_text.competitor(conversation.competitor, conversation.competitor_score)
         return {
-            "sides": prompt_text.sides(self.case),
+            "sides": prompt_text.side_to_explain(self.view),
             "statistics": self.evidence["r1"],
             "evidence": self.evidence["r2"],
-            "competitor": prompt_text.competitor(rival, self.conversation.competitor_score),
-            "replies": str(MOST_REPLIES),
+            "competitor": competitor,
+            "replies": str(MAX_REPLIES),
         }
 
     def _look(self, hypothesis: str) -> Thread:
         """The conversation of a second look, which begins with the claim and nothing else."""
         if hypothesis not in self.looks:
-            claim = self.known.hypotheses[hypothesis]
+            claim = self.state.hypotheses[hypothesis]
             values = {
-                "sides": prompt_text.sides(self.case),
-                "statistics": prompt_text.statistics(self.case),
+                "sides": prompt_text.side_to_explain(self.view),
+                "statistics": prompt_text.statistics(self.view),
                 "sentence": claim.sentence,
                 "predicate": claim.predicate or "none was given",
-                "tried": prompt_text.tried(self._challenges()),
+                "tried": prompt_text.tested_texts(self._challenges()),
             }
-            self.looks[hypothesis] = self._thread("second_look", ("challenge",), values)
+            thread = self._thread("second_look", parse_reply.LOOK_TOOLS, values)
+            self.looks[hypothesis] = thread
         return self.looks[hypothesis]
 
-    # what was said
+    # 2. how a reply becomes part of it
 
-    def _hear(self, turn: Turn) -> None:
-        reply = Reply.from_json(turn.reply)
+    def _add(self, turn: Turn) -> None:
         thread = self._look(turn.look) if turn.look else self.main
         self._answer(thread)
         thread.replies += 1
-        if why := parse_reply.unusable(reply):
-            thread.faults, thread.last_fault = thread.faults + 1, why
-            thread.messages.append(
-                UserMessage(f"Your last reply could not be used and is left out here: {why}.")
-            )
+        parsed = self.parse(turn.reply, turn.look)
+        del self._parsed[turn.reply.key]
+        if parsed.unusable:
+            thread.faults, thread.last_fault = thread.faults + 1, parsed.unusable
+            left_out = f"Your last reply could not be used and is left out here: {parsed.unusable}."
+            thread.messages.append(UserMessage(left_out))
             return
-        parts = parse_reply.read(reply, self.known, turn.look)
-        thread.faults = 0 if any(part.usable for part in parts) else thread.faults + 1
-        only_concludes = all(part.premature for part in parts)
-        self.stubborn = self.stubborn + 1 if only_concludes and not turn.look else 0
-        thread.last_fault = "; ".join(fault for part in parts for fault in part.faults)
-        thread.messages.append(AssistantMessage(reply))
-        thread.waiting = ParsedTurn(parts, turn)
-        self._gather(thread.waiting)
-        self._gather_standing()
+        calls = parsed.calls
+        thread.faults = 0 if any(call.usable for call in calls) else thread.faults + 1
+        thread.last_fault = "; ".join(fault for call in calls for fault in call.faults)
+        only_concludes = all(call.premature for call in calls)
+        self.premature = self.premature + 1 if only_concludes and not turn.look else 0
+        thread.messages.append(AssistantMessage(turn.reply.reply))
+        thread.unanswered = UnansweredTurn(calls, turn)
+        self._collect_evidence(thread.unanswered)
         if turn.look:
-            self.favourite = "" if turn.look in self.known.looked else turn.look
+            self.favourite = "" if turn.look in self.state.looked else turn.look
         else:
-            self.favourite = next((p.favourite for p in parts if p.favourite and not p.settled), "")
-        if not self.favourite:
+            unsettled = (c.favourite for c in calls if c.favourite and not c.settled)
+            self.favourite = next(unsettled, "")
+        if not self.favourite:  # else the reply is answered when the second look is over
             self._answer(thread)
 
-    def _gather(self, heard: ParsedTurn) -> None:
-        """Keep what may be cited, under its id."""
-        for part in heard.parts:
-            if part.instrument and (found := heard.turn.results.get(part.call)):
-                self.evidence[part.result] = self.known.aliases.hide(found.text)
-            for planned in part.experiments:
-                if (outcome := self.known.outcomes.get(planned.id)) is not None:
-                    texts = [planned.passage.text, *([planned.other.text] if planned.other else [])]
-                    self.evidence[planned.id] = " | ".join(
-                        [prompt_text.outcome(planned, outcome), *texts]
-                    )
-
-    def _gather_standing(self) -> None:
-        """What the program said of each hypothesis: how it stands, and its correlations."""
-        for id, hypothesis in self.known.hypotheses.items():
-            won, lost = self.known.tally(id)
+    def _collect_evidence(self, added: UnansweredTurn) -> None:
+        """Keep what findings may cite: results, outcomes, and how each hypothesis is doing."""
+        for call in added.calls:
+            if call.instrument and (result := added.turn.results.get(call.call)):
+                self.evidence[call.result] = self.state.aliases.hide(result.text)
+            for planned in call.experiments:
+                if (outcome := self.state.outcomes.get(planned.id)) is not None:
+                    lines = [prompt_text.outcome(planned, outcome), *planned.texts]
+                    self.evidence[planned.id] = " | ".join(lines)
+        for id, hypothesis in self.state.hypotheses.items():
+            kept, failed = self.state.tally(id)
+            facts = [f"{kept} for {failed} against", f"{kept} of {kept + failed}"]
             fit = self._fit(hypothesis)
-            parts = [f"{won} for {lost} against", f"{won} of {won + lost}"]
-            parts += [f"correlation {fit.score:.2f}"] if fit and fit.score is not None else []
-            parts += [f"scores {found.score:.3f}"] if (found := self.case.feedback.get(id)) else []
-            self.evidence[id] = "; ".join(parts)
+            if fit and fit.score is not None:
+                facts.append(f"correlation {fit.score:.2f}")
+            if feedback := self.view.feedback.get(id):
+                facts.append(f"scores {feedback.score:.3f}")
+            self.evidence[id] = "; ".join(facts)
 
-    # what is answered
+    # 3. how a reply is answered
 
     def _answer(self, thread: Thread) -> None:
-        """Answer the reply that waits, every tool call of it."""
-        if thread.waiting is None:
+        """Answer the last reply if it is unanswered, every tool call of it."""
+        if thread.unanswered is None:
             return
-        heard, thread.waiting = thread.waiting, None
-        texts = [self._text(part) for part in heard.parts]
-        texts[-1] = f"{texts[-1]}\n{self._status()}" if thread is self.main else texts[-1]
-        results = [
-            ToolResult(
-                part.call,
-                text,
-                error=bool(part.faults) and (bool(part.premature) or not part.usable),
-            )
-            for part, text in zip(heard.parts, texts, strict=True)
-        ]
+        calls, thread.unanswered = thread.unanswered.calls, None
+        texts = [self._text(call) for call in calls]
+        if thread is self.main:
+            texts[-1] = f"{texts[-1]}\n{self._status()}"
+        results = []
+        for call, text in zip(calls, texts, strict=True):
+            failed = bool(call.faults) and (bool(call.premature) or not call.usable)
+            results.append(ToolResult(call.call, text, error=failed))
         thread.messages.append(ToolResults(tuple(results)))
 
-    def _text(self, part: ParsedToolCall) -> str:
-        lines = list(part.faults)
-        lines += (
-            [prompt_text.fits([(h, self._fit(h)) for h in part.hypotheses])]
-            if part.hypotheses
-            else []
-        )
-        lines += [self._outcome(e) for e in part.experiments]
-        if part.instrument:
-            lines.append(
-                prompt_text.answer(part.result, self.evidence.get(part.result, "no answer"))
-            )
-        if part.favourite:
-            lines.append(self._verdict_so_far(part.favourite))
+    def _text(self, call: ParsedToolCall) -> str:
+        lines = list(call.faults)
+        if call.hypotheses:
+            lines.append(prompt_text.fits([(h, self._fit(h)) for h in call.hypotheses]))
+        for planned in call.experiments:
+            outcome = self.state.outcomes.get(planned.id)
+            not_made = f"{planned.id}: not made"
+            lines.append(prompt_text.outcome(planned, outcome) if outcome else not_made)
+        if call.instrument:
+            result = self.evidence.get(call.result, "no answer")
+            lines.append(prompt_text.instrument_result(call.result, result))
+        if call.favourite:
+            lines.append(self._verdict_so_far(call.favourite))
         return "\n".join(lines)
 
     def _fit(self, hypothesis: Hypothesis) -> ExploreFit | None:
-        return self.known.fit(hypothesis.predicate) if hypothesis.predicate else None
-
-    def _outcome(self, planned: Experiment) -> str:
-        found = self.known.outcomes.get(planned.id)
-        return prompt_text.outcome(planned, found) if found else f"{planned.id}: not made"
+        return self.state.fit(hypothesis.predicate) if hypothesis.predicate else None
 
     def _challenges(self) -> list[Experiment]:
-        """What second looks tried, in the order in which they did."""
-        return [e for e in self.known.experiments.values() if e.id in self.known.challenges]
+        """The experiments of second looks, in order."""
+        return [e for e in self.state.experiments.values() if e.id in self.state.challenges]
 
     def _verdict_so_far(self, favourite: str) -> str:
-        """What the second look and select say of the favourite, and of its rivals."""
-        mine = [
-            prompt_text.challenge(e, found)
-            for e in self._challenges()
-            if e.hypothesis == favourite and (found := self.known.outcomes.get(e.id))
-        ]
-        scores = [
-            prompt_text.feedback(self.known.hypotheses[id], found)
-            for id, found in self.case.feedback.items()
-            if id == favourite
-        ]
-        missing = parse_reply.missing_for(favourite, self.known)
-        ask = (
-            f"It cannot win yet: {missing}."
-            if missing
-            else "Revise it, or conclude with it again to stay with it."
-        )
-        return "\n".join(["The second look tested it:", *mine, *scores, ask])
+        """What the second look and select say of the favourite."""
+        lines = ["The second look tested it:"]
+        for planned in self._challenges():
+            outcome = self.state.outcomes.get(planned.id)
+            if planned.hypothesis == favourite and outcome:
+                lines.append(prompt_text.challenge(planned, outcome))
+        if feedback := self.view.feedback.get(favourite):
+            lines.append(prompt_text.feedback(self.state.hypotheses[favourite], feedback))
+        if missing := self.state.missing_evidence(favourite):
+            lines.append(f"It cannot win yet: {missing}.")
+        else:
+            lines.append("Revise it, or conclude with it again to stay with it.")
+        return "\n".join(lines)
 
     def _status(self) -> str:
-        known = self.known
-        stands = {id: known.tally(id) for id in known.hypotheses}
-        tallies = "; ".join(
-            f"{id} {won} for {lost} against" for id, (won, lost) in stands.items() if won or lost
+        state = self.state
+        tallies = {id: state.tally(id) for id in state.hypotheses}
+        tested = "; ".join(
+            f"{id} {kept} for {failed} against"
+            for id, (kept, failed) in tallies.items()
+            if kept or failed
         )
-        made, silent = len(known.own()), known.silent()
         return (
-            f"({made} experiments of yours, {silent} predicted silence. {tallies or 'No hypothesis was tested yet'}. "
-            f"{self.replies_left} replies left.)"
+            f"({len(state.own_experiments())} experiments of yours, {state.silent()} predicted silence. "
+            f"{tested or 'No hypothesis was tested yet'}. {self.replies_left} replies left.)"
         )

@@ -1,16 +1,16 @@
-"""A language model as the mind: it reads the evidence, proposes rivals, tests them with
-instruments, and concludes.
+"""A language model as explainer: it reads the evidence, proposes rivals, tests them with instruments,
+and concludes.
 
-1. The conversation so far is built anew from the case, and the model is asked for one reply through
-   the journal.
-2. The reply is read (`agent.explainers.language_model`) into one move: hypotheses, experiments with
-   their predictions, instrument calls, or a conclusion.
-3. A conclusion is first put to a second look: a fresh conversation that knows the claim alone and
-   tries to refute it. Its score on select comes with the outcome; the model revises, or concludes
+1. The target's conversation (`dialogue`) is extended by what happened since the last move, and the
+   model is asked for one reply through the journal.
+2. The reply is parsed (`parse_reply`) into one move: hypotheses, experiments with their predictions,
+   instrument calls, or a conclusion.
+3. A conclusion first gets a second look: a fresh conversation that knows the claim alone and tries
+   to refute it. The model then sees the outcome and its score on select; it revises, or concludes
    again and is settled.
 
-A move is one paid reply. Who has provided it, OpenAI, Anthropic or a server at home, makes no
-difference here.
+One move is one paid reply. The provider, OpenAI, Anthropic or a local server, makes no difference
+here.
 """
 
 from __future__ import annotations
@@ -19,68 +19,73 @@ from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
 from ..protocol import InvestigationView, Move
+from .dialogue import Dialogue
+from .trace_claims import trace_claims
 
 if TYPE_CHECKING:
-    from ...llm.conversation import JournaledReply
     from ...runlog.config import RunConfig
-    from .dialogue import Dialogue
+    from .parse_reply import ParsedReply
 
 
 class LanguageModelExplainer:
-    """Any chat model with tools, as an explainer. Its moves follow from the replies, which are journaled."""
+    """Any chat model with tools, as an explainer. Its moves follow from its journaled replies."""
 
     version = "1"
     revises = True
     converses = True
     moves_a_round = 1000
-    """The explainer itself counts replies; the loop need not."""
+    """In effect no limit: the dialogue itself limits the replies."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._dialogues: dict[str, Dialogue] = {}
+        """Open conversations by target, so that a reply is parsed once. A resumed run rebuilds them."""
 
-    def move(self, case: InvestigationView) -> Move:
-        """Ask for one reply and read it; when the conversation is over, leave it to select."""
-        from .dialogue import Dialogue
-
-        if case.conversation is None:
+    def move(self, view: InvestigationView) -> Move:
+        """Ask for one reply and parse it; when the conversation is over, leave the rest to select."""
+        if view.conversation is None:
             raise UsageError(f"{self.name} needs a conversation; this is a defect of the loop")
-        dialogue = Dialogue(case, case.conversation)
+        target = str(view.unit)
+        dialogue = self._dialogues.pop(target, None) or Dialogue(view, view.conversation)
+        dialogue.catch_up(view, view.conversation)
         if dialogue.over:
             return Move(settled=True)
         look = dialogue.favourite
-        heard = case.conversation.ask(dialogue.request())
-        return _move(dialogue, heard, look)
+        reply = view.conversation.ask(dialogue.request())
+        move = _move(dialogue, dialogue.parse(reply, look), look)
+        if not (move.settled or move.cannot_explain):
+            # Kept only now: after an error the conversation is rebuilt from the log.
+            self._dialogues[target] = dialogue
+        return move
 
 
-def _move(dialogue: Dialogue, heard: JournaledReply, look: str) -> Move:
-    from . import parse_reply, trace_claims
-
-    if parse_reply.unusable(heard.reply):
-        return Move(ready=False, reply=heard.key, look=look)
-    parts = parse_reply.read(heard.reply, dialogue.known, look)
-    experiments = tuple(e for part in parts for e in part.experiments)
-    last = next((part for part in parts if part.favourite or part.cannot_explain), None)
-    settled = last is not None and last.settled
-    cannot = last.cannot_explain if last else ""
-    favourite = dialogue.known.hypotheses.get(last.favourite) if last else None
-    said = f"{last.findings}\n{favourite.sentence}" if last and favourite else ""
+def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
+    if parsed.unusable:
+        return Move(ready=False, reply=parsed.key, look=look)
+    calls = parsed.calls
+    experiments = tuple(e for call in calls for e in call.experiments)
+    conclusion = next((call for call in calls if call.favourite or call.cannot_explain), None)
+    settled = conclusion is not None and conclusion.settled
+    cannot_explain = conclusion.cannot_explain if conclusion else ""
+    favourite = dialogue.state.hypotheses.get(conclusion.favourite) if conclusion else None
+    findings = f"{conclusion.findings}\n{favourite.sentence}" if conclusion and favourite else ""
     return Move(
-        hypotheses=tuple(h for part in parts for h in part.hypotheses),
+        hypotheses=tuple(h for call in calls for h in call.hypotheses),
         experiments=experiments,
-        ready=bool(settled or cannot or (look and experiments)),
-        cannot_explain=cannot,
-        calls=tuple(part.instrument for part in parts if part.instrument),
-        reply=heard.key,
+        ready=bool(settled or cannot_explain or (look and experiments)),
+        cannot_explain=cannot_explain,
+        calls=tuple(call.instrument for call in calls if call.instrument),
+        reply=parsed.key,
         look=look,
-        favourite=last.favourite if last else "",
+        favourite=conclusion.favourite if conclusion else "",
         settled=settled,
-        findings=last.findings if last else "",
-        claims=trace_claims.trace(said, dialogue.evidence),
+        findings=conclusion.findings if conclusion else "",
+        claims=trace_claims(findings, dialogue.evidence),
     )
 
 
 def make(config: RunConfig) -> LanguageModelExplainer:
-    """The model of the configuration's name, ``openai:MODEL`` or ``anthropic:MODEL``; it is not asked for here."""
+    """The model of the configuration's name, ``openai:MODEL`` or ``anthropic:MODEL``. Asks nothing yet."""
     if not config.explainer.partition(":")[2]:
         raise UsageError(
             f"{config.explainer!r} names no model; give for example {config.explainer.rstrip(':')}:MODEL"

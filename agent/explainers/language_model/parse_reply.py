@@ -1,42 +1,49 @@
 """A reply of a language model becomes hypotheses, experiments, instrument calls or a conclusion.
 
-What is off in one part of a reply goes back as that tool's answer and counts for nothing; the rest
-is used. A reply of which nothing can be used at all (no tool call, refused, cut off, huge) is left
-out of the conversation and asked for again. Nothing in here raises for what a model wrote.
+Nothing in here raises for what a model wrote. A fault in one tool call goes back as that tool's
+result and counts for nothing; the rest of the reply is used. A reply of which nothing can be used
+(no tool call, refused, cut off, huge) is left out of the conversation and asked for again.
+
+`InvestigationState` is what came up so far; each parsed call adds to it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from ....tools.dissection import Predicate, parse_terms
+from ....tools.dissection.formula_english import word_count
+from ....tools.dissection.predicate import MAX_WORDS
 from ....tools.errors import ArgumentError, UsageError
 from ..predictions import tally
 from ..protocol import Call, Experiment, ExploreFit, GradedPredicate, Hypothesis, Passage
 from . import tools
 
 if TYPE_CHECKING:
-    from ...llm.conversation import Reply, ToolCall
+    from ...llm.conversation import JournaledReply, Reply, ToolCall
     from .aliases import Aliases
 
-MOST_WORDS = 40
-MOST_CALLS = 16
+MAX_CALLS = 16
 """Tool calls of one reply that are read; a model in a loop writes hundreds."""
-MOST_CHARACTERS = 40_000
-"""Of one reply. More is no answer, and would be paid for again with every later request."""
-MOST_PREDICATE = 1500
-"""Characters; the limits of the language itself allow about 900."""
-MOST_HYPOTHESES = 40
-"""Of one investigation: more of them is tuning, and the best of many on select is luck."""
-_LEANS = re.compile(
+MAX_REPLY = 40_000
+"""Characters of one reply. A longer one would be paid for again with every later request."""
+MAX_PREDICATE = 1500
+"""Characters of a predicate; the limits of the language itself allow about 900."""
+MAX_HYPOTHESES = 40
+"""Hypotheses of one investigation: the best of many more on select would be the luckiest."""
+MIN_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
+"""What a conclusion needs: so many readable experiments, and this share of them predicting silence."""
+MAIN_TOOLS = ("propose", "experiment", "conclude", "cannot_explain")
+LOOK_TOOLS = ("challenge",)
+"""Own tools in the main conversation and in a second look."""
+_REFERS_TO_ANOTHER = re.compile(
     r"^h\d+\b|\b(?:as|like|than|from|plus|minus) h\d+\b|^(?:the )?same\b", re.IGNORECASE
 )
-"""Speaks of another hypothesis. A unit may well fire on "h1", as pages have it."""
-FEWEST_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
-"""What a conclusion needs: so many experiments that could be read, and this share of them predicted silence."""
+"""A sentence that leans on another hypothesis. A unit may well fire on the text "h1" itself."""
 
 
 @dataclass
@@ -48,89 +55,130 @@ class InvestigationState:
     grade: Callable[[tuple[str, ...]], GradedPredicate]
     hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
     proposed: int = 0
-    """Hypotheses that were written down, those that were not taken included: ids are given before they are read."""
+    """Hypotheses that were proposed, rejected ones included: they keep their ids too."""
     experiments: dict[str, Experiment] = field(default_factory=dict)
     outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the experiment's id."""
-    levels: Mapping[str, float] = field(default_factory=dict)
+    firing_levels: Mapping[str, float] = field(default_factory=dict)
     """What counts as firing, by side."""
     looked: set[str] = field(default_factory=set)
     """Hypotheses that a second look has tested."""
     challenges: set[str] = field(default_factory=set)
     """Experiments that a second look made."""
     results: int = 4
-    """Numbers of results given out; r1 to r4 are what the unit does on the corpus."""
+    """The last number of a result; r1 to r4 are what the unit does on the corpus."""
 
-    def counted(self) -> list[Mapping[str, Any]]:
+    def readable_outcomes(self) -> list[Mapping[str, Any]]:
         """Outcomes of the experiments that could be read."""
-        return [
-            o for i in self.experiments if (o := self.outcomes.get(i)) and o["outcome"] != "void"
-        ]
+        outcomes = (self.outcomes.get(id) for id in self.experiments)
+        return [outcome for outcome in outcomes if outcome and outcome["outcome"] != "void"]
 
     def tally(self, hypothesis: str) -> tuple[int, int]:
-        """For and against."""
-        return tally(self.counted(), hypothesis)
+        """Predictions that a hypothesis kept and failed."""
+        return tally(self.readable_outcomes(), hypothesis)
 
-    def own(self) -> list[Experiment]:
-        """Experiments that could be read and that no second look made."""
-        counted = [self.experiments[str(o["experiment"])] for o in self.counted()]
-        return [experiment for experiment in counted if experiment.id not in self.challenges]
+    def own_experiments(self) -> list[Experiment]:
+        """Readable experiments that were not made by a second look."""
+        readable = (str(outcome["experiment"]) for outcome in self.readable_outcomes())
+        return [self.experiments[id] for id in readable if id not in self.challenges]
 
     def silent(self) -> int:
         """Own experiments that predicted silence."""
-        return sum(map(self._is_silent, self.own()))
+        return sum(map(self._predicts_silence, self.own_experiments()))
 
-    def _is_silent(self, planned: Experiment) -> bool:
+    def _predicts_silence(self, planned: Experiment) -> bool:
         """Silent, or within bounds that end below what counts as firing."""
         if planned.quantity not in ("max", "mean"):
             return False
-        below = planned.bounds is not None and planned.bounds[1] < self.levels.get(
-            planned.side, float("-inf")
-        )
-        return planned.relation == "silent" or below
+        if planned.relation == "silent":
+            return True
+        level = self.firing_levels.get(planned.side, float("-inf"))
+        return planned.bounds is not None and planned.bounds[1] < level
 
-    def new_hypothesis(self) -> str:
-        """The next hypothesis' id. What is not taken keeps its own, so that its writer knows which is which."""
-        self.proposed += 1
-        return f"h{self.proposed}"
+    def missing_evidence(self, hypothesis: str) -> str:
+        """What a conclusion with this hypothesis still needs, or an empty string."""
+        made, silent = len(self.own_experiments()), self.silent()
+        kept, failed = self.tally(hypothesis)
+        if made < MIN_EXPERIMENTS:
+            return f"{made} experiments could be read; make at least {MIN_EXPERIMENTS}"
+        if kept <= failed:
+            return (
+                f"{hypothesis} kept {kept} predictions and failed {failed}, so it cannot win; "
+                "test or revise it"
+            )
+        if silent < made * SILENT_SHARE:
+            return (
+                f"{silent} of your {made} experiments predicted silence; a third must: "
+                "predict where U does nothing"
+            )
+        return ""
 
-    def new_experiment(self) -> str:
-        """The next experiment's id."""
-        return f"e{len(self.experiments) + 1}"
+    def require_hypothesis(self, id: str) -> None:
+        """Raise ArgumentError unless there is a hypothesis of that id."""
+        if id not in self.hypotheses:
+            raise ArgumentError(f"hypothesis {id!r}: {self.known_hypotheses()}")
+
+    def known_hypotheses(self) -> str:
+        """What an unknown id is answered with."""
+        if not self.hypotheses:
+            return "there is none yet; use propose"
+        last = ", ".join(list(self.hypotheses)[-8:])
+        return f"there is none of that id; the last that were taken are {last}"
 
 
 @dataclass(frozen=True)
 class ParsedToolCall:
-    """One tool call of a reply, read. `faults` say how to repair what could not be used."""
+    """One parsed tool call of a reply. `faults` say how to repair what could not be used."""
 
     call: str
     hypotheses: tuple[Hypothesis, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     instrument: Call | None = None
     result: str = ""
-    """The id under which the instrument's answer is quoted."""
+    """The id under which the instrument's result is cited."""
     favourite: str = ""
     settled: bool = False
     findings: str = ""
     cannot_explain: str = ""
     premature: str = ""
-    """The hypothesis of a conclusion for which something is missing."""
+    """The hypothesis of a conclusion that still lacks evidence."""
     faults: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
-        """Whether there is anything in it to do."""
-        told = self.favourite or self.premature or self.cannot_explain
-        return bool(self.hypotheses or self.experiments or self.instrument or told)
+        """Whether it asks for anything that can be done."""
+        concludes = self.favourite or self.premature or self.cannot_explain
+        return bool(self.hypotheses or self.experiments or self.instrument or concludes)
 
 
-def unusable(reply: Reply) -> str:
+@dataclass(frozen=True)
+class ParsedReply:
+    """A reply's tool calls, or why none of it can be used."""
+
+    key: str
+    """In the journal."""
+    calls: tuple[ParsedToolCall, ...] = ()
+    unusable: str = ""
+
+
+def parse_reply(journaled: JournaledReply, state: InvestigationState, look: str) -> ParsedReply:
+    """Parse a reply; the state grows by what it brings.
+
+    Args:
+        look: the hypothesis under a second look, to which every experiment then belongs; or "".
+    """
+    if why := why_unusable(journaled.reply):
+        return ParsedReply(journaled.key, unusable=why)
+    return ParsedReply(journaled.key, tuple(parse_calls(journaled.reply, state, look)))
+
+
+def why_unusable(reply: Reply) -> str:
     """Why nothing of a reply can be used, or an empty string."""
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
     if reply.stop == "refused":
         return "it was a refusal"
-    if size > MOST_CHARACTERS:
-        return f"it has {size:,} characters; at most {MOST_CHARACTERS:,} are read"
+    if size > MAX_REPLY:
+        return f"it has {size:,} characters; at most {MAX_REPLY:,} are read"
     if reply.stop == "length":
         return "it was cut off at the limit of its length; write less in one reply"
     if not reply.calls:
@@ -141,112 +189,101 @@ def unusable(reply: Reply) -> str:
     return ""
 
 
-def read(reply: Reply, known: InvestigationState, look: str = "") -> list[ParsedToolCall]:
-    """The parts of a usable reply; `known` grows by what they bring.
-
-    Args:
-        look: the hypothesis under a second look, to which every experiment belongs.
-    """
-    parts = [_read_call(call, known, look) for call in reply.calls[:MOST_CALLS]]
-    return parts + [
-        ParsedToolCall(call.id, faults=(f"not read: at most {MOST_CALLS} tool calls in one reply",))
-        for call in reply.calls[MOST_CALLS:]
-    ]
+def parse_calls(reply: Reply, state: InvestigationState, look: str = "") -> list[ParsedToolCall]:
+    """The tool calls of a usable reply; see `parse_reply`."""
+    parsed = [_parse_call(call, state, look) for call in reply.calls[:MAX_CALLS]]
+    too_many = (f"not read: at most {MAX_CALLS} tool calls in one reply",)
+    return parsed + [ParsedToolCall(call.id, faults=too_many) for call in reply.calls[MAX_CALLS:]]
 
 
-def _read_call(call: ToolCall, known: InvestigationState, look: str) -> ParsedToolCall:
-    own = ("challenge",) if look else ("propose", "experiment", "conclude", "cannot_explain")
+def _parse_call(call: ToolCall, state: InvestigationState, look: str) -> ParsedToolCall:
+    own = LOOK_TOOLS if look else MAIN_TOOLS
+    known = [*own, tools.SHARED, *tools.instrument_tools()]
     try:
-        if call.name not in own and call.name != tools.SHARED and call.name not in tools.offered():
-            names = ", ".join([*own, tools.SHARED, *tools.offered()])
-            raise ArgumentError(f"no tool is called {call.name[:60]!r}; there are {names}")
+        if call.name not in known:
+            raise ArgumentError(
+                f"no tool is called {call.name[:60]!r}; there are {', '.join(known)}"
+            )
         if call.arguments is None:
             raise ArgumentError(f"{call.name}: the arguments are no JSON object: {call.raw[:80]!r}")
         if call.name not in own:
-            return _instrument(call, known)
-        arguments = tools.read_arguments(call.name, call.arguments)
-        return _READERS[call.name](call.id, arguments, known, look)
+            return _instrument(call, state)
+        arguments = tools.validate_arguments(call.name, call.arguments)
+        return _PARSERS[call.name](call.id, arguments, state, look)
     except ArgumentError as error:
         return ParsedToolCall(call.id, faults=(str(error),))
 
 
-def _instrument(call: ToolCall, known: InvestigationState) -> ParsedToolCall:
-    tool, asked = tools.unwrapped(call.name, call.arguments or {})
-    arguments = tools.revealed(tool, asked, known.aliases)
-    known.results += 1
-    return ParsedToolCall(
-        call.id,
-        instrument=Call(call.id, tools.offered()[tool], arguments),
-        result=f"r{known.results}",
-    )
+def _instrument(call: ToolCall, state: InvestigationState) -> ParsedToolCall:
+    tool, arguments = tools.unwrap_call(call.name, call.arguments or {})
+    arguments = tools.replace_aliases(tool, arguments, state.aliases)
+    state.results += 1
+    instrument = Call(call.id, tools.instrument_tools()[tool], arguments)
+    return ParsedToolCall(call.id, instrument=instrument, result=f"r{state.results}")
 
 
-def _propose(id: str, asked: tools.Propose, known: InvestigationState, look: str) -> ParsedToolCall:
-    taken, faults = [], []
-    for proposed in asked.hypotheses[: tools.MOST_PROPOSED]:
-        named = known.new_hypothesis()
+def _propose(id: str, body: tools.Propose, state: InvestigationState, look: str) -> ParsedToolCall:
+    hypotheses, faults = [], []
+    for proposed in body.hypotheses[: tools.MAX_PROPOSED]:
+        # A rejected hypothesis keeps its id too, so that the model knows which one is meant.
+        state.proposed += 1
+        name = f"h{state.proposed}"
         try:
-            hypothesis, left_out = _hypothesis(named, proposed, known)
+            hypothesis, left_out = _hypothesis(name, proposed, state)
         except ArgumentError as error:
-            faults.append(f"{named} is not taken: {error}")
+            faults.append(f"{name} is not taken: {error}")
             continue
         if left_out:
-            faults.append(f"{named} is taken without {left_out}")
-        known.hypotheses[hypothesis.id] = hypothesis
-        taken.append(hypothesis)
-    if (more := len(asked.hypotheses) - tools.MOST_PROPOSED) > 0:
+            faults.append(f"{name} is taken without {left_out}")
+        state.hypotheses[name] = hypothesis
+        hypotheses.append(hypothesis)
+    if (more := len(body.hypotheses) - tools.MAX_PROPOSED) > 0:
         faults.append(
-            f"{more} more of this call are not read: at most {tools.MOST_PROPOSED} at once"
+            f"{more} more of this call are not read: at most {tools.MAX_PROPOSED} at once"
         )
-    return ParsedToolCall(id, hypotheses=tuple(taken), faults=tuple(faults))
+    return ParsedToolCall(id, hypotheses=tuple(hypotheses), faults=tuple(faults))
 
 
 def _hypothesis(
-    named: str, proposed: tools.Proposed, known: InvestigationState
+    name: str, proposed: tools.Proposed, state: InvestigationState
 ) -> tuple[Hypothesis, str]:
-    """A hypothesis, and what of its formula had to be left out."""
-    from ....tools.dissection.formula_english import word_count
-
+    """A hypothesis, and what had to be left out of its formula."""
     sentence = " ".join(proposed.sentence.split())
-    if len(known.hypotheses) >= MOST_HYPOTHESES:
+    if len(state.hypotheses) >= MAX_HYPOTHESES:
         raise ArgumentError(
-            f"{MOST_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude"
+            f"{MAX_HYPOTHESES} hypotheses are written down and no more are taken: test and conclude"
         )
-    if not 0 < (words := word_count(sentence)) <= MOST_WORDS:
-        raise ArgumentError(f"the sentence has {words} words; give 1 to {MOST_WORDS}")
-    if _LEANS.search(sentence):
+    if not 0 < (words := word_count(sentence)) <= MAX_WORDS:
+        raise ArgumentError(f"the sentence has {words} words; give 1 to {MAX_WORDS}")
+    if _REFERS_TO_ANOTHER.search(sentence):
         raise ArgumentError(
             "the sentence leans on another hypothesis; its reader sees it alone: say all that U does"
         )
     parent = proposed.revises or None
-    if parent is not None and parent not in known.hypotheses:
-        raise ArgumentError(f"revises {parent!r}: {_known_hypotheses(known)}")
-    printed, left_out = (
-        _canonical_predicate(proposed.predicate, known) if proposed.predicate else (None, "")
-    )
-    for other in known.hypotheses.values():
+    if parent is not None and parent not in state.hypotheses:
+        raise ArgumentError(f"revises {parent!r}: {state.known_hypotheses()}")
+    printed, left_out = None, ""
+    if proposed.predicate:
+        printed, left_out = _canonical_predicate(proposed.predicate, state)
+    for other in state.hypotheses.values():
         if other.predicate == printed and other.sentence == sentence:
             raise ArgumentError(f"{other.id} is the same")
         if printed is not None and other.predicate == printed and other.id != parent:
             raise ArgumentError(
                 f"{other.id} has the same predicate; to say it better write revises {other.id!r}"
             )
-    return Hypothesis(named, sentence, printed, "language model", parent), left_out
+    return Hypothesis(name, sentence, printed, "language model", parent), left_out
 
 
-def _canonical_predicate(written: str, known: InvestigationState) -> tuple[str, str]:
-    """The printed form of a predicate that can be read and run, and what the program left out of it."""
-    from ....tools.dissection import Predicate, parse_terms
-
-    if len(written) > MOST_PREDICATE:
-        raise ArgumentError(
-            f"the predicate has {len(written)} characters; at most {MOST_PREDICATE}"
-        )
+def _canonical_predicate(written: str, state: InvestigationState) -> tuple[str, str]:
+    """The printed form of a predicate that can be parsed and run, and what was left out of it."""
+    if len(written) > MAX_PREDICATE:
+        raise ArgumentError(f"the predicate has {len(written)} characters; at most {MAX_PREDICATE}")
     written = " ".join(written.split())
     try:
         terms = parse_terms(written)
         if not all(term.grade for term in terms):
-            return _graded(tuple(term.concept.to_text() for term in terms), known)
+            return _graded(tuple(term.concept.to_text() for term in terms), state)
         predicate = Predicate.parse(written)
     except (UsageError, ValueError, OverflowError, RecursionError) as error:
         raise ArgumentError(f"the predicate cannot be read: {str(error)[:900]}") from None
@@ -255,160 +292,132 @@ def _canonical_predicate(written: str, known: InvestigationState) -> tuple[str, 
     if not (isfinite(predicate.step) and isfinite(predicate.rest)):
         raise ArgumentError("step and rest of the predicate must be numbers; leave them out")
     printed = predicate.to_text()
-    if problem := known.fit(printed).problem:
+    if problem := state.fit(printed).problem:
         raise ArgumentError(f"the predicate cannot be run: {problem[:900]}")
     return printed, ""
 
 
-def _graded(concepts: tuple[str, ...], known: InvestigationState) -> tuple[str, str]:
-    """The printed predicate of concepts for which the program finds the grades, and what it left out."""
-    graded = known.grade(concepts)
+def _graded(concepts: tuple[str, ...], state: InvestigationState) -> tuple[str, str]:
+    """A printed predicate whose grades the program fits, and which concepts it left out."""
+    graded = state.grade(concepts)
     if graded.problem:
         raise ArgumentError(f"no grades can be found: {graded.problem[:900]}")
     return graded.predicate, graded.left_out
 
 
-def _experiment(id: str, asked: tools.Run, known: InvestigationState, look: str) -> ParsedToolCall:
-    planned, faults = [], []
-    for number, one in enumerate(asked.experiments[: tools.MOST_PLANNED], 1):
+def _experiment(
+    id: str, body: tools.RunExperiments, state: InvestigationState, look: str
+) -> ParsedToolCall:
+    experiments, faults = [], []
+    for number, planned in enumerate(body.experiments[: tools.MAX_PLANNED], 1):
         try:
-            hypothesis = look or getattr(one, "hypothesis", "")
-            if hypothesis not in known.hypotheses:
-                raise ArgumentError(f"hypothesis {hypothesis!r}: {_known_hypotheses(known)}")
-            experiment = _planned(one, known.new_experiment(), hypothesis)
-            if any(_same(experiment, other) for other in known.experiments.values()):
+            hypothesis = look or getattr(planned, "hypothesis", "")
+            state.require_hypothesis(hypothesis)
+            experiment = _planned(planned, f"e{len(state.experiments) + 1}", hypothesis)
+            if any(_is_same(experiment, other) for other in state.experiments.values()):
                 raise ArgumentError("this experiment was made before; try another text")
         except ArgumentError as error:
             faults.append(
                 f"experiment {number} of this call is not made and counts for nothing: {error}"
             )
             continue
-        known.experiments[experiment.id] = experiment
-        planned.append(experiment)
-    if (more := len(asked.experiments) - tools.MOST_PLANNED) > 0:
-        faults.append(
-            f"{more} more of this call are not made: at most {tools.MOST_PLANNED} at once"
-        )
-    if look and planned:
-        known.looked.add(look)
-        known.challenges.update(e.id for e in planned)
-    return ParsedToolCall(id, experiments=tuple(planned), faults=tuple(faults))
+        state.experiments[experiment.id] = experiment
+        experiments.append(experiment)
+    if (more := len(body.experiments) - tools.MAX_PLANNED) > 0:
+        faults.append(f"{more} more of this call are not made: at most {tools.MAX_PLANNED} at once")
+    if look and experiments:
+        state.looked.add(look)
+        state.challenges.update(experiment.id for experiment in experiments)
+    return ParsedToolCall(id, experiments=tuple(experiments), faults=tuple(faults))
 
 
-def _planned(one: tools.Challenged, id: str, hypothesis: str) -> Experiment:
-    other = None
-    allowed = _PREDICTED.get(one.quantity, ("fires", "silent", "greater", "within"))
-    if one.predicts not in allowed:
-        raise ArgumentError(f"of the quantity {one.quantity} predict {' or '.join(allowed)}")
-    if missing := [name for name in _NEEDED.get(one.quantity, ()) if not getattr(one, name)]:
-        raise ArgumentError(f"the quantity {one.quantity} needs {' and '.join(missing)}")
-    if one.predicts == "greater" and not one.than:
-        raise ArgumentError("`greater` needs the text that it is compared with, `than`")
-    if one.than and (one.predicts == "greater" or one.quantity == "logit_difference"):
-        other = Passage(one.than, _span(one.than, one.than_focus))
-    if one.predicts == "within" and (
-        one.low is None or one.high is None or not one.low <= one.high
-    ):
-        raise ArgumentError("`within` needs numbers low <= high")
-    bounds = (float(one.low), float(one.high)) if one.predicts == "within" else None  # type: ignore[arg-type]
-    if bounds is not None and not all(abs(b) < 1e9 for b in bounds):
-        raise ArgumentError(f"low and high are activations of this unit, not {bounds}")
-    return Experiment(
-        id=id,
-        hypothesis=hypothesis,
-        passage=Passage(one.text, _span(one.text, one.focus)),
-        relation=one.predicts,
-        side=one.side,
-        quantity=one.quantity,
-        other=other,
-        bounds=bounds,
-        reason=" ".join(one.why.split())[:200],
-        **{name: getattr(one, name) for name in _NEEDED.get(one.quantity, ()) if name != "than"},
-    )
-
-
-_PREDICTED = {
+_RELATIONS = {
+    "max": ("fires", "silent", "greater", "within"),
+    "mean": ("fires", "silent", "greater", "within"),
     "kl": ("greater", "within"),
     "rank": ("within",),
     "logprob": ("raises", "lowers", "within"),
     "logit_difference": ("raises", "lowers", "within"),
 }
-"""What can be predicted of a quantity that is no activation."""
+"""What can be predicted of each quantity."""
 _NEEDED = {"logprob": ("token", "strength"), "logit_difference": ("token", "versus", "than")}
+"""Arguments that a quantity needs besides the text."""
+
+
+def _planned(planned: tools.Challenged, id: str, hypothesis: str) -> Experiment:
+    quantity, relation = planned.quantity, planned.predicts
+    needed = _NEEDED.get(quantity, ())
+    if relation not in _RELATIONS[quantity]:
+        allowed = " or ".join(_RELATIONS[quantity])
+        raise ArgumentError(f"of the quantity {quantity} predict {allowed}")
+    if missing := [name for name in needed if not getattr(planned, name)]:
+        raise ArgumentError(f"the quantity {quantity} needs {' and '.join(missing)}")
+    if relation == "greater" and not planned.than:
+        raise ArgumentError("`greater` needs the text that it is compared with, `than`")
+    other = bounds = None
+    if planned.than and (relation == "greater" or quantity == "logit_difference"):
+        other = Passage(planned.than, _span(planned.than, planned.than_focus))
+    if relation == "within":
+        low, high = planned.low, planned.high
+        if low is None or high is None or not low <= high:
+            raise ArgumentError("`within` needs numbers low <= high")
+        bounds = (float(low), float(high))
+        if not all(abs(bound) < 1e9 for bound in bounds):
+            raise ArgumentError(f"low and high are activations of this unit, not {bounds}")
+    return Experiment(
+        id=id,
+        hypothesis=hypothesis,
+        passage=Passage(planned.text, _span(planned.text, planned.focus)),
+        relation=relation,
+        side=planned.side,
+        quantity=quantity,
+        other=other,
+        bounds=bounds,
+        reason=" ".join(planned.why.split())[:200],
+        **{name: getattr(planned, name) for name in needed if name != "than"},
+    )
 
 
 def _span(text: str, focus: str | None) -> tuple[int, int] | None:
-    """Where the focus stands, the last time, as a word of its own if it does; None is the whole text."""
-    wanted = (focus or "").strip()
-    if not wanted:
+    """Where the focus occurs last, as a whole word if it does; None is the whole text."""
+    focus = (focus or "").strip()
+    if not focus:
         return None
-    whole = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(wanted)}(?!\w)", text)]
-    at = whole[-1] if whole else text.rfind(wanted)
-    if at < 0:
+    whole = [match.start() for match in re.finditer(rf"(?<!\w){re.escape(focus)}(?!\w)", text)]
+    start = whole[-1] if whole else text.rfind(focus)
+    if start < 0:
         raise ArgumentError(
-            f"the focus {wanted[:60]!r} does not occur in its text {text[:60]!r}; copy it exactly"
+            f"the focus {focus[:60]!r} does not occur in its text {text[:60]!r}; copy it exactly"
         )
-    return at, at + len(wanted)
+    return start, start + len(focus)
 
 
-def _same(a: Experiment, b: Experiment) -> bool:
-    names = (
-        "hypothesis",
-        "passage",
-        "relation",
-        "side",
-        "quantity",
-        "other",
-        "bounds",
-        "token",
-        "versus",
-        "strength",
-    )
-    return all(getattr(a, name) == getattr(b, name) for name in names)
+def _is_same(left: Experiment, right: Experiment) -> bool:
+    """Whether two experiments differ in nothing but their id and reason."""
+    return replace(left, id="", reason="") == replace(right, id="", reason="")
 
 
 def _conclude(
-    id: str, asked: tools.Conclude, known: InvestigationState, look: str
+    id: str, body: tools.Conclude, state: InvestigationState, look: str
 ) -> ParsedToolCall:
-    wanted = asked.hypothesis.strip()
-    if wanted not in known.hypotheses:
-        raise ArgumentError(f"hypothesis {wanted!r}: {_known_hypotheses(known)}")
-    if missing := missing_for(wanted, known):
-        return ParsedToolCall(id, premature=wanted, faults=(f"not yet: {missing}",))
-    return ParsedToolCall(
-        id, favourite=wanted, settled=wanted in known.looked, findings=asked.findings.strip()
-    )
+    hypothesis = body.hypothesis.strip()
+    state.require_hypothesis(hypothesis)
+    if missing := state.missing_evidence(hypothesis):
+        return ParsedToolCall(id, premature=hypothesis, faults=(f"not yet: {missing}",))
+    settled, findings = hypothesis in state.looked, body.findings.strip()
+    return ParsedToolCall(id, favourite=hypothesis, settled=settled, findings=findings)
 
 
-def missing_for(hypothesis: str, known: InvestigationState) -> str:
-    """What a conclusion with this hypothesis still needs, or an empty string."""
-    made, silent = len(known.own()), known.silent()
-    won, lost = known.tally(hypothesis)
-    if made < FEWEST_EXPERIMENTS:
-        return f"{made} experiments could be read; make at least {FEWEST_EXPERIMENTS}"
-    if won <= lost:
-        return f"{hypothesis} kept {won} predictions and failed {lost}, so it cannot win; test or revise it"
-    if silent < made * SILENT_SHARE:
-        return f"{silent} of your {made} experiments predicted silence; a third must: predict where U does nothing"
-    return ""
-
-
-def _cannot(
-    id: str, asked: tools.CannotExplain, known: InvestigationState, look: str
+def _cannot_explain(
+    id: str, body: tools.CannotExplain, state: InvestigationState, look: str
 ) -> ParsedToolCall:
-    return ParsedToolCall(id, cannot_explain=" ".join(asked.reason.split()))
+    return ParsedToolCall(id, cannot_explain=" ".join(body.reason.split()))
 
 
-def _known_hypotheses(known: InvestigationState) -> str:
-    if not known.hypotheses:
-        return "there is none yet; use propose"
-    return f"there is none of that id; the last that were taken are {', '.join(list(known.hypotheses)[-8:])}"
-
-
-_READERS: Mapping[str, Callable[[str, Any, InvestigationState, str], ParsedToolCall]] = {
+_PARSERS: Mapping[str, Callable[[str, Any, InvestigationState, str], ParsedToolCall]] = {
     "propose": _propose,
     "experiment": _experiment,
     "challenge": _experiment,
     "conclude": _conclude,
-    "cannot_explain": _cannot,
+    "cannot_explain": _cannot_explain,
 }

@@ -22,7 +22,7 @@ MOST_ANSWER = 3000
 """Characters of an instrument's answer; what is cut off can be asked for with a smaller k or fewer texts."""
 
 
-def fenced(text: str) -> str:
+def fence(text: str) -> str:
     """Text as data, between two fence lines; shorter ones than a judge's (`evals.judge.ask`), since there are many."""
     fence, turn = "", 0
     while not fence or fence in text:
@@ -33,18 +33,18 @@ def fenced(text: str) -> str:
     return f"{fence}\n{text}\n{fence}"
 
 
-def sides(case: InvestigationView) -> str:
+def side_to_explain(view: InvestigationView) -> str:
     """Behind the unit's name: which side is asked for."""
     return (
         ""
-        if case.side == "both"
-        else f", its side {case.side} only: what makes it fire on that side"
+        if view.unit.side == "both"
+        else f", its side {view.unit.side} only: what makes it fire on that side"
     )
 
 
-def statistics(case: InvestigationView) -> str:
+def statistics(view: InvestigationView) -> str:
     """Range and density, and what counts as firing and as silent on each side."""
-    seen = case.observation
+    seen = view.observation
     lines = []
     if known := seen.get("statistics"):
         lines.append(
@@ -59,9 +59,9 @@ def statistics(case: InvestigationView) -> str:
     return "\n".join(lines)
 
 
-def evidence(case: InvestigationView) -> str:
+def evidence(view: InvestigationView) -> str:
     """Exemplars of both sides, and what the unit writes."""
-    seen, parts = case.observation, []
+    seen, parts = view.observation, []
     for number, side in ((2, "+"), (3, "-")):
         for kind, title, count in (
             ("exemplars", "strongest", TOP),
@@ -79,7 +79,7 @@ def evidence(case: InvestigationView) -> str:
         parts.append(
             f"[r4] next tokens that it makes likelier when positive: {up}\nand less likely: {down}"
         )
-    return fenced("\n".join(parts)) if parts else "There are no exemplars of this unit."
+    return fence("\n".join(parts)) if parts else "There are no exemplars of this unit."
 
 
 def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> str:
@@ -103,7 +103,7 @@ def _exemplars(found: Iterable[Mapping[str, Any]], side: str, rest: float) -> st
 
 def note(text: str) -> str:
     """What a person says who has read an earlier explanation: a hint, that experiments have to bear out."""
-    said = fenced(quote_text(text))
+    said = fence(quote_text(text))
     return f"A person who has read an earlier explanation of U says:\n{said}\nTest it like any other idea."
 
 
@@ -147,7 +147,7 @@ _HELD_AGAINST = {
 }
 
 
-def tried(earlier: Sequence[Experiment]) -> str:
+def tested_texts(earlier: Sequence[Experiment]) -> str:
     """Texts of earlier second looks, without what came of them: a new one need not repeat them."""
     texts = dict.fromkeys(f'"{quote_text(planned.passage.text)}"' for planned in earlier)
     return (
@@ -181,7 +181,7 @@ def fits(found: Sequence[tuple[Hypothesis, ExploreFit | None]]) -> str:
     scored = [(h, fit) for h, fit in found if fit is not None and fit.score is not None]
     if scored:
         best, fit = max(scored, key=lambda pair: pair[1].score or 0.0)
-        lines.append(f"What {best.id} misses most:\n{fenced(_missed(fit))}")
+        lines.append(f"What {best.id} misses most:\n{fence(_missed(fit))}")
     return "\n".join(lines)
 
 
@@ -210,7 +210,7 @@ def _with_worth(hypothesis: Hypothesis, fit: ExploreFit) -> str:
 
 def feedback(hypothesis: Hypothesis, found: Feedback) -> str:
     """What select says of a hypothesis."""
-    misses = fenced("\n".join(_misses(found.worst, 3)))
+    misses = fence("\n".join(_misses(found.worst, 3)))
     return f"{hypothesis.id} scores {found.score:.3f} on text that you were not shown. It misses\n{misses}"
 
 
@@ -231,11 +231,11 @@ def challenge(planned: Experiment, found: Mapping[str, Any]) -> str:
     return f"{outcome(planned, found)} | text{where}: {quote_text(text)}{why}"
 
 
-def answer(id: str, text: str) -> str:
+def instrument_result(id: str, text: str) -> str:
     """An instrument's answer under its id, cut to a size."""
     cut = (
         text
         if len(text) <= MOST_ANSWER
         else text[:MOST_ANSWER] + " ... (cut; ask for less at a time)"
     )
-    return f"[{id}]\n{fenced(cut)}"
+    return f"[{id}]\n{fence(cut)}"

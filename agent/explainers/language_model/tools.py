@@ -18,14 +18,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ....tools.errors import ArgumentError
+from ....tools.subject.address import Unit
 from ...llm.conversation import ToolSchema
 from .aliases import Aliases
 
-MOST_TEXT = 600
+MAX_TEXT = 600
 """Characters of a text that an experiment may have: about 150 tokens, twice a context of the index."""
-MOST_PROPOSED, MOST_PLANNED = 8, 12
+MAX_PROPOSED, MAX_PLANNED = 8, 12
 """Hypotheses and experiments of one call that are read."""
-Line = Annotated[str, Field(min_length=1, max_length=MOST_TEXT)]
+Line = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
 class _Strict(BaseModel):
@@ -66,7 +67,7 @@ class Challenge(_Strict):
     experiments: Annotated[list[Challenged], Field(min_length=1)]
 
 
-class Run(_Strict):
+class RunExperiments(_Strict):
     experiments: Annotated[list[Planned], Field(min_length=1)]
 
 
@@ -82,12 +83,12 @@ class CannotExplain(_Strict):
 OWN: dict[str, tuple[type[_Strict], str]] = {
     "propose": (
         Propose,
-        f"Write down up to {MOST_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a predicate, its "
+        f"Write down up to {MAX_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a predicate, its "
         "correlation on the corpus, what each concept is worth, and its misses. revises: id of what it replaces.",
     ),
     "experiment": (
-        Run,
-        f"Test hypotheses on up to {MOST_PLANNED} texts that you write, each with what its hypothesis predicts: fires "
+        RunExperiments,
+        f"Test hypotheses on up to {MAX_PLANNED} texts that you write, each with what its hypothesis predicts: fires "
         "(at least the level that a tenth of all tokens reach), silent (below the median), greater (more than in the "
         "text `than`), within (from low to high); on side - activations have their sign turned. focus, than_focus: the "
         "part of the text that is read. quantity: max or mean activation; kl of ablating U, in nats (greater, within); "
@@ -154,7 +155,7 @@ def schemas(*own: str) -> tuple[ToolSchema, ...]:
 
 
 @cache
-def offered() -> Mapping[str, str]:
+def instrument_tools() -> Mapping[str, str]:
     """Tool name to instrument name, of all instruments that need no argument that is left out."""
     from ....tools import instruments
 
@@ -185,13 +186,13 @@ def _summary(name: str) -> str:
     summary = re.sub(
         r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instruments.get(name).summary
     )
-    return Aliases("mlp.0.0").hide(summary)
+    return Aliases(Unit("mlp", 0, 0)).hide(summary)
 
 
 def _shared_schema() -> ToolSchema:
     lines = [
         f"{_signature(tool, name)}: {_TOLD.get(name) or _summary(name)}"
-        for tool, name in offered().items()
+        for tool, name in instrument_tools().items()
     ]
     told = "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
     arguments = {"name": {"type": "string"}, "arguments": {"type": "object"}}
@@ -219,7 +220,7 @@ def _signature(tool: str, name: str) -> str:
     return f"{tool}({', '.join(shown)})"
 
 
-def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def unwrap_call(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """The instrument's own tool name and arguments, of a call that may come through the shared
     tool.
 
@@ -229,8 +230,10 @@ def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str
     if tool != SHARED:
         return tool, arguments
     name = str(arguments.get("name", "")).strip().replace(".", "_")
-    if name not in offered():
-        raise ArgumentError(f"{SHARED}: name {name[:60]!r}; there are {', '.join(offered())}")
+    if name not in instrument_tools():
+        raise ArgumentError(
+            f"{SHARED}: name {name[:60]!r}; there are {', '.join(instrument_tools())}"
+        )
     inner = arguments.get("arguments")
     if inner is None:  # written beside the name instead of into `arguments`
         return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
@@ -239,7 +242,7 @@ def unwrapped(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str
             inner = json.loads(inner)
     if not isinstance(inner, dict):
         raise ArgumentError(
-            f"{SHARED}: arguments is no object; {_signature(name, offered()[name])}"
+            f"{SHARED}: arguments is no object; {_signature(name, instrument_tools()[name])}"
         )
     return name, inner
 
@@ -272,7 +275,7 @@ def _shorten(schema: Any, definitions: Mapping[str, Any]) -> Any:
     return short
 
 
-def read_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
+def validate_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
     """The checked arguments of one of its own tools; ArgumentError says how to repair them."""
     model = OWN[tool][0]
     try:
@@ -299,7 +302,7 @@ def _unpacked(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str,
     return fields
 
 
-def revealed(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[str, Any]:
+def replace_aliases(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[str, Any]:
     """Arguments of an instrument with addresses for aliases; the unit is U where it is left out."""
     hidden = sorted(set(arguments) & _LEFT_OUT)
     if hidden:
@@ -318,7 +321,7 @@ def _addresses(tool: str) -> Mapping[str, bool]:
     """The arguments of an instrument that name units, and whether they are required."""
     from ....tools import instruments
 
-    schema = instruments.get(offered()[tool]).schema()
+    schema = instruments.get(instrument_tools()[tool]).schema()
     named = (
         name
         for name, told in schema["properties"].items()

@@ -43,7 +43,7 @@ class _Evidence(NamedTuple):
         return cls(_folded(plain), [_value(found[0]) for found in _NUMBER.finditer(plain)])
 
 
-def trace(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
+def trace_claims(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
     """The claims of some findings, each with the ids of the evidence that holds it.
 
     Args:

@@ -13,8 +13,9 @@ from hubel.agent.review.run_catalog import StoredRun
 from hubel.agent.review.store.fill import fill
 from hubel.agent.review.target_page import target_page
 from hubel.agent.run import resources
+from hubel.agent.run.execute import add_neighbours
 from hubel.agent.run.replay import replay
-from hubel.agent.run.similar_units import EVENT, add_neighbours
+from hubel.agent.run.similar_units import EVENT
 from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.progress import Reporter
 from hubel.tools.instruments import InstrumentContext, call

@@ -14,6 +14,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog, canonical
 from hubel.agent.runlog.views import rows
 from hubel.tools.errors import ArgumentError
+from hubel.tools.subject.address import Unit
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.calls import CALLS, OTHER, TEXT
 from tests.support.minds import Scripted, diligent, is_second_look, reply, turn_of
@@ -60,7 +61,9 @@ def thorough(number: int, request: Request) -> Reply:
 
 @pytest.mark.slow
 def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -> None:
-    assert set(WITHOUT_UNIT) == set(tools.offered()), "every instrument is offered, and called here"
+    assert set(WITHOUT_UNIT) == set(tools.instrument_tools()), (
+        "every instrument is offered, and called here"
+    )
     mind = Scripted(thorough)
     folder, _ = work(mind, targets=["mlp.2.5"])
     (row,) = rows(folder)
@@ -93,7 +96,9 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
 )
 def test_what_is_off_is_answered_with_what_to_give(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(ArgumentError, match=says):
-        tools.revealed(*tools.unwrapped(tools.SHARED, arguments), Aliases("mlp.0.0"))
+        tools.replace_aliases(
+            *tools.unwrap_call(tools.SHARED, arguments), Aliases(Unit.parse("mlp.0.0"))
+        )
 
 
 def test_the_shared_tool_tells_each_instrument_in_a_line() -> None:
@@ -101,6 +106,6 @@ def test_the_shared_tool_tells_each_instrument_in_a_line() -> None:
     lines = shared.description.splitlines()[1:]
     assert shared.name == tools.SHARED
     assert {line.partition("(")[0] for line in lines} == set(WITHOUT_UNIT)
-    assert set(tools._TOLD) <= set(tools.offered().values()), (
+    assert set(tools._TOLD) <= set(tools.instrument_tools().values()), (
         "a line about an instrument that is not there"
     )

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hubel.agent.investigation.null_instruments import NullInstruments
+from hubel.agent.investigation.split_data import SplitData
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, canonical
@@ -36,10 +37,9 @@ def doubles(work: Work, tiny: Subject, tiny_index: Any) -> NullInstruments:
     """Of a run that was made for its collected activations."""
     folder, _ = work(Scripted(diligent), targets=[*NULLS], nulls=NULLS)
     bench = InstrumentContext(subject=tiny, index=Index.open(tiny_index))
-    lexicon = _Lexicon(tiny)
-    return NullInstruments(
-        RunConfig.load(folder), bench, Collected.open(folder / "collected", "explore"), lexicon
-    )  # type: ignore[arg-type]
+    explore = Collected.open(folder / "collected", "explore")
+    data = SplitData(explore, explore, _Lexicon(tiny))  # type: ignore[arg-type]
+    return NullInstruments(RunConfig.load(folder), bench, data)
 
 
 class _Lexicon:
@@ -51,7 +51,7 @@ def values(
     doubles: NullInstruments, target: str, texts: list[str], unit: str | None = None
 ) -> list[list[float]]:
     found = doubles.call(
-        target, "activations.on_text", {"texts": texts, "units": [unit or target]}
+        Unit.parse(target), "activations.on_text", {"texts": texts, "units": [unit or target]}
     ).to_json()
     return [text["activations"][unit or target] for text in found["texts"]]
 
@@ -137,7 +137,7 @@ def test_a_control_on_new_text_is_what_its_rows_make_of_it(
 def test_what_a_null_writes_is_its_doubles(doubles: NullInstruments, tiny: Subject) -> None:
     bench = InstrumentContext(subject=tiny)
     for target, double in (("mlp.1.25", "mlp.1.3"), ("mlp.1.27", "mlp.1.5")):
-        own = doubles.call(target, "logit_lens", {"unit": target}).to_json()
+        own = doubles.call(Unit.parse(target), "logit_lens", {"unit": target}).to_json()
         its = instruments.call("logit_lens", {"unit": double}, bench).to_json()
         assert own["promoted"] == its["promoted"]
         assert double not in canonical(own)
@@ -149,12 +149,16 @@ def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(
 ) -> None:
     explore = doubles._explore
     raw = explore.activations(Unit.parse("mlp.1.24"))
-    seen = doubles.call("mlp.1.24", "activations.statistics", {"unit": "mlp.1.24"}).to_json()
+    seen = doubles.call(
+        Unit.parse("mlp.1.24"), "activations.statistics", {"unit": "mlp.1.24"}
+    ).to_json()
     assert seen["max"] == pytest.approx(float(raw[explore.mask].max()), abs=1e-3)
     assert (seen["n"], seen["unit"]) == (int(explore.mask.sum()), "mlp.1.24")
     for kind in ("top", "quantile", "random"):
         arguments = {"unit": "mlp.1.24", "side": "-", "kind": kind, "k": 5}
-        shown = doubles.call("mlp.1.24", "activations.exemplars", arguments).to_json()["exemplars"]
+        shown = doubles.call(Unit.parse("mlp.1.24"), "activations.exemplars", arguments).to_json()[
+            "exemplars"
+        ]
         peaks = [passage["activations"][passage["peak"]] for passage in shown]
         assert len(shown) == 5
         assert peaks == sorted(peaks)

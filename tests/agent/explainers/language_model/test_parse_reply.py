@@ -17,22 +17,23 @@ from hubel.agent.llm.conversation import Reply, ToolCall
 from hubel.agent.llm.paid_calls import bounded_json
 from hubel.agent.runlog.log import canonical
 from hubel.tools.errors import ArgumentError
+from hubel.tools.subject.address import Unit
 from tests.support.minds import HYPOTHESES, experiments, reply
 
 
 def known() -> InvestigationState:
     """An investigation in which one hypothesis stands."""
     found = InvestigationState(
-        Aliases("mlp.0.3"),
+        Aliases(Unit.parse("mlp.0.3")),
         lambda printed: ExploreFit(0.1),
         lambda concepts: GradedPredicate("faintly " + concepts[0]),
     )
-    parse_reply.read(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
+    parse_reply.parse_calls(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
     return found
 
 
 def faults(name: str, arguments: dict[str, Any]) -> str:
-    return " ".join(parse_reply.read(reply((name, arguments)), known())[0].faults)
+    return " ".join(parse_reply.parse_calls(reply((name, arguments)), known())[0].faults)
 
 
 PLANNED = {"hypothesis": "h1", "text": "on a Monday", "predicts": "fires"}
@@ -84,7 +85,7 @@ def test_a_bad_predicate_is_answered_with_the_language(predicate: str, says: str
 def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
     found = known()
     proposed = [{"sentence": "x", "predicate": 'words("a") + strongly words("b")'}]
-    (part,) = parse_reply.read(reply(("propose", {"hypotheses": proposed})), found)
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), found)
     assert part.hypotheses[0].predicate == 'faintly words("a")'
 
 
@@ -94,7 +95,7 @@ def test_what_a_formula_had_to_lose_is_said() -> None:
         "faintly " + concepts[0], left_out='words("b"), worth least (too long)'
     )
     proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]
-    (part,) = parse_reply.read(reply(("propose", {"hypotheses": proposed})), found)
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), found)
     assert part.hypotheses[0].id == "h2"
     assert part.faults == ('h2 is taken without words("b"), worth least (too long)',)
 
@@ -119,8 +120,10 @@ def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
     faults = list[str]()
     for turn in range(6):
         renamed = [{"sentence": f"{one['sentence']} in turn {turn}"} for one in many]
-        faults += parse_reply.read(reply(("propose", {"hypotheses": renamed})), found)[0].faults
-    assert len(found.hypotheses) == parse_reply.MOST_HYPOTHESES
+        faults += parse_reply.parse_calls(reply(("propose", {"hypotheses": renamed})), found)[
+            0
+        ].faults
+    assert len(found.hypotheses) == parse_reply.MAX_HYPOTHESES
     assert "no more are taken" in faults[0]
 
 
@@ -129,7 +132,7 @@ def test_what_is_not_taken_keeps_its_id_so_that_the_next_one_has_the_id_that_its
 ):
     proposed = [{"sentence": "word " * 41}, {"sentence": "fires on weekdays"}]
     planned = [PLANNED | {"hypothesis": "h3"}, PLANNED | {"hypothesis": "h2"}]
-    first, second = parse_reply.read(
+    first, second = parse_reply.parse_calls(
         reply(("propose", {"hypotheses": proposed}), ("experiment", {"experiments": planned})),
         known(),
     )
@@ -139,16 +142,16 @@ def test_what_is_not_taken_keeps_its_id_so_that_the_next_one_has_the_id_that_its
 
 
 def test_of_a_long_list_the_first_are_read() -> None:
-    many = [PLANNED | {"text": f"on a Monday {n}"} for n in range(tools.MOST_PLANNED + 2)]
-    (part,) = parse_reply.read(reply(("experiment", {"experiments": many})), known())
-    assert len(part.experiments) == tools.MOST_PLANNED
+    many = [PLANNED | {"text": f"on a Monday {n}"} for n in range(tools.MAX_PLANNED + 2)]
+    (part,) = parse_reply.parse_calls(reply(("experiment", {"experiments": many})), known())
+    assert len(part.experiments) == tools.MAX_PLANNED
     assert part.faults == ("2 more of this call are not made: at most 12 at once",)
 
 
 def test_a_hypothesis_may_be_said_better_by_what_revises_it() -> None:
     again = HYPOTHESES[0] | {"sentence": "Fires on the article."}
     assert "to say it better write revises 'h1'" in faults("propose", {"hypotheses": [again]})
-    (part,) = parse_reply.read(
+    (part,) = parse_reply.parse_calls(
         reply(("propose", {"hypotheses": [again | {"revises": "h1"}]})), known()
     )
     assert part.hypotheses[0].parent == "h1"
@@ -156,13 +159,17 @@ def test_a_hypothesis_may_be_said_better_by_what_revises_it() -> None:
 
 def test_lists_written_as_strings_or_left_out_are_read() -> None:
     written = json.dumps([PLANNED])
-    assert parse_reply.read(reply(("experiment", {"experiments": written})), known())[0].experiments
-    assert parse_reply.read(reply(("experiment", {"experiments": PLANNED})), known())[0].experiments
+    assert parse_reply.parse_calls(reply(("experiment", {"experiments": written})), known())[
+        0
+    ].experiments
+    assert parse_reply.parse_calls(reply(("experiment", {"experiments": PLANNED})), known())[
+        0
+    ].experiments
 
 
 def test_the_focus_is_the_last_place_where_it_stands() -> None:
     asked = PLANNED | {"text": "Monday and Monday", "focus": "Monday"}
-    (planned,) = parse_reply.read(reply(("experiment", {"experiments": [asked]})), known())[
+    (planned,) = parse_reply.parse_calls(reply(("experiment", {"experiments": [asked]})), known())[
         0
     ].experiments
     assert planned.passage.span == (11, 17)
@@ -174,7 +181,7 @@ def test_an_experiment_is_not_made_twice() -> None:
 
 
 def test_units_are_known_by_their_aliases_only() -> None:
-    aliases = Aliases("mlp.12.803-", hidden=["smollm2-135m"])
+    aliases = Aliases(Unit.parse("mlp.12.803-"), hidden=["smollm2-135m"])
     assert aliases.hide("mlp.12.803 and mlp.12.803- beside mlp.3.4-, head.5.1 (layer 3)") == (
         "U and U- beside U1-, U2 (a layer)"
     )
@@ -217,7 +224,7 @@ _OBJECTS = st.dictionaries(st.sampled_from(_FIELDS) | st.text(max_size=5), _VALU
 _ARGUMENTS = st.dictionaries(
     st.sampled_from(_FIELDS), _VALUES | st.lists(_OBJECTS, max_size=3), max_size=4
 )
-_NAMES = st.sampled_from([*tools.OWN, *tools.offered(), "run_shell", ""])
+_NAMES = st.sampled_from([*tools.OWN, *tools.instrument_tools(), "run_shell", ""])
 
 
 @pytest.mark.slow
@@ -235,13 +242,13 @@ def test_nothing_that_a_model_writes_raises(
         json.loads(canonical(bounded_json(Reply(text=text, calls=made, stop="tools").to_json())))
     )
     state = known()
-    if not parse_reply.unusable(came):
-        parts = parse_reply.read(came, state)
+    if not parse_reply.why_unusable(came):
+        parts = parse_reply.parse_calls(came, state)
         assert len(parts) == len(calls)
         assert all(part.usable or part.faults for part in parts)
-    assert parse_reply.read(reply(("experiment", {"experiments": experiments("h1", 1)})), state)[
-        0
-    ].experiments
+    assert parse_reply.parse_calls(
+        reply(("experiment", {"experiments": experiments("h1", 1)})), state
+    )[0].experiments
 
 
 def test_what_cannot_be_written_to_a_log_is_made_plain() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubel.agent.explainers.language_model.trace_claims import trace
+from hubel.agent.explainers.language_model.trace_claims import trace_claims
 
 EVIDENCE = {
     "r1": "Over 37,143 tokens: -1.9 to 2.58, active on 12.8% of tokens.",
@@ -37,8 +37,10 @@ EVIDENCE = {
 def test_a_claim_has_the_evidence_in_which_it_stands(
     findings: str, claim: str, evidence: tuple[str, ...]
 ) -> None:
-    assert [(c.text, c.evidence) for c in trace(findings, EVIDENCE)][:1] == [(claim, evidence)]
+    assert [(c.text, c.evidence) for c in trace_claims(findings, EVIDENCE)][:1] == [
+        (claim, evidence)
+    ]
 
 
 def test_findings_without_a_number_or_quotation_claim_nothing() -> None:
-    assert trace("It fires on weekdays in general [e1, e2].", EVIDENCE) == ()
+    assert trace_claims("It fires on weekdays in general [e1, e2].", EVIDENCE) == ()

@@ -1,0 +1,226 @@
+"""How the loop works with an explainer. Explainers that compute and language models differ in this:
+
+                  DirectDriver                      DialogueDriver
+    explainers    formula search, script            language models
+    observation   statistics, exemplars, lens       also thresholds and middling contexts
+    journal       the whole move                    every reply of the model
+    experiments   one by one                        all of a move together, with its instrument calls
+    may win       every hypothesis                  those that passed a second look (`eligibility`)
+
+The loop (`loop`) is the same for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from ..explainers.compositional import Compositional
+from ..explainers.protocol import Conversation, Hypothesis, Move, ToolAnswer, Turn
+from ..llm.conversation import JournaledReply, Reply
+from ..llm.journaled_model import reply_of
+from ..runlog.log import canonical
+from .eligibility import eligible_hypotheses, reason_without_winner
+from .experiment import read_for_model, read_plainly, run_experiments
+from .formula_scores import fit_on_explore, grade_on_explore, score_formula
+from .observe import observe_for_model, observe_unit
+
+if TYPE_CHECKING:
+    from ...tools.subject.address import Unit
+    from ..explainers.protocol import Explainer, InvestigationView
+    from ..llm.conversation import Request
+    from ..llm.journaled_model import JournaledModel, ReplayModel
+    from ..runlog.log import Data
+    from .context import InvestigationContext
+
+
+class ExplainerDriver(Protocol):
+    """What the loop asks of an explainer. One per run, used by all its threads."""
+
+    context: InvestigationContext
+    explainer: Explainer
+
+    def start(self, unit: Unit) -> None:
+        """Called before an investigation starts or goes on; raises BudgetReached if it may not."""
+        ...
+
+    def observe(self, unit: Unit) -> Data:
+        """What the explainer is shown of a target."""
+        ...
+
+    def find_competitor(self, view: InvestigationView) -> None:
+        """Find and log an explanation to beat, if the run wants one."""
+        ...
+
+    def move(self, view: InvestigationView) -> Move:
+        """The explainer's next move, from the journal if it was made before."""
+        ...
+
+    def experiment(self, unit: Unit, move: Move) -> None:
+        """Run the experiments and instrument calls of a move."""
+        ...
+
+    def eligible(self, unit: Unit) -> set[str]:
+        """Ids of the hypotheses that may win."""
+        ...
+
+    def reason_without_winner(self, unit: Unit) -> str:
+        """Why no hypothesis won, if the explainer gave no reason; "" if there is nothing to say."""
+        ...
+
+
+class DirectDriver:
+    """For explainers that compute their moves or read them from a script."""
+
+    def __init__(self, context: InvestigationContext, explainer: Explainer) -> None:
+        self.context, self.explainer = context, explainer
+
+    def start(self, unit: Unit) -> None:
+        """Nothing is paid here."""
+
+    def observe(self, unit: Unit) -> Data:
+        """Statistics, exemplars and logit lens. Artificial targets are explained from explore alone."""
+        return {} if self.context.is_null(unit) else observe_unit(self.context, unit)
+
+    def find_competitor(self, view: InvestigationView) -> None:
+        """None: these explainers are what a language model has to beat."""
+
+    def move(self, view: InvestigationView) -> Move:
+        """The journaled move on this view."""
+        request = {
+            "explainer": self.explainer.name,
+            "version": self.explainer.version,
+            "case": hashlib.sha256(canonical(view.to_json()).encode()).hexdigest(),
+        }
+        return _journaled_move(self.context, self.explainer, view, request)
+
+    def experiment(self, unit: Unit, move: Move) -> None:
+        """One experiment after the other."""
+        for planned in move.experiments:
+            run_experiments(self.context, unit, [planned], read_plainly)
+
+    def eligible(self, unit: Unit) -> set[str]:
+        """All of them."""
+        return {str(id) for id in self.context.log.all("hypothesis", str(unit))}
+
+    def reason_without_winner(self, unit: Unit) -> str:
+        """Nothing to add."""
+        return ""
+
+
+class DialogueDriver:
+    """For language models. Their replies are journaled; moves are parsed from them again.
+
+    Args:
+        model: asks the language model through the journal, or answers from the journal in a replay.
+    """
+
+    def __init__(
+        self,
+        context: InvestigationContext,
+        explainer: Explainer,
+        model: JournaledModel | ReplayModel,
+    ) -> None:
+        self.context, self.explainer, self._model = context, explainer, model
+
+    def start(self, unit: Unit) -> None:
+        """Log the retry of a failed target, and check the budget before anything is paid."""
+        log, target = self.context.log, str(unit)
+        if failure := log.get("failure", target):
+            number = len(log.all("retry", target)) + 1
+            log.write("retry", {"failure": failure["error"]}, target=target, id=str(number))
+        self._model.admit(target)
+
+    def observe(self, unit: Unit) -> Data:
+        """Also for artificial targets, whose instruments answer like a real unit's."""
+        return observe_for_model(self.context, unit)
+
+    def find_competitor(self, view: InvestigationView) -> None:
+        """Let the formula search explain the target, and log its best formula on select."""
+        context = self.context
+        if not context.config.competitor:
+            return
+        search = Compositional()
+        request = {"explainer": search.name, "version": search.version, "competitor": True}
+        move = _journaled_move(context, search, view, request)
+        select = context.data.of(view.unit, "select")
+        scores = {
+            hypothesis: score_formula(select, hypothesis.predicate)[0]
+            for hypothesis in move.hypotheses
+            if hypothesis.predicate
+        }
+        if scores:
+            best = max(scores, key=lambda hypothesis: scores[hypothesis])
+            competitor = asdict(best) | {"select": scores[best]}
+            context.log.write("competitor", competitor, target=str(view.unit))
+
+    def move(self, view: InvestigationView) -> Move:
+        """Ask for one reply, and parse it."""
+        return self.explainer.move(replace(view, conversation=self._conversation(view)))
+
+    def experiment(self, unit: Unit, move: Move) -> None:
+        """All experiments together, then the instrument calls."""
+        run_experiments(self.context, unit, move.experiments, read_for_model)
+        self.context.instruments.call_all(unit, move.calls)
+
+    def eligible(self, unit: Unit) -> set[str]:
+        """Those that kept more predictions than they failed and were tested by a second look."""
+        return eligible_hypotheses(self.context.log, str(unit))
+
+    def reason_without_winner(self, unit: Unit) -> str:
+        """Which of the conditions was not met."""
+        return reason_without_winner(self.context.log, str(unit))
+
+    def _conversation(self, view: InvestigationView) -> Conversation:
+        context, unit, target = self.context, view.unit, str(view.unit)
+        competitor = context.log.get("competitor", target)
+        subject = context.config.subject
+
+        def ask(request: Request) -> JournaledReply:
+            with context.waits.of("model"):
+                return self._model.ask(target, request)
+
+        def turns_after(moves: int) -> list[Turn]:
+            return _turns(context, unit, range(moves + 1, view.moves + 1))
+
+        return Conversation(
+            ask=ask,
+            fit=partial(fit_on_explore, context, unit),
+            grade=partial(grade_on_explore, context, unit),
+            turns_after=turns_after,
+            competitor=Hypothesis.from_json(competitor) if competitor else None,
+            competitor_score=competitor["select"] if competitor else None,
+            note=context.config.note,
+            hidden=tuple(filter(None, (subject.get("title"), subject.get("name")))),
+            retries=len(context.log.all("retry", target)),
+        )
+
+
+def _journaled_move(
+    context: InvestigationContext, explainer: Explainer, view: InvestigationView, request: Data
+) -> Move:
+    answer = context.journal.answer(
+        "explainer_call", str(view.unit), request, lambda: explainer.move(view).to_json()
+    )
+    return Move.from_json(answer)
+
+
+def _turns(context: InvestigationContext, unit: Unit, numbers: Sequence[int]) -> list[Turn]:
+    """The replies of some moves, with the results of their instrument calls."""
+    target, turns = str(unit), []
+    for number in numbers:
+        row = context.log.get("move", target, str(number))
+        move = Move.from_json(row) if row else Move()
+        if not move.reply:
+            continue
+        answers = context.instruments.call_all(unit, move.calls)  # journaled when the move was made
+        results = {
+            call.id: ToolAnswer(answer["text"], answer["error"])
+            for call, answer in zip(move.calls, answers, strict=True)
+        }
+        reply = Reply.from_json(reply_of(context.log, target, move.reply))
+        turns.append(Turn(JournaledReply(move.reply, reply), results, move.look))
+    return turns
