@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...evals.scorers.resources import ConfusableUnit, TokenEffect
-from ...tools.instruments.input_texts import batches, pad_token_ids, tokenize_texts
+from ...tools.instruments.input_texts import read_units, tokenize_texts
+from ...tools.instruments.similar_units import similar_collected_units
 from ...tools.subject.address import Unit
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 TOP = 10
 """Tokens that an effect lists."""
-NEIGHBOURS = 5
+N_CONFUSABLE = 5
 _BEFORE = 16
 """Tokens of text that an effect is measured behind. More cost time in proportion and change few effects."""
 _PASS = 16
@@ -45,20 +46,11 @@ class SubjectProbe:
     def activations_on(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
         """See `evals.scorers.resources.ActivationsOnTexts`. A text of no or one token fires nothing."""
         kept = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
-        ready = tokenize_texts(self._subject, [texts[n] for n in kept])
-        found: dict[int, np.ndarray] = {}
-        for batch in batches(ready):
-            rows = [ready[number] for number in batch]
-            with self._lock:
-                raw = (
-                    self._subject.unit_activations(pad_token_ids(rows), [self._unit.unsided])[0]
-                    .float()
-                    .cpu()
-                    .numpy()
-                )
-            for row, number in enumerate(batch):
-                found[kept[number]] = self._unit.signal(raw[row, 1 : len(ready[number].ids)])
-        return [found.get(n, np.zeros(0)) for n in range(len(texts))]
+        tokenized = tokenize_texts(self._subject, [texts[n] for n in kept])
+        with self._lock:
+            signals = read_units(self._subject, tokenized, [self._unit])
+        activations = {n: signal[1:] for n, (signal,) in zip(kept, signals, strict=True)}
+        return [activations.get(n, np.zeros(0)) for n in range(len(texts))]
 
     def loss(self, prefixes: Sequence[str], texts: Sequence[str]) -> Float[np.ndarray, " texts"]:
         """See `evals.scorers.resources.TextLoss`."""
@@ -176,43 +168,12 @@ def draw_decoys(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]
 def confusable_units(
     unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None
 ) -> list[ConfusableUnit]:
-    """The collected units of the same layer that are nearest by co-activation on explore, or by what they write."""
-    mask = explore.mask
-    mine = _standard(unit.signal(explore.activations(unit.unsided))[mask])
-    near: list[tuple[float, Unit]] = []
-    for name in explore.targets:
-        other = Unit.parse(name)
-        if other == unit.unsided or (other.site, other.layer) != (unit.site, unit.layer):
-            continue
-        together = float(
-            mine @ _standard(_sided(other, unit).signal(explore.activations(other))[mask])
-        ) / len(mine)
-        near.append((max(together, _alike(subject, unit, other)), _sided(other, unit)))
-    near.sort(key=lambda pair: (-pair[0], str(pair[1])))
+    """The collected units of a unit's layer that are most like it, with what they do on a split."""
+    similar = similar_collected_units(unit, explore, subject, N_CONFUSABLE)
     return [
-        ConfusableUnit(str(u), u.signal(split.activations(u.unsided))) for _, u in near[:NEIGHBOURS]
+        ConfusableUnit(str(other), other.signal(split.activations(other.unsided)))
+        for other in similar
     ]
-
-
-def _sided(other: Unit, like: Unit) -> Unit:
-    return Unit(other.site, other.layer, other.index, other.name, like.side)
-
-
-def _standard(values: np.ndarray) -> np.ndarray:
-    centred = values.astype(np.float64) - values.mean()
-    spread = centred.std()
-    return centred / spread if spread > 0 else np.zeros_like(centred)
-
-
-def _alike(subject: Subject | None, unit: Unit, other: Unit) -> float:
-    """Cosine of what two neurons write."""
-    if subject is None or unit.site != "mlp":
-        return -1.0
-    try:
-        a, b = (subject.write_direction(u).float() for u in (unit.unsided, other.unsided))
-    except (ValueError, IndexError):
-        return -1.0
-    return float(a @ b / (a.norm() * b.norm()))
 
 
 class WordVectorEmbedding:

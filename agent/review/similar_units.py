@@ -41,10 +41,10 @@ def _shown(
 
 
 def _where(address: str, mine: Unit) -> str | None:
-    from ...tools.instruments.relative_depth import depth_of
+    from ...tools.instruments.similar_units import relative_depth
 
     try:
-        return depth_of(Unit.parse(address), mine)
+        return relative_depth(Unit.parse(address), mine)
     except UsageError:
         return None
 

@@ -10,7 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...tools.index import Collected
-from ...tools.instruments.neighbours import Neighbours, active_together, nearest_by_direction
+from ...tools.instruments.similar_units import (
+    SimilarUnits,
+    coactive_targets,
+    nearest_by_direction,
+)
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
 from ..runlog.log import RunLog
@@ -39,7 +43,7 @@ def record_neighbours(
     by_direction = nearest_by_direction(
         subject(), real, lambda done, total: reporter.update("nearest units", done, total)
     )
-    together = active_together(explore, list(units.values()))
+    together = coactive_targets(explore, list(units.values()))
     for target in targets:
         is_null = target in config.nulls
         nearest = None if is_null else by_direction.get(str(units[target].unsided))
@@ -47,5 +51,5 @@ def record_neighbours(
         log.write(EVENT, row, target=target)
 
 
-def _to_json(neighbours: Neighbours | None) -> dict[str, Any] | None:
-    return None if neighbours is None else neighbours._asdict()
+def _to_json(similar: SimilarUnits | None) -> dict[str, Any] | None:
+    return None if similar is None else similar._asdict()

@@ -1,16 +1,16 @@
 """Ablation: what the subject predicts with and without a unit.
 
 1. Run each text twice in one batch: as it is, and with the unit set to zero, to its mean, or to its
-   values at random places of other text, at every position but the first (an attention sink, whose
-   change would drown all else).
-2. At each position compare the two next-token distributions p (as it is) and q (without): KL(p ‖ q)
-   in nats, and the change of the loss of the token that really follows, log p - log q.
-3. Where KL is largest, list the tokens whose probability changed most. If asked, go on with the
+   values at random places of other text. Change every position but the first, an attention sink
+   whose change would drown everything else.
+2. At each position compare the two next-token distributions p (as it is) and q (ablated): KL(p ‖ q)
+   in nats, and the change of the loss of the token that follows, log p - log q.
+3. Where KL is largest, list the tokens whose probability changed most. On request, continue the
    text both ways.
 
-The mean of a neuron or a direction is its mean on explore when there is an index; a head's z, which
+The mean of a neuron or a direction is its mean on explore if there is an index; a head's z, which
 the index does not hold, is averaged over the given texts. Mean ablation asks what the unit's
-variation does; zero ablation also takes its constant part away (McDougall et al. 2023; Chan et al.,
+variation does; zero ablation also removes its constant part (McDougall et al. 2023; Chan et al.,
 "Causal Scrubbing", 2022, on why the two differ).
 """
 
@@ -24,7 +24,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
-from .input_texts import TokenizedText, batches, pad_token_ids, tokenize_texts
+from .input_texts import TextBatch, TokenizedText, batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .token_changes import (
@@ -43,18 +43,20 @@ if TYPE_CHECKING:
 
 Operation = Literal["zero", "mean", "resample"]
 BATCH_TOKENS = 512
-"""Padded tokens of one batch, half of what `texts` allows twice over: two sets of logits, in float64 for the KL."""
+"""Padded tokens of one batch, a quarter of the usual: two sets of logits, in float64 for the KL."""
 
 
 @dataclass(frozen=True)
 class AblatedText:
-    """One text's answer, a number a position.
+    """What the ablation does to one text, with one number for each position.
 
     Attributes:
         kl: KL(p ‖ q) of the next-token distribution, nats.
-        loss_change: rise of the next token's loss, nats; None at the last position, which no token follows.
-        peak: the position of the largest KL; `changed`: the tokens that changed most there.
-        continued: how the subject goes on with the text, as it is and ablated; None when no new tokens were asked for.
+        loss_change: rise of the next token's loss, nats; None at the last position.
+        peak: the position of the largest KL.
+        changed: the tokens that changed most at the peak.
+        continued: the subject's continuation of the text, as it is and ablated; None unless new
+            tokens were requested.
     """
 
     text: str
@@ -84,18 +86,19 @@ class Ablation(Result):
 
     def render(self) -> str:
         loss = "" if self.mean_loss_change is None else f", loss {self.mean_loss_change:+.2g}"
-        head = f"{self.unit} set to {self.replaced_by}: KL {self.mean_kl:.2g}{loss} nats a token (mean)"
+        mean = f"KL {self.mean_kl:.2g}{loss} nats a token (mean)"
+        head = f"{self.unit} set to {self.replaced_by}: {mean}"
         return "\n".join([head, *(_render(text) for text in self.texts)])
 
 
 def _render(text: AblatedText) -> str:
-    shown = mark_active_tokens(text.tokens, text.kl, max(text.kl), text.peak)
+    marked = mark_active_tokens(text.tokens, text.kl, max(text.kl), text.peak)
     peak = f'KL {text.kl[text.peak]:.2g} after "{quote_text(text.tokens[text.peak])}"'
-    told = f"- {shown}\n  {peak}: {format_changes(text.changed)}"
-    if text.continued is None:
-        return told
-    before, after = map(quote_text, text.continued)
-    return f"{told}\n  goes on |{before}\n  ablated |{after}"
+    lines = [f"- {marked}", f"  {peak}: {format_changes(text.changed)}"]
+    if text.continued is not None:
+        before, after = map(quote_text, text.continued)
+        lines += [f"  goes on |{before}", f"  ablated |{after}"]
+    return "\n".join(lines)
 
 
 @instrument("ablate", needs=("subject",))
@@ -122,31 +125,33 @@ def ablate(
 
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
-    ready = tokenize_texts(subject, texts)
-    edit, replaced_by = _intervention(context, address, op, ready, seed)
-    answers: dict[int, AblatedText] = {}
-    for batch in batches(ready, BATCH_TOKENS):
-        rows = [ready[number] for number in batch]
-        answers |= dict(zip(batch, _compare(subject, rows, edit, k), strict=True))
-    done = [answers[number] for number in range(len(ready))]
+    tokenized = tokenize_texts(subject, texts)
+    edit, replaced_by = _intervention(context, address, op, tokenized, seed)
+    ablated: list[AblatedText | None] = [None] * len(tokenized)
+    for batch in batches(tokenized, BATCH_TOKENS):
+        for number, result in zip(batch.numbers, _compare(subject, batch, edit, k), strict=True):
+            ablated[number] = result
+    results = [result for result in ablated if result is not None]
     if new_tokens:
-        done = [
-            replace(answer, continued=_continued(subject, text, edit, new_tokens))
-            for answer, text in zip(done, ready, strict=True)
+        results = [
+            replace(result, continued=_continue_both(subject, text, edit, new_tokens))
+            for result, text in zip(results, tokenized, strict=True)
         ]
-    kl = [text.kl[i] for text, source in zip(done, ready, strict=True) for i in source.scored]
-    loss = [
-        text.loss_change[i] for text, source in zip(done, ready, strict=True) for i in source.scored
-    ]
-    known = [value for value in loss if value is not None]
-    mean_loss = rounded([sum(known) / len(known)])[0] if known else None
-    return Ablation(str(address), op, replaced_by, rounded([sum(kl) / len(kl)])[0], mean_loss, done)
+    kl: list[float] = []
+    loss_changes: list[float] = []
+    for result, text in zip(results, tokenized, strict=True):
+        kl += [result.kl[i] for i in text.scored]
+        changes = (result.loss_change[i] for i in text.scored)
+        loss_changes += [change for change in changes if change is not None]
+    mean_loss = rounded([sum(loss_changes) / len(loss_changes)])[0] if loss_changes else None
+    (mean_kl,) = rounded([sum(kl) / len(kl)])
+    return Ablation(str(address), op, replaced_by, mean_kl, mean_loss, results)
 
 
 def _intervention(
     context: InstrumentContext, unit: Unit, op: Operation, texts: list[TokenizedText], seed: int
 ) -> tuple[Intervention, str]:
-    """The replacement without its positions, which differ from text to text."""
+    """The replacement, without its positions, which differ from text to text, and its origin."""
     from ..subject import Intervention
 
     if unit.site == "head" and unit.side != "both":
@@ -155,13 +160,12 @@ def _intervention(
         return Intervention(unit, "zero"), "0"
     if op == "resample":
         source, origin = _other_text(context, texts, seed)
-        return Intervention(
-            unit, "resample", source=source, seed=seed
-        ), f"its values at random places of {origin}"
+        edit = Intervention(unit, "resample", source=source, seed=seed)
+        return edit, f"its values at random places of {origin}"
     if unit.site != "head" and context.index is not None:
         mean = float(context.index.statistics(unit.unsided).mean)
         return Intervention(unit, "set", value=mean), f"its mean on explore ({mean:.4g})"
-    means = _means_here(context.require_subject(), unit, texts)
+    means = _means_on_texts(context.require_subject(), unit, texts)
     value = tuple(means) if unit.site == "head" else means[0]
     return Intervention(unit, "set", value=value), "its mean on these texts"
 
@@ -169,19 +173,19 @@ def _intervention(
 def _other_text(
     context: InstrumentContext, texts: list[TokenizedText], seed: int
 ) -> tuple[tuple[int, ...], str]:
-    """Tokens whose activations are drawn from: a random context of explore, else all given texts in a row."""
+    """Tokens to draw activations from: a random context of explore, else all given texts in a row."""
     import numpy as np
 
     if context.index is None:
         limit = context.require_subject().context_length
         return tuple(i for text in texts for i in text.ids)[:limit], "these texts"
     contexts = context.index.contexts("explore")
-    long = np.flatnonzero(contexts.length == contexts.length.max())
-    row = int(np.random.default_rng(seed).choice(long))
+    longest = np.flatnonzero(contexts.length == contexts.length.max())
+    row = int(np.random.default_rng(seed).choice(longest))
     return tuple(contexts.tokens[row, : int(contexts.length[row])].tolist()), "other text"
 
 
-def _continued(
+def _continue_both(
     subject: Subject, text: TokenizedText, edit: Intervention, new_tokens: int
 ) -> tuple[str, str]:
     def edits(length: int) -> list[list[Intervention]]:
@@ -191,41 +195,41 @@ def _continued(
     return decode_tokens(subject, before), decode_tokens(subject, after)
 
 
-def _means_here(subject: Subject, unit: Unit, texts: list[TokenizedText]) -> list[float]:
-    """Mean over the positions that count of a neuron's activation, a direction's projection, or a head's z."""
+def _means_on_texts(subject: Subject, unit: Unit, texts: list[TokenizedText]) -> list[float]:
+    """Mean over scored positions of a neuron's activation, a direction's projection or a head's z."""
     import torch
 
     from ..subject import Site
 
     values: list[Tensor] = []
     for batch in batches(texts):
-        rows = [texts[number] for number in batch]
         if unit.site == "head":
             columns = slice(unit.index * subject.head_dim, (unit.index + 1) * subject.head_dim)
             site = Site("z", unit.layer)
-            found = subject.capture(pad_token_ids(rows), [site]).activations[site][..., columns]
+            captured = subject.capture(batch.ids, [site]).activations[site][..., columns]
         else:
-            found = subject.unit_activations(pad_token_ids(rows), [unit.unsided])[0][..., None]
-        values += [found[row, list(text.scored)] for row, text in enumerate(rows)]
+            captured = subject.unit_activations(batch.ids, [unit.unsided])[0][..., None]
+        values += [captured[row, list(text.scored)] for row, text in enumerate(batch.texts)]
     return torch.cat(values).double().mean(dim=0).tolist()
 
 
 def _compare(
-    subject: Subject, rows: list[TokenizedText], edit: Intervention, k: int
+    subject: Subject, batch: TextBatch, edit: Intervention, k: int
 ) -> Iterator[AblatedText]:
-    ids = pad_token_ids(rows)
-    edits = [[replace(edit, positions=tuple(text.scored))] for text in rows]
+    """Each text of a batch as it is against its ablation."""
+    n = len(batch.texts)
+    edits = [[replace(edit, positions=tuple(text.scored))] for text in batch.texts]
     logits = subject.capture(
-        ids.repeat(2, 1), [], interventions=[[] for _ in rows] + edits, logits=True
+        batch.ids.repeat(2, 1), [], interventions=[[] for _ in range(n)] + edits, logits=True
     ).logits
-    assert logits is not None  # asked for
-    for row, text in enumerate(rows):
+    assert logits is not None  # requested
+    for row, text in enumerate(batch.texts):
         length = len(text.ids)
-        before, after = (log_probabilities(logits[r, :length]) for r in (row, row + len(rows)))
-        yield _answer(subject, text, before, after, k)
+        before, after = (log_probabilities(logits[r, :length]) for r in (row, row + n))
+        yield _ablated_text(subject, text, before, after, k)
 
 
-def _answer(
+def _ablated_text(
     subject: Subject,
     text: TokenizedText,
     before: Float[Tensor, "seq vocab"],

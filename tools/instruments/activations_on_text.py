@@ -1,9 +1,9 @@
 """New text through the subject: which units fire on it, and where.
 
-`activations.on_text` reads chosen units at every token. `activations.search` turns the question
-round: of all units, which are furthest above what they usually do? It compares a unit's largest
-activation on the text with the unit's mean and standard deviation on explore, on each side.
-Position 0 is an attention sink and never counts in a search.
+`activations.on_text` reads chosen units at every token. `activations.search` asks the reverse: of
+all units, which are furthest above what they usually do? It compares a unit's largest activation on
+the text with the unit's mean and standard deviation on explore, on each side. Position 0 is an
+attention sink and never counts in a search.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import TokenizedText, batches, pad_token_ids, tokenize_texts
+from .input_texts import TokenizedText, pad_token_ids, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ..index import Index
-    from ..subject import Site, Subject, Unit
+    from ..subject import Site
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TextActivations:
 
     Attributes:
         offsets: characters of `text` that each token covers.
-        activations: by address as asked for; one number a token. Of a side, never negative.
+        activations: one number for each token, by address as given. Of a side, never negative.
     """
 
     text: str
@@ -53,20 +53,21 @@ class OnText(Result):
         return "\n".join(line for unit in self.units for line in self._render(unit))
 
     def _render(self, unit: str) -> Iterator[str]:
-        """Each text with its active tokens, both signs, on one scale a unit."""
+        """A line for each text with its active tokens, both signs, all texts on one scale."""
         counted = [value for text in self.texts for value in _counted(text.activations[unit])]
         strongest = max(map(abs, counted))
-        yield f"{unit}: max {max(counted):.3g}, min {min(counted):.3g} on these texts (first tokens left out)"
+        extremes = f"max {max(counted):.3g}, min {min(counted):.3g}"
+        yield f"{unit}: {extremes} on these texts (first tokens left out)"
         for number, text in enumerate(self.texts):
-            values = text.activations[unit]
-            shown = mark_active_tokens(
-                text.tokens, [0.0, *values[1:]] if len(values) > 1 else values, strongest
-            )
-            yield f"  {number}: {max(_counted(values)):+.3g} {min(_counted(values)):+.3g} | {shown}"
+            values = _counted(text.activations[unit])
+            padding = [0.0] * (len(text.tokens) - len(values))
+            marked = mark_active_tokens(text.tokens, padding + values, strongest)
+            yield f"  {number}: {max(values):+.3g} {min(values):+.3g} | {marked}"
 
 
 def _counted(values: list[float]) -> list[float]:
-    return values[1:] if len(values) > 1 else values
+    """Without the first token, unless it is the only one."""
+    return values[1:] or values
 
 
 @instrument("activations.on_text", needs=("subject",))
@@ -86,34 +87,18 @@ def on_text(
 
     addresses = [Unit.parse(unit) for unit in units]
     subject = context.require_subject()
-    ready = tokenize_texts(subject, texts)
-    values = _activations(subject, ready, addresses)
-    found = [
-        TextActivations(text.text, text.tokens, text.offsets, values[n])
-        for n, text in enumerate(ready)
-    ]
-    return OnText([str(address) for address in addresses], found)
-
-
-def _activations(
-    subject: Subject, texts: list[TokenizedText], units: list[Unit]
-) -> dict[int, dict[str, list[float]]]:
-    """Text number to address to one number a token."""
-    found: dict[int, dict[str, list[float]]] = {}
-    for batch in batches(texts):
-        rows = [texts[number] for number in batch]
-        raw = (
-            subject.unit_activations(pad_token_ids(rows), [unit.unsided for unit in units])
-            .float()
-            .cpu()
-            .numpy()
+    names = [str(address) for address in addresses]
+    tokenized = tokenize_texts(subject, texts)
+    activations = [
+        TextActivations(
+            text.text,
+            text.tokens,
+            text.offsets,
+            dict(zip(names, map(rounded, signals), strict=True)),
         )
-        for row, number in enumerate(batch):
-            length = len(texts[number].ids)
-            found[number] = {
-                str(u): rounded(u.signal(raw[i, row, :length])) for i, u in enumerate(units)
-            }
-    return found
+        for text, signals in zip(tokenized, read_units(subject, tokenized, addresses), strict=True)
+    ]
+    return OnText(names, activations)
 
 
 @dataclass(frozen=True)
@@ -123,7 +108,8 @@ class Hit:
     Attributes:
         unit: address with the side that fires.
         z: standard deviations above (for the side -: below) the unit's mean on explore.
-        share_of_largest: of the largest activation of that side on explore; above 1 is more than was ever seen there.
+        share_of_largest: of that side's largest activation on explore; more than 1 is more than was
+            ever seen there.
     """
 
     unit: str
@@ -144,14 +130,14 @@ class Search(Result):
     hits: list[Hit]
 
     def render(self) -> str:
-        lines = [
-            f'  {hit.unit}: {hit.activation:+.3g} on "{quote_text(hit.token)}" (token {hit.position}), '
-            f"{hit.z:.1f} standard deviations, {hit.share_of_largest:.0%} of its largest"
+        head = f"of {self.n_units:,} units, those furthest above what they usually do:"
+        lines = (
+            f'  {hit.unit}: {hit.activation:+.3g} on "{quote_text(hit.token)}" '
+            f"(token {hit.position}), {hit.z:.1f} standard deviations, "
+            f"{hit.share_of_largest:.0%} of its largest"
             for hit in self.hits
-        ]
-        return "\n".join(
-            [f"of {self.n_units:,} units, those furthest above what they usually do:", *lines]
         )
+        return "\n".join([head, *lines])
 
 
 @instrument("activations.search", needs=("subject", "index"))
@@ -178,15 +164,15 @@ def search(
         raise ArgumentError(
             f"no site of kind {sites} and layer {layers} is in the index, which has {has}"
         )
-    (ready,) = tokenize_texts(subject, [text])
-    captured = subject.capture(pad_token_ids([ready]), chosen).activations
+    (tokenized,) = tokenize_texts(subject, [text])
+    captured = subject.capture(pad_token_ids([tokenized]), chosen).activations
     hits = [
         hit
         for site in chosen
-        for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, ready, k)
+        for hit in _hits(site, captured[site][0].float().cpu().numpy(), index, tokenized, k)
     ]
     n_units = sum(index.shape.count(site) for site in chosen)
-    return Search(text, ready.tokens, n_units, sorted(hits, key=lambda hit: -hit.z)[:k])
+    return Search(text, tokenized.tokens, n_units, sorted(hits, key=lambda hit: -hit.z)[:k])
 
 
 def _hits(
@@ -196,10 +182,10 @@ def _hits(
     import numpy as np
 
     usual = index.site_statistics(site)
+    spread = np.where(usual.std > 0, usual.std, np.inf)
     for sign in (1,) if site.kind == "head" else (1, -1):
         signed = sign * values[list(text.scored)]
         best = signed.max(axis=0)
-        spread = np.where(usual.std > 0, usual.std, np.inf)
         z = np.where(best > 0, (best - sign * usual.mean) / spread, -np.inf)
         largest = usual.max if sign > 0 else -usual.min
         for column in np.argsort(-z, kind="stable")[:k].tolist():
@@ -208,10 +194,10 @@ def _hits(
             unit = index.shape.unit(site, column)
             sided = unit if site.kind == "head" else replace(unit, side="+" if sign > 0 else "-")
             position = text.scored[int(signed[:, column].argmax())]
-            share = best[column] / max(
-                largest[column], best[column] * 1e-6
-            )  # it may never have fired there
-            height, activation, of_largest = rounded(
+            # The unit may never have fired on this side of explore: no division by 0.
+            share = best[column] / max(largest[column], best[column] * 1e-6)
+            z_score, activation, share_of_largest = rounded(
                 [float(z[column]), float(sign * best[column]), float(share)]
             )
-            yield Hit(str(sided), height, activation, of_largest, position, text.tokens[position])
+            token = text.tokens[position]
+            yield Hit(str(sided), z_score, activation, share_of_largest, position, token)

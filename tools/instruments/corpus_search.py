@@ -2,24 +2,25 @@
 
 1. Decode each context of explore and look for the pattern: plain words in any casing, or an RE2
    regular expression.
-2. Of all contexts with a match read up to `most`, spread evenly, through the subject.
-3. Each match gets the activation of largest size among its tokens (position 0 does not count). Tell
-   how many fire and how many are silent by the levels of the whole corpus, and show the strongest
-   and the weakest.
+2. Run up to `most` of the contexts with a match, spread evenly, through the subject.
+3. A match's activation is the largest in size among its tokens (position 0 does not count). Report
+   what share fires by the levels of the whole corpus, and the strongest and the weakest matches.
 
 The weakest matches are the counterexamples that exemplars never show.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import TokenizedText, batches, pad_token_ids
+from .input_texts import TokenizedText, read_units
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 
@@ -28,12 +29,21 @@ if TYPE_CHECKING:
     from ..subject import Unit
 
 
+class TokenSpan(NamedTuple):
+    """First and last token of a match."""
+
+    first: int
+    last: int
+
+
 @dataclass(frozen=True)
 class Match:
-    """One place where the pattern stands.
+    """One place where the pattern occurs.
 
     Attributes:
-        tokens, activations: of the whole context; `positions`: the match's own; `activation`: the largest there.
+        tokens: of the whole context, as are the `activations`.
+        positions: the match's tokens.
+        activation: the largest of the match, by size.
     """
 
     context: int
@@ -45,11 +55,13 @@ class Match:
 
 @dataclass(frozen=True)
 class CorpusSearch(Result):
-    """Where a pattern stands in explore, and what a unit does there.
+    """Where a pattern occurs in explore, and what a unit does there.
 
     Attributes:
-        n_contexts: with a match; `n_read`: of these, read through the subject; `n_matches`: in those read.
-        fires: share of matches at or beyond what a tenth of all tokens reach, on either side that was asked for.
+        n_contexts: contexts with a match.
+        n_read: of these, the contexts that the subject read.
+        n_matches: matches in the contexts read.
+        fires: share of matches at or beyond what a tenth of all tokens reach, by side.
         strongest, weakest: matches by the size of the activation.
     """
 
@@ -71,20 +83,17 @@ class CorpusSearch(Result):
         )
         read = f"{self.n_read} of {self.n_contexts} contexts"
         head = f'{self.unit} at {self.n_matches} matches of "{quote_text(self.pattern)}" in {read}'
-        top = max(abs(match.activation) for match in self.strongest)
-        lines = [
-            f"{head}: mean {self.mean:+.3g}, {shares}",
-            "strongest:",
-            *(_line(m, top) for m in self.strongest),
-        ]
-        return "\n".join(
-            [*lines, "weakest:", *(_line(m, top) for m in self.weakest)] if self.weakest else lines
-        )
+        scale = max(abs(match.activation) for match in self.strongest)
+        lines = [f"{head}: mean {self.mean:+.3g}, {shares}", "strongest:"]
+        lines += [_line(match, scale) for match in self.strongest]
+        if self.weakest:
+            lines += ["weakest:", *(_line(match, scale) for match in self.weakest)]
+        return "\n".join(lines)
 
 
-def _line(match: Match, strongest: float) -> str:
-    peak = match.positions[-1]
-    return f"  {match.activation:+.3g} | {mark_active_tokens(match.tokens, match.activations, strongest, peak)}"
+def _line(match: Match, scale: float) -> str:
+    text = mark_active_tokens(match.tokens, match.activations, scale, match.positions[-1])
+    return f"  {match.activation:+.3g} | {text}"
 
 
 @instrument("corpus.search", needs=("subject", "index"))
@@ -100,119 +109,108 @@ def corpus_search(
     ] = 4,
     most: Annotated[int, Field(ge=1, le=300, description="contexts to read")] = 48,
 ) -> CorpusSearch:
-    """What a unit does wherever a word or pattern stands in the corpus, best and worst cases.
+    """What a unit does wherever a word or pattern occurs in the corpus, best and worst cases.
 
     Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows.
-    Words match in any casing and whole; with regex (RE2) write boundaries yourself.
+    Whole words match, in any casing; with regex (RE2) write boundaries yourself.
     """
     from ..subject import Unit
 
     address, index = Unit.parse(unit), context.require_index()
-    found = _matching(index, _compiled(pattern, regex=regex))
-    numbers = list(found)
-    read = [
-        numbers[i * len(numbers) // min(most, len(numbers))] for i in range(min(most, len(numbers)))
-    ]
-    matches = list(_matches(context, address, {number: found[number] for number in read}))
+    spans = _matching_contexts(index, _compile(pattern, regex=regex))
+    n_read = min(most, len(spans))
+    numbers = list(spans)
+    read = [numbers[i * len(numbers) // n_read] for i in range(n_read)]
+    matches = list(_read_matches(context, address, {number: spans[number] for number in read}))
     matches.sort(key=lambda match: (-abs(match.activation), match.context, match.positions))
     values = [match.activation for match in matches]
-    (mean,) = rounded([sum(values) / len(values)]) if values else (None,)
-    weakest = matches[max(k, len(matches) - k) :][::-1]
-    fires = _fires(index, address, values)
     return CorpusSearch(
         str(address),
         pattern,
         len(numbers),
-        len(read),
+        n_read,
         len(matches),
-        mean,
-        fires,
+        rounded([sum(values) / len(values)])[0] if values else None,
+        _share_that_fires(index, address, values),
         matches[:k],
-        weakest,
+        matches[max(k, len(matches) - k) :][::-1],
     )
 
 
-def _compiled(pattern: str, *, regex: bool) -> Any:
+def _compile(pattern: str, *, regex: bool) -> Any:
     import re2
 
     if not regex:
-        words = re2.escape(pattern.strip())
-        before, after = (
-            (r"\b" if pattern.strip()[at].isalnum() else "" for at in (0, -1))
-            if pattern.strip()
-            else ("", "")
-        )
-        return re2.compile(f"(?i){before}{words}{after}")
+        words = pattern.strip()
+        before = r"\b" if words[:1].isalnum() else ""
+        after = r"\b" if words[-1:].isalnum() else ""
+        return re2.compile(f"(?i){before}{re2.escape(words)}{after}")
     options = re2.Options()
     options.log_errors = False
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
         raise ArgumentError(
-            f"corpus.search: {pattern!r} is no RE2 expression ({error}); RE2 has no look-around and no back-references"
+            f"corpus.search: {pattern!r} is not an RE2 expression ({error}); "
+            "RE2 has no look-around and no back-references"
         ) from None
 
 
-def _matching(index: Index, pattern: Any) -> dict[int, list[tuple[int, int]]]:
-    """Context to the first and last token of each match that does not lie in position 0 alone."""
+def _matching_contexts(index: Index, pattern: Any) -> dict[int, list[TokenSpan]]:
+    """Context to the tokens of each match that is not in position 0 alone."""
     contexts, strings = index.contexts("explore"), index.vocabulary
-    found: dict[int, list[tuple[int, int]]] = {}
-    for number, (row, length) in enumerate(
-        zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
-    ):
+    matching: dict[int, list[TokenSpan]] = {}
+    rows = zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
+    for number, (row, length) in enumerate(rows):
         tokens = [strings[i] for i in row[:length]]
-        spans = [m.span() for m in pattern.finditer("".join(tokens))]
-        if spans and (places := list(_places(tokens, spans))):
-            found[number] = places
-    return found
+        characters = [m.span() for m in pattern.finditer("".join(tokens))]
+        if characters and (spans := list(_token_spans(tokens, characters))):
+            matching[number] = spans
+    return matching
 
 
-def _places(tokens: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    from bisect import bisect_left, bisect_right
-    from itertools import accumulate
-
+def _token_spans(
+    tokens: Sequence[str], characters: Sequence[tuple[int, int]]
+) -> Iterator[TokenSpan]:
     ends = list(accumulate(map(len, tokens)))  # where each token stops
-    for start, end in spans:
+    for start, end in characters:
         if start == end:
             continue
         first, last = bisect_right(ends, start), bisect_left(ends, end)
         if last > 0:
-            yield max(first, 1), last
+            yield TokenSpan(max(first, 1), last)
 
 
-def _matches(
-    context: InstrumentContext, unit: Unit, found: dict[int, list[tuple[int, int]]]
+def _read_matches(
+    context: InstrumentContext, unit: Unit, spans: dict[int, list[TokenSpan]]
 ) -> Iterator[Match]:
     index, subject = context.require_index(), context.require_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
-    rows = {
-        number: contexts.tokens[number, : int(contexts.length[number])].tolist() for number in found
-    }
-    ready = [TokenizedText("", ids, [], []) for ids in rows.values()]
-    numbers = list(rows)
-    for batch in batches(ready):
-        some = [ready[i] for i in batch]
-        raw = subject.unit_activations(pad_token_ids(some), [unit.unsided])[0].float().cpu().numpy()
-        for row, i in enumerate(batch):
-            values = rounded(unit.signal(raw[row, : len(ready[i].ids)]))
-            tokens = [strings[token] for token in ready[i].ids]
-            for first, last in found[numbers[i]]:
-                positions = list(range(first, last + 1))
-                strongest = max((values[p] for p in positions), key=abs)
-                yield Match(numbers[i], tokens, [0.0, *values[1:]], positions, strongest)
+    texts = [
+        TokenizedText.of_ids(contexts.tokens[number, : int(contexts.length[number])].tolist())
+        for number in spans
+    ]
+    signals = read_units(subject, texts, [unit])
+    for (number, matched), text, (signal,) in zip(spans.items(), texts, signals, strict=True):
+        values = rounded(signal)
+        tokens = [strings[token] for token in text.ids]
+        for first, last in matched:
+            positions = list(range(first, last + 1))
+            strongest = max((values[p] for p in positions), key=abs)
+            yield Match(number, tokens, [0.0, *values[1:]], positions, strongest)
 
 
-def _fires(index: Index, unit: Unit, values: Sequence[float]) -> dict[str, float]:
-    """Share of the matches beyond what a tenth of all tokens reach, on each side that was asked for."""
+def _share_that_fires(index: Index, unit: Unit, values: Sequence[float]) -> dict[str, float]:
+    """Share of values beyond what a tenth of all tokens reach, on the unit's side or on each."""
     usual = index.statistics(unit.unsided)
     levels = {"+": usual.q90, "-": -usual.q10}
-    if unit.side != "both":
+    if unit.side != "both":  # values are strengths of that side
         return {unit.side: _share([v >= levels[unit.side] for v in values])}
-    sides = ("+",) if unit.site == "head" else ("+", "-")
-    return {
-        side: _share([(v if side == "+" else -v) >= levels[side] for v in values]) for side in sides
-    }
+    shares = {"+": _share([v >= levels["+"] for v in values])}
+    if unit.site != "head":  # a head's norm has one side
+        shares["-"] = _share([-v >= levels["-"] for v in values])
+    return shares
 
 
-def _share(held: Sequence[bool]) -> float:
-    return rounded([sum(held) / len(held)])[0] if held else 0.0
+def _share(fires: Sequence[bool]) -> float:
+    return rounded([sum(fires) / len(fires)])[0] if fires else 0.0

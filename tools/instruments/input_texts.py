@@ -1,18 +1,20 @@
-"""Texts that someone writes for an instrument, made ready for the subject."""
+"""Texts given to an instrument: cut into tokens, batched, and read by the subject."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
+    import numpy as np
+    from jaxtyping import Float, Int
     from torch import Tensor
 
-    from ..subject import Subject
+    from ..subject import Subject, Unit
 
 MAX_TOKENS = 1024
 """Tokens of one text. Longer ones cost memory with the square of their length and say little more."""
@@ -29,69 +31,101 @@ class TokenizedText:
     offsets: list[tuple[int, int]]
     tokens: list[str]
 
+    @classmethod
+    def of_ids(cls, ids: list[int]) -> TokenizedText:
+        """Tokens without their text, to be read by the subject only."""
+        return cls("", ids, [], [])
+
     @property
     def scored(self) -> range:
-        """Positions that count: position 0 is an attention sink, unless the text is that one token."""
+        """Positions that count: all but 0, an attention sink, unless it is the only token."""
         return range(1 if len(self.ids) > 1 else 0, len(self.ids))
 
     def positions(self, focus: str | None) -> list[int]:
-        """The tokens of a part of the text, where it stands last; without one all that count.
+        """The tokens of the last occurrence of `focus`, or all that count without a focus.
 
         Raises:
-            ArgumentError: the part does not occur, or is the first token alone.
+            ArgumentError: the focus does not occur, or is the first token alone.
         """
-        if not (wanted := (focus or "").strip()):
+        if not (part := (focus or "").strip()):
             return list(self.scored)
-        start = self.text.rfind(wanted)
+        start = self.text.rfind(part)
         if start < 0:
             raise ArgumentError(
-                f"the focus {wanted[:60]!r} is not in the text {self.text[:60]!r}; copy it exactly"
+                f"the focus {part[:60]!r} is not in the text {self.text[:60]!r}; copy it exactly"
             )
-        end = start + len(wanted)
-        found = [i for i in self.scored if self.offsets[i][0] < end and self.offsets[i][1] > start]
-        if not found:
+        end = start + len(part)
+        positions = [
+            i for i in self.scored if self.offsets[i][0] < end and self.offsets[i][1] > start
+        ]
+        if not positions:
             raise ArgumentError(
-                f"the focus {wanted[:60]!r} is the text's first token, which never counts; begin earlier"
+                f"the focus {part[:60]!r} is the text's first token, which never counts; "
+                "begin earlier"
             )
-        return found
+        return positions
 
 
 def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[TokenizedText]:
     """Cut texts into tokens; raises ArgumentError for one that is empty or too long."""
     strings = subject.token_strings()
     limit = min(subject.context_length, MAX_TOKENS)
-    found: list[TokenizedText] = []
+    tokenized: list[TokenizedText] = []
     for number, text in enumerate(texts):
         ids, offsets = subject.tokenize(text)
         if not 0 < len(ids) <= limit:
             raise ArgumentError(
                 f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}"
             )
-        found.append(
-            TokenizedText(
-                text, ids, [(start, end) for start, end in offsets], [strings[i] for i in ids]
-            )
-        )
-    return found
+        characters = [(start, end) for start, end in offsets]
+        tokenized.append(TokenizedText(text, ids, characters, [strings[i] for i in ids]))
+    return tokenized
 
 
-def batches(texts: Sequence[TokenizedText], budget: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Numbers of texts that run together: of similar length, at most `budget` padded tokens, at least one text."""
-    batch: list[int] = []
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts that run together; `numbers` are their places in the list that was batched."""
+
+    numbers: list[int]
+    texts: list[TokenizedText]
+
+    @cached_property
+    def ids(self) -> Int[Tensor, "text seq"]:
+        """Token ids, padded on the right, where a causal model does not look."""
+        return pad_token_ids(self.texts)
+
+
+def batches(texts: Sequence[TokenizedText], budget: int = BATCH_TOKENS) -> Iterator[TextBatch]:
+    """Texts of similar length together: at most `budget` padded tokens, at least one text."""
+    numbers: list[int] = []
     for number in sorted(range(len(texts)), key=lambda n: len(texts[n].ids)):
-        if batch and (len(batch) + 1) * len(texts[number].ids) > budget:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
+        if numbers and (len(numbers) + 1) * len(texts[number].ids) > budget:
+            yield TextBatch(numbers, [texts[n] for n in numbers])
+            numbers = []
+        numbers.append(number)
+    if numbers:
+        yield TextBatch(numbers, [texts[n] for n in numbers])
 
 
 def pad_token_ids(texts: Sequence[TokenizedText]) -> Int[Tensor, "text seq"]:
-    """Token ids of several texts as one batch, filled up on the right, where a causal model does not look."""
+    """Token ids of several texts, padded on the right, where a causal model does not look."""
     import torch
 
     ids = torch.zeros(len(texts), max(len(text.ids) for text in texts), dtype=torch.long)
     for row, text in enumerate(texts):
         ids[row, : len(text.ids)] = torch.tensor(text.ids)
     return ids
+
+
+def read_units(
+    subject: Subject, texts: Sequence[TokenizedText], units: Sequence[Unit]
+) -> list[list[Float[np.ndarray, " seq"]]]:
+    """For each text each unit's signal at each token, on the unit's side."""
+    signals: dict[int, list[Float[np.ndarray, " seq"]]] = {}
+    unsided = [unit.unsided for unit in units]
+    for batch in batches(texts):
+        raw = subject.unit_activations(batch.ids, unsided).float().cpu().numpy()
+        for row, (number, text) in enumerate(zip(batch.numbers, batch.texts, strict=True)):
+            length = len(text.ids)
+            signals[number] = [unit.signal(raw[i, row, :length]) for i, unit in enumerate(units)]
+    return [signals[number] for number in range(len(texts))]

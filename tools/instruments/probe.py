@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, cast
 from pydantic import Field
 
 from ..errors import ArgumentError
-from .input_texts import batches, pad_token_ids, tokenize_texts
+from .input_texts import batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, instrument, rounded
 
 if TYPE_CHECKING:
@@ -171,22 +171,14 @@ def _features(
         raise ArgumentError(
             f"probe: layer {site.layer} given; the subject has layers 0 to {subject.shape.n_layers - 1}"
         )
-    ready = tokenize_texts(subject, texts)
-    vectors: dict[int, np.ndarray] = {}
-    for batch in batches(ready):
-        found = (
-            subject.capture(pad_token_ids([ready[n] for n in batch]), [site])
-            .activations[site]
-            .float()
-            .cpu()
-            .numpy()
-        )
-        for row, number in enumerate(batch):
-            scored = list(ready[number].scored)
-            vectors[number] = (
-                found[row, scored[-1]] if pooling == "last" else found[row, scored].mean(axis=0)
-            )
-    return np.stack([vectors[number] for number in range(len(ready))]).astype(np.float64)
+    tokenized = tokenize_texts(subject, texts)
+    rows: dict[int, np.ndarray] = {}
+    for batch in batches(tokenized):
+        captured = subject.capture(batch.ids, [site]).activations[site].float().cpu().numpy()
+        for values, number, text in zip(captured, batch.numbers, batch.texts, strict=True):
+            scored = list(text.scored)
+            rows[number] = values[scored[-1]] if pooling == "last" else values[scored].mean(axis=0)
+    return np.stack([rows[number] for number in range(len(texts))]).astype(np.float64)
 
 
 def _folds(

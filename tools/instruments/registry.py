@@ -178,10 +178,9 @@ def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) ->
 @cache
 def _load() -> None:
     """Import every module of this room once, so that its instruments are registered."""
-    package = __name__.rpartition(".")[0]
-    for module in pkgutil.iter_modules(import_module(package).__path__):
-        if not module.ispkg:
-            import_module(f"{package}.{module.name}")
+    package = import_module(__name__.rpartition(".")[0])
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        import_module(module.name)
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:

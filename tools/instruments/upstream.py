@@ -209,12 +209,14 @@ class _UpstreamPass:
         import torch
 
         from ..subject.architectures import norm_scale
-        from .nearest import reads
+        from .neuron_weights import read_directions
 
         subject = self.model.subject
         if self.unit.site == "resid":
             return subject.directions[self.unit.layer][self.unit.name][None].double()
-        rows = torch.stack([m[self.unit.index] for m in reads(subject, self.unit.layer)]).double()
+        rows = torch.stack(
+            [m[self.unit.index] for m in read_directions(subject, self.unit.layer)]
+        ).double()
         joints, family = self.model.readers[self.unit.layer], subject.architecture.norm
         stream = self._read_from().double()
         if family == "layer":
@@ -244,13 +246,13 @@ class _UpstreamPass:
         """What the projections' own biases, and a norm's, add."""
         import torch
 
-        from .nearest import reads
+        from .neuron_weights import read_directions
 
         subject, unit = self.model.subject, self.unit
         if unit.site == "resid":
             return torch.zeros(1, dtype=torch.float64)
         part, joints = subject.parts.layers[unit.layer], self.model.readers[unit.layer]
-        rows = torch.stack([m[unit.index] for m in reads(subject, unit.layer)]).double()
+        rows = torch.stack([m[unit.index] for m in read_directions(subject, unit.layer)]).double()
         total = torch.zeros(len(rows), dtype=torch.float64)
         if (shift := getattr(joints.mlp_norm, "bias", None)) is not None:
             total += rows @ shift.double()
@@ -340,13 +342,13 @@ class _UpstreamPass:
     def _neurons(self, k: int) -> list[Contribution]:
         import torch
 
-        from .nearest import writes
+        from .neuron_weights import write_directions
 
         best: list[tuple[float, str, Tensor]] = []
         for layer in range(self._layers()[1]):
             values = self.found.neurons[layer][0, self.position].double()
             shares = (
-                self.directions @ writes(self.model.subject, layer).double().T * values
+                self.directions @ write_directions(self.model.subject, layer).double().T * values
             )  # branch neuron
             effects = self.weights @ shares
             for index in torch.topk(effects.abs(), min(k, len(effects))).indices.tolist():

@@ -11,8 +11,8 @@ import torch
 
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments.coactivating import Coactivating
 from hubel.tools.instruments.corpus_search import CorpusSearch
+from hubel.tools.instruments.similar_units.by_coactivation import Coactivating
 from hubel.tools.instruments.tokenization import TokenFacts
 from hubel.tools.subject import Site, Unit
 

@@ -45,8 +45,10 @@ def test_a_token_list_quotes_and_signs() -> None:
 
 def test_batches_hold_every_text_once_within_the_budget() -> None:
     lengths = [3, 50, 7, 7, 120, 1, 30]
-    texts = [TokenizedText("", [0] * n, [], []) for n in lengths]
-    found = list(batches(texts, budget=60))
-    assert sorted(number for batch in found for number in batch) == list(range(len(lengths)))
-    for batch in found:
-        assert len(batch) == 1 or len(batch) * max(lengths[n] for n in batch) <= 60
+    texts = [TokenizedText.of_ids([0] * n) for n in lengths]
+    all_batches = list(batches(texts, budget=60))
+    numbers = [number for batch in all_batches for number in batch.numbers]
+    assert sorted(numbers) == list(range(len(lengths)))
+    for batch in all_batches:
+        assert batch.texts == [texts[n] for n in batch.numbers]
+        assert len(batch.numbers) == 1 or batch.ids.numel() <= 60

@@ -9,7 +9,7 @@ import torch
 
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments.nearest import Nearest
+from hubel.tools.instruments.similar_units.by_direction import Nearest
 from tests.support.tiny import MODEL_TYPES, N_LAYERS, N_NEURONS, tiny_subject
 
 
@@ -18,7 +18,7 @@ def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def found(context: InstrumentContext, **arguments: Any) -> Nearest:
+def nearest(context: InstrumentContext, **arguments: Any) -> Nearest:
     result = call("nearest", {"k": 5, **arguments}, context)
     assert isinstance(result, Nearest)
     return result
@@ -52,7 +52,7 @@ def test_neurons_by_what_they_write_and_read(family: str, by: str) -> None:
                 into = mlp.gate_up_proj if family == "phi3" else mlp.gate_proj
                 vector = mlp.down_proj.weight[:, i] if by == "write" else into.weight[i]
             directions[f"mlp.{layer}.{i}"] = vector
-    check(found(context, unit="mlp.1.5-", by=by), "mlp.1.5", directions)
+    check(nearest(context, unit="mlp.1.5-", by=by), "mlp.1.5", directions)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -73,7 +73,7 @@ def test_heads_by_their_ov_matrix_with_shared_values(family: str) -> None:
                 directions[f"head.{layer}.{head}"] = (
                     attention.o_proj.weight[:, own] @ attention.v_proj.weight[shared]
                 )
-    result = found(context, unit="head.1.2")
+    result = nearest(context, unit="head.1.2")
     check(result, "head.1.2", directions)
     assert result.by == "move"
 
@@ -82,13 +82,13 @@ def test_a_named_direction_is_compared_with_neurons_and_its_like() -> None:
     along = torch.zeros(16)
     along[3] = 1
     context = InstrumentContext(tiny_subject(directions={0: {"a": along}, 2: {"b": along + 0.01}}))
-    result = found(context, unit="resid.0@a")
+    result = nearest(context, unit="resid.0@a")
     assert (result.alike[0].unit, result.alike[0].depth) == ("resid.2@b", "later")
     assert result.compared == N_LAYERS * N_NEURONS + 1
 
 
 def test_depth_is_told_without_a_layer(context: InstrumentContext) -> None:
-    result = found(context, unit="mlp.1.5", k=50)
+    result = nearest(context, unit="mlp.1.5", k=50)
     depths = {n.unit.split(".")[1]: n.depth for n in result.alike}
     assert depths == {"0": "earlier", "1": "same", "2": "later"}
     assert "earlier in the model" in result.render()
@@ -107,9 +107,9 @@ def test_what_is_off_comes_back(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        found(context, **arguments)
+        nearest(context, **arguments)
 
 
 @pytest.mark.parametrize("family", MODEL_TYPES)
 def test_every_family_has_neighbours(family: str) -> None:
-    assert len(found(InstrumentContext(tiny_subject(family)), unit="mlp.1.5").alike) == 5
+    assert len(nearest(InstrumentContext(tiny_subject(family)), unit="mlp.1.5").alike) == 5

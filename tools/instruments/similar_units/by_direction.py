@@ -1,0 +1,270 @@
+"""Units near a unit by direction: what they write, what they read, or what a head moves.
+
+1. Neurons, by what they write: cosine of the columns of the down projections. By what they read:
+   cosine of the rows of the projection whose output goes through the nonlinearity (the gate of a
+   gated MLP). The cosines of many units with a layer's neurons are one matrix product.
+2. Heads: cosine, in the Frobenius sense, of what moves a token's value to the stream,
+   OV = W_O^h W_V^kv. Under grouped queries several heads share a W_V. O^T O' and V V'^T have
+   head_dim squared entries, so no OV is ever written out: <OV, O'V'> = sum of (O^T O') * (V V'^T).
+3. A named direction is compared with what neurons write and with the other named directions.
+
+All layers are compared, since all write to the same stream. A cosine of 0.3 is far beyond chance in
+576 dimensions (standard deviation 0.04).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from ...errors import ArgumentError
+from ..neuron_weights import read_directions, write_directions
+from ..registry import InstrumentContext, Result, UnitAddress, instrument, rounded
+from .result import (
+    DEPTH_PHRASES,
+    N_RECORDED,
+    Depth,
+    Extremes,
+    SimilarUnit,
+    SimilarUnits,
+    relative_depth,
+)
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from ...circuits.circuit_model import CircuitModel
+    from ...subject import Subject, Unit
+
+By = Literal["write", "read"]
+
+
+@dataclass(frozen=True)
+class NearestUnit:
+    """A unit and how similar its direction is; `depth` is where it is, seen from the given unit."""
+
+    unit: str
+    cosine: float
+    depth: Depth
+
+
+@dataclass(frozen=True)
+class Nearest(Result):
+    """Units with the most similar, and the most opposite, directions.
+
+    Attributes:
+        compared: number of units compared.
+    """
+
+    unit: str
+    by: str
+    compared: int
+    alike: list[NearestUnit]
+    opposite: list[NearestUnit]
+
+    def render(self) -> str:
+        head = (
+            f"of {self.compared:,} units, nearest to {self.unit} by what they {self.by} (cosine):"
+        )
+        units = (*self.alike, *self.opposite)
+        lines = (f"  {n.cosine:+.3f} {n.unit}, {DEPTH_PHRASES[n.depth]}" for n in units)
+        return "\n".join([head, *lines])
+
+
+@instrument("nearest", needs=("subject",))
+def nearest(
+    context: InstrumentContext,
+    unit: UnitAddress,
+    by: By = "write",
+    k: Annotated[
+        int, Field(ge=1, le=50, description="most alike to list; a third as many opposite ones")
+    ] = 6,
+) -> Nearest:
+    """Which units write (or read) nearly the same direction as a unit, or the opposite.
+
+    Near neighbours often share a meaning, or split one: look at their exemplars to see what the
+    unit does not do. Heads are compared by what they move (their OV matrix).
+    """
+    from ...circuits.selftest import open_circuit_model
+    from ...subject import Unit
+
+    address, subject = Unit.parse(unit).unsided, context.require_subject()
+    subject.shape.column(address)
+    if address.site == "head" and by == "read":
+        raise ArgumentError(
+            "nearest: a head reads three ways (query, key, value); leave `by` out to compare its OV"
+        )
+    if address.site == "resid" and by == "read":
+        raise ArgumentError("nearest: a named direction is only written; leave `by` out")
+    if address.site == "head":
+        extremes = _compare_head(open_circuit_model(subject), address, k)
+    else:
+        direction = _direction(subject, address, by)
+        (extremes,) = _compare_with_neurons(subject, {address: direction}, by, k)
+        if address.site == "resid":
+            _add_named_directions(extremes, subject, address, direction)
+
+    def listed(units: Sequence[SimilarUnit]) -> list[NearestUnit]:
+        return [
+            NearestUnit(name, *rounded([cosine]), relative_depth(Unit.parse(name), address))
+            for name, cosine in units
+        ]
+
+    opposite = [u for u in extremes.smallest()[: max(1, k // 3)] if u.value < 0]
+    return Nearest(
+        str(address),
+        "move" if address.site == "head" else by,
+        extremes.compared,
+        listed(extremes.largest()),
+        listed(opposite),
+    )
+
+
+def nearest_by_direction(
+    subject: Subject,
+    units: Sequence[Unit],
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> dict[str, SimilarUnits]:
+    """Each unit's address, without a side, with the units nearest to it by what they write or move.
+
+    A unit without a direction is left out.
+
+    Args:
+        progress: called with how many layers and heads are done, of how many.
+    """
+    from ...circuits.selftest import open_circuit_model
+
+    unsided = list(dict.fromkeys(unit.unsided for unit in units))
+    heads = [unit for unit in unsided if unit.site == "head"]
+    directions: dict[Unit, Tensor] = {}
+    for unit in unsided:
+        if unit.site != "head":
+            with suppress(ArgumentError):  # it writes nothing
+                directions[unit] = _direction(subject, unit, "write")
+    steps = len(heads) + (subject.shape.n_layers if directions else 0)
+    nearest: dict[str, SimilarUnits] = {}
+    model = open_circuit_model(subject) if heads else None
+    for number, head in enumerate(heads, start=1):
+        assert model is not None
+        extremes = _compare_head(model, head, N_RECORDED)
+        nearest[str(head)] = extremes.recorded("move", lambda value: rounded([value])[0])
+        progress(number, steps)
+    compared = _compare_with_neurons(
+        subject,
+        directions,
+        "write",
+        N_RECORDED,
+        lambda layer: progress(len(heads) + layer + 1, steps),
+    )
+    for unit, extremes in zip(directions, compared, strict=True):
+        nearest[str(unit)] = extremes.recorded("write", lambda value: round(value, 4))
+    return nearest
+
+
+def write_cosine(subject: Subject, unit: Unit, other: Unit) -> float:
+    """Cosine of what two neurons write."""
+    a, b = (subject.write_direction(u.unsided).float() for u in (unit, other))
+    return float(a @ b / (a.norm() * b.norm()))
+
+
+def _direction(subject: Subject, unit: Unit, by: By) -> Float[Tensor, " d_model"]:
+    """What a neuron or a named direction writes or reads; raises ArgumentError without one."""
+    if by == "write":
+        direction = subject.write_direction(unit)
+    else:
+        rows = read_directions(subject, unit.layer)[0]
+        direction = rows[unit.index] if unit.index < len(rows) else rows.new_zeros(rows.shape[1])
+    if not direction.norm() > 0:
+        raise ArgumentError(
+            f"nearest: {str(unit)!r} has no {by} direction; ask for its co-activating units instead"
+        )
+    return direction.float()
+
+
+def _compare_with_neurons(
+    subject: Subject,
+    directions: dict[Unit, Tensor],
+    by: By,
+    k: int,
+    progress: Callable[[int], None] = lambda layer: None,
+) -> list[Extremes]:
+    """For each unit's direction the nearest and the most opposite of all neurons."""
+    import torch
+
+    from ...subject import Unit
+
+    extremes = [Extremes(k) for _ in directions]
+    if not directions:
+        return extremes
+    units = list(directions)
+    own = torch.nn.functional.normalize(torch.stack(list(directions.values())), dim=-1)
+    for layer in range(subject.shape.n_layers):
+        rows = (
+            write_directions(subject, layer)
+            if by == "write"
+            else read_directions(subject, layer)[0]
+        )
+        rows = torch.nn.functional.normalize(rows.float().to(own.device), dim=-1)
+        cosines = (own @ rows.T).cpu().numpy()
+        for unit, kept, row in zip(units, extremes, cosines, strict=True):
+            is_own = unit.place == ("mlp", layer) and unit.index < len(row)
+            kept.add(row, partial(Unit, "mlp", layer), [unit.index] if is_own else [])
+        progress(layer)
+    return extremes
+
+
+def _add_named_directions(
+    extremes: Extremes, subject: Subject, unit: Unit, direction: Float[Tensor, " d_model"]
+) -> None:
+    import numpy as np
+    import torch
+
+    own = torch.nn.functional.normalize(direction, dim=-1)
+    others = [
+        (Unit("resid", layer, name=name), vector)
+        for layer, named in subject.directions.items()
+        for name, vector in named.items()
+    ]
+    others = [(other, vector) for other, vector in others if other != unit]
+    if others:
+        cosines = np.array([float(vector @ own) for _, vector in others])
+        extremes.add(cosines, lambda index: others[index][0])
+
+
+def _compare_head(model: CircuitModel, unit: Unit, k: int) -> Extremes:
+    """The heads nearest to a head, and the most opposite, by their OV matrices."""
+    import torch
+
+    from ...subject import Unit
+
+    subject, graph = model.subject, model.graph
+    first_value = graph.n_heads + graph.n_kv_heads  # behind the queries and the keys
+    heads_per_value = graph.n_heads // graph.n_kv_heads
+
+    def factors(layer: int) -> tuple[Tensor, Tensor]:
+        """W_O (head d_model head_dim) and W_V (head head_dim d_model) of a layer's heads."""
+        values = model.qkv_weights(layer)[0][first_value:].float()
+        values = values.repeat_interleave(heads_per_value, dim=0)
+        return subject.head_matrices(layer).float(), values
+
+    def inner(o: Tensor, v: Tensor, others: Tensor, values: Tensor) -> Tensor:
+        """<OV, O'V'> of one head with several."""
+        left = torch.einsum("dj,hdk->hjk", o, others)  # O^T O'
+        return (left * torch.einsum("jd,hkd->hjk", v, values)).sum((1, 2))
+
+    o, v = (factor[unit.index] for factor in factors(unit.layer))
+    norm = inner(o, v, o[None], v[None]).sqrt()
+    extremes = Extremes(k)
+    for layer in range(subject.shape.n_layers):
+        others, values = factors(layer)
+        squares = [inner(a, b, a[None], b[None])[0] for a, b in zip(others, values, strict=True)]
+        cosines = inner(o, v, others, values) / (norm * torch.stack(squares).sqrt())
+        skip = [unit.index] if layer == unit.layer else []
+        extremes.add(cosines.cpu().numpy(), partial(Unit, "head", layer), skip)
+    return extremes
