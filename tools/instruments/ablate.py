@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Site, Unit
 from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
 from .input_texts import TextBatch, TokenizedText, batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from ..subject import Intervention, Subject, Unit
+    from ..subject import Intervention, Subject
 
 Operation = Literal["zero", "mean", "resample"]
 BATCH_TOKENS = 512
@@ -121,7 +122,6 @@ def ablate(
     side are replaced. new_tokens shows the most likely continuation with and without it. A unit
     that matters nowhere has KL near 0 on all texts.
     """
-    from ..subject import Unit
 
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
@@ -198,8 +198,6 @@ def _continue_both(
 def _means_on_texts(subject: Subject, unit: Unit, texts: list[TokenizedText]) -> list[float]:
     """Mean over scored positions of a neuron's activation, a direction's projection or a head's z."""
     import torch
-
-    from ..subject import Site
 
     values: list[Tensor] = []
     for batch in batches(texts):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Site, Unit
 from .input_texts import TokenizedText, pad_token_ids, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from ..index import Index
-    from ..subject import Site
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,6 @@ def on_text(
     one without gives the signed activation. The first token of a text is an attention sink: put
     something before what you test.
     """
-    from ..subject import Unit
 
     addresses = [Unit.parse(unit) for unit in units]
     subject = context.require_subject()

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from ..attribution.names import ALONE, BaselineKind, MethodName
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
@@ -168,7 +169,6 @@ def _scalar(
 ) -> tuple[Scalar, str]:
     """What is explained, and its name."""
     from ..attribution.target import Activation, Logits
-    from ..subject import Unit
 
     at = len(text.ids) - 1 if position is None else position
     where = (

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .input_texts import TokenizedText, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .text_alignment import Stretch, align_tokens
 
 if TYPE_CHECKING:
-    from ..subject import Subject, Unit
+    from ..subject import Subject
 
 MAX_SUBSTITUTIONS = 12
 """Tried one by one; each costs two rows, and texts that differ in more say little about any."""
@@ -131,7 +132,6 @@ def compare(
     several places, each change is tried alone. The first token of a text never counts: begin with a
     neutral word.
     """
-    from ..subject import Unit
 
     address, subject = Unit.parse(unit), context.require_subject()
     first, second = tokenize_texts(subject, [text, other])

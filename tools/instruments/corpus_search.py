@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .input_texts import TokenizedText, read_units
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 
 if TYPE_CHECKING:
     from ..index import Index
-    from ..subject import Unit
 
 
 class TokenSpan(NamedTuple):
@@ -114,7 +114,6 @@ def corpus_search(
     Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows.
     Whole words match, in any casing; with regex (RE2) write boundaries yourself.
     """
-    from ..subject import Unit
 
     address, index = Unit.parse(unit), context.require_index()
     spans = _matching_contexts(index, _compile(pattern, regex=regex))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 
@@ -80,7 +81,6 @@ def exemplars(
     middling activations are about. random: contexts drawn at random, mostly quiet. Look at both
     sides: gated neurons fire negatively too.
     """
-    from ..subject.address import Unit
 
     address = Unit.parse(unit)
     if side is not None and address.side not in ("both", side):
@@ -136,7 +136,6 @@ def statistics(context: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
     """
-    from ..subject.address import Unit
 
     address = Unit.parse(unit).unsided
     found = asdict(context.require_index().statistics(address))

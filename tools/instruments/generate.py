@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..subject.address import Unit
 from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
 from .input_texts import tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
@@ -55,8 +56,6 @@ def generate(
     continuation stands behind ▸. With a temperature it is sampled, the same for the same seed.
     """
     import torch
-
-    from ..subject import Unit
 
     subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:

@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float, Int
     from torch import Tensor
 
-    from ..subject import Subject, Unit
+    from ..subject import Subject
 
 MAX_TOKENS = 1024
 """Tokens of one text. Longer ones cost memory with the square of their length and say little more."""

@@ -21,6 +21,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..subject.address import Unit
 from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .rendering import format_token_values
 
@@ -65,7 +66,6 @@ def logit_lens(
     answer is for firing on that side; without one it is for a positive activation, and a negative
     activation does the reverse. Says what the unit does, not what makes it fire. Not for heads.
     """
-    from ..subject.address import Unit
 
     address = Unit.parse(unit)
     subject = context.require_subject()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from ..subject import Intervention, Subject, Unit
+    from ..subject import Intervention, Subject
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,6 @@ def patch(
     Paris" and " Rome") it tells how far the units alone move the logit difference from the base's
     to the source's. Several units together are patched at once.
     """
-    from ..subject import Unit
 
     subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     one, two = tokenize_texts(subject, [base, source])

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, cast
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Site
 from .input_texts import batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, instrument, rounded
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Bool, Float, Int
 
-    from ..subject import Site
 
 Pooling = Literal["last", "mean"]
 FOLDS, CONTROLS, RESAMPLES = 5, 5, 1000
@@ -125,7 +125,6 @@ def probe(
 
 
 def _site(text: str) -> Site:
-    from ..subject import Site
 
     match = re.fullmatch(r"(resid|mlp)\.(\d+)(?:[.@].*)?", text.strip())
     if match is None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .continuation import MOST_NEW, Edits, Sampling, continue_text, decode_tokens
 from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
@@ -34,7 +35,7 @@ from .token_changes import (
 )
 
 if TYPE_CHECKING:
-    from ..subject import Intervention, Subject, Unit
+    from ..subject import Intervention, Subject
 
 How = Literal["add", "set", "scale"]
 Temperature = Annotated[float, Field(ge=0, le=5, description="0 takes the most likely token")]
@@ -136,7 +137,6 @@ def steer(
     Take strengths from the unit's range on the corpus, on both sides; far beyond it every unit
     breaks the text. Tells what the unit causes, not what makes it fire. Heads: scale only.
     """
-    from ..subject import Unit
 
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..subject.address import Unit
 from .input_texts import TokenizedText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from ..circuits.circuit_model import CircuitModel
     from ..circuits.forward_record import ForwardRecord
-    from ..subject import Subject, Unit
+    from ..subject import Subject
 
 MOST_TOKENS = 256
 """Of a text; the attention of a listed head runs once for each."""
@@ -132,7 +133,6 @@ def upstream(
     depends on. Not for heads.
     """
     from ..circuits.selftest import open_circuit_model
-    from ..subject import Unit
 
     address, subject = Unit.parse(unit).unsided, context.require_subject()
     if address.site == "head" or address.index >= _own(subject, address):

@@ -153,7 +153,11 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: InstrumentCont
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("corpus.search", {"unit": "mlp.2.7", "pattern": "(", "regex": True}, "no RE2 expression"),
+        (
+            "corpus.search",
+            {"unit": "mlp.2.7", "pattern": "(", "regex": True},
+            "not an RE2 expression",
+        ),
         ("corpus.search", {"unit": "mlp.9.7", "pattern": "cat"}, "layers 0 to 2"),
         ("coactivating", {"unit": "mlp.1.99"}, "units 0 to 23"),
         ("coactivating", {"unit": "mlp.1.5", "texts": ["a cat"]}, "give at least 20"),

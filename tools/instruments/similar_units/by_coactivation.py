@@ -28,6 +28,7 @@ import numpy as np
 from pydantic import Field
 
 from ...errors import ArgumentError
+from ...subject.address import Site, Unit
 from ..input_texts import BATCH_TOKENS, TokenizedText, batches, tokenize_texts
 from ..registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .by_direction import write_cosine
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...index import Collected, Index
-    from ...subject import Site, Subject, Unit
+    from ...subject import Subject
 
 MIN_TOKENS = 20
 """Fewer say nothing: at 20 tokens unrelated units reach |r| = 0.9 among 46,000."""
@@ -111,8 +112,6 @@ def coactivating(
     give. Their exemplars show what the unit shares with them and what it has alone. With a side
     (mlp.12.803-) the strength of that side is correlated.
     """
-    from ...subject import Site, Unit
-
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     if texts is not None:

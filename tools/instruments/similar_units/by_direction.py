@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from ...errors import ArgumentError
+from ...subject.address import Unit
 from ..neuron_weights import read_directions, write_directions
 from ..registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .result import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...circuits.circuit_model import CircuitModel
-    from ...subject import Subject, Unit
+    from ...subject import Subject
 
 By = Literal["write", "read"]
 
@@ -92,7 +93,6 @@ def nearest(
     unit does not do. Heads are compared by what they move (their OV matrix).
     """
     from ...circuits.selftest import open_circuit_model
-    from ...subject import Unit
 
     address, subject = Unit.parse(unit).unsided, context.require_subject()
     subject.shape.column(address)
@@ -153,7 +153,10 @@ def nearest_by_direction(
     for number, head in enumerate(heads, start=1):
         assert model is not None
         extremes = _compare_head(model, head, N_RECORDED)
-        nearest[str(head)] = extremes.recorded("move", lambda value: rounded([value])[0])
+        # Heads are few: the most alike are listed even if their cosine is negative.
+        nearest[str(head)] = extremes.recorded(
+            "move", lambda value: rounded([value])[0], at_least=-1.0
+        )
         progress(number, steps)
     compared = _compare_with_neurons(
         subject,
@@ -197,8 +200,6 @@ def _compare_with_neurons(
     """For each unit's direction the nearest and the most opposite of all neurons."""
     import torch
 
-    from ...subject import Unit
-
     extremes = [Extremes(k) for _ in directions]
     if not directions:
         return extremes
@@ -240,8 +241,6 @@ def _add_named_directions(
 def _compare_head(model: CircuitModel, unit: Unit, k: int) -> Extremes:
     """The heads nearest to a head, and the most opposite, by their OV matrices."""
     import torch
-
-    from ...subject import Unit
 
     subject, graph = model.subject, model.graph
     first_value = graph.n_heads + graph.n_kv_heads  # behind the queries and the keys

@@ -84,12 +84,15 @@ class Extremes:
         """The smallest values, the smallest first."""
         return self._kept[::-1][: self._k]
 
-    def recorded(self, by: str, rounding: Callable[[float], float]) -> SimilarUnits:
-        """What a run records."""
-        alike = [unit for unit in self.largest() if unit.value > 0]
+    def recorded(
+        self, by: str, rounding: Callable[[float], float], at_least: float = 0.0
+    ) -> SimilarUnits:
+        """What a run records: alike units with a value above `at_least`, opposite ones below 0."""
+        alike = [unit for unit in self.largest() if unit.value > at_least]
         opposite = [unit for unit in self.smallest()[: N_RECORDED // 4] if unit.value < 0]
-        rounded_alike, rounded_opposite = (
-            [SimilarUnit(unit, rounding(value)) for unit, value in units]
-            for units in (alike, opposite)
+        return SimilarUnits(
+            by,
+            self.compared,
+            [SimilarUnit(unit, rounding(value)) for unit, value in alike],
+            [SimilarUnit(unit, rounding(value)) for unit, value in opposite],
         )
-        return SimilarUnits(by, self.compared, rounded_alike, rounded_opposite)
