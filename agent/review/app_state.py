@@ -11,7 +11,7 @@ from starlette.requests import Request
 from ...tools.errors import CorruptError, UnavailableError
 from .explain_again import Jobs
 from .guard import SLASH
-from .run_catalog import RunCatalog, StoredRun, Unknown
+from .run_catalog import RunCatalog, StoredRun, UnknownName
 from .try_subject import SubjectSession
 
 
@@ -34,10 +34,10 @@ class AppState:
         """The same, for what only a run of units has."""
         run = self.run(request)
         if not run.has_log:
-            raise Unknown(
+            raise UnknownName(
                 f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit"
             )
-        if not run.is_known():
+        if not run.is_registered():
             raise UnavailableError(
                 f"{run.name} is being read for the first time; ask again in a moment"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 from ...evals.statistics.paired import compare_means as compare_scores
 from ...evals.statistics.paired import compare_outcomes
 from ...tools.errors import ArgumentError
-from .run_catalog import StoredRun
-from .run_summary import about_run
+from .run_catalog import StoredRun, stored_settings
 from .tables import MOST, whole
 
 _SORTS = {
@@ -98,15 +96,13 @@ def _verdicts(db: sqlite3.Connection) -> dict[str, Any]:
 
 def _differences(db: sqlite3.Connection) -> list[str]:
     """What makes a comparison of scores less than fair."""
-    mine = about_run(db) or {}
-    told = db.execute("select value from b.meta where key = 'about'").fetchone()
-    other = json.loads(told[0]) if told else {}
+    first, second = stored_settings(db) or {}, stored_settings(db, "b") or {}
     found = []
     for what, key in (("subject", "revision"), ("corpus", "sha256")):
-        if (mine.get(what) or {}).get(key) != (other.get(what) or {}).get(key):
+        if (first.get(what) or {}).get(key) != (second.get(what) or {}).get(key):
             found.append(
                 f"The two runs are on different {what}s: their scores are on different text or weights."
             )
-    if mine.get("max_contexts") != other.get("max_contexts"):
+    if first.get("max_contexts") != second.get("max_contexts"):
         found.append("The two runs were scored on different numbers of contexts.")
     return found

@@ -24,7 +24,7 @@ from ..runlog.config import RunConfig
 from ..runlog.layout import SUITE
 from . import score_on_other_corpus
 from .rows import row_of
-from .run_catalog import RunCatalog, StoredRun, Unknown
+from .run_catalog import RunCatalog, StoredRun, UnknownName
 
 if TYPE_CHECKING:
     from .request_models import AgainBody
@@ -82,7 +82,7 @@ class Jobs:
         """How far a job is: running, done or failed, and why."""
         job = self._started.get(name)
         if job is None:
-            raise Unknown(
+            raise UnknownName(
                 f"there is no job {name[:100]!r}; jobs are forgotten when the server ends, their runs are not"
             )
         code = job.poll()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ...tools.errors import HubelError
 from .run_catalog import StoredRun
-from .run_summary import precompute
+from .run_page import precompute
 from .store.database import Store, set_meta
 from .store.fill import fill
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,32 +15,34 @@ from starlette.requests import Request
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from ..runlog.layout import CIRCUIT
-from . import run_summary, tables
+from . import tables
 from .app_state import AppState, name
 from .holdout import predicted_on_holdout
 from .rows import row_of, with_reviews
-from .run_catalog import StoredRun, Unknown, inside
+from .run_catalog import StoredRun, UnknownName, safe_path
+from .run_page import run_page
+from .run_rows import RunRow, run_rows
 from .store.database import get_meta
 from .store.fill import notices
 
 
 def runs(site: AppState, request: Request, body: Any) -> Any:
     """All runs, the newest first."""
-    rows = run_summary.run_rows(site.library)
+    rows = run_rows(site.library)
     site.asked.set()
-    return {"runs": rows}
+    return {"runs": [vars(row) for row in rows]}
 
 
 def one_run(site: AppState, request: Request, body: Any) -> Any:
     """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
     run = site.library.run(name(request, "run"))
-    row = next(row for row in run_summary.run_rows(site.library) if row["name"] == run.name)
+    row = next(row for row in run_rows(site.library) if row.name == run.name)
     site.asked.set()
     if run.has_log and not run.problem:
         threading.Thread(
             target=_open_activations, args=(run,), daemon=True
         ).start()  # a target is next
-    return run_summary.run_page(run, row, _notices(run, row))
+    return run_page(run, row, _notices(run, row))
 
 
 def _open_activations(run: StoredRun) -> None:
@@ -51,8 +52,8 @@ def _open_activations(run: StoredRun) -> None:
         data_of(run.folder)
 
 
-def _notices(run: StoredRun, row: Mapping[str, Any]) -> list[str]:
-    found = [row["notice"]] if row["notice"] else []
+def _notices(run: StoredRun, row: RunRow) -> list[str]:
+    found = [row.notice] if row.notice else []
     if run.has_log and not run.problem:
         with run.store.reading() as db:
             found += notices(db)
@@ -149,9 +150,9 @@ def circuit(site: AppState, request: Request, body: Any) -> Any:
     """The circuit that was found, as the run wrote it."""
     run = site.library.run(name(request, "run"), fresh=False)
     try:
-        return json.loads(inside(run, CIRCUIT).read_text(encoding="utf-8"))
+        return json.loads(safe_path(run, CIRCUIT).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Unknown(f"{run.name} holds no circuit") from None
+        raise UnknownName(f"{run.name} holds no circuit") from None
     except ValueError as error:
         raise CorruptError(
             f"the circuit of {run.name} cannot be read ({error}); make it again"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..runlog.layout import COLLECTED
-from .run_catalog import StoredRun, inside
+from .run_catalog import StoredRun, safe_path
 
 
 class Sealed(PermissionError):
@@ -33,7 +33,7 @@ def predicted_on_holdout(
     from ...tools.index.holdout import open_collected_holdout
     from . import token_maps
 
-    collected = open_collected_holdout(inside(run, COLLECTED, "holdout.safetensors").parent)
+    collected = open_collected_holdout(safe_path(run, COLLECTED, "holdout.safetensors").parent)
     data = token_maps.data_of(run.folder)
     return token_maps.misses(
         target, predicate, collected, data and data.lexicon, "holdout", most, offset

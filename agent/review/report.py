@@ -26,11 +26,13 @@ from typing import Any, NamedTuple
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_file
 from ..runlog.layout import CIRCUIT
-from . import run_summary, tables, target_page, token_maps
+from . import tables, target_page, token_maps
 from .inline_assets import bundle, styles
 from .json_response import plain_json
 from .rows import with_reviews
-from .run_catalog import RunCatalog, StoredRun, inside
+from .run_catalog import RunCatalog, StoredRun, safe_path
+from .run_page import run_page
+from .run_rows import run_rows
 from .server import STATIC
 from .store.decisions import store_decisions
 from .store.fill import fill
@@ -120,15 +122,15 @@ class _Report:
     def head(self) -> Iterator[tuple[str, Any]]:
         """Path to answer of all that is not one target's."""
         row = next(
-            (row for row in run_summary.run_rows(self.library) if row["name"] == self.run.name),
+            (row for row in run_rows(self.library) if row.name == self.run.name),
             None,
         )
         self.library.close()
-        if row is None or row["state"] == "unreadable":
-            raise CorruptError(row["notice"] if row else f"{self.run.folder} cannot be read")
+        if row is None or row.state == "unreadable":
+            raise CorruptError(row.notice if row else f"{self.run.folder} cannot be read")
         base = f"/api/runs/{self.run.name}"
-        yield "/api/runs", {"runs": [row]}
-        yield base, run_summary.run_page(self.run, row, [row["notice"]] if row["notice"] else [])
+        yield "/api/runs", {"runs": [vars(row)]}
+        yield base, run_page(self.run, row, [row.notice] if row.notice else [])
         with self.run.store.reading() as db:
             found = tables.list_targets(db, tables.TargetQuery(limit=10**9))
         yield f"{base}/targets", found._asdict() | {"rows": with_reviews(self.run, found.rows)}
@@ -139,7 +141,7 @@ class _Report:
         if (self.run.folder / CIRCUIT).is_file():
             yield (
                 f"{base}/circuit",
-                json.loads(inside(self.run, CIRCUIT).read_text(encoding="utf-8")),
+                json.loads(safe_path(self.run, CIRCUIT).read_text(encoding="utf-8")),
             )
 
     def of_target(self, name: str, detail: Detail) -> dict[str, Any]:

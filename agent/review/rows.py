@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from ..runlog.reviews import last_decision, shown
-from .run_catalog import StoredRun, Unknown
+from .run_catalog import StoredRun, UnknownName
 from .tables import one_row
 
 
@@ -14,11 +14,11 @@ def row_of(run: StoredRun, db: sqlite3.Connection, target: str) -> dict[str, Any
     """A target's row with its last review.
 
     Raises:
-        Unknown: the run has no such target.
+        UnknownName: the run has no such target.
     """
     row = one_row(db, target)
     if row is None:
-        raise Unknown(
+        raise UnknownName(
             f"{run.name} has no target {target[:100]!r}; its list of targets shows those that it has"
         )
     return with_reviews(run, [row])[0]

@@ -1,15 +1,16 @@
 """The runs that the page shows: names to folders, and stores that keep up with their logs.
 
-A name is looked up among the folders that are there, it is never joined to a path: nothing outside
-the runs folder (and the runs that were named on the command line) can be read, by no spelling and
-through no link.
+A name is looked up among the folders in the runs folder; it is never joined to a path. So nothing
+outside that folder (and the runs named on the command line) can be read, by no spelling and through
+no link.
 
-A store that is a little behind its log is filled while the request waits, one that is far behind by
-a process of its own, while the page shows what is there and how far it is.
+If a store is a little behind its log, it is filled while the request waits. If it is far behind, a
+process fills it (`fill_store`), and the page shows what is there and how far it is.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -24,17 +25,19 @@ from ...tools.errors import HubelError, UsageError
 from ..runlog.config import find_run
 from ..runlog.layout import CIRCUIT, CONFIG
 from ..runlog.reviews import Reviews
-from .store.database import Store, get_meta
+from .store.database import Store, get_meta, set_meta
 from .store.decisions import store_decisions
 from .store.fill import fill, unread_bytes
 
 T = TypeVar("T")
-AT_ONCE = 4 << 20
+Settings = dict[str, Any]
+"""A run's configuration without its targets, as the store has it."""
+READ_INLINE = 4 << 20
 """Bytes of log that are read while a request waits: about a tenth of a second."""
 _CIRCUIT_KIND = re.compile(rb'^kind = "circuit"$', re.MULTILINE)
 
 
-class Unknown(HubelError):
+class UnknownName(HubelError):
     """There is no run, target or job of that name: status 404."""
 
 
@@ -49,70 +52,85 @@ class StoredRun:
         self.problem = ""
         """Why the log cannot be read; "" when it can."""
         self._lock = threading.Lock()
-        self._told: dict[str, tuple[Any, Any]] = {}
+        self._computed: dict[str, tuple[Any, Any]] = {}
+        """Name to store version and value."""
         self._filler: subprocess.Popen[bytes] | None = None
 
     @property
     def has_log(self) -> bool:
-        """Whether it is a run of units; the log of a circuit is summed up in a file of its own."""
+        """Whether it is a run of units; a circuit's result is in a file of its own."""
         config = self.folder / CONFIG
         return config.is_file() and not _is_circuit(config, config.stat().st_mtime_ns)
 
     def refresh(self) -> None:
-        """Let the store read what the log has grown by, now or in a process beside."""
+        """Let the store read what was added to the log, now or in another process."""
         if not self.has_log:
             return
         with self._lock:
-            if self._filling():
+            if self._is_being_filled():
                 return
             try:
-                ahead = unread_bytes(self.store)
-                if ahead > AT_ONCE:
-                    self._filler = _fill_beside(self.folder)
+                if unread_bytes(self.store) > READ_INLINE:
+                    self._filler = _start_filling(self.folder)
                 else:
-                    self._fill()
+                    fill(self.store)
+                    self.problem = ""
                 store_decisions(self.reviews, self.store)
             except HubelError as error:
                 self.problem = str(error)
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
-                self.store.discard()  # damaged in the middle: the next request fills it again
+                self.store.discard()  # damaged inside: the next request fills it again
 
-    def _filling(self) -> bool:
+    def _is_being_filled(self) -> bool:
         if self._filler is not None and self._filler.poll() is not None:
-            self.problem = "" if self._filler.returncode == 0 else self._why()
+            self.problem = "" if self._filler.returncode == 0 else self._fill_error()
             self._filler = None
         return self._filler is not None
 
-    def _why(self) -> str:
+    def _fill_error(self) -> str:
         try:
-            self._fill()
+            fill(self.store)
         except HubelError as error:
             return str(error)
         return ""
 
-    def _fill(self) -> None:
-        fill(self.store)
-        self.problem = ""
-
-    def is_known(self) -> bool:
-        """Whether the store has read what the run was asked for."""
+    def is_registered(self) -> bool:
+        """Whether the store has read the run's targets."""
         with self.store.reading() as db:
             return get_meta(db, "config") is not None
 
-    def once(self, what: str, make: Callable[[], T]) -> T:
-        """``make()``, made again when the store has read something new."""
+    def computed(self, name: str, compute: Callable[[sqlite3.Connection, Settings], T]) -> T | None:
+        """A JSON value computed from the store; None while the store has read nothing.
+
+        It is kept, in memory and in the store for the next server, until the store reads something
+        new.
+        """
         with self.store.reading() as db:
-            version = get_meta(db, "version")
-        if what not in self._told or self._told[what][0] != version:
-            self._told[what] = version, make()
-        return self._told[what][1]
+            version, settings = get_meta(db, "version"), stored_settings(db)
+            if settings is None:
+                return None
+            cached = self._computed.get(name)
+            if cached is not None and cached[0] == version:
+                return cached[1]
+            kept = get_meta(db, name)
+            kept_version, value = json.loads(kept) if kept else (None, None)
+            is_kept = bool(kept) and kept_version == version
+            if not is_kept:
+                value = compute(db, settings)
+        self._computed[name] = version, value
+        if not is_kept:
+            with self.store.writing() as db:
+                set_meta(db, name, json.dumps([version, value]))
+        return value
 
     def share_read(self) -> float:
         """How much of the log the store has read, 0 to 1."""
+        if self._filler is None:
+            return 1.0
         with self.store.reading() as db:
-            return float(get_meta(db, "share") or 0.0) if self._filler is not None else 1.0
+            return float(get_meta(db, "share") or 0.0)
 
     def close(self) -> None:
         """Stop the process that fills the store, if there is one; the next server goes on from there."""
@@ -121,25 +139,30 @@ class StoredRun:
             self._filler.wait()
 
 
+def stored_settings(db: sqlite3.Connection, schema: str = "main") -> Settings | None:
+    """A run's configuration without its targets; None before the store has read it."""
+    row = db.execute(f"select value from {schema}.meta where key = 'about'").fetchone()
+    return json.loads(row[0]) if row else None
+
+
 @lru_cache(maxsize=4096)
 def _is_circuit(config: Path, _changed: int) -> bool:
-    """Looks for the one line: to parse the configuration of 100,000 targets takes a second."""
+    """Look for one line only: parsing the configuration of 100,000 targets takes a second."""
     return _CIRCUIT_KIND.search(config.read_bytes()) is not None
 
 
-def _fill_beside(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.fill_store", str(folder)], stdout=subprocess.DEVNULL
-    )
+def _start_filling(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"{__package__}.fill_store", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
 class RunCatalog:
     """The runs in a folder, or those that were named."""
 
     def __init__(self, runs: Path, named: Sequence[str] = ()) -> None:
-        self.place = runs
+        self._folder = runs
         self._named = [find_run(name, runs) for name in named]
-        self._known: dict[str, StoredRun] = {}
+        self._runs: dict[str, StoredRun] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -149,18 +172,21 @@ class RunCatalog:
     def run(self, name: str, *, fresh: bool = True) -> StoredRun:
         """A run by its name.
 
+        Args:
+            fresh: whether its store first reads what was added to the log.
+
         Raises:
-            Unknown: there is none.
+            UnknownName: there is none.
         """
         folder = self._folders().get(name)
         if folder is None:
-            raise Unknown(
+            raise UnknownName(
                 f"there is no run {name[:100]!r} here; the list of runs shows those that are"
             )
         with self._lock:
-            if name not in self._known or self._known[name].folder != folder:
-                self._known[name] = StoredRun(folder)
-            run = self._known[name]
+            if name not in self._runs or self._runs[name].folder != folder:
+                self._runs[name] = StoredRun(folder)
+            run = self._runs[name]
         if fresh:
             run.refresh()
         return run
@@ -171,25 +197,25 @@ class RunCatalog:
             self._named.append(folder)
 
     def close(self) -> None:
-        """Let go of all runs."""
-        for run in self._known.values():
+        """Stop what fills the stores."""
+        for run in self._runs.values():
             run.close()
 
     def _folders(self) -> dict[str, Path]:
         if self._named:
             return {folder.resolve().name: folder for folder in self._named}
-        if not self.place.is_dir():
+        if not self._folder.is_dir():
             return {}
-        inside = self.place.resolve()
+        parent = self._folder.resolve()
         return {
             entry.name: entry
-            for entry in self.place.iterdir()
+            for entry in self._folder.iterdir()
             if ((entry / CONFIG).is_file() or (entry / CIRCUIT).is_file())
-            and entry.resolve().parent == inside
+            and entry.resolve().parent == parent
         }
 
 
-def inside(run: StoredRun, *parts: str) -> Path:
+def safe_path(run: StoredRun, *parts: str) -> Path:
     """A file of a run's folder.
 
     Raises:

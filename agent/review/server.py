@@ -29,7 +29,7 @@ from .guard import TooLarge
 from .holdout import Sealed
 from .json_response import JsonResponse
 from .openapi import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
-from .run_catalog import RunCatalog, Unknown
+from .run_catalog import RunCatalog, UnknownName
 from .try_subject import SubjectSession
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 STATUS: Mapping[type[Exception], int] = {
-    Unknown: 404,
+    UnknownName: 404,
     Sealed: 403,
     ArgumentError: 400,
     UsageError: 400,

@@ -11,7 +11,7 @@ from ..runlog.layout import EVENTS
 from ..runlog.segments import Envelope, EventPosition, fetch, segments
 from . import token_maps
 from .rows import row_of
-from .run_catalog import StoredRun, inside
+from .run_catalog import StoredRun, safe_path
 from .similar_units import nearest
 
 INSTRUMENTS_SHOWN = ("activations.", "logit_lens")
@@ -52,7 +52,7 @@ def events_of(run: StoredRun, db: sqlite3.Connection, position: int) -> TargetEv
         event
         for stem in sorted(found)
         if stem in paths
-        for event in fetch(inside(run, EVENTS, paths[stem].name), found[stem])
+        for event in fetch(safe_path(run, EVENTS, paths[stem].name), found[stem])
     )
 
 
@@ -272,7 +272,7 @@ def replies(
     for reply in talk:
         if reply["stem"] not in paths:
             continue
-        path = inside(run, EVENTS, paths[reply["stem"]].name)
+        path = safe_path(run, EVENTS, paths[reply["stem"]].name)
         for event in fetch(path, [EventPosition(reply["line"], reply["offset"])]):
             data = event.data()
             told = {"time": event.time, "defines": reply["defines"]}

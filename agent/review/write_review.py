@@ -32,7 +32,7 @@ def add_review(
         score_elsewhere: starts the scoring of an edit that comes after viewing, on another corpus, by the edit's id.
 
     Raises:
-        Unknown: there is no such target.
+        UnknownName: there is no such target.
         ArgumentError: an edit that says nothing, a predicate that cannot be read, nothing to take back.
     """
     with run.store.reading() as db:

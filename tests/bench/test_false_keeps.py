@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hubel.agent.review.run_catalog import RunCatalog
-from hubel.agent.review.run_summary import run_rows
+from hubel.agent.review.run_rows import run_rows
 from hubel.agent.review.store.fill import fill
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
@@ -50,7 +50,7 @@ def false_keeps(runs: Path) -> dict[str, Any] | None:
         run = library.run(name, fresh=False)
         with suppress(CorruptError):  # of one the setting cannot be read: it says nothing
             fill(run.store)
-    found = next(row["false_keeps"] for row in run_rows(library) if row["name"] == "real")
+    found = next(row.false_keeps for row in run_rows(library) if row.name == "real")
     library.close()
     return found
 

@@ -9,7 +9,7 @@ import pytest
 import hubel
 from hubel.agent.explainers import make_explainer
 from hubel.agent.review.run_catalog import RunCatalog
-from hubel.agent.review.run_summary import run_rows
+from hubel.agent.review.run_rows import run_rows
 from hubel.agent.review.target_page import target_page, transcript
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
@@ -36,12 +36,12 @@ def test_they_are_small() -> None:
 
 
 def test_the_list_has_a_run_of_each_kind(library: RunCatalog) -> None:
-    rows = {row["name"]: row for row in run_rows(library)}
-    assert {row["explainer"] for row in rows.values()} == {"compositional", "openai:beginner"}
-    assert [row["notice"] for row in rows.values()] == [None] * 3
-    assert rows["example"]["kept"] > 0
-    assert rows["example-circuit"]["kind"] == "circuit"
-    assert rows["example-circuit"]["verdict"]
+    rows = {row.name: row for row in run_rows(library)}
+    assert {row.explainer for row in rows.values()} == {"compositional", "openai:beginner"}
+    assert [row.notice for row in rows.values()] == [None] * 3
+    assert (rows["example"].kept or 0) > 0
+    assert rows["example-circuit"].kind == "circuit"
+    assert rows["example-circuit"].verdict
 
 
 def test_the_formula_searchs_run_replays() -> None:

@@ -1,0 +1,93 @@
+"""The head of one run's page: settings, what its targets can be filtered by, plots, and how people agree with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from .agreement import Agreement, agreement
+from .run_catalog import Settings, StoredRun
+from .run_rows import RunRow, compute_row
+
+MAX_POINTS = 2000
+"""Targets that a plot shows at most."""
+_FACETS = {"layers": "layer", "sites": "site", "sides": "side", "verdicts": "verdict"}
+_POINT_COLUMNS = ("target", "layer", "r", "select", "verdict")
+
+
+class RunPage(TypedDict):
+    """What the page of a run gets. `points` are arrays of one length."""
+
+    run: dict[str, Any]
+    facets: dict[str, list[Any]]
+    agreement: Agreement
+    points: dict[str, list[Any]] | None
+    notices: list[str]
+
+
+class _Computed(TypedDict):
+    settings: Settings
+    facets: dict[str, list[Any]]
+    points: dict[str, list[Any]] | None
+
+
+def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
+    """What is at the head of one run's page."""
+    computed = run.computed("page", compute_page) if run.has_log and not run.problem else None
+    if computed is None:
+        computed = _Computed(settings={}, facets={name: [] for name in _FACETS}, points=None)
+    settings = computed["settings"]
+    header = vars(row) | {
+        "settings": {
+            k: v for k, v in settings.items() if k not in ("subject", "corpus", "versions")
+        },
+        "versions": settings.get("versions", {}),
+        "subject_revision": (settings.get("subject") or {}).get("revision"),
+        "corpus_revision": (settings.get("corpus") or {}).get("sha256"),
+        "seeds": {"run": settings["seed"]} if "seed" in settings else {},
+    }
+    return RunPage(
+        run=header,
+        facets=computed["facets"],
+        agreement=agreement(run.reviews, _reviewed_verdicts(run)),
+        points=computed["points"],
+        notices=list(notices),
+    )
+
+
+def precompute(run: StoredRun) -> None:
+    """Compute what a run's row and page say before anybody asks."""
+    run.computed("row", compute_row)
+    run.computed("page", compute_page)
+
+
+def compute_page(db: sqlite3.Connection, settings: Settings) -> _Computed:
+    """What changes only when the log grows."""
+    facets = {}
+    for name, column in _FACETS.items():
+        values = f"select distinct {column} from targets where {column} is not null order by 1"
+        facets[name] = [row[0] for row in db.execute(values)]
+    return _Computed(settings=settings, facets=facets, points=_points(db))
+
+
+def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:
+    """Scored targets for a plot; an even sample in run order where there are many."""
+    count = db.execute("select count(*) from targets where r is not null").fetchone()[0]
+    step = max(1, -(-count // MAX_POINTS))
+    columns = ", ".join(f'"{name}"' for name in _POINT_COLUMNS)
+    rows = db.execute(
+        f"select {columns} from (select {columns}, row_number() over (order by position) n "
+        "from targets where r is not null) where (n - 1) % ? = 0 order by n",
+        [step],
+    ).fetchall()
+    return {name: [row[name] for row in rows] for name in _POINT_COLUMNS}
+
+
+def _reviewed_verdicts(run: StoredRun) -> dict[str, str | None]:
+    """Verdicts of the targets that people have decided on."""
+    if not run.reviews.standing():
+        return {}
+    with run.store.reading() as db:
+        rows = db.execute("select target, verdict from targets where review is not null")
+        return dict(rows.fetchall())
