@@ -1,6 +1,6 @@
-"""How the loop works with an explainer. Explainers that compute and language models differ in this:
+"""How the loop works with an explainer. There are two ways:
 
-                  DirectDriver                      DialogueDriver
+                  ExplainerDriver                   DialogueDriver
     explainers    formula search, script            language models
     observation   statistics, exemplars, lens       also thresholds and middling contexts
     journal       the whole move                    every reply of the model
@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ..explainers.compositional import Compositional
 from ..explainers.protocol import Conversation, Hypothesis, Move, ToolAnswer, Turn
@@ -37,59 +37,27 @@ if TYPE_CHECKING:
     from .context import InvestigationContext
 
 
-class ExplainerDriver(Protocol):
-    """What the loop asks of an explainer. One per run, used by all its threads."""
+class ExplainerDriver:
+    """For explainers that compute their moves or read them from a script.
 
-    context: InvestigationContext
-    explainer: Explainer
-
-    def start(self, unit: Unit) -> None:
-        """Called before an investigation starts or goes on; raises BudgetReached if it may not."""
-        ...
-
-    def observe(self, unit: Unit) -> Data:
-        """What the explainer is shown of a target."""
-        ...
-
-    def find_competitor(self, view: InvestigationView) -> None:
-        """Find and log an explanation to beat, if the run wants one."""
-        ...
-
-    def move(self, view: InvestigationView) -> Move:
-        """The explainer's next move, from the journal if it was made before."""
-        ...
-
-    def experiment(self, unit: Unit, move: Move) -> None:
-        """Run the experiments and instrument calls of a move."""
-        ...
-
-    def eligible(self, unit: Unit) -> set[str]:
-        """Ids of the hypotheses that may win."""
-        ...
-
-    def reason_without_winner(self, unit: Unit) -> str:
-        """Why no hypothesis won, if the explainer gave no reason; "" if there is nothing to say."""
-        ...
-
-
-class DirectDriver:
-    """For explainers that compute their moves or read them from a script."""
+    One per run, used by all its threads.
+    """
 
     def __init__(self, context: InvestigationContext, explainer: Explainer) -> None:
         self.context, self.explainer = context, explainer
 
     def start(self, unit: Unit) -> None:
-        """Nothing is paid here."""
+        """Called before an investigation starts or goes on; raises BudgetReached if it may not."""
 
     def observe(self, unit: Unit) -> Data:
-        """Statistics, exemplars and logit lens. Artificial targets are explained from explore alone."""
+        """What the explainer is shown of a target; nothing of an artificial one, beyond explore."""
         return {} if self.context.is_null(unit) else observe_unit(self.context, unit)
 
     def find_competitor(self, view: InvestigationView) -> None:
-        """None: these explainers are what a language model has to beat."""
+        """Find and log an explanation to beat, if there is one."""
 
     def move(self, view: InvestigationView) -> Move:
-        """The journaled move on this view."""
+        """The explainer's next move, from the journal if it was made before."""
         request = {
             "explainer": self.explainer.name,
             "version": self.explainer.version,
@@ -98,20 +66,20 @@ class DirectDriver:
         return _journaled_move(self.context, self.explainer, view, request)
 
     def experiment(self, unit: Unit, move: Move) -> None:
-        """One experiment after the other."""
+        """Run the experiments of a move."""
         for planned in move.experiments:
             run_experiments(self.context, unit, [planned], read_plainly)
 
     def eligible(self, unit: Unit) -> set[str]:
-        """All of them."""
+        """Ids of the hypotheses that may win."""
         return {str(id) for id in self.context.log.all("hypothesis", str(unit))}
 
     def reason_without_winner(self, unit: Unit) -> str:
-        """Nothing to add."""
+        """Why no hypothesis won, if the explainer gave no reason; "" if there is nothing to say."""
         return ""
 
 
-class DialogueDriver:
+class DialogueDriver(ExplainerDriver):
     """For language models. Their replies are journaled; moves are parsed from them again.
 
     Args:
@@ -124,7 +92,8 @@ class DialogueDriver:
         explainer: Explainer,
         model: JournaledModel | ReplayModel,
     ) -> None:
-        self.context, self.explainer, self._model = context, explainer, model
+        super().__init__(context, explainer)
+        self._model = model
 
     def start(self, unit: Unit) -> None:
         """Log the retry of a failed target, and check the budget before anything is paid."""
@@ -139,7 +108,7 @@ class DialogueDriver:
         return observe_for_model(self.context, unit)
 
     def find_competitor(self, view: InvestigationView) -> None:
-        """Let the formula search explain the target, and log its best formula on select."""
+        """Log the best formula that the formula search finds, if the run wants a competitor."""
         context = self.context
         if not context.config.competitor:
             return
@@ -162,7 +131,7 @@ class DialogueDriver:
         return self.explainer.move(replace(view, conversation=self._conversation(view)))
 
     def experiment(self, unit: Unit, move: Move) -> None:
-        """All experiments together, then the instrument calls."""
+        """Run all experiments together, then the instrument calls."""
         run_experiments(self.context, unit, move.experiments, read_for_model)
         self.context.instruments.call_all(unit, move.calls)
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...tools.errors import CorruptError
 from ...tools.index import Collected
@@ -27,7 +27,7 @@ from ..explainers import make_explainer
 from ..explainers.protocol import InvestigationView, Move
 from ..investigation.conclude import decide_run
 from ..investigation.context import InvestigationContext
-from ..investigation.drivers import DialogueDriver, DirectDriver
+from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
 from ..llm.journaled_model import ReplayModel
 from ..runlog.config import RunConfig
@@ -38,9 +38,6 @@ from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from ..runlog.views import COST_KEYS, rows
 from .execute import investigate_all
-
-if TYPE_CHECKING:
-    from ..investigation.drivers import ExplainerDriver
 
 JOURNAL = frozenset(
     {"call", "explainer_call", "fit", "grades", LLM_CALL, "retry", "explainer", "score_failure"}
@@ -144,7 +141,7 @@ def _driver(context: InvestigationContext, folder: Path) -> ExplainerDriver:
     if identity is None:
         raise CorruptError(f"{folder} does not say which explainer made it; its log was cut short")
     if not identity.get("converses"):
-        return DirectDriver(context, RecordedExplainer(identity))
+        return ExplainerDriver(context, RecordedExplainer(identity))
     explainer = make_explainer(identity["name"], context.config)
     if explainer.version != identity["version"]:
         raise CorruptError(

@@ -13,7 +13,7 @@ from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
 from ..explainers import make_explainer
 from ..investigation.context import InvestigationContext
-from ..investigation.drivers import DialogueDriver, DirectDriver
+from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
 from ..llm import ModelSettings, make_model
 from ..llm.budget import Budget, BudgetLimits
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
     from ..explainers.protocol import Explainer
-    from ..investigation.drivers import ExplainerDriver
     from ..llm import Client, LanguageModel
 
 
@@ -109,7 +108,7 @@ class RunResources:
             stopped=self._patience.stopped,
         )
         if model is None:
-            return DirectDriver(context, explainer)
+            return ExplainerDriver(context, explainer)
         return DialogueDriver(context, explainer, model)
 
     def _collect(self, folder: Path) -> None:

@@ -25,7 +25,8 @@ from ...llm.conversation import (
 )
 from . import parse_reply, prompt_text, tools
 from .aliases import Aliases
-from .parse_reply import InvestigationState, ParsedReply, ParsedToolCall
+from .parse_reply import ParsedReply, ParsedToolCall
+from .state import InvestigationState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

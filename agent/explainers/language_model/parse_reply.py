@@ -3,15 +3,13 @@
 Nothing in here raises for what a model wrote. A fault in one tool call goes back as that tool's
 result and counts for nothing; the rest of the reply is used. A reply of which nothing can be used
 (no tool call, refused, cut off, huge) is left out of the conversation and asked for again.
-
-`InvestigationState` is what came up so far; each parsed call adds to it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +17,12 @@ from ....tools.dissection import Predicate, parse_terms
 from ....tools.dissection.formula_english import word_count
 from ....tools.dissection.predicate import MAX_WORDS
 from ....tools.errors import ArgumentError, UsageError
-from ..predictions import tally
-from ..protocol import Call, Experiment, ExploreFit, GradedPredicate, Hypothesis, Passage
+from ..protocol import Call, Experiment, Hypothesis, Passage
 from . import tools
 
 if TYPE_CHECKING:
     from ...llm.conversation import JournaledReply, Reply, ToolCall
-    from .aliases import Aliases
+    from .state import InvestigationState
 
 MAX_CALLS = 16
 """Tool calls of one reply that are read; a model in a loop writes hundreds."""
@@ -35,8 +32,6 @@ MAX_PREDICATE = 1500
 """Characters of a predicate; the limits of the language itself allow about 900."""
 MAX_HYPOTHESES = 40
 """Hypotheses of one investigation: the best of many more on select would be the luckiest."""
-MIN_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
-"""What a conclusion needs: so many readable experiments, and this share of them predicting silence."""
 MAIN_TOOLS = ("propose", "experiment", "conclude", "cannot_explain")
 LOOK_TOOLS = ("challenge",)
 """Own tools in the main conversation and in a second look."""
@@ -44,86 +39,6 @@ _REFERS_TO_ANOTHER = re.compile(
     r"^h\d+\b|\b(?:as|like|than|from|plus|minus) h\d+\b|^(?:the )?same\b", re.IGNORECASE
 )
 """A sentence that leans on another hypothesis. A unit may well fire on the text "h1" itself."""
-
-
-@dataclass
-class InvestigationState:
-    """What has come up in an investigation so far."""
-
-    aliases: Aliases
-    fit: Callable[[str], ExploreFit]
-    grade: Callable[[tuple[str, ...]], GradedPredicate]
-    hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
-    proposed: int = 0
-    """Hypotheses that were proposed, rejected ones included: they keep their ids too."""
-    experiments: dict[str, Experiment] = field(default_factory=dict)
-    outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By the experiment's id."""
-    firing_levels: Mapping[str, float] = field(default_factory=dict)
-    """What counts as firing, by side."""
-    looked: set[str] = field(default_factory=set)
-    """Hypotheses that a second look has tested."""
-    challenges: set[str] = field(default_factory=set)
-    """Experiments that a second look made."""
-    results: int = 4
-    """The last number of a result; r1 to r4 are what the unit does on the corpus."""
-
-    def readable_outcomes(self) -> list[Mapping[str, Any]]:
-        """Outcomes of the experiments that could be read."""
-        outcomes = (self.outcomes.get(id) for id in self.experiments)
-        return [outcome for outcome in outcomes if outcome and outcome["outcome"] != "void"]
-
-    def tally(self, hypothesis: str) -> tuple[int, int]:
-        """Predictions that a hypothesis kept and failed."""
-        return tally(self.readable_outcomes(), hypothesis)
-
-    def own_experiments(self) -> list[Experiment]:
-        """Readable experiments that were not made by a second look."""
-        readable = (str(outcome["experiment"]) for outcome in self.readable_outcomes())
-        return [self.experiments[id] for id in readable if id not in self.challenges]
-
-    def silent(self) -> int:
-        """Own experiments that predicted silence."""
-        return sum(map(self._predicts_silence, self.own_experiments()))
-
-    def _predicts_silence(self, planned: Experiment) -> bool:
-        """Silent, or within bounds that end below what counts as firing."""
-        if planned.quantity not in ("max", "mean"):
-            return False
-        if planned.relation == "silent":
-            return True
-        level = self.firing_levels.get(planned.side, float("-inf"))
-        return planned.bounds is not None and planned.bounds[1] < level
-
-    def missing_evidence(self, hypothesis: str) -> str:
-        """What a conclusion with this hypothesis still needs, or an empty string."""
-        made, silent = len(self.own_experiments()), self.silent()
-        kept, failed = self.tally(hypothesis)
-        if made < MIN_EXPERIMENTS:
-            return f"{made} experiments could be read; make at least {MIN_EXPERIMENTS}"
-        if kept <= failed:
-            return (
-                f"{hypothesis} kept {kept} predictions and failed {failed}, so it cannot win; "
-                "test or revise it"
-            )
-        if silent < made * SILENT_SHARE:
-            return (
-                f"{silent} of your {made} experiments predicted silence; a third must: "
-                "predict where U does nothing"
-            )
-        return ""
-
-    def require_hypothesis(self, id: str) -> None:
-        """Raise ArgumentError unless there is a hypothesis of that id."""
-        if id not in self.hypotheses:
-            raise ArgumentError(f"hypothesis {id!r}: {self.known_hypotheses()}")
-
-    def known_hypotheses(self) -> str:
-        """What an unknown id is answered with."""
-        if not self.hypotheses:
-            return "there is none yet; use propose"
-        last = ", ".join(list(self.hypotheses)[-8:])
-        return f"there is none of that id; the last that were taken are {last}"
 
 
 @dataclass(frozen=True)

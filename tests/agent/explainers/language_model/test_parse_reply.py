@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hubel.agent.explainers.language_model import parse_reply, tools
 from hubel.agent.explainers.language_model.aliases import Aliases
-from hubel.agent.explainers.language_model.parse_reply import InvestigationState
+from hubel.agent.explainers.language_model.state import InvestigationState
 from hubel.agent.explainers.protocol import ExploreFit, GradedPredicate
 from hubel.agent.llm.conversation import Reply, ToolCall
 from hubel.agent.llm.paid_calls import bounded_json

@@ -1,0 +1,97 @@
+"""What has come up in an investigation by a language model so far; each parsed tool call adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ....tools.errors import ArgumentError
+from ..predictions import tally
+
+if TYPE_CHECKING:
+    from ..protocol import Experiment, ExploreFit, GradedPredicate, Hypothesis
+    from .aliases import Aliases
+
+MIN_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
+"""What a conclusion needs: so many readable experiments, and this share of them predicting silence."""
+
+
+@dataclass
+class InvestigationState:
+    """What has come up in an investigation so far."""
+
+    aliases: Aliases
+    fit: Callable[[str], ExploreFit]
+    grade: Callable[[tuple[str, ...]], GradedPredicate]
+    hypotheses: dict[str, Hypothesis] = field(default_factory=dict)
+    proposed: int = 0
+    """Hypotheses that were proposed, rejected ones included: they keep their ids too."""
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    outcomes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By the experiment's id."""
+    firing_levels: Mapping[str, float] = field(default_factory=dict)
+    """What counts as firing, by side."""
+    looked: set[str] = field(default_factory=set)
+    """Hypotheses that a second look has tested."""
+    challenges: set[str] = field(default_factory=set)
+    """Experiments that a second look made."""
+    results: int = 4
+    """The last number of a result; r1 to r4 are what the unit does on the corpus."""
+
+    def readable_outcomes(self) -> list[Mapping[str, Any]]:
+        """Outcomes of the experiments that could be read."""
+        outcomes = (self.outcomes.get(id) for id in self.experiments)
+        return [outcome for outcome in outcomes if outcome and outcome["outcome"] != "void"]
+
+    def tally(self, hypothesis: str) -> tuple[int, int]:
+        """Predictions that a hypothesis kept and failed."""
+        return tally(self.readable_outcomes(), hypothesis)
+
+    def own_experiments(self) -> list[Experiment]:
+        """Readable experiments that were not made by a second look."""
+        readable = (str(outcome["experiment"]) for outcome in self.readable_outcomes())
+        return [self.experiments[id] for id in readable if id not in self.challenges]
+
+    def silent(self) -> int:
+        """Own experiments that predicted silence."""
+        return sum(map(self._predicts_silence, self.own_experiments()))
+
+    def _predicts_silence(self, planned: Experiment) -> bool:
+        """Silent, or within bounds that end below what counts as firing."""
+        if planned.quantity not in ("max", "mean"):
+            return False
+        if planned.relation == "silent":
+            return True
+        level = self.firing_levels.get(planned.side, float("-inf"))
+        return planned.bounds is not None and planned.bounds[1] < level
+
+    def missing_evidence(self, hypothesis: str) -> str:
+        """What a conclusion with this hypothesis still needs, or an empty string."""
+        made, silent = len(self.own_experiments()), self.silent()
+        kept, failed = self.tally(hypothesis)
+        if made < MIN_EXPERIMENTS:
+            return f"{made} experiments could be read; make at least {MIN_EXPERIMENTS}"
+        if kept <= failed:
+            return (
+                f"{hypothesis} kept {kept} predictions and failed {failed}, so it cannot win; "
+                "test or revise it"
+            )
+        if silent < made * SILENT_SHARE:
+            return (
+                f"{silent} of your {made} experiments predicted silence; a third must: "
+                "predict where U does nothing"
+            )
+        return ""
+
+    def require_hypothesis(self, id: str) -> None:
+        """Raise ArgumentError unless there is a hypothesis of that id."""
+        if id not in self.hypotheses:
+            raise ArgumentError(f"hypothesis {id!r}: {self.known_hypotheses()}")
+
+    def known_hypotheses(self) -> str:
+        """What an unknown id is answered with."""
+        if not self.hypotheses:
+            return "there is none yet; use propose"
+        last = ", ".join(list(self.hypotheses)[-8:])
+        return f"there is none of that id; the last that were taken are {last}"
