@@ -55,7 +55,7 @@ def test_the_negative_side_promotes_what_the_positive_one_suppresses() -> None:
 
 
 def test_heads_are_refused_with_what_to_ask_instead() -> None:
-    with pytest.raises(ArgumentError, match="ask for a neuron or direction"):
+    with pytest.raises(ArgumentError, match="give a neuron or direction"):
         call("logit_lens", {"unit": "head.1.2"}, InstrumentContext(tiny_subject()))
 
 

@@ -9,8 +9,7 @@ import torch
 
 from hubel.tools.errors import ArgumentError
 from hubel.tools.instruments import InstrumentContext, call
-from hubel.tools.instruments import upstream as module
-from hubel.tools.instruments.upstream import Contribution, Upstream
+from hubel.tools.instruments.upstream import Contribution, Upstream, instrument
 from hubel.tools.subject import Unit
 from tests.support.tiny import MODEL_TYPES, tiny_subject
 
@@ -37,8 +36,8 @@ def total(parts: list[Contribution], name: str) -> float:
 @pytest.mark.parametrize("family", [family for family in MODEL_TYPES if family not in NORMED])
 def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     context = InstrumentContext(tiny_subject(family))
-    monkeypatch.setattr(module, "HEADS", 50)
-    monkeypatch.setattr(module, "SOURCES", 50)
+    monkeypatch.setattr(instrument, "N_HEADS", 50)
+    monkeypatch.setattr(instrument, "N_SOURCES", 50)
     result, subject = found(context), context.require_subject()
     parts = [*result.parts, result.rest]
     assert total(parts, "gate") == pytest.approx(result.gate, abs=1e-4)
