@@ -1,4 +1,4 @@
-"""Predictions against outcomes: arithmetic, never the opinion of the model that hoped for one.
+"""Predictions against outcomes: compared by arithmetic, never by the model that made the prediction.
 
     fires     quantity >= q90 of the side's activation on explore
     silent    quantity <  q50 of it
@@ -7,26 +7,27 @@
     raises    quantity > 0
     lowers    quantity < 0
 
-A KL and a rank know no q50 and q90, so that only `greater` (KL) and `within` can be predicted of
-them; what steering and patching change has a sign and a size: `raises`, `lowers` and `within`. The
-activation of a side is signed: `a` for +, `-a` for -, so that "silent" means below the median also
-for a unit that is positive half of the time. Position 0 of a text is left out, as everywhere.
+A KL or a rank has no q50 and q90, so that only `greater` (KL) and `within` can be predicted of
+them. What steering and patching change has a sign and a size: `raises`, `lowers` and `within`. The
+activation of a side is signed, `a` for + and `-a` for -, so that "silent" means below the median
+also for a unit that is positive half of the time. Position 0 of a text is left out, as everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from .protocol import Experiment, Passage
 
 if TYPE_CHECKING:
-    import numpy as np
+    from jaxtyping import Float
 
-Outcome = Literal["for", "against", "void"]
 VOID: dict[str, Any] = {"observed": None, "compared": None, "outcome": "void"}
-"""What an experiment says that could not be read: neither for nor against."""
+"""The outcome of an experiment that could not be read: neither for nor against."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,8 @@ class Thresholds:
     q90: float
 
     @classmethod
-    def of(cls, activations: np.ndarray, side: str) -> Thresholds:
-        """From the raw activations of a target on explore, one number a scored token."""
-        import numpy as np
-
+    def of(cls, activations: Float[np.ndarray, " tokens"], side: str) -> Thresholds:
+        """From a target's raw activations at the tokens that count."""
         signed = -activations if side == "-" else activations
         q50, q90 = np.quantile(signed, [0.5, 0.9])
         return cls(float(q50), float(q90))
@@ -48,10 +47,12 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Reading:
-    """What an instrument saw of one text: its tokens' character offsets, and one activation a token."""
+    """What an instrument read on one text."""
 
     offsets: Sequence[tuple[int, int]]
+    """The tokens' character offsets."""
     activations: Sequence[float]
+    """One per token."""
 
 
 def adjudicate(
@@ -60,13 +61,12 @@ def adjudicate(
     """Compare an experiment's prediction with what was read.
 
     Args:
-        experiment: with its prediction.
-        readings: one a text of the experiment's call, in that order.
+        readings: one per text of the experiment, in that order.
         thresholds: of the experiment's side.
 
     Returns:
-        `{observed, compared, outcome}`: `observed` the quantity on text A, `compared` what it was held against,
-        `outcome` "for", "against", or "void" when a passage holds no token that can be read.
+        `{observed, compared, outcome}`: the quantity on text A, what it was compared with, and
+        "for", "against", or "void" if a passage has no token that can be read.
     """
     observed = _quantity(experiment, experiment.passage, readings[0])
     if observed is None:
@@ -81,15 +81,14 @@ def compare(
     other: float | None,
     thresholds: Thresholds | None = None,
 ) -> dict[str, Any]:
-    """Hold a quantity against what was predicted of it.
+    """Compare a quantity with the prediction; returns what `adjudicate` does.
 
     Args:
         observed: the quantity on text A.
         other: the quantity on text B, for `greater`.
         thresholds: of the experiment's side, for `fires` and `silent`.
     """
-    compared: float | list[float] | None = None
-    holds = False
+    compared: float | list[float]
     match experiment.relation:
         case "fires" if thresholds is not None:
             compared, holds = thresholds.q90, observed >= thresholds.q90
@@ -100,22 +99,24 @@ def compare(
         case "within":
             low, high = experiment.bounds or (float("nan"), float("nan"))
             compared, holds = [low, high], low <= observed <= high
-        case "raises" | "lowers":
-            compared, holds = 0.0, observed > 0 if experiment.relation == "raises" else observed < 0
+        case "raises":
+            compared, holds = 0.0, observed > 0
+        case "lowers":
+            compared, holds = 0.0, observed < 0
         case _:
-            pass
-    if compared is None:
-        return {"observed": observed, "compared": None, "outcome": "void"}
+            return {"observed": observed, "compared": None, "outcome": "void"}
     return {"observed": observed, "compared": compared, "outcome": "for" if holds else "against"}
 
 
 def _quantity(experiment: Experiment, passage: Passage, reading: Reading) -> float | None:
+    """The largest or mean signed activation of the tokens that overlap the passage's span."""
     start, end = passage.span or (0, len(passage.text))
     sign = -1.0 if experiment.side == "-" else 1.0
+    tokens = zip(reading.offsets, reading.activations, strict=True)
     inside = [
-        sign * a
-        for i, ((s, e), a) in enumerate(zip(reading.offsets, reading.activations, strict=True))
-        if i > 0 and s < end and e > start
+        sign * activation
+        for position, ((first, last), activation) in enumerate(tokens)
+        if position > 0 and first < end and last > start
     ]
     if not inside:
         return None
@@ -123,6 +124,6 @@ def _quantity(experiment: Experiment, passage: Passage, reading: Reading) -> flo
 
 
 def tally(outcomes: Sequence[Mapping[str, Any]], hypothesis: str) -> tuple[int, int]:
-    """How many outcomes speak for and against a hypothesis; void ones count for neither."""
-    mine = [o["outcome"] for o in outcomes if o["hypothesis"] == hypothesis]
-    return mine.count("for"), mine.count("against")
+    """How many outcomes are for and against a hypothesis; void ones count for neither."""
+    own = [row["outcome"] for row in outcomes if row["hypothesis"] == hypothesis]
+    return own.count("for"), own.count("against")

@@ -1,9 +1,8 @@
-"""The tools of an experimenter: a few of its own, and the instruments under names and schemas fit
-for tool calling.
+"""The tools of a language model: a few of its own, and the instruments through one shared tool.
 
-All of it is sent with every request, so it is kept short: the instruments share one tool, with a
-line a piece: name, arguments, and what it tells. A wrong argument is answered with what was
-expected. An instrument that is called by its own name is understood as well.
+All schemas are sent with every request, so they are short: each instrument has one line in the
+shared tool's description, with its name, its arguments and what it tells. A wrong argument is
+answered with what was expected. An instrument called by its own name is understood as well.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ....tools import instruments
 from ....tools.errors import ArgumentError
 from ....tools.subject.address import Unit
 from ...llm.conversation import ToolSchema
@@ -109,11 +109,13 @@ OWN: dict[str, tuple[type[_Strict], str]] = {
     ),
     "cannot_explain": (CannotExplain, "End the investigation without an explanation, and say why."),
 }
-"""Name to arguments and description of the tools that are no instruments."""
+"""Its own tools: name to arguments and description."""
+SHARED = "instrument"
+"""The tool through which the instruments are called."""
 
-_LEFT_OUT = frozenset({"layers", "sites", "layer", "seed", "sae"})
+_BLINDED = frozenset({"layers", "sites", "layer", "seed", "sae"})
 """Arguments that would say where in the model something is, or that nobody needs to choose."""
-_TOLD = {
+_SUMMARIES = {
     "ablate": "what the next-token prediction loses without it",
     "activations.exemplars": "corpus contexts in which it fires",
     "activations.on_text": "its activation at each token of your texts",
@@ -132,140 +134,88 @@ _TOLD = {
     "tokens.describe": "how words are cut, how common, what is like them",
     "upstream": "what feeds it at a token",
 }
-"""What an instrument tells, in fewer words than its docstring; one that is not here has its docstring's first line."""
-_UNTOLD = frozenset(
+"""What an instrument tells, shorter than its docstring. Others have their docstring's first line."""
+_UNLISTED = frozenset(
     {"temperature", "groups", "pooling", "contexts", "most", "baseline", "method", "check"}
     | {"new_tokens", "answer", "foil", "position"}
 )
-"""Arguments that may be given and are not told of, as few calls need them; a wrong call is answered with all."""
+"""Arguments that are accepted but not listed, because few calls need them."""
 _DEFAULTS: dict[str, Any] = {"unit": "U", "units": ["U"], "site": "U"}
-"""What is meant when an argument that names a unit is left out."""
-SHARED = "instrument"
-"""The tool through which the instruments are called."""
+"""Values of an omitted argument that names a unit."""
 
 
 @cache
 def schemas(*own: str) -> tuple[ToolSchema, ...]:
-    """The tools of those names, then one for all instruments that a blinded investigation can call."""
-    mine = [
-        ToolSchema(name, OWN[name][1], _short_schema(OWN[name][0].model_json_schema()))
-        for name in own
-    ]
-    return (*mine, _shared_schema())
+    """Its own tools of those names, then the shared tool for the instruments."""
+    own_schemas = (
+        ToolSchema(name, OWN[name][1], _shorten(OWN[name][0].model_json_schema())) for name in own
+    )
+    return (*own_schemas, _shared_schema())
 
 
 @cache
 def instrument_tools() -> Mapping[str, str]:
-    """Tool name to instrument name, of all instruments that need no argument that is left out."""
-    from ....tools import instruments
-
-    found = {}
+    """Tool name to instrument name, of all instruments that a blinded investigation can call."""
+    tools = {}
     for name, instrument in instruments.instruments().items():
-        required = {
-            n for n, field in instrument.arguments.model_fields.items() if field.is_required()
-        }
-        if not required & _LEFT_OUT:
-            found[name.replace(".", "_")] = name
-    return found
-
-
-def _blinded_schema(name: str) -> dict[str, Any]:
-    """An instrument's arguments without those that are left out, and with no unit required."""
-    from ....tools import instruments
-
-    schema = _short_schema(instruments.get(name).schema())
-    schema["properties"] = {k: v for k, v in schema["properties"].items() if k not in _LEFT_OUT}
-    schema["required"] = [k for k in schema.get("required", ()) if k not in _DEFAULTS]
-    return schema if schema["required"] else {k: v for k, v in schema.items() if k != "required"}
-
-
-def _summary(name: str) -> str:
-    """The docstring's first line; examples of addresses are taken out, or they would say what addresses look like."""
-    from ....tools import instruments
-
-    summary = re.sub(
-        r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", instruments.get(name).summary
-    )
-    return Aliases(Unit("mlp", 0, 0)).hide(summary)
+        fields = instrument.arguments.model_fields
+        required = {argument for argument, field in fields.items() if field.is_required()}
+        if not required & _BLINDED:
+            tools[name.replace(".", "_")] = name
+    return tools
 
 
 def _shared_schema() -> ToolSchema:
     lines = [
-        f"{_signature(tool, name)}: {_TOLD.get(name) or _summary(name)}"
-        for tool, name in instrument_tools().items()
+        "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
     ]
-    told = "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
+    for tool, name in instrument_tools().items():
+        lines.append(f"{_signature(tool)}: {_SUMMARIES.get(name) or _first_line(name)}")
     arguments = {"name": {"type": "string"}, "arguments": {"type": "object"}}
     schema = {"type": "object", "properties": arguments, "required": ["name", "arguments"]}
-    return ToolSchema(SHARED, "\n".join([told, *lines]), schema)
+    return ToolSchema(SHARED, "\n".join(lines), schema)
 
 
-def _signature(tool: str, name: str) -> str:
-    """``steer(text, strengths[], op? add|set|scale)``; what all have in common is not repeated."""
-    from ....tools import instruments
+def _first_line(name: str) -> str:
+    """The docstring's first line, without examples of addresses: they would show what those look like."""
+    summary = instruments.get(name).summary
+    summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", summary)
+    return Aliases(Unit("mlp", 0, 0)).hide(summary)
 
-    schema, needs_unit = (
-        _blinded_schema(name),
-        "unit" in instruments.get(name).schema().get("required", ()),
-    )
+
+def _signature(tool: str) -> str:
+    """``steer(text, strengths[], op? add|set|scale)``, without the arguments that all have in common."""
+    schema = _shorten(instruments.get(instrument_tools()[tool]).schema())
+    required = schema.get("required", ())
     shown = []
     for argument, described in schema["properties"].items():
-        if argument == "k" or argument in _UNTOLD or (argument == "unit" and needs_unit):
+        is_common = argument == "k" or (argument == "unit" and "unit" in required)
+        if is_common or argument in _BLINDED or argument in _UNLISTED:
             continue
-        kind = "[]" if described.get("type") == "array" else ""
+        array = "[]" if described.get("type") == "array" else ""
+        optional = "" if argument in required and argument not in _DEFAULTS else "?"
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""
-        shown.append(
-            f"{argument}{kind}{'' if argument in schema.get('required', ()) else '?'}{choices}"
-        )
+        shown.append(f"{argument}{array}{optional}{choices}")
     return f"{tool}({', '.join(shown)})"
-
-
-def unwrap_call(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """The instrument's own tool name and arguments, of a call that may come through the shared
-    tool.
-
-    Raises:
-        ArgumentError: the shared tool was asked for something that it does not have.
-    """
-    if tool != SHARED:
-        return tool, arguments
-    name = str(arguments.get("name", "")).strip().replace(".", "_")
-    if name not in instrument_tools():
-        raise ArgumentError(
-            f"{SHARED}: name {name[:60]!r}; there are {', '.join(instrument_tools())}"
-        )
-    inner = arguments.get("arguments")
-    if inner is None:  # written beside the name instead of into `arguments`
-        return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
-    if isinstance(inner, str):
-        with suppress(ValueError, RecursionError):
-            inner = json.loads(inner)
-    if not isinstance(inner, dict):
-        raise ArgumentError(
-            f"{SHARED}: arguments is no object; {_signature(name, instrument_tools()[name])}"
-        )
-    return name, inner
-
-
-def _short_schema(schema: Any) -> Any:
-    """Without titles, descriptions, limits and null alternatives, with definitions put in place."""
-    return _shorten(schema, schema.get("$defs", {}))
 
 
 _DROPPED = frozenset(
     {"title", "description", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"}
+    | {"$defs", "default", "additionalProperties"}
 )
-_DROPPED_ALWAYS = _DROPPED | {"$defs", "default", "additionalProperties"}
 
 
-def _shorten(schema: Any, definitions: Mapping[str, Any]) -> Any:
+def _shorten(schema: Any, definitions: Mapping[str, Any] | None = None) -> Any:
+    """A JSON schema without titles, descriptions, limits and null alternatives, and with no `$ref`."""
+    if definitions is None:
+        definitions = schema.get("$defs", {})
     if "$ref" in schema:
         return _shorten(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if "anyOf" in schema:
-        real = [s for s in schema["anyOf"] if s.get("type") != "null"]
-        if len(real) == 1:
-            return _shorten(real[0], definitions)
-    short = {k: v for k, v in schema.items() if k not in _DROPPED_ALWAYS}
+        alternatives = [s for s in schema["anyOf"] if s.get("type") != "null"]
+        if len(alternatives) == 1:
+            return _shorten(alternatives[0], definitions)
+    short = {key: value for key, value in schema.items() if key not in _DROPPED}
     if "properties" in short:
         short["properties"] = {k: _shorten(v, definitions) for k, v in short["properties"].items()}
     if isinstance(short.get("items"), dict):
@@ -275,11 +225,34 @@ def _shorten(schema: Any, definitions: Mapping[str, Any]) -> Any:
     return short
 
 
+def unwrap_call(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """An instrument's tool name and arguments, from a call that may come through the shared tool.
+
+    Raises:
+        ArgumentError: the shared tool was asked for something that it does not have.
+    """
+    if tool != SHARED:
+        return tool, arguments
+    name = str(arguments.get("name", "")).strip().replace(".", "_")
+    if name not in instrument_tools():
+        known = ", ".join(instrument_tools())
+        raise ArgumentError(f"{SHARED}: name {name[:60]!r}; there are {known}")
+    inner = arguments.get("arguments")
+    if inner is None:  # some models write them beside the name instead of into `arguments`
+        return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
+    if isinstance(inner, str):
+        with suppress(ValueError, RecursionError):
+            inner = json.loads(inner)
+    if not isinstance(inner, dict):
+        raise ArgumentError(f"{SHARED}: arguments is no object; {_signature(name)}")
+    return name, inner
+
+
 def validate_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
     """The checked arguments of one of its own tools; ArgumentError says how to repair them."""
     model = OWN[tool][0]
     try:
-        return model.model_validate(_unpacked(model, arguments))
+        return model.model_validate(_repair_lists(model, arguments))
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
@@ -288,48 +261,40 @@ def validate_arguments(tool: str, arguments: Mapping[str, Any]) -> Any:
         raise ArgumentError(f"{tool}: {faults}") from None
 
 
-def _unpacked(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Some models write a list as a string of JSON, or leave the list out round its only member."""
+def _repair_lists(model: type[BaseModel], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Accept a list that is written as a string of JSON, and a single member without its list."""
     fields = dict(arguments)
     for name in model.model_fields:
         if isinstance(value := fields.get(name), str) and value[:1] in ("[", "{"):
-            try:
+            with suppress(ValueError, RecursionError):
                 fields[name] = json.loads(value)
-            except (ValueError, RecursionError):
-                continue
         if name in ("hypotheses", "experiments") and isinstance(fields.get(name), dict):
             fields[name] = [fields[name]]
     return fields
 
 
 def replace_aliases(tool: str, arguments: Mapping[str, Any], aliases: Aliases) -> dict[str, Any]:
-    """Arguments of an instrument with addresses for aliases; the unit is U where it is left out."""
-    hidden = sorted(set(arguments) & _LEFT_OUT)
-    if hidden:
-        raise ArgumentError(f"{tool}: {hidden[0]} cannot be chosen here; leave it out")
-    found = dict(arguments)
-    for name, required in _addresses(tool).items():
-        if name in found:
-            found[name] = aliases.reveal(_listed(found[name]) if name == "units" else found[name])
-        elif required and name in _DEFAULTS:
-            found[name] = aliases.reveal(_DEFAULTS[name])
-    return found
+    """An instrument's arguments with addresses for aliases; an omitted unit is U."""
+    if blinded := sorted(set(arguments) & _BLINDED):
+        raise ArgumentError(f"{tool}: {blinded[0]} cannot be chosen here; leave it out")
+    replaced = dict(arguments)
+    for name, is_required in _unit_arguments(tool).items():
+        if name in replaced:
+            value = replaced[name]
+            if name == "units" and isinstance(value, str) and not value.startswith("["):
+                value = [value]
+            replaced[name] = aliases.reveal(value)
+        elif is_required and name in _DEFAULTS:
+            replaced[name] = aliases.reveal(_DEFAULTS[name])
+    return replaced
 
 
 @cache
-def _addresses(tool: str) -> Mapping[str, bool]:
+def _unit_arguments(tool: str) -> Mapping[str, bool]:
     """The arguments of an instrument that name units, and whether they are required."""
-    from ....tools import instruments
-
     schema = instruments.get(instrument_tools()[tool]).schema()
-    named = (
-        name
-        for name, told in schema["properties"].items()
-        if "address of a unit" in json.dumps(told)
-    )
-    return {name: name in schema.get("required", ()) for name in named}
-
-
-def _listed(value: Any) -> Any:
-    """One name where a list of them is asked for, as a list."""
-    return [value] if isinstance(value, str) and not value.startswith("[") else value
+    return {
+        name: name in schema.get("required", ())
+        for name, described in schema["properties"].items()
+        if "address of a unit" in json.dumps(described)
+    }

@@ -1,11 +1,9 @@
-"""Claims of a conclusion, traced: every number and quotation stands in the evidence that it cites,
-or is unsupported.
+"""Trace claims: each number and quotation in a conclusion must occur in evidence, or is unsupported.
 
 1. The findings are cut into sentences; ids in brackets ([e3], [r2, r5]) are what a sentence cites.
-2. A number is found in a piece of evidence when a number there rounds to it; a quotation when it
-   stands there as whole words or whole marked tokens.
-3. Cited evidence is looked at first, then all other: what stands elsewhere is traced to there, what
-   stands nowhere is unsupported. No language model has a say in this.
+2. A number is supported by evidence that contains a number which rounds to it; a quotation by
+   evidence that contains it as whole words or whole marked tokens.
+3. Cited evidence is searched first, then all other. No language model has a say in this.
 """
 
 from __future__ import annotations
@@ -24,27 +22,27 @@ _NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?%?(?
 _MARK = re.compile(r"[«»]\d?")
 
 
-class _Stated(NamedTuple):
+class _Statement(NamedTuple):
     text: str
-    number: bool
+    is_number: bool
     cited: tuple[str, ...]
 
 
 class _Evidence(NamedTuple):
-    """A piece of evidence as claims are looked for in it."""
+    """A piece of evidence, prepared for searching."""
 
     folded: str
-    """On one line and in small letters; marked tokens stand there twice, within their word and on their own."""
+    """On one line and in lower case; marked tokens occur twice, within their word and on their own."""
     numbers: list[float]
 
     @classmethod
     def of(cls, text: str) -> _Evidence:
         plain = f"{_MARK.sub('', text)}\n{_MARK.sub(' ', text)}"
-        return cls(_folded(plain), [_value(found[0]) for found in _NUMBER.finditer(plain)])
+        return cls(_fold(plain), [_value(match[0]) for match in _NUMBER.finditer(plain)])
 
 
 def trace_claims(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...]:
-    """The claims of some findings, each with the ids of the evidence that holds it.
+    """The claims in some findings, each with the ids of the evidence that supports it.
 
     Args:
         findings: what the explainer wrote.
@@ -52,40 +50,35 @@ def trace_claims(findings: str, evidence: Mapping[str, str]) -> tuple[Claim, ...
     """
     if not findings.strip():
         return ()
-    held = {id: _Evidence.of(text) for id, text in evidence.items()}
+    prepared = {id: _Evidence.of(text) for id, text in evidence.items()}
     claims: dict[str, Claim] = {}
-    for stated in _stated(findings):
-        if stated.text not in claims:
-            claims[stated.text] = _traced(stated, held)
+    for statement in _statements(findings):
+        if statement.text not in claims:
+            claims[statement.text] = Claim(statement.text, _support(statement, prepared))
     return tuple(claims.values())
 
 
-def _traced(stated: _Stated, evidence: Mapping[str, _Evidence]) -> Claim:
-    holds = _among(stated.text) if stated.number else _said(stated.text)
-    cited = tuple(id for id in stated.cited if id in evidence and holds(evidence[id]))
-    return Claim(
-        stated.text, cited or tuple(islice((id for id, held in evidence.items() if holds(held)), 1))
-    )
+def _support(statement: _Statement, evidence: Mapping[str, _Evidence]) -> tuple[str, ...]:
+    """Ids of the cited evidence that supports a statement, or else the first other that does."""
+    search = _contains_number if statement.is_number else _contains_quote
+    supports = search(statement.text)
+    cited = tuple(id for id in statement.cited if id in evidence and supports(evidence[id]))
+    if cited:
+        return cited
+    return tuple(islice((id for id, prepared in evidence.items() if supports(prepared)), 1))
 
 
-def _stated(findings: str) -> Iterator[_Stated]:
-    for sentence in _sentences(findings):
-        cited = tuple(
-            id.strip().lower()
-            for found in _CITED.finditer(sentence)
-            for id in re.split("[,;]", found[1])
-        )
-        bare = _CITED.sub(" ", sentence)
-        for found in _QUOTE.finditer(bare):
-            yield _Stated(next(group for group in found.groups() if group), False, cited)
-        for found in _NUMBER.finditer(_QUOTE.sub(" ", bare)):
-            yield _Stated(found[0], True, cited)
-
-
-def _sentences(findings: str) -> Iterator[str]:
-    """A citation that follows the full stop belongs to the sentence before it."""
+def _statements(findings: str) -> Iterator[_Statement]:
+    # A citation after the full stop belongs to the sentence before it.
     moved = re.sub(r"([.!?])(\s*\[[erhERH]\d+[^\]]*\])", r"\2\1", findings)
-    yield from (sentence for sentence in _SENTENCE.split(moved) if sentence)
+    for sentence in filter(None, _SENTENCE.split(moved)):
+        ids = re.split("[,;]", ",".join(match[1] for match in _CITED.finditer(sentence)))
+        cited = tuple(id.strip().lower() for id in ids)
+        bare = _CITED.sub(" ", sentence)
+        for match in _QUOTE.finditer(bare):
+            yield _Statement(next(filter(None, match.groups())), False, cited)
+        for match in _NUMBER.finditer(_QUOTE.sub(" ", bare)):
+            yield _Statement(match[0], True, cited)
 
 
 def _value(text: str) -> float:
@@ -93,29 +86,30 @@ def _value(text: str) -> float:
     return number / 100 if text.endswith("%") else number
 
 
-def _among(text: str) -> Callable[[_Evidence], bool]:
-    """Whether a number in it is that number to the digits that are given; its sign may be left out."""
+def _contains_number(text: str) -> Callable[[_Evidence], bool]:
+    """Whether evidence has a number that rounds to this one; without a sign, either sign will do."""
     claimed = _value(text)
-    digits = text.rstrip("%").partition("e")[0].partition(".")[2]
-    width = 0.5 * 10.0 ** -(len(digits) + (2 if text.endswith("%") else 0)) * (1 + 1e-9)
+    decimals = len(text.rstrip("%").partition("e")[0].partition(".")[2])
+    if text.endswith("%"):
+        decimals += 2
+    tolerance = 0.5 * 10.0**-decimals * (1 + 1e-9)
     signs = (1.0, -1.0) if text[0].isdigit() else (1.0,)
-    return lambda held: any(
-        abs(claimed - sign * v) <= width for v in held.numbers for sign in signs
+    return lambda evidence: any(
+        abs(claimed - sign * number) <= tolerance for number in evidence.numbers for sign in signs
     )
 
 
-def _said(quote: str) -> Callable[[_Evidence], bool]:
-    """Whether it stands there as whole words."""
-    folded = _folded(quote.strip(" .,;:!?"))
+def _contains_quote(quote: str) -> Callable[[_Evidence], bool]:
+    """Whether evidence has the quotation as whole words."""
+    folded = _fold(quote.strip(" .,;:!?"))
     if not folded:
         return lambda _: False
-    before, after = (
-        r"(?<!\w)" if folded[0].isalnum() else "",
-        r"(?!\w)" if folded[-1].isalnum() else "",
-    )
+    before = r"(?<!\w)" if folded[0].isalnum() else ""
+    after = r"(?!\w)" if folded[-1].isalnum() else ""
     pattern = re.compile(before + re.escape(folded) + after)
-    return lambda held: folded in held.folded and pattern.search(held.folded) is not None
+    # The plain test first: it is fast, and most evidence does not contain the quotation.
+    return lambda evidence: folded in evidence.folded and bool(pattern.search(evidence.folded))
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     return " ".join(text.lower().split())

@@ -106,6 +106,6 @@ def test_the_shared_tool_tells_each_instrument_in_a_line() -> None:
     lines = shared.description.splitlines()[1:]
     assert shared.name == tools.SHARED
     assert {line.partition("(")[0] for line in lines} == set(WITHOUT_UNIT)
-    assert set(tools._TOLD) <= set(tools.instrument_tools().values()), (
+    assert set(tools._SUMMARIES) <= set(tools.instrument_tools().values()), (
         "a line about an instrument that is not there"
     )
