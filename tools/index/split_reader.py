@@ -31,6 +31,7 @@ class UnitStatisticsRow:
     where it is above 0. These two and the quantiles are estimated from a random sample of tokens.
     """
 
+    unit: str
     n: int
     mean: float
     std: float
@@ -119,7 +120,7 @@ class SplitReader:
         """One unit's statistics."""
         at = self._column(unit)
         site = self.site_statistics(unit.place)
-        return UnitStatisticsRow(site.n, *(float(column[at]) for column in site[1:]))
+        return UnitStatisticsRow(str(unit), site.n, *(float(column[at]) for column in site[1:]))
 
     def site_statistics(self, site: Site) -> SiteStatistics:
         """The statistics of all units of a site."""

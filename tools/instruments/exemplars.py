@@ -1,23 +1,19 @@
-"""What the index knows of a unit: exemplars and statistics, all from explore."""
+"""What the index has on a unit: exemplars and statistics, all from explore."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ..errors import ArgumentError
+from ..index.split_reader import ExemplarKind, UnitStatisticsRow
 from ..subject.address import Unit
 from .registry import InstrumentContext, Result, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 
-if TYPE_CHECKING:
-    from ..index import Exemplar
-
-
 Sign = Literal["+", "-"]
-Kind = Literal["top", "quantile", "random"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +21,9 @@ class ExemplarText:
     """A context of the corpus with a unit's activation at each token.
 
     Attributes:
-        context: its number in the index; `peak`: position where the side that was asked for is strongest.
-        activations: signed, whatever side was asked for.
+        context: its number in the index.
+        activations: signed, whichever side was requested.
+        peak: position where the requested side is strongest.
     """
 
     context: int
@@ -41,28 +38,27 @@ class Exemplars(Result):
 
     unit: str
     side: Sign
-    kind: Kind
+    kind: ExemplarKind
     exemplars: list[ExemplarText]
 
     def render(self) -> str:
+        name = "negative" if self.side == "-" else "positive"
+        head = f"{self.unit}, {self.kind} exemplars of its {name} side"
+        if not self.exemplars:
+            return f"{head}: none, it never fires there"
         sign = -1 if self.side == "-" else 1
-        signals = [
-            [max(0.0, sign * value) for value in passage.activations] for passage in self.exemplars
+        strengths = [
+            [max(0.0, sign * value) for value in exemplar.activations]
+            for exemplar in self.exemplars
         ]
-        strongest = max(
-            (signal[p.peak] for signal, p in zip(signals, self.exemplars, strict=True)), default=0.0
-        )
-        head = f"{self.unit}, {self.kind} exemplars of its {'negative' if sign < 0 else 'positive'} side"
+        shown = list(zip(self.exemplars, strengths, strict=True))
+        scale = max(strength[exemplar.peak] for exemplar, strength in shown)
         lines = [
-            f"  {passage.activations[passage.peak]:+.3g} | "
-            + mark_active_tokens(passage.tokens, signal, strongest, passage.peak)
-            for passage, signal in zip(self.exemplars, signals, strict=True)
+            f"  {exemplar.activations[exemplar.peak]:+.3g} | "
+            + mark_active_tokens(exemplar.tokens, strength, scale, exemplar.peak)
+            for exemplar, strength in shown
         ]
-        return (
-            "\n".join([f"{head} (9 is {strongest:.3g}):", *lines])
-            if lines
-            else f"{head}: none, it never fires there"
-        )
+        return "\n".join([f"{head} (9 is {scale:.3g}):", *lines])
 
 
 @instrument("activations.exemplars", needs=("index",))
@@ -72,7 +68,7 @@ def exemplars(
     side: Annotated[
         Sign | None, Field(description="default: the address's own side, else +")
     ] = None,
-    kind: Kind = "top",
+    kind: ExemplarKind = "top",
     k: Annotated[int, Field(ge=1, le=50)] = 8,
 ) -> Exemplars:
     """Corpus contexts in which a unit fires, with its activation at each token.
@@ -81,52 +77,26 @@ def exemplars(
     middling activations are about. random: contexts drawn at random, mostly quiet. Look at both
     sides: gated neurons fire negatively too.
     """
-
     address = Unit.parse(unit)
     if side is not None and address.side not in ("both", side):
         raise ArgumentError(f"unit {unit!r} and side {side!r} contradict each other; leave one out")
     chosen: Sign = side or ("-" if address.side == "-" else "+")
-    found = context.require_index().exemplars(address.unsided, chosen, kind=kind, k=k)
-    return Exemplars(str(address.unsided), chosen, kind, [_passage(exemplar) for exemplar in found])
-
-
-def _passage(exemplar: Exemplar) -> ExemplarText:
-    return ExemplarText(
-        int(exemplar.context),
-        list(exemplar.tokens),
-        rounded(exemplar.activations),
-        int(exemplar.peak),
-    )
+    rows = context.require_index().exemplars(address.unsided, chosen, kind=kind, k=k)
+    texts = [ExemplarText(e.context, e.tokens, rounded(e.activations), e.peak) for e in rows]
+    return Exemplars(str(address.unsided), chosen, kind, texts)
 
 
 @dataclass(frozen=True)
-class UnitStatistics(Result):
-    """A unit's signed activations over explore, position 0 left out.
-
-    Attributes:
-        density: share of tokens where |activation| is above a tenth of the largest; `positive`: where it is above 0.
-    """
-
-    unit: str
-    n: int
-    mean: float
-    std: float
-    min: float
-    max: float
-    density: float
-    positive: float
-    q01: float
-    q10: float
-    q50: float
-    q90: float
-    q99: float
+class UnitStatistics(UnitStatisticsRow, Result):
+    """A unit's signed activations over explore, position 0 left out."""
 
     def render(self) -> str:
         return (
-            f"{self.unit} over {self.n:,} tokens: from {self.min:.3g} to {self.max:.3g}, mean {self.mean:.3g}, "
-            f"standard deviation {self.std:.3g}; 1 % below {self.q01:.3g}, 10 % below {self.q10:.3g}, half below "
-            f"{self.q50:.3g}, 10 % above {self.q90:.3g}, 1 % above {self.q99:.3g}; active (a tenth of its largest) on "
-            f"{self.density:.1%} of tokens, positive on {self.positive:.1%}"
+            f"{self.unit} over {self.n:,} tokens: from {self.min:.3g} to {self.max:.3g}, "
+            f"mean {self.mean:.3g}, standard deviation {self.std:.3g}; 1 % below {self.q01:.3g}, "
+            f"10 % below {self.q10:.3g}, half below {self.q50:.3g}, 10 % above {self.q90:.3g}, "
+            f"1 % above {self.q99:.3g}; active (a tenth of its largest) on {self.density:.1%} of "
+            f"tokens, positive on {self.positive:.1%}"
         )
 
 
@@ -136,8 +106,6 @@ def statistics(context: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
     """
-
-    address = Unit.parse(unit).unsided
-    found = asdict(context.require_index().statistics(address))
-    n = int(found.pop("n"))
-    return UnitStatistics(str(address), n, **dict(zip(found, rounded(found.values()), strict=True)))
+    row = vars(context.require_index().statistics(Unit.parse(unit).unsided))
+    numbers = {name: rounded([v])[0] for name, v in row.items() if isinstance(v, float)}
+    return UnitStatistics(**row | numbers)
