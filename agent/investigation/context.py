@@ -10,7 +10,6 @@ Nothing in here can read holdout; `verify` can.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from ...tools.subject.address import Unit
 from ..llm.sentence_judges import SentenceJudges
 from ..runlog.bottleneck import WaitTimes
+from ..runlog.config import target_seed
 from ..runlog.journal import Journal
 from ..runlog.stopping import Stopped
 from .instrument_desk import InstrumentDesk
@@ -78,8 +78,3 @@ class InvestigationContext:
     def seed(self, unit: Unit) -> int:
         """The seed of everything random about a target."""
         return target_seed(self.config.seed, str(unit))
-
-
-def target_seed(run_seed: int, target: str) -> int:
-    """The seed of everything random about a target: from the run's seed and the address alone."""
-    return int.from_bytes(hashlib.sha256(f"{run_seed}:{target}".encode()).digest()[:4], "big")

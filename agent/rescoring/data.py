@@ -1,4 +1,4 @@
-"""The text that explanations are scored on, and what is needed to read it; each opened when it is first needed."""
+"""Activations, lexicon and subject of a source of explanations, each opened on first use."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 class SourceData:
-    """Activations of a source's targets on each split, its words, and its subject.
+    """What scoring the explanations of one source reads.
 
     Args:
-        subject: the loaded subject, if there is one.
-        open_holdout: the door to held-out activations in a folder; only `evaluate` has it.
+        subject: the subject, if the caller has loaded it.
+        open_holdout: opens the held-out activations in a folder. Passed in, so that this module
+            cannot read them by itself.
     """
 
     def __init__(
@@ -47,21 +48,22 @@ class SourceData:
         self._predictions: dict[tuple[str, Split], np.ndarray] = {}
 
     def split(self, split: Split) -> Collected:
-        """The activations of a split; with another corpus, those on it in the place of select and holdout."""
+        """The activations of a split. With `plan.corpus`, select and holdout are that corpus."""
         if split == "explore":
             return self.explore
         if self.plan.corpus:
-            return self._transferred
+            return self._other_corpus
         return self._holdout if split == "holdout" else self._select
 
     def predict_split(self, printed: str | None, split: Split) -> np.ndarray | None:
-        """What a predicate predicts on a split, computed once."""
+        """What a predicate predicts on a split, computed once; None without a predicate."""
         if printed is None:
             return None
-        if (printed, split) not in self._predictions:
-            data = self.split(split)
-            self._predictions[printed, split] = self.predict(printed, data.tokens, data.length)
-        return self._predictions[printed, split]
+        key = printed, split
+        if key not in self._predictions:
+            collected = self.split(split)
+            self._predictions[key] = self.predict(printed, collected.tokens, collected.length)
+        return self._predictions[key]
 
     def predict(self, printed: str, tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
         """What a predicate predicts on any tokens."""
@@ -73,17 +75,16 @@ class SourceData:
 
     @cached_property
     def _collected(self) -> Path:
-        """The folder of the activations; a table's are collected now."""
+        """The folder of the activations. A run has them; those of a table are collected here."""
         folder = self.source.folder / COLLECTED
         if self.source.is_run or (folder / "holdout.safetensors").exists():
             return folder
         from ...tools.index import Index, collect
 
-        index = Index.open(Path(self.source.index))
         collect(
             self.subject,
-            index,
-            list(dict.fromkeys(u.unsided for u in self._units)),
+            Index.open(Path(self.source.index)),
+            list(dict.fromkeys(unit.unsided for unit in self._units)),
             folder,
             max_contexts=self.source.max_contexts,
             progress=self.reporter,
@@ -103,12 +104,13 @@ class SourceData:
         return self._open_holdout(self._collected)
 
     @cached_property
-    def _transferred(self) -> Collected:
+    def _other_corpus(self) -> Collected:
         from .other_corpus import collect_on_corpus
 
         if self.source.planted or self.source.nulls:
             raise UsageError(
-                f"{self.source.name} has planted, null or control units, which exist on its corpus only"
+                f"{self.source.name} has planted, null or control units, which exist on the run's "
+                "own corpus only; score it without --corpus"
             )
         return collect_on_corpus(
             self.plan.corpus,
@@ -123,16 +125,19 @@ class SourceData:
 
     @cached_property
     def lexicon(self) -> Lexicon:
+        """The vocabulary that the explanations' predicates look up."""
         if self.source.is_run:
             return stored_lexicon(self.source.folder)
-        return self.whole_lexicon
+        return self.subject_lexicon
 
     @cached_property
-    def whole_lexicon(self) -> Lexicon:
+    def subject_lexicon(self) -> Lexicon:
+        """The subject's whole vocabulary, with word vectors."""
         return subject_lexicon(lambda: self.subject, weights_of(self.source.subject["revision"]))
 
     @cached_property
     def subject(self) -> Subject:
+        """The subject, checked to be the model that the source was made with."""
         if self.loaded_subject is not None:
             return self.loaded_subject
         source, suite = self.source, None

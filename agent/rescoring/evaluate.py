@@ -1,25 +1,25 @@
-"""`hubel eval`: explanations scored again, by any scorers, on held-out text or on another corpus.
+"""`hubel eval`: score explanations again, by any scorers, on held-out text or on another corpus.
 
-1. A source (`source`) has explanations and a folder with activations; what is missing is collected
-   now.
-2. Each explanation becomes a `ScoringTask` on holdout, and on select for what costs nothing there (so that
-   the drop is seen). With `corpus`, on that corpus instead. Rivals (token lookup, another unit's
-   explanation) come from explore.
-3. Each scorer gives scores, or a failure, or says that there is nothing to score. All of it is
+1. A source (`sources`) has explanations and a folder with activations; missing ones are collected
+   first.
+2. Each explanation becomes a `ScoringTask` on holdout, and on select for scorers that cost nothing
+   there, so that the drop can be seen. With `corpus`, on that corpus instead. Floor predictions
+   (token lookup, another unit's explanation) come from explore.
+3. Each scorer returns scores, a failure, or the reason why there is nothing to score. All of it is
    written to the log as an `evaluation` event of the target: holdout is never read without a trace.
-   Verdicts and the run's figures stay as they are.
-4. After somebody has opened a target's held-out text on the review page, a new explanation of it is
-   scored on select and on other corpora only; what is scored then is marked.
+   Verdicts and the run's own numbers stay as they are.
+4. Once somebody has opened a target's held-out text on the review page, a new explanation of it is
+   scored on select and on other corpora only, and its scores are marked.
 
-A judge's answers go through the journal (`judging`); targets are judged side by side.
-`retry_failed` takes what is known from the log and asks again for what failed. Where a budget is
-reached the targets that are left stay pending; evaluated again, they go on from the journal.
+The answers of a judge are journaled, and targets are judged side by side. With `retry_failed`,
+scores in the log are kept and only failed ones are asked for again. When a budget is reached, the
+remaining targets stay pending; the same call continues from the journal.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from dataclasses import replace
@@ -55,14 +55,18 @@ SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
 def check_plan(plan: RescoringPlan) -> None:
-    """Raise UsageError for an unknown scorer or judge and for dollars that cannot be counted, before all loading."""
+    """Check scorers, models and budget before anything is loaded.
+
+    Raises:
+        UsageError: an unknown scorer or judge, or a limit in dollars on a model without a price.
+    """
     for name in plan.scorers:
         registry.get_scorer(name)
-    asked = (
+    models = (
         (plan.judge, plan.price, "judge-"),
         (plan.simulator, plan.simulator_price, "simulator-"),
     )
-    check_dollars((plan.budget, plan.target_budget), asked)
+    check_dollars((plan.budget, plan.target_budget), models)
     check_judge(plan.judge, plan.base_url)
     if plan.simulator:
         check_simulator(plan.simulator, plan.simulator_base_url)
@@ -79,77 +83,35 @@ def evaluate(
     """Score a source's explanations.
 
     Args:
-        subject: the loaded subject, if the caller has it; else it is loaded when it is first needed.
-        budget: of several sources together; else the plan's, of this one.
+        subject: the subject, if the caller has loaded it; otherwise it is loaded on first use.
+        budget: shared by several sources; by default the plan's, for this source.
     """
     check_plan(plan)
     reporter = reporter or Reporter()
+    budget = budget or Budget(BudgetLimits(plan.budget, plan.target_budget))
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
-        work = _SourceScorer(
-            source,
-            plan,
-            log,
-            reporter,
-            subject,
-            budget or Budget(BudgetLimits(plan.budget, plan.target_budget)),
-        )
-        rows = _score_concurrently(
-            work.score, source.explanations, plan, reporter, work.patience.stopped.set
-        )
+        scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
+        rows = scorer.score_all(reporter)
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
             seal(source.folder)
     scored = {row.explanation.target: row for row in rows}
-    order = [row["target"] for row in source.rows] or list(scored)
-    runs = {row["target"]: row for row in source.rows}
-    return Evaluation(
-        source, plan, [scored.get(t) or _unscored(runs[t]) for t in order], work.budget_reached
-    )
+    # a run's targets without an explanation count as targets, too
+    if source.rows:
+        rows = [scored.get(row["target"]) or _unscored(row) for row in source.rows]
+    return Evaluation(source, plan, rows, scorer.budget_reached)
 
 
-def _score_concurrently(
-    score: Callable[[Explanation], RescoredTarget],
-    explanations: Sequence[Explanation],
-    plan: RescoringPlan,
-    reporter: Reporter,
-    stop: Callable[[], None],
-) -> list[RescoredTarget]:
-    """A row an explanation, in their order. A predicate keeps a processor busy anyway, and a script
-    answers in turn.
-
-    Args:
-        stop: ends the waits for language models, when the work is interrupted.
-    """
-    alone = not (
-        is_model(plan.judge) or is_model(plan.simulator) or plan.judge.startswith("constant:")
-    )
-    workers = 1 if alone else plan.concurrency
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        running = [pool.submit(score, explanation) for explanation in explanations]
-        try:
-            for number, ended in enumerate(as_completed(running)):
-                ended.result()
-                reporter.update("score", number + 1, len(running), unit="targets")
-        except BaseException:
-            stop()
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [future.result() for future in running]
-
-
-def _unscored(row: Mapping[str, Any]) -> RescoredTarget:
-    """A target of the run that has no explanation: it counts as a target all the same."""
-    return RescoredTarget(
-        Explanation(row["target"], ""),
-        row["status"],
-        run=row,
-        error=row["error"] or row["reason"] or "",
-    )
+def _unscored(run_row: Mapping[str, Any]) -> RescoredTarget:
+    """A target of the run that has no explanation."""
+    reason = run_row["error"] or run_row["reason"] or ""
+    explanation = Explanation(run_row["target"], "")
+    return RescoredTarget(explanation, run_row["status"], run=run_row, error=reason)
 
 
 class _SourceScorer:
-    """One source under one plan: what its cases share."""
+    """Scores the explanations of one source under one plan."""
 
     def __init__(
         self,
@@ -160,122 +122,135 @@ class _SourceScorer:
         subject: Subject | None,
         budget: Budget,
     ) -> None:
-        self.source, self.plan, self.log = source, plan, log
-        self._budget = budget
+        self._source, self._plan, self._log, self._budget = source, plan, log, budget
         self.budget_reached = ""
-        """Which limit was reached, if one was."""
-        self.texts = SourceData(source, plan, reporter, subject, open_collected_holdout)
-        self.patience = Patience(plan.patience)
-        self.judge = make_judge(
-            plan.judge, plan.base_url, self.patience, plan.price, logprobs=plan.logprobs
+        """Which limit was reached; "" if none was."""
+        self._patience = Patience(plan.patience)
+        self._judge = make_judge(
+            plan.judge, plan.base_url, self._patience, plan.price, logprobs=plan.logprobs
         )
-        self.simulator = self._make_simulator()
-        self._cases = TaskBuilder(source, plan, self.texts)
-        self._runs = {row["target"]: row for row in source.rows}
+        self._simulator = self._make_simulator()
+        self._simulator_name = plan.simulator or plan.judge
+        data = SourceData(source, plan, reporter, subject, open_collected_holdout)
+        self._tasks = TaskBuilder(source, plan, data)
+        self._run_rows = {row["target"]: row for row in source.rows}
         self._reviews = Reviews(source.folder)
 
     def _make_simulator(self) -> Chat | None:
-        plan = self.plan
+        plan = self._plan
         if not plan.simulator:
-            return self.judge if is_model(plan.judge) else None
-        where, price = plan.simulator_base_url, plan.simulator_price
-        return make_judge(plan.simulator, where, self.patience, price, logprobs=plan.logprobs)
+            return self._judge if is_model(plan.judge) else None
+        return make_judge(
+            plan.simulator,
+            plan.simulator_base_url,
+            self._patience,
+            plan.simulator_price,
+            logprobs=plan.logprobs,
+        )
 
-    def score(self, explanation: Explanation) -> RescoredTarget:
-        """Score one explanation. A defect in here costs this target and no other, and is scored again the next time."""
+    def score_all(self, reporter: Reporter) -> list[RescoredTarget]:
+        """Score all explanations; returns one row for each, in their order."""
+        explanations, plan = self._source.explanations, self._plan
+        # A predicate keeps a processor busy anyway, and a script gives its answers in turn.
+        waits = is_model(plan.judge) or is_model(plan.simulator)
+        side_by_side = waits or plan.judge.startswith("constant:")
+        with ThreadPoolExecutor(max_workers=plan.concurrency if side_by_side else 1) as pool:
+            futures = [pool.submit(self._score_or_fail, e) for e in explanations]
+            try:
+                for number, future in enumerate(as_completed(futures)):
+                    future.result()
+                    reporter.update("score", number + 1, len(futures), unit="targets")
+            except BaseException:
+                self._patience.stopped.set()  # ends the waits for language models
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
+
+    def _score_or_fail(self, explanation: Explanation) -> RescoredTarget:
+        """Score one explanation. A defect costs this target alone, and the next call scores it again."""
+        run_row = self._run_rows.get(explanation.target, {})
         try:
-            return self._score(explanation)
+            return self._score(explanation, run_row)
         except BudgetReached as reached:
             self.budget_reached = str(reached)
-            run = self._runs.get(explanation.target, {})
-            return RescoredTarget(explanation, "pending", run=run, error=self.budget_reached)
+            return RescoredTarget(explanation, "pending", run=run_row, error=self.budget_reached)
         except (HubelError, Stopped):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of an evaluation
-            fault = failure_of(error)
-            self.log.write(
-                "evaluation_failure", fault, target=explanation.target, id=explanation.id
+            failure = failure_of(error)
+            self._log.write(
+                "evaluation_failure", failure, target=explanation.target, id=explanation.id
             )
-            return RescoredTarget(
-                explanation,
-                "failed",
-                run=self._runs.get(explanation.target, {}),
-                error=fault["error"],
-            )
+            return RescoredTarget(explanation, "failed", run=run_row, error=failure["error"])
 
-    def _score(self, explanation: Explanation) -> RescoredTarget:
+    def _score(self, explanation: Explanation, run_row: Mapping[str, Any]) -> RescoredTarget:
         started = time.perf_counter()
-        viewed = self.source.after_viewing or self._reviews.opened(explanation.target) is not None
+        was_opened = self._reviews.opened(explanation.target) is not None
+        after_viewing = self._source.after_viewing or was_opened
         outcomes: dict[Split, list[Outcome]] = {}
-        for split in self._splits(viewed):
+        for split in self._splits(after_viewing):
             outcomes[split] = self._outcomes(explanation, split)
         seconds = round(time.perf_counter() - started, 3)
-        run = self._runs.get(explanation.target, {})
-        return RescoredTarget(explanation, "done", outcomes, viewed, run, seconds)
+        return RescoredTarget(explanation, "done", outcomes, after_viewing, run_row, seconds)
 
-    def _splits(self, viewed: bool) -> tuple[Split, ...]:
-        if self.plan.corpus:
+    def _splits(self, after_viewing: bool) -> tuple[Split, ...]:
+        if self._plan.corpus:
             return ("holdout",)
-        new = not self.source.is_run or self.source.after_viewing
-        return ("select",) if viewed and new else SPLITS
-
-    # outcomes, from the log or anew
+        is_new = not self._source.is_run or self._source.after_viewing
+        return ("select",) if after_viewing and is_new else SPLITS
 
     def _outcomes(self, explanation: Explanation, split: Split) -> list[Outcome]:
-        names = [n for n in self.plan.scorers if split == "holdout" or self._is_free(n)]
-        known = {name: self._logged(explanation, split, name) for name in names}
-        again = [
-            n
-            for n in names
-            if not self.plan.retry_failed or known[n] is None or known[n]["failure"]
-        ]
-        fresh: dict[str, Outcome] = {}
-        if again:
-            attempt = max(
-                [known[n]["attempt"] + 1 for n in again if self.plan.retry_failed and known[n]],
-                default=0,
-            )
-            case = self._cases.build(explanation, split, self._chat(explanation, attempt))
-            simulator = self._journaled(
-                self.simulator, explanation, attempt, self.simulator_name, "simulator"
-            )
-            for outcome in score_all(replace(case, simulator=simulator), again):
-                fresh[outcome.scorer] = outcome
-                self._write(explanation, split, outcome, attempt)
-        return [fresh[n] if n in fresh else _from_log(known[n]) for n in names]
-
-    def _chat(self, explanation: Explanation, attempt: int) -> Chat | None:
-        return self._journaled(self.judge, explanation, attempt, self.plan.judge, "judge")
+        """One outcome for each scorer, kept from the log or scored now."""
+        retry = self._plan.retry_failed
+        names = [n for n in self._plan.scorers if split == "holdout" or self._is_free(n)]
+        logged = {name: self._logged(explanation, split, name) for name in names}
+        kept = {
+            name: _from_log(row)
+            for name, row in logged.items()
+            if retry and row is not None and not row["failure"]
+        }
+        missing = [name for name in names if name not in kept]
+        if not missing:
+            return [kept[name] for name in names]
+        # a new attempt is a new request for the journal, so a failed answer is not used again
+        attempts = [row["attempt"] + 1 for n in missing if retry and (row := logged[n])]
+        attempt = max(attempts, default=0)
+        judge = self._journaled(self._judge, explanation, attempt, self._plan.judge, "judge")
+        simulator = self._journaled(
+            self._simulator, explanation, attempt, self._simulator_name, "simulator"
+        )
+        task = replace(self._tasks.build(explanation, split, judge), simulator=simulator)
+        for outcome in score_all(task, missing):
+            kept[outcome.scorer] = outcome
+            self._write(explanation, split, outcome, attempt)
+        return [kept[name] for name in names]
 
     def _journaled(
         self, chat: Chat | None, explanation: Explanation, attempt: int, name: str, role: Role
     ) -> Chat | None:
         if chat is None:
             return None
-        return JournaledJudge(chat, self.log, explanation.target, name, attempt, role, self._budget)
-
-    @property
-    def simulator_name(self) -> str:
-        """Who simulates, for the journal."""
-        return self.plan.simulator or self.plan.judge
+        target = explanation.target
+        return JournaledJudge(chat, self._log, target, name, attempt, role, self._budget)
 
     def _is_free(self, scorer: str) -> bool:
         """Whether a scorer costs nothing on select."""
-        return scorer.startswith("simulation") or (self.judge is None and scorer not in ON_SUBJECT)
+        by_predicate = self._judge is None and scorer not in ON_SUBJECT
+        return by_predicate or scorer.startswith("simulation")
 
     def _event_id(self, explanation: Explanation, split: Split, scorer: str) -> str:
-        who = self.simulator_name if scorer == "llm_simulation" else self.plan.judge
-        return "/".join([explanation.id, who, self.plan.corpus, split, scorer])
+        model = self._simulator_name if scorer == "llm_simulation" else self._plan.judge
+        return "/".join([explanation.id, model, self._plan.corpus, split, scorer])
 
     def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
-        return self.log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))
+        return self._log.get(EVENT, explanation.target, self._event_id(explanation, split, scorer))
 
     def _write(
         self, explanation: Explanation, split: Split, outcome: Outcome, attempt: int
     ) -> None:
         row = {
-            "judge": self.plan.judge,
-            "corpus": self.plan.corpus or None,
+            "judge": self._plan.judge,
+            "corpus": self._plan.corpus or None,
             "split": split,
             "explanation": explanation.sentence,
             "predicate": explanation.predicate,
@@ -283,7 +258,7 @@ class _SourceScorer:
             **outcome.to_json(),
         }
         id = self._event_id(explanation, split, outcome.scorer)
-        self.log.write(EVENT, row, target=explanation.target, id=id)
+        self._log.write(EVENT, row, target=explanation.target, id=id)
 
 
 def _from_log(row: Mapping[str, Any]) -> Outcome:

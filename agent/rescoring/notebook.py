@@ -1,4 +1,4 @@
-"""For a notebook: score an explanation of one's own on a run's activations."""
+"""For notebooks: score your own explanation on a run's activations."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from ..runlog.lexicon import stored_lexicon
 def score_explanation(
     run: str | Path, target: str, predicate: str | Predicate, *, runs: str | Path = "runs"
 ) -> Score:
-    """Simulation score of a predicate on the select split of a run that has ended, with interval
-    and floors.
+    """Simulation score of a predicate on the select split of a finished run, with interval and floors.
 
     Holdout is not for trying things out: a run reads it once, for its winner.
 
@@ -39,8 +38,14 @@ def score_explanation(
 def score_on_select(
     folder: Path, target: str, predicate: Predicate, lexicon: Lexicon | None = None
 ) -> Score:
-    """The same for a run's folder. The lexicon that a run keeps knows its own words only; give another if need be."""
-    unit, lexicon = Unit.parse(target), lexicon or stored_lexicon(folder)
-    explore, select = (Collected.open(folder / COLLECTED, split) for split in ("explore", "select"))
+    """The same for a run's folder.
+
+    Args:
+        lexicon: by default the one that the run keeps, which has only the words of its own predicates.
+    """
+    explore = Collected.open(folder / COLLECTED, "explore")
+    select = Collected.open(folder / COLLECTED, "select")
+    lexicon = lexicon or stored_lexicon(folder)
     predicted = predicate.predict(select.tokens, lexicon, select.length)
-    return score_simulation(scoring_task(unit, "select", select, explore, predicted))
+    task = scoring_task(Unit.parse(target), "select", select, explore, predicted)
+    return score_simulation(task)

@@ -1,8 +1,7 @@
-"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's
-folder.
+"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's folder.
 
-All of the other corpus counts as unseen text: the explainer looked at the run's own explore and
-select splits only.
+All of the other corpus counts as unseen text: the explainer looked only at the run's own explore
+and select splits.
 """
 
 from __future__ import annotations
@@ -24,9 +23,11 @@ from ..runlog.layout import TRANSFER
 from ..runlog.progress import Reporter
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
     from ...tools.subject import Subject
 
-BATCH = 32
+CONTEXTS_PER_PASS = 32
 
 
 def collect_on_corpus(
@@ -40,20 +41,22 @@ def collect_on_corpus(
     seed: int,
     reporter: Reporter,
 ) -> Collected:
-    """Activations of units on at most so many contexts of a corpus; made once, then read."""
+    """Activations of units on up to `max_contexts` random contexts of a corpus, computed once.
+
+    Raises:
+        UsageError: the corpus cannot be read, or has no context of two tokens.
+    """
     corpus = read_corpus(corpus_name)
     names = [str(unit) for unit in dict.fromkeys(unit.unsided for unit in units)]
-    stem = re.sub(
-        r"[^A-Za-z0-9.-]+", "-", f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}"
-    )
-    path = folder / TRANSFER / f"{stem}.safetensors"
-    if path.exists() and set(names) <= set((found := Collected(path)).targets):
-        return found
+    title = f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}"
+    path = folder / TRANSFER / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', title)}.safetensors"
+    if path.exists() and set(names) <= set((stored := Collected(path)).targets):
+        return stored
     contexts = make_contexts(
         corpus.documents,
         lambda text: subject.tokenize(text).ids,
         context_len,
-        max_tokens=8 * max_contexts * context_len,
+        max_tokens=8 * max_contexts * context_len,  # enough to draw from without reading it all
     )
     usable = np.flatnonzero(contexts.length > 1)
     if not len(usable):
@@ -64,24 +67,32 @@ def collect_on_corpus(
 
 
 def _activations(
-    subject: Subject, names: Sequence[str], contexts: Contexts, rows: np.ndarray, reporter: Reporter
-) -> np.ndarray:
+    subject: Subject,
+    names: Sequence[str],
+    contexts: Contexts,
+    rows: Int[np.ndarray, " rows"],
+    reporter: Reporter,
+) -> Float[np.ndarray, "names rows seq"]:
     import torch
 
     units = [Unit.parse(name) for name in names]
-    found = np.zeros((len(names), len(rows), contexts.tokens.shape[1]), dtype=np.float16)
-    for start in range(0, len(rows), BATCH):
-        chosen = rows[start : start + BATCH]
-        ids = torch.tensor(contexts.tokens[chosen].astype(np.int64))
-        raw = subject.unit_activations(ids, units).float().cpu().numpy()
-        real = np.arange(ids.shape[1]) < contexts.length[chosen][:, None]
-        found[:, start : start + len(chosen)] = np.where(real, raw, 0.0)
-        reporter.update("read the other corpus", start + len(chosen), len(rows), unit="contexts")
-    return found
+    activations = np.zeros((len(names), len(rows), contexts.tokens.shape[1]), dtype=np.float16)
+    for start in range(0, len(rows), CONTEXTS_PER_PASS):
+        batch = rows[start : start + CONTEXTS_PER_PASS]
+        ids = torch.tensor(contexts.tokens[batch].astype(np.int64))
+        values = subject.unit_activations(ids, units).float().cpu().numpy()
+        is_token = np.arange(ids.shape[1]) < contexts.length[batch][:, None]
+        activations[:, start : start + len(batch)] = np.where(is_token, values, 0.0)
+        reporter.update("read the other corpus", start + len(batch), len(rows), unit="contexts")
+    return activations
 
 
 def _write(
-    path: Path, names: list[str], contexts: Contexts, rows: np.ndarray, activations: np.ndarray
+    path: Path,
+    names: list[str],
+    contexts: Contexts,
+    rows: Int[np.ndarray, " rows"],
+    activations: Float[np.ndarray, "names rows seq"],
 ) -> None:
     from safetensors.numpy import save_file
 

@@ -1,27 +1,29 @@
-"""An evaluation as one HTML file: means with coverage, score by layer, select against holdout, intervals, pairs."""
+"""The page of `hubel eval`: one HTML file with means, scores by layer, the drop, intervals and pairs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
-from ...evals.score import Floors, Score
+from ...evals.score import Score
 from ...evals.statistics.bootstrap import Interval
 from ...evals.verdict import KEEP
 from ...tools.files import atomic_file
-from ...tools.files.untrusted_text import show_hidden
+from ...tools.files.untrusted_text import escape_control
 from ...tools.subject.address import Unit
 from ..runlog.log import RunLog
 from . import plots
 from .plan import Evaluation, RescoredTarget
 from .summary import (
+    ScoreKind,
     ScoreSummary,
-    SourceComparison,
     compare_sources,
     find_score,
     score_kinds,
@@ -31,23 +33,15 @@ from .summary import (
 if TYPE_CHECKING:
     from jinja2 import Template
 
-_STYLES = ("../review/static/tokens.css", "../review/static/figures.css", "evaluation.css")
+FOLDER = Path(__file__).parent
+STYLES = ("../review/static/tokens.css", "../review/static/figures.css", "evaluation.css")
 """Colours, type and plots look as on the review page."""
-_FOLDER = Path(__file__).parent
-_SMALLEST_P = 1e-12
-"""Below this a fitted tail is an extrapolation that nobody should read digits of."""
+SMALLEST_P = 1e-12
+"""A smaller p is an extrapolation of the fitted tail; its digits mean nothing."""
 TRUTH = "truth"
-"""Event of a target of a bench: what is true of its explanation (`bench.planted`)."""
-_FLOORS = ("shuffled", "other", "token_lookup", "trivial")
-_HEADLINE = ("simulation", "random")
-
-
-class _PlottedTarget(NamedTuple):
-    """A target with one score."""
-
-    row: RescoredTarget
-    score: Score
-    select: Score | None
+"""Event of a planted unit: what is true of its explanation (`bench.planted`)."""
+FLOORS = ("shuffled", "other", "token_lookup", "trivial")
+PLOTTED = ScoreKind("simulation", "random")
 
 
 class _ScoreRow(NamedTuple):
@@ -56,51 +50,52 @@ class _ScoreRow(NamedTuple):
     name: str
     score: Score
     select: Score | None
-    """The same on select, where the score is of holdout."""
+    """The same on select, if the score is of holdout."""
+
+
+class _PlottedTarget(NamedTuple):
+    row: RescoredTarget
+    unit: Unit
+    score: Score
+    select: Score | None
 
 
 class _SourceSection(NamedTuple):
     """What the page shows of one source."""
 
     evaluation: Evaluation
-    figures: Sequence[ScoreSummary]
+    summaries: Sequence[ScoreSummary]
     rows: Sequence[tuple[RescoredTarget, Sequence[_ScoreRow]]]
     layer_plot: Markup
     drop_plot: Markup
     interval_plot: Markup
     truth_plot: Markup | None
-    """For a bench of planted units that was held against the truth."""
+    """Only for a bench of planted units."""
     calls: int
     tokens: int
     reasons: Sequence[tuple[str, int]]
+    """Why scores are missing, and how often."""
 
 
 def write_page(evaluations: Sequence[Evaluation], out: Path) -> Path:
-    """Write the page; returns its path."""
+    """Write the page; returns its path. It is self-contained: no script, no network."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    page = render(evaluations)
+    page = _template().render(
+        sections=[_section(evaluation) for evaluation in evaluations],
+        comparisons=compare_sources(evaluations),
+        style=Markup("\n".join((FOLDER / sheet).read_text(encoding="utf-8") for sheet in STYLES)),
+    )
     with atomic_file(out) as partial:
         partial.write_text(page, encoding="utf-8")
     return out
 
 
-def render(evaluations: Sequence[Evaluation]) -> str:
-    """The page, self-contained: no script, no network."""
-    compared: Sequence[SourceComparison] = compare_sources(evaluations)
-    return _template().render(
-        parts=[_part(evaluation) for evaluation in evaluations],
-        compared=compared,
-        style=Markup("".join((_FOLDER / sheet).read_text(encoding="utf-8") for sheet in _STYLES)),
-    )
-
-
-def format_number(value: float | None, digits: int = 2) -> str:
-    """A number, or a dash where it is not known."""
+def format_number(value: float | None) -> str:
+    """Two digits, or a dash where the number is unknown."""
     if value is None:
         return "–"
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace(
-        "-", "−"
-    )  # + 0.0: no minus before a zero
+    rounded = round(value, 2) + 0.0  # + 0.0 turns -0.0 into 0.0
+    return f"{rounded:.2f}".replace("-", "−")
 
 
 def format_interval(value: Score | Interval | None) -> str:
@@ -112,11 +107,9 @@ def format_interval(value: Score | Interval | None) -> str:
     return f"{format_number(value.value)} [{format_number(value.low)}, {format_number(value.high)}]"
 
 
-def format_p(p: float | None) -> str:
-    """A p with two digits, or that it is smaller than anyone should read digits of."""
-    if p is None:
-        return "–"
-    if p < _SMALLEST_P:
+def format_p(p: float) -> str:
+    """A p-value with the digits that mean something."""
+    if p < SMALLEST_P:
         return "< 1e−12"
     return (f"{p:.3f}" if p >= 0.001 else f"{p:.0e}").replace("-", "−")
 
@@ -126,131 +119,105 @@ def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
+        loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        {
-            "number": format_number,
-            "interval": format_interval,
-            "probability": format_p,
-            "visible": show_hidden,
-        }
-    )
+    environment.filters["number"] = format_number
+    environment.filters["interval"] = format_interval
+    environment.filters["probability"] = format_p
+    environment.filters["escape_control"] = escape_control
     return environment.get_template("evaluation.html")
 
 
-def _part(evaluation: Evaluation) -> _SourceSection:
-    columns = score_kinds([evaluation])
-    lines = _headline(evaluation)
+def _section(evaluation: Evaluation) -> _SourceSection:
+    kinds = score_kinds([evaluation])
+    targets = _plotted(evaluation)
+    by_layer = [_dot(target, float(target.unit.layer)) for target in targets]
+    drops = [_dot(target, target.select.value) for target in targets if target.select]
     return _SourceSection(
         evaluation,
         score_summaries(evaluation),
-        [(row, _shown(row, columns)) for row in evaluation.rows],
-        plots.score_by_layer([_dot(line, by_layer=True) for line in lines], _levels(lines)),
-        plots.select_against_holdout([_dot(line) for line in lines if line.select]),
-        plots.intervals([_dot(line, by_layer=True) for line in lines], KEEP),
-        _truth_plot(evaluation, lines),
+        [(row, _score_rows(row, kinds)) for row in evaluation.rows],
+        plots.score_by_layer(by_layer, _levels(targets)),
+        plots.scatter(drops, "select r", "holdout r", "Score on holdout against score on select"),
+        plots.intervals(by_layer, KEEP),
+        _truth_plot(evaluation, targets),
         sum(row.cost.calls for row in evaluation.rows),
         sum(row.cost.input_tokens for row in evaluation.rows),
         _reasons(evaluation.rows),
     )
 
 
-def _shown(row: RescoredTarget, columns: Sequence[tuple[str, str]]) -> list[_ScoreRow]:
-    found = []
-    for scorer, text in columns:
-        score = _main(row, scorer, text)
-        if score:
-            name = (
-                f"{scorer}, mix" if (scorer, text) == ("simulation", "top_and_random") else scorer
-            )
-            found.append(
-                _ScoreRow(
-                    name,
-                    score,
-                    find_score(row, scorer, text, "select") if score.split == "holdout" else None,
-                )
-            )
-    return found
+def _score_rows(row: RescoredTarget, kinds: Sequence[ScoreKind]) -> list[_ScoreRow]:
+    score_rows = []
+    for kind in kinds:
+        if score := _main_score(row, kind):
+            is_mix = kind == ("simulation", "top_and_random")
+            name = "simulation, mix" if is_mix else kind.scorer
+            select = find_score(row, *kind, "select") if score.split == "holdout" else None
+            score_rows.append(_ScoreRow(name, score, select))
+    return score_rows
 
 
-def _main(row: RescoredTarget, scorer: str, text: str) -> Score | None:
-    return find_score(row, scorer, text, "holdout") or (
-        None if "holdout" in row.outcomes else find_score(row, scorer, text, "select")
-    )
+def _main_score(row: RescoredTarget, kind: ScoreKind) -> Score | None:
+    """The score on holdout; on select for a target that is not scored on holdout."""
+    return find_score(row, *kind, "holdout" if "holdout" in row.outcomes else "select")
 
 
-def _headline(evaluation: Evaluation) -> list[_PlottedTarget]:
-    """The targets with simulation on random text, the score that plots are of."""
-    found = [(row, _main(row, *_HEADLINE)) for row in evaluation.rows]
+def _plotted(evaluation: Evaluation) -> list[_PlottedTarget]:
+    """The targets that have the score that plots are of."""
     return [
-        _PlottedTarget(row, score, find_score(row, *_HEADLINE, "select"))
-        for row, score in found
-        if score
-    ]
-
-
-def _dot(line: _PlottedTarget, by_layer: bool = False) -> plots.Dot:
-    unit = Unit.parse(line.row.explanation.target)
-    x = float(unit.layer) if by_layer or line.select is None else line.select.value
-    verdict = line.row.run.get("verdict") or "inconclusive"
-    label = f"{unit} {format_interval(line.score)} {line.row.explanation.sentence}"
-    return plots.Dot(x, line.score.value, verdict, label, low=line.score.low, high=line.score.high)
-
-
-def _truth_plot(evaluation: Evaluation, lines: Sequence[_PlottedTarget]) -> Markup | None:
-    truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
-    found = [
-        (line, known["r_truth"])
-        for line in lines
-        if (known := truth.get(line.row.explanation.target))
-    ]
-    dots = [
-        replace(_dot(line), x=line.score.value, y=r, low=None, high=None)
-        for line, r in found
-        if r is not None
-    ]
-    return plots.truth_against_score(dots) if dots else None
-
-
-def _levels(lines: Sequence[_PlottedTarget]) -> list[plots.Level]:
-    levels = []
-    for layer in sorted({Unit.parse(line.row.explanation.target).layer for line in lines}):
-        here = [
-            line.score for line in lines if Unit.parse(line.row.explanation.target).layer == layer
-        ]
-        levels.append(
-            plots.Level(layer, _mean([s.value for s in here]), "mean", f"layer {layer}: mean")
+        _PlottedTarget(
+            row, Unit.parse(row.explanation.target), score, find_score(row, *PLOTTED, "select")
         )
-        for name in _FLOORS:
-            known = [v for s in here if (v := _floor(s.floors, name)) is not None]
-            if known:
-                levels.append(
-                    plots.Level(layer, _mean(known), f"floor {name}", f"layer {layer}: {name}")
-                )
+        for row in evaluation.rows
+        if (score := _main_score(row, PLOTTED))
+    ]
+
+
+def _dot(target: _PlottedTarget, x: float) -> plots.Dot:
+    score = target.score
+    verdict = target.row.run.get("verdict") or "inconclusive"
+    label = f"{target.unit} {format_interval(score)} {target.row.explanation.sentence}"
+    return plots.Dot(x, score.value, verdict, label, low=score.low, high=score.high)
+
+
+def _truth_plot(evaluation: Evaluation, targets: Sequence[_PlottedTarget]) -> Markup | None:
+    truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
+    dots = []
+    for target in targets:
+        r_truth = truth.get(str(target.unit), {}).get("r_truth")
+        if r_truth is not None:
+            dot = _dot(target, target.score.value)
+            dots.append(replace(dot, y=r_truth, low=None, high=None))
+    if not dots:
+        return None
+    title = "What is true of each planted unit against its score"
+    return plots.scatter(dots, "held-out r", "r with the truth", title)
+
+
+def _levels(targets: Sequence[_PlottedTarget]) -> list[plots.Level]:
+    """The mean of each layer, and its mean floors."""
+    levels = []
+    for layer in sorted({target.unit.layer for target in targets}):
+        scores = [target.score for target in targets if target.unit.layer == layer]
+        mean = fmean(score.value for score in scores)
+        levels.append(plots.Level(layer, mean, "mean", f"layer {layer}: mean"))
+        for name in FLOORS:
+            floors = [f for score in scores if (f := getattr(score.floors, name)) is not None]
+            if floors:
+                label = f"layer {layer}: {name}"
+                levels.append(plots.Level(layer, fmean(floors), f"floor {name}", label))
     return levels
 
 
-def _floor(floors: Floors, name: str) -> float | None:
-    return floors.to_json()[name]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _reasons(rows: Sequence[RescoredTarget]) -> list[tuple[str, int]]:
-    """Why scores are missing, and how often."""
-    counted: dict[str, int] = {}
+    reasons: Counter[str] = Counter()
     for row in rows:
-        for why in [
-            *row.failures.values(),
-            *row.skipped.values(),
-            *([row.error] if row.error else []),
-        ]:
-            counted[why] = counted.get(why, 0) + 1
-    return sorted(counted.items(), key=lambda pair: -pair[1])
+        reasons.update([*row.failures.values(), *row.skipped.values()])
+        if row.error:
+            reasons[row.error] += 1
+    return reasons.most_common()

@@ -1,4 +1,4 @@
-"""What `hubel eval` was asked to do and what came out, as data; and as rows of the contract."""
+"""What `hubel eval` was asked to do and what came out, as data and as the JSON rows of the contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_SCORERS = ("simulation", "detection", "fuzzing")
 
 @dataclass(frozen=True)
 class RescoringPlan:
-    """What to score, with what."""
+    """What to score, and with what."""
 
     scorers: tuple[str, ...] = DEFAULT_SCORERS
     judge: str = "predicate"
@@ -28,25 +28,25 @@ class RescoringPlan:
     """The language model of the scorer `llm_simulation`; "" is the judge, if that is one."""
     simulator_base_url: str = ""
     price: Mapping[str, float] = field(default_factory=dict)
-    """Of the judge, in dollars a million tokens (`llm.prices`); empty: not known, and dollars are null."""
+    """Of the judge, in dollars per million tokens (`llm.prices`). Empty: unknown, and dollars are null."""
     simulator_price: Mapping[str, float] = field(default_factory=dict)
     logprobs: bool = False
-    """Whether log-probabilities of answers are asked for; some models refuse to give them."""
+    """Whether to request log-probabilities of answers; some models refuse to give them."""
     patience: float = 600.0
-    """Seconds that a busy or silent server is waited for."""
+    """Seconds to wait for a busy or silent server."""
     budget: Mapping[str, float] = field(default_factory=dict)
-    """Unit to limit of what judge and simulator may take, now; empty is no limit."""
+    """What judge and simulator may take in this call, unit to limit; empty is no limit."""
     target_budget: Mapping[str, float] = field(default_factory=dict)
     """The same for each target."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False
     embedding: Literal["words", "subject"] = "words"
-    """What the scorers `embedding` and `purity` compare texts by: words in common, or the subject's word vectors."""
+    """How `embedding` and `purity` compare texts: by shared words, or by the subject's word vectors."""
     contexts: int = 500
     """Contexts of another corpus. More narrow the intervals and cost forward passes."""
     concurrency: int = 8
-    """Targets that a judge is asked about side by side. Results do not depend on it."""
+    """Targets judged side by side. Results do not depend on it."""
     device: str = "auto"
     dtype: str = "float32"
 
@@ -66,34 +66,29 @@ class RescoredTarget:
     error: str = ""
 
     @property
-    def all_outcomes(self) -> list[tuple[Split, Outcome]]:
-        """Outcomes with their split."""
-        return [
-            (split, outcome) for split, outcomes in self.outcomes.items() for outcome in outcomes
-        ]
-
-    @property
     def scores(self) -> list[Score]:
         """All scores, select before holdout."""
-        return [score for _, outcome in self.all_outcomes for score in outcome.scores]
+        return [score for _, outcome in self._outcomes() for score in outcome.scores]
 
     @property
     def failures(self) -> dict[str, str]:
-        """``scorer/split`` to why it failed."""
-        return {f"{o.scorer}/{split}": o.failure for split, o in self.all_outcomes if o.failure}
+        """Why each failed score failed, by ``scorer/split``."""
+        return {f"{o.scorer}/{split}": o.failure for split, o in self._outcomes() if o.failure}
 
     @property
     def skipped(self) -> dict[str, str]:
-        """``scorer/split`` to why there is nothing to score."""
-        return {f"{o.scorer}/{split}": o.skipped for split, o in self.all_outcomes if o.skipped}
+        """Why there is nothing to score, by ``scorer/split``."""
+        return {f"{o.scorer}/{split}": o.skipped for split, o in self._outcomes() if o.skipped}
 
     @property
     def cost(self) -> Cost:
         """Of all scores together."""
-        total = Cost()
-        for _, outcome in self.all_outcomes:
-            total += outcome.cost
-        return total
+        return sum((outcome.cost for _, outcome in self._outcomes()), Cost())
+
+    def _outcomes(self) -> Iterator[tuple[Split, Outcome]]:
+        for split, outcomes in self.outcomes.items():
+            for outcome in outcomes:
+                yield split, outcome
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Evaluation:
     plan: RescoringPlan
     rows: Sequence[RescoredTarget]
     budget: str = ""
-    """Which limit was reached, in a sentence; "" when none was."""
+    """Which limit was reached, in a sentence; "" if none was."""
 
     @property
     def failed(self) -> int:
@@ -113,7 +108,7 @@ class Evaluation:
 
 
 def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
-    """A row of `hubel eval --json`: the keys of `hubel show --json`, and how it was scored."""
+    """A row of `hubel eval --json`: the keys of `hubel show --json`, and how the target was scored."""
     unit = Unit.parse(row.explanation.target)
     cost = row.cost
     return {

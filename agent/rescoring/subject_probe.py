@@ -1,7 +1,8 @@
-"""`ScorerResources` from a subject: what scorers may do to it, on one target."""
+"""What scorers may do to the subject, for one target: run new text, measure losses, steer and ablate."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -24,17 +25,18 @@ if TYPE_CHECKING:
 TOP = 10
 """Tokens that an effect lists."""
 N_CONFUSABLE = 5
-_BEFORE = 16
-"""Tokens of text that an effect is measured behind. More cost time in proportion and change few effects."""
-_PASS = 16
-"""Rows of a forward pass with logits: 200 MB of them at a vocabulary of 49k and 64 tokens."""
+CONTEXT_BEFORE = 16
+"""Tokens of text before the position of an effect. More cost time in proportion and change few effects."""
+ROWS_PER_PASS = 16
+"""Rows of a forward pass with logits: 200 MB of logits at a vocabulary of 49k and 64 tokens."""
 
 
 class SubjectProbe:
-    """Callables of `evals.scorers.resources.ScorerResources` for one target.
+    """The callables of `evals.scorers.resources.ScorerResources` that need the subject.
 
     Args:
-        lock: held while the subject runs; shared by all who use it.
+        decoys: units whose effects stand beside the target's.
+        lock: held while the subject runs; share one among all probes of a subject.
     """
 
     def __init__(
@@ -44,44 +46,42 @@ class SubjectProbe:
         self._lock = lock or Lock()
 
     def activations_on(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
-        """See `evals.scorers.resources.ActivationsOnTexts`. A text of no or one token fires nothing."""
-        kept = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
-        tokenized = tokenize_texts(self._subject, [texts[n] for n in kept])
+        """See `evals.scorers.resources.ActivationsOnTexts`. A text of fewer than two tokens has none."""
+        readable = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
+        tokenized = tokenize_texts(self._subject, [texts[n] for n in readable])
         with self._lock:
             signals = read_units(self._subject, tokenized, [self._unit])
-        activations = {n: signal[1:] for n, (signal,) in zip(kept, signals, strict=True)}
+        # token 0 is an attention sink, not a reading of the text
+        activations = {n: signal[1:] for n, (signal,) in zip(readable, signals, strict=True)}
         return [activations.get(n, np.zeros(0)) for n in range(len(texts))]
 
     def loss(self, prefixes: Sequence[str], texts: Sequence[str]) -> Float[np.ndarray, " texts"]:
         """See `evals.scorers.resources.TextLoss`."""
         import torch
 
-        tokens = [self._fitted(prefix, text) for prefix, text in zip(prefixes, texts, strict=True)]
-        found = np.zeros(len(texts))
-        for start in range(0, len(texts), _PASS):
-            rows = tokens[start : start + _PASS]
-            ids = torch.zeros(len(rows), max(len(p) + len(t) for p, t in rows), dtype=torch.long)
-            for row, (prefix, text) in enumerate(rows):
+        pairs = [self._fit_context(p, t) for p, t in zip(prefixes, texts, strict=True)]
+        losses = np.zeros(len(texts))
+        for start in range(0, len(texts), ROWS_PER_PASS):
+            batch = pairs[start : start + ROWS_PER_PASS]
+            longest = max(len(prefix) + len(text) for prefix, text in batch)
+            ids = torch.zeros(len(batch), longest, dtype=torch.long)
+            for row, (prefix, text) in enumerate(batch):
                 ids[row, : len(prefix) + len(text)] = torch.tensor([*prefix, *text])
             logits = self._logits(ids)
-            for row, (prefix, text) in enumerate(rows):
+            for row, (prefix, text) in enumerate(batch):
                 if text and prefix:
-                    said = (
-                        logits[row, len(prefix) - 1 : len(prefix) + len(text) - 1]
-                        .float()
-                        .log_softmax(-1)
-                    )
-                    found[start + row] = (
-                        -said.gather(1, torch.tensor(text).to(said.device)[:, None]).mean().item()
-                    )
-        return found
+                    # the logits one position earlier predict a token
+                    span = slice(len(prefix) - 1, len(prefix) + len(text) - 1)
+                    log_probs = logits[row, span].float().log_softmax(-1)
+                    targets = torch.tensor(text).to(log_probs.device)[:, None]
+                    losses[start + row] = -log_probs.gather(1, targets).mean().item()
+        return losses
 
-    def _fitted(self, prefix: str, text: str) -> tuple[list[int], list[int]]:
-        """Token ids of both; a prefix too long for the subject loses its beginning."""
-        read = self._subject.tokenize(text).ids[: self._subject.context_length - 1]
-        return self._subject.tokenize(prefix).ids[
-            -(self._subject.context_length - len(read)) :
-        ], read
+    def _fit_context(self, prefix: str, text: str) -> tuple[list[int], list[int]]:
+        """Token ids of both. A prefix too long for the subject loses its beginning."""
+        limit = self._subject.context_length
+        text_ids = self._subject.tokenize(text).ids[: limit - 1]
+        return self._subject.tokenize(prefix).ids[-(limit - len(text_ids)) :], text_ids
 
     def _logits(self, ids: Tensor) -> Tensor:
         with self._lock:
@@ -92,65 +92,60 @@ class SubjectProbe:
     def effects(
         self, tokens: Int[np.ndarray, "contexts seq"], strength: float
     ) -> Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], list[list[TokenEffect]]]:
-        """See `evals.scorers.resources.MeasureEffects`: of being steered to a strength, against being
-        ablated, at the same places.
+        """See `evals.scorers.resources.MeasureEffects`: steered to a strength, against ablated.
 
-        What was measured is kept: a unit does the same under every explanation of it.
+        Measurements are kept: a unit does the same under every explanation of it.
         """
-        known: dict[bytes, list[TokenEffect]] = {}
+        measured: dict[bytes, list[TokenEffect]] = {}
 
-        def measured(rows: np.ndarray, at: np.ndarray) -> list[TokenEffect]:
-            key = np.concatenate([rows, at]).tobytes()
-            if key not in known:
-                known[key] = self._effects(_endings(tokens, rows, at), strength)
-            return known[key]
+        def measure_trial(rows: np.ndarray, positions: np.ndarray) -> list[TokenEffect]:
+            key = np.concatenate([rows, positions]).tobytes()
+            if key not in measured:
+                measured[key] = self._effects(_endings(tokens, rows, positions), strength)
+            return measured[key]
 
         def measure(
             contexts: Sequence[np.ndarray], positions: Sequence[np.ndarray]
         ) -> list[list[TokenEffect]]:
-            return [measured(rows, at) for rows, at in zip(contexts, positions, strict=True)]
+            return [measure_trial(*trial) for trial in zip(contexts, positions, strict=True)]
 
         return measure
 
     def _effects(self, ids: Int[np.ndarray, "places seq"], strength: float) -> list[TokenEffect]:
-        """Of the target and of each decoy on the next token, each steered and ablated in a row of its own."""
+        """Effects of the target and of each decoy on the next token, averaged over the places."""
         import torch
 
         from ...tools.subject import Intervention
 
+        # 1. one row for each unit, each intervention (steered, ablated) and each place
         sign = -1.0 if self._unit.side == "-" else 1.0
         last = (ids.shape[1] - 1,)
-        changes = [
-            [change]
-            for unit in (self._unit.unsided, *self._decoys)
-            for change in (
-                Intervention(unit, "set", last, sign * strength),
-                Intervention(unit, "zero", last),
-            )
-            for _ in ids
-        ]
+        changes: list[list[Intervention]] = []
+        for unit in (self._unit.unsided, *self._decoys):
+            steered = Intervention(unit, "set", last, sign * strength)
+            ablated = Intervention(unit, "zero", last)
+            changes += [[steered] for _ in ids] + [[ablated] for _ in ids]
         rows = torch.tensor(np.tile(ids, (len(changes) // len(ids), 1)).astype(np.int64))
+        # 2. one pass
         with self._lock:
             logits = self._subject.capture(
                 rows, [], interventions=changes, logits=True, last_only=True
             ).logits
         assert logits is not None
-        said = (
-            logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))
-        )  # unit, steered or not, place
-        return [_effect(change) for change in (said[:, 0] - said[:, 1]).mean(dim=1)]
+        # 3. steered minus ablated, [unit, steered or ablated, place, vocabulary]
+        log_probs = logits[:, -1].float().log_softmax(-1).unflatten(0, (-1, 2, len(ids)))
+        return [_effect(change) for change in (log_probs[:, 0] - log_probs[:, 1]).mean(dim=1)]
 
 
 def _endings(
     tokens: Int[np.ndarray, "contexts seq"],
     rows: Int[np.ndarray, " places"],
-    at: Int[np.ndarray, " places"],
+    positions: Int[np.ndarray, " places"],
 ) -> Int[np.ndarray, "places short"]:
-    """The text before and at each position, all of one length."""
-    length = min(_BEFORE, int(at.min()) + 1)
-    return np.stack(
-        [tokens[row, end - length + 1 : end + 1] for row, end in zip(rows, at, strict=True)]
-    )
+    """The text up to each position, all of one length."""
+    length = min(CONTEXT_BEFORE, int(positions.min()) + 1)
+    ends = zip(rows, positions, strict=True)
+    return np.stack([tokens[row, end - length + 1 : end + 1] for row, end in ends])
 
 
 def _effect(change: Float[Tensor, " vocab"]) -> TokenEffect:
@@ -159,42 +154,38 @@ def _effect(change: Float[Tensor, " vocab"]) -> TokenEffect:
 
 
 def draw_decoys(unit: Unit, width: int, seed: int, count: int = 2) -> list[Unit]:
-    """Other units of the target's layer."""
-    drawn = np.random.default_rng([seed, 6]).permutation(width)
-    others = [int(index) for index in drawn if int(index) != unit.index][:count]
+    """Other units of the target's layer, drawn at random.
+
+    Args:
+        width: units of the layer.
+    """
+    order = np.random.default_rng([seed, 6]).permutation(width)
+    others = [int(index) for index in order if int(index) != unit.index][:count]
     return [Unit(unit.site, unit.layer, index) for index in others]
 
 
 def confusable_units(
     unit: Unit, explore: Collected, split: Collected, subject: Subject | None = None
 ) -> list[ConfusableUnit]:
-    """The collected units of a unit's layer that are most like it, with what they do on a split."""
+    """The collected units of a unit's layer that are most like it, with their signal on a split."""
     similar = similar_collected_units(unit, explore, subject, N_CONFUSABLE)
-    return [
-        ConfusableUnit(str(other), other.signal(split.activations(other.unsided)))
-        for other in similar
-    ]
+    return [ConfusableUnit(str(other), split.signal(other)) for other in similar]
 
 
 class WordVectorEmbedding:
-    """Texts as the mean of their words' vectors in a lexicon: an embedding that needs no further model."""
+    """Texts as the mean of their words' vectors in the lexicon: an embedding without another model."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "texts d"]:
         """See `evals.scorers.resources.TextEmbedding`."""
-        import re
-
-        vectors = self._lexicon.vectors
+        vectors, word_ids = self._lexicon.vectors, self._lexicon.word_ids
         assert vectors is not None
         rows = np.zeros((len(texts), vectors.shape[1]))
         for row, text in zip(rows, texts, strict=True):
-            known = [
-                self._lexicon.word_ids[w]
-                for w in re.findall(r"\w+", text.lower())
-                if w in self._lexicon.word_ids
-            ]
-            if known:
-                row += vectors[self._lexicon.token_of_word[known]].mean(axis=0)
+            words = re.findall(r"\w+", text.lower())
+            ids = [word_ids[word] for word in words if word in word_ids]
+            if ids:
+                row += vectors[self._lexicon.token_of_word[ids]].mean(axis=0)
         return rows

@@ -1,9 +1,8 @@
-"""Explanations from anywhere: a finished run's, or a table that someone brings (CSV, JSONL,
-Parquet).
+"""Tables of explanations from anywhere: CSV, JSONL or Parquet.
 
-A table has a row an explanation: an address (``target``, ``address`` or ``unit``), a sentence
-(``text``, ``explanation`` or ``description``) and, if there is one, a ``predicate``. Everything is
-checked before a model is loaded, and all bad rows are named at once.
+One row for each explanation: an address (``target``, ``address`` or ``unit``), a sentence
+(``text``, ``explanation`` or ``description``) and optionally a ``predicate``. Everything is checked
+before a model is loaded, and all bad rows are reported at once.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from typing import Any
 from ...tools.errors import HubelError, UsageError
 from ...tools.subject.address import Unit
 
-ADDRESS = ("target", "address", "unit")
-SENTENCE = ("text", "explanation", "description")
+ADDRESS_COLUMNS = ("target", "address", "unit")
+SENTENCE_COLUMNS = ("text", "explanation", "description")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
-SHOWN = 5
+REPORTED_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -35,56 +35,58 @@ class Explanation:
 
     @property
     def id(self) -> str:
-        """Twelve hex digits that change with the claim."""
+        """Hash of the claim, 12 hex digits."""
         return hashlib.sha256(f"{self.sentence}\0{self.predicate or ''}".encode()).hexdigest()[:12]
 
 
 def is_table(path: Path) -> bool:
-    """Whether a name is that of a table."""
+    """Whether a path names a table, by its suffix."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_table(path: Path) -> list[Explanation]:
-    """The explanations of a table, checked as far as it goes without a subject.
+    """The explanations of a table, checked as far as possible without a subject.
 
     Raises:
-        UsageError: the file or a column is not there, it is empty, or rows are off: the first few are named.
+        UsageError: the file or a column is missing, the table is empty, or rows cannot be used.
     """
     if not path.is_file():
         raise UsageError(f"no table at {str(path)!r}")
     rows = list(_read(path))
     if not rows:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
-    address, sentence = _column(path, rows[0], ADDRESS), _column(path, rows[0], SENTENCE)
-    found = [
+    address = _column(path, rows[0], ADDRESS_COLUMNS)
+    sentence = _column(path, rows[0], SENTENCE_COLUMNS)
+    explanations = [
         Explanation(_cell(row, address), _cell(row, sentence), _cell(row, "predicate") or None)
         for row in rows
     ]
-    reject_faulty_rows(path.name, found, _fault)
-    twice = {
-        e.target for i, e in enumerate(found) if e.target in {other.target for other in found[:i]}
-    }
-    if twice:
-        raise UsageError(
-            f"{path} has {sorted(twice)[0]} more than once; compare two tables instead"
-        )
-    return found
+    reject_faulty_rows(path.name, explanations, _fault)
+    repeated = [t for t, n in Counter(e.target for e in explanations).items() if n > 1]
+    if repeated:
+        raise UsageError(f"{path} has {min(repeated)} more than once; compare two tables instead")
+    return explanations
 
 
 def reject_faulty_rows(
-    name: str, found: Iterable[Explanation], fault: Callable[[Explanation], str]
+    name: str, explanations: Sequence[Explanation], fault: Callable[[Explanation], str]
 ) -> None:
-    """Raise a UsageError that names the rows with a fault, the first row being 1."""
-    rows = list(found)
-    bad = [
-        f"row {number} ({e.target or 'no address'}): {why}"
-        for number, e in enumerate(rows, 1)
-        if (why := fault(e))
+    """Raise a UsageError that names the rows with a fault; the first row is 1.
+
+    Args:
+        name: of the table.
+        fault: why a row cannot be used, or "".
+    """
+    faults = [
+        f"row {number} ({explanation.target or 'no address'}): {reason}"
+        for number, explanation in enumerate(explanations, 1)
+        if (reason := fault(explanation))
     ]
-    if bad:
-        more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    if faults:
+        more = len(faults) - REPORTED_ROWS
         raise UsageError(
-            f"{name}: {len(bad)} of {len(rows)} rows cannot be used: {'; '.join(bad[:SHOWN])}{more}"
+            f"{name}: {len(faults)} of {len(explanations)} rows cannot be used: "
+            f"{'; '.join(faults[:REPORTED_ROWS])}{f'; and {more} more' if more > 0 else ''}"
         )
 
 
@@ -139,7 +141,7 @@ def _json_row(path: Path, number: int, line: str) -> Mapping[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise UsageError(f"{path}, line {number}, is no JSON: {error}") from None
+        raise UsageError(f"{path}, line {number}, is not JSON: {error}") from None
     if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {number}, is no JSON object")
+        raise UsageError(f"{path}, line {number}, is not a JSON object")
     return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -132,6 +133,11 @@ class RunConfig:
         if missing := sorted({"index", "targets"} - set(data)):
             raise UsageError(f"{origin}: the setting {missing[0]!r} is missing")
         return cls(**data)
+
+
+def target_seed(seed: int, target: str) -> int:
+    """The seed of everything random about a target: from the run's seed and the address alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{target}".encode()).digest()[:4], "big")
 
 
 def versions() -> dict[str, str]:

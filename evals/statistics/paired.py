@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from math import erfc, sqrt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -66,10 +66,6 @@ class Paired(NamedTuple):
     """Mean of A minus B, with its interval over units."""
     p: float
     """Two-sided; 1 without a pair."""
-
-    def to_json(self) -> dict[str, Any]:
-        """A row."""
-        return {"pairs": self.pairs, **self.difference._asdict(), "p": self.p}
 
 
 def mean_over_units(values: Sequence[float], seed: int = 0) -> Interval | None:

@@ -8,14 +8,14 @@ from hubel.agent.rescoring.plots import (
     Dot,
     Level,
     intervals,
+    scatter,
     score_by_layer,
-    select_against_holdout,
 )
 
 DOTS = [
-    Dot(1, 0.4, "kept", "a", "t1", 0.3, 0.5),
-    Dot(1, -0.3, "rejected", "b", "", -0.4, -0.2),
-    Dot(28, 0.97, "inconclusive", "<c>", "t3", None, None),
+    Dot(1, 0.4, "kept", "a", 0.3, 0.5),
+    Dot(1, -0.3, "rejected", "b", -0.4, -0.2),
+    Dot(28, 0.97, "inconclusive", "<c>"),
 ]
 
 
@@ -24,7 +24,7 @@ def elements(svg: str, tag: str) -> list[ElementTree.Element]:
 
 
 def test_every_target_is_drawn_once_and_inside():
-    for svg in (score_by_layer(DOTS, []), select_against_holdout(DOTS), intervals(DOTS, 0.2)):
+    for svg in (score_by_layer(DOTS, []), scatter(DOTS, "x", "y", "title"), intervals(DOTS, 0.2)):
         circles, crosses = (
             elements(svg, "circle"),
             [p for p in elements(svg, "path") if "rejected" in p.attrib["class"]],
@@ -33,7 +33,6 @@ def test_every_target_is_drawn_once_and_inside():
         for circle in circles:
             assert 0 <= float(circle.attrib["cx"]) <= WIDTH
             assert 0 <= float(circle.attrib["cy"]) <= HEIGHT
-        assert {a.attrib["href"] for a in elements(svg, "a")} == {"#t1", "#t3"}
 
 
 def test_higher_is_higher_and_layers_go_right():
@@ -49,7 +48,7 @@ def test_a_level_lies_at_its_value():
 
 
 def test_no_drop_lies_on_the_diagonal():
-    svg = select_against_holdout([Dot(0.5, 0.5, "kept", "a")])
+    svg = scatter([Dot(0.5, 0.5, "kept", "a")], "x", "y", "title")
     (diagonal,) = [e for e in elements(svg, "line") if e.attrib["class"] == "threshold"]
     x1, y1, x2, y2 = (float(diagonal.attrib[k]) for k in ("x1", "y1", "x2", "y2"))
     (circle,) = elements(svg, "circle")
@@ -73,5 +72,5 @@ def test_labels_are_text():
 
 
 def test_nothing_to_draw_is_an_empty_plot():
-    for svg in (score_by_layer([], []), select_against_holdout([]), intervals([], 0.2)):
+    for svg in (score_by_layer([], []), scatter([], "x", "y", "title"), intervals([], 0.2)):
         assert not elements(svg, "circle")
