@@ -71,8 +71,7 @@ def _undo(run: StoredRun, target: str, name: str) -> None:
 
 
 def _check(body: ReviewBody) -> None:
-    from ...tools.dissection.formula_english import word_count
-    from ...tools.dissection.predicate import MAX_WORDS
+    from ...tools.dissection.formula_english import MAX_WORDS, word_count
 
     if body.verdict == "edit" and not (body.text or body.predicate):
         raise ArgumentError("an edit needs a text, a predicate, or both")

@@ -1,5 +1,4 @@
-"""Everything that a search over one explore split needs, computed once and shared by all of its
-targets.
+"""The candidate concepts of one explore split, computed once and shared by all of its targets.
 
 1. Every family proposes candidates for the vocabulary that occurs in the text.
 2. Classes of tokens become a sparse (class x type) matrix, read through two *channels*: the token
@@ -18,17 +17,22 @@ import numpy as np
 from .concepts import FAMILIES, Concept, TokenClass
 from .concepts.before import After, Since
 from .concepts.near import REACHES, NearWords
-from .concepts.words import Token, Words
+from .concepts.words import Words
 from .lexicon import Lexicon
 from .text_view import TextView
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int
+    from jaxtyping import Bool, Float, Int
     from scipy.sparse import csr_matrix
 
 FOLDS = 4
-COMPANIONS = 120  # of some 30,000 words; from 300 a list reads as anything (+.012 r at layer 1, nothing elsewhere)
-LEAST = 6  # positions below which a concept is not worth a term: its weight would be a guess
+NEAREST_WORDS = 120
+"""Of some 30,000 words; with 300, lists lose their meaning (+.012 r at layer 1, nothing elsewhere)."""
+MIN_POSITIONS = 6
+"""Fewer positions are too few to estimate a concept's weight from."""
+MIN_CENTRE_COUNT = 3
+"""Occurrences of a word that is the centre of a neighbourhood."""
+CENTRES_AT_ONCE = 256
 
 
 class CandidateMatrix:
@@ -38,6 +42,10 @@ class CandidateMatrix:
         text: the contexts to learn from.
         document: id of each context's document; folds never share one.
         keep: positions that count (real tokens but position 0).
+
+    Attributes:
+        classes: concepts that a position's own token decides; `position_concepts`: the others.
+        current, previous: type of each kept position's token, and of the token before it.
     """
 
     def __init__(
@@ -50,35 +58,33 @@ class CandidateMatrix:
         self.text = text
         self.keep = np.asarray(keep) & text.real
         rows, columns = np.nonzero(self.keep)
-        documents, which = np.unique(np.asarray(document)[rows], return_inverse=True)
-        self.document = which
-        self.fold = (np.random.default_rng(seed).permutation(len(documents)) % FOLDS)[which]
+        documents, document_index = np.unique(np.asarray(document)[rows], return_inverse=True)
+        fold_of_document = np.random.default_rng(seed).permutation(len(documents)) % FOLDS
+        self.fold = fold_of_document[document_index]
         self.current = text.type_index[rows, columns]
         self.previous = text.type_index[rows, np.maximum(columns - 1, 0)]
         self.classes: list[TokenClass] = []
         self.position_concepts: list[Concept] = []
         for cls in FAMILIES.values():
-            for concept in cls.candidates(text, LEAST):
-                (
-                    self.classes if isinstance(concept, TokenClass) else self.position_concepts
-                ).append(concept)  # type: ignore[arg-type]
-        self.position_concepts.extend(Since(c) for c in Words.candidates(text, 3 * LEAST))
-        self._companions: dict[int, np.ndarray] = {}
-        self._near = word_neighbourhoods(self) if self.lexicon.vectors is not None else {}
-        self.classes.extend(self._near)
+            for concept in cls.candidates(text, MIN_POSITIONS):
+                if isinstance(concept, TokenClass):
+                    self.classes.append(concept)
+                else:
+                    self.position_concepts.append(concept)
+        openers = Words.candidates(text, 3 * MIN_POSITIONS)
+        self.position_concepts.extend(Since(words) for words in openers)
+        self._nearest: dict[int, np.ndarray] = {}
+        self._neighbourhoods: dict[NearWords, np.ndarray] = {}
+        if self.lexicon.vectors is not None:
+            self._neighbourhoods = word_neighbourhoods(self)
+        self.classes.extend(self._neighbourhoods)
 
-    def nearest_words(self, word: int, reach: int = COMPANIONS) -> np.ndarray:
-        """The word itself, then the words of this text among its ``reach`` nearest of the vocabulary, nearest first."""
-        if word not in self._companions:
-            self._companions[word] = _companions(self, word, reach)
-        return self._companions[word]
+    def __len__(self) -> int:
+        return len(self.fold)
 
     @property
     def lexicon(self) -> Lexicon:
         return self.text.lexicon
-
-    def __len__(self) -> int:
-        return len(self.fold)
 
     @cached_property
     def class_members(self) -> csr_matrix:
@@ -88,24 +94,21 @@ class CandidateMatrix:
         rows = [csr_matrix(self._holds(c)[None, :], dtype=np.float32) for c in self.classes]
         return csr_matrix(vstack(rows))
 
-    def _holds(self, concept: TokenClass) -> np.ndarray:
-        if isinstance(concept, NearWords) and concept in self._near:
-            return np.isin(self.word_of_type, self._near[concept])
+    def _holds(self, concept: TokenClass) -> Bool[np.ndarray, "types"]:
+        if isinstance(concept, NearWords) and concept in self._neighbourhoods:
+            return np.isin(self.word_of_type, self._neighbourhoods[concept])
         return concept.holds(self.lexicon, self.text.types)
 
     @cached_property
     def position_members(self) -> csr_matrix:
-        """Other concept x position."""
+        """Position concept x kept position, 1 where the concept holds."""
         from scipy.sparse import csr_matrix, vstack
 
-        rows = [
-            csr_matrix(c.mask(self.text)[self.keep][None, :], dtype=np.float32)
-            for c in self.position_concepts
-        ]
-        return csr_matrix(vstack(rows))
+        masks = (concept.mask(self.text)[self.keep] for concept in self.position_concepts)
+        return csr_matrix(vstack([csr_matrix(mask[None, :], dtype=np.float32) for mask in masks]))
 
-    def column(self, concept: Concept) -> np.ndarray:
-        """Where a concept holds, as one float column over kept positions."""
+    def column(self, concept: Concept) -> Float[np.ndarray, "positions"]:
+        """1 where a concept holds, else 0, over kept positions."""
         return concept.mask(self.text)[self.keep].astype(np.float64)
 
     @cached_property
@@ -117,108 +120,125 @@ class CandidateMatrix:
         ]
 
     def sums_by_fold(
-        self, index: np.ndarray, size: int, values: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Sums of values (or counts) by index and fold: (size, FOLDS)."""
+        self,
+        index: Int[np.ndarray, "positions"],
+        size: int,
+        values: Float[np.ndarray, "positions"] | None = None,
+    ) -> Float[np.ndarray, "size folds"]:
+        """Sums of values (by default counts) by index and fold."""
         flat = index * FOLDS + self.fold
         return np.bincount(flat, values, minlength=size * FOLDS).reshape(size, FOLDS)
 
-    @cached_property
-    def position_counts(self) -> np.ndarray:
-        return np.stack(
-            [self.position_members @ (self.fold == f).astype(np.float32) for f in range(FOLDS)],
-            axis=1,
-        )
+    def position_sums(
+        self, values: Float[np.ndarray, "positions"]
+    ) -> Float[np.ndarray, "concepts folds"]:
+        """Sums of values by fold, over the positions where each position concept holds."""
+        columns = [self.position_members @ (values * (self.fold == f)) for f in range(FOLDS)]
+        return np.stack(columns, axis=1)
 
     @cached_property
-    def word_of_type(self) -> np.ndarray:
+    def position_counts(self) -> Float[np.ndarray, "concepts folds"]:
+        """Positions where each position concept holds, by fold."""
+        return self.position_sums(np.ones(len(self), np.float32))
+
+    @cached_property
+    def words(self) -> list[str]:
+        """The distinct words of this text, in the order of ``word_of_type``."""
+        indices = np.unique(self.lexicon.word_of_token[self.text.types])
+        return [self.lexicon.words[i] for i in indices]
+
+    @cached_property
+    def word_of_type(self) -> Int[np.ndarray, "types"]:
         """Index of each type's word among the words of this text."""
         return np.unique(self.lexicon.word_of_token[self.text.types], return_inverse=True)[1]
 
     @cached_property
     def word_index(self) -> dict[str, int]:
-        """Position of each word in ``words``."""
+        """Index of each word in ``words``."""
         return {word: i for i, word in enumerate(self.words)}
 
-    @cached_property
-    def words(self) -> list[str]:
-        """The distinct words of this text, in the order of ``word_of_type``."""
-        return [
-            self.lexicon.words[w] for w in np.unique(self.lexicon.word_of_token[self.text.types])
-        ]
+    def nearest_words(self, word: int) -> Int[np.ndarray, "near"]:
+        """The word itself, then those of its NEAREST_WORDS that occur here, nearest first."""
+        if word not in self._nearest:
+            self._nearest[word] = _nearest_words(self, word)
+        return self._nearest[word]
 
 
-def _companions(library: CandidateMatrix, word: int, reach: int) -> np.ndarray:
-    lexicon = library.lexicon
-    place = lexicon.map_row_of_word[lexicon.word_ids[library.words[word]]]
-    if place < 0:
+def _nearest_words(candidates: CandidateMatrix, word: int) -> Int[np.ndarray, "near"]:
+    lexicon = candidates.lexicon
+    row = lexicon.map_row_of_word[lexicon.word_ids[candidates.words[word]]]
+    if row < 0:
         return np.array([word])
-    similar = lexicon.map @ lexicon.map[place]
-    reach = min(reach, len(similar))
-    top = np.argpartition(-similar, reach - 1)[:reach]
-    top = lexicon.map_words[top[np.argsort(-similar[top], kind="stable")]]
-    local = [
-        library.word_index[lexicon.words[w]] for w in top if lexicon.words[w] in library.word_index
-    ]
-    return np.array([word, *(w for w in local if w != word)])
+    similarity = lexicon.map @ lexicon.map[row]
+    nearest = lexicon.map_words[_largest(similarity, NEAREST_WORDS)]
+    strings = [lexicon.words[i] for i in nearest]
+    here = [candidates.word_index[s] for s in strings if s in candidates.word_index]
+    return np.array([word, *(i for i in here if i != word)])
 
 
-def word_neighbourhoods(
-    library: CandidateMatrix, least: int = 3, block: int = 256
-) -> dict[NearWords, np.ndarray]:
-    """Neighbourhoods of one word each, for every word that occurs ``least`` times: indices into ``library.words``."""
-    lexicon = library.lexicon
-    counts = np.bincount(library.word_of_type[library.current], minlength=len(library.words))
-    ids = np.array([lexicon.word_ids[w] for w in library.words])
-    place = lexicon.map_row_of_word[ids]
-    local = np.full(len(lexicon.map_words), -1)
-    local[place[place >= 0]] = np.flatnonzero(place >= 0)
-    centres = np.flatnonzero((place >= 0) & (counts >= least))
-    found: dict[NearWords, np.ndarray] = {}
-    for start in range(0, len(centres), block):
-        chosen = centres[start : start + block]
-        similar = lexicon.map[place[chosen]] @ lexicon.map.T
-        for centre, row in zip(chosen, similar, strict=True):
-            furthest = min(max(REACHES), len(row))
-            top = np.argpartition(-row, furthest - 1)[:furthest]
-            members = local[top[np.argsort(-row[top], kind="stable")]]
+def word_neighbourhoods(candidates: CandidateMatrix) -> dict[NearWords, Int[np.ndarray, "near"]]:
+    """Neighbourhoods of single words of this text, as indices into ``candidates.words``."""
+    lexicon = candidates.lexicon
+    words = candidates.words
+    counts = np.bincount(candidates.word_of_type[candidates.current], minlength=len(words))
+    rows = lexicon.map_row_of_word[[lexicon.word_ids[word] for word in words]]
+    word_of_row = np.full(len(lexicon.map_words), -1)
+    word_of_row[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    centres = np.flatnonzero((rows >= 0) & (counts >= MIN_CENTRE_COUNT))
+    neighbourhoods: dict[NearWords, np.ndarray] = {}
+    for start in range(0, len(centres), CENTRES_AT_ONCE):
+        block = centres[start : start + CENTRES_AT_ONCE]
+        similarities = lexicon.map[rows[block]] @ lexicon.map.T
+        for centre, similarity in zip(block, similarities, strict=True):
+            nearest = word_of_row[_largest(similarity, max(REACHES))]
             for reach in REACHES:
-                inside = members[:reach]
-                found[NearWords(reach, library.words[centre])] = inside[inside >= 0]
-    return found
+                inside = nearest[:reach]
+                neighbourhoods[NearWords(reach, words[centre])] = inside[inside >= 0]
+    return neighbourhoods
+
+
+def _largest(values: Float[np.ndarray, "n"], k: int) -> Int[np.ndarray, "k"]:
+    """Indices of the k largest values, largest first."""
+    k = min(k, len(values))
+    top = np.argpartition(-values, k - 1)[:k]
+    return top[np.argsort(-values[top], kind="stable")]
 
 
 class Channel:
     """Token classes read at the position itself or at the one before it."""
 
-    def __init__(self, library: CandidateMatrix, index: np.ndarray, before: bool) -> None:
-        self.library = library
-        self.index = index
-        self.before = before
-        self.counts = library.sums_by_fold(index, len(library.text.types))
-
-    @cached_property
-    def class_counts(self) -> np.ndarray:
-        """Positions of each class by fold."""
-        return self.library.class_members @ self.counts
-
-    @cached_property
-    def word_counts(self) -> np.ndarray:
-        return self.sums_by_word(self.counts)
-
-    def sums_by_word(self, by_type: np.ndarray) -> np.ndarray:
-        """Sums over the types of each word: (words, folds)."""
-        out = np.zeros((len(self.library.words), FOLDS))
-        np.add.at(out, self.library.word_of_type, by_type)
-        return out
-
-    def residual_sums(self, residual: np.ndarray) -> np.ndarray:
-        """Residual by type and fold."""
-        return self.library.sums_by_fold(self.index, len(self.library.text.types), residual)
+    def __init__(
+        self, candidates: CandidateMatrix, index: Int[np.ndarray, "positions"], before: bool
+    ) -> None:
+        self._candidates = candidates
+        self._index = index
+        self._before = before
 
     def concept(self, inner: TokenClass) -> Concept:
         """A class as this channel reads it."""
-        return After(inner) if self.before else inner
+        return After(inner) if self._before else inner
 
+    def sums_by_type(
+        self, values: Float[np.ndarray, "positions"] | None = None
+    ) -> Float[np.ndarray, "types folds"]:
+        """Sums of values (by default counts) by the type that is read, and fold."""
+        n_types = len(self._candidates.text.types)
+        return self._candidates.sums_by_fold(self._index, n_types, values)
 
-__all__ = ["FOLDS", "LEAST", "CandidateMatrix", "Channel", "Token"]
+    def sums_by_word(
+        self, by_type: Float[np.ndarray, "types folds"]
+    ) -> Float[np.ndarray, "words folds"]:
+        """Sums over the types of each word."""
+        by_word = np.zeros((len(self._candidates.words), FOLDS))
+        np.add.at(by_word, self._candidates.word_of_type, by_type)
+        return by_word
+
+    @cached_property
+    def class_counts(self) -> Float[np.ndarray, "classes folds"]:
+        """Positions of each class by fold."""
+        return self._candidates.class_members @ self.sums_by_type()
+
+    @cached_property
+    def word_counts(self) -> Float[np.ndarray, "words folds"]:
+        """Positions of each word by fold."""
+        return self.sums_by_word(self.sums_by_type())

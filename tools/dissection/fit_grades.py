@@ -1,13 +1,12 @@
-"""Grades for concepts that somebody named: who names them need not guess how much each counts.
+"""Grades for concepts that a user or model named, so that they need not be guessed.
 
 1. Each concept is a column of 0 and 1 over the tokens that count, as in the search.
 2. One ridge regression gives weights and signs; they are rounded to grades with one step
-   (`fit.graded_terms`).
+   (`ridge.graded_predicate`).
 3. While the formula is longer than the contract allows, the concept whose weight moves the
-   prediction least goes.
+   prediction least is dropped.
 
-A concept that holds nowhere in the text has no weight that could be found, and is named in the
-error.
+A concept that holds nowhere in the text has no weight to estimate; the error names it.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ..correlation import pearson
 from ..errors import UsageError
 from .concepts import Concept
 from .predicate import Predicate
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class FittedGrades(NamedTuple):
-    """A predicate, the concepts that were left out of it, least worth first, and the limit that asked for it."""
+    """A predicate, the concepts dropped from it, weakest first, and the limit it exceeded."""
 
     predicate: Predicate
     left_out: tuple[Concept, ...] = ()
@@ -47,18 +47,16 @@ def fit_grades(
         mask: tokens that count.
 
     Raises:
-        UsageError: a concept stands there twice or holds nowhere, one alone is longer than the contract allows, or the
-            signal does not vary.
+        UsageError: a concept is given twice or holds nowhere, one alone is longer than the contract
+            allows, or the signal does not vary.
     """
     if len(set(concepts)) < len(concepts):
-        raise UsageError("a concept stands in it twice")
+        raise UsageError("it has a concept twice")
     values = np.asarray(signal, dtype=np.float64)[mask]
     if not np.ptp(values):
-        raise UsageError(
-            "the unit has one and the same activation at every token that you were shown"
-        )
+        raise UsageError("the unit has the same activation at every token that you were shown")
     mean = float(values.mean())
-    moments = RidgeMoments(values - mean, np.zeros(len(values), dtype=np.int64), 1)
+    moments = RidgeMoments.start(values - mean, np.zeros(len(values), dtype=np.int64), 1)
     for concept in concepts:
         column = concept.mask(text)[mask]
         if not column.any():
@@ -66,22 +64,19 @@ def fit_grades(
                 f"{concept.to_text()} holds nowhere in the text that you were shown; leave it out"
             )
         moments = moments.added(column.astype(np.float64))
-    kept, left_out, why = list(concepts), list[Concept](), ""
+    kept, dropped, why = list(concepts), list[Concept](), ""
     while True:
         try:
-            return FittedGrades(graded_predicate(tuple(kept), moments, mean), tuple(left_out), why)
+            predicate = graded_predicate(kept, moments, mean)
+            return FittedGrades(predicate, tuple(dropped), why)
         except UsageError as error:
             if len(kept) == 1:
                 raise
             why = why or str(error)
-        least = int(np.argmin(np.abs(moments.weights()[1:]) * _spread(moments)))
-        left_out.append(kept.pop(least))
-        moments = moments.removed(least)
-
-
-def _spread(moments: RidgeMoments) -> Float[np.ndarray, " concepts"]:
-    """Standard deviation of each column."""
-    return np.array([column.std() for column in moments.columns[1:]])
+        spread = np.array([column.std() for column in moments.columns[1:]])
+        weakest = int(np.argmin(np.abs(moments.weights()[1:]) * spread))
+        dropped.append(kept.pop(weakest))
+        moments = moments.removed(weakest)
 
 
 def term_contributions(
@@ -90,18 +85,11 @@ def term_contributions(
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
 ) -> list[float]:
-    """What the correlation loses without each term, the others as they are; negative: it is better without."""
+    """Pearson r that the predicate loses without each term; negative if it is better without."""
     values = np.asarray(signal, dtype=np.float64)[mask]
     steps = [
         term.weight * term.concept.mask(text)[mask].astype(np.float64) for term in predicate.terms
     ]
-    together = np.sum(steps, axis=0) if steps else np.zeros(len(values))
-    whole = _correlation(together, values)
-    return [whole - _correlation(together - step, values) for step in steps]
-
-
-def _correlation(one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n"]) -> float:
-    """Pearson r; 0 where one side does not vary."""
-    one, two = one - one.mean(), two - two.mean()
-    size = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / size if size else 0.0
+    prediction = np.sum(steps, axis=0) if steps else np.zeros(len(values))
+    whole = pearson(prediction, values)
+    return [whole - pearson(prediction - step, values) for step in steps]

@@ -1,4 +1,4 @@
-"""A formula in English: terms of one sign and grade share a group, strongest first.
+"""A formula in English: terms of one sign and grade form a group, strongest first.
 
 "Fires strongly on X, Y; slightly Z. Suppressed strongly by A; slightly B."
 """
@@ -6,32 +6,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 CANNOT = "Cannot be explained: no concept predicts it."
+MAX_WORDS = 40
+"""Words of an explanation's sentence, as `word_count` counts them."""
+
+
+class GradedPhrase(NamedTuple):
+    """A term's English: the concept's phrase, its grade word and its sign."""
+
+    phrase: str
+    grade: str
+    sign: int
 
 
 def word_count(sentence: str) -> int:
-    """Words as the limit of 40 counts them; in a list with slashes each member is one. The only place that decides."""
+    """Words of a sentence; in a list with slashes each member is one word."""
     return len(sentence.replace("/", " ").split())
 
 
-def formula_english(terms: Sequence[tuple[str, str, int]], grades: Sequence[str]) -> str:
-    """The sentence for (phrase, grade, sign) triples; ``grades`` from weakest to strongest."""
+def formula_english(terms: Sequence[GradedPhrase], grades: Sequence[str]) -> str:
+    """The sentence for some terms; `grades` are ordered from weakest to strongest."""
     if not terms:
         return CANNOT
-    halves = []
-    for sign, verb, joint in ((1, "fires", "on"), (-1, "suppressed", "by")):
-        groups = [
-            (grade, ", ".join(group))
-            for grade in reversed(grades)
-            if (
-                group := [
-                    phrase for phrase, its, direction in terms if its == grade and direction == sign
-                ]
-            )
-        ]
+    clauses: list[str] = []
+    for sign, verb, preposition in ((1, "Fires", "on"), (-1, "Suppressed", "by")):
+        groups: list[str] = []
+        for grade in reversed(grades):
+            phrases = [t.phrase for t in terms if t.sign == sign and t.grade == grade]
+            if phrases:  # only the first group has the preposition
+                joint = "" if groups else f" {preposition}"
+                groups.append(f"{grade}{joint} {', '.join(phrases)}")
         if groups:
-            first = f"{verb} {groups[0][0]} {joint} {groups[0][1]}"
-            halves.append("; ".join([first, *(f"{grade} {names}" for grade, names in groups[1:])]))
-    sentence = ". ".join(half[:1].upper() + half[1:] for half in halves)
-    return f"{sentence}."
+            clauses.append(f"{verb} {'; '.join(groups)}.")
+    return " ".join(clauses)

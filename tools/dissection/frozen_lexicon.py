@@ -1,4 +1,4 @@
-"""A lexicon without its vectors: small enough to lie in every run's folder, enough to read that run's predicates."""
+"""A lexicon without its vectors, small enough to be kept in every run's folder with its predicates."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from .predicate import Predicate
 
 
 def freeze(lexicon: Lexicon, predicates: Iterable[str]) -> Lexicon:
-    """A copy that keeps the strings and, of the vectors, only the words of the neighbourhoods that
-    predicates name.
+    """A copy with the strings and, in place of the vectors, the neighbourhoods in some predicates.
 
     Args:
-        predicates: printed forms. They predict with the copy what they predict with the original, bit for bit.
+        predicates: printed forms. Their predictions with the copy equal those with the original,
+            bit for bit.
     """
-    kept: dict[str, list[str]] = {}
+    neighbourhoods: dict[str, list[str]] = {}
     for printed in predicates:
         for term in Predicate.parse(printed).terms:
-            for concept in _inside(term.concept):
+            for concept in _with_parts(term.concept):
                 if isinstance(concept, NearWords):
-                    kept[concept.to_text()] = [lexicon.words[i] for i in concept.members(lexicon)]
-    return Lexicon(lexicon.strings, None, kept)
+                    words = [lexicon.words[i] for i in concept.members(lexicon)]
+                    neighbourhoods[concept.to_text()] = words
+    return Lexicon(lexicon.strings, None, neighbourhoods)
 
 
-def _inside(concept: Concept) -> Iterator[Concept]:
+def _with_parts(concept: Concept) -> Iterator[Concept]:
     yield concept
     for part in concept.parts():
-        yield from _inside(part)
+        yield from _with_parts(part)

@@ -1,7 +1,9 @@
-"""The printed form of concepts and predicates: ``strongly words("says", "said") - slightly
-after(suffix("ing"))``.
+"""Parses the printed form of concepts and formulas:
+``strongly words("says", "said") - slightly after(suffix("ing")); step 0.5, rest 0.1``.
 
 A concept is a name with arguments in brackets: strings (as in JSON), whole numbers, other concepts.
+A formula is a sum of graded concepts, or ``nothing``; step and rest may be left out. Concepts and
+predicates print themselves (``to_text``).
 """
 
 from __future__ import annotations
@@ -13,37 +15,73 @@ from typing import NamedTuple
 from ..errors import UsageError
 from .concepts import Concept, find_family
 
-_TOKEN = re.compile(
+NOTHING = "nothing"
+_LEXEME = re.compile(
     r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))'
 )
 
 
 class Lexeme(NamedTuple):
-    """A piece of the printed form: ``kind`` is string, name, number or mark."""
+    """A piece of the printed form: ``kind`` is string, name, number, mark or end."""
 
     kind: str
     value: str
 
 
+class WrittenTerm(NamedTuple):
+    """A term as a user or model wrote it; the grade is "" if it was left out."""
+
+    concept: Concept
+    grade: str
+    sign: int
+
+
+class WrittenFormula(NamedTuple):
+    """A parsed formula, with the default scale if it was left out."""
+
+    terms: tuple[WrittenTerm, ...]
+    step: float = 1.0
+    rest: float = 0.0
+
+
+def parse_concept(source: str) -> Concept:
+    """Parse a concept's printed form; raises UsageError that quotes what cannot be parsed."""
+    parser = FormulaParser(source)
+    concept = parser.concept()
+    parser.take("end")
+    return concept
+
+
+def parse_formula(source: str) -> WrittenFormula:
+    """Parse a formula, in which grades may be missing; raises UsageError like `parse_concept`."""
+    parser = FormulaParser(source)
+    formula = parser.formula()
+    parser.take("end")
+    return formula
+
+
 class FormulaParser:
-    """Reads lexemes from left to right."""
+    """A recursive-descent parser; the methods take what they return from the front of the text."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self._lexemes = _lexemes(source)
-        self._at = 0
+        self._next = 0
 
     def peek(self, ahead: int = 0) -> Lexeme:
-        at = self._at + ahead
-        return self._lexemes[at] if at < len(self._lexemes) else Lexeme("end", "")
+        """A coming lexeme, without taking it."""
+        index = self._next + ahead
+        return self._lexemes[index] if index < len(self._lexemes) else Lexeme("end", "")
 
     def take(self, kind: str = "", value: str = "") -> Lexeme:
+        """The next lexeme; raises UsageError unless it has the kind and value given."""
         lexeme = self.peek()
         if (kind and lexeme.kind != kind) or (value and lexeme.value != value):
             raise UsageError(
-                f"expected {value or kind} but found {lexeme.value or 'the end'!r} in {self.source!r}"
+                f"expected {value or kind} but found {lexeme.value or 'the end'!r} "
+                f"in {self.source!r}"
             )
-        self._at += 1
+        self._next += 1
         return lexeme
 
     def concept(self) -> Concept:
@@ -59,50 +97,54 @@ class FormulaParser:
         return cls.from_arguments(*arguments)
 
     def _argument(self) -> object:
-        lexeme = self.peek()
-        if lexeme.kind == "string":
+        kind = self.peek().kind
+        if kind == "string":
             return json.loads(self.take().value)
-        if lexeme.kind == "number":
-            return _whole(self.take().value, self.source)
-        return self.concept()
+        if kind != "number":
+            return self.concept()
+        number = self.take().value
+        try:
+            return int(number)
+        except ValueError as error:
+            raise UsageError(
+                f"expected a whole number but found {number!r} in {self.source!r}"
+            ) from error
 
+    def formula(self) -> WrittenFormula:
+        """[sign] [grade] concept ... [; step number, rest number]"""
+        terms: list[WrittenTerm] = []
+        if self.peek().value == NOTHING:
+            self.take()
+        else:
+            while not terms or self.peek().value in ("+", "-"):
+                terms.append(self._term())
+        if self.peek().kind == "end":
+            return WrittenFormula(tuple(terms))
+        self.take("mark", ";")
+        self.take("name", "step")
+        step = float(self.take("number").value)
+        self.take("mark", ",")
+        self.take("name", "rest")
+        return WrittenFormula(tuple(terms), step, float(self.take("number").value))
 
-def parse_concept(source: str) -> Concept:
-    """A concept from its printed form; raises UsageError that says where it does not read."""
-    reader = FormulaParser(source)
-    concept = reader.concept()
-    reader.take("end")
-    return concept
-
-
-def print_concept(concept: Concept) -> str:
-    """The printed form of a concept."""
-    return f"{concept.family}({', '.join(_print_argument(value) for value in concept.arguments())})"
-
-
-def _print_argument(value: object) -> str:
-    return (
-        print_concept(value)
-        if isinstance(value, Concept)
-        else json.dumps(value, ensure_ascii=False)
-    )
+    def _term(self) -> WrittenTerm:
+        sign = "+"
+        if self.peek().value in ("+", "-"):
+            sign = self.take().value
+        # Two names in a row are a grade and a concept.
+        grade = self.take("name").value if self.peek(1).kind == "name" else ""
+        return WrittenTerm(self.concept(), grade, -1 if sign == "-" else 1)
 
 
 def _lexemes(source: str) -> list[Lexeme]:
-    found, at = [], 0
-    end = len(source.rstrip())
-    while at < end:
-        match = _TOKEN.match(source, at)
+    lexemes: list[Lexeme] = []
+    start, end = 0, len(source.rstrip())
+    while start < end:
+        match = _LEXEME.match(source, start)
         if match is None:
-            raise UsageError(f"cannot read {source[at : at + 20]!r} in {source!r}")
-        kind = ("string", "name", "number", "mark")[(match.lastindex or 1) - 1]
-        found.append(Lexeme(kind, match.group(match.lastindex or 1)))
-        at = match.end()
-    return found
-
-
-def _whole(value: str, source: str) -> int:
-    try:
-        return int(value)
-    except ValueError as error:
-        raise UsageError(f"expected a whole number but found {value!r} in {source!r}") from error
+            raise UsageError(f"cannot parse {source[start : start + 20]!r} in {source!r}")
+        group = match.lastindex or 1
+        kind = ("string", "name", "number", "mark")[group - 1]
+        lexemes.append(Lexeme(kind, match.group(group)))
+        start = match.end()
+    return lexemes

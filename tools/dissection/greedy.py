@@ -1,10 +1,10 @@
 """Greedy selection of concepts with swaps: the engine of ``search``.
 
-1. Add, of the concepts with the largest cross-validated gains, the one that lowers the refitted
-   error most.
+1. Of the concepts with the largest cross-validated gains, add the one that lowers the error most
+   when all weights are fitted again.
 2. Stop when no concept's gain is significant: a unit that follows one token gets one concept.
 3. A concept that was added early may be narrowed to a conjunction or widened to a window
-   (``refine``).
+   (``refine_concept``).
 4. Swap: take each concept out in turn; where another does better in its place, exchange them.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,21 +22,23 @@ from .candidates import FOLDS, CandidateMatrix
 from .concepts import Concept
 from .concepts.before import After
 from .concepts.words import Token, Words
-from .formula_english import word_count
-from .predicate import MAX_CONCEPTS, MAX_LITERALS, MAX_WORDS
+from .formula_english import MAX_WORDS, word_count
+from .predicate import MAX_CONCEPTS, MAX_LITERALS
 from .refine_concept import narrowed_forms, rewindowed_forms, widened_forms
 from .ridge import RidgeMoments, cv_gain, in_sample_gain
 from .word_lists import grow_word_lists
 
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
 C = TypeVar("C", bound=Concept)
-PROSE = 10  # words of a sentence around its concepts: two verbs with their joints, and six grades
-NOTHING_LEFT = 1e-9  # share of the signal's squares below which rounding is all that is left
-SAME = 0.9  # share of their union that two concepts hold together to count as one
-REFINED = 4  # concepts that may be refined: later ones of a real unit gained nothing, planted units have few
-WIDER, NARROWER = (
-    1.1,
-    1.4,
-)  # how many times a concept's own drop in error its refined form has to bring
+FRAME_WORDS = 10  # words of a sentence beyond its concepts: two verbs, prepositions, six grades
+ROUNDING_ERROR = 1e-9  # share of the signal's squares below which only rounding is left
+SAME_SHARE = 0.9  # two concepts count as one if their overlap is this share of their union
+REFINED = 4  # concepts to refine: later ones of real units gained nothing, planted units have few
+WIDER_GAIN, NARROWER_GAIN = 1.1, 1.4  # a refined form must lower the error this many times as much
+SWAP_GAIN = 1e-4  # share of the error that a swap must save
+BEST_PER_CHANNEL = 20
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,14 @@ class FormulaLimits:
     concepts: int = MAX_CONCEPTS
     literals: int = MAX_LITERALS
     words: int = MAX_WORDS
-    listed: int = 4  # words in one list
-    cycles: int = 1  # passes of swapping; each costs about as much as the greedy pass
-    tries: int = 5  # offers whose error is computed with all weights refitted, best gain first
-    significance: float = (
-        25.0  # squared z below which a gain is taken for noise (20,000 candidates are tried)
-    )
+    listed: int = 4
+    """Words in one list."""
+    cycles: int = 1
+    """Passes of swapping; each costs about as much as the greedy pass."""
+    tries: int = 5
+    """Concepts, best gain first, for which the error is computed with all weights fitted again."""
+    significance: float = 25.0
+    """Squared z below which a gain counts as noise (about 20,000 candidates are tried)."""
 
 
 class ScoredConcept(NamedTuple):
@@ -76,163 +80,162 @@ class GreedyState:
         """Whether the last concept holds nearly where another one does."""
         gram = self.moments.grams.sum(axis=0)[1:, 1:]
         sizes = gram.diagonal()
-        joint, union = gram[-1, :-1], sizes[-1] + sizes[:-1] - gram[-1, :-1]
-        return bool((joint > SAME * union).any())
+        overlap = gram[-1, :-1]
+        union = sizes[-1] + sizes[:-1] - overlap
+        return bool((overlap > SAME_SHARE * union).any())
 
-    def with_concept(self, concept: Concept, library: CandidateMatrix) -> GreedyState:
-        return self.with_column(concept, library.column(concept))
-
-    def with_column(self, concept: Concept, column: np.ndarray) -> GreedyState:
+    def with_column(self, concept: Concept, column: Float[np.ndarray, "positions"]) -> GreedyState:
         return GreedyState(self.moments.added(column), (*self.chosen, concept))
 
     def without(self, index: int) -> GreedyState:
-        return GreedyState(
-            self.moments.removed(index), self.chosen[:index] + self.chosen[index + 1 :]
-        )
+        chosen = self.chosen[:index] + self.chosen[index + 1 :]
+        return GreedyState(self.moments.removed(index), chosen)
 
 
 class GreedySearch:
-    """One search over a library; ``allowed`` leaves concepts out (all are allowed by default)."""
+    """One search over the candidates; ``allowed`` restricts them."""
 
     def __init__(
         self,
-        library: CandidateMatrix,
-        values: np.ndarray,
+        candidates: CandidateMatrix,
+        values: Float[np.ndarray, "positions"],
         limits: FormulaLimits,
         allowed: Callable[[Concept], bool] = lambda concept: True,
     ) -> None:
-        self.library = library
+        self.candidates = candidates
         self.limits = limits
         self.allowed = allowed
-        self.classes = np.array([allowed(c) for c in library.classes], dtype=bool)
-        self.others = np.array([allowed(c) for c in library.position_concepts], dtype=bool)
-        self.lists = allowed(Words("a", "b"))
-        self.channels = [
-            c for c in library.channels if any(allowed(c.concept(k)) for k in library.classes)
+        classes, others = candidates.classes, candidates.position_concepts
+        self._allowed_classes = np.array([allowed(c) for c in classes], dtype=bool)
+        self._allowed_others = np.array([allowed(c) for c in others], dtype=bool)
+        self._lists = allowed(Words("a", "b"))
+        self._channels = [
+            channel
+            for channel in candidates.channels
+            if any(allowed(channel.concept(c)) for c in classes)
         ]
-        self.start = GreedyState(RidgeMoments(values - values.mean(), library.fold, FOLDS), ())
+        moments = RidgeMoments.start(values - values.mean(), candidates.fold, FOLDS)
+        self.start = GreedyState(moments, ())
 
     def path(self) -> list[GreedyState]:
-        """States of the greedy pass, the empty one first."""
+        """States of the greedy pass, beginning with the empty one."""
         states = [self.start]
         while (state := self._extended(states[-1])) is not None:
             refine = len(states) <= REFINED and self.limits.tries > 1  # not for cheap rivals
             states.append(self._refined(states[-1], state) if refine else state)
         return states
 
-    def swapped(self, state: GreedyState) -> GreedyState:
-        """Each concept in turn, the oldest first, makes way for a better one; what stays goes to the end."""
+    def swapped(self, state: GreedyState) -> GreedyState:  # 4.
+        """Replace each concept, oldest first, if another does better; the kept ones move to the end."""
         for _ in state.chosen:
-            without, column = state.without(0), state.moments.columns[1]
+            oldest, column = state.chosen[0], state.moments.columns[1]
+            without = state.without(0)
             trial = self._extended(without)
-            better = trial is not None and trial.error < state.error * (1 - 1e-4)
-            state = (
-                trial
-                if trial is not None and better
-                else without.with_column(state.chosen[0], column)
-            )
+            if trial is not None and trial.error < state.error * (1 - SWAP_GAIN):
+                state = trial
+            else:
+                state = without.with_column(oldest, column)
         return state
+
+    def _with(self, state: GreedyState, concept: Concept) -> GreedyState:
+        return state.with_column(concept, self.candidates.column(concept))
 
     def _extended(self, state: GreedyState) -> GreedyState | None:
         """With the concept, of the most promising ones, that lowers the cross-validated error most."""
-        residual = state.moments.residual()
-        if (
-            state.error <= NOTHING_LEFT * self.start.moments.squares.sum()
-            or len(state.chosen) >= self.limits.concepts
-        ):
+        perfect = state.error <= ROUNDING_ERROR * self.start.moments.squares.sum()
+        if perfect or len(state.chosen) >= self.limits.concepts:
             return None
-        least = float(residual @ residual) / len(residual) * self.limits.significance
-        offers = sorted(self._offers(residual, least), key=lambda o: -o.gain)
-        fitting = (o for o in offers if o.gain > 0 and self._fits(o.concept, state.chosen))
-        trials = [
-            state.with_concept(o.concept, self.library) for o in islice(fitting, self.limits.tries)
-        ]
-        best = min((t for t in trials if not t.repeats()), key=lambda t: t.error, default=None)
+        # 2. The least gain that is significant, in units of the residual's variance.
+        residual = state.moments.residual()
+        min_gain = float(residual @ residual) / len(residual) * self.limits.significance
+        # 1.
+        scored = sorted(self._scored_concepts(residual, min_gain), key=lambda s: -s.gain)
+        fitting = (s for s in scored if s.gain > 0 and self._fits(s.concept, state.chosen))
+        trials = [self._with(state, s.concept) for s in islice(fitting, self.limits.tries)]
+        distinct = [trial for trial in trials if not trial.repeats()]
+        best = min(distinct, key=lambda trial: trial.error, default=None)
         return best if best is not None and best.error < state.error else None
 
-    def _refined(self, before: GreedyState, after: GreedyState) -> GreedyState:
-        """The new concept as a window, as a conjunction, and with another window in that, where this explains more."""
-        after = self._best_form(before, after, WIDER, widened_forms(after.chosen[-1]))
+    def _refined(self, before: GreedyState, after: GreedyState) -> GreedyState:  # 3.
+        """The new concept as a window, as a conjunction, and with another window in that."""
+        after = self._best_form(before, after, WIDER_GAIN, widened_forms(after.chosen[-1]))
         residual, column = before.moments.residual(), after.moments.columns[-1]
-        after = self._best_form(
-            before,
-            after,
-            NARROWER,
-            narrowed_forms(self.library, residual, column, after.chosen[-1]),
-        )
-        return self._best_form(before, after, WIDER, rewindowed_forms(after.chosen[-1]))
+        narrowed = narrowed_forms(self.candidates, residual, column, after.chosen[-1])
+        after = self._best_form(before, after, NARROWER_GAIN, narrowed)
+        return self._best_form(before, after, WIDER_GAIN, rewindowed_forms(after.chosen[-1]))
 
     def _best_form(
-        self, before: GreedyState, after: GreedyState, least: float, forms: Iterable[Concept]
+        self, before: GreedyState, after: GreedyState, min_ratio: float, forms: Iterable[Concept]
     ) -> GreedyState:
-        """The form that lowers the error most, if by at least so many times what the present one does."""
+        """The form that lowers the error most, if by at least ``min_ratio`` times as much."""
         fitting = (form for form in forms if self.allowed(form) and self._fits(form, before.chosen))
-        trials = [before.with_concept(form, self.library) for form in fitting]
-        best = min(trials, key=lambda t: t.error, default=after)
-        return best if before.error - best.error > least * (before.error - after.error) else after
+        trials = [self._with(before, form) for form in fitting]
+        best = min(trials, key=lambda trial: trial.error, default=after)
+        gain, present_gain = before.error - best.error, before.error - after.error
+        return best if gain > min_ratio * present_gain else after
 
     def _fits(self, concept: Concept, chosen: Sequence[Concept]) -> bool:
-        every = [*chosen, concept]
+        """Whether a concept may join the chosen ones within the limits."""
+        if concept in chosen or any(_contains(concept, c) or _contains(c, concept) for c in chosen):
+            return False
+        concepts = [*chosen, concept]
         return (
-            concept not in chosen
-            and not any(_contains(concept, c) or _contains(c, concept) for c in chosen)
-            and sum(c.atoms() for c in every) <= self.limits.concepts
-            and sum(len(c.literals()) for c in every) <= self.limits.literals
-            and sum(word_count(c.phrase()) for c in every) <= self.limits.words - PROSE
+            sum(c.atoms() for c in concepts) <= self.limits.concepts
+            and sum(len(c.literals()) for c in concepts) <= self.limits.literals
+            and sum(word_count(c.phrase()) for c in concepts) <= self.limits.words - FRAME_WORDS
         )
 
-    def _offers(self, residual: np.ndarray, least: float) -> list[ScoredConcept]:
-        library, offers = self.library, []
-        for channel in self.channels:
-            sums = channel.residual_sums(residual)
-            by_class = library.class_members @ sums
-            offers += _top(
-                library.classes,
-                by_class,
+    def _scored_concepts(
+        self, residual: Float[np.ndarray, "positions"], min_gain: float
+    ) -> list[ScoredConcept]:
+        """The best classes and word lists of each channel, and the best other concepts."""
+        candidates = self.candidates
+        scored: list[ScoredConcept] = []
+        for channel in self._channels:
+            by_type = channel.sums_by_type(residual)
+            scored += _best(
+                candidates.classes,
+                candidates.class_members @ by_type,
                 channel.class_counts,
-                self.classes,
-                least,
+                self._allowed_classes,
+                min_gain,
                 channel.concept,
             )
-            if not self.lists:
-                continue
-            for words, gain in grow_word_lists(
-                library, channel, channel.sums_by_word(sums), self.limits.listed, least
-            ):
-                listed = Words(*(library.words[w] for w in words))
-                offers.append(ScoredConcept(gain, channel.concept(listed)))
-        if self.others.any():
-            sums = np.stack(
-                [library.position_members @ (residual * (library.fold == f)) for f in range(FOLDS)],
-                axis=1,
+            if self._lists:
+                by_word = channel.sums_by_word(by_type)
+                listed = self.limits.listed
+                for words, gain in grow_word_lists(candidates, channel, by_word, listed, min_gain):
+                    concept = Words(*(candidates.words[w] for w in words))
+                    scored.append(ScoredConcept(gain, channel.concept(concept)))
+        if self._allowed_others.any():
+            scored += _best(
+                candidates.position_concepts,
+                candidates.position_sums(residual),
+                candidates.position_counts,
+                self._allowed_others,
+                min_gain,
+                lambda concept: concept,
             )
-            offers += _top(
-                library.position_concepts,
-                sums,
-                library.position_counts,
-                self.others,
-                least,
-                lambda c: c,
-            )
-        return [o for o in offers if self.allowed(o.concept)]
+        return [s for s in scored if self.allowed(s.concept)]
 
 
-def _top(
+def _best(
     concepts: Sequence[C],
-    sums: np.ndarray,
-    counts: np.ndarray,
-    allowed: np.ndarray,
-    least: float,
+    sums: Float[np.ndarray, "concepts folds"],
+    counts: Float[np.ndarray, "concepts folds"],
+    allowed: Bool[np.ndarray, "concepts"],
+    min_gain: float,
     read: Callable[[C], Concept],
-    most: int = 20,
 ) -> list[ScoredConcept]:
-    gains = np.where((in_sample_gain(sums, counts) >= least) & allowed, cv_gain(sums, counts), 0.0)
-    best = np.argsort(-gains, kind="stable")[:most]
+    """The concepts of largest gain, if significant; ``read`` puts them into their channel."""
+    significant = (in_sample_gain(sums, counts) >= min_gain) & allowed
+    gains = np.where(significant, cv_gain(sums, counts), 0.0)
+    best = np.argsort(-gains, kind="stable")[:BEST_PER_CHANNEL]
     return [ScoredConcept(float(gains[i]), read(concepts[i])) for i in best if gains[i] > 0]
 
 
 def _contains(larger: Concept, smaller: Concept) -> bool:
-    """Whether one list of words holds all of another one: a reader wants one of them."""
+    """Whether one list of words includes another one, so that a formula needs only one of them."""
     if type(larger) is not type(smaller):
         return False
     if isinstance(larger, Words):

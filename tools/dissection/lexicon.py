@@ -1,11 +1,11 @@
-"""What concepts need to know about a subject's vocabulary, computed once and kept.
+"""What concepts need to know about a subject's vocabulary, computed once.
 
 1. Every token's string is stripped and lower-cased to its *word*: " Said", "said" and " said" are
    one word.
 2. Surface facts (letters, digits, casing, leading space) are arrays over the vocabulary.
 3. A word's vector is that of its most frequent token (byte-pair ids are ranks: the lowest id, one
-   with a leading space first), standardised over the vocabulary and scaled to unit length; its
-   neighbourhood is all words by cosine.
+   with a leading space first), standardised over the vocabulary and scaled to unit length; a word's
+   neighbourhood is the words with the largest cosine.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,9 +35,10 @@ class Lexicon:
     """The vocabulary as concepts see it.
 
     Args:
-        strings: every token of the vocabulary, decoded on its own; a leading space marks a word's start.
-        vectors: one row a token, e.g. the input embedding; None switches neighbourhoods off.
-        neighbourhoods: printed concept to its words: all that is left of the vectors in a frozen lexicon (``freeze``).
+        strings: every token of the vocabulary, decoded by itself; a leading space begins a word.
+        vectors: one row per token, e.g. the input embedding; without them no neighbourhoods.
+        neighbourhoods: printed concept to its words; they replace the vectors in a frozen lexicon
+            (``freeze``).
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Lexicon:
     ) -> None:
         if vectors is not None and len(vectors) != len(strings):
             raise UsageError(
-                f"a lexicon needs one vector a token: got {len(vectors)} for {len(strings)} tokens"
+                f"a lexicon needs one vector per token: got {len(vectors)} for {len(strings)} tokens"
             )
         self.strings = strings
         self.vectors = None if vectors is None else np.asarray(vectors, dtype=np.float32)
@@ -59,21 +60,21 @@ class Lexicon:
     def build(
         cls, token_strings: list[str], embedding: Float[np.ndarray, "vocab d"] | None = None
     ) -> Lexicon:
-        """From decoded tokens and any matrix with one row a token; rows are standardised and scaled to unit length."""
+        """From decoded tokens and any matrix with one row per token, which is normalised."""
         return cls(list(token_strings), None if embedding is None else _unit_rows(embedding))
 
     def __len__(self) -> int:
         return len(self.strings)
 
     def memo(self, key: object, make: Callable[[], T]) -> T:
-        """``make()`` once a key: where concept families keep what they derive from the vocabulary."""
+        """``make()``, called once per key; caches what concepts derive from the vocabulary."""
         if key not in self._memo:
             self._memo[key] = make()
         return self._memo[key]  # type: ignore[return-value]
 
     @cached_property
     def bare(self) -> list[str]:
-        """Token strings without surrounding white space."""
+        """Token strings without white space around them."""
         return [s.strip() for s in self.strings]
 
     @cached_property
@@ -84,6 +85,10 @@ class Lexicon:
     @cached_property
     def word_ids(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.words)}
+
+    def ids_of_words(self, words: Iterable[str]) -> list[int]:
+        """Indices into ``words`` of those that the vocabulary has."""
+        return [self.word_ids[word] for word in words if word in self.word_ids]
 
     @cached_property
     def word_of_token(self) -> Int[np.ndarray, "vocab"]:
@@ -111,21 +116,20 @@ class Lexicon:
 
     @cached_property
     def token_of_word(self) -> Int[np.ndarray, "words"]:
-        """Each word's most frequent token: the lowest id, one with a leading space and lower case first."""
+        """Each word's most frequent token: one with a leading space, in lower case, of lowest id."""
         cased = np.array([s != s.lower() for s in self.bare])
-        order = np.lexsort((np.arange(len(self)), cased, ~self.spaced))
-        first = np.full(len(self.words), -1, dtype=np.int64)
-        first[self.word_of_token[order[::-1]]] = order[::-1]
-        return first
+        best_first = np.lexsort((np.arange(len(self)), cased, ~self.spaced))
+        # Assigned from worst to best, so that each word keeps its best token.
+        best = np.full(len(self.words), -1, dtype=np.int64)
+        best[self.word_of_token[best_first[::-1]]] = best_first[::-1]
+        return best
 
     @cached_property
     def map_words(self) -> Int[np.ndarray, "rows"]:
         """Words that have a neighbourhood (those of letters only), as indices into ``words``."""
-        return (
-            np.flatnonzero(self.lettered[self.token_of_word])
-            if self.vectors is not None
-            else np.zeros(0, np.int64)
-        )
+        if self.vectors is None:
+            return np.zeros(0, np.int64)
+        return np.flatnonzero(self.lettered[self.token_of_word])
 
     @cached_property
     def map_row_of_word(self) -> Int[np.ndarray, "words"]:
@@ -139,7 +143,7 @@ class Lexicon:
         """Unit vectors of the words that have a neighbourhood."""
         if self.vectors is None:
             raise UsageError(
-                "this lexicon was built without an embedding; build it with one to use neighbourhoods"
+                "this lexicon was built without an embedding; give one to use neighbourhoods"
             )
         return self.vectors[self.token_of_word[self.map_words]]
 
@@ -152,43 +156,39 @@ class Lexicon:
         return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
-        """Write ``lexicon.json.gz`` and, where there are vectors, ``lexicon.safetensors`` (half precision)."""
+        """Write ``lexicon.json.gz`` and, if there are vectors, ``lexicon.safetensors`` (float16)."""
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
         if self.vectors is not None:
             save_file({"vectors": self.vectors.astype(np.float16)}, folder / "lexicon.safetensors")
-        about = {"format": FORMAT, "vectors": self.vectors is not None, "strings": self.strings}
-        about["neighbourhoods"] = self.neighbourhoods
-        text = json.dumps(about, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        content = {"format": FORMAT, "vectors": self.vectors is not None, "strings": self.strings}
+        content["neighbourhoods"] = self.neighbourhoods
+        text = json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode("ascii")
         (folder / f"{_FILE}.gz").write_bytes(gzip.compress(text, mtime=0))
 
     @classmethod
     def load(cls, folder: Path) -> Lexicon:
-        """What ``save`` wrote. Raises CorruptError where a file is missing, cut short or of another format."""
+        """Read what ``save`` wrote; raises CorruptError if a file is missing or damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         try:
-            about = json.loads(_text(folder))
-            vectors = (
-                load_file(folder / "lexicon.safetensors")["vectors"] if about["vectors"] else None
-            )
-            if about["format"] != FORMAT:
-                raise ValueError(f"format {about['format']!r}")
+            packed = folder / f"{_FILE}.gz"
+            if packed.exists():
+                content = json.loads(gzip.decompress(packed.read_bytes()))
+            else:  # older runs keep it uncompressed
+                content = json.loads((folder / _FILE).read_bytes())
+            vectors = None
+            if content["vectors"]:
+                vectors = load_file(folder / "lexicon.safetensors")["vectors"]
+            if content["format"] != FORMAT:
+                raise ValueError(f"format {content['format']!r}")
         except (OSError, EOFError, zlib.error, ValueError, KeyError, SafetensorError) as error:
             raise CorruptError(
                 f"the lexicon in {folder} cannot be read ({error}); delete that folder"
             ) from error
-        return cls(about["strings"], vectors, about["neighbourhoods"])
-
-
-def _text(folder: Path) -> bytes:
-    """The file's JSON; older runs keep it uncompressed."""
-    packed = folder / f"{_FILE}.gz"
-    return (
-        gzip.decompress(packed.read_bytes()) if packed.exists() else (folder / _FILE).read_bytes()
-    )
+        return cls(content["strings"], vectors, content["neighbourhoods"])
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

@@ -1,10 +1,9 @@
-"""The predicate: a weighted sum of concepts that runs, prints, reads back, and says itself as a
-sentence.
+"""The predicate: a weighted sum of concepts that can be run, printed, parsed, and put into English.
 
-1. Each term is a concept with a grade (each twice the one before: faintly 1 to extremely 16) and a
-   sign.
+1. Each term is a concept with a grade and a sign; each grade is twice the one before (faintly 1 to
+   extremely 16).
 2. The prediction at a position is the sum over the terms that hold there, times a step, plus a rest
-   level. Step and rest give it the unit's scale; correlation does not depend on them.
+   level. Step and rest put it on the unit's scale; correlation does not depend on them.
 3. The sentence names the same terms with the same grade words, so that both are one formula.
 
 After compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) and semantic regexes (arXiv
@@ -16,28 +15,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UsageError
 from .concepts import Concept
-from .formula_english import formula_english, word_count
-from .grammar import FormulaParser
+from .formula_english import MAX_WORDS, GradedPhrase, formula_english, word_count
+from .grammar import NOTHING, parse_formula
 from .lexicon import Lexicon
 from .text_view import TextView
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float, Int
 
 GRADES = {"faintly": 1, "slightly": 2, "moderately": 4, "strongly": 8, "extremely": 16}
-MAX_CONCEPTS, MAX_LITERALS, MAX_WORDS = 12, 24, 40
-NOTHING = "nothing"
+MAX_CONCEPTS, MAX_LITERALS = 12, 24
 
 
 @dataclass(frozen=True)
 class WeightedConcept:
-    """A concept, how much it counts (a word of GRADES), and its sign."""
+    """A concept, its grade (a word of GRADES), and its sign."""
 
     concept: Concept
     grade: str
@@ -46,7 +44,8 @@ class WeightedConcept:
     def __post_init__(self) -> None:
         if self.grade not in GRADES or self.sign not in (1, -1):
             raise UsageError(
-                f"a grade is one of {', '.join(GRADES)} with sign 1 or -1, not {self.grade!r}, {self.sign!r}"
+                f"a grade is one of {', '.join(GRADES)} with sign 1 or -1, "
+                f"not {self.grade!r}, {self.sign!r}"
             )
 
     @property
@@ -55,24 +54,9 @@ class WeightedConcept:
         return self.sign * GRADES[self.grade]
 
 
-class WrittenTerm(NamedTuple):
-    """A term as somebody wrote it: the grade is empty where none was given."""
-
-    concept: Concept
-    grade: str
-    sign: int
-
-
-class Why(NamedTuple):
-    """One term that holds at a position: its English and what it adds there."""
-
-    phrase: str
-    adds: float
-
-
 @dataclass(frozen=True)
 class Predicate:
-    """A formula over concepts within the limits of the contract.
+    """A formula over concepts within the contract's limits.
 
     Args:
         terms: at most 12 concepts and 24 listed literals in all, each concept once.
@@ -85,19 +69,15 @@ class Predicate:
     rest: float = 0.0
 
     def __post_init__(self) -> None:
-        problem = self.problem()
+        problem = limit_problem(self.terms)
+        if self.step <= 0:
+            problem = f"step must be larger than 0, not {self.step!r}"
         if problem:
             raise UsageError(f"the formula is out of bounds: {problem}")
 
-    def problem(self) -> str:
-        """What breaks a limit, or an empty string."""
-        if self.step <= 0:
-            return f"step must be larger than 0, not {self.step!r}"
-        return limit_problem(self.terms)
-
     def literals(self) -> tuple[str, ...]:
-        """All listed tokens and words, repetitions included."""
-        return tuple(lit for term in self.terms for lit in term.concept.literals())
+        """All listed tokens and words, with repetitions."""
+        return tuple(literal for term in self.terms for literal in term.concept.literals())
 
     def predict(
         self,
@@ -105,8 +85,15 @@ class Predicate:
         lexicon: Lexicon,
         length: Int[np.ndarray, "contexts"] | None = None,
     ) -> Float[np.ndarray, "contexts seq"]:
-        """Predicted activation of every token; padding gets the rest level. Without ``length``, rows are full."""
-        return self.predict_text(_text(tokens, lexicon, length))
+        """Predicted activation of every token, with the rest level on padding.
+
+        Args:
+            length: real tokens of each context; by default all.
+        """
+        tokens = np.asarray(tokens)
+        if length is None:
+            length = np.full(len(tokens), tokens.shape[1])
+        return self.predict_text(TextView(tokens, np.asarray(length), lexicon))
 
     def predict_text(self, text: TextView) -> Float[np.ndarray, "contexts seq"]:
         """The same on a text that several predicates share."""
@@ -115,36 +102,12 @@ class Predicate:
             steps += term.weight * term.concept.mask(text)
         return np.float32(self.rest) + np.float32(self.step) * steps
 
-    def fired(self, text: TextView) -> Bool[np.ndarray, "terms contexts seq"]:
-        """Which term holds where."""
-        masks = [term.concept.mask(text) for term in self.terms]
-        return np.stack(masks) if masks else np.zeros((0, *text.tokens.shape), dtype=bool)
-
-    def why(
-        self,
-        tokens: Int[np.ndarray, "contexts seq"],
-        lexicon: Lexicon,
-        context: int,
-        position: int,
-        length: Int[np.ndarray, "contexts"] | None = None,
-    ) -> list[Why]:
-        """The terms that hold at one position, strongest first."""
-        rows = slice(context, context + 1)
-        text = _text(np.asarray(tokens)[rows], lexicon, None if length is None else length[rows])
-        held = [
-            t for t, mask in zip(self.terms, self.fired(text), strict=True) if mask[0, position]
-        ]
-        return [
-            Why(t.concept.phrase(), t.weight * self.step)
-            for t in sorted(held, key=lambda t: -abs(t.weight))
-        ]
-
-    def sentence(self, lexicon: Lexicon | None = None) -> str:
+    def sentence(self) -> str:
         """The formula in English; an empty predicate says that it explains nothing."""
         return sentence_of(self.terms)
 
     def to_text(self) -> str:
-        """The formula in the structured language; ``parse`` reads it back to an equal predicate."""
+        """The formula's printed form; ``parse`` reads it back to an equal predicate."""
         terms = " ".join(
             f"{'+' if t.sign > 0 else '-'} {t.grade} {t.concept.to_text()}" for t in self.terms
         )
@@ -153,86 +116,37 @@ class Predicate:
     @classmethod
     @lru_cache(maxsize=4096)
     def parse(cls, text: str) -> Predicate:
-        """From ``to_text``, or written by hand without ``; step ..., rest ...``. UsageError where it is off."""
-        terms, step, rest = _read(text)
-        for term in terms:
+        """The inverse of ``to_text``; step and rest may be left out. Raises UsageError."""
+        formula = parse_formula(text)
+        for term in formula.terms:
             if not term.grade:
-                shown = term.concept.to_text()
                 raise UsageError(
-                    f"{shown} has no grade: write one of {', '.join(GRADES)} before it"
+                    f"{term.concept.to_text()} has no grade: "
+                    f"write one of {', '.join(GRADES)} before it"
                 )
-        return cls(tuple(WeightedConcept(*term) for term in terms), step, rest)
+        terms = tuple(WeightedConcept(*term) for term in formula.terms)
+        return cls(terms, formula.step, formula.rest)
 
 
 def sentence_of(terms: Sequence[WeightedConcept]) -> str:
     """Terms in English."""
-    return formula_english([(t.concept.phrase(), t.grade, t.sign) for t in terms], tuple(GRADES))
+    phrases = [GradedPhrase(t.concept.phrase(), t.grade, t.sign) for t in terms]
+    return formula_english(phrases, tuple(GRADES))
 
 
 def limit_problem(terms: Sequence[WeightedConcept]) -> str:
-    """Which limit of the contract these terms break, or an empty string."""
+    """The contract's limit that these terms exceed, or an empty string."""
     concepts = [term.concept for term in terms]
-    if sum(c.atoms() for c in concepts) > MAX_CONCEPTS:
-        return f"{sum(c.atoms() for c in concepts)} concepts; at most {MAX_CONCEPTS}"
-    listed = sum(len(c.literals()) for c in concepts)
-    if listed > MAX_LITERALS:
-        return f"{listed} listed words; at most {MAX_LITERALS}"
+    atoms = sum(concept.atoms() for concept in concepts)
+    if atoms > MAX_CONCEPTS:
+        return f"{atoms} concepts; at most {MAX_CONCEPTS}"
+    literals = sum(len(concept.literals()) for concept in concepts)
+    if literals > MAX_LITERALS:
+        return f"{literals} listed words; at most {MAX_LITERALS}"
     if len(set(concepts)) < len(concepts):
-        return "a concept stands in it twice"
+        return "it has a concept twice"
     sentence = sentence_of(terms)
     words = word_count(sentence)
-    return (
-        f"said in English it has {words} words, at most {MAX_WORDS}: {sentence}"
-        if words > MAX_WORDS
-        else ""
-    )
-
-
-def _text(
-    tokens: np.ndarray, lexicon: Lexicon, length: Sequence[int] | np.ndarray | None
-) -> TextView:
-    tokens = np.asarray(tokens)
-    return TextView(
-        tokens,
-        np.full(len(tokens), tokens.shape[1]) if length is None else np.asarray(length),
-        lexicon,
-    )
-
-
-def parse_terms(text: str) -> tuple[WrittenTerm, ...]:
-    """The terms of a formula in which grades may be missing. UsageError where it is off."""
-    return _read(text)[0]
-
-
-def _read(text: str) -> tuple[tuple[WrittenTerm, ...], float, float]:
-    """Terms, step and rest."""
-    reader = FormulaParser(text)
-    terms = _read_terms(reader)
-    step, rest = _read_scale(reader)
-    reader.take("end")
-    return terms, step, rest
-
-
-def _read_terms(reader: FormulaParser) -> tuple[WrittenTerm, ...]:
-    terms: list[WrittenTerm] = []
-    if reader.peek().value == NOTHING:
-        reader.take()
-        return ()
-    while not terms or reader.peek().value in ("+", "-"):
-        sign = -1 if reader.peek().value == "-" else 1
-        if reader.peek().value in ("+", "-"):
-            reader.take()
-        grade = reader.take("name").value if reader.peek(1).kind == "name" else ""
-        terms.append(WrittenTerm(reader.concept(), grade, sign))
-    return tuple(terms)
-
-
-def _read_scale(reader: FormulaParser) -> tuple[float, float]:
-    if reader.peek().kind == "end":
-        return 1.0, 0.0
-    reader.take("mark", ";")
-    reader.take("name", "step")
-    step = float(reader.take("number").value)
-    reader.take("mark", ",")
-    reader.take("name", "rest")
-    return step, float(reader.take("number").value)
+    if words > MAX_WORDS:
+        return f"in English it has {words} words, at most {MAX_WORDS}: {sentence}"
+    return ""

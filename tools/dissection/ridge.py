@@ -1,15 +1,18 @@
-"""Weights of chosen concepts: ridge regression on fold-wise moments, cross-validated error, and
-grades.
+"""Weights of concepts: gains of single concepts, ridge regression of several, and grades.
 
-1. Columns are 0/1; moments (Gram matrix, products with the signal) are kept by fold, so that adding
-   or removing a concept and cross-validating a formula cost next to nothing.
-2. Grades: the step is searched on a grid, every weight goes to its nearest grade, then single
+1. Gain of one concept. For each fold, the weight comes from the other folds: w = S / (N + shrink),
+   with S the sum and N the number of residuals where the concept holds. Its gain on the fold left
+   out is 2 w S_f - w^2 N_f; the gain of the concept is the sum over folds.
+2. Regression. Columns are 0/1; moments (Gram matrix, products with the signal) are kept by fold, so
+   that adding or removing a concept and cross-validating a formula cost next to nothing.
+3. Grades. The step is searched on a grid, every weight goes to its nearest grade, then single
    grades are changed as long as the squared error falls.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,103 +25,91 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 SHRINK = 15.0  # pseudo-positions; 5 and 40 were no better on four layers of SmolLM2
-RIDGE = 5.0  # pseudo-positions against a weight
+RIDGE = 5.0  # pseudo-positions per weight
 SCALES = ((1, 2, 4, 8, 16), (1, 2, 4, 16), (1, 4, 16), (2, 8), (4,))
 WORD_OF_LEVEL = {level: word for word, level in GRADES.items()}
+STEP_FACTORS = 2.0 ** np.linspace(-0.75, 3.5, 35)
+"""Steps to try, times the step that gives the largest weight the largest level."""
+
+
+# ------------------------------------------------------------------ 1. gains
 
 
 def cv_gain(
-    sums: Float[np.ndarray, "concepts folds"],
-    counts: Float[np.ndarray, "concepts folds"],
-    shrink: float = SHRINK,
+    sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"]
 ) -> Float[np.ndarray, "concepts"]:
     """Cross-validated drop in squared error of adding each concept alone."""
-    rest_sum = sums.sum(axis=1, keepdims=True) - sums
-    rest_count = counts.sum(axis=1, keepdims=True) - counts
-    weight = rest_sum / (rest_count + shrink)
+    other_sums = sums.sum(axis=1, keepdims=True) - sums
+    other_counts = counts.sum(axis=1, keepdims=True) - counts
+    weight = other_sums / (other_counts + SHRINK)
     return (2 * weight * sums - weight**2 * counts).sum(axis=1)
 
 
 def in_sample_gain(
     sums: Float[np.ndarray, "concepts folds"], counts: Float[np.ndarray, "concepts folds"]
-) -> np.ndarray:
+) -> Float[np.ndarray, "concepts"]:
     """In-sample drop in squared error, S^2 / (N + shrink)."""
     return sums.sum(axis=1) ** 2 / (counts.sum(axis=1) + SHRINK)
 
 
-class GradeFit(NamedTuple):
-    """Signed levels (0: not worth a grade), the activation of one step, and the rest level."""
-
-    levels: Int[np.ndarray, "k"]
-    step: float
-    rest: float
+# ------------------------------------------------------------- 2. regression
 
 
+@dataclass(frozen=True)
 class RidgeMoments:
-    """Chosen concepts as 0/1 columns (the first is all ones), with the sums that least squares
-    needs, by fold.
+    """Concepts as 0/1 columns (the first is all ones), with the sums of least squares by fold.
 
-    Args:
-        signal: what is to be predicted, one value a position.
-        fold: fold of each position, 0 to ``folds`` - 1.
+    Attributes:
+        signal: what is to be predicted, one value per position.
+        fold: fold of each position; squares: the signal's squares by fold.
     """
 
-    def __init__(
-        self, signal: Float[np.ndarray, "positions"], fold: Int[np.ndarray, "positions"], folds: int
-    ) -> None:
-        self.signal = signal
-        self.fold = fold
-        self.folds = folds
-        self.columns: list[np.ndarray] = []
-        self.grams = np.zeros((folds, 0, 0))
-        self.products = np.zeros((folds, 0))
-        self.squares = np.bincount(fold, signal**2, minlength=folds)
-        self._append(np.ones(len(signal)))
+    signal: Float[np.ndarray, "positions"]
+    fold: Int[np.ndarray, "positions"]
+    squares: Float[np.ndarray, "folds"]
+    columns: tuple[Float[np.ndarray, "positions"], ...]
+    grams: Float[np.ndarray, "folds columns columns"]
+    products: Float[np.ndarray, "folds columns"]
 
-    def __len__(self) -> int:
-        return len(self.columns) - 1
+    @classmethod
+    def start(
+        cls, signal: Float[np.ndarray, "positions"], fold: Int[np.ndarray, "positions"], folds: int
+    ) -> RidgeMoments:
+        """Moments of the constant alone."""
+        squares = np.bincount(fold, signal**2, minlength=folds)
+        empty = cls(signal, fold, squares, (), np.zeros((folds, 0, 0)), np.zeros((folds, 0)))
+        return empty.added(np.ones(len(signal)))
 
-    def _copy(self, keep: np.ndarray) -> RidgeMoments:
-        other = RidgeMoments.__new__(RidgeMoments)
-        other.signal, other.fold, other.folds, other.squares = (
-            self.signal,
-            self.fold,
-            self.folds,
-            self.squares,
-        )
-        other.columns = [self.columns[i] for i in keep]
-        other.grams = self.grams[:, keep][:, :, keep]
-        other.products = self.products[:, keep]
-        return other
-
-    def _append(self, column: np.ndarray) -> None:
-        rows = np.flatnonzero(column)
-        fold, size = self.fold[rows], len(self.columns)
-        grams = np.zeros((self.folds, size + 1, size + 1))
-        grams[:, :size, :size] = self.grams
-        for i, other in enumerate([*self.columns, column]):
-            grams[:, i, size] = grams[:, size, i] = np.bincount(
-                fold, other[rows], minlength=self.folds
-            )
-        product = np.bincount(fold, self.signal[rows], minlength=self.folds)
-        self.grams, self.products = grams, np.concatenate([self.products, product[:, None]], axis=1)
-        self.columns = [*self.columns, column]
-
-    def added(self, column: np.ndarray) -> RidgeMoments:
+    def added(self, column: Float[np.ndarray, "positions"]) -> RidgeMoments:
         """A copy with one more concept."""
-        other = self._copy(np.arange(len(self.columns)))
-        other._append(column)
-        return other
+        folds, size = self.products.shape
+        rows = np.flatnonzero(column)
+        fold = self.fold[rows]
+        columns = (*self.columns, column)
+        grams = np.zeros((folds, size + 1, size + 1))
+        grams[:, :size, :size] = self.grams
+        for i, other in enumerate(columns):
+            joint = np.bincount(fold, other[rows], minlength=folds)
+            grams[:, i, size] = grams[:, size, i] = joint
+        product = np.bincount(fold, self.signal[rows], minlength=folds)
+        # Indexing (a copy) makes each concept's products contiguous in memory. BLAS adds strided
+        # vectors in another order, and published correlations are reproduced to the last bit.
+        present = self.products[:, np.arange(size)]
+        products = np.concatenate([present, product[:, None]], axis=1)
+        return replace(self, columns=columns, grams=grams, products=products)
 
     def removed(self, index: int) -> RidgeMoments:
         """A copy without concept ``index`` (from 0)."""
-        return self._copy(np.delete(np.arange(len(self.columns)), index + 1))
+        keep = np.delete(np.arange(len(self.columns)), index + 1)
+        columns = tuple(self.columns[i] for i in keep)
+        grams = self.grams[:, keep][:, :, keep]
+        return replace(self, columns=columns, grams=grams, products=self.products[:, keep])
 
-    def weights(self) -> np.ndarray:
+    def weights(self) -> Float[np.ndarray, "columns"]:
         """Intercept and ridge weights on all folds."""
         return solve_ridge(self.grams.sum(axis=0), self.products.sum(axis=0))
 
-    def residual(self) -> np.ndarray:
+    def residual(self) -> Float[np.ndarray, "positions"]:
         """Signal minus its prediction."""
         residual = self.signal.copy()
         for weight, column in zip(self.weights(), self.columns, strict=True):
@@ -128,76 +119,87 @@ class RidgeMoments:
     def error(self) -> float:
         """Squared error on folds that did not set the weights."""
         gram, product, total = self.grams.sum(axis=0), self.products.sum(axis=0), 0.0
-        for f in range(self.folds):
-            weights = solve_ridge(gram - self.grams[f], product - self.products[f])
-            total += float(
-                self.squares[f] - 2 * weights @ self.products[f] + weights @ self.grams[f] @ weights
-            )
+        by_fold = zip(self.grams, self.products, self.squares, strict=True)
+        for fold_gram, fold_product, squares in by_fold:
+            weights = solve_ridge(gram - fold_gram, product - fold_product)
+            total += float(squares - 2 * weights @ fold_product + weights @ fold_gram @ weights)
         return total
 
 
-def solve_ridge(gram: np.ndarray, product: np.ndarray) -> np.ndarray:
+def solve_ridge(
+    gram: Float[np.ndarray, "columns columns"], product: Float[np.ndarray, "columns"]
+) -> Float[np.ndarray, "columns"]:
     """Ridge weights; the intercept (first) is not shrunk."""
     penalty = np.full(len(gram), RIDGE)
     penalty[0] = 1e-9
     return np.linalg.solve(gram + np.diag(penalty), product)
 
 
+# ----------------------------------------------------------------- 3. grades
+
+
+class GradeFit(NamedTuple):
+    """Signed levels (0: no grade), the activation of one step, and the rest level."""
+
+    levels: Int[np.ndarray, "concepts"]
+    step: float
+    rest: float
+
+
 def fit_levels(moments: RidgeMoments, allowed: Sequence[int] = tuple(GRADES.values())) -> GradeFit:
     """The levels, of those allowed, that explain most with one step for all concepts."""
-    gram, product, means = _centred(moments)
+    # Gram matrix and products of the columns less their means.
+    gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
+    n, means = gram[0, 0], gram[0, 1:] / gram[0, 0]
+    product = product[1:] - product[0] * means
+    gram = gram[1:, 1:] - n * np.outer(means, means)
+
     weights = moments.weights()[1:]
-    largest = np.abs(weights).max()
-    starts = [
-        _nearest(weights / step, allowed)
-        for step in largest / max(allowed) * 2.0 ** np.linspace(-0.75, 3.5, 35)
-    ]
-    levels = max(
-        (_improve(start, gram, product, allowed) for start in starts),
-        key=lambda v: _gain(v, gram, product),
-    )
+    steps = np.abs(weights).max() / max(allowed) * STEP_FACTORS
+    starts = [_nearest_levels(weights / step, allowed) for step in steps]
+    improved = [_improve(start, gram, product, allowed) for start in starts]
+    levels = max(improved, key=lambda v: _explained(v, gram, product))
     step = float(levels @ product / (levels @ gram @ levels))
     return GradeFit(levels, step, float(moments.signal.mean() - step * levels @ means))
 
 
-def _centred(moments: RidgeMoments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gram matrix and products of the columns less their means, and these means."""
-    gram, product = moments.grams.sum(axis=0), moments.products.sum(axis=0)
-    means = gram[0, 1:] / gram[0, 0]
-    return (
-        gram[1:, 1:] - gram[0, 0] * np.outer(means, means),
-        product[1:] - product[0] * means,
-        means,
-    )
-
-
-def _nearest(ratios: np.ndarray, allowed: Sequence[int]) -> np.ndarray:
-    """Signed level nearest on a log scale."""
-    distance = np.abs(np.log(np.maximum(np.abs(ratios), 1e-9))[:, None] - np.log(allowed))
+def _nearest_levels(
+    ratios: Float[np.ndarray, "concepts"], allowed: Sequence[int]
+) -> Int[np.ndarray, "concepts"]:
+    """The signed level nearest to each ratio on a log scale."""
+    magnitude = np.maximum(np.abs(ratios), 1e-9)
+    distance = np.abs(np.log(magnitude)[:, None] - np.log(allowed))
     return np.where(ratios < 0, -1, 1) * np.asarray(allowed)[distance.argmin(axis=1)]
 
 
-def _gain(levels: np.ndarray, gram: np.ndarray, product: np.ndarray) -> float:
-    """Squared signal that these levels explain at their best step; a negative step explains nothing."""
+def _explained(
+    levels: Int[np.ndarray, "concepts"],
+    gram: Float[np.ndarray, "concepts concepts"],
+    product: Float[np.ndarray, "concepts"],
+) -> float:
+    """Squared signal that levels explain at their best step; below 0 if that step is."""
     along = float(levels @ product)
     return along * abs(along) / float(levels @ gram @ levels + 1e-9)
 
 
 def _improve(
-    levels: np.ndarray, gram: np.ndarray, product: np.ndarray, allowed: Sequence[int]
-) -> np.ndarray:
-    """Change single levels, signs kept, as long as that explains more."""
-    best, levels, changed = _gain(levels, gram, product), levels.copy(), True
+    levels: Int[np.ndarray, "concepts"],
+    gram: Float[np.ndarray, "concepts concepts"],
+    product: Float[np.ndarray, "concepts"],
+    allowed: Sequence[int],
+) -> Int[np.ndarray, "concepts"]:
+    """Change single levels, with their signs, as long as that explains more."""
+    best, levels, changed = _explained(levels, gram, product), levels.copy(), True
     while changed:
         changed = False
         for i in range(len(levels)):
-            kept = levels[i]
-            for level in np.asarray(allowed) * np.sign(kept):
+            best_level = levels[i]
+            for level in np.asarray(allowed) * np.sign(best_level):
                 levels[i] = level
-                value = _gain(levels, gram, product)
+                value = _explained(levels, gram, product)
                 if value > best * (1 + 1e-9):
-                    best, kept, changed = value, level, True
-            levels[i] = kept
+                    best, best_level, changed = value, level, True
+            levels[i] = best_level
     return levels
 
 
@@ -206,27 +208,26 @@ def graded_predicate(concepts: Sequence[Concept], moments: RidgeMoments, mean: f
 
     Args:
         mean: what was subtracted from the signal before it came into ``moments``.
+
+    Raises:
+        UsageError: the formula exceeds the contract's limits at every scale of grades.
     """
     if not concepts:
         return Predicate(rest=_round(mean))
     problem = ""
     for allowed in SCALES:  # fewer grades make a shorter sentence
-        grades = fit_levels(moments, allowed)
-        problem = limit_problem(terms := _terms(concepts, grades.levels))
+        fit = fit_levels(moments, allowed)
+        terms = [
+            WeightedConcept(concept, WORD_OF_LEVEL[abs(level)], 1 if level > 0 else -1)
+            for concept, level in zip(concepts, fit.levels.tolist(), strict=True)
+        ]
+        terms = tuple(sorted(terms, key=lambda term: -abs(term.weight)))
+        problem = limit_problem(terms)
         if not problem:
-            return Predicate(terms, step=_round(grades.step), rest=_round(grades.rest + mean))
+            return Predicate(terms, step=_round(fit.step), rest=_round(fit.rest + mean))
     raise UsageError(f"these concepts are too many for one formula: {problem}")
 
 
-def _terms(concepts: Sequence[Concept], levels: np.ndarray) -> tuple[WeightedConcept, ...]:
-    found = zip(concepts, levels, strict=True)
-    terms = [
-        WeightedConcept(concept, WORD_OF_LEVEL[abs(int(level))], 1 if level > 0 else -1)
-        for concept, level in found
-    ]
-    return tuple(sorted(terms, key=lambda t: -abs(t.weight)))
-
-
 def _round(value: float) -> float:
-    """Four significant digits: what is printed is what is computed."""
+    """Round to four significant digits, as printed."""
     return float(f"{value:.4g}")

@@ -3,8 +3,8 @@
 1. A greedy search with swaps over all concepts (``greedy``) gives the full formula; its first steps
    give a short one.
 2. Two more searches give rivals: exact tokens only, and categories only (no listed word at all).
-3. Weights are rounded to five grades with one step (``fit.grade``): the sentence says all that the
-   formula knows.
+3. Weights are rounded to five grades with one step (``ridge.fit_levels``), so that the sentence says
+   all that the formula knows.
 
 Network dissection (Bau et al. 2017, arXiv 1704.05796) asks which concept overlaps most with a
 unit's activations; compositional explanations (Mu & Andreas 2020, arXiv 2006.14032) search formulas
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 SHORT = 5  # concepts of the short rival
-TOKENS = 10  # of the rival that knows nothing else
+TOKENS = 10  # concepts of the rival of tokens only
 
 
 class ScoredFormula(NamedTuple):
-    """A hypothesis: its formula, its cross-validated correlation on explore, and which search made it."""
+    """A formula, its cross-validated correlation on explore, and the search that it comes from."""
 
     predicate: Predicate
     r_explore_cv: float
@@ -50,34 +50,35 @@ def search_formulas(
     signal: Float[np.ndarray, "contexts seq"],
     mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
-    library: CandidateMatrix | None = None,
+    candidates: CandidateMatrix | None = None,
     seed: int = 0,
     limits: FormulaLimits | None = None,
     cache: dict[str, Any] | None = None,
 ) -> list[ScoredFormula]:
-    """Competing formulas for one signal on the explore split, best cross-validated correlation
-    first.
+    """Competing formulas for one signal on explore, best cross-validated correlation first.
 
     Args:
         signal: activation of every token, already of the side that is to be explained.
-        mask: tokens that count; position 0 and padding are left out whatever it says.
-        library: made by ``build_library`` for the same tokens.
-        cache: shared by the targets of a run instead: the library is made once and kept there.
+        mask: tokens that count; position 0 and padding are always left out.
+        candidates: made by ``build_candidates`` for the same tokens.
+        cache: in place of ``candidates``; shared by the targets of a run, which build them once.
         seed: of the folds.
 
     Returns:
-        Rivals of origin "full", "short", "tokens only", "categories only", equal ones once; where
-        nothing is significant, one empty predicate.
+        Rivals of origin "full", "short", "tokens only", "categories only", without duplicates; one
+        empty predicate if nothing is significant.
     """
-    library = library or _shared_library(
-        tokens, length, document, mask, lexicon, seed, {} if cache is None else cache
-    )
-    values = np.asarray(signal, dtype=np.float64)[library.keep]
-    found: dict[Predicate, ScoredFormula] = {}
-    for origin, state in _rivals(library, values, limits or FormulaLimits()).items():
-        candidate = _graded(state, values, origin)
-        found.setdefault(candidate.predicate, candidate)
-    return sorted(found.values(), key=lambda c: -c.r_explore_cv)
+    if candidates is None:
+        cache = {} if cache is None else cache
+        candidates = _shared_candidates(tokens, length, document, mask, lexicon, seed, cache)
+    values = np.asarray(signal, dtype=np.float64)[candidates.keep]
+    formulas: dict[Predicate, ScoredFormula] = {}
+    for origin, state in _rivals(candidates, values, limits or FormulaLimits()).items():
+        predicate = graded_predicate(state.chosen, state.moments, float(values.mean()))
+        total = float(state.moments.squares.sum())
+        r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
+        formulas.setdefault(predicate, ScoredFormula(predicate, float(r), origin))
+    return sorted(formulas.values(), key=lambda formula: -formula.r_explore_cv)
 
 
 def build_candidates(
@@ -88,56 +89,45 @@ def build_candidates(
     lexicon: Lexicon,
     seed: int = 0,
 ) -> CandidateMatrix:
-    """What all targets of one explore split share; a few seconds of CPU, once a run."""
+    """The candidates that all targets of one explore split share; takes a few seconds of CPU."""
     keep = np.array(mask, dtype=bool)
     keep[:, 0] = False
     return CandidateMatrix(TextView(tokens, length, lexicon), document, keep, seed)
 
 
-def _shared_library(
-    tokens: np.ndarray,
-    length: np.ndarray,
-    document: np.ndarray,
-    mask: np.ndarray,
+def _shared_candidates(
+    tokens: Int[np.ndarray, "contexts seq"],
+    length: Int[np.ndarray, "contexts"],
+    document: Int[np.ndarray, "contexts"],
+    mask: Bool[np.ndarray, "contexts seq"],
     lexicon: Lexicon,
     seed: int,
     cache: dict[str, Any],
 ) -> CandidateMatrix:
-    key = f"dissection library {crc32(tokens.tobytes())} {crc32(mask.tobytes())} {seed}"
-    with cache.setdefault(
-        "dissection lock", Lock()
-    ):  # targets run side by side; one of them builds
+    key = f"dissection candidates {crc32(tokens.tobytes())} {crc32(mask.tobytes())} {seed}"
+    # Targets are explained in parallel; one of them builds the candidates, the others wait.
+    with cache.setdefault("dissection lock", Lock()):
         if key not in cache:
             cache[key] = build_candidates(tokens, length, document, mask, lexicon, seed)
         return cache[key]
 
 
 def _rivals(
-    library: CandidateMatrix, values: np.ndarray, limits: FormulaLimits
+    candidates: CandidateMatrix, values: Float[np.ndarray, "positions"], limits: FormulaLimits
 ) -> dict[str, GreedyState]:
-    """The state that each search ends in; the full one comes first and keeps its name where two agree."""
-    full = GreedySearch(library, values, limits)
-    path = full.path()
-    best = path[-1]
+    """The final state of each search; where two agree, the first one's origin counts."""
+    search = GreedySearch(candidates, values, limits)
+    path = search.path()
+    full = path[-1]
     for _ in range(limits.cycles):
-        best = full.swapped(best)
+        full = search.swapped(full)
     cheap = replace(limits, cycles=0, tries=1)
-    tokens = GreedySearch(
-        library, values, replace(cheap, concepts=min(TOKENS, limits.concepts)), is_token
-    ).path()
-    categories = GreedySearch(library, values, cheap, is_category).path()
-    short = path[min(SHORT, len(path) - 1)]
+    cheap_tokens = replace(cheap, concepts=min(TOKENS, limits.concepts))
+    tokens = GreedySearch(candidates, values, cheap_tokens, is_token).path()
+    categories = GreedySearch(candidates, values, cheap, is_category).path()
     return {
-        "full": best,
-        "short": short,
+        "full": full,
+        "short": path[min(SHORT, len(path) - 1)],
         "tokens only": tokens[-1],
         "categories only": categories[-1],
     }
-
-
-def _graded(state: GreedyState, values: np.ndarray, origin: str) -> ScoredFormula:
-    total = float(state.moments.squares.sum())
-    r = np.sqrt(max(0.0, 1 - state.error / total)) if total else 0.0
-    return ScoredFormula(
-        graded_predicate(state.chosen, state.moments, float(values.mean())), float(r), origin
-    )

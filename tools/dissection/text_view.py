@@ -1,4 +1,4 @@
-"""Tokens under inspection: one view that concepts read, with what several of them share computed once."""
+"""The tokens on which concepts are evaluated, with what several concepts share computed once."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class TextView:
-    """Contexts of tokens, right-padded; ``length`` real tokens in each row.
+    """Contexts of tokens, right-padded, with ``length`` real tokens in each row.
 
-    A concept at position p may look at positions 0..p of its row and nowhere else.
+    A concept at position p may look only at positions 0..p of its row.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class TextView:
         self._memo: dict[object, object] = {}
 
     def memo(self, key: object, make: Callable[[], T]) -> T:
-        """``make()`` once a key."""
+        """``make()``, called once per key."""
         if key not in self._memo:
             self._memo[key] = make()
         return self._memo[key]  # type: ignore[return-value]
@@ -77,7 +77,7 @@ class TextView:
 def shift_right(
     mask: Bool[np.ndarray, "contexts seq"], by: int
 ) -> Bool[np.ndarray, "contexts seq"]:
-    """``mask`` moved ``by`` positions to the right: what stood that far before."""
+    """``mask`` moved ``by`` positions to the right."""
     moved = np.zeros_like(mask)
     moved[:, by:] = mask[:, : mask.shape[1] - by]
     return moved

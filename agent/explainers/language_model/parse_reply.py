@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from ....tools.dissection import Predicate, parse_terms
-from ....tools.dissection.formula_english import word_count
-from ....tools.dissection.predicate import MAX_WORDS
+from ....tools.dissection import Predicate, parse_formula
+from ....tools.dissection.formula_english import MAX_WORDS, word_count
 from ....tools.errors import ArgumentError, UsageError
 from ..protocol import Call, Experiment, Hypothesis, Passage
 from . import tools
@@ -196,7 +195,7 @@ def _canonical_predicate(written: str, state: InvestigationState) -> tuple[str, 
         raise ArgumentError(f"the predicate has {len(written)} characters; at most {MAX_PREDICATE}")
     written = " ".join(written.split())
     try:
-        terms = parse_terms(written)
+        terms = parse_formula(written).terms
         if not all(term.grade for term in terms):
             return _graded(tuple(term.concept.to_text() for term in terms), state)
         predicate = Predicate.parse(written)

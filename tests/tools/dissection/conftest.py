@@ -20,7 +20,7 @@ def sample(language: Lexicon) -> TextView:
 
 
 @pytest.fixture(scope="session")
-def library(sample: TextView) -> CandidateMatrix:
+def candidates(sample: TextView) -> CandidateMatrix:
     document = world.documents(len(sample.tokens))
     return build_candidates(
         sample.tokens, sample.length, document, np.ones(sample.tokens.shape, bool), sample.lexicon

@@ -20,7 +20,7 @@ from hubel.tools.dissection.predicate import GRADES, limit_problem
 from hubel.tools.errors import UsageError
 
 
-def made(name: str, *arguments: object) -> Concept:
+def concept(name: str, *arguments: object) -> Concept:
     return find_family(name).from_arguments(*arguments)
 
 
@@ -28,30 +28,30 @@ WORD = st.sampled_from(["said", "says", "told", "he", "bram", "clent", "drick"])
 LISTS = st.lists(WORD, min_size=1, max_size=3, unique=True)
 SIMPLE = st.one_of(
     st.builds(
-        lambda s: made("token", s), st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the"])
+        lambda s: concept("token", s), st.sampled_from([" said", '"', "\n", ' "x\\', "é", " the"])
     ),
-    st.builds(lambda ws: made("words", *ws), LISTS),
-    st.builds(lambda k, ws: made("near", k, *ws), st.sampled_from(sorted(REACHES)), LISTS),
-    st.builds(made, st.sampled_from(["suffix", "prefix"]), st.sampled_from(["ing", "s", "br"])),
-    st.builds(lambda s: made("casing", s), st.sampled_from(sorted(STYLES))),
-    st.builds(lambda s: made("kind", s), st.sampled_from(sorted(KINDS))),
-    st.builds(lambda s: made("wordclass", s), st.sampled_from(sorted(classes()))),
+    st.builds(lambda ws: concept("words", *ws), LISTS),
+    st.builds(lambda k, ws: concept("near", k, *ws), st.sampled_from(sorted(REACHES)), LISTS),
+    st.builds(concept, st.sampled_from(["suffix", "prefix"]), st.sampled_from(["ing", "s", "br"])),
+    st.builds(lambda s: concept("casing", s), st.sampled_from(sorted(STYLES))),
+    st.builds(lambda s: concept("kind", s), st.sampled_from(sorted(KINDS))),
+    st.builds(lambda s: concept("wordclass", s), st.sampled_from(sorted(classes()))),
     st.builds(
-        lambda b, n: made("letters", b, n), st.sampled_from(["least", "most"]), st.integers(1, 9)
+        lambda b, n: concept("letters", b, n), st.sampled_from(["least", "most"]), st.integers(1, 9)
     ),
     st.builds(
-        lambda b, n: made("rank", b, n), st.sampled_from(["rare", "common"]), st.integers(1, 9)
+        lambda b, n: concept("rank", b, n), st.sampled_from(["rare", "common"]), st.integers(1, 9)
     ),
-    st.builds(lambda s: made("place", s), st.sampled_from(sorted(PLACES))),
-    st.builds(lambda s: made("repeated", s), st.sampled_from(sorted(WHAT))),
-    st.builds(lambda a, n: made("position", a, a + n), st.integers(0, 9), st.integers(0, 9)),
-    st.builds(lambda: made("induction")),
+    st.builds(lambda s: concept("place", s), st.sampled_from(sorted(PLACES))),
+    st.builds(lambda s: concept("repeated", s), st.sampled_from(sorted(WHAT))),
+    st.builds(lambda a, n: concept("position", a, a + n), st.integers(0, 9), st.integers(0, 9)),
+    st.builds(lambda: concept("induction")),
 )
 WRAPPED = st.one_of(
-    st.builds(lambda c: made("after", c), SIMPLE),
-    st.builds(lambda c: made("since", c), SIMPLE),
-    st.builds(lambda n, c: made("recent", n, c), st.integers(1, 20), SIMPLE),
-    st.builds(lambda a, b: made("both", a, b), SIMPLE, SIMPLE),
+    st.builds(lambda c: concept("after", c), SIMPLE),
+    st.builds(lambda c: concept("since", c), SIMPLE),
+    st.builds(lambda n, c: concept("recent", n, c), st.integers(1, 20), SIMPLE),
+    st.builds(lambda a, b: concept("both", a, b), SIMPLE, SIMPLE),
 )
 TERMS = st.builds(
     WeightedConcept,
@@ -127,16 +127,6 @@ def test_the_prediction_is_the_sum_of_the_terms_that_hold(
     np.testing.assert_array_equal(predicted[sample.real], expected[sample.real])
 
 
-def test_why_says_what_held_and_what_it_adds(language: Lexicon, sample: TextView) -> None:
-    predicate = Predicate.parse(
-        'strongly words("said") - slightly suffix("ing"); step 0.5, rest 0.0'
-    )
-    context, position = np.argwhere(
-        (sample.tokens == language.strings.index(" said")) & sample.real
-    )[0]
-    assert predicate.why(sample.tokens, language, int(context), int(position)) == [('"said"', 4.0)]
-
-
 def test_a_later_token_never_changes_an_earlier_prediction(
     language: Lexicon, sample: TextView
 ) -> None:
@@ -170,20 +160,20 @@ def test_the_empty_predicate_says_so_and_predicts_its_rest() -> None:
 
 def too_many(problem: str) -> tuple[WeightedConcept, ...]:
     if problem == "concepts":
-        return tuple(WeightedConcept(made("suffix", c), "slightly") for c in "abcdefghijklm")
+        return tuple(WeightedConcept(concept("suffix", c), "slightly") for c in "abcdefghijklm")
     if problem == "listed words":
         return tuple(
-            WeightedConcept(made("words", *(f"{c}{i}" for i in range(5))), "slightly")
+            WeightedConcept(concept("words", *(f"{c}{i}" for i in range(5))), "slightly")
             for c in "abcde"
         )
     if problem == "words, at most":
         return tuple(
-            WeightedConcept(made("recent", n, made("position", n, n)), "slightly")
+            WeightedConcept(concept("recent", n, concept("position", n, n)), "slightly")
             for n in range(1, 9)
         )
     return (
-        WeightedConcept(made("suffix", "a"), "slightly"),
-        WeightedConcept(made("suffix", "a"), "strongly"),
+        WeightedConcept(concept("suffix", "a"), "slightly"),
+        WeightedConcept(concept("suffix", "a"), "strongly"),
     )
 
 
@@ -194,7 +184,7 @@ def test_a_formula_beyond_the_limits_is_refused(problem: str) -> None:
 
 
 def test_a_conjunction_counts_as_two_concepts() -> None:
-    pairs = [made("both", made("suffix", a), made("prefix", a)) for a in "abcdefg"]
+    pairs = [concept("both", concept("suffix", a), concept("prefix", a)) for a in "abcdefg"]
     assert "14 concepts" in limit_problem([WeightedConcept(pair, "slightly") for pair in pairs])
 
 

@@ -14,10 +14,10 @@ SIGNAL = 2 * COLUMNS[0] - 0.5 * COLUMNS[1] + RNG.normal(0, 0.3, 600)
 
 
 def moments() -> RidgeMoments:
-    made = RidgeMoments(SIGNAL, FOLD, 4)
+    chosen = RidgeMoments.start(SIGNAL, FOLD, 4)
     for column in COLUMNS:
-        made = made.added(column)
-    return made
+        chosen = chosen.added(column)
+    return chosen
 
 
 def ridge(rows: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def test_error_is_that_of_predicting_each_fold_from_the_others() -> None:
 
 def test_removing_a_concept_is_never_having_added_it() -> None:
     without = moments().removed(1)
-    direct = RidgeMoments(SIGNAL, FOLD, 4).added(COLUMNS[0]).added(COLUMNS[2])
+    direct = RidgeMoments.start(SIGNAL, FOLD, 4).added(COLUMNS[0]).added(COLUMNS[2])
     np.testing.assert_allclose(without.weights(), direct.weights())
     assert without.error() == pytest.approx(direct.error())
 
@@ -66,13 +66,10 @@ def test_the_gain_of_a_concept_is_its_drop_in_error_on_the_folds_left_out() -> N
 
 
 def test_grades_are_the_best_of_all_gradings_by_brute_force() -> None:
-    made = moments()
-    found = fit_levels(made, (1, 2, 4, 8))
-    signs = np.sign(made.weights()[1:]).astype(int)
+    fit = fit_levels(moments(), (1, 2, 4, 8))
+    signs = np.sign(moments().weights()[1:]).astype(int)
     matrix = np.stack(COLUMNS, axis=1)
     options = np.array(np.meshgrid(*[(1, 2, 4, 8)] * 3)).reshape(3, -1).T * signs
     scores = [np.corrcoef(matrix @ levels, SIGNAL)[0, 1] for levels in options]
-    assert np.corrcoef(matrix @ found.levels, SIGNAL)[0, 1] == pytest.approx(max(scores))
-    assert (found.step * (matrix @ found.levels) + found.rest).mean() == pytest.approx(
-        SIGNAL.mean()
-    )
+    assert np.corrcoef(matrix @ fit.levels, SIGNAL)[0, 1] == pytest.approx(max(scores))
+    assert (fit.step * (matrix @ fit.levels) + fit.rest).mean() == pytest.approx(SIGNAL.mean())

@@ -7,16 +7,18 @@ import pytest
 
 from hubel.tools.dissection import (
     CandidateMatrix,
+    Concept,
     FormulaLimits,
     Predicate,
     ScoredFormula,
     TextView,
-    plain_greedy,
     search_formulas,
     ten_weighted_tokens,
 )
+from hubel.tools.dissection.candidates import FOLDS
 from hubel.tools.dissection.greedy import is_category, is_token
-from hubel.tools.dissection.predicate import limit_problem
+from hubel.tools.dissection.predicate import MAX_CONCEPTS, limit_problem
+from hubel.tools.dissection.ridge import RidgeMoments, graded_predicate, in_sample_gain
 from tests.support import world
 
 PLANTED = [
@@ -39,7 +41,7 @@ PLANTED = [
 
 def explained(
     sample: TextView,
-    library: CandidateMatrix,
+    candidates: CandidateMatrix,
     signal: np.ndarray,
     limits: FormulaLimits | None = None,
 ) -> list[ScoredFormula]:
@@ -52,7 +54,7 @@ def explained(
         signal,
         everywhere,
         sample.lexicon,
-        library=library,
+        candidates=candidates,
         limits=limits,
     )
 
@@ -65,36 +67,36 @@ def r(predicate: Predicate, signal: np.ndarray, text: TextView) -> float:
 
 @pytest.mark.parametrize("printed", PLANTED)
 def test_a_planted_signal_is_found_with_few_terms_on_other_text(
-    printed: str, sample: TextView, library: CandidateMatrix
+    printed: str, sample: TextView, candidates: CandidateMatrix
 ) -> None:
     truth = Predicate.parse(printed)
     noise = np.random.default_rng(1).normal(0, 0.4, sample.tokens.shape)
-    best = explained(sample, library, truth.predict_text(sample) + noise)[0].predicate
+    best = explained(sample, candidates, truth.predict_text(sample) + noise)[0].predicate
     other = world.text(sample.lexicon, seed=9)
     assert r(best, truth.predict_text(other), other) > 0.97
     assert len(best.terms) <= len(truth.terms) + 2
 
 
-def test_noise_gives_the_empty_predicate(sample: TextView, library: CandidateMatrix) -> None:
+def test_noise_gives_the_empty_predicate(sample: TextView, candidates: CandidateMatrix) -> None:
     for seed in range(3):
         found = explained(
-            sample, library, np.random.default_rng(seed).standard_normal(sample.tokens.shape)
+            sample, candidates, np.random.default_rng(seed).standard_normal(sample.tokens.shape)
         )
         assert [c.predicate.terms for c in found] == [()]
 
 
 @pytest.mark.parametrize("signal", [np.zeros((160, 40)), np.full((160, 40), 3.0)])
 def test_a_constant_signal_gives_the_empty_predicate(
-    signal: np.ndarray, sample: TextView, library: CandidateMatrix
+    signal: np.ndarray, sample: TextView, candidates: CandidateMatrix
 ) -> None:
-    found = explained(sample, library, signal)
+    found = explained(sample, candidates, signal)
     assert [c.predicate.terms for c in found] == [()]
     assert found[0].predicate.rest == signal[0, 0]
 
 
 @pytest.fixture(scope="module")
-def rivals(sample: TextView, library: CandidateMatrix) -> list[ScoredFormula]:
-    return explained(sample, library, mixed(sample))
+def rivals(sample: TextView, candidates: CandidateMatrix) -> list[ScoredFormula]:
+    return explained(sample, candidates, mixed(sample))
 
 
 def mixed(sample: TextView) -> np.ndarray:
@@ -129,7 +131,7 @@ def test_each_rival_is_of_its_kind(rivals: list[ScoredFormula]) -> None:
 
 
 def test_the_same_input_gives_the_same_rivals(
-    sample: TextView, library: CandidateMatrix, rivals: list[ScoredFormula]
+    sample: TextView, candidates: CandidateMatrix, rivals: list[ScoredFormula]
 ) -> None:
     cache: dict[str, object] = {}
     arguments = (sample.tokens, sample.length, world.documents(len(sample.tokens)), mixed(sample))
@@ -139,30 +141,58 @@ def test_the_same_input_gives_the_same_rivals(
 
 
 def test_position_0_and_what_the_mask_leaves_out_change_nothing(
-    sample: TextView, library: CandidateMatrix
+    sample: TextView, candidates: CandidateMatrix
 ) -> None:
     signal = mixed(sample)
     loud = signal.copy()
     loud[:, 0] = 1e6
     loud[~sample.real] = -1e6
-    assert explained(sample, library, loud) == explained(sample, library, signal)
+    assert explained(sample, candidates, loud) == explained(sample, candidates, signal)
 
 
-def test_smaller_limits_are_kept(sample: TextView, library: CandidateMatrix) -> None:
-    best = explained(sample, library, mixed(sample), FormulaLimits(concepts=3, literals=4))[
+def test_smaller_limits_are_kept(sample: TextView, candidates: CandidateMatrix) -> None:
+    best = explained(sample, candidates, mixed(sample), FormulaLimits(concepts=3, literals=4))[
         0
     ].predicate
     assert 0 < len(best.terms) <= 3
     assert len(best.literals()) <= 4
 
 
+SIMPLE = ("token", "suffix", "prefix", "casing", "kind", "letters", "position")
+
+
+def plain_greedy(candidates: CandidateMatrix, signal: np.ndarray) -> Predicate:
+    """Orthogonal matching pursuit: twelve simple concepts by in-sample gain, refitted after each.
+
+    It knows no lists, no neighbourhoods, no cross-validation and no swaps.
+    """
+    values = np.asarray(signal, dtype=np.float64)[candidates.keep]
+    moments = RidgeMoments.start(values - values.mean(), candidates.fold, FOLDS)
+    chosen: list[Concept] = []
+    rows = np.array([i for i, c in enumerate(candidates.classes) if c.family in SIMPLE])
+    while len(chosen) < MAX_CONCEPTS:
+        residual, best = moments.residual(), (0.0, None)
+        for channel in candidates.channels:
+            sums = candidates.class_members[rows] @ channel.sums_by_type(residual)
+            gains = in_sample_gain(sums, channel.class_counts[rows])
+            for i in np.argsort(-gains, kind="stable")[: MAX_CONCEPTS + 1]:
+                concept = channel.concept(candidates.classes[rows[i]])
+                if gains[i] > best[0] and concept not in chosen:
+                    best = (float(gains[i]), concept)
+        if best[1] is None:
+            break
+        chosen.append(best[1])
+        moments = moments.added(candidates.column(best[1]))
+    return graded_predicate(chosen, moments, float(values.mean()))
+
+
 def test_the_full_search_beats_its_baselines_on_other_text(
-    sample: TextView, library: CandidateMatrix
+    sample: TextView, candidates: CandidateMatrix
 ) -> None:
     signal, other = mixed(sample), world.text(sample.lexicon, seed=9)
-    full = next(c.predicate for c in explained(sample, library, signal) if c.origin == "full")
+    full = next(c.predicate for c in explained(sample, candidates, signal) if c.origin == "full")
     everywhere = np.ones(sample.tokens.shape, dtype=bool)
     ten = ten_weighted_tokens(sample.tokens, sample.length, signal, everywhere, sample.lexicon)
-    scores = [r(p, mixed(other), other) for p in (full, plain_greedy(library, signal), ten)]
+    scores = [r(p, mixed(other), other) for p in (full, plain_greedy(candidates, signal), ten)]
     assert scores[0] > max(scores[1:])
     assert min(scores) > 0.2

@@ -1,4 +1,7 @@
-"""Families of concepts, one a file; every module of this folder is imported here, so adding one is adding a file."""
+"""Families of concepts, one per file.
+
+Every module of this folder is imported here, so that a new family is one new file.
+"""
 
 from __future__ import annotations
 

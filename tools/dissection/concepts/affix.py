@@ -1,4 +1,4 @@
-"""Morphology: how a token, or the word that it belongs to, begins and ends."""
+"""Morphology: how a token, or the word it belongs to, begins and ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..lexicon import Lexicon
 from ..text_view import TextView
 from .base import Concept, TokenClass, family, text_arguments
 
-LONGEST = 5
+MAX_LETTERS = 5
+MIN_TYPES = 4  # token types that share an affix worth trying
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,12 @@ class _Affix(TokenClass):
 
     @classmethod
     def _members(cls, lexicon: Lexicon, letters: int) -> dict[str, np.ndarray]:
-        """Longer words by their affix of so many letters: one pass over the vocabulary serves every affix."""
-        found: dict[str, list[int]] = {}
-        for number, word in enumerate(lexicon.words):
+        """Words by their affix of so many letters; one pass over the vocabulary for all affixes."""
+        words: dict[str, list[int]] = {}
+        for index, word in enumerate(lexicon.words):
             if len(word) > letters:
-                found.setdefault(cls._cut(word, letters), []).append(number)
-        return {affix: np.array(numbers) for affix, numbers in found.items()}
+                words.setdefault(cls._cut(word, letters), []).append(index)
+        return {affix: np.array(indices) for affix, indices in words.items()}
 
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:
@@ -43,22 +44,23 @@ class _Affix(TokenClass):
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
-        seen: Counter[str] = Counter()
-        kinds: Counter[str] = Counter()
+        positions: Counter[str] = Counter()
+        types: Counter[str] = Counter()
         for token, count in zip(text.types, counts, strict=True):
             word = text.lexicon.bare[token].lower()
-            for letters in range(1, min(LONGEST, len(word) - 1) + 1):
+            for letters in range(1, min(MAX_LETTERS, len(word) - 1) + 1):
                 affix = cls._cut(word, letters)
                 if affix.isalpha():
-                    seen[affix] += int(count)
-                    kinds[affix] += 1
-        return [cls(affix) for affix in sorted(seen) if seen[affix] >= least and kinds[affix] >= 4]
+                    positions[affix] += int(count)
+                    types[affix] += 1
+        frequent = (a for a in positions if positions[a] >= least and types[a] >= MIN_TYPES)
+        return [cls(affix) for affix in sorted(frequent)]
 
 
 @family("suffix")
 @dataclass(frozen=True)
 class Suffix(_Affix):
-    """A token of more letters that ends so, in any casing."""
+    """A longer token that ends with these letters, in any casing."""
 
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:
@@ -71,7 +73,7 @@ class Suffix(_Affix):
 @family("prefix")
 @dataclass(frozen=True)
 class Prefix(_Affix):
-    """A token of more letters that begins so, in any casing."""
+    """A longer token that begins with these letters, in any casing."""
 
     @classmethod
     def _cut(cls, word: str, letters: int) -> str:

@@ -1,12 +1,13 @@
-"""What a concept is, and where its family is found by name.
+"""The interface of concepts, and the registry of their families.
 
 A concept is a frozen value: a family name and a few arguments, all of them strings, whole numbers
-or other concepts. From these come its printed form (``suffix("ing")``), its English (``-ing``), and
-where it holds in a text. Adding a family is a new file in this folder that registers its class.
+or other concepts. From these follow its printed form (``suffix("ing")``), its English (``-ing``),
+and where it holds in a text. To add a family, add a file to this folder that registers its class.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -32,7 +33,7 @@ class Concept:
     family: ClassVar[str] = ""
 
     def mask(self, text: TextView) -> Bool[np.ndarray, "contexts seq"]:
-        """Where it holds; a position's answer depends on that position and the ones before it."""
+        """Where it holds; this may depend on a position and the ones before it, never later ones."""
         raise NotImplementedError
 
     def phrase(self) -> str:
@@ -40,32 +41,32 @@ class Concept:
         raise NotImplementedError
 
     def adjective(self) -> str:
-        """The same in front of another noun phrase, where English has it (``capitalised``), else an empty string."""
+        """The phrase as an adjective before another one (``capitalised``), or ""."""
         return ""
 
     def contextual(self) -> bool:
-        """Whether its phrase says where a token stands (``after "mr"``) rather than what it is."""
+        """Whether its phrase says where a token is (``after "mr"``) rather than what it is."""
         return False
 
     def literals(self) -> tuple[str, ...]:
-        """The tokens and words that the sentence lists for it."""
-        return tuple(lit for part in self.parts() for lit in part.literals())
+        """The tokens and words that its phrase lists."""
+        return tuple(literal for part in self.parts() for literal in part.literals())
 
     def parts(self) -> tuple[Concept, ...]:
         """Concepts inside this one."""
         return tuple(value for value in self.arguments() if isinstance(value, Concept))
 
     def atoms(self) -> int:
-        """How many concepts it counts as: a wrapper such as ``after`` counts as what it wraps."""
+        """How many concepts it counts as; a wrapper such as ``after`` counts as its content."""
         return max(1, sum(part.atoms() for part in self.parts()))
 
     def arguments(self) -> tuple[object, ...]:
-        """In the order of the printed form."""
+        """Its arguments in the order of the printed form."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     @classmethod
     def from_arguments(cls, *arguments: object) -> Concept:
-        """From printed arguments; raises UsageError where they do not fit."""
+        """A concept from parsed arguments; raises UsageError if they do not fit."""
         try:
             return cls(*arguments)
         except TypeError as error:
@@ -73,19 +74,21 @@ class Concept:
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
-        """What a search over this text should try, each holding at ``least`` positions or more, roughly."""
+        """Concepts that a search over this text should try, with roughly ``least`` positions or more."""
         return ()
 
     def to_text(self) -> str:
-        """The printed form, which ``grammar.parse_concept`` reads back."""
-        from ..grammar import print_concept
-
-        return print_concept(self)
+        """The printed form, which ``grammar.parse_concept`` parses."""
+        arguments = (
+            value.to_text() if isinstance(value, Concept) else json.dumps(value, ensure_ascii=False)
+            for value in self.arguments()
+        )
+        return f"{self.family}({', '.join(arguments)})"
 
 
 @dataclass(frozen=True)
 class TokenClass(Concept):
-    """A concept that a position's own token decides: a class of the vocabulary, unseen members included."""
+    """A concept that depends on a position's own token only: a class of the vocabulary."""
 
     def holds(self, lexicon: Lexicon, ids: Int[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
         """Which of these token ids are members."""
@@ -96,12 +99,13 @@ class TokenClass(Concept):
 
 
 def family(name: str) -> Callable[[type[C]], type[C]]:
-    """Register a concept class under the name that its printed form has."""
+    """Decorator: register a concept class under the name of its printed form."""
 
     def register(cls: type[C]) -> type[C]:
         if name in FAMILIES:
             raise UsageError(
-                f"two families of concepts are called {name!r}: {FAMILIES[name].__name__}, {cls.__name__}"
+                f"two families of concepts are called {name!r}: "
+                f"{FAMILIES[name].__name__}, {cls.__name__}"
             )
         cls.family = name
         FAMILIES[name] = cls
@@ -111,7 +115,7 @@ def family(name: str) -> Callable[[type[C]], type[C]]:
 
 
 def find_family(name: str) -> type[Concept]:
-    """The class of a family; raises UsageError that lists the known ones."""
+    """The class of a family; for an unknown one, raises UsageError that lists all."""
     if name not in FAMILIES:
         raise UsageError(
             f"no family of concepts is called {name!r}; there are {', '.join(sorted(FAMILIES))}"
@@ -120,13 +124,13 @@ def find_family(name: str) -> type[Concept]:
 
 
 def require(condition: bool, message: str) -> None:
-    """UsageError unless the condition holds: for the arguments of a concept."""
+    """Raise UsageError unless the condition holds; for the arguments of a concept."""
     if not condition:
         raise UsageError(message)
 
 
 def text_arguments(values: tuple[object, ...], name: str) -> tuple[str, ...]:
-    """Arguments that must be one or more non-empty strings."""
+    """The arguments, which must be one or more non-empty strings."""
     require(
         bool(values) and all(isinstance(v, str) and v for v in values),
         f"{name} takes words in quotes: {values!r}",

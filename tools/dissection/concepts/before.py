@@ -27,7 +27,7 @@ class _Wrapped(Concept):
 @family("after")
 @dataclass(frozen=True)
 class After(_Wrapped):
-    """The token right before is one where the inner concept holds."""
+    """The inner concept holds at the token right before."""
 
     def mask(self, text: TextView) -> np.ndarray:
         return shift_right(self.inner.mask(text), 1) & text.real
@@ -64,7 +64,7 @@ class Recent(Concept):
 @family("since")
 @dataclass(frozen=True)
 class Since(_Wrapped):
-    """The inner concept held somewhere earlier in this context: a topic that was opened."""
+    """The inner concept holds somewhere earlier in this context, as if it opened a topic."""
 
     def mask(self, text: TextView) -> np.ndarray:
         inner = self.inner.mask(text)
@@ -76,6 +76,7 @@ class Since(_Wrapped):
 
 def held_within(mask: np.ndarray, count: int) -> np.ndarray:
     """True where ``mask`` holds at one of the ``count`` positions before."""
-    total = np.concatenate([np.zeros((len(mask), 1), int), np.cumsum(mask, axis=1)], axis=1)
-    at = np.arange(mask.shape[1])
-    return total[:, at] - total[:, np.maximum(at - count, 0)] > 0
+    # Column p of the running sums counts the positions before p.
+    sums = np.concatenate([np.zeros((len(mask), 1), int), np.cumsum(mask, axis=1)], axis=1)
+    position = np.arange(mask.shape[1])
+    return sums[:, position] - sums[:, np.maximum(position - count, 0)] > 0

@@ -32,11 +32,9 @@ class Both(Concept):
         first, second = self.first, self.second.phrase()
         if self.second.contextual():
             return f"{first.phrase()} {second}"
-        return (
-            f"{first.adjective()} {second}"
-            if first.adjective()
-            else f"{first.phrase()} that are {second}"
-        )
+        if first.adjective():
+            return f"{first.adjective()} {second}"
+        return f"{first.phrase()} that are {second}"
 
     def contextual(self) -> bool:
         return self.first.contextual()

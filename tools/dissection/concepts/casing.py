@@ -22,7 +22,7 @@ STYLES = {
 @family("casing")
 @dataclass(frozen=True)
 class Casing(TokenClass):
-    """A token with letters written so: capitalised, lower-case, upper-case (two letters or more), mixed-case."""
+    """A token with letters of one casing style; upper-case tokens have two letters or more."""
 
     style: str
 
@@ -31,10 +31,8 @@ class Casing(TokenClass):
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         test = STYLES[self.style]
-        return np.array(
-            [any(c.isalpha() for c in lexicon.bare[i]) and test(lexicon.bare[i]) for i in ids],
-            dtype=bool,
-        )
+        strings = (lexicon.bare[i] for i in ids)
+        return np.array([any(map(str.isalpha, s)) and test(s) for s in strings], dtype=bool)
 
     def phrase(self) -> str:
         return f"{self.style} words"

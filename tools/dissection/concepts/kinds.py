@@ -1,4 +1,4 @@
-"""Kinds of token that a string shows by itself: numbers, punctuation, pieces of words, length, rarity."""
+"""Kinds of token that depend on its string or id: numbers, punctuation, length, rarity."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Kind(TokenClass):
 @family("letters")
 @dataclass(frozen=True)
 class Letters(TokenClass):
-    """A token of at least (``letters("least", 8)``) or at most so many letters, and of nothing but letters."""
+    """A token of letters only, of at least (``letters("least", 8)``) or at most so many."""
 
     bound: str
     count: int
@@ -80,11 +80,9 @@ class Letters(TokenClass):
         return fits & lexicon.lettered[ids]
 
     def phrase(self) -> str:
-        return (
-            f"{self.count}+-letter words"
-            if self.bound == "least"
-            else f"words ≤{self.count} letters"
-        )
+        if self.bound == "least":
+            return f"{self.count}+-letter words"
+        return f"words ≤{self.count} letters"
 
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
@@ -94,7 +92,10 @@ class Letters(TokenClass):
 @family("rank")
 @dataclass(frozen=True)
 class Rank(TokenClass):
-    """How common a token is: byte-pair ids are merge ranks, so ``rank("rare", 30)`` is an id of 30,000 or more."""
+    """How common a token is: ``rank("rare", 30)`` is an id of 30,000 or more.
+
+    Byte-pair ids are merge ranks.
+    """
 
     side: str
     thousands: int

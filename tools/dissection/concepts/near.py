@@ -1,4 +1,4 @@
-"""Neighbourhoods in the subject's embedding: ``near(40, "squad", "team")``, the 40 words nearest to their middle."""
+"""Neighbourhoods in the subject's embedding: ``near(40, "squad", "team")``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REACHES = {12: "much like", 40: "like", 120: "somewhat like", 360: "vaguely like
 @family("near")
 @dataclass(frozen=True, init=False)
 class NearWords(TokenClass):
-    """The ``reach`` words whose vectors are nearest to the centroid of the examples, in any casing."""
+    """The ``reach`` words whose vectors are nearest to the examples' centroid, in any casing."""
 
     reach: int
     examples: tuple[str, ...]
@@ -31,14 +31,15 @@ class NearWords(TokenClass):
         object.__setattr__(self, "examples", text_arguments(examples, "near"))
 
     def members(self, lexicon: Lexicon) -> np.ndarray:
-        """Its words, nearest first, as indices into ``lexicon.words``; a frozen lexicon knows only what it kept."""
+        """Its words, nearest first, as indices into ``lexicon.words``.
+
+        A frozen lexicon knows only the neighbourhoods that it was frozen with.
+        """
 
         def find() -> np.ndarray:
-            if (
-                lexicon.vectors is None
-                and (kept := lexicon.neighbourhoods.get(self.to_text())) is not None
-            ):
-                return np.array([lexicon.word_ids[word] for word in kept])
+            frozen = lexicon.neighbourhoods.get(self.to_text())
+            if lexicon.vectors is None and frozen is not None:
+                return np.array([lexicon.word_ids[word] for word in frozen])
             return lexicon.map_words[nearest_rows(lexicon, self.examples, self.reach)]
 
         return lexicon.memo((self.examples, self.reach), find)
@@ -63,13 +64,14 @@ def nearest_rows(lexicon: Lexicon, examples: tuple[str, ...], reach: int) -> np.
 
 
 def centroid(lexicon: Lexicon, examples: tuple[str, ...]) -> np.ndarray:
-    """The middle of some words' vectors; UsageError where one has none."""
+    """The mean of some words' vectors; raises UsageError if one has none."""
     rows = [
-        lexicon.map_row_of_word[lexicon.word_ids[w]] if w in lexicon.word_ids else -1
-        for w in examples
+        lexicon.map_row_of_word[lexicon.word_ids[word]] if word in lexicon.word_ids else -1
+        for word in examples
     ]
     if min(rows) < 0:
         raise UsageError(
-            f"no neighbourhood for {examples!r}: each must be a single-token word of letters, lower case"
+            f"no neighbourhood for {examples!r}: "
+            "each must be a single-token word of letters, lower case"
         )
     return lexicon.map[rows].mean(axis=0)

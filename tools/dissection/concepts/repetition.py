@@ -1,4 +1,4 @@
-"""Repetition within a context: a token seen before, and induction (the token before it is repeated)."""
+"""Repetition within a context: a repeated token, and induction (the token before is repeated)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WHAT = {"token": "repeated tokens", "word": "repeated words", "pair": "repeated 
 @family("repeated")
 @dataclass(frozen=True)
 class Repeated(Concept):
-    """The same token, word (letters only), or pair of tokens stood earlier in this context."""
+    """The same token, word (letters only), or pair of tokens occurred earlier in this context."""
 
     what: str
 
@@ -31,9 +31,9 @@ class Repeated(Concept):
             )
         keys = text.tokens.astype(np.int64)
         if self.what == "pair":
-            before = np.zeros_like(keys)
-            before[:, 1:] = keys[:, :-1] + 1
-            keys = keys * (len(lexicon) + 1) + before
+            previous = np.zeros_like(keys)
+            previous[:, 1:] = keys[:, :-1] + 1
+            keys = keys * (len(lexicon) + 1) + previous
         return seen_before(keys) & text.real
 
     def phrase(self) -> str:
@@ -47,7 +47,7 @@ class Repeated(Concept):
 @family("induction")
 @dataclass(frozen=True)
 class Induction(Concept):
-    """The token right before stood earlier in this context, so that its old continuation can be copied."""
+    """The token right before occurred earlier in this context, so its continuation can be copied."""
 
     def mask(self, text: TextView) -> np.ndarray:
         return shift_right(Repeated("token").mask(text), 1) & text.real
@@ -61,11 +61,12 @@ class Induction(Concept):
 
 
 def seen_before(keys: np.ndarray) -> np.ndarray:
-    """True where a row holds the same key further left."""
+    """True where a row has the same key further left."""
+    # Sorted stably, a repeated key directly follows its earlier occurrence.
     order = np.argsort(keys, axis=1, kind="stable")
     ordered = np.take_along_axis(keys, order, axis=1)
-    again = np.zeros(keys.shape, dtype=bool)
-    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
-    out = np.zeros(keys.shape, dtype=bool)
-    np.put_along_axis(out, order, again, axis=1)
-    return out
+    repeated = np.zeros(keys.shape, dtype=bool)
+    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    in_place = np.zeros(keys.shape, dtype=bool)
+    np.put_along_axis(in_place, order, repeated, axis=1)
+    return in_place

@@ -1,4 +1,4 @@
-"""Where a position stands: in a word, a sentence, a quotation, brackets, the context."""
+"""The place of a position: in a word, a sentence, a quotation, brackets, the context."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 from .kinds import KINDS
 
-PAIRS = {"(": ")", "[": "]", "{": "}"}
-
 
 def _tokens(text: TextView, kind: str) -> np.ndarray:
     test = KINDS[kind][0]
@@ -22,7 +20,7 @@ def _tokens(text: TextView, kind: str) -> np.ndarray:
 
 
 def continuing(text: TextView) -> np.ndarray:
-    """Tokens that go on with the word of the token before them (no space between letters or digits)."""
+    """Tokens that continue the word of the token before (no space between letters or digits)."""
     lexicon = text.lexicon
     begins = np.array([s[:1].isalnum() for s in lexicon.strings])[text.tokens]
     ends = np.array([s[-1:].isalnum() for s in lexicon.strings])[text.tokens]
@@ -31,42 +29,35 @@ def continuing(text: TextView) -> np.ndarray:
 
 def _sentence_start(text: TextView) -> np.ndarray:
     word = text.at_positions(text.lexicon.alphanumeric[text.types])
-    quiet = text.real & ~word & ~_tokens(text, "sentence end")
-    opened = shift_right(_tokens(text, "sentence end"), 1)
-    for _ in range(3):  # quotation marks and spaces may stand between a full stop and the next word
-        opened = opened | shift_right(opened & quiet, 1)
+    ends = _tokens(text, "sentence end")
+    opened = shift_right(ends, 1)
+    skipped = text.real & ~word & ~ends
+    for _ in range(3):  # quotation marks and spaces may come between a full stop and the next word
+        opened = opened | shift_right(opened & skipped, 1)
     return opened & word
 
 
 def _inside_quotes(text: TextView) -> np.ndarray:
-    marks = np.array([_turns(s) for s in text.lexicon.strings])[text.tokens]
-    turns = np.where(text.real, marks, 0)
-    before = np.cumsum(turns, axis=1) - turns
-    return (before % 2 == 1) & (turns == 0) & text.real
-
-
-def _turns(string: str) -> int:
-    return sum(string.count(mark) for mark in '"“”')
+    marks_in = np.array([sum(map(s.count, '"“”')) for s in text.lexicon.strings])
+    marks = np.where(text.real, marks_in[text.tokens], 0)
+    before = np.cumsum(marks, axis=1) - marks
+    return (before % 2 == 1) & (marks == 0) & text.real
 
 
 def _inside_brackets(text: TextView) -> np.ndarray:
-    step = np.array(
-        [
-            sum(s.count(a) for a in PAIRS) - sum(s.count(b) for b in PAIRS.values())
-            for s in text.lexicon.strings
-        ]
-    )
-    level = np.zeros(len(text.tokens), dtype=np.int64)
+    change_in = [sum(map(s.count, "([{")) - sum(map(s.count, ")]}")) for s in text.lexicon.strings]
+    changes = np.where(text.real, np.array(change_in)[text.tokens], 0)
+    depth = np.zeros(len(text.tokens), dtype=np.int64)
     inside = np.zeros(text.tokens.shape, dtype=bool)
-    moves = np.where(text.real, step[text.tokens], 0)
     for p in range(text.tokens.shape[1]):
-        inside[:, p] = (level > 0) & (moves[:, p] == 0)
-        level = np.maximum(level + moves[:, p], 0)
+        inside[:, p] = (depth > 0) & (changes[:, p] == 0)
+        depth = np.maximum(depth + changes[:, p], 0)
     return inside & text.real
 
 
 def _later_pieces(text: TextView) -> np.ndarray:
-    return continuing(text) & shift_right(continuing(text), 1)
+    later = continuing(text)
+    return later & shift_right(later, 1)
 
 
 PLACES: dict[str, tuple[Callable[[TextView], np.ndarray], str]] = {
@@ -116,8 +107,8 @@ class Position(Concept):
         )
 
     def mask(self, text: TextView) -> np.ndarray:
-        at = np.arange(text.tokens.shape[1])
-        return ((at >= self.first) & (at <= self.last))[None, :] & text.real
+        position = np.arange(text.tokens.shape[1])
+        return ((position >= self.first) & (position <= self.last))[None, :] & text.real
 
     def phrase(self) -> str:
         return f"context positions {self.first}-{self.last}"

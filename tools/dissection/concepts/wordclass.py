@@ -1,8 +1,8 @@
 """Closed classes and semantic fields of words, listed in ``classes.txt``:
 ``wordclass("pronouns")``.
 
-A class holds its listed words in any casing; its name is what the sentence says, so it lists no
-literal.
+A class holds its listed words in any casing. A sentence names the class, so that it lists no
+literals.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ FILE = Path(__file__).parent.parent / "classes.txt"
 
 @cache
 def classes() -> dict[str, frozenset[str]]:
-    """Name to words; a line ``name: word word ...``, where a word after ``@`` stands for another class's members."""
+    """Words by class; a line is ``name: word word ...``, where ``@name`` includes another class."""
     table: dict[str, frozenset[str]] = {}
     for line in FILE.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             name, _, listed = line.partition(":")
             words = listed.split()
+            included = [table[w[1:].replace("_", " ")] for w in words if w.startswith("@")]
             own = frozenset(word for word in words if not word.startswith("@"))
-            table[name.strip()] = own.union(
-                *(table[w[1:].replace("_", " ")] for w in words if w.startswith("@"))
-            )
+            table[name.strip()] = own.union(*included)
     return table
 
 
@@ -49,10 +48,8 @@ class WordClass(TokenClass):
         )
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        member = [
-            lexicon.word_ids[word] for word in classes()[self.name] if word in lexicon.word_ids
-        ]
-        return np.isin(lexicon.word_of_token[ids], member)
+        words = lexicon.ids_of_words(classes()[self.name])
+        return np.isin(lexicon.word_of_token[ids], words)
 
     def phrase(self) -> str:
         return self.name

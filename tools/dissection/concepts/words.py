@@ -1,4 +1,7 @@
-"""Listed tokens and words: ``token(" Mr")`` is one exact token, ``words("says", "said")`` any casing and spacing."""
+"""Listed tokens and words.
+
+``token(" Mr")`` is one exact token; ``words("says", "said")`` holds in any casing and spacing.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from .base import Concept, TokenClass, family, require, text_arguments
 
 
 def quoted(word: str) -> str:
-    """A word as a sentence shows it, white space made visible."""
+    """A word as a sentence shows it, with visible white space."""
     return f'"{visible(word)}"'
 
 
 def visible(string: str) -> str:
-    """White space made visible, so that a token stays one word of the sentence."""
+    """Replace white space by visible signs, so that a token stays one word of the sentence."""
     for character, sign in ((" ", "␣"), ("\n", "⏎"), ("\t", "⇥"), ("\r", "⏎")):
         string = string.replace(character, sign)
     return string
@@ -27,7 +30,7 @@ def visible(string: str) -> str:
 @family("token")
 @dataclass(frozen=True)
 class Token(TokenClass):
-    """One token of the vocabulary, with its leading space and casing as they are."""
+    """One token of the vocabulary, with its leading space and casing."""
 
     string: str
 
@@ -47,17 +50,14 @@ class Token(TokenClass):
     @classmethod
     def candidates(cls, text: TextView, least: int) -> Iterable[Concept]:
         counts = np.bincount(text.type_index[text.real], minlength=len(text.types))
-        return [
-            cls(text.lexicon.strings[t])
-            for t in text.types[counts >= least]
-            if text.lexicon.strings[t]
-        ]
+        strings = (text.lexicon.strings[token] for token in text.types[counts >= least])
+        return [cls(string) for string in strings if string]
 
 
 @family("words")
 @dataclass(frozen=True, init=False)
 class Words(TokenClass):
-    """One of some listed words or pieces: a token counts when its bare lower-case form is listed."""
+    """One of some listed words or word pieces: a token whose bare lower-case form is listed."""
 
     listed: tuple[str, ...]
 
@@ -71,8 +71,7 @@ class Words(TokenClass):
         object.__setattr__(self, "listed", words)
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        member = [lexicon.word_ids[w] for w in self.listed if w in lexicon.word_ids]
-        return np.isin(lexicon.word_of_token[ids], member)
+        return np.isin(lexicon.word_of_token[ids], lexicon.ids_of_words(self.listed))
 
     def phrase(self) -> str:
         return "/".join(quoted(word) for word in self.listed)
@@ -89,7 +88,8 @@ class Words(TokenClass):
         counts = np.bincount(
             lexicon.word_of_token[text.tokens[text.real]], minlength=len(lexicon.words)
         )
-        return [cls(lexicon.words[w]) for w in np.flatnonzero(counts >= least) if lexicon.words[w]]
+        words = (lexicon.words[i] for i in np.flatnonzero(counts >= least))
+        return [cls(word) for word in words if word]
 
 
 def _ids_by_string(lexicon: Lexicon) -> dict[str, list[int]]:
