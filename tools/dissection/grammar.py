@@ -142,7 +142,7 @@ def _lexemes(source: str) -> list[Lexeme]:
     while start < end:
         match = _LEXEME.match(source, start)
         if match is None:
-            raise UsageError(f"cannot parse {source[start : start + 20]!r} in {source!r}")
+            raise UsageError(f"cannot read {source[start : start + 20]!r} in {source!r}")
         group = match.lastindex or 1
         kind = ("string", "name", "number", "mark")[group - 1]
         lexemes.append(Lexeme(kind, match.group(group)))
