@@ -65,7 +65,8 @@ def null_config(
         nulls[f"mlp.{layer}.{neurons + number // len(layers)}"] = described
         if len(real) < beside:
             real[f"mlp.{layer}.{rng.integers(neurons)}"] = None
-    return RunConfig(index=index, targets=[*nulls, *real], nulls=nulls, seed=seed, **settings)
+    settings |= {"index": index, "targets": [*nulls, *real], "nulls": nulls, "seed": seed}
+    return RunConfig.from_settings(settings)
 
 
 def bench_rows(config: RunConfig, found: Sequence[dict[str, Any]]) -> list[NullRow]:

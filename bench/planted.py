@@ -95,7 +95,8 @@ def make_planted_run(
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(folder / SUITE) as part:
         part.write_text(subject.suite.text, encoding="utf-8")
-    config = RunConfig(index=index, targets=targets, suite=subject.suite.origin, **settings)
+    settings |= {"index": index, "targets": targets, "suite": subject.suite.origin}
+    config = RunConfig.from_settings(settings)
     make_run(folder, resolve(config))
 
 
@@ -106,7 +107,7 @@ def _check_same(
     same = {
         "suite or subject": found.subject.get("revision") == subject.revision,
         "targets": found.targets == targets,
-        "explainer": found.explainer == settings.get("explainer", found.explainer),
+        "explainer": found.explainer.name == settings.get("explainer", found.explainer.name),
     }
     if other := [name for name, agrees in same.items() if not agrees]:
         raise UsageError(

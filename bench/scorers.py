@@ -143,7 +143,7 @@ class _Stand:
         self._source = open_source(str(folder), folder.parent)
         self._texts = SourceData(self._source, plan, reporter, subject, open_collected_holdout)
         self._cases = TaskBuilder(self._source, plan, self._texts)
-        self._judge = make_judge(plan.judge, plan.base_url)
+        self._judge = make_judge(plan.judge)
 
     def planted(self, unit: SuiteUnit) -> _Planted:
         """A unit of the suite with its truth."""
@@ -195,7 +195,7 @@ class _Stand:
         return (
             None
             if self._judge is None
-            else JournaledJudge(self._judge, self._log, target, self._plan.judge)
+            else JournaledJudge(self._judge, self._log, target, self._plan.judge.name)
         )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ..agent.runlog.config import RunConfig, versions
 from ..agent.runlog.layout import COLLECTED, EVENTS, LEXICON
 from ..agent.runlog.log import SEALED_ROWS, event_schema
+from ..agent.runlog.model_config import ModelConfig
 from ..agent.runlog.progress import Reporter
 from ..tools.dissection import Lexicon
 
@@ -70,7 +71,7 @@ def make_run(
     RunConfig(
         index="deleted",
         targets=names,
-        explainer=f"openai:{called[0]}",
+        explainer=ModelConfig(f"openai:{called[0]}"),
         max_contexts=COLLECTED_CONTEXTS,
         subject={"name": "made", "title": called[1], "revision": "made"},
         corpus={"name": called[2], "sha256": "made"},

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-import tomllib
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from ...tools.errors import CorruptError, UsageError
-from ...tools.files import atomic_file
+from ...tools.errors import UsageError
+from ..runlog.config_file import FORMAT, ConfigFile, read_settings
 from ..runlog.layout import CONFIG
+from ..runlog.model_config import COMPOSITIONAL, MODEL_KEYS, UNLIMITED, BudgetConfig, ModelConfig
 
-FORMAT = 1
 KIND = "circuit"
 
 
 @dataclass(frozen=True)
-class CircuitConfig:
-    """What a circuit run was asked to do. Written once; going on with the run reads it and changes nothing."""
+class CircuitConfig(ConfigFile):
+    """What a circuit run does. Written once, when the run is made; resuming reads it and changes nothing."""
+
+    KEYS: ClassVar = {"explainer": MODEL_KEYS, "budget": {"run": "budget"}}
+    REQUIRED: ClassVar = ("task",)
 
     task: str
     """A task's name, or the path of a user's file of pairs."""
@@ -27,22 +29,12 @@ class CircuitConfig:
     """Edges of the circuit, as a share of all. Not used when `faithfulness` is given."""
     faithfulness: float = 0.0
     """Least f on discovery prompts; the smallest circuit that has it is taken. 0: `share` says how large it is."""
-    explainer: str = "compositional"
-    """Who names roles: `compositional`, or a language model, `openai:MODEL` or `anthropic:MODEL`."""
-    base_url: str = ""
-    """Address of its server; "" is the provider's own."""
-    effort: str = ""
-    """How hard a reasoning model thinks (low, medium, high, ...); "" leaves it to the provider."""
-    thinking: str = ""
-    """Of Anthropic's models: "adaptive" or "disabled"; "" leaves it to the provider."""
-    tools: str = "native"
-    """How it calls tools: "native", "named" (through one that is named) or "text" (in words, where it knows none)."""
+    explainer: ModelConfig = COMPOSITIONAL
+    """Names roles: `compositional`, or a language model."""
     patience: float = 600.0
-    """Seconds that a busy or silent server is waited for before it is a failure."""
-    price: dict[str, float] = field(default_factory=dict)
-    """Of the model, in US dollars a million tokens; empty: not known, and dollars are null."""
-    budget: dict[str, float] = field(default_factory=dict)
-    """Limits: usd, calls, tokens, seconds (of waiting for replies). Empty: none."""
+    """Seconds to wait for a busy or silent server before it is a failure."""
+    budget: BudgetConfig = UNLIMITED
+    """Only the run's own limits; a circuit is one target."""
     discovery: int = 48
     """Prompts that rank the edges; with fewer, resampled prompts give other circuits."""
     heldout: int = 48
@@ -86,44 +78,23 @@ class CircuitConfig:
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)!r}: give at least {least}")
 
-    def save(self, folder: Path) -> None:
-        """Write `config.toml`, whole or not at all."""
-        import tomli_w
-
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(asdict(self)), encoding="utf-8")
-
     @classmethod
     def load(cls, folder: Path) -> CircuitConfig:
-        """Read a run's configuration; raises UsageError for what is no circuit run of this format."""
-        data = _read(folder / CONFIG)
-        if data.get("kind") != KIND:
+        """Read a run's configuration.
+
+        Raises:
+            UsageError: there is no such run, it is not a circuit run, or it was made by a newer hubel.
+            CorruptError: the file cannot be read.
+        """
+        settings = read_settings(folder)
+        if settings.get("kind") != KIND:
             raise UsageError(
-                f"{folder.name} is no circuit run; `hubel show {folder.name}` shows it"
+                f"{folder.name} is not a circuit run; `hubel show {folder.name}` shows it"
             )
-        if data.get("format", FORMAT) > FORMAT:
-            raise UsageError(
-                f"{folder} was written by a newer hubel (format {data['format']}, here {FORMAT}); upgrade"
-            )
-        if unknown := sorted(set(data) - {f.name for f in fields(cls)}):
-            raise UsageError(f"{folder / 'config.toml'}: unknown setting {unknown[0]!r}")
-        return cls(**{"opposing": 1.0, **data})  # older runs ranked by size alone
+        older = {"opposing": 1.0}  # runs made before the setting ranked by size alone
+        return cls.from_settings({**older, **settings}, str(folder / CONFIG))
 
 
 def is_circuit(folder: Path) -> bool:
     """Whether a run's folder holds a circuit run."""
-    return _read(folder / CONFIG).get("kind") == KIND
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(
-            f"no run at {str(file.parent)!r}; `hubel runs` lists those that are there"
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CorruptError(
-            f"{file} cannot be read as TOML: {error}; mend it, or start the run anew"
-        ) from None
+    return read_settings(folder).get("kind") == KIND

@@ -22,7 +22,6 @@ from typing import Any
 
 from ...evals.statistics.ability import measure_ability
 from ...tools.circuits.tasks.task import examples
-from ..explainers import is_language_model
 from .choose_circuit import choose
 from .context import CircuitContext
 from .observe import Observed, components
@@ -84,7 +83,7 @@ def discovery_prompts(room: CircuitContext) -> Prompts:
 def propose(room: CircuitContext, seen: Observed) -> tuple[Role, ...]:
     """Let the explainer name roles; its answer stands in the log before a held-out prompt is drawn."""
     roles = tuple(
-        _asked(room, seen) if is_language_model(room.config.explainer) else _by_rule(room, seen)
+        _asked(room, seen) if room.config.explainer.is_language_model else _by_rule(room, seen)
     )
     for role in roles:
         for number, prediction in enumerate(role.predictions):
@@ -99,7 +98,8 @@ def propose(room: CircuitContext, seen: Observed) -> tuple[Role, ...]:
 def _by_rule(room: CircuitContext, seen: Observed) -> list[Role]:
     def ask() -> Any:
         return [
-            role.to_json() for role in role_finder(room.config.explainer)(_evidence(room, seen))
+            role.to_json()
+            for role in role_finder(room.config.explainer.name)(_evidence(room, seen))
         ]
 
     names = ("name", "kind", "depth")
@@ -109,7 +109,7 @@ def _by_rule(room: CircuitContext, seen: Observed) -> list[Role]:
         for c in seen.parts.components
     ]
     answer = room.journal.measured(
-        {"what": "roles", "explainer": room.config.explainer, "components": shown}, ask
+        {"what": "roles", "explainer": room.config.explainer.name, "components": shown}, ask
     )
     return [Role.from_json(each) for each in answer]
 
@@ -117,8 +117,8 @@ def _by_rule(room: CircuitContext, seen: Observed) -> list[Role]:
 def _asked(room: CircuitContext, seen: Observed) -> list[Role]:
     """Roles as a language model's replies name them: those are journaled, and read anew each time."""
     failures = room.log.all("roles_failed")
-    find = role_finder(room.config.explainer, room.ask, len(failures))
-    room.reporter.say(f"asking {room.config.explainer} for roles")
+    find = role_finder(room.config.explainer.name, room.ask, len(failures))
+    room.reporter.say(f"asking {room.config.explainer.name} for roles")
     try:
         return find(_evidence(room, seen))
     except NoRoles as error:

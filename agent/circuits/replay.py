@@ -63,7 +63,7 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
                     log.write(event.event, event.data, target=event.target, id=event.id)
             journal = Journal(copy, log, recorded=True)
             config = CircuitConfig.load(copy)
-            asker = partial(ReplayModel, log, config.explainer)
+            asker = partial(ReplayModel, log, config.explainer.name)
             room = CircuitContext(
                 copy, config, log, journal, _no_subject, reporter or Reporter(), asker
             )

@@ -108,7 +108,7 @@ def _head(room: CircuitContext, seen: Observed) -> Result:
         "subject_title": room.facts["title"],
         "subject_revision": room.facts["revision"],
         "graph": {"n_edges": room.graph.n_edges} | room.facts["graph"],
-        "explainer": room.config.explainer,
+        "explainer": room.config.explainer.name,
         "ablation": "resample",
         "metric": "logit difference: mean of the answers' logits - mean of the foils' logits, at the last position",
         "ability": {

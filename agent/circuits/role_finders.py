@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
-from ..explainers import PROVIDERS, is_language_model
+from ..runlog.model_config import MODEL_NAMES, is_language_model
 from .roles import RoleFinder
 from .rule_based_roles import name_roles
 
@@ -22,7 +22,7 @@ FINDERS: dict[str, RoleFinder] = {
 def check_finder(name: str) -> None:
     """Raise UsageError, with the known ones, when nobody of that name can name roles."""
     if name not in FINDERS and not is_language_model(name):
-        known = ", ".join([*FINDERS, *(f"{provider}:MODEL" for provider in PROVIDERS)])
+        known = ", ".join([*FINDERS, *MODEL_NAMES])
         raise UsageError(f"no explainer {name!r} of circuits; there are {known}")
 
 

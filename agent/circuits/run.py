@@ -20,6 +20,7 @@ from ...tools.files import atomic_file
 from ..runlog.config import versions
 from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG
 from ..runlog.log import RunLog, WriterLock, canonical
+from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .context import CircuitContext
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ...tools.circuits.circuit_model import CircuitModel
     from ...tools.subject import Subject
     from ..llm import LanguageModel
-    from ..llm.budget import BudgetLimits
 
 
 def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
@@ -45,7 +45,7 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
 
     find_task(config.task)
     find_method(config.method)
-    check_finder(config.explainer)
+    check_finder(config.explainer.name)
     if not (folder / CONFIG).exists():
         replace(check_model(config), versions=versions()).save(folder)
         return
@@ -59,14 +59,15 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
 
 def _asked_for(config: CircuitConfig) -> CircuitConfig:
     """What a run is of; limits may be others when it goes on, and how tools are called is found out."""
-    return replace(config, versions={}, budget={}, tools="", price={})
+    explainer = replace(config.explainer, tools="", price={})
+    return replace(config, versions={}, budget=UNLIMITED, explainer=explainer)
 
 
 def work_on_circuit(
     folder: Path,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
-    limits: BudgetLimits | None = None,
+    limits: BudgetConfig | None = None,
     model: LanguageModel | None = None,
 ) -> dict[str, Any]:
     """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in

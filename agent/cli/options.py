@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...tools.errors import UsageError
+from ..runlog.model_config import BudgetConfig, ModelConfig
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -174,6 +176,20 @@ def add_patience(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="how long a busy or silent server is waited for before it is a failure (default: 600)",
     )
+
+
+def budgets(args: argparse.Namespace) -> BudgetConfig:
+    """The limits of the run and of each target."""
+    return BudgetConfig(budget(args), budget(args, "target_max"))
+
+
+def model(args: argparse.Namespace, role: str, base_url: str) -> ModelConfig:
+    """The explainer, simulator or judge that was named, with its price."""
+    name = getattr(args, role)
+    known = ModelConfig(name, base_url, price(args, role, name, base_url))
+    if role != "explainer":
+        return known
+    return replace(known, effort=args.effort, thinking=args.thinking, tools=args.tools)
 
 
 def price(args: argparse.Namespace, role: str, model: str, base_url: str = "") -> dict[str, float]:

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..llm.budget import BudgetLimits
+from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import progress
 from ..runlog.spending import spent
 from . import output
 
 
 def finish(
-    folder: Path, args: argparse.Namespace, subject: Any = None, limits: BudgetLimits | None = None
+    folder: Path, args: argparse.Namespace, subject: Any = None, limits: BudgetConfig | None = None
 ) -> int:
     """Work on a run until it ends; the exit status of the contract. `limits` stand before those of the run's file."""
     from ..run.execute import execute_run

@@ -17,19 +17,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
+from ..runlog.model_config import MODEL_NAMES, is_language_model
 
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
     from .protocol import Explainer
 
 _FILES = {"compositional": "compositional", "ten-tokens": "token_baseline", "scripted": "scripted"}
-PROVIDERS = ("openai", "anthropic")
-"""What may come before the colon in the name of a language model."""
-
-
-def is_language_model(name: str) -> bool:
-    """Whether an explainer of that name asks a language model."""
-    return name.partition(":")[0] in PROVIDERS and ":" in name
 
 
 def make_explainer(name: str, config: RunConfig) -> Explainer:
@@ -40,7 +34,7 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     """
     file = "language_model.explainer" if is_language_model(name) else _FILES.get(name)
     if file is None:
-        known = ", ".join([*_FILES, *(f"{provider}:MODEL" for provider in PROVIDERS)])
+        known = ", ".join([*_FILES, *MODEL_NAMES])
         raise UsageError(f"unknown explainer {name!r}; known ones are {known}")
     make: Callable[[RunConfig], Explainer] = import_module(f".{file}", __name__).make
     return make(config)

@@ -22,7 +22,7 @@ from ...evals.scorers.simulation import evidence_for_verdict
 from ...evals.scorers.task import collected_sample
 from ...evals.scorers.windows import TokenText
 from ...evals.statistics.correlation import pearson
-from ..llm.sentence_judges import FAILURE
+from ..runlog.events import SCORE_FAILURE
 
 if TYPE_CHECKING:
     from ...evals.score import Score
@@ -111,6 +111,6 @@ def count_failed_scores(log: RunLog, target: str) -> int:
     succeeded = {
         score_id(row["hypothesis"], row["scorer"]) for row in log.all("score", target).values()
     }
-    failed = (str(id) for id in log.all(FAILURE, target))
+    failed = (str(id) for id in log.all(SCORE_FAILURE, target))
     on_holdout = [id for id in failed if id.rpartition("/")[2] in (SIMULATION, DETECTION)]
     return sum(id not in succeeded for id in on_holdout)

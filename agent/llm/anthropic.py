@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from ..runlog.model_config import ModelConfig
+from .connection import TIMEOUT_S, Received, client_options
 from .conversation import (
     AssistantMessage,
     Message,
@@ -18,10 +20,8 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError, Rejected
-from .http_errors import HttpReply, Provider, count, mapping, objects, receive
+from .http_errors import HttpReply, Server, count, mapping, objects, receive
 from .rate_headers import allowances
-from .retry import Received
-from .settings import ModelSettings, client_options
 
 KEY = "ANTHROPIC_API_KEY"
 THINKING_ROOM = 16_384
@@ -48,15 +48,17 @@ _UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
 
 
 class AnthropicConnection:
-    """A model behind the messages protocol: a `patience.Connection`."""
+    """A model behind the messages protocol: a `connection.Connection`."""
 
-    def __init__(self, model: str, settings: ModelSettings) -> None:
-        self.name = f"anthropic:{model}"
-        self.place = (settings.base_url or "anthropic", model)
-        self._model, self._settings = model, settings
-        self._client = _client(settings)
-        self._provider = provider(model, settings)
-        self._forces = settings.thinking != "adaptive"
+    def __init__(self, config: ModelConfig, timeout_s: float = TIMEOUT_S) -> None:
+        import anthropic
+
+        self.name = config.name
+        self.place = (config.base_url or "anthropic", config.model)
+        self._config = config
+        self._client = anthropic.Anthropic(**client_options(KEY, config, timeout_s))
+        self._server = Server(anthropic, config.base_url or "Anthropic", KEY, config.model)
+        self._forces = config.thinking != "adaptive"
         """Whether tools may be forced; a model that thinks must be left the choice."""
 
     def attempt(self, request: Request) -> Received:
@@ -71,11 +73,17 @@ class AnthropicConnection:
 
     def _send(self, request: Request) -> Received:
         create = self._client.messages.with_raw_response.create
-        body, headers = receive(self._provider, lambda: create(**self._wire(request)).http_response)
+        body, headers = receive(self._server, lambda: create(**self._wire(request)).http_response)
         return Received(_reply(body), allowances(headers))
 
+    def models(self) -> HttpReply:
+        """What the server says of the model, as a list of one under ``data``. Asking is free."""
+        retrieve = self._client.models.with_raw_response.retrieve
+        body, headers = receive(self._server, lambda: retrieve(self._config.model).http_response)
+        return HttpReply({"data": [body]}, headers)
+
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()
 
     def _wire(self, request: Request) -> dict[str, Any]:
@@ -88,7 +96,7 @@ class AnthropicConnection:
             last = messages[-1]["content"][-1] | _CACHED
             messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
         wire: dict[str, Any] = {
-            "model": self._model,
+            "model": self._config.model,
             "max_tokens": request.max_tokens + (THINKING_ROOM if self._thinks else 0),
             "system": [{"type": "text", "text": request.system} | _CACHED],
             "messages": messages,
@@ -99,15 +107,15 @@ class AnthropicConnection:
                 for t in request.tools
             ]
             wire["tool_choice"] = _choice(request.tool_choice) if self._forces else {"type": "auto"}
-        if self._settings.effort:
-            wire["output_config"] = {"effort": self._settings.effort}
-        if self._settings.thinking:
-            wire["thinking"] = {"type": self._settings.thinking}
+        if self._config.effort:
+            wire["output_config"] = {"effort": self._config.effort}
+        if self._config.thinking:
+            wire["thinking"] = {"type": self._config.thinking}
         return wire
 
     @property
     def _thinks(self) -> bool:
-        return self._settings.thinking != "disabled"
+        return self._config.thinking != "disabled"
 
 
 def _choice(choice: str) -> dict[str, str]:
@@ -185,27 +193,4 @@ def _usage(found: object) -> TokenUsage | None:
     return TokenUsage(fresh + read + written, given, read, written)
 
 
-def _client(settings: ModelSettings) -> Any:
-    import anthropic
-
-    return anthropic.Anthropic(**client_options(KEY, settings))
-
-
-def provider(model: str, settings: ModelSettings) -> Provider:
-    """Whom errors speak of."""
-    import anthropic
-
-    return Provider(anthropic, settings.base_url or "Anthropic", KEY, model)
-
-
-def connect(model: str, settings: ModelSettings) -> AnthropicConnection:
-    """A connection; UsageError without a key."""
-    return AnthropicConnection(model, settings)
-
-
-def models(model: str, settings: ModelSettings) -> HttpReply:
-    """What the server says of the model, as a list of one under ``data``."""
-    with _client(settings) as client:
-        retrieve = client.models.with_raw_response.retrieve
-        body, headers = receive(provider(model, settings), lambda: retrieve(model).http_response)
-    return HttpReply({"data": [body]}, headers)
+connect = AnthropicConnection

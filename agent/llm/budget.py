@@ -9,25 +9,13 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 from ...tools.errors import BudgetReached
+from ..runlog.model_config import BudgetConfig
 
 Spent = Mapping[str, float]
 """What a call took, by unit: usd, calls, tokens, seconds."""
 UNITS = {"usd": "US dollars", "calls": "calls", "tokens": "tokens", "seconds": "seconds of waiting"}
-
-
-@dataclass(frozen=True)
-class BudgetLimits:
-    """Unit to limit, of the whole run and of each target; 0 or a unit that is left out is no limit."""
-
-    run: Mapping[str, float] = field(default_factory=dict)
-    target: Mapping[str, float] = field(default_factory=dict)
-
-    def over(self, other: BudgetLimits) -> BudgetLimits:
-        """These limits, and the other's where these say nothing."""
-        return BudgetLimits({**other.run, **self.run}, {**other.target, **self.target})
 
 
 class Budget:
@@ -37,7 +25,7 @@ class Budget:
         spent: target and what it took, of the calls that were made before.
     """
 
-    def __init__(self, limits: BudgetLimits, spent: Iterable[tuple[str, Spent]] = ()) -> None:
+    def __init__(self, limits: BudgetConfig, spent: Iterable[tuple[str, Spent]] = ()) -> None:
         self._limits = limits
         self._spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._lock = threading.Lock()

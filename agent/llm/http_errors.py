@@ -41,8 +41,8 @@ LONGER = "take a model with a longer context, or start the server with one (vLLM
 TEXT_TOOLS = "use --tools text, which asks for the calls in words, or another model"
 
 
-class Provider(NamedTuple):
-    """Whom an error speaks of."""
+class Server(NamedTuple):
+    """The server and model that an error message names."""
 
     sdk: Any
     """The SDK's module: both name their errors alike."""
@@ -59,7 +59,7 @@ class HttpReply(NamedTuple):
     headers: Mapping[str, str]
 
 
-def receive(provider: Provider, send: Callable[[], Any]) -> HttpReply:
+def receive(server: Server, send: Callable[[], Any]) -> HttpReply:
     """One attempt: send something through an SDK, which gives the HTTP response, and read the
     answer.
 
@@ -68,7 +68,7 @@ def receive(provider: Provider, send: Callable[[], Any]) -> HttpReply:
         Rejected: the server does not want this request.
         ModelError: it answered what no such server answers.
     """
-    sdk, where = provider.sdk, provider.where
+    sdk, where = server.sdk, server.where
     try:
         response = send()
         content, headers = response.content, response.headers
@@ -78,16 +78,16 @@ def receive(provider: Provider, send: Callable[[], Any]) -> HttpReply:
         raise Busy(f"no connection to {where}: {_cause(error)}") from error
     except sdk.APIStatusError as error:
         raise named(
-            provider, error.status_code, error.response.headers, error.response.text
+            server, error.status_code, error.response.headers, error.response.text
         ) from error
     except sdk.APIError as error:
         raise ModelError(f"no reply from {where}: {error}") from error
-    return HttpReply(_object(content, provider, headers), headers)
+    return HttpReply(_object(content, server, headers), headers)
 
 
-def named(provider: Provider, status: int, headers: Mapping[str, str], text: str) -> ModelError:
+def named(server: Server, status: int, headers: Mapping[str, str], text: str) -> ModelError:
     """The error of an answer that is none, by what kind of trouble it is."""
-    said, where = _said(text), provider.where
+    said, where = _said(text), server.where
     line = f"{where} answers {status}: {said}"
     if _NO_CREDIT.search(text) or status == 402:
         return Rejected(
@@ -100,11 +100,11 @@ def named(provider: Provider, status: int, headers: Mapping[str, str], text: str
         return Busy(line, pause_s=pause(headers), crowded=crowded, allowances=allowances(headers))
     if _TOO_LONG.search(text):
         return TooLong(
-            f"{line}. The conversation is longer than the context window of {provider.model!r}: {LONGER}"
+            f"{line}. The conversation is longer than the context window of {server.model!r}: {LONGER}"
         )
     if _NO_TOOLS.search(text):
         return NoTools(f"{line}. It calls no tools: {TEXT_TOOLS}")
-    return Rejected(f"{line}. {_advice(provider, status)}")
+    return Rejected(f"{line}. {_advice(server, status)}")
 
 
 def count(value: object) -> int | None:
@@ -124,8 +124,8 @@ def objects(value: object) -> list[dict[str, Any]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _object(content: bytes, provider: Provider, headers: Mapping[str, str]) -> dict[str, Any]:
-    where = provider.where
+def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[str, Any]:
+    where = server.where
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -145,7 +145,7 @@ def _object(content: bytes, provider: Provider, headers: Mapping[str, str]) -> d
     if isinstance(found.get("error"), (dict, str)) and found["error"] and not found.get("choices"):
         status = mapping(found["error"]).get("code")
         raise named(
-            provider,
+            server,
             status if isinstance(status, int) else 400,
             headers,
             content.decode("utf-8", "replace"),
@@ -164,11 +164,11 @@ def _said(text: str) -> str:
     return " ".join(str(said).split())[:300].rstrip(".") or "nothing"
 
 
-def _advice(provider: Provider, status: int) -> str:
+def _advice(server: Server, status: int) -> str:
     advice = {
-        401: f"Is the key in {provider.key} right, and of this server?",
-        403: f"May the key in {provider.key} use the model {provider.model!r}?",
-        404: f"Is {provider.model!r} the model's whole name, and does --base-url name the API (often ending in /v1)?",
+        401: f"Is the key in {server.key} right, and of this server?",
+        403: f"May the key in {server.key} use the model {server.model!r}?",
+        404: f"Is {server.model!r} the model's whole name, and does --base-url name the API (often ending in /v1)?",
         413: f"The request is too large: {LONGER}",
         422: "Does the server speak this protocol? openai: and anthropic: are different ones",
     }

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...evals.judge.protocol import TokenChoice
+from ..runlog.model_config import ModelConfig
+from .connection import TIMEOUT_S, Received, client_options
 from .conversation import (
     AssistantMessage,
     Message,
@@ -23,10 +25,8 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError
-from .http_errors import HttpReply, Provider, count, mapping, objects, receive
+from .http_errors import HttpReply, Server, count, mapping, objects, receive
 from .rate_headers import allowances
-from .retry import Received
-from .settings import ModelSettings, client_options
 
 KEY = "OPENAI_API_KEY"
 _STOPS: dict[str, Stop] = {
@@ -42,22 +42,29 @@ MOST_LOGPROBS = 20
 
 
 class OpenAIConnection:
-    """A model behind the chat-completions protocol: a `patience.Connection`."""
+    """A model behind the chat-completions protocol: a `connection.Connection`."""
 
-    def __init__(self, model: str, settings: ModelSettings) -> None:
-        self.name = f"openai:{model}"
-        self.place = (settings.base_url or "openai", model)
-        self._model, self._settings = model, settings
-        self._client = _client(settings)
-        self._provider = provider(model, settings)
+    def __init__(self, config: ModelConfig, timeout_s: float = TIMEOUT_S) -> None:
+        import openai
+
+        self.name = config.name
+        self.place = (config.base_url or "openai", config.model)
+        self._config = config
+        self._client = openai.OpenAI(**client_options(KEY, config, timeout_s))
+        self._server = Server(openai, config.base_url or "OpenAI", KEY, config.model)
 
     def attempt(self, request: Request) -> Received:
         """One completion."""
-        body, headers = receive(self._provider, lambda: self._post(self._wire(request)))
+        body, headers = receive(self._server, lambda: self._post(self._wire(request)))
         return Received(_reply(body), allowances(headers))
 
+    def models(self) -> HttpReply:
+        """The server's list of models: objects with an ``id``, under ``data``. Asking is free."""
+        list_models = self._client.models.with_raw_response.list
+        return receive(self._server, lambda: list_models().http_response)
+
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()
 
     def _post(self, wire: Mapping[str, Any]) -> Any:
@@ -74,15 +81,15 @@ class OpenAIConnection:
         for message in request.messages:
             messages += _messages(message)
         if (
-            self._settings.base_url
+            self._config.base_url
         ):  # llama-cpp-python answers 500 to a message whose content is null beside its calls
             messages = [message | {"content": message.get("content") or ""} for message in messages]
         # Servers at home know the old name of the limit, OpenAI's reasoning models only the new
         # one.
-        limit = "max_tokens" if self._settings.base_url else "max_completion_tokens"
-        thinks = self._settings.effort or not self._settings.base_url
+        limit = "max_tokens" if self._config.base_url else "max_completion_tokens"
+        thinks = self._config.effort or not self._config.base_url
         room = request.max_tokens + (THINKING_ROOM if thinks else 0)
-        wire: dict[str, Any] = {"model": self._model, "messages": messages, limit: room}
+        wire: dict[str, Any] = {"model": self._config.model, "messages": messages, limit: room}
         if request.tools:
             wire["tools"] = [
                 {
@@ -96,8 +103,8 @@ class OpenAIConnection:
                 for t in request.tools
             ]
             wire["tool_choice"] = _choice(request.tool_choice)
-        if self._settings.effort:
-            wire["reasoning_effort"] = self._settings.effort
+        if self._config.effort:
+            wire["reasoning_effort"] = self._config.effort
         if request.logprobs:
             wire |= {"logprobs": True, "top_logprobs": MOST_LOGPROBS}
         return wire
@@ -197,27 +204,4 @@ def _top(token: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _client(settings: ModelSettings) -> Any:
-    import openai
-
-    return openai.OpenAI(**client_options(KEY, settings))
-
-
-def provider(model: str, settings: ModelSettings) -> Provider:
-    """Whom errors speak of."""
-    import openai
-
-    return Provider(openai, settings.base_url or "OpenAI", KEY, model)
-
-
-def connect(model: str, settings: ModelSettings) -> OpenAIConnection:
-    """A connection; UsageError without a key."""
-    return OpenAIConnection(model, settings)
-
-
-def models(model: str, settings: ModelSettings) -> HttpReply:
-    """The server's list of models: objects with an ``id``, under ``data``."""
-    with _client(settings) as client:
-        return receive(
-            provider(model, settings), lambda: client.models.with_raw_response.list().http_response
-        )
+connect = OpenAIConnection

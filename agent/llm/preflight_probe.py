@@ -15,15 +15,16 @@ What cannot be found out in a minute is believed; it shows as a failure later, w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
 from ...tools.errors import UnavailableError, UsageError
+from ..runlog.model_config import ModelConfig
+from .connection import connect
 from .conversation import Request, Stop, ToolSchema, UserMessage
 from .errors import Busy, ModelError, NoTools, Rejected
 from .http_errors import LONGER, count, mapping, objects
-from .settings import ModelSettings
 
 SMALLEST_WINDOW = 12_000
 """Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
@@ -65,9 +66,7 @@ class _Probed(NamedTuple):
     """Whether the server refused the question since it knows no tools."""
 
 
-def preflight(
-    provider: str, model: str, settings: ModelSettings, *, explains: bool = True
-) -> ModelCheck:
+def preflight(config: ModelConfig, *, explains: bool = True) -> ModelCheck:
     """Find out what can be found out, for nearly nothing.
 
     Args:
@@ -77,48 +76,58 @@ def preflight(
         UsageError: there is no key, the server does not take it or does not know the model, or the window is too small.
         UnavailableError: there is no server.
     """
-    listed = _listed(provider, model, settings)
+    listed = _listed(config)
     window = _window(listed)
     if explains and window is not None and window < SMALLEST_WINDOW:
         raise UsageError(
-            f"{model!r} has a context window of {window:,} tokens, an investigation needs {SMALLEST_WINDOW:,}: {LONGER}"
+            f"{config.model!r} has a context window of {window:,} tokens, an investigation needs "
+            f"{SMALLEST_WINDOW:,}: {LONGER}"
         )
-    if not settings.base_url or (settings.tools != "auto" and listed is not None):
+    if not config.base_url or (config.tools != "auto" and listed is not None):
         return ModelCheck(window=window)
     return ModelCheck(
-        _tools(provider, model, settings) if explains else _answers(provider, model, settings),
+        _tools(config) if explains else _answers(config),
         window,
     )
 
 
-def _tools(provider: str, model: str, settings: ModelSettings) -> Tools:
+def check_explainer(config: ModelConfig) -> ModelConfig:
+    """The configuration of a model that will investigate, with ``tools`` found out if it was "auto".
+
+    Raises:
+        UsageError, UnavailableError: as `preflight`.
+    """
+    check = preflight(config)
+    return replace(config, tools=check.tools if config.tools == "auto" else config.tools)
+
+
+def _tools(config: ModelConfig) -> Tools:
     """How it calls tools, as far as tiny questions show."""
-    probed = _probe(provider, model, settings, _PROBE)
+    probed = _probe(config, _PROBE)
     if probed is None or probed.calls or probed.stop not in ("end", "other"):
         return "native"
     if not probed.refused:
-        named = _probe(provider, model, settings, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
+        named = _probe(config, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
         if named is not None and named.calls:
             return "named"
     return "text"
 
 
-def _answers(provider: str, model: str, settings: ModelSettings) -> Tools:
+def _answers(config: ModelConfig) -> Tools:
     """Whether it answers at all; it needs no tools."""
     asked = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
-    _probe(provider, model, settings, asked)
+    _probe(config, asked)
     return "native"
 
 
-def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, Any] | None:
+def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
     """The list's entry of the model; None when the server keeps no list."""
-    where = settings.base_url or provider
+    where = config.base_url or config.provider
     try:
-        found = import_module(f".{provider}", __package__).models(
-            model, replace(settings, timeout_s=LIST_S)
-        )
+        with closing(connect(config, LIST_S)) as connection:
+            found = connection.models()
     except Busy as error:
-        if settings.base_url and "no connection" in str(error):
+        if config.base_url and "no connection" in str(error):
             raise UnavailableError(
                 f"no server answers at {where}: {error}; start it, or correct --base-url"
             ) from error
@@ -126,20 +135,20 @@ def _listed(provider: str, model: str, settings: ModelSettings) -> Mapping[str, 
             raise UnavailableError(f"{error}; is there a network?") from error
         return None
     except Rejected as error:
-        if not settings.base_url or any(f"answers {status}" in str(error) for status in (401, 403)):
+        if not config.base_url or any(f"answers {status}" in str(error) for status in (401, 403)):
             raise UsageError(str(error)) from error
         return None
     except ModelError:
         return None
     entries = objects(found.body.get("data"))
     names = [str(entry.get("id")) for entry in entries]
-    if not names or model in names or provider == "anthropic":
+    if not names or config.model in names or config.provider == "anthropic":
         return next(
-            (entry for entry in entries if entry.get("id") == model),
+            (entry for entry in entries if entry.get("id") == config.model),
             entries[0] if entries else None,
         )
     shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
-    raise UsageError(f"{where} has no model {model!r}; it has {shown}")
+    raise UsageError(f"{where} has no model {config.model!r}; it has {shown}")
 
 
 def _window(entry: Mapping[str, Any] | None) -> int | None:
@@ -149,13 +158,11 @@ def _window(entry: Mapping[str, Any] | None) -> int | None:
     return next((n for place in places for key in _WINDOWS if (n := count(place.get(key)))), None)
 
 
-def _probe(provider: str, model: str, settings: ModelSettings, request: Request) -> _Probed | None:
+def _probe(config: ModelConfig, request: Request) -> _Probed | None:
     """The answer to a tiny question; None when it could not be had."""
-    connection = import_module(f".{provider}", __package__).connect(
-        model, replace(settings, timeout_s=PROBE_S)
-    )
     try:
-        reply = connection.attempt(request).reply
+        with closing(connect(config, PROBE_S)) as connection:
+            reply = connection.attempt(request).reply
     except NoTools:
         return _Probed(0, "end", refused=True)
     except Rejected as error:
@@ -164,6 +171,4 @@ def _probe(provider: str, model: str, settings: ModelSettings, request: Request)
         return None
     except ModelError as error:
         raise UsageError(str(error)) from error
-    finally:
-        connection.close()
     return _Probed(len(reply.calls), reply.stop)

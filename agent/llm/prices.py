@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
+from ..runlog.model_config import BudgetConfig, ModelConfig
 from .conversation import TokenUsage
 
 NAMES = ("input", "output", "cache_read", "cache_write")
@@ -55,6 +56,22 @@ def price_from(given: Mapping[str, float]) -> Price | None:
         return None
     read, write = given.get("cache_read", given["input"]), given.get("cache_write", given["input"])
     return Price(given["input"], given["output"], read, write)
+
+
+def check_dollars(budget: BudgetConfig, models: Mapping[str, ModelConfig]) -> None:
+    """Raise UsageError for a limit in dollars on a language model whose price is not known.
+
+    Args:
+        models: by what stands before ``price`` in the option that gives the price.
+    """
+    if not budget.run.get("usd") and not budget.target.get("usd"):
+        return
+    for prefix, model in models.items():
+        if model.is_language_model and not model.price:
+            raise UsageError(
+                f"dollars of {model.name} cannot be limited without its price: give --{prefix}price "
+                "input=..,output=.. (dollars a million tokens), or limit calls or tokens"
+            )
 
 
 class KnownPrice(NamedTuple):

@@ -22,15 +22,15 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from ..runlog.stopping import Stopped
 from .conversation import Wait
 from .errors import Busy, ModelError, Unreachable
 from .rate_gate import Gate, Ticket
-from .rate_headers import Allowance
 
 if TYPE_CHECKING:
+    from .connection import Connection
     from .conversation import Reply, Request
 
 FIRST_PAUSE_S = 1.0
@@ -41,29 +41,6 @@ POLL_S = 0.2
 """How soon a wait sees that it is asked to stop."""
 LEAST_TOLD_S = 0.01
 """Shorter waits at the gate are not worth a line in the log."""
-
-
-class Received(NamedTuple):
-    """What one attempt brought."""
-
-    reply: Reply
-    allowances: tuple[Allowance, ...] = ()
-
-
-class Connection(Protocol):
-    """A provider's wire: one attempt, no patience."""
-
-    name: str
-    place: tuple[str, str]
-    """Server and model: who shares a rate limit."""
-
-    def attempt(self, request: Request) -> Received:
-        """One reply; raises Busy, Rejected or ModelError."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        ...
 
 
 class Patience:

@@ -32,11 +32,11 @@ from ...evals.scorers.score_all import Outcome, score_all
 from ...tools.errors import BudgetReached, HubelError
 from ...tools.index.holdout import open_collected_holdout
 from ..llm import Patience
-from ..llm.budget import Budget, BudgetLimits
+from ..llm.budget import Budget
 from ..llm.journaled_judge import JournaledJudge, Role
-from ..llm.judges import check_judge, check_simulator, is_model, make_judge
+from ..llm.judges import check_judge, check_simulator, make_judge
+from ..llm.prices import check_dollars
 from ..run.execute import failure_of
-from ..run.preflight import check_dollars
 from ..runlog.log import RunLog, WriterLock, seal
 from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
@@ -62,14 +62,10 @@ def check_plan(plan: RescoringPlan) -> None:
     """
     for name in plan.scorers:
         registry.get_scorer(name)
-    models = (
-        (plan.judge, plan.price, "judge-"),
-        (plan.simulator, plan.simulator_price, "simulator-"),
-    )
-    check_dollars((plan.budget, plan.target_budget), models)
-    check_judge(plan.judge, plan.base_url)
-    if plan.simulator:
-        check_simulator(plan.simulator, plan.simulator_base_url)
+    check_dollars(plan.budget, {"judge-": plan.judge, "simulator-": plan.simulator})
+    check_judge(plan.judge)
+    if plan.simulator.name:
+        check_simulator(plan.simulator)
 
 
 def evaluate(
@@ -88,7 +84,7 @@ def evaluate(
     """
     check_plan(plan)
     reporter = reporter or Reporter()
-    budget = budget or Budget(BudgetLimits(plan.budget, plan.target_budget))
+    budget = budget or Budget(plan.budget)
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
@@ -126,11 +122,9 @@ class _SourceScorer:
         self.budget_reached = ""
         """Which limit was reached; "" if none was."""
         self._patience = Patience(plan.patience)
-        self._judge = make_judge(
-            plan.judge, plan.base_url, self._patience, plan.price, logprobs=plan.logprobs
-        )
+        self._judge = make_judge(plan.judge, self._patience, logprobs=plan.logprobs)
         self._simulator = self._make_simulator()
-        self._simulator_name = plan.simulator or plan.judge
+        self._simulator_name = plan.simulator.name or plan.judge.name
         data = SourceData(source, plan, reporter, subject, open_collected_holdout)
         self._tasks = TaskBuilder(source, plan, data)
         self._run_rows = {row["target"]: row for row in source.rows}
@@ -138,22 +132,16 @@ class _SourceScorer:
 
     def _make_simulator(self) -> Chat | None:
         plan = self._plan
-        if not plan.simulator:
-            return self._judge if is_model(plan.judge) else None
-        return make_judge(
-            plan.simulator,
-            plan.simulator_base_url,
-            self._patience,
-            plan.simulator_price,
-            logprobs=plan.logprobs,
-        )
+        if not plan.simulator.name:
+            return self._judge if plan.judge.is_language_model else None
+        return make_judge(plan.simulator, self._patience, logprobs=plan.logprobs)
 
     def score_all(self, reporter: Reporter) -> list[RescoredTarget]:
         """Score all explanations; returns one row for each, in their order."""
         explanations, plan = self._source.explanations, self._plan
         # A predicate keeps a processor busy anyway, and a script gives its answers in turn.
-        waits = is_model(plan.judge) or is_model(plan.simulator)
-        side_by_side = waits or plan.judge.startswith("constant:")
+        waits = plan.judge.is_language_model or plan.simulator.is_language_model
+        side_by_side = waits or plan.judge.name.startswith("constant:")
         with ThreadPoolExecutor(max_workers=plan.concurrency if side_by_side else 1) as pool:
             futures = [pool.submit(self._score_or_fail, e) for e in explanations]
             try:
@@ -215,7 +203,7 @@ class _SourceScorer:
         # a new attempt is a new request for the journal, so a failed answer is not used again
         attempts = [row["attempt"] + 1 for n in missing if retry and (row := logged[n])]
         attempt = max(attempts, default=0)
-        judge = self._journaled(self._judge, explanation, attempt, self._plan.judge, "judge")
+        judge = self._journaled(self._judge, explanation, attempt, self._plan.judge.name, "judge")
         simulator = self._journaled(
             self._simulator, explanation, attempt, self._simulator_name, "simulator"
         )
@@ -239,7 +227,7 @@ class _SourceScorer:
         return by_predicate or scorer.startswith("simulation")
 
     def _event_id(self, explanation: Explanation, split: Split, scorer: str) -> str:
-        model = self._simulator_name if scorer == "llm_simulation" else self._plan.judge
+        model = self._simulator_name if scorer == "llm_simulation" else self._plan.judge.name
         return "/".join([explanation.id, model, self._plan.corpus, split, scorer])
 
     def _logged(self, explanation: Explanation, split: Split, scorer: str) -> Any:
@@ -249,7 +237,7 @@ class _SourceScorer:
         self, explanation: Explanation, split: Split, outcome: Outcome, attempt: int
     ) -> None:
         row = {
-            "judge": self._plan.judge,
+            "judge": self._plan.judge.name,
             "corpus": self._plan.corpus or None,
             "split": split,
             "explanation": explanation.sentence,

@@ -10,6 +10,7 @@ from ...evals.judge.protocol import Cost
 from ...evals.score import Score, Split
 from ...evals.scorers.score_all import Outcome
 from ...tools.subject.address import Unit
+from ..runlog.model_config import NOBODY, PREDICATE, UNLIMITED, BudgetConfig, ModelConfig
 from .sources import ExplanationSource
 from .tables import Explanation
 
@@ -21,23 +22,15 @@ class RescoringPlan:
     """What to score, and with what."""
 
     scorers: tuple[str, ...] = DEFAULT_SCORERS
-    judge: str = "predicate"
-    base_url: str = ""
-    """Address of the judge's server; "" is the provider's own."""
-    simulator: str = ""
-    """The language model of the scorer `llm_simulation`; "" is the judge, if that is one."""
-    simulator_base_url: str = ""
-    price: Mapping[str, float] = field(default_factory=dict)
-    """Of the judge, in dollars per million tokens (`llm.prices`). Empty: unknown, and dollars are null."""
-    simulator_price: Mapping[str, float] = field(default_factory=dict)
+    judge: ModelConfig = PREDICATE
+    simulator: ModelConfig = NOBODY
+    """The language model of the scorer `llm_simulation`; without one it is the judge, if that is a language model."""
     logprobs: bool = False
     """Whether to request log-probabilities of answers; some models refuse to give them."""
     patience: float = 600.0
     """Seconds to wait for a busy or silent server."""
-    budget: Mapping[str, float] = field(default_factory=dict)
-    """What judge and simulator may take in this call, unit to limit; empty is no limit."""
-    target_budget: Mapping[str, float] = field(default_factory=dict)
-    """The same for each target."""
+    budget: BudgetConfig = UNLIMITED
+    """What judge and simulator together may take in this call."""
     corpus: str = ""
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False
@@ -126,7 +119,7 @@ def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
         "failed_scores": len(row.failures),
         "scores": [score.to_json() for score in row.scores],
         "source": evaluation.source.name,
-        "judge": evaluation.plan.judge,
+        "judge": evaluation.plan.judge.name,
         "corpus": evaluation.plan.corpus or evaluation.source.corpus,
         "after_viewing": row.after_viewing,
         "tokens": cost.input_tokens + cost.output_tokens,

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...tools.errors import ArgumentError
-from ..explainers import is_language_model
 from ..runlog.config import RunConfig
 from ..runlog.layout import SUITE
 from . import score_on_other_corpus
@@ -114,15 +113,16 @@ def _check(config: RunConfig, body: AgainBody) -> None:
         None,
         config.seed,
     )
-    if is_language_model(config.explainer):
+    if config.explainer.is_language_model:
         if not (body.note or other):
             raise ArgumentError(
                 "say in a note what the explainer should look at, or give other settings"
             )
     elif not other:
         raise ArgumentError(
-            f"{config.explainer} reads no notes and would find the same again; give another max_contexts (the run has "
-            f"{config.max_contexts}) or seed ({config.seed}), so that it sees other text"
+            f"{config.explainer.name} reads no notes and would find the same again; give another "
+            f"max_contexts (the run has {config.max_contexts}) or seed ({config.seed}), so that it sees "
+            "other text"
         )
 
 

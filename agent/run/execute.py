@@ -34,6 +34,7 @@ from ..runlog.config import RunConfig, versions
 from ..runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import freeze
 from ..runlog.log import RunLog, WriterLock, seal
+from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
 from .resources import RunResources
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from ..investigation.context import InvestigationContext
     from ..investigation.drivers import ExplainerDriver
     from ..llm import LanguageModel
-    from ..llm.budget import BudgetLimits
 
 STOP_POLL_S = 0.2
 """Seconds between looks at whether the user has interrupted."""
@@ -101,7 +101,7 @@ def make_run(folder: Path, config: RunConfig) -> None:
             f"there is a run at {folder}: `hubel resume {folder.name}` goes on with it; "
             "or give another --name"
         )
-    make_explainer(config.explainer, config)
+    make_explainer(config.explainer.name, config)
     Index.open(Path(config.index))
     config.save(folder)
 
@@ -112,7 +112,7 @@ def execute_run(
     reporter: Reporter | None = None,
     subject: Subject | None = None,
     model: LanguageModel | None = None,
-    limits: BudgetLimits | None = None,
+    limits: BudgetConfig | None = None,
 ) -> RunResult:
     """Take a run from wherever it is to its end. It may be interrupted at any point and called again.
 

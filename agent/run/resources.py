@@ -15,18 +15,19 @@ from ..explainers import make_explainer
 from ..investigation.context import InvestigationContext
 from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
-from ..llm import ModelSettings, make_model
-from ..llm.budget import Budget, BudgetLimits
+from ..llm import make_model
+from ..llm.budget import Budget
 from ..llm.journaled_model import JournaledModel
 from ..llm.paid_calls import cost_of
 from ..llm.prices import price_from
 from ..llm.retry import Patience
-from ..llm.sentence_judges import make_readers
+from ..llm.sentence_judges import make_sentence_judges
 from ..runlog.config import RunConfig
 from ..runlog.events import LLM_CALL
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
+from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.nulls import artificial_units
 from ..runlog.progress import Reporter
 from ..runlog.run_subject import open_run_subject, weights_of
@@ -56,7 +57,7 @@ class RunResources:
         reporter: Reporter,
         subject: Subject | None,
         model: LanguageModel | None,
-        limits: BudgetLimits | None,
+        limits: BudgetConfig | None,
     ) -> None:
         self._folder, self._config, self._log, self._reporter = folder, config, log, reporter
         self._subject, self._model = subject, model
@@ -89,10 +90,10 @@ class RunResources:
     def driver(self) -> ExplainerDriver:
         """How the targets are investigated; collects their activations if they are not there yet."""
         config, log = self._config, self._log
-        explainer = make_explainer(config.explainer, config)
+        explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.
-        model = self._journaled_model(explainer.name) if explainer.converses else None
-        readers = make_readers(config, log, self._patience, self.budget())
+        model = self._journaled_model() if explainer.converses else None
+        readers = make_sentence_judges(config, log, self._patience, self.budget())
         folder = self._folder / COLLECTED
         self._collect(folder)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
@@ -125,12 +126,12 @@ class RunResources:
             progress=self._reporter,
         )
 
-    def _journaled_model(self, name: str) -> JournaledModel:
-        config = self._config
+    def _journaled_model(self) -> JournaledModel:
+        explainer = self._config.explainer
         if self._model is None:
-            self._model = self._client = make_model(name, settings_of(config), self._patience)
-        price = price_from(config.price)
-        return JournaledModel(self._log, name, self._model, self.budget(), price)
+            self._model = self._client = make_model(explainer, self._patience)
+        price = price_from(explainer.price)
+        return JournaledModel(self._log, explainer.name, self._model, self.budget(), price)
 
     def close(self) -> None:
         """Close the connections that were opened here."""
@@ -141,8 +142,7 @@ class RunResources:
         """What is left for language models: the explainer, the simulator and the judge together."""
         config, log = self._config, self._log
         if self._budget is None:
-            limits = self._limits or BudgetLimits()
-            limits = limits.over(BudgetLimits(config.budget, config.target_budget))
+            limits = (self._limits or UNLIMITED).or_else(config.budget)
             paid = [
                 (target, cost_of(row))
                 for target in config.targets
@@ -150,13 +150,6 @@ class RunResources:
             ]
             self._budget = Budget(limits, paid)
         return self._budget
-
-
-def settings_of(config: RunConfig) -> ModelSettings:
-    """How a run's language model is asked."""
-    return ModelSettings(
-        base_url=config.base_url, effort=config.effort, thinking=config.thinking, tools=config.tools
-    )
 
 
 def identity_of(explainer: Explainer) -> dict[str, Any]:

@@ -4,3 +4,5 @@ from __future__ import annotations
 
 LLM_CALL = "llm_call"
 """A paid answer of a language model; its id is the hash of the request."""
+SCORE_FAILURE = "score_failure"
+"""A sentence's score that failed and may be asked for again; its id is the hypothesis and the scorer."""

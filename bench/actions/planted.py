@@ -75,6 +75,7 @@ def _plan(args: argparse.Namespace) -> Any:
         return None
     from ...agent.rescoring.evaluate import check_plan
     from ...agent.rescoring.plan import RescoringPlan
+    from ...agent.runlog.model_config import ModelConfig
     from ...evals.scorers.registry import scorer_names
 
     asked = (
@@ -84,8 +85,7 @@ def _plan(args: argparse.Namespace) -> Any:
     )
     plan = RescoringPlan(
         scorers=asked,
-        judge=args.judge,
-        base_url=args.base_url,
+        judge=ModelConfig(args.judge, args.base_url),
         device=args.device,
         dtype=args.dtype,
     )

@@ -48,9 +48,8 @@ def make_index(folder: Path) -> Path:
 
 def make(folder: Path, index: Path, targets: Sequence[str], **settings: Any) -> Path:
     """A run that nobody has worked on yet."""
-    config = RunConfig(
-        index=str(index), targets=list(targets), max_contexts=CONTEXTS, competitor=False, **settings
-    )
+    settings |= {"index": str(index), "targets": list(targets), "max_contexts": CONTEXTS}
+    config = RunConfig.from_settings({"competitor": False, **settings})
     make_run(folder, resolve(config))
     return folder
 

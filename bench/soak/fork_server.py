@@ -159,10 +159,10 @@ def _be_child(subject: Any, asked: dict[str, Any]) -> None:
 
 
 def _work(subject: Any, run: Path, limits: dict[str, float]) -> int:
-    from ...agent.llm.budget import BudgetLimits
     from ...agent.run.execute import execute_run
+    from ...agent.runlog.model_config import BudgetConfig
 
-    result = execute_run(run, subject=subject, limits=BudgetLimits(limits) if limits else None)
+    result = execute_run(run, subject=subject, limits=BudgetConfig(limits) if limits else None)
     if result.budget:
         return EXIT["budget"]
     return EXIT["failed"] if result.failed or result.pending else EXIT["done"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from hubel.agent.review.store.fill import fill
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.evals.statistics.fdr import wilson
+from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import CorruptError
 from hubel.tools.subject.subject import Subject
 
@@ -30,8 +30,8 @@ def made(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathFacto
     nulls = {f"mlp.0.{width + n}": kind for n, kind in enumerate(kinds)}
     common: dict[str, Any] = {"index": str(tiny_index), "explainer": "ten-tokens"}
     for name, config in (
-        ("real", RunConfig(targets=["mlp.0.0-2"], **common)),
-        ("nulls", RunConfig(targets=[*nulls], nulls=nulls, **common)),
+        ("real", run_config(targets=["mlp.0.0-2"], **common)),
+        ("nulls", run_config(targets=[*nulls], nulls=nulls, **common)),
     ):
         make_run(runs / name, resolve(config))
         execute_run(runs / name, subject=tiny)
@@ -74,7 +74,7 @@ def test_another_setting_says_nothing(runs: Path, field: str) -> None:
         "corpus": {"name": "x", "sha256": "y"},
         "subject": {"name": "x", "revision": "y"},
     }
-    replace(config, **{field: other[field]}).save(runs / "nulls")
+    changed(config, **{field: other[field]}).save(runs / "nulls")
     assert false_keeps(runs) is None
 
 

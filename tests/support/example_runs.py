@@ -22,7 +22,6 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ import numpy as np
 
 from hubel.agent.run.default_index import default_index
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, EVENTS, LEXICON, LOCK
 from hubel.agent.runlog.lexicon import stored_lexicon
 from hubel.agent.runlog.log import read_events
@@ -38,6 +36,7 @@ from hubel.agent.runlog.progress import progress
 from hubel.agent.runlog.reviews import Reviews
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
+from hubel.tests.support.configs import changed, run_config
 from hubel.tools.index import Collected
 
 CONTEXTS = 160
@@ -67,8 +66,8 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
     subject = load_subject("smollm2-135m")
     with progress(quiet=False) as reporter, Loopback(Beginner()) as model:
         index = str(default_index(subject, "lee-news", reporter))
-        formulas = RunConfig(index=index, max_contexts=CONTEXTS, targets=TARGETS)
-        by_model = replace(
+        formulas = run_config(index=index, max_contexts=CONTEXTS, targets=TARGETS)
+        by_model = changed(
             formulas,
             targets=BY_MODEL,
             explainer="openai:beginner",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
+from hubel.tests.support.configs import run_config
 from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import build_index
@@ -48,6 +48,6 @@ def tiny_index(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(tiny: Subject, tiny_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has ended; tests read it and change nothing."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), **FINISHED)))
+    make_run(folder, resolve(run_config(index=str(tiny_index), **FINISHED)))
     execute_run(folder, subject=tiny)
     return folder

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
+from ...runlog.model_config import BudgetConfig
 from .. import options
 
 SETTINGS = (
@@ -15,11 +16,6 @@ SETTINGS = (
     "subject",
     "share",
     "faithfulness",
-    "explainer",
-    "base_url",
-    "effort",
-    "thinking",
-    "tools",
     "patience",
     "discovery",
     "heldout",
@@ -114,8 +110,8 @@ def run(args: argparse.Namespace) -> int:
         )
     config = CircuitConfig(
         **{name: getattr(args, name) for name in SETTINGS},
-        price=options.price(args, "explainer", args.explainer, args.base_url),
-        budget=options.budget(args),
+        explainer=options.model(args, "explainer", args.base_url),
+        budget=BudgetConfig(options.budget(args)),
     )
     folder = args.runs / (
         args.name or f"circuit-{Path(args.task).stem}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -10,6 +10,7 @@ from typing import Any
 from ....tools.errors import BudgetReached
 from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import CircuitConfig
+from ...runlog.model_config import BudgetConfig
 from ...runlog.progress import progress
 from .. import options, output
 
@@ -25,12 +26,11 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
     """
     from ...circuits.roles import NoRoles
     from ...circuits.run import work_on_circuit
-    from ...llm.budget import BudgetLimits
     from ...runlog.layout import CIRCUIT_DRAWING, CIRCUIT_REPORT
 
     try:
         with progress(quiet=args.quiet) as reporter:
-            found = work_on_circuit(folder, reporter, limits=BudgetLimits(options.budget(args)))
+            found = work_on_circuit(folder, reporter, limits=BudgetConfig(options.budget(args)))
     except BudgetReached as reached:
         raise BudgetReached(
             f"{reached}: `hubel resume {folder.name}` goes on, with a larger --max-... if you give one"
@@ -178,7 +178,7 @@ def row_of_circuit(folder: Path) -> dict[str, Any]:
     return {
         "name": folder.name,
         "subject": config.subject,
-        "explainer": config.explainer,
+        "explainer": config.explainer.name,
         "targets": 1,
         "done": int(found is not None),
         "failed": 0,

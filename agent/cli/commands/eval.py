@@ -79,14 +79,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score, and show as JSON lines, as tables, and as a page if asked for."""
-    from ...llm.budget import Budget, BudgetLimits
+    from ...llm.budget import Budget
     from ...rescoring.evaluate import check_plan, evaluate
     from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
 
     plan = _plan(args)
     check_plan(plan)
-    budget = Budget(BudgetLimits(plan.budget, plan.target_budget))
+    budget = Budget(plan.budget)
     sources = [open_source(what, args.runs, run=args.run, index=args.index) for what in args.source]
     with progress(quiet=args.quiet) as reporter:
         found = [evaluate(source, plan, reporter=reporter, budget=budget) for source in sources]
@@ -132,18 +132,11 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
     asked = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
     return RescoringPlan(
         scorers=tuple(scorer_names()) if asked == ("all",) else asked or DEFAULT_SCORERS,
-        judge=args.judge,
-        base_url=args.base_url,
-        simulator=args.simulator,
-        simulator_base_url=args.simulator_base_url or args.base_url,
-        price=options.price(args, "judge", args.judge, args.base_url),
-        simulator_price=options.price(
-            args, "simulator", args.simulator, args.simulator_base_url or args.base_url
-        ),
+        judge=options.model(args, "judge", args.base_url),
+        simulator=options.model(args, "simulator", args.simulator_base_url or args.base_url),
         logprobs=args.logprobs,
         patience=args.patience,
-        budget=options.budget(args),
-        target_budget=options.budget(args, "target_max"),
+        budget=options.budgets(args),
         corpus=args.corpus,
         retry_failed=args.retry_failed,
         embedding=args.embedding,
@@ -205,7 +198,7 @@ def _show_figures(found: list[Any], evaluation: Evaluation) -> None:
     calls = sum(row.cost.calls for row in evaluation.rows)
     tokens = sum(row.cost.input_tokens for row in evaluation.rows)
     output.table(columns, rows, right=columns[2:6])
-    output.line(f"judge {evaluation.plan.judge}: {calls} calls, {tokens} prompt tokens")
+    output.line(f"judge {evaluation.plan.judge.name}: {calls} calls, {tokens} prompt tokens")
     reasons = {
         why for row in evaluation.rows for why in (*row.failures.values(), *row.skipped.values())
     }

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import UsageError
 from ...runlog.layout import CONFIG
+from ...runlog.model_config import ModelConfig
 from .. import options
 from ..main import DONE, FAILED
 from .show import CALLS_ONLY
@@ -109,14 +110,14 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) 
     from ...runlog.config import RunConfig, versions
 
     if (folder / CONFIG).exists():
-        if RunConfig.load(folder).explainer != CALLS_ONLY:
+        if RunConfig.load(folder).explainer.name != CALLS_ONLY:
             raise UsageError(f"{folder} is a run of another kind; give another --log")
         return
     index = bench.require_index()
     RunConfig(
         index=str(args.index),
         targets=[],
-        explainer=CALLS_ONLY,
+        explainer=ModelConfig(CALLS_ONLY),
         subject={
             "name": index.subject_name,
             "title": index.subject_title,

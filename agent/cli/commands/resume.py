@@ -6,7 +6,6 @@ import argparse
 
 from ....tools.errors import UsageError
 from ...circuits.config import is_circuit
-from ...llm.budget import BudgetLimits
 from ...runlog.config import RunConfig, find_run
 from ...runlog.progress import progress
 from .. import options
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         return finish_circuit(folder, args)
-    if RunConfig.load(folder).explainer == CALLS_ONLY:
+    if RunConfig.load(folder).explainer.name == CALLS_ONLY:
         raise UsageError(
             f"{args.run!r} is a log of `hubel mcp`, which has no targets to go on with: `hubel show {args.run}` shows "
             f"it, `hubel mcp --log {folder.name}` adds to it"
@@ -44,5 +43,5 @@ def run(args: argparse.Namespace) -> int:
 
         with progress(quiet=args.quiet) as reporter:
             add_neighbours(folder, reporter)
-    limits = BudgetLimits(options.budget(args), options.budget(args, "target_max"))
+    limits = options.budgets(args)
     return finish(folder, args, limits=limits)

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
-from ...explainers import is_language_model
 from ...runlog.config import RunConfig
+from ...runlog.model_config import is_language_model
 from .. import options
 from ..work import finish
 
@@ -119,7 +119,7 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
     expected = estimated_usd(config)
     if expected is None:
         return
-    limit = config.budget.get("usd", 0.0)
+    limit = config.budget.run.get("usd", 0.0)
     most = min(expected, limit) if limit else expected
     line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
     if args.yes or most <= ASKED_FROM_USD:
@@ -162,26 +162,16 @@ def configuration(args: argparse.Namespace) -> RunConfig:
     config = RunConfig(
         index=args.index,
         targets=[args.targets],
-        explainer=args.explainer,
+        explainer=options.model(args, "explainer", args.base_url),
         concurrency=args.concurrency,
         max_contexts=args.max_contexts,
         rounds=rounds,
-        base_url=args.base_url,
-        effort=args.effort,
-        thinking=args.thinking,
-        tools=args.tools,
         patience=args.patience,
-        price=options.price(args, "explainer", args.explainer, args.base_url),
-        simulator=args.simulator,
-        simulator_base_url=simulator_url,
-        simulator_price=options.price(args, "simulator", args.simulator, simulator_url),
+        simulator=options.model(args, "simulator", simulator_url),
         simulator_contexts=args.simulator_contexts,
-        judge=args.judge,
-        judge_base_url=judge_url,
-        judge_price=options.price(args, "judge", args.judge, judge_url),
+        judge=options.model(args, "judge", judge_url),
         logprobs=args.logprobs,
-        budget=options.budget(args),
-        target_budget=options.budget(args, "target_max"),
+        budget=options.budgets(args),
         competitor=not args.no_competitor,
         seed=args.seed,
         device=args.device,

@@ -94,4 +94,4 @@ def _row(folder: Path) -> dict[str, Any]:
         return row | {"error": str(error)}
     names = ("targets", "done", "failed", "kept", "rejected", "inconclusive")
     row |= dict(zip(names, counts or (), strict=False)) | {"mean_r": mean[0] if mean else None}
-    return row | {"subject": config.subject.get("name"), "explainer": config.explainer}
+    return row | {"subject": config.subject.get("name"), "explainer": config.explainer.name}

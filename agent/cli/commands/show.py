@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if is_circuit(folder):
         show_circuit(stored(folder), as_json=args.json)
         return 0
-    if RunConfig.load(folder).explainer == CALLS_ONLY:
+    if RunConfig.load(folder).explainer.name == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
         return 0
     if args.unit is None:

@@ -86,8 +86,7 @@ def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
 
 def make(config: RunConfig) -> LanguageModelExplainer:
     """The model of the configuration's name, ``openai:MODEL`` or ``anthropic:MODEL``. Asks nothing yet."""
-    if not config.explainer.partition(":")[2]:
-        raise UsageError(
-            f"{config.explainer!r} names no model; give for example {config.explainer.rstrip(':')}:MODEL"
-        )
-    return LanguageModelExplainer(config.explainer)
+    name = config.explainer.name
+    if not config.explainer.model:
+        raise UsageError(f"{name!r} names no model; give for example {name}MODEL")
+    return LanguageModelExplainer(name)

@@ -140,7 +140,7 @@ def _register_targets(db: sqlite3.Connection, folder: Path) -> None:
         rows,
     )
     db.executemany("insert into texts (position) values (?)", [(row[0],) for row in rows])
-    settings = {k: v for k, v in vars(config).items() if k not in ("targets", "nulls")}
+    settings = {k: v for k, v in config.to_settings().items() if k not in ("targets", "nulls")}
     set_meta(db, "about", json.dumps(settings))
     set_meta(db, "config", _config_digest(folder))
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
 from hubel.agent.runlog.log import read_events
+from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import CorruptError, UsageError
 
 from ...support.induction import induction_subject, write_pairs
@@ -58,7 +58,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def finished(pairs: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "induction"
-    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    make_circuit_run(folder, circuit_config(task=pairs, share=0.2, **SETTINGS))
     work_on_circuit(folder, subject=induction_subject())
     return folder
 
@@ -128,7 +128,7 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     finished: Path, pairs: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "induction"
-    make_circuit_run(folder, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    make_circuit_run(folder, circuit_config(task=pairs, share=0.2, **SETTINGS))
     for measurements in (4, 30):
         assert _run_and_die(folder, measurements) == -signal.SIGKILL
     work_on_circuit(folder, subject=induction_subject())
@@ -178,7 +178,7 @@ def _copy(folder: Path, to: Path) -> Path:
 
 def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "cannot"
-    make_circuit_run(folder, CircuitConfig(task=pairs, **SETTINGS))
+    make_circuit_run(folder, circuit_config(task=pairs, **SETTINGS))
     found = work_on_circuit(folder, subject=tiny_subject())
     assert found["verdict"] == "cannot do"
     assert found["nodes"] == []
@@ -190,7 +190,7 @@ def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: 
 
 def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "threshold"
-    make_circuit_run(folder, CircuitConfig(task=pairs, faithfulness=0.9, **SETTINGS))
+    make_circuit_run(folder, circuit_config(task=pairs, faithfulness=0.9, **SETTINGS))
     found = work_on_circuit(folder, subject=induction_subject())
     assert found["faithfulness"]["value"] > 0.85
     assert found["chosen_edges"] <= 5
@@ -200,7 +200,7 @@ def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
     pairs: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "swapped"
-    asked = CircuitConfig(
+    asked = circuit_config(
         task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS
     )
     make_circuit_run(folder, asked)
@@ -217,9 +217,9 @@ def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
 
 
 def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> None:
-    make_circuit_run(finished, CircuitConfig(task=pairs, share=0.2, **SETTINGS))
+    make_circuit_run(finished, circuit_config(task=pairs, share=0.2, **SETTINGS))
     with pytest.raises(UsageError, match="something else"):
-        make_circuit_run(finished, CircuitConfig(task=pairs, share=0.1, **SETTINGS))
+        make_circuit_run(finished, circuit_config(task=pairs, share=0.1, **SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -233,14 +233,14 @@ def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> No
 )
 def test_settings_out_of_range_are_refused(pairs: str, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        CircuitConfig(task=pairs, **wrong)
+        circuit_config(task=pairs, **wrong)
 
 
 def test_an_unknown_task_method_or_explainer_is_refused_before_anything_is_written(
     pairs: str, tmp_path: Path
 ) -> None:
-    wrong = (CircuitConfig(task="iou"), CircuitConfig(task=pairs, explainer="oracle"))
-    for config in (*wrong, CircuitConfig(task=pairs, method="guess")):
+    wrong = (circuit_config(task="iou"), circuit_config(task=pairs, explainer="oracle"))
+    for config in (*wrong, circuit_config(task=pairs, method="guess")):
         with pytest.raises(UsageError, match=r"there are|known: "):
             make_circuit_run(tmp_path / "none", config)
     assert not (tmp_path / "none").exists()

@@ -18,10 +18,11 @@ from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.roles import Component, NoRoles, Role, RoleEvidence, Seen
 from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
 from hubel.agent.cli.main import run_command_line
-from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.llm.conversation import Reply, Request, ToolResults, UserMessage
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.bench.loopback import Loopback
+from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import BudgetReached, UsageError
 
 from ...support.induction import induction_subject, write_pairs
@@ -189,7 +190,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run by rule, whose measurements serve every run of this file."""
     folder = tmp_path_factory.mktemp("runs") / "by-rule"
     task = write_pairs(tmp_path_factory.mktemp("pairs") / "induction.jsonl")
-    config = CircuitConfig(
+    config = circuit_config(
         task=str(task),
         subject="induction-by-hand",
         share=0.2,
@@ -207,7 +208,8 @@ def asked(measured: Path, folder: Path, **settings: Any) -> Path:
     """The same run for a language model to explain, with everything measured already."""
     shutil.copytree(measured, folder)
     (folder / "circuit.json").unlink()
-    replace(CircuitConfig.load(folder), **{"explainer": "openai:test", **settings}).save(folder)
+    measured_settings = CircuitConfig.load(folder).to_settings()
+    circuit_config(**measured_settings | {"explainer": "openai:test"} | settings).save(folder)
     return folder
 
 
@@ -330,7 +332,7 @@ def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path
     assert len(mind.requests) == 2
     good = Scripted(lambda _, request: answer(request))
     work_on_circuit(
-        folder, subject=induction_subject(), model=good, limits=BudgetLimits({"calls": 3.0})
+        folder, subject=induction_subject(), model=good, limits=BudgetConfig({"calls": 3.0})
     )
     assert len(good.requests) == 1
 
@@ -359,4 +361,4 @@ def test_what_is_missing_is_found_out_before_anything_is_loaded(
     assert "compositional, openai:MODEL, anthropic:MODEL" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
     with pytest.raises(UsageError, match="no explainer 'sheep'"):
-        make_circuit_run(tmp_path / "run", CircuitConfig(task="ioi", explainer="sheep"))
+        make_circuit_run(tmp_path / "run", circuit_config(task="ioi", explainer="sheep"))

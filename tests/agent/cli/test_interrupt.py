@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback, Rule, Script
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.minds import Scripted, diligent
 
@@ -46,7 +46,7 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(
 ) -> None:
     folder = tmp_path / "run"
     targets = ["mlp.0.*", "mlp.1.*", "mlp.2.*"]
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), targets=targets, concurrency=1)))
+    make_run(folder, resolve(run_config(index=str(tiny_index), targets=targets, concurrency=1)))
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[3]),
@@ -76,7 +76,7 @@ def asking(folder: Path, index: Path, server: Loopback) -> subprocess.Popen[byte
     targets = ["mlp.0.0", "mlp.0.1", "mlp.0.2", "mlp.1.0"]
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 2}
     settings |= {"explainer": "openai:test", "base_url": server.url("openai")}
-    make_run(folder, resolve(RunConfig(index=str(index), targets=targets, **settings)))
+    make_run(folder, resolve(run_config(index=str(index), targets=targets, **settings)))
     environment = {
         **os.environ,
         "PYTHONPATH": str(Path(__file__).parents[3]),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.llm import ModelSettings, make_model
+from hubel.agent.llm import make_model
 from hubel.agent.llm.conversation import (
     AssistantMessage,
     Reply,
@@ -16,6 +16,7 @@ from hubel.agent.llm.conversation import (
     ToolResults,
     UserMessage,
 )
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.bench.loopback import Loopback
 
 CALL = ToolCall("call_0", "propose", {"n": 1}, '{"n": 1}')
@@ -33,7 +34,7 @@ class Mind:
 def sent_back(native: Any) -> Any:
     """The blocks of a reply as the server got them in the request behind it; it refuses what the API refuses."""
     with Loopback(Mind()) as server:
-        client = make_model("anthropic:mind", ModelSettings(base_url=server.url("anthropic")))
+        client = make_model(ModelConfig("anthropic:mind", base_url=server.url("anthropic")))
         hello, results = ANSWER
         said = AssistantMessage(Reply("", (CALL,), "tools", native=native))
         assert client.reply(Request("", (hello, said, results))).text == "hm"

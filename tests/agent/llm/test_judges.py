@@ -16,12 +16,16 @@ from hubel.agent.rescoring.evaluate import check_plan, evaluate
 from hubel.agent.rescoring.plan import RescoringPlan
 from hubel.agent.rescoring.sources import open_source
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import connect
 from hubel.bench.loopback import Loopback, Script
 from hubel.evals.judge.protocol import ChatRequest, JudgeError
+from hubel.tests.support.configs import run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from hubel.tools.subject.subject import Subject
+
+NOWHERE = "http://127.0.0.1:9/v1"
+"""No server listens there."""
 
 
 @dataclass
@@ -46,7 +50,7 @@ def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("runs") / "run"
     make_run(
         folder,
-        resolve(RunConfig(index=str(tiny_index), targets=["mlp.0.0-3"], explainer="ten-tokens")),
+        resolve(run_config(index=str(tiny_index), targets=["mlp.0.0-3"], explainer="ten-tokens")),
     )
     execute_run(folder, subject=tiny)
     return folder
@@ -65,7 +69,7 @@ def test_a_judge_over_the_wire_is_paid_once_and_no_dollars_are_made_up(
     mind = Yes()
     with Loopback(mind, script=Script(models=("yes",))) as server:
         plan = RescoringPlan(
-            scorers=("detection", "fuzzing"), judge=f"{provider}:yes", base_url=server.url(provider)
+            ("detection", "fuzzing"), ModelConfig(f"{provider}:yes", server.url(provider))
         )
         first = evaluate(open_source("run", run.parent), plan)
         calls = len(mind.asked)
@@ -92,13 +96,13 @@ def test_what_the_model_cuts_off_or_refuses_is_no_answer() -> None:
     request = ChatRequest("system", "examples 1 to 2.", 20, "detection@1")
     for stop, complete in (("end", True), ("other", True), ("length", False), ("refused", False)):
         with Loopback(Yes(stop=stop)) as server:
-            judge = make_judge("openai:yes", server.url("openai"))
+            judge = make_judge(ModelConfig("openai:yes", server.url("openai")))
             assert judge is not None
             assert judge.ask(request).complete is complete
 
 
 def test_a_model_that_does_not_answer_is_a_failure_of_the_score() -> None:
-    judge = make_judge("openai:yes", "http://127.0.0.1:9/v1", Patience(0.05, first_pause_s=0.01))
+    judge = make_judge(ModelConfig("openai:yes", NOWHERE), Patience(0.05, first_pause_s=0.01))
     assert judge is not None
     with pytest.raises(JudgeError, match="no connection to http://127"):
         judge.ask(ChatRequest("system", "user", 20, "detection@1"))
@@ -106,10 +110,10 @@ def test_a_model_that_does_not_answer_is_a_failure_of_the_score() -> None:
 
 def test_what_cannot_judge_is_found_out_before_anything_is_loaded() -> None:
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
-        check_plan(RescoringPlan(judge="openai:gpt"))
+        check_plan(RescoringPlan(judge=ModelConfig("openai:gpt")))
     with pytest.raises(UnavailableError, match="no server answers"):
-        check_plan(RescoringPlan(judge="openai:gpt", base_url="http://127.0.0.1:9/v1"))
+        check_plan(RescoringPlan(judge=ModelConfig("openai:gpt", NOWHERE)))
     with pytest.raises(UsageError, match="needs no server"):
-        check_plan(RescoringPlan(judge="constant:yes", base_url="http://127.0.0.1:9/v1"))
+        check_plan(RescoringPlan(judge=ModelConfig("constant:yes", NOWHERE)))
     with pytest.raises(UsageError, match="openai:MODEL, anthropic:MODEL"):
-        check_plan(RescoringPlan(judge="gpt"))
+        check_plan(RescoringPlan(judge=ModelConfig("gpt")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hubel.agent.llm import ModelSettings, make_model
+from hubel.agent.llm import make_model
 from hubel.agent.llm.conversation import (
     AssistantMessage,
     Reply,
@@ -12,6 +12,7 @@ from hubel.agent.llm.conversation import (
     ToolResults,
     UserMessage,
 )
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.bench.loopback import Loopback
 from tests.bench.test_loopback import Mind
 
@@ -22,7 +23,7 @@ def test_calls_without_words_go_back_to_a_server_at_home_with_empty_words() -> N
     native = {"role": "assistant", "content": None, "tool_calls": [made]}
     said = (UserMessage("hello"), AssistantMessage(Reply("", (call,), "tools", native=native)))
     with Loopback(Mind()) as server:
-        client = make_model("openai:mind", ModelSettings(base_url=server.url("openai")))
+        client = make_model(ModelConfig("openai:mind", base_url=server.url("openai")))
         client.reply(Request("", (*said, ToolResults((ToolResult("call_0", "taken"),)))))
         client.close()
         sent = server.bodies[0]["messages"]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.llm import ModelSettings, preflight
+from hubel.agent.llm import preflight
 from hubel.agent.llm.conversation import Reply, Request, ToolCall
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.bench.loopback.server import WireReply
 from hubel.tools.errors import UsageError
@@ -31,19 +32,19 @@ class Mind:
         return Reply("I am ready.")
 
 
-def settings(server: Loopback, provider: str, tools: str = "auto") -> ModelSettings:
-    return ModelSettings(base_url=server.url(provider), tools=tools)
+def config(server: Loopback, provider: str, model: str = "mind") -> ModelConfig:
+    return ModelConfig(f"{provider}:{model}", server.url(provider), tools="auto")
 
 
 @PROVIDERS
 def test_a_wrong_key_or_model_is_one_line(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with Loopback(Mind(), script=Script(key="right", models=("mind",))) as server:
         with pytest.raises(UsageError, match="answers 401"):
-            preflight(f"{provider}:mind", settings(server, provider))
+            preflight(config(server, provider))
         monkeypatch.setenv(f"{provider.upper()}_API_KEY", "right")
-        assert preflight(f"{provider}:mind", settings(server, provider)).tools == "native"
+        assert preflight(config(server, provider)).tools == "native"
         with pytest.raises(UsageError, match="no model 'mint'"):
-            preflight(f"{provider}:mint", settings(server, provider))
+            preflight(config(server, provider, "mint"))
 
 
 @PROVIDERS
@@ -51,22 +52,22 @@ def test_a_server_without_a_list_is_asked_one_tiny_question(provider: str) -> No
     with Loopback(
         Mind(), script=Script(rules=(Rule(model="mint", status=404, message="model not found"),))
     ) as server:
-        assert preflight(f"{provider}:mind", settings(server, provider)).tools == "native"
+        assert preflight(config(server, provider)).tools == "native"
         assert len(json.dumps(server.bodies)) < 800
         with pytest.raises(UsageError, match="model not found"):
-            preflight(f"{provider}:mint", settings(server, provider))
+            preflight(config(server, provider, "mint"))
         asked = len(server.bodies)
-        preflight(f"{provider}:mind", settings(server, provider), explains=False)
+        preflight(config(server, provider), explains=False)
         assert "tools" not in server.bodies[asked]
 
 
 @PROVIDERS
 def test_a_model_without_tool_calls_is_asked_in_words(provider: str) -> None:
     with Loopback(Mind(able=False)) as server:
-        assert preflight(f"{provider}:mind", settings(server, provider)).tools == "text"
+        assert preflight(config(server, provider)).tools == "text"
     none = Rule(status=400, message="this model does not support tools")
     with Loopback(Mind(), script=Script(rules=(none,))) as server:
-        assert preflight(f"{provider}:mind", settings(server, provider)).tools == "text"
+        assert preflight(config(server, provider)).tools == "text"
 
 
 @pytest.mark.parametrize(
@@ -85,15 +86,15 @@ def test_a_window_that_is_too_small_is_refused_where_the_server_tells(
     with Loopback(Mind(), script=Script(models=("mind",))) as server:
         monkeypatch.setattr(server, "listed", lambda path: WireReply(200, listed))
         with pytest.raises(UsageError, match=r"window of 2,048 tokens.*--max-model-len"):
-            preflight("openai:mind", settings(server, "openai"))
-        assert preflight("openai:mind", settings(server, "openai"), explains=False).window == 2048
+            preflight(config(server, "openai"))
+        assert preflight(config(server, "openai"), explains=False).window == 2048
 
 
 def test_what_is_no_such_server_is_said_before_anything_is_loaded() -> None:
     for fault in ("html", "list", "no_json"):
         with Loopback(Mind(), script=Script(rules=(Rule(fault=fault),))) as server:
             with pytest.raises(UsageError, match=r"--base-url|another protocol"):
-                preflight("openai:mind", settings(server, "openai"))
-            busy = replace(settings(server, "openai"), tools="native")
+                preflight(config(server, "openai"))
+            busy = replace(config(server, "openai"), tools="native")
             with pytest.raises(UsageError):
-                preflight("openai:mind", busy)
+                preflight(busy)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.llm import ModelSettings, Patience, make_model
+from hubel.agent.llm import Patience, make_model
+from hubel.agent.llm.connection import TIMEOUT_S
 from hubel.agent.llm.conversation import (
     Client,
     Reply,
@@ -20,6 +21,7 @@ from hubel.agent.llm.conversation import (
     UserMessage,
 )
 from hubel.agent.llm.errors import ModelError, NoTools, Rejected, TooLong, Unreachable
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.stopping import Stopped
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.bench.loopback.faults import BODIES
@@ -41,10 +43,14 @@ def quick(limit_s: float = 20.0, **other: Any) -> Patience:
 
 
 def client(
-    server: Loopback, provider: str, patience: Patience | None = None, **settings: Any
+    server: Loopback,
+    provider: str,
+    patience: Patience | None = None,
+    timeout_s: float = TIMEOUT_S,
+    **settings: Any,
 ) -> Client:
-    made = ModelSettings(base_url=server.url(provider), **settings)
-    return make_model(f"{provider}:mind", made, patience or quick())
+    config = ModelConfig(f"{provider}:mind", server.url(provider), **settings)
+    return make_model(config, patience or quick(), timeout_s)
 
 
 def serving(*rules: Rule, **script: Any) -> Loopback:
@@ -179,7 +185,7 @@ def test_it_ends_as_unreachable_after_the_limit() -> None:
     ):
         client(server, "openai", quick(0.2)).reply(REQUEST)
     with pytest.raises(Unreachable, match="no connection to http://127"):
-        make_model("openai:m", ModelSettings(base_url="http://127.0.0.1:9/v1"), quick(0.1)).reply(
+        make_model(ModelConfig("openai:m", base_url="http://127.0.0.1:9/v1"), quick(0.1)).reply(
             REQUEST
         )
 

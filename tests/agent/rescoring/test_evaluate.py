@@ -17,10 +17,11 @@ from hubel.agent.rescoring.scoring_tasks import TaskBuilder
 from hubel.agent.rescoring.sources import open_source
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.reviews import Reviews
 from hubel.agent.runlog.views import connect, rows
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 
 TARGETS = ["mlp.0.0-5", "mlp.2.3-", "mlp.2.5-", "head.1.0"]
@@ -32,7 +33,7 @@ def finished(tiny_index: Path, tiny: Subject, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("runs") / "run"
     make_run(
         folder,
-        resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional")),
+        resolve(run_config(index=str(tiny_index), targets=TARGETS, explainer="compositional")),
     )
     execute_run(folder, subject=tiny)
     return folder
@@ -417,7 +418,7 @@ def test_the_page_and_the_tables_show_coverage_and_comparisons(
 def test_two_runs_are_compared_in_pairs(
     run: Path, tmp_path: Path, capsys, tiny_index: Path, tiny: Subject
 ) -> None:
-    config = resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="ten-tokens"))
+    config = resolve(run_config(index=str(tiny_index), targets=TARGETS, explainer="ten-tokens"))
     make_run(run.parent / "tokens", config)
     execute_run(run.parent / "tokens", subject=tiny)
     page = tmp_path / "page.html"
@@ -448,7 +449,9 @@ def test_evaluating_is_the_same_twice(run: Path, tiny: Subject) -> None:
 
 def test_judging_side_by_side_gives_the_same_numbers(run: Path, tiny: Subject) -> None:
     source = open_source("run", run.parent)
-    plan = RescoringPlan(scorers=("detection", "generative"), judge="constant:yes", concurrency=1)
+    plan = RescoringPlan(
+        scorers=("detection", "generative"), judge=ModelConfig("constant:yes"), concurrency=1
+    )
     alone = evaluate(source, plan, subject=tiny)
     together = evaluate(source, replace(plan, concurrency=6), subject=tiny)
     assert any(row.scores for row in alone.rows)

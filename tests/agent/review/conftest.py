@@ -20,6 +20,7 @@ from hubel.agent.review.guard import Guard
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.serve import listen
 from hubel.agent.review.server import make_app
+from hubel.tests.support.configs import run_config
 
 
 class Response(NamedTuple):
@@ -91,7 +92,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a subject that is loaded by its name, an index over it, and a finished run in `runs/`."""
     # imported here, because a test asserts that what only serves a run never loads torch
     from hubel.agent.run.execute import execute_run, make_run, resolve
-    from hubel.agent.runlog.config import RunConfig
     from hubel.tools.corpus import corpus_from_documents
     from hubel.tools.corpus.document import Document
     from hubel.tools.index import build_index
@@ -113,7 +113,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_index(subject, corpus_from_documents("made", documents, "0" * 64), place / "index")
     make_run(
         place / "runs" / "run",
-        resolve(RunConfig(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])),
+        resolve(run_config(index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2-"])),
     )
     execute_run(place / "runs" / "run", subject=subject)
     return place

@@ -18,6 +18,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
+from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
@@ -80,7 +81,7 @@ def test_instruments_are_listed_with_what_they_take(live: Client) -> None:
 def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened: bool) -> None:
     with Loopback(Beginner()) as model:
         folder = place / "runs" / f"asked-{opened}"
-        asked = RunConfig(
+        asked = run_config(
             index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2"], explainer="openai:beginner",
             base_url=model.url("openai"), competitor=False,
         )  # fmt: skip

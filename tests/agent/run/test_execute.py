@@ -12,6 +12,7 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.views import rows
+from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
 
@@ -20,7 +21,7 @@ TARGETS = ["mlp.0.0-5", "mlp.2.3-", "head.1.0"]
 
 @pytest.fixture
 def asked(tiny_index: Path) -> RunConfig:
-    return resolve(RunConfig(index=str(tiny_index), targets=TARGETS, explainer="compositional"))
+    return resolve(run_config(index=str(tiny_index), targets=TARGETS, explainer="compositional"))
 
 
 @pytest.fixture
@@ -93,8 +94,8 @@ def scripted(tmp_path: Path, asked: RunConfig, moves: dict[str, Any]) -> Path:
     """A run of the scripted explainer with one move a target."""
     script = tmp_path / "script.json"
     script.write_text(json.dumps({target: [move] for target, move in moves.items()}))
-    fields = {**vars(asked), "explainer": "scripted", "script": str(script), "targets": list(moves)}
-    make_run(tmp_path / "scripted", RunConfig(**fields))
+    config = changed(asked, explainer="scripted", script=str(script), targets=list(moves))
+    make_run(tmp_path / "scripted", config)
     return tmp_path / "scripted"
 
 

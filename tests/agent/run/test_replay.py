@@ -19,6 +19,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import Event, canonical, read_events
 from hubel.agent.runlog.views import rows
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.finished_run import FINISHED
 
@@ -114,7 +115,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
     finished: Path, tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"
-    make_run(folder, resolve(RunConfig(index=str(tiny_index), concurrency=2, **FINISHED)))
+    make_run(folder, resolve(run_config(index=str(tiny_index), concurrency=2, **FINISHED)))
     for wanted in (2, 25):
         process = start(folder)
         while process.poll() is None and count(folder) < wanted:

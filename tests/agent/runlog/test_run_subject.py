@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.run_subject import open_run_subject
+from hubel.tests.support.configs import run_config
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import load_subject
 from tests.support.tiny import tiny_model, tiny_tokenizer
@@ -23,7 +23,7 @@ def _save(folder: Path, seed: int) -> str:
 def test_the_subject_of_a_run_has_the_recorded_weights(tmp_path: Path) -> None:
     recorded = _save(tmp_path / "model", seed=0)
     record = {"name": str(tmp_path / "model"), "revision": recorded}
-    config = RunConfig(index="", targets=[], subject=record)
+    config = run_config(index="", targets=[], subject=record)
     assert open_run_subject(tmp_path / "run", config).revision == recorded
 
     other = _save(tmp_path / "model", seed=1)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, seal
 from hubel.agent.runlog.views import connect, rows
+from hubel.tests.support.configs import run_config
 
 SCORE = {
     "scorer": "simulation",
@@ -35,7 +35,7 @@ CONCLUSION = {
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run of three targets: one concluded, one failed, one not begun; its log is still being written."""
-    RunConfig(index="i", targets=["mlp.1.2", "mlp.1.3-", "head.4.0"]).save(tmp_path)
+    run_config(index="i", targets=["mlp.1.2", "mlp.1.3-", "head.4.0"]).save(tmp_path)
     log = RunLog(tmp_path)
     sentence = {
         "sentence": "fires on 'the'",
@@ -135,7 +135,7 @@ def test_a_half_written_line_does_not_hinder_reading(run: Path) -> None:
 
 
 def test_a_run_that_has_written_nothing_yet_has_pending_rows(tmp_path: Path) -> None:
-    RunConfig(index="i", targets=["mlp.1.2"]).save(tmp_path)
+    run_config(index="i", targets=["mlp.1.2"]).save(tmp_path)
     assert [r["status"] for r in rows(tmp_path)] == ["pending"]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.run.execute import RunResult, execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
+from hubel.agent.runlog.model_config import BudgetConfig
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.minds import Scripted
 
@@ -24,7 +24,7 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
     def do(
         mind: Scripted | None,
         targets: list[str] | None = None,
-        limits: BudgetLimits | None = None,
+        limits: BudgetConfig | None = None,
         **settings: Any,
     ) -> tuple[Path, RunResult]:
         folder = tmp_path / "run"
@@ -35,7 +35,7 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
                 "max_contexts": 300,
             } | settings
             settings = {"explainer": "openai:test"} | settings
-            config = RunConfig(targets=targets or ["mlp.0.0"], **settings)
+            config = run_config(targets=targets or ["mlp.0.0"], **settings)
             make_run(folder, resolve(config))
         return folder, execute_run(folder, subject=tiny, model=mind, limits=limits)
 

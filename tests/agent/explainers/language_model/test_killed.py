@@ -15,9 +15,9 @@ import pytest
 
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import canonical, read_events
 from hubel.agent.runlog.views import rows
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.minds import Scripted, diligent
 
@@ -53,7 +53,7 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
 ) -> None:
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 1}
     config = resolve(
-        RunConfig(
+        run_config(
             index=str(tiny_index),
             targets=["mlp.0.0", "mlp.0.1"],
             explainer="openai:test",

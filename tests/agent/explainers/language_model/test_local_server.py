@@ -6,10 +6,11 @@ import os
 
 import pytest
 
-from hubel.agent.llm import ModelSettings, make_model, preflight
+from hubel.agent.llm import make_model, preflight
 from hubel.agent.llm.conversation import Request, ToolSchema, UserMessage
 from hubel.agent.llm.errors import TooLong
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import rows
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
@@ -18,7 +19,7 @@ URL, MODEL = (
     os.environ.get("HUBEL_LOCAL_SERVER", ""),
     os.environ.get("HUBEL_LOCAL_MODEL", "smollm2"),
 )
-NAME, SETTINGS = f"openai:{MODEL}", ModelSettings(base_url=URL, tools="auto")
+MODEL_HERE = ModelConfig(f"openai:{MODEL}", URL, tools="auto")
 pytestmark = pytest.mark.skipif(
     not URL,
     reason="no local model server: docs/experimenter.md says how one is started; set HUBEL_LOCAL_SERVER to it",
@@ -26,9 +27,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_it_is_found_and_others_are_not() -> None:
-    assert preflight(NAME, SETTINGS).tools in ("native", "named", "text")
+    assert preflight(MODEL_HERE).tools in ("native", "named", "text")
     with pytest.raises(UsageError, match=r"no model|not found"):
-        preflight("openai:there-is-no-such-model", SETTINGS)
+        preflight(ModelConfig("openai:there-is-no-such-model", URL))
 
 
 def test_a_tool_that_is_named_is_called_and_read() -> None:
@@ -36,7 +37,7 @@ def test_a_tool_that_is_named_is_called_and_read() -> None:
     request = Request(
         "", (UserMessage("go"),), (ToolSchema("ready", "", schema),), 64, tool_choice="ready"
     )
-    reply = make_model(NAME, SETTINGS).reply(request)
+    reply = make_model(MODEL_HERE).reply(request)
     assert [call.name for call in reply.calls] == ["ready"]
     assert reply.usage is not None
 
@@ -44,14 +45,16 @@ def test_a_tool_that_is_named_is_called_and_read() -> None:
 def test_what_is_longer_than_the_window_is_named() -> None:
     request = Request("", (UserMessage("word " * 200_000),), max_tokens=8)
     with pytest.raises(TooLong, match="longer context"):
-        make_model(NAME, SETTINGS).reply(request)
+        make_model(MODEL_HERE).reply(request)
 
 
 @pytest.mark.parametrize("tools", ["native", "named", "text"])
 def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(
     work: Work, tools: str
 ) -> None:
-    folder, result = work(None, explainer=NAME, base_url=URL, tools=tools, budget={"calls": 6.0})
+    folder, result = work(
+        None, explainer=MODEL_HERE.name, base_url=URL, tools=tools, budget={"calls": 6.0}
+    )
     (row,) = rows(folder)
     assert RunLog(folder, writable=False).all("llm_call", "mlp.0.0")
     assert result.done or result.budget or "could not be used" in row["error"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hubel.agent.llm import ModelSettings, make_model, preflight
+from hubel.agent.llm import make_model, preflight
 from hubel.agent.llm.conversation import (
     AssistantMessage,
     Reply,
@@ -20,6 +20,7 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.llm.tool_fallback.single_tool import NAME, behind_one, read_calls
 from hubel.agent.run.replay import replay
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
@@ -112,7 +113,7 @@ def test_who_obeys_only_a_name_is_found(provider: str) -> None:
     with Loopback(Named()) as server:
         assert (
             preflight(
-                f"{provider}:test", ModelSettings(base_url=server.url(provider), tools="auto")
+                ModelConfig(f"{provider}:test", base_url=server.url(provider), tools="auto")
             ).tools
             == "named"
         )
@@ -139,7 +140,7 @@ def test_a_request_without_tools_is_left_as_it_is() -> None:
 
     with Loopback(Says()) as server:
         client = make_model(
-            "openai:test", ModelSettings(base_url=server.url("openai"), tools="named")
+            ModelConfig("openai:test", base_url=server.url("openai"), tools="named")
         )
         assert client.reply(Request("", (UserMessage("go"),))).text == "none"
         client.close()

@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 
 from hubel.agent.cli.commands.run import confirm
-from hubel.agent.llm import ModelSettings, preflight
-from hubel.agent.llm.budget import BudgetLimits
+from hubel.agent.llm import preflight
 from hubel.agent.llm.prices import read_price
 from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
 from hubel.agent.runlog.views import rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
+from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import Scripted, diligent
@@ -55,21 +55,21 @@ def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
     assert (result.done, result.pending, len(mind.requests)) == (0, 2, 4)
     assert "4 of 4 calls" in result.budget
     again = Scripted(diligent)
-    _, result = work(again, limits=BudgetLimits(run={"calls": 12.0}))
+    _, result = work(again, limits=BudgetConfig(run={"calls": 12.0}))
     assert (result.done, len(again.requests), result.budget) == (2, 8, "")
 
 
 def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None:
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
-        preflight("openai:gpt", ModelSettings())
+        preflight(ModelConfig("openai:gpt"))
     with pytest.raises(UsageError, match="set ANTHROPIC_API_KEY"):
-        preflight("anthropic:claude", ModelSettings())
+        preflight(ModelConfig("anthropic:claude"))
     with pytest.raises(UnavailableError, match="no server answers at http://127"):
-        preflight("openai:gpt", ModelSettings(base_url="http://127.0.0.1:9/v1"))
-    with pytest.raises(UsageError, match="names no language model"):
-        preflight("openai:", ModelSettings())
+        preflight(ModelConfig("openai:gpt", base_url="http://127.0.0.1:9/v1"))
+    with pytest.raises(UsageError, match="is not a language model"):
+        preflight(ModelConfig("openai:"))
     with pytest.raises(UsageError, match="without its price"):
-        check_model(RunConfig(index="i", targets=[], explainer="openai:x", budget={"usd": 5.0}))
+        check_model(run_config(index="i", targets=[], explainer="openai:x", budget={"usd": 5.0}))
 
 
 def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
@@ -92,11 +92,11 @@ def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
 def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
     dear = {"input": 3.0, "output": 15.0}
     asked = argparse.Namespace(yes=False, quiet=False)
-    few = RunConfig(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
+    few = run_config(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
     many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
     confirm(few, asked)
     assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"about \$12.00; say --yes"):
         confirm(many, asked)
     confirm(many, argparse.Namespace(yes=True, quiet=True))
-    confirm(replace(many, budget={"usd": 0.5}), asked)
+    confirm(changed(many, budget={"usd": 0.5}), asked)

@@ -12,14 +12,14 @@ import pytest
 
 from hubel.agent.cli.commands.run import confirm
 from hubel.agent.cli.work import headline, summary
-from hubel.agent.llm.budget import BudgetLimits
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
-from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.agent.runlog.views import connect, rows
 from hubel.bench.loopback import Loopback, Rule, Script
+from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import Scripted, diligent
@@ -168,26 +168,26 @@ def test_a_budget_counts_the_readers_too(work: Work) -> None:
         assert result.pending == 1
         assert "8 of 8 calls" in result.budget
         assert len(mind.requests) + len(readers.bodies) == 8
-        _, result = work(mind, limits=BudgetLimits(run={"calls": 100.0}))
+        _, result = work(mind, limits=BudgetConfig(run={"calls": 100.0}))
         assert result.done == 1
         assert len(mind.requests) == 6
 
 
 def test_readers_are_checked_and_priced_before_anything_is_loaded() -> None:
-    config = RunConfig(index="i", targets=["mlp.0.0"], simulator="cheap")
-    with pytest.raises(UsageError, match="names no language model"):
+    config = run_config(index="i", targets=["mlp.0.0"], simulator="cheap")
+    with pytest.raises(UsageError, match="is not a language model"):
         check_model(config)
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
-        check_model(replace(config, simulator="openai:cheap"))
+        check_model(changed(config, simulator="openai:cheap"))
     with pytest.raises(UsageError, match="--simulator-price"):
-        check_model(replace(config, simulator="openai:cheap", budget={"usd": 1.0}))
+        check_model(changed(config, simulator="openai:cheap", budget={"usd": 1.0}))
 
 
 def test_the_estimate_counts_the_readers(capsys: pytest.CaptureFixture[str]) -> None:
     import argparse
 
     price = {"input": 1.0, "output": 1.0}
-    config = RunConfig(
+    config = run_config(
         index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price
     )
     confirm(config, argparse.Namespace(yes=False, quiet=False))

@@ -20,7 +20,7 @@ import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
+from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.made_circuit import circuit
 from tests.support.minds import Scripted, diligent
@@ -64,7 +64,7 @@ def runs(
     """A run of the formula search, one of a language model on some of the same targets, and a circuit."""
     folder = tmp_path_factory.mktemp("browser") / "runs"
     shutil.copytree(finished, folder / "formulas")
-    config = RunConfig(
+    config = run_config(
         index=str(tiny_index), targets=["mlp.0.0-1"], explainer="openai:test", max_contexts=300
     )
     make_run(folder / "model", resolve(config))

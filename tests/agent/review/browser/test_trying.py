@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.agent.runlog.config import RunConfig
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
+from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import load_subject
@@ -34,7 +34,7 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("trying") / "runs"
     shutil.copytree(place / "runs" / "run", folder / "run")
     with Loopback(Beginner()) as model:
-        asked = RunConfig(
+        asked = run_config(
             index=str(place / "index"), targets=[TARGET], explainer="openai:beginner", base_url=model.url("openai"),
             competitor=False,
         )  # fmt: skip
