@@ -25,13 +25,13 @@ import os
 import signal
 import sys
 from pathlib import Path
-from hubel.agent import cli
+from hubel.agent.cli.main import run_command_line
 from hubel.agent.cli.commands import resume
 from tests.support.tiny import tiny_subject
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when the tests run behind a shell's &
 finish = resume.finish
 resume.finish = lambda folder, args, **more: finish(folder, args, tiny_subject(), **more)  # it is in no cache
-sys.exit(cli.run_command_line(["resume", sys.argv[1]], leave=os._exit))
+sys.exit(run_command_line(["resume", sys.argv[1]], leave=os._exit))
 """
 
 

@@ -31,14 +31,14 @@ TOOLS = {name.replace(".", "_"): arguments for name, arguments in CALLS.items()}
 SCRIPT = """
 import os
 import sys
-from hubel.agent import cli
+from hubel.agent.cli.main import run_command_line
 import hubel.tools.subject
 def load(name, **options):  # it is in no cache
     from tests.support.tiny import tiny_subject
     print("to standard output")
     return tiny_subject()
 hubel.tools.subject.load_subject = load
-sys.exit(cli.run_command_line(sys.argv[1:], leave=os._exit))
+sys.exit(run_command_line(sys.argv[1:], leave=os._exit))
 """
 VERSION = "2025-06-18"
 START = {
