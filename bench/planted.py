@@ -1,10 +1,10 @@
-"""Are explanations right? A suite's planted units, nulls and controls through one run, held against
-what was planted.
+"""Are explanations right? A suite's planted units, nulls and controls in one run, compared with what
+was planted.
 
 1. The suite is planted into the subject, and the layers that it touches are indexed over the
    corpus, in the cache.
-2. All its units are the targets of one run, which knows nothing of what they are: they have
-   addresses like any neuron.
+2. All its units are the targets of one run, which does not know what they are: they have addresses
+   like any neuron.
 3. When the run has ended, each explanation is simulated on holdout and compared with the noiseless
    truth there.
 """
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..agent.runlog.config import RunConfig
+from ..agent.runlog.headline import headline_score
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
-from ..agent.runlog.lexicon import stored_lexicon
+from ..agent.runlog.lexicon import predict, stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock, seal
 from ..agent.runlog.views import rows
 from ..evals.statistics.sample import Sample
@@ -30,7 +31,8 @@ from ..tools.corpus import read_corpus
 from ..tools.errors import UsageError
 from ..tools.files import atomic_file, cache_dir
 from ..tools.index.holdout import open_collected_holdout
-from . import planted_truth as truth_of
+from ..tools.subject.address import Unit
+from . import planted_truth
 from .planted_truth import PlantedResult
 
 if TYPE_CHECKING:
@@ -43,22 +45,22 @@ PROJECT_SUITE = Path(__file__).parents[1] / "evals" / "suites" / "project.toml"
 
 @dataclass(frozen=True)
 class PlantedReport:
-    """A finished bench: a result a unit, and the numbers over all of them."""
+    """A finished bench: one result per unit, and figures over all of them."""
 
     results: list[PlantedResult]
     summary: dict[str, Any]
 
 
-def chosen(suite: Suite, n: int | None, seed: int) -> list[SuiteUnit]:
+def choose_units(suite: Suite, n: int | None, seed: int) -> list[SuiteUnit]:
     """All units of a suite, or `n` of them at random, in its order."""
     if n is None or n >= len(suite.units):
         return list(suite.units)
-    picked = np.random.default_rng(seed).choice(len(suite.units), n, replace=False)
-    return [suite.units[number] for number in sorted(picked.tolist())]
+    places = np.random.default_rng(seed).choice(len(suite.units), n, replace=False)
+    return [suite.units[place] for place in sorted(places.tolist())]
 
 
 def planted_index(subject: PlantedSubject, corpus_name: str, reporter: Reporter) -> Path:
-    """The folder of the index over the layers that a suite touches, built or finished now if it is not there whole."""
+    """Folder of the index over the layers that a suite touches; builds or completes it if need be."""
     from ..tools.index import build_index
 
     corpus = read_corpus(corpus_name)
@@ -79,11 +81,10 @@ def make_planted_run(
     reporter: Reporter,
     **settings: Any,
 ) -> None:
-    """Make the bench's run; one that is there already must have the same suite, units and
-    explainer.
+    """Make the bench's run, or check that the existing one has the same suite, units and explainer.
 
     Raises:
-        UsageError: a run of that name is of something else.
+        UsageError: a run of that name has something else.
     """
     from ..agent.run.execute import make_run, resolve
 
@@ -103,28 +104,30 @@ def make_planted_run(
 def _check_same(
     folder: Path, subject: Subject, targets: list[str], settings: dict[str, Any]
 ) -> None:
-    found = RunConfig.load(folder)
+    config = RunConfig.load(folder)
     same = {
-        "suite or subject": found.subject.get("revision") == subject.revision,
-        "targets": found.targets == targets,
-        "explainer": found.explainer.name == settings.get("explainer", found.explainer.name),
+        "suite or subject": config.subject.get("revision") == subject.revision,
+        "targets": config.targets == targets,
+        "explainer": config.explainer.name == settings.get("explainer", config.explainer.name),
     }
-    if other := [name for name, agrees in same.items() if not agrees]:
+    if differences := [name for name, agrees in same.items() if not agrees]:
         raise UsageError(
-            f"the run at {folder} is of another {other[0]}; give another --name, or delete it"
+            f"the run at {folder} has another {differences[0]}; give another --name, or delete it"
         )
 
 
 def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> PlantedReport:
-    """Hold a finished run's explanations against the truth."""
-    found = {row["target"]: row for row in rows(folder)}
-    judge = _Judge(subject, open_collected_holdout(folder / COLLECTED), folder)
-    results = [judge.result(unit, found[str(subject.address_by_id[unit.id])]) for unit in units]
+    """Compare a finished run's explanations with the truth."""
+    row_of = {row["target"]: row for row in rows(folder)}
+    comparison = _TruthComparison(subject, open_collected_holdout(folder / COLLECTED), folder)
+    results = [
+        comparison.result(unit, row_of[str(subject.address_by_id[unit.id])]) for unit in units
+    ]
     decidable = [subject.address_by_id[row.id] for row in results if row.decidable]
-    summary = truth_of.summary(results)
+    summary = planted_truth.summary(results)
     summary |= {
-        "auroc": judge.discrimination(decidable),
-        "calibration": truth_of.calibration(results),
+        "auroc": comparison.discrimination(decidable),
+        "calibration": planted_truth.calibration(results),
         "scorers": None,
     }
     _write_truth(folder, results)
@@ -132,23 +135,19 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
 
 
 def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
-    """Leave in the run's log what is true of each explanation, for the pages that show it."""
+    """Log how true each explanation is, for the pages that show the run."""
     with WriterLock(folder), closing(RunLog(folder)) as log:
-        known = {
-            row.target: {"r_truth": row.r_truth, "recovered": row.recovered}
-            for row in results
-            if row.decidable
-        }
-        fresh = {
-            target: found for target, found in known.items() if log.get("truth", target) != found
-        }
-        for target, found in fresh.items():
-            log.write("truth", found, target=target)
-    if fresh:
+        written = False
+        for row in results:
+            truth = {"r_truth": row.r_truth, "recovered": row.recovered}
+            if row.decidable and log.get("truth", row.target) != truth:
+                log.write("truth", truth, target=row.target)
+                written = True
+    if written:
         seal(folder)
 
 
-class _Judge:
+class _TruthComparison:
     """Compares what a run's explanations predict on holdout with what was planted there."""
 
     def __init__(self, subject: PlantedSubject, holdout: Collected, folder: Path) -> None:
@@ -156,52 +155,48 @@ class _Judge:
         self._lexicon = stored_lexicon(folder)
 
     def result(self, unit: SuiteUnit, row: dict[str, Any]) -> PlantedResult:
-        """One unit's line."""
-        from ..agent.cli.work import headline
-
-        score, kept = headline(row), row["verdict"] == "kept"
-        result = {
-            "id": unit.id,
-            "target": row["target"],
-            "kept": kept,
-            "explanation": row["explanation"],
-            "null": unit.null.partition(":")[0] or False,
-            "control": unit.control.partition(":")[0] or False,
-            "family": unit.family,
-            "r": None if score is None else score["value"],
-        }
+        """The result of one unit, from its row in the run."""
+        score, kept = headline_score(row), row["verdict"] == "kept"
         return PlantedResult(
-            **result | (self._against_truth(unit, row, kept) if unit.parts else {})
+            id=unit.id,
+            target=row["target"],
+            kept=kept,
+            explanation=row["explanation"],
+            null=unit.null.partition(":")[0] or False,
+            control=unit.control.partition(":")[0] or False,
+            family=unit.family,
+            r=None if score is None else score["value"],
+            **(self._against_truth(unit, row, kept) if unit.parts else {}),
         )
 
     def _against_truth(self, unit: SuiteUnit, row: dict[str, Any], kept: bool) -> dict[str, Any]:
-        truth, signal = self._truth_and_signal(row["target"])
-        perfect = self._sample(truth, signal)
-        found: dict[str, Any] = {"decidable": truth_of.is_decidable(perfect)}
+        """The fields of a `PlantedResult` that need a truth; nulls and controls have none."""
+        truth, signal = self._truth_and_signal(Unit.parse(row["target"]))
+        decidable = planted_truth.is_decidable(self._sample(truth, signal))
         if row["predicate"] is None:
-            return found
-        sample = self._sample(self._predict(row["predicate"]), truth)
-        r = truth_of.r_truth(sample)
-        found |= truth_of.firing(sample, unit.weakest)._asdict()
-        return found | {"r_truth": r, "recovered": truth_of.is_recovered(kept, r)}
+            return {"decidable": decidable}
+        holdout = self._holdout
+        predicted = predict(row["predicate"], self._lexicon, holdout.tokens, holdout.length)
+        sample = self._sample(predicted, truth)
+        r = planted_truth.r_truth(sample)
+        return {
+            "decidable": decidable,
+            **planted_truth.firing(sample, unit.weakest)._asdict(),
+            "r_truth": r,
+            "recovered": planted_truth.is_recovered(kept, r),
+        }
 
-    def discrimination(self, units: Sequence[Any]) -> float | None:
-        """How well simulation tells a unit's true explanation from another unit's."""
+    def discrimination(self, units: Sequence[Unit]) -> float | None:
+        """How well simulation tells a unit's true explanation from another unit's (AUROC)."""
         if len(units) < 2:
             return None
-        truths, signals = zip(*(self._truth_and_signal(str(unit)) for unit in units), strict=True)
-        return truth_of.discrimination(truth_of.cross_scores(truths, signals, self._holdout.mask))
+        truths, signals = zip(*map(self._truth_and_signal, units), strict=True)
+        scores = planted_truth.cross_scores(truths, signals, self._holdout.mask)
+        return planted_truth.discrimination(scores)
 
-    def _truth_and_signal(self, target: str) -> tuple[np.ndarray, np.ndarray]:
-        from ..tools.subject import Unit
-
-        unit = Unit.parse(target)
-        return self._subject.truth(unit, self._holdout.tokens), self._holdout.activations(unit)
-
-    def _predict(self, printed: str) -> np.ndarray:
-        from ..agent.runlog.lexicon import predict
-
-        return predict(printed, self._lexicon, self._holdout.tokens, self._holdout.length)
+    def _truth_and_signal(self, unit: Unit) -> tuple[np.ndarray, np.ndarray]:
+        truth = self._subject.truth(unit, self._holdout.tokens)
+        return truth, self._holdout.activations(unit)
 
     def _sample(self, predicted: np.ndarray, true: np.ndarray) -> Sample:
         return Sample(predicted, true, self._holdout.mask, self._holdout.document)

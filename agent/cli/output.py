@@ -58,6 +58,11 @@ def table(
     sys.stdout.writelines(row.rstrip() + "\n" for row in captured.get().strip("\n").splitlines())
 
 
+def two_decimals(value: float | None) -> str | None:
+    """``0.41``; None, which a table shows as a dash, stays None."""
+    return None if value is None else f"{value:.2f}"
+
+
 def size(n_bytes: int) -> str:
     """Bytes in units that a person reads: ``538 MB``."""
     value = float(n_bytes)

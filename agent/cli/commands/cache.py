@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from .. import cache_items, output
-from ..main import DONE, FAILED, closest
+from ..exit_status import DONE, FAILED
+from ..parser import closest
 
 NAME = "cache"
-HELP = "what is cached and how large it is; clear it"
+HELP = "list what is cached, with sizes; clear it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

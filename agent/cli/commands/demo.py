@@ -8,10 +8,10 @@ from pathlib import Path
 from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG
 from .. import options, output
-from ..work import finish
+from ..run_outcome import finish
 
 NAME = "demo"
-HELP = "the whole loop on the embedded default, in minutes, ending in a page to open"
+HELP = "the whole loop on the built-in subject, in minutes, ending in a report"
 INTERRUPTED = "stopped; nothing is lost: `hubel demo` goes on"
 
 RUN = "demo"

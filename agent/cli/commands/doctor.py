@@ -6,10 +6,10 @@ import argparse
 
 from ....tools.files.untrusted_text import escape_control
 from .. import output
-from ..main import DONE, FAILED
+from ..exit_status import DONE, FAILED
 
 NAME = "doctor"
-HELP = "what is installed, cached, reachable, and what to do next"
+HELP = "check what is installed, cached and reachable, and say what to do next"
 SIGNS = {"ok": "ok", "note": "note", "missing": "MISSING"}
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ....tools.files.untrusted_text import escape_control
 from ...runlog.progress import progress
 from .. import options, output
+from ..exit_status import BUDGET, DONE, SOME_FAILED
 
 if TYPE_CHECKING:
     from ...rescoring.plan import Evaluation, RescoringPlan
 
 NAME = "eval"
-HELP = "score a run's explanations, or a table of them, by any scorers"
+HELP = "score a run's explanations, or a table of them, with any scorers"
 INTERRUPTED = "stopped; what was scored is in the log, and the same command goes on"
 
 
@@ -104,8 +105,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _status(found: list[Evaluation]) -> int:
     """Say on standard error what is missing, and how to get it."""
-    from ..main import BUDGET, DONE, SOME_FAILED
-
     failed = sum(evaluation.failed for evaluation in found)
     if failed:
         sys.stderr.write(

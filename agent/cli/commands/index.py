@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from ....tools.errors import UsageError
 from ...runlog.progress import progress
 from .. import options, output
-from ..main import DONE
+from ..exit_status import DONE
 
 if TYPE_CHECKING:
     from ....tools.index import IndexSummary
 
 NAME = "index"
-HELP = "one pass of a subject over a corpus: statistics and exemplars of every unit"
+HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
 INTERRUPTED = "stopped; what is done is kept, and the same command goes on"
 SITES = ("mlp", "head", "resid")
 

@@ -19,7 +19,7 @@ from ....tools.errors import UsageError
 from ...runlog.layout import CONFIG
 from ...runlog.model_config import ModelConfig
 from .. import options
-from ..main import DONE, FAILED
+from ..exit_status import DONE, FAILED
 from .show import CALLS_ONLY
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ...mcp.dispatch import Desk
 
 NAME = "mcp"
-HELP = "the instruments for any MCP client"
+HELP = "serve the instruments to any MCP client"
 INTERRUPTED = "the MCP server is stopped"
 TOKEN = "HUBEL_MCP_TOKEN"
 

@@ -11,10 +11,10 @@ from ...runlog.config import find_run
 from ...runlog.progress import progress
 from .. import output
 from ..circuit.runs import replay_of_circuit
-from ..work import summary
+from ..run_outcome import summary
 
 NAME = "replay"
-HELP = "compute a run again from its log, without subject, key or network"
+HELP = "recompute a run from its log, without subject, API key or network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from ...runlog.config import find_run
 from .. import output
 
 NAME = "report"
-HELP = "one self-contained HTML file of a run"
+HELP = "write a run as one self-contained HTML file"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,11 @@ from ...runlog.config import RunConfig, find_run
 from ...runlog.progress import progress
 from .. import options
 from ..circuit.runs import finish_circuit
-from ..work import finish
+from ..run_outcome import finish
 from .show import CALLS_ONLY
 
 NAME = "resume"
-HELP = "go on with a run that was stopped"
+HELP = "continue a run that was stopped"
 INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on"
 
 

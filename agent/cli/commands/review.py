@@ -8,7 +8,7 @@ import sys
 from .. import output
 
 NAME = "review"
-HELP = "read, doubt and decide: runs in the browser"
+HELP = "inspect and judge runs in the browser"
 INTERRUPTED = "the review page is closed; what was decided is in the runs' folders"
 
 

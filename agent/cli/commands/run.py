@@ -12,7 +12,7 @@ from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
 from ...runlog.model_config import is_language_model
 from .. import options
-from ..work import finish
+from ..run_outcome import finish
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"

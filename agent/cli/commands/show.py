@@ -1,82 +1,97 @@
-"""`hubel show`: a run's table, or one target with its hypotheses and experiments, in the terminal."""
+"""`hubel show`: a run's table, or one target with its hypotheses and experiments."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import UsageError
 from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
 from ...circuits.stored import stored
 from ...runlog.config import RunConfig, find_run
+from ...runlog.headline import headline_score, random_text_scores
 from .. import output
 from ..circuit.runs import show_circuit
-from ..work import headline, show_rows
+from ..exit_status import DONE
+from ..output import two_decimals
+from ..run_outcome import show_targets
+
+if TYPE_CHECKING:
+    import duckdb
 
 NAME = "show"
-HELP = "a run's table, or one target, in the terminal"
+HELP = "print a run's table, or one target"
 CALLS_ONLY = "mcp"
-"""The explainer that a log of `hubel mcp` names: it has calls and no targets."""
+"""Explainer name in the log of `hubel mcp`, which has calls and no targets."""
+SCORE_COLUMNS = (
+    "scorer",
+    "split",
+    "text",
+    "value",
+    "low",
+    "high",
+    "shuffled",
+    "other",
+    "token lookup",
+    "trivial",
+)
+FLOORS = ("shuffled", "other", "token_lookup", "trivial")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and perhaps one of its targets."""
-    parser.add_argument("run", help="a run's name, or its folder")
-    parser.add_argument("unit", nargs="?", help="one target of the run")
+    parser.add_argument("run", help="name or folder of a run")
+    parser.add_argument("unit", nargs="?", help="one target of the run (default: a table of all)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show from the log; no subject and no index are needed."""
+    """Print from the log; needs neither subject nor index."""
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         show_circuit(stored(folder), as_json=args.json)
-        return 0
-    if RunConfig.load(folder).explainer.name == CALLS_ONLY:
+    elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
-        return 0
-    if args.unit is None:
-        show_rows(folder, as_json=args.json)
+    elif args.unit is None:
+        show_targets(folder, as_json=args.json)
     else:
         _show_target(folder, args.unit, as_json=args.json)
-    return 0
+    return DONE
 
 
 def _show_calls(folder: Path, *, as_json: bool) -> None:
-    """A log of `hubel mcp`: the calls in their order, and what each was answered."""
+    """The calls in a log of `hubel mcp`, in order, each with its answer."""
     from ...runlog.log import RunLog
 
     calls = RunLog(folder, writable=False).all("call")
     if not calls and not as_json:
-        output.line(f"{folder.name} is a log of `hubel mcp`, and no call was made yet")
+        output.line(f"{folder.name} is a log of `hubel mcp` without any call yet")
     for number, call in calls.items():
-        asked, answer = call["request"], call["answer"]
+        request, answer = call["request"], call["answer"]
         if as_json:
-            output.json_line(
-                {"call": int(number or 0), "seconds": call["seconds"], **asked, **answer}
-            )
+            row = {"call": int(number or 0), "seconds": call["seconds"], **request, **answer}
+            output.json_line(row)
             continue
-        output.line(
-            f"{number}. {asked['instrument']} {escape_control(json.dumps(asked['arguments'], ensure_ascii=False))}"
-        )
-        for part in answer["text"].splitlines():
-            output.line(f"   {escape_control(part)}")
+        arguments = escape_control(json.dumps(request["arguments"], ensure_ascii=False))
+        output.line(f"{number}. {request['instrument']} {arguments}")
+        for line in answer["text"].splitlines():
+            output.line(f"   {escape_control(line)}")
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     from ...runlog.views import connect, rows
 
-    found = rows(folder, target)
-    if not found:
+    matches = rows(folder, target)
+    if not matches:
         raise UsageError(
             f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
         )
+    row = matches[0]
     if as_json:
-        output.json_line(found[0])
+        output.json_line(row)
         return
-    row = found[0]
     output.line(f"{target}: {row['verdict'] or row['status']}")
     output.line(f"  {row['explanation'] or row['error'] or row['reason'] or 'no explanation'}")
     if row["explanation"] and row["reason"]:
@@ -85,59 +100,48 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     _show_scores(row)
     with connect(folder) as db:
         _show_hypotheses(db, target)
+        _show_experiments(db, target)
     _show_conversation(folder, target)
 
 
 def _show_scores(row: dict[str, Any]) -> None:
-    columns = (
-        "scorer",
-        "split",
-        "text",
-        "value",
-        "low",
-        "high",
-        "shuffled",
-        "other",
-        "token lookup",
-        "trivial",
-    )
-    floors = ("shuffled", "other", "token_lookup", "trivial")
-    numbers = [
-        (
-            s["scorer"],
-            s["split"],
-            s["text"],
-            *(_short(s[k]) for k in ("value", "low", "high")),
-            *(_short(s["floors"][f]) for f in floors),
-        )
-        for s in row["scores"]
-    ]
-    if headline(row):
-        output.table(columns, numbers, title="scores", right=columns[3:])
-    if said := _disagreement(row):
-        output.line(f"  {said}")
+    if headline_score(row):
+        cells = [
+            (
+                score["scorer"],
+                score["split"],
+                score["text"],
+                *(two_decimals(score[key]) for key in ("value", "low", "high")),
+                *(two_decimals(score["floors"][floor]) for floor in FLOORS),
+            )
+            for score in row["scores"]
+        ]
+        output.table(SCORE_COLUMNS, cells, title="scores", right=SCORE_COLUMNS[3:])
+    if comparison := _compare_predicate_and_sentence(row):
+        output.line(f"  {comparison}")
 
 
-def _disagreement(row: dict[str, Any]) -> str:
-    """Whether the sentence, read by a language model, says something else than the predicate; "" where it is one."""
-    found = {
-        s["scorer"]: s for s in row["scores"] if (s["split"], s["text"]) == ("holdout", "random")
-    }
-    predicate, sentence = found.get("simulation"), found.get("llm_simulation")
+def _compare_predicate_and_sentence(row: dict[str, Any]) -> str:
+    """Whether the sentence, as a language model reads it, means what the predicate computes; "" if unknown."""
+    scores = random_text_scores(row)
+    predicate, sentence = scores.get("simulation"), scores.get("llm_simulation")
     if not predicate or not sentence or None in (predicate["low"], sentence["low"]):
         return ""
     apart = predicate["low"] > sentence["high"] or sentence["low"] > predicate["high"]
-    how = (
+    outcome = (
         "disagree: the sentence does not say what the predicate does"
         if apart
         else "agree within their intervals"
     )
-    return f"predicate (r {predicate['value']:.2f}) and sentence as read (r {sentence['value']:.2f}) {how}"
+    return (
+        f"predicate (r {predicate['value']:.2f}) and sentence as read (r {sentence['value']:.2f}) "
+        f"{outcome}"
+    )
 
 
-def _show_hypotheses(db: Any, target: str) -> None:
+def _show_hypotheses(db: duckdb.DuckDBPyConnection, target: str) -> None:
     columns = ("id", "origin", "select r", "for", "against", "sentence")
-    found = db.execute(
+    hypotheses = db.execute(
         """select h.id, h.origin, (f.data->>'score')::double, count(*) filter (e.outcome = 'for'),
                   count(*) filter (e.outcome = 'against'), h.sentence
            from hypotheses h left join events f on f.event = 'feedback' and f.target = h.target and f.id = h.id
@@ -145,21 +149,24 @@ def _show_hypotheses(db: Any, target: str) -> None:
            where h.target = ? group by all order by min(h.seq)""",
         [target],
     ).fetchall()
-    output.table(
-        columns,
-        [(i, o, _short(r), n, m, s) for i, o, r, n, m, s in found],
-        title="hypotheses",
-        right=columns[2:5],
-    )
-    tried = db.execute(
+    cells = [(id, origin, two_decimals(r), *rest) for id, origin, r, *rest in hypotheses]
+    output.table(columns, cells, title="hypotheses", right=columns[2:5])
+
+
+def _show_experiments(db: duckdb.DuckDBPyConnection, target: str) -> None:
+    experiments = db.execute(
         """select id, hypothesis, relation, side, passage->>'text', observed, compared, outcome
            from experiments where target = ? order by seq""",
         [target],
     ).fetchall()
+    cells = [
+        (*call, two_decimals(observed), _compared(compared), outcome)
+        for *call, observed, compared, outcome in experiments
+    ]
     output.table(
         ("id", "of", "predicts", "side", "text", "observed", "against", "outcome"),
-        [(i, h, r, s, t, _short(o), _compared(c), v) for i, h, r, s, t, o, c, v in tried],
-        title="experiments (the prediction stood in the log before the call)",
+        cells,
+        title="experiments (each prediction was logged before the call)",
     )
 
 
@@ -169,22 +176,19 @@ def _show_conversation(folder: Path, target: str) -> None:
     from ...runlog.transcript import claims, transcript
 
     log = RunLog(folder, writable=False)
-    for line in transcript(log, target):
-        output.line(f"\n-- {line.speaker}{f' ({line.cost})' if line.cost else ''}")
-        for part in line.text.splitlines():
-            output.line(f"   {escape_control(part)}")
-    traced = claims(log, target)
-    if traced:
-        rows = [(c.text, ", ".join(c.evidence) or "UNSUPPORTED") for c in traced]
-        output.table(("claim", "evidence"), rows, title="numbers and quotations of the conclusion")
-
-
-def _short(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
+    for entry in transcript(log, target):
+        output.line(f"\n-- {entry.who}{f' ({entry.cost})' if entry.cost else ''}")
+        for line in entry.text.splitlines():
+            output.line(f"   {escape_control(line)}")
+    if traced := claims(log, target):
+        cells = [(claim.text, ", ".join(claim.evidence) or "UNSUPPORTED") for claim in traced]
+        title = "numbers and quotations of the conclusion"
+        output.table(("claim", "evidence"), cells, title=title)
 
 
 def _compared(value: str | None) -> str | None:
+    """The threshold or interval that an observation was compared with, from its JSON."""
     parsed = None if value is None else json.loads(value)
     if isinstance(parsed, list):
-        return " to ".join(f"{v:.2f}" for v in parsed)
-    return None if parsed is None else f"{parsed:.2f}"
+        return " to ".join(f"{bound:.2f}" for bound in parsed)
+    return two_decimals(parsed)

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 from ....tools.errors import UsageError
 from ....tools.files.untrusted_text import escape_control
 from .. import options, output
+from ..exit_status import DONE
 from ..instrument_help import manual
-from ..main import DONE
 
 if TYPE_CHECKING:
     from ....tools.index import Index
     from ....tools.instruments import Instrument, InstrumentContext
 
 NAME = "tool"
-HELP = "any instrument by hand"
+HELP = "call any instrument"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

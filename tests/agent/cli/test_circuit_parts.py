@@ -11,7 +11,8 @@ import torch
 
 from hubel.agent.cli.commands import circuit
 from hubel.agent.cli.commands.circuit import ACTIONS
-from hubel.agent.cli.main import build_parser, run_command_line
+from hubel.agent.cli.main import run_command_line
+from hubel.agent.cli.parser import build_parser
 
 from ...support.induction import induction_subject, write_pairs
 from ...support.tiny import tiny_subject

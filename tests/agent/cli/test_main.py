@@ -14,7 +14,8 @@ import pytest
 
 import hubel.agent.cli.commands as agent_commands
 import hubel.bench.commands as bench_commands
-from hubel.agent.cli import main
+from hubel.agent.cli import exit_status, main
+from hubel.agent.cli.parser import build_parser
 from hubel.tools.errors import (
     ArgumentError,
     BudgetReached,
@@ -111,7 +112,7 @@ def test_a_defect_is_not_dressed_up_as_the_users_mistake(command) -> None:
 
 
 def test_the_commands_own_status_is_kept(command) -> None:
-    command.act = lambda: main.SOME_FAILED
+    command.act = lambda: exit_status.SOME_FAILED
     assert main.run_command_line(["runs", "--targets", "mlp.1.2"]) == 4
 
 
@@ -144,7 +145,7 @@ def test_every_command_file_has_its_row_and_every_row_its_file() -> None:
     for name, line in main.COMMANDS.items():
         module = import_module(main.module_of(name))
         assert (name, line) == (module.NAME, module.HELP)
-        actions = {action.dest for action in main.build_parser(module)._actions}
+        actions = {action.dest for action in build_parser(module)._actions}
         assert actions >= {"quiet", "debug", "runs"}
 
 

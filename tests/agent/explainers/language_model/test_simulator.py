@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from hubel.agent.cli.commands.run import confirm
-from hubel.agent.cli.work import headline, summary
+from hubel.agent.cli.run_outcome import summary
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
 from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
+from hubel.agent.runlog.headline import headline_score
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.agent.runlog.views import connect, rows
@@ -91,8 +92,8 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
         sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer")
     )
     assert row["calls"] == 6
-    assert headline(row) is not None
-    assert headline(row)["scorer"] == "simulation"  # type: ignore[index]
+    assert headline_score(row) is not None
+    assert headline_score(row)["scorer"] == "simulation"  # type: ignore[index]
     assert f"simulator and judge: {asked} calls" in summary([row])
     assert replay(folder).bitwise
 
@@ -112,7 +113,7 @@ def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
     assert row["verdict"] in ("kept", "rejected", "inconclusive")
     assert row["p"] is not None
     assert {s["scorer"] for s in row["scores"]} == {"llm_simulation"}
-    assert headline(row)["low"] is not None  # type: ignore[index]
+    assert headline_score(row)["low"] is not None  # type: ignore[index]
     again = replay(folder)
     assert again.bitwise
     with connect(folder) as db:

@@ -1,0 +1,110 @@
+"""What `run`, `resume`, `demo` and `show` share: execute a run to its end, and print what came out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..runlog.headline import headline_score
+from ..runlog.model_config import BudgetConfig
+from ..runlog.progress import progress
+from ..runlog.spending import spent
+from . import output
+from .exit_status import BUDGET, DONE, SOME_FAILED
+
+if TYPE_CHECKING:
+    from ...tools.subject import Subject
+
+COLUMNS = (
+    "target",
+    "side",
+    "explanation",
+    "held-out r",
+    "95 % interval",
+    "token lookup",
+    "p",
+    "verdict",
+)
+
+
+def finish(
+    folder: Path,
+    args: argparse.Namespace,
+    subject: Subject | None = None,
+    limits: BudgetConfig | None = None,
+) -> int:
+    """Execute a run to its end, print its table, and return the exit status.
+
+    Args:
+        limits: budget that takes precedence over the one in the run's configuration.
+    """
+    from ..run.execute import execute_run
+
+    with progress(quiet=args.quiet) as reporter:
+        result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
+    show_targets(folder, as_json=args.json)
+    resume = f"`hubel resume {folder.name}`"
+    if result.budget:
+        sys.stderr.write(
+            f"hubel: {result.budget}; {result.pending} targets are pending: {resume} continues, "
+            "with a larger limit if you give one (--max-usd, --max-calls, ...)\n"
+        )
+        return BUDGET
+    if result.failed or result.pending:
+        targets = result.done + result.failed + result.pending
+        sys.stderr.write(
+            f"hubel: {result.failed} of {targets} targets failed; "
+            f"`hubel show {folder.name}` says why, {resume} retries them\n"
+        )
+        return SOME_FAILED
+    if result.failed_scores:
+        sys.stderr.write(
+            f"hubel: {result.failed_scores} scores of sentences failed (no verdict depends on "
+            f"them); {resume} retries them\n"
+        )
+        return SOME_FAILED
+    return DONE
+
+
+def show_targets(folder: Path, *, as_json: bool) -> None:
+    """A run's targets: JSON lines, or a table and a line of totals."""
+    from ..runlog.views import rows
+
+    targets = rows(folder)
+    if as_json:
+        for row in targets:
+            output.json_line(row)
+        return
+    output.table(COLUMNS, [_cells(row) for row in targets], right=COLUMNS[3:7])
+    output.line(summary(targets))
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    failure = row["error"] and f"failed: {row['error']}"
+    explanation = row["explanation"] or failure or row["reason"]
+    begin = (row["target"], row["side"], explanation)
+    score = headline_score(row)
+    if score is None:
+        return (*begin, None, None, None, None, row["verdict"] or row["status"])
+    interval = None if score["low"] is None else f"{score['low']:.2f} to {score['high']:.2f}"
+    r, lookup = output.two_decimals(score["value"]), score["floors"]["token_lookup"]
+    p = f"{row['p']:.1g}" if row["p"] is not None else None
+    return (*begin, r, interval, output.two_decimals(lookup), p, row["verdict"])
+
+
+def summary(targets: Sequence[dict[str, Any]]) -> str:
+    """One line: verdicts, failures, and the mean held-out score over all targets that have one."""
+    verdicts = ("kept", "rejected", "inconclusive", "pending")
+    counts = {verdict: sum(row["verdict"] == verdict for row in targets) for verdict in verdicts}
+    parts = [f"{n} {verdict}" for verdict, n in counts.items() if n or verdict == "kept"]
+    if failed := sum(row["status"] == "failed" for row in targets):
+        parts.append(f"{failed} failed")
+    line = f"{len(targets)} targets: {', '.join(parts)}"
+    scores = [score["value"] for row in targets if (score := headline_score(row))]
+    if scores:
+        mean = sum(scores) / len(scores)
+        line += f"; mean held-out r {mean:.3f} over {len(scores)} of {len(targets)} targets"
+    return line + spent(list(targets))
