@@ -1,1 +1,1 @@
-"""The actions of `hubel bench`, one file each: what each takes, and the tables that it prints."""
+"""The actions of `hubel bench`, one file each: options, progress, and the tables it prints."""

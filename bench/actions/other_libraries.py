@@ -1,4 +1,4 @@
-"""`hubel bench speed --peers`: the same work by other libraries and in the plain way, side by side in one run."""
+"""`hubel bench speed --peers`: the same work by other libraries and in the plain way."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ...agent.cli import output
+from ...agent.cli.exit_status import DONE
 from ...agent.runlog.progress import progress
 from ...tools.errors import UsageError
 
 if TYPE_CHECKING:
     from ..attribution_speed import IntegrationCost
-    from ..circuits_speed import Longer
-    from ..other_libraries import Peer
+    from ..circuits_speed import SweepScaling
+    from ..other_libraries import PeerCost
     from ..speed import SpeedComparison
 
 THREADS = 2
-"""For token attribution, whose wall time is asked for; all else runs on one."""
+"""For token attribution, where wall time is compared; everything else runs on one thread."""
 
 
 def run_peers(args: argparse.Namespace) -> int:
-    """Heads patched by each library in a process of its own; here token attribution and our own ratios."""
+    """Patch heads with each library in its own process; then token attribution and hubel's own ratios."""
     import torch
 
     from ...tools.subject import load_subject, subject_shape
@@ -36,48 +37,49 @@ def run_peers(args: argparse.Namespace) -> int:
         reporter.update("ways", 1, 3, unit="parts", note="token attribution")
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         torch.set_num_threads(THREADS)
-        attributed = attribution_speed(subject)
+        attribution = attribution_speed(subject)
         torch.set_num_threads(1)
         reporter.update("ways", 2, 3, unit="parts", note="ratios")
-        ratios, longer = circuits_speed(subject), longer_sweep(subject)
+        ratios, scaling = circuits_speed(subject), longer_sweep(subject)
         reporter.update("ways", 3, 3, unit="parts")
     if args.json:
         for part, rows in (
             ("heads", peers),
-            ("tokens", attributed),
+            ("tokens", attribution),
             ("ratio", ratios),
-            ("longer", [longer]),
+            ("longer", [scaling]),
         ):
             for row in rows:
                 output.json_line({"part": part, **row._asdict()})
-        return 0
+        return DONE
     _show_heads(peers, layers)
-    _show_attributed(attributed)
-    _show_ratios(ratios, longer)
-    return 0
+    _show_attribution(attribution)
+    _show_ratios(ratios, scaling)
+    return DONE
 
 
-def _layers(given: str | None, n_layers: int) -> list[int]:
-    if given == "all":
+def _layers(text: str | None, n_layers: int) -> list[int]:
+    """The layers of `--layers`; three spread over the model by default."""
+    if text == "all":
         return list(range(n_layers))
-    if given is None:
+    if text is None:
         return sorted({n_layers // 6, n_layers // 2, n_layers - 1 - n_layers // 6})
     try:
-        layers = sorted({int(part) for part in given.split(",")})
+        layers = sorted({int(part) for part in text.split(",")})
     except ValueError:
         layers = [-1]
     if not all(0 <= layer < n_layers for layer in layers):
         raise UsageError(
-            f"--layers {given!r}: give layers from 0 to {n_layers - 1}, such as 4,12,20, or all"
+            f"--layers {text!r}: give layers from 0 to {n_layers - 1}, such as 4,12,20, or all"
         )
     return layers
 
 
-def _show_heads(found: list[Peer], layers: list[int]) -> None:
+def _show_heads(peers: list[PeerCost], layers: list[int]) -> None:
     from ..other_libraries import PEERS
 
     columns = (
-        f"{found[0].heads} heads of {len(layers)} layers patched by",
+        f"{peers[0].heads} heads of {len(layers)} layers patched by",
         "CPU s",
         "to wrap",
         "peak MB",
@@ -85,20 +87,20 @@ def _show_heads(found: list[Peer], layers: list[int]) -> None:
     )
     cells = [
         (
-            p.name,
-            f"{p.seconds:.1f}",
-            f"{p.wrapping:.1f}",
-            f"{p.peak_mb:,.0f}",
-            f"{p.difference:.1e}",
+            peer.name,
+            f"{peer.seconds:.1f}",
+            f"{peer.wrapping:.1f}",
+            f"{peer.peak_mb:,.0f}",
+            f"{peer.difference:.1e}",
         )
-        for p in found
+        for peer in peers
     ]
     output.table(columns, cells, right=columns[1:])
-    if missing := [name for name in PEERS if name not in {peer.name for peer in found}]:
+    if missing := [name for name in PEERS if name not in {peer.name for peer in peers}]:
         output.line(f"not installed: {', '.join(missing)} (pip install hubel[oracles])")
 
 
-def _show_attributed(found: list[IntegrationCost]) -> None:
+def _show_attribution(rows: list[IntegrationCost]) -> None:
     columns = (
         "integrated gradients by",
         "baseline",
@@ -116,7 +118,7 @@ def _show_attributed(found: list[IntegrationCost]) -> None:
             f"{row.cpu_seconds:.2f}",
             None if row.agrees is None else f"{row.agrees:.4f}",
         )
-        for row in found
+        for row in rows
     ]
     output.table(
         columns, cells, title=f"a prompt of 32 tokens, {THREADS} threads", right=columns[2:]
@@ -125,12 +127,12 @@ def _show_attributed(found: list[IntegrationCost]) -> None:
         output.line("not installed: captum (pip install hubel[oracles])")
 
 
-def _show_ratios(ratios: list[SpeedComparison], longer: Longer) -> None:
+def _show_ratios(ratios: list[SpeedComparison], scaling: SweepScaling) -> None:
     for row in ratios:
         output.line(
-            f"{row.name}: {row.ours:.2f} CPU s, beside {row.naive:.2f} of {row.naive_way} ({row.ratio:.2f}x)"
+            f"{row.name}: {row.ours:.2f} CPU s; {row.naive_way}: {row.naive:.2f} ({row.ratio:.2f}x)"
         )
     output.line(
-        f"{longer.many} neurons patched exactly take {longer.many_seconds:.2f} CPU s, {longer.few} take "
-        f"{longer.few_seconds:.2f}: ten times as many cost {longer.ratio:.1f} times as much"
+        f"{scaling.many} neurons patched exactly take {scaling.many_seconds:.2f} CPU s, {scaling.few} take "
+        f"{scaling.few_seconds:.2f}: ten times as many cost {scaling.ratio:.1f} times as much"
     )

@@ -1,14 +1,33 @@
-"""`hubel bench planted`: plant a suite, explain its units, and say which explanations are right."""
+"""`hubel bench planted`: plant a suite, explain its units, and check which explanations are right."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ...agent.cli import output
+from ...agent.cli.exit_status import DONE, SOME_FAILED
+from ...agent.cli.output import two_decimals
 from ...tools.errors import UsageError
+from . import shared_options
 
+if TYPE_CHECKING:
+    from ...agent.rescoring.plan import RescoringPlan
+    from ..planted_truth import PlantedResult
+
+UNIT_COLUMNS = (
+    "unit",
+    "target",
+    "verdict",
+    "held-out r",
+    "r truth",
+    "precision",
+    "recall",
+    "recovered",
+    "explanation",
+)
 SCORER_COLUMNS = (
     "scorer",
     "AUROC, other",
@@ -23,25 +42,54 @@ SCORER_COLUMNS = (
     "CPU s",
 )
 """Power to tell the true explanation from another unit's and from the most similar unit's; rank
-correlation with r_truth; mean scores; coverage; cost of all scores, and processor time of one."""
+correlation with r_truth; mean scores; coverage; cost of all scores, and CPU seconds per score."""
 
 
-def run_planted(args: argparse.Namespace) -> int:
-    """Run the bench from wherever it stands and print its lines."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which suite, who explains, and which scorers are compared on it."""
+    parser.add_argument(
+        "--suite", metavar="FILE", help="suite of planted units (default: the project's own)"
+    )
+    parser.add_argument(
+        "--targets",
+        type=int,
+        metavar="N",
+        help="units of the suite, drawn at random (default: all)",
+    )
+    shared_options.add_subject(parser)
+    shared_options.add_corpus(parser)
+    shared_options.add_explainer(parser)
+    shared_options.add_name(parser, "bench-planted-SUITE-CORPUS-EXPLAINER")
+    shared_options.add_seed(parser)
+    scorers = parser.add_argument_group("which scorers can be trusted?")
+    scorers.add_argument(
+        "--scorers", metavar="S,S", help="compare these scorers, or all, on the planted units"
+    )
+    scorers.add_argument(
+        "--judge",
+        default="predicate",
+        metavar="J",
+        help="judge of the scorers: predicate (default), openai:MODEL, anthropic:MODEL, ...",
+    )
+    scorers.add_argument("--base-url", default="", metavar="URL", help="server of the judge")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or continue the run, then print what it found of what was planted."""
     from ...agent.run.execute import execute_run
     from ...agent.runlog.progress import progress
     from ...agent.runlog.run_subject import planted
     from ...tools.subject import load_subject, read_suite
-    from ..planted import PROJECT_SUITE, chosen, evaluate, make_planted_run
+    from ..planted import PROJECT_SUITE, choose_units, evaluate, make_planted_run
 
     suite = read_suite(args.suite or PROJECT_SUITE)
     if args.targets is not None and args.targets < 1:
         raise UsageError(
             f"--targets {args.targets}: give at least 1, or leave it out for the whole suite"
         )
-    units = chosen(suite, args.targets, args.seed)
-    plan = _plan(args)
-    folder = args.runs / (args.name or _name(args, suite.digest))
+    units = choose_units(suite, args.targets, args.seed)
+    plan = _scorer_plan(args)
+    folder = args.runs / (args.name or _run_name(args, suite.digest))
     settings = {
         "explainer": args.explainer,
         "seed": args.seed,
@@ -54,23 +102,23 @@ def run_planted(args: argparse.Namespace) -> int:
         )
         make_planted_run(folder, subject, units, args.corpus, reporter, **settings)
         result = execute_run(folder, reporter=reporter, subject=subject)
-        bench = evaluate(folder, subject, units)
+        report = evaluate(folder, subject, units)
         if plan is not None:
             from ..scorers import compare_scorers
 
-            compared = compare_scorers(folder, subject, units, bench.results, plan, reporter)
-            bench.summary["scorers"] = [row.to_json() for row in compared]
+            rows = compare_scorers(folder, subject, units, report.results, plan, reporter)
+            report.summary["scorers"] = [row.to_json() for row in rows]
     if args.json:
-        for row in bench.results:
+        for row in report.results:
             output.json_line(row.to_json())
-        output.json_line({"summary": bench.summary})
+        output.json_line({"summary": report.summary})
     else:
-        _show(bench.results, bench.summary)
-    return 4 if result.failed else 0
+        _show(report.results, report.summary)
+    return SOME_FAILED if result.failed else DONE
 
 
-def _plan(args: argparse.Namespace) -> Any:
-    """What `--scorers` asks for, checked before anything is loaded; None without it."""
+def _scorer_plan(args: argparse.Namespace) -> RescoringPlan | None:
+    """The plan of `--scorers`, checked before anything is loaded; None without it."""
     if not args.scorers:
         return None
     from ...agent.rescoring.evaluate import check_plan
@@ -78,13 +126,9 @@ def _plan(args: argparse.Namespace) -> Any:
     from ...agent.runlog.model_config import ModelConfig
     from ...evals.scorers.registry import scorer_names
 
-    asked = (
-        tuple(scorer_names())
-        if args.scorers == "all"
-        else tuple(part.strip() for part in args.scorers.split(","))
-    )
+    listed = tuple(part.strip() for part in args.scorers.split(","))
     plan = RescoringPlan(
-        scorers=asked,
+        scorers=tuple(scorer_names()) if args.scorers == "all" else listed,
         judge=ModelConfig(args.judge, args.base_url),
         device=args.device,
         dtype=args.dtype,
@@ -93,98 +137,70 @@ def _plan(args: argparse.Namespace) -> Any:
     return plan
 
 
-def _name(args: argparse.Namespace, digest: str) -> str:
-    parts = [
-        "bench-planted",
-        digest[:8],
-        args.corpus,
-        args.explainer,
-        args.targets,
-        args.seed or None,
-    ]
+def _run_name(args: argparse.Namespace, digest: str) -> str:
+    """Name of a run that the same command finds again."""
+    parts = ("bench-planted", digest[:8], args.corpus, args.explainer, args.targets, args.seed)
     return re.sub(r"[^A-Za-z0-9-]+", "-", "-".join(str(part) for part in parts if part))
 
 
-def _show(results: list[Any], summary: dict[str, Any]) -> None:
-    columns = (
-        "unit",
-        "target",
-        "verdict",
-        "held-out r",
-        "r truth",
-        "precision",
-        "recall",
-        "recovered",
-        "explanation",
-    )
-    output.table(columns, [_cells(row) for row in results], right=columns[3:7])
+def _show(results: Sequence[PlantedResult], summary: Mapping[str, Any]) -> None:
+    output.table(UNIT_COLUMNS, [_unit_cells(row) for row in results], right=UNIT_COLUMNS[3:7])
     output.table(
         ("family", "recovered", "decidable", "units"),
         [(name, *counts.values()) for name, counts in summary["by_family"].items()],
         right=("recovered", "decidable", "units"),
     )
+    recovered = _share(summary["recovered"], summary["recovered_interval"])
+    false_keeps = _share(summary["false_keep"], summary["false_keep_interval"])
     output.line(
-        f"recovered {_share(summary['recovered'], summary['recovered_interval'])} of {summary['decidable']} decidable "
-        f"units ({summary['undecidable']} are not decidable on this holdout); false keeps "
-        f"{_share(summary['false_keep'], summary['false_keep_interval'])} of {summary['nulls']} nulls; controls kept "
-        f"{summary['controls_kept']} of {summary['controls']}"
+        f"recovered {recovered} of {summary['decidable']} decidable units "
+        f"({summary['undecidable']} are not decidable on this holdout); "
+        f"false keeps {false_keeps} of {summary['nulls']} nulls; "
+        f"controls kept {summary['controls_kept']} of {summary['controls']}"
     )
     output.line(
-        f"a true explanation scores higher than another unit's: AUROC {_number(summary['auroc'])}; rank correlation of "
-        f"score and truth {_number(summary['calibration']['spearman'])}"
+        "a true explanation scores higher than another unit's: "
+        f"AUROC {two_decimals(summary['auroc'])}; rank correlation of score and truth "
+        f"{two_decimals(summary['calibration']['spearman'])}"
     )
     if summary["scorers"]:
-        _show_scorers(summary["scorers"])
+        cells = [_scorer_cells(row) for row in summary["scorers"]]
+        output.table(SCORER_COLUMNS, cells, right=SCORER_COLUMNS[1:])
 
 
-def _show_scorers(rows: list[dict[str, Any]]) -> None:
-    output.table(SCORER_COLUMNS, [_scorer_cells(row) for row in rows], right=SCORER_COLUMNS[1:])
+def _unit_cells(row: PlantedResult) -> tuple[object, ...]:
+    numbers = (two_decimals(value) for value in (row.r, row.r_truth, row.precision, row.recall))
+    if row.recovered:
+        recovered = "yes"
+    elif row.decidable:
+        recovered = "no"
+    else:
+        recovered = "not decidable" if row.decidable is False else None
+    verdict = "kept" if row.kept else "not kept"
+    return (row.id, row.target, verdict, *numbers, recovered, row.explanation)
 
 
-def _scorer_cells(row: dict[str, Any]) -> tuple[object, ...]:
-    numbers = [_number(row[name]) for name in ("true", "other", "near")]
-    covered = f"{row['coverage']['scored']} of {row['coverage']['targets']}"
-    cost = (row["cost"]["calls"], row["cost"]["input_tokens"], f"{row['cpu_seconds']:.2f}")
-    aurocs = (_spread(row["auroc"]), _spread(row["auroc_near"]))
-    return (row["scorer"], *aurocs, _number(row["truth"]), *numbers, covered, *cost)
+def _scorer_cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return (
+        row["scorer"],
+        _with_interval(row["auroc"]),
+        _with_interval(row["auroc_near"]),
+        *(two_decimals(row[name]) for name in ("truth", "true", "other", "near")),
+        f"{row['coverage']['scored']} of {row['coverage']['targets']}",
+        row["cost"]["calls"],
+        row["cost"]["input_tokens"],
+        f"{row['cpu_seconds']:.2f}",
+    )
 
 
-def _spread(found: dict[str, float] | None) -> str | None:
-    if found is None:
+def _with_interval(estimate: Mapping[str, float] | None) -> str | None:
+    if estimate is None:
         return None
-    return f"{found['value']:.2f}" + (
-        "" if found["low"] is None else f" [{found['low']:.2f}, {found['high']:.2f}]"
-    )
+    low, high = estimate["low"], estimate["high"]
+    return f"{estimate['value']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
 
 
-def _cells(row: Any) -> tuple[object, ...]:
-    numbers = (_number(value) for value in (row.r, row.r_truth, row.precision, row.recall))
-    recovered = (
-        "yes"
-        if row.recovered
-        else "no"
-        if row.decidable
-        else "not decidable"
-        if row.decidable is False
-        else None
-    )
-    return (
-        row.id,
-        row.target,
-        "kept" if row.kept else "not kept",
-        *numbers,
-        recovered,
-        row.explanation,
-    )
-
-
-def _number(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
-
-
-def _share(value: float | None, interval: list[float] | None) -> str:
-    return (
-        "-"
-        if value is None or interval is None
-        else f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
-    )
+def _share(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None or interval is None:
+        return "-"
+    return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"

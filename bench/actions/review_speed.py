@@ -1,41 +1,65 @@
-"""`hubel bench review`: how fast the review page is on a run of many targets."""
+"""`hubel bench review`: how fast is the review page on a run of many targets?"""
 
 from __future__ import annotations
 
 import argparse
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...agent.cli import output
-from ...agent.runlog.progress import progress
-from ..review_speed import MEMORY_MB, Speed, review_speed
+from ...agent.cli.exit_status import DONE
+from . import shared_options
 
-TARGETS = 100_000
+if TYPE_CHECKING:
+    from ..review_speed import ReviewSpeed
 
 
-def run_review_speed(args: argparse.Namespace) -> int:
-    """Make a run in a temporary folder (or in `--name` under the runs folder, which is kept), measure, print."""
-    targets = TARGETS if args.targets is None else args.targets
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How large the synthetic run is."""
+    parser.add_argument(
+        "--targets",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="targets of the synthetic run (default: 100000)",
+    )
+    shared_options.add_name(parser, "a temporary folder, deleted afterwards")
+    shared_options.add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write a synthetic run, time the page's requests, and print them.
+
+    With `--name` the run stays in the runs folder.
+    """
+    from ...agent.runlog.progress import progress
+    from ..review_speed import review_speed
+
     with tempfile.TemporaryDirectory() as temporary, progress(quiet=args.quiet) as reporter:
-        folder = args.runs / args.name if args.name else Path(temporary) / f"made-{targets}"
-        found = review_speed(folder, targets, reporter, args.seed)
+        default = Path(temporary) / f"made-{args.targets}"
+        folder = args.runs / args.name if args.name else default
+        speed = review_speed(folder, args.targets, reporter, args.seed)
     if args.json:
-        for timing in found.timings:
+        for timing in speed.timings:
             output.json_line(timing._asdict())
-        output.json_line({"summary": {k: v for k, v in found._asdict().items() if k != "timings"}})
+        totals = {key: value for key, value in speed._asdict().items() if key != "timings"}
+        output.json_line({"summary": totals})
     else:
-        _show(found)
-    return 0
+        _show(speed)
+    return DONE
 
 
-def _show(found: Speed) -> None:
-    rows = [
-        (t.what, t.requests, *(None if ms is None else f"{ms:.0f}" for ms in t[2:]))
-        for t in found.timings
+def _show(speed: ReviewSpeed) -> None:
+    from ..review_speed import MEMORY_MB
+
+    cells = [
+        (timing.what, timing.requests, *(None if ms is None else f"{ms:.0f}" for ms in timing[2:]))
+        for timing in speed.timings
     ]
-    output.table(("what", "requests", "median ms", "slowest ms", "CPU ms", "asked for"), rows)
-    memory = "unknown" if found.peak_mb is None else f"{found.peak_mb:,.0f} MB"
+    output.table(("what", "requests", "median ms", "slowest ms", "CPU ms", "asked for"), cells)
+    memory = "unknown" if speed.peak_mb is None else f"{speed.peak_mb:,.0f} MB"
     output.line(
-        f"{found.targets:,} targets; the log was read in {found.read_seconds:.0f} s; peak memory: {memory}, "
-        f"asked for {MEMORY_MB:,} MB"
+        f"{speed.targets:,} targets; the log was read in {speed.read_seconds:.0f} s; "
+        f"peak memory {memory}, limit {MEMORY_MB:,} MB"
     )

@@ -1,4 +1,4 @@
-"""`hubel bench soak`: what a run promises, tried by kills, malformed answers, budgets and slow servers."""
+"""`hubel bench soak`: are a run's promises kept under kills, malformed answers, budgets and slow servers?"""
 
 from __future__ import annotations
 
@@ -6,53 +6,87 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...agent.cli import output
-from ...agent.runlog.progress import progress
+from ...agent.cli.exit_status import DONE, FAILED
 from ...tools.errors import UsageError
-from ..soak import Size, SoakResult, soak
+from . import shared_options
+
+if TYPE_CHECKING:
+    from ..soak import SoakResult
 
 
-def run_soak(args: argparse.Namespace) -> int:
-    """Soak and print what was promised and what was found; 1 if a promise is broken."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How much is tried."""
+    parser.add_argument(
+        "--kills", type=int, default=500, metavar="N", help="runs to kill (default: 500)"
+    )
+    parser.add_argument(
+        "--malformed",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="malformed answers to give (default: 10000)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=2,
+        metavar="N",
+        help="runs that are killed at the same time (default: 2)",
+    )
+    shared_options.add_seed(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Soak, then print each promise and what was found; status 1 if a promise is broken."""
+    from ...agent.runlog.progress import progress
+    from ..soak import Size, soak
+
     if min(args.kills, args.malformed) < 0 or args.jobs < 1:
         raise UsageError("--kills and --malformed must be at least 0, --jobs at least 1")
     size = Size(kills=args.kills, malformed=args.malformed, jobs=args.jobs, seed=args.seed)
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:
-            found = soak(
-                folder, size, lambda step, n, of, unit: reporter.update(step, n, of, unit=unit)
-            )
+
+            def report(step: str, done: int, total: int, unit: str) -> None:
+                reporter.update(step, done, total, unit=unit)
+
+            result = soak(folder, size, report)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    _show(found, as_json=args.json)
-    return 0 if found.kept else 1
+    _show(result, as_json=args.json)
+    return DONE if result.kept else FAILED
 
 
-def _show(found: SoakResult, *, as_json: bool) -> None:
+def _show(result: SoakResult, *, as_json: bool) -> None:
     if as_json:
-        for promise in found.promises:
+        for promise in result.promises:
             output.json_line(vars(promise))
-        output.json_line(
-            {"summary": found.figures | {"kept": found.kept, "notes": found.notes[:50]}}
-        )
+        totals = result.figures | {"kept": result.kept, "notes": result.notes[:50]}
+        output.json_line({"summary": totals})
         return
     cells = [
         (
-            p.what,
-            f"{p.found:.3g}" if isinstance(p.found, float) else p.found,
-            p.promised,
-            "yes" if p.kept else "NO",
+            promise.what,
+            f"{promise.found:.3g}" if isinstance(promise.found, float) else promise.found,
+            promise.promised,
+            "yes" if promise.kept else "NO",
         )
-        for p in found.promises
+        for promise in result.promises
     ]
     output.table(("promise", "found", "promised", "kept"), cells, right=("found", "promised"))
-    kills, bad = found.figures["kills"], found.figures["malformed"]
+    kills, malformed = result.figures["kills"], result.figures["malformed"]
     output.line(
-        f"{kills['killed_runs']} runs killed {kills['kills']} times; {kills['in_flight']} of {kills['calls']} requests "
-        f"were in flight at a kill and sent again; {bad['answers']} malformed answers of {bad['kinds']} kinds "
-        f"({bad['harmless']} of them harmless) in {bad['runs']} runs, {bad['failed']} targets failed by them"
+        f"{kills['killed_runs']} runs killed {kills['kills']} times; {kills['in_flight']} of "
+        f"{kills['calls']} requests were in flight at a kill and sent again"
     )
-    for note in found.notes[:20]:
+    output.line(
+        f"{malformed['answers']} malformed answers of {malformed['kinds']} kinds "
+        f"({malformed['harmless']} of them harmless) in {malformed['runs']} runs failed "
+        f"{malformed['failed']} targets"
+    )
+    for note in result.notes[:20]:
         output.line(note)

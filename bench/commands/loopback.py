@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 NAME = "loopback"
-HELP = "a language-model server on this machine, to try a run without a key"
+HELP = "a language-model server on this machine, to try a run without an API key"
 INTERRUPTED = "the loopback server is stopped"
 
 
