@@ -1,21 +1,22 @@
-"""Integrated gradients of a prompt of 32 tokens, here and by captum, in one process: their cost,
+"""Integrated gradients of a prompt of 32 tokens, by hubel and by captum in one process: their cost and
 their error.
 
-A path's credit has to add up to f(prompt) - f(baseline), so that the error of each is known without
-the other. Ours goes on until it is under 1 %; captum takes the steps that it is given, its own
-default of 50 among them.
+Credit has to add up to f(prompt) - f(baseline), so the error of each is known without the other.
+hubel continues until it is below 1 %; captum takes a fixed number of steps, among others its default
+of 50.
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class PromptCase(NamedTuple):
-    """A prompt, a counterfactual of as many tokens, and the two next tokens whose logits are compared."""
+    """A prompt, a counterfactual of equal length, and the two next tokens whose logits are compared."""
 
     text: str
     twin: str
@@ -37,20 +38,21 @@ _TEXT = (
     "Yesterday afternoon, after a day at work, Mary and John went to the store with some friends from school, and "
     "then John gave a drink of water to"
 )
-QUESTION = PromptCase(_TEXT, _TEXT.replace("then John", "then Mary"), " Mary", " John")
+DEFAULT_CASE = PromptCase(_TEXT, _TEXT.replace("then John", "then Mary"), " Mary", " John")
 STEPS = (20, 50)
-"""Of captum: as few as our first attempt takes, and its own default."""
+"""Of captum: as few as hubel's first attempt takes, and captum's default."""
 ROWS = 8
-"""Rows of captum's passes: one at a time, its default, takes three times as long here."""
+"""Rows of captum's passes; its default, one at a time, takes three times as long here."""
 
 
 class IntegrationCost(NamedTuple):
     """One way to integrate gradients.
 
     Attributes:
-        error: |credit - what it should add up to|, as a share of the latter.
-        seconds: wall time; `cpu_seconds` of all threads.
-        agrees: correlation of the tokens' credit with ours, for the same baseline; None for ours.
+        error: |sum of credit - what it should add up to|, as a share of the latter.
+        seconds: wall time.
+        cpu_seconds: of all threads.
+        agrees: correlation of the tokens' credit with hubel's for the same baseline; None for hubel.
     """
 
     way: str
@@ -61,8 +63,10 @@ class IntegrationCost(NamedTuple):
     agrees: float | None
 
 
-def attribution_speed(subject: Subject, question: PromptCase = QUESTION) -> list[IntegrationCost]:
-    """Ours first; captum where it is installed (`pip install hubel[oracles]`)."""
+def attribution_speed(
+    subject: Subject, question: PromptCase = DEFAULT_CASE
+) -> list[IntegrationCost]:
+    """hubel first, then captum if it is installed (`pip install hubel[oracles]`)."""
     from ..tools.attribution.integrated import integrated_gradients
     from ..tools.attribution.target import Logits, make_target
 
@@ -72,37 +76,40 @@ def attribution_speed(subject: Subject, question: PromptCase = QUESTION) -> list
         return make_target(subject, Logits(tuple(answer), tuple(foil)), ids, baseline)
 
     integrated_gradients(case(other))  # the first of a process also loads code
-    found, seconds, cpu = _timed(lambda: integrated_gradients(case(other)))
-    assert found.error is not None  # of integrated gradients it is always known
-    rows = [IntegrationCost("hubel", "counterfactual", found.error, seconds, cpu, None)]
+    ours, seconds, cpu = _timed(lambda: integrated_gradients(case(other)))
+    assert ours.error is not None  # integrated gradients always know it
+    rows = [IntegrationCost("hubel", "counterfactual", ours.error, seconds, cpu, None)]
     if find_spec("captum") is None:
         return rows
     end = subject.tokenizer.eos_token_id or 0
-    for baseline, given in (("counterfactual", other), ("end of sequence", [end] * len(ids))):
+    for name, baseline in (("counterfactual", other), ("end of sequence", [end] * len(ids))):
         for steps in STEPS:
             credit, seconds, cpu = _timed(
-                lambda given=given, steps=steps: captum_credit(case(given), steps)
+                lambda baseline=baseline, steps=steps: captum_credit(case(baseline), steps)
             )
-            agrees = float(np.corrcoef(credit, found.scores)[0, 1]) if given is other else None
-            error = _error(case(given), credit)
+            agrees = float(np.corrcoef(credit, ours.scores)[0, 1]) if baseline is other else None
+            error = _error(case(baseline), credit)
             rows.append(
-                IntegrationCost(f"captum, {steps} steps", baseline, error, seconds, cpu, agrees)
+                IntegrationCost(f"captum, {steps} steps", name, error, seconds, cpu, agrees)
             )
     return rows
 
 
 def captum_credit(case: AttributionTarget, steps: int) -> np.ndarray:
-    """Each token's credit by captum's integrated gradients, with Gauss and Legendre's rule as ours has."""
+    """Each token's credit by captum's integrated gradients, with the Gauss-Legendre rule as in hubel."""
     attr: Any = import_module("captum.attr")
 
     def scalar(embeddings: Tensor) -> Tensor:
         return case.forward(embeddings)
 
-    x, baseline = case.embedding[None], case.baseline[None]
-    found = attr.IntegratedGradients(scalar).attribute(
-        x.clone(), baseline, n_steps=steps, method="gausslegendre", internal_batch_size=ROWS
+    credit = attr.IntegratedGradients(scalar).attribute(
+        case.embedding[None].clone(),
+        case.baseline[None],
+        n_steps=steps,
+        method="gausslegendre",
+        internal_batch_size=ROWS,
     )
-    return found.sum(-1)[0].detach().cpu().numpy()
+    return credit.sum(-1)[0].detach().cpu().numpy()
 
 
 def _error(case: AttributionTarget, credit: np.ndarray) -> float:
@@ -112,9 +119,8 @@ def _error(case: AttributionTarget, credit: np.ndarray) -> float:
     return abs(float(credit.sum()) - (value - reference)) / abs(value - reference)
 
 
-def _timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What some work gives, its wall time and its CPU time on all threads."""
-    before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    found = work()
-    after, seconds = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter() - started
-    return found, seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def _timed(work: Callable[[], T]) -> tuple[T, float, float]:
+    """The result of `work`, its wall time and its CPU time on all threads, in seconds."""
+    cpu_before, started = time.process_time(), time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - started, time.process_time() - cpu_before

@@ -1,10 +1,13 @@
-"""Speed of the circuit engine as ratios: exact patching against a plain loop, attribution against one backward pass."""
+"""Speed of the circuit engine as ratios: exact patching compared with a plain loop, attribution with
+one backward pass.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from .speed import REPEATS, SpeedComparison, compare, seconds
 
@@ -15,12 +18,15 @@ if TYPE_CHECKING:
     from ..tools.subject.address import Unit
 
 PAIRS, TOKENS = 4, 14
-FEW = 6
+SHORT_SWEEP = 6
 """Units of the shorter sweep."""
 
 
 def circuits_speed(subject: Subject) -> list[SpeedComparison]:
-    """Both ratios on random prompts of the size of four IOI prompts; empty for a family without edges."""
+    """Both ratios, on random prompts of the size of four IOI prompts.
+
+    Empty for a family whose edges are not supported.
+    """
     from ..tools.circuits.circuit_model import WIRINGS
     from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
@@ -30,20 +36,20 @@ def circuits_speed(subject: Subject) -> list[SpeedComparison]:
         return []
     model, pairs = open_circuit_model(subject), random_pairs(subject)
     step = max(1, subject.shape.n_layers // 6)
-    layers = range(step // 2, subject.shape.n_layers, step)  # in the mean the middle one
+    layers = range(step // 2, subject.shape.n_layers, step)  # their mean is the middle layer
     units = [Unit("head", layer, head) for layer in layers for head in range(subject.shape.n_heads)]
     heads = compare(
         f"{len(units)} heads patched exactly",
         lambda: Sweep(model, pairs).units(units).cpu().numpy(),
         lambda: naive_heads(subject, pairs, units),
         "a whole forward pass a head",
-        atol=1e-4,  # differences of logits near 20 in single precision
+        atol=1e-4,  # logits near 20 in single precision
     )
     return [heads, _attribution(model, pairs)]
 
 
-class Longer(NamedTuple):
-    """A sweep and one ten times as long; `ratio` of their CPU seconds."""
+class SweepScaling(NamedTuple):
+    """A sweep and one ten times as long; `ratio` is that of their CPU seconds."""
 
     few: int
     many: int
@@ -52,32 +58,30 @@ class Longer(NamedTuple):
     ratio: float
 
 
-def longer_sweep(subject: Subject) -> Longer:
-    """Neurons of the middle layer patched exactly, and ten times as many, with the passes that both need."""
+def longer_sweep(subject: Subject) -> SweepScaling:
+    """Time exact patching of some neurons of the middle layer, and of ten times as many.
+
+    Both include the passes that every sweep needs.
+    """
     from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
     from ..tools.subject.address import Site, Unit
 
-    model, pairs, layer = (
-        open_circuit_model(subject),
-        random_pairs(subject),
-        subject.shape.n_layers // 2,
-    )
-    n = min(FEW, subject.shape.count(Site("mlp", layer)) // 10)
+    model, pairs = open_circuit_model(subject), random_pairs(subject)
+    layer = subject.shape.n_layers // 2
+    n = min(SHORT_SWEEP, subject.shape.count(Site("mlp", layer)) // 10)
     units = [Unit("mlp", layer, neuron) for neuron in range(n * 10)]
-    taken = [
-        (
-            seconds(lambda: Sweep(model, pairs).units(units[:n])),
-            seconds(lambda: Sweep(model, pairs).units(units)),
-        )
-        for _ in range(REPEATS)
-    ]
-    few, many = (min(each[at] for each in taken) for at in (0, 1))
-    return Longer(n, len(units), few, many, many / few)
+    short: list[float] = []
+    long: list[float] = []
+    for _ in range(REPEATS):  # in turn, so that a busy moment of the machine hits both
+        short.append(seconds(lambda: Sweep(model, pairs).units(units[:n])))
+        long.append(seconds(lambda: Sweep(model, pairs).units(units)))
+    few, many = min(short), min(long)
+    return SweepScaling(n, len(units), few, many, many / few)
 
 
 def random_pairs(subject: Subject) -> PromptPairs:
-    """Four pairs of random tokens that differ in one place."""
+    """Four pairs of random prompts that differ in one token."""
     import torch
 
     from ..tools.circuits.prompts import PromptPairs
@@ -91,8 +95,10 @@ def random_pairs(subject: Subject) -> PromptPairs:
     return PromptPairs(clean, corrupted, answer, answer + 1)
 
 
-def naive_heads(subject: Subject, pairs: PromptPairs, units: list[Unit]) -> np.ndarray:
-    """Effects of patching heads, with plain hooks and a whole pass a head."""
+def naive_heads(
+    subject: Subject, pairs: PromptPairs, units: list[Unit]
+) -> Float[np.ndarray, "head pairs"]:
+    """Effects of patching heads, with plain hooks and one forward pass per head."""
     import torch
 
     from ..tools.subject.address import Site
@@ -120,12 +126,15 @@ def naive_heads(subject: Subject, pairs: PromptPairs, units: list[Unit]) -> np.n
 
 
 def _attribution(model: CircuitModel, pairs: PromptPairs) -> SpeedComparison:
-    """Everything scored, beside one forward and backward pass: here the naive way is the lower bound."""
+    """Scores of everything, compared with one forward and backward pass.
+
+    Here the naive way is the lower bound.
+    """
     import torch
 
     from ..tools.circuits.attribution import attribute
 
-    def bare() -> None:
+    def forward_and_backward() -> None:
         embedding = (
             model.subject.model.get_input_embeddings()(pairs.clean).detach().requires_grad_()
         )
@@ -135,7 +144,7 @@ def _attribution(model: CircuitModel, pairs: PromptPairs) -> SpeedComparison:
         torch.autograd.grad(pairs.logit_difference(logits).sum(), embedding)
 
     ours = min(seconds(lambda: attribute(model, pairs)) for _ in range(REPEATS))
-    naive = min(seconds(bare) for _ in range(REPEATS))
+    naive = min(seconds(forward_and_backward) for _ in range(REPEATS))
     name = f"attribution of all heads, neurons and {model.graph.n_edges:,} edges"
     return SpeedComparison(
         name, ours, naive, naive / ours, "one forward and backward pass, which scores nothing"

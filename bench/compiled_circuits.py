@@ -3,25 +3,24 @@ programs.
 
 1. Each program is compiled at each difficulty: rotated, with distractors and noise edges
    (`bench/known_circuits`).
-2. A method scores all edges from discovery pairs. AUROC: the chance that a true edge scores higher
-   than a false one, ties counting half, so that a method which gives 0 to everything has 0.5.
-3. The circuit of as many edges as the truth has is held against other pairs: its faithfulness f,
-   and the share of its edges that are true.
+2. A method scores all edges from discovery pairs. AUROC is the chance that a true edge scores
+   higher than a false one. Ties count half, so that a method which gives 0 to everything has 0.5.
+3. The circuit of as many edges as the truth has is tested on other pairs: its faithfulness f, and
+   the share of its edges that are true.
 4. Seconds are CPU seconds of the process.
-5. Each result is kept as it is made (`stored`): a bench that was stopped goes on there.
+5. Each result is cached as it is made (`result_cache`), so that a stopped bench continues there.
 
-A seed gives the weights' draws and both sets of pairs. Methods were chosen on seed 0; others are
-for reporting.
+A seed determines the draw of the weights and both sets of pairs. Methods were chosen on seed 0;
+other seeds are for reporting.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from ..tools.circuits.discovery import faithfulness_of, top_edges
 from ..tools.circuits.methods import score_edges
@@ -31,7 +30,7 @@ from .known_circuits.compile import compile_program
 from .known_circuits.compiled import Compiled
 from .known_circuits.pairs import pairs_of
 from .planted_truth import auroc
-from .result_cache import ResultCache, code_digest
+from .result_cache import ResultCache, code_digest, means, row_to_dict
 
 PAIRS = 32
 HELD_OUT = 1_000_000
@@ -39,11 +38,12 @@ HELD_OUT = 1_000_000
 
 
 class DiscoveryResult(NamedTuple):
-    """What a method makes of one circuit.
+    """How well a method finds one circuit.
 
     Attributes:
         f: faithfulness, on held-out pairs, of its circuit of as many edges as the truth has.
         precision: share of that circuit's edges that are true.
+        seconds: CPU seconds of scoring all edges.
     """
 
     auroc: float | None
@@ -65,12 +65,14 @@ class CircuitRow(NamedTuple):
     loudness: float
     methods: dict[str, DiscoveryResult]
 
+    @property
+    def name(self) -> str:
+        """``induction/hard/0``."""
+        return self.circuit
+
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {
-            **self._asdict(),
-            "methods": {name: found._asdict() for name, found in self.methods.items()},
-        }
+        return row_to_dict(self)
 
 
 def bench_circuits(
@@ -78,38 +80,38 @@ def bench_circuits(
     difficulties: Sequence[str],
     methods: Sequence[str],
     seed: int = 0,
-    stored: ResultCache | None = None,
+    cache: ResultCache | None = None,
 ) -> Iterator[CircuitRow]:
-    """One row a circuit, easiest first; what is stored is not made again."""
-    stored = stored or ResultCache("circuits", code_digest(*CODE))
+    """One row per circuit, the easiest first; what is cached is not computed again."""
+    cache = cache or ResultCache("circuits", code_digest(*CODE))
     for difficulty in difficulties:
-        for name in programs:
-            circuit = _Circuit(name, difficulty, seed)
-            facts = stored.or_make(circuit.facts, *circuit)
-            found = {
-                method: stored.or_make(partial(circuit.found, method), *circuit, method)
+        for program in programs:
+            circuit = _CompiledCircuit(program, difficulty, seed)
+            key = (program, difficulty, seed)
+            facts = cache.get_or_make(circuit.facts, *key)
+            results = {
+                method: cache.get_or_make(partial(circuit.discover, method), *key, method)
                 for method in methods
             }
             yield CircuitRow(
-                f"{name}/{difficulty}/{seed}",
-                *circuit,
+                f"{program}/{difficulty}/{seed}",
+                *key,
                 **facts,
-                methods={method: DiscoveryResult(**values) for method, values in found.items()},
+                methods={method: DiscoveryResult(**result) for method, result in results.items()},
             )
 
 
-class _ProgramNames(NamedTuple):
+@dataclass(frozen=True)
+class _CompiledCircuit:
+    """A circuit that is compiled only when something about it is not in the cache."""
+
     program: str
     difficulty: str
     seed: int
 
-
-class _Circuit(_ProgramNames):
-    """A compiled circuit, compiled when something about it is not known yet."""
-
     @cached_property
     def compiled(self) -> Compiled:
-        return compile_program(*self)
+        return compile_program(self.program, self.difficulty, self.seed)
 
     @cached_property
     def pairs(self) -> tuple[PromptPairs, PromptPairs]:
@@ -126,7 +128,8 @@ class _Circuit(_ProgramNames):
             "loudness": compiled.loudness,
         }
 
-    def found(self, method: str) -> dict[str, Any]:
+    def discover(self, method: str) -> dict[str, Any]:
+        """A `DiscoveryResult` as a dict."""
         model, truth = self.compiled.model, self.compiled.truth
         discovery, held_out = self.pairs
         started = time.process_time()
@@ -142,7 +145,7 @@ class _Circuit(_ProgramNames):
 
 
 def summary(rows: Sequence[CircuitRow]) -> dict[str, Any]:
-    """The contract's summary: mean AUROC by method, by difficulty and method, and the best method's."""
+    """Mean AUROC by method, by difficulty and method, and of the best method."""
     difficulties = list(dict.fromkeys(row.difficulty for row in rows))
     by_method = means(rows, "auroc")
     return {
@@ -152,13 +155,4 @@ def summary(rows: Sequence[CircuitRow]) -> dict[str, Any]:
             difficulty: means([row for row in rows if row.difficulty == difficulty], "auroc")
             for difficulty in difficulties
         },
-    }
-
-
-def means(rows: Sequence[CircuitRow], figure: str) -> dict[str, float]:
-    """The mean of one figure over circuits, by method."""
-    methods = list(dict.fromkeys(name for row in rows for name in row.methods))
-    return {
-        name: float(np.mean([getattr(row.methods[name], figure) for row in rows]))
-        for name in methods
     }

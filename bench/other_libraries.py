@@ -1,9 +1,8 @@
-"""The same sweep of patched heads by other libraries: what it costs, and whether the answers agree.
+"""The same sweep of patched heads by other libraries: what it costs, and whether the effects agree.
 
-Each way runs in a process of its own on one thread, so that its peak memory is its own: this
-engine, plain hooks with a whole pass a head, and nnsight and TransformerLens where they are
-installed (`pip install hubel[oracles]`). CPU seconds count from the loaded subject; wrapping it is
-counted apart.
+Each way runs in its own process on one thread, so that peak memory is its own: hubel, plain hooks
+with one forward pass per head, and nnsight and TransformerLens if they are installed (`pip install
+hubel[oracles]`). CPU seconds count from the loaded subject; wrapping it is counted separately.
 """
 
 from __future__ import annotations
@@ -34,16 +33,17 @@ if TYPE_CHECKING:
     from ..tools.subject.address import Unit
 
 PEERS = {"nnsight": "nnsight", "transformer-lens": "transformer_lens"}
-"""Name on the package registry to name of the module."""
+"""Name of the package to name of its module."""
 
 
-class Peer(NamedTuple):
+class PeerCost(NamedTuple):
     """One way to patch heads.
 
     Attributes:
-        seconds: CPU seconds of the sweep; `wrapping`: of making the subject ready for it.
-        peak_mb: peak memory of the process, with the subject in it.
-        difference: largest |effect - this engine's|, in logits.
+        seconds: CPU seconds of the sweep.
+        wrapping: CPU seconds of preparing the subject for it.
+        peak_mb: peak memory of the process, including the subject.
+        difference: largest |effect - hubel's effect|, in logits.
     """
 
     name: str
@@ -54,25 +54,25 @@ class Peer(NamedTuple):
     difference: float
 
 
-def compare_peers(subject: str, layers: list[int]) -> list[Peer]:
-    """Every way that is installed, on all heads of some layers; this engine comes first.
+def compare_peers(subject: str, layers: list[int]) -> list[PeerCost]:
+    """Every installed way, on all heads of some layers; hubel comes first.
 
     Raises:
-        UnavailableError: a way's process failed, with the end of what it said.
+        UnavailableError: the process of a way failed; with the end of its error output.
     """
     names = ["hubel", "plain hooks", *(name for name, module in PEERS.items() if find_spec(module))]
-    found = [_in_process(name, subject, layers) for name in names]
-    own = np.array(found[0]["effects"])
+    costs = [_in_process(name, subject, layers) for name in names]
+    own = np.array(costs[0]["effects"])
     return [
-        Peer(
+        PeerCost(
             name,
             own.shape[0],
-            each["seconds"],
-            each["wrapping"],
-            each["peak_mb"],
-            float(np.abs(np.array(each["effects"]) - own).max()),
+            cost["seconds"],
+            cost["wrapping"],
+            cost["peak_mb"],
+            float(np.abs(np.array(cost["effects"]) - own).max()),
         )
-        for name, each in zip(names, found, strict=True)
+        for name, cost in zip(names, costs, strict=True)
     ]
 
 
@@ -87,7 +87,7 @@ def _in_process(name: str, subject: str, layers: list[int]) -> dict[str, Any]:
 
 
 def main(name: str, subject_name: str, *layers: str) -> None:
-    """What the process of one way does; its last line is JSON."""
+    """The process of one way: run the sweep and print one JSON object on the last line."""
     import torch
 
     from ..tools.subject import load_subject
@@ -103,15 +103,20 @@ def main(name: str, subject_name: str, *layers: str) -> None:
     sweep = WAYS[name](subject, pairs)
     wrapping = time.process_time() - started
     effects: list[Any] = []
-    taken = seconds(lambda: effects.extend(sweep(units).tolist()))
+    sweep_seconds = seconds(lambda: effects.extend(sweep(units).tolist()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": taken, "wrapping": wrapping, "peak_mb": peak, "effects": effects}))  # noqa: T201
+    print(
+        json.dumps(
+            {"seconds": sweep_seconds, "wrapping": wrapping, "peak_mb": peak, "effects": effects}
+        )
+    )
 
 
-Heads = Callable[[list["Unit"]], Float[np.ndarray, "head pairs"]]
+HeadSweep = Callable[[list["Unit"]], Float[np.ndarray, "head pairs"]]
+"""Effects of patching each of some heads."""
 
 
-def _hubel(subject: Subject, pairs: PromptPairs) -> Heads:
+def _hubel(subject: Subject, pairs: PromptPairs) -> HeadSweep:
     from ..tools.circuits.selftest import open_circuit_model
     from ..tools.circuits.sweep import Sweep
 
@@ -119,11 +124,11 @@ def _hubel(subject: Subject, pairs: PromptPairs) -> Heads:
     return lambda units: Sweep(model, pairs).units(units).numpy()
 
 
-def _plain(subject: Subject, pairs: PromptPairs) -> Heads:
+def _plain(subject: Subject, pairs: PromptPairs) -> HeadSweep:
     return lambda units: naive_heads(subject, pairs, units)
 
 
-def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
+def _nnsight(subject: Subject, pairs: PromptPairs) -> HeadSweep:
     import torch
 
     wrapped: Any = import_module("nnsight").NNsight(subject.model)
@@ -153,7 +158,7 @@ def _nnsight(subject: Subject, pairs: PromptPairs) -> Heads:
     return sweep
 
 
-def _transformer_lens(subject: Subject, pairs: PromptPairs) -> Heads:
+def _transformer_lens(subject: Subject, pairs: PromptPairs) -> HeadSweep:
     import torch
 
     bridge: Any = import_module(
@@ -189,13 +194,13 @@ def _transformer_lens(subject: Subject, pairs: PromptPairs) -> Heads:
     return sweep
 
 
-WAYS: dict[str, Callable[[Subject, PromptPairs], Heads]] = {
+WAYS: dict[str, Callable[[Subject, PromptPairs], HeadSweep]] = {
     "hubel": _hubel,
     "plain hooks": _plain,
     "nnsight": _nnsight,
     "transformer-lens": _transformer_lens,
 }
-"""Name to what makes a subject and pairs ready for a sweep."""
+"""Name to a function that prepares a sweep for a subject and pairs."""
 
 if __name__ == "__main__":
     main(*sys.argv[1:])

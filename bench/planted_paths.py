@@ -1,55 +1,51 @@
 """Is a path found that was planted into a real subject? Its edges' ranks among all edges, for each
 scoring method.
 
-1. Some directions of the subject's stream are reserved, and paths of three kinds are planted in
-   turn, of several strengths (`bench/known_circuits/planted_paths`). The subject is loaded for this
-   and given up afterwards.
-2. Each path is first measured: every edge patched exactly, the run with its edges alone, the run
-   with all others. One that does not act is a failure and no datum; what the rest of the subject
-   makes of the same prompts is reported.
+1. Some directions of the subject's residual stream are reserved, and paths of three kinds are
+   planted in turn, at several strengths (`bench/known_circuits/planted_paths`). The subject is
+   loaded for this and thrown away afterwards.
+2. Each path is measured first: every edge patched exactly, the run with its edges alone, the run
+   with all others. A path that does not act is a failure and enters no mean. What the rest of the
+   subject does with the same prompts is reported.
 3. A method scores all edges from the pairs. AUROC: the chance that a planted edge scores higher
    than another. Precision: the share of planted ones among as many edges at the top. Ranks: 1 is
    the top.
 
-The other edges are not all false: the subject makes something of the other token too, and an edge
-that does more than a faint path deserves its place above it. So ranks of faint paths are a floor
-for what a method can see, not its mistakes.
+The other edges are not all false: the subject responds to the other token too, and an edge that
+does more than a faint path deserves its place above it. So ranks of faint paths bound from below
+what a method can see; they are not its mistakes.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from .known_circuits import CODE
 from .planted_truth import auroc
-from .result_cache import ResultCache, code_digest
+from .result_cache import ResultCache, code_digest, means, row_to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from ..tools.subject import Subject
-    from .known_circuits.plant import Reserved
-    from .known_circuits.planted_paths import Planted
+    from .known_circuits.plant import ReservedSubject
+    from .known_circuits.planted_paths import Kind, PlantedPath
 
 PAIRS = 6
 STRENGTHS = (4.0, 1.0, 0.25)
-"""Logits: far above, about at, and below what the subject itself makes of another token."""
-METHODS = ("random", "eap", "eap-ig-inputs", "eap-ig-edges")
-"""Those that take seconds on a real subject; the others take minutes to hours, and can be asked for."""
+"""Logits: far above, about at, and below what the subject itself does with another token."""
+QUICK_METHODS = ("random", "eap", "eap-ig-inputs", "eap-ig-edges")
+"""Methods that take seconds on a real subject; the others take minutes to hours (`--method`)."""
 
 
-class Ranked(NamedTuple):
-    """Where a method puts the planted edges.
+class RankResult(NamedTuple):
+    """Where a method ranks the planted edges.
 
     Attributes:
-        ranks: of each planted edge among all edges, 1 the top; tied ones have their mean rank.
+        ranks: of each planted edge among all edges, 1 the top; tied ones get their mean rank.
         seconds: CPU seconds.
     """
 
@@ -63,7 +59,9 @@ class PathRow(NamedTuple):
     """One planted path under all methods.
 
     Attributes:
-        acts: what patching shows (`Acts`); failed: why the path is no datum, else None.
+        strength: logits by which the path moves the answer.
+        acts: what exact patching shows (`PathEffects`).
+        failed: why the path does not count, else None.
     """
 
     path: str
@@ -74,14 +72,16 @@ class PathRow(NamedTuple):
     edges: int
     acts: dict[str, Any]
     failed: str | None
-    methods: dict[str, Ranked]
+    methods: dict[str, RankResult]
+
+    @property
+    def name(self) -> str:
+        """``copy/1/0``: kind, strength, seed."""
+        return self.path
 
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {
-            **self._asdict(),
-            "methods": {name: found._asdict() for name, found in self.methods.items()},
-        }
+        return row_to_dict(self)
 
 
 def bench_planted(
@@ -90,129 +90,121 @@ def bench_planted(
     strengths: Sequence[float],
     methods: Sequence[str],
     seed: int = 0,
-    stored: ResultCache | None = None,
+    cache: ResultCache | None = None,
 ) -> Iterator[PathRow]:
-    """One row a path, the loudest first; what is stored is not made again, and without need nothing
-    is loaded.
+    """One row per path, the strongest first; what is cached is neither loaded nor computed again.
 
     Args:
-        load: loads the subject, which is changed; `subject` is its name.
+        load: loads the subject, which is changed.
+        subject: its name.
     """
     from .known_circuits.planted_paths import KINDS
 
-    stored = stored or ResultCache("planted-paths", code_digest(*CODE))
-    ground = _Ground(load, seed)
+    cache = cache or ResultCache("planted-paths", code_digest(*CODE))
+    planter = _PathPlanter(load, seed)
     for strength in strengths:
         for kind in KINDS:
-            name = (subject, kind, strength, seed)
-            facts = stored.or_make(partial(ground.facts, kind, strength), *name)
-            asked = () if facts["failed"] else methods
-            found = {
-                m: stored.or_make(partial(ground.ranked, kind, strength, m), *name, m)
-                for m in asked
+            key = (subject, kind, strength, seed)
+            facts = cache.get_or_make(partial(planter.facts, kind, strength), *key)
+            results = {
+                method: cache.get_or_make(
+                    partial(planter.rank, kind, strength, method), *key, method
+                )
+                for method in (() if facts["failed"] else methods)
             }
-            yield PathRow(**facts, methods={m: Ranked(**row) for m, row in found.items()})
+            ranks = {method: RankResult(**result) for method, result in results.items()}
+            yield PathRow(**facts, methods=ranks)
 
 
-class _Ground:
-    """The subject with its reserved directions, loaded when a path must be planted."""
+class _PathPlanter:
+    """The subject with its reserved directions, loaded when the first path must be planted."""
 
     def __init__(self, load: Callable[[], Subject], seed: int) -> None:
-        self._load, self._seed, self._reserved = load, seed, None
-
-    def facts(self, kind: Any, strength: float) -> dict[str, Any]:
-        """What the path is and does."""
-        from .known_circuits.planted_paths import acts
-
-        def look(planted: Planted) -> dict[str, Any]:
-            found, path, graph = (
-                acts(self.reserved.model, planted),
-                planted.path,
-                self.reserved.model.graph,
-            )
-            what = {
-                "path": path.name,
-                "kind": path.kind,
-                "strength": path.strength,
-                "seed": path.seed,
-            }
-            edges = [str(edge) for edge in planted.edges]
-            return what | {
-                "planted": edges,
-                "edges": graph.n_edges,
-                "acts": found._asdict() | {"each": list(found.each)},
-                "failed": found.fault,
-            }
-
-        return self._with(kind, strength, look)
-
-    def ranked(self, kind: Any, strength: float, method: str) -> dict[str, Any]:
-        """Where a method puts the path's edges."""
-        from ..tools.circuits.methods import score_edges
-
-        def look(planted: Planted) -> dict[str, Any]:
-            started = time.process_time()
-            scores = score_edges(method, self.reserved.model, planted.pairs).cpu()
-            seconds = time.process_time() - started
-            return ranked(
-                scores, planted.truth, self.reserved.model.graph.all_edges, seconds
-            )._asdict()
-
-        return self._with(kind, strength, look)
-
-    def _with(
-        self, kind: Any, strength: float, look: Callable[[Planted], dict[str, Any]]
-    ) -> dict[str, Any]:
-        from .known_circuits.planted_paths import draw_path, planted
-
-        path = draw_path(self.reserved, kind, strength, self._seed)
-        with planted(self.reserved, path, PAIRS) as found:
-            return look(found)
+        self._load, self._seed = load, seed
+        self._reserved: ReservedSubject | None = None
 
     @property
-    def reserved(self) -> Reserved:
-        """The subject, changed."""
+    def reserved(self) -> ReservedSubject:
         from .known_circuits.planted_paths import reserve_for_paths
 
         if self._reserved is None:
             self._reserved = reserve_for_paths(self._load(), self._seed)
         return self._reserved
 
+    def facts(self, kind: Kind, strength: float) -> dict[str, Any]:
+        """All fields of a `PathRow` but the methods."""
+        from .known_circuits.planted_paths import measure_path
 
-def ranked(scores: Tensor, truth: Tensor, possible: Tensor, seconds: float = 0.0) -> Ranked:
-    """How sizes of scores rank the true edges among all that there are."""
+        def measure(planted: PlantedPath) -> dict[str, Any]:
+            path, model = planted.path, self.reserved.model
+            effects = measure_path(model, planted)
+            return {
+                "path": path.name,
+                "kind": path.kind,
+                "strength": path.strength,
+                "seed": path.seed,
+                "planted": [str(edge) for edge in planted.edges],
+                "edges": model.graph.n_edges,
+                "acts": effects._asdict() | {"each": list(effects.each)},
+                "failed": effects.fault,
+            }
+
+        return self._with_path(kind, strength, measure)
+
+    def rank(self, kind: Kind, strength: float, method: str) -> dict[str, Any]:
+        """A `RankResult` as a dict."""
+        from ..tools.circuits.methods import score_edges
+
+        def score(planted: PlantedPath) -> dict[str, Any]:
+            model = self.reserved.model
+            started = time.process_time()
+            scores = score_edges(method, model, planted.pairs).cpu()
+            seconds = time.process_time() - started
+            return rank_edges(scores, planted.truth, model.graph.all_edges, seconds)._asdict()
+
+        return self._with_path(kind, strength, score)
+
+    def _with_path(
+        self, kind: Kind, strength: float, work: Callable[[PlantedPath], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Run `work` while a path is planted."""
+        from .known_circuits.planted_paths import draw_path, plant_path
+
+        path = draw_path(self.reserved, kind, strength, self._seed)
+        with plant_path(self.reserved, path, PAIRS) as planted:
+            return work(planted)
+
+
+def rank_edges(scores: Tensor, truth: Tensor, possible: Tensor, seconds: float = 0.0) -> RankResult:
+    """Rank the true edges among all possible ones by the size of their scores.
+
+    Args:
+        scores, truth, possible: of the same shape, "source target".
+    """
     from scipy.stats import rankdata
 
     size, true = scores[possible].abs().numpy(), truth[possible].numpy()
     ranks = rankdata(-size)[true]
-    n = int(true.sum())
-    return Ranked(
-        auroc(size[true], size[~true]), float((ranks <= n).mean()), sorted(ranks.tolist()), seconds
-    )
+    precision = float((ranks <= int(true.sum())).mean())
+    return RankResult(auroc(size[true], size[~true]), precision, sorted(ranks.tolist()), seconds)
 
 
 def planted_summary(rows: Sequence[PathRow]) -> dict[str, Any]:
-    """The contract's summary, with strengths as difficulties; failed paths are counted and in no mean."""
-    good = [row for row in rows if not row.failed]
-    strengths = list(dict.fromkeys(row.strength for row in good))
-    by_method = mean_by_method(good, "auroc")
+    """Mean AUROC as in `compiled_circuits.summary`, with strengths as difficulties.
+
+    Failed paths are counted and enter no mean.
+    """
+    valid = [row for row in rows if not row.failed]
+    strengths = list(dict.fromkeys(row.strength for row in valid))
+    by_method = means(valid, "auroc")
     return {
         "auroc_best": max(by_method.values(), default=None),
         "by_method": by_method,
         "by_difficulty": {
-            f"{strength:g} logits": mean_by_method(
-                [row for row in good if row.strength == strength], "auroc"
+            f"{strength:g} logits": means(
+                [row for row in valid if row.strength == strength], "auroc"
             )
             for strength in strengths
         },
-        "failed": len(rows) - len(good),
-    }
-
-
-def mean_by_method(rows: Sequence[PathRow], figure: str) -> dict[str, float]:
-    """The mean of one figure over paths, by method."""
-    methods = list(dict.fromkeys(name for row in rows for name in row.methods))
-    return {
-        name: float(np.mean([getattr(row.methods[name], figure) for row in rows]))
-        for name in methods
+        "failed": len(rows) - len(valid),
     }

@@ -1,18 +1,20 @@
-"""Results of a bench that are kept as they are made, so that a bench may be stopped at any time and
-goes on there.
+"""Results of a bench, cached as they are made, so that a stopped bench continues where it was; and
+what the rows of all circuit benches have in common.
 
-One small file a result in the cache, named after everything that it depends on: the code of the
-folders that it comes from, and whatever the bench adds (program, difficulty, seed, method). Other
-code or another seed has other names.
+One small file per result, named after everything that it depends on: the code of some folders, and
+whatever the bench adds (program, difficulty, seed, method). Other code or another seed gives another
+name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from ..tools.files import atomic_file, cache_dir
 
@@ -21,45 +23,61 @@ class ResultCache:
     """The results of one bench.
 
     Args:
-        bench: its name, that of its folder in the cache.
+        bench: name of the bench, and of its folder in the cache.
         code: digest of the code that results depend on.
     """
 
     def __init__(self, bench: str, code: str, root: Path | None = None) -> None:
         self.folder, self._code = (root or cache_dir()) / "bench" / bench, code
 
-    def get(self, *parts: object) -> dict[str, Any] | None:
-        """What was kept for these parts of a name; None if nothing was."""
+    def get_or_make(self, make: Callable[[], dict[str, Any]], *key: object) -> dict[str, Any]:
+        """The cached result of a key, or else what `make` returns, which is cached."""
+        path = self._path(key)
         try:
-            return json.loads(self._path(parts).read_text(encoding="utf-8"))["result"]
+            return json.loads(path.read_text(encoding="utf-8"))["result"]
         except FileNotFoundError:
-            return None
+            pass
+        result = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"of": [str(part) for part in key], "result": result})
+        with atomic_file(path) as part:
+            part.write_text(content, encoding="utf-8")
+        return result
 
-    def or_make(self, make: Callable[[], dict[str, Any]], *parts: object) -> dict[str, Any]:
-        """What was kept, or else what `make` gives, which is kept."""
-        found = self.get(*parts)
-        if found is None:
-            found = make()
-            path = self._path(parts)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_file(path) as part:
-                part.write_text(
-                    json.dumps({"of": [str(each) for each in parts], "result": found}),
-                    encoding="utf-8",
-                )
-        return found
-
-    def _path(self, parts: Iterable[object]) -> Path:
-        name = json.dumps([self._code, *map(str, parts)])
+    def _path(self, key: Iterable[object]) -> Path:
+        name = json.dumps([self._code, *map(str, key)])
         return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
 
 
 def code_digest(*folders: Path) -> str:
-    """SHA-256 of the Python files of some folders, those of folders within them included."""
+    """SHA-256 of all Python files below some folders."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            digest.update(
-                path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
-            )
+            name = path.relative_to(folder).as_posix().encode()
+            digest.update(name + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
+
+
+class MethodRow(Protocol):
+    """One circuit's row: the results of each method, as NamedTuples, beside facts of the circuit."""
+
+    @property
+    def methods(self) -> Mapping[str, Any]: ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+def row_to_dict(row: MethodRow) -> dict[str, Any]:
+    """A row for a JSON line."""
+    methods = {method: result._asdict() for method, result in row.methods.items()}
+    return {**row._asdict(), "methods": methods}
+
+
+def means(rows: Sequence[MethodRow], figure: str) -> dict[str, float]:
+    """The mean of one figure over all rows, by method."""
+    methods = list(dict.fromkeys(method for row in rows for method in row.methods))
+    return {
+        method: float(np.mean([getattr(row.methods[method], figure) for row in rows]))
+        for method in methods
+    }

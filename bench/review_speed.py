@@ -55,8 +55,8 @@ class Timing(NamedTuple):
     limit_ms: float | None
 
 
-class Speed(NamedTuple):
-    """What the bench found."""
+class ReviewSpeed(NamedTuple):
+    """How fast the page of one run is."""
 
     targets: int
     timings: list[Timing]
@@ -66,7 +66,7 @@ class Speed(NamedTuple):
     """Of the server's process; None where the system does not say."""
 
 
-def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) -> Speed:
+def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) -> ReviewSpeed:
     """Measure the page of a made run in this folder, which is made if it is not there."""
     if not (folder / CONFIG).exists():
         make_run(folder, targets, reporter=reporter)
@@ -88,7 +88,7 @@ def review_speed(folder: Path, targets: int, reporter: Reporter, seed: int = 0) 
             _timed(asked, process.pid, kind, groups)
             for kind, groups in _requests(folder.name, targets, seed).items()
         ]
-        return Speed(targets, timings, read, _peak_mb(process.pid))
+        return ReviewSpeed(targets, timings, read, _peak_mb(process.pid))
 
 
 def _requests(run: str, targets: int, seed: int) -> dict[str, list[list[str]]]:

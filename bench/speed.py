@@ -1,8 +1,9 @@
-"""Speed as ratios: each thing beside the naive way, in one process, in CPU seconds of one thread.
+"""Speed as ratios: each thing compared with the naive way, in one process, in CPU seconds of one
+thread.
 
-Wall time on a shared machine says little and CPU time says more; a ratio taken in one process says
-most. Each way runs `REPEATS` times in turn and the fastest counts. What the two ways give is
-compared first: a fast wrong answer is none.
+Wall time on a shared machine says little, CPU time more, and a ratio taken in one process most. Each
+way runs `REPEATS` times in turn and the fastest counts. The results of both ways are compared first,
+since a fast wrong answer is worth nothing.
 """
 
 from __future__ import annotations
@@ -43,23 +44,23 @@ def compare(
     """Time both ways in turn.
 
     Raises:
-        AssertionError: they do not give the same.
+        AssertionError: the results differ.
     """
     np.testing.assert_allclose(ours(), naive(), rtol=1e-4, atol=atol)
-    taken = [(seconds(ours), seconds(naive)) for _ in range(REPEATS)]
-    best = min(t[0] for t in taken), min(t[1] for t in taken)
+    times = [(seconds(ours), seconds(naive)) for _ in range(REPEATS)]
+    best = min(pair[0] for pair in times), min(pair[1] for pair in times)
     return SpeedComparison(name, *best, best[1] / best[0], naive_way)
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """CPU seconds that some work takes."""
+    """CPU seconds that `work` takes."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[SpeedComparison]:
-    """Permutation draws and bootstrap resamples against loops that correlate whole arrays."""
+    """Permutation draws and bootstrap resamples, compared with loops that correlate whole arrays."""
     rng = np.random.default_rng(0)
     mask = np.ones((contexts, 64), dtype=bool)
     document = np.repeat(np.arange(contexts // 4 + 1), 4)[:contexts]
@@ -67,12 +68,9 @@ def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[SpeedCompar
     sample = Sample(true + rng.standard_normal(mask.shape), true, mask, document)
 
     def permuting() -> np.ndarray:
-        return np.array(
-            [
-                np.corrcoef(sample.predicted[o].ravel(), true.ravel())[0, 1]
-                for o in permutations(contexts, 0, draws)
-            ]
-        )
+        orders = permutations(contexts, 0, draws)
+        shuffled = (sample.predicted[order].ravel() for order in orders)
+        return np.array([np.corrcoef(predicted, true.ravel())[0, 1] for predicted in shuffled])
 
     def resampling() -> list[float]:
         counts = resample_counts(document.max() + 1, 0)
@@ -99,31 +97,30 @@ def statistics_speed(contexts: int = 470, draws: int = 1999) -> list[SpeedCompar
 
 
 def early_stop_speed(subject: Subject) -> SpeedComparison:
-    """One early layer's neurons with the pass stopped there, against a whole forward pass with a hook."""
+    """Neurons of an early layer with the pass stopped there, compared with a whole pass with a hook."""
     import torch
 
     from ..tools.subject.address import Site
 
     site = Site("mlp", 1)
-    ids = torch.randint(0, 1000, (8, 64), generator=torch.Generator().manual_seed(0)).to(
-        subject.device
-    )
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 1000, (8, 64), generator=generator).to(subject.device)
 
     def ours() -> np.ndarray:
         return subject.capture(ids, [site]).activations[site].float().cpu().numpy()
 
     def naive() -> np.ndarray:
-        found = {}
+        captured: dict[str, np.ndarray] = {}
         module = subject.parts.layers[1].mlp_down
         hook = module.register_forward_pre_hook(
-            lambda _module, inputs: found.update(x=inputs[0].float().cpu().numpy())
+            lambda _module, inputs: captured.update(x=inputs[0].float().cpu().numpy())
         )
         try:
             with torch.inference_mode():
                 subject.model(ids)
         finally:
             hook.remove()
-        return found["x"]
+        return captured["x"]
 
     return compare(
         "neurons of layer 1, 512 tokens", ours, naive, "a whole forward pass with a hook"
@@ -131,7 +128,7 @@ def early_stop_speed(subject: Subject) -> SpeedComparison:
 
 
 def index_speed(subject: Subject, corpus_name: str) -> dict[str, float]:
-    """The index of all units over some text beside the bare forward passes that it needs, in the same process."""
+    """Speed of indexing all units, and of the forward passes alone, in the same process."""
     from ..tools.corpus import read_corpus
     from ..tools.index import build_index
 

@@ -1,21 +1,20 @@
 """Are the circuits of trained models faithful? Every scoring method on tiny transformers trained in
 seconds.
 
-Nobody knows the true edges of a trained model, so that there is no AUROC. What is reported:
+The true edges of a trained model are unknown, so there is no AUROC. Reported instead:
 
-1. f of each method's circuit at several sizes, on prompts that it has not seen; their area of |1 -
-   f| is CMD, as in `evals.statistics.faithfulness`, beside the mean of several random connected
-   circuits.
-2. For induction: the heads of the first layer that look at the previous token, and those of the
-   second that look at what followed earlier copies (`tools/circuits/attention`; all that look at
-   least half as much as the best one), and what share of them a method's circuit of a fifth of the
-   edges holds.
+1. f of each method's circuit at several sizes, on held-out prompts. The area of |1 - f| is CMD, as
+   in `evals.statistics.faithfulness`; for comparison, the mean over random connected circuits.
+2. For induction: the heads of layer 0 that attend to the previous token, and those of layer 1 that
+   attend to what followed earlier copies (`tools/circuits/attention`; all that attend at least half
+   as much as the best one), and what share of them is in a method's circuit of a fifth of the edges.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -29,25 +28,30 @@ from ..tools.circuits.discovery import faithfulness_of, random_circuit, top_edge
 from ..tools.circuits.graph import Node
 from ..tools.circuits.methods import score_edges
 from .known_circuits import CODE
-from .known_circuits.trained import Trained, pairs_of_lesson, trained
-from .result_cache import ResultCache, code_digest
+from .known_circuits.trained import TrainedModel, load_trained, pairs_of_task
+from .result_cache import ResultCache, code_digest, means, row_to_dict
 
 PAIRS = 32
 HELD_OUT = 1_000_000
 """Added to the seed of the pairs on which faithfulness is measured."""
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
-"""Sizes: MIB's smallest would be no edge of these 110."""
-LOOKED_AT = 0.2
-RANDOM = 5
-"""Random circuits that are averaged; `random` is that and no single draw."""
+"""Sizes of circuits; MIB's smallest would be less than one of these 110 edges."""
+HEADS_AT = 0.2
+"""Size of the circuit that is searched for the known heads."""
+RANDOM_DRAWS = 5
+"""Random circuits that the method `random` averages over."""
 
 
 class MethodResult(NamedTuple):
-    """What a method makes of one trained model.
+    """The circuits that one method finds in a trained model.
 
     Attributes:
         f: faithfulness on held-out pairs at each of `SHARES`.
-        heads: for induction, the share of the previous-token and of the induction heads in the circuit at `LOOKED_AT`.
+        cmd: area of |1 - f| over `SHARES`, 0 is best.
+        cpr: area of f.
+        seconds: CPU seconds of finding them.
+        heads: for induction, the share of previous-token and of induction heads in the circuit at
+            `HEADS_AT`.
     """
 
     f: list[float]
@@ -61,6 +65,7 @@ class TrainedRow(NamedTuple):
     """One trained model under all methods.
 
     Attributes:
+        training_seconds: CPU seconds.
         heads: for induction, the heads of each kind with their attention scores.
     """
 
@@ -72,89 +77,91 @@ class TrainedRow(NamedTuple):
     heads: dict[str, dict[str, float]]
     methods: dict[str, MethodResult]
 
+    @property
+    def name(self) -> str:
+        """The task of the model: ``induction``."""
+        return self.trained
+
     def as_dict(self) -> dict[str, Any]:
         """For a JSON line."""
-        return {
-            **self._asdict(),
-            "methods": {name: found._asdict() for name, found in self.methods.items()},
-        }
+        return row_to_dict(self)
 
 
 def bench_trained(
-    lessons: Sequence[str], methods: Sequence[str], seed: int = 0, stored: ResultCache | None = None
+    tasks: Sequence[str], methods: Sequence[str], seed: int = 0, cache: ResultCache | None = None
 ) -> Iterator[TrainedRow]:
-    """One row a model; what is stored is not made again."""
-    stored = stored or ResultCache("trained-circuits", code_digest(*CODE))
-    for name in lessons:
-        model = _Model(name, seed)
-        facts = stored.or_make(model.facts, *model)
-        found = {
-            method: stored.or_make(partial(model.found, method), *model, method)
+    """One row per model; what is cached is not computed again."""
+    cache = cache or ResultCache("trained-circuits", code_digest(*CODE))
+    for task in tasks:
+        circuit = _TrainedCircuit(task, seed)
+        facts = cache.get_or_make(circuit.facts, task, seed)
+        results = {
+            method: cache.get_or_make(partial(circuit.discover, method), task, seed, method)
             for method in methods
         }
-        curves = {method: MethodResult(**values) for method, values in found.items()}
-        yield TrainedRow(name, seed, **facts, methods=curves)
+        curves = {method: MethodResult(**result) for method, result in results.items()}
+        yield TrainedRow(task, seed, **facts, methods=curves)
 
 
-class _TrainedNames(NamedTuple):
-    lesson: str
+@dataclass(frozen=True)
+class _TrainedCircuit:
+    """A model that is trained or loaded only when something about it is not in the cache."""
+
+    task: str
     seed: int
 
-
-class _Model(_TrainedNames):
-    """A trained model, trained or loaded when something about it is not known yet."""
-
     @cached_property
-    def trained(self) -> Trained:
-        return trained(*self)
+    def trained(self) -> TrainedModel:
+        return load_trained(self.task, self.seed)
 
     def facts(self) -> dict[str, Any]:
+        heads = {
+            kind: {str(head): score for head, score in scores.items()}
+            for kind, scores in self._heads.items()
+        }
         return {
             "accuracy": self.trained.accuracy,
             "training_seconds": self.trained.seconds,
             "edges": self.trained.model.graph.n_edges,
-            "heads": {
-                kind: {str(head): score for head, score in each.items()}
-                for kind, each in self._heads.items()
-            },
+            "heads": heads,
         }
 
-    def found(self, method: str) -> dict[str, Any]:
-        model, lesson = self.trained.model, self.trained.lesson
-        f = faithfulness_of(model, pairs_of_lesson(lesson, PAIRS, self.seed + HELD_OUT))
+    def discover(self, method: str) -> dict[str, Any]:
+        """A `MethodResult` as a dict."""
+        model, task = self.trained.model, self.trained.task
+        f = faithfulness_of(model, pairs_of_task(task, PAIRS, self.seed + HELD_OUT))
         sizes = [max(1, round(share * model.graph.n_edges)) for share in SHARES]
         started = time.process_time()
         if method == "random":
+            draws = range(RANDOM_DRAWS)
             circuits = [
-                [random_circuit(model.graph, size, draw) for size in sizes]
-                for draw in range(RANDOM)
+                [random_circuit(model.graph, size, draw) for size in sizes] for draw in draws
             ]
         else:
-            scores = score_edges(method, model, pairs_of_lesson(lesson, PAIRS, self.seed)).cpu()
+            scores = score_edges(method, model, pairs_of_task(task, PAIRS, self.seed)).cpu()
             circuits = [[top_edges(model.graph, scores, size) for size in sizes]]
         seconds = time.process_time() - started
-        curves = [faithfulness_curve(SHARES, [f(circuit) for circuit in some]) for some in circuits]
-        looked_at = circuits[0][SHARES.index(LOOKED_AT)]
+        curves = [
+            faithfulness_curve(SHARES, [f(circuit) for circuit in by_size]) for by_size in circuits
+        ]
+        searched = circuits[0][SHARES.index(HEADS_AT)]
         return MethodResult(
             np.mean([each.f for each in curves], axis=0).tolist(),
             float(np.mean([each.cmd for each in curves])),
             float(np.mean([each.cpr for each in curves])),
             seconds,
-            {kind: self._share_of(looked_at, heads) for kind, heads in self._heads.items()},
+            {kind: self._share_of(searched, heads) for kind, heads in self._heads.items()},
         )._asdict()
 
     @cached_property
     def _heads(self) -> dict[str, dict[Node, float]]:
-        if self.lesson != "induction":
+        if self.task != "induction":
             return {}
-        ids = pairs_of_lesson(self.trained.lesson, PAIRS, self.seed + HELD_OUT).clean
+        ids = pairs_of_task(self.trained.task, PAIRS, self.seed + HELD_OUT).clean
         scores = head_scores(self.trained.model.subject, ids)
         return {
-            kind: _best(values[layer], layer)
-            for kind, values, layer in (
-                ("previous", scores.previous, 0),
-                ("induction", scores.induction, 1),
-            )
+            "previous": _best(scores.previous[0], layer=0),
+            "induction": _best(scores.induction[1], layer=1),
         }
 
     def _share_of(self, circuit: Bool[Tensor, "source target"], heads: Collection[Node]) -> float:
@@ -164,14 +171,10 @@ class _Model(_TrainedNames):
 
 def _best(scores: Float[Tensor, " head"], layer: int) -> dict[Node, float]:
     """The head with the highest score, and all with at least half of it."""
-    chosen = (scores >= scores.max() / 2).nonzero()[:, 0].tolist()
-    return {Node("head", layer, head): float(scores[head]) for head in chosen}
+    best = (scores >= scores.max() / 2).nonzero()[:, 0].tolist()
+    return {Node("head", layer, head): float(scores[head]) for head in best}
 
 
 def trained_summary(rows: Sequence[TrainedRow]) -> dict[str, Any]:
     """Mean CMD by method, and each model's accuracy."""
-    methods = list(dict.fromkeys(name for row in rows for name in row.methods))
-    return {
-        "cmd": {name: float(np.mean([row.methods[name].cmd for row in rows])) for name in methods},
-        "accuracy": {row.trained: row.accuracy for row in rows},
-    }
+    return {"cmd": means(rows, "cmd"), "accuracy": {row.trained: row.accuracy for row in rows}}

@@ -1,14 +1,13 @@
-"""Tiny transformers that were trained and not compiled: seconds on one thread, seeded, and kept in
-the cache.
+"""Tiny transformers that are trained, not compiled: seconds on one thread, seeded, and cached.
 
 1. A GPT-2 of two layers with four heads each, in single precision.
-2. AdamW with a linear warm-up and a cosine's way down, on sequences drawn anew at each step.
-3. Accuracy on sequences of another seed; a model that is right less often than `GOOD` is refused,
-   since there is no circuit to look for in what cannot do its task.
+2. AdamW with linear warm-up and cosine decay, on fresh sequences at each step.
+3. Accuracy on sequences of another seed. A model below `MIN_ACCURACY` is refused: what cannot do
+   its task has no circuit for it.
 
-Which edges such a model uses is not known. What can be asked: is the circuit that a method finds
-faithful on prompts that the method has not seen, and, for induction, does it hold the heads that
-look like induction's?
+Which edges such a model uses is unknown. What can be tested: is the circuit that a method finds
+faithful on prompts that the method has not seen, and, for induction, does it contain the heads that
+look like induction heads?
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from ...tools.errors import UnavailableError
 from ...tools.files import atomic_folder, cache_dir
 from ...tools.subject.subject import Subject
 from . import training_tasks
-from .training_tasks import Lesson, lesson
+from .training_tasks import TrainingTask, training_task
 from .word_tokenizer import word_level
 
 LAYERS, HEADS, WIDTH, NEURONS = 2, 4, 48, 96
@@ -40,102 +39,114 @@ BATCH, RATE, WARM_UP = 64, 4e-3, 50
 RECIPE = hashlib.sha256(
     b"".join(Path(file).read_bytes() for file in (training_tasks.__file__, __file__))
 ).hexdigest()[:8]
-"""Of the code that makes a model; models made by other code are trained anew."""
-GOOD, TRIED = 0.99, 2000
-"""Least share of right answers, and sequences that it is measured on."""
-OTHERS = 32
-"""Prompts among which a twin with another answer is looked for; a pair that finds none is left out."""
+"""Hash of the code that trains a model; a model of other code is trained again."""
+MIN_ACCURACY, TEST_SEQUENCES = 0.99, 2000
+TWIN_CANDIDATES = 32
+"""Prompts per pair that are searched for a twin with another answer; without one the pair is left out."""
 
 
-class Trained(NamedTuple):
-    """A trained model and how well it does its task; seconds are CPU seconds of its training."""
+class TrainedModel(NamedTuple):
+    """A trained model.
 
-    lesson: Lesson
+    Attributes:
+        accuracy: share of right answers on `TEST_SEQUENCES` sequences.
+        seconds: CPU seconds of its training.
+    """
+
+    task: TrainingTask
     model: CircuitModel
     accuracy: float
     seconds: float
 
 
-def trained(name: str, seed: int = 0, root: Path | None = None) -> Trained:
-    """The model of a lesson, trained when it is not in the cache.
+def load_trained(name: str, seed: int = 0, root: Path | None = None) -> TrainedModel:
+    """The model of a training task, trained now if it is not in the cache.
 
     Raises:
         UsageError: an unknown name.
-        UnavailableError: training did not come to `GOOD`.
+        UnavailableError: training did not reach `MIN_ACCURACY`.
     """
-    taught = lesson(name)
+    task = training_task(name)
     folder = (root or cache_dir()) / "trained" / f"{name}-{seed}-{RECIPE}"
     if not (folder / "training.json").exists():
-        _train(taught, seed, folder)
-    model = _blank(taught)
+        _train(task, seed, folder)
+    model = _untrained(task)
     model.load_state_dict(load_file(folder / "model.safetensors"))
     facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
-    words = ["<start>", *(f"t{index}" for index in range(1, taught.vocabulary))]
+    words = ["<start>", *(f"t{index}" for index in range(1, task.vocabulary))]
     subject = Subject(model, word_level(words), name=f"{name}/trained/{seed}")
-    return Trained(taught, open_circuit_model(subject), facts["accuracy"], facts["seconds"])
+    return TrainedModel(task, open_circuit_model(subject), facts["accuracy"], facts["seconds"])
 
 
-def _train(taught: Lesson, seed: int, folder: Path) -> None:
+def _train(task: TrainingTask, seed: int, folder: Path) -> None:
+    # 1. the model
     started = time.process_time()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = _blank(taught).train()
+        model = _untrained(task).train()
+
+    # 2. training
     rng = np.random.default_rng([seed, 0])
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, taught.steps))
-    for _ in range(taught.steps):
-        ids, targets = map(torch.as_tensor, taught.draw(rng, BATCH))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate_factor(step, task.steps)
+    )
+    for _ in range(task.steps):
+        ids, targets = map(torch.as_tensor, task.draw(rng, BATCH))
         loss = cross_entropy(model(ids).logits.flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    accuracy, seconds = _accuracy(model.eval(), taught, seed), time.process_time() - started
-    if accuracy < GOOD:
+
+    # 3. accuracy on sequences of another seed
+    accuracy, seconds = _accuracy(model.eval(), task, seed), time.process_time() - started
+    if accuracy < MIN_ACCURACY:
         raise UnavailableError(
-            f"the model of {taught.name!r}, seed {seed}, gives {accuracy:.1%} right answers after {taught.steps} steps "
-            f"and not the {GOOD:.0%} that a circuit is looked for in; take another seed"
+            f"the model of {task.name!r}, seed {seed}, is right in {accuracy:.1%} after "
+            f"{task.steps} steps, which is below {MIN_ACCURACY:.0%}; choose another seed"
         )
+    facts = {"accuracy": accuracy, "seconds": round(seconds, 2), "steps": task.steps}
     with atomic_folder(folder) as part:
-        save_file(
-            {key: value.contiguous() for key, value in model.state_dict().items()},
-            part / "model.safetensors",
-        )
-        facts = json.dumps(
-            {"accuracy": accuracy, "seconds": round(seconds, 2), "steps": taught.steps}
-        )
-        (part / "training.json").write_text(facts, encoding="utf-8")
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, part / "model.safetensors")
+        (part / "training.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _rate(step: int, steps: int) -> float:
+def _rate_factor(step: int, steps: int) -> float:
+    """Linear warm-up times cosine decay."""
     return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + np.cos(np.pi * step / steps))
 
 
 @torch.no_grad()
-def _accuracy(model: Any, taught: Lesson, seed: int) -> float:
-    ids, targets = map(torch.as_tensor, taught.draw(np.random.default_rng([seed, 1]), TRIED))
+def _accuracy(model: GPT2LMHeadModel, task: TrainingTask, seed: int) -> float:
+    sequences = task.draw(np.random.default_rng([seed, 1]), TEST_SEQUENCES)
+    ids, targets = map(torch.as_tensor, sequences)
     return float((model(ids).logits[:, -1].argmax(-1) == targets[:, -1]).float().mean())
 
 
-def _blank(taught: Lesson) -> Any:
-    length = taught.draw(np.random.default_rng(0), 1).ids.shape[1]
+def _untrained(task: TrainingTask) -> GPT2LMHeadModel:
+    length = task.draw(np.random.default_rng(0), 1).ids.shape[1]
     config = GPT2Config(
-        vocab_size=taught.vocabulary, n_positions=length, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_inner=NEURONS,
+        vocab_size=task.vocabulary, n_positions=length, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_inner=NEURONS,
         activation_function="relu", tie_word_embeddings=False, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
         bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     return GPT2LMHeadModel(config)
 
 
-def pairs_of_lesson(taught: Lesson, n: int, seed: int = 0) -> PromptPairs:
-    """n prompts, each with another one that has another answer, which is the foil."""
+def pairs_of_task(task: TrainingTask, n: int, seed: int = 0) -> PromptPairs:
+    """Up to n prompts, each with a twin that has another answer, which is the foil."""
     rng = np.random.default_rng([seed, 2])
-    clean, twins = taught.draw(rng, n), taught.draw(rng, OTHERS * n)
-    same = clean.targets[:, -1:] == twins.targets[:, -1].reshape(n, OTHERS)
-    picks = OTHERS * np.arange(n) + same.argmin(1)  # the first with another answer
-    kept = np.flatnonzero(~same.all(1))
-    ids, answers = (torch.as_tensor(each[kept]) for each in (clean.ids, clean.targets[:, -1:]))
-    others, foils = (
-        torch.as_tensor(each[picks[kept]]) for each in (twins.ids, twins.targets[:, -1:])
+    clean, candidates = task.draw(rng, n), task.draw(rng, TWIN_CANDIDATES * n)
+    answers = candidates.targets[:, -1].reshape(n, TWIN_CANDIDATES)
+    same = clean.targets[:, -1:] == answers
+    # the first candidate with another answer, for each prompt that has one
+    twins = TWIN_CANDIDATES * np.arange(n) + same.argmin(1)
+    usable = np.flatnonzero(~same.all(1))
+    return PromptPairs(
+        torch.as_tensor(clean.ids[usable]),
+        torch.as_tensor(candidates.ids[twins[usable]]),
+        torch.as_tensor(clean.targets[usable, -1:]),
+        torch.as_tensor(candidates.targets[twins[usable], -1:]),
     )
-    return PromptPairs(ids, others, answers, foils)

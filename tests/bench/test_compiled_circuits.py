@@ -18,11 +18,11 @@ from hubel.bench.result_cache import ResultCache, code_digest
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40))
 def test_tied_scores_rank_at_chance(rows: list[tuple[int, bool]]) -> None:
     scores, labels = (np.array(column) for column in zip(*rows, strict=True))
-    found = auroc(scores[labels], scores[~labels])
+    value = auroc(scores[labels], scores[~labels])
     if labels.all() or not labels.any():
-        assert found is None
+        assert value is None
     else:
-        assert found == pytest.approx(roc_auc_score(labels, scores))
+        assert value == pytest.approx(roc_auc_score(labels, scores))
         assert auroc(0 * scores[labels], 0 * scores[~labels]) == 0.5
 
 
@@ -35,10 +35,10 @@ def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
     assert induction["exact"].auroc == 1
     assert vote["exact"].auroc is not None
     assert vote["exact"].auroc < 0.95
-    for found in (induction, vote):
-        assert found["eap-ig-edges"].auroc is not None
-        assert found["eap-ig-edges"].auroc > 0.99
-        assert found["eap-ig-edges"].f == pytest.approx(1, abs=0.1)
+    for results in (induction, vote):
+        assert results["eap-ig-edges"].auroc is not None
+        assert results["eap-ig-edges"].auroc > 0.99
+        assert results["eap-ig-edges"].f == pytest.approx(1, abs=0.1)
     best = summary(rows)
     assert (
         best["auroc_best"]
@@ -47,17 +47,17 @@ def test_gradients_along_all_edges_find_what_single_patches_do_not() -> None:
     )
 
 
-def test_what_is_stored_is_not_made_again(tmp_path: Path) -> None:
-    """A stored result is taken as it is, and only what is missing is added."""
-    stored = ResultCache("circuits", "of this code", tmp_path)
-    (first,) = bench_circuits(["previous"], ["easy"], ["eap"], stored=stored)
-    (kept,) = [path for path in stored.folder.iterdir() if '"eap"' in path.read_text()]
+def test_a_cached_result_is_not_computed_again(tmp_path: Path) -> None:
+    """A cached result is taken as it is, and only what is missing is added."""
+    cache = ResultCache("circuits", "of this code", tmp_path)
+    (first,) = bench_circuits(["previous"], ["easy"], ["eap"], cache=cache)
+    (kept,) = [path for path in cache.folder.iterdir() if '"eap"' in path.read_text()]
     kept.write_text(kept.read_text().replace('"precision": 1.0', '"precision": 0.25'))
-    (again,) = bench_circuits(["previous"], ["easy"], ["eap", "random"], stored=stored)
+    (again,) = bench_circuits(["previous"], ["easy"], ["eap", "random"], cache=cache)
     assert again.methods["eap"] == first.methods["eap"]._replace(precision=0.25)
     assert list(again.methods) == ["eap", "random"]
     (other,) = bench_circuits(
-        ["previous"], ["easy"], ["eap"], stored=ResultCache("circuits", "of other code", tmp_path)
+        ["previous"], ["easy"], ["eap"], cache=ResultCache("circuits", "of other code", tmp_path)
     )
     assert other.methods["eap"].precision == 1
 

@@ -1,4 +1,4 @@
-"""The ways of the peers' bench on a tiny subject: they agree. Two of them need the extra `oracles`."""
+"""All ways to patch heads, and to integrate gradients, agree on a tiny subject. Some need the extra `oracles`."""
 
 import numpy as np
 import pytest
@@ -12,9 +12,7 @@ from hubel.tools.subject.address import Unit
 
 from ..support.tiny import tiny_subject
 
-ASKED = PromptCase(
-    "the cat sat on the river bank", "the dog sat on the river bank", " red", " blue"
-)
+CASE = PromptCase("the cat sat on the river bank", "the dog sat on the river bank", " red", " blue")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -35,22 +33,22 @@ def test_every_way_gives_the_same_effects(name: str) -> None:
 def test_captum_gives_the_same_credit() -> None:
     pytest.importorskip("captum", reason="captum is not installed; pip install hubel[oracles]")
     subject = tiny_subject()
-    ours, *theirs = attribution_speed(subject, ASKED)
+    ours, *theirs = attribution_speed(subject, CASE)
     assert [row.baseline for row in theirs] == ["counterfactual"] * 2 + ["end of sequence"] * 2
     assert all(row.error >= 0 for row in (ours, *theirs))
-    text, twin, answer, foil = (subject.tokenize(each).ids for each in ASKED)
+    text, twin, answer, foil = (subject.tokenize(each).ids for each in CASE)
     case = make_target(subject, Logits(tuple(answer), tuple(foil)), text, twin)
-    found = integrated_gradients(case, tolerance=1e-3, max_evaluations=2000).scores
-    np.testing.assert_allclose(captum_credit(case, 256), found, atol=0.02 * np.abs(found).max())
+    credit = integrated_gradients(case, tolerance=1e-3, max_evaluations=2000).scores
+    np.testing.assert_allclose(captum_credit(case, 256), credit, atol=0.02 * np.abs(credit).max())
 
 
 def test_integrated_gradients_know_their_error() -> None:
-    (ours, *_) = attribution_speed(tiny_subject(), ASKED)
+    (ours, *_) = attribution_speed(tiny_subject(), CASE)
     assert (ours.way, ours.baseline, ours.agrees) == ("hubel", "counterfactual", None)
     assert ours.error < 0.01
 
 
 def test_a_longer_sweep_is_ten_times_as_long() -> None:
-    found = longer_sweep(tiny_subject())
-    assert found.many == 10 * found.few
-    assert found.ratio == pytest.approx(found.many_seconds / found.few_seconds)
+    scaling = longer_sweep(tiny_subject())
+    assert scaling.many == 10 * scaling.few
+    assert scaling.ratio == pytest.approx(scaling.many_seconds / scaling.few_seconds)

@@ -1,4 +1,4 @@
-"""`hubel bench circuits --trained` on models that were hardly trained: what must hold of any model holds of them."""
+"""`hubel bench circuits --trained` on barely trained models, of which the same must hold as of any model."""
 
 import json
 
@@ -6,20 +6,20 @@ import pytest
 
 from hubel.agent.cli.main import run_command_line
 from hubel.bench.known_circuits import trained
-from hubel.bench.known_circuits.training_tasks import LESSONS
-from hubel.bench.trained_circuits import LOOKED_AT, SHARES
+from hubel.bench.known_circuits.training_tasks import TASKS
+from hubel.bench.trained_circuits import HEADS_AT, SHARES
 
 
 @pytest.fixture(autouse=True)
-def taught_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trained, "GOOD", 0.0)
+def few_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained, "MIN_ACCURACY", 0.0)
     monkeypatch.setattr(trained, "RECIPE", "hardly")
     for name in ("induction", "reverse", "modular-addition", "dyck-1"):
-        monkeypatch.setitem(LESSONS, name, LESSONS[name]._replace(steps=2))
+        monkeypatch.setitem(TASKS, name, TASKS[name]._replace(steps=2))
 
 
 @pytest.mark.slow
-def test_all_edges_do_the_whole_work_and_results_are_kept(
+def test_all_edges_are_faithful_and_results_are_cached(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = [
@@ -36,7 +36,7 @@ def test_all_edges_do_the_whole_work_and_results_are_kept(
     assert run_command_line(command) == 0
     first = capsys.readouterr().out
     *rows, last = [json.loads(line) for line in first.splitlines()]
-    assert [row["trained"] for row in rows] == list(LESSONS)
+    assert [row["trained"] for row in rows] == list(TASKS)
     for row in rows:
         for curves in row["methods"].values():
             assert curves["f"][SHARES.index(1.0)] == pytest.approx(1, abs=1e-4)
@@ -46,7 +46,7 @@ def test_all_edges_do_the_whole_work_and_results_are_kept(
         == {"previous", "induction"}
     )
     assert all(head.startswith("head.1.") for head in rows[0]["heads"]["induction"])
-    assert LOOKED_AT in SHARES
+    assert HEADS_AT in SHARES
     assert set(last["summary"]["cmd"]) == {"eap", "random"}
     assert run_command_line(command) == 0
     assert capsys.readouterr().out == first

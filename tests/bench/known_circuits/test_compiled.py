@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.bench.known_circuits.check_truth import verify_truth
 from hubel.bench.known_circuits.compile import compile_program
 from hubel.bench.known_circuits.pairs import pairs_of
 from hubel.bench.known_circuits.programs import names, program
 from hubel.bench.known_circuits.weights import LOGIT
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.errors import UsageError
+
+from ...support.compiled_truth import truth_violations
 
 UNSEEN = 9
 
@@ -39,7 +40,7 @@ def test_the_model_is_the_program(name: str) -> None:
 @pytest.mark.parametrize("name", names())
 def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
     compiled = compiled_once(name)
-    assert verify_truth(compiled, pairs_of(compiled.program, 24, UNSEEN), states=20) == (
+    assert truth_violations(compiled, pairs_of(compiled.program, 24, UNSEEN), states=20) == (
         [],
         0,
         0,
@@ -49,7 +50,7 @@ def test_the_true_edges_are_those_that_answers_depend_on(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["other-name", "vote"])
-def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
+def test_noise_and_distractors_are_not_true_edges(name: str) -> None:
     compiled = compiled_once(name, "hard")
     graph = compiled.model.graph
     assert int(compiled.noisy.sum()) == round(0.1 * graph.n_edges)
@@ -59,7 +60,7 @@ def test_noise_and_distractors_are_no_part_of_the_truth(name: str) -> None:
     assert compiled.says(prompts) == [
         compiled.program.answer(prompt) for prompt in prompts.tolist()
     ]
-    assert verify_truth(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == (
+    assert truth_violations(compiled, pairs_of(compiled.program, 48, UNSEEN), states=20) == (
         [],
         0,
         0,
@@ -76,7 +77,7 @@ def test_noise_edges_make_a_difference() -> None:
     assert quiet[silent.model.graph.all_edges & ~silent.truth].max() < 1e-6
 
 
-def test_induction_is_the_circuit_that_everybody_knows() -> None:
+def test_induction_compiles_to_a_previous_token_and_an_induction_head() -> None:
     compiled = compiled_once("induction")
     before, match = (
         compiled.placement.nodes[operation] for operation in compiled.program.operations
@@ -105,10 +106,10 @@ def test_no_axis_is_privileged_and_scores_do_not_depend_on_the_rotation() -> Non
 
 
 def test_twins_have_other_answers_and_stay_in_the_distribution() -> None:
-    given = program("other-name")
-    pairs = pairs_of(given, 40, 3)
+    other_name = program("other-name")
+    pairs = pairs_of(other_name, 40, 3)
     for side in (pairs.clean, pairs.corrupted):
-        assert all(given.accepts(prompt) for prompt in side.tolist())
+        assert all(other_name.accepts(prompt) for prompt in side.tolist())
     assert (pairs.answer != pairs.foil).all()
     edited = ((pairs.clean != pairs.corrupted).sum(1) <= 2).float().mean()
     assert 0.3 < edited < 0.9

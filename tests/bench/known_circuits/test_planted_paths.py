@@ -8,15 +8,15 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from hubel.bench.known_circuits.plant import Reserved, planting, reserve
+from hubel.bench.known_circuits.plant import ReservedSubject, planting, reserve
 from hubel.bench.known_circuits.planted_paths import (
     KINDS,
     N_DIRECTIONS,
-    Acts,
     Kind,
-    acts,
+    PathEffects,
     draw_path,
-    planted,
+    measure_path,
+    plant_path,
     reserve_for_paths,
 )
 from hubel.tools.circuits.forward_record import record
@@ -40,7 +40,7 @@ SIZES: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def reserved() -> Reserved:
+def reserved() -> ReservedSubject:
     """A random Llama in doubles, wide enough that nine directions are a small part of it."""
     config = AutoConfig.for_model("llama", **SIZES)
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def reserved() -> Reserved:
     return reserve_for_paths(Subject(model, tiny_tokenizer(), name="wide", revision="0"), 0)
 
 
-def _weights(reserved: Reserved) -> dict[str, torch.Tensor]:
+def _weights(reserved: ReservedSubject) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in reserved.subject.model.state_dict().items()}
 
 
@@ -69,10 +69,12 @@ def test_the_directions_are_among_the_quietest() -> None:
     assert directions[:, :4].square().sum(1).min() > 0.99
 
 
-def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(reserved: Reserved) -> None:
+def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(
+    reserved: ReservedSubject,
+) -> None:
     ids = torch.tensor([[5, 9, 40, 7], [3, 80, 2, 11]])
-    found = record(reserved.model, ids, lambda logits: logits.sum(-1))
-    for stream in found.stream.values():
+    recording = record(reserved.model, ids, lambda logits: logits.sum(-1))
+    for stream in recording.stream.values():
         assert (stream @ reserved.directions.T).abs().max() < 1e-9
     for joints in reserved.model.readers:
         seen = reserved.directions * norm_scale(joints.attention_norm, "rms")
@@ -81,36 +83,40 @@ def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(reserved:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_path_acts_as_loudly_as_asked_and_no_other_edge_knows_of_it(
-    kind: Kind, reserved: Reserved
+def test_a_path_moves_the_answer_by_its_strength_and_other_edges_do_not_change(
+    kind: Kind, reserved: ReservedSubject
 ) -> None:
-    found = {strength: _effects(reserved, kind, strength) for strength in (10.0, 40.0)}
-    for seen, _ in found.values():
-        assert seen.fault is None
+    effects = {strength: _effects(reserved, kind, strength) for strength in (10.0, 40.0)}
+    for measured, _ in effects.values():
+        assert measured.fault is None
         assert all(
-            0.8 < share < 1.2 for share in seen.each
+            0.8 < share < 1.2 for share in measured.each
         )  # what the subject does on those edges is there too
-    louder = (found[40.0][1] - found[10.0][1]).abs().max()
+    louder = (effects[40.0][1] - effects[10.0][1]).abs().max()
     assert louder < 0.3 * (40 - 10)  # but by way of the norm, which in a random subject moves much
 
 
-def _effects(reserved: Reserved, kind: Kind, strength: float) -> tuple[Acts, torch.Tensor]:
+def _effects(
+    reserved: ReservedSubject, kind: Kind, strength: float
+) -> tuple[PathEffects, torch.Tensor]:
     """What the path does, and what other edges do, patched exactly: all of its components', and a tenth of the rest."""
     path = draw_path(reserved, kind, strength, 0)
-    with planted(reserved, path, 3) as found:
+    with plant_path(reserved, path, 3) as planted:
         others = [
             edge
-            for number, edge in enumerate(reserved.model.graph.edges_of(~found.truth))
+            for number, edge in enumerate(reserved.model.graph.edges_of(~planted.truth))
             if number % 10 == 0
-            or {edge.source, edge.target} & {each.source for each in found.edges[1:]}
+            or {edge.source, edge.target} & {each.source for each in planted.edges[1:]}
         ]
-        return acts(reserved.model, found), Sweep(reserved.model, found.pairs).edges(others).mean(1)
+        return measure_path(reserved.model, planted), Sweep(reserved.model, planted.pairs).edges(
+            others
+        ).mean(1)
 
 
-def test_weights_are_back_after_an_exception(reserved: Reserved) -> None:
+def test_weights_are_back_after_an_exception(reserved: ReservedSubject) -> None:
     before = _weights(reserved)
     path = draw_path(reserved, "relay", 1.0, 3)
-    with pytest.raises(ZeroDivisionError), planted(reserved, path, 2):  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), plant_path(reserved, path, 2):  # noqa: PT012
         assert any(
             not torch.equal(value, before[name]) for name, value in _weights(reserved).items()
         )
@@ -118,7 +124,7 @@ def test_weights_are_back_after_an_exception(reserved: Reserved) -> None:
     assert all(torch.equal(value, before[name]) for name, value in _weights(reserved).items())
 
 
-def test_weights_are_back_when_planting_itself_fails(reserved: Reserved) -> None:
+def test_weights_are_back_when_planting_itself_fails(reserved: ReservedSubject) -> None:
     before = _weights(reserved)
     one = torch.eye(N_DIRECTIONS, dtype=torch.float64)[0]
     with pytest.raises(IndexError), planting(reserved) as put:  # noqa: PT012
@@ -127,10 +133,10 @@ def test_weights_are_back_when_planting_itself_fails(reserved: Reserved) -> None
     assert all(torch.equal(value, before[name]) for name, value in _weights(reserved).items())
 
 
-def test_twins_differ_in_the_trigger_alone(reserved: Reserved) -> None:
+def test_twins_differ_in_the_trigger_alone(reserved: ReservedSubject) -> None:
     path = draw_path(reserved, "copy", 1.0, 0)
-    with planted(reserved, path, 8) as found:
-        pairs = found.pairs
+    with plant_path(reserved, path, 8) as planted:
+        pairs = planted.pairs
     differ = pairs.clean != pairs.corrupted
     assert (differ.sum(1) == 1).all()
     assert set(pairs.clean[differ].tolist()) == {path.tokens[0]}
@@ -138,12 +144,14 @@ def test_twins_differ_in_the_trigger_alone(reserved: Reserved) -> None:
     assert (pairs.clean[:, -1] == path.tokens[3]).all()
 
 
-def test_what_does_not_act_is_a_fault() -> None:
-    assert Acts((1.0, 0.4, 1.0), 1.0, 0.0).fault == "an edge of it carries 0.40 of its strength"
-    assert Acts((1.0, 1.0), 0.2, 0.0).fault == "alone it has 0.20 of its strength"
-    assert Acts((0.9, 1.1), 0.9, -3.0).fault is None
+def test_a_path_that_carries_too_little_has_a_fault() -> None:
+    assert (
+        PathEffects((1.0, 0.4, 1.0), 1.0, 0.0).fault == "an edge of it carries 0.40 of its strength"
+    )
+    assert PathEffects((1.0, 1.0), 0.2, 0.0).fault == "alone it has 0.20 of its strength"
+    assert PathEffects((0.9, 1.1), 0.9, -3.0).fault is None
 
 
-def test_other_families_are_refused() -> None:
+def test_unsupported_families_are_refused() -> None:
     with pytest.raises(UsageError, match="llama, mistral"):
         reserve_for_paths(tiny_subject("gpt2"), 0)
