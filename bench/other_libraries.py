@@ -105,11 +105,8 @@ def main(name: str, subject_name: str, *layers: str) -> None:
     effects: list[Any] = []
     sweep_seconds = seconds(lambda: effects.extend(sweep(units).tolist()))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        json.dumps(
-            {"seconds": sweep_seconds, "wrapping": wrapping, "peak_mb": peak, "effects": effects}
-        )
-    )
+    cost = {"seconds": sweep_seconds, "wrapping": wrapping, "peak_mb": peak, "effects": effects}
+    sys.stdout.write(json.dumps(cost) + "\n")
 
 
 HeadSweep = Callable[[list["Unit"]], Float[np.ndarray, "head pairs"]]

@@ -96,9 +96,9 @@ def _quiet_directions(
     subject = model.subject
     recording = record(model, ids, lambda logits: logits.sum(-1))
     norms = [(recording.stream[len(model.readers)], subject.parts.final_norm)]
-    for layer, joints in enumerate(model.readers):
-        norms.append((recording.stream[layer], joints.attention_norm))
-        norms.append((recording.middle[layer], joints.mlp_norm))
+    for layer, reads in enumerate(model.readers):
+        norms.append((recording.stream[layer], reads.attention_norm))
+        norms.append((recording.middle[layer], reads.mlp_norm))
     spread = torch.zeros(subject.d_model, subject.d_model, dtype=torch.float64)
     for stream, norm in norms:
         scale = norm_scale(norm, subject.architecture.norm)

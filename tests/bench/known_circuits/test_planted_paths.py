@@ -76,9 +76,9 @@ def test_nothing_writes_the_reserved_directions_and_nothing_reads_them(
     recording = record(reserved.model, ids, lambda logits: logits.sum(-1))
     for stream in recording.stream.values():
         assert (stream @ reserved.directions.T).abs().max() < 1e-9
-    for joints in reserved.model.readers:
-        seen = reserved.directions * norm_scale(joints.attention_norm, "rms")
-        for reader in joints.projections:
+    for reads in reserved.model.readers:
+        seen = reserved.directions * norm_scale(reads.attention_norm, "rms")
+        for reader in reads.projections:
             assert (seen @ matrix(reader).T).abs().max() < 1e-9
 
 
