@@ -1,9 +1,15 @@
-"""From ranked edges to a circuit, on discovery prompts."""
+"""From ranked edges to a circuit, on discovery prompts.
+
+1. Weigh edges that work against the answer, so that a circuit of the given size has f near 1.
+2. Optionally swap edges in rounds, by what they do in the circuit.
+3. Grow the circuit from the logits; or, given an f to reach, take the smallest circuit that has it.
+4. Compare estimates with exact effects, for the strongest edges and a random sample.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...evals.statistics.faithfulness import (
+    Calibration,
     PromptInterval,
     compare_with_exact,
     faithfulness,
@@ -21,17 +28,20 @@ from ...tools.circuits.graph import Mask
 from ...tools.circuits.opposing_weight import has_both_signs, search_weight, weight_opposing
 from ...tools.circuits.swap_edges import rerank
 from .context import CircuitContext
-from .prompts import Prompts
+from .prompts import PromptSet
+from .result import WeightRow
 
 CHECKED_PROMPTS = 6
 """Discovery prompts on which single edges are measured exactly."""
 TOP_EDGES, RANDOM_EDGES = 20, 10
 BALANCED_PROMPTS = 48
-"""Discovery prompts on which weights of opposing edges are tried, four or five as a rule."""
+"""Discovery prompts on which weights of opposing edges are tried, usually four or five."""
 REFINED_PROMPTS = 32
-"""Discovery prompts on which edges are reconsidered: a round costs three passes with gradients of each."""
+"""Discovery prompts of a round of swapping, which takes three passes with gradients of each."""
 SEARCHED_PROMPTS = 16
-"""Discovery prompts on which a threshold search measures f of each size that it tries."""
+"""Discovery prompts on which the search for the smallest circuit measures f of each size."""
+
+Scores = Float[Tensor, "source target"]
 
 
 @dataclass(frozen=True)
@@ -39,27 +49,26 @@ class Balance:
     """How much opposing edges count in the ranking; `tried`: each weight with its f on discovery prompts."""
 
     weight: float
-    tried: tuple[dict[str, float], ...]
+    tried: tuple[WeightRow, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """A circuit.
+class ChosenCircuit:
+    """A circuit, and the scores behind it.
 
     Attributes:
         prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean.
-        ranking: the scores that the circuit was grown from, and circuits of other sizes are.
-        balance: what opposing edges count in it.
-        exact: edges measured exactly, with their effects; `calibration` holds estimates against these.
+        ranking: the scores that the circuit was grown from, as are circuits of other sizes.
+        exact: exact effects of the edges that were measured; `calibration`: estimates compared with them.
     """
 
     mask: Mask
     prompt_scores: Float[Tensor, "pairs source target"]
-    scores: Float[Tensor, "source target"]
-    ranking: Float[Tensor, "source target"]
+    scores: Scores
+    ranking: Scores
     balance: Balance
     exact: dict[str, float]
-    calibration: dict[str, Any]
+    calibration: dict[str, dict[str, float | None]]
 
     @property
     def n_edges(self) -> int:
@@ -67,106 +76,106 @@ class Choice:
         return int(self.mask.sum())
 
 
-def choose(
-    room: CircuitContext, prompts: Prompts, prompt_scores: Float[Tensor, "pairs source target"]
-) -> Choice:
-    """The circuit of the size asked for, or the smallest with the f asked for."""
-    scores, graph = prompt_scores.mean(0), room.graph
-    if room.config.faithfulness:
-        balance = Balance(room.config.opposing or 1.0, ())
+def choose_circuit(
+    context: CircuitContext, prompts: PromptSet, prompt_scores: Float[Tensor, "pairs source target"]
+) -> ChosenCircuit:
+    """The circuit of the configured size, or the smallest with the configured f."""
+    config, graph = context.config, context.graph
+    scores = prompt_scores.mean(0)
+    if config.faithfulness:
+        balance = Balance(config.opposing or 1.0, ())
         ranking = weight_opposing(scores, balance.weight)
-        mask = smallest_faithful(
-            graph, ranking, _f_of(room, prompts.some(SEARCHED_PROMPTS)), room.config.faithfulness
-        )
+        f = _faithfulness_on(context, prompts.subset(SEARCHED_PROMPTS))
+        mask = smallest_faithful(graph, ranking, f, config.faithfulness)
     else:
-        n = max(1, round(room.config.share * graph.n_edges))
-        balance = found_balance(room, prompts.some(BALANCED_PROMPTS), scores, n)
-        ranking = refined(room, prompts, weight_opposing(scores, balance.weight), n)
+        n = max(1, round(config.share * graph.n_edges))
+        balance = choose_balance(context, prompts.subset(BALANCED_PROMPTS), scores, n)
+        weighted = weight_opposing(scores, balance.weight)
+        ranking = refine_ranking(context, prompts, weighted, n)
         mask = top_edges(graph, ranking, n)
-    exact, found = calibrated(room, prompts, scores)
-    return Choice(mask, prompt_scores, scores, ranking, balance, exact, found)
+    exact, calibration = calibrate(context, prompts, scores)
+    return ChosenCircuit(mask, prompt_scores, scores, ranking, balance, exact, calibration)
 
 
-def found_balance(
-    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
-) -> Balance:
-    """The weight of opposing edges whose circuit of n edges has the interval of f that ends nearest to 1."""
-    if room.config.opposing or not has_both_signs(scores):
-        return Balance(room.config.opposing or 1.0, ())
-    readings, tried = room.readings(prompts), dict[float, PromptInterval]()
+def choose_balance(context: CircuitContext, prompts: PromptSet, scores: Scores, n: int) -> Balance:
+    """The weight of opposing edges at which the far end of f's interval is nearest to 1, for n edges."""
+    if context.config.opposing or not has_both_signs(scores):
+        return Balance(context.config.opposing or 1.0, ())
+    differences = context.logit_differences(prompts)
+    tried: dict[float, PromptInterval] = {}
 
     def f(weight: float) -> float:
-        room.reporter.say(f"letting what works against the answer count {weight:.2f} times")
-        circuit = room.run(prompts, top_edges(room.graph, weight_opposing(scores, weight), n))
-        tried[weight] = faithfulness_interval(circuit, readings.clean, readings.corrupted)
+        context.reporter.say(f"letting what works against the answer count {weight:.2f} times")
+        mask = top_edges(context.graph, weight_opposing(scores, weight), n)
+        metric = context.circuit_metric(prompts, mask)
+        tried[weight] = faithfulness_interval(metric, differences.clean, differences.corrupted)
         return tried[weight].value
 
     weights = search_weight(f)
     best = min(weights, key=lambda weight: max(1 - tried[weight].low, tried[weight].high - 1))
-    return Balance(best, tuple({"weight": weight} | tried[weight]._asdict() for weight in weights))
+    rows = [WeightRow(weight=weight, **tried[weight]._asdict()) for weight in weights]
+    return Balance(best, tuple(rows))
 
 
-def refined(
-    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"], n: int
-) -> Float[Tensor, "source target"]:
-    """Scores of the circuit of n edges that comes nearest to the model, pair by pair, in some rounds of swapping."""
-    if not room.config.rounds:
+def refine_ranking(context: CircuitContext, prompts: PromptSet, scores: Scores, n: int) -> Scores:
+    """Scores of the circuit of n edges that is nearest to the model, pair by pair, of all rounds of swapping."""
+    if not context.config.rounds:
         return scores
-    some = prompts.some(REFINED_PROMPTS)
-    whole = room.readings(some).clean
+    subset = prompts.subset(REFINED_PROMPTS)
+    model_metric = context.logit_differences(subset).clean
 
-    def missing(ranking: Float[Tensor, "source target"]) -> Float[Tensor, " pairs"]:
-        return torch.from_numpy(whole - room.run(some, top_edges(room.graph, ranking, n)))
+    def missing(mask: Mask) -> Float[Tensor, " pairs"]:
+        """What the circuit's metric lacks of the model's."""
+        return torch.from_numpy(model_metric - context.circuit_metric(subset, mask))
 
-    ranking, left = scores, missing(scores)
-    found = [(float(left.square().mean()), 0, ranking)]
-    for at in range(room.config.rounds):
-        mask = top_edges(room.graph, ranking, n)
-        ranking = rerank(room.graph, mask, left, room.changes(some, mask), scores)
-        left = missing(ranking)
-        found.append((float(left.square().mean()), at + 1, ranking))
-    return min(found)[2]
+    ranking = scores
+    mask = top_edges(context.graph, ranking, n)
+    residual = missing(mask)
+    rounds = [(float(residual.square().mean()), 0, ranking)]
+    for number in range(1, context.config.rounds + 1):
+        effects = context.move_effects(subset, mask)
+        ranking = rerank(context.graph, mask, residual, effects, scores)
+        mask = top_edges(context.graph, ranking, n)
+        residual = missing(mask)
+        rounds.append((float(residual.square().mean()), number, ranking))
+    return min(rounds)[2]  # the number comes second, so that a tie never compares tensors
 
 
-def _f_of(room: CircuitContext, prompts: Prompts) -> Any:
-    readings = room.readings(prompts)
+def _faithfulness_on(context: CircuitContext, prompts: PromptSet) -> Callable[[Mask], float]:
+    differences = context.logit_differences(prompts)
 
     def f(mask: Mask) -> float:
-        room.reporter.say(f"trying {int(mask.sum()):,} edges")
-        return faithfulness(room.run(prompts, mask), readings.clean, readings.corrupted)
+        context.reporter.say(f"trying {int(mask.sum()):,} edges")
+        metric = context.circuit_metric(prompts, mask)
+        return faithfulness(metric, differences.clean, differences.corrupted)
 
     return f
 
 
-def calibrated(
-    room: CircuitContext, prompts: Prompts, scores: Float[Tensor, "source target"]
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Estimates held against exact patching, the strongest edges and a random sample apart."""
-    graph = room.graph
-    possible = graph.edges_of(graph.all_edges)
+def calibrate(
+    context: CircuitContext, prompts: PromptSet, scores: Scores
+) -> tuple[dict[str, float], dict[str, dict[str, float | None]]]:
+    """Exact effects of the strongest edges and a random sample; and how far estimates agree with them."""
+    graph = context.graph
+    edges = graph.edges_of(graph.all_edges)
     flat = scores[graph.all_edges].double().numpy()
     order = np.argsort(-np.abs(flat), kind="stable")
     top, rest = order[:TOP_EDGES], order[TOP_EDGES:]
-    drawn = np.random.default_rng(room.config.seed).choice(
-        rest, min(RANDOM_EDGES, len(rest)), replace=False
-    )
-    room.reporter.say(f"measuring {len(top) + len(drawn)} edges exactly")
-    some = prompts.some(CHECKED_PROMPTS)
-    edges = [possible[at] for at in (*top, *drawn)]
-    exact = room.edge_effects(some, edges).mean(1)
+    rng = np.random.default_rng(context.config.seed)
+    drawn = rng.choice(rest, min(RANDOM_EDGES, len(rest)), replace=False)
+    context.reporter.say(f"measuring {len(top) + len(drawn)} edges exactly")
+    checked = [edges[i] for i in (*top, *drawn)]
+    exact = context.edge_effects(prompts.subset(CHECKED_PROMPTS), checked).mean(1)
     estimated = flat[np.concatenate([top, drawn])]
     parts = {"top": slice(0, len(top)), "random": slice(len(top), None)}
-    found = {
-        name: _finite(compare_with_exact(estimated[at], exact[at])._asdict())
-        for name, at in parts.items()
-        if len(exact[at])
+    calibration = {
+        name: _finite(compare_with_exact(estimated[part], exact[part]))
+        for name, part in parts.items()
+        if len(exact[part])
     }
-    return {str(edge): float(value) for edge, value in zip(edges, exact, strict=True)}, found
+    return {str(e): float(value) for e, value in zip(checked, exact, strict=True)}, calibration
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """Numbers that JSON has; a correlation of what does not vary is unknown."""
-    return {
-        key: None if isinstance(value, float) and not np.isfinite(value) else value
-        for key, value in row.items()
-    }
+def _finite(row: Calibration) -> dict[str, float | None]:
+    """As JSON; the correlation of values that do not vary is nan, which JSON lacks, and becomes null."""
+    return {name: value if np.isfinite(value) else None for name, value in row._asdict().items()}

@@ -1,7 +1,7 @@
-"""What the steps of a circuit investigation work with: measurements through the journal, the
-subject on demand.
+"""What the steps of a circuit investigation share: measurements, through the journal, and the
+subject, loaded on demand.
 
-Everything that a step learns of the subject comes through here, so that a run that was killed
+Everything that a step learns about the subject comes through here. So a run that was killed
 measures nothing twice, and a replay needs no subject at all.
 """
 
@@ -10,77 +10,91 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from ...tools.circuits.ablation import Ablation
+from ...tools.circuits.ablation import Ablation, run_circuit
 from ...tools.circuits.graph import Edge, Graph, Mask, Node, Target
+from ...tools.circuits.head_observations import HeadObservation, HeadObserver, positions_of
+from ...tools.circuits.methods import edge_effects, find_method
+from ...tools.circuits.path_patching import path_patch
+from ...tools.circuits.swap_edges import move_effects
+from ...tools.circuits.sweep import Sweep
 from ...tools.circuits.tasks import Task, find_task
+from ...tools.circuits.tasks.logit_differences import LogitDifferences, measure_logit_differences
+from ...tools.circuits.tasks.prepared import lexicon, prepare
+from ...tools.circuits.tasks.task import Example
 from ...tools.errors import UsageError
 from ..runlog.log import RunLog
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
-from .journal import Journal
-from .prompts import Prompts
+from .journal import MeasurementJournal
+from .prompts import PromptSet, prompts_from_json, prompts_to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ...tools.circuits.circuit_model import CircuitModel
-    from ...tools.circuits.head_observations import HeadObservation
     from ...tools.circuits.prompts import PromptPairs
-    from ...tools.circuits.sweep import Sweep
     from ..llm.conversation import Reply, Request
     from ..llm.journaled_model import JournaledModel, ReplayModel
 
-Numbers = Float[np.ndarray, " prompts"]
-ASKED = "circuit"
-"""What stands in the log where other runs name a target."""
+MetricValues = Float[np.ndarray, " prompts"]
+LOG_TARGET = "circuit"
+"""Names this investigation in the log, where other runs name a target."""
 ATTRIBUTED_TOKENS = 96
-"""Tokens of clean prompts attributed at once: 0.4 GB beside the default subject (`tools/circuits/memory`)."""
+"""Tokens of clean prompts attributed at once: 0.4 GB on top of the default subject (`tools/circuits/memory`)."""
 
 
-class Measurements(NamedTuple):
-    """What the subject answers: logit differences of prompts and twins, and whether an answer came out on top."""
+class TaskFacts(TypedDict):
+    """What a replay needs to know of the task; it has no access to a user's file."""
 
-    clean: Numbers
-    corrupted: Numbers
-    top: Bool[np.ndarray, " prompts"]
+    name: str
+    summary: str
+
+
+class SubjectFacts(TypedDict):
+    """What one must know of the subject to read the log without it; `graph`: the arguments of `Graph`."""
+
+    name: str
+    title: str
+    revision: str
+    graph: dict[str, Any]
 
 
 @dataclass
 class CircuitContext:
-    """One run's room."""
+    """One run's configuration, log, measurements and models."""
 
     folder: Path
     config: CircuitConfig
     log: RunLog
-    journal: Journal
+    journal: MeasurementJournal
     load: Callable[[], CircuitModel]
     """Loads the subject; called once, when something must be measured."""
     reporter: Reporter = field(default_factory=Reporter)
-    asker: Callable[[], JournaledModel | ReplayModel] | None = None
-    """What a language model is asked through; called when one must be asked."""
+    open_model: Callable[[], JournaledModel | ReplayModel] | None = None
+    """Opens the language model that names roles; called once, when it is needed."""
 
     def ask(self, request: Request) -> Reply:
         """The reply to a request, from the journal or paid for now; raises BudgetReached."""
-        if self._asked is None:
-            raise UsageError(
-                "no language model can be asked in this room; this is a defect of the loop"
-            )
-        return self._asked.ask(ASKED, request).reply
+        if self._language_model is None:
+            raise UsageError("this run has no language model; this is a defect of the loop")
+        return self._language_model.ask(LOG_TARGET, request).reply
 
     @cached_property
-    def _asked(self) -> JournaledModel | ReplayModel | None:
-        return self.asker and self.asker()
+    def _language_model(self) -> JournaledModel | ReplayModel | None:
+        return self.open_model and self.open_model()
 
     @cached_property
     def model(self) -> CircuitModel:
-        """The subject, taken apart."""
+        """The subject as a graph."""
         return self.load()
 
     @cached_property
@@ -89,217 +103,224 @@ class CircuitContext:
         return find_task(self.config.task)
 
     @cached_property
-    def about(self) -> dict[str, str]:
-        """Name and summary of the task, which a replay has without the user's file."""
-        named = {"what": "task", "task": self.config.task}
+    def task_facts(self) -> TaskFacts:
+        """Name and summary of the task."""
+        request = {"what": "task", "task": self.config.task}
         return self.journal.measured(
-            named, lambda: {"name": self.task.name, "summary": self.task.summary}
+            request, lambda: TaskFacts(name=self.task.name, summary=self.task.summary)
         )
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """What must be known of the subject to read the log without it."""
-        return self.journal.measured({"what": "subject"}, self._facts)
+    def subject_facts(self) -> SubjectFacts:
+        """Name, revision and shape of the subject."""
 
-    def _facts(self) -> dict[str, Any]:
-        subject, graph = self.model.subject, self.model.graph
-        sizes = {
-            name: getattr(graph, name) for name in ("n_layers", "n_heads", "n_kv_heads", "parallel")
-        }
-        return {
-            "name": subject.name,
-            "title": subject.title,
-            "revision": subject.revision,
-            "graph": sizes,
-        }
+        def read() -> SubjectFacts:
+            subject, graph = self.model.subject, self.model.graph
+            names = ("n_layers", "n_heads", "n_kv_heads", "parallel")
+            return {
+                "name": subject.name,
+                "title": subject.title,
+                "revision": subject.revision,
+                "graph": {name: getattr(graph, name) for name in names},
+            }
+
+        return self.journal.measured({"what": "subject"}, read)
 
     @cached_property
     def graph(self) -> Graph:
         """The subject's nodes and edges."""
-        return Graph(**self.facts["graph"])
+        return Graph(**self.subject_facts["graph"])
 
-    # ------------------------------------------------------------------ measurements, a number a
-    # prompt
-
-    def readings(self, prompts: Prompts) -> Measurements:
-        """Bare passes over prompts and twins."""
-        from ...tools.circuits.tasks.logit_differences import measure_logit_differences
-
-        def measure(at: int) -> Any:
-            found = measure_logit_differences(self.model.subject, [prompts.batches[at]])
-            return [found.clean.tolist(), found.corrupted.tolist(), found.top.tolist()]
-
-        columns = zip(*self._each(prompts, {"what": "readings"}, measure), strict=True)
-        clean, corrupted, top = (
-            np.concatenate([np.asarray(part) for part in column]) for column in columns
-        )
-        return Measurements(clean, corrupted, top.astype(bool))
-
-    def run(self, prompts: Prompts, mask: Mask, ablation: Ablation = "resample") -> Numbers:
-        """The metric when only the mask's edges carry the prompt."""
-        from ...tools.circuits.ablation import run_circuit
-
-        def measure(at: int) -> list[float]:
-            return (
-                run_circuit(self.model, prompts.batches[at].pairs, mask, ablation).double().tolist()
-            )
-
-        request = {"what": "run", "mask": mask_name(mask), "ablation": ablation}
-        return np.concatenate([np.asarray(part) for part in self._each(prompts, request, measure)])
-
-    def scores(self, prompts: Prompts) -> Float[Tensor, "pairs source target"]:
-        """Every edge's estimated effect on every prompt, by the run's method."""
-        from ...tools.circuits.methods import edge_effects, find_method
-
-        if cost := find_method(self.config.method).cost:
-            self.reporter.say(f"{self.config.method}: {cost}")
-        how = {"what": "scores", "method": self.config.method, "steps": self.config.steps}
-        return self._arrays(
-            "rank edges",
-            prompts,
-            how,
-            lambda pairs: edge_effects(self.config.method, self.model, pairs, self.config.steps),
-        )
-
-    def changes(self, prompts: Prompts, mask: Mask) -> Float[Tensor, "pairs source target"]:
-        """What each edge does when it alone is put into a circuit, or taken out of it."""
-        from ...tools.circuits.swap_edges import move_effects
-
-        how = {"what": "changes", "mask": mask_name(mask)}
-        return self._arrays(
-            "reconsider edges", prompts, how, lambda pairs: move_effects(self.model, pairs, mask)
-        )
-
-    def _arrays(
+    def prompts(
         self,
-        title: str,
-        prompts: Prompts,
-        how: dict[str, Any],
-        measure: Callable[[PromptPairs], Tensor],
-    ) -> Float[Tensor, "pairs source target"]:
-        """A number for every edge and prompt, some prompts at once."""
-        possible, found = self.graph.all_edges, list[np.ndarray]()
-        chunks = [
-            (name, batch.pairs, rows)
-            for name, batch in zip(prompts.names, prompts.batches, strict=True)
-            for rows in batch.pairs.row_batches(ATTRIBUTED_TOKENS)
-        ]
-        for done, (name, pairs, rows) in enumerate(chunks):
-            self.reporter.update(title, done, len(chunks), unit="batches")
-            request = {**how, "prompts": name, "rows": [rows.start, rows.stop]}
-            taken = partial(_flat, measure, pairs, rows, possible)
-            found.append(self.journal.array(request, taken))
-        self.reporter.update(title, len(chunks), len(chunks), unit="batches")
-        flat = torch.from_numpy(np.concatenate(found))
-        full = flat.new_zeros(len(flat), *possible.shape)
-        full[:, possible] = flat
-        return full
+        part: Literal["discovery", "heldout"],
+        n: int,
+        examples: Callable[[Sequence[str]], Iterable[Example]],
+    ) -> PromptSet:
+        """The first n examples that suit the subject.
+
+        Args:
+            examples: draws them, given the subject's words of one token; not called in a replay.
+        """
+
+        def draw() -> Any:
+            subject = self.model.subject
+            prepared = prepare(subject, self.task, examples(lexicon(subject)), n)
+            return prompts_to_json(subject, prepared)
+
+        request = {"what": "prompts", "part": part, "n": n, "seed": self.config.seed}
+        return prompts_from_json(part, self.journal.measured(request, draw))
+
+    # Measurements with one number per prompt.
+
+    def logit_differences(self, prompts: PromptSet) -> LogitDifferences:
+        """Bare passes over prompts and twins."""
+
+        def measure(index: int) -> Any:
+            batch = measure_logit_differences(self.model.subject, [prompts.batches[index]])
+            return [column.tolist() for column in batch]
+
+        batches = self._each_batch(prompts, {"what": "readings"}, measure)
+        columns = zip(*batches, strict=True)
+        clean, corrupted, top = (np.concatenate([*map(np.asarray, parts)]) for parts in columns)
+        return LogitDifferences(clean, corrupted, top.astype(bool))
+
+    def circuit_metric(
+        self, prompts: PromptSet, mask: Mask, ablation: Ablation = "resample"
+    ) -> MetricValues:
+        """The metric when only the mask's edges carry the prompt."""
+
+        def measure(index: int) -> list[float]:
+            pairs = prompts.batches[index].pairs
+            return run_circuit(self.model, pairs, mask, ablation).double().tolist()
+
+        request = {"what": "run", "mask": mask_digest(mask), "ablation": ablation}
+        return np.concatenate([*map(np.asarray, self._each_batch(prompts, request, measure))])
 
     def node_effects(
-        self, prompts: Prompts, nodes: Sequence[Node]
+        self, prompts: PromptSet, nodes: Sequence[Node]
     ) -> Float[np.ndarray, "node prompts"]:
         """Exact effects of patching whole heads and MLPs from the twins."""
-        return self._swept(
-            prompts, "nodes", list(map(str, nodes)), lambda sweep: sweep.nodes(nodes)
-        )
+        names = list(map(str, nodes))
+        return self._sweep(prompts, "nodes", names, lambda sweep: sweep.nodes(nodes))
 
     def edge_effects(
-        self, prompts: Prompts, edges: Sequence[Edge]
+        self, prompts: PromptSet, edges: Sequence[Edge]
     ) -> Float[np.ndarray, "edge prompts"]:
         """Exact effects of patching single edges."""
-        return self._swept(
-            prompts, "edges", list(map(str, edges)), lambda sweep: sweep.edges(edges)
-        )
+        names = list(map(str, edges))
+        return self._sweep(prompts, "edges", names, lambda sweep: sweep.edges(edges))
 
-    def through(
-        self, prompts: Prompts, senders: Sequence[Node], receivers: Sequence[Target]
-    ) -> Float[np.ndarray, "sender prompts"]:
-        """Effect of each sender on its direct paths to all receivers together; 0 where it comes after them all."""
-        from ...tools.circuits.path_patching import path_patch
-
-        last = max((self.graph.n_sources_before(receiver) for receiver in receivers), default=0)
-        before = [
-            at for at, sender in enumerate(senders) if self.graph.sources.index(sender) < last
-        ]
-        found = np.zeros((len(senders), len(prompts)))
-        if not before:
-            return found
-        some = [senders[at] for at in before]
-
-        def measure(at: int) -> Any:
-            return (
-                path_patch(self.model, prompts.batches[at].pairs, some, receivers).double().tolist()
-            )
-
-        names = [f"{node}<{read}>" for node, read in receivers]
-        request = {"what": "paths", "senders": list(map(str, some)), "receivers": names}
-        found[before] = np.concatenate(
-            [np.asarray(part) for part in self._each(prompts, request, measure)], axis=1
-        )
-        return found
-
-    def swaps(
-        self, prompts: Prompts, pairs: Sequence[tuple[Node, Node]]
+    def interchange_effects(
+        self, prompts: PromptSet, pairs: Sequence[tuple[Node, Node]]
     ) -> Float[np.ndarray, "swap prompts"]:
-        """Effects of writing what another component writes."""
-        names = [f"{one}<-{two}" for one, two in pairs]
-        return self._swept(prompts, "swaps", names, lambda sweep: sweep.interchange(pairs))
+        """Effects of each first component writing what the second one writes."""
+        names = [f"{node}<-{other}" for node, other in pairs]
+        return self._sweep(prompts, "swaps", names, lambda sweep: sweep.interchange(pairs))
 
-    def looks(self, prompts: Prompts, nodes: Sequence[Node]) -> list[HeadObservation]:
-        """What heads look at and what they write, prompts of all batches together; the pattern is the first's."""
-        from ...tools.circuits.head_observations import HeadObservation, HeadObserver, positions_of
+    def path_effects(
+        self, prompts: PromptSet, senders: Sequence[Node], receivers: Sequence[Target]
+    ) -> Float[np.ndarray, "sender prompts"]:
+        """Effect of each sender on its direct paths to all receivers together; 0 for senders after them all."""
+        graph = self.graph
+        last = max((graph.n_sources_before(receiver) for receiver in receivers), default=0)
+        early = [i for i, sender in enumerate(senders) if graph.sources.index(sender) < last]
+        effects = np.zeros((len(senders), len(prompts)))
+        if not early:
+            return effects
+        early_senders = [senders[i] for i in early]
 
-        def measure(at: int) -> list[dict[str, Any]]:
-            batch = prompts.batches[at]
-            looker = HeadObserver(self.model, batch.pairs, positions_of(batch.pairs, batch.marks))
-            return [vars(looker.observe(node)) for node in nodes]
+        def measure(index: int) -> Any:
+            pairs = prompts.batches[index].pairs
+            return path_patch(self.model, pairs, early_senders, receivers).double().tolist()
+
+        request = {
+            "what": "paths",
+            "senders": list(map(str, early_senders)),
+            "receivers": [f"{target.node}<{target.input}>" for target in receivers],
+        }
+        batches = self._each_batch(prompts, request, measure)
+        effects[early] = np.concatenate([*map(np.asarray, batches)], axis=1)
+        return effects
+
+    def observations(self, prompts: PromptSet, nodes: Sequence[Node]) -> list[HeadObservation]:
+        """What heads look at and what they write, on all prompts; the pattern is that of the first one."""
+
+        def measure(index: int) -> list[dict[str, Any]]:
+            batch = prompts.batches[index]
+            marks = positions_of(batch.pairs, batch.marks)
+            observer = HeadObserver(self.model, batch.pairs, marks)
+            return [vars(observer.observe(node)) for node in nodes]
 
         request = {"what": "looks", "nodes": list(map(str, nodes))}
-        parts = self._each(prompts, request, measure)
-        return [
-            _joined([HeadObservation(**part[at]) for part in parts]) for at in range(len(nodes))
+        batches = self._each_batch(prompts, request, measure)
+        by_node = ([HeadObservation(**batch[i]) for batch in batches] for i in range(len(nodes)))
+        return [_concatenate(parts) for parts in by_node]
+
+    # Measurements with one number per edge and prompt.
+
+    def edge_scores(self, prompts: PromptSet) -> Float[Tensor, "pairs source target"]:
+        """Every edge's estimated effect on every prompt, by the run's method."""
+        method, steps = self.config.method, self.config.steps
+        if cost := find_method(method).cost:
+            self.reporter.say(f"{method}: {cost}")
+        request = {"what": "scores", "method": method, "steps": steps}
+        return self._edge_arrays(
+            "rank edges",
+            prompts,
+            request,
+            lambda pairs: edge_effects(method, self.model, pairs, steps),
+        )
+
+    def move_effects(self, prompts: PromptSet, mask: Mask) -> Float[Tensor, "pairs source target"]:
+        """What each edge does when it alone is put into a circuit, or taken out of it."""
+        request = {"what": "changes", "mask": mask_digest(mask)}
+        return self._edge_arrays(
+            "reconsider edges",
+            prompts,
+            request,
+            lambda pairs: move_effects(self.model, pairs, mask),
+        )
+
+    def _edge_arrays(
+        self,
+        title: str,
+        prompts: PromptSet,
+        request: dict[str, Any],
+        measure: Callable[[PromptPairs], Tensor],
+    ) -> Float[Tensor, "pairs source target"]:
+        """A number for every edge and prompt, measured for a few prompts at a time."""
+        chunks = [
+            (digest, batch.pairs, rows)
+            for digest, batch in zip(prompts.digests, prompts.batches, strict=True)
+            for rows in batch.pairs.row_batches(ATTRIBUTED_TOKENS)
         ]
+        arrays: list[np.ndarray] = []
+        for done, (digest, pairs, rows) in enumerate(chunks):
+            self.reporter.update(title, done, len(chunks), unit="batches")
 
-    def _swept(
-        self, prompts: Prompts, what: str, names: list[str], effects: Callable[[Sweep], Tensor]
+            def measure_chunk(pairs: PromptPairs = pairs, rows: range = rows) -> np.ndarray:
+                return measure(pairs.take(rows))[:, self.graph.all_edges].float().numpy()
+
+            chunk_request = {**request, "prompts": digest, "rows": [rows.start, rows.stop]}
+            arrays.append(self.journal.array(chunk_request, measure_chunk))
+        self.reporter.update(title, len(chunks), len(chunks), unit="batches")
+        flat = torch.from_numpy(np.concatenate(arrays))
+        full = flat.new_zeros(len(flat), *self.graph.all_edges.shape)
+        full[:, self.graph.all_edges] = flat
+        return full
+
+    def _sweep(
+        self, prompts: PromptSet, what: str, names: list[str], effects: Callable[[Sweep], Tensor]
     ) -> Float[np.ndarray, "unit prompts"]:
-        from ...tools.circuits.sweep import Sweep
+        def measure(index: int) -> Any:
+            return effects(Sweep(self.model, prompts.batches[index].pairs)).double().tolist()
 
-        def measure(at: int) -> Any:
-            return effects(Sweep(self.model, prompts.batches[at].pairs)).double().tolist()
+        batches = self._each_batch(prompts, {"what": what, "units": names}, measure)
+        return np.concatenate([np.asarray(b).reshape(len(names), -1) for b in batches], axis=1)
 
-        parts = self._each(prompts, {"what": what, "units": names}, measure)
-        return np.concatenate([np.asarray(part).reshape(len(names), -1) for part in parts], axis=1)
-
-    def _each(
-        self, prompts: Prompts, request: dict[str, Any], measure: Callable[[int], Any]
+    def _each_batch(
+        self, prompts: PromptSet, request: dict[str, Any], measure: Callable[[int], Any]
     ) -> list[Any]:
         return [
-            self.journal.measured({**request, "prompts": name}, lambda at=at: measure(at))
-            for at, name in enumerate(prompts.names)
+            self.journal.measured({**request, "prompts": digest}, lambda i=index: measure(i))
+            for index, digest in enumerate(prompts.digests)
         ]
 
 
-def mask_name(mask: Mask) -> str:
-    """A digest that stands for a mask in the journal's requests."""
+def mask_digest(mask: Mask) -> str:
+    """Names a mask in the journal's requests."""
     return hashlib.sha256(np.packbits(mask.cpu().numpy()).tobytes()).hexdigest()[:16]
 
 
-def _flat(
-    measure: Callable[[PromptPairs], Tensor], pairs: PromptPairs, rows: range, possible: Mask
-) -> np.ndarray:
-    return measure(pairs.take(rows))[:, possible].float().numpy()
-
-
-def _joined(parts: Sequence[HeadObservation]) -> HeadObservation:
-    """One node's looks at several batches; only what all of them have is kept."""
-    from ...tools.circuits.head_observations import HeadObservation
-
-    shared = [name for name in parts[0].attention if all(name in part.attention for part in parts)]
-    attention = {
-        name: [value for part in parts for value in part.attention[name]] for name in shared
-    }
-    direct, copies = (
-        [v for part in parts for v in getattr(part, name)] for name in ("direct", "copies")
+def _concatenate(parts: Sequence[HeadObservation]) -> HeadObservation:
+    """One node's observations on several batches; only what all of them have is kept."""
+    first = parts[0]
+    shared = [name for name in first.attention if all(name in part.attention for part in parts)]
+    return HeadObservation(
+        attention={n: [value for part in parts for value in part.attention[n]] for n in shared},
+        direct=[value for part in parts for value in part.direct],
+        copies=[value for part in parts for value in part.copies],
+        pattern=first.pattern,
+        writes=first.writes,
     )
-    return HeadObservation(attention, direct, copies, parts[0].pattern, parts[0].writes)

@@ -1,7 +1,7 @@
 """A circuit as one self-contained SVG: components by layer, the input below, the logits above.
 
-Only components with a role are drawn, with the strongest edges among them; a circuit of a thousand
-edges is no picture. An edge into a key-value head goes to every drawn head that reads it. Orange
+Only components with a role are drawn, with the strongest edges among them; a thousand edges are not
+readable. An edge into a key-value head goes to every drawn head that reads it. Orange
 edges help the clean answer, blue ones work against it, and the wider an edge, the larger its
 attribution.
 """
@@ -11,156 +11,154 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from .result import FoundCircuit, NodeRow
 
 WIDTH, MARGIN, TOP, ROW = 1280, 20, 74, 92
 BOX_WIDTH, BOX_HEIGHT = 168, 50
 EDGES = 60
 HELPS, OPPOSES, INK, QUIET, DROPPED = "#d97706", "#2f6bd8", "#1a1a1a", "#5c5c5c", "#9a9a9a"
 FILLS = ("#e3eef9", "#fdebd8", "#e4f3e2", "#f3e6f5", "#fbf6d4", "#e2f4f4", "#f9e2e6", "#ececec")
+INFINITE = float("inf")
 _TARGET = re.compile(r"(?P<node>[\w.]+)<(?P<input>\w+)>")
 
 
 class Box(NamedTuple):
-    """A drawn component: its centre, and what it says."""
+    """A drawn node and its centre."""
 
     x: float
     y: float
-    node: dict[str, Any]
+    node: NodeRow
 
 
 class DrawnEdge(NamedTuple):
-    """A drawn edge."""
+    """A drawn edge; `tooltip` names its ends and its effect."""
 
     source: str
     target: str
     weight: float
-    says: str
+    tooltip: str
 
 
-def draw(found: dict[str, Any]) -> str:
-    """SVG text of a finished circuit (circuit.json's content)."""
-    shown = [node for node in found["nodes"] if node["role"] or node["kind"] in ("input", "logits")]
-    lines = _lines(found, {node["id"] for node in shown})
-    touched = {end for line in lines for end in (line.source, line.target)}
-    shown = [node for node in shown if node["role"] or node["id"] in touched]
-    boxes, height = _placed(shown, lines)
-    fills = _fills(shown)
-    largest = max((abs(line.weight) for line in lines), default=1.0)
-    parts = [_line(line, boxes, largest) for line in reversed(lines)]
+def draw_circuit(circuit: FoundCircuit) -> str:
+    """SVG text of a circuit."""
+    nodes = [n for n in circuit["nodes"] if n["role"] or n["kind"] in ("input", "logits")]
+    edges = _strongest_edges(circuit, {node["id"] for node in nodes})
+    # Input and logits are left out if no drawn edge touches them.
+    touched = {end for edge in edges for end in (edge.source, edge.target)}
+    nodes = [node for node in nodes if node["role"] or node["id"] in touched]
+    boxes, height = _place(nodes, edges)
+    roles = list(dict.fromkeys(node["role"] for node in nodes if node["role"]))
+    fills = {role: FILLS[i % len(FILLS)] for i, role in enumerate(roles)}
+    largest = max((abs(edge.weight) for edge in edges), default=1.0)
+    parts = [_line(edge, boxes, largest) for edge in reversed(edges)]  # the strongest on top
     parts += [_box(box, fills) for box in boxes.values()]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" '
         f'height="{height:.0f}" font-family="system-ui, sans-serif" role="img">\n'
-        f"<title>{escape(_title(found))}</title>\n"
-        f'<rect width="{WIDTH}" height="{height:.0f}" fill="#ffffff"/>\n{_heading(found, len(lines))}\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        f"<title>{escape(_title(circuit))}</title>\n"
+        f'<rect width="{WIDTH}" height="{height:.0f}" fill="#ffffff"/>\n'
+        f"{_heading(circuit, len(edges))}\n" + "\n".join(parts) + "\n</svg>\n"
     )
 
 
-def _title(found: dict[str, Any]) -> str:
-    f = found["faithfulness"]
-    total = found["graph"]["n_edges"]
+def _title(circuit: FoundCircuit) -> str:
+    f = circuit["faithfulness"]
+    total = circuit["graph"]["n_edges"]
     return (
-        f"{found['task']} on {found['subject']}: {found['chosen_edges']:,} of {total:,} edges, "
-        f"held-out f {f['value']:.2f} ({f['low']:.2f} to {f['high']:.2f}): {found['verdict']}"
+        f"{circuit['task']} on {circuit['subject']}: {circuit['chosen_edges']:,} of {total:,} edges, "
+        f"held-out f {f['value']:.2f} ({f['low']:.2f} to {f['high']:.2f}): {circuit['verdict']}"
     )
 
 
-def _heading(found: dict[str, Any], lines: int) -> str:
-    said = (
-        f"the {lines} strongest edges among the components with a role; orange helps the answer, blue works against "
+def _heading(circuit: FoundCircuit, n_edges: int) -> str:
+    legend = (
+        f"the {n_edges} strongest edges among the components with a role; orange helps the answer, blue works against "
         "it; dashed boxes: a prediction of the role failed on held-out prompts"
     )
     return (
-        f'<text x="{MARGIN}" y="30" font-size="19" font-weight="600" fill="{INK}">{escape(_title(found))}</text>\n'
-        f'<text x="{MARGIN}" y="52" font-size="13" fill="{QUIET}">{escape(said)}</text>'
+        f'<text x="{MARGIN}" y="30" font-size="19" font-weight="600" fill="{INK}">{escape(_title(circuit))}</text>\n'
+        f'<text x="{MARGIN}" y="52" font-size="13" fill="{QUIET}">{escape(legend)}</text>'
     )
 
 
-def _lines(found: dict[str, Any], ids: set[str]) -> list[DrawnEdge]:
-    """The strongest edges among drawn components, one for each pair of ends and input, the strongest first."""
-    graph = found["graph"]
+def _strongest_edges(circuit: FoundCircuit, ids: set[str]) -> list[DrawnEdge]:
+    """The strongest edges among drawn nodes, the strongest first."""
+    graph = circuit["graph"]
     group = graph["n_heads"] // graph["n_kv_heads"]
-    lines: list[DrawnEdge] = []
-    for edge in found["edges"]:  # the strongest first
+    drawn: list[DrawnEdge] = []
+    for edge in circuit["edges"]:  # the strongest first
         if not edge["in_circuit"] or edge["source"] not in ids:
             continue
-        match = _TARGET.fullmatch(edge["target"])
-        for node in _readers(match["node"], match["input"], group) if match else []:
+        tooltip = f"{edge['source']} to {edge['target']}: {edge['weight']:+.3f}"
+        for node in _nodes_fed(edge["target"], group):
             if node in ids:
-                says = f"{edge['source']} to {edge['target']}: {edge['weight']:+.3f}"
-                lines.append(DrawnEdge(edge["source"], node, edge["weight"], says))
-    return lines[:EDGES]
+                drawn.append(DrawnEdge(edge["source"], node, edge["weight"], tooltip))
+    return drawn[:EDGES]
 
 
-def _readers(node: str, given: str, group: int) -> list[str]:
-    if given not in ("k", "v"):
-        return [node]
-    _, layer, head = node.split(".")
+def _nodes_fed(target: str, group: int) -> list[str]:
+    """The nodes that an edge's end feeds: a key-value head serves a group of query heads."""
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        return []
+    if match["input"] not in ("k", "v"):
+        return [match["node"]]
+    _, layer, head = match["node"].split(".")
     return [f"head.{layer}.{query}" for query in range(int(head) * group, (int(head) + 1) * group)]
 
 
-def _placed(shown: list[dict[str, Any]], lines: list[DrawnEdge]) -> tuple[dict[str, Box], float]:
-    """Rows from the logits down; each row ordered by where its nodes' edges lead."""
-    rows: dict[float, list[dict[str, Any]]] = defaultdict(list)
-    for node in shown:
+def _place(nodes: list[NodeRow], edges: list[DrawnEdge]) -> tuple[dict[str, Box], float]:
+    """Boxes in rows from the logits down, each row in the order of where its edges lead; and the height."""
+    rows: dict[float, list[NodeRow]] = defaultdict(list)
+    for node in nodes:
         rows[_depth(node)].append(node)
-    most = (WIDTH - 2 * MARGIN) // (BOX_WIDTH + 12)
+    per_line = (WIDTH - 2 * MARGIN) // (BOX_WIDTH + 12)
     boxes: dict[str, Box] = {}
     y = TOP + BOX_HEIGHT / 2 + 6
-    for at, depth in enumerate(sorted(rows, reverse=True)):
-        members = sorted(rows[depth], key=lambda node: _pull(node, lines, boxes, at))
-        for start in range(0, len(members), most):
-            some = members[start : start + most]
-            gap = (WIDTH - 2 * MARGIN) / len(some)
-            shift = (
-                0.0
-                if len(some) > 2
-                else (-0.16, 0.16)[at % 2] * gap * (depth not in (INFINITE, -1))
-            )
-            for place, node in enumerate(some):
+    for row, depth in enumerate(sorted(rows, reverse=True)):
+        members = sorted(rows[depth], key=lambda node: _mean_target_x(node, edges, boxes, row))
+        for start in range(0, len(members), per_line):
+            line = members[start : start + per_line]
+            gap = (WIDTH - 2 * MARGIN) / len(line)
+            shift = 0.0
+            if len(line) <= 2 and depth not in (INFINITE, -1):
+                # Sparse rows alternate left and right, or their edges would overlap.
+                shift = (-0.16, 0.16)[row % 2] * gap
+            for place, node in enumerate(line):
                 boxes[node["id"]] = Box(MARGIN + gap * (place + 0.5) + shift, y, node)
             y += ROW
     return boxes, y - ROW / 2 + 24
 
 
-INFINITE = float("inf")
-
-
-def _depth(node: dict[str, Any]) -> float:
+def _depth(node: NodeRow) -> float:
     if node["kind"] in ("input", "logits"):
         return INFINITE if node["kind"] == "logits" else -1
     return node["layer"] + (0.5 if node["kind"] == "mlp" else 0)
 
 
-def _pull(node: dict[str, Any], lines: list[DrawnEdge], boxes: dict[str, Box], at: int) -> float:
-    found = [
-        (boxes[line.target].x, abs(line.weight))
-        for line in lines
-        if line.source == node["id"] and line.target in boxes
-    ]
-    total = sum(weight for _, weight in found)
-    return sum(x * weight for x, weight in found) / total if total else (-1.0) ** at * WIDTH
+def _mean_target_x(node: NodeRow, edges: list[DrawnEdge], boxes: dict[str, Box], row: int) -> float:
+    """Where a node's edges lead, weighted by size; a node without edges goes to an end of its row."""
+    own = [edge for edge in edges if edge.source == node["id"] and edge.target in boxes]
+    total = sum(abs(edge.weight) for edge in own)
+    if not total:
+        return (-1.0) ** row * WIDTH
+    return sum(boxes[edge.target].x * abs(edge.weight) for edge in own) / total
 
 
-def _fills(shown: list[dict[str, Any]]) -> dict[str, str]:
-    roles = list(dict.fromkeys(node["role"] for node in shown if node["role"]))
-    return {role: FILLS[at % len(FILLS)] for at, role in enumerate(roles)}
-
-
-def _line(line: DrawnEdge, boxes: dict[str, Box], largest: float) -> str:
-    one, two = boxes[line.source], boxes[line.target]
-    x1, y1, x2, y2 = one.x, one.y - BOX_HEIGHT / 2, two.x, two.y + BOX_HEIGHT / 2
+def _line(edge: DrawnEdge, boxes: dict[str, Box], largest: float) -> str:
+    source, target = boxes[edge.source], boxes[edge.target]
+    x1, y1 = source.x, source.y - BOX_HEIGHT / 2
+    x2, y2 = target.x, target.y + BOX_HEIGHT / 2
     bend = max(24.0, (y1 - y2) * 0.45)
-    size = abs(line.weight) / largest
-    colour = HELPS if line.weight < 0 else OPPOSES
+    size = abs(edge.weight) / largest
+    colour = HELPS if edge.weight < 0 else OPPOSES
     way = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 - bend:.0f} {x2:.0f} {y2 + bend:.0f} {x2:.0f} {y2:.0f}"
     return (
         f'<path d="{way}" fill="none" '
         f'stroke="{colour}" stroke-width="{0.8 + 6 * size**0.7:.1f}" stroke-opacity="{0.22 + 0.55 * size**0.5:.2f}">'
-        f"<title>{escape(line.says)}</title></path>"
+        f"<title>{escape(edge.tooltip)}</title></path>"
     )
 
 

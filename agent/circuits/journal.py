@@ -1,7 +1,7 @@
-"""What was measured, by what was asked: no measurement is made twice, and a replay makes none.
+"""Measurements, journaled by request: nothing is measured twice, and a replay measures nothing.
 
-Numbers are events of the run log (`measurement`); an array of many is a file in `arrays/`, and its
-hash is the event. Killed at any point, a run loses at most the measurement that it was making.
+Numbers are rows of the run log (`measurement`). A large array is a file in `arrays/`, and the log
+keeps its hash (`array`). Killed at any point, a run loses at most the measurement in progress.
 """
 
 from __future__ import annotations
@@ -15,58 +15,58 @@ import numpy as np
 
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_file
+from ..runlog.journal import Journal, request_hash
 from ..runlog.layout import CIRCUIT_ARRAYS
 from ..runlog.log import RunLog, canonical
 
 Request = Mapping[str, Any]
+KEY_LENGTH = 20
+"""Digits of a request's hash, in the log and in the names of array files."""
 
 
-class Journal:
+class MeasurementJournal:
     """Measurements of one run; `recorded`: a replay, in which nothing may be measured."""
 
     def __init__(self, folder: Path, log: RunLog, *, recorded: bool = False) -> None:
         self.folder, self.log, self.recorded = folder, log, recorded
+        self._journal = Journal(log)
 
     def measured(self, request: Request, measure: Callable[[], Any]) -> Any:
-        """The answer to a request, as JSON; `measure` is called only when nobody asked it before."""
-        found = self.log.get("measurement", id=_key(request))
-        if found is None:
-            self._refuse(request)
-            found = {"request": dict(request), "value": measure()}
-            self.log.write("measurement", found, id=_key(request))
-            found = self.log.get("measurement", id=_key(request)) or found
-        return found["value"]
+        """The answer to a request, as JSON; `measure` is called only if the log does not hold it."""
+
+        def make() -> dict[str, Any]:
+            self._check_may_measure(request)
+            return {"request": dict(request), "value": measure()}
+
+        return self._journal.row("measurement", request_hash(request, KEY_LENGTH), make)["value"]
 
     def array(self, request: Request, measure: Callable[[], np.ndarray]) -> np.ndarray:
         """The same for an array.
 
         Raises:
-            CorruptError: the file is not what its hash says.
+            CorruptError: the file is missing or does not have the logged hash.
         """
-        path = self.folder / CIRCUIT_ARRAYS / f"{_key(request)}.npy"
-        found = self.log.get("array", id=_key(request))
-        if found is None or not (path.exists() or self.recorded):
-            self._refuse(request)
+        key = request_hash(request, KEY_LENGTH)
+        path = self.folder / CIRCUIT_ARRAYS / f"{key}.npy"
+        row = self.log.get("array", id=key)
+        if row is None or not (path.exists() or self.recorded):
+            self._check_may_measure(request)
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(path) as partial, partial.open("wb") as file:
                 np.save(file, measure(), allow_pickle=False)
-            found = {"request": dict(request), "sha256": _sha256(path)}
-            self.log.write("array", found, id=_key(request))
-        if not path.exists() or _sha256(path) != found["sha256"]:
+            row = {"request": dict(request), "sha256": _sha256(path)}
+            self.log.write("array", row, id=key)
+        if not path.exists() or _sha256(path) != row["sha256"]:
             raise CorruptError(
-                f"{path} is not what the log says; remove it and go on with the run to make it anew"
+                f"{path} is not what the log says; remove it and resume the run to measure it again"
             )
         return np.load(path, allow_pickle=False)
 
-    def _refuse(self, request: Request) -> None:
+    def _check_may_measure(self, request: Request) -> None:
         if self.recorded:
             raise CorruptError(
                 f"the log holds no measurement of {canonical(dict(request))}; it was changed or cut short"
             )
-
-
-def _key(request: Request) -> str:
-    return hashlib.sha256(canonical(dict(request)).encode()).hexdigest()[:20]
 
 
 def _sha256(path: Path) -> str:

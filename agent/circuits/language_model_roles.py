@@ -130,7 +130,7 @@ class LanguageModelRoles:
             NoRoles: there is not one, after all tries.
         """
         prompt = prompts.load("roles")
-        filled = prompt.fill(**shown(evidence))
+        filled = prompt.fill(**render_evidence(evidence))
         messages: list[Message] = [UserMessage(filled.user)]
         roles, fault = dict[str, Role](), ""
         for _ in range(self._tries):
@@ -166,7 +166,7 @@ class LanguageModelRoles:
 # sees
 
 
-def shown(evidence: RoleEvidence) -> dict[str, str]:
+def render_evidence(evidence: RoleEvidence) -> dict[str, str]:
     """The evidence in words, by the names that the prompt expects."""
     examples = [
         f"clean: {clean!r}\ntwin:  {twin!r}\nanswer: {answer!r}, foil: {foil!r}"

@@ -1,4 +1,4 @@
-"""What a circuit run asks a language model through: found out before anything is loaded, paid once, within a budget."""
+"""The language model of a circuit run: checked before anything is loaded, paid once, within a budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..llm.paid_calls import cost_of
 from ..runlog.events import LLM_CALL
 from ..runlog.model_config import UNLIMITED, BudgetConfig
 from .config import CircuitConfig
-from .context import ASKED
+from .context import LOG_TARGET
 
 if TYPE_CHECKING:
     from ..llm import LanguageModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_model(config: CircuitConfig) -> CircuitConfig:
-    """Find out whether the language model can be asked, and how it calls tools; rules need nothing.
+    """Fail early if the language model cannot be asked; detect how it calls tools. Rules need no check.
 
     Raises:
         UsageError: no key, an unknown model, or a limit in dollars without a known price.
@@ -34,23 +34,23 @@ def check_model(config: CircuitConfig) -> CircuitConfig:
     return replace(config, explainer=check_explainer(config.explainer))
 
 
-def make_asker(
+def open_journaled_model(
     config: CircuitConfig,
     log: RunLog,
     limits: BudgetConfig | None,
     model: LanguageModel | None,
-    opened: ExitStack,
+    stack: ExitStack,
 ) -> JournaledModel:
-    """The run's journal and budget before its language model; a client that is made here is closed with `opened`."""
+    """The run's language model behind its journal and budget; a client that is made here is closed with `stack`."""
     from ..llm import Patience, make_model
     from ..llm.budget import Budget
     from ..llm.prices import price_from
 
     if model is None:
         client = make_model(config.explainer, Patience(config.patience))
-        opened.callback(client.close)
+        stack.callback(client.close)
         model = client
-    paid = [(ASKED, cost_of(row)) for row in log.all(LLM_CALL, ASKED).values()]
+    paid = [(LOG_TARGET, cost_of(row)) for row in log.all(LLM_CALL, LOG_TARGET).values()]
     budget = Budget((limits or UNLIMITED).or_else(config.budget), paid)
     return JournaledModel(
         log, config.explainer.name, model, budget, price_from(config.explainer.price)

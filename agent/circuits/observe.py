@@ -1,9 +1,10 @@
-"""A circuit's strongest components, and what is seen of each.
+"""A circuit's strongest components, and what is observed of each.
 
-1. Of the components that the edges' scores rank first, those with the largest exact effects.
-2. What each attends to, copies and adds to the logit difference by itself.
-3. Heads that add to it are the writers; path patching tells how much of another's effect goes
-   through their queries (Wang et al. 2022 find S-inhibition heads so): it steers what they look at.
+1. Of the components that the edges' scores rank first, take those with the largest exact effects.
+2. Measure what each attends to, copies, and adds to the logit difference by itself.
+3. Heads that add to it are the writers. Path patching measures how much of another component's
+   effect goes through their queries, that is, steers what they look at (Wang et al. 2022 find
+   S-inhibition heads so).
 """
 
 from __future__ import annotations
@@ -17,114 +18,114 @@ import torch
 from jaxtyping import Float
 
 from ...evals.statistics.ability import Ability, mean_over_prompts
+from ...evals.statistics.faithfulness import PromptInterval
 from ...tools.circuits.discovery import node_scores
 from ...tools.circuits.graph import Edge, Node, Target
-from .choose_circuit import Choice
+from .choose_circuit import ChosenCircuit
 from .context import CircuitContext
-from .prompts import Prompts
-from .roles import WRITES, Component, Seen
+from .prompts import PromptSet
+from .roles import WRITES, Component
 
 CANDIDATES = 2
-"""Components patched exactly for each that gets a role: estimates rank, exact effects choose."""
+"""Components patched exactly per component that gets a role: estimates rank, exact effects decide."""
 SHOWN_TOKENS = 6
 """Tokens that a component raises, as a language model that names roles sees them."""
 PATH_PROMPTS = 24
-"""Prompts of path patching, two passes of each for every component."""
+"""Prompts of path patching, which takes two passes of each per component."""
 
 
 class Components(NamedTuple):
-    """Components that get a role, in the order of `nodes`; `writers` are those whose queries the others may steer."""
+    """Components that get a role, in the order of `nodes`; `writers`: heads whose queries others may steer."""
 
     nodes: tuple[Node, ...] = ()
     writers: tuple[Node, ...] = ()
     components: tuple[Component, ...] = ()
 
 
-NOTHING = Components()
+NO_COMPONENTS = Components()
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
-    """What discovery prompts show."""
+class DiscoveryFindings:
+    """What discovery prompts show; no `choice` if the subject cannot do the task."""
 
-    prompts: Prompts
+    prompts: PromptSet
     ability: Ability
-    choice: Choice | None = None
-    parts: Components = NOTHING
+    choice: ChosenCircuit | None = None
+    parts: Components = NO_COMPONENTS
 
 
-def components(room: CircuitContext, prompts: Prompts, choice: Choice, metric: float) -> Components:
-    """The circuit's strongest heads and MLPs by exact effect, and what was seen of each.
+def measure_components(
+    context: CircuitContext, prompts: PromptSet, choice: ChosenCircuit, metric: float
+) -> Components:
+    """The circuit's strongest heads and MLPs by exact effect, and what was observed of each.
 
     Args:
         metric: the logit difference of the clean prompts.
     """
-    graph, n = room.graph, room.config.nodes
-    writers = [
-        node for node in nodes_of(graph.edges_of(choice.mask)) if node.kind in ("head", "mlp")
-    ]
-    index = torch.tensor([graph.sources.index(node) for node in writers], dtype=torch.long)
-    ranked = node_scores(choice.scores)[index].abs().argsort(descending=True, stable=True)
-    candidates = [writers[at] for at in ranked[: CANDIDATES * n].tolist()]
-    room.reporter.say(f"patching {len(candidates)} components exactly, and looking at them")
-    effects = room.node_effects(prompts, candidates)
-    order = [
-        at for at in np.argsort(-np.abs(effects.mean(1)), kind="stable") if _matters(effects[at])
-    ][:n]
-    nodes = tuple(candidates[at] for at in order)
-    looks = room.looks(prompts, nodes)
+    graph, n = context.graph, context.config.nodes
+    # 1. Candidates by estimate, then by exact effect.
+    sources = edge_sources(graph.edges_of(choice.mask))
+    parts = [node for node in sources if node.kind in ("head", "mlp")]
+    indices = torch.tensor([graph.sources.index(node) for node in parts], dtype=torch.long)
+    ranked = node_scores(choice.scores)[indices].abs().argsort(descending=True, stable=True)
+    candidates = [parts[i] for i in ranked[: CANDIDATES * n].tolist()]
+    context.reporter.say(f"patching {len(candidates)} components exactly, and looking at them")
+    effects = context.node_effects(prompts, candidates)
+    by_effect = np.argsort(-np.abs(effects.mean(1)), kind="stable")
+    order = [i for i in by_effect if _has_sure_sign(effects[i])][:n]
+    nodes = tuple(candidates[i] for i in order)
+    # 2. and 3. What they do; writers are known before the paths through them are measured.
+    observations = context.observations(prompts, nodes)
     writers = tuple(
         node
-        for node, look in zip(nodes, looks, strict=True)
-        if node.kind == "head" and np.mean(look.direct) >= WRITES * metric
+        for node, observation in zip(nodes, observations, strict=True)
+        if node.kind == "head" and np.mean(observation.direct) >= WRITES * metric
     )
-    seen = observed(room, prompts, nodes, writers, effects[order])
+    quantities = measure_quantities(context, prompts, nodes, writers, effects[order])
     deepest = max(1, graph.n_layers - 1)
-    promoted = [tuple(token for token, _ in look.writes[:SHOWN_TOKENS]) for look in looks]
-    found = tuple(
+    components = tuple(
         Component(
-            f"C{at}",
-            "mlp" if node.kind == "mlp" else "head",
-            round(node.layer / deepest, 2),
-            quantities,
-            tokens,
+            name=f"C{number}",
+            kind="mlp" if node.kind == "mlp" else "head",
+            depth=round(node.layer / deepest, 2),
+            quantities=quantities[number - 1],
+            writes=tuple(token for token, _ in observations[number - 1].writes[:SHOWN_TOKENS]),
         )
-        for at, (node, quantities, tokens) in enumerate(zip(nodes, seen, promoted, strict=True), 1)
+        for number, node in enumerate(nodes, 1)
     )
-    return Components(nodes, writers, found)
+    return Components(nodes, writers, components)
 
 
-def _matters(effect: Float[np.ndarray, " prompts"]) -> bool:
-    """Whether the sign of an effect is sure: what may be nothing gets no role."""
-    seen = mean_over_prompts(effect)
-    return seen.low > 0 or seen.high < 0
+def _has_sure_sign(effect: Float[np.ndarray, " prompts"]) -> bool:
+    """Whether the interval of an effect excludes 0; a component without any effect gets no role."""
+    interval = mean_over_prompts(effect)
+    return interval.low > 0 or interval.high < 0
 
 
-def observed(
-    room: CircuitContext,
-    prompts: Prompts,
+def measure_quantities(
+    context: CircuitContext,
+    prompts: PromptSet,
     nodes: Sequence[Node],
     writers: Sequence[Node],
     effects: Float[np.ndarray, "node prompts"],
-) -> list[dict[str, Seen]]:
-    """Every quantity of every component on these prompts; `queries` on some of them."""
-    looks = room.looks(prompts, nodes)
-    steered = room.through(
-        prompts.some(PATH_PROMPTS), nodes, [Target(writer, "q") for writer in writers]
-    )
-    found: list[dict[str, Seen]] = []
-    for effect, through, look in zip(effects, steered, looks, strict=True):
-        values = {"effect": effect, "queries": through, "direct": look.direct, **look.attention}
-        values |= {"copies": look.copies} if look.copies else {}
-        found.append(
-            {
-                name: Seen(*mean_over_prompts(np.asarray(each, dtype=float)))
-                for name, each in values.items()
-            }
+) -> list[dict[str, PromptInterval]]:
+    """Every quantity of every component on these prompts (`queries`: on the first PATH_PROMPTS)."""
+    observations = context.observations(prompts, nodes)
+    queries = [Target(writer, "q") for writer in writers]
+    steered = context.path_effects(prompts.subset(PATH_PROMPTS), nodes, queries)
+    quantities: list[dict[str, PromptInterval]] = []
+    for effect, through_queries, observation in zip(effects, steered, observations, strict=True):
+        values = {"effect": effect, "queries": through_queries, "direct": observation.direct}
+        values |= observation.attention
+        if observation.copies:
+            values["copies"] = observation.copies
+        quantities.append(
+            {name: mean_over_prompts(np.asarray(v, dtype=float)) for name, v in values.items()}
         )
-    return found
+    return quantities
 
 
-def nodes_of(edges: list[Edge]) -> list[Node]:
+def edge_sources(edges: list[Edge]) -> list[Node]:
     """The nodes that write a circuit's edges, in the order of computation."""
     return list(dict.fromkeys(edge.source for edge in edges))

@@ -1,10 +1,10 @@
-"""A part's prompts as the log keeps them, so that whoever reads it needs no subject and no tokenizer."""
+"""A part's prompts as the log keeps them, readable without the subject and its tokenizer."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,19 +16,21 @@ from ..runlog.log import canonical
 if TYPE_CHECKING:
     from ...tools.subject import Subject
 
+_ID_ROWS = ("clean", "corrupted", "answer", "foil")
+
 
 @dataclass(frozen=True, eq=False)
-class Prompts:
+class PromptSet:
     """Prompts of one part.
 
     Attributes:
-        names: a digest of each batch, which stands for it in the journal's requests.
         tokens: of each batch's first clean prompt.
+        words: words of several tokens, whose examples were left out.
+        left_out: number of examples left out, by reason.
     """
 
     part: str
     batches: tuple[PairBatch, ...]
-    names: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
     words: tuple[str, ...]
     left_out: dict[str, int]
@@ -36,33 +38,30 @@ class Prompts:
     def __len__(self) -> int:
         return sum(len(batch.pairs) for batch in self.batches)
 
-    def some(self, n: int) -> Prompts:
-        """About n of the prompts: of each batch its share, the first ones."""
-        take = [
-            min(len(b.pairs), max(1, round(n * len(b.pairs) / len(self)))) for b in self.batches
-        ]
-        batches = [_first(batch, k) for batch, k in zip(self.batches, take, strict=True)]
-        return Prompts(
-            self.part,
-            tuple(batches),
-            tuple(map(_name, batches)),
-            self.tokens,
-            self.words,
-            self.left_out,
-        )
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """Each batch's name in the journal's requests."""
+        return tuple(map(_digest, self.batches))
+
+    def subset(self, n: int) -> PromptSet:
+        """About n of the prompts: the first ones of each batch, in proportion to its size."""
+        batches: list[PairBatch] = []
+        for batch in self.batches:
+            share = max(1, round(n * len(batch.pairs) / len(self)))
+            rows = range(min(len(batch.pairs), share))
+            marks = {name: positions[: len(rows)] for name, positions in batch.marks.items()}
+            batches.append(PairBatch(batch.pairs.take(rows), marks))
+        return replace(self, batches=tuple(batches))
 
 
-def as_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, Any]:
+def prompts_to_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, Any]:
     """What the log keeps of prompts."""
     strings = subject.token_strings()
     batches = [
         {
             "pairs": [pair._asdict() for pair in batch.pairs.pairs],
-            **{
-                name: getattr(batch.pairs, name).tolist()
-                for name in ("clean", "corrupted", "answer", "foil")
-            },
-            "marks": {name: list(at) for name, at in batch.marks.items()},
+            **{name: getattr(batch.pairs, name).tolist() for name in _ID_ROWS},
+            "marks": {name: list(positions) for name, positions in batch.marks.items()},
             "tokens": [strings[token] for token in batch.pairs.clean[0].tolist()],
         }
         for batch in prepared.batches
@@ -70,32 +69,23 @@ def as_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, Any]:
     return {"batches": batches, "words": list(prepared.words), "left_out": prepared.left_out}
 
 
-def from_json(part: str, data: dict[str, Any]) -> Prompts:
-    """The inverse of `as_json`."""
-    batches = tuple(_batch(each) for each in data["batches"])
-    tokens = tuple(tuple(each["tokens"]) for each in data["batches"])
-    return Prompts(
-        part, batches, tuple(map(_name, batches)), tokens, tuple(data["words"]), data["left_out"]
-    )
+def prompts_from_json(part: str, data: dict[str, Any]) -> PromptSet:
+    """The inverse of `prompts_to_json`."""
+    batches = tuple(_batch_from_json(batch) for batch in data["batches"])
+    tokens = tuple(tuple(batch["tokens"]) for batch in data["batches"])
+    return PromptSet(part, batches, tokens, tuple(data["words"]), data["left_out"])
 
 
-def _batch(data: dict[str, Any]) -> PairBatch:
+def _batch_from_json(data: dict[str, Any]) -> PairBatch:
     pairs = tuple(
         PromptPair(pair["clean"], pair["corrupted"], tuple(pair["answer"]), tuple(pair["foil"]))
         for pair in data["pairs"]
     )
-    ids = {name: torch.tensor(data[name]) for name in ("clean", "corrupted", "answer", "foil")}
-    return PairBatch(
-        PromptPairs(**ids, pairs=pairs), {name: tuple(at) for name, at in data["marks"].items()}
-    )
+    ids = {name: torch.tensor(data[name]) for name in _ID_ROWS}
+    marks = {name: tuple(positions) for name, positions in data["marks"].items()}
+    return PairBatch(PromptPairs(**ids, pairs=pairs), marks)
 
 
-def _first(batch: PairBatch, n: int) -> PairBatch:
-    return PairBatch(batch.pairs.take(range(n)), {name: at[:n] for name, at in batch.marks.items()})
-
-
-def _name(batch: PairBatch) -> str:
-    rows: Sequence[Any] = [
-        getattr(batch.pairs, name).tolist() for name in ("clean", "corrupted", "answer", "foil")
-    ]
+def _digest(batch: PairBatch) -> str:
+    rows = [getattr(batch.pairs, name).tolist() for name in _ID_ROWS]
     return hashlib.sha256(canonical({"rows": rows}).encode()).hexdigest()[:12]

@@ -1,9 +1,9 @@
-"""A circuit run once more from its log, without the subject: statistics, roles' outcomes and
-verdict are made anew.
+"""Replay a circuit run from its log, without the subject: recompute statistics, outcomes of roles and
+the verdict.
 
-Measurements and the explainer's answer come from the journal; everything that follows from them is
-computed and held against circuit.json. A difference is a mismatch: something was changed, or
-numbers do not hold on this machine.
+Measurements and the explainer's answer come from the journal. Everything that follows from them is
+computed again and compared with circuit.json. A difference is a mismatch: something was changed, or
+this machine computes other numbers.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .context import CircuitContext
-from .journal import Journal
-from .stored import stored
+from .journal import MeasurementJournal
+from .result import CircuitResult, read_result
 
 TOLERANCE = 1e-6
-KEPT = ("measurement", "array", "llm_call", "prompt", "roles_failed")
-SHOWN = 20
+COPIED_EVENTS = ("measurement", "array", "llm_call", "prompt", "roles_failed")
+SHOWN_MISMATCHES = 20
 """Mismatches that are listed."""
 
 
@@ -38,7 +38,7 @@ SHOWN = 20
 class CircuitReplay:
     """What a replay computed, and where it differs from circuit.json."""
 
-    found: dict[str, Any]
+    result: CircuitResult
     mismatches: list[str]
     bitwise: bool
 
@@ -51,7 +51,7 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
     """
     from .investigation import investigate
 
-    old = stored(folder)
+    old = read_result(folder)
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)
         shutil.copy(folder / CONFIG, copy)
@@ -59,21 +59,28 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
             os.symlink((folder / CIRCUIT_ARRAYS).resolve(), copy / CIRCUIT_ARRAYS)
         with closing(RunLog(copy)) as log:
             for event in read_events(folder):
-                if event.event in KEPT:
+                if event.event in COPIED_EVENTS:
                     log.write(event.event, event.data, target=event.target, id=event.id)
-            journal = Journal(copy, log, recorded=True)
+            journal = MeasurementJournal(copy, log, recorded=True)
             config = CircuitConfig.load(copy)
-            asker = partial(ReplayModel, log, config.explainer.name)
-            room = CircuitContext(
-                copy, config, log, journal, _no_subject, reporter or Reporter(), asker
+            context = CircuitContext(
+                copy,
+                config,
+                log,
+                journal,
+                load=_no_subject,
+                reporter=reporter or Reporter(),
+                open_model=partial(ReplayModel, log, config.explainer.name),
             )
-            new = json.loads(canonical(investigate(room)))
-    return CircuitReplay(new, _differences(old, new)[:SHOWN], canonical(old) == canonical(new))
+            new = json.loads(canonical(investigate(context)))
+    return CircuitReplay(
+        new, _differences(old, new)[:SHOWN_MISMATCHES], canonical(old) == canonical(new)
+    )
 
 
 def _no_subject() -> NoReturn:
     raise CorruptError(
-        "the log lacks a measurement: a replay loads no subject; `hubel resume` makes it anew"
+        "the log lacks a measurement, and a replay loads no subject; `hubel resume` measures again"
     )
 
 
@@ -87,10 +94,12 @@ def _differences(old: Any, new: Any, where: str = "") -> list[str]:
     if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = enumerate(zip(old, new, strict=True))
         return [
-            line for at, (one, two) in pairs for line in _differences(one, two, f"{where}{at} ")
+            line
+            for index, (before, after) in pairs
+            for line in _differences(before, after, f"{where}{index} ")
         ]
     if isinstance(old, float) and isinstance(new, float) and abs(old - new) <= TOLERANCE:
         return []
     if old == new:
         return []
-    return [f"{where}is {old!r} in circuit.json, {new!r} computed anew"]
+    return [f"{where}is {old!r} in circuit.json, {new!r} computed again"]

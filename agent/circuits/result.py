@@ -1,207 +1,299 @@
-"""circuit.json: what a circuit investigation found, as the review page and a user's own programs
-read it.
+"""circuit.json: the result of a circuit run, as the review page and a user's own programs read it.
 
-The verdict rests on held-out f at the chosen size: kept when the interval of |1 - f| ends at most
-at .15 and a random circuit of equal size is worse, rejected when it begins above or the random
-circuit does as well, else inconclusive.
+Its rows are typed here, without torch; `build_result` fills them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from pathlib import Path
+from typing import Any, Literal, TypedDict
 
-from ...tools.circuits.graph import Edge, Node
-from .observe import nodes_of
-
-if TYPE_CHECKING:
-    from .choose_circuit import Choice
-    from .context import CircuitContext
-    from .observe import Observed
-    from .roles import Role
+from ...tools.errors import CorruptError, UsageError
+from ..runlog.layout import CIRCUIT
 
 FORMAT = 1
-SHOWN_EDGES = 3000
-"""Edges listed, the strongest first; all of the circuit's are."""
-TOLERATED = 0.15
-TAKEN = ("curve_prompts", "cmd", "cpr", "panel", "minimality", "stability", "rival", "interchange")
-"""What goes into the file as it was found."""
-Result = dict[str, Any]
+
+CircuitVerdict = Literal["kept", "rejected", "inconclusive"]
 
 
-def result(room: CircuitContext, seen: Observed, roles: tuple[Role, ...], found: Result) -> Result:
-    """Plain JSON; keys are always there, null when unknown."""
-    head = _head(room, seen)
-    if seen.choice is None:
-        reason = f"{room.facts['title']} cannot do the task: {seen.ability.why}"
-        return head | {"verdict": "cannot do", "reason": reason}
-    choice = seen.choice
-    verdict, reason = verdict_of(found["faithfulness"], found["random"])
-    metric = found["metric"]
-    return head | {
-        "verdict": verdict,
-        "reason": reason,
-        "model_score": float(metric["model"].mean()),
-        "corrupted_score": float(metric["corrupted"].mean()),
-        "nodes": _nodes(room, seen, found),
-        "edges": _edges(room, seen),
-        "chosen_share": choice.n_edges / room.graph.n_edges,
-        "chosen_edges": choice.n_edges,
-        "faithfulness": _interval(found["faithfulness"]) | {"prompts": found["heldout"]},
-        "random": _interval(found["random"]),
-        "completeness": _interval(found["completeness"]),
-        "prompts": head["prompts"] | {"heldout": found["heldout"]},
-        "curve": [
-            {key: row[key] for key in ("share", "edges", "f", "low", "high", "random_f")}
-            for row in found["curve"]
-        ],
-        "balance": _balance(choice),
-        "calibration": choice.calibration,
-        "roles": {
-            "kept": sum(row["status"] == "kept" for row in found["nodes"]),
-            "dropped": sum(row["status"] == "dropped" for row in found["nodes"]),
-            "placebo": _mean(
-                [row["placebo"] for row in found["nodes"] if row["placebo"] is not None]
-            ),
-        },
-        **{name: found[name] for name in TAKEN},
-    }
+class IntervalRow(TypedDict):
+    """A mean over prompts and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
-def verdict_of(f: Result, random: Result) -> tuple[str, str]:
-    """Kept, rejected or inconclusive, and why."""
-    nearest = max(0.0, f["low"] - 1, 1 - f["high"])
-    farthest = max(abs(1 - f["low"]), abs(1 - f["high"]))
-    said = f"held-out f is {f['value']:.2f} ({f['low']:.2f} to {f['high']:.2f})"
-    if random["high"] >= f["low"]:
-        return "rejected", f"{said}, and a random circuit of equal size has {random['value']:.2f}"
-    if nearest > TOLERATED:
-        return "rejected", f"{said}, farther from 1 than {TOLERATED}"
-    if farthest > TOLERATED:
-        return "inconclusive", f"{said}; its interval reaches farther from 1 than {TOLERATED}"
-    return (
-        "kept",
-        f"{said}, within {TOLERATED} of 1; a random circuit of equal size has {random['value']:.2f}",
-    )
+class FaithfulnessRow(IntervalRow):
+    """f of the circuit on all held-out prompts."""
+
+    prompts: int
 
 
-def _balance(choice: Choice) -> Result:
-    opposing = int((choice.mask & (choice.scores > 0)).sum())
-    return {
-        "weight": choice.balance.weight,
-        "opposing_edges": opposing,
-        "tried": list(choice.balance.tried),
-    }
+class PredictionRow(TypedDict):
+    """A prediction of a role, and the held-out value; `expected`: its bounds, None where it has none."""
+
+    text: str
+    quantity: str
+    expected: list[float | None]
+    observed: float | None
+    low: float | None
+    high: float | None
+    outcome: Literal["for", "against", "void"]
 
 
-def _head(room: CircuitContext, seen: Observed) -> Result:
-    ability = seen.ability
-    names = (
-        "model_score corrupted_score chosen_share chosen_edges faithfulness random completeness minimality stability "
-        "rival curve_prompts cmd cpr balance calibration roles"
-    )
-    lists = ("nodes", "edges", "curve", "panel", "interchange")
-    return {
-        "format": FORMAT,
-        "task": room.about["name"],
-        "summary": room.about["summary"],
-        "subject": room.facts["name"],
-        "subject_title": room.facts["title"],
-        "subject_revision": room.facts["revision"],
-        "graph": {"n_edges": room.graph.n_edges} | room.facts["graph"],
-        "explainer": room.config.explainer.name,
-        "ablation": "resample",
-        "metric": "logit difference: mean of the answers' logits - mean of the foils' logits, at the last position",
-        "ability": {
-            "accuracy": ability.accuracy._asdict(),
-            "top": ability.top,
-            "clean": ability.clean._asdict(),
-            "corrupted": ability.corrupted._asdict(),
-            "can": ability.can,
-            "why": ability.why,
-        },
-        "prompts": {
-            "discovery": len(seen.prompts),
-            "heldout": None,
-            "left_out": seen.prompts.left_out,
-            "words_left_out": list(seen.prompts.words),
-        },
-        **dict.fromkeys(names.split()),
-        **{name: [] for name in lists},
-    }
+class AttentionRow(TypedDict):
+    """Attention to one kind of position, "END>IO" or the like."""
+
+    what: str
+    attention: float
 
 
-def _nodes(room: CircuitContext, seen: Observed, found: Result) -> list[Result]:
-    assert seen.choice is not None  # a subject that cannot do the task has no nodes
-    inside = nodes_of(room.graph.edges_of(seen.choice.mask))
-    told = {row["node"]: row for row in found["nodes"]}
-    rows = [_node(node, told.get(node), seen) for node in dict.fromkeys([*inside, *told])]
-    return [*rows, _node(Node("logits"), None, seen)]
+class WrittenTokenRow(TypedDict):
+    """A token that a component raises, and the logit that it adds."""
+
+    token: str
+    weight: float
 
 
-def _node(node: Node, row: Result | None, seen: Observed) -> Result:
-    look, role = (row["look"], row["role"]) if row else (None, None)
-    heard = row["seen"] if row else {}
-    pattern = look.pattern if look else None
-    return {
-        "id": str(node),
-        "layer": node.layer,
-        "kind": node.kind,
-        "in_circuit": True,
-        "component": row and row["component"],
-        "role": role and role.role,
-        "description": role and role.description,
-        "role_status": row and row["status"],
-        "placebo": row and row["placebo"],
-        "predictions": row["predictions"] if row else [],
-        "effect": vars(heard["effect"]) if "effect" in heard else None,
-        "direct": vars(heard["direct"]) if "direct" in heard else None,
-        "queries": vars(heard["queries"]) if "queries" in heard else None,
-        "copies": heard["copies"].value if "copies" in heard else None,
-        "looks_at": _looks_at(heard),
-        "writes": [{"token": token, "weight": weight} for token, weight in look.writes]
-        if look
-        else [],
-        "attention": {"prompt_tokens": list(seen.prompts.tokens[0]), "pattern": pattern}
-        if pattern
-        else None,
-    }
+class PatternRow(TypedDict):
+    """A head's attention on the first prompt, a row per query."""
+
+    prompt_tokens: list[str]
+    pattern: list[list[float]]
 
 
-def _looks_at(heard: Result) -> list[Result]:
-    """Where a head looks, most first."""
-    kinds = ("previous", "duplicate", "induction")
-    found = [(name, seen.value) for name, seen in heard.items() if ">" in name or name in kinds]
-    return [
-        {"what": name, "attention": value}
-        for name, value in sorted(found, key=lambda pair: -pair[1])[:4]
-    ]
+class NodeRow(TypedDict):
+    """A node of the circuit; only components with a role have numbers.
+
+    `placebo`: share of the other components of which the role's predictions hold as well.
+    """
+
+    id: str
+    layer: int
+    kind: Literal["input", "head", "mlp", "logits"]
+    in_circuit: bool
+    component: str | None
+    role: str | None
+    description: str | None
+    role_status: Literal["kept", "dropped"] | None
+    placebo: float | None
+    predictions: list[PredictionRow]
+    effect: IntervalRow | None
+    direct: IntervalRow | None
+    queries: IntervalRow | None
+    copies: float | None
+    looks_at: list[AttentionRow]
+    writes: list[WrittenTokenRow]
+    attention: PatternRow | None
 
 
-def _edges(room: CircuitContext, seen: Observed) -> list[Result]:
-    assert seen.choice is not None  # as above
-    graph, choice = room.graph, seen.choice
-    values = choice.scores[graph.all_edges]
-    names = graph.edges_of(graph.all_edges)
-    inside = choice.mask[graph.all_edges].tolist()
-    order = values.abs().argsort(descending=True, stable=True).tolist()
-    listed = [at for rank, at in enumerate(order) if inside[at] or rank < SHOWN_EDGES]
-    return [_edge(names[at], float(values[at]), choice.exact, inside[at]) for at in listed]
+class EdgeRow(TypedDict):
+    """An edge with its estimated effect, and the exact one where it was measured."""
+
+    source: str
+    target: str
+    weight: float
+    exact: float | None
+    in_circuit: bool
 
 
-def _edge(edge: Edge, weight: float, exact: dict[str, float], inside: bool) -> Result:
-    source, target = str(edge).split("->")
-    return {
-        "source": source,
-        "target": target,
-        "weight": weight,
-        "exact": exact.get(str(edge)),
-        "in_circuit": inside,
-    }
+class CurveRow(TypedDict):
+    """f at one size, beside a random circuit of that size."""
+
+    share: float
+    edges: int
+    f: float
+    low: float
+    high: float
+    random_f: float
 
 
-def _interval(row: Result) -> Result:
-    return {name: row[name] for name in ("value", "low", "high")}
+class PanelRow(IntervalRow):
+    """Share of the metric that one way of ablating leaves (denoising) or takes (noising)."""
+
+    ablation: str
+    level: Literal["edge", "node"]
+    direction: Literal["denoising", "noising"]
+    edges: int
 
 
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+class InterchangeRow(TypedDict):
+    """What is lost when a component writes what another of its role writes, or a stranger without a role."""
+
+    role: str
+    component: str
+    writes_as: str
+    stranger: str
+    change: IntervalRow
+    random_change: IntervalRow
+
+
+class WeightRow(IntervalRow):
+    """f of the circuit on discovery prompts at one weight of opposing edges."""
+
+    weight: float
+
+
+class BalanceRow(TypedDict):
+    """How much edges that work against the answer count in the ranking, and how many are in the circuit."""
+
+    weight: float
+    opposing_edges: int
+    tried: list[WeightRow]
+
+
+class EdgeDropRow(TypedDict):
+    """How far f falls without one edge."""
+
+    edge: str
+    drop: float
+
+
+class MinimalityRow(TypedDict):
+    """How far f falls without single edges: means over the strongest ones and over random ones."""
+
+    edges: list[EdgeDropRow]
+    strongest: float
+    random: float | None
+
+
+class OverlapRow(TypedDict):
+    """Mean overlap of circuits that are each found on so many resampled prompts."""
+
+    prompts: int
+    jaccard: float
+
+
+class StabilityRow(TypedDict):
+    """Overlap at the run's own number of prompts, and at smaller ones."""
+
+    jaccard: float
+    draws: int
+    by_prompts: list[OverlapRow]
+
+
+class RivalRow(TypedDict):
+    """Another circuit, in whose ranking the first one's edges count `weight`; `shared`: share of its edges."""
+
+    weight: float
+    f: float
+    shared: float
+
+
+class RivalsRow(TypedDict):
+    """Circuits of the same size, beside this one's f on the same prompts."""
+
+    circuit_f: float
+    tried: list[RivalRow]
+    least_shared_of_the_faithful: float | None
+
+
+class RoleCountsRow(TypedDict):
+    """How many roles were kept; `placebo`: mean over the roles."""
+
+    kept: int
+    dropped: int
+    placebo: float | None
+
+
+class AbilityRow(TypedDict):
+    """Whether the subject can do the task; `accuracy` is a Wilson interval."""
+
+    accuracy: dict[str, float]
+    top: float
+    clean: IntervalRow
+    corrupted: IntervalRow
+    can: bool
+    why: str
+
+
+class PromptCountsRow(TypedDict):
+    """Prompts of each part; `left_out`: by reason."""
+
+    discovery: int
+    heldout: int | None
+    left_out: dict[str, int]
+    words_left_out: list[str]
+
+
+class _ResultHead(TypedDict):
+    format: int
+    task: str
+    summary: str
+    subject: str
+    subject_title: str
+    subject_revision: str
+    graph: dict[str, Any]
+    explainer: str
+    ablation: Literal["resample"]
+    metric: str
+    ability: AbilityRow
+    prompts: PromptCountsRow
+    reason: str
+    nodes: list[NodeRow]
+    edges: list[EdgeRow]
+    curve: list[CurveRow]
+    panel: list[PanelRow]
+    interchange: list[InterchangeRow]
+
+
+class NoCircuit(_ResultHead):
+    """The subject cannot do the task: lists are empty, all else is null."""
+
+    verdict: Literal["cannot do"]
+    model_score: None
+    corrupted_score: None
+    chosen_share: None
+    chosen_edges: None
+    faithfulness: None
+    random: None
+    completeness: None
+    minimality: None
+    stability: None
+    rival: None
+    curve_prompts: None
+    cmd: None
+    cpr: None
+    balance: None
+    calibration: None
+    roles: None
+
+
+class FoundCircuit(_ResultHead):
+    """A circuit with its held-out numbers; scores are logit differences."""
+
+    verdict: CircuitVerdict
+    model_score: float
+    corrupted_score: float
+    chosen_share: float
+    chosen_edges: int
+    faithfulness: FaithfulnessRow
+    random: IntervalRow
+    completeness: IntervalRow
+    minimality: MinimalityRow
+    stability: StabilityRow
+    rival: RivalsRow
+    curve_prompts: int
+    cmd: float
+    cpr: float
+    balance: BalanceRow
+    calibration: dict[str, dict[str, float | None]]
+    roles: RoleCountsRow
+
+
+CircuitResult = NoCircuit | FoundCircuit
+
+
+def read_result(folder: Path) -> CircuitResult:
+    """Read circuit.json of a run; raises UsageError if the run has not finished."""
+    resume = f"`hubel resume {folder.name}`"
+    try:
+        return json.loads((folder / CIRCUIT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{folder.name} has not finished; {resume} continues it") from None
+    except json.JSONDecodeError as error:
+        raise CorruptError(
+            f"{folder / CIRCUIT} cannot be read: {error}; {resume} writes it again"
+        ) from None

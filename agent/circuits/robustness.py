@@ -1,97 +1,109 @@
-"""What speaks against a circuit on discovery prompts: it may not be minimal, not stable, not the only one."""
+"""What speaks against a circuit, on discovery prompts: it may not be minimal, stable or unique."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from ...evals.statistics.faithfulness import faithfulness, jaccard
 from ...tools.circuits.graph import Edge, Graph, Mask
 from ...tools.circuits.robustness import Faithfulness, minimality, resampled_circuits, rival
-from .choose_circuit import Choice
+from .choose_circuit import ChosenCircuit
 from .context import CircuitContext
-from .prompts import Prompts
+from .prompts import PromptSet
+from .result import EdgeDropRow, MinimalityRow, OverlapRow, RivalRow, RivalsRow, StabilityRow
 
 PROMPTS = 8
-"""Discovery prompts of the ablation runs here: each edge left out costs a run of all of them."""
+"""Discovery prompts of the runs here: each edge left out costs a run of all of them."""
 EDGES = 8
 DRAWS = 6
 RIVALS = (1e-6, 0.1, 0.5)
 """What the circuit's own edges still count in the ranking that a rival is grown from."""
+AS_FAITHFUL = 0.05
+"""A rival counts as faithful if its f is at most this much farther from 1."""
 
 
-def scrutinise(room: CircuitContext, prompts: Prompts, choice: Choice) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RobustnessFindings:
     """Minimality, stability and rivals."""
-    some = prompts.some(PROMPTS)
-    readings = room.readings(some)
+
+    minimality: MinimalityRow
+    stability: StabilityRow
+    rival: RivalsRow
+
+
+def check_robustness(
+    context: CircuitContext, prompts: PromptSet, choice: ChosenCircuit
+) -> RobustnessFindings:
+    """Leave single edges out, find the circuit again on resampled prompts, and look for rivals."""
+    subset = prompts.subset(PROMPTS)
+    differences = context.logit_differences(subset)
 
     def f(mask: Mask) -> float:
-        return faithfulness(room.run(some, mask), readings.clean, readings.corrupted)
+        metric = context.circuit_metric(subset, mask)
+        return faithfulness(metric, differences.clean, differences.corrupted)
 
-    room.reporter.say("leaving edges out, looking for rivals")
-    return {
-        "minimality": _minimality(room, choice, f),
-        "stability": stability(room.graph, choice, seed=room.config.seed),
-        "rival": _rivals(room.graph, choice, f),
-    }
+    context.reporter.say("leaving edges out, looking for rivals")
+    return RobustnessFindings(
+        _minimality(context, choice, f),
+        _stability(context.graph, choice, context.config.seed),
+        _rivals(context.graph, choice, f),
+    )
 
 
-def _minimality(room: CircuitContext, choice: Choice, f: Faithfulness) -> dict[str, Any]:
-    """How far f falls without single edges: half of them the strongest, half drawn."""
-    edges = _picked(room, choice)
-    drops = minimality(f, room.graph, choice.mask, edges)
-    strongest, others = drops[: EDGES // 2], drops[EDGES // 2 :]
+def _minimality(context: CircuitContext, choice: ChosenCircuit, f: Faithfulness) -> MinimalityRow:
+    edges = _strongest_and_random(context, choice)
+    drops = minimality(f, context.graph, choice.mask, edges)
+    strongest, random = drops[: EDGES // 2], drops[EDGES // 2 :]
     return {
         "edges": [
-            {"edge": str(edge), "drop": drop} for edge, drop in zip(edges, drops, strict=True)
+            EdgeDropRow(edge=str(edge), drop=drop) for edge, drop in zip(edges, drops, strict=True)
         ],
         "strongest": float(np.mean(strongest)),
-        "random": float(np.mean(others)) if others else None,
+        "random": float(np.mean(random)) if random else None,
     }
 
 
-def _picked(room: CircuitContext, choice: Choice) -> list[Edge]:
-    edges = room.graph.edges_of(choice.mask)  # in the order of the mask's own indices
+def _strongest_and_random(context: CircuitContext, choice: ChosenCircuit) -> list[Edge]:
+    edges = context.graph.edges_of(choice.mask)  # in the order of the mask's own indices
     order = choice.scores[choice.mask].abs().argsort(descending=True, stable=True).tolist()
     strongest, rest = order[: EDGES // 2], order[EDGES // 2 :]
-    drawn = np.random.default_rng(room.config.seed).permutation(len(rest))[: EDGES // 2]
-    return [edges[at] for at in (*strongest, *(rest[at] for at in drawn))]
+    drawn = np.random.default_rng(context.config.seed).permutation(len(rest))[: EDGES // 2]
+    return [edges[i] for i in (*strongest, *(rest[i] for i in drawn))]
 
 
-def stability(graph: Graph, choice: Choice, draws: int = DRAWS, seed: int = 0) -> dict[str, Any]:
-    """Overlap of circuits of the same size from prompts drawn with replacement, by their number."""
+def _stability(graph: Graph, choice: ChosenCircuit, seed: int) -> StabilityRow:
+    """Overlap of circuits of the same size, each from so many prompts drawn with replacement."""
     total = len(choice.prompt_scores)
-    counts = sorted({min(total, count) for count in (8, 16, 32)} | {total})
-    rows = [
-        {"prompts": count, "jaccard": _overlap(graph, choice, count, draws, seed)}
-        for count in counts
-    ]
-    return {"jaccard": rows[-1]["jaccard"], "draws": draws, "by_prompts": rows}
+    rows: list[OverlapRow] = []
+    for count in sorted({min(total, count) for count in (8, 16, 32)} | {total}):
+        masks = resampled_circuits(
+            graph,
+            choice.prompt_scores,
+            choice.n_edges,
+            prompts=count,
+            draws=DRAWS,
+            weight=choice.balance.weight,
+            seed=seed,
+        )
+        overlaps = [jaccard(left.numpy(), right.numpy()) for left, right in combinations(masks, 2)]
+        rows.append({"prompts": count, "jaccard": float(np.mean(overlaps))})
+    return {"jaccard": rows[-1]["jaccard"], "draws": DRAWS, "by_prompts": rows}
 
 
-def _overlap(graph: Graph, choice: Choice, count: int, draws: int, seed: int) -> float:
-    weight = choice.balance.weight
-    masks = resampled_circuits(
-        graph,
-        choice.prompt_scores,
-        choice.n_edges,
-        prompts=count,
-        draws=draws,
-        weight=weight,
-        seed=seed,
-    )
-    return float(
-        np.mean([jaccard(one.numpy(), two.numpy()) for one, two in combinations(masks, 2)])
-    )
-
-
-def _rivals(graph: Graph, choice: Choice, f: Faithfulness) -> dict[str, Any]:
-    """Circuits of the same size that avoid the first one's edges more or less; on the prompts that chose it."""
-    whole = f(choice.mask)
-    others = [(weight, rival(f, graph, choice.ranking, choice.mask, weight)) for weight in RIVALS]
-    rows = [{"weight": weight, "f": other.f, "shared": other.shared} for weight, other in others]
-    faithful = [row for row in rows if abs(1 - row["f"]) <= abs(1 - whole) + 0.05]
-    least = min((row["shared"] for row in faithful), default=None)
-    return {"circuit_f": whole, "tried": rows, "least_shared_of_the_faithful": least}
+def _rivals(graph: Graph, choice: ChosenCircuit, f: Faithfulness) -> RivalsRow:
+    """Circuits of the same size that avoid the first one's edges more or less, on the prompts that chose it."""
+    circuit_f = f(choice.mask)
+    rows: list[RivalRow] = []
+    for weight in RIVALS:
+        other = rival(f, graph, choice.ranking, choice.mask, weight)
+        rows.append({"weight": weight, "f": other.f, "shared": other.shared})
+    farthest = abs(1 - circuit_f) + AS_FAITHFUL
+    faithful = [row["shared"] for row in rows if abs(1 - row["f"]) <= farthest]
+    return {
+        "circuit_f": circuit_f,
+        "tried": rows,
+        "least_shared_of_the_faithful": min(faithful, default=None),
+    }

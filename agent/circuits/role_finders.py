@@ -1,4 +1,4 @@
-"""Who may name roles: rules, or a language model."""
+"""Explainers that name roles: by rule, or a language model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from .rule_based_roles import name_roles
 if TYPE_CHECKING:
     from .language_model_roles import Ask
 
-FINDERS: dict[str, RoleFinder] = {
-    "compositional": lambda evidence: name_roles(
-        evidence.task, evidence.metric, evidence.components
-    )
-}
+FINDERS: dict[str, RoleFinder] = {"compositional": name_roles}
 
 
 def check_finder(name: str) -> None:
-    """Raise UsageError, with the known ones, when nobody of that name can name roles."""
+    """Raise UsageError, with the known explainers, for an unknown one."""
     if name not in FINDERS and not is_language_model(name):
         known = ", ".join([*FINDERS, *MODEL_NAMES])
         raise UsageError(f"no explainer {name!r} of circuits; there are {known}")
@@ -30,11 +26,11 @@ def role_finder(name: str, ask: Ask | None = None, failures: int = 0) -> RoleFin
     """A role finder by name.
 
     Args:
-        ask: what a language model is asked through: the journal and the budget.
-        failures: times that it was asked in vain before, after each of which it has as many tries again.
+        ask: gives a language model's reply, within the journal and the budget.
+        failures: earlier attempts that gave no role; each allows as many replies again.
 
     Raises:
-        UsageError: there is none of that name, or a language model without anything to ask it through.
+        UsageError: an unknown explainer, or a language model without `ask`.
     """
     check_finder(name)
     if not is_language_model(name):

@@ -2,7 +2,7 @@
 can refute.
 
 An explainer sees what was observed on discovery prompts and answers with roles. It is told neither
-the subject nor where in it a component is; every role goes with numbers that held-out prompts must
+the subject nor where in it a component is. Every role comes with numbers that held-out prompts must
 keep, or the role is dropped.
 """
 
@@ -10,23 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
+from ...evals.statistics.faithfulness import PromptInterval
 from ...tools.errors import HubelError
 
-Kind = Literal["head", "mlp"]
-
 WRITES = 0.04
-"""Share of the logit difference from which what a component adds by itself counts as writing the answer."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A quantity on discovery prompts: mean, and its 95 % interval over prompts."""
-
-    value: float
-    low: float
-    high: float
+"""A component writes the answer if it adds at least this share of the logit difference by itself."""
 
 
 @dataclass(frozen=True)
@@ -35,35 +25,43 @@ class Component:
 
     Attributes:
         name: "C3", the third strongest.
-        quantities: `effect` of patching it with the corrupted run on the logit difference; `direct`, what it adds to
-            the logit difference by itself; `queries`, the part of `effect` that goes through the
-            queries of heads that write the answer (0 where it comes after them); of heads `copies`
-            and the attention "END>IO", `previous` ...
+        quantities: means over prompts. `effect`: of patching it with the corrupted run on the logit difference;
+            `direct`: what it adds to the logit difference by itself; `queries`: the part of
+            `effect` that goes through the queries of heads that write the answer (0 where it comes
+            after them); for heads also `copies` and the attention "END>IO", `previous` ...
         depth: 0 is the first layer, 1 the last.
         writes: tokens that it raises most at the last position.
     """
 
     name: str
-    kind: Kind
+    kind: Literal["head", "mlp"]
     depth: float
-    quantities: Mapping[str, Seen]
+    quantities: Mapping[str, PromptInterval]
     writes: tuple[str, ...] = ()
+
+
+class RoleExample(NamedTuple):
+    """A pair of prompts as text; several answers or foils are joined by "or"."""
+
+    clean: str
+    twin: str
+    answer: str
+    foil: str
 
 
 @dataclass(frozen=True)
 class RoleEvidence:
-    """All that whoever names roles is shown, of discovery prompts alone.
+    """All that an explainer sees, from discovery prompts alone.
 
     Attributes:
         task: what the subject has to do, in words.
         metric: the logit difference of the clean prompts.
-        examples: a few pairs as text: clean prompt, twin, answer, foil.
     """
 
     task: str
     metric: float
     components: Sequence[Component]
-    examples: Sequence[tuple[str, str, str, str]] = ()
+    examples: Sequence[RoleExample] = ()
 
 
 @dataclass(frozen=True)
@@ -92,23 +90,19 @@ class Role:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Role:
         """The inverse of `to_json`."""
-        predictions = tuple(Prediction(**each) for each in data["predictions"])
+        predictions = tuple(Prediction(**row) for row in data["predictions"])
         return cls(data["component"], data["role"], data["description"], predictions)
 
 
 class NoRoles(HubelError):
-    """Whoever was asked for roles named none that can be tested, however often it was asked."""
+    """The explainer named no role that can be tested, in all its tries."""
 
 
 class RoleFinder(Protocol):
-    """A mind that names roles."""
+    """An explainer that names roles."""
 
     def __call__(self, evidence: RoleEvidence) -> list[Role]:
-        """One role for each component that it has something to say about.
-
-        Raises:
-            NoRoles: nothing could be made of what it says.
-        """
+        """At most one role per component; raises NoRoles if no answer can be used."""
         ...
 
 
@@ -116,7 +110,7 @@ Outcome = Literal["for", "against", "void"]
 
 
 def adjudicate(prediction: Prediction, observed: float | None) -> Outcome:
-    """Arithmetic, never an opinion; void when the quantity could not be read."""
+    """Compare a prediction with the held-out value; void if the quantity could not be measured."""
     if observed is None:
         return "void"
     below = prediction.low is not None and observed < prediction.low

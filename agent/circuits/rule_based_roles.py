@@ -21,7 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .roles import WRITES, Component, Prediction, Role, Seen
+from ...evals.statistics.faithfulness import PromptInterval
+from .roles import WRITES, Component, Prediction, Role, RoleEvidence
 
 ATTENDS = 0.2
 """Attention from which a head is said to attend there: three times what a flat pattern over 15 tokens gives."""
@@ -49,10 +50,9 @@ NAMES = {
 """Names that the roles have where the marks are those of IOI: IO, said once, S1 and S2, the name said twice."""
 
 
-def name_roles(task: str, metric: float, components: Sequence[Component]) -> list[Role]:
-    """A role for every component."""
-    del task  # the rules know marks, not stories
-    return [_role(component, abs(metric)) for component in components]
+def name_roles(evidence: RoleEvidence) -> list[Role]:
+    """A role for every component; the rules know marks, not the task."""
+    return [_role(component, abs(evidence.metric)) for component in evidence.components]
 
 
 def _role(component: Component, metric: float) -> Role:
@@ -147,7 +147,7 @@ def _earlier(component: Component, predictions: list[Prediction]) -> Role:
             predictions.append(_attends(quantity, seen, f"attends {where}"))
             return _named(component, role, f"Attends {where} ({seen.value:.2f}).", predictions)
     links = [(name, seen) for name, seen in component.quantities.items() if _is_link(name)]
-    name, seen = max(links, key=lambda link: link[1].value, default=("", Seen(0, 0, 0)))
+    name, seen = max(links, key=lambda link: link[1].value, default=("", PromptInterval(0, 0, 0)))
     if seen.value >= LINKS:
         query, key = name.split(">")
         predictions.append(_attends(name, seen, f"attends from {query} to {key}"))
@@ -173,7 +173,7 @@ def _is_link(name: str) -> bool:
     return ">" in name and not name.startswith("END>") and name.split(">")[0] != name.split(">")[1]
 
 
-def _strongest(component: Component, start: str) -> tuple[str, Seen]:
+def _strongest(component: Component, start: str) -> tuple[str, PromptInterval]:
     """The mark that gets most attention from END; one of the task's own where nearly all of it goes to that one."""
     found = {
         name.removeprefix(start): seen
@@ -181,7 +181,7 @@ def _strongest(component: Component, start: str) -> tuple[str, Seen]:
         if name.startswith(start)
     }
     if not found:
-        return "", Seen(0, 0, 0)
+        return "", PromptInterval(0, 0, 0)
     most = NEARLY * max(seen.value for seen in found.values())
     best = max(
         found,
@@ -195,6 +195,6 @@ def _within(component: Component, quantity: str, says: str) -> Prediction:
     return Prediction(quantity, low, high, f"{says} {low:+.2f} to {high:+.2f}")
 
 
-def _attends(quantity: str, seen: Seen, says: str) -> Prediction:
+def _attends(quantity: str, seen: PromptInterval, says: str) -> Prediction:
     least = KEEPS * seen.value
     return Prediction(quantity, least, None, f"{says} with at least {least:.2f}")

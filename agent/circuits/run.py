@@ -1,18 +1,17 @@
-"""Circuit runs: make one, take it from wherever it stands to its end.
+"""Circuit runs: make one, and run it to its end from wherever it was stopped.
 
-The folder holds `config.toml`, the log with every measurement, `arrays/`, and what came out:
+The folder holds `config.toml`, the log with every measurement, `arrays/`, and the results:
 `circuit.json`, `circuit.svg` and `report.html`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
@@ -24,8 +23,9 @@ from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
 from .context import CircuitContext
-from .journal import Journal
-from .model_access import check_model, make_asker
+from .journal import MeasurementJournal
+from .model_access import check_model, open_journaled_model
+from .result import CircuitResult
 from .role_finders import check_finder
 
 if TYPE_CHECKING:
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
 
 
 def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
-    """Write the configuration of a new run, or find that the same one is there already, to go on
-    with.
+    """Write the configuration of a new run; a run of that name with the same configuration is kept.
 
     Raises:
-        UsageError: a run of that name was asked for something else; an unknown task, method or explainer.
+        UsageError: the run of that name has another configuration; an unknown task, method or explainer.
     """
     from ...tools.circuits.methods import find_method
 
@@ -49,85 +48,78 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
     if not (folder / CONFIG).exists():
         replace(check_model(config), versions=versions()).save(folder)
         return
-    there = CircuitConfig.load(folder)
-    if _asked_for(there) != _asked_for(config):
+    if _identity(CircuitConfig.load(folder)) != _identity(config):
         raise UsageError(
-            f"the run {folder.name} was asked for something else (its config.toml says what); give another --name, or "
-            f"`hubel resume {folder.name}` goes on with it as it is"
+            f"the run {folder.name} was started as something else (see its config.toml); give another --name, or "
+            f"continue it as it is with `hubel resume {folder.name}`"
         )
 
 
-def _asked_for(config: CircuitConfig) -> CircuitConfig:
-    """What a run is of; limits may be others when it goes on, and how tools are called is found out."""
+def _identity(config: CircuitConfig) -> CircuitConfig:
+    """What may not change when a run is resumed; the way of calling tools is detected, not chosen."""
     explainer = replace(config.explainer, tools="", price={})
     return replace(config, versions={}, budget=UNLIMITED, explainer=explainer)
 
 
-def work_on_circuit(
+def execute_circuit_run(
     folder: Path,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
     limits: BudgetConfig | None = None,
     model: LanguageModel | None = None,
-) -> dict[str, Any]:
-    """Take a run to its end; safe to interrupt at any point and to call again. Returns what is in
-    circuit.json.
+) -> CircuitResult:
+    """Run to the end; safe to interrupt at any point and to call again. Returns circuit.json's content.
 
     Args:
-        limits: of what a language model takes, before those that the run was made with; `model`: who answers for it.
+        subject: used instead of the configured one, if it has the same weights.
+        limits: of the language model; override those that the run was made with.
+        model: used instead of the configured language model.
 
     Raises:
-        BudgetReached: a limit; the same call with a larger one goes on.
+        BudgetReached: a limit; the same call with a larger one continues.
         NoRoles: the language model's replies could not be used; the same call asks again.
     """
-    from .drawing import draw
+    from .drawing import draw_circuit
     from .investigation import investigate
-    from .report import report
+    from .report import render_report
 
     reporter = reporter or Reporter()
     config = CircuitConfig.load(folder)
-    with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as opened:
-        asker = partial(make_asker, config, log, limits, model, opened)
-        room = CircuitContext(
+    with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as stack:
+        context = CircuitContext(
             folder,
             config,
             log,
-            Journal(folder, log),
-            _loader(config, log, reporter, subject),
-            reporter,
-            asker,
+            MeasurementJournal(folder, log),
+            load=partial(_load_model, config, log, reporter, subject),
+            reporter=reporter,
+            open_model=partial(open_journaled_model, config, log, limits, model, stack),
         )
-        found = json.loads(canonical(investigate(room)))
-        _write(
-            folder / CIRCUIT,
-            json.dumps(found, ensure_ascii=False, allow_nan=False, indent=1) + "\n",
-        )
-        if found["nodes"]:
-            _write(folder / CIRCUIT_DRAWING, draw(found))
-        _write(folder / CIRCUIT_REPORT, report(found, folder.name))
-    return found
+        result: CircuitResult = json.loads(canonical(investigate(context)))
+        text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1)
+        _write(folder / CIRCUIT, text + "\n")
+        if result["verdict"] != "cannot do":
+            _write(folder / CIRCUIT_DRAWING, draw_circuit(result))
+        _write(folder / CIRCUIT_REPORT, render_report(result, folder.name))
+    return result
 
 
-def _loader(
+def _load_model(
     config: CircuitConfig, log: RunLog, reporter: Reporter, subject: Subject | None
-) -> Callable[[], CircuitModel]:
-    """Loads the subject when it is first needed, and sees to it that it is the one that the run began with."""
+) -> CircuitModel:
+    """The subject as a graph; raises UsageError if its weights differ from those in the log."""
+    from ...tools.circuits.selftest import open_circuit_model
+    from ...tools.subject import load_subject
 
-    def load() -> CircuitModel:
-        from ...tools.circuits.selftest import open_circuit_model
-        from ...tools.subject import load_subject
-
-        if subject is None:
-            reporter.say(f"loading {config.subject}")
-        loaded = subject or load_subject(config.subject, device=config.device, dtype=config.dtype)
-        for measurement in log.all("measurement").values():
-            if measurement["request"] == {"what": "subject"}:
-                loaded.require_revision(measurement["value"]["revision"], "the run")
-        return open_circuit_model(loaded)
-
-    return load
+    if subject is None:
+        reporter.say(f"loading {config.subject}")
+        subject = load_subject(config.subject, device=config.device, dtype=config.dtype)
+    for measurement in log.all("measurement").values():
+        if measurement["request"] == {"what": "subject"}:
+            subject.require_revision(measurement["value"]["revision"], "the run")
+    return open_circuit_model(subject)
 
 
 def _write(path: Path, text: str) -> None:
-    with atomic_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    with atomic_file(path) as partial_file:
+        partial_file.write_text(text, encoding="utf-8")

@@ -1,20 +1,24 @@
 """Held-out prompts, opened once: what the circuit and every role are worth on prompts that nobody
 looked at.
 
-This is the only module that draws them. By then the circuit is chosen and every prediction stands
-in the log.
+This is the only module that draws them. By then the circuit is chosen and every prediction is in
+the log.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from ...evals.statistics.ability import mean_over_prompts
 from ...evals.statistics.faithfulness import (
     SIZES,
+    PromptInterval,
     faithfulness,
     faithfulness_curve,
     faithfulness_interval,
@@ -22,247 +26,293 @@ from ...evals.statistics.faithfulness import (
 from ...tools.circuits.ablation import Ablation
 from ...tools.circuits.discovery import node_level_circuit, random_circuit, top_edges
 from ...tools.circuits.graph import Mask, Node
+from ...tools.circuits.head_observations import HeadObservation
 from ...tools.circuits.tasks.heldout import heldout
-from .choose_circuit import Choice
-from .context import CircuitContext, Measurements, Numbers
-from .observe import Components, nodes_of, observed
-from .prompts import Prompts, as_json, from_json
-from .roles import Role, Seen, adjudicate
+from ...tools.circuits.tasks.logit_differences import LogitDifferences
+from ...tools.circuits.tasks.task import Example
+from .choose_circuit import ChosenCircuit
+from .context import CircuitContext, MetricValues
+from .observe import Components, edge_sources, measure_quantities
+from .prompts import PromptSet
+from .result import CurveRow, InterchangeRow, IntervalRow, PanelRow, PredictionRow
+from .roles import Role, adjudicate
 
 CURVE_PROMPTS = 24
 """Held-out prompts of the curve's ten sizes; at the chosen size all are used."""
 PANEL_PROMPTS = 12
-"""Of the panel of ablations, twelve runs of each."""
+"""Held-out prompts of the panel of ablations, which takes twelve runs of each."""
 RANDOM_PROMPTS = 8
-"""Of the random circuits at each size; at the chosen size all are used."""
+"""Held-out prompts of the random circuits at each size; at the chosen size all are used."""
 SWAPS = 6
-"""Pairs of one role that are interchanged."""
+"""Pairs of components of one role that are interchanged."""
 
-Result = dict[str, Any]
+
+@dataclass(frozen=True)
+class CheckedComponent:
+    """A component on held-out prompts, with its role's predictions if it has a role.
+
+    Attributes:
+        placebo: share of the other components of which the same predictions hold.
+        status: kept if none of the predictions failed.
+    """
+
+    node: Node
+    name: str
+    role: Role | None
+    observation: HeadObservation
+    quantities: dict[str, PromptInterval]
+    predictions: list[PredictionRow]
+    placebo: float | None
+    status: Literal["kept", "dropped"] | None
+
+
+@dataclass(frozen=True)
+class CircuitFaithfulness:
+    """f over sizes, its summaries CMD and CPR, and f of the circuit, a random one, and all but the circuit."""
+
+    curve: list[CurveRow]
+    curve_prompts: int
+    cmd: float
+    cpr: float
+    chosen: PromptInterval
+    random: PromptInterval
+    completeness: PromptInterval
+
+
+@dataclass(frozen=True)
+class HeldoutFindings:
+    """Everything that is measured on held-out prompts."""
+
+    n_prompts: int
+    differences: LogitDifferences
+    faithfulness: CircuitFaithfulness
+    panel: list[PanelRow]
+    components: list[CheckedComponent]
+    interchange: list[InterchangeRow]
 
 
 def verify(
-    room: CircuitContext, choice: Choice, parts: Components, roles: tuple[Role, ...]
-) -> Result:
-    """Everything that is measured on held-out prompts."""
-    prompts = _open(room)
-    readings = room.readings(prompts)
-    found: Result = {
-        "heldout": len(prompts),
-        "metric": {"model": readings.clean, "corrupted": readings.corrupted},
-    }
-    found |= _faithfulness(room, choice, prompts, readings)
-    found["panel"] = _panel(room, choice, prompts.some(PANEL_PROMPTS))
-    found["nodes"] = tested_roles(room, prompts, parts, roles)
-    found["interchange"] = _interchange(room, prompts, parts.nodes, roles)
-    return found
+    context: CircuitContext, choice: ChosenCircuit, parts: Components, roles: tuple[Role, ...]
+) -> HeldoutFindings:
+    """Open the held-out prompts and measure the circuit and the roles on them."""
+    config = context.config
+    if context.log.get("holdout_opened") is None:
+        context.log.write("holdout_opened", {"prompts": config.heldout})
+
+    def draw(words: Sequence[str]) -> Iterator[Example]:
+        return heldout(context.task, config.seed, words)
+
+    prompts = context.prompts("heldout", config.heldout, draw)
+    differences = context.logit_differences(prompts)
+    return HeldoutFindings(
+        len(prompts),
+        differences,
+        _measure_faithfulness(context, choice, prompts, differences),
+        _measure_panel(context, choice, prompts.subset(PANEL_PROMPTS)),
+        check_roles(context, prompts, parts, roles),
+        _interchange_within_roles(context, prompts, parts.nodes, roles),
+    )
 
 
-def _open(room: CircuitContext) -> Prompts:
-    from ...tools.circuits.tasks.prepared import lexicon, prepare
-
-    def draw() -> Any:
-        subject, config = room.model.subject, room.config
-        drawn = heldout(room.task, config.seed, lexicon(subject))
-        return as_json(subject, prepare(subject, room.task, drawn, config.heldout))
-
-    if room.log.get("holdout_opened") is None:
-        room.log.write("holdout_opened", {"prompts": room.config.heldout})
-    request = {
-        "what": "prompts",
-        "part": "heldout",
-        "n": room.config.heldout,
-        "seed": room.config.seed,
-    }
-    return from_json("heldout", room.journal.measured(request, draw))
+# The circuit
 
 
-# ------------------------------------------------------------------------------------- the circuit
-
-
-def _faithfulness(
-    room: CircuitContext, choice: Choice, prompts: Prompts, readings: Measurements
-) -> Result:
-    graph, some, many = room.graph, prompts.some(RANDOM_PROMPTS), prompts.some(CURVE_PROMPTS)
-    few, told = room.readings(some), room.readings(many)
-    rows: list[Result] = []
+def _measure_faithfulness(
+    context: CircuitContext,
+    choice: ChosenCircuit,
+    prompts: PromptSet,
+    differences: LogitDifferences,
+) -> CircuitFaithfulness:
+    graph, seed = context.graph, context.config.seed
+    random_prompts = prompts.subset(RANDOM_PROMPTS)
+    random_differences = context.logit_differences(random_prompts)
+    curve_prompts = prompts.subset(CURVE_PROMPTS)
+    curve_differences = context.logit_differences(curve_prompts)
+    rows: list[CurveRow] = []
     for done, share in enumerate(SIZES):
-        room.reporter.update("faithfulness", done, len(SIZES), unit="sizes")
+        context.reporter.update("faithfulness", done, len(SIZES), unit="sizes")
         n = max(1, round(share * graph.n_edges))
-        if share == 1:
-            rows.append(
-                {"share": share, "edges": n, "f": 1.0, "low": 1.0, "high": 1.0, "random_f": 1.0}
-            )
+        if share == 1:  # the whole model, by definition
+            rows.append(CurveRow(share=share, edges=n, f=1.0, low=1.0, high=1.0, random_f=1.0))
             continue
-        f = _f(room.run(many, top_edges(graph, choice.ranking, n)), told)
-        random = room.run(some, random_circuit(graph, n, room.config.seed))
+        metric = context.circuit_metric(curve_prompts, top_edges(graph, choice.ranking, n))
+        f = _interval_of_f(metric, curve_differences)
+        random = context.circuit_metric(random_prompts, random_circuit(graph, n, seed))
+        random_f = faithfulness(random, random_differences.clean, random_differences.corrupted)
         rows.append(
-            {
-                "share": share,
-                "edges": n,
-                **f,
-                "random_f": faithfulness(random, few.clean, few.corrupted),
-            }
+            CurveRow(share=share, edges=n, f=f.value, low=f.low, high=f.high, random_f=random_f)
         )
-    room.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
+    context.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
     areas = faithfulness_curve([row["share"] for row in rows], [row["f"] for row in rows])
-    random = random_circuit(graph, choice.n_edges, room.config.seed)
-    return {
-        "curve": rows,
-        "curve_prompts": len(many),
-        "cmd": areas.cmd,
-        "cpr": areas.cpr,
-        "faithfulness": _f(room.run(prompts, choice.mask), readings),
-        "random": _f(room.run(prompts, random), readings),
-        "completeness": _f(room.run(prompts, graph.all_edges & ~choice.mask), readings),
-    }
+    masks = (
+        choice.mask,
+        random_circuit(graph, choice.n_edges, seed),
+        graph.all_edges & ~choice.mask,
+    )
+    chosen, random, completeness = (
+        _interval_of_f(context.circuit_metric(prompts, mask), differences) for mask in masks
+    )
+    return CircuitFaithfulness(
+        rows, len(curve_prompts), areas.cmd, areas.cpr, chosen, random, completeness
+    )
 
 
-def _f(circuit: Numbers, readings: Measurements) -> Result:
-    found = faithfulness_interval(circuit, readings.clean, readings.corrupted)
-    return {"value": found.value, "f": found.value, "low": found.low, "high": found.high}
+def _interval_of_f(circuit: MetricValues, differences: LogitDifferences) -> PromptInterval:
+    return faithfulness_interval(circuit, differences.clean, differences.corrupted)
 
 
-def _panel(room: CircuitContext, choice: Choice, prompts: Prompts) -> list[Result]:
+def _measure_panel(
+    context: CircuitContext, choice: ChosenCircuit, prompts: PromptSet
+) -> list[PanelRow]:
     """Denoising: only the circuit carries the prompt. Noising: all but the circuit does, and what is lost counts."""
-    graph, readings = room.graph, room.readings(prompts)
-    levels = {
+    graph, model_metric = context.graph, context.logit_differences(prompts).clean
+    sources = edge_sources(graph.edges_of(choice.mask))
+    levels: dict[Literal["edge", "node"], Mask] = {
         "edge": choice.mask,
-        "node": node_level_circuit(graph, nodes_of(graph.edges_of(choice.mask))),
+        "node": node_level_circuit(graph, sources),
     }
-    rows: list[Result] = []
+    n_runs = 4 * len(get_args(Ablation))
+    rows: list[PanelRow] = []
     for ablation in get_args(Ablation):
-        nothing = _nothing(room, prompts, readings, ablation)
+        nothing = _metric_of_nothing(context, prompts, ablation)
         for level, mask in levels.items():
-            room.reporter.update("ablations", len(rows), 4 * len(get_args(Ablation)), unit="runs")
-            for direction, kept in (("denoising", mask), ("noising", graph.all_edges & ~mask)):
-                found = faithfulness_interval(
-                    room.run(prompts, kept, ablation), readings.clean, nothing
+            context.reporter.update("ablations", len(rows), n_runs, unit="runs")
+            denoised = context.circuit_metric(prompts, mask, ablation)
+            kept = faithfulness_interval(denoised, model_metric, nothing)
+            noised = context.circuit_metric(prompts, graph.all_edges & ~mask, ablation)
+            left = faithfulness_interval(noised, model_metric, nothing)
+            lost = PromptInterval(1 - left.value, 1 - left.high, 1 - left.low)
+            shares: dict[Literal["denoising", "noising"], PromptInterval] = {
+                "denoising": kept,
+                "noising": lost,
+            }
+            rows += [
+                PanelRow(
+                    ablation=ablation,
+                    level=level,
+                    direction=direction,
+                    edges=int(mask.sum()),
+                    value=share.value,
+                    low=share.low,
+                    high=share.high,
                 )
-                value, low, high = (
-                    found
-                    if direction == "denoising"
-                    else (1 - found.value, 1 - found.high, 1 - found.low)
-                )
-                identity = {
-                    "ablation": ablation,
-                    "level": level,
-                    "direction": direction,
-                    "edges": int(mask.sum()),
-                }
-                rows.append(identity | {"value": value, "low": low, "high": high})
-    room.reporter.update("ablations", len(rows), len(rows), unit="runs")
+                for direction, share in shares.items()
+            ]
+    context.reporter.update("ablations", n_runs, n_runs, unit="runs")
     return rows
 
 
-def _nothing(
-    room: CircuitContext, prompts: Prompts, readings: Measurements, ablation: Ablation
-) -> Numbers:
+def _metric_of_nothing(
+    context: CircuitContext, prompts: PromptSet, ablation: Ablation
+) -> MetricValues:
     if ablation == "resample":
-        return readings.corrupted
-    empty: Mask = room.graph.all_edges & False
-    return room.run(prompts, empty, ablation)
+        return context.logit_differences(prompts).corrupted
+    return context.circuit_metric(prompts, context.graph.all_edges & False, ablation)
 
 
-# ------------------------------------------------------------------------------------- the roles
+# The roles
 
 
-def tested_roles(
-    room: CircuitContext, prompts: Prompts, parts: Components, roles: tuple[Role, ...]
-) -> list[Result]:
-    """Every prediction against held-out prompts; a role is kept when none of its predictions
-    failed.
+def check_roles(
+    context: CircuitContext, prompts: PromptSet, parts: Components, roles: tuple[Role, ...]
+) -> list[CheckedComponent]:
+    """Every prediction against held-out prompts. A role is kept if none of its predictions failed.
 
-    Beside it the floor: the share of the other components on whose numbers the same predictions
-    would hold.
+    The floor beside it is the placebo: the share of the other components on whose numbers the same
+    predictions would hold.
     """
-    room.reporter.say("testing what was predicted of the roles")
+    context.reporter.say("testing what was predicted of the roles")
     nodes = parts.nodes
-    seen = observed(room, prompts, nodes, parts.writers, room.node_effects(prompts, nodes))
-    looks = room.looks(prompts, nodes)
-    by_component = {role.component: role for role in roles}
-    rows: list[Result] = []
-    for at, (node, quantities, look) in enumerate(zip(nodes, seen, looks, strict=True), 1):
-        role = by_component.get(f"C{at}")
-        row: Result = {
-            "node": node,
-            "component": f"C{at}",
-            "role": role,
-            "look": look,
-            "seen": quantities,
-        }
-        row["predictions"] = (
-            [_outcome(room, role, number, quantities) for number in range(len(role.predictions))]
-            if role
-            else []
+    effects = context.node_effects(prompts, nodes)
+    quantities = measure_quantities(context, prompts, nodes, parts.writers, effects)
+    observations = context.observations(prompts, nodes)
+    role_by_name = {role.component: role for role in roles}
+    tested: list[CheckedComponent] = []
+    for i, node in enumerate(nodes):
+        name, own = f"C{i + 1}", quantities[i]
+        role = role_by_name.get(name)
+        predictions, placebo, status = list[PredictionRow](), None, None
+        if role is not None:
+            predictions = _check_predictions(context, role, own)
+            others = [_holds(role, other) for j, other in enumerate(quantities) if j != i]
+            placebo = float(np.mean(others)) if others else None
+            status = "kept" if _holds(role, own) else "dropped"
+        tested.append(
+            CheckedComponent(node, name, role, observations[i], own, predictions, placebo, status)
         )
-        others = [other for index, other in enumerate(seen, 1) if index != at]
-        row["placebo"] = (
-            float(np.mean([_holds(role, other) for other in others])) if role and others else None
+    return tested
+
+
+def _check_predictions(
+    context: CircuitContext, role: Role, quantities: dict[str, PromptInterval]
+) -> list[PredictionRow]:
+    rows: list[PredictionRow] = []
+    for number, prediction in enumerate(role.predictions):
+        observed = quantities.get(prediction.quantity)
+        row = PredictionRow(
+            text=prediction.text,
+            quantity=prediction.quantity,
+            expected=[prediction.low, prediction.high],
+            observed=observed and observed.value,
+            low=observed and observed.low,
+            high=observed and observed.high,
+            outcome=adjudicate(prediction, observed and observed.value),
         )
-        row["status"] = ("kept" if _holds(role, quantities) else "dropped") if role else None
+        context.log.write("outcome", dict(row), id=f"{role.component}.{number}")
         rows.append(row)
     return rows
 
 
-def _outcome(room: CircuitContext, role: Role, number: int, quantities: dict[str, Seen]) -> Result:
-    prediction = role.predictions[number]
-    seen = quantities.get(prediction.quantity)
-    found = {
-        "text": prediction.text,
-        "quantity": prediction.quantity,
-        "expected": [prediction.low, prediction.high],
-        "observed": seen and seen.value,
-        "low": seen and seen.low,
-        "high": seen and seen.high,
-        "outcome": adjudicate(prediction, seen and seen.value),
-    }
-    room.log.write("outcome", found, id=f"{role.component}.{number}")
-    return found
+def _holds(role: Role, quantities: dict[str, PromptInterval]) -> bool:
+    """Whether every prediction of a role holds of these numbers."""
+    observed = [quantities.get(prediction.quantity) for prediction in role.predictions]
+    return all(
+        adjudicate(prediction, interval and interval.value) == "for"
+        for prediction, interval in zip(role.predictions, observed, strict=True)
+    )
 
 
-def _holds(role: Role, quantities: dict[str, Seen]) -> bool:
-    found = [(prediction, quantities.get(prediction.quantity)) for prediction in role.predictions]
-    return all(adjudicate(prediction, seen and seen.value) == "for" for prediction, seen in found)
-
-
-def _interchange(
-    room: CircuitContext, prompts: Prompts, nodes: tuple[Node, ...], roles: tuple[Role, ...]
-) -> list[Result]:
-    """What is lost when a component writes what another of its role writes, beside one drawn from the same layer."""
-    by_role: dict[str, list[Node]] = {}
+def _interchange_within_roles(
+    context: CircuitContext, prompts: PromptSet, nodes: tuple[Node, ...], roles: tuple[Role, ...]
+) -> list[InterchangeRow]:
+    """What is lost when a component writes what another of its role writes, beside a stranger of the same layer."""
+    members: dict[str, list[Node]] = defaultdict(list)
     for role in roles:
-        by_role.setdefault(role.role, []).append(nodes[int(role.component[1:]) - 1])
-    rng = np.random.default_rng(room.config.seed)
-    swaps = [
-        (name, *pair) for name, members in by_role.items() for pair in permutations(members, 2)
-    ]
-    swaps = [swaps[at] for at in sorted(rng.permutation(len(swaps))[:SWAPS])]
+        members[role.role].append(nodes[int(role.component[1:]) - 1])
+    rng = np.random.default_rng(context.config.seed)
+    swaps = [(name, *pair) for name, group in members.items() for pair in permutations(group, 2)]
+    swaps = [swaps[i] for i in sorted(rng.permutation(len(swaps))[:SWAPS])]
     if not swaps:
         return []
-    room.reporter.say(f"interchanging {len(swaps)} pairs of one role")
-    randoms = [_stranger(room, nodes, two, rng) for _, _, two in swaps]
-    pairs = [(one, two) for _, one, two in swaps] + [
-        (one, other) for (_, one, _), other in zip(swaps, randoms, strict=True)
+    context.reporter.say(f"interchanging {len(swaps)} pairs of one role")
+    strangers = [_draw_stranger(context, nodes, other, rng) for _, _, other in swaps]
+    within = [(node, other) for _, node, other in swaps]
+    outside = [(node, stranger) for (_, node, _), stranger in zip(swaps, strangers, strict=True)]
+    effects = context.interchange_effects(prompts, within + outside)
+    return [
+        InterchangeRow(
+            role=name,
+            component=str(node),
+            writes_as=str(other),
+            stranger=str(strangers[i]),
+            change=interval_row(mean_over_prompts(effects[i])),
+            random_change=interval_row(mean_over_prompts(effects[len(swaps) + i])),
+        )
+        for i, (name, node, other) in enumerate(swaps)
     ]
-    effects = room.swaps(prompts, pairs)
-    rows: list[Result] = []
-    for at, (name, one, two) in enumerate(swaps):
-        same, random = mean_over_prompts(effects[at]), mean_over_prompts(effects[len(swaps) + at])
-        identity = {
-            "role": name,
-            "component": str(one),
-            "writes_as": str(two),
-            "stranger": str(randoms[at]),
-        }
-        rows.append(identity | {"change": same._asdict(), "random_change": random._asdict()})
-    return rows
 
 
-def _stranger(
-    room: CircuitContext, nodes: tuple[Node, ...], node: Node, rng: np.random.Generator
+def _draw_stranger(
+    context: CircuitContext, nodes: tuple[Node, ...], node: Node, rng: np.random.Generator
 ) -> Node:
-    """Another component of the same kind, of the same layer where it can be, that has no role."""
-    same = [other for other in room.graph.sources if other.kind == node.kind and other not in nodes]
-    near = [other for other in same if other.layer == node.layer] or same or [node]
-    return near[int(rng.integers(len(near)))]
+    """Another component of the same kind without a role, of the same layer where there is one."""
+    sources = context.graph.sources
+    same_kind = [other for other in sources if other.kind == node.kind and other not in nodes]
+    same_layer = [other for other in same_kind if other.layer == node.layer]
+    candidates = same_layer or same_kind or [node]
+    return candidates[int(rng.integers(len(candidates)))]
+
+
+def interval_row(interval: PromptInterval) -> IntervalRow:
+    """An interval as circuit.json has it."""
+    return IntervalRow(value=interval.value, low=interval.low, high=interval.high)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SEARCHED = ("found", "placebo", "random_model", "arbitrary")
 
 
-class Asked(NamedTuple):
+class AbstractionRequest(NamedTuple):
     """What is asked of one place.
 
     Attributes:
@@ -34,7 +34,10 @@ class Asked(NamedTuple):
 
 
 def abstraction_row(
-    subject: Subject, question: AbstractionQuestion, asked: Asked, redrawn: Callable[[], Subject]
+    subject: Subject,
+    question: AbstractionQuestion,
+    asked: AbstractionRequest,
+    redrawn: Callable[[], Subject],
 ) -> dict[str, Any]:
     """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 %
     intervals over pairs.

@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from ....tools.abstraction.das import random_twin
     from ....tools.abstraction.question import read_question
     from ....tools.subject import load_subject
-    from ...circuits.tables.abstraction import Asked, abstraction_row
+    from ...circuits.tables.abstraction import AbstractionRequest, abstraction_row
 
     if args.program is None:
         raise UsageError(
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
         places = [(layer, at) for layer in layers for at in spots]
         for done, (layer, at) in enumerate(places):
             reporter.update("places", done, len(places), unit="places", note=f"layer {layer}, {at}")
-            asked = Asked(
+            asked = AbstractionRequest(
                 args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed
             )
             rows.append(abstraction_row(subject, question, asked, redrawn))

@@ -30,11 +30,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from ...circuits.stored import stored
+    from ...circuits.result import read_result
     from ...runlog.config import find_run
     from ..circuit.runs import show_circuit
 
-    show_circuit(stored(find_run(args.run, args.runs)), as_json=args.json)
+    show_circuit(read_result(find_run(args.run, args.runs)), as_json=args.json)
     return DONE
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ....tools.errors import UsageError
 from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
-from ...circuits.stored import stored
+from ...circuits.result import read_result
 from ...runlog.config import RunConfig, find_run
 from ...runlog.headline import headline_score, random_text_scores
 from .. import output
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Print from the log; needs neither subject nor index."""
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
-        show_circuit(stored(folder), as_json=args.json)
+        show_circuit(read_result(folder), as_json=args.json)
     elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
         _show_calls(folder, as_json=args.json)
     elif args.unit is None:

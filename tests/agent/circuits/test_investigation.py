@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hubel.agent.circuits.replay import replay_circuit
-from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
+from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
 from hubel.agent.runlog.log import read_events
 from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import CorruptError, UsageError
@@ -32,12 +32,12 @@ SETTINGS: dict[str, Any] = {
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from hubel.agent.circuits.journal import Journal
-from hubel.agent.circuits.run import work_on_circuit
+from hubel.agent.circuits.journal import MeasurementJournal
+from hubel.agent.circuits.run import execute_circuit_run
 from tests.support.induction import induction_subject
 left = int(sys.argv[2])
 for name in ("measured", "array"):
-    def mortal(self, request, measure, real=getattr(Journal, name)):
+    def mortal(self, request, measure, real=getattr(MeasurementJournal, name)):
         def once():
             global left
             left -= 1
@@ -45,8 +45,8 @@ for name in ("measured", "array"):
                 os.kill(os.getpid(), signal.SIGKILL)
             return measure()
         return real(self, request, once)
-    setattr(Journal, name, mortal)
-work_on_circuit(Path(sys.argv[1]), subject=induction_subject())
+    setattr(MeasurementJournal, name, mortal)
+execute_circuit_run(Path(sys.argv[1]), subject=induction_subject())
 """
 
 
@@ -59,7 +59,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
 def finished(pairs: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "induction"
     make_circuit_run(folder, circuit_config(task=pairs, share=0.2, **SETTINGS))
-    work_on_circuit(folder, subject=induction_subject())
+    execute_circuit_run(folder, subject=induction_subject())
     return folder
 
 
@@ -119,7 +119,7 @@ def test_what_is_found_can_be_read_without_tools(finished: Path) -> None:
 
 def test_run_again_it_measures_nothing(finished: Path) -> None:
     before = [event.event for event in read_events(finished)].count("measurement")
-    work_on_circuit(finished)  # no subject of that name could be loaded
+    execute_circuit_run(finished)  # no subject of that name could be loaded
     assert [event.event for event in read_events(finished)].count("measurement") == before
 
 
@@ -131,7 +131,7 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     make_circuit_run(folder, circuit_config(task=pairs, share=0.2, **SETTINGS))
     for measurements in (4, 30):
         assert _run_and_die(folder, measurements) == -signal.SIGKILL
-    work_on_circuit(folder, subject=induction_subject())
+    execute_circuit_run(folder, subject=induction_subject())
     assert result(folder) == result(finished)
     made = Counter(
         event.id for event in read_events(folder) if event.event in ("measurement", "array")
@@ -179,7 +179,7 @@ def _copy(folder: Path, to: Path) -> Path:
 def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "cannot"
     make_circuit_run(folder, circuit_config(task=pairs, **SETTINGS))
-    found = work_on_circuit(folder, subject=tiny_subject())
+    found = execute_circuit_run(folder, subject=tiny_subject())
     assert found["verdict"] == "cannot do"
     assert found["nodes"] == []
     assert found["faithfulness"] is None
@@ -191,7 +191,8 @@ def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: 
 def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "threshold"
     make_circuit_run(folder, circuit_config(task=pairs, faithfulness=0.9, **SETTINGS))
-    found = work_on_circuit(folder, subject=induction_subject())
+    execute_circuit_run(folder, subject=induction_subject())
+    found = result(folder)
     assert found["faithfulness"]["value"] > 0.85
     assert found["chosen_edges"] <= 5
 
@@ -204,7 +205,8 @@ def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
         task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS
     )
     make_circuit_run(folder, asked)
-    found = work_on_circuit(folder, subject=induction_subject())
+    execute_circuit_run(folder, subject=induction_subject())
+    found = result(folder)
     assert (found["balance"]["weight"], found["balance"]["tried"]) == (0.5, []), "it was given"
     assert abs(1 - found["faithfulness"]["value"]) < 0.05
     inside = {

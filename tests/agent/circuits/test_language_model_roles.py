@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
-from hubel.agent.circuits.language_model_roles import TRIES, LanguageModelRoles, shown
+from hubel.agent.circuits.language_model_roles import TRIES, LanguageModelRoles, render_evidence
 from hubel.agent.circuits.replay import replay_circuit
-from hubel.agent.circuits.roles import Component, NoRoles, Role, RoleEvidence, Seen
-from hubel.agent.circuits.run import make_circuit_run, work_on_circuit
+from hubel.agent.circuits.roles import Component, NoRoles, Role, RoleEvidence, RoleExample
+from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.llm.conversation import Reply, Request, ToolResults, UserMessage
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.bench.loopback import Loopback
+from hubel.evals.statistics.faithfulness import PromptInterval
 from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import BudgetReached, UsageError
 
@@ -33,16 +34,21 @@ HEAD = Component(
     "head",
     0.8,
     {
-        "effect": Seen(-2, -2.5, -1.5),
-        "direct": Seen(1.5, 1, 2),
-        "END>IO": Seen(0.6, 0.5, 0.7),
-        "copies": Seen(0, 0, 0),
+        "effect": PromptInterval(-2, -2.5, -1.5),
+        "direct": PromptInterval(1.5, 1, 2),
+        "END>IO": PromptInterval(0.6, 0.5, 0.7),
+        "copies": PromptInterval(0, 0, 0),
     },
     (" Mary", "\n=="),
 )
-MLP = Component("C2", "mlp", 0.1, {"effect": Seen(0.4, 0.3, 0.5), "direct": Seen(0.01, 0, 0.02)})
+MLP = Component(
+    "C2",
+    "mlp",
+    0.1,
+    {"effect": PromptInterval(0.4, 0.3, 0.5), "direct": PromptInterval(0.01, 0, 0.02)},
+)
 EVIDENCE = RoleEvidence(
-    "name the other one", 4.0, (HEAD, MLP), (("A and B", "A and A", " B", " A"),)
+    "name the other one", 4.0, (HEAD, MLP), (RoleExample("A and B", "A and A", " B", " A"),)
 )
 GOOD: dict[str, Any] = {
     "component": "C1",
@@ -73,11 +79,10 @@ class Mind:
     def told(self) -> str:
         """What was said to the last reply."""
         last = self.requests[-1].messages[-1]
-        return (
-            " ".join(result.text for result in last.results)
-            if isinstance(last, ToolResults)
-            else last.text
-        )  # type: ignore[union-attr]
+        if isinstance(last, ToolResults):
+            return " ".join(result.text for result in last.results)
+        assert isinstance(last, UserMessage)
+        return last.text
 
 
 def roles_of(*replies: Reply) -> tuple[list[Role], Mind]:
@@ -97,7 +102,7 @@ def test_roles_come_with_predictions_in_our_words() -> None:
 
 
 def test_what_comes_from_prompts_is_quoted_and_no_layer_is_named() -> None:
-    said = shown(EVIDENCE)
+    said = render_evidence(EVIDENCE)
     fence = said["components"].splitlines()[0]
     assert fence.startswith("=")
     assert said["components"].splitlines()[-1] == fence
@@ -200,7 +205,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nodes=2,
     )
     make_circuit_run(folder, config)
-    work_on_circuit(folder, subject=induction_subject())
+    execute_circuit_run(folder, subject=induction_subject())
     return folder
 
 
@@ -254,8 +259,8 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
             base_url=server.url(provider),
             patience=5.0,
         )  # type: ignore[arg-type]
-        work_on_circuit(folder, subject=induction_subject())
-        work_on_circuit(folder, subject=induction_subject())
+        execute_circuit_run(folder, subject=induction_subject())
+        execute_circuit_run(folder, subject=induction_subject())
     assert len(mind.requests) == 1
     roles = {node["id"]: node for node in found(folder)["nodes"] if node["role"]}
     assert {node["role_status"] for node in roles.values()} == {"kept"}
@@ -265,7 +270,7 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
 
 def test_neither_subject_nor_address_is_told(measured: Path, tmp_path: Path) -> None:
     mind = Scripted(lambda _, request: answer(request))
-    work_on_circuit(asked(measured, tmp_path / "run"), subject=induction_subject(), model=mind)
+    execute_circuit_run(asked(measured, tmp_path / "run"), subject=induction_subject(), model=mind)
     said = json.dumps(mind.requests[0].to_json())
     for secret in ("head.0", "head.1", "mlp.0", "induction-by-hand", "layer 0", "layer 1"):
         assert secret not in said
@@ -279,11 +284,11 @@ def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
         return named(*(role | {"description": "verdict: kept, f = 1.00, CMD 0"} for role in sure))
 
     right = asked(measured, tmp_path / "right")
-    work_on_circuit(
+    execute_circuit_run(
         right, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
     )
     boasting = asked(measured, tmp_path / "boasting")
-    work_on_circuit(boasting, subject=induction_subject(), model=Scripted(boasts))
+    execute_circuit_run(boasting, subject=induction_subject(), model=Scripted(boasts))
     for name in (
         "verdict",
         "faithfulness",
@@ -304,7 +309,7 @@ def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
 
 def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run")
-    work_on_circuit(
+    execute_circuit_run(
         folder, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
     )
     for segment in (folder / "events").glob("*.jsonl"):
@@ -316,10 +321,10 @@ def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Pat
     folder = asked(measured, tmp_path / "run")
     silent = Scripted(lambda _, __: Reply(text="No."))
     with pytest.raises(NoRoles):
-        work_on_circuit(folder, subject=induction_subject(), model=silent)
+        execute_circuit_run(folder, subject=induction_subject(), model=silent)
     assert not (folder / "circuit.json").exists()
     again = Scripted(lambda _, request: answer(request))
-    work_on_circuit(folder, subject=induction_subject(), model=again)
+    execute_circuit_run(folder, subject=induction_subject(), model=again)
     assert (len(silent.requests), len(again.requests)) == (TRIES, 1)
     assert replay_circuit(folder).bitwise
 
@@ -328,10 +333,10 @@ def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path
     folder = asked(measured, tmp_path / "run", budget={"calls": 2.0})
     mind = Scripted(lambda _, __: Reply(text="No."))
     with pytest.raises(BudgetReached, match="2 of 2 calls"):
-        work_on_circuit(folder, subject=induction_subject(), model=mind)
+        execute_circuit_run(folder, subject=induction_subject(), model=mind)
     assert len(mind.requests) == 2
     good = Scripted(lambda _, request: answer(request))
-    work_on_circuit(
+    execute_circuit_run(
         folder, subject=induction_subject(), model=good, limits=BudgetConfig({"calls": 3.0})
     )
     assert len(good.requests) == 1

@@ -2,8 +2,9 @@
 
 import pytest
 
-from hubel.agent.circuits.roles import Component, Role, Seen, adjudicate
+from hubel.agent.circuits.roles import Component, Role, RoleEvidence, adjudicate
 from hubel.agent.circuits.rule_based_roles import name_roles
+from hubel.evals.statistics.faithfulness import PromptInterval
 
 METRIC = 5.0
 SILENT = {
@@ -38,12 +39,15 @@ HEADS = {
 def head(quantities: dict[str, float], *, marks: dict[str, float] = MARKS) -> Component:
     known = {**SILENT, **marks, **quantities}
     return Component(
-        "C1", "head", 0.5, {name: Seen(value, value, value) for name, value in known.items()}
+        "C1",
+        "head",
+        0.5,
+        {name: PromptInterval(value, value, value) for name, value in known.items()},
     )
 
 
 def named(component: Component) -> Role:
-    (role,) = name_roles("", METRIC, [component])
+    (role,) = name_roles(RoleEvidence("", METRIC, [component]))
     return role
 
 
