@@ -26,7 +26,7 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from ..agent.review.tables import SORTS
+from ..agent.review.target_list import SORTS
 from ..agent.runlog.layout import CONFIG
 from ..agent.runlog.progress import Reporter
 from .synthetic_run import make_run

@@ -1,4 +1,4 @@
-"""What answers work with: the runs, the subject that is loaded, the jobs that were started."""
+"""What operations work with: the runs, the subject that is loaded, the jobs that were started."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from .try_subject import SubjectSession
 
 
 class AppState:
-    """What the operations work with."""
+    """What operations work with. `first_answer` is set when a list of runs was sent, with which a visit begins."""
 
-    def __init__(self, library: RunCatalog, live: SubjectSession) -> None:
-        self.library, self.live, self.jobs = library, live, Jobs(library)
-        self.asked = threading.Event()
-        """Set when the first question about runs is answered: what later pages need is loaded then, and not before."""
-
-    def run(self, request: Request) -> StoredRun:
-        """The run of a request's path, kept up with its log."""
-        run = self.library.run(name(request, "run"))
-        if run.has_log and run.problem:
-            raise CorruptError(run.problem)
-        return run
+    def __init__(self, catalog: RunCatalog, live: SubjectSession) -> None:
+        self.catalog, self.live, self.jobs = catalog, live, Jobs(catalog)
+        self.first_answer = threading.Event()
 
     def unit_run(self, request: Request) -> StoredRun:
-        """The same, for what only a run of units has."""
-        run = self.run(request)
+        """The run of a request's path, its store brought up to date.
+
+        Raises:
+            UnknownName: there is no such run, or it is a circuit.
+            CorruptError: its log cannot be read.
+            UnavailableError: its log is being read for the first time.
+        """
+        run = self.catalog.run(name(request, "run"))
         if not run.has_log:
             raise UnknownName(
                 f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit"
             )
+        if run.problem:
+            raise CorruptError(run.problem)
         if not run.is_registered():
             raise UnavailableError(
                 f"{run.name} is being read for the first time; ask again in a moment"
@@ -45,9 +45,9 @@ class AppState:
 
 
 def name(request: Request, part: str) -> str:
-    """A name out of a request's path; it may hold what would be a slash."""
+    """A name out of a request's path, with its slashes."""
     return request.path_params[part].replace(SLASH, "/")
 
 
 Endpoint = Callable[[AppState, Request, Any], Any]
-"""Site, request and the JSON of its body to what is answered."""
+"""State, request and body to what is answered."""

@@ -1,4 +1,4 @@
-"""Two runs on the targets that both were asked for, side by side, with paired tests. `difference` is b minus a."""
+"""Two runs side by side on the targets that both have, with paired tests. `difference` is b minus a."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from ...evals.statistics.paired import compare_means as compare_scores
-from ...evals.statistics.paired import compare_outcomes
+from ...evals.statistics.paired import compare_means, compare_outcomes
 from ...tools.errors import ArgumentError
 from .run_catalog import StoredRun, stored_settings
-from .tables import MOST, whole
 
 _SORTS = {
     "position": "a.position",
@@ -22,87 +20,94 @@ _SORTS = {
 }
 _SIDE = ("explanation", "verdict", "r", "low", "high")
 _DECIDED = "('kept', 'rejected', 'inconclusive')"
+_COMMON = "from targets a join b.targets b using (target)"
 
 
-def compare(first: StoredRun, second: StoredRun, query: Mapping[str, str]) -> dict[str, Any]:
-    """The comparison of two runs.
+def compare(
+    first: StoredRun, second: StoredRun, query: Mapping[str, str], offset: int, limit: int
+) -> dict[str, Any]:
+    """Compare two runs.
 
     Args:
-        query: sort, dir, offset, limit of the list.
+        query: `sort` and `dir` of the list.
     """
     sort, direction = query.get("sort") or "position", query.get("dir") or "asc"
     if sort not in _SORTS or direction not in ("asc", "desc"):
         raise ArgumentError(
             f"sort by one of {', '.join(_SORTS)}, asc or desc; given {sort[:50]!r}, {direction[:50]!r}"
         )
+    order = f"{_SORTS[sort]} is null, {_SORTS[sort]} {direction}, a.position"
     with first.store.reading_with(second.store) as db:
-        common = db.execute(
-            "select count(*) from targets a join b.targets b using (target)"
-        ).fetchone()[0]
         return {
             "a": first.name,
             "b": second.name,
-            "common": common,
-            "offset": whole(query, "offset", 0, 10**9),
-            "rows": _rows(
-                db, f"{_SORTS[sort]} is null, {_SORTS[sort]} {direction}, a.position", query
-            ),
+            "common": db.execute(f"select count(*) {_COMMON}").fetchone()[0],
+            "offset": offset,
+            "rows": _rows(db, order, offset, limit),
             "paired": _paired(db),
             "verdicts": _verdicts(db),
-            "notices": _differences(db),
+            "notices": _notices(db),
         }
 
 
-def _rows(db: sqlite3.Connection, order: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = db.execute(
-        f"""select a.target, b.r - a.r difference, ax.explanation a_explanation, bx.explanation b_explanation,
-                   {", ".join(f"{side}.{name} {side}_{name}" for side in "ab" for name in _SIDE[1:])}
-            from targets a join b.targets b using (target) join texts ax on ax.position = a.position
-                 join b.texts bx on bx.position = b.position
-            order by {order} limit ? offset ?""",
-        [whole(query, "limit", 100, MOST), whole(query, "offset", 0, 10**9)],
+def _rows(db: sqlite3.Connection, order: str, offset: int, limit: int) -> list[dict[str, Any]]:
+    columns = [f"{side}.{name} {side}_{name}" for side in "ab" for name in _SIDE[1:]]
+    rows = db.execute(
+        f"select a.target, b.r - a.r difference, {', '.join(columns)}, "
+        f"ax.explanation a_explanation, bx.explanation b_explanation {_COMMON} "
+        "join texts ax on ax.position = a.position join b.texts bx on bx.position = b.position "
+        f"order by {order} limit ? offset ?",
+        [limit, offset],
     )
     return [
-        {"target": row["target"], "difference": row["difference"]}
-        | {side: {name: row[f"{side}_{name}"] for name in _SIDE} for side in "ab"}
-        for row in found
+        {
+            "target": row["target"],
+            "difference": row["difference"],
+            "a": {name: row[f"a_{name}"] for name in _SIDE},
+            "b": {name: row[f"b_{name}"] for name in _SIDE},
+        }
+        for row in rows
     ]
 
 
 def _paired(db: sqlite3.Connection) -> dict[str, Any] | None:
-    both = db.execute(
-        "select target, a.r, b.r from targets a join b.targets b using (target) "
-        "where a.r is not null and b.r is not null"
+    """The mean difference of r, over the targets that both runs scored."""
+    rows = db.execute(
+        f"select target, a.r, b.r {_COMMON} where a.r is not null and b.r is not null"
     ).fetchall()
-    if not both:
+    if not rows:
         return None
-    found = compare_scores({row[0]: row[2] for row in both}, {row[0]: row[1] for row in both})
-    value, low, high = found.difference
-    return {"mean_difference": value, "low": low, "high": high, "p": found.p} | {
-        "targets": found.pairs,
+    comparison = compare_means({t: second for t, _, second in rows}, {t: r for t, r, _ in rows})
+    value, low, high = comparison.difference
+    return {
+        "mean_difference": value,
+        "low": low,
+        "high": high,
+        "p": comparison.p,
+        "targets": comparison.pairs,
         "test": "sign-flip permutation",
     }
 
 
 def _verdicts(db: sqlite3.Connection) -> dict[str, Any]:
-    """Of kept or not, over the targets that both runs decided on."""
-    both = db.execute(
-        "select a.verdict = 'kept', b.verdict = 'kept' from targets a join b.targets b using (target) "
+    """Kept or not, over the targets that both runs decided on."""
+    rows = db.execute(
+        f"select a.verdict = 'kept', b.verdict = 'kept' {_COMMON} "
         f"where a.verdict in {_DECIDED} and b.verdict in {_DECIDED}"
     ).fetchall()
-    found = compare_outcomes([bool(row[0]) for row in both], [bool(row[1]) for row in both])
-    return found._asdict() | {"test": "McNemar, exact"}
+    comparison = compare_outcomes([bool(row[0]) for row in rows], [bool(row[1]) for row in rows])
+    return comparison._asdict() | {"test": "McNemar, exact"}
 
 
-def _differences(db: sqlite3.Connection) -> list[str]:
+def _notices(db: sqlite3.Connection) -> list[str]:
     """What makes a comparison of scores less than fair."""
     first, second = stored_settings(db) or {}, stored_settings(db, "b") or {}
-    found = []
-    for what, key in (("subject", "revision"), ("corpus", "sha256")):
-        if (first.get(what) or {}).get(key) != (second.get(what) or {}).get(key):
-            found.append(
-                f"The two runs are on different {what}s: their scores are on different text or weights."
+    notices = []
+    for name, key in (("subject", "revision"), ("corpus", "sha256")):
+        if (first.get(name) or {}).get(key) != (second.get(name) or {}).get(key):
+            notices.append(
+                f"The two runs are on different {name}s: their scores are on different text or weights."
             )
     if first.get("max_contexts") != second.get("max_contexts"):
-        found.append("The two runs were scored on different numbers of contexts.")
-    return found
+        notices.append("The two runs were scored on different numbers of contexts.")
+    return notices

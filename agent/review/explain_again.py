@@ -1,9 +1,9 @@
-"""Explain a target again, as a run of its own that says where it comes from.
+"""Explain a target again, in a new run that says where it comes from.
 
 The new run has the old one's explainer, index and limits, one target, and a person's note to a
-language model. The formula search reads no notes, and sees other text instead: more contexts, or
-others of them. Where held-out text of the target was opened before, the new explanation comes after
-viewing: it is scored on select and on another corpus (`elsewhere`) and gets no verdict of keeping.
+language model. The formula search reads no notes; it sees other text instead: more contexts, or
+other ones. If held-out text of the target was opened before, the new explanation comes after
+viewing: it is scored on select and on another corpus (`score_on_other_corpus`) and cannot be kept.
 """
 
 from __future__ import annotations
@@ -16,39 +16,39 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError
 from ..runlog.config import RunConfig
 from ..runlog.layout import SUITE
 from . import score_on_other_corpus
-from .rows import row_of
 from .run_catalog import RunCatalog, StoredRun, UnknownName
+from .target_list import row_of
 
 if TYPE_CHECKING:
     from .request_models import AgainBody
 
 OUTPUT = "again.log"
-"""Where the new run's folder keeps what its process said."""
-MOST_JOBS = 4
+"""Where the new run's folder keeps the output of its process."""
+MAX_JOBS = 4
 
 
 class Jobs:
     """The runs that were started from the page, by their names."""
 
-    def __init__(self, library: RunCatalog) -> None:
-        self._library = library
+    def __init__(self, catalog: RunCatalog) -> None:
+        self._catalog = catalog
         self._lock = threading.Lock()
-        self._started: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._scorer = ThreadPoolExecutor(max_workers=1)
-        """Edits are scored elsewhere one after the other: each loads the subject."""
+        """Edits are scored on another corpus one after the other, since each loads the subject."""
         self._scoring: subprocess.Popen[bytes] | None = None
 
     def start(self, run: StoredRun, target: str, body: AgainBody) -> str:
         """Make the new run and start it; returns its name.
 
         Raises:
-            ArgumentError: the explainer would find the same again, or too many runs are going.
+            ArgumentError: the explainer would repeat its explanation, or too many runs are going.
             UsageError: the index is gone.
         """
         from ..run.execute import make_run
@@ -56,69 +56,63 @@ class Jobs:
         with run.store.reading() as db:
             row_of(run, db, target)
         config = RunConfig.load(run.folder)
-        _check(config, body)
+        _check_difference(config, body)
         with self._lock:
-            if sum(job.poll() is None for job in self._started.values()) >= MOST_JOBS:
-                raise ArgumentError(f"{MOST_JOBS} explanations are being made; wait for one to end")
+            if sum(process.poll() is None for process in self._processes.values()) >= MAX_JOBS:
+                raise ArgumentError(f"{MAX_JOBS} explanations are being made; wait for one to end")
             folder = _new_folder(run)
-            opened = run.reviews.opened(target) is not None
-            make_run(folder, again(config, target, run.name, body, after_viewing=opened))
+            is_opened = run.reviews.opened(target) is not None
+            make_run(folder, rerun_config(config, target, run.name, body, after_viewing=is_opened))
             if config.suite:
                 shutil.copy(run.folder / SUITE, folder / SUITE)
-            self._library.add(folder)
-            self._started[folder.name] = _resume(folder, after_viewing=opened)
+            self._catalog.add(folder)
+            self._processes[folder.name] = _resume(folder, after_viewing=is_opened)
         return folder.name
 
     def score_elsewhere(self, run: StoredRun, review: str) -> None:
-        """Score an edit on another corpus; what comes of it is an event beside the edit."""
+        """Score an edit on another corpus; the score is an event in the reviews."""
         self._scorer.submit(self._score, run.folder, review)
 
     def _score(self, folder: Path, review: str) -> None:
         with score_on_other_corpus.start(folder, review) as self._scoring:
-            pass  # left when the process has ended
+            pass  # leaving the block waits for the process
 
     def state(self, name: str) -> dict[str, Any]:
         """How far a job is: running, done or failed, and why."""
-        job = self._started.get(name)
-        if job is None:
+        process = self._processes.get(name)
+        if process is None:
             raise UnknownName(
                 f"there is no job {name[:100]!r}; jobs are forgotten when the server ends, their runs are not"
             )
-        code = job.poll()
-        state: Literal["running", "done", "failed"] = (
-            "running" if code is None else "done" if code == 0 else "failed"
-        )
-        run = self._library.run(name, fresh=False)
-        return {
-            "state": state,
-            "run": name,
-            "error": _last_line(run.folder / OUTPUT) if state == "failed" else None,
-        }
+        status = process.poll()
+        state = "running" if status is None else "done" if status == 0 else "failed"
+        error = None
+        if state == "failed":
+            error = _last_line(self._catalog.run(name, fresh=False).folder / OUTPUT)
+        return {"state": state, "run": name, "error": error}
 
     def close(self) -> None:
-        """Ask what still goes on to stop; `hubel resume` goes on with it."""
+        """Ask running jobs to stop; `hubel resume` goes on with them."""
         self._scorer.shutdown(wait=False, cancel_futures=True)
-        jobs = [*self._started.values(), *filter(None, [self._scoring])]
-        for job in jobs:
-            if job.poll() is None:
-                job.terminate()
-        for job in jobs:
+        processes = [*self._processes.values(), *filter(None, [self._scoring])]
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
             with suppress(subprocess.TimeoutExpired):
-                job.wait(timeout=5)
+                process.wait(timeout=5)
 
 
-def _check(config: RunConfig, body: AgainBody) -> None:
-    """Whether anything would be different the second time."""
-    other = body.max_contexts not in (None, config.max_contexts) or body.seed not in (
-        None,
-        config.seed,
-    )
+def _check_difference(config: RunConfig, body: AgainBody) -> None:
+    """Raise ArgumentError if nothing would be different the second time."""
+    has_other_text = body.max_contexts not in (None, config.max_contexts)
+    has_other_text |= body.seed not in (None, config.seed)
     if config.explainer.is_language_model:
-        if not (body.note or other):
+        if not (body.note or has_other_text):
             raise ArgumentError(
                 "say in a note what the explainer should look at, or give other settings"
             )
-    elif not other:
+    elif not has_other_text:
         raise ArgumentError(
             f"{config.explainer.name} reads no notes and would find the same again; give another "
             f"max_contexts (the run has {config.max_contexts}) or seed ({config.seed}), so that it sees "
@@ -126,7 +120,7 @@ def _check(config: RunConfig, body: AgainBody) -> None:
         )
 
 
-def again(
+def rerun_config(
     config: RunConfig, target: str, run: str, body: AgainBody, *, after_viewing: bool
 ) -> RunConfig:
     """The configuration of the new run."""
@@ -151,7 +145,7 @@ def _new_folder(run: StoredRun) -> Path:
 
 def _resume(folder: Path, *, after_viewing: bool) -> subprocess.Popen[bytes]:
     package = str(__package__).partition(".")[0]
-    plain = [
+    command = [
         sys.executable,
         "-m",
         package,
@@ -161,15 +155,13 @@ def _resume(folder: Path, *, after_viewing: bool) -> subprocess.Popen[bytes]:
         str(folder.parent),
         "--quiet",
     ]
-    command = [*score_on_other_corpus.COMMAND, str(folder)] if after_viewing else plain
+    if after_viewing:
+        command = [*score_on_other_corpus.COMMAND, str(folder)]
     with (folder / OUTPUT).open("wb") as output:
         return subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
 
 def _last_line(path: Path) -> str:
-    lines = (
-        path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        if path.exists()
-        else []
-    )
-    return lines[-1][:500] if lines else "the process ended without a word"
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    lines = text.strip().splitlines()
+    return lines[-1][:500] if lines else "the process ended without a message"

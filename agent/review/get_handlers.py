@@ -14,103 +14,95 @@ from typing import Any
 from starlette.requests import Request
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
+from ...tools.subject.address import Unit
 from ..runlog.layout import CIRCUIT
-from . import tables
 from .app_state import AppState, name
-from .holdout import predicted_on_holdout
-from .rows import row_of, with_reviews
+from .holdout import worst_errors_on_holdout
 from .run_catalog import StoredRun, UnknownName, safe_path
 from .run_page import run_page
 from .run_rows import RunRow, run_rows
+from .search import PLACES
+from .search import search as search_run
 from .store.database import get_meta
 from .store.fill import notices
+from .target_list import TargetQuery, list_targets, row_of, whole_number, with_reviews
+
+MAX_OFFSET = 10**9
 
 
-def runs(site: AppState, request: Request, body: Any) -> Any:
+def runs(state: AppState, request: Request, body: Any) -> Any:
     """All runs, the newest first."""
-    rows = run_rows(site.library)
-    site.asked.set()
+    rows = run_rows(state.catalog)
+    state.first_answer.set()
     return {"runs": [vars(row) for row in rows]}
 
 
-def one_run(site: AppState, request: Request, body: Any) -> Any:
-    """One run: its row, its settings, what its targets can be filtered by, and how people's verdicts agree with it."""
-    run = site.library.run(name(request, "run"))
-    row = next(row for row in run_rows(site.library) if row.name == run.name)
-    site.asked.set()
-    if run.has_log and not run.problem:
-        threading.Thread(
-            target=_open_activations, args=(run,), daemon=True
-        ).start()  # a target is next
+def one_run(state: AppState, request: Request, body: Any) -> Any:
+    """One run: its row, its settings, filters for its targets, and how people's reviews agree with its verdicts."""
+    run = state.catalog.run(name(request, "run"))
+    row = next(row for row in run_rows(state.catalog) if row.name == run.name)
+    state.first_answer.set()
+    if run.has_log and not run.problem:  # a target's page is likely to be next
+        threading.Thread(target=_open_activations, args=(run,), daemon=True).start()
     return run_page(run, row, _notices(run, row))
 
 
 def _open_activations(run: StoredRun) -> None:
-    from .token_maps import data_of
+    from .token_maps import collected_data
 
     with suppress(HubelError):  # the target's page says what is wrong with them
-        data_of(run.folder)
+        collected_data(run.folder)
 
 
 def _notices(run: StoredRun, row: RunRow) -> list[str]:
-    found = [row.notice] if row.notice else []
+    shown = [row.notice] if row.notice else []
     if run.has_log and not run.problem:
         with run.store.reading() as db:
-            found += notices(db)
-    return found
+            shown += notices(db)
+    return shown
 
 
-def targets(site: AppState, request: Request, body: Any) -> Any:
+def targets(state: AppState, request: Request, body: Any) -> Any:
     """A run's targets, sorted, filtered and in pages."""
-    run, wanted = site.unit_run(request), tables.TargetQuery.of(request.query_params)
+    run, query = state.unit_run(request), TargetQuery.of(request.query_params)
     with run.store.reading() as db:
-        found = tables.list_targets(db, wanted)
-    return found._asdict() | {"rows": with_reviews(run, found.rows)}
+        listed = list_targets(db, query)
+    return listed._asdict() | {"rows": with_reviews(run, listed.rows)}
 
 
-def search(site: AppState, request: Request, body: Any) -> Any:
+def search(state: AppState, request: Request, body: Any) -> Any:
     """Words in explanations, transcripts and exemplar text."""
-    run, query = site.unit_run(request), request.query_params
-    places = (query.get("in") or ",".join(tables.PLACES)).split(",")
-    if unknown := [place for place in places if place not in tables.PLACES]:
-        raise ArgumentError(
-            f"in={unknown[0][:50]!r} is not known; search in {', '.join(tables.PLACES)}"
-        )
-    words = query.get("q", "")
-    offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
-    with run.store.reading() as db:
-        found = tables.search(db, words, places, offset, limit)
-    found["hits"] = [_with_text(run, hit, words) for hit in found["hits"]]
-    return found
+    run, query = state.unit_run(request), request.query_params
+    places = (query.get("in") or ",".join(PLACES)).split(",")
+    if unknown := [place for place in places if place not in PLACES]:
+        raise ArgumentError(f"in={unknown[0][:50]!r} is not known; search in {', '.join(PLACES)}")
+    offset, limit = _page(request, 50, 200)
+    return search_run(run, query.get("q", ""), places, offset, limit)
 
 
-def _with_text(run: StoredRun, hit: dict[str, Any], words: str) -> dict[str, Any]:
-    from ..runlog.transcript import searchable_text
-    from .target_page import replies
-
-    if (place := hit.pop("place", None)) is None:
-        return hit
-    text = "".join(searchable_text(reply) for reply in replies(run, [place]))
-    return hit | tables.snippet(text, words)
+def _page(request: Request, default: int, maximum: int) -> tuple[int, int]:
+    """Offset and limit of a request."""
+    query = request.query_params
+    offset = whole_number(query, "offset", 0, MAX_OFFSET)
+    return offset, whole_number(query, "limit", default, maximum)
 
 
-def one_target(site: AppState, request: Request, body: Any) -> Any:
+def one_target(state: AppState, request: Request, body: Any) -> Any:
     """Everything about one target."""
     from .target_page import target_page
 
-    return target_page(site.unit_run(request), name(request, "target"))
+    return target_page(state.unit_run(request), name(request, "target"))
 
 
-def predicted(site: AppState, request: Request, body: Any) -> Any:
-    """Predicted beside true activations, the worst misses first."""
+def predicted(state: AppState, request: Request, body: Any) -> Any:
+    """Predicted beside true activations, the largest errors first."""
     from . import token_maps
 
-    run, target, query = site.unit_run(request), name(request, "target"), request.query_params
-    split = query.get("split") or "select"
+    run, target = state.unit_run(request), name(request, "target")
+    split = request.query_params.get("split") or "select"
     if split not in ("explore", "select", "holdout"):
         raise ArgumentError(f"split={split[:50]!r} is not known; give explore, select or holdout")
-    most = tables.whole(query, "limit", token_maps.MISSES, token_maps.MOST_MISSES)
-    offset = tables.whole(query, "offset", 0, 10**6)
+    offset, limit = _page(request, token_maps.DEFAULT_ERRORS, token_maps.MAX_ERRORS)
     with run.store.reading() as db:
         row = row_of(run, db, target)
         score = db.execute(
@@ -118,37 +110,38 @@ def predicted(site: AppState, request: Request, body: Any) -> Any:
             "(select hypothesis from targets t where t.position = scores.position)",
             [row["position"], split],
         ).fetchone()
-    found = _misses(run, target, row["predicate"], split, most, offset)
-    return found | {"measure": dict(score) if score is not None else None}
+    maps = _worst_errors(run, target, row["predicate"], split, limit, offset)
+    return {**maps, "measure": dict(score) if score is not None else None}
 
 
-def _misses(
-    run: StoredRun, target: str, predicate: str | None, split: str, most: int, offset: int
-) -> dict[str, Any]:
-    from . import token_maps
+def _worst_errors(
+    run: StoredRun, target: str, predicate: str | None, split: str, limit: int, offset: int
+) -> Any:
+    from .token_maps import collected_data, no_maps, worst_errors
 
-    nothing = token_maps.NO_MAPS | {"split": split}
+    if predicate is None:
+        return no_maps(split)
     if split == "holdout":
-        return predicted_on_holdout(run, target, predicate, most, offset) if predicate else nothing
-    data = token_maps.data_of(run.folder)
-    if predicate is None or data is None:
-        return nothing
+        return worst_errors_on_holdout(run, target, predicate, limit, offset)
+    data = collected_data(run.folder)
+    if data is None:
+        return no_maps(split)
     collected = data.explore if split == "explore" else data.select
-    return token_maps.misses(target, predicate, collected, data.lexicon, split, most, offset)
+    unit = Unit.parse(target)
+    return worst_errors(unit, predicate, collected, data.lexicon, split, limit, offset)
 
 
-def transcript(site: AppState, request: Request, body: Any) -> Any:
+def transcript(state: AppState, request: Request, body: Any) -> Any:
     """Some turns of a target's transcript."""
-    from .target_page import transcript as turns_of
+    from .transcript_page import transcript_page
 
-    query = request.query_params
-    offset, limit = tables.whole(query, "offset", 0, 10**9), tables.whole(query, "limit", 50, 200)
-    return turns_of(site.unit_run(request), name(request, "target"), offset, limit)
+    offset, limit = _page(request, 50, 200)
+    return transcript_page(state.unit_run(request), name(request, "target"), offset, limit)
 
 
-def circuit(site: AppState, request: Request, body: Any) -> Any:
-    """The circuit that was found, as the run wrote it."""
-    run = site.library.run(name(request, "run"), fresh=False)
+def circuit(state: AppState, request: Request, body: Any) -> Any:
+    """The circuit of a circuit run, as the run wrote it."""
+    run = state.catalog.run(name(request, "run"), fresh=False)
     try:
         return json.loads(safe_path(run, CIRCUIT).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -159,30 +152,29 @@ def circuit(site: AppState, request: Request, body: Any) -> Any:
         ) from None
 
 
-def comparison(site: AppState, request: Request, body: Any) -> Any:
+def comparison(state: AppState, request: Request, body: Any) -> Any:
     """Two runs on the targets that both have."""
     from .compare_runs import compare
 
     query = request.query_params
-    pair = []
-    for side in "ab":
-        if not query.get(side):
-            raise ArgumentError("name two runs: ?a=RUN&b=RUN")
-        run = site.library.run(query[side])
+    if not (query.get("a") and query.get("b")):
+        raise ArgumentError("name two runs: ?a=RUN&b=RUN")
+    first, second = (state.catalog.run(query[side]) for side in "ab")
+    for run in (first, second):
         if not run.has_log or run.problem:
             raise ArgumentError(
                 run.problem or f"{run.name} is a circuit and has no targets to compare"
             )
-        pair.append(run)
-    return compare(pair[0], pair[1], query)
+    offset, limit = _page(request, 100, 1000)
+    return compare(first, second, query, offset, limit)
 
 
-def events(site: AppState, request: Request, body: Any) -> Any:
-    """A number that changes when there is something new of a run, or of any run when none is named."""
-    name = request.query_params.get("run")
-    names = [name] if name else site.library.names()
-    found = [site.library.run(one) for one in names]
-    return {"version": "-".join(str(_version(run)) for run in found)}
+def events(state: AppState, request: Request, body: Any) -> Any:
+    """A value that changes when there is something new in a run, or in any run when none is named."""
+    named = request.query_params.get("run")
+    names = [named] if named else state.catalog.names()
+    versions = (_version(state.catalog.run(name)) for name in names)
+    return {"version": "-".join(map(str, versions))}
 
 
 def _version(run: StoredRun) -> int:

@@ -1,40 +1,41 @@
-"""The one module of the review page behind the door to held-out text: what a person looks at after
-opening it.
+"""The review page's only module that opens held-out text: what a person sees after opening a target's.
 
-Opening is an event with a name and a time, and is asked for with a request of its own. Before it,
-nothing here reads.
+Opening is an event with a name and a time, and has a request of its own. Nothing here reads before it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ...tools.subject.address import Unit
 from ..runlog.layout import COLLECTED
 from .run_catalog import StoredRun, safe_path
+
+if TYPE_CHECKING:
+    from .token_maps import ErrorMaps
 
 
 class Sealed(PermissionError):
     """The target's held-out text has not been opened: status 403."""
 
 
-def predicted_on_holdout(
-    run: StoredRun, target: str, predicate: str, most: int, offset: int
-) -> dict[str, Any]:
-    """True beside predicted on held-out text, worst misses first.
+def worst_errors_on_holdout(
+    run: StoredRun, target: str, predicate: str, limit: int, offset: int
+) -> ErrorMaps:
+    """True and predicted activations on held-out text, largest errors first.
 
     Raises:
         Sealed: nobody has opened the target's held-out text.
     """
     if run.reviews.opened(target) is None:
         raise Sealed(
-            f"held-out text of {target} is closed: opening it is written down, and what is said of the target from "
-            "then on is marked as said after viewing"
+            f"held-out text of {target} is closed: opening it is logged, and every later review of the target is "
+            "marked as made after viewing"
         )
     from ...tools.index.holdout import open_collected_holdout
-    from . import token_maps
+    from .token_maps import collected_data, worst_errors
 
     collected = open_collected_holdout(safe_path(run, COLLECTED, "holdout.safetensors").parent)
-    data = token_maps.data_of(run.folder)
-    return token_maps.misses(
-        target, predicate, collected, data and data.lexicon, "holdout", most, offset
-    )
+    data = collected_data(run.folder)
+    lexicon = data.lexicon if data else None
+    return worst_errors(Unit.parse(target), predicate, collected, lexicon, "holdout", limit, offset)

@@ -1,4 +1,4 @@
-"""Answers as JSON, whatever is in them."""
+"""JSON of anything: NaN and infinities become null, and all text is ASCII."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.responses import JSONResponse
 
 
 class JsonResponse(JSONResponse):
-    """JSON whatever is in it: what is no number is null, lone surrogates are escaped."""
+    """A response of `plain_json`."""
 
     def render(self, content: Any) -> bytes:
         return plain_json(content)
 
 
 def plain_json(content: Any) -> bytes:
-    """Compact ASCII JSON; a number that is none becomes null."""
+    """Compact ASCII JSON, so that lone surrogates are escaped; a number that is not finite becomes null."""
     try:
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     except ValueError:

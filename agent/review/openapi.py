@@ -1,4 +1,4 @@
-"""The interface as data: which addresses there are and what they take; and its description as OpenAPI 3.1."""
+"""The interface as data: addresses and what they take; and its description as OpenAPI 3.1."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ... import __version__
-from .tables import MOST, SORTS
+from .target_list import FILTERS, MAX_ROWS, RANGES, SORTS
 
 Schema = Mapping[str, Any]
 TEXT: Schema = {"type": "string"}
@@ -22,37 +22,37 @@ COMPARED: Schema = {
 }
 PAGED: dict[str, Schema] = {
     "offset": {"type": "integer", "minimum": 0},
-    "limit": {"type": "integer", "minimum": 0, "maximum": MOST},
+    "limit": {"type": "integer", "minimum": 0, "maximum": MAX_ROWS},
 }
 LISTED: dict[str, Schema] = {
     "sort": {"type": "string", "enum": list(SORTS)},
     "dir": DIRECTIONS,
     **PAGED,
-    **dict.fromkeys(("layer", "site", "side", "kind", "verdict", "status", "review", "q"), TEXT),
-    **{f"{name}_{end}": NUMBER for name in ("r", "select", "drop", "p") for end in ("min", "max")},
+    **dict.fromkeys((*FILTERS, "q"), TEXT),
+    **{f"{name}_{end}": NUMBER for name in RANGES for end in ("min", "max")},
 }
 _REFUSALS = {
-    "400": "what was asked for cannot be",
+    "400": "invalid request",
     "401": "no token",
-    "403": "closed, or sent by another site",
-    "404": "there is no such thing",
-    "409": "not with this server now (started without --live, the index gone), or a file of the run cannot be read",
+    "403": "held-out text that is closed, or a request from another site",
+    "404": "not found",
+    "409": "unavailable now (started without --live, the index is gone), or a file of the run cannot be read",
     "413": "too large",
-    "415": "no JSON",
+    "415": "not JSON",
     "421": "a foreign host name",
 }
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One address with a method. Its description is the first line of what answers."""
+    """One address with a method. Its description is the first line of the docstring of `answer`."""
 
     method: str
     path: str
     answer: Callable[..., Any]
     query: Mapping[str, Schema] = field(default_factory=dict)
     body: str | None = None
-    """Name of the model of its body, in `bodies`, which is slow to load."""
+    """Name of the model of its body in `request_models`, which is slow to import."""
     status: int = 200
 
 

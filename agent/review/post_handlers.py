@@ -1,87 +1,70 @@
-"""Operations that do something: a person's verdict, a text or an instrument tried, an explanation
-asked for again.
+"""Operations that do something: a person's review, a text or an instrument tried, a target explained again.
 
-The models of their bodies are imported where a body is read: to look at a run none is needed.
+`body` is the request's body as the model that the operation names in `server.ROUTES`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from ...tools.errors import ArgumentError
 from . import write_review
 from .app_state import AppState, name
-from .json_response import JsonResponse
-from .rows import row_of
-from .try_subject import listed
+from .target_list import row_of
+from .try_subject import instrument_list
+
+if TYPE_CHECKING:
+    from .request_models import AgainBody, CallBody, Named, ReviewBody, TryBody
 
 
-def add_review(site: AppState, request: Request, body: Any) -> Any:
+def add_review(state: AppState, request: Request, body: ReviewBody) -> Any:
     """A person's word on a target, or taking it back."""
-    from .request_models import ReviewBody, checked
-
-    run = site.unit_run(request)
-    return write_review.add_review(
-        run, name(request, "target"), checked(ReviewBody, body), site.jobs.score_elsewhere
-    )
+    run, target = state.unit_run(request), name(request, "target")
+    return write_review.add_review(run, target, body, state.jobs.score_elsewhere)
 
 
-def open_holdout(site: AppState, request: Request, body: Any) -> Any:
-    """Open a target's held-out text; that is written down."""
-    from .request_models import Named, checked
-
-    run = site.unit_run(request)
-    return write_review.open_holdout(run, name(request, "target"), checked(Named, body).name)
+def open_holdout(state: AppState, request: Request, body: Named) -> Any:
+    """Open a target's held-out text; the log keeps who did."""
+    return write_review.open_holdout(state.unit_run(request), name(request, "target"), body.name)
 
 
-def live(site: AppState, request: Request, body: Any) -> Any:
+def live(state: AppState, request: Request, body: Any) -> Any:
     """Whether texts can be tried."""
-    return site.live.state()
+    return state.live.state()
 
 
-def try_text(site: AppState, request: Request, body: Any) -> Any:
-    """A target's activations on a text of one's own, or on two."""
-    from .request_models import TryBody, checked
-
-    run, target = site.unit_run(request), name(request, "target")
-    texts = checked(TryBody, body)
+def try_text(state: AppState, request: Request, body: TryBody) -> Any:
+    """A target's activations on a text, or on two."""
+    run, target = state.unit_run(request), name(request, "target")
     with run.store.reading() as db:
         row = row_of(run, db, target)
     if row["kind"] != "unit":
         raise ArgumentError(
-            f"{target} is a {row['kind']}, no unit of the subject: it does nothing on new text"
+            f"{target} is a {row['kind']} and not a unit of the subject: it does nothing on new text"
         )
-    return site.live.try_text(run, target, row["predicate"], texts)
+    return state.live.try_text(run, target, row["predicate"], body)
 
 
-def instruments(site: AppState, request: Request, body: Any) -> Any:
+def instruments(state: AppState, request: Request, body: Any) -> Any:
     """All instruments, with the schema of their arguments."""
-    return listed()
+    return {"instruments": instrument_list()}
 
 
-def call_instrument(site: AppState, request: Request, body: Any) -> Any:
-    """Any instrument by hand; none can reach held-out text."""
-    from .request_models import CallBody, checked
-
-    call = checked(CallBody, body)
-    run = site.library.run(call.run)
+def call_instrument(state: AppState, request: Request, body: CallBody) -> Any:
+    """Call any instrument; none can reach held-out text."""
+    run = state.catalog.run(body.run)
     if not run.has_log or run.problem:
         raise ArgumentError(run.problem or f"{run.name} is a circuit; name a run of units")
-    return site.live.call(name(request, "name"), run, call)
+    return state.live.call(name(request, "name"), run, body)
 
 
-def explain_again(site: AppState, request: Request, body: Any) -> Any:
-    """Explain a target again, with a note to the explainer or on other text, in a run of its own."""
-    from .request_models import AgainBody, checked
-
-    run, asked = site.unit_run(request), checked(AgainBody, body)
-    return JsonResponse(
-        {"job": site.jobs.start(run, name(request, "target"), asked)}, status_code=202
-    )
+def explain_again(state: AppState, request: Request, body: AgainBody) -> Any:
+    """Explain a target again in a new run, with a note to the explainer or on other text."""
+    return {"job": state.jobs.start(state.unit_run(request), name(request, "target"), body)}
 
 
-def job(site: AppState, request: Request, body: Any) -> Any:
-    """How far an explanation that was asked for is."""
-    return site.jobs.state(name(request, "job"))
+def job(state: AppState, request: Request, body: Any) -> Any:
+    """How far a run that the page started is."""
+    return state.jobs.state(name(request, "job"))

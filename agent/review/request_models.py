@@ -1,4 +1,4 @@
-"""What the requests that write or try something carry, checked before anything is done with it."""
+"""Bodies of the requests that write or try something, validated before anything is done with them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...tools.errors import ArgumentError
 
-MOST_TEXT = 4000
-"""Characters of a text that is tried."""
+MAX_TEXT = 4000
+"""Characters of a text to try."""
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """A request's body: what is not known is refused."""
+    """A request's body; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -40,7 +40,7 @@ class ReviewBody(Named):
 
 
 class AgainBody(Named):
-    """A note to the explainer, and settings in the place of the run's: a mind that reads no notes needs other ones."""
+    """A note to the explainer, and settings that replace the run's; one that reads no notes needs them."""
 
     note: str = Field("", max_length=4000)
     max_contexts: int | None = Field(
@@ -50,10 +50,10 @@ class AgainBody(Named):
 
 
 class TryBody(Strict):
-    """A text, and perhaps another one to compare it with."""
+    """A text, and optionally another one to compare with."""
 
-    text: str = Field(min_length=1, max_length=MOST_TEXT)
-    other: str | None = Field(None, min_length=1, max_length=MOST_TEXT)
+    text: str = Field(min_length=1, max_length=MAX_TEXT)
+    other: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
 
 
 class CallBody(Strict):
@@ -63,13 +63,16 @@ class CallBody(Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
-def checked(model: type[_Body], body: Any) -> _Body:
-    """A body in the form that its operation takes; ArgumentError says what is off."""
+def parse(model: type[_Body], body: Any) -> _Body:
+    """Validate a body.
+
+    Raises:
+        ArgumentError: it does not fit the model; the message lists what is wrong.
+    """
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        ]
-        raise ArgumentError("; ".join(faults)[:1000]) from None
+        messages = []
+        for fault in error.errors(include_url=False):
+            messages.append(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        raise ArgumentError("; ".join(messages)[:1000]) from None

@@ -20,41 +20,41 @@ PORT = 8411
 
 
 def listen(host: str, port: int | None) -> socket.socket:
-    """A listening socket: on the port that is asked for, or on ours, or, if that is taken, on any.
+    """A listening socket: on the given port; without one, on the usual port, or on any if that is taken.
 
     Raises:
-        UnavailableError: the port is taken, or the address is none of this machine.
+        UnavailableError: the port is taken, or the address does not belong to this machine.
     """
-    why = ""
+    reason = ""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in [port] if port is not None else [PORT, 0]:
         listening = socket.socket(family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((host, number))
-            listening.listen(256)  # who opens the address now waits until the server is up
+            listening.listen(256)  # a browser that connects now waits until the server is up
             return listening
         except OSError as error:
             listening.close()
-            why = error.strerror or str(error)
+            reason = error.strerror or str(error)
     raise UnavailableError(
-        f"cannot listen on {host} port {port or PORT}: {why}; give another --port or --host"
+        f"cannot listen on {host} port {port or PORT}: {reason}; give another --port or --host"
     )
 
 
 def serve(
-    library: RunCatalog, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]
+    catalog: RunCatalog, *, host: str, port: int | None, live: bool, opened: Callable[[str], None]
 ) -> None:
     """Serve until interrupted.
 
     Args:
         live: whether the subject may be loaded, to try texts.
         port: None takes the usual one, or any if that is taken; 0 any.
-        opened: told the address with its token as soon as the server listens.
+        opened: called with the address and its token as soon as the server listens.
     """
     with closing(listen(host, port)) as listening:
         number = listening.getsockname()[1]
-        guard = Guard(make_app(library, live=live), port=number, host=host)
+        guard = Guard(make_app(catalog, live=live), port=number, host=host)
         name = f"[{host}]" if ":" in host else host
         server = _server(guard)
         opened(f"http://{name}:{number}/?token={guard.token}")

@@ -1,5 +1,4 @@
-"""The review page's HTTP server: addresses to the operations that answer them, the front end's
-files, errors.
+"""The review page's HTTP server: addresses and the operations that answer them, static files, errors.
 
 `docs/review.md` describes the interface, `/api/openapi.json` in full.
 """
@@ -24,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError, UnavailableError, UsageError
 from . import get_handlers, post_handlers
-from .app_state import AppState, Endpoint
+from .app_state import AppState
 from .guard import TooLarge
 from .holdout import Sealed
 from .json_response import JsonResponse
@@ -48,7 +47,7 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 
-def openapi(site: AppState, request: Request, body: Any) -> Any:
+def openapi(state: AppState, request: Request, body: Any) -> Any:
     """This interface, described."""
     return describe(ROUTES)
 
@@ -93,38 +92,38 @@ PAGES = (
 )
 
 
-def make_app(library: RunCatalog, *, live: bool = False) -> Starlette:
-    """The application, without the guard that stands before it (`safety.Guard`).
+def make_app(catalog: RunCatalog, *, live: bool = False) -> Starlette:
+    """The application, without the guard in front of it (`guard.Guard`).
 
     Args:
         live: whether the subject may be loaded, to try texts.
     """
-    site = AppState(library, SubjectSession(live))
+    state = AppState(catalog, SubjectSession(live))
 
     @asynccontextmanager
-    async def life(_: Starlette) -> AsyncIterator[None]:
-        threading.Thread(target=_warm, args=(site.asked,), daemon=True).start()
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        threading.Thread(target=_warm_up, args=(state.first_answer,), daemon=True).start()
         yield
-        site.jobs.close()
-        library.close()
+        state.jobs.close()
+        catalog.close()
 
     routes: list[BaseRoute] = [
-        Route(operation.path, _route(site, operation.answer), methods=[operation.method])
+        Route(operation.path, _endpoint(state, operation), methods=[operation.method])
         for operation in ROUTES
     ]
-    routes += [Route(path, _shell) for path in PAGES]
+    routes += [Route(path, _page) for path in PAGES]
     if STATIC.is_dir():
         routes.append(Mount("/static", StaticFiles(directory=STATIC)))
-    handlers: dict[Any, Any] = dict.fromkeys(STATUS, _explained)
+    handlers: dict[Any, Any] = dict.fromkeys(STATUS, _expected_error)
     handlers |= {HTTPException: _http_error, Exception: _defect}
-    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=life)
-    app.router.redirect_slashes = False  # an address is what it is
+    app = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
+    app.router.redirect_slashes = False
     return app
 
 
-def _warm(asked: threading.Event) -> None:
-    """Import what the first page of a target would wait for, when the first page of all is out."""
-    asked.wait()
+def _warm_up(first_answer: threading.Event) -> None:
+    """Import what the first page of a target needs, after the first answer, so as not to delay that."""
+    first_answer.wait()
     for module in ("pyarrow.parquet", "numpy", "scipy.special"):
         import_module(module)
     for module in (
@@ -136,51 +135,50 @@ def _warm(asked: threading.Event) -> None:
         import_module(module, __package__)
 
 
-def _route(site: AppState, endpoint: Endpoint) -> Callable[[Request], Any]:
+def _endpoint(state: AppState, operation: Operation) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
-        body = await _body(request) if request.method == "POST" else None
-        found = await run_in_threadpool(endpoint, site, request, body)
-        return found if isinstance(found, Response) else JsonResponse(found)
+        body = await _body(request, operation) if operation.body else None
+        content = await run_in_threadpool(operation.answer, state, request, body)
+        return JsonResponse(content, status_code=operation.status)
 
-    answer.__name__ = endpoint.__name__
+    answer.__name__ = operation.answer.__name__
     return answer
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def _body(request: Request, operation: Operation) -> Any:
+    from . import request_models  # pydantic is slow to import, and looking needs none
+
     try:
-        found = json.loads(await request.body())
+        content = json.loads(await request.body())
     except (ValueError, RecursionError):
-        raise ArgumentError("the request's body is no JSON") from None
-    if not isinstance(found, dict):
+        raise ArgumentError("the request's body is not JSON") from None
+    if not isinstance(content, dict):
         raise ArgumentError("the request's body must be a JSON object")
-    return found
+    return request_models.parse(getattr(request_models, str(operation.body)), content)
 
 
-async def _shell(request: Request) -> Response:
+async def _page(request: Request) -> Response:
     page = STATIC / "index.html"
     if not page.exists():
         raise UnavailableError("the front end is not installed; the data is under /api/runs")
     return FileResponse(page, headers={"cache-control": "no-store"})
 
 
-def _explained(request: Request, error: Exception) -> Response:
+def _expected_error(request: Request, error: Exception) -> Response:
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
-    return JsonResponse(
-        {"error": " ".join(str(error).split()) or "the request is too large"}, status_code=status
-    )
+    message = " ".join(str(error).split()) or "the request is too large"
+    return JsonResponse({"error": message}, status_code=status)
 
 
 def _http_error(request: Request, error: HTTPException) -> Response:
-    said = {404: "there is nothing at this address", 405: "this address does not take that method"}
-    return JsonResponse(
-        {"error": said.get(error.status_code, error.detail)},
-        error.status_code,
-        headers=error.headers,
-    )
+    messages = {
+        404: "there is nothing at this address",
+        405: "this address does not take that method",
+    }
+    message = messages.get(error.status_code, error.detail)
+    return JsonResponse({"error": message}, error.status_code, headers=error.headers)
 
 
 def _defect(request: Request, error: Exception) -> Response:
-    return JsonResponse(
-        {"error": f"a defect of hubel ({type(error).__name__}); the terminal shows where"},
-        status_code=500,
-    )
+    message = f"a defect of hubel ({type(error).__name__}); the terminal shows where"
+    return JsonResponse({"error": message}, status_code=500)

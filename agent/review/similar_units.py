@@ -3,57 +3,74 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from ...tools.errors import UsageError
 from ...tools.subject.address import Unit
 
 
-def nearest(
-    db: sqlite3.Connection, target: str, recorded: Mapping[str, Any]
-) -> list[dict[str, Any]] | None:
-    """Lists of neighbours, by direction and by being active together; None when the run recorded
-    none.
+class NearUnit(TypedDict):
+    """A unit near a target. `target` and what follows is the run's own, None where it has none."""
 
-    Each has `by` (write, move, together), `compared` (units that there were), and `alike` and
-    `opposite`: unit, value (cosine or r), where it stands as seen from the target, and the run's
-    target of that unit with its explanation and verdict, null where the run has none.
-    """
+    unit: str
+    value: float
+    """Cosine, or Pearson r."""
+    where: str | None
+    """Relative depth, as seen from the target."""
+    target: str | None
+    explanation: str | None
+    verdict: str | None
+
+
+class NearUnits(TypedDict):
+    """The nearest units by one measure. `by`: write, move or together; `compared`: how many units there were."""
+
+    by: str | None
+    compared: int | None
+    alike: list[NearUnit]
+    opposite: list[NearUnit]
+
+
+def similar_units(
+    db: sqlite3.Connection, unit: Unit, recorded: Mapping[str, Any]
+) -> list[NearUnits] | None:
+    """Nearest units by direction and by being active together; None when the run recorded none."""
     if not recorded:
         return None
-    mine = Unit.parse(target)
-    lists = [found for kind in ("direction", "together") if (found := recorded.get(kind))]
-    return [
-        {"by": found.get("by"), "compared": found.get("compared")}
-        | {side: _shown(db, mine, found.get(side) or ()) for side in ("alike", "opposite")}
-        for found in lists
-    ]
+    lists = []
+    for kind in ("direction", "together"):
+        if measure := recorded.get(kind):
+            alike, opposite = (
+                [
+                    _similar_unit(db, unit, address, value)
+                    for address, value in measure.get(end) or ()
+                ]
+                for end in ("alike", "opposite")
+            )
+            by, compared = measure.get("by"), measure.get("compared")
+            lists.append(NearUnits(by=by, compared=compared, alike=alike, opposite=opposite))
+    return lists
 
 
-def _shown(
-    db: sqlite3.Connection, mine: Unit, listed: Sequence[Sequence[Any]]
-) -> list[dict[str, Any]]:
-    return [
-        {"unit": unit, "value": value, "where": _where(unit, mine)} | _known(db, unit)
-        for unit, value in listed
-    ]
+def _similar_unit(db: sqlite3.Connection, seen_from: Unit, address: str, value: float) -> NearUnit:
+    # the target may be the unit itself, or one of its sides
+    row = db.execute(
+        "select target, explanation, verdict from targets join texts using (position) "
+        "where target in (?, ?, ?) order by target <> ? limit 1",
+        [address, f"{address}+", f"{address}-", address],
+    ).fetchone()
+    target, explanation, verdict = row or (None, None, None)
+    return NearUnit(
+        unit=address, value=value, where=_relative_depth(address, seen_from),
+        target=target, explanation=explanation, verdict=verdict,
+    )  # fmt: skip
 
 
-def _where(address: str, mine: Unit) -> str | None:
+def _relative_depth(address: str, seen_from: Unit) -> str | None:
     from ...tools.instruments.similar_units import relative_depth
 
     try:
-        return relative_depth(Unit.parse(address), mine)
+        return relative_depth(Unit.parse(address), seen_from)
     except UsageError:
         return None
-
-
-def _known(db: sqlite3.Connection, unit: str) -> dict[str, Any]:
-    """Of a unit that is a target too: by that very address, or by one of its sides."""
-    found = db.execute(
-        "select target, explanation, verdict from targets join texts using (position) "
-        "where target in (?, ?, ?) order by target <> ? limit 1",
-        [unit, f"{unit}+", f"{unit}-", unit],
-    ).fetchone()
-    return dict(found) if found else dict.fromkeys(("target", "explanation", "verdict"))

@@ -1,14 +1,16 @@
-"""Token maps and histograms from what a run has collected of explore and select. No index and no subject are needed."""
+"""Token maps and histograms from the activations that a run has collected; no index and no subject is needed."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from ...tools.errors import HubelError
 from ...tools.subject.address import Unit
@@ -19,19 +21,36 @@ if TYPE_CHECKING:
     from ...tools.index import Collected
 
 BINS = 60
-OPEN = 4
+MAX_OPEN = 4
 """Runs whose activations are kept open."""
-MISSES, MOST_MISSES = 12, 50
-NO_MAPS: dict[str, Any] = {
-    "split": None,
-    "scale": None,
-    "predicted_scale": None,
-    "total": 0,
-    "maps": [],
-}
+DEFAULT_ERRORS, MAX_ERRORS = 12, 50
+"""Contexts with the largest errors in one answer."""
+STRONGEST = 10
+"""Contexts of a side where the run has no exemplars."""
 
 
-class Data(NamedTuple):
+class TokenMap(TypedDict):
+    """A context with a value for each token. `peak` is the token to look at first."""
+
+    tokens: list[str]
+    values: list[float | None]
+    predicted: list[float | None] | None
+    peak: int
+    source: str
+    split: str
+
+
+class ErrorMaps(TypedDict):
+    """Contexts with the largest errors of a predicate. The scales are the largest absolute values."""
+
+    split: str
+    scale: float | None
+    predicted_scale: float | None
+    total: int
+    maps: list[TokenMap]
+
+
+class CollectedData(NamedTuple):
     """What a run has collected. `lexicon` is None while the run has not ended."""
 
     explore: Collected
@@ -39,33 +58,35 @@ class Data(NamedTuple):
     lexicon: Lexicon | None
 
 
-_open: OrderedDict[tuple[Path, int], Data] = OrderedDict()
+_open: OrderedDict[tuple[Path, int], CollectedData] = OrderedDict()
 _lock = threading.Lock()
 
 
-def data_of(folder: Path) -> Data | None:
-    """A run's activations, opened once; None when they are not there."""
+def collected_data(folder: Path) -> CollectedData | None:
+    """A run's activations, opened once; None when they are not there.
+
+    Raises:
+        CorruptError: the files are damaged.
+    """
     from ...tools.index import Collected
 
     path = folder / COLLECTED
     try:
-        key = (
-            folder,
-            (path / "select.safetensors").stat().st_mtime_ns + (folder / LEXICON).is_dir(),
-        )
+        changed = (path / "select.safetensors").stat().st_mtime_ns
     except OSError:
         return None
+    key = folder, changed + (folder / LEXICON).is_dir()
     with _lock:
         if key not in _open:
             explore, select = (Collected.open(path, split) for split in ("explore", "select"))
-            _open[key] = Data(explore, select, _lexicon(folder))
-            while len(_open) > OPEN:
+            _open[key] = CollectedData(explore, select, _stored_lexicon(folder))
+            while len(_open) > MAX_OPEN:
                 _open.popitem(last=False)
         _open.move_to_end(key)
         return _open[key]
 
 
-def _lexicon(folder: Path) -> Lexicon | None:
+def _stored_lexicon(folder: Path) -> Lexicon | None:
     from ..runlog.lexicon import stored_lexicon
 
     try:
@@ -74,245 +95,264 @@ def _lexicon(folder: Path) -> Lexicon | None:
         return None
 
 
+# ---------------------------------------------------------------- one map
+
+
 def token_map(
     tokens: Sequence[str],
-    values: Sequence[float] | np.ndarray,
+    values: Sequence[float] | Float[np.ndarray, " token"],
     *,
     split: str,
-    predicted: Sequence[float] | np.ndarray | None = None,
+    predicted: Sequence[float] | Float[np.ndarray, " token"] | None = None,
     peak: int | None = None,
     source: str = "",
-) -> dict[str, Any]:
-    """A context as the interface gives it."""
-    plain = [clean(value) for value in values]
-    strongest = max(range(len(plain)), key=lambda i: (i > 0, abs(plain[i] or 0.0)), default=0)
-    return {
-        "tokens": list(tokens),
-        "values": plain,
-        "predicted": None if predicted is None else [clean(value) for value in predicted],
-        "peak": strongest if peak is None else peak,
-        "source": source,
-        "split": split,
-    }
+) -> TokenMap:
+    """A context as the page gets it; without a `peak`, the strongest token but the first is it."""
+    rounded = [rounded_or_none(value) for value in values]
+    if peak is None:
+        # The first token of a context often has an extreme activation that means nothing.
+        strength = [(i > 0, abs(value or 0.0)) for i, value in enumerate(rounded)]
+        peak = max(range(len(rounded)), key=strength.__getitem__, default=0)
+    return TokenMap(
+        tokens=list(tokens),
+        values=rounded,
+        predicted=None if predicted is None else [rounded_or_none(value) for value in predicted],
+        peak=peak,
+        source=source,
+        split=split,
+    )
 
 
-def clean(value: Any) -> float | None:
-    """A number with as many digits as a reader needs; null where it is none."""
+def rounded_or_none(value: Any) -> float | None:
+    """A number with as many digits as a reader needs; None for NaN and infinities."""
     number = float(value)
-    return float(f"{number:.5g}") if number - number == 0 else None
+    return float(f"{number:.5g}") if math.isfinite(number) else None
 
 
-def exemplars(
-    target: str, predicate: str | None, observation: Mapping[str, Any], data: Data | None
-) -> dict[str, list[dict[str, Any]]]:
-    """Exemplars of both sides as the explainer was shown them; without any, the strongest that were collected."""
-    unit = Unit.parse(target)
-    found: dict[str, list[dict[str, Any]]] = {"+": [], "-": []}
-    for side in found:
-        listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
-        found[side] = [
-            _exemplar(shown, unit, predicate, data) for shown in listed if shown.get("tokens")
-        ]
-    if not (found["+"] or found["-"]) and data is not None:
-        raw = _activations(data.explore, unit)
-        if raw is not None and data.lexicon is not None:
-            found["+"] = _strongest(raw, unit, predicate, data) if unit.side != "-" else []
-            found["-"] = (
-                _strongest(-raw, unit, predicate, data, -1)
-                if unit.side != "+" and unit.site != "head"
-                else []
-            )
-    return found
-
-
-def _exemplar(
-    shown: Mapping[str, Any], unit: Unit, predicate: str | None, data: Data | None
-) -> dict[str, Any]:
-    context, predicted = shown.get("context"), None
-    if data is not None and predicate and isinstance(context, int):
-        rows = np.flatnonzero(data.explore.context == context)
-        if len(rows) == 1:
-            predicted = _signed(_predict(predicate, data.explore, data.lexicon, rows), unit)
-    values = shown["activations"]
-    return token_map(
-        shown["tokens"],
-        values,
-        split="explore",
-        predicted=None if predicted is None else predicted[0][: len(values)],
-        peak=shown.get("peak"),
-        source="" if context is None else f"explore, context {context}",
-    )
-
-
-def _strongest(
-    signal: np.ndarray, unit: Unit, predicate: str | None, data: Data, sign: int = 1, most: int = 10
-) -> list[Any]:
-    """The contexts of different documents with the largest value, strongest first."""
-    explore = data.explore
-    peaks = np.where(explore.mask, signal, -np.inf).max(axis=1)
-    seen: dict[int, int] = {}
-    for context in np.argsort(-peaks, kind="stable"):
-        seen.setdefault(int(explore.document[context]), int(context))
-        if len(seen) == most:
-            break
-    chosen = [c for c in seen.values() if peaks[c] > 0]
-    rows = np.array(chosen, dtype=int)
-    predicted = (
-        _signed(_predict(predicate, explore, data.lexicon, rows), unit) if predicate else None
-    )
-    return [
-        map_of(
-            explore,
-            c,
-            sign * signal[c],
-            data.lexicon,
-            "explore",
-            None if predicted is None else predicted[i],
-        )
-        for i, c in enumerate(chosen)
-    ]
-
-
-def map_of(
+def _map_of_context(
     collected: Collected,
     context: int,
-    values: np.ndarray,
+    values: Float[np.ndarray, " token"],
     lexicon: Lexicon | None,
     split: str,
-    predicted: np.ndarray | None = None,
+    predicted: Float[np.ndarray, " token"] | None,
     peak: int | None = None,
-) -> dict[str, Any]:
-    """A collected context."""
+) -> TokenMap:
     n = int(collected.length[context])
-    strings = lexicon.strings if lexicon is not None else None
-    tokens = [
-        strings[int(t)] if strings is not None else f"‹{t}›" for t in collected.tokens[context, :n]
-    ]
+    ids = collected.tokens[context, :n]
+    tokens = [f"‹{id}›" if lexicon is None else lexicon.strings[int(id)] for id in ids]
     source = f"{split}, document {int(collected.document[context])}"
     shown = None if predicted is None else predicted[:n]
     return token_map(tokens, values[:n], split=split, predicted=shown, source=source, peak=peak)
 
 
+# ---------------------------------------------------------------- exemplars
+
+
+def exemplars(
+    unit: Unit,
+    predicate: str | None,
+    observation: Mapping[str, Any],
+    data: CollectedData | None,
+) -> dict[str, list[TokenMap]]:
+    """Exemplars of both sides as the explainer was shown them; without any, the strongest that were collected."""
+    maps: dict[str, list[TokenMap]] = {"+": [], "-": []}
+    for side in maps:
+        listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
+        maps[side] = [_exemplar(e, unit, predicate, data) for e in listed if e.get("tokens")]
+    if not (maps["+"] or maps["-"]) and data is not None and data.lexicon is not None:
+        raw = _activations(data.explore, unit)
+        if raw is not None and unit.side != "-":
+            maps["+"] = _strongest(raw, unit, predicate, data, sign=1)
+        if raw is not None and unit.side != "+" and unit.site != "head":  # norms are not negative
+            maps["-"] = _strongest(raw, unit, predicate, data, sign=-1)
+    return maps
+
+
+def _exemplar(
+    exemplar: Mapping[str, Any], unit: Unit, predicate: str | None, data: CollectedData | None
+) -> TokenMap:
+    context, values, predicted = exemplar.get("context"), exemplar["activations"], None
+    if data is not None and isinstance(context, int):
+        rows = np.flatnonzero(data.explore.context == context)
+        if len(rows) == 1:
+            predicted = _predict_raw(predicate, data, rows, unit)
+    return token_map(
+        exemplar["tokens"],
+        values,
+        split="explore",
+        predicted=None if predicted is None else predicted[0][: len(values)],
+        peak=exemplar.get("peak"),
+        source="" if context is None else f"explore, context {context}",
+    )
+
+
+def _strongest(
+    raw: Float[np.ndarray, "context seq"],
+    unit: Unit,
+    predicate: str | None,
+    data: CollectedData,
+    *,
+    sign: int,
+) -> list[TokenMap]:
+    """The contexts of different documents with the largest value of a sign, strongest first."""
+    explore = data.explore
+    peaks = np.where(explore.mask, sign * raw, -np.inf).max(axis=1)
+    by_document: dict[int, int] = {}
+    for context in np.argsort(-peaks, kind="stable"):
+        by_document.setdefault(int(explore.document[context]), int(context))
+        if len(by_document) == STRONGEST:
+            break
+    rows = np.array([context for context in by_document.values() if peaks[context] > 0], dtype=int)
+    predicted = _predict_raw(predicate, data, rows, unit)
+    return [
+        _map_of_context(
+            explore,
+            context,
+            raw[context],
+            data.lexicon,
+            "explore",
+            None if predicted is None else predicted[i],
+        )
+        for i, context in enumerate(rows)
+    ]
+
+
+def _predict_raw(
+    predicate: str | None, data: CollectedData, rows: Int[np.ndarray, " context"], unit: Unit
+) -> Float[np.ndarray, "context seq"] | None:
+    """Predictions on contexts of explore, with the sign of the raw activation as all values of a map."""
+    signal = _predict(predicate, data.explore, data.lexicon, rows)
+    return -signal if signal is not None and unit.side == "-" else signal
+
+
 def _predict(
-    printed: str, collected: Collected, lexicon: Lexicon | None, rows: np.ndarray
-) -> np.ndarray | None:
-    """What a predicate predicts on some contexts; None when it cannot be run with what the run keeps."""
+    predicate: str | None,
+    collected: Collected,
+    lexicon: Lexicon | None,
+    rows: Int[np.ndarray, " context"],
+) -> Float[np.ndarray, "context seq"] | None:
+    """What a predicate predicts; None if it cannot be run with what the run keeps."""
     from ..runlog.lexicon import predict
 
-    if lexicon is None or not len(rows):
+    if not predicate or lexicon is None or not len(rows):
         return None
     try:
-        return predict(printed, lexicon, collected.tokens[rows], collected.length[rows])
+        return predict(predicate, lexicon, collected.tokens[rows], collected.length[rows])
     except (HubelError, KeyError, IndexError, ValueError):
         return None
 
 
-def _signed(signal: np.ndarray | None, unit: Unit) -> np.ndarray | None:
-    """A signal with the sign of the raw activation, so that what stands in one map has one sign convention."""
-    return -signal if signal is not None and unit.side == "-" else signal
-
-
-def _activations(collected: Collected, unit: Unit) -> np.ndarray | None:
+def _activations(collected: Collected, unit: Unit) -> Float[np.ndarray, "context seq"] | None:
     try:
         return collected.activations(unit.unsided)
     except HubelError:
         return None
 
 
+# ---------------------------------------------------------------- distribution
+
+
 def histogram(
-    target: str, observation: Mapping[str, Any], data: Data | None
+    unit: Unit, observation: Mapping[str, Any], data: CollectedData | None
 ) -> dict[str, Any] | None:
     """Raw activations at every scored token of explore, with the ranges that the exemplars come from."""
-    raw = _activations(data.explore, Unit.parse(target)) if data is not None else None
-    if data is None or raw is None:
+    scored = _scored_values(unit, data)
+    if scored is None:
         return None
-    scored = raw[data.explore.mask]
     scored = scored[np.isfinite(scored)]
     if not len(scored):
         return None
     counts, edges = np.histogram(scored, bins=BINS)
-    ranges = [
-        found
-        for kind in ("exemplars", "middling")
-        for side in "+-"
-        if (found := _range(observation, kind, side))
-    ]
-    return {"edges": [clean(e) for e in edges], "counts": counts.tolist(), "ranges": ranges}
+    ranges = []
+    for kind, label in (("exemplars", "strongest"), ("middling", "middling")):
+        for side in "+-":
+            listed = (observation.get(kind + side) or {}).get("exemplars") or ()
+            peaks = [e["activations"][e["peak"]] for e in listed if e.get("activations")]
+            if peaks:
+                low, high = rounded_or_none(min(peaks)), rounded_or_none(max(peaks))
+                ranges.append({"label": f"{label} {side}", "low": low, "high": high})
+    edges_shown = [rounded_or_none(edge) for edge in edges]
+    return {"edges": edges_shown, "counts": counts.tolist(), "ranges": ranges}
 
 
-def _range(observation: Mapping[str, Any], kind: str, side: str) -> dict[str, Any] | None:
-    found = (observation.get(kind + side) or {}).get("exemplars") or ()
-    peaks = [shown["activations"][shown["peak"]] for shown in found if shown.get("activations")]
-    label = f"{'strongest' if kind == 'exemplars' else 'middling'} {side}"
-    return {"label": label, "low": clean(min(peaks)), "high": clean(max(peaks))} if peaks else None
-
-
-def statistics(target: str, observation: Mapping[str, Any], data: Data | None) -> dict[str, Any]:
-    """What the index said of the raw activation, or what the collected tokens of explore say."""
-    told = observation.get("statistics")
-    if told:
-        return {k: v for k, v in told.items() if k != "unit"}
-    raw = _activations(data.explore, Unit.parse(target)) if data is not None else None
-    if data is None or raw is None:
+def statistics(
+    unit: Unit, observation: Mapping[str, Any], data: CollectedData | None
+) -> dict[str, Any]:
+    """Statistics of the raw activation from the index, or else from the collected tokens of explore."""
+    if from_index := observation.get("statistics"):
+        return {name: value for name, value in from_index.items() if name != "unit"}
+    scored = _scored_values(unit, data)
+    if scored is None or not len(scored):
         return {}
-    scored = raw[data.explore.mask]
-    if not len(scored):
-        return {}
-    q = np.quantile(scored, [0.01, 0.5, 0.9, 0.99])
-    named = {
+    q01, q50, q90, q99 = np.quantile(scored, [0.01, 0.5, 0.9, 0.99])
+    values = {
         "n": len(scored),
         "mean": scored.mean(),
         "std": scored.std(),
         "min": scored.min(),
         "max": scored.max(),
+        "q01": q01,
+        "q50": q50,
+        "q90": q90,
+        "q99": q99,
     }
-    named |= dict(zip(("q01", "q50", "q90", "q99"), q, strict=True))
-    return {name: clean(value) for name, value in named.items()}
+    return {name: rounded_or_none(value) for name, value in values.items()}
 
 
-def misses(
-    target: str,
+def _scored_values(unit: Unit, data: CollectedData | None) -> Float[np.ndarray, " token"] | None:
+    raw = _activations(data.explore, unit) if data is not None else None
+    return None if data is None or raw is None else raw[data.explore.mask]
+
+
+# ---------------------------------------------------------------- worst errors
+
+
+def no_maps(split: str) -> ErrorMaps:
+    """The answer where nothing can be predicted."""
+    return ErrorMaps(split=split, scale=None, predicted_scale=None, total=0, maps=[])
+
+
+def worst_errors(
+    unit: Unit,
     predicate: str,
     collected: Collected,
     lexicon: Lexicon | None,
     split: str,
-    most: int,
+    limit: int,
     offset: int = 0,
-) -> dict[str, Any]:
-    """True beside predicted, the contexts with the largest single miss first.
+) -> ErrorMaps:
+    """True and predicted activations, the contexts with the largest error at one token first.
 
-    Prediction and truth are compared in standard deviations of each, since correlation asks for no
-    scale.
+    Both are compared in standard deviations of their own, since correlation is free of scale.
     """
-    unit = Unit.parse(target)
     rows = np.arange(len(collected.tokens))
     predicted = _predict(predicate, collected, lexicon, rows)
     raw = _activations(collected, unit)
     if predicted is None or raw is None:
-        return NO_MAPS | {"split": split}
-    true = unit.signal(raw)
-    miss = np.where(
-        collected.mask,
-        np.abs(_standard(true, collected.mask) - _standard(predicted, collected.mask)),
-        0,
+        return no_maps(split)
+    true, mask = unit.signal(raw), collected.mask
+    error = np.abs(_standardized(true, mask) - _standardized(predicted, mask))
+    error = np.where(mask, error, 0)
+    order = np.argsort(-error.max(axis=1), kind="stable")[offset : offset + min(limit, MAX_ERRORS)]
+    maps = []
+    for context in map(int, order):
+        peak = int(error[context].argmax())
+        values, prediction = true[context], predicted[context]
+        maps.append(_map_of_context(collected, context, values, lexicon, split, prediction, peak))
+    return ErrorMaps(
+        split=split,
+        scale=_scale(true, mask),
+        predicted_scale=_scale(predicted, mask),
+        total=len(rows),
+        maps=maps,
     )
-    order = np.argsort(-miss.max(axis=1), kind="stable")[offset : offset + min(most, MOST_MISSES)]
-    scale, predicted_scale = (
-        clean(np.abs(values[collected.mask]).max(initial=0)) for values in (true, predicted)
-    )
-    maps = [
-        map_of(collected, int(c), true[c], lexicon, split, predicted[c], peak=int(miss[c].argmax()))
-        for c in order
-    ]
-    return {
-        "split": split,
-        "scale": scale,
-        "predicted_scale": predicted_scale,
-        "total": len(rows),
-        "maps": maps,
-    }
 
 
-def _standard(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    inside = values[mask].astype(np.float64)
-    return (values - inside.mean()) / (inside.std() or 1.0)
+def _scale(values: np.ndarray, mask: np.ndarray) -> float | None:
+    return rounded_or_none(np.abs(values[mask]).max(initial=0))
+
+
+def _standardized(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    scored = values[mask].astype(np.float64)
+    return (values - scored.mean()) / (scored.std() or 1.0)

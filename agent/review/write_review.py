@@ -1,8 +1,8 @@
-"""What a person may say of a target, checked before it is written down.
+"""A person's review of a target, checked before it is written.
 
-An edited explanation that carries a predicate is scored on select. Once somebody has opened the
-target's held-out text, whatever is said of it is marked *after viewing*, and an edit is scored on
-another corpus too (`elsewhere`). Neither changes the verdict, which the holdout gave before.
+An edited explanation with a predicate is scored on select. Once somebody has opened the target's
+held-out text, every review of it is marked *after viewing*, and an edit is scored on another corpus
+too (`score_on_other_corpus`). Neither changes the verdict, which rests on the holdout alone.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
-from .rows import row_of
 from .run_catalog import StoredRun
 from .store.decisions import store_decisions
+from .target_list import row_of
 
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
@@ -26,14 +26,14 @@ def add_review(
     body: ReviewBody,
     score_elsewhere: Callable[[StoredRun, str], object],
 ) -> dict[str, Any]:
-    """Write a review down, or take one back.
+    """Write a review, or take one back.
 
     Args:
-        score_elsewhere: starts the scoring of an edit that comes after viewing, on another corpus, by the edit's id.
+        score_elsewhere: starts scoring an edit that comes after viewing on another corpus, by the edit's id.
 
     Raises:
         UnknownName: there is no such target.
-        ArgumentError: an edit that says nothing, a predicate that cannot be read, nothing to take back.
+        ArgumentError: an empty edit, a predicate that cannot be run, or nothing to take back.
     """
     with run.store.reading() as db:
         row_of(run, db, target)
@@ -49,11 +49,11 @@ def add_review(
         if data["after_viewing"] and data["score"] is not None:
             score_elsewhere(run, str(written.id))
     store_decisions(run.reviews, run.store)
-    return {"reviews": run.reviews.shown(target)}
+    return {"reviews": run.reviews.rows(target)}
 
 
 def open_holdout(run: StoredRun, target: str, name: str) -> dict[str, Any]:
-    """Write down that a person opens a target's held-out text; the first who did is told."""
+    """Log that a person opens a target's held-out text; returns who did first."""
     with run.store.reading() as db:
         row_of(run, db, target)
     if run.reviews.opened(target) is None:
@@ -62,12 +62,11 @@ def open_holdout(run: StoredRun, target: str, name: str) -> dict[str, Any]:
 
 
 def _undo(run: StoredRun, target: str, name: str) -> None:
-    mine = [
-        event for event in run.reviews.standing().get(target, []) if event.data.get("name") == name
-    ]
-    if not mine:
-        raise ArgumentError(f"{name[:80]!r} has said nothing of {target} that could be taken back")
-    run.reviews.write("review_undone", target, {"of": mine[-1].id, "name": name})
+    standing = run.reviews.standing().get(target, [])
+    own = [event for event in standing if event.data.get("name") == name]
+    if not own:
+        raise ArgumentError(f"{name[:80]!r} has no review of {target} that could be taken back")
+    run.reviews.write("review_undone", target, {"of": own[-1].id, "name": name})
 
 
 def _check(body: ReviewBody) -> None:
@@ -102,7 +101,7 @@ def _score(run: StoredRun, target: str, printed: str | None) -> dict[str, Any] |
 
 
 def _lexicon(run: StoredRun) -> Lexicon | None:
-    """The subject's whole lexicon where the cache has it: what a run keeps knows its own predicates' words only."""
+    """The subject's whole lexicon if it is cached; the run's own has only the words of its predicates."""
     from ...tools.dissection import Lexicon
     from ...tools.files import cache_dir
     from ..runlog.config import RunConfig

@@ -82,7 +82,9 @@ class RunLog:
             if self._writable:
                 now = datetime.now(UTC).isoformat(timespec="milliseconds")
                 named = {"event": event, "id": id, "seq": self._seq, "target": target, "time": now}
-                _append(self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode())
+                append_line(
+                    self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode()
+                )
             self._keep(event, target, id, kept)
 
     def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
@@ -124,7 +126,7 @@ class RunLog:
         return self._segment
 
 
-def _append(descriptor: int, line: bytes) -> None:
+def append_line(descriptor: int, line: bytes) -> None:
     """A whole line or none: what a full disk cut off is taken back, since the next line would continue it."""
     end = os.fstat(descriptor).st_size
     try:

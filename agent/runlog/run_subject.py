@@ -24,7 +24,7 @@ class StoredSuite(NamedTuple):
 
     folder: Path
     corpus: str
-    index: Path
+    index_folder: Path
 
 
 def open_run_subject(folder: Path, config: RunConfig) -> Subject:
@@ -83,7 +83,7 @@ def _replant(subject: Subject, stored: StoredSuite) -> PlantedSubject:
     from ...tools.index import Index
     from ...tools.subject import plant, read_suite
 
-    index = Index.open(stored.index)
+    index = Index.open(stored.index_folder)
     return plant(
         subject,
         read_suite(stored.folder / SUITE),

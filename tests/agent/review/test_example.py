@@ -10,7 +10,8 @@ import hubel
 from hubel.agent.explainers import make_explainer
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.run_rows import run_rows
-from hubel.agent.review.target_page import target_page, transcript
+from hubel.agent.review.target_page import target_page
+from hubel.agent.review.transcript_page import transcript_page
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
@@ -66,5 +67,5 @@ def test_a_target_has_all_that_its_page_shows(library: RunCatalog) -> None:
     assert page["reviews"]
     assert page["writes"]["promoted"]
     assert page["exemplars"]["+"]
-    turns = transcript(library.run(MODEL), "mlp.20.977", 0, 50)["turns"]
+    turns = transcript_page(library.run(MODEL), "mlp.20.977", 0, 50)["turns"]
     assert {turn["kind"] for turn in turns} == {"program", "model", "second look"}

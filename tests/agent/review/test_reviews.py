@@ -140,10 +140,10 @@ def test_an_edit_after_viewing_is_scored_on_another_corpus_too(
     edit(None)
     edit('strongly words("the")')
     (review,) = asked
-    assert run.reviews.shown("mlp.0.0")[-1]["elsewhere"] is None
+    assert run.reviews.rows("mlp.0.0")[-1]["elsewhere"] is None
     corpus = other_text(tmp_path)
     score_edit(folder, review, corpus, tiny)
-    shown = run.reviews.shown("mlp.0.0")[-1]
+    shown = run.reviews.rows("mlp.0.0")[-1]
     assert shown["after_viewing"] is True
     assert (shown["score"]["split"], shown["elsewhere"]["corpus"]) == ("select", corpus)
     score = shown["elsewhere"]["score"]
@@ -169,7 +169,7 @@ def test_what_cannot_be_scored_elsewhere_says_why(
     }
     review = str(reviews.write("review", "mlp.0.0", said).id)
     score_edit(folder, review, str(tmp_path / "nothing.txt"), tiny)
-    (shown,) = reviews.shown("mlp.0.0")
+    (shown,) = reviews.rows("mlp.0.0")
     assert shown["elsewhere"]["score"] is None
     assert "nothing.txt" in shown["elsewhere"]["error"]
     with pytest.raises(UsageError, match="no edit"):

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from hubel.agent.review.run_catalog import StoredRun
+from hubel.agent.review.search import search
 from hubel.agent.review.store import fill as fill_module
 from hubel.agent.review.store.database import Store
 from hubel.agent.review.store.fill import fill, notices, unread_bytes
-from hubel.agent.review.tables import TargetQuery, list_targets, search
+from hubel.agent.review.target_list import TargetQuery, list_targets
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import rows
 from tests.support.review_page import unsealed
@@ -147,11 +149,10 @@ def test_sorting_and_filtering(folder: Path) -> None:
 
 
 def test_search_finds_words_of_explanations_and_exemplars(folder: Path) -> None:
-    store = Store(folder)
-    fill(store)
-    with store.reading() as db:
-        found = search(db, "monday", ["explanations", "exemplars"], 0, 50)
-        page = search(db, "monday", ["explanations", "exemplars"], 3, 2)
+    run = StoredRun(folder)
+    fill(run.store)
+    found = search(run, "monday", ["explanations", "exemplars"], 0, 50)
+    page = search(run, "monday", ["explanations", "exemplars"], 3, 2)
     assert found["total"] >= len(found["hits"]) > 0
     assert page["hits"] == found["hits"][3:5]
     for hit in found["hits"]:

@@ -1,0 +1,181 @@
+"""Targets of a run as rows of a list: sorted, filtered, in pages, each with the last review. Reads the store."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ...tools.errors import ArgumentError
+from ..runlog.reviews import last_decision, review_row
+from .run_catalog import StoredRun, UnknownName
+from .search import full_text_query
+
+SORTS = {
+    name: f't."{name}"'
+    for name in (
+        "position", "target", "layer", "side", "site", "status", "verdict", "p", "r", "low", "high", "select", "drop",
+        "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds", "review",
+    )
+}  # fmt: skip
+"""What a list can be sorted by, and the column."""
+MAX_ROWS = 1000
+"""Rows that one answer holds at most."""
+FILTERS = ("layer", "site", "side", "verdict", "status", "review", "kind")
+RANGES = ("r", "select", "drop", "p")
+_COLUMNS = (
+    "position", "target", "side", "layer", "site", "kind", "status", "verdict", "reason", "explanation", "predicate",
+    "p", "r", "low", "high", "select", "drop", "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds",
+    "error", "review",
+)  # fmt: skip
+_ROW = "select t.*, x.explanation, x.predicate, x.reason, x.error"
+
+
+@dataclass(frozen=True)
+class TargetQuery:
+    """Which targets, in what order."""
+
+    sort: str = "position"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 100
+    filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Column to the values that are let through; "none" is null."""
+    minimum: Mapping[str, float] = field(default_factory=dict)
+    maximum: Mapping[str, float] = field(default_factory=dict)
+    words: str = ""
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> TargetQuery:
+        """Parse the query of a request.
+
+        Raises:
+            ArgumentError: a value is not valid; the message says which ones are.
+        """
+        sort = query.get("sort") or "position"
+        if sort not in SORTS:
+            raise ArgumentError(
+                f"sort={sort[:50]!r} is not known; sort by one of {', '.join(SORTS)}"
+            )
+        return cls(
+            sort=sort,
+            descending=_is_descending(query),
+            offset=whole_number(query, "offset", 0, 10**9),
+            limit=whole_number(query, "limit", 100, MAX_ROWS),
+            filters={name: query[name].split(",") for name in FILTERS if query.get(name)},
+            minimum={
+                name: _number(query, f"{name}_min") for name in RANGES if query.get(f"{name}_min")
+            },
+            maximum={
+                name: _number(query, f"{name}_max") for name in RANGES if query.get(f"{name}_max")
+            },
+            words=query.get("q", ""),
+        )
+
+
+def _is_descending(query: Mapping[str, str]) -> bool:
+    direction = query.get("dir") or "asc"
+    if direction not in ("asc", "desc"):
+        raise ArgumentError(f"dir={direction[:50]!r} is not known; give asc or desc")
+    return direction == "desc"
+
+
+def whole_number(query: Mapping[str, str], name: str, default: int, limit: int) -> int:
+    """A whole number of a query, at least 0, and lowered to `limit`."""
+    text = query.get(name)
+    if not text:
+        return default
+    if not re.fullmatch(r"[0-9]{1,12}", text):
+        raise ArgumentError(f"{name}={text[:50]!r} is not a whole number from 0 on")
+    return min(int(text), limit)
+
+
+def _number(query: Mapping[str, str], name: str) -> float:
+    text = query[name]
+    try:
+        value = float(text)
+    except ValueError:
+        raise ArgumentError(f"{name}={text[:50]!r} is not a number") from None
+    if value - value != 0:
+        raise ArgumentError(f"{name}={text[:50]!r} is not a finite number")
+    return value
+
+
+class TargetRows(NamedTuple):
+    """One page of a list, with the number of targets in all pages."""
+
+    total: int
+    offset: int
+    rows: list[dict[str, Any]]
+
+
+def list_targets(db: sqlite3.Connection, query: TargetQuery) -> TargetRows:
+    """The rows of a list without reviews' authors; rows without a value come last in either direction."""
+    where, values = _where(query)
+    total = db.execute(f"select count(*) from targets t {where}", values).fetchone()[0]
+    column, direction = SORTS[query.sort], "desc" if query.descending else "asc"
+    order = f"{column} is null, {column} {direction}, t.position"
+    if query.sort == "position":
+        order = f"t.position {direction}"
+    # The page is selected by position first, so that texts are read for its rows only.
+    rows = db.execute(
+        f"{_ROW} from (select position from targets t {where} order by {order} limit ? offset ?) page "
+        f"join targets t using (position) join texts x using (position) order by {order}",
+        [*values, query.limit, query.offset],
+    )
+    return TargetRows(total, query.offset, [_as_dict(row) for row in rows])
+
+
+def row_of(run: StoredRun, db: sqlite3.Connection, target: str) -> dict[str, Any]:
+    """A target's row with its last review.
+
+    Raises:
+        UnknownName: the run has no such target.
+    """
+    row = db.execute(
+        f"{_ROW} from targets t join texts x using (position) where target = ?", [target]
+    ).fetchone()
+    if row is None:
+        raise UnknownName(f"{run.name} has no target {target[:100]!r}; its page lists its targets")
+    return with_reviews(run, [_as_dict(row)])[0]
+
+
+def _as_dict(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: row[name] for name in _COLUMNS}
+
+
+def with_reviews(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the last decision on each: verdict, name and time."""
+    standing = run.reviews.standing()
+    for row in rows:
+        decision = last_decision(standing.get(row["target"], []))
+        review = review_row(decision) if decision else None
+        row["review"] = review and {name: review[name] for name in ("verdict", "name", "time")}
+    return rows
+
+
+def _where(query: TargetQuery) -> tuple[str, list[Any]]:
+    """A where clause and its values."""
+    conditions: list[str] = []
+    values: list[Any] = []
+    for name, allowed in query.filters.items():
+        listed = [value for value in allowed if value != "none"]
+        options = [f't."{name}" in ({", ".join("?" * len(listed))})'] if listed else []
+        options += [f't."{name}" is null'] if "none" in allowed else []
+        conditions.append(f"({' or '.join(options)})")
+        is_integer = name == "layer"
+        values += [int(v) if is_integer and v.isdecimal() else v for v in listed]
+    for operator, bounds in ((">=", query.minimum), ("<=", query.maximum)):
+        conditions += [f't."{name}" {operator} ?' for name in bounds]
+        values += bounds.values()
+    if query.words.strip():
+        if match := full_text_query(query.words):
+            conditions.append(
+                "t.position in (select rowid from explanations_text where explanations_text match ?)"
+            )
+            values.append(match)
+        else:  # no word in it: nothing is found
+            conditions.append("0")
+    return (f"where {' and '.join(conditions)}" if conditions else ""), values
