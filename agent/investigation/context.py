@@ -3,7 +3,7 @@
     journal       what was computed or paid for once (`runlog.journal`)
     instruments   instrument calls, journaled (`instrument_desk`)
     data          the targets' activations on explore and select (`split_data`)
-    readers       the language models that score sentences (`llm.sentence_judges`)
+    judges        the language models that score sentences (`llm.sentence_judges`)
 
 Nothing in here can read holdout; `verify` can.
 """
@@ -36,7 +36,7 @@ class InvestigationContext:
     Args:
         folder: the run's folder.
         instrument_context: the subject and the index; None in a replay.
-        readers: score sentences; None in a replay, where their answers are in the journal.
+        judges: score sentences; None in a replay, where their answers are in the journal.
         stopped: set when the run is asked to stop.
     """
 
@@ -48,7 +48,7 @@ class InvestigationContext:
         *,
         data: SplitData,
         instrument_context: InstrumentContext | None = None,
-        readers: SentenceJudges | None = None,
+        judges: SentenceJudges | None = None,
         stopped: threading.Event | None = None,
     ) -> None:
         self.folder, self.config, self.log = folder, config, log
@@ -59,7 +59,7 @@ class InvestigationContext:
         if config.nulls and instrument_context is not None:
             nulls = NullInstruments(config, instrument_context, data)
         self.instruments = InstrumentDesk(self.journal, instrument_context, nulls, self.waits)
-        self.readers = readers or SentenceJudges(config, log, {}, None)
+        self.judges = judges or SentenceJudges(config, log, {}, None)
         self.stopped = stopped or threading.Event()
         self.budget_reached = ""
         """Which limit was reached, if any."""

@@ -40,7 +40,7 @@ SELECT_CONTEXTS = 8
 
 
 def score_sentence(
-    readers: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
+    judges: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
 ) -> list[Score]:
     """Scores of the winner's sentence by the run's simulator and judge.
 
@@ -50,15 +50,15 @@ def score_sentence(
     Raises:
         JudgeError: the simulator failed, and there is no predicate to rest a verdict on.
     """
-    # Both readers are asked before a failure is raised: what they cost is then in the journal.
+    # Both judges are asked before a failure is raised: what they cost is then in the journal.
     outcomes = []
-    if simulator := readers.chat("simulator", target, score_id(winner.id, SIMULATION)):
+    if simulator := judges.chat("simulator", target, score_id(winner.id, SIMULATION)):
         outcomes += score_all(replace(task, simulator=simulator), [SIMULATION])
-    if judge := readers.chat("judge", target, score_id(winner.id, DETECTION)):
+    if judge := judges.chat("judge", target, score_id(winner.id, DETECTION)):
         outcomes += score_all(replace(task, chat=judge), [DETECTION])
     for outcome in outcomes:
         if outcome.failure:
-            readers.failed(target, score_id(winner.id, outcome.scorer), outcome.failure)
+            judges.failed(target, score_id(winner.id, outcome.scorer), outcome.failure)
             if winner.predicate is None and outcome.scorer == SIMULATION:
                 raise JudgeError(
                     f"{outcome.failure}: without a predicate there is no verdict without a simulation"
@@ -71,7 +71,7 @@ def simulate_on_select(
 ) -> float | None:
     """Score a claim in words only on a few contexts of select; None without a working simulator."""
     target, id = str(unit), score_id(hypothesis.id, "select")
-    simulator = context.readers.chat("simulator", target, id)
+    simulator = context.judges.chat("simulator", target, id)
     if simulator is None:
         return None
     select = context.data.collected("select")
@@ -87,17 +87,17 @@ def simulate_on_select(
     try:
         score = pearson(simulate_contexts(task, random_contexts(task)).sample)
     except JudgeError as error:
-        context.readers.failed(target, id, str(error))
+        context.judges.failed(target, id, str(error))
         return None
     context.log.write("feedback", {"score": score, "worst": []}, target=target, id=hypothesis.id)
     return score
 
 
 def sentence_evidence(
-    readers: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
+    judges: SentenceJudges, target: str, winner: Hypothesis, task: ScoringTask
 ) -> Evidence:
     """The evidence for the verdict on a winner in words only: its simulation, by now journaled."""
-    simulator = readers.chat("simulator", target, score_id(winner.id, SIMULATION))
+    simulator = judges.chat("simulator", target, score_id(winner.id, SIMULATION))
     return evidence_for_verdict(simulate_both_texts(replace(task, simulator=simulator)).random)
 
 

@@ -54,7 +54,7 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
             f"{target}: holdout was read for hypothesis {earlier['hypothesis']}, "
             f"now {winner.id} is to be scored there; the log was changed by hand: start a new run"
         )
-    if winner.predicate is None and not context.readers.has("simulator"):
+    if winner.predicate is None and not context.judges.has("simulator"):
         return
 
     if winner.predicate is not None:
@@ -70,10 +70,10 @@ def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis)
         for split in ("select", "holdout"):
             scores = simulation(_scoring_task(context, unit, split, competitor["predicate"]))
             _log_scores(log, unit, winner, [replace(s, scorer=COMPETITOR) for s in scores])
-    _log_scores(log, unit, winner, score_sentence(context.readers, target, winner, holdout))
+    _log_scores(log, unit, winner, score_sentence(context.judges, target, winner, holdout))
 
     if winner.predicate is None:
-        evidence = sentence_evidence(context.readers, target, winner, holdout)
+        evidence = sentence_evidence(context.judges, target, winner, holdout)
     else:
         evidence = evidence_for_verdict(holdout)
     row = {
@@ -88,7 +88,7 @@ def rescore_sentence(context: InvestigationContext, unit: Unit, winner: Hypothes
     if context.config.after_viewing:
         return
     holdout = _scoring_task(context, unit, "holdout", winner.predicate, winner.sentence)
-    scores = score_sentence(context.readers, str(unit), winner, holdout)
+    scores = score_sentence(context.judges, str(unit), winner, holdout)
     _log_scores(context.log, unit, winner, scores)
 
 

@@ -1,4 +1,4 @@
-"""Indexes that hubel makes for itself (`demo`, `bench`): one a subject and corpus, kept in the cache and made once."""
+"""The indexes that hubel makes for itself (`demo`, `bench`): one per subject and corpus, cached."""
 
 from __future__ import annotations
 
@@ -14,14 +14,10 @@ from ..runlog.progress import Reporter
 
 
 def default_index(subject: Subject, corpus_name: str, reporter: Reporter) -> Path:
-    """The folder of the index of a subject over a corpus, built or finished now if it is not there whole."""
+    """The folder of the index of a subject over a corpus, built or completed now if needed."""
     corpus = read_corpus(corpus_name)
-    name = re.sub(
-        r"[^A-Za-z0-9.-]+",
-        "-",
-        f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}",
-    )
-    folder = cache_dir() / "indexes" / name
+    name = f"{subject.name}-{subject.revision[:8]}-{corpus.name}-{corpus.sha256[:8]}"
+    folder = cache_dir() / "indexes" / re.sub(r"[^A-Za-z0-9.-]+", "-", name)
     try:
         Index.open(folder)
     except (CorruptError, FileNotFoundError):

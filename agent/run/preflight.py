@@ -1,4 +1,4 @@
-"""What is found out of a run's language models before anything is loaded or paid: keys, servers, names, prices."""
+"""Check a run's language models before anything is loaded or paid: keys, servers, names, prices."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from ..llm.prices import check_dollars, price_from
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
 
-ESTIMATED = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
-"""Tokens of one investigation, on the high side: the prompt's limit under test, and replies of a model that thinks."""
-SIMULATED = TokenUsage(input=700, output=800)
-"""Of one context that a simulator predicts, the mix's own and the prompt's fixed part counted in."""
-JUDGED = TokenUsage(input=6_000, output=1_000)
-"""Of one detection with 100 windows."""
+INVESTIGATION = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
+"""Tokens of one investigation, at the high end: the largest prompt that tests allow, and a model
+that thinks."""
+SIMULATED_CONTEXT = TokenUsage(input=700, output=800)
+"""Tokens of one context that a simulator predicts, with its share of the prompt's fixed part."""
+DETECTION = TokenUsage(input=6_000, output=1_000)
+"""Tokens of one detection with 100 windows."""
 
 
 def check_model(config: RunConfig) -> RunConfig:
-    """Find out whether a run's language model can be asked and how it calls tools, and whether its
-    budget can be held.
+    """Check that a run's language models can be asked and its budget can be kept.
+
+    Returns:
+        The configuration with the way in which the explainer calls tools.
 
     Raises:
-        UsageError: no key, an unknown model, or a limit in dollars for a model without a known price.
-        UnavailableError: no server.
+        UsageError: no key, an unknown model, or a limit in dollars without a known price.
+        UnavailableError: the server does not answer.
     """
     from ..llm import check_explainer
     from ..llm.judges import check_judge, check_simulator
@@ -44,15 +47,12 @@ def check_model(config: RunConfig) -> RunConfig:
 
 
 def estimated_usd(config: RunConfig) -> float | None:
-    """Dollars that a run may take, on the high side; None when no price of its language models is known."""
-    parts = (
-        (config.explainer, ESTIMATED),
-        (config.simulator, SIMULATED * config.simulator_contexts),
-        (config.judge, JUDGED),
+    """What a run may cost, at the high end; None if none of its models has a known price."""
+    usage = (
+        (config.explainer, INVESTIGATION),
+        (config.simulator, SIMULATED_CONTEXT * config.simulator_contexts),
+        (config.judge, DETECTION),
     )
-    usd = [
-        price.of(tokens) or 0.0
-        for model, tokens in parts
-        if model.name and (price := price_from(model.price))
-    ]
+    prices = [(price_from(model.price), tokens) for model, tokens in usage if model.name]
+    usd = [price.of(tokens) or 0.0 for price, tokens in prices if price]
     return len(config.targets) * sum(usd) if usd else None

@@ -93,7 +93,7 @@ class RunResources:
         explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.
         model = self._journaled_model() if explainer.converses else None
-        readers = make_sentence_judges(config, log, self._patience, self.budget())
+        judges = make_sentence_judges(config, log, self._patience, self.budget())
         folder = self._folder / COLLECTED
         self._collect(folder)
         explore, select = (Collected.open(folder, split) for split in ("explore", "select"))
@@ -105,7 +105,7 @@ class RunResources:
             log,
             data=SplitData(explore, select, self.lexicon()),
             instrument_context=InstrumentContext(subject=self.subject, index=self.index()),
-            readers=readers,
+            judges=judges,
             stopped=self._patience.stopped,
         )
         if model is None:

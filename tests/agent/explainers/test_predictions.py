@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,10 +16,9 @@ ACTIVATIONS = [9.0, 2.0, -1.0]
 THRESHOLDS = Thresholds(q50=0.0, q90=1.5)
 
 
-def outcome(activations: list[float] = ACTIVATIONS, **fields: object) -> dict:
-    experiment = Experiment(
-        "e1", "h1", **({"passage": Passage(TEXT), "relation": "fires"} | fields)
-    )  # type: ignore[arg-type]
+def outcome(activations: list[float] = ACTIVATIONS, **fields: Any) -> dict[str, Any]:
+    defaults: dict[str, Any] = {"passage": Passage(TEXT), "relation": "fires"}
+    experiment = Experiment("e1", "h1", **(defaults | fields))
     readings = [Reading(OFFSETS, activations)] * (2 if experiment.other else 1)
     return adjudicate(experiment, readings, THRESHOLDS)
 

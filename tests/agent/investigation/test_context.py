@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.investigation.context import target_seed
+from hubel.agent.runlog.config import target_seed
 from hubel.agent.runlog.stopping import Stopped
 from hubel.tools.subject.address import Unit
 from tests.support.made_investigation import WORDS, made_context

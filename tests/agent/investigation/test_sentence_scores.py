@@ -13,10 +13,13 @@ from hubel.agent.investigation.sentence_scores import (
     score_sentence,
     simulate_on_select,
 )
+from hubel.agent.runlog.model_config import ModelConfig
 from hubel.evals.judge.protocol import JudgeError
 from hubel.evals.scorers.registry import ScoringTask
 from hubel.evals.scorers.task import scoring_task
 from tests.support.made_investigation import MONDAY, made_context
+
+NAMED = ModelConfig("openai:test")
 
 
 class Silent:
@@ -27,8 +30,8 @@ class Silent:
 
 
 def silent_context(folder: Path) -> Any:
-    context: Any = made_context(folder, simulator="openai:test", judge="openai:test")
-    context.readers._chats = {"simulator": Silent(), "judge": Silent()}
+    context: Any = made_context(folder, simulator=NAMED, judge=NAMED)
+    context.judges._chats = {"simulator": Silent(), "judge": Silent()}
     return context
 
 
@@ -50,7 +53,7 @@ def task_of(context: Any) -> ScoringTask:
 def test_with_a_predicate_a_failed_score_is_counted_until_it_is_made(tmp_path: Path) -> None:
     context = silent_context(tmp_path)
     winner = Hypothesis("h1", "Fires on Monday.", MONDAY)
-    assert score_sentence(context.readers, "mlp.0.0", winner, task_of(context)) == []
+    assert score_sentence(context.judges, "mlp.0.0", winner, task_of(context)) == []
     assert count_failed_scores(context.log, "mlp.0.0") == 2
     made = {"hypothesis": "h1", "scorer": "detection"}
     context.log.write("score", made, target="mlp.0.0", id="h1/detection/holdout/random")
@@ -61,7 +64,7 @@ def test_without_a_predicate_a_failed_simulation_fails_the_target(tmp_path: Path
     context = silent_context(tmp_path)
     winner = Hypothesis("h1", "Fires on Monday.", None)
     with pytest.raises(JudgeError, match="there is no verdict without a simulation"):
-        score_sentence(context.readers, "mlp.0.0", winner, task_of(context))
+        score_sentence(context.judges, "mlp.0.0", winner, task_of(context))
 
 
 def test_a_claim_that_cannot_be_simulated_on_select_has_no_score(tmp_path: Path) -> None:

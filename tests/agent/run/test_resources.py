@@ -11,6 +11,7 @@ import pytest
 from hubel.agent.run.resources import RunResources, identity_of
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
 from hubel.agent.runlog.progress import Reporter
 from hubel.tools.errors import BudgetReached, UsageError
 from tests.support.tiny import tiny_subject
@@ -29,14 +30,14 @@ def test_a_subject_with_other_weights_is_refused(tmp_path: Path) -> None:
 
 def test_a_missing_key_is_noticed_before_a_subject_is_loaded(tmp_path: Path) -> None:
     with (
-        closing(resources_of(tmp_path, explainer="openai:test")) as resources,
+        closing(resources_of(tmp_path, explainer=ModelConfig("openai:test"))) as resources,
         pytest.raises(UsageError, match="OPENAI_API_KEY"),
     ):
         resources.driver()
 
 
 def test_the_budget_counts_what_was_paid_before(tmp_path: Path) -> None:
-    resources = resources_of(tmp_path, budget={"calls": 2})
+    resources = resources_of(tmp_path, budget=BudgetConfig({"calls": 2}))
     row = {"input_tokens": 5, "output_tokens": 1, "usd": None, "seconds": 0.1}
     for id in ("a", "b"):
         resources._log.write("llm_call", row, target="mlp.0.0", id=id)
