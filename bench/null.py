@@ -89,7 +89,7 @@ def null_config(
 
 
 def bench_rows(config: RunConfig, targets: Sequence[dict[str, Any]]) -> list[NullRow]:
-    """The outcome of each target of the bench, from the rows of `views.rows`."""
+    """The outcome of each target of the bench, from the rows of `views.target_rows`."""
     rows = []
     for row in targets:
         score = headline_score(row)

@@ -24,8 +24,8 @@ from ..agent.runlog.config import RunConfig
 from ..agent.runlog.headline import headline_score
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
 from ..agent.runlog.lexicon import predict, stored_lexicon
-from ..agent.runlog.log import RunLog, WriterLock, seal
-from ..agent.runlog.views import rows
+from ..agent.runlog.log import RunLog, WriterLock, seal_segments
+from ..agent.runlog.views import target_rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import read_corpus
 from ..tools.errors import UsageError
@@ -118,7 +118,7 @@ def _check_same(
 
 def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> PlantedReport:
     """Compare a finished run's explanations with the truth."""
-    row_of = {row["target"]: row for row in rows(folder)}
+    row_of = {row["target"]: row for row in target_rows(folder)}
     comparison = _TruthComparison(subject, open_collected_holdout(folder / COLLECTED), folder)
     results = [
         comparison.result(unit, row_of[str(subject.address_by_id[unit.id])]) for unit in units
@@ -144,7 +144,7 @@ def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
                 log.write("truth", truth, target=row.target)
                 written = True
     if written:
-        seal(folder)
+        seal_segments(folder)
 
 
 class _TruthComparison:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..runlog.headline import headline_score
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import progress
-from ..runlog.spending import spent
+from ..runlog.spending import spending_summary
 from . import output
 from .exit_status import BUDGET, DONE, SOME_FAILED
 
@@ -71,9 +71,9 @@ def finish(
 
 def show_targets(folder: Path, *, as_json: bool) -> None:
     """A run's targets: JSON lines, or a table and a line of totals."""
-    from ..runlog.views import rows
+    from ..runlog.views import target_rows
 
-    targets = rows(folder)
+    targets = target_rows(folder)
     if as_json:
         for row in targets:
             output.json_line(row)
@@ -107,4 +107,4 @@ def summary(targets: Sequence[dict[str, Any]]) -> str:
     if scores:
         mean = sum(scores) / len(scores)
         line += f"; mean held-out r {mean:.3f} over {len(scores)} of {len(targets)} targets"
-    return line + spent(list(targets))
+    return line + spending_summary(list(targets))

@@ -149,7 +149,7 @@ class DialogueDriver(ExplainerDriver):
         subject = context.config.subject
 
         def ask(request: Request) -> JournaledReply:
-            with context.waits.of("model"):
+            with context.waits.measure("model"):
                 return self._model.ask(target, request)
 
         def turns_after(moves: int) -> list[Turn]:

@@ -58,7 +58,7 @@ def score_sentence(
         outcomes += score_all(replace(task, chat=judge), [DETECTION])
     for outcome in outcomes:
         if outcome.failure:
-            judges.failed(target, score_id(winner.id, outcome.scorer), outcome.failure)
+            judges.record_failure(target, score_id(winner.id, outcome.scorer), outcome.failure)
             if winner.predicate is None and outcome.scorer == SIMULATION:
                 raise JudgeError(
                     f"{outcome.failure}: without a predicate there is no verdict without a simulation"
@@ -87,7 +87,7 @@ def simulate_on_select(
     try:
         score = pearson(simulate_contexts(task, random_contexts(task)).sample)
     except JudgeError as error:
-        context.judges.failed(target, id, str(error))
+        context.judges.record_failure(target, id, str(error))
         return None
     context.log.write("feedback", {"score": score, "worst": []}, target=target, id=hypothesis.id)
     return score

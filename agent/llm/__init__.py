@@ -10,7 +10,7 @@ from ..runlog.model_config import ModelConfig
 from .connection import TIMEOUT_S, connect
 from .conversation import Client, LanguageModel
 from .preflight_probe import ModelCheck, check_explainer, preflight
-from .retry import Patience, Patient
+from .retry import Patience, RetryingClient
 
 
 def make_model(
@@ -26,17 +26,17 @@ def make_model(
         UsageError: the name is not of that form, or there is no key.
     """
     connection = connect(config, timeout_s)
-    client = Patient(connection, patience or Patience())
+    client = RetryingClient(connection, patience or Patience())
     if config.tools == "text":
-        from .tool_fallback.client import Rewritten
-        from .tool_fallback.in_text import in_words, read_calls
+        from .tool_fallback.client import ToolFallbackClient
+        from .tool_fallback.in_text import describe_in_text, read_calls
 
-        return Rewritten(client, in_words, read_calls)
+        return ToolFallbackClient(client, describe_in_text, read_calls)
     if config.tools == "named":
-        from .tool_fallback.client import Rewritten
-        from .tool_fallback.single_tool import behind_one, read_calls
+        from .tool_fallback.client import ToolFallbackClient
+        from .tool_fallback.single_tool import merge_into_one, read_calls
 
-        return Rewritten(client, behind_one, read_calls)
+        return ToolFallbackClient(client, merge_into_one, read_calls)
     return client
 
 

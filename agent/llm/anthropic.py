@@ -20,7 +20,7 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError, Rejected
-from .http_errors import HttpReply, Server, count, mapping, objects, receive
+from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
 
 KEY = "ANTHROPIC_API_KEY"
@@ -73,13 +73,13 @@ class AnthropicConnection:
 
     def _send(self, request: Request) -> Received:
         create = self._client.messages.with_raw_response.create
-        body, headers = receive(self._server, lambda: create(**self._wire(request)).http_response)
+        body, headers = send_once(self._server, lambda: create(**self._wire(request)).http_response)
         return Received(_reply(body), allowances(headers))
 
     def models(self) -> HttpReply:
         """What the server says of the model, as a list of one under ``data``. Asking is free."""
         retrieve = self._client.models.with_raw_response.retrieve
-        body, headers = receive(self._server, lambda: retrieve(self._config.model).http_response)
+        body, headers = send_once(self._server, lambda: retrieve(self._config.model).http_response)
         return HttpReply({"data": [body]}, headers)
 
     def close(self) -> None:
@@ -141,11 +141,11 @@ def _message(message: Message) -> dict[str, Any]:
 def _taken_back(native: object) -> list[dict[str, Any]]:
     """A reply's own blocks as the API takes them; it refuses texts of nothing, which it may write beside a call."""
     made = []
-    for block in objects(native):
+    for block in as_objects(native):
         kind = str(block.get("type"))
         kept = {name: block[name] for name in _ECHOED.get(kind, ()) if name in block}
         if kind == "tool_use":
-            kept |= {"name": str(block.get("name") or ""), "input": mapping(block.get("input"))}
+            kept |= {"name": str(block.get("name") or ""), "input": as_object(block.get("input"))}
         if kept and (kind != "text" or _words(block)):
             made.append({"type": kind} | kept)
     return made
@@ -167,7 +167,7 @@ def _echo(reply: Reply) -> list[dict[str, Any]]:
 def _reply(found: dict[str, Any]) -> Reply:
     if not isinstance(found.get("content"), list):
         raise ModelError("the server answered without content; does it speak Anthropic's messages?")
-    content = objects(found["content"])
+    content = as_objects(found["content"])
     text = "".join(str(block.get("text") or "") for block in content if block.get("type") == "text")
     calls = tuple(_call(block) for block in content if block.get("type") == "tool_use")
     stop = _STOPS.get(str(found.get("stop_reason")), "other")
@@ -186,10 +186,12 @@ def _call(block: dict[str, Any]) -> ToolCall:
 
 def _usage(found: object) -> TokenUsage | None:
     usage = found if isinstance(found, dict) else {}
-    fresh, given = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    fresh, given = token_count(usage.get("input_tokens")), token_count(usage.get("output_tokens"))
     if fresh is None or given is None:
         return None
-    read, written = (count(usage.get(f"cache_{k}_input_tokens")) or 0 for k in ("read", "creation"))
+    read, written = (
+        token_count(usage.get(f"cache_{k}_input_tokens")) or 0 for k in ("read", "creation")
+    )
     return TokenUsage(fresh + read + written, given, read, written)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .errors import Busy, ModelError, NoTools, Rejected, TooLong
-from .rate_headers import allowances, pause
+from .rate_headers import allowances, retry_after
 
 MOST_TOKENS = 10**10
 """No call takes more: a larger count is no count."""
@@ -59,7 +59,7 @@ class HttpReply(NamedTuple):
     headers: Mapping[str, str]
 
 
-def receive(server: Server, send: Callable[[], Any]) -> HttpReply:
+def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
     """One attempt: send something through an SDK, which gives the HTTP response, and read the
     answer.
 
@@ -77,7 +77,7 @@ def receive(server: Server, send: Callable[[], Any]) -> HttpReply:
     except sdk.APIConnectionError as error:
         raise Busy(f"no connection to {where}: {_cause(error)}") from error
     except sdk.APIStatusError as error:
-        raise named(
+        raise error_for_status(
             server, error.status_code, error.response.headers, error.response.text
         ) from error
     except sdk.APIError as error:
@@ -85,7 +85,9 @@ def receive(server: Server, send: Callable[[], Any]) -> HttpReply:
     return HttpReply(_object(content, server, headers), headers)
 
 
-def named(server: Server, status: int, headers: Mapping[str, str], text: str) -> ModelError:
+def error_for_status(
+    server: Server, status: int, headers: Mapping[str, str], text: str
+) -> ModelError:
     """The error of an answer that is none, by what kind of trouble it is."""
     said, where = _said(text), server.where
     line = f"{where} answers {status}: {said}"
@@ -97,7 +99,9 @@ def named(server: Server, status: int, headers: Mapping[str, str], text: str) ->
     passing = (status in PASSING or status >= 500) and status != 501
     if told == "true" or (passing and told != "false"):
         crowded = status in CROWDED
-        return Busy(line, pause_s=pause(headers), crowded=crowded, allowances=allowances(headers))
+        return Busy(
+            line, pause_s=retry_after(headers), crowded=crowded, allowances=allowances(headers)
+        )
     if _TOO_LONG.search(text):
         return TooLong(
             f"{line}. The conversation is longer than the context window of {server.model!r}: {LONGER}"
@@ -107,19 +111,19 @@ def named(server: Server, status: int, headers: Mapping[str, str], text: str) ->
     return Rejected(f"{line}. {_advice(server, status)}")
 
 
-def count(value: object) -> int | None:
+def token_count(value: object) -> int | None:
     """A number of tokens; None for everything that is none (negative, a string, a truth value, absurdly large)."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value < MOST_TOKENS else None
 
 
-def mapping(value: object) -> dict[str, Any]:
+def as_object(value: object) -> dict[str, Any]:
     """An object, or an empty one in the place of anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: object) -> list[dict[str, Any]]:
+def as_objects(value: object) -> list[dict[str, Any]]:
     """The objects of a list; of anything else none."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
@@ -143,8 +147,8 @@ def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[
             f"{where} answers a JSON {type(found).__name__}, expected an object: is it another protocol?"
         )
     if isinstance(found.get("error"), (dict, str)) and found["error"] and not found.get("choices"):
-        status = mapping(found["error"]).get("code")
-        raise named(
+        status = as_object(found["error"]).get("code")
+        raise error_for_status(
             server,
             status if isinstance(status, int) else 400,
             headers,
@@ -159,8 +163,10 @@ def _said(text: str) -> str:
         body = json.loads(text)
     except (ValueError, RecursionError):
         body = None
-    error = mapping(body).get("error", mapping(body).get("detail", mapping(body).get("message")))
-    said = mapping(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
+    error = as_object(body).get(
+        "error", as_object(body).get("detail", as_object(body).get("message"))
+    )
+    said = as_object(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
     return " ".join(str(said).split())[:300].rstrip(".") or "nothing"
 
 

@@ -17,7 +17,7 @@ ROOM = 2048
 """Tokens of answer beside those that the scorer needs: a model that thinks is cut off without. Unused ones are free."""
 
 
-class Judge:
+class LanguageModelJudge:
     """A `evals.judge.protocol.Chat` over a language model.
 
     Args:

@@ -11,7 +11,7 @@ from ...evals.judge.protocol import Chat
 from ...tools.errors import UsageError
 from ..runlog.model_config import MODEL_NAMES, ModelConfig
 from . import Patience, make_model, preflight
-from .judge_adapter import Judge
+from .judge_adapter import LanguageModelJudge
 from .prices import price_from
 
 
@@ -28,7 +28,9 @@ def make_judge(
         UsageError: the name is unknown, its script cannot be read, or there is no key.
     """
     if config.is_language_model:
-        return Judge(make_model(config, patience), price_from(config.price), logprobs=logprobs)
+        return LanguageModelJudge(
+            make_model(config, patience), price_from(config.price), logprobs=logprobs
+        )
     if config.base_url:
         raise UsageError(
             f"--base-url says where a language model is; the judge {config.name!r} needs no server"

@@ -25,7 +25,7 @@ from .conversation import (
     UserMessage,
 )
 from .errors import ModelError
-from .http_errors import HttpReply, Server, count, mapping, objects, receive
+from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
 
 KEY = "OPENAI_API_KEY"
@@ -55,13 +55,13 @@ class OpenAIConnection:
 
     def attempt(self, request: Request) -> Received:
         """One completion."""
-        body, headers = receive(self._server, lambda: self._post(self._wire(request)))
+        body, headers = send_once(self._server, lambda: self._post(self._wire(request)))
         return Received(_reply(body), allowances(headers))
 
     def models(self) -> HttpReply:
         """The server's list of models: objects with an ``id``, under ``data``. Asking is free."""
         list_models = self._client.models.with_raw_response.list
-        return receive(self._server, lambda: list_models().http_response)
+        return send_once(self._server, lambda: list_models().http_response)
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,11 +135,11 @@ def _echo(reply: Reply) -> dict[str, Any]:
 
 
 def _reply(found: dict[str, Any]) -> Reply:
-    choices = objects(found.get("choices"))
-    message = mapping(choices[0].get("message")) if choices else {}
+    choices = as_objects(found.get("choices"))
+    message = as_object(choices[0].get("message")) if choices else {}
     if not message:
         raise ModelError("the server answered without a message; is it an OpenAI-compatible one?")
-    calls = tuple(_call(call) for call in objects(message.get("tool_calls")))
+    calls = tuple(_call(call) for call in as_objects(message.get("tool_calls")))
     refusal = message.get("refusal")
     stop = "refused" if refusal else _STOPS.get(str(choices[0].get("finish_reason")), "other")
     kept = {
@@ -163,12 +163,12 @@ def _reply(found: dict[str, Any]) -> Reply:
 def _text(content: object) -> str:
     """The words of a message; some servers give a list of parts."""
     if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in objects(content))
+        return "".join(str(part.get("text") or "") for part in as_objects(content))
     return content if isinstance(content, str) else ""
 
 
 def _call(call: dict[str, Any]) -> ToolCall:
-    function = mapping(call.get("function"))
+    function = as_object(call.get("function"))
     raw = function.get("arguments")
     text = (
         raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)
@@ -182,21 +182,24 @@ def _call(call: dict[str, Any]) -> ToolCall:
 
 
 def _usage(found: object) -> TokenUsage | None:
-    usage = mapping(found)
-    taken, given = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    usage = as_object(found)
+    taken, given = (
+        token_count(usage.get("prompt_tokens")),
+        token_count(usage.get("completion_tokens")),
+    )
     if taken is None or given is None:
         return None
-    cached = count(mapping(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
+    cached = token_count(as_object(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
     return TokenUsage(taken, given, min(cached, taken), 0)
 
 
 def _logprobs(found: object) -> tuple[TokenChoice, ...] | None:
-    tokens = objects(mapping(found).get("content"))
+    tokens = as_objects(as_object(found).get("content"))
     return tuple(TokenChoice(str(t.get("token")), _top(t)) for t in tokens) or None
 
 
 def _top(token: Mapping[str, Any]) -> dict[str, float]:
-    top = [token, *objects(token.get("top_logprobs"))]
+    top = [token, *as_objects(token.get("top_logprobs"))]
     return {
         str(t.get("token")): float(p)
         for t in top

@@ -24,7 +24,7 @@ from ..runlog.model_config import ModelConfig
 from .connection import connect
 from .conversation import Request, Stop, ToolSchema, UserMessage
 from .errors import Busy, ModelError, NoTools, Rejected
-from .http_errors import LONGER, count, mapping, objects
+from .http_errors import LONGER, as_object, as_objects, token_count
 
 SMALLEST_WINDOW = 12_000
 """Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
@@ -140,7 +140,7 @@ def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
         return None
     except ModelError:
         return None
-    entries = objects(found.body.get("data"))
+    entries = as_objects(found.body.get("data"))
     names = [str(entry.get("id")) for entry in entries]
     if not names or config.model in names or config.provider == "anthropic":
         return next(
@@ -154,8 +154,10 @@ def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
 def _window(entry: Mapping[str, Any] | None) -> int | None:
     if entry is None:
         return None
-    places = (entry, mapping(entry.get("meta")), mapping(entry.get("top_provider")))
-    return next((n for place in places for key in _WINDOWS if (n := count(place.get(key)))), None)
+    places = (entry, as_object(entry.get("meta")), as_object(entry.get("top_provider")))
+    return next(
+        (n for place in places for key in _WINDOWS if (n := token_count(place.get(key)))), None
+    )
 
 
 def _probe(config: ModelConfig, request: Request) -> _Probed | None:

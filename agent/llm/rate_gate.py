@@ -87,7 +87,7 @@ class _LimitState:
         self.level, self.at = self.level_at(now) - amount, now
 
 
-class Gate:
+class RateGate:
     """Who may send now. Safe to use from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -158,7 +158,7 @@ class Gate:
                     )
                     self._halved_at = self._serial
 
-    def left(self, ticket: Ticket) -> None:
+    def release(self, ticket: Ticket) -> None:
         """A call ended without the server having said anything about limits."""
         with self._lock:
             self._left((), ticket)

@@ -38,7 +38,7 @@ def allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
     return tuple(_found(headers))
 
 
-def pause(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks us to wait, from ``retry-after-ms`` or ``retry-after``; None where it does not."""
     if (millis := _number(headers.get("retry-after-ms"))) is not None:
         return millis / 1000

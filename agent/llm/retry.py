@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from ..runlog.stopping import Stopped
 from .conversation import Wait
 from .errors import Busy, ModelError, Unreachable
-from .rate_gate import Gate, Ticket
+from .rate_gate import RateGate, Ticket
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -60,16 +60,16 @@ class Patience:
             longest_pause_s,
         )
         self.stopped = stopped or threading.Event()
-        self._gates: dict[tuple[str, str], Gate] = {}
+        self._gates: dict[tuple[str, str], RateGate] = {}
         self._lock = threading.Lock()
 
-    def gate(self, place: tuple[str, str]) -> Gate:
+    def gate(self, place: tuple[str, str]) -> RateGate:
         """The one gate before a server's model."""
         with self._lock:
-            return self._gates.setdefault(place, Gate())
+            return self._gates.setdefault(place, RateGate())
 
 
-class Patient:
+class RetryingClient:
     """A connection with patience: a `conversation.Client`."""
 
     def __init__(self, connection: Connection, patience: Patience) -> None:
@@ -93,7 +93,7 @@ class Patient:
             except Busy as error:
                 call.failed(error)
             except BaseException:
-                self._gate.left(call.ticket)
+                self._gate.release(call.ticket)
                 raise
             else:
                 self._gate.answered(call.ticket, received.allowances, received.reply.usage)
@@ -107,7 +107,7 @@ class Patient:
 class _Call:
     """One call's waits."""
 
-    def __init__(self, gate: Gate, patience: Patience) -> None:
+    def __init__(self, gate: RateGate, patience: Patience) -> None:
         self.ticket = Ticket()
         self.waits: list[Wait] = []
         self._gate, self._patience = gate, patience

@@ -59,7 +59,7 @@ class SentenceJudges:
             self._budget,
         )
 
-    def failed(self, target: str, score: str, why: str) -> None:
+    def record_failure(self, target: str, score: str, why: str) -> None:
         """Write to the log that a score failed."""
         failure = {"why": why, "attempts": self._attempts(target, score) + 1}
         self._log.write(SCORE_FAILURE, failure, target=target, id=score)

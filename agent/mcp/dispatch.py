@@ -29,7 +29,7 @@ class CallAnswer(NamedTuple):
 
 
 @dataclass
-class Desk:
+class InstrumentDispatcher:
     """Answers calls on one bench, one at a time, and writes them down if there is a log."""
 
     bench: InstrumentContext
@@ -72,7 +72,7 @@ class Desk:
             ArgumentError: there is none of that address.
         """
         if uri == INDEX:
-            return json.dumps(described(self.bench), indent=2, ensure_ascii=False)
+            return json.dumps(describe_index(self.bench), indent=2, ensure_ascii=False)
         prefix = UNIT.partition("{")[0]
         if uri.startswith(prefix):
             return self._unit(uri.removeprefix(prefix))
@@ -95,7 +95,7 @@ def tool_name(instrument: str) -> str:
     return instrument.replace(".", "_")
 
 
-def described(bench: InstrumentContext) -> dict[str, Any]:
+def describe_index(bench: InstrumentContext) -> dict[str, Any]:
     """What an index is made of. Held-out text is counted nowhere here."""
     index = bench.require_index()
     shape = index.shape

@@ -23,7 +23,7 @@ from mcp.shared.exceptions import MCPError
 
 from ... import __version__
 from ...tools.errors import HubelError
-from .dispatch import INDEX, UNIT, CallAnswer, Desk, tool_name
+from .dispatch import INDEX, UNIT, CallAnswer, InstrumentDispatcher, tool_name
 
 INSTRUCTIONS = (
     "Instruments on one language model, to find out what its units respond to and what they cause. Units are written "
@@ -34,7 +34,7 @@ INSTRUCTIONS = (
 )
 
 
-def make_server(desk: Desk, *, structured: bool = False) -> Server[Any]:
+def make_server(desk: InstrumentDispatcher, *, structured: bool = False) -> Server[Any]:
     """A server for one desk.
 
     Args:
@@ -56,7 +56,7 @@ def make_server(desk: Desk, *, structured: bool = False) -> Server[Any]:
 class ProtocolHandlers:
     """A desk's answers in the protocol's words."""
 
-    def __init__(self, desk: Desk, structured: bool) -> None:
+    def __init__(self, desk: InstrumentDispatcher, structured: bool) -> None:
         self._desk, self._structured = desk, structured
 
     async def tools(self, _context: Any, _params: Any) -> types.ListToolsResult:

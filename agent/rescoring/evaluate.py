@@ -37,7 +37,7 @@ from ..llm.journaled_judge import JournaledJudge, Role
 from ..llm.judges import check_judge, check_simulator, make_judge
 from ..llm.prices import check_dollars
 from ..run.execute import failure_of
-from ..runlog.log import RunLog, WriterLock, seal
+from ..runlog.log import RunLog, WriterLock, seal_segments
 from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
@@ -91,7 +91,7 @@ def evaluate(
         rows = scorer.score_all(reporter)
         log.close()
         if log.get("verdicts") is not None or not source.is_run:
-            seal(source.folder)
+            seal_segments(source.folder)
     scored = {row.explanation.target: row for row in rows}
     # a run's targets without an explanation count as targets, too
     if source.rows:

@@ -16,7 +16,7 @@ from typing import Any
 from ...tools.errors import UsageError
 from ...tools.subject.address import Unit, parse_targets
 from ..runlog.config import RunConfig, find_run
-from ..runlog.views import rows
+from ..runlog.views import target_rows
 from .tables import Explanation, is_table, read_table, reject_faulty_rows
 
 
@@ -69,7 +69,7 @@ def open_source(
 
 def _run(folder: Path) -> ExplanationSource:
     config = RunConfig.load(folder)
-    run_rows = rows(folder)
+    run_rows = target_rows(folder)
     explanations = [
         Explanation(row["target"], row["explanation"], row["predicate"])
         for row in run_rows

@@ -123,9 +123,9 @@ def score_run(folder: Path, corpus: str = "", subject: Subject | None = None) ->
     from ..rescoring.evaluate import evaluate
     from ..rescoring.plan import RescoringPlan
     from ..rescoring.sources import open_source
-    from ..runlog.views import rows
+    from ..runlog.views import target_rows
 
-    if not any(row["predicate"] for row in rows(folder)):
+    if not any(row["predicate"] for row in target_rows(folder)):
         return  # "we don't know" is nothing to score
     config = RunConfig.load(folder)
     plan = RescoringPlan(

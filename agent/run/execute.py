@@ -32,8 +32,8 @@ from ..investigation.sentence_scores import count_failed_scores
 from ..investigation.verify import rescore_sentence
 from ..runlog.config import RunConfig, versions
 from ..runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, LEXICON
-from ..runlog.lexicon import freeze
-from ..runlog.log import RunLog, WriterLock, seal
+from ..runlog.lexicon import freeze_lexicon
+from ..runlog.log import RunLog, WriterLock, seal_segments
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
@@ -170,15 +170,17 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         ended = log.get("verdicts") is not None
         log.close()
         if ended:
-            seal(folder)
+            seal_segments(folder)
 
 
 def _close(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Verdicts, what a replay needs, and sealed segments. If killed in here, it is done again."""
     decide_run(folder, config, log, lexicon)
-    freeze(folder, lexicon, [p for target in config.targets for p in _predicates(log, target)])
+    freeze_lexicon(
+        folder, lexicon, [p for target in config.targets for p in _predicates(log, target)]
+    )
     log.close()
-    seal(folder)
+    seal_segments(folder)
 
 
 def _predicates(log: RunLog, target: str) -> list[str]:

@@ -36,7 +36,7 @@ from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
-from ..runlog.views import COST_KEYS, rows
+from ..runlog.views import COST_KEYS, target_rows
 from .execute import investigate_all
 
 JOURNAL = frozenset(
@@ -82,12 +82,12 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
     Raises:
         CorruptError: the journal or the collected activations are missing.
     """
-    stored = rows(folder)
+    stored = target_rows(folder)
     finished = [row["target"] for row in stored if row["status"] == "done"]
     failed = {row["target"] for row in stored if row["status"] == "failed"}
     with _copy_of_journal(folder, keep_failures=failed) as copy:
         _run_again(folder, copy, finished, reporter or Reporter())
-        computed = rows(copy)
+        computed = target_rows(copy)
     computed = [
         new | {key: old[key] for key in _NOT_COMPUTED}
         for new, old in zip(computed, stored, strict=True)

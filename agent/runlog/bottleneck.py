@@ -27,7 +27,7 @@ class WaitTimes:
         self._started = time.monotonic()
 
     @contextmanager
-    def of(self, what: What) -> Iterator[None]:
+    def measure(self, what: What) -> Iterator[None]:
         """Count the time in here."""
         started = time.monotonic()
         try:
@@ -39,10 +39,10 @@ class WaitTimes:
     @contextmanager
     def turn(self, subject: threading.Lock) -> Iterator[None]:
         """A turn of the subject, and the standing in line for it."""
-        with self.of("line"):
+        with self.measure("line"):
             subject.acquire()
         try:
-            with self.of("subject"):
+            with self.measure("subject"):
                 yield
         finally:
             subject.release()

@@ -41,7 +41,7 @@ def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
     return Lexicon.load(folder)
 
 
-def freeze(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
+def freeze_lexicon(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
     """Keep what these predicates look up in a run's folder."""
     with atomic_folder(folder / LEXICON) as partial:
         frozen_lexicon.freeze(lexicon, predicates).save(partial)

@@ -159,7 +159,7 @@ def _read_parquet(path: Path) -> Iterator[Event]:
             yield Event(**{**row, "data": json.loads(row["data"])})
 
 
-def seal(folder: Path) -> None:
+def seal_segments(folder: Path) -> None:
     """Turn every JSONL segment into Parquet. Killed anywhere, each segment is there whole in one form or the other."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -23,7 +23,7 @@ EVERY_S = 5.0
 """Seconds between two plain lines of one step: often enough to see life, rare enough for a CI log."""
 
 
-class Report(Protocol):
+class ProgressReport(Protocol):
     """What a long piece of work hands to its progress callback; `unit` and `note` may be missing."""
 
     @property
@@ -37,7 +37,7 @@ class Report(Protocol):
 class Reporter:
     """A progress callback. This one shows nothing; the others below are what a terminal or a log file gets."""
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: ProgressReport) -> None:
         """Show a report object of `tools` (an index's, a collect pass's)."""
         unit, note = getattr(report, "unit", ""), getattr(report, "note", "")
         self.update(report.step, report.done, report.total, unit=unit, note=note)
@@ -84,7 +84,7 @@ class LineReporter(Reporter):
                 return
             state.shown, state.finished = now, complete
             self._write(
-                describe(
+                progress_line(
                     step, done, total, unit, note, rate(state.began_at, done, now - state.started)
                 )
             )
@@ -133,7 +133,7 @@ class BarReporter(Reporter):
                 self._tasks[step],
                 completed=done,
                 total=total,
-                counted=count(done, total, unit, speed),
+                counted=counted(done, total, unit, speed),
                 note=escape_control(note),
             )
 
@@ -146,17 +146,17 @@ def rate(began_at: float, done: float, seconds: float) -> float | None:
     return (done - began_at) / seconds if seconds > 0 and done > began_at else None
 
 
-def describe(
+def progress_line(
     step: str, done: float, total: float | None, unit: str, note: str, speed: float | None
 ) -> str:
     """A plain progress line: ``index: 1,024/60,000 tokens, 640/s, 1:32 left, forward 96 %``."""
-    parts = [f"{escape_control(step)}: {count(done, total, unit, speed)}"]
+    parts = [f"{escape_control(step)}: {counted(done, total, unit, speed)}"]
     if speed and total is not None and done < total:
         parts.append(f"{duration((total - done) / speed)} left")
     return ", ".join([*parts, *([escape_control(note)] if note else [])])
 
 
-def count(done: float, total: float | None, unit: str, speed: float | None) -> str:
+def counted(done: float, total: float | None, unit: str, speed: float | None) -> str:
     """``1,024/60,000 tokens, 640/s``."""
     counted = (
         f"{done:,.0f}" + ("" if total is None else f"/{total:,.0f}") + (f" {unit}" if unit else "")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def spent(found: Sequence[dict[str, Any]]) -> str:
+def spending_summary(found: Sequence[dict[str, Any]]) -> str:
     """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" when none
     was asked.
 
     Args:
-        found: rows of `views.rows`.
+        found: rows of `views.target_rows`.
     """
     calls = sum(r["calls"] for r in found)
     tokens, cached = (sum(r[k] for r in found) for k in ("input_tokens", "cached_tokens"))

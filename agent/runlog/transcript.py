@@ -241,7 +241,7 @@ def _cost(row: Row) -> str:
     return ", ".join(parts)
 
 
-def claims(log: RunLog, target: str) -> list[TracedClaim]:
+def traced_claims(log: RunLog, target: str) -> list[TracedClaim]:
     """The claims of the last conclusion."""
     concluding = [move for move in log.all("move", target).values() if move.get("favourite")]
     traced = concluding[-1]["claims"] if concluding else ()

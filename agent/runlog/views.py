@@ -182,7 +182,7 @@ def _events(folder: Path) -> str:
     return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
 
 
-def rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
+def target_rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
     """One row a requested target, in the contract's form (`hubel show RUN --json`)."""
     with connect(folder) as db:
         where = "where target = ?" if target else ""

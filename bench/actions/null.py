@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.run.preflight import check_model
     from ...agent.runlog.config import RunConfig
     from ...agent.runlog.progress import progress
-    from ...agent.runlog.views import rows
+    from ...agent.runlog.views import target_rows
     from ...tools.subject import load_subject
     from ..null import bench_rows, null_config, real_minus_control, summary
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             check_model(config)
             make_run(folder, resolve(config))
         result = execute_run(folder, reporter=reporter, subject=subject)
-    targets = bench_rows(RunConfig.load(folder), rows(folder))
+    targets = bench_rows(RunConfig.load(folder), target_rows(folder))
     kinds, differences = summary(targets), real_minus_control(targets)
     if args.json:
         for row in targets:

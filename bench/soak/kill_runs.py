@@ -31,7 +31,7 @@ from typing import Any
 
 from ...agent.llm.conversation import Reply, Request, ToolCall, UserMessage
 from ...agent.runlog.log import Data, canonical, read_events
-from ...agent.runlog.views import rows
+from ...agent.runlog.views import target_rows
 from ..loopback import Loopback, Rule, Script
 from ..loopback.demo_model import Beginner
 from ..loopback.wires import Provider
@@ -205,7 +205,7 @@ class Killer:
         folder = self._make(provider, f"{self._folder.name}-{provider}")
         started = time.monotonic()
         self._finish(folder, KillTally(), [])
-        return Undisturbed(_timeless(rows(folder)), time.monotonic() - started)
+        return Undisturbed(_timeless(target_rows(folder)), time.monotonic() - started)
 
     def _kill(self, folder: Path, after_s: float, tally: KillTally, lives: list[Life]) -> bool:
         """Start, kill and take stock; False when the run was faster."""
@@ -244,7 +244,7 @@ class Killer:
     def _look(self, folder: Path, whole: Undisturbed, tally: KillTally) -> None:
         tally.journaled_twice += sum(n - 1 for n in Counter(_journaled(folder)).values())
         ends = Counter(e.target for e in read_events(folder) if e.event == "conclusion")
-        found = rows(folder)
+        found = target_rows(folder)
         tally.lost += sum(row["status"] != "done" or row["verdict"] is None for row in found)
         tally.twice += sum(n - 1 for n in ends.values())
         if (timeless := _timeless(found)) != whole.rows:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...agent.runlog.log import Data, Event, read_events
-from ...agent.runlog.views import rows
+from ...agent.runlog.views import target_rows
 from ..loopback import Loopback, Rule, Script
 from ..loopback.faults import HARMLESS, NAMES, UNCOUNTED
 from ..loopback.wires import Provider
@@ -174,7 +174,9 @@ def _run(
     tally.harmless = sum(entry.what in HARMLESS[provider] for entry in entries)
     try:
         return Ran(
-            rows(folder), list(read_events(folder)), {entry.hash: entry.what for entry in entries}
+            target_rows(folder),
+            list(read_events(folder)),
+            {entry.hash: entry.what for entry in entries},
         )
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for here
         tally.unreadable += 1

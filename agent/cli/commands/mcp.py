@@ -24,7 +24,7 @@ from .show import CALLS_ONLY
 
 if TYPE_CHECKING:
     from ....tools.instruments import InstrumentContext
-    from ...mcp.dispatch import Desk
+    from ...mcp.dispatch import InstrumentDispatcher
 
 NAME = "mcp"
 HELP = "serve the instruments to any MCP client"
@@ -92,7 +92,7 @@ def _bench(args: argparse.Namespace) -> InstrumentContext:
 
 
 def _serve_and_log(args: argparse.Namespace, bench: InstrumentContext) -> None:
-    from ...runlog.log import RunLog, WriterLock, seal
+    from ...runlog.log import RunLog, WriterLock, seal_segments
 
     folder = args.runs / args.log
     _make_log(folder, args, bench)
@@ -102,7 +102,7 @@ def _serve_and_log(args: argparse.Namespace, bench: InstrumentContext) -> None:
             _serve(args, bench, log)
         finally:
             log.close()
-            seal(folder)
+            seal_segments(folder)
 
 
 def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) -> None:
@@ -131,10 +131,10 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) 
 def _serve(args: argparse.Namespace, bench: InstrumentContext, log: Any) -> None:
     import anyio
 
-    from ...mcp.dispatch import Desk
+    from ...mcp.dispatch import InstrumentDispatcher
     from ...mcp.server import make_server, serve_stdio
 
-    desk = Desk(bench, log)
+    desk = InstrumentDispatcher(bench, log)
     server = make_server(desk, structured=args.structured)
     if args.http is not None:
         _serve_http(server, args.http)
@@ -146,7 +146,7 @@ def _serve(args: argparse.Namespace, bench: InstrumentContext, log: Any) -> None
         signal.signal(signal.SIGINT, previous)
 
 
-def _stop_now(desk: Desk) -> None:
+def _stop_now(desk: InstrumentDispatcher) -> None:
     """Leave at once: a thread waits for the client's next line, and nothing but that line would end it."""
     if desk.log is not None:
         desk.log.close()

@@ -81,9 +81,9 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
-    from ...runlog.views import connect, rows
+    from ...runlog.views import connect, target_rows
 
-    matches = rows(folder, target)
+    matches = target_rows(folder, target)
     if not matches:
         raise UsageError(
             f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
@@ -173,14 +173,14 @@ def _show_experiments(db: duckdb.DuckDBPyConnection, target: str) -> None:
 def _show_conversation(folder: Path, target: str) -> None:
     """What a language model was shown and did, and which of its claims no evidence supports."""
     from ...runlog.log import RunLog
-    from ...runlog.transcript import claims, transcript
+    from ...runlog.transcript import traced_claims, transcript
 
     log = RunLog(folder, writable=False)
     for entry in transcript(log, target):
         output.line(f"\n-- {entry.who}{f' ({entry.cost})' if entry.cost else ''}")
         for line in entry.text.splitlines():
             output.line(f"   {escape_control(line)}")
-    if traced := claims(log, target):
+    if traced := traced_claims(log, target):
         cells = [(claim.text, ", ".join(claim.evidence) or "UNSUPPORTED") for claim in traced]
         title = "numbers and quotations of the conclusion"
         output.table(("claim", "evidence"), cells, title=title)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..conversation import Client, Reply, Request
 
 
-class Rewritten:
+class ToolFallbackClient:
     """A client behind a way to ask and a way to read what comes back.
 
     Args:

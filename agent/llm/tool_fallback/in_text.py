@@ -25,9 +25,9 @@ MOST_CALLS = 32
 _BLOCK = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
-def in_words(request: Request) -> Request:
+def describe_in_text(request: Request) -> Request:
     """The same request with its tools described, and their answers told."""
-    told = f"{prompts.load('text_tools').system}\n{described(request.tools)}"
+    told = f"{prompts.load('text_tools').system}\n{tool_lines(request.tools)}"
     messages = tuple(_told(message) for message in request.messages)
     return replace(
         request,
@@ -38,7 +38,7 @@ def in_words(request: Request) -> Request:
     )
 
 
-def described(tools: Iterable[ToolSchema]) -> str:
+def tool_lines(tools: Iterable[ToolSchema]) -> str:
     """A line of JSON for each tool."""
     told = (
         {"name": t.name, "description": t.description, "parameters": dict(t.parameters)}

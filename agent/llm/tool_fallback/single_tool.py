@@ -31,15 +31,15 @@ from ..conversation import (
     ToolResults,
     ToolSchema,
 )
-from .in_text import described
+from .in_text import tool_lines
 
 NAME = "call_tools"
 _PART = re.compile(r"(?P<whole>.*)#\d+", re.DOTALL)
 
 
-def behind_one(request: Request) -> Request:
+def merge_into_one(request: Request) -> Request:
     """The same request with one tool that calls the others."""
-    told = "\n\n".join(prompts.load("one_tool").fill(tools=described(request.tools)))
+    told = "\n\n".join(prompts.load("one_tool").fill(tools=tool_lines(request.tools)))
     system = f"{request.system}\n\n{told}"
     call = {
         "type": "object",

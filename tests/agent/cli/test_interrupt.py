@@ -14,7 +14,7 @@ import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.log import read_events
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
@@ -64,10 +64,10 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(
     assert process.returncode == 1, said.decode()
     assert "Traceback" not in said.decode()
     assert "hubel resume" in said.decode().strip().splitlines()[-1]
-    before = [r for r in rows(folder) if r["status"] == "done"]
+    before = [r for r in target_rows(folder) if r["status"] == "done"]
     assert 0 < len(before) < 72
     assert execute_run(folder, subject=tiny).done == 72
-    after = {r["target"]: r for r in rows(folder)}
+    after = {r["target"]: r for r in target_rows(folder)}
     assert all(after[r["target"]]["predicate"] == r["predicate"] for r in before)
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from hubel.agent.cli import output
-from hubel.agent.runlog.progress import LineReporter, Reporter, describe, duration, progress
+from hubel.agent.runlog.progress import LineReporter, Reporter, duration, progress, progress_line
 from hubel.tools.files.untrusted_text import escape_control
 
 
@@ -62,7 +62,7 @@ def test_lines_come_first_every_few_seconds_and_last() -> None:
 
 
 def test_a_total_that_is_not_known_promises_no_end() -> None:
-    assert describe("read", 3, None, "documents", "", 1.5) == "read: 3 documents, 1.5/s"
+    assert progress_line("read", 3, None, "documents", "", 1.5) == "read: 3 documents, 1.5/s"
 
 
 def test_progress_is_lines_in_a_pipe_and_silence_when_quiet() -> None:

@@ -15,7 +15,7 @@ from hubel.agent.llm.conversation import (
     ToolSchema,
     UserMessage,
 )
-from hubel.agent.llm.tool_fallback.in_text import in_words, read_calls
+from hubel.agent.llm.tool_fallback.in_text import describe_in_text, read_calls
 
 CALL = '{"tool": "propose", "arguments": {"n": 1}}'
 
@@ -68,7 +68,7 @@ def test_tools_and_their_answers_are_told_in_words() -> None:
     answers = ToolResults(
         (ToolResult("call1", "nothing there"), ToolResult("call2", "bad", error=True))
     )
-    asked = in_words(
+    asked = describe_in_text(
         Request("You look.", (UserMessage("go"), said, answers), (tool,), tool_choice="any")
     )
     assert asked.tools == ()

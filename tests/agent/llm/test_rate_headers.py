@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubel.agent.llm.rate_headers import Allowance, allowances, pause
+from hubel.agent.llm.rate_headers import Allowance, allowances, retry_after
 
 
 def test_openai_gives_durations() -> None:
@@ -41,10 +41,10 @@ def test_what_cannot_be_read_says_nothing(remaining: str) -> None:
 
 
 def test_a_pause_in_milliseconds_seconds_or_until_a_time() -> None:
-    assert pause({"retry-after-ms": "1500", "retry-after": "9"}) == 1.5
-    assert pause({"retry-after": "2.5"}) == 2.5
+    assert retry_after({"retry-after-ms": "1500", "retry-after": "9"}) == 1.5
+    assert retry_after({"retry-after": "2.5"}) == 2.5
     now = "Wed, 01 Jan 2025 00:00:00 GMT"
-    assert pause({"retry-after": "Wed, 01 Jan 2025 00:01:00 GMT", "date": now}) == 60
-    assert pause({"retry-after": "Wed, 01 Jan 2020 00:01:00 GMT", "date": now}) == 0
+    assert retry_after({"retry-after": "Wed, 01 Jan 2025 00:01:00 GMT", "date": now}) == 60
+    assert retry_after({"retry-after": "Wed, 01 Jan 2020 00:01:00 GMT", "date": now}) == 0
     for nothing in ({}, {"retry-after": "-3"}, {"retry-after": "later"}, {"retry-after": "nan"}):
-        assert pause(nothing) is None
+        assert retry_after(nothing) is None

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from hubel.agent.cli.main import run_command_line
-from hubel.agent.mcp.dispatch import Desk
+from hubel.agent.mcp.dispatch import InstrumentDispatcher
 from hubel.agent.mcp.server import make_server
 from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, instruments
@@ -69,15 +69,15 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def desk(tiny: Subject, tiny_index: Path) -> Desk:
-    return Desk(InstrumentContext(tiny, Index.open(tiny_index)))
+def desk(tiny: Subject, tiny_index: Path) -> InstrumentDispatcher:
+    return InstrumentDispatcher(InstrumentContext(tiny, Index.open(tiny_index)))
 
 
 def text_of(result: Any) -> str:
     return "\n".join(part.text for part in result.content)
 
 
-def test_every_instrument_is_a_tool_and_answers(desk: Desk) -> None:
+def test_every_instrument_is_a_tool_and_answers(desk: InstrumentDispatcher) -> None:
     async def use(client: Any) -> tuple[Any, dict[str, Any]]:
         listed = (await client.list_tools()).tools
         return listed, {
@@ -96,7 +96,7 @@ def test_every_instrument_is_a_tool_and_answers(desk: Desk) -> None:
         assert answer.structured_content is None
 
 
-def test_what_is_off_is_an_answer_that_helps(desk: Desk) -> None:
+def test_what_is_off_is_an_answer_that_helps(desk: InstrumentDispatcher) -> None:
     wrong = [
         ("steer", {"unit": "mlp.1.5", "text": TEXT}, "strengths: Field required"),
         ("logit_lens", {"unit": "mlp.9.5"}, "layers 0 to 2"),
@@ -116,7 +116,7 @@ def test_what_is_off_is_an_answer_that_helps(desk: Desk) -> None:
         assert says in text_of(answer)
 
 
-def test_json_comes_beside_the_text_when_it_is_asked_for(desk: Desk) -> None:
+def test_json_comes_beside_the_text_when_it_is_asked_for(desk: InstrumentDispatcher) -> None:
     async def use(client: Any) -> Any:
         return await client.call_tool("logit_lens", TOOLS["logit_lens"])
 
@@ -124,7 +124,7 @@ def test_json_comes_beside_the_text_when_it_is_asked_for(desk: Desk) -> None:
     assert answer.structured_content == desk.call("logit_lens", TOOLS["logit_lens"]).result
 
 
-def test_a_call_that_is_given_up_leaves_the_server_well(desk: Desk) -> None:
+def test_a_call_that_is_given_up_leaves_the_server_well(desk: InstrumentDispatcher) -> None:
     import anyio
 
     async def use(client: Any) -> Any:
@@ -137,7 +137,9 @@ def test_a_call_that_is_given_up_leaves_the_server_well(desk: Desk) -> None:
     assert "promotes" in text_of(answer)
 
 
-def test_resources_tell_of_the_index_and_of_units_but_not_of_holdout(desk: Desk) -> None:
+def test_resources_tell_of_the_index_and_of_units_but_not_of_holdout(
+    desk: InstrumentDispatcher,
+) -> None:
     from mcp.shared.exceptions import MCPError
 
     async def use(client: Any) -> tuple[Any, Any, list[str]]:

@@ -20,7 +20,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.reviews import Reviews
-from hubel.agent.runlog.views import connect, rows
+from hubel.agent.runlog.views import connect, target_rows
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 
@@ -81,7 +81,7 @@ def test_scoring_a_run_again_gives_the_runs_own_numbers(
     run: Path, capsys, loading: list[str]
 ) -> None:
     found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation")
-    stored = rows(run)
+    stored = target_rows(run)
     assert [r["target"] for r in found] == [r["target"] for r in stored]
     for new, old in zip(found, stored, strict=True):
         assert numbers(new) == numbers(old)
@@ -112,12 +112,12 @@ def test_every_scorer_that_needs_no_subject_runs_on_a_run(
 
 @pytest.mark.slow
 def test_what_is_scored_stands_in_the_log_and_nothing_else_changes(run: Path, capsys) -> None:
-    before = rows(run)
+    before = target_rows(run)
     eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation,detection")
     events = [e for e in read_events(run) if e.event == "evaluation"]
     assert {e.data["scorer"] for e in events} == {"simulation", "detection"}
     assert {e.data["split"] for e in events} == {"select", "holdout"}
-    assert rows(run) == before
+    assert target_rows(run) == before
     assert replay(run).mismatches == []
 
 
@@ -238,7 +238,7 @@ def write_csv(
 def test_a_table_is_scored_on_a_runs_text(
     run: Path, tmp_path: Path, capsys, tiny: Subject, loading
 ) -> None:
-    stored = [r for r in rows(run) if r["predicate"]]
+    stored = [r for r in target_rows(run) if r["predicate"]]
     table = write_csv(
         tmp_path / "mine.csv", [(r["target"], r["explanation"], r["predicate"]) for r in stored]
     )
@@ -330,7 +330,7 @@ def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
 def test_a_new_explanation_after_viewing_is_kept_from_holdout(
     run: Path, tmp_path: Path, capsys, loading
 ) -> None:
-    target = next(r["target"] for r in rows(run) if r["predicate"])
+    target = next(r["target"] for r in target_rows(run) if r["predicate"])
     Reviews(run).write("holdout_opened", target, {"name": "Ada"})
     table = write_csv(tmp_path / "t.csv", [(target, "cat", 'strongly token(" cat")')])
     (row,) = eval_rows(
@@ -388,7 +388,7 @@ def test_wrong_use_says_what_to_do(
 def test_the_page_and_the_tables_show_coverage_and_comparisons(
     run: Path, tmp_path: Path, capsys, loading
 ) -> None:
-    stored = [r for r in rows(run) if r["predicate"]]
+    stored = [r for r in target_rows(run) if r["predicate"]]
     worse = write_csv(
         tmp_path / "worse.csv",
         [(r["target"], "<b>cat</b>", 'strongly token(" cat")') for r in stored],

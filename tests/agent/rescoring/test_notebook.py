@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hubel
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import UsageError
 
 
@@ -18,7 +18,7 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
 
 
 def test_scoring_the_runs_own_predicate_gives_the_runs_own_score(finished: Path) -> None:
-    row = next(r for r in rows(finished) if r["scores"])
+    row = next(r for r in target_rows(finished) if r["scores"])
     own = next(s for s in row["scores"] if (s["split"], s["text"]) == ("select", "random"))
     found = hubel.score_explanation(finished, row["target"], row["predicate"])
     assert found.value == pytest.approx(own["value"], abs=1e-12)
@@ -27,6 +27,6 @@ def test_scoring_the_runs_own_predicate_gives_the_runs_own_score(finished: Path)
 
 
 def test_a_predicate_that_cannot_be_read_says_where(finished: Path) -> None:
-    target = rows(finished)[0]["target"]
+    target = target_rows(finished)[0]["target"]
     with pytest.raises(UsageError, match="zzz"):
         hubel.score_explanation(finished, target, "strongly zzz(1)")

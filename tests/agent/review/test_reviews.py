@@ -17,7 +17,7 @@ from hubel.agent.review.write_review import add_review, open_holdout
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.reviews import Reviews
-from hubel.agent.runlog.views import connect, rows
+from hubel.agent.runlog.views import connect, target_rows
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected
 from hubel.tools.subject.subject import Subject
@@ -61,11 +61,11 @@ def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
 
 @pytest.mark.slow
 def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
-    before, events = rows(folder), list(read_events(folder))
+    before, events = target_rows(folder), list(read_events(folder))
     say(client, verdict="reject")
     say(client, verdict="edit", text="Fires on nothing at all.")
     client.post(f"{TARGET}/open-holdout", {"name": "Ada"})
-    assert rows(folder) == before
+    assert target_rows(folder) == before
     assert list(read_events(folder)) == events
     assert not replay(folder).mismatches
 

@@ -15,7 +15,7 @@ from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
 from hubel.tests.support.configs import run_config
@@ -120,7 +120,7 @@ def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live:
     assert job["state"] == "done", job
     config = RunConfig.load(place / "runs" / job["run"])
     assert (config.seed, config.max_contexts, config.targets) == (7, 40, ["mlp.0.0"])
-    (row,) = rows(place / "runs" / job["run"])
+    (row,) = target_rows(place / "runs" / job["run"])
     assert row["status"] == "done"
 
 
@@ -167,7 +167,7 @@ def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(
     assert process.returncode == 0
     assert "running" in states
     shown = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}
-    for row in rows(folder):
+    for row in target_rows(folder):
         assert (shown[row["target"]]["verdict"], shown[row["target"]]["p"]) == (
             row["verdict"],
             row["p"],

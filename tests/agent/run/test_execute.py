@@ -11,7 +11,7 @@ import pytest
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, read_events
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
@@ -33,7 +33,7 @@ def done(tmp_path: Path, asked: RunConfig, tiny: Subject) -> Path:
 
 @pytest.mark.slow
 def test_a_run_explains_every_target_and_says_so(done: Path) -> None:
-    found = rows(done)
+    found = target_rows(done)
     assert [r["target"] for r in found] == [
         *(f"mlp.0.{i}" for i in range(6)),
         "mlp.2.3-",
@@ -77,7 +77,9 @@ def test_a_second_run_of_the_same_configuration_has_the_same_rows(
 ) -> None:
     make_run(tmp_path / "again", asked)
     execute_run(tmp_path / "again", subject=tiny)
-    assert [_timeless(r) for r in rows(tmp_path / "again")] == [_timeless(r) for r in rows(done)]
+    assert [_timeless(r) for r in target_rows(tmp_path / "again")] == [
+        _timeless(r) for r in target_rows(done)
+    ]
 
 
 def _timeless(row: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +111,7 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM]}, "mlp.0.1": broken})
     result = execute_run(folder, subject=tiny)
     assert (result.done, result.failed, result.pending) == (1, 1, 0)
-    good, bad = rows(folder)
+    good, bad = target_rows(folder)
     assert (bad["status"], bad["explanation"], bad["verdict"], bad["scores"]) == (
         "failed",
         None,
@@ -126,7 +128,7 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
 def test_cannot_explain_is_an_answer(tmp_path: Path, asked: RunConfig, tiny: Subject) -> None:
     folder = scripted(tmp_path, asked, {"mlp.0.0": {"cannot_explain": "it is noise to me"}})
     assert execute_run(folder, subject=tiny).done == 1
-    row = rows(folder)[0]
+    row = target_rows(folder)[0]
     assert (row["status"], row["verdict"], row["explanation"], row["p"]) == (
         "done",
         "inconclusive",
@@ -142,7 +144,7 @@ def test_a_sentence_longer_than_the_contract_allows_fails(
         tmp_path, asked, {"mlp.0.0": {"hypotheses": [CLAIM | {"sentence": "word " * 41}]}}
     )
     assert execute_run(folder, subject=tiny).failed == 1
-    assert "41 words" in rows(folder)[0]["error"]
+    assert "41 words" in target_rows(folder)[0]["error"]
 
 
 def test_the_best_hypothesis_on_select_wins_and_only_it_is_scored_on_holdout(

@@ -18,7 +18,7 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import Event, canonical, read_events
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.finished_run import FINISHED
@@ -47,7 +47,7 @@ def rewrite(folder: Path, change: Callable[[Event], Event]) -> None:
 
 
 def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
-    before = rows(copy)
+    before = target_rows(copy)
     found = replay(copy)
     assert found.mismatches == []
     assert found.bitwise
@@ -56,7 +56,7 @@ def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
 
 @pytest.mark.slow
 def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
-    target = rows(copy)[0]["target"]
+    target = target_rows(copy)[0]["target"]
 
     def change(event: Event) -> Event:
         if event.event == "verdicts":
@@ -72,7 +72,7 @@ def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
 
 @pytest.mark.slow
 def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
-    target = next(r["target"] for r in rows(copy) if r["scores"])
+    target = next(r["target"] for r in target_rows(copy) if r["scores"])
 
     def change(event: Event) -> Event:
         if event.event == "explainer_call" and event.target == target:
@@ -123,7 +123,9 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
         process.send_signal(signal.SIGKILL)
         process.communicate()
     execute_run(folder, subject=tiny)
-    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in rows(folder)]
-    assert timeless == [{k: v for k, v in r.items() if k != "seconds"} for r in rows(finished)]
+    timeless = [{k: v for k, v in r.items() if k != "seconds"} for r in target_rows(folder)]
+    assert timeless == [
+        {k: v for k, v in r.items() if k != "seconds"} for r in target_rows(finished)
+    ]
     asked = [(e.target, e.id) for e in read_events(folder) if e.event in ("call", "explainer_call")]
     assert len(asked) == len(set(asked)), "no answer was asked for twice"

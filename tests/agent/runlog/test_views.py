@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.runlog.log import RunLog, seal
-from hubel.agent.runlog.views import connect, rows
+from hubel.agent.runlog.log import RunLog, seal_segments
+from hubel.agent.runlog.views import connect, target_rows
 from hubel.tests.support.configs import run_config
 
 SCORE = {
@@ -78,7 +78,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_one_row_a_requested_target_in_the_contracts_form(run: Path) -> None:
-    found = rows(run)
+    found = target_rows(run)
     assert [(r["target"], r["side"], r["layer"], r["status"], r["verdict"]) for r in found] == [
         ("mlp.1.2", "both", 1, "done", "pending"),
         ("mlp.1.3-", "-", 1, "failed", None),
@@ -114,10 +114,10 @@ def test_verdicts_join_their_targets_and_sealing_changes_nothing(run: Path) -> N
         {"rows": [{"target": "mlp.1.2", "verdict": "kept", "reason": "why", "p": 0.002}]},
     )
     log.close()
-    before = rows(run)
+    before = target_rows(run)
     assert (before[0]["verdict"], before[0]["p"]) == ("kept", 0.002)
-    seal(run)
-    assert rows(run) == before
+    seal_segments(run)
+    assert target_rows(run) == before
 
 
 def test_experiments_view_joins_prediction_and_outcome(run: Path) -> None:
@@ -131,12 +131,12 @@ def test_a_half_written_line_does_not_hinder_reading(run: Path) -> None:
     segment = next((run / "events").glob("*.jsonl"))
     with segment.open("a") as file:
         file.write('{"seq": 99, "time": "2026", "event": "concl')
-    assert len(rows(run)) == 3
+    assert len(target_rows(run)) == 3
 
 
 def test_a_run_that_has_written_nothing_yet_has_pending_rows(tmp_path: Path) -> None:
     run_config(index="i", targets=["mlp.1.2"]).save(tmp_path)
-    assert [r["status"] for r in rows(tmp_path)] == ["pending"]
+    assert [r["status"] for r in target_rows(tmp_path)] == ["pending"]
 
 
 def test_what_a_resumed_run_wrote_again_stands_in_the_same_order(run: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_a_resumed_run_wrote_again_stands_in_the_same_order(run: Path) -> N
             score = SCORE | {"hypothesis": "h1", "split": split}
             log.write("score", score, target="mlp.1.2", id=f"h1/simulation/{split}/random")
         log.close()
-    assert [(s["split"], s["text"]) for s in rows(run)[0]["scores"]] == [
+    assert [(s["split"], s["text"]) for s in target_rows(run)[0]["scores"]] == [
         ("select", "random"),
         ("holdout", "random"),
     ]

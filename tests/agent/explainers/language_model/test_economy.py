@@ -9,7 +9,7 @@ import pytest
 
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.runlog.log import canonical
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import (
@@ -78,7 +78,7 @@ def test_six_experiments_stay_within_the_limit_and_mostly_cached(work: Work) -> 
     with Loopback(Scripted(one_by_one)) as server:
         folder, result = work(None, base_url=server.url("openai"), competitor=True)
     assert result.done == 1
-    row = rows(folder)[0]
+    row = target_rows(folder)[0]
     assert row["calls"] >= 9
     assert row["input_tokens"] <= PROMPT_TOKENS
     assert row["cached_tokens"] >= CACHED_SHARE * row["input_tokens"]

@@ -17,7 +17,7 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import diligent
@@ -54,6 +54,9 @@ def test_an_investigation_in_words(work: Work, provider: str) -> None:
         )
         assert all("tools" not in body for body in server.bodies)
     assert result.done == 1
-    assert (rows(folder)[0]["explanation"], rows(folder)[0]["calls"]) == ('Fires on "the".', 6)
+    assert (target_rows(folder)[0]["explanation"], target_rows(folder)[0]["calls"]) == (
+        'Fires on "the".',
+        6,
+    )
     assert len(RunLog(folder, writable=False).all("outcome", "mlp.0.0")) == 16
     assert replay(folder).bitwise

@@ -12,7 +12,7 @@ from hubel.agent.explainers.language_model.aliases import Aliases
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog, canonical
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit
 from tests.agent.explainers.language_model.conftest import Work
@@ -66,7 +66,7 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
     )
     mind = Scripted(thorough)
     folder, _ = work(mind, targets=["mlp.2.5"])
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert row["status"] == "done", row["error"]
     log = RunLog(folder, writable=False)
     consulted = [c for c in log.all("call", "mlp.2.5").values() if c["request"].get("rendered")]

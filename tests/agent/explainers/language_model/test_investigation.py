@@ -13,8 +13,8 @@ import pytest
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog, canonical, read_events
-from hubel.agent.runlog.transcript import claims, transcript
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.transcript import traced_claims, transcript
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Script
 from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
@@ -38,14 +38,14 @@ from tests.support.minds import (
 def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
     folder, result = work(Scripted(diligent), targets=["mlp.0.0", "mlp.1.5-"], competitor=True)
     assert (result.done, result.failed, result.pending) == (2, 0, 0)
-    for row in rows(folder):
+    for row in target_rows(folder):
         assert (row["explanation"], row["calls"]) == ('Fires on "the".', 6)
         assert (row["input_tokens"], row["cached_tokens"], row["usd"]) == (600, 360, None)
         assert row["verdict"] in ("kept", "rejected", "inconclusive")
     rival = RunLog(folder, writable=False).get("competitor", "mlp.0.0")
     beside = {
         (x["split"], x["text"]): x
-        for x in rows(folder)[0]["scores"]
+        for x in target_rows(folder)[0]["scores"]
         if x["scorer"] == "simulation.compositional"
     }
     assert set(beside) == {
@@ -118,7 +118,7 @@ def _other_predicate(data: dict[str, Any]) -> dict[str, Any]:
 def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
     mind = Scripted(diligent)
     folder, _ = work(mind, targets=["mlp.0.0", "mlp.2.3-", "head.1.0"], competitor=True)
-    assert {r["status"] for r in rows(folder)} == {"done"}
+    assert {r["status"] for r in target_rows(folder)} == {"done"}
     said = "\n".join(canonical(request.to_json()) for request in mind.requests)
     assert re.findall(r"(?:mlp|head|resid|attn)[._ ]\d+", said) == []
     assert re.findall(r"layers?\W+\d", said, re.IGNORECASE) == []
@@ -131,7 +131,7 @@ def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
 
 def test_findings_are_traced_to_their_evidence(work: Work) -> None:
     folder, _ = work(Scripted(diligent))
-    traced = {c.text: c.evidence for c in claims(RunLog(folder, writable=False), "mlp.0.0")}
+    traced = {c.text: c.evidence for c in traced_claims(RunLog(folder, writable=False), "mlp.0.0")}
     assert traced["the"] == ("e1",)
     assert traced["123.456"] == ()
 
@@ -164,7 +164,7 @@ def test_a_hypothesis_that_fails_as_much_as_it_keeps_cannot_win(work: Work) -> N
     mind = Scripted(refuted)
     folder, result = work(mind)
     assert result.done == 1
-    row = rows(folder)[0]
+    row = target_rows(folder)[0]
     assert (row["explanation"], row["verdict"], row["scores"]) == (None, "inconclusive", [])
     assert (
         "kept more predictions"
@@ -192,7 +192,7 @@ def hasty(number: int, request: Request) -> Reply:
 def test_a_third_of_all_experiments_must_have_predicted_silence(work: Work) -> None:
     mind = Scripted(hasty)
     folder, _ = work(mind)
-    assert rows(folder)[0]["explanation"] == 'Fires on "the".'
+    assert target_rows(folder)[0]["explanation"] == 'Fires on "the".'
     assert len(mind.requests) == 6, "one conclusion came too early"
 
 
@@ -219,7 +219,7 @@ def giving_up(number: int, request: Request) -> Reply:
 def test_cannot_explain_is_an_answer(work: Work) -> None:
     folder, result = work(Scripted(giving_up))
     assert result.done == 1
-    assert rows(folder)[0]["verdict"] == "inconclusive"
+    assert target_rows(folder)[0]["verdict"] == "inconclusive"
     conclusion = RunLog(folder, writable=False).get("conclusion", "mlp.0.0")
     assert conclusion is not None
     assert conclusion["cannot_explain"] == "nothing holds up"
@@ -290,7 +290,7 @@ def test_a_text_of_the_corpus_cannot_give_orders(work: Work, tiny: Subject, tmp_
     build_index(tiny, corpus_from_documents("made", documents, "1" * 64), tmp_path / "index")
     mind = Scripted(obedient)
     folder, _ = work(mind, targets=["mlp.0.0"], index=str(tmp_path / "index"))
-    assert rows(folder)[0]["explanation"] == 'Fires on "the".'
+    assert target_rows(folder)[0]["explanation"] == 'Fires on "the".'
     assert all("BANANA" in said_to(r) for r in mind.requests if not is_second_look(r))
     assert (
         obedient(1, Request(system="", messages=_unfenced(mind.requests[0]))).calls[0].name
@@ -312,7 +312,7 @@ def test_replies_that_cannot_be_used_end_in_a_failure_that_can_be_tried_again(
 ) -> None:
     folder, result = work(Scripted(lambda number, request: MALFORMED[kind]))
     assert (result.done, result.failed) == (0, 1)
-    row = rows(folder)[0]
+    row = target_rows(folder)[0]
     assert (row["status"], row["explanation"], row["scores"], row["calls"]) == (
         "failed",
         None,
@@ -385,7 +385,7 @@ def test_a_second_look_may_look_something_up_first(work: Work) -> None:
         Scripted(looking_first)
     ) as server:  # which refuses a tool call that has no result
         folder, result = work(None, base_url=server.url("openai"))
-    assert (result.done, rows(folder)[0]["calls"]) == (1, 7)
+    assert (result.done, target_rows(folder)[0]["calls"]) == (1, 7)
     assert replay(folder).bitwise
 
 

@@ -16,7 +16,7 @@ import pytest
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.log import canonical, read_events
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.minds import Scripted, diligent
@@ -67,8 +67,8 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
         assert _run_and_die(tmp_path / "killed", ledger, replies) == -signal.SIGKILL
     execute_run(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
     execute_run(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
-    assert [_timeless(r) for r in rows(tmp_path / "killed")] == [
-        _timeless(r) for r in rows(tmp_path / "whole")
+    assert [_timeless(r) for r in target_rows(tmp_path / "killed")] == [
+        _timeless(r) for r in target_rows(tmp_path / "whole")
     ]
     paid = Counter(ledger.read_text().splitlines())
     assert len(paid) == 12

@@ -11,7 +11,7 @@ from hubel.agent.llm.conversation import Request, ToolSchema, UserMessage
 from hubel.agent.llm.errors import TooLong
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import ModelConfig
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
 
@@ -55,7 +55,7 @@ def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason
     folder, result = work(
         None, explainer=MODEL_HERE.name, base_url=URL, tools=tools, budget={"calls": 6.0}
     )
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert RunLog(folder, writable=False).all("llm_call", "mlp.0.0")
     assert result.done or result.budget or "could not be used" in row["error"]
     assert bool(row["scores"]) == (result.done == 1 and row["explanation"] is not None)

@@ -14,7 +14,7 @@ from hubel.agent.investigation.split_data import SplitData
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, canonical
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.tools import instruments
 from hubel.tools.index import Collected, Index
 from hubel.tools.instruments import InstrumentContext
@@ -66,7 +66,7 @@ def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
         outcomes = log.all("outcome", target).values()
         assert len(outcomes) == 16
         assert all(o["outcome"] != "void" for o in outcomes)
-    assert rows(folder)[0]["verdict"] != "kept"
+    assert target_rows(folder)[0]["verdict"] != "kept"
     assert replay(folder).bitwise
 
 

@@ -18,10 +18,10 @@ from hubel.agent.llm.conversation import (
     ToolSchema,
     UserMessage,
 )
-from hubel.agent.llm.tool_fallback.single_tool import NAME, behind_one, read_calls
+from hubel.agent.llm.tool_fallback.single_tool import NAME, merge_into_one, read_calls
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.model_config import ModelConfig
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.minds import diligent
@@ -73,7 +73,7 @@ def test_answers_go_back_as_those_of_the_one_call() -> None:
     results = ToolResults(
         (ToolResult("c#1", "taken"), ToolResult("c#2", "no such tool", error=True))
     )
-    sent = behind_one(Request("", (UserMessage("go"), AssistantMessage(reply), results), TOOLS))
+    sent = merge_into_one(Request("", (UserMessage("go"), AssistantMessage(reply), results), TOOLS))
     assert sent.tool_choice == NAME
     assert [tool.name for tool in sent.tools] == [NAME]
     assert "Writes down." in sent.system
@@ -127,7 +127,10 @@ def test_an_investigation_through_one_tool(work: Work, provider: str) -> None:
             None, explainer=f"{provider}:test", base_url=server.url(provider), tools="named"
         )
     assert result.done == 1
-    assert (rows(folder)[0]["explanation"], rows(folder)[0]["calls"]) == ('Fires on "the".', 6)
+    assert (target_rows(folder)[0]["explanation"], target_rows(folder)[0]["calls"]) == (
+        'Fires on "the".',
+        6,
+    )
     assert replay(folder).bitwise
 
 

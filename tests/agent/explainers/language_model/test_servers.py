@@ -14,7 +14,7 @@ from hubel.agent.run.preflight import check_model
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import Beginner
 from hubel.tests.support.configs import changed, run_config
@@ -29,7 +29,7 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
     with Loopback(Scripted(diligent)) as server:
         folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider))
     assert result.done == 1
-    row = rows(folder)[0]
+    row = target_rows(folder)[0]
     assert (row["explanation"], row["calls"], row["usd"]) == ('Fires on "the".', 6, None)
     assert row["input_tokens"] > row["cached_tokens"] > 0.6 * row["input_tokens"]
     assert len(RunLog(folder, writable=False).all("outcome", "mlp.0.0")) == 16
@@ -44,7 +44,7 @@ def test_the_beginner_ends_every_investigation(work: Work) -> None:
     assert result.done == 4
     log = RunLog(folder, writable=False)
     assert sum(len(log.all("outcome", target)) for target in targets) >= 12
-    assert {row["verdict"] for row in rows(folder)} <= {"kept", "rejected", "inconclusive"}
+    assert {row["verdict"] for row in target_rows(folder)} <= {"kept", "rejected", "inconclusive"}
     assert replay(folder).bitwise
 
 
@@ -75,7 +75,9 @@ def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None
 def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
     price = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
     folder, _ = work(Scripted(diligent), price=price, budget={"usd": 1.0})
-    assert rows(folder)[0]["usd"] == pytest.approx(6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6)
+    assert target_rows(folder)[0]["usd"] == pytest.approx(
+        6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6
+    )
     assert read_price("input=3, output=15,cache_read=0.3") == price
     assert read_price("") == {}
     for wrong in (

@@ -18,7 +18,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.headline import headline_score
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
-from hubel.agent.runlog.views import connect, rows
+from hubel.agent.runlog.views import connect, target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
@@ -80,7 +80,7 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
         )
         asked = len(readers.bodies)
     assert (result.done, result.failed_scores) == (1, 0)
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     named = {(s["scorer"], s["text"]) for s in row["scores"] if s["split"] == "holdout"}
     assert {
         ("simulation", "random"),
@@ -108,7 +108,7 @@ def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
     with server() as readers:
         folder, result = work(Scripted(in_words), **reading(readers, judge=""))
     assert result.done == 1
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert (row["explanation"], row["predicate"]) == ('Fires on "the".', None)
     assert row["verdict"] in ("kept", "rejected", "inconclusive")
     assert row["p"] is not None
@@ -123,7 +123,7 @@ def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
 
 def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
     folder, result = work(Scripted(in_words))
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert (result.done, row["explanation"], row["verdict"]) == (1, None, "inconclusive")
 
 
@@ -139,14 +139,14 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
         folder, result = work(Scripted(diligent), **settings)
         port = readers.url("openai").rpartition(":")[2].partition("/")[0]
     assert (result.done, result.failed_scores) == (1, 1)
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert row["verdict"] in ("kept", "rejected", "inconclusive")
     assert row["failed_scores"] == 1
     assert "llm_simulation" not in {s["scorer"] for s in row["scores"]}
     with Loopback(Reads(), port=int(port), script=Script(models=("reader",))):
         _, result = work(Scripted(diligent))
     assert result.failed_scores == 0
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (
         0,
         True,
@@ -157,7 +157,7 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
 def test_garbage_scores_nothing_of_an_explanation_in_words(work: Work) -> None:
     with server(GARBAGE) as readers:
         folder, _ = work(Scripted(in_words), **reading(readers, judge=""))
-    (row,) = rows(folder)
+    (row,) = target_rows(folder)
     assert row["scores"] == []
     assert row["verdict"] in (None, "inconclusive")
 

@@ -16,7 +16,7 @@ from hubel.agent.review.store.database import Store
 from hubel.agent.review.store.fill import fill, notices, unread_bytes
 from hubel.agent.review.target_list import TargetQuery, list_targets
 from hubel.agent.runlog.log import RunLog
-from hubel.agent.runlog.views import rows
+from hubel.agent.runlog.views import target_rows
 from tests.support.review_page import unsealed
 
 
@@ -28,7 +28,7 @@ def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
 
 
 def test_the_store_says_what_the_views_say(folder: Path) -> None:
-    wanted = {row["target"]: row for row in rows(folder)}
+    wanted = {row["target"]: row for row in target_rows(folder)}
     found = {row["target"]: row for row in listed(folder)}
     assert list(found) == list(wanted)
     for target, row in found.items():
@@ -106,14 +106,14 @@ def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
 
 
 def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
-    from hubel.agent.runlog.log import seal
+    from hubel.agent.runlog.log import seal_segments
 
     lines = unsealed(folder)
     (folder / "events" / next((folder / "events").iterdir()).name).unlink()
     segment = folder / "events" / "0001-1.jsonl"
     segment.write_text("".join(line + "\n" for line in lines))
     before = listed(folder)
-    seal(folder)
+    seal_segments(folder)
     store = Store(folder)
     assert unread_bytes(store) <= 1  # no more than to note that it is sealed
     assert listed(folder) == before
