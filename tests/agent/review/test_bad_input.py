@@ -27,7 +27,7 @@ def row_of(client: Client, name: str) -> dict[str, object]:
     return next(row for row in client.get("/api/runs").json["runs"] if row["name"] == name)
 
 
-def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(
+def test_run_of_a_newer_version_has_a_notice_and_other_runs_are_shown(
     client: Client, folder: Path
 ) -> None:
     newer = folder.parent / "newer"
@@ -46,7 +46,7 @@ def test_a_log_of_a_newer_version_is_said_to_be_one_and_the_others_are_shown(
     assert client.get("/api/runs/newer").json["run"]["notice"]
 
 
-def test_a_circuit_that_is_not_done_is_no_broken_run(client: Client, folder: Path) -> None:
+def test_unfinished_circuit_is_interrupted_and_not_unreadable(client: Client, folder: Path) -> None:
     CircuitConfig("ioi").save(folder.parent / "circuit-ioi")
     assert row_of(client, "circuit-ioi")["kind"] == "circuit"
     assert row_of(client, "circuit-ioi")["state"] == "interrupted"
@@ -56,7 +56,7 @@ def test_a_circuit_that_is_not_done_is_no_broken_run(client: Client, folder: Pat
     assert client.get("/api/runs/circuit-ioi/circuit").status == 404
 
 
-def test_a_half_written_log_shows_what_is_whole(client: Client, folder: Path) -> None:
+def test_half_written_line_is_left_out(client: Client, folder: Path) -> None:
     with (folder / "events" / "0009-1.jsonl").open("wb") as segment:
         segment.write(b'{"data":{"explanation":"cut o')
     assert client.get("/api/runs/run").json["notices"] == []
@@ -68,7 +68,7 @@ def test_a_half_written_log_shows_what_is_whole(client: Client, folder: Path) ->
     ]
 
 
-def test_a_run_without_its_activations_is_shown_without_them(client: Client, folder: Path) -> None:
+def test_run_without_collected_activations(client: Client, folder: Path) -> None:
     shutil.rmtree(folder / "collected")
     page = client.get(TARGET).json
     assert page["exemplars"]["+"]
@@ -77,7 +77,7 @@ def test_a_run_without_its_activations_is_shown_without_them(client: Client, fol
     assert client.get(f"{TARGET}/predicted").json["maps"] == []
 
 
-def test_damaged_activations_are_named(client: Client, folder: Path) -> None:
+def test_damaged_activations_have_a_notice(client: Client, folder: Path) -> None:
     (folder / "collected" / "select.safetensors").write_bytes(b"nonsense")
     page = client.get(TARGET)
     assert page.status == 200
@@ -85,7 +85,7 @@ def test_damaged_activations_are_named(client: Client, folder: Path) -> None:
     assert client.get(f"{TARGET}/predicted").status == 409
 
 
-def test_a_damaged_store_is_made_anew(client: Client, folder: Path) -> None:
+def test_damaged_store_is_filled_again(client: Client, folder: Path) -> None:
     before = client.get("/api/runs/run/targets").json
     path = Store(folder).path
     for file in path.parent.glob(f"{path.name}*"):
@@ -96,7 +96,7 @@ def test_a_damaged_store_is_made_anew(client: Client, folder: Path) -> None:
         assert db.execute("select count(*) from targets").fetchone()[0] == before["total"]
 
 
-def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) -> None:
+def test_large_transcript_is_read_in_pieces(client: Client, folder: Path) -> None:
     log = RunLog(folder)
     for number in range(40):
         answer = {"text": f"turn {number} " + "x" * 1_000_000, "calls": [], "stop": "end"}
@@ -119,7 +119,7 @@ def test_an_enormous_transcript_is_read_in_pieces(client: Client, folder: Path) 
     assert len(client.get(TARGET).body) < 200_000
 
 
-def test_a_server_that_gives_every_call_the_same_id_has_its_answers_told_apart() -> None:
+def test_results_of_calls_with_the_same_id_are_told_apart() -> None:
     def row(new: list[dict[str, object]], defines: str) -> dict[str, object]:
         answer = {
             "text": "",
@@ -142,7 +142,7 @@ def test_a_server_that_gives_every_call_the_same_id_has_its_answers_told_apart()
     assert [turn["evidence"] for turn in found] == [["e1"], ["e2"]]
 
 
-def test_a_hostile_run_is_data_and_nothing_else(tmp_path: Path) -> None:
+def test_hostile_run_is_only_data(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "<b>run"
     make_hostile_run(folder, 6)
     with serving(RunCatalog(folder.parent)) as client:
@@ -198,7 +198,7 @@ print(json.dumps([name for name in ("torch", "transformers") if name in sys.modu
 @pytest.mark.parametrize(
     "query", ["sort=nonsense", "dir=up", "offset=-1", "limit=x", "r_min=nan", "p_max=", "layer=a,b"]
 )
-def test_what_cannot_be_asked_for_is_explained_or_ignored(client: Client, query: str) -> None:
+def test_invalid_query_is_refused_or_ignored(client: Client, query: str) -> None:
     answer = client.get(f"/api/runs/run/targets?{query}")
     assert answer.status in (200, 400)
     if answer.status == 400:

@@ -26,7 +26,7 @@ def library() -> RunCatalog:
     return RunCatalog(RUNS, [str(RUNS / name) for name in ("example", MODEL, "example-circuit")])
 
 
-def test_they_are_small() -> None:
+def test_example_runs_are_small() -> None:
     sizes = [
         path.stat().st_size
         for folder in RUNS.glob("example*")
@@ -36,7 +36,7 @@ def test_they_are_small() -> None:
     assert sum(sizes) < 1_000_000
 
 
-def test_the_list_has_a_run_of_each_kind(library: RunCatalog) -> None:
+def test_examples_have_a_run_of_each_kind(library: RunCatalog) -> None:
     rows = {row.name: row for row in run_rows(library)}
     assert {row.explainer for row in rows.values()} == {"compositional", "openai:beginner"}
     assert [row.notice for row in rows.values()] == [None] * 3
@@ -45,12 +45,12 @@ def test_the_list_has_a_run_of_each_kind(library: RunCatalog) -> None:
     assert rows["example-circuit"].verdict
 
 
-def test_the_formula_searchs_run_replays() -> None:
+def test_formula_search_example_replays() -> None:
     assert replay(RUNS / "example").mismatches == []
 
 
 @pytest.mark.slow
-def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
+def test_language_model_example_replays_with_its_explainer_version() -> None:
     identity = RunLog(RUNS / MODEL, writable=False).get("explainer") or {}
     made = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
     if made == identity["version"]:
@@ -60,7 +60,7 @@ def test_the_models_run_replays_with_the_experimenter_that_made_it() -> None:
             replay(RUNS / MODEL)
 
 
-def test_a_target_has_all_that_its_page_shows(library: RunCatalog) -> None:
+def test_example_target_fills_every_section(library: RunCatalog) -> None:
     page = target_page(library.run("example"), "mlp.20.977")
     assert page["histogram"]
     assert page["nearest"]

@@ -27,7 +27,7 @@ THERE = {"run": "run", "target": "mlp.0.0", "name": "activations.statistics"}
 @given(
     body=st.binary(max_size=200) | st.text(max_size=40).map(lambda text: f'{{"{text}":'.encode())
 )
-def test_a_body_that_is_no_json_is_refused(client: Client, body: bytes) -> None:
+def test_body_that_is_not_json_is_refused(client: Client, body: bytes) -> None:
     for operation in ROUTES:
         if operation.method == "POST":
             answer = client.send("POST", operation.path.format_map(THERE), body)
@@ -41,12 +41,14 @@ def test_a_body_that_is_no_json_is_refused(client: Client, body: bytes) -> None:
     path=st.text(max_size=40),
     body=st.binary(max_size=100),
 )
-def test_no_address_finds_a_defect(client: Client, method: str, path: str, body: bytes) -> None:
+def test_no_request_causes_a_server_error(
+    client: Client, method: str, path: str, body: bytes
+) -> None:
     for start in ("/", "/api/", "/static/", "/runs/"):
         assert client.send(method, start + quote(path), body).status < 500
 
 
-def test_every_address_is_described(client: Client) -> None:
+def test_every_address_is_in_openapi(client: Client) -> None:
     found = client.get("/api/openapi.json").json
     assert found["openapi"].startswith("3.")
     entries = [entry for methods in found["paths"].values() for entry in methods.values()]

@@ -17,9 +17,7 @@ REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
     "path", ["/api/runs", "/runs/run", "/api/nothing", "/nothing", "/static/nothing.js"]
 )
 @pytest.mark.parametrize("cookie", [True, False])
-def test_every_answer_forbids_foreign_scripts_and_guessing(
-    client: Client, path: str, cookie: bool
-) -> None:
+def test_every_response_has_security_headers(client: Client, path: str, cookie: bool) -> None:
     answer = client.get(path) if cookie else client.get(path, cookie=None)
     assert answer.headers["content-security-policy"] == POLICY
     assert "unsafe" not in POLICY
@@ -27,7 +25,7 @@ def test_every_answer_forbids_foreign_scripts_and_guessing(
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_without_the_token_there_is_nothing_to_see(client: Client) -> None:
+def test_requests_without_the_token_are_refused(client: Client) -> None:
     assert client.get("/api/runs").status == 200
     for cookie in (None, "", f"{client.guard.cookie}=", f"{client.guard.cookie}=wrong", "\xff=;;;"):
         answer = client.get("/api/runs", cookie=cookie)
@@ -35,7 +33,7 @@ def test_without_the_token_there_is_nothing_to_see(client: Client) -> None:
         assert "hubel review" in answer.json["error"]
 
 
-def test_the_first_address_sets_a_cookie_that_no_script_and_no_other_site_can_use(
+def test_first_address_sets_an_http_only_same_site_cookie(
     client: Client,
 ) -> None:
     answer = client.get(f"/api/runs?token={client.guard.token}", cookie=None)
@@ -49,11 +47,11 @@ def test_the_first_address_sets_a_cookie_that_no_script_and_no_other_site_can_us
     "host",
     ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost.evil.example:{port}", ""],
 )
-def test_a_foreign_name_that_points_here_is_refused(client: Client, host: str) -> None:
+def test_foreign_host_name_is_refused(client: Client, host: str) -> None:
     assert client.get("/api/runs", host=host.format(port=client.port)).status == 421
 
 
-def test_own_names_are_known(client: Client) -> None:
+def test_own_host_names_are_accepted(client: Client) -> None:
     for host in ("127.0.0.1", "localhost", "[::1]"):
         assert client.get("/api/runs", host=f"{host}:{client.port}").status == 200
 
@@ -70,7 +68,7 @@ def test_own_names_are_known(client: Client) -> None:
         "",
     ],
 )
-def test_other_sites_cannot_write(client: Client, folder: Path, origin: str) -> None:
+def test_other_origins_cannot_write(client: Client, folder: Path, origin: str) -> None:
     body = {"verdict": "approve", "name": "Eve"}
     assert client.post(REVIEW, body, origin=origin.format(port=client.port)).status == 403
     assert not (folder / "reviews").exists()
@@ -78,7 +76,7 @@ def test_other_sites_cannot_write(client: Client, folder: Path, origin: str) -> 
     assert client.post(REVIEW, body).status == 200
 
 
-def test_a_form_of_another_site_cannot_write(client: Client) -> None:
+def test_form_of_another_site_cannot_write(client: Client) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         assert (
             client.post(REVIEW, {"verdict": "approve", "name": "Eve"}, content_type=kind).status
@@ -86,7 +84,7 @@ def test_a_form_of_another_site_cannot_write(client: Client) -> None:
         )
 
 
-def test_a_body_has_a_size(client: Client) -> None:
+def test_large_body_is_refused(client: Client) -> None:
     body = {"verdict": "note", "name": "Ada", "note": "x" * MOST_BODY}
     assert client.post(REVIEW, body).status == 413
 
@@ -119,7 +117,7 @@ def test_nothing_outside_the_runs_folder_can_be_read(
     assert [run["name"] for run in client.get("/api/runs").json["runs"]] == ["run"]
 
 
-def test_a_file_in_a_run_that_leads_outside_is_not_read(client: Client, folder: Path) -> None:
+def test_link_out_of_a_run_is_not_followed(client: Client, folder: Path) -> None:
     secret = folder.parent.parent / "secret.json"
     secret.write_text('{"secret": 1}')
     (folder / "circuit.json").symlink_to(secret)

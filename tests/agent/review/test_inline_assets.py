@@ -14,7 +14,7 @@ STATIC = Path(bundling.__file__).parent / "static"
 MODULES = sorted(STATIC.rglob("*.js"))
 
 
-def test_the_bundle_holds_every_module_behind_what_it_imports() -> None:
+def test_bundle_has_every_module_after_its_imports() -> None:
     script = bundle(STATIC)
     places = [
         script.index(
@@ -27,11 +27,11 @@ def test_the_bundle_holds_every_module_behind_what_it_imports() -> None:
         assert script.index(f"const {use[1]} = (") < use.start()
 
 
-def test_nothing_of_the_module_syntax_is_left() -> None:
+def test_bundle_has_no_module_syntax() -> None:
     assert not re.search(r"^\s*(import|export)\b", bundle(STATIC), re.MULTILINE)
 
 
-def test_a_circle_is_refused(tmp_path: Path) -> None:
+def test_import_cycle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "app.js").write_text('import { b } from "./b.js";\n')
     (tmp_path / "b.js").write_text('import { a } from "./app.js";\nexport const b = 1;\n')
     with pytest.raises(ValueError, match=r"circle: app\.js -> b\.js -> app\.js"):
@@ -39,18 +39,18 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_no_module_can_write_markup_or_run_text(module: Path) -> None:
+def test_no_module_writes_markup_or_evaluates_text(module: Path) -> None:
     ways = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc|javascript:|https?://(?!www\.w3\.org/2000/svg)"
     assert not re.findall(ways, module.read_text(encoding="utf-8"))
 
 
-def test_the_styles_fetch_nothing() -> None:
+def test_styles_fetch_nothing() -> None:
     sheet = styles(STATIC)
     assert "@import" not in sheet
     assert "url(" not in sheet
 
 
-def test_the_shell_has_no_inline_script_or_style() -> None:
+def test_page_has_no_inline_script_or_style() -> None:
     shell = (STATIC / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"\son\w+=|style=|<style|<script(?![^>]*\bsrc=)", shell)
     for name in re.findall(r'"/static/([^"]+)"', shell):

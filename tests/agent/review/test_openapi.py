@@ -55,9 +55,7 @@ def cases(draw: st.DrawFn, operation: Any) -> Any:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(data=st.data())
-def test_the_interface_answers_as_it_is_described(
-    site: Client, label: str, data: st.DataObject
-) -> None:
+def test_responses_match_openapi(site: Client, label: str, data: st.DataObject) -> None:
     case = data.draw(cases(OPERATIONS[label]))
     known = data.draw(st.booleans())
     own = f"http://127.0.0.1:{site.port}"

@@ -32,7 +32,7 @@ def say(client: Client, **body: Any) -> Any:
     return answer.json["reviews"]
 
 
-def test_a_review_is_shown_and_can_be_taken_back(client: Client) -> None:
+def test_review_is_shown_and_can_be_taken_back(client: Client) -> None:
     say(client, verdict="approve")
     assert [
         review["verdict"] for review in say(client, verdict="reject", name="Bob", note="never")
@@ -48,7 +48,7 @@ def test_a_review_is_shown_and_can_be_taken_back(client: Client) -> None:
     assert client.post(f"{TARGET}/reviews", {"verdict": "undo", "name": "Bob"}).status == 400
 
 
-def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
+def test_reviews_can_be_queried_with_sql(client: Client, folder: Path) -> None:
     with connect(folder) as db:
         assert db.execute("select count(*) from reviews").fetchone() == (0,)
     say(client, verdict="reject", note="'; drop table reviews")
@@ -60,7 +60,7 @@ def test_sql_of_ones_own_reads_reviews(client: Client, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
+def test_reviews_change_no_number_of_the_run(client: Client, folder: Path) -> None:
     before, events = target_rows(folder), list(read_events(folder))
     say(client, verdict="reject")
     say(client, verdict="edit", text="Fires on nothing at all.")
@@ -70,7 +70,7 @@ def test_no_figure_of_the_run_changes(client: Client, folder: Path) -> None:
     assert not replay(folder).mismatches
 
 
-def test_an_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> None:
+def test_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> None:
     printed = 'strongly words("monday"); step 1.0, rest 0.0'
     (review,) = say(client, verdict="edit", predicate=printed)
     wanted = score_explanation(str(folder), "mlp.0.0", printed)
@@ -92,7 +92,7 @@ def test_an_edited_predicate_is_scored_on_select(client: Client, folder: Path) -
     )
 
 
-def test_held_out_text_is_shown_to_whom_opened_it_and_marks_what_is_said_afterwards(
+def test_held_out_text_is_closed_until_opened_and_marks_later_reviews(
     client: Client,
 ) -> None:
     explained = next(
@@ -122,7 +122,7 @@ def other_text(folder: Path) -> str:
     return str(path)
 
 
-def test_an_edit_after_viewing_is_scored_on_another_corpus_too(
+def test_edit_after_viewing_is_scored_on_another_corpus(
     folder: Path, tmp_path: Path, tiny: Subject
 ) -> None:
     run, asked = StoredRun(folder), list[str]()
@@ -157,7 +157,7 @@ def test_an_edit_after_viewing_is_scored_on_another_corpus_too(
     assert score["value"] == pytest.approx(np.corrcoef(true, the)[0, 1], abs=1e-6)
 
 
-def test_what_cannot_be_scored_elsewhere_says_why(
+def test_failure_to_score_on_another_corpus_is_logged(
     folder: Path, tmp_path: Path, tiny: Subject
 ) -> None:
     reviews = Reviews(folder)
@@ -176,7 +176,7 @@ def test_what_cannot_be_scored_elsewhere_says_why(
         score_edit(folder, "nonsense")
 
 
-def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:
+def test_concurrent_reviewers_lose_nothing(folder: Path) -> None:
     """Two processes' worth of writers, each with a segment of its own, and readers in between."""
     writers = [Reviews(folder) for _ in range(2)]
     reader = Reviews(folder)
@@ -202,7 +202,7 @@ def test_two_reviewers_at_once_lose_nothing(folder: Path) -> None:
         assert [int(note) for who, note in said if who == name] == list(range(50))
 
 
-def test_half_a_line_of_a_reviewer_is_left_out(folder: Path) -> None:
+def test_half_written_review_is_left_out(folder: Path) -> None:
     reviews = Reviews(folder)
     reviews.write("review", "mlp.0.0", {"verdict": "approve", "name": "Ada"})
     (folder / "reviews" / "20990101T000000-1-aaaa.jsonl").write_bytes(

@@ -33,7 +33,7 @@ def live(place: Path) -> Iterator[Client]:
         yield client
 
 
-def test_a_text_is_read_token_by_token(live: Client, place: Path) -> None:
+def test_trying_a_text_gives_an_activation_for_each_token(live: Client, place: Path) -> None:
     assert live.get("/api/live").json["live"] is True
     answer = live.post(
         f"{TARGET}/try", {"text": "the cat said Monday", "other": "the cat said Friday"}
@@ -52,7 +52,7 @@ def test_a_text_is_read_token_by_token(live: Client, place: Path) -> None:
     assert (first["predicted"] is not None) == (row["predicate"] is not None)
 
 
-def test_without_live_a_text_is_refused_and_the_index_still_answers(place: Path) -> None:
+def test_without_live_only_index_instruments_work(place: Path) -> None:
     with serving(RunCatalog(place / "runs")) as client:
         answer = client.post(f"{TARGET}/try", {"text": "the cat"})
         assert answer.status == 409
@@ -66,7 +66,7 @@ def test_without_live_a_text_is_refused_and_the_index_still_answers(place: Path)
         assert client.post("/api/instruments/ablate", call).status in (400, 409)
 
 
-def test_instruments_are_listed_with_what_they_take(live: Client) -> None:
+def test_instruments_are_listed_with_their_schemas(live: Client) -> None:
     listed = {entry["name"]: entry for entry in live.get("/api/instruments").json["instruments"]}
     assert listed["activations.on_text"]["schema"]["properties"]["texts"]
     assert live.post("/api/instruments/nonsense", {"run": "run", "arguments": {}}).status == 400
@@ -78,7 +78,7 @@ def test_instruments_are_listed_with_what_they_take(live: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
-def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened: bool) -> None:
+def test_explaining_again_makes_a_new_run(place: Path, live: Client, opened: bool) -> None:
     with Loopback(Beginner()) as model:
         folder = place / "runs" / f"asked-{opened}"
         asked = run_config(
@@ -111,7 +111,7 @@ def test_explaining_again_is_a_run_of_its_own(place: Path, live: Client, opened:
 
 
 @pytest.mark.slow
-def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live: Client) -> None:
+def test_explaining_again_without_notes_needs_other_text(place: Path, live: Client) -> None:
     answer = live.post(f"{TARGET}/explain-again", {"note": "Look at weekdays.", "name": "Ada"})
     assert answer.status == 400
     assert "reads no notes" in answer.json["error"]
@@ -125,7 +125,7 @@ def test_an_explainer_that_reads_no_notes_is_shown_other_text(place: Path, live:
 
 
 @pytest.mark.slow
-def test_a_run_of_32_investigators_and_the_page_do_not_disturb_each_other(
+def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
     place: Path, live: Client
 ) -> None:
     """A run in a process of its own, the page asked all the while."""

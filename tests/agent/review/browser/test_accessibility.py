@@ -67,9 +67,7 @@ def test_axe_finds_nothing_serious(view: str, light: Page, site: Site, axe: str)
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_a_narrow_page_is_not_wider_than_its_window(
-    view: str, dark: Page, site: Site, axe: str
-) -> None:
+def test_narrow_page_fits_its_window(view: str, dark: Page, site: Site, axe: str) -> None:
     site.open(dark, VIEWS[view])
     assert dark.evaluate("document.documentElement.scrollWidth") <= 400
     if view in OWN_LOOK:
@@ -87,9 +85,7 @@ def _serious(page: Page, axe: str) -> list[Any]:
     ]
 
 
-def test_a_keyboard_alone_gets_from_the_list_to_a_verdict_and_the_focus_is_seen(
-    site: Site, light: Page
-) -> None:
+def test_keyboard_alone_reaches_a_review_with_visible_focus(site: Site, light: Page) -> None:
     page = light
     site.open(page, "/runs/formulas/targets/mlp.0.3")
     page.keyboard.press("Tab")

@@ -64,7 +64,7 @@ def harmless(page: Page) -> None:
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_nothing_of_a_hostile_run_is_obeyed(view: str, site: Site, page: Page) -> None:
+def test_hostile_run_is_not_executed(view: str, site: Site, page: Page) -> None:
     site.open(page, VIEWS[view])
     harmless(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -104,7 +104,7 @@ def reports(runs: Path, site: Site, tmp_path_factory: pytest.TempPathFactory) ->
     }
 
 
-def test_7_a_report_is_read_from_the_disk_alone(alone: Page, reports: dict[str, Path]) -> None:
+def test_report_file_works_offline(alone: Page, reports: dict[str, Path]) -> None:
     alone.goto(reports["formulas"].as_uri())
     settled(alone)
     rows = alone.locator("table.targets tbody tr:not(.gap)")
@@ -123,16 +123,14 @@ def test_7_a_report_is_read_from_the_disk_alone(alone: Page, reports: dict[str, 
     alone.wait_for_selector("#exemplars .heat i.k")
 
 
-def test_7_a_circuits_report_is_read_from_the_disk_alone(
-    alone: Page, reports: dict[str, Path]
-) -> None:
+def test_circuit_report_file_works_offline(alone: Page, reports: dict[str, Path]) -> None:
     alone.goto(f"{reports['wires'].as_uri()}#/runs/wires/circuit?node=head.2.0")
     alone.wait_for_selector("svg.graph path.edge")
     assert "name mover" in alone.locator(".node-box").inner_text()
 
 
 @pytest.mark.parametrize("view", ["targets", "target", "transcript"])
-def test_7_nothing_of_a_hostile_run_is_obeyed_in_a_report(
+def test_hostile_run_is_not_executed_in_a_report(
     view: str, alone: Page, reports: dict[str, Path]
 ) -> None:
     alone.goto(f"{reports[NAME].as_uri()}#{VIEWS[view]}")
@@ -140,7 +138,7 @@ def test_7_nothing_of_a_hostile_run_is_obeyed_in_a_report(
     harmless(alone)
 
 
-def test_7_a_folder_is_read_from_a_web_server(runs: Path, browser: Browser, tmp_path: Path) -> None:
+def test_report_folder_works_on_a_web_server(runs: Path, browser: Browser, tmp_path: Path) -> None:
     import threading
     from functools import partial
     from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer

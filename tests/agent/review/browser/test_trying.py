@@ -67,7 +67,7 @@ def values(heat: Locator) -> list[float]:
     ]  # "+0.0123, predicted 0"
 
 
-def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
+def test_trying_two_texts_shows_activations_and_their_difference(
     site: Site, page: Page, truth: dict[str, list[float]]
 ) -> None:
     first, second = truth
@@ -97,7 +97,7 @@ def test_5_a_text_and_one_with_another_token_show_the_units_own_values(
     page.wait_for_selector(".tried >> nth=1")
 
 
-def test_5_an_instrument_is_called_from_a_form_of_its_schema(
+def test_instrument_is_called_from_a_form_of_its_schema(
     site: Site, page: Page, place: Path
 ) -> None:
     site.open(page, f"/try?run=run&target={TARGET}&tool=activations.statistics")
@@ -118,7 +118,7 @@ def test_5_an_instrument_is_called_from_a_form_of_its_schema(
     assert "99" in alert.inner_text()
 
 
-def test_5_the_explainer_is_asked_again_with_a_note(site: Site, page: Page) -> None:
+def test_explaining_again_with_a_note(site: Site, page: Page) -> None:
     site.open(page, f"/try?run=asked&target={TARGET}")
     page.get_by_label("Note to the explainer").fill("Look at weekdays.")
     page.get_by_role("button", name="Explain again").click()

@@ -1,4 +1,4 @@
-"""Every numbered thing that the review page promises, clicked in a browser against a server over real runs."""
+"""The views of the review page, clicked in a browser against a server over real runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def named(page: Page, name: str = "Ada") -> None:
     page.locator("dialog button.main").click()
 
 
-def test_1_runs_are_listed_and_opened(site: Site, page: Page) -> None:
+def test_run_list_opens_a_run(site: Site, page: Page) -> None:
     site.open(page, "/")
     assert {*page.locator("tbody th a").all_text_contents()} == {"formulas", "model", "wires"}
     row = page.locator("tr", has_text="formulas")
@@ -38,7 +38,7 @@ def test_1_runs_are_listed_and_opened(site: Site, page: Page) -> None:
     assert page.locator("h1").inner_text() == "formulas"
 
 
-def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(
+def test_sorting_and_filtering_targets_is_in_the_url_and_survives_back_and_reload(
     site: Site, page: Page
 ) -> None:
     site.open(page, "/runs/formulas")
@@ -62,7 +62,7 @@ def test_2_targets_are_sorted_and_filtered_in_the_url_and_back_works(
     assert rows.locator("a").all_inner_texts() == ["mlp.2.3-"]
 
 
-def test_2_nothing_found_is_said_and_cleared(site: Site, page: Page) -> None:
+def test_filters_without_a_match_can_be_cleared(site: Site, page: Page) -> None:
     site.open(page, "/runs/formulas?r_min=0.99")
     rows = page.locator("table.targets tbody tr:not(.gap)")
     expect(page.get_by_role("button", name="Clear the filters")).to_be_visible()
@@ -71,9 +71,7 @@ def test_2_nothing_found_is_said_and_cleared(site: Site, page: Page) -> None:
     expect(rows).to_have_count(5)
 
 
-def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(
-    site: Site, page: Page
-) -> None:
+def test_search_in_transcripts_and_exemplars(site: Site, page: Page) -> None:
     site.open(page, "/runs/model")
     page.keyboard.press("/")
     page.keyboard.type("the")
@@ -89,7 +87,7 @@ def test_2_words_are_searched_in_explanations_transcripts_and_exemplars(
     expect(page.locator(".hits li mark").first).to_have_text(re.compile("^the$", re.IGNORECASE))
 
 
-def test_2_the_keyboard_walks_opens_and_reviews(site: Site, page: Page) -> None:
+def test_keyboard_moves_opens_and_reviews_targets(site: Site, page: Page) -> None:
     site.open(page, "/runs/formulas")
     page.wait_for_selector("table.targets tbody tr:not(.gap)")
     page.keyboard.press("j")
@@ -115,7 +113,7 @@ def test_2_the_keyboard_walks_opens_and_reviews(site: Site, page: Page) -> None:
     page.keyboard.press("Escape")
 
 
-def test_3_the_evidence_on_a_target_is_shown(site: Site, page: Page) -> None:
+def test_target_page_shows_all_evidence(site: Site, page: Page) -> None:
     site.open(page, TARGET)
     for part in (
         "exemplars",
@@ -140,7 +138,7 @@ def test_3_the_evidence_on_a_target_is_shown(site: Site, page: Page) -> None:
     assert page.locator("#effects").count() == 0  # the formula search changes nothing in the model
 
 
-def test_3_a_neighbour_that_the_run_explained_is_opened(site: Site, page: Page) -> None:
+def test_similar_unit_of_the_run_is_a_link(site: Site, page: Page) -> None:
     site.open(page, TARGET)
     link = page.locator("#nearest a").first
     wanted = link.inner_text()
@@ -149,13 +147,13 @@ def test_3_a_neighbour_that_the_run_explained_is_opened(site: Site, page: Page) 
     expect(page.locator("h1")).to_have_text(wanted)
 
 
-def test_3_what_an_intervention_changed_is_shown(site: Site, page: Page) -> None:
+def test_target_page_shows_interventions(site: Site, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0")
     effect = page.locator("#effects details", has_text="ablate").first
     assert "KL" in effect.locator("pre").inner_text()
 
 
-def test_3_a_token_tells_its_value_to_mouse_and_keyboard(site: Site, page: Page) -> None:
+def test_token_value_is_shown_to_mouse_and_keyboard(site: Site, page: Page) -> None:
     site.open(page, TARGET)
     page.locator("#exemplars .heat i.k").first.hover()
     assert re.fullmatch(r"[+−][\d.e−]+, predicted [+−]?[\d.e−]+", page.locator("#tip").inner_text())
@@ -166,7 +164,9 @@ def test_3_a_token_tells_its_value_to_mouse_and_keyboard(site: Site, page: Page)
     assert page.locator("#tip").inner_text() in page.locator("#said").inner_text()
 
 
-def test_3_held_out_text_is_opened_with_a_name(site: Site, page: Page) -> None:
+def test_opening_held_out_text_asks_for_a_name_and_marks_later_reviews(
+    site: Site, page: Page
+) -> None:
     site.open(page, "/runs/formulas/targets/mlp.0.2")
     page.get_by_role("button", name="held-out (closed)").click()
     assert "after viewing" in page.locator(".door").inner_text()
@@ -184,7 +184,7 @@ def test_3_held_out_text_is_opened_with_a_name(site: Site, page: Page) -> None:
     assert "after viewing" in page.locator(".said").inner_text()
 
 
-def test_4_the_transcript_folds_calls_and_says_what_they_cost(site: Site, page: Page) -> None:
+def test_transcript_folds_calls_and_shows_costs(site: Site, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0/transcript")
     assert page.locator("article.turn.model").count() >= 3
     assert "100 in" in page.locator("article.turn.model header").first.inner_text()
@@ -197,7 +197,7 @@ def test_4_the_transcript_folds_calls_and_says_what_they_cost(site: Site, page: 
     assert call.locator("h3").first.inner_text() == "arguments"
 
 
-def test_4_a_claim_leads_to_its_experiment(site: Site, page: Page) -> None:
+def test_claim_links_to_its_experiment(site: Site, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0")
     link = page.locator("#findings sup a").first
     wanted = link.inner_text()
@@ -206,7 +206,7 @@ def test_4_a_claim_leads_to_its_experiment(site: Site, page: Page) -> None:
     expect(page.locator(".found")).to_have_count(1)
 
 
-def test_6_a_circuit_is_drawn_cut_and_looked_into(site: Site, page: Page) -> None:
+def test_circuit_graph_can_be_thresholded_and_its_nodes_opened(site: Site, page: Page) -> None:
     site.open(page, "/runs/wires/circuit")
     edges = page.locator("svg.graph path.edge")
     before = edges.count()
@@ -225,7 +225,7 @@ def test_6_a_circuit_is_drawn_cut_and_looked_into(site: Site, page: Page) -> Non
     assert "name mover" in page.locator(".node-box").inner_text()
 
 
-def test_7_two_runs_stand_side_by_side(site: Site, page: Page) -> None:
+def test_two_runs_are_compared_side_by_side(site: Site, page: Page) -> None:
     site.open(page, "/compare")
     page.get_by_label("Run A").select_option("formulas")
     page.get_by_label("Run B").select_option("model")
@@ -238,7 +238,7 @@ def test_7_two_runs_stand_side_by_side(site: Site, page: Page) -> None:
     expect(page.locator("table.both tbody tr:not(.gap)")).to_have_count(2)
 
 
-def test_8_a_person_decides_and_agreement_is_shown(site: Site, page: Page) -> None:
+def test_review_is_shown_and_agreement_counted(site: Site, page: Page) -> None:
     site.open(page, "/runs/formulas/targets/mlp.0.1")
     page.get_by_role("button", name=re.compile("^Approve")).click()
     named(page, "Grace")
@@ -254,7 +254,7 @@ def test_8_a_person_decides_and_agreement_is_shown(site: Site, page: Page) -> No
     assert "reviewed" in page.locator(".figures").inner_text()
 
 
-def test_an_unknown_address_and_an_unknown_run_say_so(site: Site, page: Page) -> None:
+def test_unknown_run_and_target_show_an_error(site: Site, page: Page) -> None:
     for path in ("/runs/nowhere", "/runs/formulas/targets/mlp.9.9"):
         site.open(page, path)
         assert page.get_by_role("alert").inner_text()

@@ -27,7 +27,7 @@ def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
         return list_targets(db, TargetQuery.of(query)).rows
 
 
-def test_the_store_says_what_the_views_say(folder: Path) -> None:
+def test_store_agrees_with_the_views(folder: Path) -> None:
     wanted = {row["target"]: row for row in target_rows(folder)}
     found = {row["target"]: row for row in listed(folder)}
     assert list(found) == list(wanted)
@@ -54,9 +54,7 @@ def test_the_store_says_what_the_views_say(folder: Path) -> None:
             assert row["drop"] == pytest.approx(row["select"] - row["r"])
 
 
-def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_filling_in_pieces_equals_filling_at_once(folder: Path, tmp_path: Path) -> None:
     whole = listed(folder)
     lines = unsealed(folder)
     growing = tmp_path / "runs" / "growing"
@@ -75,7 +73,7 @@ def test_a_store_filled_piece_by_piece_is_the_store_filled_at_once(
         assert list_targets(db, TargetQuery.of({})).rows == whole
 
 
-def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
+def test_concurrent_filling_counts_nothing_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tables(store: Store) -> list[list[tuple[Any, ...]]]:
@@ -105,7 +103,7 @@ def test_two_that_fill_one_store_at_once_do_not_disturb_each_other(
     assert tables(Store(folder)) == alone
 
 
-def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
+def test_sealing_a_read_segment_changes_nothing(folder: Path) -> None:
     from hubel.agent.runlog.log import seal_segments
 
     lines = unsealed(folder)
@@ -120,13 +118,13 @@ def test_sealing_a_segment_that_was_read_changes_nothing(folder: Path) -> None:
     assert unread_bytes(store) == 0
 
 
-def test_a_run_made_anew_under_the_same_name_is_read_anew(folder: Path) -> None:
+def test_new_run_of_the_same_name_is_read_again(folder: Path) -> None:
     assert any(row["status"] == "done" for row in listed(folder))
     shutil.rmtree(folder / "events")
     assert {row["status"] for row in listed(folder)} == {"pending"}
 
 
-def test_lines_that_cannot_be_read_are_counted_and_left_out(folder: Path) -> None:
+def test_unreadable_lines_are_counted_and_left_out(folder: Path) -> None:
     before = listed(folder)
     (folder / "events" / "0009-1.jsonl").write_bytes(b'{"data": nonsense\n\xff\xfe\n[]\n{"half":')
     assert listed(folder) == before
@@ -160,7 +158,7 @@ def test_search_finds_words_of_explanations_and_exemplars(folder: Path) -> None:
             assert hit["text"][start:end].casefold().startswith("monday")
 
 
-def test_an_event_written_again_counts_once_and_the_last_one(folder: Path) -> None:
+def test_repeated_event_counts_once_and_the_last_wins(folder: Path) -> None:
     before = {row["target"]: row for row in listed(folder)}
     target = next(iter(before))
     log = RunLog(folder)
