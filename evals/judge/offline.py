@@ -1,12 +1,12 @@
-"""Judges that need no network: scripted, constant, and none at all (the predicate decides).
+"""Judges that need no network: scripted, constant, or none at all (the predicate decides).
 
-    predicate          no chat: each scorer takes the same decision from what the predicate predicts
+    predicate          no chat: each scorer takes the same decision from the predicate's prediction
     scripted:FILE      answers from a file, for tests and demonstrations
-    constant:TEXT      always the same answer, "yes" and "no" spelled out for as many examples as were asked about
+    constant:TEXT      always the same answer; "yes" and "no" are repeated for every example
 
 A script is JSON: a list of answers, given in turn, or a list of ``{"match": "words", "answer":
-"text"}``, of which the first whose words stand in the request answers it. A script that has no
-answer is a judge that fails.
+"text"}``: the first whose words occur in the request answers it. A script without an answer is a
+judge that fails.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COUNT = re.compile(r"1 to (\d+)\.\s*$")
 
 
 class ScriptedJudge:
-    """Answers from a list: in turn, or by words that a request must hold."""
+    """Answers from a list, in turn or by words that a request must contain."""
 
     def __init__(self, script: Sequence[str | Mapping[str, str]], name: str = "scripted") -> None:
         self.name = name
@@ -34,17 +34,13 @@ class ScriptedJudge:
         self._lock = threading.Lock()
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The script's answer; JudgeError where it has none."""
+        """The script's answer; JudgeError if it has none."""
         with self._lock:
-            text = self._answer(f"{request.system}\n{request.user}")
-        return ChatAnswer(
-            text,
-            usage=Usage(count_words(request.system) + count_words(request.user), count_words(text)),
-        )
+            return _answer(request, self._text(f"{request.system}\n{request.user}"))
 
-    def _answer(self, asked: str) -> str:
+    def _text(self, request: str) -> str:
         for entry in self._script:
-            if isinstance(entry, Mapping) and entry["match"] in asked:
+            if isinstance(entry, Mapping) and entry["match"] in request:
                 return entry["answer"]
         turns = [entry for entry in self._script if isinstance(entry, str)]
         if self._turn >= len(turns):
@@ -56,34 +52,36 @@ class ScriptedJudge:
 
 
 class ConstantJudge:
-    """Always the same answer: ``yes`` and ``no`` (``1``, ``0``, a letter) for every example, other text as it is."""
+    """Always the same answer: ``yes``, ``no``, ``1``, ``0`` or a letter for each example, other text once."""
 
     def __init__(self, answer: str) -> None:
         self.answer = answer
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The constant, once a numbered example if it is one word and a number of examples was asked for."""
+        """The constant, for each of the numbered examples of the request."""
         count = _COUNT.search(request.user)
         text = self.answer
         if count and re.fullmatch(r"yes|no|[01]|[A-Z]", self.answer):
-            said = {"yes": "1", "no": "0"}.get(self.answer, self.answer)
-            text = "\n".join(f"{number}: {said}" for number in range(1, int(count[1]) + 1))
-        return ChatAnswer(
-            text,
-            usage=Usage(count_words(request.system) + count_words(request.user), count_words(text)),
-        )
+            choice = {"yes": "1", "no": "0"}.get(self.answer, self.answer)
+            text = "\n".join(f"{number}: {choice}" for number in range(1, int(count[1]) + 1))
+        return _answer(request, text)
+
+
+def _answer(request: ChatRequest, text: str) -> ChatAnswer:
+    prompt_words = count_words(request.system) + count_words(request.user)
+    return ChatAnswer(text, usage=Usage(prompt_words, count_words(text)))
 
 
 def count_words(text: str) -> int:
-    """What these judges count as tokens: words and marks."""
+    """What these judges count as tokens: words and punctuation marks."""
     return len(re.findall(r"\w+|[^\w\s]", text))
 
 
 def offline_judge(spec: str) -> Chat | None:
-    """A judge from its words on the command line; None for ``predicate``.
+    """A judge by its name on the command line; None for ``predicate``.
 
     Raises:
-        UsageError: it is not known, or its script cannot be read.
+        UsageError: the judge is unknown, or its script cannot be read.
     """
     kind, _, rest = spec.partition(":")
     if spec == "predicate":
@@ -96,13 +94,13 @@ def offline_judge(spec: str) -> Chat | None:
 
 
 def read_script(path: Path) -> list[str | Mapping[str, str]]:
-    """A script's answers; UsageError says what is off."""
+    """A script's answers; a UsageError says what is wrong with it."""
     try:
         script = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"no script at {str(path)!r}") from None
     except (ValueError, UnicodeDecodeError) as error:
-        raise UsageError(f"the script {path} is no JSON: {error}") from None
+        raise UsageError(f"the script {path} is not JSON: {error}") from None
     if not isinstance(script, list) or not all(_is_entry(entry) for entry in script):
         raise UsageError(
             f'the script {path} must be a list of answers, or of {{"match": ..., "answer": ...}}'

@@ -1,12 +1,12 @@
-"""Who may judge: any chat model, through one method.
+"""The interface of a judge: any chat model, through one method.
 
-A scorer that needs a judge is given a `Chat`. It sends a `ChatRequest` and reads a `ChatAnswer`;
-log-probabilities are used where the answer has them and never needed. Clients of providers live in
-`agent`; for tests and for programs there are `judges`. A judge that raises, and an answer that
+A scorer that needs a judge gets a `Chat`. It sends a `ChatRequest` and reads a `ChatAnswer`;
+log-probabilities are used if the answer has them, and never required. Clients of providers are in
+`agent.llm`; `offline` has judges for tests and programs. A judge that raises, or whose answer
 cannot be read twice, is a failure of that score, never a value.
 
-    JudgeError        the judge gave no answer that can be read: a failure row, to be scored again later
-    Unscorable        the scorer has nothing to work on: too little active text, or something that it needs is missing
+    JudgeError        the judge gave no readable answer: a failure row that can be retried
+    Unscorable        nothing to score: too little active text, or a resource is missing
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ...tools.errors import HubelError
 
 
 class JudgeError(HubelError):
-    """The judge did not answer, or twice in a way that cannot be read."""
+    """The judge did not answer, or its answer could not be read, twice."""
 
 
 class Unscorable(HubelError):
-    """There is nothing that this scorer could be computed from; no fault of the explanation."""
+    """This scorer has nothing to compute from. That is not the explanation's fault."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class ChatRequest:
     """Name, version and hash of the prompt file: ``detection@1#0123456789abcdef``."""
     temperature: float = 0.0
     logprobs: bool = False
-    """Whether log-probabilities would be used if there are any."""
+    """Whether log-probabilities are of use."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what a journal hashes."""
+        """The JSON that the journal hashes."""
         return asdict(self)
 
 
@@ -54,12 +54,12 @@ class TokenChoice(NamedTuple):
 
 @dataclass(frozen=True)
 class Usage:
-    """What an answer took, as its server counted it."""
+    """What an answer cost, as its server counted it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = 0.0
-    """None where the price is not known."""
+    """None if the price is unknown."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,14 @@ class ChatAnswer:
     logprobs: Sequence[TokenChoice] | None = None
     usage: Usage = field(default_factory=Usage)
     took: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What the client tells of the call beside that (attempts, waits, cached tokens): for its row in a log."""
+    """Other details of the call for its row in the log: attempts, waits, cached tokens."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, as it is journaled."""
-        kept = {name: value for name, value in asdict(self).items() if name != "took"}
-        return kept | {
-            "logprobs": None if self.logprobs is None else [list(t) for t in self.logprobs]
-        }
+        """The JSON that is journaled."""
+        row = asdict(self)
+        del row["took"]
+        row["logprobs"] = None if self.logprobs is None else [list(t) for t in self.logprobs]
+        return row
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ChatAnswer:
@@ -92,19 +92,19 @@ class Chat(Protocol):
     """Any chat model."""
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The answer to one request; raises HubelError when there is none."""
+        """The answer to one request; raises HubelError if there is none."""
         ...
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a score took."""
+    """What a score cost."""
 
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float | None = 0.0
-    """None where some price is not known."""
+    """None if any price is unknown."""
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -120,7 +120,7 @@ class Cost:
 
 
 class CountingChat:
-    """A chat that counts: put it round any other."""
+    """Wraps a chat and counts its calls."""
 
     def __init__(self, chat: Chat) -> None:
         self.cost = Cost()
@@ -129,11 +129,11 @@ class CountingChat:
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
         """Ask, and count the call whether or not it is answered."""
-        spent = Cost(1)
+        cost = Cost(1)
         try:
             answer = self._chat.ask(request)
-            spent = Cost(1, answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.usd)
+            cost = Cost(1, answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.usd)
         finally:
             with self._lock:
-                self.cost += spent
+                self.cost += cost
         return answer

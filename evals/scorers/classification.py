@@ -1,15 +1,14 @@
-"""What decisions about labelled examples are worth, with intervals over documents.
+"""How good decisions about labelled examples are, with intervals over documents.
 
-- *balanced accuracy*: (share of the positives called so + share of the negatives called so) / 2.
-  Whoever always says the same gets exactly 1/2, however the classes are mixed.
+- *balanced accuracy*: (true-positive rate + true-negative rate) / 2. A constant answer gets exactly
+  1/2, however the classes are mixed.
 - *AUROC*: how often a positive is graded above a negative, ties counting half (Mann & Whitney
   1947). Exactly 1/2 for a constant grade.
-- *accuracy* of a choice among k, where each place is right equally often: exactly 1/k for whoever
-  always says the same.
+- *accuracy* of a choice among k, where each place is right equally often: exactly 1/k for a
+  constant answer.
 
-A resample of documents without a single positive (or negative) says nothing of that class: its
-share counts as 1/2. With fewer than ten documents a percentile interval is no interval, and none is
-given.
+A resample of documents without a positive (or negative) says nothing about that class: its rate
+counts as 1/2. Below ten documents a percentile interval is meaningless, and none is given.
 """
 
 from __future__ import annotations
@@ -26,32 +25,30 @@ from ..verdict import DOCUMENTS
 
 @dataclass(frozen=True, eq=False)
 class LabelledExamples:
-    """Examples with their truth and the document that each is from."""
+    """Examples with their truth and the document each is from."""
 
     label: Bool[np.ndarray, " examples"]
     document: Int[np.ndarray, " examples"]
 
-    @property
-    def documents(self) -> int:
-        """Different documents."""
-        return len(np.unique(self.document))
-
 
 def balanced_accuracy(
-    said: Bool[np.ndarray, " examples"], items: LabelledExamples, seed: int = 0
+    yes: Bool[np.ndarray, " examples"], examples: LabelledExamples, seed: int = 0
 ) -> Interval:
     """(TPR + TNR) / 2 of yes-or-no decisions."""
-    label, said = np.asarray(items.label, dtype=bool), np.asarray(said, dtype=bool)
-    columns = np.stack([label & said, label, ~label & ~said, ~label], axis=1).astype(np.float64)
-    return _with_interval(columns, items.document, _balanced, seed)
+    label, yes = np.asarray(examples.label, dtype=bool), np.asarray(yes, dtype=bool)
+    columns = np.stack([label & yes, label, ~label & ~yes, ~label], axis=1).astype(np.float64)
+
+    def statistic(sums: Float[np.ndarray, "resamples 4"]) -> Float[np.ndarray, " resamples"]:
+        return (rate(sums[..., 0], sums[..., 1]) + rate(sums[..., 2], sums[..., 3])) / 2
+
+    return document_interval(columns, examples.document, statistic, seed)
 
 
-def _balanced(sums: Float[np.ndarray, "resamples 4"]) -> Float[np.ndarray, " resamples"]:
-    rates = [
-        np.where(sums[..., n] > 0, sums[..., hit] / np.maximum(sums[..., n], 1.0), 0.5)
-        for hit, n in ((0, 1), (2, 3))
-    ]
-    return (rates[0] + rates[1]) / 2
+def rate(
+    hits: Float[np.ndarray, "*shape"], of: Float[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    """Share of hits; 1/2 where there is nothing to hit."""
+    return np.where(of > 0, hits / np.maximum(of, 1.0), 0.5)
 
 
 def accuracy(
@@ -59,38 +56,40 @@ def accuracy(
 ) -> Interval:
     """Mean of hits; one tied among k counts 1/k."""
     columns = np.stack([hit, np.ones(len(hit))], axis=1).astype(np.float64)
-    return _with_interval(
+    return document_interval(
         columns, document, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1.0), seed
     )
 
 
-def _with_interval(
+def document_interval(
     columns: Float[np.ndarray, "examples k"],
     document: Int[np.ndarray, " examples"],
     statistic: Statistic,
     seed: int,
 ) -> Interval:
+    """A statistic of column sums with its interval over documents; no interval for fewer than ten."""
     sums = group_sums(columns, document)
-    found = bootstrap(sums, statistic, seed)
-    return found if len(sums) >= DOCUMENTS else Interval(found.value, None, None)
+    interval = bootstrap(sums, statistic, seed)
+    return interval if len(sums) >= DOCUMENTS else Interval(interval.value, None, None)
 
 
 def auroc(
-    grade: Float[np.ndarray, " examples"], items: LabelledExamples, seed: int = 0
+    grade: Float[np.ndarray, " examples"], examples: LabelledExamples, seed: int = 0
 ) -> Interval:
-    """Area under the ROC curve of a grade, the larger the more positive."""
-    grade, label = np.asarray(grade, dtype=np.float64), np.asarray(items.label, dtype=bool)
+    """Area under the ROC curve of a grade that is larger for positives."""
+    grade, label = np.asarray(grade, dtype=np.float64), np.asarray(examples.label, dtype=bool)
     if not label.any() or label.all():
         return Interval(0.5, None, None)
-    positive, negative = grade[label], grade[~label]
-    wins = np.sign(positive[:, None] - negative[None, :]) / 2 + 0.5
+    # 1. which positive (row) is graded above which negative (column): 1, or 1/2 for a tie
+    wins = np.sign(grade[label][:, None] - grade[~label][None, :]) / 2 + 0.5
     value = float(wins.mean())
-    names, place = np.unique(items.document, return_inverse=True)
-    if len(names) < DOCUMENTS:
+    documents, document = np.unique(examples.document, return_inverse=True)
+    if len(documents) < DOCUMENTS:
         return Interval(value, None, None)
-    weight = resample_counts(len(names), seed)[:, place]
-    up, down = weight[:, label], weight[:, ~label]
-    pairs = up.sum(axis=1) * down.sum(axis=1)
-    draws = np.where(pairs > 0, ((up @ wins) * down).sum(axis=1) / np.maximum(pairs, 1.0), 0.5)
+    # 2. an example counts in a resample as often as its document was drawn
+    weight = resample_counts(len(documents), seed)[:, document]
+    positive, negative = weight[:, label], weight[:, ~label]
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    draws = rate(((positive @ wins) * negative).sum(axis=1), pairs)
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(value, float(low), float(high))

@@ -1,8 +1,8 @@
-"""Yes-or-no decisions about shown windows, by a chat model or by the predicate: what detection and its kin share."""
+"""Yes-or-no decisions about windows, by a chat model or by the predicate: shared by several scorers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +19,11 @@ CHOICES = ("0", "1")
 
 
 class Decisions(NamedTuple):
-    """What was said of each example."""
+    """Yes or no for each example."""
 
     yes: Bool[np.ndarray, " examples"]
     grade: Float[np.ndarray, " examples"] | None
-    """How surely, where that is known: a predicted activation, or a judge's probability of "yes"."""
+    """How sure, if known: the predicted activation, or a judge's probability of "yes"."""
 
 
 DecideFromPrediction = Callable[[Float[np.ndarray, "contexts seq"]], Decisions]
@@ -31,18 +31,17 @@ DecideFromPrediction = Callable[[Float[np.ndarray, "contexts seq"]], Decisions]
 
 
 class DecisionQuestion(NamedTuple):
-    """Labelled examples with both ways to decide about them."""
+    """Labelled examples, with both ways to decide about them."""
 
-    items: LabelledExamples
+    examples: LabelledExamples
     batches: Sequence[Int[np.ndarray, " batch"]]
     example_text: Callable[[int], str]
-    """An example's text."""
     from_prediction: DecideFromPrediction
     prompt: str = "detection"
 
 
 def make_decisions(task: ScoringTask, question: DecisionQuestion) -> Decisions:
-    """The decisions of the task's judge, or of its predicate where there is no judge."""
+    """The decisions of the task's judge; without a judge, those of its predicate."""
     if task.chat is not None:
         return _by_chat(task, question)
     if not task.predicts:
@@ -54,65 +53,67 @@ def _by_chat(task: ScoringTask, question: DecisionQuestion) -> Decisions:
     assert task.chat is not None
     answers: dict[int, JudgeChoice] = {}
     for batch in question.batches:
-        shown = [question.example_text(int(i)) for i in batch]
-        found = ask_examples(
-            task.chat, question.prompt, shown, CHOICES, explanation=one_line(task.explanation)
+        texts = [question.example_text(int(i)) for i in batch]
+        choices = ask_examples(
+            task.chat, question.prompt, texts, CHOICES, explanation=task.sentence
         )
-        answers |= dict(zip(batch.tolist(), found, strict=True))
-    ordered = [answers[i] for i in range(len(question.items.label))]
+        answers |= dict(zip(batch.tolist(), choices, strict=True))
+    ordered = [answers[i] for i in range(len(question.examples.label))]
     weights = [answer.weights for answer in ordered]
     grade = np.array([w[1] for w in weights if w is not None]) if None not in weights else None
     return Decisions(np.array([answer.choice == 1 for answer in ordered]), grade)
 
 
-def one_line(text: str) -> str:
-    """An explanation as a judge reads it: one line, whatever it holds."""
-    return " ".join(text.split())[:2000]
-
-
 def decision_scores(
     name: str, task: ScoringTask, question: DecisionQuestion, decisions: Decisions
 ) -> list[Score]:
-    """Balanced accuracy, and AUROC where there are grades, with the floors of both."""
-    items = question.items
-    said = balanced_accuracy(decisions.yes, items, task.seed)
-    floors = decision_floors(
-        task,
-        lambda predicted: balanced_accuracy(
-            question.from_prediction(predicted).yes, items, task.seed
-        ),
-    )
-    scores = [Score(name, task.split, "top_and_random", *said, floors)]
+    """Balanced accuracy, and AUROC if there are grades, with the floors of both."""
+
+    def accuracy_of(decisions: Decisions) -> Interval:
+        return balanced_accuracy(decisions.yes, question.examples, task.seed)
+
+    def auroc_of(decisions: Decisions) -> Interval:
+        assert decisions.grade is not None
+        return auroc(decisions.grade, question.examples, task.seed)
+
+    measures = {name: accuracy_of}
     if decisions.grade is not None:
-        graded = auroc(decisions.grade, items, task.seed)
+        measures[f"{name}.auroc"] = auroc_of
+    scores = []
+    for measure_name, measure in measures.items():
         floors = decision_floors(
-            task,
-            lambda predicted: auroc(_grade(question.from_prediction(predicted)), items, task.seed),
+            task, lambda predicted, m=measure: m(question.from_prediction(predicted))
         )
-        scores.append(Score(f"{name}.auroc", task.split, "top_and_random", *graded, floors))
+        scores.append(mixed_text_score(measure_name, task, measure(decisions), floors))
     return scores
 
 
-def _grade(decisions: Decisions) -> Float[np.ndarray, " examples"]:
-    assert decisions.grade is not None
-    return decisions.grade
-
-
 def decision_floors(
-    task: ScoringTask, value: Callable[[np.ndarray], Interval], chance: float = 0.5
+    task: ScoringTask, score_prediction: Callable[[np.ndarray], Interval], chance: float = 0.5
 ) -> Floors:
-    """The same decision taken from each rival prediction.
+    """The same decision taken from each floor prediction.
 
-    *shuffled* is chance: decisions that are dealt out anew among the examples are right that often,
-    on average.
+    *shuffled* is chance: decisions dealt out at random among the examples are right that often on
+    average.
     """
-    rivals = task.floor_predictions
+    floors = task.floor_predictions
 
-    def of(predicted: np.ndarray | None) -> float | None:
-        return None if predicted is None else value(predicted).value
+    def value(predicted: np.ndarray | None) -> float | None:
+        return None if predicted is None else score_prediction(predicted).value
 
-    trivial: Mapping[str, float | None] = {
-        name: of(predicted) for name, predicted in rivals.trivial.items()
-    }
-    best = max([chance, *(v for v in trivial.values() if v is not None)]) if trivial else None
-    return Floors(chance, chance, of(rivals.other), of(rivals.token_lookup), best)
+    trivial = [score_prediction(predicted).value for predicted in floors.trivial.values()]
+    best = max([chance, *trivial]) if trivial else None
+    return Floors(chance, chance, value(floors.other), value(floors.token_lookup), best)
+
+
+def auroc_score(
+    name: str, task: ScoringTask, grade: Float[np.ndarray, " examples"], examples: LabelledExamples
+) -> list[Score]:
+    """AUROC of a grade that no floor prediction can give."""
+    floors = Floors(chance=0.5, shuffled=0.5)
+    return [mixed_text_score(name, task, auroc(grade, examples, task.seed), floors)]
+
+
+def mixed_text_score(name: str, task: ScoringTask, value: Interval, floors: Floors) -> Score:
+    """A score on windows chosen from active and quiet text."""
+    return Score(name, task.split, "top_and_random", *value, floors)

@@ -4,13 +4,13 @@ Paulo, Mallen, Juang & Belrose 2024, "Automatically interpreting millions of fea
 language models" (arXiv 2410.13928); sample sizes as in delphi: 50 active windows of 32 tokens,
 drawn by quantile, and 50 quiet ones.
 
-1. `windows.choose` draws the windows and deals them into two mirrored prompts of 50.
-2. The judge says 1 or 0 of each. The predicate says 1 where its own prediction is active by the
-   rule that the truth is read with.
-3. Score: balanced accuracy, chance 0.5. `detection.auroc` where decisions are graded: by the
+1. `choose_windows` draws the windows and deals them into two mirrored prompts of 50.
+2. The judge answers 1 or 0 for each. The predicate answers 1 where its prediction is active by the
+   same rule as the truth.
+3. Score: balanced accuracy, chance 0.5. `detection.auroc` if decisions are graded: by the
    prediction's strength, or by the judge's log-probabilities.
 
-Cost with a judge: 2 calls, about 45 prompt tokens a window. None with a predicate.
+Cost with a judge: 2 calls, about 45 prompt tokens per window. None with a predicate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..score import Score
-from .classification import LabelledExamples
 from .decisions import DecisionQuestion, Decisions, decision_scores, make_decisions
 from .registry import ScoringTask, scorer
 from .windows import ChosenWindows, Windows, as_one_line, choose_windows, cut_windows
@@ -40,7 +39,7 @@ def activity_question(windows: Windows, chosen: ChosenWindows) -> DecisionQuesti
         return Decisions(activity.active[chosen.window], activity.strength[chosen.window])
 
     return DecisionQuestion(
-        LabelledExamples(chosen.label, windows.document[chosen.window]),
+        windows.labelled(chosen),
         chosen.batches,
         lambda item: as_one_line(windows.token_strings(int(chosen.window[item]))),
         read,

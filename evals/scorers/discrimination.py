@@ -1,11 +1,10 @@
-"""Discrimination: tell this unit's windows from those of the units that are most easily taken for
-it.
+"""Discrimination: tell this unit's windows from those of the units most easily confused with it.
 
-Hard negatives, as Paulo et al. 2024 ask for: a window drawn at random is easily told from an active
-one by an explanation that is far too broad ("words about politics"); a neighbour's window is not.
+Hard negatives, as Paulo et al. 2024 propose: an explanation that is far too broad ("words about
+politics") tells an active window from a random one, but not from a neighbour's.
 
-1. Neighbours are given by the caller: units of the same layer that fire together with the target,
-   or write in nearly its direction (`resources.neighbours`, nearest first; at most five are used).
+1. The caller gives the neighbours: units of the layer that fire together with the target, or write
+   in nearly its direction (`resources.neighbours`, nearest first; at most five are used).
 2. Positives: up to 50 active windows, by quantile. Negatives: as many windows that are active for a
    neighbour and quiet for the target, evenly from the neighbours.
 3. The rest is detection: the same question to the judge, the same decision by the predicate, chance
@@ -49,38 +48,38 @@ def discrimination(task: ScoringTask) -> list[Score]:
         )
     windows = cut_windows(task.sample, task.text)
     question = activity_question(
-        windows, _choose(windows, task.resources.neighbours[:NEIGHBOURS], task.seed)
+        windows, _choose_hard(windows, task.resources.neighbours[:NEIGHBOURS], task.seed)
     )
     return decision_scores("discrimination", task, question, make_decisions(task, question))
 
 
-def _choose(windows: Windows, neighbours: Sequence[ConfusableUnit], seed: int) -> ChosenWindows:
+def _choose_hard(
+    windows: Windows, neighbours: Sequence[ConfusableUnit], seed: int
+) -> ChosenWindows:
     rng = np.random.default_rng([seed, 4])
     positive = rng.permutation(by_quantile(windows, rng))
-    negative = _hard(windows, neighbours, len(positive), rng)
+    negative = _neighbour_windows(windows, neighbours, len(positive), rng)
     size = min(len(positive), len(negative)) // 2 * 2
     if size < MIN_ACTIVE_WINDOWS or windows.true.threshold <= 0:
         raise Unscorable(
             f"{len(positive)} active windows and {len(negative)} of neighbours; needs {MIN_ACTIVE_WINDOWS} of each"
         )
-    chosen = np.concatenate([positive[:size], negative[:size]])
-    return ChosenWindows(chosen, np.arange(2 * size) < size, mirrored_batches(size, 50, rng))
+    window = np.concatenate([positive[:size], negative[:size]])
+    return ChosenWindows(window, np.arange(2 * size) < size, mirrored_batches(size, 50, rng))
 
 
-def _hard(
+def _neighbour_windows(
     windows: Windows, neighbours: Sequence[ConfusableUnit], count: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " windows"]:
-    """Windows that fire a neighbour and not the target, in turn from each neighbour."""
+    """Windows that are active for a neighbour and quiet for the target, from each neighbour in turn."""
     quiet = quiet_windows(windows)
-    queues = [
-        rng.permutation(
-            np.intersect1d(quiet, np.flatnonzero(windows.activity_of(n.signal).active))
-        ).tolist()
-        for n in neighbours
-    ]
-    found: dict[int, None] = {}
-    while len(found) < count and any(queues):
+    queues = []
+    for neighbour in neighbours:
+        active = np.flatnonzero(windows.activity_of(neighbour.signal).active)
+        queues.append(rng.permutation(np.intersect1d(quiet, active)).tolist())
+    negatives: dict[int, None] = {}  # a set that keeps its order
+    while len(negatives) < count and any(queues):
         for queue in queues:
             if queue:
-                found.setdefault(queue.pop())
-    return np.array(list(found)[:count], dtype=np.int64)
+                negatives.setdefault(queue.pop())
+    return np.array(list(negatives)[:count], dtype=np.int64)

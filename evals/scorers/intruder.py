@@ -1,22 +1,22 @@
-"""Intruder: do the unit's windows have something in common, so that a stranger among them is seen?
+"""Intruder: do the unit's windows have so much in common that a stranger among them is noticed?
 
 Paulo & Belrose 2025, "Evaluating SAE interpretability without explanations" (arXiv 2507.08473), and
 delphi.
 
-1. A puzzle has four active windows of the same quantile of strength and one quiet window, all
-   marked: the active ones at their active tokens, the quiet one with the marks of an active one
-   laid over it.
-2. A judge is asked for the one that does not belong. It is not told the explanation: with a judge
-   this measures the unit, and is the same for every explanation of it.
-3. The predicate picks the window with the least predicted at its marks: whether it knows what they
-   have in common.
-4. Score: accuracy over 20 puzzles, chance 0.2 (`choosing` deals the places).
+1. A puzzle has four active windows of one quantile of strength and one quiet window, all marked:
+   the active ones at their active tokens, the quiet one with the marks of an active one.
+2. The judge picks the one that does not belong. It does not see the explanation: with a judge this
+   measures the unit, and is the same for every explanation of it.
+3. The predicate picks the window with the smallest prediction at its marks: whether it knows what
+   the others have in common.
+4. Score: accuracy over 20 puzzles, chance 0.2 (`judge.puzzles` deals the positions of the answers).
 
-Cost with a judge: 5 calls, about 5 x 40 prompt tokens a puzzle.
+Cost with a judge: 5 calls, about 5 x 40 prompt tokens per puzzle.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ from ..judge.puzzles import answer_positions, ask_puzzles, puzzle_text, solved_b
 from ..score import Score
 from ..statistics.bootstrap import Interval
 from .classification import accuracy
-from .decisions import decision_floors
+from .decisions import decision_floors, mixed_text_score
 from .fuzzing import transplant_marks
 from .registry import ScoringTask, scorer
 from .windows import MIN_ACTIVE_WINDOWS, QUANTILES, Windows, cut_windows, mark_tokens, quiet_windows
@@ -41,81 +41,76 @@ class _Option(NamedTuple):
     marks: Bool[np.ndarray, " tokens"]
 
 
+_Puzzle = Sequence[_Option]
+"""The intruder first, then the four that belong together."""
+
+
 @scorer("intruder")
 def intruder(task: ScoringTask) -> list[Score]:
     """Accuracy of picking the window that does not belong."""
     windows = cut_windows(task.sample, task.text)
-    puzzles = _puzzles(windows, task.seed)
+    puzzles = _draw_puzzles(windows, task.seed)
     document = windows.document[[puzzle[0].window for puzzle in puzzles]]
 
-    def value(predicted: np.ndarray) -> Interval:
+    def value_of(predicted: np.ndarray) -> Interval:
         return accuracy(_by_prediction(windows, puzzles, predicted), document, task.seed)
 
-    found = value(task.sample.predicted)
     if task.chat is not None:
-        found = accuracy(_by_chat(task, windows, puzzles), document, task.seed)
-    elif not task.predicts:
+        value = accuracy(_by_chat(task, windows, puzzles), document, task.seed)
+    elif task.predicts:
+        value = value_of(task.sample.predicted)
+    else:
         raise Unscorable("an explanation in words only: needs a judge")
-    return [
-        Score(
-            "intruder",
-            task.split,
-            "top_and_random",
-            *found,
-            decision_floors(task, value, 1 / OPTIONS),
-        )
-    ]
+    floors = decision_floors(task, value_of, 1 / OPTIONS)
+    return [mixed_text_score("intruder", task, value, floors)]
 
 
-def _puzzles(windows: Windows, seed: int) -> list[list[_Option]]:
-    """The intruder first, then the four that belong together."""
+def _draw_puzzles(windows: Windows, seed: int) -> list[_Puzzle]:
     rng = np.random.default_rng([seed, 2])
     active, quiet = np.flatnonzero(windows.true.active), quiet_windows(windows)
     if len(active) < MIN_ACTIVE_WINDOWS or len(quiet) < 1 or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(active)} active and {len(quiet)} quiet windows; puzzles need {MIN_ACTIVE_WINDOWS} active ones"
+            f"{len(active)} active and {len(quiet)} quiet windows; "
+            f"puzzles need {MIN_ACTIVE_WINDOWS} active ones"
         )
+    # Windows of one puzzle are about equally strong.
     order = active[np.argsort(windows.true.strength[active], kind="stable")]
-    groups = [
-        g
-        for g in np.array_split(order, min(QUANTILES, len(order) // (OPTIONS - 1)))
-        if len(g) >= OPTIONS - 1
-    ]
-    strangers = rng.choice(quiet, PUZZLES, replace=len(quiet) < PUZZLES)
-    return [_puzzle(windows, groups[i % len(groups)], int(w), rng) for i, w in enumerate(strangers)]
-
-
-def _puzzle(
-    windows: Windows, group: Int[np.ndarray, " group"], stranger: int, rng: np.random.Generator
-) -> list[_Option]:
-    friends = [int(w) for w in rng.choice(group, OPTIONS - 1, replace=False)]
-    marks = [windows.tokens_at(w, windows.true.marked) for w in friends]
-    laid_over = transplant_marks(windows, stranger, marks[0], rng)
+    quantiles = np.array_split(order, min(QUANTILES, len(order) // (OPTIONS - 1)))
+    groups = [group for group in quantiles if len(group) >= OPTIONS - 1]
+    intruders = rng.choice(quiet, PUZZLES, replace=len(quiet) < PUZZLES)
     return [
-        _Option(stranger, laid_over),
-        *(_Option(w, m) for w, m in zip(friends, marks, strict=True)),
+        _draw_puzzle(windows, groups[i % len(groups)], int(window), rng)
+        for i, window in enumerate(intruders)
     ]
+
+
+def _draw_puzzle(
+    windows: Windows, group: Int[np.ndarray, " group"], intruder: int, rng: np.random.Generator
+) -> _Puzzle:
+    members = [int(w) for w in rng.choice(group, OPTIONS - 1, replace=False)]
+    marks = [windows.tokens_at(w, windows.true.marked) for w in members]
+    intruder_marks = transplant_marks(windows, intruder, marks[0], rng)
+    return [_Option(intruder, intruder_marks), *map(_Option, members, marks)]
 
 
 def _by_prediction(
-    windows: Windows, puzzles: list[list[_Option]], predicted: np.ndarray
+    windows: Windows, puzzles: Sequence[_Puzzle], predicted: Float[np.ndarray, "contexts seq"]
 ) -> Float[np.ndarray, " puzzles"]:
     size = windows.activity_of(predicted).size
     grades = [
-        [float(windows.tokens_at(o.window, size)[o.marks].mean()) for o in puzzle]
+        [float(windows.tokens_at(option.window, size)[option.marks].mean()) for option in puzzle]
         for puzzle in puzzles
     ]
-    return solved_by_grade(np.array(grades), np.min)
+    return solved_by_grade(-np.array(grades))
 
 
 def _by_chat(
-    task: ScoringTask, windows: Windows, puzzles: list[list[_Option]]
+    task: ScoringTask, windows: Windows, puzzles: Sequence[_Puzzle]
 ) -> Float[np.ndarray, " puzzles"]:
     assert task.chat is not None
-    places = answer_positions(len(puzzles), OPTIONS, task.seed)
-    shown = [
-        [mark_tokens(windows.token_strings(o.window), o.marks) for o in puzzle]
-        for puzzle in puzzles
-    ]
-    texts = [puzzle_text(s[0], s[1:], int(place)) for s, place in zip(shown, places, strict=True)]
-    return ask_puzzles(task.chat, "intruder", texts, places, OPTIONS)
+    answers = answer_positions(len(puzzles), OPTIONS, task.seed)
+    texts = []
+    for puzzle, answer in zip(puzzles, answers, strict=True):
+        intruder, *members = (mark_tokens(windows.token_strings(o.window), o.marks) for o in puzzle)
+        texts.append(puzzle_text(intruder, members, int(answer)))
+    return ask_puzzles(task.chat, "intruder", texts, answers, OPTIONS)

@@ -3,8 +3,8 @@
     @scorer("simulation")
     def simulation(task: ScoringTask) -> list[Score]: ...
 
-``get("simulation")`` imports the folder's modules once, so a new scorer is one new file and no edit
-elsewhere.
+``get_scorer("simulation")`` imports the folder's modules once, so a new scorer is one new file and
+no edit elsewhere.
 """
 
 from __future__ import annotations
@@ -17,47 +17,60 @@ from importlib import import_module
 
 from ...tools.errors import UsageError
 from ..floors import FloorPredictions
-from ..judge.protocol import Chat
+from ..judge.protocol import Chat, Unscorable
 from ..score import Score, Split
 from ..statistics.sample import Sample
 from .resources import ScorerResources, unscorable_without
 from .windows import TokenText
 
 SIMULATED_CONTEXTS = 30
-"""Contexts of a simulation by a language model."""
+"""Contexts that a language model simulates, by default."""
+LONGEST_SENTENCE = 2000
+"""Characters of an explanation that a judge is given: a longer one is not an explanation."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoringTask:
-    """One explanation on one split: what it predicts, what it says, who judges, and what there is to work with."""
+    """One explanation on one split: what it predicts, what it says, who judges, what else is at hand."""
 
     sample: Sample
     split: Split
     floor_predictions: FloorPredictions = field(default_factory=FloorPredictions)
     seed: int = 0
     explanation: str = ""
-    """The sentence, as a judge is told it."""
+    """The sentence, as the explainer wrote it; see `sentence`."""
     token_text: TokenText | None = None
     """The words of the sample's contexts."""
     chat: Chat | None = None
     """The judge; None leaves every decision to the predicate."""
     simulator: Chat | None = None
-    """The language model that predicts activations from the sentence; None where there is none."""
+    """The language model that predicts activations from the sentence."""
     simulated_contexts: int = SIMULATED_CONTEXTS
-    """Contexts that it is asked about; more narrow the interval, and cost tokens."""
+    """Contexts that the simulator is asked about. More narrow the interval and cost tokens."""
     predicts: bool = True
-    """Whether ``sample.predicted`` is an explanation's prediction. False for one in words only:
-    only a judge can read it, and what is in ``sample.predicted`` is never looked at."""
+    """Whether ``sample.predicted`` is the explanation's prediction. False for an explanation in
+    words only: a judge can read it, and ``sample.predicted`` is never read."""
     calibration: Sample | None = None
-    """The same explanation on explore: what a calibration may be fitted on."""
+    """The same explanation on explore, where a calibration is fitted."""
     resources: ScorerResources = field(default_factory=ScorerResources)
 
     @property
     def text(self) -> TokenText:
-        """The words; Unscorable where there are none."""
+        """The words of the contexts; Unscorable without them."""
         if self.token_text is None:
             raise unscorable_without("the text of the contexts")
         return self.token_text
+
+    @property
+    def sentence(self) -> str:
+        """The explanation as a judge reads it: one line, whatever it holds."""
+        return " ".join(self.explanation.split())[:LONGEST_SENTENCE]
+
+    def require_sentence(self) -> str:
+        """`sentence`; Unscorable if it is empty."""
+        if not self.sentence:
+            raise Unscorable("there is no explanation in words")
+        return self.sentence
 
 
 Scorer = Callable[[ScoringTask], list[Score]]
@@ -66,7 +79,11 @@ _SCORERS: dict[str, Scorer] = {}
 
 
 def scorer(name: str) -> Callable[[Scorer], Scorer]:
-    """Register a scorer under a name; a name that is taken raises."""
+    """Register a scorer under a name.
+
+    Raises:
+        ValueError: the name is taken.
+    """
 
     def register(function: Scorer) -> Scorer:
         if name in _SCORERS:
@@ -80,7 +97,7 @@ def scorer(name: str) -> Callable[[Scorer], Scorer]:
 
 
 def get_scorer(name: str) -> Scorer:
-    """The scorer of that name; UsageError lists the known ones."""
+    """The scorer of that name; a UsageError lists the known ones."""
     _discover()
     if name not in _SCORERS:
         raise UsageError(f"no scorer {name!r}; known: {', '.join(scorer_names())}")

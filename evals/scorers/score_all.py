@@ -1,11 +1,11 @@
-"""Score one explanation by several scorers, so that one that fails takes no other with it.
+"""Score one explanation by several scorers, so that one failure does not cost the others.
 
     outcomes = score_all(task, ["simulation", "detection", "fuzzing"])
 
-Each outcome holds scores, or the reason why there are none: a *failure* (the judge did not answer,
-or could not be read: score again later) or a *skip* (nothing to score from, or something that the
-scorer needs is not there). Neither is ever a number. `with_explanation` makes the task of another unit's
-explanation on the same text, for a scorer's power to tell the true one from it.
+An outcome has scores, or the reason why there are none: a *failure* (the judge did not answer, or
+its answer could not be read: score again later) or a *skip* (nothing to score, or the scorer lacks
+a resource). Neither is ever a number. `with_explanation` makes the task of another unit's
+explanation on the same text, to measure how well a scorer tells the true one from it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from ..judge.protocol import (
     Unscorable,
 )
 from ..score import Score
-from .registry import ScoringTask, get_scorer
+from .registry import Scorer, ScoringTask, get_scorer
 from .resources import PredictTokens
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one scorer said."""
+    """The result of one scorer."""
 
     scorer: str
     scores: tuple[Score, ...] = ()
     failure: str = ""
-    """Why there is no score although there could be: to be scored again."""
+    """Why the score failed; it can be scored again."""
     skipped: str = ""
-    """Why there cannot be a score here."""
+    """Why there is nothing to score."""
     cost: Cost = field(default_factory=Cost)
 
     @property
@@ -61,10 +61,10 @@ class Outcome:
 
 
 def score_all(task: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
-    """An outcome for each scorer, in their order. A request that two scorers share is asked once.
+    """An outcome for each scorer, in their order. A request that two scorers share is sent once.
 
     Raises:
-        UsageError: a scorer is not known.
+        UsageError: a scorer is unknown.
     """
     functions = [(name, get_scorer(name)) for name in scorers]
     chat, simulator = (chat and _CachedChat(chat) for chat in (task.chat, task.simulator))
@@ -72,7 +72,7 @@ def score_all(task: ScoringTask, scorers: Sequence[str]) -> list[Outcome]:
     return [_outcome(name, function, task) for name, function in functions]
 
 
-def _outcome(name: str, function: Any, task: ScoringTask) -> Outcome:
+def _outcome(name: str, function: Scorer, task: ScoringTask) -> Outcome:
     chat = CountingChat(task.chat) if task.chat else None
     simulator = CountingChat(task.simulator) if task.simulator else None
     try:
@@ -105,19 +105,18 @@ def with_explanation(
 
 
 class _CachedChat:
-    """Answers the same request once. An answer from memory costs nothing."""
+    """Sends the same request once. A cached answer costs nothing."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
-        self._known: dict[ChatRequest, ChatAnswer] = {}
+        self._answers: dict[ChatRequest, ChatAnswer] = {}
         self._lock = threading.Lock()
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
         with self._lock:
-            if request in self._known:
-                found = self._known[request]
-                return ChatAnswer(found.text, found.complete, found.logprobs)
+            if cached := self._answers.get(request):
+                return ChatAnswer(cached.text, cached.complete, cached.logprobs)
         answer = self._chat.ask(request)
         with self._lock:
-            self._known[request] = answer
+            self._answers[request] = answer
         return answer

@@ -1,24 +1,21 @@
-"""Surprisal: does a base language model find active text less surprising once it has read the
-explanation?
+"""Surprisal: does the explanation make active text less surprising to a base language model?
 
-Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). They leave it at raw losses; here:
+Paulo, Mallen, Juang & Belrose 2024 (arXiv 2410.13928). They compare raw losses; here:
 
-1. Each window's loss behind the explanation is taken from its loss behind the same words without it
-   (`prompts/surprisal.md`: its two parts).
-2. Score: AUROC of that gain, active against quiet windows, chance 0.5. An explanation that helps
-   all text alike, or none, scores 0.5; so does an empty one, exactly.
+1. A window's gain is its loss after the same prompt without the explanation, minus its loss after
+   the explanation (`prompts/surprisal.md` has the two parts).
+2. Score: AUROC of the gain, active against quiet windows, chance 0.5. An explanation that helps all
+   text alike, or none, scores 0.5; an empty one exactly.
 
-Needs `resources.loss`, a base model: the subject itself will do. Cost: 80 rows of a forward pass, no
-calls.
+Needs `resources.loss`, a base model: the subject itself will do. Cost: 80 rows of a forward pass,
+no calls.
 """
 
 from __future__ import annotations
 
 from ...prompts import load
-from ..judge.protocol import Unscorable
-from ..score import Floors, Score
-from .classification import LabelledExamples, auroc
-from .decisions import one_line
+from ..score import Score
+from .decisions import auroc_score
 from .registry import ScoringTask, scorer
 from .resources import unscorable_without
 from .windows import choose_windows, cut_windows
@@ -30,18 +27,13 @@ COUNT = 20
 @scorer("surprisal")
 def surprisal(task: ScoringTask) -> list[Score]:
     """AUROC of how much the explanation lowers a window's loss."""
-    if task.resources.loss is None:
+    loss = task.resources.loss
+    if loss is None:
         raise unscorable_without("a base model's losses: the subject")
-    if not task.explanation.strip():
-        raise Unscorable("there is no explanation in words")
+    without, with_explanation = load("surprisal").fill(explanation=task.require_sentence())
     windows = cut_windows(task.sample, task.text)
     chosen = choose_windows(windows, task.seed, COUNT)
     texts = ["".join(windows.token_strings(int(w))) for w in chosen.window]
-    without, told = load("surprisal").fill(explanation=one_line(task.explanation))
-    gain = task.resources.loss([f"{without}\n\n"] * len(texts), texts) - task.resources.loss(
-        [f"{told}\n\n"] * len(texts), texts
-    )
-    found = auroc(gain, LabelledExamples(chosen.label, windows.document[chosen.window]), task.seed)
-    return [
-        Score("surprisal", task.split, "top_and_random", *found, Floors(chance=0.5, shuffled=0.5))
-    ]
+    loss_without = loss([f"{without}\n\n"] * len(texts), texts)
+    loss_with = loss([f"{with_explanation}\n\n"] * len(texts), texts)
+    return auroc_score("surprisal", task, loss_without - loss_with, windows.labelled(chosen))

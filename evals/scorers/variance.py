@@ -1,5 +1,4 @@
-"""How much of the activations a prediction explains, in activation units: variance and absolute
-deviation.
+"""How much of the activations a prediction explains: variance and absolute deviation.
 
 Bills et al. 2023 report them beside r; they divide by the mean square (mean absolute value) of the
 activations, which rewards knowing that a neuron is mostly near zero. Here, as in scikit-learn's
@@ -9,17 +8,15 @@ activations, which rewards knowing that a neuron is mostly near zero. Here, as i
 - `simulation.ad`:  1 - sum |y - x| / sum |y - median y|
 
 over every token of the split but position 0; x predicted, y true. `.calibrated`: after x -> a + b
-x, fitted by least squares on explore, never on the text that is scored (Bills et al. calibrate as
-well); only where the caller gives the prediction on explore (`ScoringTask.calibration`). r knows no scale,
-these do: a prediction with the right shape and the wrong size loses here. They can be far below 0.
+x, fitted by least squares on explore, never on the text that is scored (Bills et al. calibrate,
+too); only if the caller gives the prediction on explore (`ScoringTask.calibration`). r ignores the
+scale, these do not: a prediction with the right shape and the wrong size loses. They can be far
+below 0.
 
-A constant explains nothing: it scores exactly 0, whatever the constant. So does a text without any
-variation.
+A constant scores exactly 0, whatever the constant. So does a text without any variation.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -47,45 +44,36 @@ def deviation_explained(task: ScoringTask) -> list[Score]:
 def _scores(name: str, task: ScoringTask, power: int) -> list[Score]:
     if not task.predicts:
         raise Unscorable("an explanation in words only: there are no predicted activations")
-    found = [
-        Score(
-            name,
-            task.split,
-            "random",
-            *share_explained(task.sample, power, task.seed),
-            _floors(task, power),
-        )
-    ]
+    samples = {name: task.sample}
     if task.calibration is not None:
-        sample = task.sample.with_prediction(calibrate(task.sample.predicted, task.calibration))
-        value = share_explained(sample, power, task.seed)
-        found.append(
-            Score(f"{name}.calibrated", task.split, "random", *value, _floors(task, power))
-        )
-    return found
+        predicted = calibrate(task.sample.predicted, task.calibration)
+        samples[f"{name}.calibrated"] = task.sample.with_prediction(predicted)
+    floors = _floors(task, power)
+    return [
+        Score(kind, task.split, "random", *share_explained(sample, power, task.seed), floors)
+        for kind, sample in samples.items()
+    ]
 
 
 def share_explained(sample: Sample, power: int, seed: int = 0) -> Interval:
-    """1 - loss / loss of the best constant, loss the ``power`` of the error; with its interval over documents."""
-    centre = np.mean if power == 2 else np.median
-    middle = float(centre(sample.true[sample.mask]))
-    varies = [
-        bool(standardise(values, sample.mask).any()) for values in (sample.predicted, sample.true)
-    ]
-    if not all(varies):
-        return (
-            Interval(0.0, None, None)
-            if len(np.unique(sample.document)) < 2
-            else Interval(0.0, 0.0, 0.0)
-        )
-    loss = np.where(sample.mask, np.abs(sample.true - sample.predicted) ** power, 0.0).sum(axis=1)
-    base = np.where(sample.mask, np.abs(sample.true - middle) ** power, 0.0).sum(axis=1)
+    """1 - loss / loss of the best constant, with its interval over documents.
+
+    Args:
+        power: of the error: 2 for variance, 1 for absolute deviation.
+    """
+    true, predicted, mask = sample.true, sample.predicted, sample.mask
+    if not (standardise(predicted, mask).any() and standardise(true, mask).any()):
+        end = None if len(np.unique(sample.document)) < 2 else 0.0
+        return Interval(0.0, end, end)
+    centre = float((np.mean if power == 2 else np.median)(true[mask]))
+    loss = np.where(mask, np.abs(true - predicted) ** power, 0.0).sum(axis=1)
+    base = np.where(mask, np.abs(true - centre) ** power, 0.0).sum(axis=1)
     sums = group_sums(np.stack([loss, base], axis=1), sample.document)
-    smallest = 1e-12 * sums[:, 1].sum()
+    smallest = 1e-12 * sums[:, 1].sum()  # below: rounding, not variation
 
     def statistic(total: np.ndarray) -> np.ndarray:
-        alive = total[..., 1] > smallest
-        return np.where(alive, 1 - total[..., 0] / np.where(alive, total[..., 1], 1.0), 0.0)
+        varies = total[..., 1] > smallest
+        return np.where(varies, 1 - total[..., 0] / np.where(varies, total[..., 1], 1.0), 0.0)
 
     return bootstrap(sums, statistic, seed)
 
@@ -101,19 +89,17 @@ def calibrate(
 
 
 def _floors(task: ScoringTask, power: int) -> Floors:
-    """What rival predictions explain; all but *other* are in activation units already."""
+    """What the floor predictions explain; *other* is in another unit's scale, so it has no value."""
 
-    def of(predicted: np.ndarray | None) -> float | None:
-        return (
-            None
-            if predicted is None
-            else share_explained(task.sample.with_prediction(predicted), power).value
-        )
+    def value(predicted: np.ndarray | None) -> float | None:
+        if predicted is None:
+            return None
+        return share_explained(task.sample.with_prediction(predicted), power).value
 
-    rivals = task.floor_predictions
-    values = [v for p in rivals.trivial.values() if (v := of(p)) is not None]
-    return replace(
-        Floors(chance=0.0),
-        token_lookup=of(rivals.token_lookup),
-        trivial=max([0.0, *values]) if values else None,
+    floors = task.floor_predictions
+    trivial = [value(predicted) or 0.0 for predicted in floors.trivial.values()]
+    return Floors(
+        chance=0.0,
+        token_lookup=value(floors.token_lookup),
+        trivial=max([0.0, *trivial]) if trivial else None,
     )

@@ -1,28 +1,26 @@
 """Short windows of text, active and quiet ones: what judges are shown.
 
-1. Contexts are cut into windows of 32 tokens that do not overlap; one with less than half of that
-   is left out.
+1. Contexts are cut into windows of 32 tokens that do not overlap; one shorter than half of that is
+   left out.
 2. A window's strength is its largest activation (largest absolute value, for a target with both
    sides).
-3. *Active* is a window of at least 0.3 times the median of the ten strongest windows, and at most a
-   quarter of all: a gated neuron is never zero, so that "any activation" would call every window
-   active (delphi then finds no negative at all). *Quiet* is the weaker half of those that are not
-   active. What lies between is shown to nobody.
+3. A window is *active* if it reaches 0.3 times the median of the ten strongest windows, but at most
+   a quarter of all are: a gated neuron is never zero, so "any activation" would call every window
+   active (delphi then finds no negatives). The weaker half of the others is *quiet*. Windows in
+   between are not used.
 4. Active windows are drawn evenly from ten quantiles of strength, 50 in all, so that weak firing
    counts as much as strong (Oikarinen & Weng 2024: the top of the range is a small part of what a
    unit does); 50 quiet ones at random.
 5. They are dealt into batches in mirrored pairs: where one batch has an active window the other has
-   a quiet one. A judge that answers by place, always the same list, is then exactly at chance,
-   whatever the list.
+   a quiet one. A judge that always gives the same list of answers is then exactly at chance.
 
-The same rule reads a prediction: a predicate says "active" of a window as the truth would, by its
-own scale. So does every rival prediction (token lookup, another unit's explanation), which gives
-the floors.
+Predictions are read by the same rule: a predicate calls a window active by its own scale. So does
+every floor prediction (token lookup, another unit's explanation).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -32,16 +30,17 @@ from jaxtyping import Bool, Float, Int
 
 from ..judge.protocol import Unscorable
 from ..statistics.sample import Sample
+from .classification import LabelledExamples
 
 WIDTH = 32
 COUNT = 50
 """Active windows, and as many quiet ones (delphi's sample)."""
 QUANTILES = 10
 SHARE = 0.3
-"""Of the reference strength: from here on a window, or a token, is active."""
+"""Of the reference strength: from here on a window or a token is active."""
 STRONGEST = 10
 MIN_ACTIVE_WINDOWS = 10
-"""With fewer active windows there is nothing to judge by."""
+"""Fewer active windows are too few to judge by."""
 MOST_ACTIVE = 0.25
 
 
@@ -65,7 +64,7 @@ class TokenText:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """All windows of a sample, in order; one entry a window."""
+    """All windows of a sample, in order."""
 
     sample: Sample
     token_text: TokenText
@@ -79,7 +78,7 @@ class Windows:
 
     @cached_property
     def document(self) -> Int[np.ndarray, " windows"]:
-        """Where each is from."""
+        """The document of each window."""
         return self.sample.document[self.context]
 
     @cached_property
@@ -89,13 +88,19 @@ class Windows:
 
     @cached_property
     def true(self) -> Activity:
-        """What is active in truth."""
+        """The true activity."""
         return self.activity_of(self.sample.true)
+
+    def labelled(self, chosen: ChosenWindows) -> LabelledExamples:
+        """Chosen windows as examples of a classification."""
+        return LabelledExamples(chosen.label, self.document[chosen.window])
 
     def activity_of(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
         """Which windows and tokens a signal calls active, by its own scale."""
+        # 1. strength of each token; -inf where none counts
         size = signal if self.one_sided else np.abs(signal)
         size = np.where(self.sample.mask, size, -np.inf)
+        # 2. strength of each window; one without a token that counts is as weak as the weakest
         contexts, seq = size.shape
         padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
         largest = padded.reshape(contexts, -1, self.width).max(axis=2)
@@ -103,11 +108,10 @@ class Windows:
         strength = np.where(
             np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0)
         )
-        top = np.sort(strength)[-STRONGEST:]
-        threshold = max(
-            SHARE * float(np.median(top)), float(np.quantile(strength, 1 - MOST_ACTIVE))
-        )
-        return Activity(size, strength, threshold)
+        # 3. the threshold
+        reference = float(np.median(np.sort(strength)[-STRONGEST:]))
+        at_most_a_quarter = float(np.quantile(strength, 1 - MOST_ACTIVE))
+        return Activity(size, strength, max(SHARE * reference, at_most_a_quarter))
 
     def token_strings(self, window: int) -> list[str]:
         """A window's tokens as text."""
@@ -121,21 +125,21 @@ class Windows:
 
 
 class Activity(NamedTuple):
-    """How a signal is read, the true one or a predicted one."""
+    """What a signal, true or predicted, calls active."""
 
     size: Float[np.ndarray, "contexts seq"]
-    """Strength of each token, minus infinity where none counts."""
+    """Strength of each token, minus infinity for a token that does not count."""
     strength: Float[np.ndarray, " windows"]
     threshold: float
 
     @property
     def active(self) -> Bool[np.ndarray, " windows"]:
-        """Windows that are active."""
+        """Which windows are active."""
         return self.strength >= self.threshold
 
     @property
     def marked(self) -> Bool[np.ndarray, "contexts seq"]:
-        """Tokens that are active."""
+        """Which tokens are active."""
         return self.size >= self.threshold
 
 
@@ -143,7 +147,7 @@ def cut_windows(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windo
     """All windows of a sample.
 
     Raises:
-        Unscorable: there is no text of half a window's width.
+        Unscorable: no context is as long as half a window.
     """
     seq = sample.mask.shape[1]
     width = min(width, seq)
@@ -165,7 +169,7 @@ class ChosenWindows(NamedTuple):
     label: Bool[np.ndarray, " items"]
     """True for an active one."""
     batches: list[Int[np.ndarray, " batch"]]
-    """Places in the two arrays above."""
+    """Positions in the two arrays above."""
 
 
 def choose_windows(
@@ -192,7 +196,7 @@ def choose_windows(
 def by_quantile(
     windows: Windows, rng: np.random.Generator, count: int = COUNT
 ) -> Int[np.ndarray, " active"]:
-    """Active windows, as many of each tenth of their strengths as there are to be had."""
+    """Active windows, up to `count`, evenly from the tenths of their strengths."""
     active = np.flatnonzero(windows.true.active)
     if len(active) <= count:
         return active
@@ -216,18 +220,14 @@ def mirrored_batches(
     pairs: int, per_batch: int, rng: np.random.Generator
 ) -> list[Int[np.ndarray, " batch"]]:
     """Deal positives (0 to pairs - 1) and negatives (from pairs on) so that every batch has its mirror image."""
-    chunks = np.array_split(np.arange(pairs // 2), -(-pairs // per_batch))
     batches = []
-    for chunk in chunks:
-        places = np.concatenate([2 * chunk, 2 * chunk + 1])  # pairs of this chunk: an even number
-        labels = rng.permutation(np.arange(len(places)) % 2 == 0)
-        half = len(chunk)
-        for positive, negative, said in (
-            (chunk * 2, chunk * 2, labels),
-            (chunk * 2 + 1, chunk * 2 + 1, ~labels),
-        ):
-            batch = np.empty(2 * half, dtype=np.int64)
-            batch[said], batch[~said] = rng.permutation(positive), pairs + rng.permutation(negative)
+    for chunk in np.array_split(np.arange(pairs // 2), -(-pairs // per_batch)):
+        # Pairs with an even number go into one batch, those with an odd number into its mirror.
+        labels = rng.permutation(np.arange(2 * len(chunk)) % 2 == 0)
+        for numbers, is_positive in ((2 * chunk, labels), (2 * chunk + 1, ~labels)):
+            batch = np.empty(2 * len(chunk), dtype=np.int64)
+            batch[is_positive] = rng.permutation(numbers)
+            batch[~is_positive] = pairs + rng.permutation(numbers)
             batches.append(batch)
     return batches
 
@@ -238,9 +238,12 @@ def as_one_line(tokens: Sequence[str]) -> str:
 
 
 def mark_tokens(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
-    """A window as one line with marked runs of tokens in double angle brackets, the space before them outside."""
+    """A window as one line, with marked runs of tokens in double angle brackets.
+
+    The space before a run stays outside: ``a <<b c>> d``.
+    """
     parts, inside = [], False
-    for token, mark in zip(tokens, [*marks.tolist()], strict=True):
+    for token, mark in zip(tokens, marks.tolist(), strict=True):
         text = as_one_line([token]).replace("<<", "< <").replace(">>", "> >")
         if mark and not inside:
             bare = text.lstrip(" ")
@@ -250,15 +253,3 @@ def mark_tokens(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> st
         inside = mark
         parts.append(text)
     return "".join(parts) + (">>" if inside else "")
-
-
-Judged = Callable[[Float[np.ndarray, "contexts seq"]], float]
-
-
-def floor_values(
-    rivals: Mapping[str, np.ndarray | None], judged: Judged
-) -> dict[str, float | None]:
-    """What a decision taken from each rival prediction scores."""
-    return {
-        name: None if predicted is None else judged(predicted) for name, predicted in rivals.items()
-    }
