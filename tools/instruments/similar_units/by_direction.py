@@ -199,20 +199,19 @@ def _compare_with_neurons(
 ) -> list[Extremes]:
     """For each unit's direction the nearest and the most opposite of all neurons."""
     import torch
+    from torch.nn.functional import normalize
 
     extremes = [Extremes(k) for _ in directions]
     if not directions:
         return extremes
     units = list(directions)
-    own = torch.nn.functional.normalize(torch.stack(list(directions.values())), dim=-1)
+    own = torch.stack([normalize(direction, dim=-1) for direction in directions.values()])
     for layer in range(subject.shape.n_layers):
-        rows = (
-            write_directions(subject, layer)
-            if by == "write"
-            else read_directions(subject, layer)[0]
-        )
-        rows = torch.nn.functional.normalize(rows.float().to(own.device), dim=-1)
-        cosines = (own @ rows.T).cpu().numpy()
+        reads = by == "read"
+        rows = read_directions(subject, layer)[0] if reads else write_directions(subject, layer)
+        rows = normalize(rows.float().to(own.device), dim=-1)
+        # One unit takes a matrix-vector product, whose last digits do not depend on the batch.
+        cosines = ((rows @ own[0])[None] if len(own) == 1 else own @ rows.T).cpu().numpy()
         for unit, kept, row in zip(units, extremes, cosines, strict=True):
             is_own = unit.place == ("mlp", layer) and unit.index < len(row)
             kept.add(row, partial(Unit, "mlp", layer), [unit.index] if is_own else [])
@@ -224,9 +223,9 @@ def _add_named_directions(
     extremes: Extremes, subject: Subject, unit: Unit, direction: Float[Tensor, " d_model"]
 ) -> None:
     import numpy as np
-    import torch
+    from torch.nn.functional import normalize
 
-    own = torch.nn.functional.normalize(direction, dim=-1)
+    own = normalize(direction, dim=-1)
     others = [
         (Unit("resid", layer, name=name), vector)
         for layer, named in subject.directions.items()
