@@ -1,4 +1,4 @@
-"""Explainers, one per file, found by name.
+"""Explainers, one per file, found by the file's name.
 
 compositional     no language model: searches weighted formulas over a library of concepts (the default)
 ten-tokens        the ten tokens with the largest weights: the simplest baseline
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from ...tools.errors import UsageError
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from ..runlog.config import RunConfig
     from .protocol import Explainer
 
-_FILES = {"compositional": "compositional", "ten-tokens": "token_baseline", "scripted": "scripted"}
+_SHARED = {"predictions", "protocol"}
+"""Modules here that are not explainers."""
+
+
+def explainer_names() -> list[str]:
+    """Explainers that need no language model: `agent/explainers/ten_tokens.py` is `ten-tokens`."""
+    modules = (module.name for module in iter_modules(__path__) if not module.ispkg)
+    return sorted(name.replace("_", "-") for name in modules if name not in _SHARED)
 
 
 def make_explainer(name: str, config: RunConfig) -> Explainer:
@@ -32,9 +40,12 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     Raises:
         UsageError: the name is unknown; the message lists the known ones.
     """
-    file = "language_model.explainer" if is_language_model(name) else _FILES.get(name)
-    if file is None:
-        known = ", ".join([*_FILES, *MODEL_NAMES])
+    if is_language_model(name):
+        module = "language_model.explainer"
+    elif name in explainer_names():
+        module = name.replace("-", "_")
+    else:
+        known = ", ".join([*explainer_names(), *MODEL_NAMES])
         raise UsageError(f"unknown explainer {name!r}; known ones are {known}")
-    make: Callable[[RunConfig], Explainer] = import_module(f".{file}", __name__).make
+    make: Callable[[RunConfig], Explainer] = import_module(f".{module}", __name__).make
     return make(config)

@@ -46,7 +46,7 @@ def test_the_budget_counts_what_was_paid_before(tmp_path: Path) -> None:
 
 
 def test_the_log_records_what_a_replay_needs_of_an_explainer() -> None:
-    from hubel.agent.explainers.token_baseline import TenTokens
+    from hubel.agent.explainers.ten_tokens import TenTokens
 
     assert identity_of(TenTokens()) == {
         "name": "ten-tokens",
