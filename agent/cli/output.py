@@ -1,6 +1,6 @@
 """What commands write to standard output: JSON lines for programs, tables for people.
 
-Text from a corpus or a vocabulary goes through `escape_control` first: it is data of strangers, and a
+Text from a corpus or a vocabulary goes through `escape_control` first: it is untrusted, and a
 terminal would obey its escape sequences.
 """
 
@@ -14,16 +14,16 @@ from typing import Any
 from ...tools.files.untrusted_text import escape_control
 
 WIDE = 10_000
-"""Columns assumed when standard output is no terminal: one row stays one line, for grep."""
+"""Width of tables when standard output is not a terminal: each row stays on one line, for grep."""
 
 
 def json_line(value: Mapping[str, Any]) -> None:
-    """One JSON object on a line of its own. NaN is refused: a value that is not known is null."""
+    """Write one JSON object on one line; an unknown value must be null, NaN is refused."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def line(text: str = "") -> None:
-    """One line for people."""
+    """Write one line of text."""
     sys.stdout.write(f"{text}\n")
 
 
@@ -34,7 +34,11 @@ def table(
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """A table. `right` names the columns that are set flush right; None is shown as a dash."""
+    """Write a table; None becomes a dash.
+
+    Args:
+        right: names of the columns that are aligned right.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -64,7 +68,7 @@ def two_decimals(value: float | None) -> str | None:
 
 
 def size(n_bytes: int) -> str:
-    """Bytes in units that a person reads: ``538 MB``."""
+    """Bytes with a readable unit: ``538 MB``."""
     value = float(n_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -74,5 +78,5 @@ def size(n_bytes: int) -> str:
 
 
 def interactive() -> bool:
-    """Whether a question may be asked: a person sits at both ends."""
+    """Whether a question can be asked: both ends are a terminal."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

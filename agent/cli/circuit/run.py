@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="components that get a role (default: 16)",
     )
-    options.add_patience(options.add_model(parser))
+    options.add_patience(options.add_explainer_model(parser))
     options.add_budget(parser, targets=False)
     options.add_device(parser)
 

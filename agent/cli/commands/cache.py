@@ -1,4 +1,4 @@
-"""`hubel cache`: where fetched and converted things are, how large, and how to be rid of them."""
+"""`hubel cache`: where downloads and conversions are kept, how large they are, and how to delete them."""
 
 from __future__ import annotations
 
@@ -6,102 +6,107 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ....tools.errors import UsageError
 from .. import cache_items, output
+from ..cache_items import Item
 from ..exit_status import DONE, FAILED
 from ..parser import closest
 
 NAME = "cache"
 HELP = "list what is cached, with sizes; clear it"
+STATES = {True: "whole", False: "incomplete; will be made again when needed", None: ""}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("list", "path", "clear"), default="list")
+    """The action, and the items that it is for."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("list", "path", "clear"),
+        default="list",
+        help="list items (default), print the cache folder, or delete items",
+    )
     parser.add_argument(
         "items",
         nargs="*",
         metavar="ITEM",
-        help="clear only these (as listed, e.g. subjects/smollm2-135m; review: all of that kind)",
+        help="only these: an item as listed, e.g. subjects/smollm2-135m, or a kind, e.g. review",
     )
     parser.add_argument("--verify", action="store_true", help="compare hashes too, not only sizes")
     parser.add_argument("--yes", "-y", action="store_true", help="clear without asking")
 
 
 def run(args: argparse.Namespace) -> int:
+    """List, locate or clear the cache."""
     if args.action == "path":
-        _path(args)
+        path = str(cache_items.cache_dir())
+        if args.json:
+            output.json_line({"path": path})
+        else:
+            output.line(path)
         return DONE
-    found = _chosen(cache_items.items(thorough=args.verify), args.items)
-    if args.action == "clear":
-        return _clear(found, args)
-    return _list(found, args)
+    items = _select(cache_items.items(thorough=args.verify), args.items)
+    return _clear(items, args) if args.action == "clear" else _list(items, args)
 
 
-def _path(args: argparse.Namespace) -> None:
-    path = str(cache_items.cache_dir())
+def _list(items: Sequence[Item], args: argparse.Namespace) -> int:
     if args.json:
-        output.json_line({"path": path})
-    else:
-        output.line(path)
-
-
-def _list(found: Sequence[cache_items.Item], args: argparse.Namespace) -> int:
-    if args.json:
-        for item in found:
+        for item in items:
             output.json_line(_row(item))
         return DONE
-    rows = [(label(item), output.size(item.bytes), _state(item), item.path) for item in found]
-    if rows:
-        output.table(("item", "size", "state", "path"), rows, right=("size",))
-    total = output.size(sum(item.bytes for item in found))
+    cells = [(item.label, output.size(item.bytes), STATES[item.whole], item.path) for item in items]
+    if cells:
+        output.table(("item", "size", "state", "path"), cells, right=("size",))
     output.line(
-        f"{cache_items.cache_dir()}: {len(found)} items, {total}; elsewhere with HUBEL_CACHE=DIR"
+        f"{cache_items.cache_dir()}: {len(items)} items, {_total(items)}; "
+        "HUBEL_CACHE=DIR uses another folder"
     )
     return DONE
 
 
-def _clear(found: Sequence[cache_items.Item], args: argparse.Namespace) -> int:
-    total = output.size(sum(item.bytes for item in found))
-    if found and not args.yes:
+def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
+    total = _total(items)
+    if items and not args.yes:
         if not output.interactive():
             sys.stderr.write(
-                f"hubel: {len(found)} items ({total}) would be deleted; say so with --yes\n"
+                f"hubel: this would delete {len(items)} items ({total}); confirm with --yes\n"
             )
             return FAILED
-        sys.stderr.write(
-            f"delete {', '.join(map(label, found))} ({total})? They are fetched again when needed. [y/N] "
-        )
+        labels = ", ".join(item.label for item in items)
+        sys.stderr.write(f"delete {labels} ({total})? They are fetched again when needed. [y/N] ")
         sys.stderr.flush()
         if input().strip().lower() not in ("y", "yes"):
             return FAILED
-    for item in found:
+    for item in items:
         cache_items.remove(item)
         if args.json:
             output.json_line(_row(item) | {"deleted": True})
     if not args.json:
-        output.line(f"{len(found)} items deleted, {total} free again")
+        output.line(f"{len(items)} items deleted, {total} freed")
     return DONE
 
 
-def _chosen(found: list[cache_items.Item], names: Sequence[str]) -> list[cache_items.Item]:
-    from ....tools.errors import UsageError
+def _select(items: Sequence[Item], names: Sequence[str]) -> Sequence[Item]:
+    """The items of some labels or kinds, or all items.
 
-    known = {name for item in found for name in (label(item), item.kind)}
+    Raises:
+        UsageError: a name is not in the cache.
+    """
+    if not names:
+        return items
+    known = {item.label for item in items} | {item.kind for item in items}
     for name in names:
         if name not in known:
             raise UsageError(
-                f"nothing in the cache is called {name!r}{closest(name, known)}; `hubel cache` lists it"
+                f"nothing in the cache is called {name!r}{closest(name, known)}; "
+                "`hubel cache` lists it"
             )
-    return [item for item in found if not names or {label(item), item.kind} & set(names)]
+    return [item for item in items if {item.label, item.kind} & set(names)]
 
 
-def label(item: cache_items.Item) -> str:
-    """``subjects/smollm2-135m``: how an item is listed and named."""
-    return item.kind if item.kind == item.name else f"{item.kind}/{item.name}"
+def _total(items: Sequence[Item]) -> str:
+    return output.size(sum(item.bytes for item in items))
 
 
-def _state(item: cache_items.Item) -> str:
-    return {True: "whole", False: "cut short; made anew at its next use", None: ""}[item.whole]
-
-
-def _row(item: cache_items.Item) -> dict[str, object]:
-    return {"item": label(item), "bytes": item.bytes, "whole": item.whole, "path": str(item.path)}
+def _row(item: Item) -> dict[str, object]:
+    return {"item": item.label, "bytes": item.bytes, "whole": item.whole, "path": str(item.path)}

@@ -1,24 +1,28 @@
-"""`hubel demo`: the whole loop on the embedded default, in minutes, ending in a page to open."""
+"""`hubel demo`: the whole loop on the built-in subject, in minutes, ending in a report."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG
 from .. import options, output
 from ..run_outcome import finish
 
+if TYPE_CHECKING:
+    from ....tools.subject import Subject
+
 NAME = "demo"
 HELP = "the whole loop on the built-in subject, in minutes, ending in a report"
-INTERRUPTED = "stopped; nothing is lost: `hubel demo` goes on"
+INTERRUPTED = "stopped; nothing is lost: `hubel demo` continues"
 
 RUN = "demo"
 SUBJECT, CORPUS = "smollm2-135m", "lee-news"
 LAYERS = (1, 6, 10, 15, 20, 25, 28)
 TARGETS = [*(f"mlp.{layer}~4@0" for layer in LAYERS), "mlp.10.1352-", "head.*~3@0"]
-"""28 neurons drawn at random, the negative side of one that hardly fires positively, and three heads."""
+"""28 random neurons, the negative side of one that hardly fires positively, and three random heads."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,26 +31,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make or go on with `runs/demo`, then write its report."""
+    """Make or continue `runs/demo`, then write its report."""
     folder = args.runs / RUN
     new = not (folder / CONFIG).exists()
-    lost = (
-        not new and not Path(RunConfig.load(folder).index).exists()
-    )  # the cache was cleared meanwhile
-    subject = _prepare(args, new=new) if new or lost else None
+    # the cache may have been cleared since the run was made
+    index_lost = not new and not Path(RunConfig.load(folder).index).exists()
+    subject = _prepare(args, new=new) if new or index_lost else None
     status = finish(folder, args, subject)
     from ...review.report import write_report
 
     page = write_report(folder)
     if not args.json:
         output.line(f"report: {page}")
-        output.line(f"in the browser, with more: hubel review {RUN}")
-        output.line(f"more: hubel show {RUN} UNIT, hubel replay {RUN}, hubel run --help")
+        output.line(f"in the browser, with more views: hubel review {RUN}")
+        output.line(f"next: hubel show {RUN} UNIT, hubel replay {RUN}, hubel run --help")
     return status
 
 
-def _prepare(args: argparse.Namespace, *, new: bool) -> object:
-    """Fetch the subject and the text, index, and make the run if it is new; returns the loaded subject."""
+def _prepare(args: argparse.Namespace, *, new: bool) -> Subject:
+    """Fetch and index the subject and the text, and make the run if it is new."""
     from ....tools.subject import load_subject
     from ...run.default_index import default_index
     from ...run.execute import make_run, resolve

@@ -1,4 +1,4 @@
-"""`hubel doctor`: what is installed, cached, reachable, and what to do next."""
+"""`hubel doctor`: check what is installed, cached and reachable."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ SIGNS = {"ok": "ok", "note": "note", "missing": "MISSING"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whether to use the network."""
     parser.add_argument(
-        "--online", action="store_true", help="also ask the package registry and the hub (seconds)"
+        "--online",
+        action="store_true",
+        help="also contact the package registry and the Hugging Face hub (takes seconds)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print each check as soon as it is done; status 1 if something is missing."""
     from ..doctor_checks import checks
 
-    found = []
+    missing = 0
     for check in checks(args.runs, online=args.online):
-        found.append(check)
+        missing += check.status == "missing"
         if args.json:
             output.json_line(
                 {
@@ -36,16 +40,13 @@ def run(args: argparse.Namespace) -> int:
             )
         else:
             todo = f"\n         -> {check.todo}" if check.todo else ""
-            output.line(
-                f"{SIGNS[check.status]:<8} {check.name}: {escape_control(check.detail)}{todo}"
-            )
-    missing = sum(check.status == "missing" for check in found)
-    if not args.json:
-        output.line(f"\n{_next(missing)}")
+            detail = escape_control(check.detail)
+            output.line(f"{SIGNS[check.status]:<8} {check.name}: {detail}{todo}")
+    if not args.json and missing:
+        output.line(f"\n{missing} things are missing; the lines with -> say what to do")
+    elif not args.json:
+        output.line(
+            "\neverything needed is here; next: `hubel demo`, or `hubel index` and `hubel run` on "
+            "your own"
+        )
     return FAILED if missing else DONE
-
-
-def _next(missing: int) -> str:
-    if missing:
-        return f"{missing} things are missing; the lines with -> say what to do"
-    return "all that is needed is here; next: `hubel demo`, or `hubel index` and `hubel run` on your own"

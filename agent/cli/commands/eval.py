@@ -1,85 +1,103 @@
-"""`hubel eval`: a run's explanations, or a table of them, scored again by any scorers."""
+"""`hubel eval`: score a run's explanations, or a table of them, again with any scorers."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ....tools.errors import UsageError
 from ....tools.files.untrusted_text import escape_control
 from ...runlog.progress import progress
 from .. import options, output
 from ..exit_status import BUDGET, DONE, SOME_FAILED
+from ..output import two_decimals
 
 if TYPE_CHECKING:
+    from ....evals.score import Score
+    from ....evals.statistics.bootstrap import Interval
     from ...rescoring.plan import Evaluation, RescoringPlan
+    from ...rescoring.summary import ScoreSummary, SourceComparison
 
 NAME = "eval"
 HELP = "score a run's explanations, or a table of them, with any scorers"
-INTERRUPTED = "stopped; what was scored is in the log, and the same command goes on"
+INTERRUPTED = "stopped; what was scored is in the log, and the same command continues"
+
+SHOWN_REASONS = 5
+"""Different reasons of failed or skipped scores that are printed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to score, by what, on what."""
-    add = parser.add_argument
-    add(
+    """What to score, with which scorers, on which text."""
+    parser.add_argument(
         "source",
         nargs="+",
         metavar="RUN | TABLE",
-        help="a run, or a CSV, JSONL or Parquet file with target and text",
+        help="a run, or a CSV, JSONL or Parquet file with columns target and text",
     )
-    add("--scorers", metavar="S,S", help="simulation, detection, fuzzing (default), others, or all")
-    add(
+    parser.add_argument(
+        "--scorers",
+        metavar="S,S",
+        help="names of scorers, or all (default: simulation,detection,fuzzing)",
+    )
+    parser.add_argument(
         "--judge",
         default="predicate",
         metavar="J",
         help="predicate (default), openai:MODEL, anthropic:MODEL, ...",
     )
-    add(
+    parser.add_argument(
         "--base-url",
         default="",
         metavar="URL",
-        help="the server of judge and simulator, if not the provider's own",
+        help="server of judge and simulator (default: the provider's own)",
     )
-    options.add_readers(parser)
+    options.add_sentence_models(parser)
     options.add_budget(
-        parser, "this command; given again, it goes on, and answers that are there are free"
+        parser, "this command; when repeated, it continues, and journaled answers are free"
     )
-    add("--corpus", default="", metavar="OTHER", help="score on another corpus: does it transfer?")
-    add("--run", metavar="RUN", help="score a table on this run's text")
-    add("--index", type=Path, metavar="I", help="score a table on this index's held-out text")
-    add(
-        "--retry-failed",
-        action="store_true",
-        help="keep what is scored, and score again what failed",
+    parser.add_argument(
+        "--corpus",
+        default="",
+        metavar="C",
+        help="score on another corpus, to see whether explanations transfer",
     )
-    add(
+    parser.add_argument("--run", metavar="RUN", help="score a table on this run's text")
+    parser.add_argument(
+        "--index", type=Path, metavar="I", help="score a table on this index's held-out text"
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="score again what failed; keep all other scores"
+    )
+    parser.add_argument(
         "--contexts",
         type=int,
         default=500,
         metavar="N",
-        help="contexts of another corpus (default: 500)",
+        help="contexts of --corpus to score on (default: 500)",
     )
-    add(
+    parser.add_argument(
         "--concurrency",
         type=int,
         default=8,
         metavar="N",
-        help="targets judged side by side (default: 8)",
+        help="targets scored at the same time (default: 8)",
     )
-    add(
+    parser.add_argument(
         "--embedding",
         choices=("words", "subject"),
         default="words",
-        help="what embedding and purity compare texts by: words in common, or the subject's word vectors",
+        help="how the scorers embedding and purity compare texts: by shared words (default), or by "
+        "the subject's word vectors",
     )
-    add("--html", type=Path, metavar="FILE", help="write a page with plots")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with plots")
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Score, and show as JSON lines, as tables, and as a page if asked for."""
+    """Score all sources, then print JSON lines or tables, and write a page on request."""
     from ...llm.budget import Budget
     from ...rescoring.evaluate import check_plan, evaluate
     from ...rescoring.plan import json_rows
@@ -88,32 +106,37 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args)
     check_plan(plan)
     budget = Budget(plan.budget)
-    sources = [open_source(what, args.runs, run=args.run, index=args.index) for what in args.source]
+    sources = [open_source(name, args.runs, run=args.run, index=args.index) for name in args.source]
     with progress(quiet=args.quiet) as reporter:
-        found = [evaluate(source, plan, reporter=reporter, budget=budget) for source in sources]
+        evaluations = [
+            evaluate(source, plan, reporter=reporter, budget=budget) for source in sources
+        ]
     if args.json:
-        for row in json_rows(found):
+        for row in json_rows(evaluations):
             output.json_line(row)
     else:
-        _show(found)
+        _show(evaluations)
     if args.html:
         from ...rescoring.page import write_page
 
-        sys.stderr.write(f"{write_page(found, args.html)}\n")
-    return _status(found)
+        sys.stderr.write(f"{write_page(evaluations, args.html)}\n")
+    return _status(evaluations)
 
 
-def _status(found: list[Evaluation]) -> int:
-    """Say on standard error what is missing, and how to get it."""
-    failed = sum(evaluation.failed for evaluation in found)
+def _status(evaluations: Sequence[Evaluation]) -> int:
+    """The exit status; writes to standard error what is missing and how to get it."""
+    failed = sum(evaluation.failed for evaluation in evaluations)
     if failed:
         sys.stderr.write(
-            f"hubel: {failed} scores failed; the same command with --retry-failed asks again\n"
+            f"hubel: {failed} scores failed; the same command with --retry-failed retries them\n"
         )
-    if reached := next((evaluation.budget for evaluation in found if evaluation.budget), ""):
-        pending = sum(row.status == "pending" for evaluation in found for row in evaluation.rows)
+    reached = next((evaluation.budget for evaluation in evaluations if evaluation.budget), "")
+    if reached:
+        rows = [row for evaluation in evaluations for row in evaluation.rows]
+        pending = sum(row.status == "pending" for row in rows)
         sys.stderr.write(
-            f"hubel: {reached}; {pending} targets are not scored whole: the same command goes on\n"
+            f"hubel: {reached}; {pending} targets are not fully scored: "
+            "the same command continues\n"
         )
         return BUDGET
     return SOME_FAILED if failed else DONE
@@ -121,16 +144,15 @@ def _status(found: list[Evaluation]) -> int:
 
 def _plan(args: argparse.Namespace) -> RescoringPlan:
     from ....evals.scorers.registry import scorer_names
-    from ....tools.errors import UsageError
     from ...rescoring.plan import DEFAULT_SCORERS, RescoringPlan
 
     if args.contexts < 1:
         raise UsageError(f"--contexts {args.contexts}: give at least 1")
     if args.concurrency < 1:
         raise UsageError(f"--concurrency {args.concurrency}: give at least 1")
-    asked = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
+    scorers = tuple(part.strip() for part in (args.scorers or "").split(",") if part.strip())
     return RescoringPlan(
-        scorers=tuple(scorer_names()) if asked == ("all",) else asked or DEFAULT_SCORERS,
+        scorers=tuple(scorer_names()) if scorers == ("all",) else scorers or DEFAULT_SCORERS,
         judge=options.model(args, "judge", args.base_url),
         simulator=options.model(args, "simulator", args.simulator_base_url or args.base_url),
         logprobs=args.logprobs,
@@ -146,98 +168,96 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
     )
 
 
-def _show(found: list[Evaluation]) -> None:
+def _show(evaluations: Sequence[Evaluation]) -> None:
     from ...rescoring.summary import compare_sources, score_summaries
 
-    for evaluation in found:
+    for evaluation in evaluations:
         _show_targets(evaluation)
-        _show_figures(score_summaries(evaluation), evaluation)
-    compared = compare_sources(found)
-    if compared:
-        _show_comparisons(compared)
+        _show_summaries(score_summaries(evaluation), evaluation)
+    if comparisons := compare_sources(evaluations):
+        _show_comparisons(comparisons)
 
 
 def _show_targets(evaluation: Evaluation) -> None:
     from ...rescoring.summary import find_score, score_kinds
 
-    columns = [
-        kind for kind in score_kinds([evaluation]) if "." not in kind[0] or kind[0].endswith(".ev")
+    # of a scorer with several values, the table has the main one and the expected value (.ev)
+    kinds = [
+        kind
+        for kind in score_kinds([evaluation])
+        if "." not in kind.scorer or kind.scorer.endswith(".ev")
     ]
     heads = [
-        scorer if text != "top_and_random" or scorer != "simulation" else "simulation (mix)"
-        for scorer, text in columns
+        "simulation (mix)" if kind == ("simulation", "top_and_random") else kind.scorer
+        for kind in kinds
     ]
-    rows = []
+    cells = []
     for row in evaluation.rows:
         split = "holdout" if "holdout" in row.outcomes or not row.outcomes else "select"
-        scores = [find_score(row, *kind, split) for kind in columns]
+        scores = (_score(find_score(row, *kind, split)) for kind in kinds)
         missing = "pending" if row.status == "pending" else "failed"
-        what = row.explanation.sentence or (f"{missing}: {row.error}" if row.error else None)
+        error = f"{missing}: {row.error}" if row.error else None
         mark = "after viewing" if row.after_viewing else None
-        rows.append((row.explanation.target, *(_value(score) for score in scores), mark, what))
-    output.table(
-        ("target", *heads, "", "explanation"), rows, title=evaluation.source.name, right=heads
-    )
+        explanation = row.explanation
+        cells.append((explanation.target, *scores, mark, explanation.sentence or error))
+    columns = ("target", *heads, "", "explanation")
+    output.table(columns, cells, title=evaluation.source.name, right=heads)
 
 
-def _show_figures(found: list[Any], evaluation: Evaluation) -> None:
+def _show_summaries(summaries: Sequence[ScoreSummary], evaluation: Evaluation) -> None:
     columns = ("scorer", "text", "mean", "95 % interval", "chance", "select - holdout", "coverage")
-    rows = [
+    cells = [
         (
-            f.scorer,
-            f.text,
-            _number(f.mean),
-            _span(f.mean),
-            _plain(f.chance),
-            _number(f.drop),
-            str(f.coverage),
+            row.scorer,
+            row.text,
+            _estimate(row.mean),
+            _interval(row.mean),
+            two_decimals(row.chance),
+            _estimate(row.drop),
+            str(row.coverage),
         )
-        for f in found
+        for row in summaries
     ]
+    output.table(columns, cells, right=columns[2:6])
     calls = sum(row.cost.calls for row in evaluation.rows)
     tokens = sum(row.cost.input_tokens for row in evaluation.rows)
-    output.table(columns, rows, right=columns[2:6])
     output.line(f"judge {evaluation.plan.judge.name}: {calls} calls, {tokens} prompt tokens")
-    reasons = {
-        why for row in evaluation.rows for why in (*row.failures.values(), *row.skipped.values())
-    }
-    for why in sorted(reasons)[:5]:
-        output.line(f"  {escape_control(why)}")
+    reasons: set[str] = set()
+    for row in evaluation.rows:
+        reasons.update(row.failures.values(), row.skipped.values())
+    for reason in sorted(reasons)[:SHOWN_REASONS]:
+        output.line(f"  {escape_control(reason)}")
 
 
-def _show_comparisons(compared: list[Any]) -> None:
-    rows = [
-        (
-            f"{c.a} - {c.b}",
-            c.scorer,
-            c.text,
-            _number(c.paired.difference),
-            _span(c.paired.difference),
-            f"{c.paired.p:.2g}",
-            c.paired.pairs,
-        )
-        for c in compared
-    ]
+def _show_comparisons(comparisons: Sequence[SourceComparison]) -> None:
     columns = ("compared", "scorer", "text", "difference", "95 % interval", "p", "targets")
-    output.table(columns, rows, right=columns[3:])
+    cells = [
+        (
+            f"{row.a} - {row.b}",
+            row.scorer,
+            row.text,
+            _estimate(row.paired.difference),
+            _interval(row.paired.difference),
+            f"{row.paired.p:.2g}",
+            row.paired.pairs,
+        )
+        for row in comparisons
+    ]
+    output.table(columns, cells, right=columns[3:])
 
 
-def _value(score: Any) -> str | None:
-    return (
-        None
-        if score is None
-        else f"{score.value:.2f}"
-        + ("" if score.low is None else f" [{score.low:.2f}, {score.high:.2f}]")
-    )
+def _score(score: Score | None) -> str | None:
+    if score is None:
+        return None
+    interval = "" if score.low is None else f" [{score.low:.2f}, {score.high:.2f}]"
+    return f"{score.value:.2f}{interval}"
 
 
-def _number(found: Any) -> str | None:
-    return None if found is None else f"{found.value:.3f}"
+def _estimate(interval: Interval | None) -> str | None:
+    return None if interval is None else f"{interval.value:.3f}"
 
 
-def _span(found: Any) -> str | None:
-    return None if found is None or found.low is None else f"{found.low:.3f} to {found.high:.3f}"
-
-
-def _plain(value: float | None) -> str | None:
-    return None if value is None else f"{value:.2f}"
+def _interval(interval: Interval | None) -> str | None:
+    if interval is None or interval.low is None:
+        return None
+    return f"{interval.low:.3f} to {interval.high:.3f}"

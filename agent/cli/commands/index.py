@@ -1,4 +1,4 @@
-"""`hubel index`: one pass of a subject over a corpus."""
+"""`hubel index`: run a subject over a corpus once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 NAME = "index"
 HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
-INTERRUPTED = "stopped; what is done is kept, and the same command goes on"
+INTERRUPTED = "stopped; what is done is kept, and the same command continues"
 SITES = ("mlp", "head", "resid")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which subject reads which text, and which of its units are indexed."""
     parser.add_argument(
         "--subject", required=True, metavar="S", help="smollm2-135m, a local folder, or a hub name"
     )
@@ -30,29 +31,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="I", help="folder of the index")
     parser.add_argument(
-        "--sites", default="mlp,head", help=f"of {','.join(SITES)} (default: mlp,head)"
+        "--sites",
+        default="mlp,head",
+        metavar="S,S",
+        help=f"kinds of units, of {', '.join(SITES)} (default: mlp,head)",
     )
-    parser.add_argument("--layers", help="only these, e.g. 1,10,20-23 (default: all)")
     parser.add_argument(
-        "--directions", type=Path, metavar="FILE", help="named directions, for the site resid"
+        "--layers", metavar="L,L-L", help="only these layers, e.g. 1,10,20-23 (default: all)"
     )
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="stop reading the corpus there")
     parser.add_argument(
-        "--context-len", type=int, default=64, metavar="N", help="tokens of a context (default: 64)"
+        "--directions",
+        type=Path,
+        metavar="FILE",
+        help="named directions of the residual stream, for the site resid",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random exemplars (default: 0)")
+    parser.add_argument(
+        "--max-tokens", type=int, metavar="N", help="tokens of the corpus to read (default: all)"
+    )
+    parser.add_argument(
+        "--context-len", type=int, default=64, metavar="N", help="tokens per context (default: 64)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the random exemplars (default: 0)"
+    )
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Build or complete the index, and print what it holds."""
     sites, layers = parse_sites(args.sites), parse_layers(args.layers)
-    _check(args, sites)
+    _check_options(args, sites)
     from ....tools.corpus import read_corpus
     from ....tools.index import build_index
     from ....tools.subject import load_subject
 
     corpus = read_corpus(args.corpus)
-    with progress(quiet=args.quiet) as report:
+    with progress(quiet=args.quiet) as reporter:
         subject = load_subject(
             args.subject, device=args.device, dtype=args.dtype, directions=args.directions
         )
@@ -65,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
             max_tokens=args.max_tokens,
             context_len=args.context_len,
             seed=args.seed,
-            progress=report,
+            progress=reporter,
         )
     if args.json:
         output.json_line(asdict(summary))
@@ -75,41 +89,50 @@ def run(args: argparse.Namespace) -> int:
 
 
 def describe(summary: IndexSummary) -> str:
-    """One line for people: what was indexed, how fast, and how much of the time was the model's own."""
+    """One line: what was indexed, how fast, and the share of time in the model's forward pass."""
     seconds = max(summary.total_seconds, 1e-9)
+    rate, forward = summary.tokens / seconds, summary.forward_seconds / seconds
     return (
-        f"{summary.units:,} units over {summary.tokens:,} tokens in {seconds:.0f} s ({summary.tokens / seconds:,.0f} "
-        f"tokens/s, {summary.forward_seconds / seconds:.0%} of the time the model's own pass), "
+        f"{summary.units:,} units over {summary.tokens:,} tokens in {seconds:.0f} s "
+        f"({rate:,.0f} tokens/s, {forward:.0%} of the time in the model's forward pass), "
         f"{output.size(summary.bytes)}, peak memory {summary.peak_rss_mb:,.0f} MB"
     )
 
 
-def _check(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
-    """What can be seen to be wrong before a model is loaded."""
+def _check_options(args: argparse.Namespace, sites: tuple[str, ...]) -> None:
+    """Raise UsageError for wrong options before a model is loaded."""
     if "resid" in sites and args.directions is None:
-        raise UsageError("the site resid needs named directions: give a file with --directions")
+        raise UsageError("the site resid needs named directions; give a file with --directions")
     if args.context_len < 2:
         raise UsageError(
-            f"--context-len {args.context_len} given; a context has at least 2 tokens, as the first is left out"
+            f"--context-len {args.context_len}: give at least 2, since the first token is left out"
         )
     if args.max_tokens is not None and args.max_tokens < 1:
-        raise UsageError(f"--max-tokens {args.max_tokens} given; give at least 1")
+        raise UsageError(f"--max-tokens {args.max_tokens}: give at least 1")
     if args.out.exists() and not args.out.is_dir():
         raise UsageError(f"--out {str(args.out)!r} is a file; name a folder")
 
 
 def parse_sites(text: str) -> tuple[str, ...]:
-    """``mlp,head``; raises UsageError."""
+    """The sites of ``mlp,head``, without duplicates.
+
+    Raises:
+        UsageError: a site is unknown or not supported.
+    """
     sites = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if "sae" in sites:
-        raise UsageError("the site sae is reserved for sparse autoencoders: not yet")
+        raise UsageError("the site sae (sparse autoencoders) is not supported yet")
     if not sites or set(sites) - set(SITES):
-        raise UsageError(f"--sites {text!r} given; choose of {', '.join(SITES)}")
+        raise UsageError(f"--sites {text!r} given; choose from {', '.join(SITES)}")
     return sites
 
 
 def parse_layers(text: str | None) -> list[int] | None:
-    """``1,10,20-23``; None stays None; raises UsageError."""
+    """The layers of ``1,10,20-23``, sorted; None stays None.
+
+    Raises:
+        UsageError: not numbers and ranges.
+    """
     if text is None:
         return None
     layers: set[int] = set()

@@ -1,8 +1,8 @@
-"""`hubel mcp`: the instruments for any client of the Model Context Protocol.
+"""`hubel mcp`: serve the instruments to any client of the Model Context Protocol.
 
-hubel mcp --index I                 over standard input and output, as clients start it
-hubel mcp --index I --log NAME      every call is an event of the run NAME: `hubel show NAME`
-hubel mcp --index I --http 8020     over HTTP on this machine, for who has the token that is printed
+hubel mcp --index I                 over standard input and output, as a client starts it
+hubel mcp --index I --log NAME      log every call in the run NAME: `hubel show NAME`
+hubel mcp --index I --http 8020     over HTTP on this machine, with the token that it prints
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TOKEN = "HUBEL_MCP_TOKEN"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which index, and how it is served."""
+    """Which index is served, and how."""
     parser.add_argument(
         "--index",
         type=Path,
@@ -44,34 +44,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--directions", type=Path, metavar="FILE", help="named directions of the residual stream"
     )
-    parser.add_argument("--log", metavar="NAME", help="keep all calls as the run NAME")
+    parser.add_argument("--log", metavar="NAME", help="log all calls in the run NAME")
     parser.add_argument(
         "--http",
         type=int,
         metavar="PORT",
-        help=f"HTTP on 127.0.0.1 (0: any free port), with the token of {TOKEN}",
+        help=f"serve HTTP on 127.0.0.1 (0: any free port); token from {TOKEN}, else a new one",
     )
     parser.add_argument(
-        "--structured", action="store_true", help="answers carry their JSON beside their text"
+        "--structured", action="store_true", help="send each answer as JSON in addition to its text"
     )
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until the client goes, or until interrupted."""
+    """Serve until the client disconnects, or until interrupted."""
     if find_spec("mcp") is None:
         raise UsageError(
-            "the MCP SDK is not installed: pip install 'hubel[mcp]', or make setup in a checkout"
+            "the MCP SDK is not installed; run pip install 'hubel[mcp]', or make setup in a checkout"
         )
-    bench = _bench(args)
+    context = _open_context(args)
     if args.log is None:
-        _serve(args, bench, None)
+        _serve(args, context, None)
     else:
-        _serve_and_log(args, bench)
+        _serve_and_log(args, context)
     return DONE
 
 
-def _bench(args: argparse.Namespace) -> InstrumentContext:
+def _open_context(args: argparse.Namespace) -> InstrumentContext:
+    """The index, and its subject, which is loaded when an instrument first needs it."""
     from ....tools.index import Index
     from ....tools.instruments import InstrumentContext
 
@@ -91,29 +92,35 @@ def _bench(args: argparse.Namespace) -> InstrumentContext:
     return InstrumentContext(subject=load, index=index)
 
 
-def _serve_and_log(args: argparse.Namespace, bench: InstrumentContext) -> None:
+def _serve_and_log(args: argparse.Namespace, context: InstrumentContext) -> None:
     from ...runlog.log import RunLog, WriterLock, seal_segments
 
     folder = args.runs / args.log
-    _make_log(folder, args, bench)
+    _make_log(folder, args, context)
     with WriterLock(folder):
         log = RunLog(folder)
         try:
-            _serve(args, bench, log)
+            _serve(args, context, log)
         finally:
             log.close()
             seal_segments(folder)
 
 
-def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) -> None:
-    """A folder with a configuration, as every run has; an earlier log of the same name is gone on with."""
+def _make_log(folder: Path, args: argparse.Namespace, context: InstrumentContext) -> None:
+    """Make the run's folder with its configuration, unless an earlier log has that name.
+
+    Raises:
+        UsageError: the name is taken by a run of another kind.
+    """
     from ...runlog.config import RunConfig, versions
 
     if (folder / CONFIG).exists():
         if RunConfig.load(folder).explainer.name != CALLS_ONLY:
-            raise UsageError(f"{folder} is a run of another kind; give another --log")
+            raise UsageError(
+                f"{folder} is a run with targets, not a log of calls; give another --log"
+            )
         return
-    index = bench.require_index()
+    index = context.require_index()
     RunConfig(
         index=str(args.index),
         targets=[],
@@ -128,28 +135,28 @@ def _make_log(folder: Path, args: argparse.Namespace, bench: InstrumentContext) 
     ).save(folder)
 
 
-def _serve(args: argparse.Namespace, bench: InstrumentContext, log: Any) -> None:
+def _serve(args: argparse.Namespace, context: InstrumentContext, log: Any) -> None:
     import anyio
 
     from ...mcp.dispatch import InstrumentDispatcher
     from ...mcp.server import make_server, serve_stdio
 
-    desk = InstrumentDispatcher(bench, log)
-    server = make_server(desk, structured=args.structured)
+    dispatcher = InstrumentDispatcher(context, log)
+    server = make_server(dispatcher, structured=args.structured)
     if args.http is not None:
         _serve_http(server, args.http)
         return
-    previous = signal.signal(signal.SIGINT, lambda _signal, _frame: _stop_now(desk))
+    previous = signal.signal(signal.SIGINT, lambda _signal, _frame: _stop_now(dispatcher))
     try:
         anyio.run(serve_stdio, server)
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
-def _stop_now(desk: InstrumentDispatcher) -> None:
-    """Leave at once: a thread waits for the client's next line, and nothing but that line would end it."""
-    if desk.log is not None:
-        desk.log.close()
+def _stop_now(dispatcher: InstrumentDispatcher) -> None:
+    """End the process: a thread waits for the client's next line, and only that line would end it."""
+    if dispatcher.log is not None:
+        dispatcher.log.close()
     sys.stderr.write(f"hubel: {INTERRUPTED}\n")
     sys.stderr.flush()
     os._exit(FAILED)

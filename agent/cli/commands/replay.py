@@ -1,4 +1,4 @@
-"""`hubel replay`: compute a run again from its log, and say where the log and the computation differ."""
+"""`hubel replay`: recompute a run from its log, and report where the two differ."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ...runlog.config import find_run
 from ...runlog.progress import progress
 from .. import output
 from ..circuit.runs import replay_of_circuit
+from ..exit_status import DONE, FAILED
 from ..run_outcome import summary
 
 NAME = "replay"
@@ -19,32 +20,31 @@ HELP = "recompute a run from its log, without subject, API key or network"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run."""
-    parser.add_argument("run", help="a run's name, or its folder")
+    parser.add_argument("run", help="name or folder of a run")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when everything computed anew is what the log says, 1 when something is not."""
+    """Status 0 if everything recomputed equals the log, else 1."""
     from ...run.replay import replay
 
     folder = find_run(args.run, args.runs)
     if is_circuit(folder):
         return replay_of_circuit(folder, args)
     with progress(quiet=args.quiet) as reporter:
-        found = replay(folder, reporter)
+        result = replay(folder, reporter)
     if args.json:
-        for row in found.rows:
+        for row in result.rows:
             output.json_line(row)
     else:
-        output.line(summary(found.rows))
-        output.line(_verdict(found.mismatches, found.bitwise))
-    for line in found.mismatches:
+        output.line(summary(result.rows))
+        output.line(_verdict(result.mismatches, result.bitwise))
+    for line in result.mismatches:
         sys.stderr.write(f"hubel: mismatch: {escape_control(line)}\n")
-    return 1 if found.mismatches else 0
+    return FAILED if result.mismatches else DONE
 
 
 def _verdict(mismatches: list[str], bitwise: bool) -> str:
     if mismatches:
-        return f"{len(mismatches)} mismatches between the log and what it computes to"
-    return "the log holds: every row computed anew is the same " + (
-        "bit for bit" if bitwise else "to 1e-6"
-    )
+        return f"{len(mismatches)} mismatches between the log and its recomputation"
+    precision = "bit for bit" if bitwise else "to 1e-6"
+    return f"the log holds: every recomputed row is the same {precision}"

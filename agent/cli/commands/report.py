@@ -1,4 +1,4 @@
-"""`hubel report`: the review page's views of a run as one self-contained HTML file, or as a folder."""
+"""`hubel report`: the review page of a run as one self-contained HTML file, or as a folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from ....tools.errors import UsageError
 from ...runlog.config import find_run
 from .. import output
+from ..exit_status import DONE
 
 NAME = "report"
 HELP = "write a run as one self-contained HTML file"
@@ -15,22 +16,22 @@ HELP = "write a run as one self-contained HTML file"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and where to write."""
-    parser.add_argument("run", help="a run's name, or its folder")
+    parser.add_argument("run", help="name or folder of a run")
     parser.add_argument(
         "--out",
         type=Path,
         metavar="PATH",
-        help="where to write (default: report.html or report/ in the run's folder)",
+        help="file or folder to write (default: report.html or report/ in the run's folder)",
     )
     parser.add_argument(
         "--folder",
         action="store_true",
-        help="a folder for a web server, one file a target: for large runs",
+        help="write a folder for a web server, with one file per target: for large runs",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the report and say where it is."""
+    """Write the report and print its path."""
     from ...review.report import write_folder, write_report
 
     folder = find_run(args.run, args.runs)
@@ -44,4 +45,4 @@ def run(args: argparse.Namespace) -> int:
         output.json_line({"report": str(page)})
     else:
         output.line(str(page))
-    return 0
+    return DONE

@@ -1,4 +1,4 @@
-"""`hubel review`: runs in the browser, while they are still being written too."""
+"""`hubel review`: runs in the browser, finished or still running."""
 
 from __future__ import annotations
 
@@ -6,31 +6,36 @@ import argparse
 import sys
 
 from .. import output
+from ..exit_status import DONE
 
 NAME = "review"
 HELP = "inspect and judge runs in the browser"
-INTERRUPTED = "the review page is closed; what was decided is in the runs' folders"
+INTERRUPTED = "the review page is closed; reviews are saved in the folders of the runs"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which runs, and where the page is."""
-    parser.add_argument(
-        "run", nargs="*", help="names or folders of runs (default: all in the runs folder)"
-    )
+    """Which runs, and where the page listens."""
+    parser.add_argument("run", nargs="*", help="names or folders of runs (default: all runs)")
     parser.add_argument(
         "--port",
         type=int,
-        help="port to listen on; 0 for any free one (default: 8411 if it is free)",
+        metavar="N",
+        help="port to listen on; 0 for any free port (default: 8411 if free)",
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen on; any but loopback lets others in who have the token",
+        metavar="ADDRESS",
+        help="address to listen on (default: 127.0.0.1); any other admits everybody who has the token",
     )
     parser.add_argument(
-        "--live", action="store_true", help="load the subject when it is first needed, to try texts"
+        "--live",
+        action="store_true",
+        help="allow trying texts; loads the subject when first needed",
     )
-    parser.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the address and open no browser"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 
     if not is_loopback(args.host):
         sys.stderr.write(
-            f"hubel: {args.host} can be reached from other machines; the token goes over the wire unencrypted\n"
+            f"hubel: {args.host} can be reached from other machines; the token is sent unencrypted\n"
         )
 
     def opened(address: str) -> None:
@@ -63,4 +68,4 @@ def run(args: argparse.Namespace) -> int:
         live=args.live,
         opened=opened,
     )
-    return 0
+    return DONE

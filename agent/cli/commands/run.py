@@ -16,45 +16,74 @@ from ..run_outcome import finish
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
-INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` goes on (`hubel runs` lists the runs)"
+INTERRUPTED = (
+    "stopped; nothing is lost: `hubel resume RUN` continues it (`hubel runs` lists the runs)"
+)
 
-ASKED_FROM_USD = 1.0
+CONFIRM_FROM_USD = 1.0
 """Estimated dollars above which a run asks before it starts."""
+ROUNDS, MODEL_ROUNDS = 2, 4
+"""Default of --rounds, for programs and for language models."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the contract."""
+    """What to explain, who explains it, and how much of what may be used."""
     parser.add_argument("--index", metavar="I", help="folder of an index made by `hubel index`")
     parser.add_argument(
         "--targets",
         metavar="T",
-        help="mlp.10.0-99, mlp.1~50@7, mlp.*~50@7, mlp.10.1352-, head.5.3, or a file",
+        help="mlp.10.0-99, mlp.1~50@7 (50 at random, seed 7), mlp.*~50@7, mlp.10.1352- (negative "
+        "side), head.5.3, or a file",
     )
     parser.add_argument(
         "--explainer",
         default="compositional",
         help="compositional (default), ten-tokens, scripted, openai:MODEL, anthropic:MODEL",
     )
-    parser.add_argument("--name", help="the run's name (default: date and time)")
-    parser.add_argument("--config", metavar="FILE", help="run again what a config.toml says")
+    parser.add_argument("--name", help="name of the run (default: date and time)")
+    parser.add_argument("--config", metavar="FILE", help="repeat the run of a config.toml")
     parser.add_argument(
-        "--concurrency", type=int, default=8, help="investigations side by side (default: 8)"
+        "--concurrency",
+        type=int,
+        default=8,
+        metavar="N",
+        help="targets investigated at the same time (default: 8)",
     )
     parser.add_argument(
         "--max-contexts",
         type=int,
         default=2000,
-        help="contexts a split to collect and score (default: 2000)",
+        metavar="N",
+        help="contexts per split to collect and score (default: 2000)",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default: 0)")
     parser.add_argument(
-        "--rounds", type=int, help="looks at the score on select (default: 2, language models 4)"
+        "--rounds",
+        type=int,
+        metavar="N",
+        help="times that the explainer sees its score on select "
+        f"(default: {ROUNDS}, language models {MODEL_ROUNDS})",
     )
     parser.add_argument(
-        "--script", default="", help="for the explainer `scripted`: the file of its moves"
+        "--script", default="", metavar="FILE", help="moves of the explainer `scripted`"
     )
-    add_models(parser)
-    readers = options.add_readers(parser)
+    _add_models(parser)
+    options.add_budget(parser)
+    options.add_device(parser)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    """Which language models are called, and how."""
+    explainer = options.add_explainer_model(parser)
+    explainer.add_argument(
+        "--yes", "-y", action="store_true", help="start an expensive run without asking"
+    )
+    explainer.add_argument(
+        "--no-competitor",
+        action="store_true",
+        help="do not show the model the formula that the search found",
+    )
+    readers = options.add_sentence_models(parser)
     readers.add_argument(
         "--simulator-contexts",
         type=int,
@@ -66,106 +95,90 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--judge",
         default="",
         metavar="MODEL",
-        help="says which held-out windows the sentence fits (detection)",
+        help="decides which held-out windows the sentence describes (scorer detection)",
     )
     readers.add_argument(
-        "--judge-base-url", default="", metavar="URL", help="its server (default: --base-url)"
-    )
-    options.add_budget(parser)
-    options.add_device(parser)
-
-
-def add_models(parser: argparse.ArgumentParser) -> None:
-    """Which language models are asked, and how."""
-    group = options.add_model(parser)
-    group.add_argument(
-        "--yes", "-y", action="store_true", help="do not ask before much money is spent"
-    )
-    group.add_argument(
-        "--no-competitor",
-        action="store_true",
-        help="do not show the model what the formula search found",
+        "--judge-base-url",
+        default="",
+        metavar="URL",
+        help="server of the judge (default: --base-url)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the run, then work on it to its end."""
+    """Make the run, then execute it to its end."""
     from ...run.execute import make_run
 
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
     if args.name and Path(args.name).name != args.name:
         raise UsageError(
-            f"--name {args.name!r}: give a plain name; --runs DIR says where runs live"
+            f"--name {args.name!r}: give a plain name; --runs DIR sets the folder of the runs"
         )
     config = configuration(args)
     confirm(config, args)
     make_run(folder, config)
     if not args.quiet:
         sys.stderr.write(
-            f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n"
+            f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it\n"
         )
     return finish(folder, args)
 
 
 def confirm(config: RunConfig, args: argparse.Namespace) -> None:
-    """Say what a run of a language model may cost, and ask when that is much; nobody waits without
-    a terminal.
+    """Print what a run may cost; if that is much, ask before it starts.
 
     Raises:
-        UsageError: the answer is no, or there is nobody to ask.
+        UsageError: the answer is no, or there is no terminal to ask on.
     """
     from ...run.preflight import estimated_usd
 
-    expected = estimated_usd(config)
-    if expected is None:
+    estimate = estimated_usd(config)
+    if estimate is None:
         return
     limit = config.budget.run.get("usd", 0.0)
-    most = min(expected, limit) if limit else expected
+    most = min(estimate, limit) if limit else estimate
     line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
-    if args.yes or most <= ASKED_FROM_USD:
+    if args.yes or most <= CONFIRM_FROM_USD:
         sys.stderr.write("" if args.quiet else f"{line}\n")
     elif not sys.stdin.isatty():
-        raise UsageError(f"{line}; say --yes, or give a smaller --max-usd")
-    elif input(f"{line}; go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UsageError(f"{line}; confirm with --yes, or give a smaller --max-usd")
+    elif input(f"{line}; continue? [y/N] ").strip().lower() not in ("y", "yes"):
         raise UsageError("not started; give fewer targets, or a smaller --max-usd")
 
 
 def configuration(args: argparse.Namespace) -> RunConfig:
-    """The run's configuration, from a file or from the options."""
+    """The run's configuration, from a file or from the options.
+
+    Raises:
+        UsageError: options contradict each other or are out of range, or a model cannot be called.
+    """
     from ...run.execute import resolve
     from ...run.preflight import check_model
 
     if args.config:
         if args.index or args.targets:
             raise UsageError(
-                "--config says everything; leave out --index and --targets, or edit the file"
+                "--config sets everything; leave out --index and --targets, or edit the file"
             )
         config = replace(RunConfig.load(Path(args.config)), versions={})
-        return resolve(check_model(config))
-    if not args.index or not args.targets:
-        raise UsageError(
-            "`hubel run` needs --index I and --targets T (or --config FILE); `hubel demo` shows a whole run"
-        )
-    if args.concurrency < 1 or args.max_contexts < 1:
-        raise UsageError("--concurrency and --max-contexts must be at least 1")
-    rounds = (
-        args.rounds if args.rounds is not None else (4 if is_language_model(args.explainer) else 2)
-    )
-    if args.simulator_contexts < 10:
-        raise UsageError(
-            f"--simulator-contexts {args.simulator_contexts}: give at least 10, or no verdict can be given"
-        )
+    else:
+        config = _from_options(args)
+    return resolve(check_model(config))
+
+
+def _from_options(args: argparse.Namespace) -> RunConfig:
+    if args.rounds is None:
+        args.rounds = MODEL_ROUNDS if is_language_model(args.explainer) else ROUNDS
+    _check_options(args)
     simulator_url = args.simulator_base_url or (args.base_url if args.simulator else "")
     judge_url = args.judge_base_url or (args.base_url if args.judge else "")
-    if rounds < 1:
-        raise UsageError(f"--rounds {rounds}: give at least 1")
-    config = RunConfig(
+    return RunConfig(
         index=args.index,
         targets=[args.targets],
         explainer=options.model(args, "explainer", args.base_url),
         concurrency=args.concurrency,
         max_contexts=args.max_contexts,
-        rounds=rounds,
+        rounds=args.rounds,
         patience=args.patience,
         simulator=options.model(args, "simulator", simulator_url),
         simulator_contexts=args.simulator_contexts,
@@ -178,4 +191,20 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         dtype=args.dtype,
         script=args.script,
     )
-    return resolve(check_model(config))
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    if not args.index or not args.targets:
+        raise UsageError(
+            "`hubel run` needs --index I and --targets T (or --config FILE); "
+            "`hubel demo` shows a whole run"
+        )
+    if args.concurrency < 1 or args.max_contexts < 1:
+        raise UsageError("--concurrency and --max-contexts must be at least 1")
+    if args.rounds < 1:
+        raise UsageError(f"--rounds {args.rounds}: give at least 1")
+    if args.simulator_contexts < options.MIN_SIMULATOR_CONTEXTS:
+        raise UsageError(
+            f"--simulator-contexts {args.simulator_contexts}: give at least "
+            f"{options.MIN_SIMULATOR_CONTEXTS}, or no verdict can be given"
+        )

@@ -1,8 +1,9 @@
-"""`hubel runs`: the runs that are there, and how far each is."""
+"""`hubel runs`: list the runs, and how far each has come."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,70 +13,43 @@ from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG
 from .. import output
 from ..circuit.runs import row_of_circuit
+from ..exit_status import DONE
 
 NAME = "runs"
 HELP = "list the runs"
+COUNTS = ("targets", "done", "failed", "kept", "rejected", "inconclusive")
+COLUMNS = ("name", "subject", "explainer", *COUNTS, "mean r")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing beside the common options."""
+    """Only the common options."""
 
 
 def run(args: argparse.Namespace) -> int:
-    """One row a run, oldest first."""
-    folders = sorted(
-        (p.parent for p in args.runs.glob("*/config.toml")),
-        key=lambda p: (p / CONFIG).stat().st_mtime,
-    )
-    found = [_row(folder) for folder in folders]
+    """Print one row per run, oldest first."""
+    configs = sorted(args.runs.glob(f"*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
+    rows = [_row(path.parent) for path in configs]
     if args.json:
-        for row in found:
+        for row in rows:
             output.json_line(row)
-        return 0
-    if not found:
-        output.line(f"no runs under {args.runs}; `hubel demo` makes the first one")
-        return 0
-    columns = (
-        "name",
-        "subject",
-        "explainer",
-        "targets",
-        "done",
-        "failed",
-        "kept",
-        "rejected",
-        "inconclusive",
-        "mean r",
-    )
-    cells = [
-        [
-            row["error"] if row["error"] and c == "subject" else row[c.replace(" ", "_")]
-            for c in columns
-        ]
-        for row in found
-    ]
-    output.table(columns, cells, right=columns[3:])
-    return 0
+    elif rows:
+        output.table(COLUMNS, [_cells(row) for row in rows], right=COLUMNS[3:])
+    else:
+        output.line(f"no runs in {args.runs}; `hubel demo` makes the first one")
+    return DONE
+
+
+def _cells(row: Mapping[str, Any]) -> list[object]:
+    """The values of the columns; an unreadable run shows its error instead of its subject."""
+    subject = row["error"] or row["subject"]
+    return [row["name"], subject, row["explainer"], *(row[name] for name in COUNTS), row["mean_r"]]
 
 
 def _row(folder: Path) -> dict[str, Any]:
     from ...runlog.views import connect
 
-    row: dict[str, Any] = dict.fromkeys(
-        (
-            "subject",
-            "explainer",
-            "targets",
-            "done",
-            "failed",
-            "kept",
-            "rejected",
-            "inconclusive",
-            "mean_r",
-            "error",
-        )
-    )
-    row = {"name": folder.name, **row}
+    row: dict[str, Any] = {"name": folder.name, "subject": None, "explainer": None}
+    row |= dict.fromkeys((*COUNTS, "mean_r", "error"))
     try:
         if is_circuit(folder):
             return row_of_circuit(folder)
@@ -92,6 +66,9 @@ def _row(folder: Path) -> dict[str, Any]:
             ).fetchone()
     except HubelError as error:
         return row | {"error": str(error)}
-    names = ("targets", "done", "failed", "kept", "rejected", "inconclusive")
-    row |= dict(zip(names, counts or (), strict=False)) | {"mean_r": mean[0] if mean else None}
-    return row | {"subject": config.subject.get("name"), "explainer": config.explainer.name}
+    row |= dict(zip(COUNTS, counts or (), strict=False))
+    return row | {
+        "subject": config.subject.get("name"),
+        "explainer": config.explainer.name,
+        "mean_r": mean[0] if mean else None,
+    }

@@ -1,7 +1,7 @@
-"""`hubel tool`: any instrument by hand.
+"""`hubel tool`: call any instrument.
 
 hubel tool                                             the instruments, one line each
-hubel tool logit_lens --help                           its description and arguments;  --schema for JSON
+hubel tool logit_lens --help                           its description and arguments (--schema: as JSON)
 hubel tool logit_lens unit=mlp.12.803 k=5              what an explainer would read
 hubel tool logit_lens --json '{"unit": "mlp.12.803"}'  JSON in, JSON out
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,35 +21,38 @@ from ..exit_status import DONE
 from ..instrument_help import manual
 
 if TYPE_CHECKING:
-    from ....tools.index import Index
     from ....tools.instruments import Instrument, InstrumentContext
+    from ....tools.subject import Subject
 
 NAME = "tool"
 HELP = "call any instrument"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The instrument, its arguments, and what it works on."""
     parser.usage = "hubel tool [NAME [KEY=VALUE ...] [--json '{...}'] [--index I] [--subject S]]"
-    parser.add_argument("name", nargs="?", help="an instrument; without one they are listed")
+    parser.add_argument("name", nargs="?", help="an instrument (default: list them)")
     parser.add_argument(
         "values",
         nargs="*",
         metavar="KEY=VALUE",
-        help="arguments; a value is JSON, or else a string",
+        help="arguments; a value that is not JSON is a string",
     )
     parser.add_argument(
         "--json",
         nargs="?",
         const="{}",
         metavar="OBJECT",
-        help="arguments as JSON; the answer is JSON too",
+        help="arguments as a JSON object; the result is JSON too",
     )
     parser.add_argument("--schema", action="store_true", help="print the arguments' JSON schema")
     parser.add_argument(
-        "--text", action="store_true", help="print what an explainer reads, also with --json"
+        "--text",
+        action="store_true",
+        help="print the text that an explainer reads, even with --json",
     )
     parser.add_argument(
-        "--index", type=Path, metavar="I", help="folder of an index; names the subject too"
+        "--index", type=Path, metavar="I", help="folder of an index, which also names the subject"
     )
     parser.add_argument(
         "--subject", metavar="S", help="smollm2-135m, a local folder, or a hub name"
@@ -64,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """List the instruments, describe one, or call it."""
     if args.help and not args.name:
         args.print_help()
         return DONE
@@ -82,27 +87,26 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
-def _list(entries: Any, *, as_json: bool) -> None:
-    if as_json:
-        for entry in entries:
-            output.json_line(
-                {
-                    "name": entry.name,
-                    "description": entry.description,
-                    "needs": list(entry.needs),
-                    "schema": entry.schema(),
-                }
-            )
+def _list(entries: Iterable[Instrument], *, as_json: bool) -> None:
+    if not as_json:
+        rows = [(instrument.name, instrument.summary) for instrument in entries]
+        output.table(("instrument", "what it tells"), rows)
+        output.line("`hubel tool NAME --help` describes an instrument and its arguments")
         return
-    output.table(
-        ("instrument", "what it tells"), [(entry.name, entry.summary) for entry in entries]
-    )
-    output.line("hubel tool NAME --help says what an instrument takes")
+    for instrument in entries:
+        output.json_line(
+            {
+                "name": instrument.name,
+                "description": instrument.description,
+                "needs": list(instrument.needs),
+                "schema": instrument.schema(),
+            }
+        )
 
 
 def _call(instrument: Instrument, args: argparse.Namespace) -> None:
     arguments = _arguments(args)  # before anything is opened
-    result = instrument(_bench(instrument, args), arguments)
+    result = instrument(_open_context(instrument, args), arguments)
     if args.json is None or args.text:
         output.line("\n".join(escape_control(line) for line in result.render().splitlines()))
     else:
@@ -111,21 +115,21 @@ def _call(instrument: Instrument, args: argparse.Namespace) -> None:
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     try:
-        found = json.loads(args.json or "{}")
+        arguments = json.loads(args.json or "{}")
     except json.JSONDecodeError as error:
         raise UsageError(
-            f'--json {args.json!r} is no JSON ({error}); give an object such as \'{{"unit": "mlp.3.7"}}\''
+            f'--json {args.json!r} is not JSON ({error}); give an object such as \'{{"unit": "mlp.3.7"}}\''
         ) from None
-    if not isinstance(found, dict):
+    if not isinstance(arguments, dict):
         raise UsageError(
-            f'--json {args.json!r} is no object; give one such as \'{{"unit": "mlp.3.7"}}\''
+            f'--json {args.json!r} is not an object; give one such as \'{{"unit": "mlp.3.7"}}\''
         )
-    return found | dict(map(_pair, args.values))
+    return arguments | dict(map(_pair, args.values))
 
 
 def _pair(text: str) -> tuple[str, Any]:
-    key, found, value = text.partition("=")
-    if not found:
+    key, equals, value = text.partition("=")
+    if not equals:
         raise UsageError(f"{text!r} given; arguments are KEY=VALUE, or --json '{{...}}'")
     try:
         return key, json.loads(value)
@@ -133,26 +137,25 @@ def _pair(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _open(folder: Path) -> Index:
+def _open_context(instrument: Instrument, args: argparse.Namespace) -> InstrumentContext:
+    """The index and subject that an instrument needs; the subject is loaded when it is first used.
+
+    Raises:
+        UsageError: the instrument needs an index or a subject, and none was named.
+    """
     from ....tools.index import Index
-
-    return Index.open(folder)
-
-
-def _bench(instrument: Instrument, args: argparse.Namespace) -> InstrumentContext:
-    """What the instrument works on; nothing is loaded here but the index's description."""
     from ....tools.instruments import InstrumentContext
 
-    index = _open(args.index) if args.index else None
+    index = Index.open(args.index) if args.index else None
     if "index" in instrument.needs and index is None:
-        raise UsageError(f"{instrument.name} reads an index: name one with --index")
+        raise UsageError(f"{instrument.name} reads an index; name one with --index")
     name = args.subject or (index.subject_name if index else None)
     if "subject" in instrument.needs and name is None:
         raise UsageError(
-            f"{instrument.name} runs the subject: name it with --subject, or an index with --index"
+            f"{instrument.name} runs the subject; name it with --subject, or an index with --index"
         )
 
-    def load() -> Any:
+    def load() -> Subject:
         from ....tools.subject import load_subject
 
         return load_subject(

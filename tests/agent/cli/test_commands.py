@@ -195,8 +195,8 @@ def test_sites_and_layers_are_read_before_anything_is_loaded() -> None:
 @pytest.mark.parametrize(
     ("extra", "says"),
     [
-        (["--sites", "sae"], "not yet"),
-        (["--sites", "mpl"], "choose of mlp, head, resid"),
+        (["--sites", "sae"], "not supported yet"),
+        (["--sites", "mpl"], "choose from mlp, head, resid"),
         (["--sites", "resid"], "--directions"),
         (["--layers", "1,x"], "numbers and ranges"),
         (["--context-len", "1"], "at least 2"),
@@ -246,8 +246,8 @@ def test_tool_lists_instruments_and_their_arguments(capsys) -> None:
     [
         (["logit_lense"], "there are ablate"),
         (["logit_lens", "unit=mlp.1.2"], "name it with --subject"),
-        (["logit_lens", "--json", "{"], "is no JSON"),
-        (["logit_lens", "--json", "[1]"], "is no object"),
+        (["logit_lens", "--json", "{"], "is not JSON"),
+        (["logit_lens", "--json", "[1]"], "is not an object"),
         (["logit_lens", "mlp.1.2"], "KEY=VALUE"),
     ],
 )

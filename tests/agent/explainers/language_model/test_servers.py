@@ -98,7 +98,7 @@ def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixtu
     many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
     confirm(few, asked)
     assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
-    with pytest.raises(UsageError, match=r"about \$12.00; say --yes"):
+    with pytest.raises(UsageError, match=r"about \$12.00; confirm with --yes"):
         confirm(many, asked)
     confirm(many, argparse.Namespace(yes=True, quiet=True))
     confirm(changed(many, budget={"usd": 0.5}), asked)
