@@ -1,7 +1,12 @@
-"""Statistics and exemplars of every unit (`Index`), and every activation of a run's targets
+"""Statistics and exemplars of every unit (`Index`), and the activations of a run's targets
 (`Collected`).
 
-What runs the subject is imported when first used, so that looking things up needs no torch.
+    build, split_pass         build an index: batch_plan, site_totals, topk and store serve them
+    index, split_reader       look things up in it
+    collect_pass, collected   write and read a run's activations
+    holdout                   the only access to held-out text
+
+What runs the subject is imported on first use, so that look-ups need no torch.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Building an index: one pass of a subject over a corpus, for all units of the chosen sites,
-whatever its size.
+"""Builds an index in one pass of a subject over a corpus, for all units of the chosen sites.
 
     index.json            what was indexed, how, and how long it took; written last
     vocabulary.parquet    token ids and their strings
     explore/ select/ holdout/     see `store`
-    work/                 only while it is being built
+    work/                 only while the index is being built
 
-Killed at any moment, the same call goes on: finished splits are there whole, the one in progress
-has checkpoints.
+After a kill at any moment, the same call resumes: finished splits are complete, the one in progress
+has checkpoints. Memory does not grow with the corpus.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from ... import __version__
 from ..corpus import SALT, SHARES, SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import CorruptError, UsageError
 from ..files import atomic_file, locked, writing
-from ..subject.address import Shape, Site
+from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .batch_plan import make_plan
 from .index import FORMAT, IndexSummary
@@ -43,19 +42,22 @@ from .thread_team import ThreadTeam
 
 @dataclass(frozen=True)
 class ExemplarCounts:
-    """What is kept of each unit; at 1,536 neurons and contexts of 64 the default takes 14 MB."""
+    """How much is kept of each unit, in explore, select and holdout.
+
+    At 1,536 neurons and contexts of 64 the default takes 14 MB.
+    """
 
     top: tuple[int, int, int] = (10, 4, 4)
-    """Best contexts of each side, in explore, select, holdout."""
+    """Best contexts of each side."""
     pool: tuple[int, int, int] = (16, 4, 4)
     """Random contexts, the same for all units."""
     sample: tuple[int, int, int] = (2048, 256, 256)
-    """Tokens from which quantiles are estimated; of 2,048, the 99th percentile is one of 98.8 to 99.2 %."""
+    """Tokens for quantiles. Of 2,048, the estimated q99 is a true quantile of 98.8 to 99.2 %."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the pass is; `forward_share` is the model's own part of the time, once known."""
+    """How far the pass is; `forward_share` is the model's own share of the time, once known."""
 
     done: int
     total: int
@@ -66,11 +68,9 @@ class Progress:
     @property
     def note(self) -> str:
         """For a progress line."""
-        return (
-            ""
-            if self.forward_share is None
-            else f"forward pass {min(self.forward_share, 1):.0%} of the time"
-        )
+        if self.forward_share is None:
+            return ""
+        return f"forward pass {min(self.forward_share, 1):.0%} of the time"
 
 
 def build_index(
@@ -84,71 +84,70 @@ def build_index(
     context_len: int = 64,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
-    budget: ExemplarCounts | None = None,
+    exemplar_counts: ExemplarCounts | None = None,
     checkpoint_every: int | None = None,
 ) -> IndexSummary:
-    """Build or finish an index in the folder `out`; one that is there already is left as it is.
+    """Build or finish an index in the folder `out`; a finished one is left as it is.
 
     Args:
-        layers: of these layers only; the forward pass stops at the deepest.
-        max_tokens: a prefix of the corpus.
+        layers: index these layers only; the forward pass stops at the deepest.
+        max_tokens: index a prefix of the corpus.
         seed: of the random exemplars and of the sample for quantiles.
         progress: called after each batch.
-        checkpoint_every: batches between two checkpoints; by default one when half a percent of the time pays for it.
+        checkpoint_every: batches between two checkpoints; by default they take half a percent of
+            the time.
 
     Raises:
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
-        UnavailableError: the disk is full or not to be written to.
+        UnavailableError: the disk is full or cannot be written to.
     """
     out = Path(out)
     chosen = choose_sites(subject.shape, sites, layers)
-    _check_length(subject, context_len)
+    if context_len > subject.context_length:
+        raise UsageError(
+            f"context length {context_len} given; "
+            f"{subject.name} reads at most {subject.context_length} tokens"
+        )
     contexts = make_contexts(
         corpus.documents, lambda text: subject.tokenize(text).ids, context_len, max_tokens
     )
-    budget = budget or ExemplarCounts()
-    settings = _settings(subject, corpus, contexts, chosen, seed, budget)
+    counts = exemplar_counts or ExemplarCounts()
+    settings = _settings(subject, corpus, contexts, chosen, seed, counts)
     with writing(out), locked(out):
-        if summary := _claim(out, settings):
+        if summary := _claim_folder(out, settings):
             return summary
         builder = _IndexBuilder(
-            subject, chosen, contexts, out, settings, seed, budget, progress, checkpoint_every
+            subject, chosen, contexts, out, settings, seed, counts, progress, checkpoint_every
         )
         return builder.build()
 
 
 def choose_sites(shape: Shape, kinds: Sequence[str], layers: Sequence[int] | None) -> list[Site]:
-    """The sites of some kinds, in the order in which the forward pass comes by.
+    """The sites of some kinds, in the order of the forward pass.
 
     Raises:
-        UsageError: a kind or a layer that there is not, or no site at all.
+        UsageError: an unknown kind or layer, or no site at all.
     """
+    order: tuple[SiteKind, ...] = ("head", "mlp", "resid")
     for kind in kinds:
-        if kind not in ("mlp", "head", "resid"):
+        if kind not in order:
             hint = "sae sites are not yet supported; " if kind.startswith("sae") else ""
             raise UsageError(f"site {kind!r} given; {hint}choose from mlp, head, resid")
-    wanted = range(shape.n_layers) if layers is None else sorted(set(layers))
-    for layer in wanted:
+    chosen_layers = range(shape.n_layers) if layers is None else sorted(set(layers))
+    for layer in chosen_layers:
         if not 0 <= layer < shape.n_layers:
             raise UsageError(
                 f"layer {layer} given; the subject has layers 0 to {shape.n_layers - 1}"
             )
-    order = [kind for kind in ("head", "mlp", "resid") if kind in kinds]
-    found = [site for layer in wanted for kind in order if shape.count(site := Site(kind, layer))]  # pyright: ignore[reportArgumentType]
-    if not found:
+    sites = [Site(kind, layer) for layer in chosen_layers for kind in order if kind in kinds]
+    sites = [site for site in sites if shape.count(site)]
+    if not sites:
         raise UsageError(
             "no units to index; `resid` needs named directions (--directions)"
             if kinds
             else "no sites given"
         )
-    return found
-
-
-def _check_length(subject: Subject, context_len: int) -> None:
-    if context_len > subject.context_length:
-        raise UsageError(
-            f"context length {context_len} given; {subject.name} reads at most {subject.context_length} tokens"
-        )
+    return sites
 
 
 def _settings(
@@ -157,9 +156,9 @@ def _settings(
     contexts: Contexts,
     sites: Sequence[Site],
     seed: int,
-    budget: ExemplarCounts,
+    counts: ExemplarCounts,
 ) -> dict[str, Any]:
-    """All that decides what an index holds."""
+    """Everything that determines the content of an index."""
     shape = subject.shape
     return {
         "format": FORMAT,
@@ -169,7 +168,7 @@ def _settings(
         "context_len": int(contexts.tokens.shape[1]),
         "contexts": _fingerprint(contexts),
         "seed": seed,
-        "budget": json.loads(json.dumps(asdict(budget))),
+        "budget": json.loads(json.dumps(asdict(counts))),
         "sites": [list(site) for site in sites],
         "shape": {
             "n_layers": shape.n_layers,
@@ -187,25 +186,29 @@ def _fingerprint(contexts: Contexts) -> str:
     return digest.hexdigest()
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
-    """Make the folder ours, or see that it is done; raises UsageError when it holds something else."""
-    done, begun = out / "index.json", out / "work" / "settings.json"
-    for path in (done, begun):
+def _claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
+    """Begin or resume an index; returns the summary of one that is finished.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
+    finished, begun = out / "index.json", out / "work" / "settings.json"
+    for path in (finished, begun):
         if not path.exists():
             continue
         try:
-            found = json.loads(path.read_text())
-            theirs = {key: found[key] for key in settings}
+            content = json.loads(path.read_text())
+            present = {key: content[key] for key in settings}
         except (ValueError, KeyError) as error:
             raise CorruptError(
                 f"{path} is damaged; delete {out} and build the index again"
             ) from error
-        if theirs != json.loads(json.dumps(settings)):
-            differing = ", ".join(key for key in settings if theirs[key] != settings[key])
+        if present != json.loads(json.dumps(settings)):
+            differing = ", ".join(key for key in settings if present[key] != settings[key])
             raise UsageError(
                 f"{out} holds an index of another {differing}; give another --out, or delete it"
             )
-        return IndexSummary(**found["summary"]) if path == done else None
+        return IndexSummary(**content["summary"]) if path == finished else None
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds other files; give a new folder for the index")
     begun.parent.mkdir(parents=True, exist_ok=True)
@@ -222,25 +225,26 @@ class _IndexBuilder:
     out: Path
     settings: dict[str, Any]
     seed: int
-    budget: ExemplarCounts
+    counts: ExemplarCounts
     progress: Callable[[Progress], None] | None
     checkpoint_every: int | None
     done: int = 0
 
     def build(self) -> IndexSummary:
-        self.clock = self._clock_so_far()
+        clock = self.out / "work" / "clock.json"
+        self.clock = PassClock(**json.loads(clock.read_text())) if clock.exists() else PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
         with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
-                self._scan(split, number, team)
+                self._build_split(split, number, team)
         return self._close()
 
-    def _scan(self, split: Split, number: int, team: ThreadTeam) -> None:
+    def _build_split(self, split: Split, number: int, team: ThreadTeam) -> None:
         plan = make_plan(
             self.contexts,
             split,
-            pool=self.budget.pool[number],
-            sample=self.budget.sample[number],
+            pool=self.counts.pool[number],
+            sample=self.counts.sample[number],
             seed=self.seed,
         )
         if split == "explore" and not len(plan.order):
@@ -251,53 +255,54 @@ class _IndexBuilder:
         if (self.out / split).exists():
             self._report(plan.n_tokens)
             return
-        SplitPass(
-            self.subject, self.sites, plan, self.budget.top[number], self.out / "work" / split, self.clock, team,
-            self._report, self.checkpoint_every,
-        ).run(self.out / split)  # fmt: skip
+        work = self.out / "work"
+        split_pass = SplitPass(
+            self.subject,
+            self.sites,
+            plan,
+            k=self.counts.top[number],
+            folder=work / split,
+            clock=self.clock,
+            team=team,
+            report=self._report,
+            checkpoint_every=self.checkpoint_every,
+        )
+        split_pass.run(self.out / split)
+        # Contexts of one token are in no batch, but count as done.
         self._report(plan.n_tokens - sum(batch.n_tokens for batch in plan.batches()))
-        with atomic_file(self.out / "work" / "clock.json") as part:
+        with atomic_file(work / "clock.json") as part:
             part.write_text(json.dumps(self.clock.to_json()))
-        shutil.rmtree(self.out / "work" / split)
+        shutil.rmtree(work / split)
 
     def _report(self, tokens: int) -> None:
         self.done += tokens
         if self.progress:
             self.progress(Progress(self.done, self.contexts.n_tokens, self.clock.forward_share))
 
-    def _clock_so_far(self) -> PassClock:
-        path = self.out / "work" / "clock.json"
-        return PassClock(**json.loads(path.read_text())) if path.exists() else PassClock()
-
     def _close(self) -> IndexSummary:
         with self.clock.working():
             strings = self.subject.token_strings()
-            table = pa.table(
-                {"token": pa.array(range(len(strings)), pa.int32()), "string": pa.array(strings)}
-            )
+            tokens = pa.array(range(len(strings)), pa.int32())
+            table = pa.table({"token": tokens, "string": pa.array(strings)})
             with atomic_file(self.out / "vocabulary.parquet") as part:
                 pq.write_table(table, part, compression="lz4")
+        files = [path for path in self.out.rglob("*") if path.is_file()]
+        work = self.out / "work"
         summary = IndexSummary(
             tokens=self.contexts.n_tokens,
             units=sum(self.subject.shape.count(site) for site in self.sites),
             forward_seconds=self.clock.forward_seconds,
             total_seconds=self.clock.total_seconds,
             peak_rss_mb=peak_rss_mb(),
-            bytes=sum(
-                p.stat().st_size
-                for p in self.out.rglob("*")
-                if p.is_file() and "work" not in p.parts
-            ),
+            bytes=sum(path.stat().st_size for path in files if work not in path.parents),
         )
-        counts = {
-            split: int((self.contexts.split == number).sum()) for number, split in enumerate(SPLITS)
-        }
-        versions = {
-            name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")
-        } | {"hubel": __version__}
+        packages = ("torch", "transformers", "numpy", "pyarrow")
         content = self.settings | {
-            "n_contexts": counts,
-            "versions": versions,
+            "n_contexts": {
+                split: int((self.contexts.split == number).sum())
+                for number, split in enumerate(SPLITS)
+            },
+            "versions": {name: version(name) for name in packages} | {"hubel": __version__},
             "summary": asdict(summary),
         }
         with atomic_file(self.out / "index.json") as part:
@@ -307,6 +312,6 @@ class _IndexBuilder:
 
 
 def peak_rss_mb() -> float:
-    """The process's largest resident set so far."""
+    """The process's peak resident set size in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # Linux counts in kB

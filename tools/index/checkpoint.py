@@ -1,7 +1,7 @@
-"""A split's running totals on disk, so that a killed pass goes on where it was, to the same end bit
-for bit.
+"""A split's running totals on disk, so that a killed pass resumes and ends the same, bit for bit.
 
-A checkpoint is a folder that appears whole or not at all; its name says how many batches it covers.
+A checkpoint is a folder that appears complete or not at all; its name has the number of batches
+that it covers.
 """
 
 from __future__ import annotations
@@ -23,55 +23,58 @@ from .pass_clock import PassClock
 from .site_totals import SiteTotals
 from .topk import TopK
 
-SHARE = 200
-"""A checkpoint is due when the work since the last took so many times as long as making it: half a percent."""
-LEAST = 20.0
-"""Seconds between two checkpoints at the least; also what a killed pass may lose on a small subject."""
+COST_RATIO = 200
+"""A checkpoint is due after this many times the time that the last one took: half a percent."""
+MIN_SECONDS = 20.0
+"""Least time between two checkpoints; also what a killed pass may lose on a small subject."""
 
 
 @dataclass
 class Checkpoints:
-    """Those of one split, in its working folder."""
+    """The checkpoints of one split, in its working folder.
+
+    Attributes:
+        every: batches between two; None means by the clock.
+    """
 
     folder: Path
-    every: float | None = None
-    """Batches between two; None: by the clock."""
+    every: int | None = None
     _cost: float = 0.0
     _last: float = field(default_factory=time.monotonic)
     _count: int = 0
 
     def due(self) -> bool:
-        """Call once a batch: whether it is time."""
+        """Whether it is time for a checkpoint; call once per batch."""
         self._count += 1
         if self.every is not None:
             return self._count % self.every == 0
-        return time.monotonic() - self._last > max(LEAST, SHARE * self._cost)
+        return time.monotonic() - self._last > max(MIN_SECONDS, COST_RATIO * self._cost)
 
-    def save(self, states: Sequence[SiteTotals], clock: PassClock, batches: int) -> None:
-        """Write the totals after so many batches, and drop the older ones."""
+    def save(self, sites: Sequence[SiteTotals], clock: PassClock, batches: int) -> None:
+        """Write the totals after so many batches, and delete older ones."""
         start = time.monotonic()
-        for state in states:
-            state.pool.sync()
-            state.sample.sync()
+        for totals in sites:
+            totals.pool.sync()
+            totals.sample.sync()
         with atomic_folder(self.folder / f"checkpoint-{batches}") as part:
-            for state in states:
-                save_file(_arrays(state), part / f"{_name(state)}.safetensors")
+            for totals in sites:
+                save_file(_arrays(totals), part / _file_name(totals))
             (part / "clock.json").write_text(json.dumps(clock.to_json()))
-        for number, path in self._found():
+        for number, path in self._saved():
             if number != batches:
                 shutil.rmtree(path)
         self._last = time.monotonic()
         self._cost = self._last - start
 
-    def load(self, states: Sequence[SiteTotals], clock: PassClock) -> int:
-        """Fill the totals from the newest checkpoint; returns how many batches it covers, 0 if there is none."""
-        found = self._found()
-        if not found:
+    def load(self, sites: Sequence[SiteTotals], clock: PassClock) -> int:
+        """Restore the newest checkpoint; returns how many batches it covers, 0 without one."""
+        saved = self._saved()
+        if not saved:
             return 0
-        batches, path = found[-1]
+        batches, path = saved[-1]
         try:
-            for state in states:
-                _restore(state, load_file(path / f"{_name(state)}.safetensors"))
+            for totals in sites:
+                _restore(totals, load_file(path / _file_name(totals)))
             times = json.loads((path / "clock.json").read_text())
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise CorruptError(
@@ -81,36 +84,34 @@ class Checkpoints:
             setattr(clock, name, value)
         return batches
 
-    def _found(self) -> list[tuple[int, Path]]:
-        return sorted(
-            (int(path.name.partition("-")[2]), path) for path in self.folder.glob("checkpoint-*")
-        )
+    def _saved(self) -> list[tuple[int, Path]]:
+        paths = self.folder.glob("checkpoint-*")
+        return sorted((int(path.name.partition("-")[2]), path) for path in paths)
 
 
-def _name(state: SiteTotals) -> str:
-    return f"{state.site.kind}-{state.site.layer}"
+def _file_name(totals: SiteTotals) -> str:
+    return f"{totals.site.kind}-{totals.site.layer}.safetensors"
 
 
-def _arrays(state: SiteTotals) -> dict[str, np.ndarray]:
+def _arrays(totals: SiteTotals) -> dict[str, np.ndarray]:
     arrays = {
-        "n": np.array(state.n),
-        "total": state.total,
-        "squares": state.squares,
-        "low": state.low,
-        "high": state.high,
-        "pool": state.pool.filled,
-        "sample": state.sample.filled,
+        "n": np.array(totals.n),
+        "total": totals.total,
+        "squares": totals.squares,
+        "low": totals.low,
+        "high": totals.high,
+        "pool": totals.pool.filled,
+        "sample": totals.sample.filled,
     }
-    for side, top in enumerate(state.top):
+    for side, top in enumerate(totals.top):
         arrays |= {f"keys{side}": top.keys, f"rows{side}": top.rows}
     return arrays
 
 
-def _restore(state: SiteTotals, arrays: dict[str, np.ndarray]) -> None:
-    state.n = int(arrays["n"])
-    state.total, state.squares = arrays["total"], arrays["squares"]
-    state.low, state.high = arrays["low"], arrays["high"]
-    state.pool.filled, state.sample.filled = arrays["pool"], arrays["sample"]
-    state.top = [
-        TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in range(len(state.top))
-    ]
+def _restore(totals: SiteTotals, arrays: dict[str, np.ndarray]) -> None:
+    totals.n = int(arrays["n"])
+    totals.total, totals.squares = arrays["total"], arrays["squares"]
+    totals.low, totals.high = arrays["low"], arrays["high"]
+    totals.pool.filled, totals.sample.filled = arrays["pool"], arrays["sample"]
+    sides = range(len(totals.top))
+    totals.top = [TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in sides]

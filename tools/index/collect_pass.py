@@ -1,15 +1,14 @@
-"""The collect pass: the activations of a run's targets at every token of each split, into the run's
-folder.
+"""The collect pass: writes the activations of a run's targets at every token of each split.
 
-1. Of each split take all contexts, or a random `max_contexts` of them.
-2. Read them in batches of like length, the forward pass stopping at the deepest site that any
-   target needs.
-3. Write each target's activations into its place of a file that is mapped into memory, so that the
-   targets may be many.
-4. Nulls and controls are columns beside the targets; what needs a whole split at once (`arrange`)
-   comes last.
+1. Take all contexts of each split, or a random `max_contexts` of them.
+2. Read them in batches of like length; the forward pass stops at the deepest site that any target
+   needs.
+3. Write each target's activations into its place of a memory-mapped file, so that memory does not
+   grow with the number of targets.
+4. Nulls and controls are columns after the targets; what needs a whole split (`arrange`) comes
+   last.
 
-A split's file appears when it is whole; a killed pass goes on with the next split.
+A split's file appears when it is complete; a killed pass resumes with the next split.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -37,11 +36,9 @@ from .collected import Collected
 from .float16_file import to_float16
 from .index import Index, reader_of
 
-FILES = tuple(f"{split}.safetensors" for split in SPLITS)
-
 
 class Column(Protocol):
-    """What is collected beside real units; `tools.subject.nulls` has them.
+    """A null or control to collect; see `tools.subject.nulls.ArtificialUnit`.
 
     `values` are raw activations of a batch, from what was captured at `sources`; `arrange` may
     reorder those of all contexts of a split.
@@ -77,139 +74,143 @@ def collect(
     extra: Sequence[Column] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
-    """Write explore, select and holdout.safetensors into the folder `out`; files that are there
-    whole are kept.
+    """Write explore, select and holdout.safetensors into the folder `out`; keeps complete files.
 
     Args:
-        targets: units; their sides play no part, and doubles are dropped.
-        extra: nulls and controls, found afterwards under the address of their `unit`.
+        targets: units; their sides are ignored, and duplicates dropped.
+        extra: nulls and controls, collected under the address of their `unit`.
         progress: called after each batch.
 
     Raises:
-        UsageError: no targets, a unit that the subject lacks or that is there twice, another subject than the index's,
-            or files of other targets in the folder.
-        UnavailableError: the disk is full or not to be written to.
+        UsageError: no targets, a unit that the subject lacks or that is given twice, another
+            subject than the index's, or files of other targets in the folder.
+        UnavailableError: the disk is full or cannot be written to.
     """
     subject.require_revision(index.subject_revision, "the index")
     if max_contexts < 1:
-        raise UsageError(
-            f"max_contexts={max_contexts} given; at least one context a split is needed"
-        )
-    columns = _columns(subject, targets, extra)
+        raise UsageError(f"max_contexts={max_contexts} given; give 1 or more")
+    rows = _rows(subject, targets, extra)
     out = Path(out)
-    work: list[tuple[Split, _Text]] = [
-        (split, _text(index, split, max_contexts, seed)) for split in SPLITS
-    ]
-    total, done = sum(int(text.contexts.length.sum()) for _, text in work), 0
+    texts: dict[Split, _Text] = {
+        split: _sample_contexts(index, split, max_contexts, seed) for split in SPLITS
+    }
+    done, total = 0, sum(int(text.contexts.length.sum()) for text in texts.values())
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    for split, text in work:
+    for split, text in texts.items():
         path = out / f"{split}.safetensors"
-        metadata = _metadata(subject, index, columns, split, max_contexts, seed, text)
-        if not _is_there(path, metadata):
-            _Pass(subject, columns, split, text, metadata, done, total, progress).write(path)
+        # Everything that determines the file's content.
+        metadata = {
+            "targets": list(rows.names),
+            "extra": [repr(column) for column in extra],
+            "split": split,
+            "subject": subject.revision,
+            "corpus": index.corpus_sha256,
+            "max_contexts": max_contexts,
+            "seed": seed,
+            "text": hashlib.sha256(text.contexts.tokens.tobytes()).hexdigest(),
+        }
+        if not _is_complete(path, metadata):
+            _Pass(subject, rows, split, text, metadata, done, total, progress).write(path)
         done += int(text.contexts.length.sum())
         if progress:
             progress(Progress(done, total, None, step="collect"))
 
 
+class _SiteRows(NamedTuple):
+    """Rows of the activations that come from one site, and the site's column of each."""
+
+    rows: list[int]
+    columns: list[int]
+
+
 @dataclass(frozen=True)
-class _Columns:
-    """Rows of the activations: real units by site (row, column), and then the others."""
+class _Rows:
+    """The rows of the activations: first real units, by site, then nulls and controls."""
 
     names: tuple[str, ...]
-    real: Mapping[Site, tuple[list[int], list[int]]]
-    extra: Sequence[Column]
+    by_site: Mapping[Site, _SiteRows]
+    extra: Mapping[int, Column]
 
     @property
-    def sites(self) -> list[Site]:
-        return list(
-            dict.fromkeys([*self.real, *(site for column in self.extra for site in column.sources)])
-        )
+    def sources(self) -> list[Site]:
+        """Sites that nulls and controls need."""
+        return [site for column in self.extra.values() for site in column.sources]
 
 
-@dataclass(frozen=True)
-class _Text:
+class _Text(NamedTuple):
+    """A split's contexts to collect, their numbers in the index, and their documents' numbers."""
+
     contexts: Contexts
     numbers: Int[np.ndarray, " context"]
     document: Int[np.ndarray, " context"]
 
 
-def _columns(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column]) -> _Columns:
+def _rows(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column]) -> _Rows:
     units = list(dict.fromkeys(unit.unsided for unit in targets))
-    real: dict[Site, tuple[list[int], list[int]]] = {}
+    by_site: dict[Site, _SiteRows] = {}
     for row, unit in enumerate(units):
-        rows, places = real.setdefault(unit.place, ([], []))
-        rows.append(row)
-        places.append(subject.shape.column(unit))
+        of_site = by_site.setdefault(unit.place, _SiteRows([], []))
+        of_site.rows.append(row)
+        of_site.columns.append(subject.shape.column(unit))
     names = tuple(str(unit) for unit in (*units, *(column.unit.unsided for column in extra)))
     if not names:
         raise UsageError("no targets to collect; give at least one")
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        duplicate = next(name for name in names if names.count(name) > 1)
         raise UsageError(
-            f"{twice!r} is to be collected twice; a null or control needs an address of its own"
+            f"{duplicate!r} would be collected twice; give nulls and controls unused addresses"
         )
-    return _Columns(names, real, extra)
+    return _Rows(names, by_site, dict(enumerate(extra, start=len(units))))
 
 
-def _text(index: Index, split: Split, max_contexts: int, seed: int) -> _Text:
+def _sample_contexts(index: Index, split: Split, max_contexts: int, seed: int) -> _Text:
     reader = reader_of(index, split)
     contexts, documents = reader.contexts(), reader.document_numbers()
     numbers = np.arange(len(contexts), dtype=np.int32)
     if len(numbers) > max_contexts:
         rng = np.random.default_rng([seed, SPLITS.index(split)])
         numbers = np.sort(rng.choice(numbers, max_contexts, replace=False))
-    part = Contexts(
+    sample = Contexts(
         contexts.tokens[numbers],
         contexts.length[numbers],
         contexts.document[numbers],
         contexts.split[numbers],
         contexts.documents,
     )
-    return _Text(part, numbers, documents[part.document])
+    return _Text(sample, numbers, documents[sample.document])
 
 
-def _metadata(
-    subject: Subject,
-    index: Index,
-    columns: _Columns,
-    split: str,
-    max_contexts: int,
-    seed: int,
-    text: _Text,
-) -> dict[str, Any]:
-    return {
-        "targets": list(columns.names),
-        "extra": [repr(column) for column in columns.extra],
-        "split": split,
-        "subject": subject.revision,
-        "corpus": index.corpus_sha256,
-        "max_contexts": max_contexts,
-        "seed": seed,
-        "text": hashlib.sha256(text.contexts.tokens.tobytes()).hexdigest(),
-    }
-
-
-def _is_there(path: Path, metadata: dict[str, Any]) -> bool:
+def _is_complete(path: Path, metadata: dict[str, Any]) -> bool:
+    """Whether the file is there; raises UsageError if it has other activations."""
     if not path.exists():
         return False
     try:
-        found = Collected(path).metadata
+        present = Collected(path).metadata
     except CorruptError:
         return False
-    if found != metadata:
-        differing = ", ".join(key for key in metadata if found.get(key) != metadata[key])
+    if present != metadata:
+        differing = ", ".join(key for key in metadata if present.get(key) != metadata[key])
         raise UsageError(
             f"{path} holds activations of another {differing}; give another folder, or delete it"
         )
     return True
 
 
+class _Array(NamedTuple):
+    """An array of the file: its safetensors type, its numpy type and its shape."""
+
+    label: str
+    dtype: type
+    shape: tuple[int, ...]
+
+
 @dataclass
 class _Pass:
+    """The pass over one split; `done` and `total` count tokens of all splits."""
+
     subject: Subject
-    columns: _Columns
+    rows: _Rows
     split: Split
     text: _Text
     metadata: dict[str, Any]
@@ -220,19 +221,22 @@ class _Pass:
     def write(self, path: Path) -> None:
         """Fill the split's file and put it in its place."""
         contexts = self.text.contexts
+        per_context = _Array("I32", np.int32, contexts.length.shape)
         arrays = {
-            "activations": ("F16", np.float16, (len(self.columns.names), *contexts.tokens.shape)),
-            "tokens": ("I32", np.int32, contexts.tokens.shape),
-            "length": ("I32", np.int32, contexts.length.shape),
-            "document": ("I32", np.int32, contexts.length.shape),
-            "context": ("I32", np.int32, contexts.length.shape),
+            "activations": _Array(
+                "F16", np.float16, (len(self.rows.names), *contexts.tokens.shape)
+            ),
+            "tokens": _Array("I32", np.int32, contexts.tokens.shape),
+            "length": per_context,
+            "document": per_context,
+            "context": per_context,
         }
         with atomic_file(path) as part:
-            places = _lay_out(part, arrays, self.metadata)
+            offsets = _allocate(part, arrays, self.metadata)
             mapped = {
-                name: np.memmap(part, kind, "r+", places[name], shape)
-                for name, (_, kind, shape) in arrays.items()
-                if np.prod(shape)
+                name: np.memmap(part, array.dtype, "r+", offsets[name], array.shape)
+                for name, array in arrays.items()
+                if np.prod(array.shape)
             }
             if not mapped:
                 return
@@ -243,71 +247,68 @@ class _Pass:
             for array in mapped.values():
                 array.flush()
 
-    def _fill(self, activations: np.ndarray) -> None:
+    def _fill(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 2.
         contexts = self.text.contexts
         order = np.argsort(-contexts.length.astype(np.int64), kind="stable")
         for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            length = contexts.length[rows].astype(np.int64)
-            self._batch(activations, rows, contexts.tokens[rows, : length[0]], length)
+            batch = order[start : start + BATCH]
+            length = contexts.length[batch].astype(np.int64)
+            self._read(activations, batch, contexts.tokens[batch, : length[0]], length)
             self.done += int(length.sum())
             if self.progress:
                 self.progress(Progress(self.done, self.total, None, step="collect"))
 
-    def _batch(
+    def _read(
         self,
-        activations: np.ndarray,
-        rows: Int[np.ndarray, " batch"],
+        activations: Float[np.ndarray, "row context seq"],
+        batch: Int[np.ndarray, " batch"],
         tokens: Int[np.ndarray, "batch seq"],
         length: Int[np.ndarray, " batch"],
     ) -> None:
         ids = torch.from_numpy(tokens.astype(np.int64)).to(self.subject.device)
         real = np.arange(tokens.shape[1]) < length[:, None]
-        kept: dict[Site, Tensor] = {}
-        needed = {site for column in self.columns.extra for site in column.sources}
+        sources = set(self.rows.sources)
+        captured: dict[Site, Tensor] = {}
 
-        def put(places: Sequence[int], values: Float[Tensor, "batch seq column"]) -> None:
-            found = to_float16(values.float().cpu().numpy() * real[..., None]).transpose(2, 0, 1)
-            activations[np.array(places)[:, None], rows, : tokens.shape[1]] = found
+        def write(rows: Sequence[int], values: Float[Tensor, "batch seq row"]) -> None:  # 3.
+            signal = to_float16(values.float().cpu().numpy() * real[..., None])
+            index = np.array(rows)[:, None], batch, slice(tokens.shape[1])
+            activations[index] = signal.transpose(2, 0, 1)
 
         def consume(site: Site, values: Float[Tensor, "batch seq column"]) -> None:
-            if site in self.columns.real:
-                places, columns = self.columns.real[site]
-                put(places, values[..., columns])
-            if site in needed:
-                kept[site] = values
+            if site in self.rows.by_site:
+                rows, columns = self.rows.by_site[site]
+                write(rows, values[..., columns])
+            if site in sources:
+                captured[site] = values
 
-        if self.columns.sites:
-            self.subject.stream(ids, self.columns.sites, consume)
-        for row, column in enumerate(
-            self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)
-        ):
-            put([row], column.values(kept, ids)[..., None])
+        sites = list(dict.fromkeys([*self.rows.by_site, *self.rows.sources]))
+        if sites:
+            self.subject.stream(ids, sites, consume)
+        for row, column in self.rows.extra.items():
+            write([row], column.values(captured, ids)[..., None])
 
-    def _arrange(self, activations: np.ndarray) -> None:
+    def _arrange(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 4.
         length = self.text.contexts.length
         real = np.arange(activations.shape[2]) < length[:, None]
-        for row, column in enumerate(
-            self.columns.extra, start=len(self.columns.names) - len(self.columns.extra)
-        ):
+        for row, column in self.rows.extra.items():
             values = np.asarray(activations[row], np.float32)
             activations[row] = to_float16(column.arrange(values, length, self.split) * real)
 
 
-def _lay_out(
-    path: Path, arrays: Mapping[str, tuple[str, type, tuple[int, ...]]], metadata: dict[str, Any]
-) -> dict[str, int]:
-    """Make a safetensors file of the right size, zero throughout; returns where each array begins."""
+def _allocate(path: Path, arrays: Mapping[str, _Array], metadata: dict[str, Any]) -> dict[str, int]:
+    """Make a safetensors file of the right size, all zeros; returns each array's offset."""
     header: dict[str, Any] = {"__metadata__": {"collected": json.dumps(metadata)}}
+    starts: dict[str, int] = {}
     end = 0
-    begins: dict[str, int] = {}
-    for name, (label, kind, shape) in arrays.items():
-        begins[name] = end
-        end += int(np.prod(shape)) * np.dtype(kind).itemsize
-        header[name] = {"dtype": label, "shape": list(shape), "data_offsets": [begins[name], end]}
+    for name, array in arrays.items():
+        starts[name] = end
+        end += int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize
+        offsets = [starts[name], end]
+        header[name] = {"dtype": array.label, "shape": list(array.shape), "data_offsets": offsets}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + end)
-    return {name: 8 + len(text) + begin for name, begin in begins.items()}
+    return {name: 8 + len(text) + start for name, start in starts.items()}

@@ -1,11 +1,11 @@
-"""A run's activations, as its targets' scores are computed from them: one safetensors file a split.
+"""The collected activations of a run's targets, one safetensors file per split.
 
-    activations   float16  (target, context, position), raw; 0 behind a context's end
+    activations   float16  (target, context, position), raw; 0 after a context's end
     tokens        int32    (context, position)
     length, document, context   int32  (context); `context` is the number within the index's split
 
 The header's metadata names the targets in order. Opening reads the header; a target's activations
-are read when asked.
+are read on demand.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ class Collected:
                 f"{path} is damaged ({error}); delete it and resume the run"
             ) from error
         self.targets: tuple[str, ...] = tuple(self.metadata["targets"])
-        self._at = {target: number for number, target in enumerate(self.targets)}
+        self._rows = {target: row for row, target in enumerate(self.targets)}
 
     @classmethod
     def open(cls, path: Path | str, split: Literal["explore", "select"]) -> Collected:
-        """The file of a split in a run's folder; holdout is opened by what verifies (`holdout`)."""
+        """The file of a split in a run's folder; for holdout see the module `holdout`."""
         if split not in ("explore", "select"):
             raise ArgumentError(
-                f"split {split!r} given; explore and select can be read, holdout only by verification"
+                f"split {split!r} given; explore and select can be read, "
+                "holdout only by verification"
             )
         return cls(Path(path) / f"{split}.safetensors")
 
@@ -55,15 +56,15 @@ class Collected:
         return f"Collected({str(self.path)!r}, {len(self.targets)} targets)"
 
     def activations(self, unit: Unit | str) -> Float[np.ndarray, "context seq"]:
-        """A target's raw activations, float32; the side of the address plays no part.
+        """A target's raw activations, float32; the side of the address is ignored.
 
         Raises:
             UsageError: the unit was not collected.
         """
         name = str((Unit.parse(unit) if isinstance(unit, str) else unit).unsided)
-        if name not in self._at:
+        if name not in self._rows:
             raise UsageError(f"{name!r} was not collected; the run has {len(self.targets)} targets")
-        return self._file.get_slice("activations")[self._at[name]].astype(np.float32)
+        return self._file.get_slice("activations")[self._rows[name]].astype(np.float32)
 
     def signal(self, unit: Unit) -> Float[np.ndarray, "context seq"]:
         """What is explained of a target: its raw activations, or the part on the unit's side."""
@@ -71,17 +72,17 @@ class Collected:
 
     @cached_property
     def tokens(self) -> Int[np.ndarray, "context seq"]:
-        """Token ids, 0 behind a context's end."""
+        """Token ids, 0 after a context's end."""
         return self._file.get_tensor("tokens")
 
     @cached_property
     def length(self) -> Int[np.ndarray, " context"]:
-        """How many tokens of a context are real."""
+        """Number of real tokens of each context."""
         return self._file.get_tensor("length")
 
     @cached_property
     def document(self) -> Int[np.ndarray, " context"]:
-        """The document of each context; one number is one document."""
+        """The document's number of each context."""
         return self._file.get_tensor("document")
 
     @cached_property
@@ -91,6 +92,6 @@ class Collected:
 
     @cached_property
     def mask(self) -> Bool[np.ndarray, "context seq"]:
-        """The tokens that count: real ones, without position 0."""
+        """The tokens that count: real ones, but not position 0."""
         position = np.arange(self.tokens.shape[1])
         return (position < self.length[:, None]) & (position > 0)

@@ -1,4 +1,7 @@
-"""A fixed number of float16 arrays in a file, filled one by one: what a pass keeps whole and reads at its end."""
+"""float16 arrays: fast conversion, and a file of a fixed number of them that is filled piece by piece.
+
+numpy converts float32 to float16 one number at a time; torch is nine times as fast.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +17,30 @@ from jaxtyping import Bool, Float
 from ..errors import CorruptError
 
 _LARGEST = 65504.0
-_PIECE = 1 << 15
-"""Numbers a call: torch's own limit below which it starts no further threads, as ours are many already."""
+_NUMBERS_A_CALL = 1 << 15
+"""Below this torch starts no threads; we have several already (`thread_team`)."""
 
 
 def to_float16(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """As float16, with what is out of its range at the range's end."""
+    """Convert to float16, clipping numbers out of its range."""
     if values.size and not (values.min() >= -_LARGEST and values.max() <= _LARGEST):
         values = np.clip(values, -_LARGEST, _LARGEST)
     source = torch.from_numpy(np.ascontiguousarray(values, np.float32)).view(-1)
     result = torch.empty(source.shape, dtype=torch.float16)
-    for start in range(0, len(source), _PIECE):
-        result[start : start + _PIECE] = source[start : start + _PIECE]
+    for start in range(0, len(source), _NUMBERS_A_CALL):
+        stop = start + _NUMBERS_A_CALL
+        result[start:stop] = source[start:stop]
     return result.numpy().reshape(values.shape)
 
 
 def transposed_copy(values: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "b a"]:
-    """A transposed copy; torch goes block by block, numpy does not."""
+    """A transposed copy; torch copies block by block, numpy does not."""
     return torch.from_numpy(values).t().contiguous().numpy()
 
 
 @dataclass
 class SlotFile:
-    """`filled` tells which slots were written; the shape is one slot's."""
+    """A file of float16 arrays of one shape, one per slot; `filled` marks the written slots."""
 
     path: Path
     shape: tuple[int, ...]
@@ -44,38 +48,41 @@ class SlotFile:
 
     @classmethod
     def empty(cls, path: Path, n: int, shape: tuple[int, ...]) -> SlotFile:
-        """No slot filled; what the file holds from before does not count."""
+        """No slot filled; older content of the file is ignored."""
         return cls(path, shape, np.zeros(n, bool))
 
     def write(self, slot: int, arrays: Float[np.ndarray, "slot *shape"]) -> None:
-        """Fill neighbouring slots from `slot` on. Writing the same again changes nothing."""
+        """Fill neighbouring slots from `slot` on; writing the same again changes nothing."""
+        view = memoryview(np.ascontiguousarray(arrays, np.float16).tobytes())
+        offset = slot * self._bytes
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            _write_all(file, np.ascontiguousarray(arrays, np.float16).tobytes(), slot * self._bytes)
+            while view:  # a nearly full disk takes a part first and raises on the next call
+                written = os.pwrite(file, view, offset)
+                view, offset = view[written:], offset + written
         finally:
             os.close(file)
         self.filled[slot : slot + len(arrays)] = True
 
     def read(self) -> Float[np.ndarray, "slot *shape"]:
-        """All slots, which must be filled."""
+        """All slots; raises CorruptError unless all are filled."""
         if not self.filled.all():
             raise CorruptError(
-                f"{self.path.name} lacks {(~self.filled).sum()} entries; build the index anew"
+                f"{self.path.name} lacks {(~self.filled).sum()} entries; build the index again"
             )
         if len(self.filled) == 0:
             return np.zeros((0, *self.shape), np.float16)
-        return np.fromfile(self.path, np.float16, len(self.filled) * self._bytes // 2).reshape(
-            -1, *self.shape
-        )
+        numbers = len(self.filled) * self._bytes // 2
+        return np.fromfile(self.path, np.float16, numbers).reshape(-1, *self.shape)
 
     def fill(self, other: SlotFile) -> None:
-        """Take over the slots that another one of the same plan has filled."""
-        source = (
-            np.memmap(other.path, np.uint8, "r") if other.filled.any() else np.zeros(0, np.uint8)
-        )
-        for slot in np.flatnonzero(other.filled & ~self.filled):
-            data = source[slot * self._bytes : (slot + 1) * self._bytes]
-            self.write(int(slot), np.frombuffer(data.tobytes(), np.float16).reshape(1, *self.shape))
+        """Copy the slots that another file of the same plan has and this one lacks."""
+        missing = np.flatnonzero(other.filled & ~self.filled)
+        if len(missing):
+            source = np.memmap(other.path, np.uint8, "r")
+            for slot in missing:
+                data = source[slot * self._bytes : (slot + 1) * self._bytes].tobytes()
+                self.write(int(slot), np.frombuffer(data, np.float16).reshape(1, *self.shape))
 
     def sync(self) -> None:
         """Wait until the file is on the disk."""
@@ -89,10 +96,3 @@ class SlotFile:
     @property
     def _bytes(self) -> int:
         return 2 * math.prod(self.shape)
-
-
-def _write_all(file: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:  # a nearly full disk takes a part first and raises on the next call
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written

@@ -1,4 +1,7 @@
-"""The only door to held-out text. What verifies an explanation may import this; no instrument and no explainer may."""
+"""The only access to held-out text.
+
+Code that verifies explanations may import this module; instruments and explainers may not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from .index import Index, reader_of
 from .split_reader import SplitReader
 
 HoldoutIndex = SplitReader
-"""`contexts()`, `statistics(unit)`, `exemplars(unit, ...)` as of the index itself, over holdout."""
+"""Has `contexts()`, `statistics(unit)` and `exemplars(unit, ...)` like `Index`, over holdout."""
 
 
 def open_holdout(index: Index) -> HoldoutIndex:
@@ -18,5 +21,5 @@ def open_holdout(index: Index) -> HoldoutIndex:
 
 
 def open_collected_holdout(path: Path | str) -> Collected:
-    """The targets' activations on holdout that a run has collected in the folder."""
+    """The targets' activations on holdout that a run collected in the folder."""
     return Collected(Path(path) / "holdout.safetensors")

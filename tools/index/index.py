@@ -1,4 +1,7 @@
-"""An index as it is used: what was indexed, and look-ups in explore and select. Held-out text is not reachable here."""
+"""An index opened for reading: what was indexed, and look-ups in explore and select.
+
+Held-out text is not reachable here; see `holdout`.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,12 @@ class IndexSummary:
     """What a pass cost.
 
     Attributes:
-        forward_seconds: the same batches without hooks: every tenth is timed, and the sum scaled to all.
-        total_seconds: from the first batch to the index closed, without loading and without the timing passes.
-        peak_rss_mb: of the whole process. bytes: of the index on disk.
+        forward_seconds: time of the same batches without hooks: every tenth is timed, and the sum
+            scaled to all.
+        total_seconds: time from the first batch to the end, without loading the model and without
+            the timing passes.
+        peak_rss_mb: of the whole process.
+        bytes: size of the index on disk.
     """
 
     tokens: int
@@ -36,11 +42,11 @@ class IndexSummary:
 
 
 class NoIndexError(UsageError, FileNotFoundError):
-    """There is nothing of the name that was given for an index."""
+    """There is no index of the name given."""
 
 
 class Index:
-    """An index opened for reading; no subject and no torch are needed."""
+    """An index opened for reading; needs no subject and no torch."""
 
     def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
         self.path, self._content = path, content
@@ -75,39 +81,39 @@ class Index:
 
         Raises:
             NoIndexError: there is no folder of that name.
-            CorruptError: it holds no whole index.
+            CorruptError: it does not hold a complete index.
         """
         path = Path(path)
         if not path.exists():
             raise NoIndexError(
-                f"no index at {str(path)!r}; make one: hubel index --subject S --corpus C --out {path}"
+                f"no index at {str(path)!r}; "
+                f"make one: hubel index --subject S --corpus C --out {path}"
             )
         try:
             content = json.loads((path / "index.json").read_text())
             if content["format"] != FORMAT:
                 raise CorruptError(
-                    f"{path} has index format {content['format']!r}, this hubel reads {FORMAT}; build it again"
+                    f"{path} has index format {content['format']!r}, this hubel reads {FORMAT}; "
+                    "build it again"
                 )
             return cls(path, content)
         except (FileNotFoundError, NotADirectoryError) as error:
-            unfinished = (path / "work").is_dir()
-            reason = (
-                "an unfinished index: the same `hubel index` goes on with it"
-                if unfinished
-                else "no index"
-            )
-            raise CorruptError(f"{str(path)!r} holds {reason}") from error
+            content = "no index"
+            if (path / "work").is_dir():
+                content = "an unfinished index: repeat the same `hubel index` to finish it"
+            raise CorruptError(f"{str(path)!r} holds {content}") from error
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptError(
                 f"{path / 'index.json'} is damaged ({error}); build the index again"
             ) from error
 
     def __repr__(self) -> str:
-        return f"Index({str(self.path)!r}, {self.subject_name}, {self.corpus_name}, {self.tokens} tokens)"
+        names = f"{self.subject_name}, {self.corpus_name}"
+        return f"Index({str(self.path)!r}, {names}, {self.tokens} tokens)"
 
     @property
     def tokens(self) -> int:
-        """Tokens of the corpus that were read, all splits together."""
+        """Number of tokens that were read, of all splits."""
         return self.summary.tokens
 
     @property
@@ -122,7 +128,8 @@ class Index:
         if split == "select":
             return reader_of(self, "select").contexts()
         raise ArgumentError(
-            f"split {split!r} given; explore and select can be read, holdout is opened by verification only"
+            f"split {split!r} given; explore and select can be read, "
+            "holdout is opened by verification only"
         )
 
     def statistics(self, unit: Unit) -> UnitStatisticsRow:
@@ -145,7 +152,7 @@ class Index:
 
 
 def reader_of(index: Index, split: Split) -> SplitReader:
-    """The reader of a split's folder; for this package only, as it reads any split."""
+    """The reader of a split's folder; reads holdout too, hence for this package only."""
     return SplitReader(
         index.path / split, split, index.shape, index.sites, index.path / "vocabulary.parquet"
     )

@@ -1,8 +1,7 @@
-"""How long a pass takes, and how much of that is the model's own.
+"""How long a pass takes, and how much of that is the model's own time.
 
-Every tenth batch is read a second time with nothing listening. The time of those bare passes,
-scaled from their tokens to all, is `forward_seconds`; they are themselves no part of
-`total_seconds`.
+Every tenth batch is run a second time without hooks. The time of those bare passes, scaled from
+their tokens to all, is `forward_seconds`; they are not part of `total_seconds`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ EVERY = 10
 
 @dataclass
 class PassClock:
-    """Running times in seconds; tokens are counted with their padding, as that is what a pass costs."""
+    """Running times in seconds; tokens include padding, which costs as much."""
 
     total_seconds: float = 0.0
     tokens: int = 0
@@ -26,7 +25,7 @@ class PassClock:
 
     @contextmanager
     def working(self, tokens: int = 0) -> Iterator[None]:
-        """What happens in the block is part of the index's time."""
+        """Add the time of the block to the index's time."""
         start = time.perf_counter()
         try:
             yield
@@ -44,17 +43,15 @@ class PassClock:
 
     @property
     def forward_seconds(self) -> float:
-        """What the model alone would have taken for all tokens."""
+        """The time that the model alone would have taken for all tokens."""
         return self.bare_seconds / self.bare_tokens * self.tokens if self.bare_tokens else 0.0
 
     @property
     def forward_share(self) -> float | None:
         """The model's share of the time so far; None before the first measurement."""
-        return (
-            self.forward_seconds / self.total_seconds
-            if self.bare_tokens and self.total_seconds
-            else None
-        )
+        if not (self.bare_tokens and self.total_seconds):
+            return None
+        return self.forward_seconds / self.total_seconds
 
     def to_json(self) -> dict[str, float]:
         """For a checkpoint."""

@@ -1,4 +1,7 @@
-"""Looking things up in one split of an index. No torch; a unit's exemplars cost one row group, a few milliseconds."""
+"""Look-ups in one split of an index.
+
+Needs no torch. A unit's exemplars cost reading one row group, a few milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from ..subject.address import Shape, Site, Unit
 
 ExemplarKind = Literal["top", "quantile", "random"]
 BEFORE_PEAK, AFTER_PEAK = 8, 4
-"""Tokens by which exemplars count as the same text."""
+"""Exemplars with the same tokens around their peak count as the same text."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Exemplar:
 
     Attributes:
         context: its number within the split; document: its document's number.
-        peak: position of the largest activation of the side that was asked for.
+        peak: position of the largest activation on the requested side.
     """
 
     context: int
@@ -81,7 +84,7 @@ class SiteStatistics(NamedTuple):
 
 
 class SplitReader:
-    """Reads one split's folder; files are opened when first needed and stay open."""
+    """Reads one split's folder; files are opened on first use and stay open."""
 
     def __init__(
         self, folder: Path, split: Split, shape: Shape, sites: Sequence[Site], vocabulary: Path
@@ -98,35 +101,34 @@ class SplitReader:
             return pq.read_table(self._vocabulary_file, columns=["string"]).column(0).to_pylist()
 
     def contexts(self) -> Contexts:
-        """All contexts of the split, in the order of their numbers; `documents` has the split's documents only."""
-        table = self._table("contexts.parquet")
-        rows = self._documents()
-        numbers, document = rows.column("document").to_numpy(), table.column("document").to_numpy()
+        """All contexts of the split, in the order of their numbers, with the split's documents."""
+        table, documents = self._table("contexts.parquet"), self._table("documents.parquet")
+        document = table.column("document").to_numpy()
+        rows = documents.drop("document").to_pylist()
         return Contexts(
             tokens=_matrix(table.column("tokens")),
             length=table.column("length").to_numpy(),
-            document=np.searchsorted(numbers, document).astype(np.int32),
+            document=np.searchsorted(self.document_numbers(), document).astype(np.int32),
             split=np.full(len(table), SPLITS.index(self.split), np.int8),
-            documents=tuple(
-                DocumentRow(split=self.split, **row) for row in rows.drop("document").to_pylist()
-            ),  # pyright: ignore[reportArgumentType]
+            documents=tuple(DocumentRow(split=self.split, **row) for row in rows),  # pyright: ignore[reportArgumentType]
         )
 
     def document_numbers(self) -> Int[np.ndarray, " document"]:
-        """The number within the whole corpus of each of the split's documents."""
-        return self._documents().column("document").to_numpy()
+        """Number of each of the split's documents within the whole corpus."""
+        return self._table("documents.parquet").column("document").to_numpy()
 
     def statistics(self, unit: Unit) -> UnitStatisticsRow:
         """One unit's statistics."""
-        at = self._column(unit)
-        site = self.site_statistics(unit.place)
-        return UnitStatisticsRow(str(unit), site.n, *(float(column[at]) for column in site[1:]))
+        self._check(unit.place)
+        column = self.shape.column(unit)
+        n, *of_site = self.site_statistics(unit.place)
+        return UnitStatisticsRow(str(unit), n, *(float(values[column]) for values in of_site))
 
     def site_statistics(self, site: Site) -> SiteStatistics:
         """The statistics of all units of a site."""
         self._check(site)
-        layers = sorted(s.layer for s in self.sites if s.kind == site.kind)
-        table = self._group(f"statistics/{site.kind}.parquet", layers.index(site.layer))
+        group = self._layers(site).index(site.layer)
+        table = self._group(f"statistics/{site.kind}.parquet", group)
         columns = [table.column(name).to_numpy() for name in SiteStatistics._fields]
         return SiteStatistics(int(columns[0][0]), *columns[1:])
 
@@ -135,10 +137,10 @@ class SplitReader:
     ) -> list[Exemplar]:
         """Contexts with one unit's activations.
 
-        "top": those with the highest peaks on the side, best first, a text that was printed twice
-        (the same tokens around the peak) a second time only where there is nothing else; fewer when
-        fewer have any. "quantile": spread evenly over the pool's contexts ordered by their peak,
-        highest first. "random": the pool's first.
+        "top": those with the highest peaks on the side, best first; fewer if the unit fires in
+        fewer. Texts that occur twice (the same tokens around the peak) are repeated only after all
+        others. "quantile": spread evenly over the pool's contexts ordered by their peak, highest
+        first. "random": the pool's first.
 
         Raises:
             ArgumentError: an unknown kind or side, k below 1, or the unit is not in the index.
@@ -148,24 +150,22 @@ class SplitReader:
         if side not in ("+", "-") or k < 1:
             raise ArgumentError(f"side {side!r} and k {k!r} given; side is + or -, k at least 1")
         table = self._exemplars_of(unit)
-        sign = 1 if side == "+" else -1
-        kinds = np.asarray(table.column("kind").to_pylist())
-        wanted = kinds == ("top" if kind == "top" else "random")
+        stored = np.asarray(table.column("kind").to_pylist())
         if kind == "top":
-            wanted &= np.asarray(table.column("side").to_pylist()) == side
-        at = np.flatnonzero(wanted)
-        rows = _matrix(table.column("activations"))[at].astype(np.float32)
-        found = [
-            self._exemplar(number, row, sign)
-            for number, row in zip(
-                table.column("context").to_numpy()[at].tolist(), rows, strict=True
-            )
-        ]
-        return _chosen(found, kind, k, sign)
+            sides = np.asarray(table.column("side").to_pylist())
+            rows = np.flatnonzero((stored == "top") & (sides == side))
+        else:
+            rows = np.flatnonzero(stored == "random")
+        numbers = table.column("context").to_numpy()[rows].tolist()
+        activations = _matrix(table.column("activations"))[rows].astype(np.float32)
+        sign = 1 if side == "+" else -1
+        pairs = zip(numbers, activations, strict=True)
+        exemplars = [self._exemplar(number, values, sign) for number, values in pairs]
+        return select_exemplars(exemplars, kind, k, sign)
 
     def _exemplar(self, number: int, activations: Float[np.ndarray, " seq"], sign: int) -> Exemplar:
-        group, at = divmod(number, self._contexts_a_group)
-        row = self._group("contexts.parquet", group).slice(at, 1)
+        group, offset = divmod(number, self._contexts_a_group)
+        row = self._group("contexts.parquet", group).slice(offset, 1)
         length = row.column("length")[0].as_py()
         ids = row.column("tokens")[0].as_py()[:length]
         return Exemplar(
@@ -178,42 +178,46 @@ class SplitReader:
         )
 
     def _exemplars_of(self, unit: Unit) -> pa.Table:
-        at = self._column(unit)
+        """A unit's rows: units have the same number of rows each, in the order of their columns."""
+        self._check(unit.place)
+        column = self.shape.column(unit)
         name = f"exemplars/{unit.site}-{unit.layer}.parquet"
-        each, left = divmod(self._file(name).metadata.num_rows, self.shape.count(unit.place))
-        if left:
+        metadata = self._file(name).metadata
+        each, remainder = divmod(metadata.num_rows, self.shape.count(unit.place))
+        if remainder:
             raise CorruptError(
                 f"{self.folder / name} does not have the same number of rows for each unit"
             )
-        per_group = self._file(name).metadata.row_group(0).num_rows // each if each else 1
-        group, within = divmod(at, per_group)
-        table = self._group(name, group).slice(within * each, each)
-        if table.num_rows and table.column("unit")[0].as_py() != at:
-            raise CorruptError(
-                f"{self.folder / name} has its units in another order than it was written in"
-            )
+        units_a_group = metadata.row_group(0).num_rows // each if each else 1
+        group, offset = divmod(column, units_a_group)
+        table = self._group(name, group).slice(offset * each, each)
+        if table.num_rows and table.column("unit")[0].as_py() != column:
+            raise CorruptError(f"{self.folder / name} has its units in an unexpected order")
         return table
 
     @cached_property
     def _contexts_a_group(self) -> int:
         return max(self._file("contexts.parquet").metadata.row_group(0).num_rows, 1)
 
-    def _column(self, unit: Unit) -> int:
-        self._check(unit.place)
-        return self.shape.column(unit)
-
     def _check(self, site: Site) -> None:
         if site not in self.sites:
-            layers = sorted(s.layer for s in self.sites if s.kind == site.kind)
-            has = f"{site.kind} of layers {_spans(layers)}" if layers else "no such sites"
-            raise ArgumentError(f"{site.kind}.{site.layer} is not in this index, which has {has}")
+            layers = self._layers(site)
+            if len(layers) < 6:
+                numbers = ", ".join(map(str, layers))
+            else:
+                numbers = f"{layers[0]} to {layers[-1]} ({len(layers)} of them)"
+            content = f"{site.kind} of layers {numbers}" if layers else "no such sites"
+            raise ArgumentError(
+                f"{site.kind}.{site.layer} is not in this index, which has {content}"
+            )
+
+    def _layers(self, site: Site) -> list[int]:
+        """The indexed layers of a site's kind."""
+        return sorted(s.layer for s in self.sites if s.kind == site.kind)
 
     def _table(self, name: str) -> pa.Table:
         with _reading(self.folder / name):
             return self._file(name).read()
-
-    def _documents(self) -> pa.Table:
-        return self._table("documents.parquet")
 
     def _read_group(self, name: str, group: int) -> pa.Table:
         with _reading(self.folder / name):
@@ -224,47 +228,36 @@ class SplitReader:
             return pq.ParquetFile(self.folder / name, memory_map=True)
 
 
-def _chosen(exemplars: list[Exemplar], kind: ExemplarKind, k: int, sign: int) -> list[Exemplar]:
-    """Which exemplars, in the order in which they are shown."""
+def select_exemplars(
+    exemplars: list[Exemplar], kind: ExemplarKind, k: int, sign: int
+) -> list[Exemplar]:
+    """At most k exemplars of a kind, in the order in which they are shown."""
     if kind == "random":
         return exemplars[:k]
-    ranked = sorted(exemplars, key=lambda exemplar: -sign * exemplar.activations[exemplar.peak])
+    ranked = sorted(exemplars, key=lambda e: -sign * e.activations[e.peak])
     if kind == "top":
-        return _repeats_last(
-            [exemplar for exemplar in ranked if sign * exemplar.activations[exemplar.peak] > 0]
-        )[:k]
+        firing = [e for e in ranked if sign * e.activations[e.peak] > 0]
+        return _repeats_last(firing)[:k]
+    # The middles of n equal parts.
     n = min(k, len(ranked))
-    return [ranked[(2 * place + 1) * len(ranked) // (2 * n)] for place in range(n)]
+    return [ranked[(2 * i + 1) * len(ranked) // (2 * n)] for i in range(n)]
 
 
 def _repeats_last(exemplars: list[Exemplar]) -> list[Exemplar]:
-    seen, first, again = set[tuple[int, ...]](), list[Exemplar](), list[Exemplar]()
+    seen, first, repeated = set[tuple[int, ...]](), list[Exemplar](), list[Exemplar]()
     for exemplar in exemplars:
-        around = tuple(
-            exemplar.token_ids[max(0, exemplar.peak - BEFORE_PEAK) : exemplar.peak + AFTER_PEAK + 1]
-        )
-        (again if around in seen else first).append(exemplar)
+        start, stop = max(0, exemplar.peak - BEFORE_PEAK), exemplar.peak + AFTER_PEAK + 1
+        around = tuple(exemplar.token_ids[start:stop])
+        (repeated if around in seen else first).append(exemplar)
         seen.add(around)
-    return first + again
+    return first + repeated
 
 
 def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.ndarray, "row seq"]:
-    width = column.type.list_size
-    return (
-        pa.concat_arrays(
-            [chunk.flatten() for chunk in column.chunks] or [pa.array([], column.type.value_type)]
-        )
-        .to_numpy(zero_copy_only=False)
-        .reshape(-1, width)
-    )
-
-
-def _spans(numbers: Sequence[int]) -> str:
-    return (
-        ", ".join(map(str, numbers))
-        if len(numbers) < 6
-        else f"{numbers[0]} to {numbers[-1]} ({len(numbers)} of them)"
-    )
+    """A column of lists of one length as rows."""
+    empty = pa.array([], column.type.value_type)
+    flat = pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [empty])
+    return flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
 
 
 @contextmanager

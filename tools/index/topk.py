@@ -1,17 +1,16 @@
-"""The contexts on which each unit peaks highest, with the activation at every token, kept while
-text streams by.
+"""For each unit, the contexts with its highest peaks and the activation at every token of them.
 
-1. A context's value is its highest activation on this side; a key holds it in its upper 32 bits, as
-   a whole number of the same order, and below it the context's number, so that ties fall to the
-   earlier context and no two keys agree.
-2. A batch's keys are merged with those kept: the k-th largest of both is the bar, each kept key
-   below it makes room for one new key above it, and only then are that context's activations
-   copied.
-3. Units whose bar no context of the batch reaches are left alone; after the first batches that is
-   nearly all of them.
+1. A context's value is its highest activation on one side. A sort key holds the value in its upper
+   32 bits, as a whole number of the same order, and the context's number below it, so that ties
+   fall to the earlier context and no two keys are equal.
+2. A batch's keys are merged with the stored ones: the k-th largest of both is the threshold, each
+   stored key below it makes room for one new key above it, and only then are the activations of
+   that context copied.
+3. Units whose lowest stored value no context of the batch reaches are skipped; after the first
+   batches that is nearly all of them.
 
-As the result is a function of the set of contexts alone, two disjoint parts merge into exactly the
-whole.
+The result is a function of the set of contexts alone, so the results of two disjoint parts merge
+exactly into that of the whole.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from .float16_file import to_float16, transposed_copy
 
@@ -31,11 +30,19 @@ _EMPTY = np.iinfo(np.int64).min
 
 
 class RowCopies(NamedTuple):
-    """Activations to copy: of a context of the batch and a unit, into a slot, counted over all units."""
+    """Activations to copy: of a context of the batch and a unit, into a slot of all units' k."""
 
     context: Int[np.ndarray, " new"]
     unit: Int[np.ndarray, " new"]
     slot: Int[np.ndarray, " new"]
+
+
+class RankedContexts(NamedTuple):
+    """Each unit's contexts, best first: their values, their numbers and raw activations."""
+
+    values: Float[np.ndarray, "unit k"]
+    contexts: Int[np.ndarray, "unit k"]
+    activations: Float[np.ndarray, "unit k seq"]
 
 
 @dataclass
@@ -43,8 +50,8 @@ class TopK:
     """For each unit of a site, the k best contexts of one side, in no order.
 
     Attributes:
-        keys: value and context in one number; free slots have keys below all others.
-        rows: raw activations by position, float16; 0 at position 0 and behind the context's end.
+        keys: value and context in one number; empty slots have keys below all others.
+        rows: raw activations by position, float16; 0 at position 0 and after the context's end.
     """
 
     keys: Int[np.ndarray, "unit k"]
@@ -62,33 +69,33 @@ class TopK:
         contexts: Int[np.ndarray, " context"],
         block: slice,
     ) -> RowCopies:
-        """Take a batch's values on this side for a block of the units; tells which activations are to be copied."""
-        first, k = block.start, self.keys.shape[1]
+        """Merge a batch's values for a block of units; returns the activations to copy."""
+        k = self.keys.shape[1]
         best = best[:, block]
-        units = np.flatnonzero((best >= _value_of(self.keys[block].min(axis=1))).any(axis=0))
-        kept, new = self.keys[first + units], sort_keys(best[:, units].T, contexts)
+        # 3. The units in which some context of the batch may enter.
+        lowest = _value_of(self.keys[block].min(axis=1))
+        units = np.flatnonzero((best >= lowest).any(axis=0))
+        stored, new = self.keys[block][units], sort_keys(best[:, units].T, contexts)
+        # 2. Of n_new + k keys, the k largest are those from index n_new on.
         n_new = new.shape[1]
-        bars = np.partition(np.concatenate([kept, new], axis=1), n_new, axis=1)[:, n_new, None]
-        leaving, coming = np.flatnonzero(kept < bars), np.flatnonzero(new >= bars)
-        kept.reshape(-1)[leaving] = new.reshape(-1)[coming]
-        units += first
-        self.keys[units] = kept
-        unit = units[
-            coming // n_new
-        ]  # the same as units[leaving // k]: each that leaves makes room for one
-        return RowCopies(coming % n_new, unit, unit * k + leaving % k)
+        both = np.concatenate([stored, new], axis=1)
+        threshold = np.partition(both, n_new, axis=1)[:, n_new, None]
+        leaving, entering = np.flatnonzero(stored < threshold), np.flatnonzero(new >= threshold)
+        stored.reshape(-1)[leaving] = new.reshape(-1)[entering]
+        units += block.start
+        self.keys[units] = stored
+        # Each unit has as many leaving as entering keys, so `leaving // k` gives the same units.
+        unit = units[entering // n_new]
+        return RowCopies(entering % n_new, unit, unit * k + leaving % k)
 
-    def ordered(
-        self,
-    ) -> tuple[
-        Float[np.ndarray, "unit k"], Int[np.ndarray, "unit k"], Float[np.ndarray, "unit k seq"]
-    ]:
-        """Values, contexts and activations, best first; all slots must be taken."""
-        order = np.argsort(~self.keys, axis=1)
+    def ranked(self) -> RankedContexts:
+        """All contexts, best first; no slot may be empty."""
+        order = np.argsort(~self.keys, axis=1)  # unlike -, ~ cannot overflow
         keys = np.take_along_axis(self.keys, order, axis=1)
         flat = (np.arange(len(keys))[:, None] * keys.shape[1] + order).reshape(-1)
-        rows = _as_lines(self.rows.reshape(-1, self.rows.shape[2]))[flat]
-        return _value_of(keys), _context_of(keys), rows.view(np.float16).reshape(self.rows.shape)
+        rows = _as_items(self.rows.reshape(-1, self.rows.shape[2]))[flat]
+        activations = rows.view(np.float16).reshape(self.rows.shape)
+        return RankedContexts(_value_of(keys), _context_of(keys), activations)
 
 
 def update_topk(
@@ -99,49 +106,49 @@ def update_topk(
     lengths: Int[np.ndarray, " context"],
     block: slice,
 ) -> None:
-    """Take a batch into the sides of a site, for a block of its units.
+    """Merge a batch into the sides of a site, for a block of its units.
 
     Args:
         bests: for each side, each context's value.
         contexts: their numbers.
         values: raw activations, of which `lengths` tokens are real.
     """
-    sides = [top.select(best, contexts, block) for top, best in zip(tops, bests, strict=True)]
-    side = np.repeat(np.arange(len(sides)), [len(moves.slot) for moves in sides])
-    context, unit, slot = (np.concatenate(parts) for parts in zip(*sides, strict=True))
-    # Both sides together, context by context and unit by unit, as the activations lie in memory:
-    # every cache line is fetched once, which is what this costs.
+    copies = [top.select(best, contexts, block) for top, best in zip(tops, bests, strict=True)]
+    side = np.repeat(np.arange(len(copies)), [len(of_side.slot) for of_side in copies])
+    context, unit, slot = (np.concatenate(parts) for parts in zip(*copies, strict=True))
+    # Both sides are copied together, context by context and unit by unit, in the order of memory.
+    # Every cache line is then fetched once, which is the main cost here.
     order = np.lexsort((unit, context))
     side, slot = side[order], slot[order]
-    rows = _as_lines(_gathered(values, context[order], unit[order], lengths, tops[0].rows.shape[2]))
+    seq = tops[0].rows.shape[2]
+    rows = _as_items(_gather(values, context[order], unit[order], lengths, seq))
     for number, top in enumerate(tops):
-        ours = np.flatnonzero(side == number)
-        _as_lines(top.rows.reshape(-1, top.rows.shape[2]))[slot[ours]] = rows[ours]
+        of_side = np.flatnonzero(side == number)
+        _as_items(top.rows.reshape(-1, seq))[slot[of_side]] = rows[of_side]
 
 
-def _gathered(
+def _gather(
     values: Float[np.ndarray, "context seq unit"],
     context: Int[np.ndarray, " new"],
     unit: Int[np.ndarray, " new"],
     lengths: Int[np.ndarray, " context"],
     seq: int,
 ) -> Float[np.ndarray, "new seq"]:
-    """Activations of (context, unit) pairs, contexts ascending; 0 at position 0 and behind the context's end."""
-    fresh = np.zeros((seq, len(unit)), np.float32)
+    """Activations of (context, unit) pairs, contexts ascending; 0 where nothing counts."""
+    rows = np.zeros((seq, len(unit)), np.float32)
     bounds = np.searchsorted(context, np.arange(len(values) + 1)).tolist()
     for number, (start, stop) in enumerate(pairwise(bounds)):
         if start < stop:
             length = lengths[number]
-            fresh[1:length, start:stop] = values[number, 1:length].take(unit[start:stop], axis=1)
-    return transposed_copy(to_float16(fresh))
+            rows[1:length, start:stop] = values[number, 1:length].take(unit[start:stop], axis=1)
+    return transposed_copy(to_float16(rows))
 
 
-def merge_topk(a: TopK, b: TopK) -> TopK:
-    """The k best of both; a and b are of disjoint contexts."""
-    keys, rows = np.concatenate([a.keys, b.keys], axis=1), np.concatenate([a.rows, b.rows], axis=1)
-    best = np.argsort(~keys, axis=1)[
-        :, : a.keys.shape[1]
-    ]  # ~ turns the order round and, unlike -, has no overflow
+def merge_topk(left: TopK, right: TopK) -> TopK:
+    """The k best of both, which must be of disjoint contexts."""
+    keys = np.concatenate([left.keys, right.keys], axis=1)
+    rows = np.concatenate([left.rows, right.rows], axis=1)
+    best = np.argsort(~keys, axis=1)[:, : left.keys.shape[1]]
     return TopK(
         np.take_along_axis(keys, best, axis=1), np.take_along_axis(rows, best[..., None], axis=1)
     )
@@ -152,12 +159,13 @@ def sort_keys(
 ) -> Int[np.ndarray, "unit context"]:
     """One whole number for each value and context, in the order of the values."""
     bits = (np.ascontiguousarray(values, np.float32) + np.float32(0)).view(np.int32)  # -0.0 is 0.0
+    # Negative floats sort in reverse by their bits, so all bits but the sign are flipped.
     ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
     return (ordered.astype(np.int64) << 32) | (_LOW - contexts.astype(np.int64))
 
 
 def _value_of(keys: Int[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """The values of keys; minus infinity or NaN-free lowest for free slots."""
+    """The values in keys; minus infinity for empty slots."""
     ordered = (keys >> 32).astype(np.int32)
     values = (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(np.float32)
     return np.where(keys < _EMPTY + (1 << 32), np.float32(-np.inf), values)
@@ -167,6 +175,6 @@ def _context_of(keys: Int[np.ndarray, "*shape"]) -> Int[np.ndarray, "*shape"]:
     return (_LOW - (keys & _LOW)).astype(np.int32)
 
 
-def _as_lines(rows: Float[np.ndarray, "row seq"]) -> np.ndarray:
+def _as_items(rows: Float[np.ndarray, "row seq"]) -> Shaped[np.ndarray, " row"]:
     """Each row as one item: numpy copies those several times faster than rows of numbers."""
     return np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize)))[:, 0]

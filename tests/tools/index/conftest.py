@@ -92,6 +92,6 @@ def index(tiny: Subject, corpus: Corpus, tmp_path_factory: pytest.TempPathFactor
     from hubel.tools.index import ExemplarCounts, Index, build_index
 
     folder: Path = tmp_path_factory.mktemp("index") / "small"
-    budget = ExemplarCounts(top=(3, 2, 2), pool=(5, 2, 2), sample=(10_000, 10_000, 10_000))
-    build_index(tiny, corpus, folder, context_len=CONTEXT_LEN, budget=budget)
+    counts = ExemplarCounts(top=(3, 2, 2), pool=(5, 2, 2), sample=(10_000, 10_000, 10_000))
+    build_index(tiny, corpus, folder, context_len=CONTEXT_LEN, exemplar_counts=counts)
     return Index.open(folder)

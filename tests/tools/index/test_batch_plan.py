@@ -52,7 +52,7 @@ def test_pool_and_sample_meet_each_slot_once_and_count_only_what_counts(contexts
     for batch in plan.batches():
         pooled |= {
             int(slot): int(batch.rows[c])
-            for c, slot in zip(batch.pool.context, batch.pool.position, strict=True)
+            for c, slot in zip(batch.pool.context, batch.pool.slot, strict=True)
         }
         sampled += range(batch.sample.slot, batch.sample.slot + len(batch.sample.context))
         for context, position in zip(batch.sample.context, batch.sample.position, strict=True):

@@ -186,7 +186,7 @@ def small(subject: Subject, corpus: Corpus, out: Path, **options: Any) -> Any:
         corpus,
         out,
         context_len=CONTEXT_LEN,
-        budget=ExemplarCounts(top=(2, 1, 1)),
+        exemplar_counts=ExemplarCounts(top=(2, 1, 1)),
         **options,
     )
 
@@ -335,8 +335,8 @@ def test_arguments_that_an_explainer_can_repair(index: Index) -> None:
         index.statistics(Unit("mlp", 0, 24))
 
 
-def test_the_budget_is_under_20_mb_for_1536_neurons() -> None:
-    """By arithmetic: bytes of activations at the default budget and contexts of 64; the rest is a few percent."""
-    budget = building.ExemplarCounts()
-    exemplars = 2 * sum(budget.top) + sum(budget.pool)
+def test_the_default_index_is_under_20_mb_for_1536_neurons() -> None:
+    """By arithmetic: bytes of activations at the default counts and contexts of 64; the rest is a few percent."""
+    counts = building.ExemplarCounts()
+    exemplars = 2 * sum(counts.top) + sum(counts.pool)
     assert exemplars * 64 * 2 * 1536 * 1.1 < 20e6

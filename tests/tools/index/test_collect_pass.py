@@ -100,7 +100,7 @@ def test_nulls_and_controls_are_columns_too(tiny: Subject, index: Index, tmp_pat
         assert found.activations(column.unit) == pytest.approx(direct, rel=2e-3, abs=2e-3)
     source = found.activations("mlp.2.4")
     assert np.abs(found.activations("mlp.1.25") - source).max() > 0.1
-    with pytest.raises(UsageError, match=r"'mlp\.2\.4' is to be collected twice"):
+    with pytest.raises(UsageError, match=r"'mlp\.2\.4' would be collected twice"):
         collect(
             tiny,
             index,

@@ -38,10 +38,16 @@ build(tiny_subject(), Path(sys.argv[1]), kill)
 
 
 def build(subject: Subject, out: Path, progress: object = None) -> None:
-    budget = ExemplarCounts(top=(3, 2, 2), pool=(4, 2, 2), sample=(64, 32, 32))
+    counts = ExemplarCounts(top=(3, 2, 2), pool=(4, 2, 2), sample=(64, 32, 32))
     build_index(
-        subject, small_corpus(150), out, context_len=CONTEXT_LEN, budget=budget, checkpoint_every=2, progress=progress  # type: ignore[arg-type]
-    )  # fmt: skip
+        subject,
+        small_corpus(150),
+        out,
+        context_len=CONTEXT_LEN,
+        exemplar_counts=counts,
+        checkpoint_every=2,
+        progress=progress,  # type: ignore[arg-type]
+    )
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -61,10 +67,15 @@ def test_killed_and_resumed(
     tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int
 ) -> None:
     root = Path(__file__).parents[3]
+    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     killed = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "i"), str(after)],
-        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, check=False, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": path},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (tmp_path / "i" / "work").exists()
     reports: list[Progress] = []

@@ -7,14 +7,14 @@ import sys
 import time
 
 from hubel.tools.index import Exemplar, Index
-from hubel.tools.index.split_reader import _chosen
+from hubel.tools.index.split_reader import select_exemplars
 from hubel.tools.subject.address import Unit
 
 COLD = """
 import sys, time
 start = time.perf_counter()
 from hubel.tools.index import Exemplar, Index
-from hubel.tools.index.split_reader import _chosen
+from hubel.tools.index.split_reader import select_exemplars
 from hubel.tools.subject.address import Unit
 index = Index.open(sys.argv[1])
 for side in "+-":
@@ -50,8 +50,12 @@ def test_a_text_printed_twice_is_shown_again_only_behind_everything_else() -> No
     first = exemplar(0, text, peak=20, strength=3.0)
     again = exemplar(1, [99, *text], peak=21, strength=2.5)
     elsewhere = exemplar(2, text, peak=30, strength=2.0)
-    assert _chosen([elsewhere, again, first], "top", 8, 1) == [first, elsewhere, again]
-    assert _chosen([elsewhere, again, first], "quantile", 3, 1) == [first, again, elsewhere]
+    assert select_exemplars([elsewhere, again, first], "top", 8, 1) == [first, elsewhere, again]
+    assert select_exemplars([elsewhere, again, first], "quantile", 3, 1) == [
+        first,
+        again,
+        elsewhere,
+    ]
 
 
 def exemplar(context: int, ids: list[int], peak: int, strength: float) -> Exemplar:

@@ -54,7 +54,7 @@ def test_equals_sorting_everything(
     order = np.random.default_rng(seed).permutation(n)
     for start in range(0, n, batch):
         fed(top, values, lengths, order[start : start + batch], blocks=blocks)
-    found, contexts, rows = top.ordered()
+    found, contexts, rows = top.ranked()
     for unit in range(UNITS):
         expected = naive(values, lengths, unit, k)
         assert contexts[unit].tolist() == [context for _, context in expected]
@@ -76,7 +76,7 @@ def test_two_parts_merge_into_the_whole(seed: int, n_a: int, n_b: int, coarse: b
         if len(part):
             fed(top, values, lengths, part)
     merged, reverse = merge_topk(tops[0], tops[1]), merge_topk(tops[1], tops[0])
-    for a, b, whole in zip(merged.ordered(), reverse.ordered(), tops[2].ordered(), strict=True):
+    for a, b, whole in zip(merged.ranked(), reverse.ranked(), tops[2].ranked(), strict=True):
         assert (a == whole).all()
         assert (b == whole).all()
 
@@ -94,4 +94,4 @@ def test_values_out_of_range_are_kept_at_its_end() -> None:
     top = TopK.empty(UNITS, 1, SEQ)
     fed(top, values, np.array([SEQ]), np.array([0]))
     assert top.rows[0, 0].tolist() == [0, 65504, 65504, 65504, 65504]
-    assert top.ordered()[0][0, 0] == 1e6
+    assert top.ranked()[0][0, 0] == 1e6
