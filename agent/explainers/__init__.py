@@ -45,7 +45,7 @@ def make_explainer(name: str, config: RunConfig) -> Explainer:
     elif name in explainer_names():
         module = name.replace("-", "_")
     else:
-        known = ", ".join([*explainer_names(), *MODEL_NAMES])
-        raise UsageError(f"unknown explainer {name!r}; known ones are {known}")
+        names = ", ".join([*explainer_names(), *MODEL_NAMES])
+        raise UsageError(f"unknown explainer {name!r}; known ones are {names}")
     make: Callable[[RunConfig], Explainer] = import_module(f".{module}", __name__).make
     return make(config)

@@ -70,7 +70,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An instrument call and the outcome that a hypothesis predicts, logged before the call is made."""
+    """An instrument call and the outcome that a hypothesis predicts, logged before the call."""
 
     id: str
     hypothesis: str
@@ -93,11 +93,12 @@ class Experiment:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `jsonable`."""
-        fields = dict(data)
-        fields["passage"] = Passage.from_json(fields["passage"])
-        fields["other"] = Passage.from_json(fields["other"]) if fields.get("other") else None
-        fields["bounds"] = tuple(fields["bounds"]) if fields.get("bounds") else None
-        return cls(**fields)
+        parts: dict[str, Any] = {"passage": Passage.from_json(data["passage"])}
+        if data.get("other"):
+            parts["other"] = Passage.from_json(data["other"])
+        if data.get("bounds"):
+            parts["bounds"] = tuple(data["bounds"])
+        return cls(**(dict(data) | parts))
 
     @property
     def texts(self) -> list[str]:
@@ -174,21 +175,17 @@ class Move:
         return jsonable(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Move:
-        """The inverse of `to_json`."""
-        return cls(
-            hypotheses=tuple(Hypothesis(**h) for h in data["hypotheses"]),
-            experiments=tuple(Experiment.from_json(e) for e in data["experiments"]),
-            ready=data["ready"],
-            cannot_explain=data["cannot_explain"],
-            calls=tuple(Call(**c) for c in data.get("calls", ())),
-            claims=tuple(Claim(c["text"], tuple(c["evidence"])) for c in data.get("claims", ())),
-            **{
-                name: data[name]
-                for name in ("reply", "look", "favourite", "settled", "findings")
-                if name in data
-            },
-        )
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; missing keys have their defaults."""
+        fields = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        claims = ((claim["text"], claim["evidence"]) for claim in data.get("claims", ()))
+        parts = {
+            "hypotheses": tuple(map(Hypothesis.from_json, data.get("hypotheses", ()))),
+            "experiments": tuple(map(Experiment.from_json, data.get("experiments", ()))),
+            "calls": tuple(Call(**call) for call in data.get("calls", ())),
+            "claims": tuple(Claim(text, tuple(evidence)) for text, evidence in claims),
+        }
+        return cls(**(fields | parts))
 
 
 @dataclass(frozen=True)
@@ -201,10 +198,10 @@ class Feedback:
 
 
 @dataclass(frozen=True)
-class Turn:
+class AnsweredReply:
     """A reply of a language model, and the results of the instrument calls in it."""
 
-    reply: JournaledReply
+    journaled: JournaledReply
     results: Mapping[str, ToolAnswer]
     """By the call's id."""
     look: str = ""
@@ -229,7 +226,7 @@ class ExploreFit:
     worth: tuple[float, ...] = ()
     """What the correlation loses without each term, in the order of the terms."""
     missed: tuple[Mapping[str, Any], ...] = ()
-    """Tokens at which it is off repeatedly: `{token, count, missing}`, `missing` being the mean error."""
+    """Tokens with a repeated error: `{token, count, missing}`, `missing` being its mean."""
 
 
 @dataclass(frozen=True)
@@ -304,8 +301,8 @@ class Conversation:
     """How a printed predicate does on explore."""
     grade: Callable[[tuple[str, ...]], GradedPredicate]
     """The best grades on explore for some printed concepts."""
-    turns_after: Callable[[int], Sequence[Turn]]
-    """The turns of this target after its first n moves."""
+    replies_after: Callable[[int], Sequence[AnsweredReply]]
+    """The replies of all moves of this target but the first n."""
     competitor: Hypothesis | None = None
     """The explanation to beat, found without a language model."""
     competitor_score: float | None = None

@@ -17,8 +17,6 @@ from .protocol import Experiment, Hypothesis, InvestigationView, Move
 if TYPE_CHECKING:
     from ..runlog.config import RunConfig
 
-_EMPTY: dict[str, Any] = {"hypotheses": [], "experiments": [], "ready": True, "cannot_explain": ""}
-
 
 class ScriptedExplainer:
     """Makes the moves of its script, whatever it is shown."""
@@ -43,19 +41,20 @@ class ScriptedExplainer:
 
 
 def _move(data: dict[str, Any]) -> Move:
-    filled = _EMPTY | data
-    filled["hypotheses"] = [vars(Hypothesis(**h)) for h in filled["hypotheses"]]
-    filled["experiments"] = [_experiment(e) for e in filled["experiments"]]
-    return Move.from_json(filled)
+    for hypothesis in data.get("hypotheses", ()):
+        _check_names(hypothesis, Hypothesis)
+    for experiment in data.get("experiments", ()):
+        _check_names(experiment, Experiment)
+    return Move.from_json(data)
 
 
-def _experiment(data: dict[str, Any]) -> dict[str, Any]:
-    names = Experiment.__dataclass_fields__
+def _check_names(data: dict[str, Any], kind: type[Hypothesis] | type[Experiment]) -> None:
+    names = kind.__dataclass_fields__
     if unknown := sorted(set(data) - set(names)):
         raise UsageError(
-            f"experiment {data.get('id')!r} of the script has {unknown[0]!r}; known: {', '.join(names)}"
+            f"{kind.__name__.lower()} {data.get('id')!r} of the script has {unknown[0]!r}; "
+            f"known: {', '.join(names)}"
         )
-    return {"other": None, "bounds": None} | data
 
 
 def make(config: RunConfig) -> ScriptedExplainer:

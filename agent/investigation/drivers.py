@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..explainers.compositional import Compositional
-from ..explainers.protocol import Conversation, Hypothesis, Move, ToolAnswer, Turn
+from ..explainers.protocol import AnsweredReply, Conversation, Hypothesis, Move, ToolAnswer
 from ..llm.conversation import JournaledReply, Reply
 from ..llm.journaled_model import reply_of
 from ..runlog.log import canonical
@@ -152,14 +152,14 @@ class DialogueDriver(ExplainerDriver):
             with context.waits.measure("model"):
                 return self._model.ask(target, request)
 
-        def turns_after(moves: int) -> list[Turn]:
-            return _turns(context, unit, range(moves + 1, view.moves + 1))
+        def replies_after(moves: int) -> list[AnsweredReply]:
+            return _answered_replies(context, unit, range(moves + 1, view.moves + 1))
 
         return Conversation(
             ask=ask,
             fit=partial(fit_on_explore, context, unit),
             grade=partial(grade_on_explore, context, unit),
-            turns_after=turns_after,
+            replies_after=replies_after,
             competitor=Hypothesis.from_json(competitor) if competitor else None,
             competitor_score=competitor["select"] if competitor else None,
             note=context.config.note,
@@ -177,10 +177,12 @@ def _journaled_move(
     return Move.from_json(answer)
 
 
-def _turns(context: InvestigationContext, unit: Unit, numbers: Sequence[int]) -> list[Turn]:
+def _answered_replies(
+    context: InvestigationContext, unit: Unit, moves: Sequence[int]
+) -> list[AnsweredReply]:
     """The replies of some moves, with the results of their instrument calls."""
-    target, turns = str(unit), []
-    for number in numbers:
+    target, replies = str(unit), []
+    for number in moves:
         row = context.log.get("move", target, str(number))
         move = Move.from_json(row) if row else Move()
         if not move.reply:
@@ -191,5 +193,5 @@ def _turns(context: InvestigationContext, unit: Unit, numbers: Sequence[int]) ->
             for call, answer in zip(move.calls, answers, strict=True)
         }
         reply = Reply.from_json(reply_of(context.log, target, move.reply))
-        turns.append(Turn(JournaledReply(move.reply, reply), results, move.look))
-    return turns
+        replies.append(AnsweredReply(JournaledReply(move.reply, reply), results, move.look))
+    return replies

@@ -1,15 +1,16 @@
-"""How a language model investigates: what it is shown, the tools that it has, and how its replies
-become moves.
+"""How a language model investigates: what it is shown, its tools, and how its replies become moves.
 
-    dialogue      the conversation, built anew from the case at each move: nothing is remembered outside the log
-    reading       a reply becomes hypotheses, experiments, instrument calls or a conclusion; what is off goes back
-    tools         the tools' schemas: its own few, and every instrument of `tools/`
-    aliases       addresses become U, U1, U2 on the way to the model, and addresses again on the way back
-    showing       what the unit does, outcomes and scores, as compact text
-    claims        numbers and quotations of a conclusion, traced to the evidence that holds them
+    explainer     one move: ask for one reply, and make a move of it
+    dialogue      the conversation of one target, built from the log alone
+    state         what has come up in it so far: hypotheses, experiments, outcomes
+    parse_reply   a reply becomes hypotheses, experiments, instrument calls or a conclusion
+    tools         the tools' schemas: a few of its own, and every instrument of `tools.instruments`
+    aliases       addresses become U, U1, U2 for the model, and addresses again afterwards
+    prompt_text   the unit's evidence, outcomes and scores as compact text
+    trace_claims  numbers and quotations of a conclusion, traced to the evidence
 
-Blinding, quoting and repair live here; predictions are adjudicated, hypotheses scored and
-explanations chosen by the loop (`agent.investigation.loop`), which trusts no model's words.
+Here: blinding, quoting and repair. Not here: the loop (`investigation.loop`), which compares
+predictions, scores hypotheses and chooses explanations, and trusts no model's words.
 """
 
 from __future__ import annotations

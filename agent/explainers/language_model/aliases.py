@@ -15,7 +15,8 @@ from ....tools.errors import ArgumentError
 from ....tools.subject.address import Unit
 
 _ADDRESS = re.compile(
-    r"\b(?P<unit>(?:mlp|head)\.\d+\.\d+|resid\.\d+@[^\s,:;\"')\]+-]+)|\b(?P<place>(?:mlp|mlp_in|head|attn|resid|stream|z)\.\d+)"
+    r"\b(?P<unit>(?:mlp|head)\.\d+\.\d+|resid\.\d+@[^\s,:;\"')\]+-]+)"
+    r"|\b(?P<place>(?:mlp|mlp_in|head|attn|resid|stream|z)\.\d+)"
 )
 _LAYER = re.compile(r"\blayers?[ =:]*\d+(?:(?:-| to |, )\d+)*", re.IGNORECASE)
 _ALIAS = re.compile(r"(?P<name>[US]\d*)(?P<side>[+-]?)")
@@ -51,9 +52,9 @@ class Aliases:
             return [self.reveal(item) for item in value]
         match = _ALIAS.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None or match["name"] not in self._address:
-            known = ", ".join(self._address)
             raise ArgumentError(
-                f"no unit is called {value!r} here; known are {known}, with + or - behind for one side"
+                f"no unit is called {value!r} here; known are {', '.join(self._address)}, "
+                "with + or - behind for one side"
             )
         return self._address[match["name"]] + match["side"]
 

@@ -29,10 +29,18 @@ from .parse_reply import ParsedReply, ParsedToolCall
 from .state import InvestigationState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...llm.conversation import JournaledReply, Message
-    from ..protocol import Conversation, Experiment, ExploreFit, Hypothesis, InvestigationView, Turn
+    from ..protocol import (
+        AnsweredReply,
+        Conversation,
+        Experiment,
+        ExploreFit,
+        Hypothesis,
+        InvestigationView,
+        ToolAnswer,
+    )
 
 MAX_REPLIES = 24
 """Replies that one investigation may take, second looks not counted; good ones need four to eight."""
@@ -46,24 +54,16 @@ class Unusable(HubelError):
     """The language model's replies cannot be used, however often it is asked."""
 
 
-@dataclass(frozen=True)
-class UnansweredTurn:
-    """The tool calls of a reply, with the turn that holds their results."""
-
-    calls: Sequence[ParsedToolCall]
-    turn: Turn
-
-
 @dataclass
-class Thread:
-    """One line of conversation: the messages, and the last reply while it is unanswered."""
+class ConversationThread:
+    """One line of conversation: the messages, and the last reply's calls while unanswered."""
 
     system: str
     label: str
     """Name, version and hash of the prompt."""
     own_tools: tuple[str, ...]
     messages: list[Message]
-    unanswered: UnansweredTurn | None = None
+    unanswered: Sequence[ParsedToolCall] = ()
     replies: int = 0
     faults: int = 0
     """Unusable replies in a row."""
@@ -88,7 +88,7 @@ class Dialogue:
         if conversation.note:
             note = self.state.aliases.hide(prompt_text.note(conversation.note))
             self.main.messages.append(UserMessage(note))
-        self.looks: dict[str, Thread] = {}
+        self.looks: dict[str, ConversationThread] = {}
         self.premature = 0
         """Replies in a row that only conclude, too early."""
         self.favourite = ""
@@ -102,8 +102,8 @@ class Dialogue:
         """Extend the conversation by what happened since the last move."""
         self.view, self.conversation = view, conversation
         self.state.outcomes = {str(outcome["experiment"]): outcome for outcome in view.outcomes}
-        for turn in conversation.turns_after(self._moves):
-            self._add(turn)
+        for answered in conversation.replies_after(self._moves):
+            self._add(answered)
         self._moves = view.moves
 
     def parse(self, reply: JournaledReply, look: str) -> ParsedReply:
@@ -148,11 +148,15 @@ class Dialogue:
 
     # 1. how a conversation begins
 
-    def _thread(self, name: str, own_tools: tuple[str, ...], values: dict[str, str]) -> Thread:
+    def _thread(
+        self, name: str, own_tools: tuple[str, ...], values: dict[str, str]
+    ) -> ConversationThread:
         prompt = prompts.load(name)
         filled = prompt.fill(**values)
         opening = UserMessage(self.state.aliases.hide(filled.user))
-        return Thread(filled.system, f"{prompt.label}#{prompt.sha256}", own_tools, [opening])
+        return ConversationThread(
+            filled.system, f"{prompt.label}#{prompt.sha256}", own_tools, [opening]
+        )
 
     def _opening(self) -> dict[str, str]:
         conversation = self.conversation
@@ -165,7 +169,7 @@ class Dialogue:
             "replies": str(MAX_REPLIES),
         }
 
-    def _look(self, hypothesis: str) -> Thread:
+    def _look(self, hypothesis: str) -> ConversationThread:
         """The conversation of a second look, which begins with the claim and nothing else."""
         if hypothesis not in self.looks:
             claim = self.state.hypotheses[hypothesis]
@@ -182,12 +186,12 @@ class Dialogue:
 
     # 2. how a reply becomes part of it
 
-    def _add(self, turn: Turn) -> None:
-        thread = self._look(turn.look) if turn.look else self.main
+    def _add(self, answered: AnsweredReply) -> None:
+        thread = self._look(answered.look) if answered.look else self.main
         self._answer(thread)
         thread.replies += 1
-        parsed = self.parse(turn.reply, turn.look)
-        del self._parsed[turn.reply.key]
+        parsed = self.parse(answered.journaled, answered.look)
+        del self._parsed[answered.journaled.key]
         if parsed.unusable:
             thread.faults, thread.last_fault = thread.faults + 1, parsed.unusable
             left_out = f"Your last reply could not be used and is left out here: {parsed.unusable}."
@@ -197,22 +201,24 @@ class Dialogue:
         thread.faults = 0 if any(call.usable for call in calls) else thread.faults + 1
         thread.last_fault = "; ".join(fault for call in calls for fault in call.faults)
         only_concludes = all(call.premature for call in calls)
-        self.premature = self.premature + 1 if only_concludes and not turn.look else 0
-        thread.messages.append(AssistantMessage(turn.reply.reply))
-        thread.unanswered = UnansweredTurn(calls, turn)
-        self._collect_evidence(thread.unanswered)
-        if turn.look:
-            self.favourite = "" if turn.look in self.state.looked else turn.look
+        self.premature = self.premature + 1 if only_concludes and not answered.look else 0
+        thread.messages.append(AssistantMessage(answered.journaled.reply))
+        thread.unanswered = calls
+        self._collect_evidence(calls, answered.results)
+        if answered.look:
+            self.favourite = "" if answered.look in self.state.looked else answered.look
         else:
             unsettled = (c.favourite for c in calls if c.favourite and not c.settled)
             self.favourite = next(unsettled, "")
         if not self.favourite:  # else the reply is answered when the second look is over
             self._answer(thread)
 
-    def _collect_evidence(self, added: UnansweredTurn) -> None:
+    def _collect_evidence(
+        self, calls: Sequence[ParsedToolCall], results: Mapping[str, ToolAnswer]
+    ) -> None:
         """Keep what findings may cite: results, outcomes, and how each hypothesis is doing."""
-        for call in added.calls:
-            if call.instrument and (result := added.turn.results.get(call.call)):
+        for call in calls:
+            if call.instrument and (result := results.get(call.call)):
                 self.evidence[call.result] = self.state.aliases.hide(result.text)
             for planned in call.experiments:
                 if (outcome := self.state.outcomes.get(planned.id)) is not None:
@@ -230,11 +236,11 @@ class Dialogue:
 
     # 3. how a reply is answered
 
-    def _answer(self, thread: Thread) -> None:
+    def _answer(self, thread: ConversationThread) -> None:
         """Answer the last reply if it is unanswered, every tool call of it."""
-        if thread.unanswered is None:
+        calls, thread.unanswered = thread.unanswered, ()
+        if not calls:
             return
-        calls, thread.unanswered = thread.unanswered.calls, None
         texts = [self._text(call) for call in calls]
         if thread is self.main:
             texts[-1] = f"{texts[-1]}\n{self._status()}"
@@ -290,6 +296,7 @@ class Dialogue:
             if kept or failed
         )
         return (
-            f"({len(state.own_experiments())} experiments of yours, {state.silent()} predicted silence. "
-            f"{tested or 'No hypothesis was tested yet'}. {self.replies_left} replies left.)"
+            f"({len(state.own_experiments())} experiments of yours, "
+            f"{state.silent()} predicted silence. {tested or 'No hypothesis was tested yet'}. "
+            f"{self.replies_left} replies left.)"
         )

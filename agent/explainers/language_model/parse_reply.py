@@ -112,11 +112,11 @@ def parse_calls(reply: Reply, state: InvestigationState, look: str = "") -> list
 
 def _parse_call(call: ToolCall, state: InvestigationState, look: str) -> ParsedToolCall:
     own = LOOK_TOOLS if look else MAIN_TOOLS
-    known = [*own, tools.SHARED, *tools.instrument_tools()]
+    names = [*own, tools.SHARED, *tools.instrument_tools()]
     try:
-        if call.name not in known:
+        if call.name not in names:
             raise ArgumentError(
-                f"no tool is called {call.name[:60]!r}; there are {', '.join(known)}"
+                f"no tool is called {call.name[:60]!r}; there are {', '.join(names)}"
             )
         if call.arguments is None:
             raise ArgumentError(f"{call.name}: the arguments are no JSON object: {call.raw[:80]!r}")

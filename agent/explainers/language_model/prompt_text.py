@@ -24,7 +24,7 @@ MAX_RESULT = 3000
 
 
 def fence(text: str) -> str:
-    """Text as data between two fence lines, shorter than a judge's (`evals.judge.ask`): there are many."""
+    """Text as data between two fence lines."""
     line, turn = "", 0
     while not line or line in text:
         salted = f"{turn}{text}".encode("utf-8", "surrogatepass")
@@ -87,8 +87,8 @@ def _exemplars(exemplars: Sequence[Mapping[str, Any]], side: str, rest: float) -
     strongest = max((sign * peak - rest for peak in peaks), default=0.0)
     lines = []
     for exemplar, peak in zip(exemplars, peaks, strict=True):
-        shown = slice(max(0, exemplar["peak"] - BEFORE), exemplar["peak"] + AFTER + 1)
-        tokens = zip(exemplar["tokens"][shown], exemplar["activations"][shown], strict=True)
+        window = slice(max(0, exemplar["peak"] - BEFORE), exemplar["peak"] + AFTER + 1)
+        tokens = zip(exemplar["tokens"][window], exemplar["activations"][window], strict=True)
         body = "".join(mark_token(t, max(0.0, sign * a - rest), strongest) for t, a in tokens)
         lines.append(f"{peak:+.2f} | {body.strip()}")
     # The same words in several documents say nothing more.

@@ -68,18 +68,18 @@ class InvestigationState:
 
     def missing_evidence(self, hypothesis: str) -> str:
         """What a conclusion with this hypothesis still needs, or an empty string."""
-        made, silent = len(self.own_experiments()), self.silent()
+        readable, silent = len(self.own_experiments()), self.silent()
         kept, failed = self.tally(hypothesis)
-        if made < MIN_EXPERIMENTS:
-            return f"{made} experiments could be read; make at least {MIN_EXPERIMENTS}"
+        if readable < MIN_EXPERIMENTS:
+            return f"{readable} experiments could be read; make at least {MIN_EXPERIMENTS}"
         if kept <= failed:
             return (
                 f"{hypothesis} kept {kept} predictions and failed {failed}, so it cannot win; "
                 "test or revise it"
             )
-        if silent < made * SILENT_SHARE:
+        if silent < readable * SILENT_SHARE:
             return (
-                f"{silent} of your {made} experiments predicted silence; a third must: "
+                f"{silent} of your {readable} experiments predicted silence; a third must: "
                 "predict where U does nothing"
             )
         return ""

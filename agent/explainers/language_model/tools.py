@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -177,17 +178,17 @@ def _shared_schema() -> ToolSchema:
 
 
 def _first_line(name: str) -> str:
-    """The docstring's first line, without examples of addresses: they would show what those look like."""
+    """The docstring's first line, without examples of addresses, which a blinded model must not see."""
     summary = instruments.get(name).summary
     summary = re.sub(r"\s*\([^()]*\b(?:mlp|head|resid)\.[^()]*\)", "", summary)
     return Aliases(Unit("mlp", 0, 0)).hide(summary)
 
 
 def _signature(tool: str) -> str:
-    """``steer(text, strengths[], op? add|set|scale)``, without the arguments that all have in common."""
+    """``steer(text, strengths[], op? add|set|scale)``, without what all have in common."""
     schema = _shorten(instruments.get(instrument_tools()[tool]).schema())
     required = schema.get("required", ())
-    shown = []
+    parts = []
     for argument, described in schema["properties"].items():
         is_common = argument == "k" or (argument == "unit" and "unit" in required)
         if is_common or argument in _BLINDED or argument in _UNLISTED:
@@ -195,8 +196,8 @@ def _signature(tool: str) -> str:
         array = "[]" if described.get("type") == "array" else ""
         optional = "" if argument in required and argument not in _DEFAULTS else "?"
         choices = " " + "|".join(described["enum"]) if "enum" in described else ""
-        shown.append(f"{argument}{array}{optional}{choices}")
-    return f"{tool}({', '.join(shown)})"
+        parts.append(f"{argument}{array}{optional}{choices}")
+    return f"{tool}({', '.join(parts)})"
 
 
 _DROPPED = frozenset(
@@ -205,10 +206,9 @@ _DROPPED = frozenset(
 )
 
 
-def _shorten(schema: Any, definitions: Mapping[str, Any] | None = None) -> Any:
+def _shorten(schema: Any, definitions: Mapping[str, Any] = MappingProxyType({})) -> Any:
     """A JSON schema without titles, descriptions, limits and null alternatives, and with no `$ref`."""
-    if definitions is None:
-        definitions = schema.get("$defs", {})
+    definitions = definitions or schema.get("$defs", {})
     if "$ref" in schema:
         return _shorten(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if "anyOf" in schema:
@@ -235,8 +235,9 @@ def unwrap_call(tool: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[s
         return tool, arguments
     name = str(arguments.get("name", "")).strip().replace(".", "_")
     if name not in instrument_tools():
-        known = ", ".join(instrument_tools())
-        raise ArgumentError(f"{SHARED}: name {name[:60]!r}; there are {known}")
+        raise ArgumentError(
+            f"{SHARED}: name {name[:60]!r}; there are {', '.join(instrument_tools())}"
+        )
     inner = arguments.get("arguments")
     if inner is None:  # some models write them beside the name instead of into `arguments`
         return name, {k: v for k, v in arguments.items() if k not in ("name", "arguments")}
