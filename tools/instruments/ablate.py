@@ -24,7 +24,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Site, Unit
-from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
+from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
 from .input_texts import TextBatch, TokenizedText, batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
@@ -110,7 +110,7 @@ def ablate(
     op: Operation = "mean",
     k: Annotated[int, Field(ge=1, le=50, description="changed tokens to list for each text")] = 5,
     new_tokens: Annotated[
-        int, Field(ge=0, le=MOST_NEW, description="also go on with each text by so many")
+        int, Field(ge=0, le=MAX_NEW_TOKENS, description="also go on with each text by so many")
     ] = 0,
     seed: Annotated[int, Field(description="of what resample draws")] = 0,
 ) -> Ablation:

@@ -1,12 +1,12 @@
 """The subject's own continuation of a text, with or without interventions.
 
 1. Each row of a batch is one variant of the same text: as it is, and under each intervention.
-2. Token by token: the distribution behind the last position, then its most likely token, or one
-   drawn by Gumbel noise.
-3. All variants see the same noise at each step, so that they differ by what was changed and not by
+2. For each new token take the distribution after the last position, then its most likely token, or
+   one drawn with Gumbel noise.
+3. All variants get the same noise at each step, so that they differ by the intervention and not by
    luck.
 
-The pass is made anew for each token, since an intervention reaches earlier positions too.
+Each token takes a whole new pass, since an intervention reaches earlier positions too.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ from typing import TYPE_CHECKING
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor
+
     from ..subject import Intervention, Subject
 
-MOST_NEW = 64
-Edits = Callable[[int], Sequence[Sequence["Intervention"]]]
-"""Interventions of each row, for texts of a length."""
+MAX_NEW_TOKENS = 64
+RowInterventions = Callable[[int], Sequence[Sequence["Intervention"]]]
+"""Interventions of each row, given the length of the text so far."""
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen; temperature 0 takes the most likely one."""
+    """How new tokens are chosen; temperature 0 takes the most likely one."""
 
     new_tokens: int
     temperature: float = 0.0
@@ -35,36 +38,51 @@ class Sampling:
 
 
 def continue_text(
-    subject: Subject, ids: Sequence[int], rows: int, edits: Edits, how: Sampling
+    subject: Subject,
+    ids: Sequence[int],
+    rows: int,
+    interventions: RowInterventions,
+    sampling: Sampling,
 ) -> list[list[int]]:
     """The new tokens of each row.
 
     Raises:
-        ArgumentError: text and continuation are longer than the subject reads.
+        ArgumentError: text and continuation together are longer than the subject's context.
     """
     import numpy as np
     import torch
 
-    if len(ids) + how.new_tokens > subject.context_length:
+    if len(ids) + sampling.new_tokens > subject.context_length:
         raise ArgumentError(
-            f"{len(ids)} tokens and {how.new_tokens} new ones given; the model reads at most "
+            f"{len(ids)} tokens and {sampling.new_tokens} new ones given; the model reads at most "
             f"{subject.context_length}: shorten the text, or ask for fewer"
         )
-    batch, random = torch.tensor([list(ids)] * rows), np.random.default_rng(how.seed)
-    for _ in range(how.new_tokens):
-        given = edits(batch.shape[1])
-        logits = subject.capture(batch, [], interventions=given, logits=True, last_only=True).logits
-        assert logits is not None  # asked for
-        scores = logits[:, -1].cpu().double()
-        if how.temperature > 0:
-            scores = scores / how.temperature + torch.from_numpy(
-                random.gumbel(size=scores.shape[1])
-            )
+    batch = torch.tensor([list(ids)] * rows)
+    random = np.random.default_rng(sampling.seed)
+    for _ in range(sampling.new_tokens):
+        logits = next_token_logits(subject, batch, interventions(batch.shape[1]))
+        scores = logits.cpu().double()
+        if sampling.temperature > 0:
+            noise = torch.from_numpy(random.gumbel(size=scores.shape[1]))  # the same for all rows
+            scores = scores / sampling.temperature + noise
         batch = torch.cat([batch, scores.argmax(-1, keepdim=True)], dim=1)
     return batch[:, len(ids) :].tolist()
 
 
+def next_token_logits(
+    subject: Subject,
+    ids: Int[Tensor, "row seq"],
+    interventions: Sequence[Sequence[Intervention]] | None = None,
+) -> Float[Tensor, "row vocab"]:
+    """Logits of the token after each row, under the row's interventions."""
+    logits = subject.capture(
+        ids, [], interventions=interventions, logits=True, last_only=True
+    ).logits
+    assert logits is not None  # requested
+    return logits[:, -1]
+
+
 def decode_tokens(subject: Subject, ids: Sequence[int]) -> str:
-    """Token ids as they read behind other text."""
+    """Token ids as they read after other text."""
     strings = subject.token_strings()
     return "".join(strings[i] for i in ids)

@@ -1,4 +1,4 @@
-"""The subject's own continuation of a text, with units' activations on every token of it."""
+"""The subject's continuation of a text, with units' activations at every token."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field
 
 from ..subject.address import Unit
-from .continuation import MOST_NEW, Sampling, continue_text, decode_tokens
-from .input_texts import tokenize_texts
+from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
+from .input_texts import TokenizedText, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 from .steer import Temperature
@@ -17,11 +17,11 @@ from .steer import Temperature
 
 @dataclass(frozen=True)
 class Generated(Result):
-    """A text and how the subject goes on.
+    """A text and the subject's continuation.
 
     Attributes:
         tokens: of the text and of the continuation, which begins at token `n_given`.
-        activations: by address as asked for; one number a token. The last token has been read as well.
+        activations: one number for each token, also the last, by address as given.
     """
 
     text: str
@@ -34,9 +34,11 @@ class Generated(Result):
         return "\n".join(self._line(unit, values) for unit, values in self.activations.items())
 
     def _line(self, unit: str, values: list[float]) -> str:
-        signal = [0.0, *map(abs, values[1:])]
-        given = mark_active_tokens(self.tokens[: self.n_given], signal[: self.n_given], max(signal))
-        new = mark_active_tokens(self.tokens[self.n_given :], signal[self.n_given :], max(signal))
+        strengths = [0.0, *map(abs, values[1:])]
+        given, new = (
+            mark_active_tokens(self.tokens[part], strengths[part], max(strengths))
+            for part in (slice(self.n_given), slice(self.n_given, None))
+        )
         counted = values[1:] or values
         return f"{unit}: max {max(counted):+.3g}, min {min(counted):+.3g} | {given} ▸ {new}"
 
@@ -46,30 +48,23 @@ def generate(
     context: InstrumentContext,
     text: Text,
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=16)],
-    new_tokens: Annotated[int, Field(ge=1, le=MOST_NEW)] = 24,
+    new_tokens: Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)] = 24,
     temperature: Temperature = 0,
     seed: int = 0,
 ) -> Generated:
-    """How the model goes on with a text, and what units do on what it writes.
+    """How the model continues a text, and what units do on what it writes.
 
-    Shows units on text of the model's own, where they are part of choosing the next token. The
-    continuation stands behind ▸. With a temperature it is sampled, the same for the same seed.
+    Shows units on the model's own text, where they take part in choosing the next token. The
+    continuation comes after ▸. With a temperature it is sampled, the same for the same seed.
     """
-    import torch
-
     subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:
         subject.shape.column(address)
-    (ready,) = tokenize_texts(subject, [text])
-    (new,) = continue_text(
-        subject, ready.ids, 1, lambda _length: [[]], Sampling(new_tokens, temperature, seed)
-    )
-    raw = (
-        subject.unit_activations(torch.tensor([ready.ids + new]), [a.unsided for a in addresses])
-        .float()
-        .cpu()
-    )
-    read = {str(a): rounded(a.signal(raw[i, 0].numpy())) for i, a in enumerate(addresses)}
+    (given,) = tokenize_texts(subject, [text])
+    sampling = Sampling(new_tokens, temperature, seed)
+    (new,) = continue_text(subject, given.ids, 1, lambda _length: [[]], sampling)
+    (signals,) = read_units(subject, [TokenizedText.of_ids([*given.ids, *new])], addresses)
+    activations = {str(a): rounded(s) for a, s in zip(addresses, signals, strict=True)}
     strings = subject.token_strings()
-    tokens = [*ready.tokens, *(strings[i] for i in new)]
-    return Generated(text, decode_tokens(subject, new), len(ready.ids), tokens, read)
+    tokens = [*given.tokens, *(strings[i] for i in new)]
+    return Generated(text, decode_tokens(subject, new), len(given.ids), tokens, activations)

@@ -2,13 +2,13 @@
 
 1. Take the direction that the unit adds to the stream when its activation is 1 (its column of the
    down projection).
-2. Apply the final norm's scale and the unembedding: what it adds to each logit, if nothing in
+2. Apply the final norm's scale and the unembedding: what it adds to each logit if nothing in
    between changes it.
 3. Subtract the mean over the vocabulary, which no probability depends on.
 
-A positive activation promotes the tokens at the top and suppresses those at the bottom, a negative
-one the reverse. In early layers later layers change what was written before it is read, so take the
-list as a hint there.
+A positive activation promotes the tokens at the top and suppresses those at the bottom; a negative
+one does the reverse. What an early layer writes is changed by later layers before it is read, so
+the list is only a hint there.
 
 nostalgebraist, "interpreting GPT: the logit lens" (2020); Geva et al., "Transformer Feed-Forward
 Layers Build Predictions by Promoting Concepts in the Vocabulary Space" (2022).
@@ -28,7 +28,7 @@ from .rendering import format_token_values
 
 @dataclass(frozen=True)
 class TokenWeights:
-    """Tokens and what a unit of activation adds to their logits, the strongest first."""
+    """Tokens and what an activation of one adds to their logits, the strongest first."""
 
     ids: list[int]
     tokens: list[str]
@@ -37,10 +37,11 @@ class TokenWeights:
 
 @dataclass(frozen=True)
 class LogitLens(Result):
-    """Tokens that a unit's write promotes and suppresses, for the side that was asked for.
+    """Tokens that a unit's write promotes and suppresses, for the given side.
 
     Attributes:
-        spread: standard deviation of the added logits over the vocabulary, the measure for the listed ones.
+        spread: standard deviation of the added logits over the vocabulary, the scale of the listed
+            ones.
     """
 
     unit: str
@@ -74,14 +75,11 @@ def logit_lens(
     if address.side == "-":
         added = -added
     strings = subject.token_strings()
-    order = [
-        i for i in added.argsort(descending=True, stable=True).tolist() if strings[i]
-    ]  # some ids have no token
+    ranked = added.argsort(descending=True, stable=True).tolist()
+    ranked = [i for i in ranked if strings[i]]  # some ids have no token
 
     def weights(ids: list[int]) -> TokenWeights:
         return TokenWeights(ids, [strings[i] for i in ids], rounded(added[ids].tolist()))
 
-    spread = float(added.std(correction=0))
-    return LogitLens(
-        str(address), weights(order[:k]), weights(order[::-1][:k]), rounded([spread])[0]
-    )
+    (spread,) = rounded([float(added.std(correction=0))])
+    return LogitLens(str(address), weights(ranked[:k]), weights(ranked[::-1][:k]), spread)

@@ -1,19 +1,18 @@
-"""Instruments: what an explainer, a person or a program can do to a subject, each a typed function
-registered once.
+"""The registry of instruments: typed functions that an explainer, a person or a program can call.
 
     @instrument("logit_lens", needs=("subject",))
     def logit_lens(context: InstrumentContext, unit: UnitAddress, k: ... = 10) -> LogitLens:
         "What an explainer reads before it decides to call this."
 
-1. The JSON schema of the arguments comes from the signature, through pydantic; the docstring is the
+1. The JSON schema of the arguments comes from the signature, through pydantic. The docstring is the
    description.
-2. `call` checks arguments against it. What is wrong with them is an ArgumentError, which goes back
-   to whoever asked.
-3. The answer is a frozen dataclass: `to_json` for programs and the journal, `render` for an
+2. `call` checks arguments against the schema. Wrong ones raise an ArgumentError, which goes back to
+   the caller.
+3. The result is a frozen dataclass: `to_json` for programs and the journal, `render` for an
    explainer.
 
-A new instrument is a new file in `tools/` and no edit elsewhere. An instrument is given an `InstrumentContext`,
-a subject and an index, and nothing else; held-out text can be reached from neither.
+A new instrument is a new file in this folder, with no edit elsewhere. An instrument gets an
+`InstrumentContext`, which has a subject and an index; neither leads to held-out text.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 @dataclass(frozen=True)
 class InstrumentContext:
-    """What an instrument works on. `subject` may be a function that loads it when it is first needed."""
+    """What an instrument works on. `subject` may be a function that loads it on first use."""
 
     subject: Subject | Callable[[], Subject] | None = None
     index: Index | None = None
@@ -55,7 +54,8 @@ class InstrumentContext:
         """The loaded subject; raises UnavailableError when the context has none."""
         if self.subject is None:
             raise UnavailableError(
-                "this instrument runs the subject, and there is none here: name one with --subject or --index"
+                "this instrument runs the subject, and there is none here: "
+                "name one with --subject or --index"
             )
         return cast("Subject", self.subject() if callable(self.subject) else self.subject)
 
@@ -69,7 +69,7 @@ class InstrumentContext:
 
 
 class Result(ABC):
-    """What an instrument answers; subclasses are frozen dataclasses of plain values."""
+    """What an instrument returns; subclasses are frozen dataclasses of plain values."""
 
     @abstractmethod
     def render(self) -> str:
@@ -105,24 +105,21 @@ class Instrument:
         return self.description.split("\n", 1)[0]
 
     def schema(self) -> dict[str, Any]:
-        """JSON schema of the arguments, as tool-calling interfaces take it; the caller's own, to change at will."""
+        """JSON schema of the arguments for tool calling; a copy that the caller may change."""
         return deepcopy(_schema(self.arguments))
 
     def __call__(self, context: InstrumentContext, arguments: Mapping[str, Any]) -> Result:
         try:
             checked = self.arguments.model_validate(dict(arguments))
         except ValidationError as error:
-            raise ArgumentError(self._repair(error)) from error
+            faults = "; ".join(map(_describe_fault, error.errors(include_url=False)))
+            raise ArgumentError(f"{self.name}: {faults}. Arguments: {self.usage()}") from error
         try:
             return self.function(
-                context, **{name: getattr(checked, name) for name in type(checked).model_fields}
+                context, **{name: getattr(checked, name) for name in self.arguments.model_fields}
             )
-        except UsageError as error:  # a unit out of range and the like: the caller can repair that
+        except UsageError as error:  # such as a unit out of range: the caller can repair that
             raise ArgumentError(f"{self.name}: {error}") from error
-
-    def _repair(self, error: ValidationError) -> str:
-        faults = "; ".join(_fault(fault) for fault in error.errors(include_url=False))
-        return f"{self.name}: {faults}. Arguments: {self.usage()}"
 
     def usage(self) -> str:
         """The arguments in one line: ``unit, k=8``."""
@@ -138,14 +135,13 @@ _REGISTRY: dict[str, Instrument] = {}
 def instrument(
     name: str, *, needs: tuple[Need, ...]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register a function ``(context, **arguments) -> Result`` under a name; raises UsageError when it is taken."""
+    """Register a function ``(context, **arguments) -> Result``; raises UsageError for a taken name."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         if name in _REGISTRY:
-            raise UsageError(
-                f"instrument {name!r} is registered already, by {_REGISTRY[name].function.__module__}"
-            )
-        _REGISTRY[name] = Instrument(name, function, _arguments(name, function), needs)
+            module = _REGISTRY[name].function.__module__
+            raise UsageError(f"instrument {name!r} is registered already, by {module}")
+        _REGISTRY[name] = Instrument(name, function, _arguments_model(name, function), needs)
         return function
 
     return register
@@ -169,8 +165,8 @@ def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) ->
     """Call an instrument by name with JSON arguments.
 
     Raises:
-        ArgumentError: the name or the arguments are off, with what to give instead.
-        UnavailableError: the context lacks the subject or the index that it needs.
+        ArgumentError: the name or the arguments are wrong; the message says what to give instead.
+        UnavailableError: the context has no subject or no index, and the instrument needs it.
     """
     return get(name)(context, arguments)
 
@@ -183,7 +179,7 @@ def _load() -> None:
         import_module(module.name)
 
 
-def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+def _arguments_model(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     hints = get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[
         1:
@@ -195,28 +191,25 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     return create_model(name, __config__=config, **fields)
 
 
-def _fault(fault: Mapping[str, Any]) -> str:
+def _describe_fault(fault: Mapping[str, Any]) -> str:
     where = ".".join(map(str, fault["loc"])) or "arguments"
-    given = "" if fault["type"] == "missing" else f" (given {_short(fault['input'])})"
-    return f"{where}: {fault['msg']}{given}"
-
-
-def _short(value: object, limit: int = 80) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if fault["type"] == "missing":
+        return f"{where}: {fault['msg']}"
+    value = repr(fault["input"])
+    return f"{where}: {fault['msg']} (given {value if len(value) <= 80 else value[:79] + '…'})"
 
 
 def _without_titles(schema: Any) -> Any:
     """pydantic's titles repeat the field names; they cost an explainer tokens and say nothing."""
-    if isinstance(schema, dict):
-        return {
-            k: _without_titles(v)
-            for k, v in schema.items()
-            if not (k == "title" and isinstance(v, str))
-        }
-    return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema
+    if isinstance(schema, list):
+        return [_without_titles(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A dict under "title" is an argument of that name.
+    kept = {k: v for k, v in schema.items() if not (k == "title" and isinstance(v, str))}
+    return {key: _without_titles(value) for key, value in kept.items()}
 
 
 def rounded(values: Iterable[float], digits: int = 6) -> list[float]:
-    """Numbers for a result: Python floats of `digits` significant digits, so that a log holds no noise."""
+    """Floats with `digits` significant digits, so that a log holds no noise."""
     return [float(f"{float(value):.{digits}g}") for value in values]

@@ -2,8 +2,8 @@
 
     … said on « Monday»9 morning that the « Tuesday»7 …
 
-A token whose signal is at least 0.3 of the strongest stands between « and », followed by its tenths
-of the strongest (9 is the strongest itself), with a minus where the signal is negative. The text is
+A token whose signal is at least 0.3 of the strongest is put between « and », followed by its tenths
+of the strongest (9 is the strongest itself), with a minus if the signal is negative. The text is
 quoted data from a corpus: line breaks and the marks themselves are replaced.
 """
 
@@ -13,15 +13,16 @@ import re
 from collections.abc import Sequence
 
 SHOWN_FROM = 0.3
-"""Share of the strongest signal from which a token is marked: below it, marks cover ordinary text of most neurons."""
+"""Share of the strongest signal from which a token is marked: with less, most neurons' marks cover
+ordinary text."""
 BEFORE, AFTER = 32, 8
-"""Tokens shown around the peak; what a causal model's unit responds to stands before it."""
+"""Tokens shown around the peak; what a causal model's unit responds to comes before it."""
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
 def quote_text(text: str) -> str:
-    """Text on one line: a line break is ⏎, a tab ⇥, other invisible characters escapes, « and » are ‹ and ›."""
-    if text.isascii() and text.isprintable():  # nearly all tokens, and each is looked at many times
+    """Text on one line: ⏎ for line breaks, ⇥ for tabs, escapes for invisible characters, ‹› for «»."""
+    if text.isascii() and text.isprintable():  # nearly all tokens, and each is quoted many times
         return text
     text = text.replace("\n", "⏎").replace("\t", "⇥").replace("«", "‹").replace("»", "›")
     return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
@@ -30,7 +31,7 @@ def quote_text(text: str) -> str:
 def mark_active_tokens(
     tokens: Sequence[str], signal: Sequence[float], strongest: float, peak: int | None = None
 ) -> str:
-    """A text with its active tokens marked, cut to the surroundings of `peak` when one is given."""
+    """A text with its active tokens marked, cut to the surroundings of `peak` if one is given."""
     first = 0 if peak is None else max(0, peak - BEFORE)
     last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
     body = "".join(mark_token(tokens[i], signal[i], strongest) for i in range(first, last))
@@ -38,7 +39,7 @@ def mark_active_tokens(
 
 
 def mark_token(token: str, signal: float, strongest: float) -> str:
-    """One token, quoted, and marked where its signal is strong enough."""
+    """One token, quoted, and marked if its signal is strong enough."""
     if strongest <= 0 or abs(signal) < SHOWN_FROM * strongest:
         return quote_text(token)
     return f"«{quote_text(token)}»{'-' * (signal < 0)}{min(9, int(10 * abs(signal) / strongest))}"

@@ -2,8 +2,8 @@
 
 1. `difflib` finds runs of tokens that are the same in both; what is between two runs is a
    substitution.
-2. Tokens of a substitution pair from its end, since a causal model knows a word only at its last
-   piece: " Mon" "day" for " Tuesday" pairs "day" with " Tuesday" and leaves " Mon" alone.
+2. Tokens of a substitution are paired from its end, since a causal model knows a word only at its
+   last piece: " Mon" "day" for " Tuesday" pairs "day" with " Tuesday" and leaves " Mon" alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Stretch(NamedTuple):
-    """Tokens `start` to `end` of a text that correspond to those of another; `same` or a substitution."""
+    """Tokens of a text and the corresponding ones of another: the `same`, or a substitution."""
 
     start: int
     end: int
@@ -26,13 +26,7 @@ class Stretch(NamedTuple):
     def pairs(self) -> list[tuple[int, int]]:
         """Positions that correspond, paired from the end."""
         n = min(self.end - self.start, self.other_end - self.other_start)
-        return list(
-            zip(
-                range(self.end - n, self.end),
-                range(self.other_end - n, self.other_end),
-                strict=True,
-            )
-        )
+        return [(self.end - n + i, self.other_end - n + i) for i in range(n)]
 
 
 def align_tokens(text: Sequence[int], other: Sequence[int]) -> list[Stretch]:

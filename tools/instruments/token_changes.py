@@ -1,4 +1,4 @@
-"""What an intervention does to the next token: KL between two distributions, and the tokens that changed."""
+"""What an intervention does to the next token: the KL divergence, and the tokens that changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TokenChange:
 
 
 def log_probabilities(logits: Float[Tensor, "*rows vocab"]) -> Float[Tensor, "*rows vocab"]:
-    """In float64 on the CPU: a KL of 1e-6 is a difference of numbers of size one."""
+    """Log softmax in float64 on the CPU: a KL of 1e-6 is a difference of numbers of size one."""
     return logits.cpu().double().log_softmax(-1)
 
 
@@ -48,19 +48,19 @@ def most_changed(
     return [TokenChange(strings[i], *rounded([float(p[i]), float(q[i])])) for i in most]
 
 
-def format_changes(found: Sequence[TokenChange]) -> str:
+def format_changes(changes: Sequence[TokenChange]) -> str:
     """``" Monday" 0.010→0.200, " Friday" 0.020→0.110``."""
-    return ", ".join(f'"{quote_text(c.token)}" {c.before:.3f}→{c.after:.3f}' for c in found)
+    return ", ".join(f'"{quote_text(c.token)}" {c.before:.3f}→{c.after:.3f}' for c in changes)
 
 
 def single_token(subject: Subject, text: str) -> int:
-    """The id of a text that is one token, as it is written or behind a space.
+    """The id of a text that is one token, as written or after a space.
 
     Raises:
-        ArgumentError: it is several tokens; the message has the pieces.
+        ArgumentError: it is several tokens; the message lists the pieces.
     """
-    for written in (text, f" {text.strip()}"):
-        ids = subject.tokenize(written).ids
+    for spelling in (text, f" {text.strip()}"):
+        ids = subject.tokenize(spelling).ids
         if len(ids) == 1:
             return ids[0]
     pieces = [subject.token_strings()[i] for i in subject.tokenize(text).ids]

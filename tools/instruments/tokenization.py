@@ -1,4 +1,4 @@
-"""How the subject cuts words into tokens, how common these are, and which tokens are most like them."""
+"""How the subject cuts words into tokens, how common those are, and which tokens are like them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Spelling:
-    """A word in one way of writing it.
+    """A word as it is written in one place.
 
     Attributes:
-        rank: of its last token by frequency in explore, 1 the commonest; None when it never occurs there.
-        count: of that token in explore; None without an index, as is the rank.
+        count: of its last token in explore; None without an index.
+        rank: of that token by frequency, 1 the most common; None if it never occurs, or without an
+            index.
     """
 
     written: str
@@ -33,7 +34,11 @@ class Spelling:
 
 @dataclass(frozen=True)
 class Word:
-    """A word with and without a space before it, and the tokens whose input embeddings are most like its last one's."""
+    """A word with and without a space before it.
+
+    Attributes:
+        neighbours: tokens whose input embeddings are most like that of the word's last token.
+    """
 
     word: str
     alone: Spelling
@@ -49,28 +54,25 @@ class TokenFacts(Result):
     words: list[Word]
 
     def render(self) -> str:
-        return "\n".join(_line(word) for word in self.words)
+        return "\n".join(map(_line, self.words))
 
 
 def _line(word: Word) -> str:
-    near = ", ".join(
+    neighbours = ", ".join(
         f'"{quote_text(token)}" {cosine:.2f}'
         for token, cosine in zip(word.neighbours, word.cosines, strict=True)
     )
-    return f"{_spelt(word.behind_space)}; {_spelt(word.alone)}; nearest {near}"
+    return f"{_format(word.behind_space)}; {_format(word.alone)}; nearest {neighbours}"
 
 
-def _spelt(spelling: Spelling) -> str:
+def _format(spelling: Spelling) -> str:
     n = len(spelling.tokens)
-    pieces = (
-        "one token" if n == 1 else f"{n} tokens " + "|".join(quote_text(t) for t in spelling.tokens)
-    )
-    often = (
-        ""
-        if spelling.count is None
-        else f", {spelling.count}x" + (f" (rank {spelling.rank})" if spelling.rank else "")
-    )
-    return f'"{quote_text(spelling.written)}" {pieces}{often}'
+    text = f'"{quote_text(spelling.written)}" {"one token" if n == 1 else f"{n} tokens "}'
+    if n > 1:
+        text += "|".join(map(quote_text, spelling.tokens))
+    if spelling.count is not None:
+        text += f", {spelling.count}x"
+    return f"{text} (rank {spelling.rank})" if spelling.rank else text
 
 
 @instrument("tokens.describe", needs=("subject",))
@@ -79,7 +81,7 @@ def describe(
     words: Annotated[list[Text], Field(min_length=1, max_length=40)],
     k: Annotated[int, Field(ge=1, le=50, description="nearest tokens to list")] = 6,
 ) -> TokenFacts:
-    """How words are cut into tokens, how common these are, and which are like them.
+    """How words are cut into tokens, how common those are, and which are like them.
 
     Tells whether a word is one token or pieces (a unit may fire on a piece), and offers near
     neighbours to test.
@@ -97,9 +99,9 @@ def describe(
 
 def _word(subject: Subject, word: str, counts: np.ndarray | None, k: int) -> Word:
     bare = word.strip() or word
-    alone, behind = _spelling(subject, bare, counts), _spelling(subject, f" {bare}", counts)
+    alone, after_space = (_spelling(subject, text, counts) for text in (bare, f" {bare}"))
     tokens, cosines = _neighbours(subject, subject.tokenize(f" {bare}").ids[-1], k)
-    return Word(word, alone, behind, tokens, cosines)
+    return Word(word, alone, after_space, tokens, cosines)
 
 
 def _spelling(subject: Subject, written: str, counts: np.ndarray | None) -> Spelling:
@@ -115,9 +117,6 @@ def _neighbours(subject: Subject, token: int, k: int) -> tuple[list[str], list[f
     weight = subject.model.get_input_embeddings().weight.float()
     cosines = weight @ weight[token] / (weight.norm(dim=1) * weight[token].norm()).clamp(min=1e-12)
     strings = subject.token_strings()
-    order = [
-        i
-        for i in cosines.argsort(descending=True, stable=True)[: 2 * k + 1].tolist()
-        if i != token and strings[i]
-    ]
-    return [strings[i] for i in order[:k]], rounded([float(cosines[i]) for i in order[:k]], 3)
+    nearest = cosines.argsort(descending=True, stable=True)[: 2 * k + 1].tolist()
+    nearest = [i for i in nearest if i != token and strings[i]][:k]
+    return [strings[i] for i in nearest], rounded([float(cosines[i]) for i in nearest], 3)
