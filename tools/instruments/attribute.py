@@ -1,12 +1,11 @@
-"""Token attribution as an instrument: which tokens of a text make a unit fire, or a next token
-likely?
+"""Token attribution: which tokens of a text make a unit fire, or a next token likely.
 
-The methods are in `tools/attribution`. What has not converged is never shown: its scores are
-withheld.
+The methods are in `tools/attribution`. Scores of a method that has not converged are withheld.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +20,12 @@ from .rendering import quote_text
 
 if TYPE_CHECKING:
     from ..attribution.curves import Curves
-    from ..attribution.result import TokenAttribution, Verdict
-    from ..attribution.target import AttributionTarget, Scalar
+    from ..attribution.result import Verdict
+    from ..attribution.target import Scalar
     from ..subject import Subject
 
-SHOWN = 12
-"""Tokens that a rendering lists, the most credited first."""
+N_SHOWN = 12
+"""Tokens that a rendering lists, those with the most credit first."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,15 @@ class AttributedText(Result):
     """Credit of each token for a scalar.
 
     Attributes:
-        tokens: up to the scalar's position; what stands behind it has no part in it.
-        counterfactual: the baseline's tokens, None where it is no text.
-        scores: one a token, or None where the method has not converged: then there is nothing to be believed.
-        error: |sum of credit - what it should be|, as a share of the latter; None where it need not add up.
-        curves: deletion and insertion against random orders; `randomised`: rank correlation of the credits with those
-            of a subject whose last layers are noise, by share of layers. Both None unless asked
-            for, or where too few tokens differ.
+        tokens: up to the scalar's position; later ones do not affect it.
+        counterfactual: the baseline's tokens; None if the baseline is not a text.
+        scores: one for each token; None if the method has not converged.
+        error: |sum of credit - what it should be|, as a share of the latter; None for a method
+            whose credits need not add up.
+        curves: deletion and insertion against random orders; None unless requested, or if too few
+            tokens differ.
+        randomised: rank correlation of the credits with those of a subject whose last layers are
+            noise, by share of layers; None as for `curves`.
     """
 
     scalar: str
@@ -58,46 +59,46 @@ class AttributedText(Result):
     randomised: dict[str, float | None] | None
 
     def render(self) -> str:
-        error = "" if self.error is None else f", error {self.error:.2%}"
         head = f"{self.scalar} = {self.value:.3f}"
-        head += "" if self.reference is None else f", {self.reference:.3f} for the baseline"
+        if self.reference is not None:
+            head += f", {self.reference:.3f} for the baseline"
+        error = "" if self.error is None else f", error {self.error:.2%}"
         method = f"{self.method}: {self.verdict.replace('_', ' ')}{error}, {self.evaluations} rows"
         notes = [f"note: {note}" for note in self.notes]
         if self.scores is None:
             return "\n".join([head, f"{method}: no evidence, scores withheld", *notes])
-        return "\n".join([head, method, *self._credits(self.scores), *self._checks(), *notes])
-
-    def _credits(self, scores: list[float]) -> list[str]:
-        order = sorted(range(len(scores)), key=lambda at: -abs(scores[at]))
-        return [
-            f"  {scores[at]:+.3f}  token {at} {self._token(at)}"
-            for at in order[:SHOWN]
-            if scores[at]
+        order = sorted(range(len(self.scores)), key=lambda i: -abs(self.scores[i]))
+        credits = [
+            f"  {self.scores[i]:+.3f}  token {i} {self._token(i)}"
+            for i in order[:N_SHOWN]
+            if self.scores[i]
         ]
+        return "\n".join([head, method, *credits, *self._checks(), *notes])
 
-    def _token(self, at: int) -> str:
-        own = f'"{quote_text(self.tokens[at])}"'
-        if (
-            self.method in ALONE
-            or self.counterfactual is None
-            or self.counterfactual[at] == self.tokens[at]
-        ):
-            return own
-        return f'{own} (instead of "{quote_text(self.counterfactual[at])}")'
+    def _token(self, position: int) -> str:
+        token = f'"{quote_text(self.tokens[position])}"'
+        if self.method in ALONE or self.counterfactual is None:
+            return token
+        other = self.counterfactual[position]
+        same = other == self.tokens[position]
+        return token if same else f'{token} (instead of "{quote_text(other)}")'
 
     def _checks(self) -> list[str]:
         lines: list[str] = []
-        if self.curves is not None:
+        if (curves := self.curves) is not None:
             lines.append(
-                f"better than {self.curves.n_random} random orders of {self.curves.n_moved} tokens: deletion "
-                f"{self.curves.deletion_gain:+.2f}, insertion {self.curves.insertion_gain:+.2f} (0 is chance)"
+                f"better than {curves.n_random} random orders of {curves.n_moved} tokens: "
+                f"deletion {curves.deletion_gain:+.2f}, insertion {curves.insertion_gain:+.2f} "
+                "(0 is chance)"
             )
         if self.randomised is not None:
-            shown = ", ".join(
-                f"{k}: {'-' if v is None else f'{v:+.2f}'}" for k, v in self.randomised.items()
+            correlations = ", ".join(
+                f"{share}: {'-' if r is None else f'{r:+.2f}'}"
+                for share, r in self.randomised.items()
             )
             lines.append(
-                f"rank correlation with a subject whose last layers are noise, by share of them: {shown}"
+                "rank correlation with a subject whose last layers are noise, by share of them: "
+                + correlations
             )
         return lines
 
@@ -130,14 +131,13 @@ def attribute(
         bool, Field(description="also deletion and insertion curves and a randomised subject")
     ] = False,
 ) -> AttributedText:
-    """Which tokens of a text make a unit fire, or make a next token likely, beside a counterfactual
-    text.
+    """Which tokens of a text make a unit fire, or a next token likely, against a counterfactual text.
 
     Write a counterfactual of as many tokens that differs in what you suspect; only tokens that
     differ can get credit. Then integrated_gradients adds up to the difference of the two, and
     occlusion puts back one token at a time. gradient and gradient_x_input are slopes at the text
     and no more; gradient and relevance look at the text alone, and need a counterfactual only for
-    `check`. What has not converged is withheld.
+    `check`. Scores that have not converged are withheld.
     """
     from ..attribution.curves import curves
     from ..attribution.methods import METHODS, RANKING
@@ -145,18 +145,40 @@ def attribute(
     from ..attribution.target import make_target
 
     subject = context.require_subject()
-    (ready,) = tokenize_texts(subject, [text])
-    twin = tokenize_texts(subject, [counterfactual])[0] if counterfactual is not None else None
-    scalar, name = _scalar(subject, ready, unit, answer, foil, position)
+    (tokenized,) = tokenize_texts(subject, [text])
+    other = None if counterfactual is None else tokenize_texts(subject, [counterfactual])[0].ids
+    scalar, name = _scalar(subject, tokenized, unit, answer, foil, position)
     if method in ALONE and not check:
-        twin, baseline = None, "zero"  # of no consequence: the method does not look at it
-    case = make_target(subject, scalar, ready.ids, None if twin is None else twin.ids, baseline)
-    found = METHODS[method](case)
-    checked = check and found.is_evidence
-    drawn = randomisation(case, RANKING[method], found) if checked else None
-    return _attributed(
-        case, name, method, found, ready, curves(case, found) if checked else None, drawn
+        other, baseline = None, "zero"  # the method does not look at a baseline
+    target = make_target(subject, scalar, tokenized.ids, other, baseline)
+    attribution = METHODS[method](target)
+    is_evidence = attribution.is_evidence
+    correlations = None
+    if check and is_evidence and (by_share := randomisation(target, RANKING[method], attribution)):
+        correlations = {f"{k:g}": None if math.isnan(r) else r for k, r in by_share.items()}
+    strings = subject.token_strings()
+    baseline_ids = target.baseline_ids
+    return AttributedText(
+        scalar=name,
+        method=method,
+        verdict=attribution.verdict,
+        tokens=tokenized.tokens[: len(target.ids)],
+        counterfactual=None
+        if baseline_ids is None
+        else [strings[i] for i in baseline_ids.tolist()],
+        scores=rounded(attribution.scores.tolist()) if is_evidence else None,
+        value=rounded([attribution.value])[0],
+        reference=_rounded_or_none(attribution.reference),
+        error=_rounded_or_none(attribution.error),
+        evaluations=attribution.evaluations,
+        notes=list(attribution.notes),
+        curves=curves(target, attribution) if check and is_evidence else None,
+        randomised=correlations,
     )
+
+
+def _rounded_or_none(value: float | None) -> float | None:
+    return None if value is None else rounded([value])[0]
 
 
 def _scalar(
@@ -167,22 +189,20 @@ def _scalar(
     foil: str | None,
     position: int | None,
 ) -> tuple[Scalar, str]:
-    """What is explained, and its name."""
+    """The scalar to attribute, and its name."""
     from ..attribution.target import Activation, Logits
 
-    at = len(text.ids) - 1 if position is None else position
-    where = (
-        f'after "{quote_text(text.tokens[at])}" (token {at})'
-        if at < len(text.ids)
-        else f"at token {at}"
-    )
     if (unit is None) == (answer is None) or (foil is not None and answer is None):
         raise ArgumentError(
             f"attribute: unit {unit!r}, answer {answer!r}, foil {foil!r} given; give unit or answer"
         )
+    at = len(text.ids) - 1 if position is None else position
+    in_text = at < len(text.ids)  # if not, making the target says so
     if unit is not None:
-        return Activation(Unit.parse(unit), position), f"{unit} {where.replace('after', 'on')}"
+        where = f'on "{quote_text(text.tokens[at])}" (token {at})' if in_text else f"at token {at}"
+        return Activation(Unit.parse(unit), position), f"{unit} {where}"
     assert answer is not None
+    where = f'after "{quote_text(text.tokens[at])}" (token {at})' if in_text else f"at token {at}"
     foils = () if foil is None else (_one_token(subject, foil),)
     against = "" if foil is None else f' - logit of "{quote_text(foil)}"'
     name = f'logit of "{quote_text(answer)}"{against} {where}'
@@ -193,45 +213,7 @@ def _one_token(subject: Subject, text: str) -> int:
     ids = subject.tokenize(text).ids
     if len(ids) != 1:
         raise ArgumentError(
-            f"attribute: {text!r} is {len(ids)} tokens; give one token, with its leading space where it follows a word"
+            f"attribute: {text!r} is {len(ids)} tokens; "
+            "give one token, with its leading space where it follows a word"
         )
     return ids[0]
-
-
-def _attributed(
-    case: AttributionTarget,
-    scalar: str,
-    method: MethodName,
-    found: TokenAttribution,
-    text: TokenizedText,
-    curves: Curves | None,
-    randomised: dict[float, float] | None,
-) -> AttributedText:
-    strings = case.subject.token_strings()
-    other = None if case.baseline_ids is None else [strings[i] for i in case.baseline_ids.tolist()]
-    drawn = (
-        None
-        if randomised is None
-        else {f"{k:g}": v if v == v else None for k, v in randomised.items()}
-    )  # nan
-    value, reference, error = (None if v is None else rounded([v])[0] for v in _numbers(found))
-    assert value is not None
-    return AttributedText(
-        scalar=scalar,
-        method=method,
-        verdict=found.verdict,
-        tokens=text.tokens[: len(case.ids)],
-        counterfactual=other,
-        scores=rounded(found.scores.tolist()) if found.is_evidence else None,
-        value=value,
-        reference=reference,
-        error=error,
-        evaluations=found.evaluations,
-        notes=list(found.notes),
-        curves=curves,
-        randomised=drawn,
-    )
-
-
-def _numbers(found: TokenAttribution) -> tuple[float | None, ...]:
-    return found.value, found.reference, found.error

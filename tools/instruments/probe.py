@@ -1,18 +1,18 @@
 """Linear probe: can a linear classifier read a label off a site?
 
-1. One vector a text: the site's activations at the last token, or averaged over the tokens
-   (position 0 left out).
-2. Standardise, then logistic regression (L2, C = 1), in 5-fold cross-validation in which all texts
-   of a group are in the same fold: each text is predicted by a classifier that never saw its group.
-3. The control task gives each *group* a random class, in the same proportions, and does the same;
-   selectivity is accuracy minus control accuracy. A probe that reads the group and not the label
+1. Take one vector for each text: the site's activations at the last token, or averaged over the
+   tokens (position 0 left out).
+2. Standardise, then fit a logistic regression (L2, C = 1) in 5-fold cross-validation. All texts of a
+   group are in the same fold, so each text is predicted by a classifier that never saw its group.
+3. The control task gives each *group* a random class, in the same proportions, and does the same.
+   Selectivity is accuracy minus control accuracy. A probe that reads the group and not the label
    does no better than its control.
 4. The interval is a 95 % percentile bootstrap over groups (1,000 draws) of the held-out accuracy.
 
 Hewitt & Liang, "Designing and Interpreting Probes with Control Tasks" (EMNLP 2019). With a random
-split the control reaches accuracy 1.0 at every layer of SmolLM2-135M (2,000 noun phrases), so that
-only the split by group says anything. A site that a probe reads is not thereby one that the model
-uses: ablate it to know.
+split the control reaches accuracy 1.0 at every layer of SmolLM2-135M (2,000 noun phrases), so only
+the split by group says anything. That a probe can read a site does not mean that the model uses it:
+ablate it to know.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 
 Pooling = Literal["last", "mean"]
-FOLDS, CONTROLS, RESAMPLES = 5, 5, 1000
-"""Folds; random labellings of the control task that are averaged; bootstrap draws."""
+N_FOLDS, N_CONTROLS, N_RESAMPLES = 5, 5, 1000
+"""Folds; random labellings averaged for the control task; bootstrap draws."""
 
 
 class Fold(NamedTuple):
-    """Numbers of the texts that a probe is fitted on and of those that it is tested on."""
+    """Indices of the texts that a probe is fitted on, and of those it is tested on."""
 
     train: Int[np.ndarray, "train"]
     test: Int[np.ndarray, "test"]
@@ -53,8 +53,9 @@ class Probe(Result):
 
     Attributes:
         accuracy: on held-out groups, with its 95 % interval `low` to `high`.
-        majority: accuracy of always saying the most frequent label.
-        control: mean accuracy of the control task; `selectivity` is accuracy minus control.
+        majority: accuracy of always giving the most frequent label.
+        control: mean accuracy on the control task.
+        selectivity: accuracy minus control.
     """
 
     site: str
@@ -71,8 +72,9 @@ class Probe(Result):
     def render(self) -> str:
         return (
             f"probe of {self.site} ({self.pooling} token): held-out accuracy {self.accuracy:.3f} "
-            f"[{self.low:.3f}, {self.high:.3f}] over {self.n_groups} groups; most frequent label {self.majority:.3f}, "
-            f"control task {self.control:.3f}, selectivity {self.selectivity:+.3f}"
+            f"[{self.low:.3f}, {self.high:.3f}] over {self.n_groups} groups; "
+            f"most frequent label {self.majority:.3f}, control task {self.control:.3f}, "
+            f"selectivity {self.selectivity:+.3f}"
         )
 
 
@@ -105,44 +107,41 @@ def probe(
     """
     import numpy as np
 
-    place = _site(site)
-    read = f"{'resid' if place.kind == 'stream' else place.kind}.{place.layer}"
+    place = _parse_site(site)
+    if len(labels) != len(texts) or (groups is not None and len(groups) != len(texts)):
+        n_groups = "none" if groups is None else len(groups)
+        raise ArgumentError(
+            f"probe: {len(texts)} texts, {len(labels)} labels, {n_groups} groups; "
+            "give one for each text"
+        )
     names, classes = np.unique(labels, return_inverse=True)
-    group = np.unique(_checked_groups(texts, labels, groups), return_inverse=True)[1]
+    group = np.unique(texts if groups is None else groups, return_inverse=True)[1]
     _check_spread(names, classes, group)
     features = _features(context, place, texts, pooling)
     folds = _folds(classes, group, seed)
     correct = _held_out(features, classes, folds)
     random = np.random.default_rng(seed)
     controls = [
-        _held_out(features, _control(classes, group, random), folds).mean() for _ in range(CONTROLS)
+        _held_out(features, _control_labels(classes, group, random), folds).mean()
+        for _ in range(N_CONTROLS)
     ]
     low, high = _interval(correct, group, random)
     accuracy, control = float(correct.mean()), float(np.mean(controls))
     majority = float(np.bincount(classes).max() / len(classes))
     numbers = rounded([accuracy, low, high, majority, control, accuracy - control])
-    return Probe(read, pooling, dict(Counter(labels)), int(group.max()) + 1, *numbers)
+    name = f"{'resid' if place.kind == 'stream' else place.kind}.{place.layer}"
+    return Probe(name, pooling, dict(Counter(labels)), int(group.max()) + 1, *numbers)
 
 
-def _site(text: str) -> Site:
+def _parse_site(text: str) -> Site:
 
     match = re.fullmatch(r"(resid|mlp)\.(\d+)(?:[.@].*)?", text.strip())
     if match is None:
         raise ArgumentError(
-            f"probe: site {text!r} given; expected resid.LAYER, mlp.LAYER, or a neuron or direction there, e.g. resid.8"
+            f"probe: site {text!r} given; expected resid.LAYER, mlp.LAYER, "
+            "or a neuron or direction there, e.g. resid.8"
         )
     return Site("stream" if match[1] == "resid" else "mlp", int(match[2]))
-
-
-def _checked_groups(
-    texts: Sequence[str], labels: Sequence[str], groups: Sequence[str] | None
-) -> Sequence[str]:
-    if len(labels) != len(texts) or (groups is not None and len(groups) != len(texts)):
-        n_groups = "none" if groups is None else len(groups)
-        raise ArgumentError(
-            f"probe: {len(texts)} texts, {len(labels)} labels, {n_groups} groups; give one for each text"
-        )
-    return texts if groups is None else groups
 
 
 def _check_spread(
@@ -154,9 +153,10 @@ def _check_spread(
         raise ArgumentError(f"probe: all labels are {names[0]!r}; give texts of two or more labels")
     for number, name in enumerate(names):
         n_groups = len(np.unique(group[classes == number]))
-        if n_groups < FOLDS:
+        if n_groups < N_FOLDS:
             raise ArgumentError(
-                f"probe: label {str(name)!r} has texts of {n_groups} groups; each label needs at least {FOLDS}"
+                f"probe: label {str(name)!r} has texts of {n_groups} groups; "
+                f"each label needs at least {N_FOLDS}"
             )
 
 
@@ -168,7 +168,8 @@ def _features(
     subject = context.require_subject()
     if site.layer >= subject.shape.n_layers:
         raise ArgumentError(
-            f"probe: layer {site.layer} given; the subject has layers 0 to {subject.shape.n_layers - 1}"
+            f"probe: layer {site.layer} given; "
+            f"the subject has layers 0 to {subject.shape.n_layers - 1}"
         )
     tokenized = tokenize_texts(subject, texts)
     rows: dict[int, np.ndarray] = {}
@@ -187,7 +188,7 @@ def _folds(
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
 
-    splitter = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed)
     return [
         Fold(train, test) for train, test in splitter.split(np.zeros(len(classes)), classes, group)
     ]
@@ -198,7 +199,7 @@ def _held_out(
     classes: Int[np.ndarray, "text"],
     folds: Sequence[Fold],
 ) -> Bool[np.ndarray, "text"]:
-    """Which texts are classified rightly by a probe that was fitted without their group."""
+    """Which texts a probe classifies correctly when it was fitted without their group."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -206,31 +207,26 @@ def _held_out(
 
     correct = np.zeros(len(classes), dtype=bool)
     for train, test in folds:
-        if (
-            len(np.unique(classes[train])) < 2
-        ):  # a control labelling can leave a class to the groups of one fold
+        # A control labelling can leave all texts of a class in one fold.
+        if len(np.unique(classes[train])) < 2:
             correct[test] = classes[test] == classes[train][0]
             continue
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(
-            features[train], classes[train]
-        )
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        model.fit(features[train], classes[train])
         correct[test] = model.predict(features[test]) == classes[test]
     return correct
 
 
-def _control(
+def _control_labels(
     classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"], random: np.random.Generator
 ) -> Int[np.ndarray, "text"]:
-    """A random class for each group, with the groups' own most frequent classes shuffled among them."""
+    """A random class for each group: the groups' most frequent classes, shuffled among them."""
     import numpy as np
 
     own = np.array([np.bincount(classes[group == g]).argmax() for g in range(group.max() + 1)])
-    drawn = (
-        random.permutation(own)
-        if len(np.unique(own)) > 1
-        else random.integers(0, classes.max() + 1, len(own))
-    )
-    return drawn[group]
+    if len(np.unique(own)) > 1:
+        return random.permutation(own)[group]
+    return random.integers(0, classes.max() + 1, len(own))[group]
 
 
 def _interval(
@@ -239,6 +235,6 @@ def _interval(
     import numpy as np
 
     right, size = np.bincount(group, weights=correct), np.bincount(group)
-    drawn = random.integers(0, len(size), (RESAMPLES, len(size)))
+    drawn = random.integers(0, len(size), (N_RESAMPLES, len(size)))
     low, high = np.quantile(right[drawn].sum(axis=1) / size[drawn].sum(axis=1), [0.025, 0.975])
     return cast(float, low), cast(float, high)
