@@ -86,7 +86,7 @@ class Experiment:
     token: str = ""
     """The next token of the quantities `logprob` and `logit_difference`."""
     versus: str = ""
-    """The token whose logit is subtracted in a `logit_difference`; `other` then holds the source text."""
+    """The token whose logit a `logit_difference` subtracts; `other` then holds the source text."""
     strength: float = 0.0
     """What is added to the unit's activation for `logprob`."""
 

@@ -167,7 +167,7 @@ def _kl(planned: Experiment, result: Data) -> _Measured:
 
 
 def _rank(planned: Experiment, result: Data) -> _Measured:
-    """The rank of the passage, a token, among those that the unit promotes when it fires on the side."""
+    """The rank of the passage, a token, among those that the unit promotes on the side."""
     listed = result["promoted" if planned.side == "+" else "suppressed"]["tokens"]
     tokens = [token.strip().lower() for token in listed]
     token = planned.passage.text.strip().lower()

@@ -2,16 +2,17 @@
 
     observe -> propose -> experiment -> select -> verify -> conclude
                   ^            |           |
-                  |__ not yet _|           |       the explainer wants to see the outcomes first
-                  |________ revise ________|       the explainer has seen its score on select, and has rounds left
+                  |__ not yet _|           |    the explainer wants to see the outcomes first
+                  |________ revise ________|    it has seen its score on select, and has rounds left
 
 1. observe     instruments look at explore: statistics, exemplars of both sides, what the unit writes
-2. propose     the explainer makes a move: hypotheses, and experiments with the outcome that each predicts
-3. experiment  the prediction is written to the log, then the instrument is called, then code compares the two
-4. select      every hypothesis is scored on the select split; the explainer sees its score and worst errors;
-               of a language model's, only those can win that kept more predictions than they failed (`eligibility`)
+2. propose     the explainer makes a move: hypotheses, and experiments with predicted outcomes
+3. experiment  a prediction is logged, then the instrument is called, then code compares the two
+4. select      every hypothesis is scored on the select split; the explainer sees its score and worst
+               errors; of a language model's hypotheses only those can win that kept more predictions
+               than they failed (`eligibility`)
 5. verify      the best hypothesis is scored on holdout, once
-6. conclude    explanation, scores and p are written; the verdict falls over the whole run (`conclude`)
+6. conclude    explanation, scores and p are written; verdicts are decided over the whole run
 
 Each step is one function below: it takes the state of the investigation and returns the fields that
 it changes. `build_graph` wires them into a LangGraph graph exactly as drawn: a node per step, fixed

@@ -6,7 +6,8 @@ text is its own, what it writes and what its ablation does are the double's. `sh
 `redrawn:UNIT` name their double; noise and rotated controls have a neuron of their layer that the
 seed draws.
 
-    activations.on_text      its own on new text: noise seeded by the text, a source on a donor context, a fresh row
+    activations.on_text      its own on new text: noise seeded by the text, the source's values on
+                             another context, or what its own weights give
     activations.exemplars    from the run's contexts of explore
     activations.statistics   over the same
     all others               the double's, under the target's own address

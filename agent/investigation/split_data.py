@@ -17,7 +17,7 @@ OpenSplit = Literal["explore", "select"]
 
 
 class SplitData:
-    """Explore and select of one run, with the vocabulary to read them. Safe to use from many threads."""
+    """Explore and select of one run, with the vocabulary to read them. Safe to share by threads."""
 
     def __init__(self, explore: Collected, select: Collected, lexicon: Lexicon) -> None:
         self.lexicon = lexicon

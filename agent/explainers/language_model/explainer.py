@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ....tools.errors import UsageError
 from ..protocol import InvestigationView, Move
 from .dialogue import Dialogue
+from .parse_reply import ParsedToolCall
 from .trace_claims import trace_claims
 
 if TYPE_CHECKING:
@@ -62,30 +63,34 @@ class LanguageModelExplainer:
 def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
     if parsed.unusable:
         return Move(ready=False, reply=parsed.key, look=look)
-    calls = parsed.calls
-    experiments = tuple(e for call in calls for e in call.experiments)
-    conclusion = next((call for call in calls if call.favourite or call.cannot_explain), None)
-    settled = conclusion is not None and conclusion.settled
-    cannot_explain = conclusion.cannot_explain if conclusion else ""
-    favourite = dialogue.state.hypotheses.get(conclusion.favourite) if conclusion else None
-    findings = f"{conclusion.findings}\n{favourite.sentence}" if conclusion and favourite else ""
+    hypotheses, experiments, instrument_calls = [], [], []
+    for call in parsed.calls:
+        hypotheses += call.hypotheses
+        experiments += call.experiments
+        if call.instrument:
+            instrument_calls.append(call.instrument)
+    concluding = (call for call in parsed.calls if call.favourite or call.cannot_explain)
+    conclusion = next(concluding, ParsedToolCall(""))  # an empty one if it does not conclude yet
+    claims = ()
+    if favourite := dialogue.state.hypotheses.get(conclusion.favourite):
+        claims = trace_claims(f"{conclusion.findings}\n{favourite.sentence}", dialogue.evidence)
     return Move(
-        hypotheses=tuple(h for call in calls for h in call.hypotheses),
-        experiments=experiments,
-        ready=bool(settled or cannot_explain or (look and experiments)),
-        cannot_explain=cannot_explain,
-        calls=tuple(call.instrument for call in calls if call.instrument),
+        hypotheses=tuple(hypotheses),
+        experiments=tuple(experiments),
+        ready=bool(conclusion.settled or conclusion.cannot_explain or (look and experiments)),
+        cannot_explain=conclusion.cannot_explain,
+        calls=tuple(instrument_calls),
         reply=parsed.key,
         look=look,
-        favourite=conclusion.favourite if conclusion else "",
-        settled=settled,
-        findings=conclusion.findings if conclusion else "",
-        claims=trace_claims(findings, dialogue.evidence),
+        favourite=conclusion.favourite,
+        settled=conclusion.settled,
+        findings=conclusion.findings,
+        claims=claims,
     )
 
 
 def make(config: RunConfig) -> LanguageModelExplainer:
-    """The model of the configuration's name, ``openai:MODEL`` or ``anthropic:MODEL``. Asks nothing yet."""
+    """The configured model, ``openai:MODEL`` or ``anthropic:MODEL``. Nothing is asked yet."""
     name = config.explainer.name
     if not config.explainer.model:
         raise UsageError(f"{name!r} names no model; give for example {name}MODEL")

@@ -84,29 +84,32 @@ class CannotExplain(_Strict):
 OWN: dict[str, tuple[type[_Strict], str]] = {
     "propose": (
         Propose,
-        f"Write down up to {MAX_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a predicate, its "
-        "correlation on the corpus, what each concept is worth, and its misses. revises: id of what it replaces.",
+        f"Write down up to {MAX_PROPOSED} rival hypotheses; each gets an id (h1, ...) and, with a "
+        "predicate, its correlation on the corpus, what each concept is worth, and its misses. "
+        "revises: id of what it replaces.",
     ),
     "experiment": (
         RunExperiments,
-        f"Test hypotheses on up to {MAX_PLANNED} texts that you write, each with what its hypothesis predicts: fires "
-        "(at least the level that a tenth of all tokens reach), silent (below the median), greater (more than in the "
-        "text `than`), within (from low to high); on side - activations have their sign turned. focus, than_focus: the "
-        "part of the text that is read. quantity: max or mean activation; kl of ablating U, in nats (greater, within); "
-        "rank of the token `text` among those that U promotes (within); what happens behind the text (raises, lowers, "
-        "within): logprob of the next `token` when `strength` is added to U, in nats; logit_difference of `token` less "
-        "`versus` when U has its values of the text `than`.",
+        f"Test hypotheses on up to {MAX_PLANNED} texts that you write, each with what its hypothesis "
+        "predicts: fires (at least the level that a tenth of all tokens reach), silent (below the "
+        "median), greater (more than in the text `than`), within (from low to high); on side - "
+        "activations have their sign turned. focus, than_focus: the part of the text that is read. "
+        "quantity: max or mean activation; kl of ablating U, in nats (greater, within); rank of the "
+        "token `text` among those that U promotes (within); what happens behind the text (raises, "
+        "lowers, within): logprob of the next `token` when `strength` is added to U, in nats; "
+        "logit_difference of `token` less `versus` when U has its values of the text `than`.",
     ),
     "challenge": (
         Challenge,
-        "Test the claim on texts that you write, each with what the claim predicts: fires (at least the level that a "
-        "tenth of all tokens reach), silent (below the median), greater (more than in the text `than`), within (from "
-        "low to high). focus, than_focus: the part of the text that is read.",
+        "Test the claim on texts that you write, each with what the claim predicts: fires (at least "
+        "the level that a tenth of all tokens reach), silent (below the median), greater (more than "
+        "in the text `than`), within (from low to high). focus, than_focus: the part of the text that "
+        "is read.",
     ),
     "conclude": (
         Conclude,
-        "Name your favourite hypothesis. findings: at most 100 words of support; put the id of the result behind each "
-        'number or quotation, as in: fires at +2.1 on "Monday" [e3].',
+        "Name your favourite hypothesis. findings: at most 100 words of support; put the id of the "
+        'result behind each number or quotation, as in: fires at +2.1 on "Monday" [e3].',
     ),
     "cannot_explain": (CannotExplain, "End the investigation without an explanation, and say why."),
 }
@@ -168,7 +171,8 @@ def instrument_tools() -> Mapping[str, str]:
 
 def _shared_schema() -> ToolSchema:
     lines = [
-        "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; ? may be left out."
+        "Instruments by name. Each takes `unit` (U if left out) and, where it lists, `k`; "
+        "? may be left out."
     ]
     for tool, name in instrument_tools().items():
         lines.append(f"{_signature(tool)}: {_SUMMARIES.get(name) or _first_line(name)}")
