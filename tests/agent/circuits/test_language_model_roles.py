@@ -27,7 +27,7 @@ from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import BudgetReached, UsageError
 
 from ...support.induction import induction_subject, write_pairs
-from ...support.minds import Scripted, reply
+from ...support.scripted_model import ScriptedModel, reply
 
 HEAD = Component(
     "C1",
@@ -250,7 +250,7 @@ def found(folder: Path) -> dict[str, Any]:
 def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
     measured: Path, tmp_path: Path, provider: str
 ) -> None:
-    mind = Scripted(lambda _, request: answer(request))
+    mind = ScriptedModel(lambda _, request: answer(request))
     with Loopback(mind) as server:
         folder = asked(
             measured,
@@ -269,7 +269,7 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
 
 
 def test_neither_subject_nor_address_is_told(measured: Path, tmp_path: Path) -> None:
-    mind = Scripted(lambda _, request: answer(request))
+    mind = ScriptedModel(lambda _, request: answer(request))
     execute_circuit_run(asked(measured, tmp_path / "run"), subject=induction_subject(), model=mind)
     said = json.dumps(mind.requests[0].to_json())
     for secret in ("head.0", "head.1", "mlp.0", "induction-by-hand", "layer 0", "layer 1"):
@@ -285,10 +285,10 @@ def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
 
     right = asked(measured, tmp_path / "right")
     execute_circuit_run(
-        right, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
+        right, subject=induction_subject(), model=ScriptedModel(lambda _, request: answer(request))
     )
     boasting = asked(measured, tmp_path / "boasting")
-    execute_circuit_run(boasting, subject=induction_subject(), model=Scripted(boasts))
+    execute_circuit_run(boasting, subject=induction_subject(), model=ScriptedModel(boasts))
     for name in (
         "verdict",
         "faithfulness",
@@ -310,7 +310,7 @@ def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
 def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run")
     execute_circuit_run(
-        folder, subject=induction_subject(), model=Scripted(lambda _, request: answer(request))
+        folder, subject=induction_subject(), model=ScriptedModel(lambda _, request: answer(request))
     )
     for segment in (folder / "events").glob("*.jsonl"):
         segment.write_text(segment.read_text().replace('"role":"helper"', '"role":"hero"'))
@@ -319,11 +319,11 @@ def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> 
 
 def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run")
-    silent = Scripted(lambda _, __: Reply(text="No."))
+    silent = ScriptedModel(lambda _, __: Reply(text="No."))
     with pytest.raises(NoRoles):
         execute_circuit_run(folder, subject=induction_subject(), model=silent)
     assert not (folder / "circuit.json").exists()
-    again = Scripted(lambda _, request: answer(request))
+    again = ScriptedModel(lambda _, request: answer(request))
     execute_circuit_run(folder, subject=induction_subject(), model=again)
     assert (len(silent.requests), len(again.requests)) == (TRIES, 1)
     assert replay_circuit(folder).bitwise
@@ -331,11 +331,11 @@ def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Pat
 
 def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run", budget={"calls": 2.0})
-    mind = Scripted(lambda _, __: Reply(text="No."))
+    mind = ScriptedModel(lambda _, __: Reply(text="No."))
     with pytest.raises(BudgetReached, match="2 of 2 calls"):
         execute_circuit_run(folder, subject=induction_subject(), model=mind)
     assert len(mind.requests) == 2
-    good = Scripted(lambda _, request: answer(request))
+    good = ScriptedModel(lambda _, request: answer(request))
     execute_circuit_run(
         folder, subject=induction_subject(), model=good, limits=BudgetConfig({"calls": 3.0})
     )

@@ -18,7 +18,7 @@ from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """
 import os
@@ -96,7 +96,7 @@ def wait_for(process: subprocess.Popen[bytes], server: Loopback, requests: int) 
 def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
     tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
-    with Loopback(Scripted(diligent), script=Script(delay_s=0.5)) as server:
+    with Loopback(ScriptedModel(diligent), script=Script(delay_s=0.5)) as server:
         process = asking(tmp_path / "run", tiny_index, server)
         wait_for(process, server, 3)
         process.send_signal(signal.SIGINT)
@@ -113,7 +113,7 @@ def test_ctrl_c_once_keeps_the_replies_that_are_in_flight(
 @pytest.mark.slow
 def test_ctrl_c_twice_waits_for_nothing(tiny: Subject, tiny_index: Path, tmp_path: Path) -> None:
     slow = Script(rules=(Rule(at=(1, 2), delay_s=600),))
-    with Loopback(Scripted(diligent), script=slow) as server:
+    with Loopback(ScriptedModel(diligent), script=slow) as server:
         process = asking(tmp_path / "run", tiny_index, server)
         wait_for(process, server, 2)
         process.send_signal(signal.SIGINT)

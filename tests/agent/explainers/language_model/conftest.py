@@ -12,7 +12,7 @@ from hubel.agent.run.execute import RunResult, execute_run, make_run, resolve
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
-from tests.support.minds import Scripted
+from tests.support.scripted_model import ScriptedModel
 
 Work = Callable[..., tuple[Path, RunResult]]
 
@@ -22,7 +22,7 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
     """Make a run and take it to its end, or take it further when it is there."""
 
     def do(
-        mind: Scripted | None,
+        model: ScriptedModel | None,
         targets: list[str] | None = None,
         limits: BudgetConfig | None = None,
         **settings: Any,
@@ -37,6 +37,6 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
             settings = {"explainer": "openai:test"} | settings
             config = run_config(targets=targets or ["mlp.0.0"], **settings)
             make_run(folder, resolve(config))
-        return folder, execute_run(folder, subject=tiny, model=mind, limits=limits)
+        return folder, execute_run(folder, subject=tiny, model=model, limits=limits)
 
     return do

@@ -12,9 +12,9 @@ from hubel.agent.runlog.log import canonical
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import (
+from tests.support.scripted_model import (
     HYPOTHESES,
-    Scripted,
+    ScriptedModel,
     diligent,
     experiments,
     is_second_look,
@@ -51,11 +51,11 @@ def quiet(n: int) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_messages_are_only_ever_appended(work: Work) -> None:
-    mind = Scripted(diligent)
-    work(mind)
+    model = ScriptedModel(diligent)
+    work(model)
     main = [
         [canonical(m) for m in r.to_json()["messages"]]
-        for r in mind.requests
+        for r in model.requests
         if not is_second_look(r)
     ]
     assert len(main) == 5
@@ -65,7 +65,7 @@ def test_messages_are_only_ever_appended(work: Work) -> None:
         len(
             {
                 (r.system, canonical(r.to_json()["tools"]))
-                for r in mind.requests
+                for r in model.requests
                 if not is_second_look(r)
             }
         )
@@ -75,7 +75,7 @@ def test_messages_are_only_ever_appended(work: Work) -> None:
 
 @pytest.mark.slow
 def test_six_experiments_stay_within_the_limit_and_mostly_cached(work: Work) -> None:
-    with Loopback(Scripted(one_by_one)) as server:
+    with Loopback(ScriptedModel(one_by_one)) as server:
         folder, result = work(None, base_url=server.url("openai"), competitor=True)
     assert result.done == 1
     row = target_rows(folder)[0]

@@ -13,7 +13,7 @@ from hubel.tools.instruments.patch import Patching
 from hubel.tools.instruments.steer import Steering
 from hubel.tools.subject.subject import Subject
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import HYPOTHESES, Scripted, reply, turn_of
+from tests.support.scripted_model import HYPOTHESES, ScriptedModel, reply, turn_of
 
 TEXT, OTHER = "Monday the cat said very", "Tuesday the dog said very"
 PUSHED = {"text": TEXT, "quantity": "logprob", "token": " cat", "strength": 3.0}
@@ -65,8 +65,8 @@ def measured(subject: Subject) -> tuple[float, float]:
 def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
     work: Work, tiny: Subject
 ) -> None:
-    mind = Scripted(effects)
-    folder, _ = work(mind)
+    model = ScriptedModel(effects)
+    folder, _ = work(model)
     with connect(folder) as db:
         found = db.execute("select id, observed, outcome from experiments order by seq").fetchall()
     steered, patched = measured(tiny)
@@ -78,7 +78,7 @@ def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
         *("for", "for"),
         "void",
     ]
-    said = str(mind.requests[-1].to_json())
+    said = str(model.requests[-1].to_json())
     assert "e1" in said
     assert "change of its log-probability, nats" in said
     assert "tokens here" in said, "a token that is several comes back with its pieces"

@@ -14,7 +14,7 @@ from hubel.agent.llm.conversation import Reply, Request
 from hubel.bench.loopback import Loopback
 
 
-class Slow:
+class SlowModel:
     name = "openai:slow"
 
     def reply(self, request: Request) -> Reply:
@@ -25,7 +25,7 @@ class Slow:
 
 def test_a_client_that_is_gone_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
     body = json.dumps({"model": "slow", "messages": [{"role": "user", "content": "hello"}]})
-    with Loopback(Slow()) as server:
+    with Loopback(SlowModel()) as server:
         host, port = server.url("openai").removeprefix("http://").removesuffix("/v1").split(":")
         killed = socket.create_connection((host, int(port)))
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -14,7 +14,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.bench.loopback import Rule
 from tests.agent.explainers.language_model.conftest import Work
 from tests.agent.explainers.language_model.test_simulator import reading, server
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 SIDE_BY_SIDE = 3
 TARGETS = ["mlp.0.0", "mlp.0.1", "mlp.1.0", "mlp.1.1", "mlp.2.0", "mlp.2.1"]
@@ -46,7 +46,7 @@ def test_no_limit_is_passed_by_more_than_the_calls_in_flight(
     with server(Rule(delay_s=ANSWER_S)) as readers:
         prices = {"price": PRICE, "simulator_price": PRICE, "judge_price": PRICE}
         settings = reading(readers, concurrency=SIDE_BY_SIDE, **prices, **budget)
-        folder, result = work(Scripted(unhurried), targets=TARGETS, **settings)
+        folder, result = work(ScriptedModel(unhurried), targets=TARGETS, **settings)
     assert UNITS[unit] in result.budget
     spent = {target: [call[unit] for call in _calls(folder, target)] for target in TARGETS}
     if level == "run":

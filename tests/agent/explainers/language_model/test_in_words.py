@@ -20,7 +20,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import diligent
+from tests.support.scripted_model import diligent
 
 
 class InWords:

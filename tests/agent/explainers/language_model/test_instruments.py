@@ -17,7 +17,7 @@ from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit
 from tests.agent.explainers.language_model.conftest import Work
 from tests.support.calls import CALLS, OTHER, TEXT
-from tests.support.minds import Scripted, diligent, is_second_look, reply, turn_of
+from tests.support.scripted_model import ScriptedModel, diligent, is_second_look, reply, turn_of
 
 WITHOUT_UNIT = {
     name.replace(".", "_"): {
@@ -64,15 +64,15 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
     assert set(WITHOUT_UNIT) == set(tools.instrument_tools()), (
         "every instrument is offered, and called here"
     )
-    mind = Scripted(thorough)
-    folder, _ = work(mind, targets=["mlp.2.5"])
+    model = ScriptedModel(thorough)
+    folder, _ = work(model, targets=["mlp.2.5"])
     (row,) = target_rows(folder)
     assert row["status"] == "done", row["error"]
     log = RunLog(folder, writable=False)
     consulted = [c for c in log.all("call", "mlp.2.5").values() if c["request"].get("rendered")]
     assert [c["answer"]["text"] for c in consulted if c["answer"]["error"]] == []
     assert {c["request"]["instrument"].replace(".", "_") for c in consulted} == set(WITHOUT_UNIT)
-    said = "\n".join(canonical(request.to_json()) for request in mind.requests)
+    said = "\n".join(canonical(request.to_json()) for request in model.requests)
     assert re.findall(r"(?:mlp|mlp_in|head|resid|attn|stream|z)[._ ]\d+", said) == []
     assert re.findall(r"layers?\W+\d", said, re.IGNORECASE) == []
     assert "tiny" not in said

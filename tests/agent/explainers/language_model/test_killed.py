@@ -19,7 +19,7 @@ from hubel.agent.runlog.log import canonical, read_events
 from hubel.agent.runlog.views import target_rows
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """
 import sys
@@ -31,7 +31,7 @@ execute_run(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.arg
 """
 
 
-class Mortal(Scripted):
+class Mortal(ScriptedModel):
     """Writes down every reply that it gives, and is killed when it is asked for one more than it may give."""
 
     def __init__(self, ledger: Path, replies: int) -> None:
@@ -66,7 +66,7 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
     for replies in (3, 5):
         assert _run_and_die(tmp_path / "killed", ledger, replies) == -signal.SIGKILL
     execute_run(tmp_path / "killed", subject=tiny, model=Mortal(ledger, 100))
-    execute_run(tmp_path / "whole", subject=tiny, model=Scripted(diligent))
+    execute_run(tmp_path / "whole", subject=tiny, model=ScriptedModel(diligent))
     assert [_timeless(r) for r in target_rows(tmp_path / "killed")] == [
         _timeless(r) for r in target_rows(tmp_path / "whole")
     ]

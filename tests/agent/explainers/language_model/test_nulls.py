@@ -21,7 +21,7 @@ from hubel.tools.instruments import InstrumentContext
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 NULLS = {
     "mlp.1.24": "noise",
@@ -35,7 +35,7 @@ TEXTS = ["the cat sat on the river bank", "Monday the dog said not very red"]
 @pytest.fixture
 def doubles(work: Work, tiny: Subject, tiny_index: Any) -> NullInstruments:
     """Of a run that was made for its collected activations."""
-    folder, _ = work(Scripted(diligent), targets=[*NULLS], nulls=NULLS)
+    folder, _ = work(ScriptedModel(diligent), targets=[*NULLS], nulls=NULLS)
     bench = InstrumentContext(subject=tiny, index=Index.open(tiny_index))
     explore = Collected.open(folder / "collected", "explore")
     data = SplitData(explore, explore, _Lexicon(tiny))  # type: ignore[arg-type]
@@ -58,8 +58,8 @@ def values(
 
 @pytest.mark.slow
 def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
-    mind = Scripted(diligent)
-    folder, result = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    model = ScriptedModel(diligent)
+    folder, result = work(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
     assert (result.done, result.failed) == (5, 0)
     log = RunLog(folder, writable=False)
     for target in [*NULLS, "mlp.1.0"]:
@@ -72,9 +72,9 @@ def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
 
 @pytest.mark.slow
 def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
-    mind = Scripted(diligent)
-    folder, _ = work(mind, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
-    said = canonical([r.to_json() for r in mind.requests])
+    model = ScriptedModel(diligent)
+    folder, _ = work(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    said = canonical([r.to_json() for r in model.requests])
     assert not re.search(r"noise|shuffled|rotated|redrawn|not possible|mlp\.\d", said)
     log = RunLog(folder, writable=False)
     shapes = {_shape(log.get("observation", target)) for target in [*NULLS, "mlp.1.0"]}

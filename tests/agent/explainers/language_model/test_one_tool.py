@@ -24,7 +24,7 @@ from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import diligent
+from tests.support.scripted_model import diligent
 
 PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
 TOOLS = (
@@ -84,7 +84,7 @@ def test_answers_go_back_as_those_of_the_one_call() -> None:
     assert answered.results == (ToolResult("c", "taken\n\nno such tool"),)
 
 
-class Named:
+class NamedToolModel:
     """`diligent`, who calls a tool only when it is chosen by its name."""
 
     name = "openai:test"
@@ -110,7 +110,7 @@ class Named:
 
 @PROVIDERS
 def test_who_obeys_only_a_name_is_found(provider: str) -> None:
-    with Loopback(Named()) as server:
+    with Loopback(NamedToolModel()) as server:
         assert (
             preflight(
                 ModelConfig(f"{provider}:test", base_url=server.url(provider), tools="auto")
@@ -122,7 +122,7 @@ def test_who_obeys_only_a_name_is_found(provider: str) -> None:
 @pytest.mark.slow
 @PROVIDERS
 def test_an_investigation_through_one_tool(work: Work, provider: str) -> None:
-    with Loopback(Named()) as server:
+    with Loopback(NamedToolModel()) as server:
         folder, result = work(
             None, explainer=f"{provider}:test", base_url=server.url(provider), tools="named"
         )

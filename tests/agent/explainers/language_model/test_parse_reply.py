@@ -18,7 +18,7 @@ from hubel.agent.llm.paid_calls import bounded_json
 from hubel.agent.runlog.log import canonical
 from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit
-from tests.support.minds import HYPOTHESES, experiments, reply
+from tests.support.scripted_model import HYPOTHESES, experiments, reply
 
 
 def known() -> InvestigationState:

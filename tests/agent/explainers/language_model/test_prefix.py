@@ -13,7 +13,7 @@ from hubel.bench.loopback import Loopback
 from hubel.tools.subject.subject import Subject
 from tests.agent.explainers.language_model.conftest import Work
 from tests.agent.explainers.language_model.test_economy import PROMPT_TOKENS, one_by_one
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 PREFIX_TOKENS = 2600
 """Each request carries it, read from the cache: at 2,600 a dozen requests would be over 31,000 of the 40,000."""
@@ -43,7 +43,7 @@ def prefix(body: Mapping[str, Any]) -> list[Any]:
 def test_the_prefix_and_an_investigation_stay_within_their_tokens(
     work: Work, subject: Subject
 ) -> None:
-    with Loopback(Scripted(diligent)) as server:
+    with Loopback(ScriptedModel(diligent)) as server:
         work(None, base_url=server.url("openai"), competitor=True)
     bodies = [body for body in server.bodies if body.get("tools")]
     assert len(bodies) == 6
@@ -57,7 +57,7 @@ def test_the_prefix_and_an_investigation_stay_within_their_tokens(
 def test_the_dearest_way_of_six_experiments_stays_within_its_tokens(
     work: Work, subject: Subject
 ) -> None:
-    with Loopback(Scripted(one_by_one)) as server:
+    with Loopback(ScriptedModel(one_by_one)) as server:
         work(None, base_url=server.url("openai"), competitor=True)
     assert len(server.bodies) == 10
     spent = [

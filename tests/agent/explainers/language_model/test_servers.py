@@ -20,13 +20,13 @@ from hubel.bench.loopback.demo_model import Beginner
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
-    with Loopback(Scripted(diligent)) as server:
+    with Loopback(ScriptedModel(diligent)) as server:
         folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider))
     assert result.done == 1
     row = target_rows(folder)[0]
@@ -50,11 +50,11 @@ def test_the_beginner_ends_every_investigation(work: Work) -> None:
 
 @pytest.mark.slow
 def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
-    mind = Scripted(diligent)
-    _, result = work(mind, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
-    assert (result.done, result.pending, len(mind.requests)) == (0, 2, 4)
+    model = ScriptedModel(diligent)
+    _, result = work(model, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
+    assert (result.done, result.pending, len(model.requests)) == (0, 2, 4)
     assert "4 of 4 calls" in result.budget
-    again = Scripted(diligent)
+    again = ScriptedModel(diligent)
     _, result = work(again, limits=BudgetConfig(run={"calls": 12.0}))
     assert (result.done, len(again.requests), result.budget) == (2, 8, "")
 
@@ -74,7 +74,7 @@ def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None
 
 def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
     price = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
-    folder, _ = work(Scripted(diligent), price=price, budget={"usd": 1.0})
+    folder, _ = work(ScriptedModel(diligent), price=price, budget={"usd": 1.0})
     assert target_rows(folder)[0]["usd"] == pytest.approx(
         6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6
     )

@@ -23,7 +23,7 @@ from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 _ASKED = re.compile(r"^(\d+\.\d+) (\".*\")$", re.MULTILINE)
 _COUNT = re.compile(r"1 to (\d+)\.\s*$")
@@ -76,7 +76,7 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
     with server() as readers:
         price = {"input": 1.0, "output": 2.0}
         folder, result = work(
-            Scripted(diligent), **reading(readers, simulator_price=price, judge_price=price)
+            ScriptedModel(diligent), **reading(readers, simulator_price=price, judge_price=price)
         )
         asked = len(readers.bodies)
     assert (result.done, result.failed_scores) == (1, 0)
@@ -106,7 +106,7 @@ def _calls(folder: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
     with server() as readers:
-        folder, result = work(Scripted(in_words), **reading(readers, judge=""))
+        folder, result = work(ScriptedModel(in_words), **reading(readers, judge=""))
     assert result.done == 1
     (row,) = target_rows(folder)
     assert (row["explanation"], row["predicate"]) == ('Fires on "the".', None)
@@ -122,7 +122,7 @@ def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
 
 
 def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
-    folder, result = work(Scripted(in_words))
+    folder, result = work(ScriptedModel(in_words))
     (row,) = target_rows(folder)
     assert (result.done, row["explanation"], row["verdict"]) == (1, None, "inconclusive")
 
@@ -136,7 +136,7 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
 ) -> None:
     with server(GARBAGE) as readers:
         settings = reading(readers)
-        folder, result = work(Scripted(diligent), **settings)
+        folder, result = work(ScriptedModel(diligent), **settings)
         port = readers.url("openai").rpartition(":")[2].partition("/")[0]
     assert (result.done, result.failed_scores) == (1, 1)
     (row,) = target_rows(folder)
@@ -144,7 +144,7 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
     assert row["failed_scores"] == 1
     assert "llm_simulation" not in {s["scorer"] for s in row["scores"]}
     with Loopback(Reads(), port=int(port), script=Script(models=("reader",))):
-        _, result = work(Scripted(diligent))
+        _, result = work(ScriptedModel(diligent))
     assert result.failed_scores == 0
     (row,) = target_rows(folder)
     assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (
@@ -156,7 +156,7 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
 
 def test_garbage_scores_nothing_of_an_explanation_in_words(work: Work) -> None:
     with server(GARBAGE) as readers:
-        folder, _ = work(Scripted(in_words), **reading(readers, judge=""))
+        folder, _ = work(ScriptedModel(in_words), **reading(readers, judge=""))
     (row,) = target_rows(folder)
     assert row["scores"] == []
     assert row["verdict"] in (None, "inconclusive")
@@ -164,14 +164,14 @@ def test_garbage_scores_nothing_of_an_explanation_in_words(work: Work) -> None:
 
 def test_a_budget_counts_the_readers_too(work: Work) -> None:
     with server() as readers:
-        mind = Scripted(diligent)
-        _, result = work(mind, **reading(readers, budget={"calls": 8.0}))
+        model = ScriptedModel(diligent)
+        _, result = work(model, **reading(readers, budget={"calls": 8.0}))
         assert result.pending == 1
         assert "8 of 8 calls" in result.budget
-        assert len(mind.requests) + len(readers.bodies) == 8
-        _, result = work(mind, limits=BudgetConfig(run={"calls": 100.0}))
+        assert len(model.requests) + len(readers.bodies) == 8
+        _, result = work(model, limits=BudgetConfig(run={"calls": 100.0}))
         assert result.done == 1
-        assert len(mind.requests) == 6
+        assert len(model.requests) == 6
 
 
 def test_readers_are_checked_and_priced_before_anything_is_loaded() -> None:

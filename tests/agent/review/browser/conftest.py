@@ -23,7 +23,7 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
 from tests.support.made_circuit import circuit
-from tests.support.minds import Scripted, diligent
+from tests.support.scripted_model import ScriptedModel, diligent
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Dialog, Page
@@ -68,7 +68,7 @@ def runs(
         index=str(tiny_index), targets=["mlp.0.0-1"], explainer="openai:test", max_contexts=300
     )
     make_run(folder / "model", resolve(config))
-    execute_run(folder / "model", subject=tiny, model=Scripted(diligent))
+    execute_run(folder / "model", subject=tiny, model=ScriptedModel(diligent))
     (folder / "wires").mkdir()
     CircuitConfig("names").save(folder / "wires")
     (folder / "wires" / "circuit.json").write_text(json.dumps(circuit()))

@@ -1,4 +1,4 @@
-"""Language models for tests: they speak the protocol of `agent.llm.conversation` without a server."""
+"""Scripted language models for tests, which need no server (`agent.llm.conversation`)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def reply(*calls: tuple[str, dict[str, Any]], text: str = "", stop: str = "tools
     return Reply(text=text, calls=made, stop=stop, usage=usage, model="test-1", native=None)  # type: ignore[arg-type]
 
 
-class Scripted:
-    """Replies by number, counted for each conversation by the assistant messages in the request."""
+class ScriptedModel:
+    """Replies from a script, which is called with the number of the request."""
 
     name = "openai:test"
 
