@@ -19,8 +19,8 @@ export const address = (...parts) => "/api/" + parts.map(encodeURIComponent).joi
 /** The JSON of an API path; a Failure says in one sentence what is wrong. */
 export async function get(path, query = {}, signal = undefined) {
   if (report) return answerFrom(report, decodeURIComponent(path), query);
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
-  return answered(await reach(`${path}${asked.size ? `?${asked}` : ""}`, { signal, headers: { accept: "application/json" } }));
+  const params = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  return answered(await reach(`${path}${params.size ? `?${params}` : ""}`, { signal, headers: { accept: "application/json" } }));
 }
 
 /** Sends JSON; only a served page can. */
@@ -45,7 +45,7 @@ async function answered(response) {
   try {
     body = JSON.parse(text);
   } catch {
-    throw new Failure(`The server answered ${response.status} with something that is no JSON.`, response.status);
+    throw new Failure(`The server answered ${response.status} with something that is not JSON.`, response.status);
   }
   if (!response.ok) throw new Failure(body?.error ?? `The server answered ${response.status}.`, response.status);
   return body;

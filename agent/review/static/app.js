@@ -1,4 +1,4 @@
-/** The page: which view an address shows, and everything that is there in all of them. */
+/** The page: the view of each address, and what all views have in common. */
 
 import { REPORT } from "./api.js";
 import { h, say, swap, visible } from "./dom.js";
@@ -29,25 +29,25 @@ const main = document.getElementById("main");
 let shown = null;
 let turn = 0;
 
-/** Shows what the address says. The old view stays until the new one is ready, so that nothing jumps. */
+/** Shows the view of the address. The old view stays until the new one is ready, so that nothing jumps. */
 async function show(how) {
   const to = here();
   turn += 1;
-  const mine = turn;
+  const ownTurn = turn;
   main.setAttribute("aria-busy", "true");
   if (shown?.path === to.path && shown.view.update) {
     await shown.view.update(to.query);
-    if (mine === turn) main.removeAttribute("aria-busy");
+    if (ownTurn === turn) main.removeAttribute("aria-busy");
     return restore(how);
   }
   const view = await opened(to);
-  if (mine !== turn) return view.dispose?.();
+  if (ownTurn !== turn) return view.dispose?.();
   shown?.view.dispose?.();
   shown = { path: to.path, view };
   bind(view.keys ?? []);
   swap(main, view.node);
   await view.start?.();
-  if (mine !== turn) return undefined;
+  if (ownTurn !== turn) return undefined;
   main.removeAttribute("aria-busy");
   document.title = `${visible(view.title)} – hubel`;
   navigation();
@@ -55,10 +55,10 @@ async function show(how) {
 }
 
 async function opened({ path: address, query }) {
-  const found = matched(ROUTES, address);
+  const route = matched(ROUTES, address);
   try {
-    if (!found) throw new Error(`There is nothing at ${address}.`);
-    return await found.view(found.params, query);
+    if (!route) throw new Error(`There is nothing at ${address}.`);
+    return await route.view(route.params, query);
   } catch (error) {
     return { title: "not there", node: h("div", {}, h("h1", {}, "This cannot be shown"), failed(error, () => show("replace"))) };
   }
@@ -101,7 +101,7 @@ function navigation() {
     themeSwitch());
 }
 
-/** The token of the first visit has become a cookie; it need not stay in the address. */
+/** The token of the first visit is a cookie by now and need not stay in the address. */
 function forgetToken() {
   const now = new URL(location.href);
   if (!now.searchParams.has("token")) return;

@@ -20,7 +20,7 @@ function filled(node, props, children) {
 
 function set(node, key, value) {
   if (value === null || value === undefined || value === false) return;
-  if (key === "on") for (const [type, heard] of Object.entries(value)) node.addEventListener(type, heard);
+  if (key === "on") for (const [type, listener] of Object.entries(value)) node.addEventListener(type, listener);
   else if (key === "style") for (const [name, what] of Object.entries(value)) node.style.setProperty(name, what);
   else if (key === "data") Object.assign(node.dataset, value);
   else if (key === "value" || key === "checked" || key === "disabled") node[key] = value;
@@ -42,16 +42,16 @@ export function visible(text) {
   return String(text ?? "").replace(INVISIBLE, picture);
 }
 
-/** Text of a corpus, a model or a person as a node: isolated from the direction of what stands around it, and with
+/** Text of a corpus, a model or a person as a node: isolated from the direction of the text around it, and with
  * everything in it to be seen. `lines` keeps line breaks as breaks. */
 export function t(text, { lines = false, name = "bdi", cls = "" } = {}) {
   const node = h(name, { class: cls || null });
   const all = String(text ?? "");
   let last = 0;
-  for (const found of all.matchAll(INVISIBLE)) {
-    if (lines && found[0] === "\n") continue;
-    node.append(all.slice(last, found.index), h("span", { class: "ctl" }, picture(found[0])));
-    last = found.index + found[0].length;
+  for (const match of all.matchAll(INVISIBLE)) {
+    if (lines && match[0] === "\n") continue;
+    node.append(all.slice(last, match.index), h("span", { class: "ctl" }, picture(match[0])));
+    last = match.index + match[0].length;
   }
   node.append(all.slice(last));
   return node;
@@ -59,8 +59,8 @@ export function t(text, { lines = false, name = "bdi", cls = "" } = {}) {
 
 /** Reads a sentence to a screen reader. */
 export function say(text) {
-  const said = document.getElementById("said");
-  if (said) said.textContent = visible(text);
+  const status = document.getElementById("said");
+  if (status) status.textContent = visible(text);
 }
 
 /** Puts these in the place of everything that an element holds. */
@@ -72,8 +72,8 @@ export function swap(node, ...children) {
 /** Calls `work` once `ms` have passed without another call. */
 export function debounced(work, ms) {
   let timer = 0;
-  return (...given) => {
+  return (...args) => {
     clearTimeout(timer);
-    timer = setTimeout(() => work(...given), ms);
+    timer = setTimeout(() => work(...args), ms);
   };
 }

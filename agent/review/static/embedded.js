@@ -35,14 +35,14 @@ function targets(rows, query) {
   return slice(kept, query, "rows");
 }
 
-const among = (name) => (row, wanted) => wanted.split(",").includes(String(row[name]));
+const among = (name) => (row, value) => value.split(",").includes(String(row[name]));
 const TESTS = [
   ["layer", among("layer")],
   ["site", among("site")],
   ["side", among("side")],
   ["status", among("status")],
   ["verdict", among("verdict")],
-  ["review", (row, wanted) => wanted.split(",").includes(row.review?.verdict ?? "none")],
+  ["review", (row, value) => value.split(",").includes(row.review?.verdict ?? "none")],
   ["r_min", (row, least) => row.r !== null && row.r >= Number(least)],
   ["r_max", (row, most) => row.r !== null && row.r <= Number(most)],
   ["drop_min", (row, least) => row.drop !== null && row.drop >= Number(least)],

@@ -3,11 +3,11 @@
 
 import { h, t } from "./dom.js";
 
-/** @param given what stands in it at first
+/** @param values initial values
  * @returns {{node: Node, read: function}} `read()` gives the arguments, or throws an Error that says which is wrong. */
-export function schemaForm(schema, given = {}) {
+export function schemaForm(schema, values = {}) {
   const required = new Set(schema.required ?? []);
-  const inputs = Object.entries(schema.properties ?? {}).map(([name, part]) => inputOf(name, resolved(part, schema), required.has(name), given[name] ?? part.default));
+  const inputs = Object.entries(schema.properties ?? {}).map(([name, part]) => inputOf(name, resolved(part, schema), required.has(name), values[name] ?? part.default));
   return {
     node: h("div", { class: "schema-form" }, inputs.length ? inputs.map((input) => input.node) : h("p", { class: "soft" }, "It takes no arguments.")),
     read: () => Object.fromEntries(inputs.map((input) => [input.name, input.read()]).filter(([, value]) => value !== undefined)),
@@ -45,18 +45,18 @@ function inputOf(name, part, required, start) {
 
 /** An input and how it is read; an empty one is left out. */
 function controlOf(part, start) {
-  const given = (read) => (input) => (input.value.trim() === "" ? undefined : read(input.value));
-  if (part.enum) return [h("select", {}, [h("option", { value: "" }, "–"), ...part.enum.map((one) => h("option", { value: one }, String(one)))].map((option) => marked(option, start))), given((value) => part.enum.find((one) => String(one) === value))];
+  const unlessEmpty = (read) => (input) => (input.value.trim() === "" ? undefined : read(input.value));
+  if (part.enum) return [h("select", {}, [h("option", { value: "" }, "–"), ...part.enum.map((one) => h("option", { value: one }, String(one)))].map((option) => marked(option, start))), unlessEmpty((value) => part.enum.find((one) => String(one) === value))];
   if (part.type === "boolean") return [h("input", { type: "checkbox", checked: Boolean(start) }), (input) => input.checked];
   if (part.type === "integer" || part.type === "number") {
     const limits = { min: part.minimum, max: part.maximum, step: part.type === "integer" ? "1" : "any" };
-    return [h("input", { type: "number", ...limits, value: start ?? "" }), given(Number)];
+    return [h("input", { type: "number", ...limits, value: start ?? "" }), unlessEmpty(Number)];
   }
-  if (part.type === "string") return [h("input", { type: "text", maxlength: part.maxLength, value: start ?? "" }), given(String)];
+  if (part.type === "string") return [h("input", { type: "text", maxlength: part.maxLength, value: start ?? "" }), unlessEmpty(String)];
   if (part.type === "array" && ["string", undefined].includes(part.items?.type) && !part.items?.$ref && !part.items?.anyOf) {
-    return [h("textarea", { rows: "3", placeholder: "one a line", value: (start ?? []).join("\n") }), given((value) => value.split("\n").filter((line) => line.trim()))];
+    return [h("textarea", { rows: "3", placeholder: "one per line", value: (start ?? []).join("\n") }), unlessEmpty((value) => value.split("\n").filter((line) => line.trim()))];
   }
-  return [h("textarea", { rows: "3", class: "code", placeholder: "JSON", value: start === undefined || start === null ? "" : JSON.stringify(start) }), given((value) => JSON.parse(value))];
+  return [h("textarea", { rows: "3", class: "code", placeholder: "JSON", value: start === undefined || start === null ? "" : JSON.stringify(start) }), unlessEmpty((value) => JSON.parse(value))];
 }
 
 function marked(option, start) {

@@ -7,9 +7,9 @@ import { known, signed } from "./format.js";
 const STEPS = 8;
 const BEFORE = 22;
 const LONGEST = 120; // characters of one token
-const AFTER = 7; // what a causal model's unit responds to stands before it
+const AFTER = 7; // few, since a unit of a causal model responds to what comes before
 
-/** The largest absolute value of several series, position 0 left out: what full colour stands for. */
+/** The largest absolute value of several series, position 0 left out: the value of full colour. */
 export function scaleOf(series) {
   let most = 0;
   for (const values of series) for (let i = 1; i < values.length; i += 1) if (known(values[i])) most = Math.max(most, Math.abs(values[i]));
@@ -52,7 +52,7 @@ function append(node, map, values, i, scale, by) {
   const word = text.replace(/^ +/, "");
   const blank = word === "" && (step || isPeak); // a coloured token of spaces has to be seen
   if (!blank && word.length < text.length) node.append(" ".repeat(text.length - word.length));
-  const shown = t(blank ? "␣".repeat(text.length) : word, { name: "i", cls: [colour(step), isPeak && "k", i === 0 && "o"].filter(Boolean).join(" ") });
+  const shown = t(blank ? "␣".repeat(text.length) : word, { name: "i", cls: [shade(step), isPeak && "k", i === 0 && "o"].filter(Boolean).join(" ") });
   shown.dataset.tip = tipOf(map, i);
   shown.dataset.i = String(i);
   node.append(shown);
@@ -68,11 +68,12 @@ function stepOf(value, scale) {
   return Math.sign(value) * Math.round(STEPS * Math.min(Math.abs(value) / scale, 1));
 }
 
-const colour = (step) => (step ? `${step > 0 ? "p" : "n"}${Math.abs(step)}` : "");
+/** The class of a shade from -8 to 8, one of those in figures.css. */
+export const shade = (step) => (step ? `${step > 0 ? "p" : "n"}${Math.abs(step)}` : "");
 
-/** The legend of a panel: what the colours stand for. */
+/** The legend of a panel: the values of the colours. */
 export function heatKey(scale, name = "full colour") {
-  const steps = [-8, -5, -2, 2, 5, 8].map((step) => h("i", { class: colour(step) }));
+  const steps = [-8, -5, -2, 2, 5, 8].map((step) => h("i", { class: shade(step) }));
   return h("span", { class: "heat-key" }, h("span", { class: "swatches", "aria-hidden": "true" }, steps), ` ${name} ±${signed(scale).replace("+", "")}`);
 }
 

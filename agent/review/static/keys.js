@@ -17,9 +17,9 @@ export function watchKeys() {
     if (typing || document.querySelector("dialog[open]")) return;
     if (event.key === "?") return take(event, help);
     if (off) return undefined;
-    const found = current.find(([key]) => key === event.key);
+    const binding = current.find(([key]) => key === event.key);
     const pressing = event.key === "Enter" && event.target.closest?.("a, button, summary");
-    return found && !pressing ? take(event, found[2]) : undefined;
+    return binding && !pressing ? take(event, binding[2]) : undefined;
   });
 }
 

@@ -10,10 +10,10 @@ export function verdict(row) {
   return h("span", { class: `verdict ${word}` }, word);
 }
 
-/** What a person said, short: "approved by Ada". */
-export function review(found) {
-  if (!found) return null;
-  return h("span", { class: `review ${found.verdict}`, title: NAMES[found.verdict] }, NAMES[found.verdict] ?? found.verdict, h("span", { class: "by" }, " by ", t(found.name)));
+/** A person's decision in short: "approved by Ada". */
+export function review(decision) {
+  if (!decision) return null;
+  return h("span", { class: `review ${decision.verdict}`, title: NAMES[decision.verdict] }, NAMES[decision.verdict] ?? decision.verdict, h("span", { class: "by" }, " by ", t(decision.name)));
 }
 
 /** A list of names and values: [["seed", "0"], ...]. */
@@ -29,7 +29,7 @@ export const notices = (list) => (list ?? []).map((text) => notice(text));
 
 export const empty = (...what) => h("p", { class: "empty" }, what);
 
-/** What stands where a part could not be loaded. */
+/** Shown in place of a part that could not be loaded. */
 export function failed(error, again = null) {
   return h("div", { class: "banner error", role: "alert" }, t(error.message), again ? [" ", h("button", { type: "button", on: { click: again } }, "Try again")] : null);
 }

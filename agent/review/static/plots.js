@@ -20,9 +20,9 @@ export function ticks(low, high, n = 5) {
   const rough = (high - low) / n || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((size) => size >= rough * 0.99);
-  const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i += 1) found.push(Number((i * step).toPrecision(10)));
-  return found;
+  const marks = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-6; i += 1) marks.push(Number((i * step).toPrecision(10)));
+  return marks;
 }
 
 export const line = (x1, y1, x2, y2, cls, tip = null) => s("line", { x1, y1, x2, y2, class: cls, "data-tip": tip });
@@ -30,7 +30,7 @@ export const text = (x, y, what, cls) => s("text", { x, y, class: cls }, what);
 
 export function picture(width, height, label, ...parts) {
   const drawn = s("svg", { class: "plot", viewBox: `0 0 ${width} ${height}`, "aria-label": visible(label) }, parts);
-  drawn.setAttribute("role", drawn.querySelector("a") ? "group" : "img"); // a picture holds nothing to press
+  drawn.setAttribute("role", drawn.querySelector("a") ? "group" : "img"); // an image has no links inside
   return drawn;
 }
 
@@ -60,7 +60,7 @@ export function yAxis(y, marks, left, right, title) {
 const FLOORS = ["trivial", "token_lookup", "other", "shuffled", "chance"];
 export const floorName = (name) => ({ trivial: "best trivial", token_lookup: "token lookup", other: "another unit's", shuffled: "shuffled", chance: "chance" })[name] ?? name;
 
-/** A number as a dot on a line from -0.2 to 1, with its interval and floors: a picture to stand in a table. */
+/** A number as a dot on a line from -0.2 to 1, with its interval and floors: a picture for a table cell. */
 export function bar(value, low, high, verdict, floors = {}) {
   const x = linear(-0.2, 1, 2, 118);
   const shown = FLOORS.filter((name) => known(floors[name]));
@@ -87,7 +87,7 @@ export function scorePlot(rows, threshold = 0.2) {
   const x = linear(low, high, left, width - RIGHT);
   return picture(width, bottom + BOTTOM, "Scores with 95 % intervals and floors",
     ticks(low, high).map((v) => line(x(v), TOP, x(v), bottom, v === 0 ? "zero" : "grid")),
-    line(x(threshold), TOP, x(threshold), bottom, "threshold", `${threshold}: what a lower end has to reach`),
+    line(x(threshold), TOP, x(threshold), bottom, "threshold", `${threshold}: the lower end of the interval has to reach it`),
     rows.map((row, i) => scoreRow(row, TOP + pitch * (i + 0.5), x, left)),
     xAxis(x, ticks(low, high), bottom, "score (Pearson r for simulation)", width - RIGHT),
   );
@@ -187,7 +187,7 @@ function span(values) {
   return [Math.min(0, ...sure), Math.max(0.4, ...sure) + 0.03];
 }
 
-/** Faithfulness over the share of edges that stays, with the choice marked.
+/** Faithfulness over the share of edges that is kept, with the choice marked.
  * @param curve [{share, edges, f, low, high, random_f}] */
 export function curvePlot(curve, chosen) {
   const [width, height] = [560, 220];

@@ -8,7 +8,7 @@ import { field } from "./parts.js";
 /** The reviewer's name: asked for once, kept in this browser. Resolves to "" if nobody gives one. */
 export function reviewer() {
   const kept = localStore()?.getItem("hubel-name");
-  return kept ? Promise.resolve(kept) : askName("Who is reviewing?", "Your name stands beside your verdicts in the run's log.");
+  return kept ? Promise.resolve(kept) : askName("Who is reviewing?", "Your name is kept with your verdicts in the run's log.");
 }
 
 export function askName(title, why, action = "Go on") {
@@ -58,15 +58,15 @@ export function askNote() {
   return ask("A note", [field("Note", note)], "Save the note", () => ({ verdict: "note", note: note.value }));
 }
 
-/** The one-letter commands: `which()` says the target, `done()` shows the change. */
+/** The one-letter commands: `which()` returns the target, `done()` shows the change. */
 export function reviewKeys(which, done) {
   if (REPORT) return [];
   const give = (body) => async () => {
-    const what = which();
-    if (!what) return say("First choose a target with j or k");
+    const target = which();
+    if (!target) return say("First choose a target with j or k");
     try {
-      const wanted = typeof body === "function" ? await body(what.row) : body;
-      if (wanted && (await send(what, wanted))) await done();
+      const review = typeof body === "function" ? await body(target.row) : body;
+      if (review && (await send(target, review))) await done();
     } catch (error) {
       tell(error);
     }
@@ -81,7 +81,7 @@ export function reviewKeys(which, done) {
   ];
 }
 
-/** Says what went wrong where it is seen, for some seconds and until it is clicked away. */
+/** Shows an error for some seconds, or until it is closed. */
 export function tell(error) {
   const box = h("div", { class: "toast", role: "alert" }, t(error.message), h("button", { type: "button", class: "quiet", "aria-label": "Close", on: { click: () => box.remove() } }, "×"));
   document.body.append(box);

@@ -1,5 +1,5 @@
-/** Addresses and views. The whole state of a view stands in its URL: a path that says what, a query that says how.
- * In a report, which is one file, the same address stands behind `#`. */
+/** Addresses and views. The whole state of a view is in its URL: the path says what is shown, the query how.
+ * In a report, which is one file, the same address follows `#`. */
 
 import { REPORT } from "./api.js";
 
@@ -14,18 +14,18 @@ export function here() {
 
 /** An address of the page: path("runs", name, "targets", target), {sort: "r"}. */
 export function path(parts, query = {}) {
-  const asked = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
-  return `/${parts.map(encodeURIComponent).join("/")}${asked.size ? `?${asked}` : ""}`;
+  const params = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  return `/${parts.map(encodeURIComponent).join("/")}${params.size ? `?${params}` : ""}`;
 }
 
-/** What a link to an address holds in `href`. */
+/** The `href` of a link to an address. */
 export const href = (to) => (REPORT ? `#${to}` : to);
 
-/** Which route an address is: `{view, params}`, or null. */
+/** The route of an address: `{view, params}`, or null. */
 export function matched(routes, to) {
   for (const [pattern, view] of routes) {
-    const found = to.match(new RegExp(`^${pattern.replace(SEGMENT, "(?<$1>[^/]+)")}/?$`));
-    if (found) return { view, params: decoded(found.groups ?? {}) };
+    const match = to.match(new RegExp(`^${pattern.replace(SEGMENT, "(?<$1>[^/]+)")}/?$`));
+    if (match) return { view, params: decoded(match.groups ?? {}) };
   }
   return null;
 }
@@ -45,11 +45,11 @@ function safely(value) {
 const listeners = [];
 
 /** Calls `heard(how)` after every change of the address; how: "push", "replace" or "pop". */
-export function onChange(heard) {
-  listeners.push(heard);
+export function onChange(listener) {
+  listeners.push(listener);
 }
 
-const announce = (how) => listeners.forEach((heard) => heard(how));
+const announce = (how) => listeners.forEach((listener) => listener(how));
 
 /** Goes to an address. */
 export function go(to, { replace = false } = {}) {
@@ -58,7 +58,7 @@ export function go(to, { replace = false } = {}) {
   announce(replace ? "replace" : "push");
 }
 
-/** The same view with another state; empty values leave the query. */
+/** The same view with another state; empty values are removed from the query. */
 export function change(values, { replace = false, quiet = false } = {}) {
   const now = here();
   for (const [name, value] of Object.entries(values)) {
@@ -70,7 +70,7 @@ export function change(values, { replace = false, quiet = false } = {}) {
   else go(to, { replace });
 }
 
-/** Keeps where the reader stands in a page, for the way back. */
+/** Keeps the scroll position of the page for the way back. */
 export function remember() {
   history.replaceState({ ...history.state, y: scrollY }, "");
 }

@@ -1,5 +1,5 @@
 /** A table of any length: only the rows near the window are in the page, fetched by hundreds. Rows have one height, so
- * that nothing jumps; a screen reader is told the number of all rows and the place of each. */
+ * that nothing jumps; a screen reader gets the number of all rows and the place of each. */
 
 import { h, swap } from "./dom.js";
 
@@ -47,10 +47,10 @@ export class LongTable {
   /** Starts over with other rows (a sort, a filter, a log that grew). */
   async load(sort, keepPlace = false) {
     this.generation += 1;
-    const mine = this.generation;
+    const ownGeneration = this.generation;
     const first = keepPlace ? Math.floor(Math.max(0, this.at) / PAGE) : 0;
     const answer = await this.options.fetch(first * PAGE, PAGE);
-    if (mine !== this.generation) return null;
+    if (ownGeneration !== this.generation) return null;
     this.pages = new Map([[first, answer.rows]]);
     this.total = answer.total;
     if (!keepPlace) this.at = -1;
@@ -117,13 +117,13 @@ export class LongTable {
   }
 
   async fetchPage(page) {
-    const mine = this.generation;
+    const ownGeneration = this.generation;
     this.pages.set(page, null);
     try {
       const answer = await this.options.fetch(page * PAGE, PAGE);
-      if (mine === this.generation) this.pages.set(page, answer.rows);
+      if (ownGeneration === this.generation) this.pages.set(page, answer.rows);
     } catch {
-      if (mine === this.generation) this.pages.delete(page); // asked for again at the next scroll
+      if (ownGeneration === this.generation) this.pages.delete(page); // fetched again at the next scroll
     }
     this.draw();
   }

@@ -14,7 +14,7 @@ export function scoreFacts(circuit) {
 }
 
 /** The number that a measure comes to, where it is one: "0.84 [0.79 to 0.88], 48 prompts". */
-function headline(found) {
-  if (!known(found.value)) return known(found.mean) ? ` ${number(found.mean)}` : "";
-  return ` ${number(found.value)}${known(found.low) ? ` [${interval(found.low, found.high)}]` : ""}${known(found.prompts) ? `, ${count(found.prompts)} prompts` : ""}`;
+function headline(measure) {
+  if (!known(measure.value)) return known(measure.mean) ? ` ${number(measure.mean)}` : "";
+  return ` ${number(measure.value)}${known(measure.low) ? ` [${interval(measure.low, measure.high)}]` : ""}${known(measure.prompts) ? `, ${count(measure.prompts)} prompts` : ""}`;
 }

@@ -1,14 +1,14 @@
-/** What the unit does to the model: the tokens that it writes, ablation and steering, and its nearest units. */
+/** Effects of the unit on the model: the tokens that it writes, ablation and steering; and its nearest units. */
 
 import { h, t } from "../dom.js";
 import { number, plural, signed } from "../format.js";
 import { empty, section, verdict } from "../parts.js";
 import { href, path } from "../router.js";
 
-export function writes(found) {
-  if (!found?.promoted?.length && !found?.suppressed?.length) return null;
+export function writes(lens) {
+  if (!lens?.promoted?.length && !lens?.suppressed?.length) return null;
   return section("writes", "What it writes", "Logit lens: what an activation of 1 adds to a token's logit.",
-    h("div", { class: "two" }, words("promotes", found.promoted), words("suppresses", found.suppressed)));
+    h("div", { class: "two" }, words("promotes", lens.promoted), words("suppresses", lens.suppressed)));
 }
 
 export function words(title, listed) {
@@ -19,13 +19,13 @@ export function words(title, listed) {
 const BY = { write: "By what they write", move: "By what they move (OV)", together: "Active together" };
 const WHERE = { earlier: "earlier", same: "same layer", later: "later" };
 
-/** Units that do nearly the same, or the opposite, and those that are active at the same tokens. */
-export function nearest({ run }, found, kind) {
-  if (found === null || found === undefined) {
+/** Units with nearly the same or the opposite direction, and units that are active at the same tokens. */
+export function nearest({ run }, recorded, kind) {
+  if (recorded === null || recorded === undefined) {
     return section("nearest", "Nearest units", null, empty("Not recorded when this run was made. ", h("code", {}, "hubel resume ", t(run), " --neighbours"), " adds them."));
   }
-  const lists = found.filter((list) => list.alike.length || list.opposite.length);
-  if (!lists.length) return section("nearest", "Nearest units", null, empty(kind === "unit" ? "Nothing to compare it with." : "No unit of the subject: it writes nothing, and no other target is active with it."));
+  const lists = recorded.filter((list) => list.alike.length || list.opposite.length);
+  if (!lists.length) return section("nearest", "Nearest units", null, empty(kind === "unit" ? "There is nothing to compare it with." : "No unit of the subject: it writes nothing, and no other target is active with it."));
   return section("nearest", "Nearest units", "Those that this run explained can be opened.", lists.map((list) => neighbours(run, list)));
 }
 
@@ -42,20 +42,20 @@ function neighbours(run, list) {
 /** Results of ablating, steering and other instruments: as the explainer read them, and as data. */
 export function effects(list) {
   if (!list?.length) return null;
-  return section("effects", "Effects", "What the explainer changed in the model, or asked of it, and what came of it.", list.map((effect) =>
+  return section("effects", "Effects", "What the explainer changed or measured in the model, with the results.", list.map((effect) =>
     h("details", { id: effect.id, tabindex: "-1", class: `effect${effect.error ? " wrong" : ""}`, open: list.length < 4 },
-      h("summary", {}, h("b", {}, t(effect.kind)), " ", h("span", { class: "soft" }, t(asked(effect.arguments)))),
+      h("summary", {}, h("b", {}, t(effect.kind)), " ", h("span", { class: "soft" }, t(argumentsLine(effect.arguments)))),
       effect.rendered ? [h("pre", { class: "rendered" }, t(effect.rendered, { lines: true })), h("details", {}, h("summary", {}, "as data"), shape(effect.result))] : shape(effect.result))));
 }
 
-/** What an instrument was asked, in one line: its texts and names, without the unit. */
-function asked(args) {
-  const said = Object.entries(args ?? {}).filter(([name]) => !["unit", "units"].includes(name)).map(([name, what]) => `${name} ${typeof what === "string" ? what : JSON.stringify(what)}`);
-  const line = said.join(", ");
+/** The arguments of an instrument in one line, without the unit. */
+function argumentsLine(args) {
+  const parts = Object.entries(args ?? {}).filter(([name]) => !["unit", "units"].includes(name)).map(([name, what]) => `${name} ${typeof what === "string" ? what : JSON.stringify(what)}`);
+  const line = parts.join(", ");
   return line.length > 120 ? `${line.slice(0, 120)}…` : line;
 }
 
-/** Any JSON as nested tables and lists; what is long is cut, with its length. */
+/** Any JSON as nested tables and lists; long lists are cut, with their length. */
 export function shape(value, depth = 0) {
   if (value === null || value === undefined) return h("span", { class: "soft" }, "–");
   if (typeof value === "number") return h("span", { class: "num" }, Number.isInteger(value) ? String(value) : signed(value).replace("+", ""));

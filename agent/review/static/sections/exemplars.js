@@ -1,4 +1,4 @@
-/** Exemplars of both sides as token heat maps: the strongest of explore; others stand apart by their split. */
+/** Exemplars of both sides as token heat maps: the strongest of explore; others are grouped by their split. */
 
 import { h } from "../dom.js";
 import { plural } from "../format.js";
@@ -8,10 +8,10 @@ import { empty, section } from "../parts.js";
 const FIRST = 8; // shown at once; the rest on demand
 const SIDES = [["+", "Positive side"], ["-", "Negative side"]];
 
-export function exemplars({ exemplars: found }) {
-  const sides = SIDES.filter(([side]) => found?.[side]?.length);
+export function exemplars({ exemplars: maps }) {
+  const sides = SIDES.filter(([side]) => maps?.[side]?.length);
   const note = "Orange fires positively, blue negatively. The grey first token of a context is never scored.";
-  return section("exemplars", "Exemplars", note, sides.length ? sides.map(([side, name]) => panel(side, name, found[side])) : empty("No exemplars are stored for this target."));
+  return section("exemplars", "Exemplars", note, sides.length ? sides.map(([side, name]) => panel(side, name, maps[side])) : empty("No exemplars are stored for this target."));
 }
 
 function panel(side, name, maps) {

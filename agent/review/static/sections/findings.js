@@ -1,5 +1,5 @@
-/** What the explainer concluded: each number and quotation leads to the experiment that it comes from; one that no
- * evidence supports is marked. */
+/** What the explainer concluded: each number and quotation links to the experiment that it comes from; those
+ * without evidence are marked. */
 
 import { h, t } from "../dom.js";
 import { plural } from "../format.js";
@@ -10,7 +10,7 @@ export function findings(place, { findings: text, claims, hypotheses }) {
   if (!text) return null;
   const open = (claims ?? []).filter((claim) => !claim.evidence.length).length;
   const note = claims?.length ? `${plural(claims.length, "claim")}, ${open ? `${open} without evidence` : "each with its evidence"}.` : "The explainer's own words.";
-  const experiments = new Set((hypotheses ?? []).flatMap((one) => (one.experiments ?? []).map((found) => found.id)));
+  const experiments = new Set((hypotheses ?? []).flatMap((one) => (one.experiments ?? []).map((experiment) => experiment.id)));
   return section("findings", "Findings", note, h("p", { class: "findings" }, traced(text, claims ?? [], place, experiments)), elsewhere(text, claims ?? [], place, experiments));
 }
 
@@ -37,7 +37,7 @@ function traceOf(words, claim, { run, target }, experiments) {
   return h("span", { class: "supported" }, t(words), h("sup", {}, links.map((link, i) => [i ? " " : "", link])));
 }
 
-/** Claims that stand in the explanation itself and not in the findings. */
+/** Claims that are in the explanation itself and not in the findings. */
 function elsewhere(text, claims, place, experiments) {
   const rest = claims.filter((claim) => !text.includes(claim.text));
   if (!rest.length) return null;

@@ -1,5 +1,5 @@
-/** The drawing of a circuit: a row of nodes a layer, the input below, the logits above, edges between them as curves
- * whose width is their weight and whose colour is their sign. */
+/** The drawing of a circuit: one row of nodes for each layer, the input below, the logits above, and the edges as
+ * curves whose width is their weight and whose colour is their sign. */
 
 import { s, visible } from "../dom.js";
 import { signed } from "../format.js";
@@ -7,24 +7,24 @@ import { signed } from "../format.js";
 const PITCH = 40;
 const LEFT = 40;
 const WIDEST = 640;
-const [NARROWEST, BESIDE] = [42, 56]; // of a column: a head with its gap; an MLP too, where they stand beside each other
+const [NARROWEST, BESIDE] = [42, 56]; // width of a column: of a head with its gap, and where MLPs are side by side too
 const MOST = 400; // edges drawn: more is a cloud, and slow
 
 /** The node of an edge's end: "head.8.1<q>" -> "head.8.1". */
 export const nodeOf = (end) => end.replace(/<.*>$/, "");
 
-/** What an edge does for the answer: the opposite of what patching it with the corrupted run does to the metric. */
+/** The effect of an edge on the answer: the opposite of the effect of patching it with the corrupted run. */
 export const helps = (edge) => -(edge.exact ?? edge.weight);
 
-/** An edge into the keys or values of a key-value head goes to each query head of the circuit that reads them. */
+/** An edge into the keys or values of a key-value head is drawn to each query head of the circuit that reads them. */
 function intoQueryHeads(circuit) {
   const group = (circuit.graph?.n_heads ?? 1) / (circuit.graph?.n_kv_heads ?? circuit.graph?.n_heads ?? 1);
   const present = new Set((circuit.nodes ?? []).map((node) => node.id));
   return (circuit.edges ?? []).flatMap((edge) => {
-    const found = group > 1 && /^head\.(\d+)\.(\d+)<([kv])>$/.exec(edge.target);
-    if (!found) return [edge];
-    const heads = Array.from({ length: group }, (_, i) => `head.${found[1]}.${Number(found[2]) * group + i}`);
-    return heads.filter((head) => present.has(head)).map((head) => ({ ...edge, target: `${head}<${found[3]}>` }));
+    const match = group > 1 && /^head\.(\d+)\.(\d+)<([kv])>$/.exec(edge.target);
+    if (!match) return [edge];
+    const heads = Array.from({ length: group }, (_, i) => `head.${match[1]}.${Number(match[2]) * group + i}`);
+    return heads.filter((head) => present.has(head)).map((head) => ({ ...edge, target: `${head}<${match[3]}>` }));
   });
 }
 
@@ -51,8 +51,8 @@ export function drawGraph(circuit, edges, chosen, pick) {
     nodes.filter((node) => places.has(node.id)).map((node) => nodeMark(node, places.get(node.id), node.id === chosen, beside && !beside.has(node.id), pick)));
 }
 
-/** Where each node stands: a row a layer. Where there is room, a column a head, so that a head is always found at the
- * same place, and MLPs in a column of their own, a little above the heads that they read; else one beside the other. */
+/** The position of each node: one row for each layer. Where there is room, one column for each head, so that a head is
+ * always at the same place, and a column of MLPs, a little above the heads that they read; else side by side. */
 function placed(nodes, width) {
   const inside = nodes.filter((node) => node.kind === "head" || node.kind === "mlp");
   const heads = [...new Set(nodes.filter((node) => node.kind === "head").map(headOf))].sort((a, b) => a - b);
@@ -95,14 +95,14 @@ function edgeOf(edge, places, most, chosen) {
 function nodeMark(node, { x, y }, isChosen, dim, pick) {
   const name = { input: "input", logits: "logits" }[node.kind] ?? (node.kind === "head" ? node.id.replace("head.", "") : `mlp ${node.layer}`);
   const width = Math.max(30, 7 * name.length + 10);
-  const heard = (event) => {
+  const activate = (event) => {
     if (event.type === "keydown" && event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
     event.stopPropagation();
     pick(node.id);
   };
   const label = `${visible(node.id)}${node.role ? `, ${visible(node.role)}` : ""}`;
-  return s("g", { class: `node ${node.kind}${node.role ? " roled" : ""}${isChosen ? " chosen" : ""}${dim ? " dim" : ""}`, tabindex: "0", role: "button", "aria-pressed": String(isChosen), "aria-label": label, "data-tip": label, "data-node": node.id, on: { click: heard, keydown: heard } },
+  return s("g", { class: `node ${node.kind}${node.role ? " roled" : ""}${isChosen ? " chosen" : ""}${dim ? " dim" : ""}`, tabindex: "0", role: "button", "aria-pressed": String(isChosen), "aria-label": label, "data-tip": label, "data-node": node.id, on: { click: activate, keydown: activate } },
     s("rect", { x: x - width / 2, y: y - 10, width, height: 20, rx: node.kind === "head" ? 10 : 3 }),
     s("text", { x, y: y + 4, class: "mid" }, visible(name)));
 }

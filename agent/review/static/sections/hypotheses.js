@@ -1,19 +1,19 @@
-/** The hypotheses with their lineage, and the experiments for and against each: what was predicted stands first, as it
- * was written down, then what came out. */
+/** The hypotheses with their lineage, and the experiments for and against each: the prediction as it
+ * was logged, then the outcome. */
 
 import { h, t } from "../dom.js";
 import { number, plural, sideName, time, value3 } from "../format.js";
 import { empty, section } from "../parts.js";
 
 export function hypotheses({ hypotheses: all }) {
-  if (!all?.length) return section("hypotheses", "Hypotheses and experiments", null, empty("None is in the log."));
+  if (!all?.length) return section("hypotheses", "Hypotheses and experiments", null, empty("The log has none."));
   const experiments = all.flatMap((one) => one.experiments ?? []);
   const kept = experiments.filter((one) => one.outcome === "for").length;
   const note = `${plural(all.length, "hypothesis", "hypotheses")}, ${plural(experiments.length, "experiment")}: ${kept} for, ${experiments.filter((one) => one.outcome === "against").length} against. Each prediction was in the log before the subject ran.`;
   return section("hypotheses", "Hypotheses and experiments", note, h("ol", { class: "lineage" }, lineage(all).map(([one, depth]) => hypothesis(one, depth, all.length))));
 }
 
-/** Every hypothesis behind the one that it revises, with its depth. */
+/** Every hypothesis after the one that it revises, with its depth. */
 function lineage(all) {
   const ids = new Set(all.map((one) => one.id));
   const below = (parent, depth) => all.filter((one) => (parent === null ? !ids.has(one.parent) : one.parent === parent)).flatMap((one) => [[one, Math.min(depth, 4)], ...(one.id === parent ? [] : below(one.id, depth + 1))]);
@@ -22,10 +22,10 @@ function lineage(all) {
 
 function hypothesis(one, depth, n) {
   const experiments = one.experiments ?? [];
-  const tally = ["for", "against", "void"].map((name) => [name, experiments.filter((found) => found.outcome === name).length]).filter(([, number_]) => number_);
-  const told = [one.origin ? `from ${one.origin}` : null, one.parent ? `revises ${one.parent}` : null, one.competitor ? "competitor" : null].filter(Boolean).join(", ");
+  const tally = ["for", "against", "void"].map((name) => [name, experiments.filter((experiment) => experiment.outcome === name).length]).filter(([, number_]) => number_);
+  const origin = [one.origin ? `from ${one.origin}` : null, one.parent ? `revises ${one.parent}` : null, one.competitor ? "competitor" : null].filter(Boolean).join(", ");
   return h("li", { class: `hypothesis depth-${depth}${one.chosen ? " chosen" : ""}`, id: `hypothesis-${one.id}`, tabindex: "-1" },
-    h("div", { class: "line" }, h("b", { class: "id" }, t(one.id)), one.chosen ? h("span", { class: "badge" }, "chosen") : null, h("span", { class: "soft" }, t(told)),
+    h("div", { class: "line" }, h("b", { class: "id" }, t(one.id)), one.chosen ? h("span", { class: "badge" }, "chosen") : null, h("span", { class: "soft" }, t(origin)),
       h("span", { class: "num" }, `explore ${number(one.explore)}`), h("span", { class: "num" }, `select ${number(one.select)}`), tally.map(([name, count]) => h("span", { class: name }, `${count} ${name}`))),
     h("p", { class: "sentence" }, t(one.sentence)),
     one.predicate ? h("p", { class: "predicate" }, h("code", {}, t(one.predicate))) : null,

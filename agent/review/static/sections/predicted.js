@@ -1,4 +1,4 @@
-/** Predicted beside true, the worst misses first. Held-out text stays behind a step that says what opening it means. */
+/** Predicted beside true activations, the largest errors first. Opening held-out text takes a step that says what it means. */
 
 import { REPORT, get, post } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
@@ -10,42 +10,42 @@ import { change, here } from "../router.js";
 
 const FIRST = 6;
 
-export function predicted(place, found, query) {
+export function predicted(place, page, query) {
   const box = h("div", { class: "predicted" }, waiting(4));
   const split = () => here().query.get("split") ?? "select";
   const buttons = h("div", { class: "toggles", role: "group", "aria-label": "Split" });
-  let asked = "";
+  let requested = "";
   const load = async (which) => {
-    swap(buttons, ["select", "holdout"].map((name) => h("button", { type: "button", class: "toggle", "aria-pressed": String(name === which), on: { click: () => pick(name) } }, name === "holdout" && !found.holdout_opened ? "held-out (closed)" : name)));
-    asked = which;
-    const shown = await part(place, found, which, load);
-    if (asked === which) swap(box, shown); // an answer that comes late is not what is asked for any more
+    swap(buttons, ["select", "holdout"].map((name) => h("button", { type: "button", class: "toggle", "aria-pressed": String(name === which), on: { click: () => pick(name) } }, name === "holdout" && !page.holdout_opened ? "held-out (closed)" : name)));
+    requested = which;
+    const shown = await part(place, page, which, load);
+    if (requested === which) swap(box, shown); // a late answer to an earlier choice is dropped
   };
   const pick = (name) => {
     change({ split: name === "select" ? null : name }, { quiet: true });
     load(name);
   };
   load(query.get("split") === "holdout" ? "holdout" : split());
-  const opened = found.holdout_opened;
-  return section("predicted", "Predicted beside true", ["The worst misses first. ", opened ? ["Held-out text was opened by ", t(opened.name), `, ${time(opened.time)}.`] : null], REPORT ? null : buttons, box);
+  const opened = page.holdout_opened;
+  return section("predicted", "Predicted beside true", ["The largest errors first. ", opened ? ["Held-out text was opened by ", t(opened.name), `, ${time(opened.time)}.`] : null], REPORT ? null : buttons, box);
 }
 
-async function part(place, found, which, load) {
-  if (which === "holdout" && !found.holdout_opened) return door(place, found, () => load("holdout"));
+async function part(place, page, which, load) {
+  if (which === "holdout" && !page.holdout_opened) return door(place, page, () => load("holdout"));
   try {
-    return pairs(await get(`${place.base}/predicted`, which === "select" ? {} : { split: which }), found.row.side);
+    return pairs(await get(`${place.base}/predicted`, which === "select" ? {} : { split: which }), page.row.side);
   } catch (error) {
     return error.status === 404 ? empty(error.message) : failed(error, () => load(which));
   }
 }
 
 /** What opening means, before it happens. */
-function door(place, found, opened) {
+function door(place, page, opened) {
   const open = async () => {
     const name = await askName("Open held-out text", "It cannot be closed again: the log will say that you opened it.", "Open it");
     if (!name) return;
     try {
-      found.holdout_opened = (await post(`${place.base}/open-holdout`, { name })).opened;
+      page.holdout_opened = (await post(`${place.base}/open-holdout`, { name })).opened;
       say("Held-out text is open");
       await opened();
     } catch (error) {

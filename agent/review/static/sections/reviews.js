@@ -1,4 +1,4 @@
-/** A person's verdict: buttons for it, and what people said so far. */
+/** Reviews: buttons for a decision, and the reviews so far. */
 
 import { REPORT } from "../api.js";
 import { h, t } from "../dom.js";
@@ -11,24 +11,24 @@ const BUTTONS = [
 ];
 
 /** @param again called after a verdict was written */
-export function reviews(place, found, again) {
-  const said = found.reviews ?? [];
-  if (REPORT && !said.length) return null;
-  const latest = said.filter((one) => ["approve", "reject", "edit"].includes(one.verdict)).at(-1)?.verdict;
+export function reviews(place, page, again) {
+  const listed = page.reviews ?? [];
+  if (REPORT && !listed.length) return null;
+  const latest = listed.filter((one) => ["approve", "reject", "edit"].includes(one.verdict)).at(-1)?.verdict;
   const give = (name, form) => async () => {
     try {
-      const body = form ? await form(found.row) : { verdict: name };
+      const body = form ? await form(page.row) : { verdict: name };
       if (body && (await send(place, body))) await again();
     } catch (error) {
       tell(error);
     }
   };
   const buttons = BUTTONS.map(([name, word, key, form]) =>
-    h("button", { type: "button", class: `give ${name}`, "aria-pressed": name === "undo" || name === "note" ? null : String(latest === name), "aria-keyshortcuts": key, disabled: name === "undo" && !said.length, on: { click: give(name, form) } }, word, h("kbd", { "aria-hidden": "true" }, key)));
+    h("button", { type: "button", class: `give ${name}`, "aria-pressed": name === "undo" || name === "note" ? null : String(latest === name), "aria-keyshortcuts": key, disabled: name === "undo" && !listed.length, on: { click: give(name, form) } }, word, h("kbd", { "aria-hidden": "true" }, key)));
   const who = localStore()?.getItem("hubel-name");
   return h("section", { class: "reviews", "aria-label": "Reviews" },
-    REPORT ? null : h("div", { class: "line" }, h("span", { class: "soft" }, "Your verdict"), buttons, who ? h("small", { class: "soft" }, "as ", t(who)) : null, agreement(found.row, latest)),
-    said.length ? h("ol", { class: "said" }, said.map(one)) : null);
+    REPORT ? null : h("div", { class: "line" }, h("span", { class: "soft" }, "Your verdict"), buttons, who ? h("small", { class: "soft" }, "as ", t(who)) : null, agreement(page.row, latest)),
+    listed.length ? h("ol", { class: "said" }, listed.map(one)) : null);
 }
 
 function agreement(row, latest) {

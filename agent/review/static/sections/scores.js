@@ -18,7 +18,7 @@ export function scores({ scores: listed, row }) {
     h("details", {}, h("summary", {}, "As a table"), grid("Scores and floors", columns, rows)));
 }
 
-/** Short, to stand beside a row: "compositional, holdout, top". */
+/** The short name of a row: "compositional, holdout, top". */
 function nameOf({ scorer, split, text }) {
   return `${scorer.replace(/^simulation\./, "")}, ${split}${text === "top_and_random" ? ", top" : ""}`;
 }

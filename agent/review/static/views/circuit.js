@@ -16,13 +16,13 @@ export async function circuitView({ run }, query) {
   const curve = circuit.curve ?? [];
   const state = { at: place(curve, query.get("share") ?? circuit.chosen_share), node: query.get("node"), all: query.get("all") === "1" };
   const graph = h("div", { class: "graph-box", tabindex: "0", role: "region", "aria-label": "Circuit graph" });
-  const told = h("output", { for: "threshold" });
+  const readout = h("output", { for: "threshold" });
   const detail = h("div", { class: "node-box" });
   const draw = () => {
     const point = curve[state.at];
     const edges = shownEdges(circuit, point, state.all);
     swap(graph, drawGraph(circuit, edges, state.node, pick));
-    swap(told, sentence(point, edges.length));
+    swap(readout, sentence(point, edges.length));
     swap(detail, nodePart(circuit, edges, state.node, pick));
   };
   const pick = (id) => {
@@ -42,7 +42,7 @@ export async function circuitView({ run }, query) {
     h("div", { class: "line" }, h("h1", {}, "Circuit of ", t(circuit.task)), circuit.verdict ? verdict({ status: "done", verdict: circuit.verdict }) : null), circuit.reason ? h("p", { class: "claim" }, t(circuit.reason)) : null, h("p", { class: "note" }, lead(circuit)),
     h("div", { class: "columns" },
       h("div", { class: "column-main" }, section("graph", "Graph", ["Layers from bottom to top. ", h("span", { class: "pos-ink" }, "Orange"), " edges help the answer, ", h("span", { class: "neg-ink" }, "blue"), " hinder it; wider is more. Choose a node."],
-        curve.length ? h("div", { class: "line threshold" }, h("label", { for: "threshold" }, "edges kept"), slider, told) : null, graph)),
+        curve.length ? h("div", { class: "line threshold" }, h("label", { for: "threshold" }, "edges kept"), slider, readout) : null, graph)),
       h("div", { class: "column-side" }, detail, curve.length ? section("faithfulness", "Faithfulness", "Of the circuit of each size, on prompts that discovery never saw; dashed: random circuits of that size.", h("figure", {}, curvePlot(curve, circuit.chosen_share))) : null, scoreFacts(circuit))),
     heads(circuit, pick));
   return { title: `circuit ${circuit.task}`, node, keys: [["[", "fewer edges", () => turn(slider, -1)], ["]", "more edges", () => turn(slider, 1)]] };
@@ -71,7 +71,7 @@ function lead(circuit) {
   return [t(circuit.subject_title ?? circuit.subject ?? ""), circuit.summary ? [", ", t(circuit.summary)] : null, ". ", t(circuit.metric ?? "metric"), `: ${value3(circuit.model_score)} whole, ${value3(circuit.corrupted_score)} corrupted; ablation: `, t(circuit.ablation ?? "–"), `.${prompts}`];
 }
 
-/** All heads and MLPs of the circuit as a table: what the picture says, for those who do not look at it. */
+/** All heads and MLPs of the circuit as a table, which says in words what the graph shows. */
 function heads(circuit, pick) {
   const nodes = (circuit.nodes ?? []).filter((one) => one.in_circuit && ["head", "mlp"].includes(one.kind)).toSorted((x, y) => Math.abs(y.effect?.value ?? 0) - Math.abs(x.effect?.value ?? 0));
   if (!nodes.length) return null;

@@ -12,11 +12,11 @@ export async function compareView(_, query) {
   const { runs } = await get("/api/runs");
   const box = h("div", {});
   const table = new Both();
-  const update = async (asked) => {
-    const [a, b] = [asked.get("a"), asked.get("b")];
+  const update = async (params) => {
+    const [a, b] = [params.get("a"), params.get("b")];
     if (!a || !b) return swap(box, empty("Choose two runs. Only targets that both have are compared."));
     try {
-      await table.load(asked, box);
+      await table.load(params, box);
     } catch (error) {
       swap(box, failed(error));
     }
@@ -52,14 +52,14 @@ class Both {
     this.long?.dispose();
     const [a, b] = [query.get("a"), query.get("b")];
     const sort = { key: query.get("sort") ?? "target", dir: query.get("dir") ?? "asc" };
-    const asked = (offset, limit) => get("/api/compare", { a, b, sort: query.get("sort"), dir: query.get("dir"), offset, limit });
+    const fetchRows = (offset, limit) => get("/api/compare", { a, b, sort: query.get("sort"), dir: query.get("dir"), offset, limit });
     this.long = new LongTable({
       columns: COLUMNS, caption: `${a} and ${b} on the same targets`, cls: "both",
-      fetch: async (offset, limit) => withTotal(await asked(offset, limit)),
+      fetch: async (offset, limit) => withTotal(await fetchRows(offset, limit)),
       cells: (row) => cells(row, a, b),
       onSort: (key) => change({ sort: key, dir: sort.key === key && sort.dir !== "desc" ? "desc" : null }),
     });
-    const answer = await asked(0, 1);
+    const answer = await fetchRows(0, 1);
     swap(box, answer.common ? [summary(answer, a, b), this.long.node] : empty("These runs have no target in common."));
     if (answer.common) await this.long.load(sort);
   }
@@ -77,8 +77,8 @@ function summary({ common, paired, verdicts }, a, b) {
 }
 
 function cells(row, a, b) {
-  const side = (run, found) => [h("a", { class: "clip", href: href(path(["runs", run, "targets", row.target])), title: found?.explanation ?? "" }, t(found?.explanation ?? "–"))];
-  const score = (found) => (found ? [h("b", { class: "num" }, number(found.r)), bar(found.r, found.low, found.high, found.verdict), verdict({ status: "done", verdict: found.verdict })] : "–");
+  const side = (run, side) => [h("a", { class: "clip", href: href(path(["runs", run, "targets", row.target])), title: side?.explanation ?? "" }, t(side?.explanation ?? "–"))];
+  const score = (side) => (side ? [h("b", { class: "num" }, number(side.r)), bar(side.r, side.low, side.high, side.verdict), verdict({ status: "done", verdict: side.verdict })] : "–");
   const size = row.difference === null ? "" : row.difference > 0 ? "pos-ink" : "neg-ink";
   return [h("a", { href: href(path(["runs", a, "targets", row.target])) }, t(row.target)), side(a, row.a), score(row.a), side(b, row.b), score(row.b), h("b", { class: size }, number(row.difference))];
 }

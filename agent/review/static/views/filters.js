@@ -1,4 +1,4 @@
-/** The line of filters over the targets; what is chosen stands in the URL. */
+/** The filters above the list of targets; the choice is kept in the URL. */
 
 import { debounced, h } from "../dom.js";
 
@@ -25,7 +25,7 @@ export function filters(facets, query, changed) {
     facets.sides?.length > 1 ? select("side", "Side", options(facets.sides, "all sides")) : null,
     select("review", "Review", REVIEWS),
     range("r_min", "Held-out r at least", "r ≥"), range("drop_min", "Drop from select to holdout at least", "drop ≥"));
-  const show = (asked) => showIn(node, boxes, asked);
+  const show = (params) => showIn(node, boxes, params);
   show(query);
   new ResizeObserver(() => document.documentElement.style.setProperty("--filters", getComputedStyle(node).position === "sticky" ? `${node.offsetHeight}px` : "0px")).observe(node);
   return { node, show, focus: () => search.select() ?? search.focus() };
@@ -43,8 +43,8 @@ const chosen = (boxes) => boxes.filter((box) => box.getAttribute("aria-pressed")
 
 function showIn(node, boxes, query) {
   for (const input of node.querySelectorAll("input, select")) {
-    const wanted = query.get(input.name) ?? (input.name === "in" ? "explanations" : "");
-    if (input !== document.activeElement || input.tagName === "SELECT") input.value = wanted;
+    const value = query.get(input.name) ?? (input.name === "in" ? "explanations" : "");
+    if (input !== document.activeElement || input.tagName === "SELECT") input.value = value;
   }
   const verdicts = (query.get("verdict") ?? "").split(",");
   for (const box of boxes) box.setAttribute("aria-pressed", String(verdicts.includes(box.value)));

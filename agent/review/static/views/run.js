@@ -1,4 +1,4 @@
-/** The targets of a run: thousands, sorted and filtered at once, found by their words, walked with the keyboard. */
+/** The targets of a run: a long table that is sorted, filtered, searched, and walked with the keyboard. */
 
 import { address, get } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
@@ -20,7 +20,7 @@ export async function runView({ run }, query) {
   const about = await get(base);
   const list = new Targets(run, base);
   const head = h("div", {});
-  const found = h("div", {});
+  const hitBox = h("div", {});
   const controls = filters(about.facets ?? {}, query, (values) => change({ ...values, row: null }, { replace: true }));
   const draw = (fresh) => swap(head, header(fresh.run, fresh));
   draw(about);
@@ -28,18 +28,18 @@ export async function runView({ run }, query) {
     draw(await get(base));
     await list.load(here().query, true);
   });
-  const node = h("div", {}, crumbs([["Runs", href("/")], [run]]), h("div", { class: "title-line" }, h("h1", {}, t(run)), log.node), head, controls.node, found, list.table.node, list.state);
-  const update = async (asked) => {
-    controls.show(asked);
-    const text = asked.get("q") && (asked.get("in") ?? "explanations") !== "explanations";
+  const node = h("div", {}, crumbs([["Runs", href("/")], [run]]), h("div", { class: "title-line" }, h("h1", {}, t(run)), log.node), head, controls.node, hitBox, list.table.node, list.state);
+  const update = async (params) => {
+    controls.show(params);
+    const text = params.get("q") && (params.get("in") ?? "explanations") !== "explanations";
     list.table.node.hidden = Boolean(text);
-    swap(found, text ? await hits(run, base, asked) : []);
-    if (!text) await list.load(asked);
+    swap(hitBox, text ? await hits(run, base, params) : []);
+    if (!text) await list.load(params);
   };
   return { title: run, node, update, start: () => update(query), keys: [...list.keys(), ["/", "search", controls.focus]], dispose: () => [log.stop(), list.table.dispose()] };
 }
 
-function header(run, { agreement, notices: told, points }) {
+function header(run, { agreement, notices: messages, points }) {
   const stated = facts([
     ["subject", [t(run.subject ?? "–"), h("small", {}, t(run.subject_revision ?? ""))]],
     ["corpus", [t(run.corpus ?? "–"), h("small", {}, t(run.corpus_revision ?? ""))]],
@@ -48,7 +48,7 @@ function header(run, { agreement, notices: told, points }) {
     ["cost", [usd(run.usd), h("small", {}, run.calls ? `${plural(run.calls, "model call")}, ${count(run.tokens)} tokens` : "no model calls")]],
     ["false keeps", run.false_keeps ? [percent(run.false_keeps.rate, 1), h("small", {}, `${count(run.false_keeps.kept)} of ${count(run.false_keeps.of)} nulls, 95 % ${percent(run.false_keeps.low, 1)} to ${percent(run.false_keeps.high, 1)}`)] : ["not measured", h("small", {}, "hubel bench null measures it")]],
   ]);
-  return [notices(told), run.notice ? notices([run.notice]) : null, figures(run, agreement), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
+  return [notices(messages), run.notice ? notices([run.notice]) : null, figures(run, agreement), overview(points, run.name), h("details", { class: "about" }, h("summary", {}, "Configuration"), stated, configuration(run))];
 }
 
 function figures(run, agreement) {
@@ -78,7 +78,7 @@ function configuration(run) {
 }
 
 const COLUMNS = [
-  { key: "target", name: "target", sort: "position", cls: "address", title: "in the order in which they were asked for" },
+  { key: "target", name: "target", sort: "position", cls: "address", title: "in the order of the run's configuration" },
   { key: "explanation", name: "explanation", cls: "sentence" },
   { key: "r", name: "held-out r", sort: "r", cls: "num score" },
   { key: "interval", name: "interval and floors", cls: "picture" },
@@ -100,7 +100,7 @@ class Targets {
       columns: COLUMNS,
       caption: `Targets of ${run}`,
       cls: "targets",
-      fetch: (offset, limit) => get(`${base}/targets`, { ...this.asked(), offset, limit }),
+      fetch: (offset, limit) => get(`${base}/targets`, { ...this.listParams(), offset, limit }),
       cells: (row, i) => this.cells(row, i),
       onSort: (key) => change({ ...this.turned(key), row: null }, {}),
       onPlace: (i) => change({ row: i }, { quiet: true }),
@@ -117,9 +117,9 @@ class Targets {
     return { sort: key === "position" ? null : key, dir: falling ? "desc" : null };
   }
 
-  asked() {
-    const given = Object.fromEntries(FILTERS.map((name) => [name, this.query.get(name)]));
-    return { ...given, q: this.query.get("q"), sort: this.sort.key, dir: this.sort.dir };
+  listParams() {
+    const filterValues = Object.fromEntries(FILTERS.map((name) => [name, this.query.get(name)]));
+    return { ...filterValues, q: this.query.get("q"), sort: this.sort.key, dir: this.sort.dir };
   }
 
   async load(query, keepPlace = false) {
@@ -175,15 +175,15 @@ class Targets {
 async function hits(run, base, query) {
   try {
     const answer = await get(`${base}/search`, { q: query.get("q"), in: query.get("in"), limit: 100 });
-    const told = answer.reason ?? `${plural(answer.total, "passage")} in ${query.get("in").replaceAll(",", ", ")}${answer.total > answer.hits.length ? `, the first ${answer.hits.length} shown` : ""}`;
-    say(told);
-    return [h("p", { class: "note" }, told), h("ol", { class: "hits" }, answer.hits.map((hit) => found(run, hit)))];
+    const summaryText = answer.reason ?? `${plural(answer.total, "passage")} in ${query.get("in").replaceAll(",", ", ")}${answer.total > answer.hits.length ? `, the first ${answer.hits.length} shown` : ""}`;
+    say(summaryText);
+    return [h("p", { class: "note" }, summaryText), h("ol", { class: "hits" }, answer.hits.map((hit) => hitItem(run, hit)))];
   } catch (error) {
     return failed(error);
   }
 }
 
-function found(run, hit) {
+function hitItem(run, hit) {
   const inside = { transcript: ["transcript"] }[hit.where] ?? [];
   const to = path(["runs", run, "targets", hit.target, ...inside], { at: typeof hit.turn === "number" ? `turn-${hit.turn}` : hit.id });
   return h("li", {}, h("a", { href: href(to) }, t(hit.target)), h("small", {}, ` ${hit.where}`), h("p", {}, marked(hit.text, hit.marks ?? [])));

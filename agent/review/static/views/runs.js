@@ -1,4 +1,4 @@
-/** All runs: what was asked, how far it is, what came of it; live while a run writes. */
+/** All runs: their settings, progress and results; live while a run writes. */
 
 import { get } from "../api.js";
 import { h, swap, t } from "../dom.js";
@@ -74,9 +74,9 @@ function circuit({ verdict: word, faithfulness: f }) {
     h("small", {}, f ? `circuit, faithfulness ${number(f.value)} [${interval(f.low, f.high)}]` : "circuit"));
 }
 
-function falseKeeps(found) {
-  if (!found) return h("span", { class: "soft", title: "hubel bench null measures it" }, "not measured");
-  return [percent(found.rate, 1), h("small", {}, `${count(found.kept)} of ${count(found.of)} nulls`)];
+function falseKeeps(rate) {
+  if (!rate) return h("span", { class: "soft", title: "hubel bench null measures it" }, "not measured");
+  return [percent(rate.rate, 1), h("small", {}, `${count(rate.kept)} of ${count(rate.of)} nulls`)];
 }
 
 const PARTS = ["kept", "inconclusive", "rejected", "failed", "pending"];

@@ -18,27 +18,27 @@ import { findings } from "../sections/findings.js";
 
 export async function targetView({ run, target }, query) {
   const place = { run, target, base: address("runs", run, "targets", target) };
-  let found = await get(place.base);
+  let page = await get(place.base);
   const body = h("div", {});
   const around = h("nav", { class: "around", "aria-label": "Targets before and after" });
   const verdicts = h("div", {});
   let awaited = 0;
   const shown = () => {
-    swap(verdicts, reviews(place, found, again));
-    if (!REPORT && isWaiting(found.reviews)) awaited = setTimeout(again, 4000);
+    swap(verdicts, reviews(place, page, again));
+    if (!REPORT && isWaiting(page.reviews)) awaited = setTimeout(again, 4000);
   };
   const again = async () => {
     clearTimeout(awaited);
-    found = await get(place.base);
+    page = await get(place.base);
     shown();
   };
   shown();
-  swap(body, parts(place, found, query, verdicts));
-  const walk = await neighbours(place, found, query);
+  swap(body, parts(place, page, query, verdicts));
+  const walk = await neighbours(place, page, query);
   swap(around, ["previous", "next"].map((name) => (walk[name] ? h("a", { href: href(walk[name]), rel: name === "next" ? "next" : "prev" }, name) : h("span", { class: "soft" }, name))));
-  const log = found.row.status === "done" ? null : watchLog(run, async () => {
-    found = await get(place.base);
-    swap(body, parts(place, found, query, verdicts));
+  const log = page.row.status === "done" ? null : watchLog(run, async () => {
+    page = await get(place.base);
+    swap(body, parts(place, page, query, verdicts));
   });
   const list = query.get("list");
   const node = h("div", { class: "target" },
@@ -52,23 +52,23 @@ export async function targetView({ run, target }, query) {
       ["j", "next target", to("next")], ["k", "target before", to("previous")],
       ["t", "transcript", () => go(path(["runs", run, "targets", target, "transcript"]))],
       ["b", "back to the list", () => go(path(["runs", run]) + (list ? `?${list}` : ""))],
-      ...reviewKeys(() => ({ run, target, row: found.row }), again),
+      ...reviewKeys(() => ({ run, target, row: page.row }), again),
     ],
     dispose: () => [clearTimeout(awaited), log?.stop()],
   };
 }
 
 /** The targets before and after: in the list one came from, or else in the run's order. */
-async function neighbours({ run }, found, query) {
+async function neighbours({ run }, page, query) {
   if (!query.has("list")) {
     const at = (target) => (target ? path(["runs", run, "targets", target]) : null);
-    return { previous: at(found.previous), next: at(found.next) };
+    return { previous: at(page.previous), next: at(page.next) };
   }
   const i = Number(query.get("i"));
   const list = Object.fromEntries(new URLSearchParams(query.get("list")));
   try {
     const { rows } = await get(`${address("runs", run)}/targets`, { ...list, offset: Math.max(0, i - 1), limit: 3 });
-    const place = rows.findIndex((row) => row.target === found.row.target);
+    const place = rows.findIndex((row) => row.target === page.row.target);
     const at = (row, n) => (row ? path(["runs", run, "targets", row.target], { list: query.get("list"), i: n }) : null);
     return { previous: at(rows[place - 1], i - 1), next: at(rows[place + 1], i + 1) };
   } catch (error) {
@@ -77,30 +77,30 @@ async function neighbours({ run }, found, query) {
   }
 }
 
-function parts(place, found, query, verdicts) {
-  const row = found.row;
+function parts(place, page, query, verdicts) {
+  const row = page.row;
   return [
-    head(place, found),
-    notices(found.notices),
+    head(place, page),
+    notices(page.notices),
     row.error ? h("div", { class: "banner error", role: "note" }, h("b", {}, "This target failed. "), t(row.error, { lines: true, name: "span" })) : null,
     verdicts,
     h("div", { class: "columns" },
-      h("div", { class: "column-main" }, exemplars(found), predicted(place, found, query)),
-      h("div", { class: "column-side" }, scores(found), distribution(found), writes(found.writes), nearest(place, found.nearest, found.kind), costs(found))),
-    findings(place, found),
-    hypotheses(found),
-    effects(found.effects),
+      h("div", { class: "column-main" }, exemplars(page), predicted(place, page, query)),
+      h("div", { class: "column-side" }, scores(page), distribution(page), writes(page.writes), nearest(place, page.nearest, page.kind), costs(page))),
+    findings(place, page),
+    hypotheses(page),
+    effects(page.effects),
   ];
 }
 
-function head({ run, target }, found) {
-  const row = found.row;
+function head({ run, target }, page) {
+  const row = page.row;
   const links = [
     [path(["runs", run, "targets", target, "transcript"]), "transcript"],
     REPORT ? null : [path(["try"], { run, target }), "try it"],
   ].filter(Boolean);
   return h("header", { class: "target-head" },
-    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}, ${sideName(row.side)}${found.kind && found.kind !== "unit" ? `, ${found.kind}` : ""}`), verdict(row),
+    h("div", { class: "line" }, h("h1", {}, t(target)), h("span", { class: "soft" }, `layer ${row.layer}, ${sideName(row.side)}${page.kind && page.kind !== "unit" ? `, ${page.kind}` : ""}`), verdict(row),
       row.r === null ? null : h("span", { class: "line tight" }, bar(row.r, row.low, row.high, row.verdict, { trivial: row.trivial, token_lookup: row.token_lookup }), h("span", { class: "num" }, h("b", {}, `r ${number(row.r)}`), ` [${interval(row.low, row.high)}]`)),
       h("span", { class: "space" }), links.map(([to, name]) => h("a", { href: href(to), class: "button" }, name))),
     row.explanation ? h("p", { class: "claim" }, t(row.explanation)) : h("p", { class: "claim soft" }, "No explanation."),

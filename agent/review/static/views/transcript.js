@@ -14,13 +14,13 @@ const GUESS = 120; // pixels a turn, until it was seen
 
 export async function transcriptView({ run, target }, query) {
   const base = address("runs", run, "targets", target);
-  const [found, first] = await Promise.all([get(base), get(`${base}/transcript`, { offset: 0, limit: CHUNK })]);
+  const [page, first] = await Promise.all([get(base), get(`${base}/transcript`, { offset: 0, limit: CHUNK })]);
   const place = { run, target };
   const chunks = new Chunks((offset) => get(`${base}/transcript`, { offset, limit: CHUNK }), first, place);
   const node = h("div", { class: "transcript" },
     crumbs([["Runs", href("/")], [run, href(path(["runs", run]))], [target, href(path(["runs", run, "targets", target]))], ["transcript"]]),
     h("h1", {}, "Transcript of ", t(target)),
-    totals(found.cost, first.total), findings(place, found),
+    totals(page.cost, first.total), findings(place, page),
     first.total ? chunks.node : empty("This explainer left no conversation and called no instrument."));
   const at = query.get("at");
   return {
@@ -30,7 +30,7 @@ export async function transcriptView({ run, target }, query) {
       chunks.watch();
       return at ? chunks.seek(at) : undefined;
     },
-    update: (asked) => (asked.has("at") ? chunks.seek(asked.get("at")) : undefined),
+    update: (params) => (params.has("at") ? chunks.seek(params.get("at")) : undefined),
     keys: [
       ["j", "next turn", () => chunks.move(1)], ["k", "turn before", () => chunks.move(-1)],
       ["o", "open or fold all calls in view", () => chunks.fold()],
@@ -100,10 +100,10 @@ class Chunks {
     if (this.answers.size > 12) this.answers.delete(i);
   }
 
-  /** Opens the turn in which evidence with this id, or the turn with it, stands. */
+  /** Opens the turn with this id, or the one in which the evidence with this id is. */
   async seek(id) {
-    const wanted = /^turn-(\d+)$/.exec(id);
-    const order = wanted ? [Math.floor(Number(wanted[1]) / CHUNK)] : this.boxes.map((_, i) => i);
+    const match = /^turn-(\d+)$/.exec(id);
+    const order = match ? [Math.floor(Number(match[1]) / CHUNK)] : this.boxes.map((_, i) => i);
     for (const i of order) {
       if (!this.boxes[i]) continue;
       await this.fill(i);
@@ -164,10 +164,10 @@ function body(text) {
 
 /** A tool call, folded: its name and arguments in one line; its result inside. */
 function callOf(call) {
-  const given = typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments ?? {});
+  const text = typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments ?? {});
   const inside = h("div", {});
   const fill = () => inside.firstChild || swap(inside, h("h3", {}, "arguments"), shape(parsed(call.arguments)), h("h3", {}, call.error ? "error" : "result"), h("div", { class: call.error ? "against" : "" }, shape(parsed(call.error ?? call.result))));
-  return h("details", { class: `call${call.error ? " wrong" : ""}`, on: { toggle: fill } }, h("summary", {}, h("code", {}, h("b", {}, t(call.tool)), " ", h("span", { class: "given" }, t(given.slice(0, 300)))), call.error ? h("span", { class: "against" }, " failed") : null), inside);
+  return h("details", { class: `call${call.error ? " wrong" : ""}`, on: { toggle: fill } }, h("summary", {}, h("code", {}, h("b", {}, t(call.tool)), " ", h("span", { class: "given" }, t(text.slice(0, 300)))), call.error ? h("span", { class: "against" }, " failed") : null), inside);
 }
 
 function parsed(value) {

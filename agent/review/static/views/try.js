@@ -1,5 +1,5 @@
 /** Try it: a text of one's own through the subject, token by token, against what the explanation predicts; two texts
- * compared; any instrument by hand; the explainer asked again with a note. Nothing of this changes a run's figures. */
+ * compared; any instrument by hand; a target explained again with a note. None of this changes a run's numbers. */
 
 import { address, get, post } from "../api.js";
 import { h, say, swap, t } from "../dom.js";
@@ -20,12 +20,12 @@ export async function tryView(_, query) {
   const picker = choose(runs, run, target);
   const head = [crumbs([["Runs", href("/")], ...(run ? [[run, href(path(["runs", run]))]] : []), ["try it"]]), h("h1", {}, "Try it", target ? [" on ", t(target)] : null)];
   const closed = live.live ? null : notice(live.reason || "No subject is loaded. Start the page with `hubel review --live` to run text of your own.");
-  const found = run && target ? await get(address("runs", run, "targets", target)) : null;
+  const page = run && target ? await get(address("runs", run, "targets", target)) : null;
   const node = h("div", { class: "try" }, head, picker, closed,
-    found?.row.explanation ? h("p", { class: "claim" }, t(found.row.explanation)) : null,
-    found ? texts({ run, target, side: found.row.side }, query, live.live) : empty("Choose a run and a target to try text on."),
+    page?.row.explanation ? h("p", { class: "claim" }, t(page.row.explanation)) : null,
+    page ? texts({ run, target, side: page.row.side }, query, live.live) : empty("Choose a run and a target to try text on."),
     await instruments(run, target, query, live.live),
-    found ? again({ run, target }, (await get(address("runs", run))).run.settings) : null);
+    page ? again({ run, target }, (await get(address("runs", run))).run.settings) : null);
   return { title: "Try it", node, keys: [] };
 }
 
@@ -63,7 +63,7 @@ function texts(place, query, live) {
   const form = h("form", { class: "texts", on: { submit: (event) => [event.preventDefault(), run()] } },
     field("Text", first), field("Compared with", other, "optional; or choose a token below and change it"), h("button", { class: "main", disabled: !live }, "Run it"));
   if (live && query.get("text")) setTimeout(run, 0);
-  return section("texts", "Text of your own", "True and predicted activation at every token. Choose a token to change it, and the two texts stand side by side.", form, out);
+  return section("texts", "Text of your own", "True and predicted activation at every token. Choose a token to change it; the two texts are then shown side by side.", form, out);
 }
 
 function tried(answer, changed) {
@@ -78,15 +78,15 @@ function tried(answer, changed) {
 }
 
 /** As the maps beside it: of a negative side, more is negative. */
-function signedDifference(found, side) {
-  if (side !== "-" || !found) return found;
+function signedDifference(delta, side) {
+  if (side !== "-" || !delta) return delta;
   const turned = (value) => (known(value) ? -value : value);
-  return { values: found.values?.map(turned) ?? null, strongest: turned(found.strongest) };
+  return { values: delta.values?.map(turned) ?? null, strongest: turned(delta.strongest) };
 }
 
-function difference(found) {
-  if (found === null || found === undefined) return null;
-  return h("div", { class: "note" }, "Difference, B minus A: ", typeof found === "number" ? signed(found) : shape(found));
+function difference(delta) {
+  if (delta === null || delta === undefined) return null;
+  return h("div", { class: "note" }, "Difference, B minus A: ", typeof delta === "number" ? signed(delta) : shape(delta));
 }
 
 function swapToken(map, i, changed) {
@@ -129,7 +129,7 @@ function instrumentPart(all, run, target, query, live) {
   const select = h("select", { name: "tool", on: { change: () => pick(select.value) } }, all.map((one) => h("option", { value: one.name, selected: one.name === query.get("tool") }, `${one.name} – ${one.summary}`)));
   const pick = (name) => {
     change({ tool: name }, { quiet: true });
-    const one = all.find((found) => found.name === name);
+    const one = all.find((instrument) => instrument.name === name);
     if (one) swap(box, instrument(one, run, target, live));
   };
   if (all.length) pick(select.value);
@@ -154,7 +154,7 @@ function instrument(one, run, target, live) {
   return h("form", { class: "instrument", on: { submit: sent } }, h("p", { class: "note" }, t(one.description ?? "", { lines: true })), form.node, h("button", { class: "main", disabled: !live }, `Call ${one.name}`), out);
 }
 
-/** A language model is told what to look at; the formula search, which reads no notes, is shown other text. */
+/** A language model gets a note; the formula search, which reads no notes, gets other text. */
 function again(place, settings) {
   const reads = /^(openai|anthropic):/.test(settings.explainer ?? "");
   const note = h("textarea", { rows: "2", required: reads, maxlength: "2000", placeholder: reads ? "It also fires on …; look at the negative side" : "why, for other readers" });
@@ -173,7 +173,7 @@ function again(place, settings) {
       swap(out, failed(error));
     }
   };
-  const why = reads ? "The same explainer with your note, in a run of its own; the two stand side by side afterwards." : [t(settings.explainer ?? "This explainer"), " searches formulas and reads no notes: it is run again on other text of the corpus, in a run of its own."];
+  const why = reads ? "The same explainer with your note, in a new run; the two are shown side by side afterwards." : [t(settings.explainer ?? "This explainer"), " searches formulas and reads no notes: it is run again on other text of the corpus, in a run of its own."];
   const other = h("div", { class: "line" }, field("Contexts a split", contexts, "more narrow the intervals"), field("Seed", seed, "another one draws other contexts"));
   return section("again", "Explain this again", why, h("form", { on: { submit: sent } }, field(reads ? "Note to the explainer" : "Note", note), reads ? h("details", {}, h("summary", {}, "Other text"), other) : other, h("button", { class: "main" }, "Explain again")), out);
 }
