@@ -1,18 +1,18 @@
-"""What predictions that explain nothing, or only the token, reach on the same text.
+"""Floors: what predictions that explain nothing, or only the token, score on the same text.
 
-All are fitted on explore alone, position 0 left out, and scored exactly as the explanation is:
+All are fitted on explore alone, without position 0, and scored exactly as the explanation is:
 
 - *chance*: a constant prediction; 0 for a correlation.
 - *shuffled*: the explanation's own predictions with whole contexts permuted, mean r over 200 draws.
-  What is left comes from the position within a context.
+  The remaining r comes from the position within a context.
 - *other*: the explanation of another unit of the same layer.
 - *token_lookup*: the mean activation of each token on explore, shrunk by one pseudo-count to the
-  mean of all. It knows thousands of numbers and no context: the ceiling for stories without
-  context, not a rival.
-- *trivial*: the best, on the text that is scored, of a constant (r = 0), the mean activation at
-  this *position*, and the mean activation of tokens of this *frequency* (explore counts in powers
-  of two; unseen tokens stand with those seen once). Choosing the best with hindsight favours the
-  floor. It is never below 0.
+  mean of all. It knows thousands of numbers and no context: the ceiling for explanations without
+  context, not a competitor.
+- *trivial*: the best, on the scored text, of a constant (r = 0), the mean activation at this
+  *position*, and the mean activation of tokens of this *frequency* (explore counts in powers of
+  two; unseen tokens count as seen once). Choosing the best with hindsight favours the floor. It is
+  never below 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Prediction = Float[np.ndarray, "contexts seq"]
 
 
 class ExploreSignal(NamedTuple):
-    """Text of explore with the true signal of the target at every token."""
+    """The target's true signal at every token of explore."""
 
     tokens: Int[np.ndarray, "contexts seq"]
     signal: Float[np.ndarray, "contexts seq"]
@@ -45,7 +45,7 @@ class ExploreSignal(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FloorPredictions:
-    """Other predictions on the contexts that an explanation is scored on; empty where there is none."""
+    """Predictions of the floors on the contexts that an explanation is scored on."""
 
     token_lookup: Prediction | None = None
     trivial: Mapping[str, Prediction] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class FloorPredictions:
     other: Prediction | None = None
 
     def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
-        """The same rivals on only these contexts."""
+        """The same on only these contexts."""
         return type(self)(
             None if self.token_lookup is None else self.token_lookup[contexts],
             {name: prediction[contexts] for name, prediction in self.trivial.items()},
@@ -76,7 +76,7 @@ def fit_floor_predictions(
 
     Args:
         tokens: the contexts that the explanation will be scored on.
-        other: what another unit's explanation predicts there, if there is one.
+        other: what another unit's explanation predicts on them.
     """
     trivial = {"frequency": by_frequency(explore, tokens), "position": by_position(explore, tokens)}
     return FloorPredictions(by_token(explore, tokens), trivial, other)
@@ -125,10 +125,10 @@ def by_position(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"])
     )
 
 
-def best_trivial(sample: Sample, rivals: FloorPredictions) -> TrivialPrediction:
-    """The best of a constant and the trivial rivals on this text; the earlier one where they tie."""
+def best_trivial(sample: Sample, floors: FloorPredictions) -> TrivialPrediction:
+    """The best of a constant and the trivial predictions on this text; of a tie, the first."""
     best = TrivialPrediction("constant", np.zeros_like(sample.true), 0.0)
-    for name, predicted in rivals.trivial.items():
+    for name, predicted in floors.trivial.items():
         r = pearson(sample.with_prediction(predicted))
         if r > best.r:
             best = TrivialPrediction(name, predicted, r)
@@ -140,24 +140,30 @@ def shuffled(sample: Sample, seed: int = 0) -> float:
     return float(permuted_r(sample, seed, SHUFFLES).mean())
 
 
-def correlation_floors(sample: Sample, rivals: FloorPredictions, seed: int = 0) -> Floors:
-    """All floors of a correlation; those without a rival are null, and a constant's chance is 0."""
+def correlation_floors(sample: Sample, floors: FloorPredictions, seed: int = 0) -> Floors:
+    """All floors of a correlation. A floor without a prediction is null; chance is 0."""
 
     def r(predicted: Prediction | None) -> float | None:
         return None if predicted is None else pearson(sample.with_prediction(predicted))
 
-    trivial = best_trivial(sample, rivals).r if rivals.trivial else None
-    return Floors(0.0, shuffled(sample, seed), r(rivals.other), r(rivals.token_lookup), trivial)
+    trivial = best_trivial(sample, floors).r if floors.trivial else None
+    return Floors(0.0, shuffled(sample, seed), r(floors.other), r(floors.token_lookup), trivial)
 
 
 def _mean_by_key(
     explore: ExploreSignal,
-    seen: Int[np.ndarray, "contexts seq"],
-    asked: Int[np.ndarray, "other_contexts seq"],
+    explore_keys: Int[np.ndarray, "contexts seq"],
+    keys: Int[np.ndarray, "other_contexts seq"],
 ) -> Prediction:
-    """Mean signal by key with one pseudo-count at the overall mean; a key without text gets the overall mean."""
-    keys, signal = seen[explore.mask], explore.signal[explore.mask].astype(np.float64)
+    """Mean signal by key with one pseudo-count at the overall mean, which an unseen key gets.
+
+    Args:
+        explore_keys: key of each token of explore.
+        keys: key of each token to predict.
+    """
+    known_keys = explore_keys[explore.mask]
+    signal = explore.signal[explore.mask].astype(np.float64)
     overall = signal.mean() if len(signal) else 0.0
-    size = int(max(seen.max(initial=0), asked.max(initial=0))) + 1
-    sums, counts = np.bincount(keys, signal, size), np.bincount(keys, minlength=size)
-    return ((sums + overall) / (counts + 1))[asked]
+    size = int(max(explore_keys.max(initial=0), keys.max(initial=0))) + 1
+    sums, counts = np.bincount(known_keys, signal, size), np.bincount(known_keys, minlength=size)
+    return ((sums + overall) / (counts + 1))[keys]

@@ -1,9 +1,8 @@
-"""What a scorer says about one explanation on one text: a value, its interval, and the floors to
-read it against.
+"""A score: the value of one explanation on one text, its interval, and the floors to read it against.
 
-The JSON of these is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``):
-every key is always there, a floor that does not exist for a scorer is null, and a value is never
-null. A scorer that failed leaves no score at all but a failure that can be retried.
+The JSON is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``): every key
+is always there, a floor that a scorer does not have is null, and a value is never null. A scorer
+that failed leaves no score but a failure that can be retried.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ Text = Literal["random", "top_and_random"]
 
 @dataclass(frozen=True)
 class Floors:
-    """What the same scorer gives to things that explain nothing, or only the token; null where that has no meaning."""
+    """What predictions that explain nothing, or only the token, score; null where that has no meaning."""
 
     chance: float | None = None
-    """A judge that always says the same."""
+    """A constant prediction, or a judge that always answers the same."""
     shuffled: float | None = None
     """This explanation's own predictions with whole contexts permuted: mean over draws."""
     other: float | None = None
     """The explanation of a random unit of the same layer."""
     token_lookup: float | None = None
-    """Mean activation by token on explore: the ceiling for stories without context, no rival."""
+    """Mean activation by token on explore: the ceiling for explanations without context."""
     trivial: float | None = None
     """The best of a constant, token frequency and position."""
 
@@ -40,7 +39,7 @@ class Floors:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """Read back what ``to_json`` wrote; keys of a newer version are left aside."""
+        """The inverse of `to_json`; keys of a newer version are ignored."""
         return cls(**{f.name: _number(row.get(f.name), f"floors.{f.name}") for f in fields(cls)})
 
 
@@ -48,7 +47,7 @@ class Floors:
 class Score:
     """One number with its 95 % interval over documents.
 
-    ``low`` and ``high`` are null where there is nothing to resample: fewer than two documents.
+    ``low`` and ``high`` are null if there is nothing to resample: fewer than two documents.
     """
 
     scorer: str
@@ -75,17 +74,22 @@ class Score:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """Read back what ``to_json`` wrote; CorruptError where a key is missing or no number."""
+        """The inverse of `to_json`; CorruptError if a key is missing or not a number."""
+        value = _number(row.get("value"), "value")
         missing = [key for key in ("scorer", "split", "text", "value") if row.get(key) is None]
-        if missing:
+        if missing or value is None:
             raise CorruptError(
-                f"a score without {', '.join(missing)}: {dict(row)!r}; `hubel eval` makes it anew"
+                f"a score without {', '.join(missing)}: {dict(row)!r}; score again with `hubel eval`"
             )
-        numbers = {key: _number(row.get(key), key) for key in ("value", "low", "high")}
-        floors = Floors.from_json(row.get("floors") or {})
         return cls(
-            **{key: str(row[key]) for key in ("scorer", "split", "text")}, **numbers, floors=floors
-        )  # pyright: ignore[reportArgumentType]
+            scorer=str(row["scorer"]),
+            split=str(row["split"]),
+            text=str(row["text"]),
+            value=value,
+            low=_number(row.get("low"), "low"),
+            high=_number(row.get("high"), "high"),
+            floors=Floors.from_json(row.get("floors") or {}),
+        )
 
 
 def _number(value: object, key: str) -> float | None:
@@ -93,6 +97,6 @@ def _number(value: object, key: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CorruptError(
-            f"a score's {key} is {value!r}; expected a number; `hubel eval` makes it anew"
+            f"a score's {key} is {value!r}; expected a number; score again with `hubel eval`"
         )
     return float(value)

@@ -1,13 +1,12 @@
-"""Verdicts of a run, from the scores on holdout: a pure function of the rows, over the run as a
-whole.
+"""Verdicts of a run, from the scores on holdout: a pure function of all its targets.
 
 1. Every registered target has a p; failed and unfinished ones have p = 1. Benjamini-Hochberg at 5 %
-   over all of them says which are discoveries.
+   over all of them decides which are discoveries.
 2. *kept*: the interval's lower end is at least 0.2, it is a discovery, and it beats the best
    trivial prediction (lower end of the paired difference above 0).
 3. *rejected*: the interval's upper end is below 0.2, or it does not beat the trivial prediction.
-4. *inconclusive*: everything else; always with fewer than 10 documents with any activation, without
-   an interval, or when the explainer says that it cannot explain.
+4. *inconclusive*: everything else; always with fewer than 10 documents that have any activation,
+   without an interval, or if the explainer says that it cannot explain.
 
 A failed or unfinished target has no verdict: a failure is never data.
 """
@@ -25,7 +24,7 @@ KEEP = 0.2
 RATE = 0.05
 """Share of the run's discoveries that may be false."""
 DOCUMENTS = 10
-"""With fewer active documents than this, a percentile interval is no interval."""
+"""With fewer active documents, a percentile interval is not reliable."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class TargetResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a target and why, in a sentence for a person; no verdict where it failed or is pending."""
+    """The verdict of a target and its reason in a sentence; None if it failed or is pending."""
 
     target: str
     verdict: Literal["kept", "rejected", "inconclusive"] | None
@@ -66,41 +65,32 @@ def decide_verdicts(rows: Sequence[TargetResult]) -> list[Verdict]:
     """The verdict of every registered target, in the order of the rows.
 
     Args:
-        rows: all registered targets of the run, the failed and unfinished ones too.
+        rows: all registered targets of the run, with the failed and unfinished ones.
     """
     discoveries = benjamini_hochberg([_p(row) for row in rows], RATE)
-    return [_judge(row, bool(found)) for row, found in zip(rows, discoveries, strict=True)]
+    return [
+        _verdict(row, bool(discovery)) for row, discovery in zip(rows, discoveries, strict=True)
+    ]
 
 
 def _p(row: TargetResult) -> float:
     return row.p if row.status == "done" and row.p is not None else 1.0
 
 
-def _judge(row: TargetResult, discovery: bool) -> Verdict:
+def _verdict(row: TargetResult, discovery: bool) -> Verdict:
     if row.status == "failed":
-        return Verdict(
-            row.target,
-            None,
-            False,
-            f"Failed, so there is no verdict: {row.failure or 'see the log'}",
-        )
+        reason = f"Failed, so there is no verdict: {row.failure or 'see the log'}"
+        return Verdict(row.target, None, False, reason)
     if row.status == "pending":
         return Verdict(row.target, None, False, "Not finished; resume the run.")
-    reason = _undecidable(row)
-    if reason:
+    if reason := _undecidable(row):
         return Verdict(row.target, "inconclusive", discovery, reason)
-    reason = _rejection(row)
-    if reason:
+    if reason := _rejection(row):
         return Verdict(row.target, "rejected", discovery, reason)
-    reason = _doubt(row, discovery)
-    if reason:
+    if reason := _doubt(row, discovery):
         return Verdict(row.target, "inconclusive", discovery, reason)
-    return Verdict(
-        row.target,
-        "kept",
-        True,
-        f"Held-out r {_interval(row)}, p {_shown(row)}, better than {row.trivial}.",
-    )
+    reason = f"Held-out r {_interval(row)}, p {_format_p(row)}, better than {row.trivial}."
+    return Verdict(row.target, "kept", True, reason)
 
 
 def _undecidable(row: TargetResult) -> str:
@@ -128,11 +118,11 @@ def _doubt(row: TargetResult, discovery: bool) -> str:
     if row.low is not None and row.low < KEEP:
         return f"Held-out r {_interval(row)}: the interval reaches below {KEEP}."
     if not discovery:
-        return f"Held-out r {_interval(row)}, but p {_shown(row)} is no discovery among the run's targets."
+        return f"Held-out r {_interval(row)}, but p {_format_p(row)} is no discovery among the run's targets."
     return ""
 
 
-def _shown(row: TargetResult) -> str:
+def _format_p(row: TargetResult) -> str:
     p = _p(row)
     return f"{p:.2g}" if p >= 1e-12 else "< 1e-12"  # further out a fitted tail is an extrapolation
 

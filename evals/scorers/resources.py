@@ -1,8 +1,7 @@
-"""What some scorers need beside text: the subject, other units, an embedding. Each is one callable,
-or missing.
+"""What some scorers need besides text: the subject, other units, an embedding. Each is one callable.
 
-`evals` runs no model. Whoever has a subject (`agent.rescoring.evaluate`, a bench, a notebook) fills
-in what it can; a scorer that lacks what it needs says so (`Unscorable`) and leaves no score.
+`evals` runs no model. A caller that has a subject (`agent.rescoring`, a bench, a notebook) fills in
+what it can. A scorer without a resource that it needs is skipped (`Unscorable`).
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class TextLoss(Protocol):
     def __call__(
         self, prefixes: Sequence[str], texts: Sequence[str]
     ) -> Float[np.ndarray, " texts"]:
-        """Mean cross-entropy, in nats a token, of each text behind its prefix."""
+        """Mean cross-entropy of each text after its prefix, in nats per token."""
         ...
 
 
@@ -39,7 +38,7 @@ class TextEmbedding(Protocol):
     """Any text embedding."""
 
     def __call__(self, texts: Sequence[str]) -> Float[np.ndarray, "texts d"]:
-        """One row a text; rows of zeros for texts that it knows nothing of."""
+        """One row per text; zeros for a text without a known word."""
         ...
 
 
@@ -54,28 +53,32 @@ class PredictTokens(Protocol):
 
 
 class TokenEffect(NamedTuple):
-    """What a unit does to the next-token distribution: the tokens whose log-probability it raises and lowers most."""
+    """A unit's effect on the next token: the tokens whose log-probability it raises and lowers most."""
 
     promoted: tuple[int, ...]
     suppressed: tuple[int, ...]
 
 
 class MeasureEffects(Protocol):
-    """Ablates and steers."""
+    """Ablates and steers units."""
 
     def __call__(
         self,
         contexts: Sequence[Int[np.ndarray, " chosen"]],
         positions: Sequence[Int[np.ndarray, " chosen"]],
     ) -> Sequence[Sequence[TokenEffect]]:
-        """For each trial, a few contexts of the sample with a position each: the effect of the
-        target, then those of decoys, units of the same layer, at the same places."""
+        """The effect of the target in each trial, then those of decoys, units of the same layer.
+
+        Args:
+            contexts: for each trial, a few contexts of the sample.
+            positions: one position in each of them.
+        """
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class ConfusableUnit:
-    """Another unit that is easily taken for the target: it fires together with it, or writes in its direction."""
+    """Another unit that fires together with the target, or writes in nearly its direction."""
 
     name: str
     signal: Float[np.ndarray, "contexts seq"]
@@ -84,7 +87,7 @@ class ConfusableUnit:
 
 @dataclass(frozen=True, eq=False)
 class ScorerResources:
-    """What is there to work with."""
+    """What the caller provides; None and empty for the rest."""
 
     activations_on: ActivationsOnTexts | None = None
     loss: TextLoss | None = None
@@ -95,5 +98,5 @@ class ScorerResources:
 
 
 def unscorable_without(what: str) -> Unscorable:
-    """The error of a scorer that lacks something."""
+    """The error of a scorer that lacks a resource."""
     return Unscorable(f"needs {what}")

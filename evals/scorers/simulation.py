@@ -1,19 +1,18 @@
-"""Simulation: predict the activation at every token from the explanation, and correlate with the
-truth.
+"""Simulation: predict the activation at every token from the explanation, and correlate with the truth.
 
 Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models" (the
-simulated and the true activations of all scored tokens are laid end to end; the score is their
-Pearson r). Two texts:
+simulated and the true activations of all scored tokens are concatenated; the score is their Pearson
+r). Two texts:
 
-- *random*: every token of the split but position 0. This is the score that verdicts rest on.
+- *random*: every token of the split but position 0. Verdicts rest on this score.
 - *top_and_random*: their mix, half and half: the 5 contexts with the largest activation (largest
   absolute value, for a target with both sides) and as many drawn at random, without replacement,
-  from the rest of the split. As there, one r over the tokens of all of them. They took 5 of the top
-  20 of 60,000 contexts for scoring; taking the top 5 of a holdout that is 30 % of the text picks
-  about the same depth. It flatters: a few strong tokens decide, and an explanation need only know
-  those. A split with fewer than 10 contexts gives half of what it has to each.
+  from the rest of the split. As in the paper, one r over the tokens of all of them. They took 5 of
+  the top 20 of 60,000 contexts for scoring; the top 5 of a holdout that is 30 % of the text are
+  about as extreme. It flatters: a few strong tokens decide, and an explanation need only know
+  those. A split with fewer than 10 contexts gives half of them to each.
 
-Intervals are by documents (`bootstrap`), floors are in `floors`.
+Intervals are over documents (`bootstrap`); floors are in `floors`.
 """
 
 from __future__ import annotations
@@ -45,12 +44,14 @@ def simulation(task: ScoringTask) -> list[Score]:
 
 def score_simulation(task: ScoringTask, text: Text = "random") -> Score:
     """Pearson r of predicted and true signal with its interval and floors."""
-    sample, rivals = task.sample, task.floor_predictions
+    sample, predictions = task.sample, task.floor_predictions
     if text == "top_and_random":
         chosen = top_and_random(sample, seed=task.seed)
-        sample, rivals = sample.take(chosen), rivals.take(chosen)
+        sample, predictions = sample.take(chosen), predictions.take(chosen)
     r = bootstrap_r(sample, task.seed)
-    return Score("simulation", task.split, text, *r, correlation_floors(sample, rivals, task.seed))
+    return Score(
+        "simulation", task.split, text, *r, correlation_floors(sample, predictions, task.seed)
+    )
 
 
 def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.ndarray, " chosen"]:
@@ -66,12 +67,12 @@ def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.nd
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a verdict needs beside the score on random text; see `verdict`."""
+    """What a verdict needs besides the score on random text; see `verdict`."""
 
     p: float
     """One-sided, against whole contexts permuted."""
     fitted: bool
-    """No draw reached the observed r: p is from the fitted tail."""
+    """Whether p is from the fitted tail, because no draw reached the observed r."""
     trivial: str
     """Which trivial prediction was the best: ``constant``, ``frequency`` or ``position``."""
     over_trivial: Interval
@@ -81,8 +82,8 @@ class Evidence:
 
 
 def evidence_for_verdict(task: ScoringTask) -> Evidence:
-    """p, the paired difference to *trivial*, and how many documents there are to judge from."""
+    """p, the paired difference to *trivial*, and how many documents have any activation."""
     test = permutation_test(task.sample, task.seed)
-    rival = best_trivial(task.sample, task.floor_predictions)
-    difference = bootstrap_difference(task.sample, rival.predicted, task.seed)
-    return Evidence(test.p, test.fitted, rival.name, difference, task.sample.active_documents)
+    trivial = best_trivial(task.sample, task.floor_predictions)
+    difference = bootstrap_difference(task.sample, trivial.predicted, task.seed)
+    return Evidence(test.p, test.fitted, trivial.name, difference, task.sample.active_documents)

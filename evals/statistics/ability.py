@@ -1,10 +1,10 @@
-"""Can a subject do a task at all? Before a circuit of something that it cannot do is looked for.
+"""Can a subject do a task at all? Checked before anyone looks for the circuit.
 
-- accuracy: share of prompts whose answer has the larger logit than its foil (means, where there are
+- accuracy: share of prompts whose answer has a larger logit than its foil (means, if there are
   several).
-- top: share of prompts on which an answer is the likeliest next token of all.
-- a circuit is worth looking for when the accuracy's interval stays above chance by a margin, and
-  when the corrupted twin takes most of the logit difference away.
+- top: share of prompts on which an answer is the likeliest next token.
+- a circuit is worth looking for if the accuracy's interval stays above chance by a margin, and if
+  corrupting the prompt reduces the logit difference.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from jaxtyping import Bool, Float
 from .faithfulness import RESAMPLES, PromptInterval
 from .fdr import Rate, wilson
 
-LEAST_ACCURACY = 0.7
-"""Lower end of the accuracy's interval; chance is 0.5."""
+MIN_ACCURACY = 0.7
+"""For the lower end of the accuracy's interval; chance is 0.5."""
 
 
 class Ability(NamedTuple):
-    """How well a subject does a task, with 95 % intervals over prompts; `why` says what is missing when it cannot."""
+    """How well a subject does a task, with 95 % intervals over prompts; `why` is the reason if it cannot."""
 
     n: int
     accuracy: Rate
@@ -38,18 +38,26 @@ def measure_ability(
     corrupted: Float[np.ndarray, " prompts"],
     top: Bool[np.ndarray, " prompts"],
 ) -> Ability:
-    """From the logit differences of each prompt and its twin, and whether an answer came out on top."""
+    """The ability, from logit differences.
+
+    Args:
+        clean: of each prompt.
+        corrupted: of each prompt's corrupted twin.
+        top: whether an answer was the likeliest token.
+    """
     accuracy = wilson(int((clean > 0).sum()), len(clean))
-    intervals = mean_over_prompts(clean), mean_over_prompts(corrupted)
+    clean_mean, corrupted_mean = mean_over_prompts(clean), mean_over_prompts(corrupted)
     drop = mean_over_prompts(clean - corrupted)
     why = ""
-    if accuracy.low < LEAST_ACCURACY:
-        why = f"accuracy may be as low as {accuracy.low:.2f}, and {LEAST_ACCURACY} is asked for"
-    elif intervals[0].low <= 0:
-        why = f"the logit difference may be as low as {intervals[0].low:.2f}"
+    if accuracy.low < MIN_ACCURACY:
+        why = f"accuracy may be as low as {accuracy.low:.2f}, and {MIN_ACCURACY} is asked for"
+    elif clean_mean.low <= 0:
+        why = f"the logit difference may be as low as {clean_mean.low:.2f}"
     elif drop.low <= 0:
         why = "the corrupted twin takes nothing away"
-    return Ability(len(clean), accuracy, float(np.mean(top)), *intervals, not why, why)
+    return Ability(
+        len(clean), accuracy, float(np.mean(top)), clean_mean, corrupted_mean, not why, why
+    )
 
 
 def mean_over_prompts(values: Float[np.ndarray, " prompts"], seed: int = 0) -> PromptInterval:

@@ -1,12 +1,11 @@
-"""Intervals by resampling documents: tokens of one document hang together, documents are what a
-corpus has many of.
+"""Intervals by resampling documents: tokens of one document depend on each other, documents do not.
 
-1. Reduce each document to sums (for r: the six of `moments`).
+1. Reduce each document to sums (for r: the six of `correlation`).
 2. Draw the documents with replacement, 2,000 times, as multinomial counts.
-3. Counts times sums is one matrix product; the statistic of every resample follows from it.
+3. Counts times sums is one matrix product, which gives the statistic of every resample.
 4. The interval is the 2.5th to the 97.5th percentile (Efron & Tibshirani 1993, chapter 13). Two
-   predictions are compared on the *same* resamples, so what makes a document hard for both cancels
-   (paired bootstrap).
+   predictions are compared on the *same* resamples, so that a document that is hard for both
+   cancels out (paired bootstrap).
 """
 
 from __future__ import annotations
@@ -40,15 +39,16 @@ def bootstrap_r(sample: Sample, seed: int = 0) -> Interval:
 
 
 def bootstrap_difference(
-    sample: Sample, rival: Float[np.ndarray, "contexts seq"], seed: int = 0
+    sample: Sample, other: Float[np.ndarray, "contexts seq"], seed: int = 0
 ) -> Interval:
-    """r of the sample's prediction minus r of a rival prediction on the same text, resampled together."""
-    ours, theirs = document_moments(sample), document_moments(sample.with_prediction(rival))
+    """r of the sample's prediction minus r of another prediction of the same text, resampled together."""
+    own_sums = document_moments(sample)
+    other_sums = document_moments(sample.with_prediction(other))
 
     def difference(sums: np.ndarray) -> np.ndarray:
         return pearson_from_moments(sums[..., :6]) - pearson_from_moments(sums[..., 6:])
 
-    return bootstrap(np.hstack([ours, theirs]), difference, seed)
+    return bootstrap(np.hstack([own_sums, other_sums]), difference, seed)
 
 
 def bootstrap(
@@ -57,8 +57,8 @@ def bootstrap(
     """Percentile interval of any statistic that is a function of sums over documents.
 
     Args:
-        sums: one row a document.
-        statistic: from rows of added-up sums to one number a row; must not give NaN.
+        sums: one row per document.
+        statistic: from rows of added sums to one number per row; must not return NaN.
     """
     value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
     if len(sums) < 2:
@@ -71,7 +71,7 @@ def bootstrap(
 def resample_counts(
     documents: int, seed: int, resamples: int = RESAMPLES
 ) -> Float[np.ndarray, "resamples documents"]:
-    """How often each document stands in each resample; every row adds up to the number of documents."""
+    """How often each document is in each resample; every row adds up to the number of documents."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples).astype(
         np.float64

@@ -1,10 +1,10 @@
-"""How well a circuit does the whole model's work: rows of metrics in, statistics out.
+"""How well a circuit reproduces the whole model: rows of metrics in, statistics out.
 
     f = (m(circuit) - m(nothing)) / (m(model) - m(nothing))
 
 m is a metric's mean over prompts; "nothing" is the run with every edge ablated. Over MIB's ten
-sizes CMD is the area of |1 - f| (0 is best) and CPR the area under f (can exceed 1, so that it
-rewards what overshoots). Source: Mueller et al. 2025 (MIB, arXiv 2504.13151).
+sizes CMD is the area of |1 - f| (0 is best) and CPR the area under f (it can exceed 1 and rewards
+overshooting). Source: Mueller et al. 2025 (MIB, arXiv 2504.13151).
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ def faithfulness(
     """f of one circuit.
 
     Raises:
-        ValueError: model and nothing do not differ, so that f is not defined.
+        ValueError: model and nothing do not differ, so f is undefined.
     """
     whole = float(np.mean(model) - np.mean(nothing))
     if whole == 0:
         raise ValueError(
-            "the model's metric is that of the ablated state; faithfulness is not defined"
+            "the model's metric equals that of the ablated state; faithfulness is undefined"
         )
     return float(np.mean(circuit) - np.mean(nothing)) / whole
 
@@ -105,33 +105,33 @@ class Calibration(NamedTuple):
 def compare_with_exact(
     estimated: Float[np.ndarray, " n"], exact: Float[np.ndarray, " n"], k: int = 20
 ) -> Calibration:
-    """How far estimates may be believed; correlations are nan where one side does not vary."""
+    """How well estimates agree with exact effects; correlations are nan if one side is constant."""
     from scipy.stats import rankdata
 
     k = min(k, len(exact))
-    there = exact != 0
-    wrong = np.sign(estimated[there]) != np.sign(exact[there])
-    top = [
+    nonzero = exact != 0
+    wrong_sign = np.sign(estimated[nonzero]) != np.sign(exact[nonzero])
+    top_estimated, top_exact = (
         set(np.argsort(-np.abs(values), kind="stable")[:k].tolist())
         for values in (estimated, exact)
-    ]
+    )
     return Calibration(
         len(exact),
         _correlation(estimated, exact),
         _correlation(rankdata(estimated), rankdata(exact)),
-        float(wrong.mean()) if there.any() else 0.0,
-        len(top[0] & top[1]) / k,
+        float(wrong_sign.mean()) if nonzero.any() else 0.0,
+        len(top_estimated & top_exact) / k,
         k,
     )
 
 
-def jaccard(one: Bool[np.ndarray, "*shape"], two: Bool[np.ndarray, "*shape"]) -> float:
+def jaccard(a: Bool[np.ndarray, "*shape"], b: Bool[np.ndarray, "*shape"]) -> float:
     """Shared edges over all edges of two circuits; 1 for two empty ones."""
-    union = int((one | two).sum())
-    return int((one & two).sum()) / union if union else 1.0
+    union = int((a | b).sum())
+    return int((a & b).sum()) / union if union else 1.0
 
 
-def _correlation(one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n"]) -> float:
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(two) == 0:
+def _correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(np.corrcoef(one, two)[0, 1])
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,4 +1,4 @@
-"""Many targets at once: which are discoveries, and how sure is a rate."""
+"""Many targets at once: which are discoveries, and how certain is a rate."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ class Rate(NamedTuple):
 
 
 def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarray, " targets"]:
-    """Which targets are discoveries when a share ``rate`` of all discoveries may be false
-    (Benjamini & Hochberg 1995).
+    """Which targets are discoveries, if a share ``rate`` of them may be false (Benjamini & Hochberg 1995).
 
-    Give one p for every *registered* target, 1 for those that failed: dropping failures would make
-    the rest look better than they are.
+    Args:
+        p: one for every *registered* target, 1 for those that failed: without the failures the
+            rest would look better than they are.
     """
     values = np.asarray(p, dtype=np.float64)
-    if not ((values >= 0) & (values <= 1)).all():
-        raise UsageError(f"p must lie in [0, 1]: got {values[~((values >= 0) & (values <= 1))][0]}")
+    invalid = values[~((values >= 0) & (values <= 1))]  # ~ finds NaN, too
+    if len(invalid):
+        raise UsageError(f"p must lie in [0, 1]: got {invalid[0]}")
     order = np.sort(values)
     passing = np.flatnonzero(order <= rate * np.arange(1, len(order) + 1) / len(order))
     return values <= order[passing[-1]] if len(passing) else np.zeros(len(values), dtype=bool)
 
 
 def wilson(successes: int, trials: int, z: float = 1.959963984540054) -> Rate:
-    """A share with its 95 % score interval (Wilson 1927); without a trial nothing is known: 0 to 1."""
+    """A share with its 95 % score interval (Wilson 1927); 0 to 1 without a trial."""
     if not 0 <= successes <= trials:
         raise UsageError(
             f"{successes} successes of {trials} trials: expected 0 <= successes <= trials"

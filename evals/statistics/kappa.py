@@ -1,9 +1,8 @@
-"""How far two ways of judging agree beyond what chance would bring.
+"""How far two judgements agree beyond chance.
 
-Cohen's kappa (Cohen 1960): with p_o the share of cases on which both say the same, and p_e the
-share that two judges who are independent and say yes as often as these two would have in common,
-kappa = (p_o - p_e) / (1 - p_e). 1 is full agreement, 0 is what chance brings, below 0 is less than
-that.
+Cohen's kappa (Cohen 1960): kappa = (p_o - p_e) / (1 - p_e). p_o is the share of cases on which both
+agree, p_e the share on which two independent judges would agree who say yes as often as these two.
+1 is full agreement, 0 is chance.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from collections.abc import Sequence
 def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     """Cohen's kappa of two yes-or-no judgements of the same cases.
 
-    None without a case, and where both always say the same one word: then chance explains all, and
-    0/0 says nothing.
+    None without a case, and if both always give the same one answer: then p_e is 1, and kappa 0/0.
     """
     if not pairs:
         return None

@@ -3,13 +3,12 @@
 - One unit: `bootstrap.bootstrap_difference` compares two predictions on the same resampled
   documents.
 - Many units: each has a score under A and under B. The mean difference with its bootstrap interval
-  over units, and a two-sided sign-flip permutation test: under the null, which of the two is called
-  A is a coin toss for each unit, so each difference keeps its size and gets a random sign (Fisher
-  1935). All patterns up to 13 units, else 9,999 draws; of many units the sum of random signs is
-  normal, and no draws are needed.
-- Yes or no of each unit (kept or not): McNemar's exact test, a binomial test on the units where the
-  two differ (McNemar 1947).
-- Coverage stands beside every mean: how many units have a score, how many failed, how many have
+  over units, and a two-sided sign-flip permutation test: under the null, A and B could be swapped
+  for each unit, so each difference keeps its size and gets a random sign (Fisher 1935). All
+  patterns up to 13 units, else 9,999 draws; for many units the normal approximation.
+- Yes or no for each unit (kept or not): McNemar's exact test, a binomial test on the units where
+  the two differ (McNemar 1947).
+- Coverage belongs to every mean: how many units have a score, how many failed, how many have
   nothing to score.
 """
 
@@ -26,21 +25,22 @@ import numpy as np
 from .bootstrap import Interval, bootstrap
 
 EXACT = 13
+"""Units up to which all patterns of signs are tried: 8,192."""
 DRAWS = 9_999
 MANY = 2_000
-"""Units from which on intervals and p are those of the normal distribution: the same to the third
-digit, and 100,000 units cost no matrix of resamples."""
+"""More units use the normal distribution: the same to the third digit, and 100,000 units need no
+matrix of resamples."""
 _Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Of how many targets a mean speaks."""
+    """How many targets a mean covers."""
 
     targets: int
     scored: int
     failed: int = 0
-    """The judge gave no answer that can be read, or the target itself failed: can be scored again."""
+    """The judge gave no readable answer, or the target itself failed: can be scored again."""
     skipped: int = 0
     """There is nothing to score."""
 
@@ -49,13 +49,12 @@ class Coverage:
         return asdict(self)
 
     def __str__(self) -> str:
-        parts = [f"{self.scored} of {self.targets} targets"]
-        parts += [
-            f"{n} {name}"
-            for n, name in ((self.failed, "failed"), (self.skipped, "cannot be scored"))
-            if n
-        ]
-        return ", ".join(parts)
+        text = f"{self.scored} of {self.targets} targets"
+        if self.failed:
+            text += f", {self.failed} failed"
+        if self.skipped:
+            text += f", {self.skipped} cannot be scored"
+        return text
 
 
 class Paired(NamedTuple):
@@ -70,13 +69,13 @@ class Paired(NamedTuple):
 
 def mean_over_units(values: Sequence[float], seed: int = 0) -> Interval | None:
     """Mean with its interval over units; None without any."""
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    array = np.asarray(values, dtype=np.float64)
+    if not len(array):
         return None
-    if len(found) > MANY:
-        value, half = float(found.mean()), _Z * float(found.std(ddof=1)) / sqrt(len(found))
-        return Interval(value, value - half, value + half)
-    sums = np.column_stack([found, np.ones(len(found))])
+    if len(array) > MANY:
+        mean, half = float(array.mean()), _Z * float(array.std(ddof=1)) / sqrt(len(array))
+        return Interval(mean, mean - half, mean + half)
+    sums = np.column_stack([array, np.ones(len(array))])
     return bootstrap(sums, lambda total: total[..., 0] / total[..., 1], seed)
 
 
@@ -84,8 +83,8 @@ def compare_means(a: Mapping[str, float], b: Mapping[str, float], seed: int = 0)
     """A minus B over the units that have both."""
     both = sorted(set(a) & set(b))
     differences = np.array([a[unit] - b[unit] for unit in both])
-    found = mean_over_units(differences.tolist(), seed) or Interval(0.0, None, None)
-    return Paired(len(both), found, sign_flip_p(differences, seed))
+    difference = mean_over_units(differences.tolist(), seed) or Interval(0.0, None, None)
+    return Paired(len(both), difference, sign_flip_p(differences, seed))
 
 
 def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
@@ -95,7 +94,7 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
         return 1.0
     n = len(differences)
     observed = abs(differences.sum())
-    tie = 1e-12 * np.abs(differences).sum()
+    tie = 1e-12 * np.abs(differences).sum()  # sums in another order differ in the last digits
     if n > MANY:
         return erfc(observed / sqrt(2 * float(differences @ differences)))
     if n <= EXACT:
@@ -106,7 +105,7 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
 
 
 class Outcomes(NamedTuple):
-    """On how many units both, one, or neither said yes; p of McNemar's exact test, None when they never differ."""
+    """Units for which both, one, or neither is yes; p of McNemar's exact test, None if they never differ."""
 
     both: int
     only_a: int
@@ -116,20 +115,17 @@ class Outcomes(NamedTuple):
 
 
 def compare_outcomes(a: Sequence[bool], b: Sequence[bool]) -> Outcomes:
-    """Yes or no of two, unit by unit."""
-    first, second = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
-    counts = [
-        int(np.sum(found))
-        for found in (first & second, first & ~second, ~first & second, ~first & ~second)
-    ]
-    return Outcomes(*counts, p=mcnemar(counts[1], counts[2]))
+    """Compare two lists of yes or no, unit by unit."""
+    yes_a, yes_b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    only_a, only_b = int((yes_a & ~yes_b).sum()), int((~yes_a & yes_b).sum())
+    both, neither = int((yes_a & yes_b).sum()), int((~yes_a & ~yes_b).sum())
+    return Outcomes(both, only_a, only_b, neither, mcnemar(only_a, only_b))
 
 
 def mcnemar(only_a: int, only_b: int) -> float | None:
-    """Exact two-sided p that the two differ in one direction as often as in the other; None when they never differ."""
-    from scipy.special import (
-        bdtr,
-    )  # a fair coin's tails are alike; scipy.stats would take a second to import
+    """Exact two-sided p that differences in both directions are equally likely; None if there are none."""
+    from scipy.special import bdtr  # scipy.stats would take a second to import
 
     differ = only_a + only_b
+    # both tails of a fair coin are alike
     return min(1.0, 2 * float(bdtr(min(only_a, only_b), differ, 0.5))) if differ else None

@@ -2,15 +2,15 @@
 
 Knijnenburg, Wessels, Reinders & Shmulevich 2009, "Fewer permutations, more accurate P-values":
 
-1. Take the 250 largest draws; the threshold lies half-way between the 250th and the 251st.
-2. Fit a generalised Pareto distribution to what they exceed it by, by maximum likelihood.
-3. p = share of draws above the threshold, times the fitted probability of an exceedance as large as
-   the observed.
+1. Take the 250 largest draws; the threshold is half-way between the 250th and the 251st.
+2. Fit a generalised Pareto distribution to their excesses over it, by maximum likelihood.
+3. p = share of draws above the threshold, times the fitted probability of an excess as large as the
+   observed.
 
-Two departures, both on the careful side. The shape is held at >= 0: a negative one has an end point
-beyond which the fit claims p = 0, from 250 draws; at 0 the tail is exponential, which is heavier
-than the nearly Gaussian tail of a permuted r. And so there is no search for a number of exceedances
-that passes a goodness-of-fit test: a tail lighter than the fit only makes p too large.
+Two departures, both conservative. The shape is at least 0: a negative one has an end point beyond
+which the fit claims p = 0, from 250 draws; at 0 the tail is exponential, which is heavier than the
+nearly Gaussian tail of a permuted r. So there is no search for a number of exceedances that passes
+a goodness-of-fit test: a tail lighter than the fit only makes p too large.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ class Pareto(NamedTuple):
 
 
 def tail_probability(draws: Float[np.ndarray, " draws"], observed: float) -> float:
-    """P(a draw >= observed) from the fitted tail; 1 where the draws have no tail to fit (all the
-    same).
+    """P(a draw >= observed) from the fitted tail; 1 if the draws have no tail (all the same).
 
-    At least the smallest normal float, so that a p is never 0.
+    At least the smallest normal float, so that p is never 0.
     """
     count = min(EXCEEDANCES, len(draws) // 4)
     if count < 10:
@@ -61,7 +60,7 @@ def fit_pareto(excess: Float[np.ndarray, " n"]) -> Pareto:
     """Maximum likelihood over shapes >= 0.
 
     With theta = shape / scale the likelihood is maximal at shape = mean log(1 + theta z) (Grimshaw
-    1993), which leaves one dimension to search: a coarse and two finer grids over log theta. theta
+    1993). That leaves one dimension to search: a coarse and two finer grids over log theta. theta
     -> 0 is the exponential distribution.
     """
     mean = float(excess.mean())

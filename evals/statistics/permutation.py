@@ -1,21 +1,20 @@
 """Could this r come from a prediction that has nothing to do with these contexts?
 
 1. Permute whole contexts of the prediction against the truth, 1,999 times, position by position.
-   What holds inside a context (bursts, a trend with position) is in both and survives; only which
-   context goes with which is lost.
-2. Contexts of different length: a pair counts at the positions where both have a token, so a short
-   context meets a long one over its own length. r of a draw is exact over all its jointly valid
-   positions; it rests on fewer tokens than the observed r, which makes the null a little wider and
-   p a little larger.
-3. A draw is a sum over pairs (context, partner) of six sums. All pairs are had at once as six Gram
-   matrices [contexts, contexts], and a draw reads one entry a row: 1,999 draws cost as much as a
+   Structure inside a context (bursts, a trend with position) survives; only the pairing of contexts
+   is lost.
+2. Contexts differ in length: a pair counts at the positions where both have a token. r of a draw is
+   exact over these positions. They are fewer than those of the observed r, which makes the null a
+   little wider and p a little larger.
+3. A draw is a sum over pairs (context, partner) of six sums. Six Gram matrices [contexts, contexts]
+   hold the sums of all pairs, and a draw reads one entry per row: 1,999 draws cost as much as a
    dozen products.
-4. p = (1 + draws with r at least as large) / 2,000, one-sided. Where no draw gets there, the tail
-   of the draws is fitted (`tail`), since 1/2,000 could not survive Benjamini-Hochberg over a
-   hundred targets.
+4. p = (1 + draws with r at least as large) / 2,000, one-sided. If no draw is, the tail of the draws
+   is fitted (`pareto_tail`), since 1/2,000 could not survive Benjamini-Hochberg over a hundred
+   targets.
 
 Contexts of one document are permuted like any others. Two signals that both drift from document to
-document can therefore look related; the interval over documents is what guards against that.
+document can therefore look related; the interval over documents guards against that.
 """
 
 from __future__ import annotations
@@ -35,12 +34,12 @@ _TIE = 1e-12
 
 
 class PermutationTest(NamedTuple):
-    """Outcome of the test, and what the draws were like."""
+    """Outcome of the test."""
 
     observed: float
     p: float
     fitted: bool
-    """No draw reached the observed r: p comes from the fitted tail."""
+    """Whether p is from the fitted tail, because no draw reached the observed r."""
     mean: float
     """Mean r of the draws: the floor *shuffled*."""
 
@@ -58,24 +57,16 @@ def permutation_test(sample: Sample, seed: int = 0, draws: int = DRAWS) -> Permu
 def permuted_r(sample: Sample, seed: int = 0, draws: int = DRAWS) -> Float[np.ndarray, " draws"]:
     """r of each draw, over the positions where a context and its partner both have a token."""
     size = len(sample)
-    entries = permutations(size, seed, draws) + size * np.arange(
-        size
-    )  # of a flattened [context, partner]
     x, y = standardise(sample.predicted, sample.mask), standardise(sample.true, sample.mask)
     ones = sample.mask.astype(np.float64)
-    pairs = (
-        (ones, ones),
-        (ones, x),
-        (y, ones),
-        (ones, x * x),
-        (y * y, ones),
-        (y, x),
-    )  # order of `moments`
-    return pearson_from_moments(
-        np.stack(
-            [(own @ other.T).ravel().take(entries).sum(axis=1) for own, other in pairs], axis=1
-        )
-    )
+    # 1. the six sums of every pair [context, partner], in the order of `correlation`
+    pairs = ((ones, ones), (ones, x), (y, ones), (ones, x * x), (y * y, ones), (y, x))
+    grams = ((own @ other.T).ravel() for own, other in pairs)  # one at a time: they are large
+    # 2. where the pairs of each draw are in a flattened Gram matrix, [draws, contexts]
+    entries = permutations(size, seed, draws) + size * np.arange(size)
+    # 3. sums and r of each draw
+    sums = np.stack([gram.take(entries).sum(axis=1) for gram in grams], axis=1)
+    return pearson_from_moments(sums)
 
 
 def permutations(contexts: int, seed: int, draws: int = DRAWS) -> Int[np.ndarray, "draws contexts"]:

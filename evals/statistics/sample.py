@@ -1,4 +1,4 @@
-"""Predicted beside true activations of one target on some contexts: what every numeric scorer is given."""
+"""Predicted and true activations of one target on some contexts: the input of every numeric scorer."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from ...tools.errors import UsageError
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Predicted and true signal at every token, and which document each context is from.
+    """Predicted and true signal at every token, and the document of each context.
 
-    Values outside the mask (padding, position 0) are never read: they are set to zero here. Inside
-    it, a value that is not finite is an error and not a zero, so that a broken prediction can never
-    become a score.
+    Values outside the mask (padding, position 0) are set to zero and never read. Inside it, a value
+    that is not finite is an error, so that a broken prediction can never become a score.
     """
 
     predicted: Float[np.ndarray, "contexts seq"]
@@ -36,10 +35,14 @@ class Sample:
             raise UsageError(
                 "there is no token to score: the mask is empty; give the split more text"
             )
-        object.__setattr__(self, "mask", mask)
-        object.__setattr__(self, "document", document)
-        object.__setattr__(self, "predicted", _masked(self.predicted, mask, "predicted"))
-        object.__setattr__(self, "true", _masked(self.true, mask, "true"))
+        checked = {
+            "mask": mask,
+            "document": document,
+            "predicted": _masked(self.predicted, mask, "predicted"),
+            "true": _masked(self.true, mask, "true"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.document)
@@ -55,7 +58,7 @@ class Sample:
 
     @property
     def active_documents(self) -> int:
-        """How many documents have any activation (a true signal other than 0 at a token that counts)."""
+        """Documents with any activation: a true signal other than 0 at a token that counts."""
         return len(np.unique(self.document[(self.true != 0).any(axis=1)]))
 
 
@@ -70,6 +73,6 @@ def _masked(values: np.ndarray, mask: np.ndarray, name: str) -> np.ndarray:
         context, position = np.argwhere(~np.isfinite(values))[0]
         raise UsageError(
             f"{name} activation {values[context, position]} at context {context}, position {position}: "
-            "expected a finite number; a failed prediction is left out, never scored"
+            "expected a finite number; leave out a failed prediction"
         )
     return values

@@ -22,7 +22,7 @@ def test_f_is_one_for_the_model_and_nothing_for_the_ablated_state() -> None:
 
 def test_f_is_undefined_where_nothing_changes() -> None:
     same = np.ones(3)
-    with pytest.raises(ValueError, match="not defined"):
+    with pytest.raises(ValueError, match="undefined"):
         faithfulness(same, same, same)
 
 
