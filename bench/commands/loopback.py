@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from ..loopback import Loopback, read_script
-    from ..loopback.demo_model import Beginner
+    from ..loopback.demo_model import DemoModel
 
     script = read_script(args.script) if args.script else None
-    with Loopback(Beginner(), args.port, script, keep=False) as server:
+    with Loopback(DemoModel(), args.port, script, keep=False) as server:
         sys.stderr.write(
             "a program that investigates as a beginner would answers here; in another terminal:\n"
             f"  hubel run --index I --targets T --explainer openai:beginner --base-url {server.url('openai')}\n"

@@ -1,14 +1,13 @@
-"""A program that investigates as a beginner would, in the place of a language model: to try a run
-without a key.
+"""A program that replaces a language model, to try a run without an API key: it investigates as a
+beginner would.
 
-1. It counts the marked words of the strongest passages on either side, and proposes that the unit
-   fires on those; the rival is that it fires right after them.
-2. It tests each word in a sentence of its own: the + words fire, the - words fire on the other side
-   and not on +.
-3. It concludes if more predictions came out than failed, and says so if not. A second look tries
-   the words elsewhere.
+1. It counts the marked words in the strongest passages of either side, and proposes that the unit
+   fires on those; a rival hypothesis is that it fires right after them.
+2. It tests each word in a new sentence: + words fire on +; - words fire on - and stay silent on +.
+3. It concludes if more predictions came true than failed, and gives up otherwise. A second look
+   tries the words elsewhere.
 
-It reads nothing but what a language model would be shown, and speaks through the same tools.
+It reads only what a language model would be shown, and replies through the same tools.
 """
 
 from __future__ import annotations
@@ -28,26 +27,24 @@ _LISTED = re.compile(r"(?:^|([+-]) )\w+ words\(([^)]*)\)")
 WORDS = 4
 
 
-class Beginner:
-    """The same answer to the same request."""
+class DemoModel:
+    """A `LanguageModel` that gives the same reply to the same request."""
 
     name = "openai:beginner"
 
     def reply(self, request: Request) -> Reply:
         """The next step of its plan."""
         if any(tool.name == "challenge" for tool in request.tools):
-            return _speak([("challenge", {"experiments": _challenges(_first(request))})])
+            return speak([("challenge", {"experiments": _challenges(_first(request))})])
         answers = [m for m in request.messages if isinstance(m, ToolResults)]
         plus, minus = _words(_first(request), "+"), _words(_first(request), "-")
         if not plus and not minus:
-            return _speak(
-                [("cannot_explain", {"reason": "no whole word is marked on either side"})]
-            )
+            return speak([("cannot_explain", {"reason": "no whole word is marked on either side"})])
         if not answers:
-            return _speak([("propose", {"hypotheses": _hypotheses(plus, minus)})])
+            return speak([("propose", {"hypotheses": _hypotheses(plus, minus)})])
         if len(answers) == 1:
-            return _speak([("experiment", {"experiments": _experiments(plus, minus)})])
-        return _speak([_end(answers[-1].results[-1].text)])
+            return speak([("experiment", {"experiments": _experiments(plus, minus)})])
+        return speak([_end(answers[-1].results[-1].text)])
 
 
 def _first(request: Request) -> str:
@@ -57,26 +54,28 @@ def _first(request: Request) -> str:
 
 def _words(evidence: str, side: str) -> list[str]:
     """Marked words of one side, the most frequent first."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     here = ""
     for line in evidence.splitlines():
         if section := _SECTION.match(line):
             here = section[1]
         elif here == side:
-            found.update(
+            counts.update(
                 token.strip().lower()
                 for token, _ in _MARKED.findall(line)
                 if token.strip().isalpha()
             )
-    return [word for word, _ in found.most_common(WORDS) if len(word) > 1]
+    return [word for word, _ in counts.most_common(WORDS) if len(word) > 1]
 
 
 def _hypotheses(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
-    def said(words: list[str]) -> str:
+    def quoted(words: list[str]) -> str:
         return ", ".join(f'"{w}"' for w in words)
 
-    terms = [f"{sign} strongly words({said(w)})" for sign, w in (("+", plus), ("-", minus)) if w]
-    parts = [f"{verb} {said(w)}" for verb, w in (("fires on", plus), ("suppressed by", minus)) if w]
+    terms = [f"{sign} strongly words({quoted(w)})" for sign, w in (("+", plus), ("-", minus)) if w]
+    parts = [
+        f"{verb} {quoted(w)}" for verb, w in (("fires on", plus), ("suppressed by", minus)) if w
+    ]
     listed = plus or minus
     sentence = "; ".join(parts)
     return [
@@ -85,25 +84,25 @@ def _hypotheses(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
             "predicate": " ".join(terms).removeprefix("+ "),
         },
         {
-            "sentence": f"Fires right after {said(listed)}.",
-            "predicate": f"strongly after(words({said(listed)}))",
+            "sentence": f"Fires right after {quoted(listed)}.",
+            "predicate": f"strongly after(words({quoted(listed)}))",
         },
     ]
 
 
 def _experiments(plus: list[str], minus: list[str]) -> list[dict[str, Any]]:
-    found = [
+    experiments = [
         _planned(word, f"Yesterday the reporter wrote {word}", "fires", "+") for word in plus[:2]
     ]
-    found += [
+    experiments += [
         _planned(word, f"Yesterday the reporter wrote {word}", "fires", "-") for word in minus[:2]
     ]
     quiet = [(word, "+") for word in minus] + [(word, "-") for word in plus]
-    found += [
+    experiments += [
         _planned(word, f"Nobody at the market knew {word}", "silent", side)
         for word, side in quiet[:2]
     ]
-    return found
+    return experiments
 
 
 def _planned(word: str, text: str, predicts: str, side: str) -> dict[str, Any]:
@@ -111,16 +110,16 @@ def _planned(word: str, text: str, predicts: str, side: str) -> dict[str, Any]:
 
 
 def _challenges(claim: str) -> list[dict[str, Any]]:
-    """The claim's words in another place, and a word that it does not name."""
+    """The claim's words in another sentence, or a word that it does not name."""
     formula = claim.partition("predicted strength; minus is the - side): ")[2]
-    found = []
+    challenges = []
     for sign, listed in _LISTED.findall(formula):
         side = "-" if sign == "-" else "+"
         for word in json.loads(f"[{listed}]")[:2]:
             texts = {"text": f"In the kitchen lay a list: {word}", "focus": word}
-            found.append(texts | {"predicts": "fires", "side": side})
-            found.append(texts | {"predicts": "silent", "side": "-" if side == "+" else "+"})
-    return found[:6] or [
+            challenges.append(texts | {"predicts": "fires", "side": side})
+            challenges.append(texts | {"predicts": "silent", "side": "-" if side == "+" else "+"})
+    return challenges[:6] or [
         {"text": "In the kitchen lay a list", "predicts": "silent", "focus": "list"}
     ]
 
@@ -137,9 +136,10 @@ def _end(answer: str) -> Call:
     }
 
 
-def _speak(calls: list[Call]) -> Reply:
-    made = tuple(
+def speak(calls: list[Call]) -> Reply:
+    """A reply that calls tools."""
+    tool_calls = tuple(
         ToolCall(f"call_{i}", name, arguments, json.dumps(arguments, ensure_ascii=False))
         for i, (name, arguments) in enumerate(calls)
     )
-    return Reply(calls=made, stop="tools", model="beginner")
+    return Reply(calls=tool_calls, stop="tools", model="beginner")

@@ -1,14 +1,14 @@
-"""What a run promises, tried hard: it survives any kill, any answer and any budget, and keeps its
-servers busy.
+"""Tries hard to break what a run promises: it survives any kill, any answer and any budget, and keeps
+its servers busy.
 
-    kills       runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice, nothing paid twice
-    malformed   answers that are wrong in every way: no crash, and no score from any
-    load        budgets held, servers kept busy, little time of its own
-    nursery     processes that can be killed by the hundred
-    ground      the tiny subject and the runs on it
+    kill_runs    runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice,
+                 nothing paid twice
+    malformed    answers that are malformed in every way: no crash, and no score from any
+    pressure     budgets hold, servers are kept busy, the program itself takes little time
+    fork_server  processes that can be killed by the hundred
+    fixtures     the tiny subject, its index and the runs on it
 
-Everything runs on this machine, on a subject and a corpus that are made on the spot, against a
-loopback server.
+Everything runs on this machine, on a synthetic subject and corpus, against a loopback server.
 """
 
 from __future__ import annotations
@@ -25,32 +25,34 @@ from . import fixtures, kill_runs, malformed, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
-"""Step, done, of how many, what unit."""
+"""Called with the step, how much is done, the total, and the unit."""
 CPU_MS = 50
+"""Promised CPU time per reply, in milliseconds."""
 BUSY_SHARE = 0.9
+"""Promised share of time that the server is kept busy."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How hard to try."""
+    """How much to try."""
 
     kills: int = 500
     """Runs that are killed, each up to three times."""
     malformed: int = 10_000
     limits: tuple[int, ...] = (1, 7, 30, 60)
     investigations: int = 32
-    """Side by side; 0 leaves the server's share out."""
+    """Concurrent targets of the load test; 0 skips it."""
     targets: int = 96
     answer_s: float = 2.0
     cpu_targets: int = 48
-    """0 leaves the CPU time out."""
+    """Targets of the CPU test; 0 skips it."""
     jobs: int = 2
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One line of the table."""
+    """One line of the table: what was found, and what was promised."""
 
     what: str
     found: Any
@@ -60,7 +62,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class SoakResult:
-    """All that was counted."""
+    """All promises, and all counts."""
 
     promises: list[Promise]
     figures: dict[str, Any]
@@ -68,68 +70,69 @@ class SoakResult:
 
     @property
     def kept(self) -> bool:
-        """Whether every promise was."""
+        """Whether every promise was kept."""
         return all(promise.kept for promise in self.promises)
 
 
 def soak(folder: Path, size: Size, report: Report) -> SoakResult:
-    """Try every promise; `folder` is for scratch."""
-    fixtures.use(folder)
+    """Try every promise.
+
+    Args:
+        folder: scratch space.
+    """
+    fixtures.isolate(folder)
     report("preparing", 0, 1, "")
     index = fixtures.make_index(folder)
     with ExitStack() as stack:
-        nurseries = [stack.enter_context(ForkServer(folder)) for _ in range(max(1, size.jobs))]
-        killed = _kill(folder, index, nurseries, size, report)
-        bad = malformed.torment(
+        servers = [stack.enter_context(ForkServer(folder)) for _ in range(max(1, size.jobs))]
+        killed = _kill_runs(folder, index, servers, size, report)
+        answers = malformed.give_malformed_answers(
             folder,
             index,
-            nurseries[0],
+            servers[0],
             size.malformed,
             lambda n: report("malformed", n, size.malformed, "answers"),
         )
         report("budgets", 0, len(size.limits), "limits")
-        budgeted = pressure.budgets(folder, index, nurseries[0], size.limits)
+        budgets = pressure.check_budgets(folder, index, servers[0], size.limits)
         report("load", 0, 1, "")
-        busy = None
+        load = cpu = None
         if size.investigations:
-            busy = pressure.busy(
-                folder, index, nurseries[0], size.investigations, size.targets, size.answer_s
+            load = pressure.measure_load(
+                folder, index, servers[0], size.investigations, size.targets, size.answer_s
             )
-        cpu = (
-            pressure.cpu_a_turn(folder, index, nurseries[0], size.cpu_targets)
-            if size.cpu_targets
-            else None
-        )
-    return _found(killed, bad, budgeted, busy, cpu)
+        if size.cpu_targets:
+            cpu = pressure.cpu_ms_per_turn(folder, index, servers[0], size.cpu_targets)
+    return _result(killed, answers, budgets, load, cpu)
 
 
-def _kill(
-    folder: Path, index: Path, nurseries: list[ForkServer], size: Size, report: Report
+def _kill_runs(
+    folder: Path, index: Path, fork_servers: list[ForkServer], size: Size, report: Report
 ) -> kill_runs.KillTally:
-    """Killed runs until there are enough, each nursery on its own."""
+    """Kill runs until there are enough, with one thread per fork server."""
     total, numbers = kill_runs.KillTally(), count()
 
-    def work(place: int, nursery: ForkServer) -> None:
-        mine = folder / f"killer-{place}"
-        killer = kill_runs.Killer(mine, index, server, nursery)
+    def work(place: int, fork_server: ForkServer) -> None:
+        own_folder = folder / f"killer-{place}"
+        killer = kill_runs.RunKiller(own_folder, index, server, fork_server)
         while total.killed_runs < size.kills:
-            total.add(killer.one(next(numbers), size.seed))
-            told = f"runs, {total.broken} promises broken" if total.broken else "runs"
-            report("kills", min(total.killed_runs, size.kills), size.kills, told)
+            total.add(killer.kill_one_run(next(numbers), size.seed))
+            unit = f"runs, {total.broken} promises broken" if total.broken else "runs"
+            report("kills", min(total.killed_runs, size.kills), size.kills, unit)
 
     if not size.kills:
         return total
-    with kill_runs.curious_server() as server, ThreadPoolExecutor(len(nurseries)) as pool:
-        for done in [pool.submit(work, place, nursery) for place, nursery in enumerate(nurseries)]:
-            done.result()
+    with kill_runs.soak_server() as server, ThreadPoolExecutor(len(fork_servers)) as pool:
+        for _ in pool.map(work, range(len(fork_servers)), fork_servers):
+            pass  # raises what a thread raised
     return total
 
 
-def _found(
+def _result(
     killed: kill_runs.KillTally,
-    bad: malformed.MalformedTally,
-    budgeted: list[pressure.Budgeted],
-    busy: pressure.ServerLoad | None,
+    answers: malformed.MalformedTally,
+    budgets: list[pressure.BudgetCheck],
+    load: pressure.ServerLoad | None,
     cpu: float | None,
 ) -> SoakResult:
     promises = [
@@ -138,35 +141,40 @@ def _found(
         _none("runs that ended otherwise than an undisturbed one", killed.other_rows),
         _none("journaled replies asked for again", killed.asked_again),
         _none("replies journaled twice", killed.journaled_twice),
-        _none("crashes from malformed answers", bad.crashes),
-        _none("scores from malformed answers", bad.scored),
-        _none("explanations that no good answer proposed", bad.stray),
-        _none("targets that harmless faults changed", bad.changed),
-        _none("token counts that are none, believed", bad.believed),
-        _none("targets without an end", bad.unended),
-        _none("logs that cannot be read", bad.unreadable),
-        _none("calls over a budget and those in flight", sum(b.over for b in budgeted)),
+        _none("crashes from malformed answers", answers.crashes),
+        _none("scores from malformed answers", answers.scored),
+        _none("explanations that no good answer proposed", answers.stray),
+        _none("targets that harmless faults changed", answers.changed),
+        _none("token counts that are none, believed", answers.believed),
+        _none("targets without an end", answers.unended),
+        _none("logs that cannot be read", answers.unreadable),
+        _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
     ]
-    if busy is not None:
-        enough = busy.share is not None and (
-            busy.share >= BUSY_SHARE or busy.bottleneck == "subject"
+    if load is not None:
+        enough = load.share is not None and (
+            load.share >= BUSY_SHARE or load.bottleneck == "subject"
         )
         promises.append(
             Promise(
-                "share of time that the server is kept busy", busy.share, f">= {BUSY_SHARE}", enough
+                "share of time that the server is kept busy", load.share, f">= {BUSY_SHARE}", enough
             )
         )
     if cpu is not None:
         promises.append(Promise("CPU ms a turn", round(cpu, 1), f"< {CPU_MS}", cpu < CPU_MS))
     figures = {
-        "kills": {k: v for k, v in vars(killed).items() if k != "notes"},
-        "malformed": {k: v for k, v in vars(bad).items() if k != "notes"},
-        "budgets": [vars(b) for b in budgeted],
-        "busy": None if busy is None else vars(busy),
+        "kills": _without_notes(killed),
+        "malformed": _without_notes(answers),
+        "budgets": [vars(check) for check in budgets],
+        "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
     }
-    return SoakResult(promises, figures, [*killed.notes, *bad.notes])
+    return SoakResult(promises, figures, [*killed.notes, *answers.notes])
+
+
+def _without_notes(tally: object) -> dict[str, Any]:
+    return {name: value for name, value in vars(tally).items() if name != "notes"}
 
 
 def _none(what: str, n: int) -> Promise:
+    """The promise that something never happens."""
     return Promise(what, n, "0", n == 0)

@@ -1,9 +1,8 @@
-"""What a soak stands on: the miniature subject, a made corpus, an index over it, and runs of few targets."""
+"""What a soak runs on: the miniature subject, a synthetic corpus and its index, and small runs."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,18 @@ from ...agent.runlog.config import RunConfig
 
 DOCUMENTS = 120
 CONTEXTS = 200
-"""A split; enough for a verdict, few enough that a run is a matter of a second."""
+"""Contexts per split: enough for a verdict, few enough that a run takes about a second."""
 N_LAYERS, N_NEURONS = 3, 24
-"""Of the miniature subject."""
+"""Layers of the miniature subject, and neurons per layer."""
 
 
-def use(folder: Path) -> None:
-    """Let this process, and those that it starts, cache in the soak's own folder and compute on one thread."""
+def isolate(folder: Path) -> None:
+    """Let this process and its children use a cache in the soak's folder, and one thread."""
     os.environ |= {"HUBEL_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
 
 
 def make_index(folder: Path) -> Path:
-    """An index over documents of common words, each of a topic of its own, and what runs cache beside it."""
+    """Index documents of common words, each with its own topic; also caches the lexicon."""
     from ...agent.runlog.lexicon import subject_lexicon
     from ...tools.corpus import corpus_from_documents
     from ...tools.corpus.document import Document
@@ -46,8 +45,8 @@ def make_index(folder: Path) -> Path:
     return folder / "index"
 
 
-def make(folder: Path, index: Path, targets: Sequence[str], **settings: Any) -> Path:
-    """A run that nobody has worked on yet."""
+def make_soak_run(folder: Path, index: Path, targets: Sequence[str], **settings: Any) -> Path:
+    """A new run, not executed yet."""
     settings |= {"index": str(index), "targets": list(targets), "max_contexts": CONTEXTS}
     config = RunConfig.from_settings({"competitor": False, **settings})
     make_run(folder, resolve(config))
@@ -55,16 +54,11 @@ def make(folder: Path, index: Path, targets: Sequence[str], **settings: Any) -> 
 
 
 def targets(n: int, first: int = 0) -> list[str]:
-    """So many sides of neurons, from the first-th on."""
-    every = [
+    """Addresses of n sides of neurons, starting at place `first`."""
+    addresses = [
         f"mlp.{layer}.{i}{side}"
         for side in ("", "+", "-")
         for i in range(N_NEURONS)
         for layer in range(N_LAYERS)
     ]
-    return [every[(first + i) % len(every)] for i in range(n)]
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    sys.stderr.write(text + "\n")
+    return [addresses[(first + i) % len(addresses)] for i in range(n)]

@@ -1,14 +1,14 @@
-"""Processes that can be killed by the hundred: one that has imported everything forks a child for
-each.
+"""Processes that can be killed by the hundred: a fork server, which has imported everything, forks a
+child for each.
 
-Importing what a run needs takes seconds, and a kill would cost them each time. A nursery imports
-once, starts no thread, and forks; a child begins where a fresh process would have arrived. What is
-killed is a whole process with its memory, its threads and its half-written files; only the imports
-are shared with the one that follows.
+Importing what a run needs takes seconds, and each kill would cost them again. The fork server
+imports once and starts no thread; a child begins where a fresh process would be after its imports.
+What is killed is a whole process with its memory, threads and half-written files; the next one
+shares nothing with it but the imports.
 
-    the soak                            the nursery                        a child
+    the soak                            the fork server                    a child
                                 <-      {"ready": true}
-    {"run": FOLDER, ...}        ->      fork                       ->      work on the run, exit
+    {"run": FOLDER, ...}        ->      fork                       ->      execute the run, exit
                                 <-      {"pid": 123}
     (SIGKILL to 123, or nothing)        wait for it
                                 <-      {"status": -9, "cpu_s": 0.8}
@@ -23,14 +23,17 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...tools.subject import Subject
 
 EXIT = {"done": 0, "budget": 3, "failed": 4}
-"""How a child ends, as the command line would."""
+"""Exit statuses of a child, as those of the command line."""
 
 
 @dataclass(frozen=True)
-class Ended:
+class ChildExit:
     """How a child ended: its exit status, negative for a signal, and its CPU seconds."""
 
     status: int
@@ -38,41 +41,45 @@ class Ended:
 
 
 class ForkServer:
-    """The soak's end of a nursery; a context manager. `folder` takes what children say on stderr."""
+    """The soak's side of the fork server; a context manager.
+
+    Args:
+        folder: for the standard error of the children.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._said = folder / "children.log"
-        with self._said.open("ab") as said:
+        self._stderr = folder / "children.log"
+        with self._stderr.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", f"from {__name__} import serve; serve()"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=stderr,
                 text=True,
-                start_new_session=True,  # Ctrl-C is for the soak; it ends its nurseries itself
+                start_new_session=True,  # Ctrl-C is for the soak, which ends the fork server itself
             )
-        self._answer()
+        self._receive()
 
     def start(
         self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
     ) -> int:
-        """Fork a child that works on a run; its process id.
+        """Fork a child that executes a run; returns its process id.
 
         Args:
-            limits: of the run, by unit.
-            key: what it shows to servers, which tells them the processes of a run apart.
+            limits: budget of the run, by unit.
+            key: API key of the child, by which a server tells the processes of a run apart.
         """
-        self._ask({"run": str(run), "limits": dict(limits or {}), "key": key})
-        return self._answer()["pid"]
+        self._send({"run": str(run), "limits": dict(limits or {}), "key": key})
+        return self._receive()["pid"]
 
-    def wait(self) -> Ended:
+    def wait(self) -> ChildExit:
         """Wait for the child that was started last."""
-        return Ended(**self._answer())
+        return ChildExit(**self._receive())
 
     def work(
         self, run: Path, *, limits: Mapping[str, float] | None = None, key: str = "none"
-    ) -> Ended:
-        """A child that is let be until it ends."""
+    ) -> ChildExit:
+        """Fork a child and wait until it ends."""
         self.start(run, limits=limits, key=key)
         return self.wait()
 
@@ -82,46 +89,48 @@ class ForkServer:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.kill()  # its child notices that its parent is another, and ends
+        self._process.kill()  # a child notices that its parent has changed, and ends
         self._process.wait()
         self._process.stdin.close()
         self._process.stdout.close()
 
-    def _ask(self, words: dict[str, Any]) -> None:
+    def _send(self, command: dict[str, Any]) -> None:
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
 
-    def _answer(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            tail = self._said.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"the nursery is gone; it said: {tail}")
+            tail = self._stderr.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"the fork server has ended; its last output: {tail}")
         return json.loads(line)
 
 
 def serve() -> None:
-    """Be a nursery: fork a child for each line of standard input."""
+    """The fork server's process: fork a child for each line of standard input."""
     subject = _prepare()
-    _say({"ready": True})
+    _report({"ready": True})
     for line in sys.stdin:
-        asked = json.loads(line)
+        command = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _be_child(subject, asked)
-        _say({"pid": pid})
-        _, status, used = os.wait4(pid, 0)
-        _say({"status": os.waitstatus_to_exitcode(status), "cpu_s": used.ru_utime + used.ru_stime})
+            _run_child(subject, command)
+        _report({"pid": pid})
+        _, status, usage = os.wait4(pid, 0)
+        _report(
+            {"status": os.waitstatus_to_exitcode(status), "cpu_s": usage.ru_utime + usage.ru_stime}
+        )
 
 
-def _say(words: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+def _report(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-def _prepare() -> Any:
-    """Import all that a run imports, and make the subject."""
+def _prepare() -> Subject:
+    """Import everything that a run imports, and make the subject."""
     import anthropic.resources.messages
     import duckdb
     import langgraph.checkpoint.sqlite
@@ -147,18 +156,18 @@ def _prepare() -> Any:
     return miniature()
 
 
-def _be_child(subject: Any, asked: dict[str, Any]) -> None:
+def _run_child(subject: Subject, command: dict[str, Any]) -> None:
     status = 1
     try:
-        os.environ |= {"OPENAI_API_KEY": asked["key"], "ANTHROPIC_API_KEY": asked["key"]}
+        os.environ |= {"OPENAI_API_KEY": command["key"], "ANTHROPIC_API_KEY": command["key"]}
         _end_with_parent()
-        status = _work(subject, Path(asked["run"]), asked["limits"])
+        status = _execute(subject, Path(command["run"]), command["limits"])
     finally:
         sys.stderr.flush()
-        os._exit(status)  # none of the nursery's own clean-up
+        os._exit(status)  # without the clean-up of the fork server, of which this is a copy
 
 
-def _work(subject: Any, run: Path, limits: dict[str, float]) -> int:
+def _execute(subject: Subject, run: Path, limits: dict[str, float]) -> int:
     from ...agent.run.execute import execute_run
     from ...agent.runlog.model_config import BudgetConfig
 
@@ -169,7 +178,7 @@ def _work(subject: Any, run: Path, limits: dict[str, float]) -> int:
 
 
 def _end_with_parent() -> None:
-    """A child whose nursery is gone has nobody to work for."""
+    """End this child when the fork server has ended."""
     import threading
     import time
 

@@ -1,17 +1,17 @@
-"""Answers that are wrong in every way that there is a name for, until so many were given: no crash,
-no score from any.
+"""Answers that are malformed in every way that has a name, many thousands of them: no crash, and no
+score from any.
 
-Three kinds of run take turns, over each wire:
+Three kinds of run take turns, with each provider's protocol:
 
-1. Every answer is harmful, a fault of `llm.loopback.faults` that leaves nothing of a good reply,
-   each in its turn: no target may end with an explanation or a score, and none without an end.
-2. Half of the answers are good and the others any fault, so that conversations go on to where a
-   wrong answer does more harm. A target may be explained there, but its explanation must have been
-   proposed by a reply that was good, or whose fault is harmless.
-3. Every answer is harmless, wrong in its bookkeeping only: all must end as they do with good
-   answers, and where the counts are none, none may be in the log.
+1. Every answer is harmful: a fault of `bench.loopback.faults` that leaves nothing of a good reply,
+   each in its turn. No target may end with an explanation or a score, and all must end.
+2. Half of the answers are good and the others have any fault, so that conversations reach places
+   where a malformed answer does more harm. A target may be explained, but its explanation must have
+   been proposed by a good reply, or by one whose fault is harmless.
+3. Every answer is harmless: malformed in its bookkeeping only. All targets must end as they do with
+   good answers, and malformed token counts must not be in the log.
 
-Runs of the first two kinds are resumed when they have ended: failed targets are tried again.
+Runs of the first two kinds are resumed after they have ended, which retries failed targets.
 """
 
 from __future__ import annotations
@@ -29,45 +29,45 @@ from ..loopback.faults import HARMLESS, NAMES, UNCOUNTED
 from ..loopback.wires import Provider
 from . import fixtures
 from .fork_server import ForkServer
-from .kill_runs import PROVIDERS, Curious
+from .kill_runs import PROVIDERS, SoakModel
 
 Kind = Literal["harmful", "half", "harmless"]
 KINDS: tuple[Kind, ...] = ("harmful", "half", "harmless")
 TARGETS, HARMLESS_TARGETS = 72, 12
-A_TARGET = 4
+MIN_PER_TARGET = 4
 """Malformed answers that a target gets at least, before it fails for good or is explained."""
-RESUMED = 2
+RESUMES = 2
 """Times that a run is resumed after it has ended."""
 _COUNTS = ("seconds", "input_tokens", "output_tokens", "cached_tokens", "usd")
-"""What rows say of clocks and counts, which harmless answers may change."""
+"""Fields of rows with times and token counts, which harmless faults may change."""
 
 
 @dataclass
 class MalformedTally:
-    """What was counted. All from `crashes` to `unreadable` must be 0."""
+    """Counts over all runs. Those from `crashes` to `unreadable` must be 0."""
 
     answers: int = 0
-    """Malformed ones that went out."""
+    """Malformed answers that the server gave."""
     harmless: int = 0
-    """Those of them that carry a good reply."""
+    """Those of them that contain a good reply."""
     runs: int = 0
     failed: int = 0
     """Targets that ended as failures, as they should."""
     explained: int = 0
     """Targets with an explanation in runs with half of the answers good."""
     crashes: int = 0
-    """Processes that ended otherwise than as done or as failed."""
+    """Processes that ended with another status than done or failed."""
     scored: int = 0
-    """Targets with a score or an explanation in runs without one good answer."""
+    """Targets with a score or an explanation in runs without any good answer."""
     stray: int = 0
-    """Explanations that no good reply has proposed."""
+    """Explanations that no good reply proposed."""
     changed: int = 0
-    """Targets that ended otherwise for harmless answers."""
+    """Targets that harmless faults changed."""
     believed: int = 0
-    """Replies whose counts are none, with counts in the log; or the reverse."""
+    """Replies whose malformed counts are in the log, or whose good counts are not."""
     unended: int = 0
     unreadable: int = 0
-    """Runs whose log or rows cannot be read afterwards."""
+    """Runs whose log or rows cannot be read."""
     kinds: int = len(NAMES)
     notes: list[str] = field(default_factory=list)
 
@@ -77,108 +77,105 @@ class MalformedTally:
         return self.answers - self.harmless
 
     def add(self, other: MalformedTally) -> None:
-        """Count another's as well."""
+        """Add the counts of another tally."""
         for name in self.__dataclass_fields__:
             if name != "kinds":
                 setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(frozen=True)
-class Ground:
-    """Where the runs are made, and by whom they are worked on."""
+class MalformedSetup:
+    """Where the runs are made, and the fork server that executes them."""
 
     folder: Path
     index: Path
-    nursery: ForkServer
+    fork_server: ForkServer
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A run that has ended, as far as it can be read."""
+class FinishedRun:
+    """A run that has ended, read from its log."""
 
     rows: list[Data]
     events: list[Event]
-    source: Mapping[str, str]
-    """Hash of a request to what the server answered, the last time that it was asked."""
+    faults: Mapping[str, str]
+    """Hash of a request to the fault of its last answer, or "answered"."""
 
     def replies(self) -> Iterator[tuple[str, str, Data]]:
-        """Of each reply in the log: its target, what the server says that it was, and its row."""
+        """For each reply in the log: its target, its fault or "answered", and its data."""
         for event in self.events:
             if event.event == "llm_call":
                 ids = [call["id"] for call in event.data["answer"]["calls"]]
-                known = (self.source.get(id.rpartition("_")[2], "") for id in ids)
-                yield str(event.target), next(known, ""), event.data
+                faults = (self.faults.get(id.rpartition("_")[2], "") for id in ids)
+                yield str(event.target), next(faults, ""), event.data
 
 
-def torment(
-    folder: Path, index: Path, nursery: ForkServer, wanted: int, report: Callable[[int], None]
+def give_malformed_answers(
+    folder: Path, index: Path, fork_server: ForkServer, n: int, report: Callable[[int], None]
 ) -> MalformedTally:
-    """Runs until `wanted` harmful answers were given, of every kind at least one."""
-    tally, ground_ = MalformedTally(), Ground(folder, index, nursery)
-    while wanted and (tally.runs < len(KINDS) or tally.harmful < wanted):
-        tally.add(_one(ground_, tally.runs, max(HARMLESS_TARGETS, wanted - tally.harmful)))
-        report(min(tally.harmful, wanted))
+    """Execute runs until n harmful answers were given, with at least one run of each kind."""
+    tally, setup = MalformedTally(), MalformedSetup(folder, index, fork_server)
+    while n and (tally.runs < len(KINDS) or tally.harmful < n):
+        tally.add(_run_and_check(setup, tally.runs, max(HARMLESS_TARGETS, n - tally.harmful)))
+        report(min(tally.harmful, n))
     return tally
 
 
-def _one(on: Ground, number: int, wanted: int) -> MalformedTally:
+def _run_and_check(setup: MalformedSetup, number: int, answers: int) -> MalformedTally:
+    """Execute the next run, of the kind whose turn it is, for up to so many malformed answers."""
     kind, provider = KINDS[number % len(KINDS)], PROVIDERS[number // len(KINDS) % len(PROVIDERS)]
-    name, targets = (
-        f"malformed-{number}",
-        fixtures.targets(min(TARGETS, wanted // A_TARGET), first=number * TARGETS),
-    )
+    name = f"malformed-{number}"
+    n_targets = min(TARGETS, answers // MIN_PER_TARGET)
+    targets = fixtures.targets(n_targets, first=number * TARGETS)
     tally = MalformedTally(runs=1)
     if kind == "harmless":
         few = targets[:HARMLESS_TARGETS]
-        whole = _run(on, f"{name}-whole", provider, Rule(), few, MalformedTally())
-        found = _run(on, name, provider, Rule(fault="any_harmless"), few, tally)
-        if whole and found:
-            _look_harmless(whole, found, tally)
+        expected = _run(setup, f"{name}-whole", provider, Rule(), few, MalformedTally())
+        run = _run(setup, name, provider, Rule(fault="any_harmless"), few, tally)
+        if expected and run:
+            _check_harmless(expected, run, tally)
         return tally
     rule = Rule(share=0.5, fault="any") if kind == "half" else Rule(fault="any_harmful")
-    if found := _run(on, name, provider, rule, targets, tally, most=wanted):
-        tally.failed = sum(row["status"] == "failed" for row in found.rows)
-        tally.unended = sum(row["status"] == "pending" for row in found.rows)
-        (_look_half if kind == "half" else _look_harmful)(found, provider, tally)
+    if run := _run(setup, name, provider, rule, targets, tally, max_answers=answers):
+        tally.failed = sum(row["status"] == "failed" for row in run.rows)
+        tally.unended = sum(row["status"] == "pending" for row in run.rows)
+        (_check_half if kind == "half" else _check_harmful)(run, provider, tally)
     return tally
 
 
 def _run(
-    on: Ground,
+    setup: MalformedSetup,
     name: str,
     provider: Provider,
     rule: Rule,
     targets: list[str],
     tally: MalformedTally,
-    most: int = 0,
-) -> Ran | None:
-    """A run with such answers, taken to its end and resumed; None when it cannot be read."""
-    folder = on.folder / name
-    with Loopback(Curious(), script=Script(rules=(rule,)), keep=False) as server:
+    max_answers: int = 0,
+) -> FinishedRun | None:
+    """Execute and resume a run under a rule of the server; None if it cannot be read afterwards."""
+    folder = setup.folder / name
+    with Loopback(SoakModel(), script=Script(rules=(rule,)), keep=False) as server:
         settings = {
             "explainer": f"{provider}:soak",
             "base_url": server.url(provider),
             "concurrency": 8,
         }
-        fixtures.make(folder, on.index, targets, **settings)
+        fixtures.make_soak_run(folder, setup.index, targets, **settings)
         entries = server.ledger.entries()
-        for _ in range(1 + RESUMED):
-            ended = on.nursery.work(folder)
-            if ended.status not in (0, 4):
+        for _ in range(1 + RESUMES):
+            exit_ = setup.fork_server.work(folder)
+            if exit_.status not in (0, 4):
                 tally.crashes += 1
-                tally.notes.append(f"{folder.name} ended with {ended.status}")
+                tally.notes.append(f"{folder.name} ended with {exit_.status}")
             entries = server.ledger.entries()
-            if ended.status == 0 or (most and len(entries) >= most):
+            if exit_.status == 0 or (max_answers and len(entries) >= max_answers):
                 break
     tally.answers = sum(entry.what in NAMES for entry in entries)
     tally.harmless = sum(entry.what in HARMLESS[provider] for entry in entries)
     try:
-        return Ran(
-            target_rows(folder),
-            list(read_events(folder)),
-            {entry.hash: entry.what for entry in entries},
-        )
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for here
+        faults = {entry.hash: entry.what for entry in entries}
+        return FinishedRun(target_rows(folder), list(read_events(folder)), faults)
+    except Exception as error:  # noqa: BLE001 - any error is a finding
         tally.unreadable += 1
         tally.notes.append(f"{folder.name} cannot be read: {error!r}"[:300])
         return None
@@ -186,48 +183,47 @@ def _run(
         shutil.rmtree(folder)
 
 
-def _look_harmful(found: Ran, provider: Provider, tally: MalformedTally) -> None:
-    scored = {row["target"] for row in found.rows if row["scores"] or row["explanation"]}
-    scored |= {event.target for event in found.events if event.event in ("score", "evidence")}
+def _check_harmful(run: FinishedRun, provider: Provider, tally: MalformedTally) -> None:
+    scored = {row["target"] for row in run.rows if row["scores"] or row["explanation"]}
+    scored |= {event.target for event in run.events if event.event in ("score", "evidence")}
     tally.scored = len(scored)
     tally.notes += [
-        f"{provider}: {target} has a score, without one good answer" for target in sorted(scored)
+        f"{provider}: {target} has a score, without any good answer" for target in sorted(scored)
     ]
 
 
-def _look_half(found: Ran, provider: Provider, tally: MalformedTally) -> None:
-    """Each explanation must be one that a good reply has proposed."""
+def _check_half(run: FinishedRun, provider: Provider, tally: MalformedTally) -> None:
+    """Each explanation must have been proposed by a good reply."""
     good = {"answered", *HARMLESS[provider]}
-    proposed = {
-        (target, " ".join(str(one.get("sentence")).split()))
-        for target, what, row in found.replies()
-        if what in good
-        for call in row["answer"]["calls"]
-        for one in (call["arguments"] or {}).get("hypotheses", ())
-    }
-    explained = [(row["target"], row["explanation"]) for row in found.rows if row["explanation"]]
+    proposed: set[tuple[str, str]] = set()
+    for target, fault, row in run.replies():
+        for call in row["answer"]["calls"] if fault in good else ():
+            hypotheses = (call["arguments"] or {}).get("hypotheses", ())
+            sentences = [str(hypothesis.get("sentence")) for hypothesis in hypotheses]
+            proposed |= {(target, " ".join(sentence.split())) for sentence in sentences}
+    explained = [(row["target"], row["explanation"]) for row in run.rows if row["explanation"]]
     tally.explained = len(explained)
     stray = [pair for pair in explained if pair not in proposed]
     tally.stray = len(stray)
     tally.notes += [
-        f"{provider}: {target}: no good answer has proposed {said!r}" for target, said in stray
+        f"{provider}: {target}: no good answer proposed {sentence!r}" for target, sentence in stray
     ]
 
 
-def _look_harmless(whole: Ran, found: Ran, tally: MalformedTally) -> None:
-    """The same rows as with good answers, and no count that is none."""
-    pairs = zip(_countless(whole.rows), _countless(found.rows), strict=True)
-    changed = [a["target"] for a, b in pairs if a != b]
+def _check_harmless(expected: FinishedRun, run: FinishedRun, tally: MalformedTally) -> None:
+    """Rows must be those with good answers, and no malformed token count may be logged."""
+    pairs = zip(_without_counts(expected.rows), _without_counts(run.rows), strict=True)
+    changed = [before["target"] for before, after in pairs if before != after]
     tally.changed = len(changed)
-    counted = [(what, row["input_tokens"] is not None) for _, what, row in found.replies()]
-    wrong = [what for what, known in counted if known == (what in UNCOUNTED)]
+    counted = [(fault, row["input_tokens"] is not None) for _, fault, row in run.replies()]
+    wrong = [fault for fault, logged in counted if logged == (fault in UNCOUNTED)]
     tally.believed = len(wrong)
-    tally.notes += [f"{target} ended otherwise for harmless answers" for target in changed]
+    tally.notes += [f"{target} was changed by harmless faults" for target in changed]
     tally.notes += [
-        f"the counts of {what!r} were {'believed' if what in UNCOUNTED else 'lost'}"
-        for what in wrong
+        f"the counts of {fault!r} were {'believed' if fault in UNCOUNTED else 'lost'}"
+        for fault in wrong
     ]
 
 
-def _countless(found: list[Data]) -> list[Data]:
-    return [{k: v for k, v in row.items() if k not in _COUNTS} for row in found]
+def _without_counts(rows: list[Data]) -> list[Data]:
+    return [{key: row[key] for key in row if key not in _COUNTS} for row in rows]

@@ -20,40 +20,40 @@ def test_runs_survive_kills_malformed_answers_and_budgets(
 ) -> None:
     monkeypatch.setenv("HUBEL_CACHE", "put back after the test")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    said: list[str] = []
-    found = soak(tmp_path, SHORT, lambda step, done, of, unit: said.append(step))
-    assert [p for p in found.promises if not p.kept] == [], found.notes
-    kills, bad = found.figures["kills"], found.figures["malformed"]
+    steps: list[str] = []
+    result = soak(tmp_path, SHORT, lambda step, done, total, unit: steps.append(step))
+    assert [p for p in result.promises if not p.kept] == [], result.notes
+    kills, bad = result.figures["kills"], result.figures["malformed"]
     assert (kills["killed_runs"], kills["other_rows"]) == (3, 0)
     assert kills["calls"] >= 3 * 10
     assert bad["answers"] >= 100
     assert bad["failed"] > 0
-    assert found.figures["budgets"][0]["asked"] >= 5
-    assert {"kills", "malformed", "budgets"} <= set(said)
+    assert result.figures["budgets"][0]["asked"] >= 5
+    assert {"kills", "malformed", "budgets"} <= set(steps)
 
 
-def test_a_broken_promise_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_promise_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     counts = {"killed_runs": 1, "kills": 1, "in_flight": 0, "calls": 10}
     figures = {
         "kills": counts,
         "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0},
     }
-    found = SoakResult(
+    result = SoakResult(
         [Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"]
     )
-    assert not found.kept
-    _show(found, as_json=False)
+    assert not result.kept
+    _show(result, as_json=False)
     printed = capsys.readouterr().out
     assert "NO" in printed
     assert "run-7: what differs" in printed
-    _show(found, as_json=True)
+    _show(result, as_json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (lines[0]["kept"], lines[-1]["summary"]["kept"]) == (False, False)
 
 
 def test_calls_in_flight_are_allowed_over_a_budget() -> None:
-    assert pressure.Budgeted(10, 17, 8).over == 0
-    assert pressure.Budgeted(10, 18, 8).over == 1
+    assert pressure.BudgetCheck(10, 17, 8).over == 0
+    assert pressure.BudgetCheck(10, 18, 8).over == 1
 
 
 def test_requests_in_flight_are_averaged_between_the_ramps() -> None:

@@ -35,7 +35,7 @@ from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.progress import progress
 from hubel.agent.runlog.reviews import Reviews
 from hubel.bench.loopback import Loopback
-from hubel.bench.loopback.demo_model import Beginner
+from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.index import Collected
 
@@ -64,7 +64,7 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
     from hubel.tools.subject import load_subject
 
     subject = load_subject("smollm2-135m")
-    with progress(quiet=False) as reporter, Loopback(Beginner()) as model:
+    with progress(quiet=False) as reporter, Loopback(DemoModel()) as model:
         index = str(default_index(subject, "lee-news", reporter))
         formulas = run_config(index=index, max_contexts=CONTEXTS, targets=TARGETS)
         by_model = changed(

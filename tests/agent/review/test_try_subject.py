@@ -17,7 +17,7 @@ from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
-from hubel.bench.loopback.demo_model import Beginner
+from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
@@ -79,7 +79,7 @@ def test_instruments_are_listed_with_their_schemas(live: Client) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
 def test_explaining_again_makes_a_new_run(place: Path, live: Client, opened: bool) -> None:
-    with Loopback(Beginner()) as model:
+    with Loopback(DemoModel()) as model:
         folder = place / "runs" / f"asked-{opened}"
         asked = run_config(
             index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2"], explainer="openai:beginner",

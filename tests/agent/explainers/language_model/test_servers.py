@@ -16,7 +16,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
-from hubel.bench.loopback.demo_model import Beginner
+from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from tests.agent.explainers.language_model.conftest import Work
@@ -38,7 +38,7 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
 
 @pytest.mark.slow
 def test_the_beginner_ends_every_investigation(work: Work) -> None:
-    with Loopback(Beginner()) as server:
+    with Loopback(DemoModel()) as server:
         targets = ["mlp.0.0", "mlp.0.1", "mlp.2.3-", "head.1.0"]
         folder, result = work(None, targets=targets, base_url=server.url("openai"))
     assert result.done == 4

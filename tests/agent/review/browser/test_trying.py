@@ -12,7 +12,7 @@ import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.bench.loopback import Loopback
-from hubel.bench.loopback.demo_model import Beginner
+from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, call
@@ -33,7 +33,7 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A run of the formula search, and one of a language model that still answers; made before a browser is there."""
     folder = tmp_path_factory.mktemp("trying") / "runs"
     shutil.copytree(place / "runs" / "run", folder / "run")
-    with Loopback(Beginner()) as model:
+    with Loopback(DemoModel()) as model:
         asked = run_config(
             index=str(place / "index"), targets=[TARGET], explainer="openai:beginner", base_url=model.url("openai"),
             competitor=False,
