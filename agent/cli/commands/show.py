@@ -177,7 +177,7 @@ def _show_conversation(folder: Path, target: str) -> None:
 
     log = RunLog(folder, writable=False)
     for entry in transcript(log, target):
-        output.line(f"\n-- {entry.who}{f' ({entry.cost})' if entry.cost else ''}")
+        output.line(f"\n-- {entry.speaker}{f' ({entry.cost})' if entry.cost else ''}")
         for line in entry.text.splitlines():
             output.line(f"   {escape_control(line)}")
     if traced := traced_claims(log, target):
