@@ -1,14 +1,13 @@
-"""Who may talk to the review server, and what a browser may do with its answers.
+"""Which requests the review server accepts, and what a browser may do with its responses.
 
 1. Host: only names that this server was opened under, so that no foreign name can point here (DNS
    rebinding).
-2. Origin: a request that says which page sent it must have been sent by a page of this server
-   (cross-site writes).
-3. A token, new for each server, in the first address; then a cookie that scripts cannot read and
-   other sites cannot send. Files of the front end are no secret and need neither.
+2. Origin: a request with an origin must come from a page of this server (cross-site writes).
+3. A token, new for each server, is in the first address; then it is a cookie that scripts cannot
+   read and other sites cannot send. Static files are not secret and need neither.
 4. Writes are JSON and small.
-5. Every answer, errors too, forbids all scripts but the server's own files, framing, and guessing
-   of types.
+5. Every response, also of an error, forbids all scripts but the server's own files, framing, and
+   guessing of types.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-MOST_BODY = 256 << 10
+MAX_BODY = 256 << 10
 """Bytes of a request; the longest thing a person writes here is a text to try."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -39,7 +38,7 @@ HEADERS = {
 }
 STATIC = "/static/"
 SLASH = "\ufdd0"
-"""Stands for a slash inside a name, as long as addresses are taken apart: a code point that no text holds."""
+"""Replaces an encoded slash while a path is split at slashes: a code point that no text may contain."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,8 +47,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+class Refusal(NamedTuple):
+    """Status and message of a request that is not accepted."""
+
+    status: int
+    message: str
+
+
 class Guard:
-    """Stands before the application. One a server."""
+    """ASGI middleware in front of the application; one for each server."""
 
     def __init__(
         self, app: App, *, port: int, host: str = "127.0.0.1", token: str | None = None
@@ -62,47 +68,46 @@ class Guard:
         self._open_to_others = not is_loopback(host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        fresh = bool(given) and hmac.compare_digest(given.encode(), self.token.encode())
-        answer = _Answering(send, self._cookie() if fresh else None)
-        refusal = self._refusal(scope, headers, fresh)
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        has_token = hmac.compare_digest(token.encode(), self.token.encode())
+        send_guarded = _HeaderSender(send, self._cookie() if has_token else None)
+        refusal = self._refusal(scope, headers, has_token)
         if refusal is not None:
-            await _refuse(scope, answer, *refusal)
+            await _refuse(scope, send_guarded, *refusal)
             return
-        await self.app(_with_slashes_kept(scope), _Limited(receive), answer)
+        await self.app(_with_slashes_kept(scope), _LimitedReceiver(receive), send_guarded)
 
-    def _refusal(
-        self, scope: Scope, headers: dict[str, str], fresh: bool
-    ) -> tuple[int, str] | None:
+    def _refusal(self, scope: Scope, headers: dict[str, str], has_token: bool) -> Refusal | None:
+        # 1. host
         if not self._is_own_host(headers.get("host", "")):
-            return (
-                421,
-                "this server is not known under that name; open the address that `hubel review` printed",
-            )
+            message = "this server is not known under that name; open the address that `hubel review` printed"
+            return Refusal(421, message)
+        # 2. origin
         origin = headers.get("origin")
         if origin is not None and not self._is_own_origin(origin):
-            return 403, "this request was sent by a page of another site"
+            return Refusal(403, "this request was sent by a page of another site")
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in ("GET", "HEAD"):
-            return 403, "this request was sent by a page of another site"
+            return Refusal(403, "this request was sent by a page of another site")
+        # 3. token
         if scope["path"].startswith(STATIC):
             return None
-        if not fresh and not self._has_cookie(headers.get("cookie", "")):
-            return 401, "open the address that `hubel review` printed: it holds this server's token"
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
-            return _unfit(headers)
-        return None
+        if not has_token and not self._has_cookie(headers.get("cookie", "")):
+            message = "open the address that `hubel review` printed: it holds this server's token"
+            return Refusal(401, message)
+        # 4. writes
+        is_write = scope["method"] not in ("GET", "HEAD", "OPTIONS")
+        return _refusal_of_body(headers) if is_write else None
 
     def _is_own_host(self, host: str) -> bool:
         if host.lower() in self.hosts:
             return True
-        return self._open_to_others and _is_address(
-            host, self._port
-        )  # an address cannot be made to point elsewhere
+        # A numeric address, unlike a name, cannot be made to point here by a foreign name server.
+        return self._open_to_others and _is_address(host, self._port)
 
     def _is_own_origin(self, origin: str) -> bool:
         try:
@@ -113,17 +118,19 @@ class Guard:
 
     def _has_cookie(self, header: str) -> bool:
         try:
-            found = SimpleCookie(header).get(self.cookie)
+            cookie = SimpleCookie(header).get(self.cookie)
         except CookieError:
             return False
-        return found is not None and hmac.compare_digest(found.value.encode(), self.token.encode())
+        return cookie is not None and hmac.compare_digest(
+            cookie.value.encode(), self.token.encode()
+        )
 
     def _cookie(self) -> str:
         return f"{self.cookie}={self.token}; Path=/; HttpOnly; SameSite=Strict"
 
 
 def _with_slashes_kept(scope: Scope) -> Scope:
-    """A slash that was encoded is part of a name (of a direction, say) and separates nothing."""
+    """An encoded slash is part of a name (of a direction, for example) and does not separate."""
     raw = scope.get("raw_path") or scope["path"].encode()
     if b"%2f" not in raw.lower():
         return scope
@@ -150,21 +157,21 @@ def _is_address(host: str, port: int) -> bool:
     return number == str(port)
 
 
-def _unfit(headers: dict[str, str]) -> tuple[int, str] | None:
+def _refusal_of_body(headers: dict[str, str]) -> Refusal | None:
     if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        return 415, "send JSON, with the header content-type: application/json"
+        return Refusal(415, "send JSON, with the header content-type: application/json")
     length = headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > MOST_BODY:
-        return 413, f"a request may hold {MOST_BODY:,} bytes"
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        return Refusal(413, f"a request may have at most {MAX_BODY:,} bytes")
     return None
 
 
 class TooLarge(Exception):
-    """A body that was sent in pieces is larger than a request may be."""
+    """A body that was sent in chunks is larger than a request may be."""
 
 
-class _Limited:
-    """A body that does not grow beyond what is allowed, whatever its headers say."""
+class _LimitedReceiver:
+    """Receives a body up to the allowed size, whatever its headers say."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._read = receive, 0
@@ -172,13 +179,13 @@ class _Limited:
     async def __call__(self) -> Message:
         message = await self._receive()
         self._read += len(message.get("body", b""))
-        if self._read > MOST_BODY:
+        if self._read > MAX_BODY:
             raise TooLarge
         return message
 
 
-class _Answering:
-    """Puts the headers on whatever is answered."""
+class _HeaderSender:
+    """Adds the security headers to every response, and the cookie if there is one."""
 
     def __init__(self, send: Send, cookie: str | None) -> None:
         self._send, self._cookie = send, cookie
@@ -195,11 +202,11 @@ class _Answering:
         await self._send(message)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, why: str) -> None:
+async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
     if scope["path"].startswith("/api/"):
-        body, kind = json.dumps({"error": why}).encode(), b"application/json"
+        body, kind = json.dumps({"error": message}).encode(), b"application/json"
     else:
-        body, kind = f"hubel review: {why}\n".encode(), b"text/plain; charset=utf-8"
+        body, kind = f"hubel review: {message}\n".encode(), b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,12 +1,12 @@
 """The page's modules and styles as one script and one sheet, for a report that is a single file.
 
 The modules are written so that this needs no parser: imports are `import { a, b as c } from
-"./x.js";`, exports stand before a function, a class or a constant, nothing imports in a circle
+"./x.js";`, `export` is followed by a function, a class or a constant, and there are no import cycles
 (`tests/agent/review/test_inline_assets.py`).
 
-1. A module is placed after all that it imports.
-2. Its body becomes that of a function, which returns what the module exports; an import becomes a
-   destructuring.
+1. Put each module after the modules that it imports.
+2. Make its body that of a function that returns the module's exports; an import becomes a
+   destructuring assignment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def bundle(static: Path) -> str:
     """All modules that the page needs, as one classic script.
 
     Raises:
-        ValueError: modules import each other in a circle, or one could not stand inside a `<script>` element.
+        ValueError: modules import each other in a cycle, or the text of one would end a `<script>` element.
     """
     ordered: dict[PurePosixPath, None] = {}
     _place(static, PurePosixPath(ENTRY), [], ordered)
@@ -45,10 +45,10 @@ def styles(static: Path) -> str:
 def _place(
     static: Path, name: PurePosixPath, above: list[PurePosixPath], placed: dict[PurePosixPath, None]
 ) -> None:
-    """Put a module behind what it imports; ``above`` is the chain of modules that led to it."""
+    """Put a module after what it imports; `above` is the chain of modules that led to it."""
     if name in above:
         raise ValueError(
-            f"modules import each other in a circle: {' -> '.join(map(str, [*above, name]))}"
+            f"modules import each other in a cycle: {' -> '.join(map(str, [*above, name]))}"
         )
     if name in placed:
         return
@@ -71,8 +71,9 @@ def _wrapped(static: Path, name: PurePosixPath) -> str:
     source = (static / name).read_text(encoding="utf-8")
     exported = ", ".join(_EXPORT.findall(source))
 
-    def destructured(found: re.Match[str]) -> str:
-        return f"const {{{found[1].replace(' as ', ': ')}}} = {_variable(_resolved(name, found[2]))};\n"
+    def destructured(match: re.Match[str]) -> str:
+        names, module = match[1].replace(" as ", ": "), _variable(_resolved(name, match[2]))
+        return f"const {{{names}}} = {module};\n"
 
     body = _EXPORT.sub("", _IMPORT.sub(destructured, source))
     return f"const {_variable(name)} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();"

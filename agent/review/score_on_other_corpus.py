@@ -1,14 +1,13 @@
-"""What is said of a target after its held-out text was opened is scored on text of another corpus
-(contract).
+"""Score on text of another corpus what was written after held-out text had been opened (contract).
 
-A process beside the page's does it, since it reads that text with the subject:
+A process of its own does it, since it reads that text with the subject:
 
 1. The other corpus is the Wikipedia sample; for a run on that, the Lee news.
 2. The target's activations on 300 of its contexts are collected, once, into the run's folder
    (`agent.rescoring.other_corpus`).
-3. An edit's predicate is scored there, and the score is an event beside the review that it belongs
-   to (`review_scored`); an explanation that a run made after viewing is scored by what `hubel eval
-   --corpus` does.
+3. An edit's predicate is scored there, and the score is an event in the run's reviews
+   (`review_scored`). The explanations of a run that was made after viewing are scored as `hubel eval
+   --corpus` does it.
 
     python -m hubel.agent.review.score_on_other_corpus FOLDER REVIEW      an edit, by the id of its event
     python -m hubel.agent.review.score_on_other_corpus FOLDER             a run's explanations, once the run has ended
@@ -34,15 +33,13 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-m", f"{__package__}.score_on_other_corpus"]
 CONTEXTS = 300
-"""About half a minute of one processor on the default subject; the interval of r is then about 0.1 wide."""
+"""Takes half a minute of one CPU on the default subject; the interval of r is then about 0.1 wide."""
 
 
 def start(folder: Path, review: str) -> subprocess.Popen[bytes]:
     """Score an edit in a process of its own."""
-    nothing = subprocess.DEVNULL
-    return subprocess.Popen(
-        [*COMMAND, str(folder), review], stdin=nothing, stdout=nothing, stderr=nothing
-    )
+    null, command = subprocess.DEVNULL, [*COMMAND, str(folder), review]
+    return subprocess.Popen(command, stdin=null, stdout=null, stderr=null)
 
 
 def other_corpus(config: RunConfig) -> str:
@@ -51,18 +48,19 @@ def other_corpus(config: RunConfig) -> str:
 
 
 def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | None = None) -> None:
-    """Score an edit's predicate on another corpus and write the score, or why there is none, beside
-    the edit.
+    """Score an edit's predicate on another corpus; log the score, or why there is none.
 
     Args:
         review: id of the edit's event.
-        corpus: which; "" for the usual one.
+        corpus: its name; "" for the usual one.
         subject: the loaded subject, if the caller has it.
     """
     reviews, config = Reviews(folder), RunConfig.load(folder)
     edit = next((event for event in reviews.events() if event.id == review), None)
     if edit is None or edit.target is None or not edit.data.get("predicate"):
-        raise UsageError(f"{review!r} is no edit with a predicate in the reviews of {folder.name}")
+        raise UsageError(
+            f"{review!r} is not an edit with a predicate in the reviews of {folder.name}"
+        )
     corpus = corpus or other_corpus(config)
     scored: dict[str, Any] = {"of": review, "corpus": corpus, "score": None, "error": None}
     try:

@@ -1,5 +1,5 @@
-"""The example runs of the repository, made anew: small, but whole, so that they can be read,
-reviewed and replayed.
+"""Make the example runs of the repository: small but complete, so that they can be read, reviewed
+and replayed.
 
     python -m hubel.tests.support.example_runs RUNS [CIRCUIT]
 
@@ -9,7 +9,7 @@ reviewed and replayed.
    stands in for one, so that anybody gets the same transcript without a key.
 3. `example-circuit`: what `hubel circuit run` wrote in the folder CIRCUIT, with its strongest edges
    only.
-4. A person's reviews, with the agreement that they bring about.
+4. Reviews, so that agreement is shown.
 
 So that all of it stays below a megabyte, few contexts are collected, and of the vocabulary the
 words are kept that occur in them or that an explanation names.
@@ -43,9 +43,9 @@ CONTEXTS = 160
 TARGETS = ["mlp.1.977", "mlp.10.1352-", "mlp.20.977", "mlp.28.977", "head.25.2"]
 BY_MODEL = ["mlp.20.977", "mlp.10.1352-"]
 PRICE = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
-"""US dollars a million tokens, made up: nobody is paid for what the stand-in says."""
+"""US dollars per million tokens, invented: the stand-in is free."""
 EDGES = 300
-_SAID = (
+_REVIEWS = (
     (
         "mlp.20.977",
         "approve",
@@ -60,7 +60,7 @@ _SAID = (
 
 
 def make_examples(runs: Path, circuit: Path | None = None) -> None:
-    """Make them in a folder that has none of them."""
+    """Make them in a folder that has none of them yet."""
     from hubel.tools.subject import load_subject
 
     subject = load_subject("smollm2-135m")
@@ -79,9 +79,9 @@ def make_examples(runs: Path, circuit: Path | None = None) -> None:
             execute_run(runs / name, reporter=reporter, subject=subject)
             _tidy(runs / name)
     reviews = Reviews(runs / "example")
-    for target, verdict, person, note in _SAID:
-        said = {"verdict": verdict, "text": None, "predicate": None, "note": note, "name": person}
-        reviews.write("review", target, said | {"after_viewing": False, "score": None})
+    for target, verdict, person, note in _REVIEWS:
+        review = {"verdict": verdict, "text": None, "predicate": None, "note": note, "name": person}
+        reviews.write("review", target, review | {"after_viewing": False, "score": None})
     if circuit is not None:
         _keep_circuit(circuit, runs / "example-circuit")
 
@@ -120,7 +120,7 @@ def _used(folder: Path, strings: list[str], named: set[str]) -> set[int]:
 
 
 def _quoted(data: Any) -> Iterable[str]:
-    """What stands in quotation marks in any predicate of an event's data."""
+    """Quoted words of any predicate in an event's data."""
     if isinstance(data, dict):
         for key, value in data.items():
             if key == "predicate" and isinstance(value, str):
@@ -134,11 +134,11 @@ def _quoted(data: Any) -> Iterable[str]:
 
 def _keep_circuit(source: Path, folder: Path) -> None:
     """The result of a circuit's run, numbers with four digits."""
-    found = json.loads((source / "circuit.json").read_text(encoding="utf-8"))
-    found["edges"] = [edge for edge in found["edges"] if edge["in_circuit"]][:EDGES]
+    circuit = json.loads((source / "circuit.json").read_text(encoding="utf-8"))
+    circuit["edges"] = [edge for edge in circuit["edges"] if edge["in_circuit"]][:EDGES]
     folder.mkdir(parents=True)
     (folder / "circuit.json").write_text(
-        json.dumps(_rounded(found), separators=(",", ":")), encoding="utf-8"
+        json.dumps(_rounded(circuit), separators=(",", ":")), encoding="utf-8"
     )
     shutil.copy(source / CONFIG, folder)
 

@@ -1,9 +1,8 @@
-"""A made run in which everything that comes from a corpus, a model or a person tries to be obeyed
-instead of shown.
+"""A synthetic run in which everything that comes from a corpus, a model or a person is an attack.
 
 Tokens, explanations, predicates, transcripts, the names of targets, subject, corpus, explainer and
 reviewers, and their notes are full of scripts, markup, terminal sequences, direction changes and
-null bytes. Whatever shows a run is tried on it: nothing may run, move or vanish.
+null bytes. Everything that shows a run is tested on it: nothing may run, move or vanish.
 
     python -m hubel.tests.support.hostile_run FOLDER
 """
@@ -52,7 +51,7 @@ NAME = "<b onclick=window.hacked=9>Ada"
 
 
 def make_hostile_run(folder: Path, targets: int = 30) -> None:
-    """Write a finished run, and what people say of its first target."""
+    """Write a finished run, and reviews of its first target."""
     make_run(folder, targets, hostile=HOSTILE, first=TARGETS)
     reviews = Reviews(folder)
     for number, text in enumerate(HOSTILE):

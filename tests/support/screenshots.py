@@ -1,4 +1,4 @@
-"""The pictures of the review page in `docs/`, taken anew of the example runs:
+"""Screenshots of the review page for `docs/`, taken of the example runs:
 
     python -m tests.support.screenshots --out docs [--runs RUNS] [--live] [NAME ...]
 
@@ -23,16 +23,16 @@ SHOWN = "main:not([aria-busy]) h1"
 
 
 class Shot(NamedTuple):
-    """A picture: a view, how far it is scrolled to, and the window that it is seen in."""
+    """A screenshot: a view, its scroll position, and the window."""
 
     path: str
     height: int
     width: int = 1280
     scheme: str = "light"
     until: str = SHOWN
-    """What is waited for."""
+    """Selector to wait for."""
     top: str = ""
-    """What stands at the top of the window; "" for the page's head."""
+    """Selector of the part at the top of the window; "" for the head of the page."""
 
 
 SHOTS = {
@@ -65,7 +65,7 @@ SHOTS = {
 
 
 def take(site: Site, shot: Shot, out: Path) -> None:
-    """Look at it and write the picture."""
+    """Open the view and write the screenshot."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -79,7 +79,7 @@ def take(site: Site, shot: Shot, out: Path) -> None:
                 page.locator(shot.top).evaluate(
                     "part => scrollTo(0, part.getBoundingClientRect().top + scrollY - 60)"
                 )
-            page.wait_for_timeout(300)  # what is drawn after the first frame
+            page.wait_for_timeout(300)  # for what is drawn after the first frame
             page.screenshot(path=out)
         browser.close()
 
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def _copied(runs: Path, to: Path) -> Path:
-    """The example runs in a folder of their own: a visit leaves traces."""
+    """Copy the example runs, since a visit leaves traces."""
     for name in ("example", "example-model", "example-circuit"):
         shutil.copytree(runs / name, to / name)
     return to

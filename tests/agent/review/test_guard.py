@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.review.guard import MOST_BODY, POLICY
+from hubel.agent.review.guard import MAX_BODY, POLICY
 from tests.agent.review.conftest import Client
 
 REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
@@ -85,7 +85,7 @@ def test_form_of_another_site_cannot_write(client: Client) -> None:
 
 
 def test_large_body_is_refused(client: Client) -> None:
-    body = {"verdict": "note", "name": "Ada", "note": "x" * MOST_BODY}
+    body = {"verdict": "note", "name": "Ada", "note": "x" * MAX_BODY}
     assert client.post(REVIEW, body).status == 413
 
 

@@ -34,7 +34,7 @@ def test_bundle_has_no_module_syntax() -> None:
 def test_import_cycle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "app.js").write_text('import { b } from "./b.js";\n')
     (tmp_path / "b.js").write_text('import { a } from "./app.js";\nexport const b = 1;\n')
-    with pytest.raises(ValueError, match=r"circle: app\.js -> b\.js -> app\.js"):
+    with pytest.raises(ValueError, match=r"cycle: app\.js -> b\.js -> app\.js"):
         bundle(tmp_path)
 
 
