@@ -42,7 +42,7 @@ class CutAnswers:
         self._model, self._pairs, self._twins = model, pairs, ablated_writes(model, pairs)
 
     def __call__(self, clean: Bool[Tensor, "source target"]) -> Int[Tensor, " pairs"]:
-        best = circuit_logits(self._model, self._pairs, clean, twins=self._twins).topk(2)
+        best = circuit_logits(self._model, self._pairs, clean, ablated=self._twins).topk(2)
         settled = best.values[:, 0] - best.values[:, 1] > CLEAR
         return torch.where(settled, best.indices[:, 0], UNSETTLED)
 

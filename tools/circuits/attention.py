@@ -9,8 +9,8 @@ nothing to do, is neither query nor key nor an earlier copy:
     induction   attention to tokens that follow earlier ones equal to the present one
     copying     share of positive among the eigenvalues of the head's whole OV circuit, from -1 to 1: sum / sum of sizes
                 (Elhage et al. 2021); 1: attending to a token makes it likelier, -1: less likely
-                (copy suppression). A token is read as it is behind the first MLP, attention left
-                out (Wang et al. 2022): in SmolLM2-135M that MLP's write is 16 times as long as the
+                (copy suppression). A token is taken as it is after the first MLP, without attention
+                (Wang et al. 2022): in SmolLM2-135M that MLP's write is 16 times as long as the
                 embedding, which says little about what later heads read.
 
 Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022; the
@@ -47,7 +47,7 @@ TOKENS = 4096
 
 @contextmanager
 def eager_attention(subject: Subject) -> Iterator[None]:
-    """Eager attention inside the block, and what was there before behind it."""
+    """Eager attention inside the block; afterwards the implementation that was there before."""
     model: Any = subject.model
     before = model.config._attn_implementation
     model.set_attn_implementation("eager")
@@ -78,20 +78,17 @@ class HeadScores:
 
 
 def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
-    """Where every head looks, on given tokens."""
-    found = attention_patterns(subject, ids)
+    """Where every head looks, on the given tokens."""
+    patterns = attention_patterns(subject, ids)
     return HeadScores(
-        **{
-            kind: _mean_attention(found, keys.to(found.device))
-            for kind, keys in head_kinds(ids).items()
-        }
+        **{kind: _mean_attention(patterns, keys) for kind, keys in head_kinds(ids).items()}
     )
 
 
 def repeated_tokens(
     subject: Subject, n: int = 8, length: int = 16, seed: int = 0
 ) -> Int[Tensor, "n twice_length"]:
-    """Random tokens, each row said twice: where induction and duplicate-token heads show and meaning plays no part."""
+    """Random tokens, each row repeated once: only induction and duplicate-token heads have something to find."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     generator = torch.Generator().manual_seed(seed)
     once = torch.stack([torch.randperm(vocabulary, generator=generator)[:length] for _ in range(n)])
@@ -108,48 +105,50 @@ def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch q
     return {
         "previous": previous,
         "duplicate": same,
-        "induction": same.roll(1, dims=2),
-    }  # it may be the query itself
+        "induction": same.roll(1, dims=2),  # may be the query itself
+    }
 
 
 def _mean_attention(
-    found: Float[Tensor, "layer batch head query key"], keys: Bool[Tensor, "batch query key"]
+    patterns: Float[Tensor, "layer batch head query key"], keys: Bool[Tensor, "batch query key"]
 ) -> Float[Tensor, "layer head"]:
-    asking = keys.any(-1)  # batch query
-    given = (found * keys[None, :, None]).sum(-1)  # layer batch head query
-    return (given * asking[None, :, None]).sum((1, 3)) / asking.sum()
+    """Attention to these keys, the mean over the queries that have one."""
+    keys = keys.to(patterns.device)
+    has_key = keys.any(-1)  # batch query
+    attention = (patterns * keys[None, :, None]).sum(-1)  # layer batch head query
+    return (attention * has_key[None, :, None]).sum((1, 3)) / has_key.sum()
 
 
 def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
-    """How far each head's OV circuit raises the very tokens that it reads, the norms' weights folded in."""
-    embedding, unembedding = (
-        _centred(after_first_mlp(subject)),
-        _centred(matrix(subject.parts.unembed)),
-    )
-    final = norm_scale(subject.parts.final_norm, subject.architecture.norm).double()
+    """How far each head's OV circuit raises the very tokens that it reads, with the norms' weights folded in."""
+    embedding = _centred(after_first_mlp(subject))
+    unembedding = _centred(matrix(subject.parts.unembed))
+    norm = subject.architecture.norm
+    final = norm_scale(subject.parts.final_norm, norm).double()
     through = final[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
     scores: list[Tensor] = []
-    for layer, joints in enumerate(model.readers):
-        scale = norm_scale(joints.attention_norm, subject.architecture.norm).double()
+    for layer, readers in enumerate(model.readers):
+        scale = norm_scale(readers.attention_norm, norm).double()
         scores.append(_eigenvalue_shares(model, layer, through * scale))
     return torch.stack(scores)
 
 
 def after_first_mlp(subject: Subject) -> Float[Tensor, "vocab d_model"]:
-    """Each token by itself as the second layer finds it, without what attention adds, at root mean square 1."""
+    """Each token alone as the second layer reads it, without what attention adds, at root mean square 1."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
-    first, found = subject.parts.layers[0], list[Tensor]()
+    first = subject.parts.layers[0]
+    streams: list[Tensor] = []
 
     def keep(value: Float[Tensor, "token 1 d_model"]) -> None:
-        found.append(at_least_float32(value[:, 0]))
+        streams.append(at_least_float32(value[:, 0]))
         raise StopForward
 
     for ids in torch.arange(vocabulary, device=subject.device).split(TOKENS):
-        with torch.inference_mode(), temporary_hooks() as put:
-            put.on_output(first.attention_write, torch.zeros_like)
-            put.on_output(first.whole, keep)
+        with torch.inference_mode(), temporary_hooks() as hooks:
+            hooks.on_output(first.attention_write, torch.zeros_like)
+            hooks.on_output(first.whole, keep)
             subject.model(ids[:, None], use_cache=False, logits_to_keep=1)
-    stream = torch.cat(found)
+    stream = torch.cat(streams)
     return stream / stream.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-6)
 
 
@@ -162,11 +161,10 @@ def _eigenvalue_shares(
     model: CircuitModel, layer: int, through: Float[Tensor, "written read"]
 ) -> Float[Tensor, " head"]:
     graph = model.graph
-    weights = model.qkv_weights(layer)[0][
-        graph.n_heads + graph.n_kv_heads :
-    ].double()  # kv head, head_dim, d_model
-    values = weights.repeat_interleave(graph.n_heads // graph.n_kv_heads, 0)
-    writes = model.subject.head_matrices(layer).double()  # head, d_model, head_dim
+    first_value = graph.n_heads + graph.n_kv_heads
+    by_kv_head = model.qkv_weights(layer).weights[first_value:].double()
+    values = by_kv_head.repeat_interleave(graph.heads_per_kv, 0)  # head head_dim d_model
+    writes = model.subject.head_matrices(layer).double()  # head d_model head_dim
     # W_U W_O W_V W_E has the eigenvalues of W_V (W_E W_U) W_O, which is head_dim wide.
     eigenvalues = torch.linalg.eigvals(torch.einsum("hkr,wr,hwj->hkj", values, through, writes))
     return eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1)
@@ -174,7 +172,7 @@ def _eigenvalue_shares(
 
 @dataclass(frozen=True, eq=False)
 class AttentionEdges:
-    """What heads look at from the last position, beside what taking that away does.
+    """What heads look at from the last position, and what taking that away does.
 
     Attributes:
         weight: attention from the last position.
@@ -185,73 +183,51 @@ class AttentionEdges:
     weight: Float[Tensor, "head pairs key"]
     effect: Float[Tensor, "head pairs key"]
 
-    def rank_correlation(self) -> Float[Tensor, " head"]:
-        """Spearman's, of a head's weights with the sizes of its effects, means over the pairs, across keys."""
-        weight, effect = (
-            _ranks(value) for value in (self.weight.mean(1), self.effect.abs().mean(1))
-        )
-        return _correlation(weight, effect)
-
     def rank_correlation_by_pair(self) -> Float[Tensor, "head pairs"]:
-        """The same on each pair by itself."""
+        """Spearman's, of a head's weights with the sizes of its effects across keys, on each pair."""
         return _correlation(_ranks(self.weight), _ranks(self.effect.abs()))
-
-    def overall_rank_correlation(self) -> float:
-        """The same across all heads and keys together."""
-        one, two = (
-            _ranks(value.flatten()[None])
-            for value in (self.weight.mean(1), self.effect.abs().mean(1))
-        )
-        return float(_correlation(one, two))
 
 
 def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
     """Take away, one at a time, what each head reads from each position at the last one."""
     model, pairs = sweep.model, sweep.pairs
-    found = attention_patterns(model.subject, pairs.clean)
+    patterns = attention_patterns(model.subject, pairs.clean)
     clean = record(model, pairs.clean, pairs.logit_difference)
     weights: list[Tensor] = []
     patches: list[tuple[int, Patch]] = []
     for head in heads:
-        weight = found[head.layer, :, head.head, -1]  # pairs key
+        weight = patterns[head.layer, :, head.head, -1]  # pairs key
         weights.append(weight)
-        read = weight[..., None] * _values(model, clean.projected, head)  # pairs key head_dim
-        patches += [
-            (head.layer, _without(sweep, clean.z[head.layer], head, read[:, key]))
-            for key in range(read.shape[1])
-        ]
+        module, rows = model.value_slice(head.head)
+        values = clean.projected[head.layer, module][..., rows]  # pairs key head_dim
+        read = weight[..., None] * values
+        for key in range(pairs.n_tokens):
+            patch = _without_read(model, clean.z[head.layer], head, read[:, key])
+            patches.append((head.layer, patch))
     effects = sweep.patches(patches).view(len(heads), pairs.n_tokens, len(pairs)).transpose(1, 2)
     return AttentionEdges(tuple(heads), torch.stack(weights), effects)
 
 
-def _values(
-    model: CircuitModel, projected: dict[tuple[int, int], Tensor], head: Node
-) -> Float[Tensor, "pairs key head_dim"]:
-    graph = model.graph
-    group = graph.n_heads // graph.n_kv_heads
-    slot = model.qkv_slices[graph.n_heads + graph.n_kv_heads + head.head // group]
-    return projected[head.layer, slot.module][..., slot.rows]
-
-
-def _without(
-    sweep: Sweep,
+def _without_read(
+    model: CircuitModel,
     z: Float[Tensor, "pairs seq width"],
     head: Node,
     read: Float[Tensor, "pairs head_dim"],
 ) -> Patch:
-    width = sweep.model.subject.head_dim
+    width = model.subject.head_dim
     columns = slice(head.head * width, (head.head + 1) * width)
     value = z[..., columns].clone()
     value[:, -1] -= read
-    return Patch(sweep.model.subject.parts.layers[head.layer].attention_out, value, columns)
+    return Patch(model.subject.parts.layers[head.layer].attention_out, value, columns)
 
 
-def _ranks(values: Float[Tensor, "rows n"]) -> Float[Tensor, "rows n"]:
+def _ranks(values: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
     return values.argsort(-1).argsort(-1).double()
 
 
 def _correlation(
-    one: Float[Tensor, "rows n"], two: Float[Tensor, "rows n"]
-) -> Float[Tensor, " rows"]:
-    one, two = one - one.mean(-1, keepdim=True), two - two.mean(-1, keepdim=True)
-    return (one * two).sum(-1) / (one.norm(dim=-1) * two.norm(dim=-1))
+    left: Float[Tensor, "*rows n"], right: Float[Tensor, "*rows n"]
+) -> Float[Tensor, "*rows"]:
+    left = left - left.mean(-1, keepdim=True)
+    right = right - right.mean(-1, keepdim=True)
+    return (left * right).sum(-1) / (left.norm(dim=-1) * right.norm(dim=-1))

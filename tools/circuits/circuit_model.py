@@ -1,12 +1,13 @@
-"""Where queries, keys, values and norms are in each family: what edges need besides a subject's
-architecture.
+"""A subject as a graph: where each family's queries, keys, values and norms are, which edges need in
+addition to the subject's architecture.
 
-A family whose writes are normalised once more before they are added (Gemma 2 and 3) has nodes and
+A family whose writes are normalised once more before they are added (Gemma 2 and 3) has nodes but
 no edges: what one of its heads adds to the stream is not linear in the head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -26,11 +27,12 @@ Layout = Literal["separate", "stacked", "interleaved"]
 
 @dataclass(frozen=True)
 class Wiring:
-    """Module paths of a family, from a layer.
+    """Module paths of a family, relative to a layer.
 
     Attributes:
         projections: the modules that make queries, keys and values.
-        layout: three modules; one with queries, keys and values in turn; or one with each head's three side by side.
+        layout: three modules; one module with queries, then keys, then values; or one module with
+            each head's three next to each other.
     """
 
     attention_norm: str = "input_layernorm"
@@ -48,14 +50,21 @@ WIRINGS: dict[str, Wiring] = {
 
 
 class QkvSlice(NamedTuple):
-    """One head's rows of a projection."""
+    """Where one head's query, key or value is: the index of its projection module, and its rows there."""
 
     module: int
     rows: slice
 
 
+class QkvWeights(NamedTuple):
+    """What makes each query, key and value of a layer, in the order of `CircuitModel.qkv_slices`."""
+
+    weights: Float[Tensor, "qkv head_dim d_model"]
+    biases: Float[Tensor, "qkv head_dim"]
+
+
 class StreamReaders(NamedTuple):
-    """The modules of one layer at which edges end and begin."""
+    """The modules through which one layer reads the residual stream."""
 
     attention_norm: nn.Module
     mlp_norm: nn.Module
@@ -74,11 +83,9 @@ class CircuitModel:
         family = subject.architecture.model_type
         wiring = wiring or WIRINGS.get(family)
         if wiring is None:
-            reason = (
-                "it normalises its writes, so it has nodes and no edges"
-                if subject.architecture.mlp_write != subject.architecture.mlp
-                else "its wiring is not described in tools/circuits/circuit_model.py"
-            )
+            reason = "its wiring is not described in tools/circuits/circuit_model.py"
+            if subject.architecture.mlp_write != subject.architecture.mlp:
+                reason = "it normalises its writes, so it has nodes and no edges"
             raise UsageError(
                 f"no circuit of edges in {subject.name!r}, of type {family!r}: {reason}"
             )
@@ -90,7 +97,14 @@ class CircuitModel:
             getattr(config, "num_key_value_heads", None) or subject.shape.n_heads,
             bool(getattr(config, "use_parallel_residual", False)),
         )
-        self.readers = tuple(_joints(layer.whole, wiring, family) for layer in subject.parts.layers)
+        self.readers = tuple(
+            StreamReaders(
+                _find(layer.whole, wiring.attention_norm, family),
+                _find(layer.whole, wiring.mlp_norm, family),
+                find_projections(layer.whole, wiring, family),
+            )
+            for layer in subject.parts.layers
+        )
 
     def __repr__(self) -> str:
         return f"CircuitModel({self.subject.name!r}, {self.graph.n_edges} edges)"
@@ -102,27 +116,48 @@ class CircuitModel:
         if self.wiring.layout == "interleaved":
             starts = [(0, (3 * head + part) * width) for part in range(3) for head in range(heads)]
         elif self.wiring.layout == "stacked":
-            starts = [(0, at * width) for at in range(heads + 2 * kv)]
+            starts = [(0, index * width) for index in range(heads + 2 * kv)]
         else:
             counts = ((0, heads), (1, kv), (2, kv))
             starts = [(module, head * width) for module, count in counts for head in range(count)]
         return tuple(QkvSlice(module, slice(start, start + width)) for module, start in starts)
 
-    def qkv_weights(
-        self, layer: int
-    ) -> tuple[Float[Tensor, "slot head_dim d_model"], Float[Tensor, "slot head_dim"]]:
-        """Weights and biases that make each query, key and value of a layer."""
+    def value_slice(self, head: int) -> QkvSlice:
+        """Where the value that a (query) head reads is."""
+        first_value = self.graph.n_heads + self.graph.n_kv_heads
+        return self.qkv_slices[first_value + head // self.graph.heads_per_kv]
+
+    def qkv_weights(self, layer: int) -> QkvWeights:
+        """Weights and biases of a layer's queries, keys and values; a missing bias is zero."""
         modules = self.readers[layer].projections
-        weights = torch.stack([matrix(modules[slot.module])[slot.rows] for slot in self.qkv_slices])
-        biases = [cast("Tensor | None", modules[slot.module].bias) for slot in self.qkv_slices]
-        flat = [
-            weights.new_zeros(weights.shape[1]) if bias is None else bias[slot.rows]
-            for slot, bias in zip(self.qkv_slices, biases, strict=True)
-        ]
-        return weights, torch.stack(flat)
+        weights: list[Tensor] = []
+        biases: list[Tensor] = []
+        for module, rows in self.qkv_slices:
+            weight = matrix(modules[module])[rows]
+            bias = cast("Tensor | None", modules[module].bias)
+            weights.append(weight)
+            biases.append(weight.new_zeros(len(weight)) if bias is None else bias[rows])
+        return QkvWeights(torch.stack(weights), torch.stack(biases))
+
+    def replace_qkv(
+        self,
+        module: int,
+        values: Mapping[int, Float[Tensor, "pairs seq head_dim"]],
+        output: Float[Tensor, "pairs seq width"],
+    ) -> Float[Tensor, "pairs seq width"]:
+        """A projection module's output in which some queries, keys or values are replaced.
+
+        Args:
+            values: by index into `qkv_slices`; those of other modules are ignored.
+        """
+        new = output.clone()
+        for index, value in values.items():
+            if self.qkv_slices[index].module == module:
+                new[..., self.qkv_slices[index].rows] = value
+        return new
 
     def logits(self, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:
-        """Logits of the last position, in a bare pass; hooks of the caller are in force."""
+        """Logits of the last position, in a bare pass; the caller's hooks are active."""
         logits = self.subject.model(
             ids.to(self.subject.device), use_cache=False, logits_to_keep=1
         ).logits[:, -1]
@@ -131,23 +166,15 @@ class CircuitModel:
     def head_writes(
         self, layer: int, z: Float[Tensor, "*rows width"]
     ) -> Float[Tensor, "head *rows d_model"]:
-        """What each head adds to the stream: W_O^h z_h, the projection's bias left out."""
+        """What each head adds to the stream: W_O^h z_h, without the projection's bias."""
         heads = z.unflatten(-1, (self.graph.n_heads, self.subject.head_dim))
         return torch.einsum(
             "...hk,hdk->h...d", heads, self.subject.head_matrices(layer).to(z.dtype)
         )
 
 
-def _joints(layer: nn.Module, wiring: Wiring, family: str) -> StreamReaders:
-    return StreamReaders(
-        _find(layer, wiring.attention_norm, family),
-        _find(layer, wiring.mlp_norm, family),
-        find_projections(layer, wiring, family),
-    )
-
-
 def find_projections(layer: nn.Module, wiring: Wiring, family: str) -> tuple[nn.Module, ...]:
-    """The modules of a layer that make queries, keys and values; raises UsageError naming the one that is not there."""
+    """The modules of a layer that make queries, keys and values; raises UsageError for a missing one."""
     return tuple(_find(layer, path, family) for path in wiring.projections)
 
 
@@ -161,5 +188,5 @@ def _find(layer: nn.Module, path: str, family: str) -> nn.Module:
 
 
 def at_least_float32(value: Tensor) -> Tensor:
-    """Halves as singles; doubles stay doubles."""
+    """Half precision as float32; float64 stays as it is."""
     return value if value.dtype == torch.float64 else value.float()

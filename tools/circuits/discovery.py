@@ -33,15 +33,15 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
     if not scores.isfinite().all():
         raise UsageError("scores that are not finite given; no edge can be ranked by them")
     size = scores.abs().cpu().double()
-    readers = _readers(graph)
-    mask, reached, opened = torch.zeros_like(graph.all_edges), set[Node](), set[int]()
-    queue: list[tuple[float, int, int]] = []
+    targets_of = _targets_by_node(graph)
+    mask = torch.zeros_like(graph.all_edges)
+    reached, opened = set[Node](), set[int]()
+    queue: list[tuple[float, int, int]] = []  # -size, source, target
 
     def reach(node: Node) -> None:
         reached.add(node)
-        new = [
-            target for target in readers[node] if target not in opened
-        ]  # a key-value head feeds several heads
+        # A key-value head feeds several heads; the first one reached opens its edges.
+        new = [target for target in targets_of[node] if target not in opened]
         opened.update(new)
         for target in new:
             for source in range(graph.n_sources_before(graph.targets[target])):
@@ -53,8 +53,9 @@ def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> M
             break
         _, source, target = heapq.heappop(queue)
         mask[source, target] = True
-        if graph.sources[source].kind != "input" and graph.sources[source] not in reached:
-            reach(graph.sources[source])
+        node = graph.sources[source]
+        if node.kind != "input" and node not in reached:
+            reach(node)
     return mask
 
 
@@ -73,53 +74,55 @@ def smallest_faithful(
 
 
 def node_scores(scores: Float[Tensor, "source target"]) -> Float[Tensor, " source"]:
-    """Each source's attribution: the sum of its edges', through all of which it acts."""
+    """Each source's attribution: the sum of its edges'."""
     return scores.sum(1)
 
 
 def node_level_circuit(graph: Graph, nodes: Collection[Node]) -> Mask:
-    """All edges among some nodes, the input and the logits: the circuit at node level."""
+    """All edges between these nodes, the input and the logits."""
     inside = {*nodes, Node("input"), Node("logits")}
-    sources = torch.tensor([node in inside for node in graph.sources])
-    readers = _readers(graph)
-    fed = {index for node in inside for index in readers.get(node, [])}
-    targets = torch.tensor([index in fed for index in range(len(graph.targets))])
-    return graph.all_edges & sources[:, None] & targets[None]
+    is_source = torch.tensor([node in inside for node in graph.sources])
+    targets_of = _targets_by_node(graph)
+    fed = {target for node in inside for target in targets_of.get(node, [])}
+    is_target = torch.tensor([index in fed for index in range(len(graph.targets))])
+    return graph.all_edges & is_source[:, None] & is_target[None]
 
 
 def random_circuit(graph: Graph, n: int, seed: int = 0) -> Mask:
-    """A circuit of n edges that `top_edges` makes of random scores: equal in size and connected too."""
-    return top_edges(
-        graph, torch.rand(graph.all_edges.shape, generator=torch.Generator().manual_seed(seed)), n
-    )
+    """A connected circuit of n edges: `top_edges` of random scores."""
+    generator = torch.Generator().manual_seed(seed)
+    return top_edges(graph, torch.rand(graph.all_edges.shape, generator=generator), n)
 
 
 def faithfulness_of(
     model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample"
 ) -> Callable[[Mask], float]:
-    """f of any mask on these prompts; the runs of the whole model and of nothing are made once.
+    """f of any mask on these prompts; the whole model and the empty circuit are run once.
 
     Raises:
         UsageError: the two do not differ, so that there is nothing to be faithful to.
     """
-    nothing = float(
-        run_circuit(model, pairs, torch.zeros_like(model.graph.all_edges), ablation).mean()
-    )
-    whole = float(run_circuit(model, pairs, model.graph.all_edges, ablation).mean()) - nothing
+
+    def mean_metric(mask: Mask) -> float:
+        return float(run_circuit(model, pairs, mask, ablation).mean())
+
+    nothing = mean_metric(torch.zeros_like(model.graph.all_edges))
+    whole = mean_metric(model.graph.all_edges) - nothing
     if whole == 0:
         raise UsageError(
             "the subject's metric is the same with every edge ablated; these prompts have no circuit"
         )
-    return lambda mask: (float(run_circuit(model, pairs, mask, ablation).mean()) - nothing) / whole
+    return lambda mask: (mean_metric(mask) - nothing) / whole
 
 
-def _readers(graph: Graph) -> dict[Node, list[int]]:
+def _targets_by_node(graph: Graph) -> dict[Node, list[int]]:
     """Targets by the node they feed; a key-value head feeds every query head of its group."""
-    group = graph.n_heads // graph.n_kv_heads
-    readers: dict[Node, list[int]] = {Node("input"): []}
-    for index, (node, given) in enumerate(graph.targets):
-        heads = range(node.head * group, (node.head + 1) * group)
-        fed = [Node("head", node.layer, head) for head in heads] if given in ("k", "v") else [node]
+    targets: dict[Node, list[int]] = {Node("input"): []}
+    for index, (node, read) in enumerate(graph.targets):
+        fed = [node]
+        if read in ("k", "v"):
+            first = node.head * graph.heads_per_kv
+            fed = [Node("head", node.layer, first + i) for i in range(graph.heads_per_kv)]
         for each in fed:
-            readers.setdefault(each, []).append(index)
-    return readers
+            targets.setdefault(each, []).append(index)
+    return targets

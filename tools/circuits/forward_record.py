@@ -15,52 +15,57 @@ from .circuit_model import CircuitModel
 from .hooks import Hooks, temporary_hooks
 
 Metric = Callable[[Float[Tensor, "pairs vocab"]], Float[Tensor, " pairs"]]
+ByLayer = dict[int, Tensor]
+ByProjection = dict[tuple[int, int], Tensor]
+"""By layer and index of the projection module."""
 
 
 @dataclass
 class ForwardRecord:
-    """Values by layer, as references to what passed; `z` is what enters the output projection.
+    """Values of a pass, each "pairs seq width", as references and not as copies.
 
     Attributes:
-        embedding: the word embeddings; `stream`: what enters each layer's attention norm, and the final norm last.
-        middle: what enters each layer's MLP norm.
-        normed: what leaves the MLP norm; `projected`: what leaves each of a layer's projections.
+        embedding: the word embeddings.
+        stream: what enters each layer's attention norm, and the final norm last.
+        middle: what enters each layer's MLP norm; `normed`: what leaves it.
+        projected: what leaves each of a layer's projections.
+        z: what enters the attention's output projection.
         neurons: what enters the down projection; `mlp`: what the MLP writes.
     """
 
     embedding: Tensor | None = None
-    stream: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    middle: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    normed: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    projected: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
-    z: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    neurons: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    mlp: dict[int, Tensor] = field(default_factory=dict[int, Tensor])
-    metric: Tensor | None = None
+    stream: ByLayer = field(default_factory=dict)
+    middle: ByLayer = field(default_factory=dict)
+    normed: ByLayer = field(default_factory=dict)
+    projected: ByProjection = field(default_factory=dict)
+    z: ByLayer = field(default_factory=dict)
+    neurons: ByLayer = field(default_factory=dict)
+    mlp: ByLayer = field(default_factory=dict)
+    metric: Float[Tensor, " pairs"] | None = None
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """d metric / d value, as in `ForwardRecord`; `logits`: at the final norm's input."""
+
+    projected: ByProjection
+    normed: ByLayer
+    z: ByLayer
+    neurons: ByLayer
+    logits: Tensor
 
 
 def record(
     model: CircuitModel, ids: Int[Tensor, "pairs seq"], metric: Metric, *, writes_only: bool = False
 ) -> ForwardRecord:
     """One pass without gradients; `writes_only` leaves out `middle`, `normed` and `projected`, half of the memory."""
-    found = ForwardRecord()
-    with temporary_hooks() as watched, torch.no_grad():
-        _watch_writes(model, watched, found)
+    values = ForwardRecord()
+    with temporary_hooks() as hooks, torch.no_grad():
+        _keep_writes(model, hooks, values)
         if not writes_only:
-            _watch_readings(model, watched, found)
-        found.metric = metric(model.logits(ids))
-    return found
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """d metric / d value, by layer, as in `Recording`; `stream` is that of the logits' input alone."""
-
-    projected: dict[tuple[int, int], Tensor]
-    normed: dict[int, Tensor]
-    z: dict[int, Tensor]
-    neurons: dict[int, Tensor]
-    logits: Tensor
+            keep_readings(model, hooks, values)
+        values.metric = metric(model.logits(ids))
+    return values
 
 
 def record_with_gradients(
@@ -74,81 +79,65 @@ def record_with_gradients(
     """One pass and one backward pass from the sum of the pairs' metric.
 
     Args:
-        embedding: runs in place of the ids' embeddings; `prepare`: puts further hooks, in force before the readers.
+        embedding: runs in place of the ids' embeddings.
+        prepare: adds further hooks, which run before the recording ones.
     """
-    found = ForwardRecord()
+    values = ForwardRecord()
 
-    def start(value: Tensor) -> Tensor:
+    def start_graph(value: Tensor) -> Tensor:
         return (value if embedding is None else embedding).detach().clone().requires_grad_()
 
-    with temporary_hooks() as watched, torch.enable_grad():
-        watched.on_output(model.subject.model.get_input_embeddings(), start)
+    with temporary_hooks() as hooks, torch.enable_grad():
+        hooks.on_output(model.subject.model.get_input_embeddings(), start_graph)
         if prepare:
-            prepare(watched)
-        _watch_writes(model, watched, found)
-        _watch_readings(model, watched, found)
-        found.metric = metric(model.logits(ids))
-        keyed: list[dict[Any, Tensor]] = [found.projected, found.normed, found.z, found.neurons]
-        last = found.stream[model.graph.n_layers]
-        wanted = [value for group in keyed for value in group.values()]
-        gradients = iter(
-            torch.autograd.grad(found.metric.sum(), [*wanted, last], materialize_grads=True)
-        )
-    return _detached(found), Gradients(
-        projected={key: next(gradients) for key in found.projected},
-        normed={key: next(gradients) for key in found.normed},
-        z={key: next(gradients) for key in found.z},
-        neurons={key: next(gradients) for key in found.neurons},
-        logits=next(gradients),
-    )
+            prepare(hooks)
+        _keep_writes(model, hooks, values)
+        keep_readings(model, hooks, values)
+        values.metric = metric(model.logits(ids))
+        groups: list[dict[Any, Tensor]]
+        groups = [values.projected, values.normed, values.z, values.neurons]
+        points = [value for group in groups for value in group.values()]
+        points.append(values.stream[model.graph.n_layers])
+        gradients = iter(torch.autograd.grad(values.metric.sum(), points, materialize_grads=True))
+    by_group = [{key: next(gradients) for key in group} for group in groups]
+    return _detached(values), Gradients(*by_group, logits=next(gradients))
 
 
-def _watch_writes(model: CircuitModel, watched: Hooks, found: ForwardRecord) -> None:
-    """The stream, and what is written to it."""
+def _keep_writes(model: CircuitModel, hooks: Hooks, values: ForwardRecord) -> None:
+    """Keep the stream, and what is written to it."""
 
     def keep_embedding(value: Tensor) -> None:
-        found.embedding = value
+        values.embedding = value
 
-    watched.on_output(model.subject.model.get_input_embeddings(), keep_embedding)
-    for layer, (joints, parts) in enumerate(
-        zip(model.readers, model.subject.parts.layers, strict=True)
-    ):
-        watched.on_input(joints.attention_norm, partial(_keep, found.stream, layer))
-        watched.on_input(parts.attention_out, partial(_keep, found.z, layer))
-        watched.on_input(parts.mlp_down, partial(_keep, found.neurons, layer))
-        watched.on_output(parts.mlp_write, partial(_keep, found.mlp, layer))
-    watched.on_input(
-        model.subject.parts.final_norm, partial(_keep, found.stream, model.graph.n_layers)
-    )
+    hooks.on_output(model.subject.model.get_input_embeddings(), keep_embedding)
+    layers = zip(model.readers, model.subject.parts.layers, strict=True)
+    for layer, (readers, parts) in enumerate(layers):
+        hooks.on_input(readers.attention_norm, partial(_keep, values.stream, layer))
+        hooks.on_input(parts.attention_out, partial(_keep, values.z, layer))
+        hooks.on_input(parts.mlp_down, partial(_keep, values.neurons, layer))
+        hooks.on_output(parts.mlp_write, partial(_keep, values.mlp, layer))
+    final_norm = model.subject.parts.final_norm
+    hooks.on_input(final_norm, partial(_keep, values.stream, model.graph.n_layers))
 
 
-def _watch_readings(model: CircuitModel, watched: Hooks, found: ForwardRecord) -> None:
-    """What attention and MLPs make of the stream before they work on it."""
-    for layer, joints in enumerate(model.readers):
-        for index, module in enumerate(joints.projections):
-            watched.on_output(module, partial(_keep, found.projected, (layer, index)))
-        watched.on_input(joints.mlp_norm, partial(_keep, found.middle, layer))
-        watched.on_output(joints.mlp_norm, partial(_keep, found.normed, layer))
+def keep_readings(model: CircuitModel, hooks: Hooks, values: ForwardRecord) -> None:
+    """Keep what attention and MLPs make of the stream before they work on it."""
+    for layer, readers in enumerate(model.readers):
+        for index, module in enumerate(readers.projections):
+            hooks.on_output(module, partial(_keep, values.projected, (layer, index)))
+        hooks.on_input(readers.mlp_norm, partial(_keep, values.middle, layer))
+        hooks.on_output(readers.mlp_norm, partial(_keep, values.normed, layer))
 
 
 def _keep(group: dict[Any, Tensor], key: Any, value: Tensor) -> None:
     group[key] = value
 
 
-def _detached(found: ForwardRecord) -> ForwardRecord:
-    for group in (
-        found.stream,
-        found.middle,
-        found.normed,
-        found.projected,
-        found.z,
-        found.neurons,
-        found.mlp,
-    ):
-        for key, value in group.items():
-            group[key] = value.detach()  # pyright: ignore[reportArgumentType]
-    if found.embedding is not None:
-        found.embedding = found.embedding.detach()
-    if found.metric is not None:
-        found.metric = found.metric.detach()
-    return found
+def _detached(values: ForwardRecord) -> ForwardRecord:
+    """Let go of the graph, which would keep the whole pass in memory."""
+    for name, value in vars(values).items():
+        if isinstance(value, dict):
+            setattr(values, name, {key: tensor.detach() for key, tensor in value.items()})
+        elif value is not None:
+            setattr(values, name, value.detach())
+    return values

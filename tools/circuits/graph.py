@@ -1,8 +1,8 @@
 """Nodes and edges of a pre-norm transformer, with grouped-query attention as it is.
 
-What writes to the residual stream is a source: the embeddings ("input"), every head and every MLP.
-What reads from it is a target: each head's query, each key-value head's key and value, every MLP,
-and the logits. An edge goes from a source to a target that comes after it.
+A source writes to the residual stream: the embeddings ("input"), every head and every MLP. A target
+reads from it: each head's query, each key-value head's key and value, every MLP, and the logits. An
+edge goes from a source to a target that comes after it.
 
     input->head.0.3<q>      head.5.3->head.8.1<k>      mlp.2->mlp.7<mlp>      head.23.3->logits<logits>
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 from ..errors import UsageError
 
 Mask = Bool[Tensor, "source target"]
-"""Some edges of a graph: a circuit."""
+"""A set of edges: a circuit."""
 NodeKind = Literal["input", "head", "mlp", "logits"]
 Input = Literal["q", "k", "v", "mlp", "logits"]
 
@@ -47,7 +47,7 @@ class Node(NamedTuple):
         """The inverse of `str`; raises UsageError."""
         match = _NODE.fullmatch(text)
         if match is None:
-            raise UsageError(f"{text!r} is no node; valid are input, head.5.3, mlp.7, logits")
+            raise UsageError(f"{text!r} is not a node; valid are input, head.5.3, mlp.7, logits")
         if match["kind"]:
             return cls(cast(NodeKind, match["kind"]))
         if match["layer"]:
@@ -56,14 +56,14 @@ class Node(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A reader of the residual stream; for the inputs k and v the node's head is the key-value head."""
+    """A reader of the residual stream; for the inputs k and v the node's head is a key-value head."""
 
     node: Node
     input: Input
 
 
 class Edge(NamedTuple):
-    """What a source writes, as one target reads it; for the inputs k and v the target's head is the key-value head."""
+    """What a source writes, as one target reads it; for the inputs k and v the target's head is a key-value head."""
 
     source: Node
     target: Node
@@ -78,7 +78,7 @@ class Edge(NamedTuple):
         match = _EDGE.fullmatch(text)
         if match is None:
             raise UsageError(
-                f"{text!r} is no edge; write e.g. head.5.3->head.8.1<k> or mlp.2->logits<logits>"
+                f"{text!r} is not an edge; write e.g. head.5.3->head.8.1<k> or mlp.2->logits<logits>"
             )
         return cls(
             Node.parse(match["source"]), Node.parse(match["target"]), cast(Input, match["input"])
@@ -102,43 +102,64 @@ class Graph:
     @cached_property
     def sources(self) -> tuple[Node, ...]:
         """In the order of computation: input, then each layer's heads and MLP."""
-        layers = range(self.n_layers)
-        found = [
-            [*(Node("head", layer, head) for head in range(self.n_heads)), Node("mlp", layer)]
-            for layer in layers
-        ]
-        return (Node("input"), *(node for layer in found for node in layer))
+        nodes = [Node("input")]
+        for layer in range(self.n_layers):
+            nodes += [Node("head", layer, head) for head in range(self.n_heads)]
+            nodes.append(Node("mlp", layer))
+        return tuple(nodes)
 
     @cached_property
     def targets(self) -> tuple[Target, ...]:
         """Each layer's queries, keys, values and MLP, then the logits."""
-        found = [target for layer in range(self.n_layers) for target in self._targets(layer)]
-        return (*found, Target(Node("logits"), "logits"))
-
-    def _targets(self, layer: int) -> list[Target]:
-        kv = range(self.n_kv_heads)
-        return [
-            *(Target(Node("head", layer, head), "q") for head in range(self.n_heads)),
-            *(Target(Node("head", layer, head), "k") for head in kv),
-            *(Target(Node("head", layer, head), "v") for head in kv),
-            Target(Node("mlp", layer), "mlp"),
-        ]
+        targets: list[Target] = []
+        for layer in range(self.n_layers):
+            targets += [Target(Node("head", layer, head), "q") for head in range(self.n_heads)]
+            targets += [Target(Node("head", layer, head), "k") for head in range(self.n_kv_heads)]
+            targets += [Target(Node("head", layer, head), "v") for head in range(self.n_kv_heads)]
+            targets.append(Target(Node("mlp", layer), "mlp"))
+        return (*targets, Target(Node("logits"), "logits"))
 
     @property
-    def attention_width(self) -> int:
-        """Targets of one layer's attention: queries, keys and values."""
-        return self.n_heads + 2 * self.n_kv_heads
+    def heads_per_kv(self) -> int:
+        """Query heads that share a key-value head."""
+        return self.n_heads // self.n_kv_heads
 
     def first_target(self, layer: int) -> int:
         """Index of a layer's first target; `n_layers` gives the logits."""
-        return layer * (self.attention_width + 1)
+        return layer * (self.n_heads + 2 * self.n_kv_heads + 1)
+
+    def attention_targets(self, layer: int) -> slice:
+        """A layer's queries, keys and values."""
+        return slice(self.first_target(layer), self.first_target(layer + 1) - 1)
+
+    def mlp_target(self, layer: int) -> slice:
+        """A layer's MLP."""
+        after = self.first_target(layer + 1)
+        return slice(after - 1, after)
+
+    @property
+    def logits_target(self) -> slice:
+        """The logits."""
+        last = self.first_target(self.n_layers)
+        return slice(last, last + 1)
+
+    def head_sources(self, layer: int) -> slice:
+        """A layer's heads, among the sources."""
+        first = 1 + layer * (self.n_heads + 1)
+        return slice(first, first + self.n_heads)
+
+    def mlp_source(self, layer: int) -> slice:
+        """A layer's MLP, among the sources."""
+        index = (layer + 1) * (self.n_heads + 1)
+        return slice(index, index + 1)
 
     def n_sources_before(self, target: Target) -> int:
         """How many sources, counted from the first, a target can read."""
         if target.input == "logits":
             return len(self.sources)
-        before = 1 + target.node.layer * (self.n_heads + 1)
-        return before + self.n_heads if target.input == "mlp" and not self.parallel else before
+        heads = self.head_sources(target.node.layer)
+        # An MLP reads its own layer's heads, unless both run side by side.
+        return heads.stop if target.input == "mlp" and not self.parallel else heads.start
 
     @cached_property
     def all_edges(self) -> Bool[Tensor, "source target"]:
@@ -159,7 +180,7 @@ class Graph:
         ]
 
     def mask_of(self, edges: Iterable[Edge]) -> Bool[Tensor, "source target"]:
-        """The mask of some edges; raises UsageError for an edge that the model lacks."""
+        """The mask of these edges; raises UsageError for an edge that the model lacks."""
         mask = torch.zeros_like(self.all_edges)
         for edge in edges:
             source = self._source_index.get(edge.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -10,15 +10,29 @@ from torch import Tensor, nn
 
 from ..subject.architectures import first_tensor
 
+Visit = Callable[[Tensor], Tensor | None]
+"""Gets a value; returns what takes its place, or None to leave it."""
+
+
+class StopForward(Exception):
+    """Raised in a hook when the rest of the pass is not needed; ends the block of `temporary_hooks`."""
+
+
+@contextmanager
+def temporary_hooks() -> Iterator[Hooks]:
+    """Hooks that are removed at the end of the block, whatever happens."""
+    with suppress(StopForward), ExitStack() as stack:
+        yield Hooks(stack)
+
 
 class Hooks:
-    """Hooks that are taken away together, whatever happens; each gets a value and may give another in its place."""
+    """Hooks of one block."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
 
-    def on_input(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(value)` with what enters the module."""
+    def on_input(self, module: nn.Module, visit: Visit) -> None:
+        """Visit what enters the module."""
 
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             new = visit(args[0] if args else kwargs["hidden_states"])
@@ -28,12 +42,16 @@ class Hooks:
 
         self._stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
 
-    def on_call(self, module: nn.Module, read: Any) -> None:
+    def on_call(
+        self,
+        module: nn.Module,
+        read: Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], None],
+    ) -> None:
         """Call `read(module, args, kwargs)` before the module runs."""
         self._stack.callback(module.register_forward_pre_hook(read, with_kwargs=True).remove)
 
-    def on_output(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(value)` with what the module puts out."""
+    def on_output(self, module: nn.Module, visit: Visit) -> None:
+        """Visit what the module returns, or the first value of a tuple."""
 
         def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
             new = visit(first_tensor(output))
@@ -43,21 +61,12 @@ class Hooks:
 
         self._stack.callback(module.register_forward_hook(hook).remove)
 
-    def on_forward(self, module: nn.Module, visit: Any) -> None:
-        """Call `visit(module, entered, left)` with what went in and came out; what it gives comes out instead."""
+    def on_forward(
+        self, module: nn.Module, replace: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    ) -> None:
+        """Replace what the module returns by `replace(module, input, output)`."""
 
         def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            return visit(module, args[0], output)
+            return replace(module, args[0], output)
 
         self._stack.callback(module.register_forward_hook(hook).remove)
-
-
-class StopForward(Exception):
-    """Raised in a visitor when the rest of the pass is of no use: it ends the block of `hooks`, and nothing else."""
-
-
-@contextmanager
-def temporary_hooks() -> Iterator[Hooks]:
-    """A set of hooks, gone at the end of the block."""
-    with suppress(StopForward), ExitStack() as stack:
-        yield Hooks(stack)

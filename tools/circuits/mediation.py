@@ -1,14 +1,14 @@
-"""Causal mediation: how much of a prompt's effect goes through a component, and how much past it.
+"""Causal mediation: how much of a prompt's effect goes through a component, and how much around it.
 
 Input x is the clean prompt, x' its corrupted twin, Y the metric, and z a component's value (a
 head's or a neuron's, at all positions). Vig et al. 2020, in differences of the metric and not in
 ratios:
 
     total      TE  = Y(x') - Y(x)
-    indirect   NIE = Y(x, z of x') - Y(x)      the prompt stays, and only the component sees the twin
-    direct     NDE = Y(x', z of x) - Y(x)      the prompt changes, and only the component does not notice
+    indirect   NIE = Y(x, z of x') - Y(x)      the prompt stays, only the component has the twin's value
+    direct     NDE = Y(x', z of x) - Y(x)      the prompt changes, only the component keeps its value
 
-In a linear model TE = NIE + NDE. Elsewhere they need not add up; `interaction` is what is missing.
+In a linear model TE = NIE + NDE. Otherwise they need not add up; `interaction` is the difference.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""What scoring edges takes in memory, by the tokens that are scored at once; what does not fit is
-refused beforehand.
+"""Memory that scoring edges takes, so that what does not fit is refused before it starts.
 
-For each token: what every source changes (sources x d_model), and for each layer what a pass with
-its backward pass keeps: 24 values as wide as the stream and 8 as wide as the MLP, counted from
-recordings, gradients and autograd's own. Measured on the default subject: 4.1 MB a token with
-eap-ig-inputs where this says 3.8.
+Per token that is scored at once: every source's change (sources x d_model), and for each layer what
+a forward and a backward pass keep, 24 values as wide as the stream and 8 as wide as the MLP
+(records, gradients and autograd's own). Measured on the default subject: 4.1 MB per token with
+eap-ig-inputs; this formula gives 3.8.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ if TYPE_CHECKING:
 
 STREAMS, WIDTHS = 24, 8
 SPARE = 1.25
-"""What allocators do not give back at once."""
+"""Allocators do not give memory back at once."""
 
 
 def bytes_per_token(model: CircuitModel) -> int:
-    """Bytes that attribution of all edges takes for each token of the clean prompts scored at once."""
+    """Bytes that attribution of all edges takes per token of the clean prompts scored at once."""
     subject, graph = model.subject, model.graph
     neurons = sum(subject.shape.count(Site("mlp", layer)) for layer in range(graph.n_layers))
     values = (len(graph.sources) + STREAMS * graph.n_layers) * subject.d_model + WIDTHS * neurons
@@ -35,30 +34,31 @@ def bytes_per_token(model: CircuitModel) -> int:
 
 
 def check_fits(
-    model: CircuitModel, pairs: PromptPairs, appetite: float = 1.0, free: int | None = None
+    model: CircuitModel, pairs: PromptPairs, factor: float = 1.0, free: int | None = None
 ) -> None:
-    """Refuse pairs that cannot be scored in what memory is free.
+    """Refuse pairs that cannot be scored in the free memory.
 
     Args:
-        appetite: what a method takes beside attribution.
+        factor: memory of the method, relative to attribution's.
         free: bytes; None asks the system.
 
     Raises:
         UsageError: they do not fit; says what would.
     """
     free = _free(model) if free is None else free
-    a_token = bytes_per_token(model) * appetite
-    if free is None or len(pairs) * pairs.n_tokens * a_token <= free:
+    per_token = bytes_per_token(model) * factor
+    if free is None or len(pairs) * pairs.n_tokens * per_token <= free:
         return
-    most, n = int(free / a_token), pairs.n_tokens
+    limit, n = int(free / per_token), pairs.n_tokens
     fit = (
-        f"{most // n} pairs of this length at once"
-        if most >= n
-        else f"prompts of at most {most} tokens"
+        f"{limit // n} pairs of this length at once"
+        if limit >= n
+        else f"prompts of at most {limit} tokens"
     )
     raise UsageError(
-        f"scoring {len(pairs)} pairs of {n} tokens takes {_gb(len(pairs) * n * a_token)} beside the subject, and "
-        f"{_gb(free)} are free: {fit} would fit; write shorter prompts, or take a smaller subject or more memory"
+        f"scoring {len(pairs)} pairs of {n} tokens takes {_gb(len(pairs) * n * per_token)} in addition to the "
+        f"subject, and {_gb(free)} are free: {fit} would fit; write shorter "
+        "prompts, or take a smaller subject or more memory"
     )
 
 

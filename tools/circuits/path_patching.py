@@ -1,14 +1,14 @@
 """Path patching: what a sender does through the direct paths to some receivers, and through nothing
 else.
 
-1. What every head and MLP writes on the clean prompt is recorded, and what the sender writes on the
+1. Record what every head and MLP writes on the clean prompt, and what the sender writes on the
    corrupted twin.
-2. A run of the clean prompt in which the sender writes what it wrote on the twin and all other
-   heads what they wrote on the clean prompt; MLPs too (`freeze`), or they are computed anew
-   (`recompute`, so that paths through MLPs count). What the receivers make of that, their queries,
-   keys and values, or the final norm's input, is kept.
-3. A clean run in which the receivers, and they alone, are given that. Its metric less the clean one
-   is the effect.
+2. Run the clean prompt with the sender's write from the twin and all other heads' writes from the
+   clean prompt. MLPs are held as well (`freeze`) or recomputed (`recompute`, so that paths through
+   MLPs count). Keep what the receivers make of that: their queries, keys and values, or the final
+   norm's input.
+3. Run the clean prompt with these values in the receivers alone. Its metric less the clean one is
+   the effect.
 
 Wang et al. 2022 (IOI; MLPs recomputed), Goldowsky-Dill et al. 2023 (single edges: MLPs frozen).
 Under grouped-query attention a receiver's key or value is that of a key-value head, and serves all
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..errors import UsageError
 from .circuit_model import CircuitModel
-from .forward_record import ForwardRecord, record
+from .forward_record import ForwardRecord, keep_readings, record
 from .graph import Node, Target
 from .hooks import Hooks, temporary_hooks
 from .prompts import PromptPairs
@@ -52,11 +52,27 @@ def path_patch(
     for sender in senders:
         _check(model, sender, receivers)
     with torch.inference_mode():
+        # 1. Both passes.
         clean = record(model, pairs.clean, pairs.logit_difference)
         twin = record(model, pairs.corrupted, pairs.logit_difference)
         assert clean.metric is not None  # recorded
-        run = partial(_effect, model, pairs, clean, twin, receivers=receivers, mlps=mlps)
-        return torch.stack([run(sender) - clean.metric for sender in senders])
+        effects: list[Tensor] = []
+        for sender in senders:
+            received = ForwardRecord()
+            # 2. What the receivers make of the sender's write.
+            with temporary_hooks() as hooks:
+                _freeze_writes(model, hooks, clean, twin, sender, mlps)
+                keep_readings(model, hooks, received)
+                final_norm, last = model.subject.parts.final_norm, model.graph.n_layers
+                hooks.on_input(final_norm, partial(received.stream.__setitem__, last))
+                model.logits(pairs.clean)
+            # 3. A clean run in which the receivers alone are given that.
+            with temporary_hooks() as hooks:
+                for target in receivers:
+                    _replace_reading(model, hooks, received, target)
+                metric = pairs.logit_difference(model.logits(pairs.clean))
+            effects.append(metric - clean.metric)
+        return torch.stack(effects)
 
 
 def _check(model: CircuitModel, sender: Node, receivers: Sequence[Target]) -> None:
@@ -70,37 +86,15 @@ def _check(model: CircuitModel, sender: Node, receivers: Sequence[Target]) -> No
         raise UsageError(
             f"no receiver {names}: {graph.n_heads} queries, {graph.n_kv_heads} keys and values a layer"
         )
-    if not any(
-        graph.sources.index(sender) < graph.n_sources_before(target) for target in receivers
-    ):
+    if not any(graph.sources.index(sender) < graph.n_sources_before(t) for t in receivers):
         raise UsageError(
             f"sender {str(sender)!r} comes after every receiver: there is no path to patch"
         )
 
 
-def _effect(
+def _freeze_writes(
     model: CircuitModel,
-    pairs: PromptPairs,
-    clean: ForwardRecord,
-    twin: ForwardRecord,
-    sender: Node,
-    receivers: Sequence[Target],
-    mlps: Mlps,
-) -> Float[Tensor, " pairs"]:
-    frozen = ForwardRecord()
-    with temporary_hooks() as put:
-        _freeze(model, put, clean, twin, sender, mlps)
-        _keep(model, put, frozen)
-        model.logits(pairs.clean)
-    with temporary_hooks() as put:
-        for target in receivers:
-            _give(model, put, frozen, target)
-        return pairs.logit_difference(model.logits(pairs.clean))
-
-
-def _freeze(
-    model: CircuitModel,
-    put: Hooks,
+    hooks: Hooks,
     clean: ForwardRecord,
     twin: ForwardRecord,
     sender: Node,
@@ -108,48 +102,33 @@ def _freeze(
 ) -> None:
     """Everything writes what it wrote on the clean prompt, the sender what it wrote on the twin."""
     if sender.kind == "input":
-        put.on_input(model.subject.parts.layers[0].whole, lambda _value: twin.stream[0])
+        hooks.on_input(model.subject.parts.layers[0].whole, lambda _value: twin.stream[0])
     for layer, parts in enumerate(model.subject.parts.layers):
         z = clean.z[layer].clone()
         if sender.kind == "head" and sender.layer == layer:
             width = model.subject.head_dim
             columns = slice(sender.head * width, (sender.head + 1) * width)
             z[..., columns] = twin.z[layer][..., columns]
-        put.on_input(parts.attention_out, lambda _value, z=z: z)
+        hooks.on_input(parts.attention_out, lambda _value, z=z: z)
         if sender.kind == "mlp" and sender.layer == layer:
-            put.on_output(parts.mlp_write, lambda _value, written=twin.mlp[layer]: written)
+            hooks.on_output(parts.mlp_write, lambda _value, written=twin.mlp[layer]: written)
         elif mlps == "freeze":
-            put.on_output(parts.mlp_write, lambda _value, written=clean.mlp[layer]: written)
+            hooks.on_output(parts.mlp_write, lambda _value, written=clean.mlp[layer]: written)
 
 
-def _keep(model: CircuitModel, put: Hooks, found: ForwardRecord) -> None:
-    """What every receiver makes of the stream."""
-
-    def keep(group: dict, key: object, value: Tensor) -> None:
-        group[key] = value
-
-    for layer, joints in enumerate(model.readers):
-        for index, module in enumerate(joints.projections):
-            put.on_output(module, partial(keep, found.projected, (layer, index)))
-        put.on_output(joints.mlp_norm, partial(keep, found.normed, layer))
-    put.on_input(model.subject.parts.final_norm, partial(keep, found.stream, model.graph.n_layers))
-
-
-def _give(model: CircuitModel, put: Hooks, found: ForwardRecord, target: Target) -> None:
+def _replace_reading(
+    model: CircuitModel, hooks: Hooks, received: ForwardRecord, target: Target
+) -> None:
     layer = target.node.layer
     if target.input == "logits":
-        put.on_input(
-            model.subject.parts.final_norm, lambda _value: found.stream[model.graph.n_layers]
-        )
+        final = received.stream[model.graph.n_layers]
+        hooks.on_input(model.subject.parts.final_norm, lambda _value: final)
         return
+    readers = model.readers[layer]
     if target.input == "mlp":
-        put.on_output(model.readers[layer].mlp_norm, lambda _value: found.normed[layer])
+        hooks.on_output(readers.mlp_norm, lambda _value: received.normed[layer])
         return
-    slot = model.qkv_slices[model.graph.targets.index(target) - model.graph.first_target(layer)]
-
-    def replace(value: Tensor) -> Tensor:
-        new = value.clone()
-        new[..., slot.rows] = found.projected[layer, slot.module][..., slot.rows]
-        return new
-
-    put.on_output(model.readers[layer].projections[slot.module], replace)
+    index = model.graph.targets.index(target) - model.graph.first_target(layer)
+    module, rows = model.qkv_slices[index]
+    value = received.projected[layer, module][..., rows]
+    hooks.on_output(readers.projections[module], partial(model.replace_qkv, module, {index: value}))

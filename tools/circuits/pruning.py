@@ -1,17 +1,18 @@
-"""Greedy pruning (ACDC, Conmy et al. 2023): what can be left out goes, what is left is the circuit.
+"""Greedy pruning (ACDC, Conmy et al. 2023): leave out edges as long as it costs little; the rest is
+the circuit.
 
-1. Begin with all edges, or some that a ranking found, and go through the targets from the logits
-   back to the input.
-2. Try the circuit without edges of a target, the weakest in the ranking first: half of those left
-   at once, and where that costs more than the threshold, half of that half, down to single edges.
-3. The cost is how much farther from the model's the metric comes, pair by pair, as a share of what
-   the twins take away. So an edge that works against the answer stays as well as one that works for
-   it; ACDC takes the divergence of the outputs, which does the same. Edges whose cost stays below
-   the threshold go.
+1. Begin with all edges, or with those that a ranking puts first, and go through the targets from
+   the logits back to the input.
+2. Try the circuit without a target's edges; if that costs more than the threshold, without the
+   weaker and the stronger half apart, and so on down to single edges.
+3. The cost is how much farther the metric moves from the model's, pair by pair, as a share of what
+   the twins take away. So an edge that works against the answer is kept like one that works for it;
+   ACDC uses the divergence of the outputs, which has the same property. Edges that cost less than
+   the threshold are removed.
 
-An edge's effect is the change of the metric when it was tried last, shared with those that were
-left out beside it. It depends on what had gone before, and each try is a run of all prompts: many
-times dearer than any attribution.
+An edge's effect is the change of the metric when it was last tried, shared with the edges left out
+together with it. It depends on what was removed before. Each try is a run of all prompts, which
+makes pruning many times more expensive than any attribution.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ THRESHOLD = 0.01
 
 
 class Pruned(NamedTuple):
-    """What is left, each edge's effect (0 for those that were not there to be tried), and how many runs that took."""
+    """What is left, each edge's effect (0 for edges that were not in the start), and how many runs it took."""
 
     mask: Mask
     effects: Float[Tensor, "pairs source target"]
@@ -47,8 +48,7 @@ def prune(
     start: Mask | None = None,
     ablation: Ablation = "resample",
 ) -> Pruned:
-    """Leave out edges of `start` (all, unless said) as long as each try costs less than
-    `threshold`.
+    """Leave out edges of `start` (default: all) as long as each try costs less than `threshold`.
 
     Raises:
         UsageError: the metric is the same with every edge ablated.
@@ -56,12 +56,13 @@ def prune(
     run = _Pruning(model, pairs, model.graph.all_edges if start is None else start, ablation)
     for target in reversed(range(len(model.graph.targets))):
         edges = run.mask[:, target].nonzero()[:, 0].tolist()
-        waiting = [sorted(edges, key=lambda source: abs(float(scores[source, target])))]
-        while waiting:
-            batch = waiting.pop()
+        # The weakest come first; a batch that cannot be left out is tried in halves.
+        batches = [sorted(edges, key=lambda source: abs(float(scores[source, target])))]
+        while batches:
+            batch = batches.pop()
             half = len(batch) // 2
             if batch and not run.leave_out(batch, target, threshold) and half:
-                waiting += [batch[half:], batch[:half]]
+                batches += [batch[half:], batch[:half]]
     return Pruned(run.mask, run.effects, run.runs)
 
 
@@ -82,14 +83,14 @@ class _Pruning:
         self.effects = torch.zeros(len(pairs), *start.shape, dtype=self.metric.dtype)
 
     def leave_out(self, sources: list[int], target: int, threshold: float) -> bool:
-        """Whether these edges of a target went."""
+        """Leave out these edges of a target if it costs little; returns whether it did."""
         without = self.mask.clone()
         without[sources, target] = False
-        found = self._metric(without)
-        self.effects[:, sources, target] = (found - self.metric)[:, None] / len(sources)
-        if self._distance(found) - self._distance(self.metric) >= threshold:
+        metric = self._metric(without)
+        self.effects[:, sources, target] = (metric - self.metric)[:, None] / len(sources)
+        if self._distance(metric) - self._distance(self.metric) >= threshold:
             return False
-        self.mask, self.metric = without, found
+        self.mask, self.metric = without, metric
         return True
 
     def _metric(self, mask: Mask) -> Float[Tensor, " pairs"]:

@@ -1,10 +1,10 @@
-"""Is it the circuit? What runs of other circuits can say against one that is faithful.
+"""Is it the circuit? Evidence against a faithful circuit from runs of other circuits.
 
 - minimality: how far f falls without each edge.
-- stability: circuits of resampled prompts; their overlap tells whether others would have found the
-  same.
-- rivals: circuits of the same size in whose ranking the first one's edges count little; are they as
-  faithful?
+- stability: overlap of circuits from resampled prompts, that is, whether others would have found the
+  same one.
+- rivals: circuits of the same size in whose ranking the first one's edges count little, and whether
+  they are as faithful.
 
 f is any function from a mask to its faithfulness (`discovery.faithfulness_of`).
 """
@@ -42,14 +42,17 @@ def resampled_circuits(
     weight: float = 1.0,
     seed: int = 0,
 ) -> list[Mask]:
-    """Circuits of n edges, each from some prompts drawn with replacement, whose scores are reused.
+    """Circuits of n edges, each from prompts drawn with replacement, whose scores are reused.
 
     Args:
-        weight: of opposing edges, as in `balance`.
+        weight: of opposing edges, as in `opposing_weight`.
     """
     rng = np.random.default_rng([seed, prompts])
-    picks = [rng.integers(0, len(scores), prompts).tolist() for _ in range(draws)]
-    return [top_edges(graph, weight_opposing(scores[pick].mean(0), weight), n) for pick in picks]
+    circuits: list[Mask] = []
+    for _ in range(draws):
+        drawn = rng.integers(0, len(scores), prompts).tolist()
+        circuits.append(top_edges(graph, weight_opposing(scores[drawn].mean(0), weight), n))
+    return circuits
 
 
 class Rival(NamedTuple):
@@ -67,11 +70,10 @@ def rival(
     mask: Mask,
     weight: float = 1e-6,
 ) -> Rival:
-    """The best circuit that the ranking gives when the first one's edges count `weight` times what
-    they did.
+    """The best circuit of the ranking in which the first one's edges count only `weight` times.
 
-    They stay possible, since a circuit that may not use, say, the one edge into the logits is no
-    fair rival.
+    They are not excluded: a circuit that may not use, say, the only strong edge into the logits is
+    not a fair rival.
     """
     size = ranking.abs()
     other = top_edges(

@@ -2,11 +2,11 @@
 time.
 
 1. One clean pass keeps what enters each layer, one corrupted pass what the units were worth there.
-2. A patch in layer l leaves all before it as it was: only layers l to the last are run again.
+2. A patch in layer l leaves everything before it unchanged: only layers l to the last are run again.
 3. Units of a layer are stacked in the batch, and only the rows of the answers and foils are
    unembedded, at the last position.
 
-An edge patched alone has clean values upstream, so that its target reads the clean stream + the
+An edge that is patched alone has clean values upstream, so its target reads the clean stream + the
 source's change.
 """
 
@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import UsageError
@@ -31,16 +31,17 @@ from .hooks import temporary_hooks
 from .prompts import PADDING, PromptPairs
 
 TOKENS = 1024
-"""Tokens in one pass: nine heads of four pairs of 14 tokens and more; above it CPU caches make a token dearer."""
+"""Tokens in one pass: nine heads of four pairs of 14 tokens and more. Larger passes leave the CPU's caches
+and cost more per token."""
 
 
 class Patch(NamedTuple):
-    """What one unit's patch does to what enters or leaves a module: columns are replaced, or the value is added."""
+    """What one patch does to what enters or leaves a module: columns are replaced, or the value is added."""
 
     module: nn.Module
     value: Float[Tensor, "pairs seq width"]
     columns: slice = slice(None)
-    leaving: bool = False
+    on_output: bool = False
     add: bool = False
 
     def apply(self, value: Tensor, rows: slice) -> None:
@@ -58,10 +59,19 @@ class Sweep:
         self.model, self.pairs = model, pairs
         self._calls: dict[int, tuple[tuple[Any, ...], dict[str, Any]]] = {}
         with torch.inference_mode():
+            # 1. What the layers were called with, and both passes' writes.
             self.twin = record(model, pairs.corrupted, pairs.logit_difference, writes_only=True)
-            self.clean = self._record_calls()
+            with temporary_hooks() as hooks:
+                for layer, parts in enumerate(model.subject.parts.layers):
+                    hooks.on_call(parts.whole, partial(self._keep_call, layer))
+                self.clean = record(model, pairs.clean, pairs.logit_difference, writes_only=True)
         assert self.clean.metric is not None  # recorded
         self.baseline: Float[Tensor, " pairs"] = self.clean.metric
+
+    def _keep_call(
+        self, layer: int, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._calls[layer] = (args, kwargs)
 
     def units(self, units: Sequence[Unit]) -> Float[Tensor, "unit pairs"]:
         """Effect of patching each head or neuron, at all positions: m(patched) - m(clean).
@@ -73,54 +83,30 @@ class Sweep:
             if unit.site == "resid":
                 raise UsageError(f"{str(unit)!r} given; a sweep patches heads and MLP neurons")
             self.model.subject.shape.column(unit)
-        return self._effects([(unit.layer, self._unit_patch(unit)) for unit in units])
+        return self.patches([(unit.layer, self._unit_patch(unit)) for unit in units])
 
     def nodes(self, nodes: Sequence[Node]) -> Float[Tensor, "node pairs"]:
         """Effect of patching all that each head or MLP writes; raises UsageError for another kind of node."""
-        return self._effects(
-            [(node.layer, self._write_patch(node, self._change(node))) for node in nodes]
-        )
+        return self.patches([(n.layer, self._write_patch(n, self._change(n))) for n in nodes])
 
     def interchange(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
-        """Effect of writing, in the place of each first head or MLP, what the second writes in the same clean run."""
-        changes = [self._written(two) - self._written(one) for one, two in pairs]
-        return self._effects(
-            [
-                (one.layer, self._write_patch(one, change))
-                for (one, _), change in zip(pairs, changes, strict=True)
-            ]
-        )
+        """Effect of each first head or MLP writing what the second one writes in the same clean run."""
+        patches: list[tuple[int, Patch]] = []
+        for node, other in pairs:
+            change = self._written(other, self.clean) - self._written(node, self.clean)
+            patches.append((node.layer, self._write_patch(node, change)))
+        return self.patches(patches)
 
     def edges(self, edges: Sequence[Edge]) -> Float[Tensor, "edge pairs"]:
         """Effect of patching each edge alone; raises UsageError for an edge that the model lacks."""
-        self.model.graph.mask_of(edges)
-        last = self.model.graph.n_layers
-        return self._effects(
-            [
-                (last if edge.input == "logits" else edge.target.layer, self._edge_patch(edge))
-                for edge in edges
-            ]
-        )
-
-    def _record_calls(self) -> ForwardRecord:
-        def keep(layer: int) -> Any:
-            def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                self._calls[layer] = (args, kwargs)
-
-            return hook
-
-        with temporary_hooks() as put:
-            for layer, parts in enumerate(self.model.subject.parts.layers):
-                put.on_call(parts.whole, keep(layer))
-            return record(
-                self.model, self.pairs.clean, self.pairs.logit_difference, writes_only=True
-            )
+        self.model.graph.mask_of(edges)  # checks them
+        after_last = self.model.graph.n_layers
+        layers = [after_last if e.input == "logits" else e.target.layer for e in edges]
+        patches = [self._edge_patch(edge) for edge in edges]
+        return self.patches(list(zip(layers, patches, strict=True)))
 
     def patches(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
-        """Effect of each of any patches, given with its layer."""
-        return self._effects(patches)
-
-    def _effects(self, patches: Sequence[tuple[int, Patch]]) -> Float[Tensor, "patch pairs"]:
+        """Effect of each patch, given with the first layer that it changes."""
         by_layer: dict[int, list[int]] = defaultdict(list)
         for index, (layer, _) in enumerate(patches):
             by_layer[layer].append(index)
@@ -128,47 +114,51 @@ class Sweep:
         at_once = max(1, TOKENS // self.pairs.clean.numel())
         for layer, members in by_layer.items():
             for start in range(0, len(members), at_once):
-                some = members[start : start + at_once]
-                effects[some] = (
-                    self._suffix(layer, [patches[index][1] for index in some]) - self.baseline
-                )
+                batch = members[start : start + at_once]
+                metric = self._run_from(layer, [patches[index][1] for index in batch])
+                effects[batch] = metric - self.baseline
         return effects
 
     @torch.inference_mode()
-    def _suffix(self, layer: int, patches: Sequence[Patch]) -> Float[Tensor, "patch pairs"]:
-        parts, n = self.model.subject.parts, len(self.pairs)
-        with temporary_hooks() as put:
-            by_module: dict[nn.Module, list[tuple[Patch, slice]]] = defaultdict(list)
-            for index, patch in enumerate(patches):
-                by_module[patch.module].append((patch, slice(index * n, (index + 1) * n)))
-            for module, some in by_module.items():
-                watch = put.on_output if some[0][0].leaving else put.on_input
-                watch(module, partial(_patched, some))
+    def _run_from(self, layer: int, patches: Sequence[Patch]) -> Float[Tensor, "patch pairs"]:
+        """2. The metric when the layers from this one on are run again, stacked, one patch per copy."""
+        parts, n_pairs = self.model.subject.parts, len(self.pairs)
+        by_module: dict[nn.Module, list[tuple[Patch, slice]]] = defaultdict(list)
+        for index, patch in enumerate(patches):
+            rows = slice(index * n_pairs, (index + 1) * n_pairs)
+            by_module[patch.module].append((patch, rows))
+        with temporary_hooks() as hooks:
+            for module, members in by_module.items():
+                add_hook = hooks.on_output if members[0][0].on_output else hooks.on_input
+                add_hook(module, partial(_apply_patches, members))
             stream = self.clean.stream[layer].repeat(len(patches), 1, 1)
-            for at in range(layer, len(parts.layers)):
-                args, kwargs = (_repeated(given, n, len(patches)) for given in self._calls[at])
+            for index in range(layer, len(parts.layers)):
+                args, kwargs = _repeated(self._calls[index], n_pairs, len(patches))
                 if args:
-                    output = parts.layers[at].whole(stream, *args[1:], **kwargs)
+                    output = parts.layers[index].whole(stream, *args[1:], **kwargs)
                 else:
-                    output = parts.layers[at].whole(**{**kwargs, "hidden_states": stream})
+                    output = parts.layers[index].whole(**{**kwargs, "hidden_states": stream})
                 stream = first_tensor(output)
-            return self._metric(parts.final_norm(stream[:, -1:])[:, 0]).view(len(patches), n)
+            final = parts.final_norm(stream[:, -1:])[:, 0]
+            return self._metric(final, len(patches)).view(len(patches), n_pairs)
 
-    def _metric(self, final: Float[Tensor, "rows d_model"]) -> Float[Tensor, " rows"]:
-        """The logit difference of stacked copies of the pairs, from the rows that it needs."""
+    def _metric(self, final: Float[Tensor, "rows d_model"], copies: int) -> Float[Tensor, " rows"]:
+        """3. The logit difference of stacked copies of the pairs, unembedding only the tokens that it needs."""
+        answer, foil = (
+            self._mean_logit(final, ids.to(final.device).repeat(copies, 1))
+            for ids in (self.pairs.answer, self.pairs.foil)
+        )
+        return answer - foil
+
+    def _mean_logit(
+        self, final: Float[Tensor, "rows d_model"], ids: Int[Tensor, "rows tokens"]
+    ) -> Float[Tensor, " rows"]:
         unembed = self.model.subject.parts.unembed
-        copies = len(final) // len(self.pairs)
-        sides: list[Tensor] = []
-        for ids in (self.pairs.answer, self.pairs.foil):
-            ids = ids.to(final.device).repeat(copies, 1)
-            there = ids != PADDING
-            logits = torch.einsum(
-                "rd,rad->ra", final, cast(Tensor, unembed.weight)[ids.clamp(min=0)]
-            )
-            bias = cast("Tensor | None", getattr(unembed, "bias", None))
-            logits = logits if bias is None else logits + bias[ids.clamp(min=0)]
-            sides.append((at_least_float32(logits) * there).sum(1) / there.sum(1))
-        return sides[0] - sides[1]
+        given, ids = ids != PADDING, ids.clamp(min=0)
+        logits = torch.einsum("rd,rad->ra", final, cast(Tensor, unembed.weight)[ids])
+        bias = cast("Tensor | None", getattr(unembed, "bias", None))
+        logits = logits if bias is None else logits + bias[ids]
+        return (at_least_float32(logits) * given).sum(1) / given.sum(1)
 
     def _unit_patch(self, unit: Unit) -> Patch:
         parts = self.model.subject.parts.layers[unit.layer]
@@ -183,16 +173,16 @@ class Sweep:
         model, change, layer = self.model, self._change(edge.source), edge.target.layer
         if edge.input == "logits":
             return Patch(model.subject.parts.final_norm, change[:, -1:], add=True)
-        joints = model.readers[layer]
+        readers = model.readers[layer]
         if edge.input == "mlp":
-            return Patch(joints.mlp_norm, change, add=True)
+            return Patch(readers.mlp_norm, change, add=True)
         first = model.graph.first_target(layer)
-        slot_index = model.graph.targets.index(Target(edge.target, edge.input), first) - first
-        slot = model.qkv_slices[slot_index]
+        index = model.graph.targets.index(Target(edge.target, edge.input), first) - first
+        module, rows = model.qkv_slices[index]
         weights, biases = model.qkv_weights(layer)
-        read = joints.attention_norm.forward(self.clean.stream[layer] + change)
-        value = read @ weights[slot_index].T + biases[slot_index]
-        return Patch(joints.projections[slot.module], value, slot.rows, leaving=True)
+        read = readers.attention_norm.forward(self.clean.stream[layer] + change)
+        value = read @ weights[index].T + biases[index]
+        return Patch(readers.projections[module], value, rows, on_output=True)
 
     def _write_patch(self, node: Node, change: Float[Tensor, "pairs seq d_model"]) -> Patch:
         if node.kind not in ("head", "mlp") or node not in self.model.graph.sources:
@@ -200,41 +190,34 @@ class Sweep:
                 f"{str(node)!r} given; expected a head or an MLP of {self.model.subject.name}"
             )
         parts = self.model.subject.parts.layers[node.layer]
-        return Patch(
-            parts.attention_write if node.kind == "head" else parts.mlp_write,
-            change,
-            leaving=True,
-            add=True,
-        )
+        module = parts.attention_write if node.kind == "head" else parts.mlp_write
+        return Patch(module, change, on_output=True, add=True)
 
     def _change(self, source: Node) -> Float[Tensor, "pairs seq d_model"]:
-        return self._written(source, self.twin) - self._written(source)
+        return self._written(source, self.twin) - self._written(source, self.clean)
 
-    def _written(
-        self, source: Node, recording: ForwardRecord | None = None
-    ) -> Float[Tensor, "pairs seq d_model"]:
-        at = recording or self.clean
+    def _written(self, source: Node, values: ForwardRecord) -> Float[Tensor, "pairs seq d_model"]:
         if source.kind == "input":
-            return at.stream[0]
+            return values.stream[0]
         if source.kind == "mlp":
-            return at.mlp[source.layer]
-        return self.model.head_writes(source.layer, at.z[source.layer])[source.head]
+            return values.mlp[source.layer]
+        return self.model.head_writes(source.layer, values.z[source.layer])[source.head]
 
 
-def _patched(patches: Sequence[tuple[Patch, slice]], value: Tensor) -> Tensor:
+def _apply_patches(patches: Sequence[tuple[Patch, slice]], value: Tensor) -> Tensor:
     new = value.clone()
     for patch, rows in patches:
         patch.apply(new, rows)
     return new
 
 
-def _repeated(given: Any, rows: int, copies: int) -> Any:
-    """A layer's arguments for stacked copies of the batch; what has one row for all is left alone."""
-    if isinstance(given, Tensor):
-        whole_batch = given.ndim > 0 and len(given) == rows and rows > 1
-        return given.repeat(copies, *[1] * (given.ndim - 1)) if whole_batch else given
-    if isinstance(given, tuple):
-        return tuple(_repeated(item, rows, copies) for item in given)
-    if isinstance(given, dict):
-        return {key: _repeated(item, rows, copies) for key, item in given.items()}
-    return given
+def _repeated(argument: Any, n_pairs: int, copies: int) -> Any:
+    """A layer's arguments for stacked copies of the batch; a tensor with one row for all pairs stays as it is."""
+    if isinstance(argument, Tensor):
+        whole_batch = argument.ndim > 0 and len(argument) == n_pairs and n_pairs > 1
+        return argument.repeat(copies, *[1] * (argument.ndim - 1)) if whole_batch else argument
+    if isinstance(argument, tuple):
+        return tuple(_repeated(item, n_pairs, copies) for item in argument)
+    if isinstance(argument, dict):
+        return {key: _repeated(item, n_pairs, copies) for key, item in argument.items()}
+    return argument

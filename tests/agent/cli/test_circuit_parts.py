@@ -204,7 +204,7 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         (["mediate"], "needs --task"),
         (["paths", "--task", "nothing"], "no task 'nothing'"),
         (["paths", "--task", "ioi", "--receivers", "head.1.0"], "write head.23.3<q>"),
-        (["attention", "--task", "ioi", "--components", "sheep"], "'sheep' is no node"),
+        (["attention", "--task", "ioi", "--components", "sheep"], "'sheep' is not a node"),
         (["attention", "--task", "ioi", "--top", "0"], "at least 1"),
         (["attention", "--task", "ioi", "--prompts", "0"], "--prompts 0: give at least 1"),
         (

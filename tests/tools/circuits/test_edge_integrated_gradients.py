@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from hubel.tools.circuits.ablation import run_circuit
-from hubel.tools.circuits.edge_integrated_gradients import _Mixed, attribute_all_edges
+from hubel.tools.circuits.ablation import ablated_writes, run_circuit
+from hubel.tools.circuits.edge_integrated_gradients import _MixtureRun, attribute_all_edges
 from hubel.tools.circuits.forward_record import record
 from hubel.tools.circuits.methods import METHODS, edge_effects, edge_method, score_edges
 from hubel.tools.errors import UsageError
@@ -15,14 +15,14 @@ from .conftest import WIRED, circuit_model, random_pairs
 @pytest.mark.parametrize("model_type", WIRED)
 def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
+    twin = ablated_writes(model, pairs)
     generator = torch.Generator().manual_seed(1)
     mask = model.graph.all_edges & (
         torch.rand(model.graph.all_edges.shape, generator=generator) < 0.5
     )
     shares = (~mask).double().expand(len(pairs), -1, -1)
     with torch.no_grad():
-        mixed = _Mixed(model, pairs, twin, slice(None)).metric(shares)
+        mixed = _MixtureRun(model, pairs, twin).metric(shares)
     torch.testing.assert_close(mixed, run_circuit(model, pairs, mask))
 
 
@@ -39,12 +39,10 @@ def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
 
 
 def test_a_derivative_is_a_finite_difference() -> None:
-    model, pairs = (
-        circuit_model("gpt2"),
-        random_pairs(2),
-    )  # RMSNorm computes in single precision, LayerNorm in double
-    twin = record(model, pairs.corrupted, pairs.logit_difference)
-    run = _Mixed(model, pairs, twin, slice(None))
+    # LayerNorm computes in double precision, RMSNorm in single.
+    model, pairs = circuit_model("gpt2"), random_pairs(2)
+    twin = ablated_writes(model, pairs)
+    run = _MixtureRun(model, pairs, twin)
     shares = torch.full((2, *model.graph.all_edges.shape), 0.3, dtype=torch.float64)
     found = run.derivatives(shares)
     for target, source in ((0, 0), (12, 3), (17, 2), (22, 4), (-1, 7), (-1, 0)):

@@ -33,5 +33,5 @@ def test_names_and_masks_are_each_others_inverse() -> None:
 def test_an_edge_that_the_model_lacks_is_refused() -> None:
     with pytest.raises(UsageError, match="no such edge"):
         Graph(2, 2, 1).mask_of([Edge(Node("mlp", 1), Node("mlp", 0), "mlp")])
-    with pytest.raises(UsageError, match="no edge"):
+    with pytest.raises(UsageError, match="not an edge"):
         Edge.parse("mlp.1")

@@ -24,10 +24,10 @@ def test_direct_effects_add_up_to_the_logit_difference(model_type: str) -> None:
         for node in model.graph.sources
         if node.kind != "input"
     ]
-    embedded = torch.tensor(looker.direct(looker.at.stream[0][:, -1]))
-    assert looker.at.metric is not None
+    embedded = torch.tensor(looker.direct(looker.values.stream[0][:, -1]))
+    assert looker.values.metric is not None
     torch.testing.assert_close(
-        sum(written) + embedded, looker.at.metric.to(embedded), atol=2e-4, rtol=1e-3
+        sum(written) + embedded, looker.values.metric.to(embedded), atol=2e-4, rtol=1e-3
     )
 
 
@@ -73,11 +73,13 @@ def test_a_head_whose_values_write_their_own_token_copies() -> None:
     best = looker.patterns[0][:, 0, -1, 1:].argmax(1) + 1
     rows = torch.arange(len(pairs))
     tokens = pairs.clean[rows, best]
-    looker.at.projected[0, slot.module] = torch.zeros_like(looker.at.projected[0, slot.module])
+    looker.values.projected[0, slot.module] = torch.zeros_like(
+        looker.values.projected[0, slot.module]
+    )
     wanted = unembed[tokens] @ model.subject.head_matrices(0)[0]
-    looker.at.projected[0, slot.module][rows, best, slot.rows] = wanted
+    looker.values.projected[0, slot.module][rows, best, slot.rows] = wanted
     copied = looker.observe(node).copies
-    looker.at.projected[0, slot.module][rows, best, slot.rows] = -wanted
+    looker.values.projected[0, slot.module][rows, best, slot.rows] = -wanted
     assert copied == pytest.approx([-value for value in looker.observe(node).copies])
     assert width == wanted.shape[1]
     assert min(copied) > 0
