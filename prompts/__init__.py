@@ -1,6 +1,6 @@
-"""What explainers, simulators and judges are told: one Markdown file a prompt, in this folder.
+"""What explainers, simulators and judges are told: one Markdown file for each prompt.
 
-A file begins with its version and the names that it expects, then the two parts of a request:
+A file begins with its version and the names that it expects, followed by both parts of a request:
 
     ---
     version: 1
@@ -11,8 +11,8 @@ A file begins with its version and the names that it expects, then the two parts
     # user
     {{explanation}} ... {{examples}}
 
-`load("detection")` gives the prompt; its `sha256` goes to the log with every call, so that a score
-names its prompt.
+`load("detection")` gives the prompt. Its `sha256` goes into the log with every call, so that a
+score names its prompt.
 """
 
 from __future__ import annotations
@@ -63,13 +63,10 @@ class Prompt:
         """The prompt with its names replaced, once: a ``{{name}}`` within a value stays as it is.
 
         Raises:
-            UsageError: a name is missing, or the prompt does not have it.
+            UsageError: a name is missing, or is not in the prompt.
         """
         if set(values) != self.expects:
-            given, expected = (
-                ", ".join(sorted(values)) or "none",
-                ", ".join(sorted(self.expects)) or "none",
-            )
+            given, expected = (", ".join(sorted(n)) or "none" for n in (values, self.expects))
             raise UsageError(f"prompt {self.label} got the names {given}; it expects {expected}")
         return FilledPrompt(_replace(self.system, values), _replace(self.user, values))
 
@@ -80,7 +77,12 @@ def _replace(text: str, values: dict[str, object]) -> str:
 
 @cache
 def load(name: str) -> Prompt:
-    """The prompt of that name; UsageError lists the known ones, CorruptError says what is off in the file."""
+    """The prompt of that name.
+
+    Raises:
+        UsageError: there is none; the message lists the known ones.
+        CorruptError: the file is damaged; the message says how.
+    """
     path = FOLDER / f"{name}.md"
     if name not in names():
         raise UsageError(f"no prompt {name!r}; known: {', '.join(names())}")
@@ -88,24 +90,24 @@ def load(name: str) -> Prompt:
 
 
 def parse(name: str, text: str) -> Prompt:
-    """A prompt from the text of its file."""
-    found = _FILE.fullmatch(text)
-    if found is None:
+    """A prompt from the text of its file; raises CorruptError if it is damaged."""
+    match = _FILE.fullmatch(text)
+    if match is None:
         raise CorruptError(
             f"prompt {name!r} lacks its head (version, expects) or a part (# system, # user)"
         )
-    expects = frozenset(part.strip() for part in found["expects"].split(",") if part.strip())
-    used = frozenset(_NAME.findall(found["system"] + found["user"]))
+    system, user = match["system"].strip(), match["user"].strip()
+    expects = frozenset(name.strip() for name in match["expects"].split(",") if name.strip())
+    used = frozenset(_NAME.findall(system + user))
     if used != expects:
         raise CorruptError(
-            f"prompt {name!r} uses the names {sorted(used)} and says that it expects {sorted(expects)}"
+            f"prompt {name!r} uses the names {sorted(used)} "
+            f"and says that it expects {sorted(expects)}"
         )
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Prompt(
-        name, int(found["version"]), expects, found["system"].strip(), found["user"].strip(), digest
-    )
+    return Prompt(name, int(match["version"]), expects, system, user, digest)
 
 
 def names() -> list[str]:
-    """The prompts of this folder, in alphabetical order."""
+    """The names of all prompts, in alphabetical order."""
     return sorted(path.stem for path in FOLDER.glob("*.md"))

@@ -1,4 +1,7 @@
-"""Text: where it comes from, how it is split, and how it is cut for the subject."""
+"""Text: where it comes from, how it is split, and how it is cut for the subject.
+
+Not here: what a subject does on it (`tools/index`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents cut into contexts of a fixed length: what the subject reads, and what every statistic is over."""
+"""Documents cut into contexts of a fixed length, which the subject reads and statistics are over."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from .document import Document
 from .split import SALT, SHARES, SPLITS, DuplicateGroups, Split
 
 PREVIEW = 80
+"""Characters of a document that are kept to recognise it by."""
 IN_MEMORY = 1 << 26
-"""Bytes of token ids, 16 million tokens; a larger corpus's lie in a temporary file."""
+"""Bytes of token ids, 16 million tokens; a larger corpus's go to a temporary file."""
 
 
 class DocumentRow(NamedTuple):
-    """What is kept of a document beside its tokens; `group` is the first document of its near-duplicates."""
+    """What is kept of a document besides its tokens; `group` is its first near-duplicate's number."""
 
     id: str
     split: Split
@@ -34,12 +35,12 @@ class DocumentRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Contexts:
-    """Pieces of documents, one a row.
+    """Pieces of documents, one in each row.
 
     Attributes:
-        tokens: token ids, 0 behind the end of a document's last context.
-        length: how many tokens are real.
-        document: row of `documents`.
+        tokens: token ids, 0 after the end of a document's last context.
+        length: number of real tokens.
+        document: index into `documents`.
         split: 0 explore, 1 select, 2 holdout.
     """
 
@@ -76,57 +77,55 @@ def make_contexts(
     salt: str = SALT,
     shares: tuple[int, int, int] = SHARES,
 ) -> Contexts:
-    """Tokenize documents, cut them, and send each to its split.
+    """Tokenize documents, cut them into contexts, and assign each document to its split.
 
     Args:
-        tokenize: gives a raw text's token ids, with no beginning-of-sequence token.
-        max_tokens: stop after so many tokens, within a document if need be.
+        tokenize: gives a raw text's token ids, without a beginning-of-sequence token.
+        max_tokens: stop after this many tokens, within a document if necessary.
 
     Raises:
         UsageError: a length below 2 (position 0 never counts), or no tokens at all.
     """
     if not 2 <= context_len < 2**16:
         raise UsageError(
-            f"context length {context_len} given; expected 2 to 65535, as position 0 of each never counts"
+            f"context length {context_len} given; "
+            "expected 2 to 65535, as position 0 of each never counts"
         )
     if max_tokens is not None and max_tokens < 2:
         raise UsageError(f"max_tokens={max_tokens} given; at least 2 are needed")
-    grouping, kept, left = DuplicateGroups(salt, shares), [], max_tokens
+    duplicates = DuplicateGroups(salt, shares)
+    rows: list[tuple[str, str, int, str]] = []  # id, sha256, tokens, preview
+    left = max_tokens
     with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
         for document in documents:
             ids = np.asarray(tokenize(document.text)[:left], np.int32)
             if len(ids) == 0:
                 continue
-            grouping.add(document.text)
-            kept.append(
-                (
-                    document.id,
-                    _sha256(document.text),
-                    len(ids),
-                    " ".join(document.text.split())[:PREVIEW],
-                )
-            )
-            file.write(
-                np.pad(ids, (0, -len(ids) % context_len)).tobytes()
-            )  # the last context filled up with 0
+            duplicates.add(document.text)
+            preview = " ".join(document.text.split())[:PREVIEW]
+            rows.append((document.id, _sha256(document.text), len(ids), preview))
+            padding = -len(ids) % context_len  # the last context is filled up with 0
+            file.write(np.pad(ids, (0, padding)).tobytes())
             left = None if left is None else left - len(ids)
             if left == 0:
                 break
-        if not kept:
+        if not rows:
             raise UsageError("the corpus has no tokens; give documents with text")
-        tokens = _rows_in(file, context_len)
-    splits, groups = grouping.splits(), grouping.groups()
-    described = (
-        DocumentRow(name, split, group, sha256, n, preview)
-        for (name, sha256, n, preview), split, group in zip(kept, splits, groups, strict=True)
+        tokens = _read_contexts(file, context_len)
+    splits = duplicates.splits()
+    document_rows = tuple(
+        DocumentRow(name, split, group, sha256, n_tokens, preview)
+        for (name, sha256, n_tokens, preview), split, group in zip(
+            rows, splits, duplicates.groups(), strict=True
+        )
     )
-    length, document = _cut([n for _, _, n, _ in kept], context_len)
-    places = np.array([SPLITS.index(split) for split in splits], np.int8)
-    return Contexts(tokens, length, document, places[document], tuple(described))
+    length, document = _lengths([row.n_tokens for row in document_rows], context_len)
+    split_numbers = np.array([SPLITS.index(split) for split in splits], np.int8)
+    return Contexts(tokens, length, document, split_numbers[document], document_rows)
 
 
-def _rows_in(file: Any, context_len: int) -> Int[np.ndarray, "context seq"]:
-    """All rows; a large corpus's are mapped from a file that has no name, and not read."""
+def _read_contexts(file: Any, context_len: int) -> Int[np.ndarray, "context seq"]:
+    """All contexts; a large corpus's are mapped from a file without a name instead of read."""
     size = file.tell()
     file.seek(0)
     if size > IN_MEMORY:
@@ -134,10 +133,10 @@ def _rows_in(file: Any, context_len: int) -> Int[np.ndarray, "context seq"]:
     return np.frombuffer(file.read(), np.int32).reshape(-1, context_len)
 
 
-def _cut(
+def _lengths(
     counts: Sequence[int], context_len: int
 ) -> tuple[Int[np.ndarray, " context"], Int[np.ndarray, " context"]]:
-    """Real tokens and document of each context."""
+    """Number of real tokens, and document, of each context."""
     n_rows = -(-np.array(counts) // context_len)
     length = np.full(n_rows.sum(), context_len, np.uint16)
     length[np.cumsum(n_rows) - 1] = counts - (n_rows - 1) * context_len

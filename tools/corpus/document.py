@@ -1,4 +1,4 @@
-"""One piece of text that belongs together, and the source that it came from."""
+"""A document, and a source of documents."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class Document(NamedTuple):
-    """A text that belongs together: its contexts never leave one split."""
+    """A text whose contexts all belong to one split."""
 
     id: str
     text: str
 
 
 class DocumentSource(NamedTuple):
-    """Text that can be read again and again."""
+    """Documents that can be read repeatedly."""
 
     title: str
     sha256: str

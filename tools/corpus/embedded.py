@@ -1,7 +1,6 @@
-"""The two corpora that come with every installation of a package registry: files of gensim's own
-tests.
+"""The two corpora that need no hub: files of gensim's own tests.
 
-Both lie in the archive of gensim 4.4.0 on PyPI (wheel or sdist, whichever the registry has for this
+Both are in the archive of gensim 4.4.0 on PyPI (wheel or sdist, whichever PyPI has for this
 platform), are checked by hash, and stay in the cache.
 """
 
@@ -27,20 +26,19 @@ _WIKI = (
 
 
 def lee_news() -> DocumentSource:
-    """The Lee corpus: 300 news reports of the Australian Broadcasting Corporation, 60,000 words (Lee et al. 2005)."""
-    path = _fetched(*_LEE)
+    """The Lee corpus (Lee et al. 2005): 300 Australian news reports, 60,000 words."""
+    path = _fetch(*_LEE)
     return DocumentSource("Lee news (300 reports)", _LEE[1], lambda: _lines(path))
 
 
 def wiki_sample() -> DocumentSource:
-    """About a hundred English Wikipedia articles as prose, long ones for the most part."""
-    path = _fetched(*_WIKI)
-    return DocumentSource(
-        "English Wikipedia sample (about 100 articles)", _WIKI[1], lambda: _articles(path)
-    )
+    """About a hundred English Wikipedia articles as prose, mostly long ones."""
+    path = _fetch(*_WIKI)
+    title = "English Wikipedia sample (about 100 articles)"
+    return DocumentSource(title, _WIKI[1], lambda: _articles(path))
 
 
-def _fetched(file: str, sha256: str) -> Path:
+def _fetch(file: str, sha256: str) -> Path:
     return fetch_from_pypi(
         _REQUIREMENT, _FOLDER + file, sha256, cache_dir() / "corpora", sdist_ok=True
     )
@@ -53,16 +51,14 @@ def _lines(path: Path) -> Iterator[Document]:
 
 
 def _articles(path: Path) -> Iterator[Document]:
-    """Pages of the main namespace that are no redirects; `id` is the title."""
+    """Pages of the main namespace that are not redirects; `id` is the title."""
     with bz2.open(path) as file:
         for _, element in ElementTree.iterparse(file):
             if not element.tag.endswith("}page"):
                 continue
-            space = element.tag[: -len("page")]
-            if (
-                element.findtext(f"{space}ns", "0") == "0"
-                and element.find(f"{space}redirect") is None
-            ):
-                text = wikitext_to_prose(element.findtext(f"{space}revision/{space}text") or "")
-                yield Document(element.findtext(f"{space}title") or "", text)
+            xml = element.tag[: -len("page")]  # the namespace of the tags
+            is_article = element.findtext(f"{xml}ns", "0") == "0"
+            if is_article and element.find(f"{xml}redirect") is None:
+                text = wikitext_to_prose(element.findtext(f"{xml}revision/{xml}text") or "")
+                yield Document(element.findtext(f"{xml}title") or "", text)
             element.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import IO, cast
 
 from ..errors import UsageError
+from ..files import file_sha256
 from .document import Document
 
 KINDS = (".txt", ".jsonl", ".parquet")
-LONGEST_LINE = {".txt": 1 << 20, ".jsonl": 1 << 24}
-"""Bytes. A megabyte of prose without a line break is 170,000 words: such a line is minified code,
-base64, or a whole data set that lost its line ends. A JSON line holds a whole document, so it may
-be a long book."""
+MAX_LINE_BYTES = {".txt": 1 << 20, ".jsonl": 1 << 24}
+"""A megabyte of prose without a line break is 170,000 words: such a line is minified code, base64,
+or a whole data set that lost its line breaks. A JSON line holds a whole document, which may be a
+long book."""
 
 
 def kind_of(path: Path) -> str | None:
@@ -40,23 +40,23 @@ def check(path: Path) -> None:
         raise UsageError(f"{str(path)!r} is a folder; give one {', '.join(KINDS)} file")
     if kind_of(path) is None:
         raise UsageError(
-            f"{str(path)!r} is of no kind that is read; name it {', '.join(KINDS)} (or .txt.gz, .jsonl.gz)"
+            f"{str(path)!r} is of no kind that is read; "
+            f"name it {', '.join(KINDS)} (or .txt.gz, .jsonl.gz)"
         )
     if path.stat().st_size == 0:
         raise UsageError(f"{str(path)!r} is empty; give a file with text")
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """SHA-256 of a file's bytes; raises UsageError for one that cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
 
 
 def read(path: Path) -> Iterator[Document]:
-    """The file's documents, in order, read as a stream."""
+    """The file's documents, in order, streamed."""
     kind = kind_of(path)
     if kind == ".parquet":
         return _parquet(path)
@@ -64,18 +64,15 @@ def read(path: Path) -> Iterator[Document]:
 
 
 def _text(path: Path) -> Iterator[Document]:
-    blank = any(not line.strip() for _, line in _lines(path, ".txt"))
-    if not blank:
-        yield from (
-            Document(f"{path.name}:{number}", line) for number, line in _lines(path, ".txt")
-        )
+    """Documents between blank lines, or a document per line in a file without blank lines."""
+    if all(line.strip() for _, line in _lines(path, ".txt")):
+        for number, line in _lines(path, ".txt"):
+            yield Document(f"{path.name}:{number}", line)
         return
-    for has_text, group in groupby(
-        _lines(path, ".txt"), key=lambda numbered: bool(numbered[1].strip())
-    ):
+    for has_text, group in groupby(_lines(path, ".txt"), key=lambda line: bool(line[1].strip())):
         if has_text:
-            numbered = list(group)
-            yield Document(f"{path.name}:{numbered[0][0]}", "\n".join(line for _, line in numbered))
+            numbers, lines = zip(*group, strict=True)
+            yield Document(f"{path.name}:{numbers[0]}", "\n".join(lines))
 
 
 def _jsonl(path: Path) -> Iterator[Document]:
@@ -86,7 +83,7 @@ def _jsonl(path: Path) -> Iterator[Document]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UsageError(
-                f"{path}:{number}: no JSON object: {error}; each line should be one"
+                f"{path}:{number}: not a JSON object: {error}; each line should be one"
             ) from error
         yield _document(row, f"{path.name}:{number}", f"{path}:{number}")
 
@@ -98,8 +95,8 @@ def _document(row: object, fallback_id: str, place: str) -> Document:
         raise UsageError(
             f"{place}: a string under 'text' is needed; the line has {keys or 'nothing'}"
         )
-    given = row.get("id")
-    return Document(fallback_id if given is None else str(given), text)
+    id_ = row.get("id")
+    return Document(fallback_id if id_ is None else str(id_), text)
 
 
 def _parquet(path: Path) -> Iterator[Document]:
@@ -125,8 +122,8 @@ def _parquet(path: Path) -> Iterator[Document]:
 
 
 def _lines(path: Path, kind: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends, of bounded length, checked to be text."""
-    limit = LONGEST_LINE[kind]
+    """Numbered lines without line breaks, of bounded length, checked to be text."""
+    limit = MAX_LINE_BYTES[kind]
     try:
         with _open(path) as file:
             number = 0
@@ -134,31 +131,30 @@ def _lines(path: Path, kind: str) -> Iterator[tuple[int, str]]:
                 number += 1
                 if len(raw) > limit:
                     raise UsageError(
-                        f"{path}:{number}: a line of more than {limit >> 20} MB; expected text with line breaks, "
-                        f"or JSONL with a document a line"
+                        f"{path}:{number}: a line of more than {limit >> 20} MB; "
+                        "expected text with line breaks, or JSONL with one document per line"
                     )
-                yield number, _decoded(raw, path, number)
+                yield number, _decode(raw, path, number)
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error}") from error
 
 
 def _open(path: Path) -> IO[bytes]:
-    return (
-        cast(IO[bytes], gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
-    )
+    compressed = path.suffix.lower() == ".gz"
+    return cast(IO[bytes], gzip.open(path, "rb")) if compressed else path.open("rb")
 
 
-def _decoded(raw: bytes, path: Path, number: int) -> str:
+def _decode(raw: bytes, path: Path, number: int) -> str:
     if number == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UsageError(f"{path}:1: the text is UTF-16; expected UTF-8: iconv -f utf-16 -t utf-8")
     if b"\0" in raw:
         raise UsageError(
-            f"{path}:{number}: a NUL byte, so this is no text but binary data; give UTF-8 text"
+            f"{path}:{number}: a NUL byte, so this is binary data, not text; give UTF-8 text"
         )
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path}:{number}: byte {raw[error.start]:#04x} at column {error.start + 1} is not UTF-8; "
-            f"convert the file, for instance: iconv -f latin1 -t utf-8"
+            f"{path}:{number}: byte {raw[error.start]:#04x} at column {error.start + 1} "
+            "is not UTF-8; convert the file, for instance: iconv -f latin1 -t utf-8"
         ) from error

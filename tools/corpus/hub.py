@@ -1,4 +1,4 @@
-"""Documents from a data set of the Hugging Face hub, through the optional package `datasets`, as a stream."""
+"""Documents streamed from a data set on the Hugging Face hub, through the optional `datasets`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from .document import Document, DocumentSource
 
 
 def source(spec: str, known: Sequence[str]) -> DocumentSource:
-    """A data set's text column; ``owner/name`` reads the split `train`, ``owner/name:test``
-    another.
+    """A data set's text column; ``owner/name`` reads its split `train`, ``owner/name:test`` `test`.
 
     Raises:
-        UnavailableError: `datasets` is missing, or the hub or the data set cannot be had.
+        UnavailableError: `datasets` is missing, or the hub or the data set is not available.
     """
     name, _, split = spec.partition(":")
     hint = f"{spec!r} is no embedded corpus ({', '.join(known)}) and no file here"

@@ -1,13 +1,13 @@
 """Documents go to explore, select or holdout by a salted hash; near-duplicates go together.
 
-1. A document's place is sha256(salt, NUL, normalised text) read as a fraction of one: below 0.5
-   explore, below 0.7 select, else holdout. It depends on nothing but the text, the salt and the
-   shares.
+1. A document's hash is sha256(salt, NUL, normalized text) read as a fraction of one: below 0.5 it
+   goes to explore, below 0.7 to select, else to holdout. Only the text, the salt and the shares
+   matter.
 2. MinHash (Broder 1997) over the word 5-shingles: 128 hashes in 16 bands of 8. Documents that agree
-   on any band are one group: with a Jaccard similarity of 0.9 surely (99.99 %), 0.8 nearly surely
-   (95 %), 0.5 rarely (6 %). Bands are joined without a further check, so that the groups do not
-   depend on the documents' order.
-3. A group goes where its member of the smallest hash would go.
+   on any band are in one group: nearly always at a Jaccard similarity of 0.9 (99.99 %), mostly at
+   0.8 (95 %), rarely at 0.5 (6 %). Bands are joined without a further check, so that the groups do
+   not depend on the documents' order.
+3. A group goes where its member with the smallest hash would go.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BANDS, ROWS = 16, 8
 
 
 def normalize_text(text: str) -> str:
-    """The text by which documents are told apart: case folded, blanks collapsed."""
+    """The text that identifies a document: case folded, whitespace collapsed."""
     return " ".join(text.casefold().split())
 
 
@@ -44,41 +44,41 @@ def split_hash(text: str, salt: str = SALT) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def split_of_hash(place: int, shares: tuple[int, int, int] = SHARES) -> Split:
-    """The split of a place, by cumulative shares in percent."""
+def split_of_hash(hash_: int, shares: tuple[int, int, int] = SHARES) -> Split:
+    """The split of a document's hash, by cumulative shares in percent."""
     if sum(shares) != 100 or min(shares) < 0:
         raise UsageError(
             f"shares {shares!r} given; expected three percentages, none negative, that sum to 100"
         )
     # Whole numbers, so that no rounding of a fraction can move a document.
     explore, select, _ = shares
-    if place * 100 < explore << 64:
+    if hash_ * 100 < explore << 64:
         return "explore"
-    return "select" if place * 100 < (explore + select) << 64 else "holdout"
+    return "select" if hash_ * 100 < (explore + select) << 64 else "holdout"
 
 
 def split_of(text: str, salt: str = SALT, shares: tuple[int, int, int] = SHARES) -> Split:
-    """The split of a document that has no near-duplicate."""
+    """The split of a document without near-duplicates."""
     return split_of_hash(split_hash(text, salt), shares)
 
 
 @dataclass
 class DuplicateGroups:
-    """Collects documents one by one and then tells the group and the split of each; some 300 bytes a document."""
+    """Collects documents, then gives the group and the split of each; about 300 bytes per document."""
 
     salt: str = SALT
     shares: tuple[int, int, int] = SHARES
-    _places: list[int] = field(default_factory=list)
+    _hashes: list[int] = field(default_factory=list)
     _bands: list[Int[np.ndarray, " band"]] = field(default_factory=list)
 
     def add(self, text: str) -> None:
         """Take the next document."""
-        self._places.append(split_hash(text, self.salt))
+        self._hashes.append(split_hash(text, self.salt))
         self._bands.append(minhash_bands(text))
 
     def groups(self) -> list[int]:
         """For each document, the first document of its group."""
-        parents = list(range(len(self._places)))
+        parents = list(range(len(self._hashes)))
         first: dict[tuple[int, int], int] = {}
         for document, bands in enumerate(self._bands):
             for band, value in enumerate(bands.tolist()):
@@ -89,8 +89,8 @@ class DuplicateGroups:
         """For each document, its split."""
         groups = self.groups()
         smallest: dict[int, int] = {}
-        for group, place in zip(groups, self._places, strict=True):
-            smallest[group] = min(place, smallest.get(group, place))
+        for group, hash_ in zip(groups, self._hashes, strict=True):
+            smallest[group] = min(hash_, smallest.get(group, hash_))
         return [split_of_hash(smallest[group], self.shares) for group in groups]
 
 
@@ -111,7 +111,7 @@ def _shingles(text: str) -> Iterable[int]:
     words = normalize_text(text).split()
     if len(words) < SHINGLE:
         return [_hash(words)]
-    return {_hash(words[at : at + SHINGLE]) for at in range(len(words) - SHINGLE + 1)}
+    return {_hash(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
 
 
 def _hash(words: list[str]) -> int:

@@ -1,12 +1,12 @@
 """Readable prose out of MediaWiki markup.
 
-1. Drop what is no prose: comments, references, tables, templates, files, categories, galleries,
+1. Drop what is not prose: comments, references, tables, templates, files, categories, galleries,
    mathematics.
 2. Keep the words of links, headings, and lists, without their markup.
 3. Cut the sections that only list things (references, external links, see also).
-4. Undo entities and tidy blanks; paragraphs stay apart by one blank line.
+4. Decode entities and tidy whitespace; paragraphs stay separated by one blank line.
 
-It reads English Wikipedia well enough to study a model on; it is no full parser.
+It reads English Wikipedia well enough to study a model on it; it is not a full parser.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def wikitext_to_prose(markup: str) -> str:
 
 
 def _without_nested(text: str, innermost: re.Pattern[str]) -> str:
-    """Remove brackets from the inside out; the depth bound keeps hostile nesting from taking for ever."""
+    """Remove brackets from the inside out; the bound keeps hostile nesting from taking forever."""
     for _ in range(40):
         text, n = innermost.subn("", text)
         if not n:
@@ -76,7 +76,7 @@ def _link_words(link: re.Match[str]) -> str:
 
 
 def _without_list_sections(text: str) -> str:
-    """Cut each listing section up to the next heading of the same or a higher level."""
+    """Cut each section that lists things, up to the next heading of the same or a higher level."""
     while match := _LIST_SECTIONS.search(text):
         level = len(match[0]) - len(match[0].lstrip("="))
         following = re.compile(rf"^={{1,{level}}}[^=].*$", re.M).search(text, match.end())

@@ -68,8 +68,8 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "utf-16": ("a.txt", "text".encode("utf-16"), r"a\.txt:1: the text is UTF-16"),
     "latin-1": ("a.txt", b"fine\nfine\nna\xefve", r"a\.txt:3: byte 0xef at column 3 is not UTF-8"),
     "gigantic line": ("a.txt", b"fine\n" + b"x" * (1 << 21), r"a\.txt:2: a line of more than 1 MB"),
-    "no JSON": ("a.jsonl", b'{"text": "a"}\n{"text": ', r"a\.jsonl:2: no JSON object"),
-    "deep JSON": ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: no JSON object"),
+    "no JSON": ("a.jsonl", b'{"text": "a"}\n{"text": ', r"a\.jsonl:2: not a JSON object"),
+    "deep JSON": ("a.jsonl", b"[" * 100_000, r"a\.jsonl:1: not a JSON object"),
     "no text": (
         "a.jsonl",
         b'{"text": "a"}\n{"body": "b"}',
