@@ -125,28 +125,30 @@ def other_text(folder: Path) -> str:
 def test_edit_after_viewing_is_scored_on_another_corpus(
     folder: Path, tmp_path: Path, tiny: Subject
 ) -> None:
-    run, asked = StoredRun(folder), list[str]()
+    run, to_score = StoredRun(folder), list[str]()
     run.refresh()
 
     def edit(predicate: str | None) -> None:
         body = ReviewBody(
             verdict="edit", name="Ada", text="Fires on the.", predicate=predicate, note=None
         )
-        add_review(run, "mlp.0.0", body, lambda _, review: asked.append(review))
+        add_review(run, "mlp.0.0", body, lambda _, review: to_score.append(review))
 
     edit('strongly words("the")')
-    assert asked == []
+    assert to_score == []
     open_holdout(run, "mlp.0.0", "Ada")
     edit(None)
     edit('strongly words("the")')
-    (review,) = asked
+    (review,) = to_score
     assert run.reviews.rows("mlp.0.0")[-1]["elsewhere"] is None
     corpus = other_text(tmp_path)
     score_edit(folder, review, corpus, tiny)
-    shown = run.reviews.rows("mlp.0.0")[-1]
-    assert shown["after_viewing"] is True
-    assert (shown["score"]["split"], shown["elsewhere"]["corpus"]) == ("select", corpus)
-    score = shown["elsewhere"]["score"]
+    row = run.reviews.rows("mlp.0.0")[-1]
+    assert row["after_viewing"] is True
+    assert row["score"] is not None
+    assert row["elsewhere"] is not None
+    assert (row["score"]["split"], row["elsewhere"]["corpus"]) == ("select", corpus)
+    score = row["elsewhere"]["score"]
     data = Collected(next((folder / "transfer").iterdir()))
     texts = "".join(tiny.token_strings()[t] for t in data.tokens[0, : data.length[0]])
     assert "the cat said on Monday" in texts
@@ -161,18 +163,14 @@ def test_failure_to_score_on_another_corpus_is_logged(
     folder: Path, tmp_path: Path, tiny: Subject
 ) -> None:
     reviews = Reviews(folder)
-    said = {
-        "verdict": "edit",
-        "name": "Ada",
-        "predicate": 'strongly words("the")',
-        "after_viewing": True,
-    }
-    review = str(reviews.write("review", "mlp.0.0", said).id)
+    edit = {"verdict": "edit", "name": "Ada", "predicate": 'strongly words("the")'}
+    review = str(reviews.write("review", "mlp.0.0", edit | {"after_viewing": True}).id)
     score_edit(folder, review, str(tmp_path / "nothing.txt"), tiny)
-    (shown,) = reviews.rows("mlp.0.0")
-    assert shown["elsewhere"]["score"] is None
-    assert "nothing.txt" in shown["elsewhere"]["error"]
-    with pytest.raises(UsageError, match="no edit"):
+    (row,) = reviews.rows("mlp.0.0")
+    assert row["elsewhere"] is not None
+    assert row["elsewhere"]["score"] is None
+    assert "nothing.txt" in row["elsewhere"]["error"]
+    with pytest.raises(UsageError, match="not an edit"):
         score_edit(folder, "nonsense")
 
 
