@@ -13,15 +13,16 @@ Two conditions on a match go beyond RE2, which has no backreferences and no noti
 from __future__ import annotations
 
 import hashlib
-import math
+import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar
 
 import re2
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ...errors import UsageError
 from ..address import Unit
@@ -30,6 +31,20 @@ NULLS = ("noise", "shuffled")
 CONTROLS = ("rotated", "redrawn")
 SOURCED = ("shuffled", "redrawn")
 """Kinds that name the real unit they are derived from."""
+
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+T = TypeVar("T")
+
+
+def _check_order(positions: tuple[int, int]) -> tuple[int, int]:
+    if positions[0] > positions[1]:
+        raise ValueError("the first position is after the last one")
+    return positions
+
+
+Text = Annotated[str, Field(pattern=r"\S")]
+Count = Annotated[int, Field(ge=0)]
+Positions = Annotated[tuple[Count, Count], AfterValidator(_check_order)]
 
 
 @dataclass(frozen=True)
@@ -48,14 +63,15 @@ class PlantedPart:
             and last.
     """
 
-    match: str
+    match: Text
     side: Literal["+", "-"] = "+"
-    strength: float = 1.0
-    hold: int = 0
-    noise: float = 0.0
+    strength: Annotated[float, Field(gt=0)] = 1.0
+    hold: Count = 0
+    noise: Annotated[float, Field(ge=0)] = 0.0
     writes: str = ""
     repeated: bool = False
-    positions: tuple[int, int] | None = None
+    positions: Positions | None = None
+    __pydantic_config__: ClassVar = STRICT
 
     @property
     def activation(self) -> float:
@@ -156,42 +172,61 @@ def parse_suite(text: str, origin: str = "suite") -> Suite:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{origin} is not TOML: {error}") from None
-    _check_keys(data, ("seed", "unit"), origin)
-    seed, rows = _count(data, "seed", origin, "a whole number from 0 on"), data.get("unit", [])
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+    file = _validate(_SuiteFile, data, origin)
+    if not file.unit:
         raise UsageError(f"{origin} has no units; add at least one [[unit]] table")
-    units = tuple(
-        _unit(row, f"{origin}: unit {_label(row, number)}")
-        for number, row in enumerate(rows, start=1)
-    )
+    units: list[SuiteUnit] = []
+    for number, row in enumerate(file.unit, start=1):
+        label = repr(row["id"]) if isinstance(row.get("id"), str) else f"number {number}"
+        units.append(_unit(row, f"{origin}: unit {label}"))
     ids = [unit.id for unit in units]
     if len(set(ids)) < len(ids):
         duplicate = next(id for id in ids if ids.count(id) > 1)
         raise UsageError(f"{origin}: two units have the id {duplicate!r}; give each its own")
-    return Suite(units, seed, origin, text)
+    return Suite(tuple(units), file.seed, origin, text)
 
 
-def _label(row: Mapping[str, Any], number: int) -> str:
-    return repr(row["id"]) if isinstance(row.get("id"), str) and row["id"] else f"number {number}"
+@dataclass
+class _SuiteFile:
+    unit: list[dict[str, Any]] = field(default_factory=list)
+    seed: Count = 0
+    __pydantic_config__: ClassVar = STRICT
 
 
-def _unit(row: Mapping[str, Any], where: str) -> SuiteUnit:
-    keys = ("id", "layer", "meaning", "family", "part", "null", "control", "noise", "writes")
-    _check_keys(row, keys, where)
-    name = _text(row, "id", where, required=True)
-    layer = _count({"layer": row.get("layer")}, "layer", where, "a whole number from 0 on")
-    present = [key for key in ("part", "null", "control") if row.get(key)]
+@dataclass
+class _UnitRow:
+    """A [[unit]] table; its `noise` and `writes` are defaults for its parts."""
+
+    id: Text
+    layer: Count
+    meaning: str = ""
+    family: str = ""
+    part: list[dict[str, Any]] = field(default_factory=list)
+    null: str = ""
+    control: str = ""
+    noise: object = None
+    writes: object = None
+    __pydantic_config__: ClassVar = STRICT
+
+
+def _unit(table: Mapping[str, Any], where: str) -> SuiteUnit:
+    row = _validate(_UnitRow, table, where)
+    present = [key for key in ("part", "null", "control") if table.get(key)]
     if len(present) != 1:
         content = " and ".join(present) or "nothing to fire on"
         _invalid(where, f"has {content}; give one of [[unit.part]], null or control")
-    parts = _parts(row, where) if present == ["part"] else ()
-    meaning = _text(row, "meaning", where, required=bool(parts))
-    null = _kind(row, "null", NULLS, where)
-    control = _kind(row, "control", CONTROLS, where)
-    if not parts and (row.get("noise") is not None or row.get("writes") is not None):
+    shared = {key: table[key] for key in ("noise", "writes") if key in table}
+    if shared and not row.part:
         _invalid(where, f"a {present[0]} takes no noise and no writes; only planted units do")
-    family = _text(row, "family", where) or family_of(name)
-    return SuiteUnit(name, layer, meaning, family, parts, null, control)
+    if row.part and not row.meaning.strip():
+        _invalid(where, "meaning is missing")
+    parts = [
+        _part(shared | part, f"{where}, part {number}") for number, part in enumerate(row.part, 1)
+    ]
+    _check_kind(row.null, "null", NULLS, where)
+    _check_kind(row.control, "control", CONTROLS, where)
+    family = row.family or family_of(row.id)
+    return SuiteUnit(row.id, row.layer, row.meaning, family, tuple(parts), row.null, row.control)
 
 
 def family_of(id: str) -> str:
@@ -200,34 +235,8 @@ def family_of(id: str) -> str:
     return before if slash else id.rstrip("0123456789").rstrip("-_. ") or id
 
 
-def _parts(row: Mapping[str, Any], where: str) -> tuple[PlantedPart, ...]:
-    parts = row["part"]
-    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
-        _invalid(where, "part is not a table; write [[unit.part]]")
-    shared = {key: row[key] for key in ("noise", "writes") if key in row}
-    return tuple(
-        _part(shared | part, f"{where}, part {number}")
-        for number, part in enumerate(parts, start=1)
-    )
-
-
-def _part(row: Mapping[str, Any], where: str) -> PlantedPart:
-    _check_keys(row, [field.name for field in fields(PlantedPart)], where)
-    match = _text(row, "match", where, required=True)
-    side, repeated = row.get("side", "+"), row.get("repeated", False)
-    if side not in ("+", "-"):
-        _invalid(where, f'side is {side!r}; expected "+" or "-"')
-    strength, noise = _number(row, "strength", 1.0, where), _number(row, "noise", 0.0, where)
-    if strength <= 0:
-        _invalid(where, f"strength is {strength!r}; expected a number above 0 (side is its sign)")
-    if noise < 0:
-        _invalid(where, f"noise is {noise!r}; expected a share of the largest strength, 0 or more")
-    hold = _count(row, "hold", where, "a number of tokens, 0 or more")
-    if not isinstance(repeated, bool):
-        _invalid(where, f"repeated is {repeated!r}; expected true or false")
-    positions = _positions(row.get("positions"), where)
-    writes = _text(row, "writes", where)
-    part = PlantedPart(match, side, strength, hold, noise, writes, repeated, positions)
+def _part(table: Mapping[str, Any], where: str) -> PlantedPart:
+    part = _validate(PlantedPart, table, where)
     try:
         _ = part.pattern
     except re2.error as error:
@@ -241,23 +250,7 @@ def _part(row: Mapping[str, Any], where: str) -> PlantedPart:
     return part
 
 
-def _positions(value: object, where: str) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    is_pair = isinstance(value, list) and len(value) == 2 and all(_is_whole(v) for v in value)
-    first, last = cast("list[int]", value) if is_pair else (-1, -1)
-    if not 0 <= first <= last:
-        _invalid(
-            where,
-            f"positions is {value!r}; expected [first, last], "
-            "token positions of a context from 0 on",
-        )
-    return first, last
-
-
-def _kind(row: Mapping[str, Any], key: str, kinds: Sequence[str], where: str) -> str:
-    """The kind of a null or control, with its source if it has one."""
-    text = _text(row, key, where)
+def _check_kind(text: str, key: str, kinds: Sequence[str], where: str) -> None:
     kind, colon, source = text.partition(":")
     if text and (kind not in kinds or bool(colon) != (kind in SOURCED)):
         forms = [f'"{name}:mlp.9.33"' if name in SOURCED else f'"{name}"' for name in kinds]
@@ -267,38 +260,28 @@ def _kind(row: Mapping[str, Any], key: str, kinds: Sequence[str], where: str) ->
             Unit.parse(source)
         except UsageError as error:
             _invalid(where, f"{key} is {text!r}: {error}")
-    return text
 
 
-def _check_keys(row: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    keys = list(keys)
-    if unknown := [key for key in row if key not in keys]:
-        _invalid(where, f"unknown key {unknown[0]!r}; known are {', '.join(keys)}")
+@cache
+def _adapter(cls: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(cls)
 
 
-def _text(row: Mapping[str, Any], key: str, where: str, *, required: bool = False) -> str:
-    value = row.get(key, "")
-    if not isinstance(value, str) or (required and not value.strip()):
-        _invalid(where, f"{key} is {value!r}; expected text" if key in row else f"{key} is missing")
-    return value
-
-
-def _number(row: Mapping[str, Any], key: str, default: float, where: str) -> float:
-    value = row.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        _invalid(where, f"{key} is {value!r}; expected a number")
-    return float(cast(float, value))
-
-
-def _count(row: Mapping[str, Any], key: str, where: str, expected: str) -> int:
-    value = row.get(key, 0)
-    if not _is_whole(value) or value < 0:
-        _invalid(where, f"{key} is {value!r}; expected {expected}")
-    return value
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _validate(cls: type[T], table: Mapping[str, Any], where: str) -> T:
+    """A dataclass from a TOML table; raises UsageError with the first fault."""
+    try:
+        # As JSON, since strict validation of Python values refuses tables and lists.
+        return _adapter(cls).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        fault = error.errors()[0]
+    key = str(fault["loc"][0])
+    problem = f"{key} is {table.get(key)!r}; {fault['msg'].lower()}"
+    if fault["type"] == "missing":
+        problem = f"{key} is missing"
+    if fault["type"] == "unexpected_keyword_argument":
+        keys = [name for name in cls.__annotations__ if not name.startswith("_")]
+        problem = f"unknown key {key!r}; known are {', '.join(keys)}"
+    return _invalid(where, problem)
 
 
 def _invalid(where: str, problem: str) -> NoReturn:
