@@ -1,4 +1,4 @@
-"""A score: the value of one explanation on one text, its interval, and the floors to read it against.
+"""A score: the value of one explanation on one text, with its interval and its floors.
 
 The JSON is an interface (``scores`` of ``hubel show RUN --json`` and of ``hubel eval``): every key
 is always there, a floor that a scorer does not have is null, and a value is never null. A scorer
@@ -20,7 +20,7 @@ Text = Literal["random", "top_and_random"]
 
 @dataclass(frozen=True)
 class Floors:
-    """What predictions that explain nothing, or only the token, score; null where that has no meaning."""
+    """What the same scorer gives to predictions that explain nothing, or only the token."""
 
     chance: float | None = None
     """A constant prediction, or a judge that always answers the same."""
@@ -79,7 +79,8 @@ class Score:
         missing = [key for key in ("scorer", "split", "text", "value") if row.get(key) is None]
         if missing or value is None:
             raise CorruptError(
-                f"a score without {', '.join(missing)}: {dict(row)!r}; score again with `hubel eval`"
+                f"a score without {', '.join(missing)}: {dict(row)!r}; "
+                "score again with `hubel eval`"
             )
         return cls(
             scorer=str(row["scorer"]),

@@ -99,7 +99,10 @@ def _undecidable(row: TargetResult) -> str:
     if row.value is None:
         return "There is no held-out score: the explanation predicts no activations."
     if row.active_documents < DOCUMENTS:
-        return f"Only {row.active_documents} held-out documents have any activation; {DOCUMENTS} are needed."
+        return (
+            f"Only {row.active_documents} held-out documents have any activation; "
+            f"{DOCUMENTS} are needed."
+        )
     if row.low is None or row.high is None or row.over_trivial is None:
         return "The holdout is too small for an interval."
     return ""
@@ -118,7 +121,10 @@ def _doubt(row: TargetResult, discovery: bool) -> str:
     if row.low is not None and row.low < KEEP:
         return f"Held-out r {_interval(row)}: the interval reaches below {KEEP}."
     if not discovery:
-        return f"Held-out r {_interval(row)}, but p {_format_p(row)} is no discovery among the run's targets."
+        return (
+            f"Held-out r {_interval(row)}, but p {_format_p(row)} "
+            "is no discovery among the run's targets."
+        )
     return ""
 
 

@@ -155,7 +155,7 @@ class _SourceScorer:
         return [future.result() for future in futures]
 
     def _score_or_fail(self, explanation: Explanation) -> RescoredTarget:
-        """Score one explanation. A defect costs this target alone, and the next call scores it again."""
+        """Score one explanation. A defect costs this target alone; the next call retries it."""
         run_row = self._run_rows.get(explanation.target, {})
         try:
             return self._score(explanation, run_row)

@@ -18,14 +18,14 @@ from ..runlog.lexicon import stored_lexicon
 def score_explanation(
     run: str | Path, target: str, predicate: str | Predicate, *, runs: str | Path = "runs"
 ) -> Score:
-    """Simulation score of a predicate on the select split of a finished run, with interval and floors.
+    """Simulation score of a predicate on a finished run's select split, with its floors.
 
     Holdout is not for trying things out: a run reads it once, for its winner.
 
     Args:
         run: name or folder of the run, which collected the target's activations.
         target: an address, with a side or without.
-        predicate: printed or parsed, e.g. `strongly words("said", "says") - slightly kind("digits")`.
+        predicate: printed or parsed, e.g. `strongly words("said") - slightly kind("digits")`.
 
     Raises:
         UsageError: no such run, the target was not collected, or the predicate cannot be read.
@@ -41,7 +41,7 @@ def score_on_select(
     """The same for a run's folder.
 
     Args:
-        lexicon: by default the one that the run keeps, which has only the words of its own predicates.
+        lexicon: by default the run's, which has only the words of its own predicates.
     """
     explore = Collected.open(folder / COLLECTED, "explore")
     select = Collected.open(folder / COLLECTED, "select")

@@ -1,7 +1,7 @@
-"""Does an explanation hold on another corpus? The targets' activations there, kept in the run's folder.
+"""The targets' activations on another corpus, kept in the run's folder.
 
-All of the other corpus counts as unseen text: the explainer looked only at the run's own explore
-and select splits.
+Does an explanation hold there? All of the other corpus counts as unseen text: the explainer looked
+only at the run's own explore and select splits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page of `hubel eval`: one HTML file with means, scores by layer, the drop, intervals and pairs."""
+"""The page of `hubel eval`: one HTML file with tables and plots."""
 
 from __future__ import annotations
 

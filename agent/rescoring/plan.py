@@ -1,4 +1,4 @@
-"""What `hubel eval` was asked to do and what came out, as data and as the JSON rows of the contract."""
+"""The plan of `hubel eval` and its result, as data and as the JSON rows of the contract."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RescoringPlan:
     scorers: tuple[str, ...] = DEFAULT_SCORERS
     judge: ModelConfig = PREDICATE
     simulator: ModelConfig = NOBODY
-    """The language model of the scorer `llm_simulation`; without one it is the judge, if that is a language model."""
+    """For the scorer `llm_simulation`; by default the judge, if that is a language model."""
     logprobs: bool = False
     """Whether to request log-probabilities of answers; some models refuse to give them."""
     patience: float = 600.0
@@ -35,7 +35,7 @@ class RescoringPlan:
     """Another corpus; "" for the run's own holdout."""
     retry_failed: bool = False
     embedding: Literal["words", "subject"] = "words"
-    """How `embedding` and `purity` compare texts: by shared words, or by the subject's word vectors."""
+    """How `embedding` and `purity` compare texts: shared words, or the subject's vectors."""
     contexts: int = 500
     """Contexts of another corpus. More narrow the intervals and cost forward passes."""
     concurrency: int = 8
@@ -101,7 +101,7 @@ class Evaluation:
 
 
 def target_row(evaluation: Evaluation, row: RescoredTarget) -> dict[str, Any]:
-    """A row of `hubel eval --json`: the keys of `hubel show --json`, and how the target was scored."""
+    """A row of `hubel eval --json`: the keys of `hubel show --json`, and its scoring."""
     unit = Unit.parse(row.explanation.target)
     cost = row.cost
     return {

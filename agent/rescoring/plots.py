@@ -46,7 +46,7 @@ class Level:
 
 
 def score_by_layer(dots: Sequence[Dot], levels: Sequence[Level]) -> Markup:
-    """Held-out r of each target over its layer, with the layer's mean and floors; ``x`` is the layer."""
+    """Held-out r of each target over its layer (``x``), with the layer's mean and floors."""
     layers = sorted({dot.x for dot in dots} | {level.x for level in levels})
     low, high = _r_range([point.y for point in (*dots, *levels)])
     step = (RIGHT - LEFT) / max(len(layers), 1)
@@ -134,7 +134,8 @@ def _y_axis(low: float, high: float, y: Scale, title: str) -> Markup:
 def _mark(x: float, y: float, dot: Dot, radius: float = 3.5) -> Markup:
     if dot.verdict == "rejected":
         r = radius * 0.85
-        cross = f"M{x - r:.1f} {y - r:.1f}l{2 * r:.1f} {2 * r:.1f}m0 {-2 * r:.1f}l{-2 * r:.1f} {2 * r:.1f}"
+        d = 2 * r
+        cross = f"M{x - r:.1f} {y - r:.1f}l{d:.1f} {d:.1f}m0 {-d:.1f}l{-d:.1f} {d:.1f}"
         path = Markup('<path class="mark rejected" d="{}">{}</path>')
         return path.format(cross, _title(dot.label))
     circle = Markup('<circle class="mark {}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}">{}</circle>')

@@ -1,4 +1,4 @@
-"""Where the explanations that `hubel eval` scores come from, and the activations they are scored on.
+"""Sources of explanations for `hubel eval`, with the activations they are scored on.
 
 A run has its own explanations, activations and seed. A table is scored on a run's activations
 (`--run`), or on activations collected for it over an index (`--index`), which are kept under the
@@ -98,7 +98,8 @@ def _run(folder: Path) -> ExplanationSource:
 def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> ExplanationSource:
     if bool(run) == bool(index):
         raise UsageError(
-            f"{path.name} is a table: say on which text to score it, with --run RUN or with --index I"
+            f"{path.name} is a table: "
+            "say on which text to score it, with --run RUN or with --index I"
         )
     explanations = read_table(path)
     if run:

@@ -1,4 +1,4 @@
-"""What scorers may do to the subject, for one target: run new text, measure losses, steer and ablate."""
+"""What scorers may do to the subject: run new text, measure losses, steer and ablate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOP = 10
 """Tokens that an effect lists."""
 N_CONFUSABLE = 5
 CONTEXT_BEFORE = 16
-"""Tokens of text before the position of an effect. More cost time in proportion and change few effects."""
+"""Tokens of text before an effect. More cost time in proportion and change few effects."""
 ROWS_PER_PASS = 16
 """Rows of a forward pass with logits: 200 MB of logits at a vocabulary of 49k and 64 tokens."""
 
@@ -35,7 +35,7 @@ class SubjectProbe:
     """The callables of `evals.scorers.resources.ScorerResources` that need the subject.
 
     Args:
-        decoys: units whose effects stand beside the target's.
+        decoys: units whose effects are measured with the target's.
         lock: held while the subject runs; share one among all probes of a subject.
     """
 
@@ -46,7 +46,7 @@ class SubjectProbe:
         self._lock = lock or Lock()
 
     def activations_on(self, texts: Sequence[str]) -> list[Float[np.ndarray, " tokens"]]:
-        """See `evals.scorers.resources.ActivationsOnTexts`. A text of fewer than two tokens has none."""
+        """See `evals.scorers.resources.ActivationsOnTexts`. None for a single token."""
         readable = [n for n, text in enumerate(texts) if len(self._subject.tokenize(text).ids) > 1]
         tokenized = tokenize_texts(self._subject, [texts[n] for n in readable])
         with self._lock:
@@ -173,7 +173,7 @@ def confusable_units(
 
 
 class WordVectorEmbedding:
-    """Texts as the mean of their words' vectors in the lexicon: an embedding without another model."""
+    """Texts as the mean of their words' vectors in the lexicon: needs no other model."""
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon

@@ -1,4 +1,4 @@
-"""Numbers over an evaluation: means with coverage, the drop from select to holdout, and sources compared."""
+"""Means over an evaluation with their coverage, the drop to holdout, and comparisons."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def score_kinds(evaluations: Sequence[Evaluation]) -> list[ScoreKind]:
 
 
 def score_summaries(evaluation: Evaluation) -> list[ScoreSummary]:
-    """A summary of each kind of score. A scorer without any score has one too, with its failures."""
+    """A summary of each kind of score, and of each scorer that gave none."""
     kinds = score_kinds([evaluation])
     with_scores = {kind.scorer for kind in kinds}
     kinds += [ScoreKind(name, "") for name in evaluation.plan.scorers if name not in with_scores]
@@ -91,7 +91,7 @@ def _main_split(evaluation: Evaluation) -> Split:
 
 
 def _scorer_failed(row: RescoredTarget, kind: str, split: Split) -> bool:
-    """Whether the scorer that gives this kind of score failed: `detection` gives `detection.auroc`."""
+    """Whether the scorer of this kind of score failed: `detection` gives `detection.auroc`."""
     failures = (name.rpartition("/") for name in row.failures)
     return any(
         failed_split == split and (kind == scorer or kind.startswith(f"{scorer}."))

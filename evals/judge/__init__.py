@@ -1,1 +1,1 @@
-"""Judges: the protocol of a chat model that reads explanations, how it is asked, and judges that need no network."""
+"""Judges: their protocol, how they are asked, and judges that need no network."""

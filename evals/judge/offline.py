@@ -52,7 +52,7 @@ class ScriptedJudge:
 
 
 class ConstantJudge:
-    """Always the same answer: ``yes``, ``no``, ``1``, ``0`` or a letter for each example, other text once."""
+    """Always the same answer: a letter, digit, yes or no for each example, other text once."""
 
     def __init__(self, answer: str) -> None:
         self.answer = answer

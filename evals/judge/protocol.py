@@ -29,7 +29,7 @@ class Unscorable(HubelError):
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One question to a chat model. `system` is the same for every unit, so that providers can cache it."""
+    """A question to a chat model. `system` is the same for every unit: providers can cache it."""
 
     system: str
     user: str

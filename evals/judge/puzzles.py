@@ -1,4 +1,4 @@
-"""One right answer among k: puzzles whose right position is dealt so that no fixed answer can gain by it.
+"""Puzzles with one right answer among k, at positions by which no fixed answer can gain.
 
 Trials come in k prompts of the same size. In prompt j the right answer of puzzle i is at position
 (first_i + j) mod k, so over the prompts each position is right equally often for every number. A

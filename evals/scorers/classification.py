@@ -67,7 +67,7 @@ def document_interval(
     statistic: Statistic,
     seed: int,
 ) -> Interval:
-    """A statistic of column sums with its interval over documents; no interval for fewer than ten."""
+    """A statistic of column sums with its interval, if there are ten documents."""
     sums = group_sums(columns, document)
     interval = bootstrap(sums, statistic, seed)
     return interval if len(sums) >= DOCUMENTS else Interval(interval.value, None, None)

@@ -1,4 +1,4 @@
-"""Yes-or-no decisions about windows, by a chat model or by the predicate: shared by several scorers."""
+"""Yes-or-no decisions about windows, by a judge or by the predicate, for several scorers."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ def _choose_hard(
     size = min(len(positive), len(negative)) // 2 * 2
     if size < MIN_ACTIVE_WINDOWS or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(positive)} active windows and {len(negative)} of neighbours; needs {MIN_ACTIVE_WINDOWS} of each"
+            f"{len(positive)} active windows and {len(negative)} of neighbours; "
+            f"needs {MIN_ACTIVE_WINDOWS} of each"
         )
     window = np.concatenate([positive[:size], negative[:size]])
     return ChosenWindows(window, np.arange(2 * size) < size, mirrored_batches(size, 50, rng))
@@ -71,7 +72,7 @@ def _choose_hard(
 def _neighbour_windows(
     windows: Windows, neighbours: Sequence[ConfusableUnit], count: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " windows"]:
-    """Windows that are active for a neighbour and quiet for the target, from each neighbour in turn."""
+    """Windows active for a neighbour and quiet for the target, from each neighbour in turn."""
     quiet = quiet_windows(windows)
     queues = []
     for neighbour in neighbours:

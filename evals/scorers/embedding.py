@@ -50,7 +50,7 @@ def cosine(
 
 
 def bag_of_words(texts: Sequence[str]) -> Float[np.ndarray, "texts words"]:
-    """Counts of the words of all texts but the first, weighted by how few of these texts have them."""
+    """Counts of the words of all texts but the first, weighted by their rarity in these."""
     counts = [Counter(_WORD.findall(text.lower())) for text in texts]
     vocabulary = list(dict.fromkeys(word for count in counts[1:] for word in count))
     rows = np.zeros((len(texts), max(len(vocabulary), 1)))

@@ -54,7 +54,7 @@ def fuzzing(task: ScoringTask) -> list[Score]:
 def with_marks(
     windows: Windows, chosen: ChosenWindows, rng: np.random.Generator
 ) -> tuple[ChosenWindows, Marks]:
-    """The windows with their marks; half of the quiet ones give way to active windows with wrong marks."""
+    """The windows with their marks; half of the quiet ones become wrongly marked active ones."""
     window = chosen.window.copy()
     positives, negatives = np.flatnonzero(chosen.label), np.flatnonzero(~chosen.label)
     true_marks = {int(i): windows.tokens_at(int(window[i]), windows.true.marked) for i in positives}
@@ -75,7 +75,7 @@ def with_marks(
 def transplant_marks(
     windows: Windows, window: int, pattern: Bool[np.ndarray, " tokens"], rng: np.random.Generator
 ) -> Bool[np.ndarray, " tokens"]:
-    """Another window's marks on this one, on tokens that count; one random token if none is left."""
+    """Another window's marks on tokens of this one that count; one random token if none is left."""
     usable = windows.tokens_at(window, windows.sample.mask)
     marks = np.zeros(len(usable), dtype=bool)
     size = min(len(usable), len(pattern))

@@ -100,7 +100,7 @@ def write_passages(chat: Chat, description: str, count: int = TEXTS) -> list[str
 
 
 def read_passages(text: str, count: int) -> list[str] | None:
-    """The numbered passages; None unless each is there once, of a sane length, and most of them differ."""
+    """The numbered passages; None if one is missing or too long, or if most are the same."""
     matches = [match for line in text.splitlines() if (match := LINE.match(line))]
     passages = [match[2].strip() for match in matches]
     lengths = [len(re.findall(r"\w+", passage)) for passage in passages]

@@ -1,4 +1,4 @@
-"""LLM simulation: a language model reads the explanation and predicts the activation at every token.
+"""LLM simulation: a language model predicts the activation at every token from the explanation.
 
 Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models".
 They read the expected value of each prediction from the prompt's log-probabilities, which chat

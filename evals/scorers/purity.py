@@ -43,7 +43,7 @@ SMALLEST_CLUSTER = 3
 
 @scorer("purity")
 def purity(task: ScoringTask) -> list[Score]:
-    """Balanced accuracy with every cluster of exemplars counting the same, and with the worst alone."""
+    """Balanced accuracy with equal weight for each cluster, and with the worst cluster."""
     windows = cut_windows(task.sample, task.text)
     chosen = choose_windows(windows, task.seed)
     question = activity_question(windows, chosen)

@@ -31,7 +31,7 @@ LONGEST_SENTENCE = 2000
 
 @dataclass(frozen=True, eq=False)
 class ScoringTask:
-    """One explanation on one split: what it predicts, what it says, who judges, what else is at hand."""
+    """One explanation on one split, with all that a scorer may use."""
 
     sample: Sample
     split: Split

@@ -1,7 +1,7 @@
-"""What some scorers need besides text: the subject, other units, an embedding. Each is one callable.
+"""What some scorers need besides text: the subject, other units, an embedding.
 
 `evals` runs no model. A caller that has a subject (`agent.rescoring`, a bench, a notebook) fills in
-what it can. A scorer without a resource that it needs is skipped (`Unscorable`).
+what it can, each as one callable. A scorer is skipped if it lacks one (`Unscorable`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class ActivationsOnTexts(Protocol):
     """Runs new texts through the subject."""
 
     def __call__(self, texts: Sequence[str]) -> Sequence[Float[np.ndarray, " tokens"]]:
-        """The target's signal at every token of each text, the first token (an attention sink) left out."""
+        """The target's signal at every token of each text but the first, an attention sink."""
         ...
 
 
@@ -53,7 +53,7 @@ class PredictTokens(Protocol):
 
 
 class TokenEffect(NamedTuple):
-    """A unit's effect on the next token: the tokens whose log-probability it raises and lowers most."""
+    """The tokens whose log-probability a unit raises and lowers most."""
 
     promoted: tuple[int, ...]
     suppressed: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Simulation: predict the activation at every token from the explanation, and correlate with the truth.
+"""Simulation: Pearson r of predicted and true activations at every token.
 
 Bills, Cammarata, Mossing et al. 2023, "Language models can explain neurons in language models" (the
 simulated and the true activations of all scored tokens are concatenated; the score is their Pearson
@@ -55,7 +55,7 @@ def score_simulation(task: ScoringTask, text: Text = "random") -> Score:
 
 
 def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.ndarray, " chosen"]:
-    """The contexts of OpenAI's mix: ``count`` with the strongest activation first, then as many random others."""
+    """The ``count`` contexts with the strongest activation, then as many random others."""
     usable = np.flatnonzero(sample.mask.any(axis=1))
     count = max(1, min(count, len(usable) // 2))
     strength = np.abs(sample.true[usable]).max(axis=1)

@@ -54,7 +54,7 @@ def scoring_task(
 
 
 def collected_sample(unit: Unit, collected: Collected, predicted: Prediction | None) -> Sample:
-    """A prediction beside the unit's true signal; None stands for a prediction that is never read."""
+    """A prediction with the unit's true signal; None gives zeros, which are never read."""
     signal = collected.signal(unit)
     if predicted is None:
         predicted = np.zeros_like(signal)

@@ -31,13 +31,13 @@ from .registry import ScoringTask, scorer
 
 @scorer("simulation.ev")
 def variance_explained(task: ScoringTask) -> list[Score]:
-    """Share of the variance that is explained, as predicted and calibrated."""
+    """Share of the variance that is explained, raw and calibrated."""
     return _scores("simulation.ev", task, 2)
 
 
 @scorer("simulation.ad")
 def deviation_explained(task: ScoringTask) -> list[Score]:
-    """Share of the absolute deviation from the median that is explained, as predicted and calibrated."""
+    """Share of the absolute deviation from the median that is explained, raw and calibrated."""
     return _scores("simulation.ad", task, 1)
 
 
@@ -89,7 +89,7 @@ def calibrate(
 
 
 def _floors(task: ScoringTask, power: int) -> Floors:
-    """What the floor predictions explain; *other* is in another unit's scale, so it has no value."""
+    """What the floor predictions explain; *other* has another unit's scale, so no value."""
 
     def value(predicted: np.ndarray | None) -> float | None:
         if predicted is None:

@@ -185,7 +185,8 @@ def choose_windows(
     size = min(len(active), len(quiet)) // 2 * 2
     if size < MIN_ACTIVE_WINDOWS or windows.true.threshold <= 0:
         raise Unscorable(
-            f"{len(active)} active and {len(quiet)} quiet windows; a judge needs {MIN_ACTIVE_WINDOWS} of each"
+            f"{len(active)} active and {len(quiet)} quiet windows; "
+            f"a judge needs {MIN_ACTIVE_WINDOWS} of each"
         )
     chosen = rng.permutation(active)[:size], rng.permutation(quiet)[:size]
     return ChosenWindows(
@@ -219,7 +220,7 @@ def quiet_windows(windows: Windows) -> Int[np.ndarray, " quiet"]:
 def mirrored_batches(
     pairs: int, per_batch: int, rng: np.random.Generator
 ) -> list[Int[np.ndarray, " batch"]]:
-    """Deal positives (0 to pairs - 1) and negatives (from pairs on) so that every batch has its mirror image."""
+    """Deal positives (0 to pairs - 1) and negatives (from pairs on) into mirrored batches."""
     batches = []
     for chunk in np.array_split(np.arange(pairs // 2), -(-pairs // per_batch)):
         # Pairs with an even number go into one batch, those with an odd number into its mirror.

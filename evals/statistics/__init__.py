@@ -1,4 +1,4 @@
-"""The statistics of scores and verdicts: correlation, bootstrap, permutation, false discoveries, agreement.
+"""Statistics of scores and verdicts: correlation, bootstrap, permutation, FDR, agreement.
 
 Here: functions of arrays. Not here: anything that knows what an explanation is.
 

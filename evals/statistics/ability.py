@@ -22,7 +22,7 @@ MIN_ACCURACY = 0.7
 
 
 class Ability(NamedTuple):
-    """How well a subject does a task, with 95 % intervals over prompts; `why` is the reason if it cannot."""
+    """How well a subject does a task, over prompts; `why` is the reason if it cannot."""
 
     n: int
     accuracy: Rate

@@ -26,7 +26,7 @@ Statistic = Callable[[Float[np.ndarray, "resamples k"]], Float[np.ndarray, " res
 
 
 class Interval(NamedTuple):
-    """A value with its 95 % interval; ``low`` and ``high`` are None with fewer than two documents."""
+    """A value with its 95 % interval; no interval for fewer than two documents."""
 
     value: float
     low: float | None
@@ -41,7 +41,7 @@ def bootstrap_r(sample: Sample, seed: int = 0) -> Interval:
 def bootstrap_difference(
     sample: Sample, other: Float[np.ndarray, "contexts seq"], seed: int = 0
 ) -> Interval:
-    """r of the sample's prediction minus r of another prediction of the same text, resampled together."""
+    """r of the sample's prediction minus r of another one, resampled together."""
     own_sums = document_moments(sample)
     other_sums = document_moments(sample.with_prediction(other))
 

@@ -91,7 +91,7 @@ class Calibration(NamedTuple):
 
     Attributes:
         sign_errors: share of those with an exact effect whose estimate has the other sign.
-        top_overlap: share of the `k` largest exact effects among the `k` largest estimates, by size.
+        top_overlap: share of the `k` largest exact effects among the `k` largest estimates.
     """
 
     n: int

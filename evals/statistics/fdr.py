@@ -21,7 +21,7 @@ class Rate(NamedTuple):
 
 
 def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarray, " targets"]:
-    """Which targets are discoveries, if a share ``rate`` of them may be false (Benjamini & Hochberg 1995).
+    """Which targets are discoveries, if a share ``rate`` may be false (Benjamini-Hochberg 1995).
 
     Args:
         p: one for every *registered* target, 1 for those that failed: without the failures the

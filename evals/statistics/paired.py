@@ -105,7 +105,7 @@ def sign_flip_p(differences: np.ndarray, seed: int = 0) -> float:
 
 
 class Outcomes(NamedTuple):
-    """Units for which both, one, or neither is yes; p of McNemar's exact test, None if they never differ."""
+    """Units for which both, one, or neither is yes, with p of McNemar's exact test."""
 
     both: int
     only_a: int
@@ -123,7 +123,7 @@ def compare_outcomes(a: Sequence[bool], b: Sequence[bool]) -> Outcomes:
 
 
 def mcnemar(only_a: int, only_b: int) -> float | None:
-    """Exact two-sided p that differences in both directions are equally likely; None if there are none."""
+    """Exact two-sided p that both directions are equally likely; None without a difference."""
     from scipy.special import bdtr  # scipy.stats would take a second to import
 
     differ = only_a + only_b

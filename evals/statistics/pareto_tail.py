@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 EXCEEDANCES = 250
 _LOG_THETA = (-9.0, 9.0)
-"""Where shape / scale is searched, in units of 1 / mean excess: from all but exponential to a shape near 9."""
+"""Range of shape / scale, in units of 1 / mean excess: from almost exponential to a shape of 9."""
 _SMALLEST = float(np.finfo(np.float64).tiny)
 
 

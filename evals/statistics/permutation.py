@@ -30,7 +30,7 @@ from .sample import Sample
 
 DRAWS = 1_999
 _TIE = 1e-12
-"""Draws this close to the observed r count as reaching it: sums in another order differ in the last digits."""
+"""Draws this close to the observed r reach it: sums in another order differ by rounding."""
 
 
 class PermutationTest(NamedTuple):

@@ -1,4 +1,4 @@
-"""Predicted and true activations of one target on some contexts: the input of every numeric scorer."""
+"""Predicted and true activations of one target: the input of every numeric scorer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Sample:
         document = np.asarray(self.document)
         if mask.ndim != 2 or document.shape != mask.shape[:1]:
             raise UsageError(
-                f"mask {mask.shape} and document {document.shape}: expected [contexts, seq] and [contexts]"
+                f"mask {mask.shape} and document {document.shape}: "
+                "expected [contexts, seq] and [contexts]"
             )
         if not mask.any():
             raise UsageError(
@@ -72,7 +73,8 @@ def _masked(values: np.ndarray, mask: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(values).all():
         context, position = np.argwhere(~np.isfinite(values))[0]
         raise UsageError(
-            f"{name} activation {values[context, position]} at context {context}, position {position}: "
+            f"{name} activation {values[context, position]} "
+            f"at context {context}, position {position}: "
             "expected a finite number; leave out a failed prediction"
         )
     return values
