@@ -111,12 +111,15 @@ def request_for(
     return ChatRequest(filled.system, filled.user, max_tokens, label, logprobs=logprobs)
 
 
-def fence_for(data: str) -> str:
-    """A line that the data does not contain, made from a hash of the data."""
+def fence_for(data: str, form: str = "======== {} ========", digits: int = 12) -> str:
+    """A line that the data does not contain, made from a hash of the data.
+
+    Prompts of judges and of explainers differ in form and digits; journals hold both.
+    """
     turn = 0
     while True:
         digest = hashlib.sha256(f"{turn}{data}".encode("utf-8", "surrogatepass")).hexdigest()
-        fence = f"======== {digest[:12]} ========"
+        fence = form.format(digest[:digits])
         if fence not in data:
             return fence
         turn += 1

@@ -7,10 +7,10 @@ same words. Changing any wording here changes the requests, and with them what t
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ....evals.judge.ask import fence_for
 from ....tools.dissection import Predicate
 from ....tools.instruments.rendering import mark_token, quote_text
 from ..protocol import Experiment, ExploreFit, Feedback, Hypothesis, InvestigationView
@@ -25,11 +25,7 @@ MAX_RESULT = 3000
 
 def fence(text: str) -> str:
     """Text as data between two fence lines."""
-    line, turn = "", 0
-    while not line or line in text:
-        salted = f"{turn}{text}".encode("utf-8", "surrogatepass")
-        line = f"={hashlib.sha256(salted).hexdigest()[:10]}="
-        turn += 1
+    line = fence_for(text, "={}=", digits=10)
     return f"{line}\n{text}\n{line}"
 
 
