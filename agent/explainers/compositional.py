@@ -44,8 +44,6 @@ class Compositional:
 
     def move(self, view: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
-        if view.explore is None:
-            return Move(cannot_explain="the activations on explore are not at hand")
         data = view.explore()
         # 1.
         candidates = search_formulas(

@@ -266,13 +266,13 @@ class InvestigationView:
     seed: int
     observation: Mapping[str, Any]
     """Results of the observing instruments, as JSON: statistics, exemplars, logit lens."""
+    explore: Callable[[], TargetData]
+    """The target's activations on explore, for explainers that compute."""
     hypotheses: tuple[Hypothesis, ...] = ()
     outcomes: tuple[Mapping[str, Any], ...] = ()
     """`{experiment, hypothesis, observed, outcome: for | against | void}`, one per experiment."""
     feedback: Mapping[str, Feedback] = field(default_factory=dict)
     """By the hypothesis' id: how it does on select."""
-    explore: Callable[[], TargetData] | None = None
-    """The target's activations on explore, for explainers that compute."""
     conversation: Conversation | None = None
     """For language models only."""
 

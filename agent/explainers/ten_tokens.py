@@ -22,8 +22,6 @@ class TenTokens:
 
     def move(self, view: InvestigationView) -> Move:
         """The tokens whose mean activation, of either sign, predicts most."""
-        if view.explore is None:
-            return Move(cannot_explain="the activations on explore are not at hand")
         data = view.explore()
         predicate = ten_weighted_tokens(
             data.tokens, data.length, data.signal, data.mask, data.lexicon

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from .parse_reply import ParsedReply
 
 
+MAX_OPEN = 256
+"""Conversations that are kept in memory, more than run side by side. Others are rebuilt if needed."""
+
+
 class LanguageModelExplainer:
     """Any chat model with tools, as an explainer. Its moves follow from its journaled replies."""
 
@@ -40,7 +44,7 @@ class LanguageModelExplainer:
     def __init__(self, name: str) -> None:
         self.name = name
         self._dialogues: dict[str, Dialogue] = {}
-        """Open conversations by target, so that a reply is parsed once. A resumed run rebuilds them."""
+        """By target, so that a reply is parsed once; the one that was extended last comes last."""
 
     def move(self, view: InvestigationView) -> Move:
         """Ask for one reply and parse it; when the conversation is over, leave the rest to select."""
@@ -54,9 +58,10 @@ class LanguageModelExplainer:
         look = dialogue.favourite
         reply = view.conversation.ask(dialogue.request())
         move = _move(dialogue, dialogue.parse(reply, look), look)
-        if not (move.settled or move.cannot_explain):
-            # Kept only now: after an error the conversation is rebuilt from the log.
-            self._dialogues[target] = dialogue
+        # Kept only now, so that after an error the conversation is rebuilt from the log.
+        self._dialogues[target] = dialogue
+        if len(self._dialogues) > MAX_OPEN:
+            self._dialogues.pop(next(iter(self._dialogues)), None)
         return move
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from langgraph.checkpoint.memory import MemorySaver
 
 from hubel.agent.explainers.protocol import Hypothesis, InvestigationView, Move
 from hubel.agent.explainers.scripted import ScriptedExplainer
+from hubel.agent.investigation.context import InvestigationContext
 from hubel.agent.investigation.drivers import DialogueDriver, ExplainerDriver
 from hubel.agent.investigation.loop import build_graph
 from hubel.agent.runlog.log import RunLog
@@ -61,6 +63,12 @@ def test_a_sentence_that_is_too_long_is_an_error(tmp_path: Path) -> None:
         investigate(tmp_path, [{"hypotheses": [long]}])
 
 
+def view_of(context: InvestigationContext) -> InvestigationView:
+    unit = Unit.parse(TARGET)
+    explore = partial(context.data.of, unit, "explore")
+    return InvestigationView(unit, round=0, moves=0, seed=1, observation={}, explore=explore)
+
+
 class CountingExplainer(ScriptedExplainer):
     asked = 0
 
@@ -73,7 +81,7 @@ def test_a_move_on_the_same_view_is_made_once(tmp_path: Path) -> None:
     context = made_context(tmp_path)
     explainer = CountingExplainer({})
     driver = ExplainerDriver(context, explainer)
-    view = InvestigationView(Unit.parse(TARGET), round=0, moves=0, seed=1, observation={})
+    view = view_of(context)
     assert driver.move(view) == driver.move(view)
     assert explainer.asked == 1
 
@@ -101,7 +109,7 @@ def test_the_competitor_is_the_formula_that_does_best_on_select(
         "hubel.agent.investigation.drivers.Compositional.move", lambda self, view: found
     )
     context = made_context(tmp_path)
-    view = InvestigationView(Unit.parse(TARGET), round=0, moves=0, seed=1, observation={})
+    view = view_of(context)
     DialogueDriver(context, ScriptedExplainer({}), Penniless()).find_competitor(view)  # type: ignore[arg-type]
     competitor = context.log.get("competitor", TARGET)
     assert competitor is not None
