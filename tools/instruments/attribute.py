@@ -67,12 +67,8 @@ class AttributedText(Result):
         notes = [f"note: {note}" for note in self.notes]
         if self.scores is None:
             return "\n".join([head, f"{method}: no evidence, scores withheld", *notes])
-        order = sorted(range(len(self.scores)), key=lambda i: -abs(self.scores[i]))
-        credits = [
-            f"  {self.scores[i]:+.3f}  token {i} {self._token(i)}"
-            for i in order[:N_SHOWN]
-            if self.scores[i]
-        ]
+        ranked = sorted(enumerate(self.scores), key=lambda token: -abs(token[1]))[:N_SHOWN]
+        credits = [f"  {s:+.3f}  token {i} {self._token(i)}" for i, s in ranked if s]
         return "\n".join([head, method, *credits, *self._checks(), *notes])
 
     def _token(self, position: int) -> str:

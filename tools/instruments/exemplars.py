@@ -106,6 +106,6 @@ def statistics(context: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
     """
-    row = vars(context.require_index().statistics(Unit.parse(unit).unsided))
-    numbers = {name: rounded([v])[0] for name, v in row.items() if isinstance(v, float)}
-    return UnitStatistics(**row | numbers)
+    row = context.require_index().statistics(Unit.parse(unit).unsided)
+    address, n_tokens, *numbers = vars(row).values()
+    return UnitStatistics(address, n_tokens, *rounded(numbers))

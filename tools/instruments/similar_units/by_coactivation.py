@@ -132,7 +132,7 @@ def coactivating(
 
     def listed(units: Sequence[SimilarUnit]) -> list[CoactiveUnit]:
         return [
-            CoactiveUnit(name, *rounded([r]), relative_depth(Unit.parse(name), address))
+            CoactiveUnit(name, rounded([r])[0], relative_depth(Unit.parse(name), address))
             for name, r in units
         ]
 

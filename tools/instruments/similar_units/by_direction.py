@@ -112,7 +112,7 @@ def nearest(
 
     def listed(units: Sequence[SimilarUnit]) -> list[NearestUnit]:
         return [
-            NearestUnit(name, *rounded([cosine]), relative_depth(Unit.parse(name), address))
+            NearestUnit(name, rounded([cosine])[0], relative_depth(Unit.parse(name), address))
             for name, cosine in units
         ]
 

@@ -20,6 +20,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...subject.address import Unit
+from ..input_texts import TokenizedText
 from ..neuron_weights import read_directions, write_directions
 from ..registry import rounded
 from .attention_by_source import AttentionCall, z_by_source
@@ -38,26 +39,20 @@ class Decomposition:
     """The parts of the stream that a unit reads at one position of a text.
 
     Attributes:
-        tokens: the text's tokens.
         record: what every part wrote, in one pass over the text.
         attention_calls: how each layer's attention was called in that pass.
     """
 
     model: CircuitModel
     unit: Unit
-    tokens: Sequence[str]
+    text: TokenizedText
     position: int
     record: ForwardRecord
     attention_calls: dict[int, AttentionCall]
 
     @classmethod
     def of(
-        cls,
-        model: CircuitModel,
-        unit: Unit,
-        ids: Sequence[int],
-        tokens: Sequence[str],
-        position: int,
+        cls, model: CircuitModel, unit: Unit, text: TokenizedText, position: int
     ) -> Decomposition:
         """Run the subject over a text and keep what a decomposition needs."""
         import torch
@@ -73,8 +68,8 @@ class Decomposition:
         with temporary_hooks() as hooks:
             for layer, parts in enumerate(model.subject.parts.layers):
                 hooks.on_call(parts.attention_write, partial(keep, layer))
-            recorded = record(model, torch.tensor([ids]), lambda logits: logits.sum(-1))
-        return cls(model, unit, tokens, position, recorded, calls)
+            recorded = record(model, torch.tensor([text.ids]), lambda logits: logits.sum(-1))
+        return cls(model, unit, text, position, recorded, calls)
 
     # 1. The stream that the unit reads, and its parts.
 
@@ -236,11 +231,11 @@ class Decomposition:
             effects = writes @ (self._derivative @ self.directions)
             order = effects.abs().argsort(descending=True)[:k].tolist()
             sources[address] = [
-                (self.tokens[i], rounded([float(effects[i])])[0]) for i in order if effects[i]
+                (self.text.tokens[i], rounded([float(effects[i])])[0]) for i in order if effects[i]
             ]
         return sources
 
     def _writes_by_source(self, layer: int) -> Float[Tensor, "head source d_model"]:
         call = self.attention_calls[layer]
-        z = z_by_source(self.model, layer, call, len(self.tokens), self.position)
+        z = z_by_source(self.model, layer, call, len(self.text.ids), self.position)
         return self.model.head_writes(layer, z).double()

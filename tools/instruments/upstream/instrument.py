@@ -59,7 +59,7 @@ def upstream(
         )
     model = open_circuit_model(subject)
     position = _strongest_position(subject, address, tokenized, focus)
-    decomposition = Decomposition.of(model, address, tokenized.ids, tokenized.tokens, position)
+    decomposition = Decomposition.of(model, address, tokenized, position)
     shares = decomposition.shares()
     ranked = sorted(shares, key=lambda part: -abs(decomposition.effect(shares[part])))
     listed, others = ranked[:k], ranked[k:]
