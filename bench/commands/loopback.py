@@ -1,4 +1,4 @@
-"""`hubel loopback`: a server that speaks both providers' protocols, to try a language-model run without a key."""
+"""`hubel loopback`: a server that speaks both providers' protocols, to try a run without an API key."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ INTERRUPTED = "the loopback server is stopped"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where it listens."""
-    parser.add_argument("--port", type=int, default=8017, help="0 for any free one (default: 8017)")
+    """Where it listens, and what it does differently."""
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8017,
+        metavar="N",
+        help="port to listen on; 0 for any free port (default: 8017)",
+    )
     parser.add_argument(
         "--script",
         type=Path,
         metavar="FILE",
-        help="key, models, delay, rate limits, and which requests go wrong, as TOML (bench/loopback/script.py)",
+        help="TOML file with key, models, delay, rate limits and faults (see bench/loopback/script.py)",
     )
 
 
@@ -31,10 +37,10 @@ def run(args: argparse.Namespace) -> int:
     script = read_script(args.script) if args.script else None
     with Loopback(DemoModel(), args.port, script, keep=False) as server:
         sys.stderr.write(
-            "a program that investigates as a beginner would answers here; in another terminal:\n"
+            "a demo model answers here; in another terminal:\n"
             f"  hubel run --index I --targets T --explainer openai:beginner --base-url {server.url('openai')}\n"
             f"  hubel run --index I --targets T --explainer anthropic:beginner --base-url {server.url('anthropic')}\n"
-            f"what it was asked so far: {server.url('anthropic')}/ledger\n"
+            f"requests so far: {server.url('anthropic')}/ledger\n"
         )
         threading.Event().wait()
     return 0

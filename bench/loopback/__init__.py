@@ -1,14 +1,17 @@
-"""A server on this machine that speaks both providers' protocols, with any `LanguageModel` behind
-it.
+"""A server on this machine that speaks both providers' protocols and answers with any
+`LanguageModel`.
 
     server        listens, checks keys and rate limits, and answers
-    wires         the two protocols: a request from the wire, a reply, an error or a list of models onto it
-    script        what goes differently: which requests are answered otherwise, late, wrongly, or not at all
-    faults        wrong answers by name: connections that break, bodies that are no answer, replies that are no use
-    ledger        which request came how often, what it got, and how many were being answered at once
+    wires         the two protocols: parse requests; format replies, errors and lists of models
+    script        exceptions: which requests are answered differently, late, wrongly, or not at all
+    faults        malformed answers by name: broken connections, bodies that are not answers, useless
+                  replies
+    rate_limits   rate limits, and the headers that report them
+    ledger        which request came how often, how it was answered, and how many were in flight
+    demo_model    a program in place of a language model
 
-For trying a run without a key, and for tests: what a run sends goes through the providers' own
-SDKs, and what comes back is what a program answers.
+For trying a run without an API key, and for tests: requests go through the providers' own SDKs, and
+a program answers them.
 
     with Loopback(model) as server:
         ...  hubel run --explainer openai:any --base-url server.url("openai")

@@ -1,14 +1,14 @@
-"""Wrong answers by name, so that a script or a soak can ask for each.
+"""Malformed answers by name, for scripts and the soak.
 
-    CONNECTION   the connection breaks: nobody gets a whole answer
-    BODIES       status 200, and a body that is no answer of the protocol
-    REPLIES      an answer of the protocol whose reply is no use: what models do when they go wrong
+    CONNECTION   the connection breaks, so that no answer arrives whole
+    BODIES       status 200, with a body that is not an answer of the protocol
+    REPLIES      a valid answer with a useless reply: what models do when they go wrong
 
-Some bodies are wrong in their bookkeeping only (token counts, how it ended, fields that nobody
-asked for) and carry the whole good reply: HARMLESS lists them. Their reply must be used, and their
-counts must not be believed.
+Some bodies are malformed in their bookkeeping only (token counts, stop reason, unknown fields) and
+contain the whole good reply; HARMLESS lists them. Their reply must be used, and malformed counts
+must be ignored.
 
-A body is made from the good answer it stands for, so that it is wrong in one way only.
+A malformed body is made from the good answer, so that it is wrong in one way only.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CONNECTION = ("reset", "cut", "truncated", "hang")
 middle of the body. hang: no answer until the client goes away."""
 
 Body = Callable[[Provider, dict[str, Any]], bytes]
-Garbled = Callable[[Reply], Reply]
+ReplyFault = Callable[[Reply], Reply]
 DEEP = 5000
-"""Levels of nesting: more than a recursive reader survives."""
+"""Levels of nesting, more than a recursive parser survives."""
 HUGE = 300_000
-"""Characters; seven times what one reply may have."""
+"""Characters, seven times what one reply may have."""
 
 
 def _dumped(value: Any) -> bytes:
@@ -43,10 +43,10 @@ def _with_usage(usage: Any) -> Body:
 
 
 def _counts(value: Any) -> Body:
-    def made(provider: Provider, answer: dict[str, Any]) -> bytes:
+    def fault(provider: Provider, answer: dict[str, Any]) -> bytes:
         return _dumped(answer | {"usage": dict.fromkeys(answer["usage"], value)})
 
-    return made
+    return fault
 
 
 def _without_content(provider: Provider, answer: dict[str, Any]) -> bytes:
@@ -61,9 +61,9 @@ def _content(value: Any) -> Body:
 
 
 def _in_message(field: str, value: Any) -> Body:
-    """One field of OpenAI's message, or of each of Anthropic's blocks, is wrong."""
+    """A wrong field of OpenAI's message, or of each of Anthropic's blocks."""
 
-    def made(provider: Provider, answer: dict[str, Any]) -> bytes:
+    def fault(provider: Provider, answer: dict[str, Any]) -> bytes:
         if provider == "anthropic":
             return _dumped(
                 answer | {"content": [block | {field: value} for block in answer["content"]]}
@@ -71,7 +71,7 @@ def _in_message(field: str, value: Any) -> Body:
         choices = [c | {"message": c["message"] | {field: value}} for c in answer["choices"]]
         return _dumped(answer | {"choices": choices})
 
-    return made
+    return fault
 
 
 BODIES: dict[str, Body] = {
@@ -131,10 +131,12 @@ def _stopped(provider: Provider, answer: dict[str, Any], why: Any) -> dict[str, 
     return answer | {"choices": [choice | {"finish_reason": why} for choice in answer["choices"]]}
 
 
-def _says(*calls: tuple[str, Any], **other: Any) -> Garbled:
-    """A reply with other calls. Arguments that are a string are what comes, as it comes."""
-    made = tuple(_call(f"call_{i}", name, arguments) for i, (name, arguments) in enumerate(calls))
-    return lambda reply: replace(reply, calls=made, **other)
+def _says(*calls: tuple[str, Any], **other: Any) -> ReplyFault:
+    """A reply with other calls; arguments that are a string are sent as they are."""
+    tool_calls = tuple(
+        _call(f"call_{i}", name, arguments) for i, (name, arguments) in enumerate(calls)
+    )
+    return lambda reply: replace(reply, calls=tool_calls, **other)
 
 
 def _call(id: str, name: str, arguments: Any) -> ToolCall:
@@ -142,16 +144,16 @@ def _call(id: str, name: str, arguments: Any) -> ToolCall:
     return ToolCall(id, name, cast(Any, arguments), raw)
 
 
-def _arguments(change: Callable[[str], str]) -> Garbled:
-    def made(reply: Reply) -> Reply:
+def _arguments(change: Callable[[str], str]) -> ReplyFault:
+    def fault(reply: Reply) -> Reply:
         return replace(
             reply, calls=tuple(_call(call.id, call.name, change(call.raw)) for call in reply.calls)
         )
 
-    return made
+    return fault
 
 
-def _ids(change: Callable[[str], str]) -> Garbled:
+def _ids(change: Callable[[str], str]) -> ReplyFault:
     return lambda reply: replace(
         reply, calls=tuple(replace(call, id=change(call.id)) for call in reply.calls)
     )
@@ -161,16 +163,18 @@ def _nested(depth: int) -> str:
     return '{"hypotheses": ' + "[" * depth + "]" * depth + "}"
 
 
-def _experiment(**fields: Any) -> Garbled:
-    one = {"hypothesis": "h1", "text": "the cat sat", "predicts": "fires"} | fields
-    return _says(("experiment", {"experiments": [one]}), ("challenge", {"experiments": [one]}))
+def _experiment(**fields: Any) -> ReplyFault:
+    experiment = {"hypothesis": "h1", "text": "the cat sat", "predicts": "fires"} | fields
+    return _says(
+        ("experiment", {"experiments": [experiment]}), ("challenge", {"experiments": [experiment]})
+    )
 
 
-def _hypothesis(**fields: Any) -> Garbled:
+def _hypothesis(**fields: Any) -> ReplyFault:
     return _says(("propose", {"hypotheses": [{"sentence": "Fires on cats."} | fields]}))
 
 
-REPLIES: dict[str, Garbled] = {
+REPLIES: dict[str, ReplyFault] = {
     "empty": lambda reply: replace(reply, text="", calls=(), stop="end"),
     "only_text": lambda reply: replace(
         reply, text="It fires on weekdays. Score: 1.0", calls=(), stop="end"
@@ -250,43 +254,42 @@ NAMES = (*CONNECTION, *BODIES, *REPLIES)
 UNCOUNTED = frozenset(
     name for name in BODIES if name == "no_usage" or name.startswith(("usage_", "counts_"))
 )
-"""Bodies whose token counts are none."""
+"""Bodies without valid token counts."""
 _HARMLESS = UNCOUNTED | {
-    *(
-        "stop_is_unknown",
-        "stop_is_number",
-        "wrong_role",
-        "model_is_object",
-        "nan_inside",
-        "unknown_fields",
-    ),
-    *("text_is_number", "text_is_object"),
+    "stop_is_unknown",
+    "stop_is_number",
+    "wrong_role",
+    "model_is_object",
+    "nan_inside",
+    "unknown_fields",
+    "text_is_number",
+    "text_is_object",
 }
 HARMLESS: Mapping[Provider, frozenset[str]] = {
     "openai": _HARMLESS
     | {"type_is_unknown", "input_is_text", "input_is_null", "name_is_number", "id_is_null"},
     "anthropic": _HARMLESS | {"calls_are_text", "calls_are_nulls"},
 }
-"""Bodies that carry the whole good reply: of some fields only one protocol takes notice."""
+"""Bodies that contain the whole good reply; some fields matter in one protocol only."""
 GROUPS = ("any", "any_body", "any_reply", "any_harmful", "any_harmless")
-"""Names that stand for many, each in its turn."""
+"""Names of groups, whose faults take turns."""
 
 
 def pick(name: str, number: int, provider: Provider) -> str:
-    """The fault of a request; of a group the one whose turn it is."""
+    """The fault of a request; for a group, the one whose turn it is."""
     names = _members(name, provider) if name in GROUPS else (name,)
     return names[number % len(names)]
 
 
 @cache
 def _members(group: str, provider: Provider) -> tuple[str, ...]:
-    every = {"any_body": tuple(BODIES), "any_reply": tuple(REPLIES)}.get(group, (*BODIES, *REPLIES))
+    names = {"any_body": tuple(BODIES), "any_reply": tuple(REPLIES)}.get(group, (*BODIES, *REPLIES))
     harmless = HARMLESS[provider]
     if group in ("any_harmful", "any_harmless"):
-        return tuple(name for name in every if (name in harmless) == (group == "any_harmless"))
-    return every
+        return tuple(name for name in names if (name in harmless) == (group == "any_harmless"))
+    return names
 
 
-def garbled(name: str, reply: Reply) -> Reply:
-    """What a fault makes of a reply; most of them leave it as it is, and spoil the body or the connection."""
+def garble(name: str, reply: Reply) -> Reply:
+    """Apply a fault to a reply; faults of bodies and connections leave it as it is."""
     return REPLIES[name](reply) if name in REPLIES else reply

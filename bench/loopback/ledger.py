@@ -1,4 +1,4 @@
-"""What a loopback server was asked and what became of it: the other side's book, to hold a run's log against."""
+"""All requests to a loopback server and their outcomes, to compare with a run's log."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ class Entry:
     """One request. Times are seconds of this machine's monotonic clock."""
 
     hash: str
-    """Of the request's body: equal requests have the same."""
+    """Hash of the request's body; equal requests have equal hashes."""
     room: str
-    """What the URL says before the protocol's own path, so that one server tells many runs apart."""
+    """Part of the URL before the protocol's path, by which one server tells runs apart."""
     key: str = ""
-    """The key that came with it, so that one server tells the processes of a run apart; it is shown nowhere."""
+    """API key of the request, by which one server tells the processes of a run apart; never shown."""
     started: float = field(default_factory=time.monotonic)
     ended: float | None = None
-    """None while it is being answered."""
+    """None while it is in flight."""
     status: int = 0
-    """0 where the client got no whole answer."""
+    """HTTP status; 0 if the client got no complete answer."""
     what: str = "open"
     """"answered", "error", the name of a fault, or "gone" when the client did not wait."""
 
 
 class Ledger:
-    """Every request in the order of coming. Safe to use from many threads."""
+    """Every request in order of arrival. Thread-safe."""
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
-        self._times: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def open(self, hash: str, room: str, key: str = "") -> tuple[Entry, int]:
-        """Write a request down; also says the how-manieth time it came."""
+        """Record a request; returns its entry and how often it has come, this time included."""
         entry = Entry(hash, room, key)
         with self._lock:
             self._entries.append(entry)
-            self._times[room, hash] += 1
-            return entry, self._times[room, hash]
+            self._counts[room, hash] += 1
+            return entry, self._counts[room, hash]
 
     def close(self, entry: Entry, status: int, what: str) -> None:
-        """Write down what it got."""
+        """Record the outcome of a request."""
         with self._lock:
             entry.ended, entry.status, entry.what = time.monotonic(), status, what
 
@@ -56,37 +56,33 @@ class Ledger:
             return [entry for entry in self._entries if room is None or entry.room == room]
 
     def asked(self, room: str | None = None) -> Counter[tuple[str, str]]:
-        """(room, hash) to how often it came."""
+        """How often each request (room, hash) came."""
         return Counter((entry.room, entry.hash) for entry in self.entries(room))
 
     def answered(self, room: str | None = None) -> Counter[tuple[str, str]]:
-        """(room, hash) to how often a whole good answer went out: what a provider would bill."""
+        """How often each request (room, hash) got a complete good answer: what a provider would bill."""
         return Counter((e.room, e.hash) for e in self.entries(room) if e.what == "answered")
 
     def in_flight(self, full: int) -> float | None:
-        """Mean number of requests being answered between the first and the last moment at which
-        `full` were.
+        """Mean number of requests in flight, between the first and the last moment at which `full` were.
 
-        None when there never were so many at once.
+        None if there never were that many at once.
         """
-        steps = sorted(
-            (moment, change)
-            for e in self.entries()
-            for moment, change in ((e.started, 1), (e.ended, -1))
-            if moment is not None
-        )
-        levels: list[tuple[float, int]] = []
-        for moment, change in steps:
-            levels.append((moment, (levels[-1][1] if levels else 0) + change))
-        reached = [i for i, (_, level) in enumerate(levels) if level >= full]
+        entries = self.entries()
+        steps = [(entry.started, 1) for entry in entries]
+        steps += [(entry.ended, -1) for entry in entries if entry.ended is not None]
+        steps.sort()
+        times = [time for time, _ in steps]
+        levels = list(itertools.accumulate(change for _, change in steps))
+        reached = [place for place, level in enumerate(levels) if level >= full]
         if not reached or reached[-1] + 1 >= len(levels):
             return None
-        between = levels[reached[0] : reached[-1] + 2]
-        area = sum(level * (after[0] - at) for (at, level), after in itertools.pairwise(between))
-        return area / (between[-1][0] - between[0][0])
+        first, last = reached[0], reached[-1] + 1
+        area = sum(levels[at] * (times[at + 1] - times[at]) for at in range(first, last))
+        return area / (times[last] - times[first])
 
     def to_json(self) -> dict[str, Any]:
-        """Requests by room, how often each kind of answer went out, and what came more than once."""
+        """Number of requests, of those in flight, of each outcome, and requests that came more than once."""
         entries = self.entries()
         again = {
             f"{room}/{hash}".lstrip("/"): n for (room, hash), n in self.asked().items() if n > 1

@@ -1,4 +1,4 @@
-"""Rate limits of a loopback server and what its answers say of them: buckets that fill steadily, as providers' do."""
+"""Rate limits of a loopback server, and the headers that report them: token buckets, as providers use."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from .wires import Provider
 
 @dataclass
 class _TokenBucket:
+    """A limit per minute, refilled steadily."""
+
     unit: str
     limit: int
     left: float
     filled: float
 
     def wait_for(self, amount: float, now: float) -> float:
-        """Seconds until so much can be had; 0 when it can be now."""
+        """Seconds until `amount` is available; 0 if it is now."""
         self.left = min(self.limit, self.left + (now - self.filled) * self.limit / 60)
         self.filled = now
         return max(0.0, min(amount, self.limit) - self.left) * 60 / self.limit
 
 
 class Limiter:
-    """Admits requests. Safe to use from many threads.
+    """Admits requests. Thread-safe.
 
     Args:
-        requests: a minute; 0 is no limit.
-        tokens: of prompts, a minute; 0 is no limit.
+        requests: limit per minute; 0 is no limit.
+        tokens: prompt tokens per minute; 0 is no limit.
     """
 
     def __init__(self, requests: int, tokens: int) -> None:
@@ -39,19 +41,15 @@ class Limiter:
         self._lock = threading.Lock()
 
     def admit(self, provider: Provider, tokens: int) -> tuple[bool, dict[str, str]]:
-        """Whether a request is too many, and the headers of its answer."""
+        """Whether a request exceeds a limit, and the headers of its answer."""
         with self._lock:
             now = time.monotonic()
-            wanted = [1 if bucket.unit == "requests" else tokens for bucket in self._buckets]
-            waits = [
-                bucket.wait_for(amount, now)
-                for bucket, amount in zip(self._buckets, wanted, strict=True)
-            ]
+            amounts = {"requests": 1, "tokens": tokens}
+            waits = [bucket.wait_for(amounts[bucket.unit], now) for bucket in self._buckets]
             wait = max(waits, default=0.0)
-            for bucket, amount in zip(self._buckets, wanted, strict=True):
-                bucket.left -= 0 if wait else min(amount, bucket.limit)
             headers: dict[str, str] = {}
             for bucket in self._buckets:
+                bucket.left -= 0 if wait else min(amounts[bucket.unit], bucket.limit)
                 full_in = (bucket.limit - bucket.left) * 60 / bucket.limit
                 headers |= wires.limit_headers(
                     provider, bucket.unit, bucket.limit, int(bucket.left), full_in

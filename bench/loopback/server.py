@@ -1,8 +1,8 @@
-"""The server: one thread a connection; keys, limits and the script's rules before the program that
-answers.
+"""The server, with one thread per connection: keys, limits and the script's rules come before the
+model.
 
-The URL may name a room before the protocol's path (`http://127.0.0.1:8017/run-7/v1`): the ledger
-then tells one client's requests from another's. `GET /ledger` is what it was asked so far.
+The URL may name a room before the protocol's path (`http://127.0.0.1:8017/run-7/v1`), so that the
+ledger tells clients apart. `GET /ledger` returns the requests so far.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from ...tools.errors import UsageError
 from . import faults, wires
 from .ledger import Ledger
 from .rate_limits import Limiter
-from .script import Coming, Director, Rule, Script
-from .wires import Counts, Provider
+from .script import Director, IncomingRequest, Rule, Script
+from .wires import Provider, TokenCounts
 
 CHARACTERS_A_TOKEN = 4
-"""How tokens are counted here: the common rule of thumb."""
+"""How tokens are counted here: a common rule of thumb."""
 PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
 
 
 @dataclass(frozen=True)
 class WireReply:
-    """What goes back over the wire."""
+    """What is sent back."""
 
     status: int
     body: bytes
     what: str = "answered"
-    """For the ledger."""
+    """Outcome for the ledger: "answered", "error", or the name of a fault."""
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
-    """A fault of the connection."""
+    """Name of a connection fault, or ""."""
 
 
 class Loopback:
     """The server; a context manager.
 
     Args:
-        model: answers what the script does not.
-        port: 0 for any free one.
-        script: keys, models, delays, limits, and which requests are answered otherwise.
-        keep: whether `bodies` keeps the requests as they came; a soak of many thousands does without.
+        model: answers all requests that the script does not.
+        port: 0 for any free port.
+        script: keys, models, delays, limits, and which requests are answered differently.
+        keep: whether `bodies` keeps all requests; a soak of many thousands does without.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Loopback:
             self._server = _Server(("127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
             raise UsageError(
-                f"port {port} cannot be listened on ({error}); give another --port, or 0"
+                f"cannot listen on port {port} ({error}); give another --port, or 0"
             ) from error
         self._server.loopback = self  # type: ignore[attr-defined]
         self._thread = threading.Thread(
@@ -87,8 +87,8 @@ class Loopback:
 
     def url(self, provider: str, room: str = "") -> str:
         """The base URL for a provider's SDK."""
-        here = f"http://127.0.0.1:{self._server.server_port}" + (f"/{room}" if room else "")
-        return here + ("/v1" if provider == "openai" else "")
+        base = f"http://127.0.0.1:{self._server.server_port}" + (f"/{room}" if room else "")
+        return base + ("/v1" if provider == "openai" else "")
 
     def __enter__(self) -> Loopback:
         self._thread.start()
@@ -103,29 +103,31 @@ class Loopback:
     def listed(self, path: str) -> WireReply:
         """The answer to a GET."""
         if path == "/ledger":
-            return WireReply(200, _dumped(self.ledger.to_json()))
+            return WireReply(200, _json(self.ledger.to_json()))
         provider: Provider = "openai" if "/v1/" in path and "anthropic" not in path else "anthropic"
         name = path.partition("/models")[2].strip("/")
         if self.script.models and "/models" in path:
             if not name:
-                return WireReply(200, _dumped(wires.models_of(provider, self.script.models)))
+                return WireReply(200, _json(wires.models_of(provider, self.script.models)))
             if name in self.script.models:
-                return WireReply(200, _dumped(wires.model_of(provider, name)))
+                return WireReply(200, _json(wires.model_of(provider, name)))
         return _error(provider, 404, "not_found_error", f"there is no {path} here")
 
     def answer(self, path: str, raw: bytes, key: str) -> WireReply:
-        """The answer to a POST, or the fault that stands in its place; waits as long as it should take."""
-        room, provider = _place(path)
-        entry, time_ = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
-        found = (
-            self._answer(provider, raw, key, entry.hash, time_)
-            if provider
-            else _error("openai", 404, "", path)
-        )
-        self.ledger.close(entry, 0 if found.fault else found.status, found.what)
-        return found
+        """The answer to a POST, or a fault instead; waits as long as it should take."""
+        room, provider = _parse_path(path)
+        entry, repetition = self.ledger.open(hashlib.sha256(raw).hexdigest()[:16], room, key)
+        if provider is None:
+            reply = _error("openai", 404, "", path)
+        else:
+            reply = self._answer(provider, raw, key, entry.hash, repetition)
+        self.ledger.close(entry, 0 if reply.fault else reply.status, reply.what)
+        return reply
 
-    def _answer(self, provider: Provider, raw: bytes, key: str, hash: str, time_: int) -> WireReply:
+    def _answer(
+        self, provider: Provider, raw: bytes, key: str, hash: str, repetition: int
+    ) -> WireReply:
+        # 1. parse
         with self._lock:
             self._count += 1
             number = self._count
@@ -138,12 +140,13 @@ class Loopback:
             )
         if self._keep:
             self.bodies.append(body)
-        if refused := self._refused(provider, model, key, body, wires.refusal_of(request)):
-            return refused
-        rule = (
-            self._director.rule(Coming(provider, model, raw.decode(), hash, number, time_))
-            or Rule()
-        )
+        # 2. refuse what a provider would refuse
+        refusal = self._refuse(provider, model, key, body, wires.refusal_of(request))
+        if refusal:
+            return refusal
+        # 3. rate limits and the script's rule
+        incoming = IncomingRequest(provider, model, raw.decode(), hash, number, repetition)
+        rule = self._director.rule(incoming) or Rule()
         counts = self._counts(provider, body)
         limited, headers = self._limiter.admit(provider, counts.prompt)
         if limited:
@@ -152,16 +155,17 @@ class Loopback:
         headers = {**headers, **rule.headers}
         if rule.status >= 400:
             return _error(provider, rule.status, rule.error, rule.message, headers)
+        # 4. the reply, with its fault
         fault = faults.pick(rule.fault, number, provider)
-        reply = faults.garbled(fault, rule.reply() or self.model.reply(request))
-        return _made(provider, model, _signed(reply, hash), counts, fault, headers)
+        reply = faults.garble(fault, rule.reply() or self.model.reply(request))
+        return _format(provider, model, _with_hash_in_ids(reply, hash), counts, fault, headers)
 
     def _wait(self, rule: Rule) -> None:
         delay = self.script.delay_s if rule.delay_s is None else rule.delay_s
         if delay > 0:
             self.stopping.wait(delay)
 
-    def _refused(
+    def _refuse(
         self, provider: Provider, model: str, key: str, body: Mapping[str, Any], why: str
     ) -> WireReply | None:
         if self.script.key and key != self.script.key:
@@ -179,8 +183,8 @@ class Loopback:
             )
         return _error(provider, 400, "invalid_request_error", why) if why else None
 
-    def _counts(self, provider: Provider, body: Mapping[str, Any]) -> Counts:
-        """Tokens of the prompt; what was sent before as the beginning of a prompt is read from the cache."""
+    def _counts(self, provider: Provider, body: Mapping[str, Any]) -> TokenCounts:
+        """Tokens of the prompt; a prefix that was sent before is read from the cache."""
         parts, markable = wires.cacheable(provider, dict(body))
         digest, size, read, marked = hashlib.sha256(str(body["model"]).encode()), 0, 0, 0
         with self._lock:
@@ -193,27 +197,27 @@ class Loopback:
                     self._cached.add(digest.digest())
                 marked = size if number <= markable else marked
         prompt, read, marked = (n // CHARACTERS_A_TOKEN for n in (size, read, marked))
-        return Counts(prompt, 0, read, max(0, marked - read) if provider == "anthropic" else 0)
+        return TokenCounts(prompt, 0, read, max(0, marked - read) if provider == "anthropic" else 0)
 
 
-def _signed(reply: Reply, hash: str) -> Reply:
-    """Call ids that name the request: no two replies share one, and a journal can be held against the ledger."""
+def _with_hash_in_ids(reply: Reply, hash: str) -> Reply:
+    """Put the request's hash into the ids of tool calls, so that a journal can be compared with the ledger."""
     calls = (replace(call, id=f"{call.id}_{hash}") if call.id else call for call in reply.calls)
     return replace(reply, calls=tuple(calls))
 
 
-def _made(
+def _format(
     provider: Provider,
     model: str,
     reply: Reply,
-    counts: Counts,
+    counts: TokenCounts,
     fault: str,
     headers: Mapping[str, str],
 ) -> WireReply:
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
-    counts = Counts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
+    counts = TokenCounts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
     answer = wires.answer_of(provider, model, reply, counts)
-    data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _dumped(answer)
+    data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _json(answer)
     return WireReply(
         200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else ""
     )
@@ -226,17 +230,15 @@ def _error(
     message: str,
     headers: Mapping[str, str] | None = None,
 ) -> WireReply:
-    return WireReply(
-        status, _dumped(wires.error_of(provider, kind, message)), "error", headers or {}
-    )
+    return WireReply(status, _json(wires.error_of(provider, kind, message)), "error", headers or {})
 
 
-def _dumped(value: Any) -> bytes:
+def _json(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
-def _place(path: str) -> tuple[str, Provider | None]:
-    """The room and the protocol of a path."""
+def _parse_path(path: str) -> tuple[str, Provider | None]:
+    """The room and the protocol of a path; None for an unknown path."""
     path = path.partition("?")[0]
     for ending, provider in PATHS.items():
         if path.endswith(ending):
@@ -249,7 +251,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle (a run that was stopped or killed) is no error of the server."""
+        """Ignore a client that went away (a run that was stopped or killed)."""
         if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
             super().handle_error(request, client_address)
 
@@ -259,16 +261,15 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        """The list of models, if one is kept, and the ledger."""
+        """The list of models, if the script has one, and the ledger."""
         self._send(self._loopback.listed(self.path))
 
     def do_POST(self) -> None:
         """A request for a reply."""
         raw = self.rfile.read(int(self.headers["content-length"] or 0))
-        given = self.headers["x-api-key"] or (self.headers["authorization"] or "").removeprefix(
-            "Bearer "
-        )
-        self._send(self._loopback.answer(self.path, raw, given))
+        bearer = (self.headers["authorization"] or "").removeprefix("Bearer ")
+        key = self.headers["x-api-key"] or bearer
+        self._send(self._loopback.answer(self.path, raw, key))
 
     @property
     def _loopback(self) -> Loopback:
@@ -288,11 +289,11 @@ class _Handler(BaseHTTPRequestHandler):
         half = answer.fault in ("cut", "truncated")
         self.wfile.write(answer.body[: len(answer.body) // 2] if half else answer.body)
         if half:
-            time.sleep(0.02)  # else the reset overtakes what was sent
+            time.sleep(0.02)  # otherwise the reset overtakes what was sent
             self._break(reset=answer.fault == "cut")
 
     def _await_end(self) -> None:
-        """Until the client goes away or the server stops."""
+        """Wait until the client goes away or the server stops."""
         self.connection.settimeout(0.1)
         while not self._loopback.stopping.is_set():
             try:
@@ -308,4 +309,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:
-        """A server for programs is silent."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The two protocols, as a server speaks them: OpenAI's chat completions and Anthropic's messages."""
+"""The server side of both protocols: OpenAI's chat completions and Anthropic's messages."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BLOCKS = {
     "thinking": {"type", "thinking", "signature"},
     "redacted_thinking": {"type", "data"},
 }
-"""What Anthropic takes in a message of the model's own; it refuses a request with anything else."""
+"""Fields that Anthropic accepts in the blocks of an assistant message; it refuses all others."""
 CREATED = 1_700_000_000
-"""The time that answers carry: always the same, so that an answer repeated is the same to the last byte."""
+"""Timestamp of all answers; constant, so that a repeated answer has the same bytes."""
 
 
 @dataclass(frozen=True)
-class Counts:
+class TokenCounts:
     """Tokens of one answer; `prompt` includes those read from or written to the cache."""
 
     prompt: int
@@ -42,36 +42,31 @@ class Counts:
 
 
 def request_of(provider: Provider, body: dict[str, Any]) -> Request:
-    """What a body of the wire asks."""
+    """The request in a body."""
     return _openai_request(body) if provider == "openai" else _anthropic_request(body)
 
 
 def refusal_of(request: Request) -> str:
-    """Why a provider would refuse a conversation, or an empty string: each tool call must be answered, at once."""
+    """Why a provider would refuse a conversation, or "". Results must follow each tool call at once."""
     open_calls: list[str] = []
     for message in request.messages:
         answers = [r.id for r in message.results] if isinstance(message, ToolResults) else []
         if sorted(answers) != sorted(open_calls):
             return f"tool calls {open_calls} are answered by results for {answers}"
-        open_calls = (
-            [c.id for c in message.reply.calls] if isinstance(message, AssistantMessage) else []
-        )
-    return (
-        f"the tool calls {open_calls} have no results"
-        if open_calls
-        else ""
-        if request.messages
-        else "no messages"
-    )
+        calls = message.reply.calls if isinstance(message, AssistantMessage) else ()
+        open_calls = [call.id for call in calls]
+    if open_calls:
+        return f"the tool calls {open_calls} have no results"
+    return "" if request.messages else "no messages"
 
 
-def answer_of(provider: Provider, model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
-    """A reply as the body of an answer."""
+def answer_of(provider: Provider, model: str, reply: Reply, counts: TokenCounts) -> dict[str, Any]:
+    """The body of an answer with a reply."""
     return (_openai_answer if provider == "openai" else _anthropic_answer)(model, reply, counts)
 
 
 def error_of(provider: Provider, kind: str, message: str) -> dict[str, Any]:
-    """The body of an answer that is an error."""
+    """The body of an error."""
     if provider == "openai":
         return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
     return {
@@ -82,7 +77,7 @@ def error_of(provider: Provider, kind: str, message: str) -> dict[str, Any]:
 
 
 def model_of(provider: Provider, name: str) -> dict[str, Any]:
-    """One model as a list of models has it."""
+    """One entry of the list of models."""
     if provider == "openai":
         return {"id": name, "object": "model", "created": CREATED, "owned_by": "loopback"}
     return {"type": "model", "id": name, "display_name": name, "created_at": "2023-11-14T22:13:20Z"}
@@ -90,32 +85,33 @@ def model_of(provider: Provider, name: str) -> dict[str, Any]:
 
 def models_of(provider: Provider, names: tuple[str, ...]) -> dict[str, Any]:
     """The list of models."""
-    found = [model_of(provider, name) for name in names]
+    models = [model_of(provider, name) for name in names]
     if provider == "openai":
-        return {"object": "list", "data": found}
+        return {"object": "list", "data": models}
     ends = {"first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-    return {"data": found, "has_more": False} | ends
+    return {"data": models, "has_more": False} | ends
 
 
 def limit_headers(
     provider: Provider, unit: str, limit: int, left: int, full_in_s: float
 ) -> dict[str, str]:
-    """What a provider says of a limit a minute: how much, what is left, and when it is whole again."""
+    """Headers of a limit per minute: the limit, what is left, and when it is full again."""
     if provider == "openai":
-        named = {"limit": str(limit), "remaining": str(left), "reset": f"{full_in_s:.3f}s"}
-        return {f"x-ratelimit-{what}-{unit}": value for what, value in named.items()}
+        return {
+            f"x-ratelimit-limit-{unit}": str(limit),
+            f"x-ratelimit-remaining-{unit}": str(left),
+            f"x-ratelimit-reset-{unit}": f"{full_in_s:.3f}s",
+        }
     reset = datetime.now(UTC) + timedelta(seconds=full_in_s)
-    named = {
-        "limit": str(limit),
-        "remaining": str(left),
-        "reset": reset.isoformat().replace("+00:00", "Z"),
+    return {
+        f"anthropic-ratelimit-{unit}-limit": str(limit),
+        f"anthropic-ratelimit-{unit}-remaining": str(left),
+        f"anthropic-ratelimit-{unit}-reset": reset.isoformat().replace("+00:00", "Z"),
     }
-    return {f"anthropic-ratelimit-{unit}-{what}": value for what, value in named.items()}
 
 
 def cacheable(provider: Provider, body: dict[str, Any]) -> tuple[list[str], int]:
-    """The parts of a prompt in the order in which a cache compares them, and how many of them may
-    be written to it.
+    """The parts of a prompt in the order in which a cache compares them, and how many may be cached.
 
     OpenAI caches any prefix, Anthropic those that end in a marked part.
     """
@@ -131,7 +127,7 @@ def cacheable(provider: Provider, body: dict[str, Any]) -> tuple[list[str], int]
 
 
 def _unmarked(value: Any) -> Any:
-    """Without the marks that say up to where something may be cached."""
+    """Remove the marks of what may be cached."""
     if isinstance(value, dict):
         return {k: _unmarked(v) for k, v in value.items() if k != "cache_control"}
     return [_unmarked(v) for v in value] if isinstance(value, list) else value
@@ -161,16 +157,16 @@ def _openai_request(body: dict[str, Any]) -> Request:
     return Request(system, tuple(messages), tools, tool_choice=_choice(body.get("tool_choice")))
 
 
-def _choice(asked: Any) -> str:
-    """A choice of tools in either protocol's words, as ours."""
-    if isinstance(asked, dict):
-        name = asked.get("name") or asked.get("function", {}).get("name")
-        return name or asked["type"]
-    return {"required": "any"}.get(asked, asked or "auto")
+def _choice(choice: Any) -> str:
+    """The tool choice of either protocol in hubel's words."""
+    if isinstance(choice, dict):
+        name = choice.get("name") or choice.get("function", {}).get("name")
+        return name or choice["type"]
+    return {"required": "any"}.get(choice, choice or "auto")
 
 
 def _text(content: Any) -> str:
-    """Content is a string, or a list of blocks some of which have text."""
+    """The text of content, which is a string or a list of blocks."""
     return (
         content
         if isinstance(content, str)
@@ -228,7 +224,7 @@ def _check_blocks(blocks: list[Any]) -> None:
             raise ValueError("tool_use: input should be an object")
 
 
-def _openai_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
+def _openai_answer(model: str, reply: Reply, counts: TokenCounts) -> dict[str, Any]:
     calls = [
         {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.raw}}
         for c in reply.calls
@@ -255,7 +251,7 @@ def _openai_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
     return about | {"choices": [choice], "usage": usage}
 
 
-def _anthropic_answer(model: str, reply: Reply, counts: Counts) -> dict[str, Any]:
+def _anthropic_answer(model: str, reply: Reply, counts: TokenCounts) -> dict[str, Any]:
     content: list[dict[str, Any]] = [{"type": "text", "text": reply.text}] if reply.text else []
     content += [
         {"type": "tool_use", "id": c.id, "name": c.name, "input": c.arguments or {}}

@@ -233,9 +233,9 @@ def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("delay = 1", "delay: Unexpected"),
-        ("[[rule]]\nfault = 'fire'", "no fault is called 'fire'"),
+        ("[[rule]]\nfault = 'fire'", "unknown fault 'fire'"),
         ("[[rule]]\nevery = 'x'", "rules.0.every"),
-        ("[[rule]]\nstop = 'x'", "does not stop with 'x'"),
+        ("[[rule]]\nstop = 'x'", "unknown stop 'x'"),
         ("[[rule]]\nstatus = 99", "status 99"),
         ("[[rule]]\ncalls = [{a = 1}]", "calls"),
         ("[", "cannot be read"),
