@@ -24,6 +24,7 @@ from ..agent.runlog.nulls import is_control
 from ..evals.statistics.fdr import wilson
 
 if TYPE_CHECKING:
+    from ..agent.runlog.views import TargetRow
     from ..tools.subject.address import Shape
 
 LAYERS = 4
@@ -88,7 +89,7 @@ def null_config(
     return RunConfig.from_settings(settings)
 
 
-def bench_rows(config: RunConfig, targets: Sequence[dict[str, Any]]) -> list[NullRow]:
+def bench_rows(config: RunConfig, targets: Sequence[TargetRow]) -> list[NullRow]:
     """The outcome of each target of the bench, from the rows of `views.target_rows`."""
     rows = []
     for row in targets:

@@ -25,7 +25,7 @@ from ..agent.runlog.headline import headline_score
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
 from ..agent.runlog.lexicon import predict, stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock, seal_segments
-from ..agent.runlog.views import target_rows
+from ..agent.runlog.views import TargetRow, target_rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import read_corpus
 from ..tools.errors import UsageError
@@ -154,7 +154,7 @@ class _TruthComparison:
         self._subject, self._holdout = subject, holdout
         self._lexicon = stored_lexicon(folder)
 
-    def result(self, unit: SuiteUnit, row: dict[str, Any]) -> PlantedResult:
+    def result(self, unit: SuiteUnit, row: TargetRow) -> PlantedResult:
         """The result of one unit, from its row in the run."""
         score, kept = headline_score(row), row["verdict"] == "kept"
         return PlantedResult(
@@ -169,7 +169,7 @@ class _TruthComparison:
             **(self._against_truth(unit, row, kept) if unit.parts else {}),
         )
 
-    def _against_truth(self, unit: SuiteUnit, row: dict[str, Any], kept: bool) -> dict[str, Any]:
+    def _against_truth(self, unit: SuiteUnit, row: TargetRow, kept: bool) -> dict[str, Any]:
         """The fields of a `PlantedResult` that need a truth; nulls and controls have none."""
         truth, signal = self._truth_and_signal(Unit.parse(row["target"]))
         decidable = planted_truth.is_decidable(self._sample(truth, signal))

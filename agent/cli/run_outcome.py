@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..runlog.headline import headline_score
 from ..runlog.model_config import BudgetConfig
@@ -17,6 +17,7 @@ from .exit_status import BUDGET, DONE, SOME_FAILED
 
 if TYPE_CHECKING:
     from ...tools.subject import Subject
+    from ..runlog.views import TargetRow
 
 COLUMNS = (
     "target",
@@ -82,7 +83,7 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
     output.line(summary(targets))
 
 
-def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+def _cells(row: TargetRow) -> tuple[object, ...]:
     failure = row["error"] and f"failed: {row['error']}"
     explanation = row["explanation"] or failure or row["reason"]
     begin = (row["target"], row["side"], explanation)
@@ -95,7 +96,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (*begin, r, interval, output.two_decimals(lookup), p, row["verdict"])
 
 
-def summary(targets: Sequence[dict[str, Any]]) -> str:
+def summary(targets: Sequence[TargetRow]) -> str:
     """One line: verdicts, failures, and the mean held-out score over all targets that have one."""
     verdicts = ("kept", "rejected", "inconclusive", "pending")
     counts = {verdict: sum(row["verdict"] == verdict for row in targets) for verdict in verdicts}

@@ -36,7 +36,7 @@ from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
-from ..runlog.views import COST_KEYS, target_rows
+from ..runlog.views import COST_KEYS, TargetRow, target_rows
 from .execute import investigate_all
 
 JOURNAL = frozenset(
@@ -52,7 +52,7 @@ _NOT_COMPUTED = (*COST_KEYS, "error")
 class Replay:
     """The rows that a replay computed, and where they differ from the run's own."""
 
-    rows: list[dict[str, Any]]
+    rows: list[TargetRow]
     mismatches: list[str]
     bitwise: bool
     """Whether every number is the same to the last bit."""
@@ -88,10 +88,8 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
     with _copy_of_journal(folder, keep_failures=failed) as copy:
         _run_again(folder, copy, finished, reporter or Reporter())
         computed = target_rows(copy)
-    computed = [
-        new | {key: old[key] for key in _NOT_COMPUTED}
-        for new, old in zip(computed, stored, strict=True)
-    ]
+    for new, old in zip(computed, stored, strict=True):
+        new.update({key: old[key] for key in _NOT_COMPUTED})  # pyright: ignore[reportCallIssue, reportArgumentType]
     mismatches: list[str] = []
     for old, new in zip(stored, computed, strict=True):
         mismatches += _differences(old, new, f"{old['target']}: ")

@@ -1,8 +1,8 @@
 """What a run waited for: its language model, its subject, or its own program.
 
-Investigations side by side share one subject and one interpreter. The run's log says at its end how
-long the language model was asked (summed over investigations), how long the subject ran, and how
-long investigations stood in line for it, so that whoever wants a faster run knows what to change.
+Concurrent investigations share one subject and one interpreter. At its end the run logs how long
+the language model took (summed over investigations), how long the subject ran, and how long
+investigations queued for it, so that a user who wants a faster run knows what to change.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 FULL = 0.9
-"""A share of the time from which something counts as busy all along."""
+"""Share of the time from which something counts as busy throughout."""
 What = Literal["model", "subject", "line"]
+"""`line` is the queue for the subject."""
 
 
 class WaitTimes:
     """Adds up seconds of waiting. Safe to use from many threads."""
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {"model": 0.0, "subject": 0.0, "line": 0.0}
+        self._seconds: dict[What, float] = {"model": 0.0, "subject": 0.0, "line": 0.0}
         self._lock = threading.Lock()
         self._started = time.monotonic()
 
     @contextmanager
     def measure(self, what: What) -> Iterator[None]:
-        """Count the time in here."""
+        """Count the time that the block takes."""
         started = time.monotonic()
         try:
             yield
@@ -38,7 +39,7 @@ class WaitTimes:
 
     @contextmanager
     def turn(self, subject: threading.Lock) -> Iterator[None]:
-        """A turn of the subject, and the standing in line for it."""
+        """Hold the subject for the block; the queueing and the holding are counted apart."""
         with self.measure("line"):
             subject.acquire()
         try:
@@ -48,21 +49,23 @@ class WaitTimes:
             subject.release()
 
     def summary(self, side_by_side: int) -> dict[str, Any]:
-        """Seconds, mean requests at the language model at once, and what kept the run from being faster."""
+        """The event `load`: seconds, mean number of requests in flight, and what limited the speed.
+
+        Args:
+            side_by_side: how many investigations ran at once.
+        """
         seconds = max(time.monotonic() - self._started, 1e-9)
         with self._lock:
-            model, subject, line = (self._seconds[what] for what in ("model", "subject", "line"))
+            times = dict(self._seconds)
         bottleneck = "program"
-        if subject >= FULL * seconds:
+        if times["subject"] >= FULL * seconds:
             bottleneck = "subject"
-        elif model >= FULL * seconds * side_by_side:
+        elif times["model"] >= FULL * seconds * side_by_side:
             bottleneck = "model"
         return {
             "seconds": round(seconds, 3),
             "side_by_side": side_by_side,
-            "model_seconds": round(model, 3),
-            "subject_seconds": round(subject, 3),
-            "line_seconds": round(line, 3),
-            "asked_at_once": round(model / seconds, 3),
+            **{f"{what}_seconds": round(amount, 3) for what, amount in times.items()},
+            "asked_at_once": round(times["model"] / seconds, 3),
             "bottleneck": bottleneck,
         }

@@ -1,10 +1,8 @@
-"""The vocabulary that a run's predicates are read with: built from the subject, kept small for
-replays and reports.
+"""The vocabulary that a run's predicates look up: built from the subject, frozen when the run ends.
 
 While a run works, its lexicon is made from the subject's token strings and input embedding, and
-kept in the cache by the subject's revision. When the run ends, what its predicates really look up
-is frozen into the run's folder, so that the run can be replayed and shown where there is no
-subject.
+kept in the cache by the subject's revision. When the run ends, what its predicates actually look up
+is frozen into the run's folder, so that the run can be replayed and shown without the subject.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
         try:
             return Lexicon.load(folder)
         except CorruptError:
-            pass  # made anew below: it rests on nothing but the subject
+            pass  # build it again: it depends on nothing but the subject
     loaded = subject()
     embedding = loaded.model.get_input_embeddings().weight.detach().float().cpu().numpy()
     lexicon = Lexicon.build(loaded.token_strings(), embedding)
@@ -51,11 +49,11 @@ def stored_lexicon(folder: Path) -> Lexicon:
     """The lexicon that was frozen into a run's folder.
 
     Raises:
-        CorruptError: it is not there, because the run has not ended, or it cannot be read.
+        CorruptError: there is none, because the run has not ended, or it cannot be read.
     """
     if not (folder / LEXICON).is_dir():
         raise CorruptError(
-            f"{folder} keeps no lexicon: its run has not ended; `hubel resume {folder.name}` goes on with it"
+            f"{folder} has no lexicon because its run has not ended; `hubel resume {folder.name}` continues it"
         )
     return Lexicon.load(folder / LEXICON)
 

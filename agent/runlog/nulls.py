@@ -1,6 +1,6 @@
-"""The nulls and controls of a run, made from the words in its configuration.
+"""The nulls and controls of a run, made from their descriptions in its configuration.
 
-`RunConfig.nulls` maps an address behind the layer's last neuron to what stands there: "noise",
+`RunConfig.nulls` maps an address after the layer's last neuron to what is there: "noise",
 "shuffled:mlp.9.33", "rotated", "redrawn:mlp.6.33".
 """
 
@@ -20,27 +20,30 @@ CONTROLS = ("rotated", "redrawn")
 
 
 def is_control(kind: str) -> bool:
-    """Whether that word names a control (something to explain that no model learned) and not a null."""
+    """Whether a description is of a control (has structure, but no model learned it) and not of a null."""
     return kind.partition(":")[0] in CONTROLS
 
 
 def artificial_units(
-    described: Mapping[str, str], subject: Subject, seed: int, donors: Sequence[Sequence[int]] = ()
+    descriptions: Mapping[str, str],
+    subject: Subject,
+    seed: int,
+    donors: Sequence[Sequence[int]] = (),
 ) -> list[ArtificialUnit]:
-    """The units that the words describe, in that order.
+    """The units of these descriptions, in their order.
 
     Args:
-        donors: contexts from which shuffled ones take their values on new text.
+        donors: contexts from which shuffled units take their values on new text.
 
     Raises:
-        UsageError: a word is not known.
+        UsageError: a description is not known.
     """
     from ...tools.subject import nulls
 
     units: dict[str, ArtificialUnit] = {}
     by_layer: dict[int, list[Unit]] = {}
-    for address, words in described.items():
-        kind, _, source = words.partition(":")
+    for address, description in descriptions.items():
+        kind, _, source = description.partition(":")
         unit = Unit.parse(address)
         if kind == "noise":
             units[address] = nulls.NoiseUnit(unit=unit, seed=seed)
@@ -53,10 +56,10 @@ def artificial_units(
         elif kind == "rotated":
             by_layer.setdefault(unit.layer, []).append(unit)
         else:
-            known = "noise, shuffled:UNIT, rotated, redrawn:UNIT"
             raise UsageError(
-                f"{address}: no null or control is called {words!r}; known are {known}"
+                f"{address}: unknown null or control {description!r}; known ones are noise, "
+                "shuffled:UNIT, rotated, redrawn:UNIT"
             )
-    for rotated in by_layer.values():
+    for rotated in by_layer.values():  # the units of a layer are rotated together
         units |= {str(u.unit): u for u in nulls.rotated_units(subject, rotated, seed=seed)}
-    return [units[address] for address in described]
+    return [units[address] for address in descriptions]

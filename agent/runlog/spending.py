@@ -1,35 +1,41 @@
-"""What a run's language models took, in one line, with what a kept explanation cost."""
+"""What a run's language models took, in one line, with the price of a kept explanation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .views import TargetRow
 
 
-def spending_summary(found: Sequence[dict[str, Any]]) -> str:
-    """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" when none
-    was asked.
-
-    Args:
-        found: rows of `views.target_rows`.
-    """
-    calls = sum(r["calls"] for r in found)
-    tokens, cached = (sum(r[k] for r in found) for k in ("input_tokens", "cached_tokens"))
-    said = f"; {calls} calls, {tokens:,} tokens in ({cached:,} cached), {sum(r['output_tokens'] for r in found):,} out"
-    said = (said + _dollars([r["usd"] for r in found])) if calls else ""
-    if reading := sum(r["reading_calls"] for r in found):
-        said += f"; simulator and judge: {reading} calls, {sum(r['reading_tokens'] for r in found):,} tokens"
-        said += _dollars([r["reading_usd"] for r in found])
-    kept = sum(r["verdict"] == "kept" for r in found)
-    usd = [r[k] for r in found for k in ("usd", "reading_usd")]
-    known = [amount for amount in usd if amount is not None]
-    return said + (
-        f"; ${sum(known) / kept:.2f} a kept explanation"
-        if kept and sum(known) and None not in usd
-        else ""
-    )
+def spending_summary(rows: Sequence[TargetRow]) -> str:
+    """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" if none was asked."""
+    parts: list[str] = []
+    if calls := sum(row["calls"] for row in rows):
+        tokens = sum(row["input_tokens"] for row in rows)
+        cached = sum(row["cached_tokens"] for row in rows)
+        written = sum(row["output_tokens"] for row in rows)
+        dollars = _dollars([row["usd"] for row in rows])
+        parts.append(
+            f"{calls} calls, {tokens:,} tokens in ({cached:,} cached), {written:,} out{dollars}"
+        )
+    if calls := sum(row["reading_calls"] for row in rows):
+        tokens = sum(row["reading_tokens"] for row in rows)
+        dollars = _dollars([row["reading_usd"] for row in rows])
+        parts.append(f"simulator and judge: {calls} calls, {tokens:,} tokens{dollars}")
+    kept = sum(row["verdict"] == "kept" for row in rows)
+    total = _sum([row[role] for row in rows for role in ("usd", "reading_usd")])
+    if kept and total:
+        parts.append(f"${total / kept:.2f} a kept explanation")
+    return "".join(f"; {part}" for part in parts)
 
 
-def _dollars(usd: list[float | None]) -> str:
-    known = [amount for amount in usd if amount is not None]
-    return f", ${sum(known):.2f}" if len(known) == len(usd) else ", price unknown"
+def _dollars(usd: Sequence[float | None]) -> str:
+    total = _sum(usd)
+    return ", price unknown" if total is None else f", ${total:.2f}"
+
+
+def _sum(usd: Sequence[float | None]) -> float | None:
+    """None where some price is not known: a sum without it would be wrong."""
+    return None if None in usd else sum(amount or 0.0 for amount in usd)

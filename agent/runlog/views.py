@@ -1,24 +1,24 @@
-"""DuckDB views over a run log: what `hubel show`, reports, the review page and a user's own SQL
-read.
+"""SQL over a run log: DuckDB views, and the rows of `hubel show RUN --json`.
 
-Works while the run is writing: an unfinished last line is skipped, and of an event written twice
-the last counts.
+`hubel show`, `hubel runs`, replay, rescoring and a user's own SQL read these. The review page has a
+store of its own (`review.store`), which stays fast over 100,000 targets. Works while the run is
+writing: an unfinished last line is skipped, and of an event written twice the last counts.
 
     events       seq, time, writer, event, target, id, data (JSON)
     targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
-    spent        target, calls, usd, tokens: what the explaining model took, summed up
-    reading      the same of simulators and judges
+    spent        target, calls, usd, tokens: what the explainer's model took in all
+    reading      the same for simulators and judges
     calls        target, key, instrument, arguments, seconds
     llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
-                 cache_read (tokens), seconds, attempts, waited (seconds of them, for a busy server
-                 or a rate limit), explaining, usd (null: no price known); empty for explainers that
+                 cache_read (tokens), seconds, attempts, waited (seconds of them, because of a busy
+                 server or a rate limit), explaining, usd (null: no price known); empty for explainers that
                  call no language model
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
     reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
-                 text, predicate, note, after_viewing: what people said, in own segments
+                 text, predicate, note, after_viewing: what people said, in segments of its own
                      (`agent.runlog.reviews`)
 """
 
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from .config import RunConfig
 from .layout import EVENTS, REVIEWS
@@ -34,7 +34,63 @@ from .layout import EVENTS, REVIEWS
 if TYPE_CHECKING:
     import duckdb
 
+
+class ScoreRow(TypedDict):
+    """A score of the winner; `floors` maps a floor's name to its score."""
+
+    scorer: str
+    split: str
+    text: str
+    value: float
+    low: float | None
+    high: float | None
+    floors: dict[str, float | None]
+
+
+class TargetRow(TypedDict):
+    """What a run says of one target. Dollars are None where some price is not known."""
+
+    target: str
+    side: str
+    layer: int
+    status: Literal["done", "failed", "pending"]
+    explanation: str | None
+    predicate: str | None
+    verdict: str | None
+    p: float | None
+    seconds: float | None
+    calls: int
+    usd: float | None
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reading_calls: int
+    """Of simulator and judge, as the next two."""
+    reading_usd: float | None
+    reading_tokens: int
+    failed_scores: int
+    scores: list[ScoreRow]
+    reason: str | None
+    """Of the verdict."""
+    error: str | None
+
+
 _COLUMNS = "{seq: 'BIGINT', time: 'VARCHAR', event: 'VARCHAR', target: 'VARCHAR', id: 'VARCHAR', data: 'JSON'}"
+
+_ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
+COST_KEYS = (
+    "seconds",
+    "calls",
+    "usd",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reading_calls",
+    "reading_usd",
+    "reading_tokens",
+    "failed_scores",
+)
+_SCORE_KEYS = ("scorer", "split", "text", "value", "low", "high")
 
 _VIEWS = {
     "conclusions": "select target, data from events where event = 'conclusion'",
@@ -139,19 +195,19 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _reviews(folder: Path) -> str:
-    """What people said; a half-written line is left out."""
-    place = str(folder / REVIEWS).replace("'", "''")
+    """One select over the reviews; an unfinished line is left out."""
+    reviews = str(folder / REVIEWS).replace("'", "''")
     fields = ", ".join(
         f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note")
     )
-    told = (
+    columns = (
         f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
     )
     if not any((folder / REVIEWS).glob("*.jsonl")):
         none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
-        return f"{told} from ({none}) where false"
-    read = f"read_json('{place}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
-    return f"{told} from {read} where event is not null order by time"
+        return f"{columns} from ({none}) where false"
+    read = f"read_json('{reviews}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
+    return f"{columns} from {read} where event is not null order by time"
 
 
 def _events(folder: Path) -> str:
@@ -182,50 +238,31 @@ def _events(folder: Path) -> str:
     return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
 
 
-def target_rows(folder: Path, target: str | None = None) -> list[dict[str, Any]]:
-    """One row a requested target, in the contract's form (`hubel show RUN --json`)."""
+def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:
+    """One row per registered target, in the contract's form (`hubel show RUN --json`)."""
     with connect(folder) as db:
-        where = "where target = ?" if target else ""
-        found = _dicts(
-            db.execute(
-                f"select * from targets {where} order by position", [target] if target else []
-            )
-        )
-        # By name and not by time: a run that was killed in between wrote them in another order.
+        where, values = ("where target = ?", [target]) if target else ("", [])
+        targets = _dicts(db.execute(f"select * from targets {where} order by position", values))
+        # Ordered by name, not by time: a run that was killed in between wrote them in another order.
         concluded = "select s.* from scores s semi join conclusions c on c.target = s.target"
         scores = _dicts(db.execute(f"{concluded} order by scorer, split desc, text"))
     by_target: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         by_target.setdefault(score["target"], []).append(score)
-    return [_row(row, by_target.get(row["target"], [])) for row in found]
+    return [_target_row(row, by_target.get(row["target"], [])) for row in targets]
 
 
-_ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
-COST_KEYS = (
-    "seconds",
-    "calls",
-    "usd",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reading_calls",
-    "reading_usd",
-    "reading_tokens",
-    "failed_scores",
-)
-_SCORE_KEYS = ["scorer", "split", "text", "value", "low", "high"]
-
-
-def _row(row: dict[str, Any], scores: list[dict[str, Any]]) -> dict[str, Any]:
-    mine = [s for s in scores if s["hypothesis"] == row["hypothesis"] and s["value"] is not None]
-    listed = [{k: s[k] for k in _SCORE_KEYS} | {"floors": json.loads(s["floors"])} for s in mine]
-    return {k: row[k] for k in (*_ROW_KEYS, *COST_KEYS)} | {
-        "scores": listed,
-        "reason": row["verdict_reason"],
-        "error": row["error"],
-    }
+def _target_row(row: dict[str, Any], scores: list[dict[str, Any]]) -> TargetRow:
+    scores_of_winner = [
+        {name: score[name] for name in _SCORE_KEYS} | {"floors": json.loads(score["floors"])}
+        for score in scores
+        if score["hypothesis"] == row["hypothesis"] and score["value"] is not None
+    ]
+    columns = {name: row[name] for name in (*_ROW_KEYS, *COST_KEYS)}
+    outcome = {"scores": scores_of_winner, "reason": row["verdict_reason"], "error": row["error"]}
+    return cast("TargetRow", columns | outcome)
 
 
 def _dicts(result: Any) -> list[dict[str, Any]]:
-    names = [d[0] for d in result.description]
+    names = [column[0] for column in result.description]
     return [dict(zip(names, values, strict=True)) for values in result.fetchall()]

@@ -23,7 +23,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Any
 
 from ...agent.llm.conversation import Reply, Request, UserMessage
 from ...agent.runlog.log import Data, canonical, read_events
-from ...agent.runlog.views import target_rows
+from ...agent.runlog.views import TargetRow, target_rows
 from ..loopback import Loopback, Rule, Script
 from ..loopback.demo_model import DemoModel, speak
 from ..loopback.wires import Provider
@@ -266,7 +266,7 @@ def _journaled(folder: Path) -> list[str]:
     return [reply["calls"][0]["id"].rpartition("_")[2] for reply in replies]
 
 
-def _without_timing(rows: list[Data]) -> list[Data]:
+def _without_timing(rows: Sequence[TargetRow]) -> list[Data]:
     return [{key: row[key] for key in row if key not in _TIMING} for row in rows]
 
 

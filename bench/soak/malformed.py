@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...agent.runlog.log import Data, Event, read_events
-from ...agent.runlog.views import target_rows
+from ...agent.runlog.views import TargetRow, target_rows
 from ..loopback import Loopback, Rule, Script
 from ..loopback.faults import HARMLESS, NAMES, UNCOUNTED
 from ..loopback.wires import Provider
@@ -96,7 +96,7 @@ class MalformedSetup:
 class FinishedRun:
     """A run that has ended, read from its log."""
 
-    rows: list[Data]
+    rows: list[TargetRow]
     events: list[Event]
     faults: Mapping[str, str]
     """Hash of a request to the fault of its last answer, or "answered"."""
@@ -185,7 +185,7 @@ def _run(
 
 def _check_harmful(run: FinishedRun, provider: Provider, tally: MalformedTally) -> None:
     scored = {row["target"] for row in run.rows if row["scores"] or row["explanation"]}
-    scored |= {event.target for event in run.events if event.event in ("score", "evidence")}
+    scored |= {str(event.target) for event in run.events if event.event in ("score", "evidence")}
     tally.scored = len(scored)
     tally.notes += [
         f"{provider}: {target} has a score, without any good answer" for target in sorted(scored)
@@ -225,5 +225,5 @@ def _check_harmless(expected: FinishedRun, run: FinishedRun, tally: MalformedTal
     ]
 
 
-def _without_counts(rows: list[Data]) -> list[Data]:
+def _without_counts(rows: list[TargetRow]) -> list[Data]:
     return [{key: row[key] for key in row if key not in _COUNTS} for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
 from ....tools.files.untrusted_text import escape_control
@@ -21,6 +21,8 @@ from ..run_outcome import show_targets
 
 if TYPE_CHECKING:
     import duckdb
+
+    from ...runlog.views import TargetRow
 
 NAME = "show"
 HELP = "print a run's table, or one target"
@@ -104,7 +106,7 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
     _show_conversation(folder, target)
 
 
-def _show_scores(row: dict[str, Any]) -> None:
+def _show_scores(row: TargetRow) -> None:
     if headline_score(row):
         cells = [
             (
@@ -121,7 +123,7 @@ def _show_scores(row: dict[str, Any]) -> None:
         output.line(f"  {comparison}")
 
 
-def _compare_predicate_and_sentence(row: dict[str, Any]) -> str:
+def _compare_predicate_and_sentence(row: TargetRow) -> str:
     """Whether the sentence, as a language model reads it, means what the predicate computes; "" if unknown."""
     scores = random_text_scores(row)
     predicate, sentence = scores.get("simulation"), scores.get("llm_simulation")
