@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -26,7 +26,18 @@ from .protocol import Experiment, Passage
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-VOID: dict[str, Any] = {"observed": None, "compared": None, "outcome": "void"}
+
+class PredictionOutcome(TypedDict):
+    """What came of a prediction."""
+
+    observed: float | None
+    """The quantity on text A."""
+    compared: float | list[float] | None
+    """What it was compared with."""
+    outcome: Literal["for", "against", "void"]
+
+
+VOID: PredictionOutcome = {"observed": None, "compared": None, "outcome": "void"}
 """The outcome of an experiment that could not be read: neither for nor against."""
 
 
@@ -57,16 +68,12 @@ class Reading:
 
 def adjudicate(
     experiment: Experiment, readings: Sequence[Reading], thresholds: Thresholds
-) -> dict[str, Any]:
-    """Compare an experiment's prediction with what was read.
+) -> PredictionOutcome:
+    """Compare an experiment's prediction with what was read; void if a passage has no token to read.
 
     Args:
         readings: one per text of the experiment, in that order.
         thresholds: of the experiment's side.
-
-    Returns:
-        `{observed, compared, outcome}`: the quantity on text A, what it was compared with, and
-        "for", "against", or "void" if a passage has no token that can be read.
     """
     observed = _quantity(experiment, experiment.passage, readings[0])
     if observed is None:
@@ -80,8 +87,8 @@ def compare(
     observed: float,
     other: float | None,
     thresholds: Thresholds | None = None,
-) -> dict[str, Any]:
-    """Compare a quantity with the prediction; returns what `adjudicate` does.
+) -> PredictionOutcome:
+    """Compare a quantity with the prediction.
 
     Args:
         observed: the quantity on text A.

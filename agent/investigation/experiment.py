@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...tools.files.jsonable import jsonable
 from ..explainers.language_model.prompt_text import strongest_tokens
-from ..explainers.predictions import VOID, Reading, adjudicate, compare
+from ..explainers.predictions import VOID, PredictionOutcome, Reading, adjudicate, compare
 from ..explainers.protocol import LONGEST_LENS
 
 if TYPE_CHECKING:
@@ -131,12 +131,14 @@ def _outcome_on_text(
     on_texts = [readings[text] for text in planned.texts]
     unreadable = next((on_text for on_text in on_texts if on_text.reading is None), None)
     if unreadable is not None:
-        outcome, seen = VOID, unreadable.seen
-    else:
-        thresholds = context.data.thresholds(unit, planned.side)
-        read = [on_text.reading for on_text in on_texts if on_text.reading is not None]
-        outcome, seen = adjudicate(planned, read, thresholds), on_texts[0].seen
-    return outcome if seen is None else outcome | {"seen": seen}
+        return _with_seen(VOID, unreadable.seen)
+    thresholds = context.data.thresholds(unit, planned.side)
+    read = [on_text.reading for on_text in on_texts if on_text.reading is not None]
+    return _with_seen(adjudicate(planned, read, thresholds), on_texts[0].seen)
+
+
+def _with_seen(outcome: PredictionOutcome, seen: str | None) -> Data:
+    return dict(outcome) if seen is None else {**outcome, "seen": seen}
 
 
 class _Measured(NamedTuple):
@@ -154,10 +156,9 @@ def _outcome_of_call(context: InvestigationContext, unit: Unit, planned: Experim
     where = {"units": [address]} if name == "patch" else {"unit": address}
     answer = context.instruments.call_for_model(unit, name, arguments | where)
     if answer["error"]:
-        return VOID | {"seen": answer["text"]}
+        return _with_seen(VOID, answer["text"])
     measured = _MEASURES[planned.quantity](planned, answer["result"])
-    outcome = compare(planned, measured.observed, measured.other)
-    return outcome | {"seen": measured.seen}
+    return _with_seen(compare(planned, measured.observed, measured.other), measured.seen)
 
 
 def _kl(planned: Experiment, result: Data) -> _Measured:

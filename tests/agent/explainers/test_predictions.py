@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hubel.agent.explainers.predictions import Reading, Thresholds, adjudicate, tally
+from hubel.agent.explainers.predictions import (
+    PredictionOutcome,
+    Reading,
+    Thresholds,
+    adjudicate,
+    tally,
+)
 from hubel.agent.explainers.protocol import Experiment, Passage
 
 TEXT = "the cat sat"
@@ -16,7 +22,7 @@ ACTIVATIONS = [9.0, 2.0, -1.0]
 THRESHOLDS = Thresholds(q50=0.0, q90=1.5)
 
 
-def outcome(activations: list[float] = ACTIVATIONS, **fields: Any) -> dict[str, Any]:
+def outcome(activations: list[float] = ACTIVATIONS, **fields: Any) -> PredictionOutcome:
     defaults: dict[str, Any] = {"passage": Passage(TEXT), "relation": "fires"}
     experiment = Experiment("e1", "h1", **(defaults | fields))
     readings = [Reading(OFFSETS, activations)] * (2 if experiment.other else 1)
