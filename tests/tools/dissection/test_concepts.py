@@ -89,15 +89,15 @@ RULES: dict[str, Rule] = {
 
 @pytest.mark.parametrize("printed", sorted(RULES))
 def test_a_mask_is_what_a_loop_over_positions_says(printed: str, sample: TextView) -> None:
-    found = parse_concept(printed).mask(sample)
+    mask = parse_concept(printed).mask(sample)
     strings = sample.lexicon.strings
-    expected = np.zeros_like(found)
+    expected = np.zeros_like(mask)
     for row, size in enumerate(sample.length):
         tokens = [strings[t] for t in sample.tokens[row, :size]]
         for p in range(size):
             expected[row, p] = RULES[printed](tokens, p)
     assert expected.any()
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(mask, expected)
 
 
 def test_a_neighbourhood_is_the_nearest_words_by_brute_force(language: Lexicon) -> None:

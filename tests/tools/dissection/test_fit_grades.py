@@ -41,13 +41,15 @@ def test_of_too_many_concepts_those_worth_least_are_left_out(sample: TextView) -
     true, noise = Predicate.parse(f"{TRUE}; step 0.25, rest 0"), np.random.default_rng(1)
     letters = [parse_concept(f'prefix("{letter}")') for letter in "bcdfgpstmwo"]
     signal = true.predict_text(sample) + noise.normal(0, 0.05, sample.tokens.shape)
-    found = fit_grades(
+    fitted = fit_grades(
         [*letters, *(term.concept for term in true.terms)], sample, signal, scored(sample)
     )
-    assert {term.concept for term in true.terms} <= {term.concept for term in found.predicate.terms}
-    assert len(found.predicate.terms) + len(found.left_out) == 14
-    assert set(found.left_out) < set(letters)
-    assert "14 concepts; at most 12" in found.why
+    assert {term.concept for term in true.terms} <= {
+        term.concept for term in fitted.predicate.terms
+    }
+    assert len(fitted.predicate.terms) + len(fitted.left_out) == 14
+    assert set(fitted.left_out) < set(letters)
+    assert "14 concepts; at most 12" in fitted.why
 
 
 def test_what_a_term_is_worth_is_what_numpys_correlation_loses_without_it(sample: TextView) -> None:

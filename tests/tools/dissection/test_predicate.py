@@ -116,13 +116,13 @@ def test_the_prediction_is_the_sum_of_the_terms_that_hold(
     predicate = Predicate.parse(
         'strongly words("said") - slightly after(kind("comma")); step 0.5, rest 1.0'
     )
-    said, comma = (
+    is_said, is_comma = (
         np.isin(sample.tokens, [i for i, s in enumerate(language.strings) if s == x])
         for x in (" said", ",")
     )
-    after = np.zeros_like(comma)
-    after[:, 1:] = comma[:, :-1]
-    expected = 1 + 0.5 * (8.0 * said - 2.0 * after)
+    after = np.zeros_like(is_comma)
+    after[:, 1:] = is_comma[:, :-1]
+    expected = 1 + 0.5 * (8.0 * is_said - 2.0 * after)
     predicted = predicate.predict(sample.tokens, language, sample.length)
     np.testing.assert_array_equal(predicted[sample.real], expected[sample.real])
 

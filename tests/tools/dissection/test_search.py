@@ -79,19 +79,19 @@ def test_a_planted_signal_is_found_with_few_terms_on_other_text(
 
 def test_noise_gives_the_empty_predicate(sample: TextView, candidates: CandidateMatrix) -> None:
     for seed in range(3):
-        found = explained(
+        formulas = explained(
             sample, candidates, np.random.default_rng(seed).standard_normal(sample.tokens.shape)
         )
-        assert [c.predicate.terms for c in found] == [()]
+        assert [c.predicate.terms for c in formulas] == [()]
 
 
 @pytest.mark.parametrize("signal", [np.zeros((160, 40)), np.full((160, 40), 3.0)])
 def test_a_constant_signal_gives_the_empty_predicate(
     signal: np.ndarray, sample: TextView, candidates: CandidateMatrix
 ) -> None:
-    found = explained(sample, candidates, signal)
-    assert [c.predicate.terms for c in found] == [()]
-    assert found[0].predicate.rest == signal[0, 0]
+    formulas = explained(sample, candidates, signal)
+    assert [c.predicate.terms for c in formulas] == [()]
+    assert formulas[0].predicate.rest == signal[0, 0]
 
 
 @pytest.fixture(scope="module")

@@ -25,13 +25,13 @@ WORDS = (  # noqa: SIM905
 def texts(n: int = 40, seed: int = 0) -> list[str]:
     """Random documents of 3 to 60 words; one in ten is nearly the one before it."""
     rng = random.Random(seed)
-    made: list[str] = []
+    documents: list[str] = []
     for number in range(n):
         words = (
             rng.choices(WORDS, k=rng.randint(3, 60)) if number % 10 else [*rng.choices(WORDS, k=60)]
         )
-        made.append(" ".join(words) if number % 10 != 1 else made[-1] + " end")
-    return made
+        documents.append(" ".join(words) if number % 10 != 1 else documents[-1] + " end")
+    return documents
 
 
 def small_corpus(n: int = 40) -> Corpus:

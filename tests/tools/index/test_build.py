@@ -44,19 +44,19 @@ def test_statistics_are_numpys(truth: Truth, index: Index, unit: Unit, split: An
     reader = reader_of(index, split)
     everything = truth.of(unit, split)
     values = everything[np.isfinite(everything)].astype(np.float64)
-    found = reader.statistics(unit)
-    assert found.n == len(values)
-    assert found.min == pytest.approx(values.min(), rel=1e-4, abs=1e-5)
-    assert found.max == pytest.approx(values.max(), rel=1e-4, abs=1e-5)
-    assert found.mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-5)
-    assert found.std == pytest.approx(values.std(), rel=1e-4)
+    statistics = reader.statistics(unit)
+    assert statistics.n == len(values)
+    assert statistics.min == pytest.approx(values.min(), rel=1e-4, abs=1e-5)
+    assert statistics.max == pytest.approx(values.max(), rel=1e-4, abs=1e-5)
+    assert statistics.mean == pytest.approx(values.mean(), rel=1e-4, abs=1e-5)
+    assert statistics.std == pytest.approx(values.std(), rel=1e-4)
     largest = np.abs(values).max()
-    assert found.density == pytest.approx(
+    assert statistics.density == pytest.approx(
         (np.abs(values) > 0.1 * largest).mean(), abs=2.5 / len(values)
     )
-    assert found.positive == pytest.approx((values > 0).mean(), abs=2.5 / len(values))
+    assert statistics.positive == pytest.approx((values > 0).mean(), abs=2.5 / len(values))
     for name, q in {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}.items():
-        assert getattr(found, name) == pytest.approx(
+        assert getattr(statistics, name) == pytest.approx(
             np.quantile(values, q), rel=2e-3, abs=2e-3 * largest
         )
 
@@ -74,14 +74,14 @@ def test_top_exemplars_are_the_highest_peaks(
     contexts = reader.contexts()
     everything = truth.of(unit, split) * (1 if side == "+" else -1)
     peaks = np.nan_to_num(everything, nan=-np.inf).max(axis=1)
-    found = reader.exemplars(unit, side, "top", k=99)
+    exemplars = reader.exemplars(unit, side, "top", k=99)
     stored = 3 if split == "explore" else 2
     expected = np.sort(peaks)[::-1][:stored]
     sign = 1 if side == "+" else -1
-    shown = [sign * e.activations[e.peak] for e in found]
-    assert shown[:1] == [max(shown)]  # repeated texts stand last
-    assert sorted(shown, reverse=True) == pytest.approx([p for p in expected if p > 0], rel=1e-3)
-    for exemplar in found:
+    peaks = [sign * e.activations[e.peak] for e in exemplars]
+    assert peaks[:1] == [max(peaks)]  # repeated texts stand last
+    assert sorted(peaks, reverse=True) == pytest.approx([p for p in expected if p > 0], rel=1e-3)
+    for exemplar in exemplars:
         length = int(contexts.length[exemplar.context])
         raw = sign * everything[exemplar.context, 1:length]
         assert exemplar.activations[0] == 0
@@ -109,8 +109,8 @@ def test_random_exemplars_are_one_pool_and_quantiles_are_spread_over_it(
     for side, sign in (("+", 1), ("-", -1)):
         peaks = [
             max(sign * a for a in e.activations[1:])
-            for e in index.exemplars(unit, side, "quantile", k=3)
-        ]  # type: ignore[arg-type]
+            for e in index.exemplars(unit, side, "quantile", k=3)  # type: ignore[arg-type]
+        ]
         ranked = sorted((max(sign * a for a in e.activations[1:]) for e in pool), reverse=True)
         assert peaks == [ranked[0], ranked[2], ranked[4]]
 

@@ -38,14 +38,14 @@ def opened(folder: Path, split: str) -> Collected:
 def test_collected_activations_are_the_captured_ones(
     tiny: Subject, index: Index, folder: Path, split: Any
 ) -> None:
-    found, contexts = opened(folder, split), reader_of(index, split).contexts()
-    assert found.targets == NAMES
-    assert (found.tokens == contexts.tokens).all()
-    assert (found.length == contexts.length).all()
-    assert (found.mask == contexts.mask).all()
-    assert found.context.tolist() == list(range(len(contexts)))
+    collected, contexts = opened(folder, split), reader_of(index, split).contexts()
+    assert collected.targets == NAMES
+    assert (collected.tokens == contexts.tokens).all()
+    assert (collected.length == contexts.length).all()
+    assert (collected.mask == contexts.mask).all()
+    assert collected.context.tolist() == list(range(len(contexts)))
     for unit in TARGETS:
-        activations = found.activations(unit)
+        activations = collected.activations(unit)
         assert activations.dtype == np.float32
         for row, (tokens, length) in enumerate(zip(contexts.tokens, contexts.length, strict=True)):
             ids = torch.from_numpy(tokens[: int(length)][None].astype(np.int64))
@@ -89,17 +89,17 @@ def test_nulls_and_controls_are_columns_too(tiny: Subject, index: Index, tmp_pat
     redrawn = nulls.redrawn_unit(tiny, Unit("mlp", 1, 26), Unit("mlp", 1, 3))
     extra = [noise, shuffled, rotated, redrawn]
     collect(tiny, index, [Unit("mlp", 2, 4)], tmp_path, extra=extra)
-    found = Collected.open(tmp_path, "explore")
-    assert found.targets == ("mlp.2.4", "mlp.1.24", "mlp.1.25", "mlp.2.24", "mlp.1.26")
-    ids = torch.from_numpy(found.tokens.astype(np.int64))
-    real = np.arange(ids.shape[1]) < found.length[:, None]
+    collected = Collected.open(tmp_path, "explore")
+    assert collected.targets == ("mlp.2.4", "mlp.1.24", "mlp.1.25", "mlp.2.24", "mlp.1.26")
+    ids = torch.from_numpy(collected.tokens.astype(np.int64))
+    real = np.arange(ids.shape[1]) < collected.length[:, None]
     for column in extra:
         sites = list(column.sources)
         direct = column.values(tiny.capture(ids, sites).activations, ids).numpy() * real
-        direct = column.arrange(direct, found.length, "explore") * real
-        assert found.activations(column.unit) == pytest.approx(direct, rel=2e-3, abs=2e-3)
-    source = found.activations("mlp.2.4")
-    assert np.abs(found.activations("mlp.1.25") - source).max() > 0.1
+        direct = column.arrange(direct, collected.length, "explore") * real
+        assert collected.activations(column.unit) == pytest.approx(direct, rel=2e-3, abs=2e-3)
+    source = collected.activations("mlp.2.4")
+    assert np.abs(collected.activations("mlp.1.25") - source).max() > 0.1
     with pytest.raises(UsageError, match=r"'mlp\.2\.4' would be collected twice"):
         collect(
             tiny,

@@ -109,8 +109,8 @@ def test_shards_merge_into_the_whole(
         states.append(scanned(tiny, site, plan, tmp_path / name, first, step, team_size))
     merged, together = merge_totals(states[0], states[1]), states[2]
     assert merged.n == together.n
-    for name, found in statistics_columns(merged).items():
-        assert np.allclose(found, statistics_columns(together)[name], rtol=1e-6, atol=1e-9), name
+    for name, column in statistics_columns(merged).items():
+        assert np.allclose(column, statistics_columns(together)[name], rtol=1e-6, atol=1e-9), name
     for folder, state in (("a", merged), ("whole", together)):
         write_exemplars(tmp_path / folder, state)
     paths = [tmp_path / folder / "exemplars" / "mlp-1.parquet" for folder in ("a", "whole")]

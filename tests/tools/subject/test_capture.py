@@ -28,11 +28,11 @@ def ids_of(subject: Subject, text: str = TEXT) -> Tensor:
 
 def seen(subject: Subject, module: nn.Module, ids: Tensor) -> tuple[Tensor, Tensor]:
     """What a module gets and gives, by a hook of its own."""
-    found = []
-    handle = module.register_forward_hook(lambda _m, args, output: found.append((args, output)))
+    calls = []
+    handle = module.register_forward_hook(lambda _m, args, output: calls.append((args, output)))
     subject.model(ids)
     handle.remove()
-    ((args, output),) = found
+    ((args, output),) = calls
     return (args[0] if args else None), output if isinstance(output, Tensor) else output[0]  # pyright: ignore
 
 

@@ -47,13 +47,13 @@ def factory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Factory:
 
 
 def test_it_is_made_once(factory: Factory) -> None:
-    told: list[str] = []
-    subject = load_subject("smollm2-135m", device="cpu", progress=told.append)
+    lines: list[str] = []
+    subject = load_subject("smollm2-135m", device="cpu", progress=lines.append)
     assert subject.title == "SmolLM2-135M-Instruct, dequantised from Q4_1"
     assert subject.revision == "b179c9523d0e6a0f"
-    assert "dequantising" in told[-1]
-    load_subject("smollm2-135m", device="cpu", progress=told.append)
-    assert (factory.fetched, factory.converted, len(told)) == (1, 1, 1)
+    assert "dequantising" in lines[-1]
+    load_subject("smollm2-135m", device="cpu", progress=lines.append)
+    assert (factory.fetched, factory.converted, len(lines)) == (1, 1, 1)
     assert list((factory.cache / "downloads").iterdir()) == [], (
         "the download is not needed any more"
     )

@@ -39,24 +39,24 @@ def test_an_interchange_moves_one_subspace_to_the_source_and_nothing_else(model_
 
 
 def test_what_an_interchange_needs() -> None:
-    for given, said in (
+    for fields, message in (
         ({"unit": STREAM, "source": SOURCE}, "takes directions"),
         ({"unit": Unit("mlp", 1, 3), "source": SOURCE, "directions": ("one",)}, "whole stream"),
         ({"unit": STREAM, "directions": ("one",)}, "needs a source"),
         ({"unit": STREAM, "op": "zero", "directions": ("one",)}, "nothing else"),
     ):
-        with pytest.raises(UsageError, match=said):
-            Intervention(**{"op": "interchange", **given})
+        with pytest.raises(UsageError, match=message):
+            Intervention(**{"op": "interchange", **fields})
     swap = Intervention(STREAM, "interchange", source=SOURCE, directions=("three",))
     with pytest.raises(UsageError, match="three"):
         family().capture(torch.tensor([IDS]), [], interventions=[[swap]], logits=True)
 
 
 def test_a_digest_names_the_content() -> None:
-    one = Intervention(STREAM, "interchange", (2,), source=SOURCE, directions=("one",))
-    assert one.digest() == Intervention.from_json(json.loads(json.dumps(one.to_json()))).digest()
-    assert one.digest() != replace(one, positions=(3,)).digest()
-    assert len({one, replace(one)}) == 1
+    swap = Intervention(STREAM, "interchange", (2,), source=SOURCE, directions=("one",))
+    assert swap.digest() == Intervention.from_json(json.loads(json.dumps(swap.to_json()))).digest()
+    assert swap.digest() != replace(swap, positions=(3,)).digest()
+    assert len({swap, replace(swap)}) == 1
 
 
 def test_a_model_that_patching_with_itself_changes_is_refused_at_load() -> None:

@@ -75,7 +75,7 @@ def test_neurons(model_type: str) -> None:
     subject = family(model_type)
     ids, unit, site = batch(subject), Unit("mlp", 1, 5), Site("mlp", 1)
     source = tuple(subject.tokenize("blue Tuesday said the dog on a bank").ids)
-    theirs = clean_values(subject, source, site)[:, 5]
+    source_values = clean_values(subject, source, site)[:, 5]
     drawn = np.random.default_rng(3).integers(1, len(source), 2)
     rows = [
         [Intervention(unit, "zero", (2,)), Intervention(Unit("mlp", 1, 6), "set", value=1.5)],
@@ -90,10 +90,10 @@ def test_neurons(model_type: str) -> None:
     def change(value: Tensor) -> None:
         value[0, 2, 5] = 0
         value[0, :, 6] = 1.5
-        value[1, 1, 5], value[1, 3, 5] = theirs[drawn[0]], theirs[drawn[1]]
+        value[1, 1, 5], value[1, 3, 5] = source_values[drawn[0]], source_values[drawn[1]]
         value[1, 0, 5] *= -2
-        value[2, 1, 5], value[2, 2, 5] = theirs[4], theirs[0]
-        value[3, :, 5] = theirs[1:].mean()
+        value[2, 1, 5], value[2, 2, 5] = source_values[4], source_values[0]
+        value[3, :, 5] = source_values[1:].mean()
         value[3, :2, 5] += 0.5
 
     compare(subject, ids, rows, site, change)
@@ -105,7 +105,7 @@ def test_heads(model_type: str) -> None:
     ids, unit, site, width = batch(subject), Unit("head", 0, 2), Site("z", 0), subject.head_dim
     columns = range(2 * width, 3 * width)
     source = tuple(subject.tokenize("blue Tuesday said the dog on a bank").ids)
-    theirs = clean_values(subject, source, site)
+    source_values = clean_values(subject, source, site)
     vector = tuple(float(i) for i in range(width))
     rows = [
         [Intervention(unit, "zero")],
@@ -120,10 +120,10 @@ def test_heads(model_type: str) -> None:
     def change(value: Tensor) -> None:
         for j, column in enumerate(columns):
             value[0, :, column] = 0
-            value[1, 1, column] = theirs[1, column]
+            value[1, 1, column] = source_values[1, column]
             value[2, 0, column] += j
             for position in (2, 3):
-                value[3, position, column] = theirs[1:, column].mean()
+                value[3, position, column] = source_values[1:, column].mean()
         for column in range(width):
             value[2, :, column] *= 3
 
@@ -141,7 +141,7 @@ def test_stream_and_directions(model_type: str) -> None:
     )
     u = DIRECTION / DIRECTION.norm()
     source = tuple(subject.tokenize("blue Tuesday said the dog on a bank").ids)
-    theirs = clean_values(subject, source, site)
+    source_values = clean_values(subject, source, site)
     rows = [
         [Intervention(whole, "patch", (0, 4), source=source)],
         [Intervention(named, "add", value=2.5)],
@@ -154,13 +154,13 @@ def test_stream_and_directions(model_type: str) -> None:
 
     def change(value: Tensor) -> None:
         for position in (0, 4):
-            value[0, position] = theirs[position]
+            value[0, position] = source_values[position]
         value[1] += 2.5 * u
         for position in (1, 2):
             value[2, position] -= (value[2, position] @ u) * u
         value[2, 3] *= 0.5
         value[3, 1] += (-4.0 - value[3, 1] @ u) * u
-        value[3, 2] += (theirs[2] @ u - value[3, 2] @ u) * u
+        value[3, 2] += (source_values[2] @ u - value[3, 2] @ u) * u
 
     compare(subject, ids, rows, site, change)
 

@@ -275,7 +275,7 @@ def _validate(cls: type[T], table: Mapping[str, Any], where: str) -> T:
     except ValidationError as error:
         fault = error.errors()[0]
     key = str(fault["loc"][0])
-    problem = f"{key} is {table.get(key)!r}; {fault['msg'].lower()}"
+    problem = f"{key} is {table.get(key)!r}; {fault['msg'].lower().removeprefix('value error, ')}"
     if fault["type"] == "missing":
         problem = f"{key} is missing"
     if fault["type"] == "unexpected_keyword_argument":

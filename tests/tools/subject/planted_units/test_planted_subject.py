@@ -178,18 +178,20 @@ def test_the_models_own_activations_are_as_they_were(
     planted: PlantedSubject, ids: torch.Tensor
 ) -> None:
     site = Site("mlp", 1)
-    found = planted.capture(ids, [site]).activations[site]
-    assert found.shape[-1] == N_NEURONS + 6
-    assert torch.equal(found[..., :N_NEURONS], planted.base.capture(ids, [site]).activations[site])
+    activations = planted.capture(ids, [site]).activations[site]
+    assert activations.shape[-1] == N_NEURONS + 6
+    assert torch.equal(
+        activations[..., :N_NEURONS], planted.base.capture(ids, [site]).activations[site]
+    )
 
 
 def test_a_units_activation_is_what_its_text_says(planted: PlantedSubject) -> None:
     days = planted.address_by_id["days"]
     tokens = planted.tokenize("said on Monday the cat was blue")
-    found = planted.unit_activations(torch.tensor([tokens.ids]), [days])[0, 0]
+    activations = planted.unit_activations(torch.tensor([tokens.ids]), [days])[0, 0]
     strings = [planted.token_strings()[i] for i in tokens.ids]
     assert strings == ["said", " on", " Monday", " the", " cat", " was", " blue"]
-    assert found.tolist() == [0, 0, 3, 3, 0, 0, 0]
+    assert activations.tolist() == [0, 0, 3, 3, 0, 0, 0]
 
 
 def test_contexts_of_the_corpus_are_read_in_their_documents(planted: PlantedSubject) -> None:
@@ -234,12 +236,12 @@ def test_noise_is_gaussian_of_its_share_and_follows_from_unit_and_text(
 
 def test_nulls_and_controls_are_those_of_nulls(planted: PlantedSubject, ids: torch.Tensor) -> None:
     site = Site("mlp", 1)
-    found = planted.capture(ids, [site]).activations[site]
+    activations = planted.capture(ids, [site]).activations[site]
     for name in ("null-1", "control-1", "control-2"):
         unit = planted.address_by_id[name]
         artificial = planted._values.artificial[unit]
         expected = artificial.values(planted.base.capture(ids, artificial.sources).activations, ids)
-        torch.testing.assert_close(found[..., unit.index], expected)
+        torch.testing.assert_close(activations[..., unit.index], expected)
         torch.testing.assert_close(planted.unit_activations(ids, [unit])[0], expected)
 
 
@@ -249,14 +251,18 @@ def test_a_shuffled_null_has_another_contexts_values_of_the_same_split(
     null, contexts = planted.address_by_id["null-2"], planted.texts.contexts
     ids = torch.from_numpy(contexts.tokens.astype(np.int64))
     source = planted.base.unit_activations(ids, [Unit("mlp", 0, 3)])[0].numpy().astype(np.float16)
-    found = planted.unit_activations(ids, [null])[0].numpy().astype(np.float16)
+    activations = planted.unit_activations(ids, [null])[0].numpy().astype(np.float16)
     whole = contexts.length == LENGTH
     for split in range(3):
         rows = np.flatnonzero((contexts.split == split) & whole)
         givers = {
             row.tobytes(): number for number, row in zip(rows.tolist(), source[rows], strict=True)
         }
-        matched = [givers[found[row].tobytes()] for row in rows if found[row].tobytes() in givers]
+        matched = [
+            givers[activations[row].tobytes()]
+            for row in rows
+            if activations[row].tobytes() in givers
+        ]
         assert len(matched) > len(rows) / 4
         assert len(set(matched)) == len(matched)
 
@@ -269,11 +275,11 @@ def unembedding(subject: Subject) -> torch.Tensor:
 
 
 def logits(subject: Subject, ids: torch.Tensor, *edits: Intervention) -> torch.Tensor:
-    found = subject.capture(
+    captured = subject.capture(
         ids, [], logits=True, interventions=[list(edits)] * len(ids) if edits else None
     ).logits
-    assert found is not None
-    return found
+    assert captured is not None
+    return captured
 
 
 def test_writing_units_add_their_tokens_unembedding_after_the_layer(
@@ -295,13 +301,15 @@ def test_writing_units_add_their_tokens_unembedding_after_the_layer(
 def test_interventions_on_planted_units_change_the_output(
     planted: PlantedSubject, ids: torch.Tensor
 ) -> None:
-    days, two = planted.address_by_id["days"], planted.address_by_id["two"]
-    without = logits(planted, ids, Intervention(days, "zero"), Intervention(two, "zero"))
+    days, two_parts = planted.address_by_id["days"], planted.address_by_id["two"]
+    without = logits(planted, ids, Intervention(days, "zero"), Intervention(two_parts, "zero"))
     torch.testing.assert_close(without, logits(planted.base, ids))
     as_is = logits(planted, ids)
     assert (as_is - without).abs().max() > 0.1
     assert torch.equal(logits(planted, ids, Intervention(days, "scale", value=1.0)), as_is)
-    steered = logits(planted, ids, Intervention(days, "set", value=5.0), Intervention(two, "zero"))
+    steered = logits(
+        planted, ids, Intervention(days, "set", value=5.0), Intervention(two_parts, "zero")
+    )
     naive = base_with_write(planted, ids, 5.0)
     torch.testing.assert_close(steered, naive)
 
@@ -349,9 +357,9 @@ def test_units_that_write_nothing_change_nothing(
 def test_edited_values_are_what_is_read(planted: PlantedSubject, ids: torch.Tensor) -> None:
     noisy = planted.address_by_id["noisy"]
     edit = Intervention(noisy, "set", value=7.0, positions=(2, 3))
-    found = planted.unit_activations(ids, [noisy], interventions=[[edit]] * len(ids))[0]
-    assert (found[:, 2:4] == 7).all()
-    assert torch.equal(found[:, 4:], planted.unit_activations(ids, [noisy])[0][:, 4:])
+    activations = planted.unit_activations(ids, [noisy], interventions=[[edit]] * len(ids))[0]
+    assert (activations[:, 2:4] == 7).all()
+    assert torch.equal(activations[:, 4:], planted.unit_activations(ids, [noisy])[0][:, 4:])
     source = tuple(ids[1].tolist())
     patched = planted.unit_activations(
         ids[:1], [noisy], interventions=[[Intervention(noisy, "patch", source=source)]]
@@ -385,22 +393,24 @@ def test_index_collect_and_on_text_see_the_same(
         values = explore.activations(unit)[explore.mask]
         assert index.statistics(unit).mean == pytest.approx(float(values.mean()), abs=1e-3)
         side = "-" if name == "noisy" else "+"
-        shown = call(
+        exemplars = call(
             "activations.exemplars", {"unit": str(unit), "side": side, "k": 3}, bench
         ).to_json()["exemplars"]
-        assert shown
-        for exemplar in shown:
+        assert exemplars
+        for exemplar in exemplars:
             row = explore.activations(unit)[list(explore.context).index(exemplar["context"])]
             np.testing.assert_allclose(
                 exemplar["activations"][1:], row[1 : len(exemplar["tokens"])], atol=5e-3
             )
     text = "told the cat that Tuesday was red in 1999"
     days, noisy = str(planted.address_by_id["days"]), str(planted.address_by_id["noisy"])
-    told = call("activations.on_text", {"texts": [text], "units": [days, noisy]}, bench).to_json()[
-        "texts"
-    ][0]
-    assert told["activations"][days][told["tokens"].index(" Tuesday")] == 3
-    assert told["activations"][noisy][told["tokens"].index(" 1999")] == pytest.approx(-2, abs=0.8)
+    result = call(
+        "activations.on_text", {"texts": [text], "units": [days, noisy]}, bench
+    ).to_json()["texts"][0]
+    assert result["activations"][days][result["tokens"].index(" Tuesday")] == 3
+    assert result["activations"][noisy][result["tokens"].index(" 1999")] == pytest.approx(
+        -2, abs=0.8
+    )
 
 
 def test_instruments_take_them_for_neurons(planted: PlantedSubject, index: Index) -> None:
@@ -435,8 +445,10 @@ def test_tokens_that_no_text_gives_are_read_one_by_one(planted: PlantedSubject) 
     strings = planted.token_strings()
     ids = [strings.index(letter) for letter in " Monday x"]
     assert planted.tokenize(" Monday x").ids != ids
-    found = planted.unit_activations(torch.tensor([ids]), [planted.address_by_id["days"]])[0, 0]
-    assert found.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], (
+    activations = planted.unit_activations(torch.tensor([ids]), [planted.address_by_id["days"]])[
+        0, 0
+    ]
+    assert activations.tolist() == [0, 3, 3, 3, 3, 3, 3, 3, 0], (
         "the space has nothing visible; one token is held"
     )
 
