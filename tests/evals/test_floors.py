@@ -29,8 +29,8 @@ def explore() -> ExploreSignal:
 
 def test_token_lookup_is_the_mean_with_one_pseudo_count(explore):
     overall = explore.signal[explore.mask].mean()
-    asked = np.array([[1, 5, 29, 4000]])
-    for token, predicted in zip(asked[0], by_token(explore, asked)[0], strict=True):
+    tokens = np.array([[1, 5, 29, 4000]])
+    for token, predicted in zip(tokens[0], by_token(explore, tokens)[0], strict=True):
         seen = explore.signal[explore.mask & (explore.tokens == token)]
         assert predicted == pytest.approx((seen.sum() + overall) / (len(seen) + 1))
 

@@ -96,19 +96,19 @@ class Oracle:
         from hubel.evals.judge.protocol import ChatAnswer, TokenChoice, Usage
 
         self.requests.append(request)
-        said = [self._say(request.prompt, example) for example in examples_in(request.user)]
+        answers = [self._say(request.prompt, example) for example in examples_in(request.user)]
         if request.prompt.startswith("generative"):
-            said = [
+            answers = [
                 f"once the word{i} {'apple' if 'apple' in request.user else 'word3'} fell"
                 for i in range(20)
             ]
-        lines = [f"{number}: {answer}" for number, answer in enumerate(said, 1)]
+        lines = [f"{number}: {answer}" for number, answer in enumerate(answers, 1)]
         text = "\n".join(lines)
         if not self.logprobs:
             return ChatAnswer(text, usage=Usage(100, 10))
         tokens = [
             choice
-            for number, answer in enumerate(said, 1)
+            for number, answer in enumerate(answers, 1)
             for choice in (
                 TokenChoice(("" if number == 1 else "\n") + f"{number}:", {}),
                 TokenChoice(

@@ -80,10 +80,10 @@ def numbers(row: dict[str, Any]) -> dict[tuple[str, str], Any]:
 def test_scoring_a_run_again_gives_the_runs_own_numbers(
     run: Path, capsys, loading: list[str]
 ) -> None:
-    found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation")
+    evaluated = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", "simulation")
     stored = target_rows(run)
-    assert [r["target"] for r in found] == [r["target"] for r in stored]
-    for new, old in zip(found, stored, strict=True):
+    assert [r["target"] for r in evaluated] == [r["target"] for r in stored]
+    for new, old in zip(evaluated, stored, strict=True):
         assert numbers(new) == numbers(old)
         assert (new["verdict"], new["p"], new["explanation"]) == (
             old["verdict"],
@@ -97,8 +97,8 @@ def test_scoring_a_run_again_gives_the_runs_own_numbers(
 def test_every_scorer_that_needs_no_subject_runs_on_a_run(
     run: Path, capsys, loading: list[str]
 ) -> None:
-    found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", BY_PREDICATE)
-    done = [r for r in found if r["predicate"]]
+    evaluated = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", BY_PREDICATE)
+    done = [r for r in evaluated if r["predicate"]]
     assert done
     for row in done:
         named = {s["scorer"] for s in row["scores"]} | {
@@ -124,9 +124,9 @@ def test_what_is_scored_stands_in_the_log_and_nothing_else_changes(run: Path, ca
 @pytest.mark.slow
 def test_scorers_that_need_the_subject_load_it(run: Path, capsys, loading: list[str]) -> None:
     scorers = "generative,intervention,surprisal"
-    found = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", scorers)
+    evaluated = eval_rows(capsys, "run", "--runs", str(run.parent), "--scorers", scorers)
     assert len(loading) == 1
-    values = [s for r in found for s in r["scores"]]
+    values = [s for r in evaluated for s in r["scores"]]
     assert {s["scorer"] for s in values} == set(scorers.split(","))
     assert all(0 <= s["value"] <= 1 for s in values)
 
@@ -146,11 +146,11 @@ def test_a_judge_that_fails_leaves_failures_that_can_be_scored_again(
     assert failed
     assert all("detection" not in {s["scorer"] for s in r["scores"]} for r in first)
     assert all(s["value"] is not None for r in first for s in r["scores"])
-    said = [
+    answers = [
         {"match": f"1 to {n}.", "answer": "\n".join(f"{i}: 1" for i in range(1, n + 1))}
         for n in range(50, 1, -1)
     ]
-    script.write_text(json.dumps(said))
+    script.write_text(json.dumps(answers))
     again = eval_rows(capsys, "run", "--runs", str(run.parent), *judge, "--retry-failed")
     for old, new in zip(first, again, strict=True):
         detection = [s for s in new["scores"] if s["scorer"] == "detection"]
@@ -184,23 +184,27 @@ def test_a_budget_stops_it_and_the_same_command_goes_on(run: Path, capsys) -> No
     ]
     limit, side_by_side = 3, 2
     limited = [*args, "--max-calls", str(limit), "--concurrency", str(side_by_side)]
-    made, found = list[int](), list[dict[str, Any]]()
+    new_calls, evaluated = list[int](), list[dict[str, Any]]()
     for _ in range(10):
         capsys.readouterr()
         status = run_command_line(["eval", *limited, "--json"])
-        said = capsys.readouterr()
-        found = [json.loads(line) for line in said.out.splitlines()]
-        made.append(len([e for e in read_events(run) if e.event == "llm_call"]) - sum(made))
+        output = capsys.readouterr()
+        evaluated = [json.loads(line) for line in output.out.splitlines()]
+        new_calls.append(
+            len([e for e in read_events(run) if e.event == "llm_call"]) - sum(new_calls)
+        )
         if status == 0:
             break
         assert status == 3
-        assert limit <= made[-1] < limit + side_by_side
-        pending = [r for r in found if r["status"] == "pending"]
+        assert limit <= new_calls[-1] < limit + side_by_side
+        pending = [r for r in evaluated if r["status"] == "pending"]
         assert all("3 calls" in r["error"] and not r["scores"] for r in pending)
-        assert f"{len(pending)} targets are not scored whole: the same command goes on" in said.err
-    assert len(made) > 2
+        assert (
+            f"{len(pending)} targets are not fully scored: the same command continues" in output.err
+        )
+    assert len(new_calls) > 2
     assert eval_rows(capsys, *args) == [
-        r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in found
+        r | {"seconds": pytest.approx(r["seconds"], abs=60)} for r in evaluated
     ]
 
 
@@ -220,8 +224,17 @@ def test_a_targets_budget_stops_that_target(run: Path, capsys) -> None:
 
 
 def test_dollars_need_a_price(run: Path, capsys) -> None:
-    asked = ["eval", "run", "--runs", str(run.parent), "--judge", "openai:cheap", "--max-usd", "1"]
-    assert run_command_line(asked) == 2
+    command = [
+        "eval",
+        "run",
+        "--runs",
+        str(run.parent),
+        "--judge",
+        "openai:cheap",
+        "--max-usd",
+        "1",
+    ]
+    assert run_command_line(command) == 2
     assert "--judge-price" in capsys.readouterr().err
 
 
@@ -242,12 +255,12 @@ def test_a_table_is_scored_on_a_runs_text(
     table = write_csv(
         tmp_path / "mine.csv", [(r["target"], r["explanation"], r["predicate"]) for r in stored]
     )
-    found = eval_rows(
+    evaluated = eval_rows(
         capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation"
     )
-    for new, old in zip(found, stored, strict=True):
-        mine = {(s["split"], s["text"]): s["value"] for s in new["scores"]}
-        assert mine == {(s["split"], s["text"]): s["value"] for s in old["scores"]}
+    for new, old in zip(evaluated, stored, strict=True):
+        new_values = {(s["split"], s["text"]): s["value"] for s in new["scores"]}
+        assert new_values == {(s["split"], s["text"]): s["value"] for s in old["scores"]}
         assert new["verdict"] is None
 
 
@@ -294,9 +307,9 @@ def test_a_table_is_scored_on_an_index(tiny_index: Path, tmp_path: Path, capsys,
         "--scorers",
         "simulation,embedding",
     ]
-    found = eval_rows(capsys, *args)
-    assert [r["target"] for r in found] == ["mlp.1.3", "mlp.1.4-"]
-    assert {s["scorer"] for s in found[0]["scores"]} >= {"simulation"}
+    evaluated = eval_rows(capsys, *args)
+    assert [r["target"] for r in evaluated] == ["mlp.1.3", "mlp.1.4-"]
+    assert {s["scorer"] for s in evaluated[0]["scores"]} >= {"simulation"}
     assert len(loading) <= 1
 
 
@@ -318,12 +331,12 @@ def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
         "--contexts",
         "60",
     ]
-    found = eval_rows(capsys, *args)
-    scored = [r for r in found if r["scores"]]
+    evaluated = eval_rows(capsys, *args)
+    scored = [r for r in evaluated if r["scores"]]
     assert scored
-    assert all(r["corpus"] == str(other) for r in found)
+    assert all(r["corpus"] == str(other) for r in evaluated)
     assert {s["split"] for r in scored for s in r["scores"]} == {"holdout"}
-    assert eval_rows(capsys, *args)[0]["scores"] == found[0]["scores"]
+    assert eval_rows(capsys, *args)[0]["scores"] == evaluated[0]["scores"]
     assert len(loading) == 2
 
 
@@ -406,8 +419,8 @@ def test_the_page_and_the_tables_show_coverage_and_comparisons(
         "-q",
     ]
     assert run_command_line([*argv, "--scorers", "simulation,detection"]) == 0
-    shown, html = capsys.readouterr().out, page.read_text()
-    assert f"of {len(stored)} targets" in shown
+    tables, html = capsys.readouterr().out, page.read_text()
+    assert f"of {len(stored)} targets" in tables
     assert "<b>cat</b>" not in html
     assert "&lt;b&gt;cat" in html
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
@@ -471,11 +484,11 @@ def test_a_defect_costs_one_target_and_no_other(run: Path, monkeypatch: pytest.M
         return score(self, explanation, *rest)
 
     monkeypatch.setattr(TaskBuilder, "build", defective)
-    found = {row.explanation.target: row for row in evaluate(source, plan).rows}
-    assert found[broken].status == "failed"
-    assert "by a defect" in found[broken].error
-    assert found[broken].scores == []
-    assert sum(row.status == "done" for row in found.values()) == len(source.explanations) - 1
+    evaluated = {row.explanation.target: row for row in evaluate(source, plan).rows}
+    assert evaluated[broken].status == "failed"
+    assert "by a defect" in evaluated[broken].error
+    assert evaluated[broken].scores == []
+    assert sum(row.status == "done" for row in evaluated.values()) == len(source.explanations) - 1
     (failure,) = [e for e in read_events(run) if e.event == "evaluation_failure"]
     assert "ZeroDivisionError" in failure.data["traceback"]
     monkeypatch.undo()

@@ -123,17 +123,17 @@ def test_an_answer_cut_off_is_a_failure(name):
 
 
 def test_an_unreadable_answer_is_asked_for_again_in_halves_and_then_read():
-    asked = []
+    batch_sizes = []
 
     class Slow:
         def ask(self, request):
-            asked.append(len(examples_in(request.user)))
-            return ByPlace(["1", "0"]).ask(request) if asked[-1] <= 5 else ChatAnswer("what?")
+            batch_sizes.append(len(examples_in(request.user)))
+            return ByPlace(["1", "0"]).ask(request) if batch_sizes[-1] <= 5 else ChatAnswer("what?")
 
     answers = ask_examples(
         Slow(), "detection", [f"text {i}" for i in range(10)], ("0", "1"), explanation="x"
     )
-    assert asked == [10, 5, 5]
+    assert batch_sizes == [10, 5, 5]
     assert [a.choice for a in answers] == [1, 0, 1, 0, 1] * 2
 
 

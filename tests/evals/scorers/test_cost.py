@@ -67,8 +67,14 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
         assert task.token_text is not None
         explain_once(counted := CountingChat(counting), task.sample, task.token_text)
         outcomes = score_all(replace(task, chat=counted), ["detection", "fuzzing"])
-        shown = [len(examples_in(request.user)) for request in counting.requests]
-        assert shown == [40, 50, 50, 50, 50]  # delphi: 40 to explain, 100 for each scorer
+        examples_per_request = [len(examples_in(request.user)) for request in counting.requests]
+        assert examples_per_request == [
+            40,
+            50,
+            50,
+            50,
+            50,
+        ]  # delphi: 40 to explain, 100 for each scorer
         assert [outcome.value for outcome in outcomes] == [0.5, 0.5]
         assert counted.cost.calls == 5
         assert counted.cost.input_tokens <= MOST_TOKENS

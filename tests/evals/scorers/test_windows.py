@@ -33,12 +33,12 @@ def test_windows_cover_the_text_without_overlap():
     length = np.array([70, 20, 9])
     mask = np.arange(70) < length[:, None]
     sample = Sample(np.zeros((3, 70)), np.zeros((3, 70)), mask, np.arange(3))
-    found = cut_windows(sample, TokenText(tokens, length, list("abcdefghij")))
+    windows = cut_windows(sample, TokenText(tokens, length, list("abcdefghij")))
     spans = list(
-        zip(found.context.tolist(), found.start.tolist(), found.stop.tolist(), strict=True)
+        zip(windows.context.tolist(), windows.start.tolist(), windows.stop.tolist(), strict=True)
     )
     assert spans == [(0, 0, 32), (0, 32, 64), (1, 0, 20)]
-    assert "".join(found.token_strings(2)) == "".join("abcdefghij"[t] for t in tokens[1, :20])
+    assert "".join(windows.token_strings(2)) == "".join("abcdefghij"[t] for t in tokens[1, :20])
 
 
 def test_active_windows_come_from_all_tenths_and_quiet_ones_are_weak():
@@ -100,21 +100,21 @@ def test_marks_stand_round_runs_of_tokens():
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=4, max_size=60))
 def test_balanced_accuracy_agrees_with_scikit_learn(pairs):
-    label, said = (np.array(part) for part in zip(*pairs, strict=True))
-    found = balanced_accuracy(said, LabelledExamples(label, np.arange(len(label))))
+    label, yes = (np.array(part) for part in zip(*pairs, strict=True))
+    interval = balanced_accuracy(yes, LabelledExamples(label, np.arange(len(label))))
     if label.any() and not label.all():
-        assert found.value == pytest.approx(balanced_accuracy_score(label, said))
-    assert 0 <= found.value <= 1
+        assert interval.value == pytest.approx(balanced_accuracy_score(label, yes))
+    assert 0 <= interval.value <= 1
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(-3, 3)), min_size=4, max_size=60))
 def test_auroc_agrees_with_scikit_learn(pairs):
     label, grade = (np.array(part) for part in zip(*pairs, strict=True))
-    found = auroc(grade, LabelledExamples(label, np.arange(len(label))))
+    interval = auroc(grade, LabelledExamples(label, np.arange(len(label))))
     expected = roc_auc_score(label, grade) if label.any() and not label.all() else 0.5
-    assert found.value == pytest.approx(expected)
-    if found.low is not None and found.high is not None:
-        assert 0 <= found.low <= found.high <= 1
+    assert interval.value == pytest.approx(expected)
+    if interval.low is not None and interval.high is not None:
+        assert 0 <= interval.low <= interval.high <= 1
 
 
 @pytest.mark.slow
@@ -124,11 +124,11 @@ def test_intervals_cover_what_they_should():
     label = np.arange(200) < 100
     hits = 0
     for _ in range(200):
-        said = np.where(rng.random(200) < 0.8, label, ~label)
-        found = balanced_accuracy(said, LabelledExamples(label, np.arange(200)))
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= 0.8 <= found.high
+        yes = np.where(rng.random(200) < 0.8, label, ~label)
+        interval = balanced_accuracy(yes, LabelledExamples(label, np.arange(200)))
+        assert interval.low is not None
+        assert interval.high is not None
+        hits += interval.low <= 0.8 <= interval.high
     assert 180 <= hits <= 199
 
 

@@ -9,10 +9,10 @@ TOP = np.ones(40, dtype=bool)
 
 
 def test_a_clear_case() -> None:
-    found = measure_ability(np.full(40, 3.0), np.full(40, -3.0), TOP)
-    assert found.can
-    assert found.accuracy.value == found.top == 1
-    assert found.clean == (3, 3, 3)
+    ability = measure_ability(np.full(40, 3.0), np.full(40, -3.0), TOP)
+    assert ability.can
+    assert ability.accuracy.value == ability.top == 1
+    assert ability.clean == (3, 3, 3)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,13 @@ def test_a_clear_case() -> None:
     ],
 )
 def test_what_cannot_be_done_says_why(clean: np.ndarray, corrupted: np.ndarray, why: str) -> None:
-    found = measure_ability(clean, corrupted, TOP)
-    assert not found.can
-    assert why in found.why
+    ability = measure_ability(clean, corrupted, TOP)
+    assert not ability.can
+    assert why in ability.why
 
 
 def test_a_means_interval_is_that_of_the_normal_law() -> None:
     values = np.random.default_rng(0).normal(2, 1, 400)
-    found = mean_over_prompts(values)
-    assert found.value == pytest.approx(values.mean())
-    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    interval = mean_over_prompts(values)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)

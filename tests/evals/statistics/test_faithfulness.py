@@ -31,9 +31,9 @@ def test_the_interval_holds_the_value_and_shrinks_with_prompts() -> None:
 
     def width(n: int) -> float:
         model, nothing = 4 + rng.standard_normal(n), -4 + rng.standard_normal(n)
-        found = faithfulness_interval(0.7 * model + rng.standard_normal(n), model, nothing)
-        assert found.low <= found.value <= found.high
-        return found.high - found.low
+        interval = faithfulness_interval(0.7 * model + rng.standard_normal(n), model, nothing)
+        assert interval.low <= interval.value <= interval.high
+        return interval.high - interval.low
 
     assert width(400) < width(25)
 
@@ -51,8 +51,8 @@ def test_areas_are_trapezoids() -> None:
 
 def test_calibration_counts_signs_and_the_top() -> None:
     exact = np.array([5.0, -4.0, 0.5, 0.1, 0.0])
-    found = compare_with_exact(np.array([4.0, 3.0, 0.6, 0.2, 0.1]), exact, k=2)
-    assert (found.sign_errors, found.top_overlap) == (0.25, 1.0)
+    calibration = compare_with_exact(np.array([4.0, 3.0, 0.6, 0.2, 0.1]), exact, k=2)
+    assert (calibration.sign_errors, calibration.top_overlap) == (0.25, 1.0)
     assert compare_with_exact(exact, exact).pearson == pytest.approx(1)
     assert np.isnan(compare_with_exact(np.ones(5), exact).spearman)
 

@@ -21,8 +21,8 @@ def test_discoveries_are_scipys_adjusted_p(p):
 
 @given(P)
 def test_failed_targets_never_help(p):
-    found = benjamini_hochberg(p)
-    assert (benjamini_hochberg([*p, 1.0])[:-1] <= found).all()
+    discoveries = benjamini_hochberg(p)
+    assert (benjamini_hochberg([*p, 1.0])[:-1] <= discoveries).all()
 
 
 def test_nothing_to_test_is_nothing_found():

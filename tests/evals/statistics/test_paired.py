@@ -66,8 +66,13 @@ def test_of_many_units_interval_and_p_are_the_normal_ones() -> None:
 
 
 def test_equal_runs_differ_by_nothing() -> None:
-    found = compare_means({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
-    assert (found.difference.value, found.difference.low, found.difference.high, found.p) == (
+    comparison = compare_means({"a": 0.1, "b": 0.2}, {"a": 0.1, "b": 0.2})
+    assert (
+        comparison.difference.value,
+        comparison.difference.low,
+        comparison.difference.high,
+        comparison.p,
+    ) == (
         0,
         0,
         0,
@@ -76,5 +81,7 @@ def test_equal_runs_differ_by_nothing() -> None:
 
 
 def test_outcomes_are_counted_by_target() -> None:
-    found = compare_outcomes([True, True, False, False, False], [True, False, True, False, False])
-    assert found == (1, 1, 1, 2, 1.0)
+    outcomes = compare_outcomes(
+        [True, True, False, False, False], [True, False, True, False, False]
+    )
+    assert outcomes == (1, 1, 1, 2, 1.0)
