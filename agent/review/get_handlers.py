@@ -55,11 +55,11 @@ def _open_activations(run: StoredRun) -> None:
 
 
 def _notices(run: StoredRun, row: RunRow) -> list[str]:
-    shown = [row.notice] if row.notice else []
+    messages = [row.notice] if row.notice else []
     if run.has_log and not run.problem:
         with run.store.reading() as db:
-            shown += notices(db)
-    return shown
+            messages += notices(db)
+    return messages
 
 
 def targets(state: AppState, request: Request, body: Any) -> Any:

@@ -75,31 +75,32 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    named = [_parameter(name, "path", TEXT) for name in re.findall(r"{(\w+)}", operation.path)]
-    named += [_parameter(name, "query", schema) for name, schema in operation.query.items()]
-    failed = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    answers: dict[str, Any] = {
-        code: {"description": why, "content": failed} for code, why in _REFUSALS.items()
+    parameters = [_parameter(name, "path", TEXT) for name in re.findall(r"{(\w+)}", operation.path)]
+    parameters += [_parameter(name, "query", schema) for name, schema in operation.query.items()]
+    error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    responses: dict[str, Any] = {
+        code: {"description": reason, "content": error_content}
+        for code, reason in _REFUSALS.items()
     }
-    answers[str(operation.status)] = {
+    responses[str(operation.status)] = {
         "description": "the answer",
         "content": {"application/json": {"schema": {"type": "object"}}},
     }
-    found: dict[str, Any] = {
+    description: dict[str, Any] = {
         "operationId": operation.answer.__name__,
         "summary": inspect.cleandoc(operation.answer.__doc__ or "").split("\n")[0],
-        "parameters": named,
-        "responses": answers,
+        "parameters": parameters,
+        "responses": responses,
     }
     if operation.body is not None:
         from . import request_models
 
         schema = getattr(request_models, operation.body).model_json_schema()
-        found["requestBody"] = {
+        description["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": schema}},
         }
-    return found
+    return description
 
 
 def _parameter(name: str, place: str, schema: Schema) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class _Matches(NamedTuple):
 
 def full_text_query(words: str) -> str:
     """A query of the full-text index: all words, the last one as a prefix; "" when there is no word."""
-    found = _WORD.findall(words[:MAX_QUERY])
-    return " ".join(f'"{word}"' for word in found) + "*" if found else ""
+    tokens = _WORD.findall(words[:MAX_QUERY])
+    return " ".join(f'"{word}"' for word in tokens) + "*" if tokens else ""
 
 
 def search(

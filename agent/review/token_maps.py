@@ -142,8 +142,10 @@ def _map_of_context(
     ids = collected.tokens[context, :n]
     tokens = [f"‹{id}›" if lexicon is None else lexicon.strings[int(id)] for id in ids]
     source = f"{split}, document {int(collected.document[context])}"
-    shown = None if predicted is None else predicted[:n]
-    return token_map(tokens, values[:n], split=split, predicted=shown, source=source, peak=peak)
+    prediction = None if predicted is None else predicted[:n]
+    return token_map(
+        tokens, values[:n], split=split, predicted=prediction, source=source, peak=peak
+    )
 
 
 # ---------------------------------------------------------------- exemplars

@@ -161,7 +161,7 @@ def _difference(first: TokenMap, second: TokenMap) -> dict[str, Any]:
     """The second text minus the first: of the strongest tokens, and token by token if they have as many tokens."""
     from .token_maps import rounded_or_none
 
-    old, new = ([value or 0.0 for value in shown["values"]] for shown in (first, second))
+    old, new = ([value or 0.0 for value in shown_map["values"]] for shown_map in (first, second))
     # As everywhere, the first token counts only if it is the only one.
     old_peak, new_peak = (max(values[1:] or values, key=abs, default=0.0) for values in (old, new))
     by_token = None

@@ -32,8 +32,8 @@ def test_run_of_a_newer_version_has_a_notice_and_other_runs_are_shown(
 ) -> None:
     newer = folder.parent / "newer"
     shutil.copytree(folder, newer)
-    told = (newer / "config.toml").read_text()
-    (newer / "config.toml").write_text(told.replace("format = 1", "format = 99"))
+    config = (newer / "config.toml").read_text()
+    (newer / "config.toml").write_text(config.replace("format = 1", "format = 99"))
     (folder.parent / "broken").mkdir()
     (folder.parent / "broken" / "config.toml").write_text("no = [toml")
     assert row_of(client, "newer")["state"] == "unreadable"
@@ -137,9 +137,9 @@ def test_results_of_calls_with_the_same_id_are_told_apart() -> None:
         return [{"results": [{"id": "call_0", "text": text, "error": False}]}]
 
     rows = [row([], ""), row(answered("[e1] for"), "e1"), row(answered("[e2] against"), "e2")]
-    found = turns(rows[:2], rows[2:])
-    assert [turn["calls"][0]["result"] for turn in found] == ["[e1] for", "[e2] against"]
-    assert [turn["evidence"] for turn in found] == [["e1"], ["e2"]]
+    listed = turns(rows[:2], rows[2:])
+    assert [turn["calls"][0]["result"] for turn in listed] == ["[e1] for", "[e2] against"]
+    assert [turn["evidence"] for turn in listed] == [["e1"], ["e2"]]
 
 
 def test_hostile_run_is_only_data(tmp_path: Path) -> None:

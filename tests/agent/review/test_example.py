@@ -52,10 +52,10 @@ def test_formula_search_example_replays() -> None:
 @pytest.mark.slow
 def test_language_model_example_replays_with_its_explainer_version() -> None:
     identity = RunLog(RUNS / MODEL, writable=False).get("explainer") or {}
-    made = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
-    if made == identity["version"]:
+    version = make_explainer(identity["name"], RunConfig.load(RUNS / MODEL)).version
+    if version == identity["version"]:
         assert replay(RUNS / MODEL).mismatches == []
-    else:  # then it is read, and can be made anew (tests.support.example_runs)
+    else:  # then it is read, and can be version anew (tests.support.example_runs)
         with pytest.raises(CorruptError, match="was made by version"):
             replay(RUNS / MODEL)
 

@@ -49,8 +49,8 @@ def test_no_request_causes_a_server_error(
 
 
 def test_every_address_is_in_openapi(client: Client) -> None:
-    found = client.get("/api/openapi.json").json
-    assert found["openapi"].startswith("3.")
-    entries = [entry for methods in found["paths"].values() for entry in methods.values()]
+    described = client.get("/api/openapi.json").json
+    assert described["openapi"].startswith("3.")
+    entries = [entry for methods in described["paths"].values() for entry in methods.values()]
     assert len({entry["operationId"] for entry in entries}) == len(entries) == len(ROUTES)
     assert all(entry["summary"] for entry in entries)

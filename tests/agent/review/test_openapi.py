@@ -21,7 +21,7 @@ from tests.agent.review.conftest import Client, serving
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
 SCHEMA = schemathesis.openapi.from_dict(describe(ROUTES))
-OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}
+OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 THERE = {"run": "run", "target": "mlp.0.0", "name": "activations.statistics", "job": "run-again-1"}
 """What stands in a path where something that is there is asked for: a name drawn at random never is."""
@@ -57,9 +57,9 @@ def cases(draw: st.DrawFn, operation: Any) -> Any:
 @given(data=st.data())
 def test_responses_match_openapi(site: Client, label: str, data: st.DataObject) -> None:
     case = data.draw(cases(OPERATIONS[label]))
-    known = data.draw(st.booleans())
+    has_token = data.draw(st.booleans())
     own = f"http://127.0.0.1:{site.port}"
-    headers = {"cookie": f"{site.guard.cookie}={site.guard.token}"} if known else {}
+    headers = {"cookie": f"{site.guard.cookie}={site.guard.token}"} if has_token else {}
     response = case.call(base_url=own, headers=headers, timeout=30)
     assert response.status_code < 500, (case.as_curl_command(), response.text)
     checks = schemathesis.checks
@@ -73,5 +73,5 @@ def test_responses_match_openapi(site: Client, label: str, data: st.DataObject) 
             ),
         ],
     )
-    if not known:
+    if not has_token:
         assert response.status_code >= 400

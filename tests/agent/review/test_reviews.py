@@ -53,10 +53,10 @@ def test_reviews_can_be_queried_with_sql(client: Client, folder: Path) -> None:
         assert db.execute("select count(*) from reviews").fetchone() == (0,)
     say(client, verdict="reject", note="'; drop table reviews")
     with connect(folder) as db:
-        found = db.execute(
+        rows = db.execute(
             "select target, name, verdict, note, after_viewing from reviews"
         ).fetchall()
-    assert found == [("mlp.0.0", "Ada", "reject", "'; drop table reviews", False)]
+    assert rows == [("mlp.0.0", "Ada", "reject", "'; drop table reviews", False)]
 
 
 @pytest.mark.slow
@@ -73,8 +73,8 @@ def test_reviews_change_no_number_of_the_run(client: Client, folder: Path) -> No
 def test_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> None:
     printed = 'strongly words("monday"); step 1.0, rest 0.0'
     (review,) = say(client, verdict="edit", predicate=printed)
-    wanted = score_explanation(str(folder), "mlp.0.0", printed)
-    assert review["score"] == wanted.to_json()
+    score = score_explanation(str(folder), "mlp.0.0", printed)
+    assert review["score"] == score.to_json()
     assert review["score"]["split"] == "select"
     assert review["after_viewing"] is False
     assert (
@@ -103,9 +103,9 @@ def test_held_out_text_is_closed_until_opened_and_marks_later_reviews(
     assert client.get(path).json["holdout_opened"] is None
     opened = client.post(f"{path}/open-holdout", {"name": "Ada"}).json["opened"]
     assert client.post(f"{path}/open-holdout", {"name": "Bob"}).json["opened"] == opened
-    shown = client.get(f"{path}/predicted?split=holdout").json
-    assert {m["split"] for m in shown["maps"]} == {"holdout"}
-    assert shown["measure"]["r"] == explained["r"]
+    predicted = client.get(f"{path}/predicted?split=holdout").json
+    assert {m["split"] for m in predicted["maps"]} == {"holdout"}
+    assert predicted["measure"]["r"] == explained["r"]
     assert client.get(path).json["holdout_opened"]["name"] == "Ada"
     reviews = client.post(f"{path}/reviews", {"verdict": "approve", "name": "Bob"}).json["reviews"]
     assert reviews[-1]["after_viewing"] is True
@@ -194,10 +194,10 @@ def test_concurrent_reviewers_lose_nothing(folder: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    said = [(e.data["name"], e.data["note"]) for e in reader.events()]
-    assert len(set(said)) == 100
+    notes = [(e.data["name"], e.data["note"]) for e in reader.events()]
+    assert len(set(notes)) == 100
     for name in ("Ada", "Bob"):
-        assert [int(note) for who, note in said if who == name] == list(range(50))
+        assert [int(note) for who, note in notes if who == name] == list(range(50))
 
 
 def test_half_written_review_is_left_out(folder: Path) -> None:
@@ -210,13 +210,13 @@ def test_half_written_review_is_left_out(folder: Path) -> None:
 
 
 def test_agreement_with_the_keep_rule(client: Client) -> None:
-    found = client.get("/api/runs/run/targets?status=done").json["rows"]
-    for row in found:
+    rows = client.get("/api/runs/run/targets?status=done").json["rows"]
+    for row in rows:
         verdict = "approve" if row["verdict"] == "kept" else "reject"
         client.post(
             f"/api/runs/run/targets/{row['target']}/reviews", {"verdict": verdict, "name": "Ada"}
         )
     agreement = client.get("/api/runs/run").json["agreement"]
-    assert agreement["reviewed"] == len(found)
+    assert agreement["reviewed"] == len(rows)
     assert agreement["kept_and_rejected"] == agreement["notkept_and_approved"] == 0
-    assert agreement["kappa"] == (1.0 if 0 < agreement["approve"] < len(found) else None)
+    assert agreement["kappa"] == (1.0 if 0 < agreement["approve"] < len(rows) else None)

@@ -58,11 +58,11 @@ def test_without_live_only_index_instruments_work(place: Path) -> None:
         assert answer.status == 409
         assert "--live" in answer.json["error"]
         call = {"run": "run", "arguments": {"unit": "mlp.0.0"}}
-        found = client.post("/api/instruments/activations.statistics", call).json
-        assert found["result"]["max"] == pytest.approx(
+        called = client.post("/api/instruments/activations.statistics", call).json
+        assert called["result"]["max"] == pytest.approx(
             Index.open(place / "index").statistics(Unit.parse("mlp.0.0")).max, rel=1e-4
         )
-        assert found["rendered"]
+        assert called["rendered"]
         assert client.post("/api/instruments/ablate", call).status in (400, 409)
 
 
@@ -81,11 +81,11 @@ def test_instruments_are_listed_with_their_schemas(live: Client) -> None:
 def test_explaining_again_makes_a_new_run(place: Path, live: Client, opened: bool) -> None:
     with Loopback(DemoModel()) as model:
         folder = place / "runs" / f"asked-{opened}"
-        asked = run_config(
+        config = run_config(
             index=str(place / "index"), targets=["mlp.0.0", "mlp.1.2"], explainer="openai:beginner",
             base_url=model.url("openai"), competitor=False,
         )  # fmt: skip
-        make_run(folder, resolve(asked))
+        make_run(folder, resolve(config))
         execute_run(folder, subject=load_subject(str(place / "subject")))
         target = f"/api/runs/{folder.name}/targets/mlp.0.0"
         if opened:
@@ -166,9 +166,9 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
         time.sleep(0.05)
     assert process.returncode == 0
     assert "running" in states
-    shown = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}
+    listed = {row["target"]: row for row in live.get("/api/runs/busy/targets").json["rows"]}
     for row in target_rows(folder):
-        assert (shown[row["target"]]["verdict"], shown[row["target"]]["p"]) == (
+        assert (listed[row["target"]]["verdict"], listed[row["target"]]["p"]) == (
             row["verdict"],
             row["p"],
         )
@@ -177,8 +177,8 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
 
 def _wait(client: Client, job: str) -> dict[str, Any]:
     for _ in range(1200):
-        found = client.get(f"/api/jobs/{job}").json
-        if found["state"] != "running":
-            return found
+        state = client.get(f"/api/jobs/{job}").json
+        if state["state"] != "running":
+            return state
         time.sleep(0.1)
     raise AssertionError(f"{job} did not end")

@@ -78,9 +78,9 @@ def runs(
 @pytest.fixture(scope="module")
 def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """`hubel review` over a copy of the runs that the tests of a module may write to."""
-    mine = Path(shutil.copytree(runs, tmp_path_factory.mktemp("site") / "runs"))
-    with serving(mine) as found:
-        yield found
+    copy = Path(shutil.copytree(runs, tmp_path_factory.mktemp("site") / "runs"))
+    with serving(copy) as served:
+        yield served
 
 
 @contextmanager

@@ -77,10 +77,10 @@ def test_narrow_page_fits_its_window(view: str, dark: Page, site: Site, axe: str
 def _serious(page: Page, axe: str) -> list[Any]:
     """Rule, its help, and where it is broken."""
     page.evaluate(axe + "\n; undefined")
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         (rule["id"], rule["help"], [node["html"][:160] for node in rule["nodes"][:4]])
-        for rule in found["violations"]
+        for rule in report["violations"]
         if rule["impact"] in ("serious", "critical")
     ]
 

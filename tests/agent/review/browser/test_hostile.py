@@ -40,15 +40,15 @@ UNSEEN = r"/[\u0000\u001b\u202e\u2066\u200b]/"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("hostile") / "runs"
     make_hostile_run(folder / NAME, 6)
-    with serving(folder) as found:
-        yield found
+    with serving(folder) as served:
+        yield served
 
 
 def harmless(page: Page) -> None:
     """Nothing ran, nothing became an element, and what is not seen is shown as a sign."""
     page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
     assert page.evaluate("window.hacked") is None
-    made = (
+    injected = (
         "#main script",
         "#main img",
         "#main iframe",
@@ -56,7 +56,7 @@ def harmless(page: Page) -> None:
         "base",
         "[onerror], [onload], [onmouseover]",
     )
-    assert page.locator(", ".join(made)).count() == 0
+    assert page.locator(", ".join(injected)).count() == 0
     assert page.evaluate(
         "[...document.querySelectorAll('a[href]')].every(a => !/^javascript:/i.test(a.href))"
     )
@@ -84,8 +84,8 @@ def alone(browser: Browser) -> Iterator[Page]:
     )
     context.on(
         "request",
-        lambda asked: problems.extend(
-            [] if asked.url.startswith(("file:", "data:")) else [asked.url]
+        lambda request: problems.extend(
+            [] if request.url.startswith(("file:", "data:")) else [request.url]
         ),
     )
     yield context.new_page()

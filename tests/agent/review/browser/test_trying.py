@@ -34,11 +34,11 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("trying") / "runs"
     shutil.copytree(place / "runs" / "run", folder / "run")
     with Loopback(DemoModel()) as model:
-        asked = run_config(
+        config = run_config(
             index=str(place / "index"), targets=[TARGET], explainer="openai:beginner", base_url=model.url("openai"),
             competitor=False,
         )  # fmt: skip
-        make_run(folder / "asked", resolve(asked))
+        make_run(folder / "asked", resolve(config))
         execute_run(folder / "asked", subject=load_subject(str(place / "subject")))
         yield folder
 
@@ -46,17 +46,17 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def site(runs_to_try: Path) -> Iterator[Site]:
     """`hubel review --live`."""
-    with serving(runs_to_try, "--live") as found:
-        yield found
+    with serving(runs_to_try, "--live") as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
 def truth(place: Path) -> dict[str, list[float]]:
     """What the unit does on the texts that are typed, by an instrument without a page."""
     texts = ["the cat said Monday", "the cat said Friday"]
-    bench = InstrumentContext(load_subject(str(place / "subject")))
-    found = call("activations.on_text", {"texts": texts, "units": [TARGET]}, bench).to_json()
-    return {text["text"]: text["activations"][TARGET] for text in found["texts"]}
+    context = InstrumentContext(load_subject(str(place / "subject")))
+    result = call("activations.on_text", {"texts": texts, "units": [TARGET]}, context).to_json()
+    return {text["text"]: text["activations"][TARGET] for text in result["texts"]}
 
 
 def values(heat: Locator) -> list[float]:
@@ -77,13 +77,13 @@ def test_trying_two_texts_shows_activations_and_their_difference(
     page.wait_for_selector(
         ".tried .heat", timeout=60_000
     )  # the server imports torch and loads the subject first
-    shown = page.get_by_label("text 1, true")
-    assert values(shown) == pytest.approx(
+    first_map = page.get_by_label("text 1, true")
+    assert values(first_map) == pytest.approx(
         truth[first][1:], rel=6e-3, abs=1e-9
-    )  # three digits are shown
+    )  # three digits are first_map
     assert page.locator(".tried").count() == 1
 
-    shown.locator("i").last.click()
+    first_map.locator("i").last.click()
     page.get_by_label(re.compile("in the place of token")).fill(" Friday")
     page.get_by_role("button", name="Compare").click()
     page.wait_for_selector(".tried >> nth=1")
@@ -103,14 +103,15 @@ def test_instrument_is_called_from_a_form_of_its_schema(
     site.open(page, f"/try?run=run&target={TARGET}&tool=activations.statistics")
     assert page.locator("#argument-unit").input_value() == TARGET
     page.get_by_role("button", name="Call activations.statistics").click()
-    said = page.locator("#instruments pre.rendered")
-    said.wait_for()
-    most = Index.open(place / "index").statistics(Unit.parse(TARGET)).max
+    rendered = page.locator("#instruments pre.rendered")
+    rendered.wait_for()
+    maximum = Index.open(place / "index").statistics(Unit.parse(TARGET)).max
     page.get_by_text("Result as data").click()
-    told = page.locator("#instruments details").inner_text()
+    data = page.locator("#instruments details").inner_text()
     assert any(
-        float(number) == pytest.approx(most, rel=6e-3) for number in re.findall(r"\d+\.\d+", told)
-    ), told
+        float(number) == pytest.approx(maximum, rel=6e-3)
+        for number in re.findall(r"\d+\.\d+", data)
+    ), data
     page.locator("#argument-unit").fill("mlp.99.0")
     page.get_by_role("button", name="Call activations.statistics").click()
     alert = page.locator("#instruments [role=alert]")

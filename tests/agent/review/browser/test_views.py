@@ -141,10 +141,10 @@ def test_target_page_shows_all_evidence(site: Site, page: Page) -> None:
 def test_similar_unit_of_the_run_is_a_link(site: Site, page: Page) -> None:
     site.open(page, TARGET)
     link = page.locator("#nearest a").first
-    wanted = link.inner_text()
+    address = link.inner_text()
     link.click()
-    page.wait_for_url(f"**/targets/{wanted}")
-    expect(page.locator("h1")).to_have_text(wanted)
+    page.wait_for_url(f"**/targets/{address}")
+    expect(page.locator("h1")).to_have_text(address)
 
 
 def test_target_page_shows_interventions(site: Site, page: Page) -> None:
@@ -200,9 +200,9 @@ def test_transcript_folds_calls_and_shows_costs(site: Site, page: Page) -> None:
 def test_claim_links_to_its_experiment(site: Site, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0")
     link = page.locator("#findings sup a").first
-    wanted = link.inner_text()
+    experiment = link.inner_text()
     link.click()
-    page.wait_for_url(f"**at={wanted}")
+    page.wait_for_url(f"**at={experiment}")
     expect(page.locator(".found")).to_have_count(1)
 
 
@@ -247,9 +247,9 @@ def test_review_is_shown_and_agreement_counted(site: Site, page: Page) -> None:
     page.locator("dialog textarea").fill("Looks right.")
     page.locator("dialog button.main").click()
     expect(page.locator(".said li")).to_have_count(2)
-    said = page.locator(".said").inner_text()
-    assert "Grace approved" in said
-    assert "Looks right." in said
+    reviews = page.locator(".said").inner_text()
+    assert "Grace approved" in reviews
+    assert "Looks right." in reviews
     site.open(page, "/runs/formulas")
     assert "reviewed" in page.locator(".figures").inner_text()
 

@@ -28,10 +28,10 @@ def listed(folder: Path, **query: str) -> list[dict[str, Any]]:
 
 
 def test_store_agrees_with_the_views(folder: Path) -> None:
-    wanted = {row["target"]: row for row in target_rows(folder)}
-    found = {row["target"]: row for row in listed(folder)}
-    assert list(found) == list(wanted)
-    for target, row in found.items():
+    from_views = {row["target"]: row for row in target_rows(folder)}
+    from_store = {row["target"]: row for row in listed(folder)}
+    assert list(from_store) == list(from_views)
+    for target, row in from_store.items():
         for key in (
             "side",
             "layer",
@@ -44,8 +44,8 @@ def test_store_agrees_with_the_views(folder: Path) -> None:
             "calls",
             "usd",
         ):
-            assert row[key] == wanted[target][key], (target, key)
-        simulation = {s["split"]: s for s in wanted[target]["scores"] if s["text"] == "random"}
+            assert row[key] == from_views[target][key], (target, key)
+        simulation = {s["split"]: s for s in from_views[target]["scores"] if s["text"] == "random"}
         if simulation:
             assert (row["r"], row["low"], row["high"]) == tuple(
                 simulation["holdout"][k] for k in ("value", "low", "high")
@@ -135,9 +135,9 @@ def test_unreadable_lines_are_counted_and_left_out(folder: Path) -> None:
 def test_sorting_and_filtering(folder: Path) -> None:
     everything = listed(folder)
     by_r = [row["r"] for row in listed(folder, sort="r", dir="desc")]
-    known = sorted((row["r"] for row in everything if row["r"] is not None), reverse=True)
-    assert by_r[: len(known)] == known
-    assert set(by_r[len(known) :]) <= {None}
+    scored = sorted((row["r"] for row in everything if row["r"] is not None), reverse=True)
+    assert by_r[: len(scored)] == scored
+    assert set(by_r[len(scored) :]) <= {None}
     assert {row["layer"] for row in listed(folder, layer="2")} == {2}
     assert {row["side"] for row in listed(folder, side="-")} == {"-"}
     assert listed(folder, r_min="2") == []
@@ -149,11 +149,11 @@ def test_sorting_and_filtering(folder: Path) -> None:
 def test_search_finds_words_of_explanations_and_exemplars(folder: Path) -> None:
     run = StoredRun(folder)
     fill(run.store)
-    found = search(run, "monday", ["explanations", "exemplars"], 0, 50)
+    results = search(run, "monday", ["explanations", "exemplars"], 0, 50)
     page = search(run, "monday", ["explanations", "exemplars"], 3, 2)
-    assert found["total"] >= len(found["hits"]) > 0
-    assert page["hits"] == found["hits"][3:5]
-    for hit in found["hits"]:
+    assert results["total"] >= len(results["hits"]) > 0
+    assert page["hits"] == results["hits"][3:5]
+    for hit in results["hits"]:
         for start, end in hit["marks"]:
             assert hit["text"][start:end].casefold().startswith("monday")
 
@@ -162,8 +162,10 @@ def test_repeated_event_counts_once_and_the_last_wins(folder: Path) -> None:
     before = {row["target"]: row for row in listed(folder)}
     target = next(iter(before))
     log = RunLog(folder)
-    told = log.get("conclusion", target) or {}
-    log.write("conclusion", {**told, "explanation": "Fires on rewritten words."}, target=target)
+    conclusion = log.get("conclusion", target) or {}
+    log.write(
+        "conclusion", {**conclusion, "explanation": "Fires on rewritten words."}, target=target
+    )
     log.close()
     after = {row["target"]: row for row in listed(folder)}
     assert after[target]["explanation"] == "Fires on rewritten words."
