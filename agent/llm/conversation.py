@@ -1,7 +1,8 @@
-"""What is said to a language model and what it answers, whoever provides it.
+"""Requests to a chat model with tools, and its replies, independent of the provider.
 
-A conversation is a request: a system part and tools that stay the same, and messages that are only
-ever appended. Its JSON is what a run's journal hashes, so that equal requests are paid for once.
+A request is a whole conversation: a system part and tools that stay the same, and messages that are
+only ever appended. Its JSON is what a run's journal hashes, so that equal requests are paid for once.
+Judges ask single questions without tools (`evals.judge.protocol`); `judge_adapter` converts.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class ToolCall:
     arguments: dict[str, Any] | None
     """None when they could not be read as a JSON object."""
     raw: str = ""
-    """What came, as it came."""
+    """The arguments as they came."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,12 @@ class TokenUsage:
 
 @dataclass(frozen=True)
 class Wait:
-    """Time that passed before an answer came: the server was busy, or its limits were reached."""
+    """Time before an answer came because the server was busy, or its limits were reached."""
 
     why: str
     seconds: float
     failed: bool = False
-    """Whether an attempt had failed; else it waited to be let through."""
+    """Whether an attempt had failed; otherwise the call waited at the gate."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,17 @@ class Reply:
     calls: tuple[ToolCall, ...] = ()
     stop: Stop = "end"
     usage: TokenUsage | None = None
-    """None when the server said nothing about it."""
+    """None when the server does not count."""
     model: str = ""
     native: Any = None
-    """The provider's own content (thinking blocks with signatures, ...), echoed as it is when it is sent back."""
+    """The provider's own content (thinking blocks with signatures, ...), sent back unchanged."""
     waits: tuple[Wait, ...] = field(default=(), compare=False)
-    """What was waited for it. Of this asking, not of the answer: journaled beside it, and no part of its JSON."""
+    """Not part of the JSON: they belong to this call, not to the answer, and have their own place in the log."""
     logprobs: tuple[TokenChoice, ...] | None = field(default=None, compare=False)
-    """Of the text's tokens, if they were asked for and the server gives them; no part of its JSON."""
+    """Of the text's tokens, if they were requested and the server gives them. Not part of the JSON."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON, as it is journaled: all that lasts, which is not the asking's own (`waits`, `logprobs`)."""
+        """Plain JSON, as it is journaled: all but `waits` and `logprobs`."""
         lasting = {
             name: value for name, value in vars(self).items() if name not in ("waits", "logprobs")
         }
@@ -109,7 +110,7 @@ class JournaledReply:
 
 @dataclass(frozen=True)
 class UserMessage:
-    """What the program says."""
+    """A message of the program."""
 
     text: str
 
@@ -153,10 +154,10 @@ class Request:
     tool_choice: str = "auto"
     """"auto", "any" (some tool must be called), or a tool's name."""
     logprobs: bool = False
-    """Whether log-probabilities of the answer's tokens are asked for; some models refuse to give them."""
+    """Whether to request log-probabilities of the answer's tokens; some models refuse. Not part of the JSON."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: what a journal hashes. `logprobs` is how it is asked, and no part of it."""
+        """Plain JSON: what a journal hashes."""
         return {name: value for name, value in vars(self).items() if name != "logprobs"} | {
             "messages": [_message_json(message) for message in self.messages],
             "tools": [vars(tool) for tool in self.tools],
@@ -177,13 +178,13 @@ class LanguageModel(Protocol):
     name: str
 
     def reply(self, request: Request) -> Reply:
-        """The answer to one request; raises when there is none after the client's own patience is used up."""
+        """The answer to one request; raises ModelError when there is none, after all retries."""
         ...
 
 
 class Client(LanguageModel, Protocol):
-    """A model behind a connection, with our patience before it."""
+    """A language model with a connection to close."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         ...

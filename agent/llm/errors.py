@@ -1,11 +1,11 @@
-"""What can go wrong between us and a language model.
+"""Errors of language models.
 
 ModelError          no reply; the target is a failure, and can be tried again
-├── Busy            one attempt failed in a way that may pass: `patience` waits and tries again
-├── Unreachable     no server, or one that was too busy for longer than we wait
-└── Rejected        the server says that the request, the key or the model is wrong: trying again is no use
+├── Busy            one attempt failed in a way that may pass: `retry` waits and tries again
+├── Unreachable     no server, or one that was busy for longer than the patience of the run
+└── Rejected        the server says that the request, the key or the model is wrong: trying again does not help
     ├── TooLong     the conversation is longer than the model's context window
-    └── NoTools     the model, or its server, knows no tool calls
+    └── NoTools     the model, or its server, cannot call tools
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Busy(ModelError):
 
     Args:
         message: one line.
-        pause_s: what the server asks us to wait; None where it does not say.
-        crowded: whether it is we who ask too much (429, 529): then everybody who asks this model waits.
-        allowances: what the server's headers say that is left.
+        pause_s: how long the server asks to wait; None if it does not say.
+        crowded: whether it got too many requests (429, 503, 529): then all callers of this model wait.
+        allowances: what is left of its limits, from the headers.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Busy(ModelError):
 
 
 class Unreachable(ModelError):
-    """The server could not be reached, or was too busy for longer than we wait."""
+    """The server could not be reached, or was busy for longer than the patience of the run."""
 
 
 class Rejected(ModelError):
-    """The server does not want this request: a wrong key, an unknown model, an account without credit."""
+    """The server refuses this request: a wrong key, an unknown model, an account without credit."""
 
 
 class TooLong(Rejected):
@@ -58,4 +58,4 @@ class TooLong(Rejected):
 
 
 class NoTools(Rejected):
-    """The model, or its server, knows no tool calls."""
+    """The model, or its server, cannot call tools."""

@@ -1,9 +1,8 @@
-"""What both SDKs have in common: one attempt over HTTP, its answer as a JSON object, and its
-failure by name.
+"""One attempt over HTTP through either SDK: its answer as a JSON object, or its error by kind.
 
-The SDKs do not validate what a server answers, and turn what is no JSON into strings. So the body
-is read here: what is no JSON object is an error with advice, and numbers and lists are looked at
-before they are believed.
+The SDKs do not validate what a server answers, and turn anything but JSON into strings. So the body
+is read here: anything but a JSON object is an error with advice, and numbers and lists are checked
+before they are used.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from typing import Any, NamedTuple
 from .errors import Busy, ModelError, NoTools, Rejected, TooLong
 from .rate_headers import allowances, retry_after
 
-MOST_TOKENS = 10**10
-"""No call takes more: a larger count is no count."""
+MAX_TOKENS = 10**10
+"""No call takes more; a larger count is not believed."""
 PASSING = (408, 409, 425, 429, 529)
-"""States of HTTP that may pass, beside 5xx."""
+"""HTTP states that may pass, as 5xx may."""
 CROWDED = (429, 503, 529)
-"""Those that say that too much is asked of the server."""
+"""HTTP states of a server that gets too many requests."""
 _NO_CREDIT = re.compile(
     r"insufficient_quota|billing|credit balance|exceeded your current quota|payment required",
     re.IGNORECASE,
@@ -60,13 +59,15 @@ class HttpReply(NamedTuple):
 
 
 def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
-    """One attempt: send something through an SDK, which gives the HTTP response, and read the
-    answer.
+    """Send one request through an SDK and read the answer.
+
+    Args:
+        send: gives the HTTP response.
 
     Raises:
         Busy: no answer, but the next attempt may bring one.
-        Rejected: the server does not want this request.
-        ModelError: it answered what no such server answers.
+        Rejected: the server refuses this request.
+        ModelError: the answer is not of this protocol.
     """
     sdk, where = server.sdk, server.where
     try:
@@ -88,16 +89,15 @@ def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
 def error_for_status(
     server: Server, status: int, headers: Mapping[str, str], text: str
 ) -> ModelError:
-    """The error of an answer that is none, by what kind of trouble it is."""
-    said, where = _said(text), server.where
-    line = f"{where} answers {status}: {said}"
+    """The error for an HTTP status, by its kind."""
+    line = f"{server.where} answers {status}: {_error_text(text)}"
     if _NO_CREDIT.search(text) or status == 402:
         return Rejected(
-            f"{line}. The account has no credit or its limit is reached: waiting is no use"
+            f"{line}. The account has no credit or its limit is reached: waiting does not help"
         )
-    told = headers.get("x-should-retry")
+    should_retry = headers.get("x-should-retry")
     passing = (status in PASSING or status >= 500) and status != 501
-    if told == "true" or (passing and told != "false"):
+    if should_retry == "true" or (passing and should_retry != "false"):
         crowded = status in CROWDED
         return Busy(
             line, pause_s=retry_after(headers), crowded=crowded, allowances=allowances(headers)
@@ -112,19 +112,19 @@ def error_for_status(
 
 
 def token_count(value: object) -> int | None:
-    """A number of tokens; None for everything that is none (negative, a string, a truth value, absurdly large)."""
+    """A number of tokens; None for anything else (negative, a string, a truth value, absurdly large)."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if 0 <= value < MOST_TOKENS else None
+    return value if 0 <= value < MAX_TOKENS else None
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """An object, or an empty one in the place of anything else."""
+    """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; of anything else none."""
+    """The objects in a list; none if it is not a list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
@@ -157,8 +157,8 @@ def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[
     return found
 
 
-def _said(text: str) -> str:
-    """What an error body says, in one line."""
+def _error_text(text: str) -> str:
+    """The message in an error body, in one line."""
     try:
         body = json.loads(text)
     except (ValueError, RecursionError):
@@ -166,8 +166,8 @@ def _said(text: str) -> str:
     error = as_object(body).get(
         "error", as_object(body).get("detail", as_object(body).get("message"))
     )
-    said = as_object(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
-    return " ".join(str(said).split())[:300].rstrip(".") or "nothing"
+    message = as_object(error).get("message") or error or re.sub(r"<[^>]*>", " ", text)
+    return " ".join(str(message).split())[:300].rstrip(".") or "nothing"
 
 
 def _advice(server: Server, status: int) -> str:
@@ -178,11 +178,11 @@ def _advice(server: Server, status: int) -> str:
         413: f"The request is too large: {LONGER}",
         422: "Does the server speak this protocol? openai: and anthropic: are different ones",
     }
-    return advice.get(status, "Asking again is no use; what the server says has to be mended first")
+    return advice.get(status, "Asking again does not help; fix what the server names first")
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: "Connection error." says nothing."""
+    """The innermost reason; "Connection error." says nothing."""
     while error.__cause__ is not None:
         error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__

@@ -1,7 +1,6 @@
-"""A language model as a judge or simulator: what a scorer asks becomes a conversation of one
-message.
+"""A language model as a judge or simulator: a scorer's question becomes a conversation of one message.
 
-One that gives no reply leaves a failure of that score, which can be asked for again.
+Without a reply the score is a failure, which can be retried.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from .errors import ModelError
 from .paid_calls import usage_fields
 from .prices import Price
 
-ROOM = 2048
-"""Tokens of answer beside those that the scorer needs: a model that thinks is cut off without. Unused ones are free."""
+THINKING_TOKENS = 2048
+"""Added to the tokens that the scorer needs, so that a model that thinks is not cut off. Unused ones are free."""
 
 
 class LanguageModelJudge:
@@ -31,19 +30,19 @@ class LanguageModelJudge:
         self._model, self._price, self._logprobs = model, price, logprobs
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The model's words; JudgeError when there are none."""
-        asked = Request(
+        """The model's answer; JudgeError when there is none."""
+        question = Request(
             request.system,
             (UserMessage(request.user),),
-            max_tokens=request.max_tokens + ROOM,
+            max_tokens=request.max_tokens + THINKING_TOKENS,
             prompt=request.prompt,
             logprobs=self._logprobs and request.logprobs,
         )
         try:
-            reply = self._model.reply(asked)
+            reply = self._model.reply(question)
         except ModelError as error:
             raise JudgeError(str(error)) from error
-        took = usage_fields(reply, canonical(asked.to_json()), self._price)
-        usage = Usage(took["input_tokens"] or 0, took["output_tokens"] or 0, took["usd"])
+        fields = usage_fields(reply, canonical(question.to_json()), self._price)
+        usage = Usage(fields["input_tokens"] or 0, fields["output_tokens"] or 0, fields["usd"])
         complete = reply.stop in ("end", "other")
-        return ChatAnswer(reply.text, complete, reply.logprobs, usage, took)
+        return ChatAnswer(reply.text, complete, reply.logprobs, usage, fields)

@@ -1,17 +1,16 @@
-"""One gate for everybody who asks the same model of the same server, so that many slow down
-together.
+"""One gate for all callers of the same model on the same server, so that they slow down together.
 
-1. A call is admitted when the gate is open and every bucket that the server's headers told of holds
-   what a call takes: one request, and as many tokens as calls took on average. What is admitted is
+1. A call is admitted when the gate is open and every bucket that the server's headers describe
+   holds what a call takes: one request, and as many tokens as calls took on average. That amount is
    taken out at once.
-2. An answer's headers fill the buckets anew: what remained when the server counted that call, less
-   what is under way and may not be counted yet. A bucket fills steadily until its reset, as the
+2. An answer's headers refill the buckets: what remained when the server counted that call, minus
+   the calls in flight that it may not have counted yet. A bucket fills steadily until its reset, as the
    providers' do.
-3. "Too many requests" closes the gate for as long as the server asks, and halves how many may be
-   under way; every answer lets a little more in again (additive increase, multiplicative decrease:
+3. "Too many requests" closes the gate for as long as the server asks, and halves how many calls may
+   be in flight; every answer allows a little more again (additive increase, multiplicative decrease:
    Chiu & Jain 1989).
 
-All of it is arithmetic on a clock that is passed in; who waits, and how, is `patience`.
+All of it is arithmetic on a clock that is passed in; `retry` does the waiting.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from .conversation import TokenUsage
 
 BELIEVED_S = 120.0
-"""What a header said is believed for so long: it can be wrong, and when it is right a refusal says so again."""
+"""Seconds that a header is believed: it can be wrong, and if it is right, a refusal repeats it."""
 FULL_S = 0.05
-"""How soon to ask again when too many calls are under way: any answer may make room."""
+"""Seconds until the next try when too many calls are in flight: any answer may make room."""
 
 
 @dataclass
@@ -43,19 +42,19 @@ class Ticket:
 
 @dataclass
 class _LimitState:
-    """What is left of one limit, as of the call `serial`."""
+    """A bucket: what is left of one limit, as of the call `serial`."""
 
     level: float
     at: float
     rate: float
-    """Per second; 0 where the size is not known: then it is full when it is no longer believed, and not before."""
+    """Refill per second; 0 if the size is not known: then it counts as empty until it is no longer believed."""
     limit: float
     believed_until: float
     serial: int
 
     @classmethod
-    def told(cls, allowance: Allowance, ticket: Ticket) -> _LimitState:
-        """As an answer's headers tell of it."""
+    def from_headers(cls, allowance: Allowance, ticket: Ticket) -> _LimitState:
+        """The bucket that an answer's headers describe."""
         _, remaining, limit, reset_s = allowance
         known = limit is not None and limit > remaining and reset_s > 0
         return cls(
@@ -68,7 +67,7 @@ class _LimitState:
         )
 
     def level_at(self, now: float) -> float:
-        """What is in it."""
+        """What it holds."""
         if now >= self.believed_until:
             return float("inf")
         return min(self.limit, self.level + self.rate * (now - self.at))
@@ -88,7 +87,7 @@ class _LimitState:
 
 
 class RateGate:
-    """Who may send now. Safe to use from many threads."""
+    """Says who may send now. Safe to use from many threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -97,14 +96,14 @@ class RateGate:
         self._mean: dict[Kind, float] = dict.fromkeys(KINDS, 1.0)
         self._answers = 0
         self._serial = 0
-        self._under_way = 0
-        self._most_under_way = float("inf")
+        self._in_flight = 0
+        self._max_in_flight = float("inf")
         self._halved_at = 0
         self._open_at = 0.0
         self._failing_since: float | None = None
 
     def admit(self, ticket: Ticket) -> float:
-        """Let a call through and give 0.0, or give the seconds after which to ask again."""
+        """0.0 if the call is let through, else the seconds after which to ask again."""
         with self._lock:
             now = self.clock()
             wait = max(
@@ -112,14 +111,14 @@ class RateGate:
                 *(b.wait(self._mean[k], now) for k, b in self._buckets.items()),
                 0.0,
             )
-            if wait <= 0 and self._under_way >= self._most_under_way:
+            if wait <= 0 and self._in_flight >= self._max_in_flight:
                 wait = FULL_S
             if wait > 0:
                 return wait
             for kind, bucket in self._buckets.items():
                 bucket.take(self._mean[kind], now)
             self._serial += 1
-            self._under_way += 1
+            self._in_flight += 1
             ticket.serial, ticket.sent = self._serial, now
             return 0.0
 
@@ -130,7 +129,7 @@ class RateGate:
         with self._lock:
             self._left(allowances, ticket)
             self._failing_since = None
-            self._most_under_way += 1 / self._most_under_way
+            self._max_in_flight += 1 / self._max_in_flight
             if usage is not None:
                 both = usage.input + usage.output
                 self._count(
@@ -141,7 +140,7 @@ class RateGate:
         """A call was not answered.
 
         Args:
-            pause_s: seconds for which nobody may send, when the server said that too much is asked of it.
+            pause_s: seconds for which nobody may send, because the server got too many requests.
         """
         with self._lock:
             now = self.clock()
@@ -150,16 +149,15 @@ class RateGate:
                 self._failing_since = now
             if pause_s > 0:
                 self._open_at = max(self._open_at, now + pause_s)
-                if (
-                    ticket.serial > self._halved_at
-                ):  # those that were under way together are one refusal
-                    self._most_under_way = max(
-                        1.0, min(self._most_under_way, self._under_way + 1) / 2
+                # Calls that were in flight together count as one refusal.
+                if ticket.serial > self._halved_at:
+                    self._max_in_flight = max(
+                        1.0, min(self._max_in_flight, self._in_flight + 1) / 2
                     )
                     self._halved_at = self._serial
 
     def release(self, ticket: Ticket) -> None:
-        """A call ended without the server having said anything about limits."""
+        """A call ended, and the server said nothing about limits."""
         with self._lock:
             self._left((), ticket)
 
@@ -169,16 +167,15 @@ class RateGate:
             return 0.0 if self._failing_since is None else self.clock() - self._failing_since
 
     def _left(self, allowances: Iterable[Allowance], ticket: Ticket) -> None:
-        self._under_way -= 1
+        self._in_flight -= 1
         for allowance in allowances:
             kind = allowance.kind
             known = self._buckets.get(kind)
             if known is not None and known.serial > ticket.serial:
-                continue  # a later call's answer was here first
-            bucket = _LimitState.told(allowance, ticket)
-            bucket.take(
-                self._mean[kind] * self._under_way, self.clock()
-            )  # it may not have counted those yet
+                continue  # the answer to a later call came first
+            bucket = _LimitState.from_headers(allowance, ticket)
+            # The server may not have counted the calls in flight yet.
+            bucket.take(self._mean[kind] * self._in_flight, self.clock())
             self._buckets[kind] = bucket
 
     def _count(self, took: Mapping[Kind, float]) -> None:

@@ -1,11 +1,10 @@
-"""What a server's headers say: how much of each rate limit is left, and how long it wants us to
-wait.
+"""What a server's headers say: how much of each rate limit is left, and how long to wait.
 
 OpenAI and those that follow it: ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}``, the
 reset as a duration ("6m0s", "20ms"). Anthropic:
 ``anthropic-ratelimit-KIND-{limit,remaining,reset}`` for requests, tokens, input-tokens and
-output-tokens, the reset as a time of day. Both count a bucket that fills steadily, and give the
-time until it is full again. A header that cannot be read, or says -1, says nothing.
+output-tokens, the reset as a time of day. Both describe a bucket that fills steadily, and give
+the time until it is full again. A header that cannot be read, or is -1, is ignored.
 """
 
 from __future__ import annotations
@@ -30,24 +29,24 @@ class Allowance(NamedTuple):
     remaining: float
     limit: float | None
     reset_s: float
-    """Until it is whole again."""
+    """Seconds until it is full again."""
 
 
 def allowances(headers: Mapping[str, str]) -> tuple[Allowance, ...]:
-    """Every limit that the headers of an answer tell of."""
-    return tuple(_found(headers))
+    """The limits that the headers of an answer describe."""
+    return tuple(_allowances(headers))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks us to wait, from ``retry-after-ms`` or ``retry-after``; None where it does not."""
+    """Seconds to wait, from ``retry-after-ms`` or ``retry-after``; None without either."""
     if (millis := _number(headers.get("retry-after-ms"))) is not None:
         return millis / 1000
-    said = headers.get("retry-after")
-    seconds = _number(said)
-    return seconds if seconds is not None else _until(said, headers)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    return seconds if seconds is not None else _until(value, headers)
 
 
-def _found(headers: Mapping[str, str]) -> Iterator[Allowance]:
+def _allowances(headers: Mapping[str, str]) -> Iterator[Allowance]:
     for kind in KINDS:
         for pattern in (f"x-ratelimit-{{}}-{kind}", f"anthropic-ratelimit-{kind}-{{}}"):
             remaining = _number(headers.get(pattern.format("remaining")))
@@ -78,7 +77,7 @@ def _duration(text: str | None, headers: Mapping[str, str]) -> float | None:
 
 
 def _until(text: str | None, headers: Mapping[str, str]) -> float | None:
-    """Seconds until a time of day by the server's own clock, where it tells that."""
+    """Seconds until a time of day by the server's own clock, if it sends its time."""
     when = _time(text)
     if when is None:
         return None
@@ -89,8 +88,8 @@ def _until(text: str | None, headers: Mapping[str, str]) -> float | None:
 def _time(text: str | None) -> datetime | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            found = read(text or "")
+            time = read(text or "")
         except (ValueError, TypeError, IndexError):
             continue
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return time if time.tzinfo else time.replace(tzinfo=UTC)
     return None

@@ -1,20 +1,23 @@
-"""How long we wait for a language model, and for what. The SDKs' own retries are off: this is the
-only place.
+"""Retries: how long to wait for a language model, and for what.
 
-1. The gate of the server and model (`gate`) lets a call through; everybody who asks that model
-   shares it.
+1. The gate of the server and model (`rate_gate`) lets a call through; all callers of that model
+   share it.
 2. One attempt is made. A reply ends it; so does a rejection (a wrong key or model, no credit, too
    long).
 3. What may pass (408, 409, 429, 529, 5xx, timeouts, resets, answers cut short: `Busy`) is waited
-   out: as long as the server asks, but no longer than `longest_pause_s`, or else a pause that
-   doubles each time, with jitter.
-4. It ends as `Unreachable` when this call has failed for `limit_s`, or when nobody has had an
-   answer for so long.
-5. What was waited, and why, goes with the reply. Asked to stop, a wait ends at once and the call is
-   left unmade.
+   out: as long as the server asks, but at most `longest_pause_s`; without a word from the server,
+   for a pause that doubles each time, with jitter.
+4. The call ends as `Unreachable` when it has failed for `limit_s`, or when no caller has had an
+   answer for that long.
+5. The waits and their reasons go with the reply. When the run is stopped, a wait ends at once and
+   the call is not made.
 
-An attempt that timed out may have been paid for all the same: the protocols have no key that would
-make it once.
+An attempt that timed out may have been paid for all the same: neither protocol has an idempotency
+key.
+
+The SDKs' own retries are off, and tenacity is not used, because both wait for each call by itself.
+Here eight investigations share one account: they must slow down together, give up together, stop
+within POLL_S, and log each wait (docs/soak.md).
 """
 
 from __future__ import annotations
@@ -35,16 +38,16 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
-"""A server that asks for more is asked again after this; the limit of the whole wait stands all the same."""
-MOST_OWN_PAUSE_S = 60.0
+"""At most this is waited when a server asks for more; `limit_s` holds all the same."""
+LONGEST_OWN_PAUSE_S = 60.0
 POLL_S = 0.2
-"""How soon a wait sees that it is asked to stop."""
-LEAST_TOLD_S = 0.01
-"""Shorter waits at the gate are not worth a line in the log."""
+"""How soon a wait notices that the run is stopped."""
+SHORTEST_LOGGED_S = 0.01
+"""Shorter waits at the gate are not logged."""
 
 
 class Patience:
-    """What all clients of a process share: the gates, how long to wait, and when to stop waiting."""
+    """What all clients of a process share: the gates, how long to wait, and the signal to stop."""
 
     def __init__(
         self,
@@ -64,13 +67,13 @@ class Patience:
         self._lock = threading.Lock()
 
     def gate(self, place: tuple[str, str]) -> RateGate:
-        """The one gate before a server's model."""
+        """The gate of one server and model."""
         with self._lock:
             return self._gates.setdefault(place, RateGate())
 
 
 class RetryingClient:
-    """A connection with patience: a `conversation.Client`."""
+    """A connection whose calls are retried: a `conversation.Client`."""
 
     def __init__(self, connection: Connection, patience: Patience) -> None:
         self.name = connection.name
@@ -78,12 +81,12 @@ class RetryingClient:
         self._gate = patience.gate(connection.place)
 
     def reply(self, request: Request) -> Reply:
-        """A reply, with what was waited for it.
+        """A reply, with the waits for it.
 
         Raises:
-            Rejected: the server does not want this request.
+            Rejected: the server refuses this request.
             Unreachable: it did not answer in time.
-            Stopped: the run was asked to stop while this waited.
+            Stopped: the run was stopped during a wait.
         """
         call = _Call(self._gate, self._patience)
         while True:
@@ -100,12 +103,12 @@ class RetryingClient:
                 return replace(received.reply, waits=tuple(call.waits))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._connection.close()
 
 
 class _Call:
-    """One call's waits."""
+    """The attempts and waits of one call."""
 
     def __init__(self, gate: RateGate, patience: Patience) -> None:
         self.ticket = Ticket()
@@ -122,7 +125,7 @@ class _Call:
                 raise self._gives_up("others are refused too")
             self._sleep(delay)
         waited = self._gate.clock() - started
-        if waited >= LEAST_TOLD_S:
+        if waited >= SHORTEST_LOGGED_S:
             self.waits.append(_wait("the model's rate limit, shared by all who ask it", waited))
 
     def failed(self, error: Busy) -> None:
@@ -139,9 +142,9 @@ class _Call:
 
     def _pause(self, error: Busy) -> float:
         doubled = min(
-            self._patience.first_pause_s * 2 ** min(self._failures - 1, 20), MOST_OWN_PAUSE_S
+            self._patience.first_pause_s * 2 ** min(self._failures - 1, 20), LONGEST_OWN_PAUSE_S
         )
-        ours = doubled * random.uniform(0.5, 1.0)  # so that many do not come back together
+        ours = doubled * random.uniform(0.5, 1.0)  # jitter: callers do not all return at once
         if error.pause_s is None:
             return ours
         return min(error.pause_s, self._patience.longest_pause_s) + 0.1 * ours
