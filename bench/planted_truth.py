@@ -1,5 +1,4 @@
-"""What explanations of planted units are worth: the truth is written down, so they can be right or
-wrong.
+"""How good are explanations of planted units? Their truth is known, so they can be right or wrong.
 
     r_truth     Pearson r of the simulated activations with the noiseless truth, over the tokens of holdout that count
     fires       truth: any activation. Prediction: at least half the unit's smallest strength away from where it rests,
@@ -21,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from ..evals.statistics.bootstrap import bootstrap_r
 from ..evals.statistics.correlation import pearson, standardise
@@ -45,13 +44,12 @@ class Firing(NamedTuple):
 
 @dataclass(frozen=True)
 class PlantedResult:
-    """What became of one unit of a suite; the first eleven fields are its line in `hubel bench
-    planted --json`.
+    """The outcome of one unit of a suite; its first eleven fields are a line of `hubel bench planted --json`.
 
     Attributes:
         null, control: False, or the kind.
-        r_truth, precision, recall, decidable: None for nulls and controls, whose truth is not written down, and the
-            first three for units without an explanation that predicts.
+        r_truth, precision, recall, decidable: None for nulls and controls, which have no truth; the
+            first three also for units without an explanation that predicts.
         r: held-out simulation score.
     """
 
@@ -70,7 +68,7 @@ class PlantedResult:
     r: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The line of the contract."""
+        """A line of `hubel bench planted --json`."""
         return {key: value for key, value in asdict(self).items() if key not in ("family", "r")}
 
 
@@ -104,8 +102,10 @@ def firing(sample: Sample, weakest: float) -> Firing:
     strongest = np.sort(np.abs(offset))[len(offset) - fires :].sum()
     scale = np.abs(truth).sum() / strongest if strongest else 0.0
     says = np.where(np.abs(offset) * scale >= weakest / 2, np.sign(offset), 0)
-    right, said = int(((says == np.sign(truth)) & (truth != 0)).sum()), int((says != 0).sum())
-    return Firing(right / said if said else None, right / fires if fires else None)
+    right = int(((says == np.sign(truth)) & (truth != 0)).sum())
+    predicted_fires = int((says != 0).sum())
+    precision = right / predicted_fires if predicted_fires else None
+    return Firing(precision, right / fires if fires else None)
 
 
 def is_decidable(sample: Sample, seed: int = 0) -> bool:
@@ -133,7 +133,7 @@ def cross_scores(
 
 
 def auroc(right: Float[np.ndarray, " n"], wrong: Float[np.ndarray, " m"]) -> float | None:
-    """The chance that one of the right ones scores higher than one of the wrong, ties counting half (Mann-Whitney)."""
+    """The chance that a right one scores higher than a wrong one, ties counting half (Mann-Whitney)."""
     if not len(right) or not len(wrong):
         return None
     ordered = np.sort(wrong)
@@ -149,10 +149,10 @@ def discrimination(scores: Float[np.ndarray, "unit unit"]) -> float | None:
 
 
 def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
-    """Shares over a suite, and the same by family; shares are of decidable units, None without any.
+    """Shares over a suite, and counts by family; shares are of decidable units, None without any.
 
-    false_keep is the share of nulls that were kept; controls have something to explain and are
-    counted apart.
+    false_keep is the share of nulls that were kept. Controls have something to explain and are
+    counted separately.
     """
     planted = [row for row in results if not row.null and not row.control]
     nulls = [row for row in results if row.null]
@@ -160,15 +160,15 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
     families = dict.fromkeys(row.family for row in planted)
     kept_nulls = sum(row.kept for row in nulls)
     decidable = [row for row in planted if row.decidable]
-    found = sum(row.recovered for row in decidable)
+    recovered = sum(row.recovered for row in decidable)
     return {
-        "recovered": found / len(decidable) if decidable else None,
+        "recovered": recovered / len(decidable) if decidable else None,
         "false_keep": kept_nulls / len(nulls) if nulls else None,
         "undecidable": len(planted) - len(decidable),
         "by_family": {
             name: _family([row for row in planted if row.family == name]) for name in families
         },
-        "recovered_interval": _interval(found, len(decidable)),
+        "recovered_interval": _interval(recovered, len(decidable)),
         "false_keep_interval": _interval(kept_nulls, len(nulls)),
         "planted": len(planted),
         "decidable": len(decidable),
@@ -202,7 +202,7 @@ def calibration(results: Sequence[PlantedResult]) -> dict[str, Any]:
     return {
         "units": len(pairs),
         "spearman": rank_correlation(*pairs.T),
-        "bins": [found._asdict() for found in bins],
+        "bins": [each._asdict() for each in bins],
     }
 
 
@@ -215,10 +215,6 @@ def rank_correlation(x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> 
     """Spearman's rho with ties at their mean rank; None with fewer than two different values on either side."""
     if len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
         return None
-    return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+    from scipy.stats import rankdata
 
-
-def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends: Int[np.ndarray, " group"] = np.cumsum(counts)
-    return (ends - (counts - 1) / 2)[group]
+    return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])

@@ -1,11 +1,10 @@
 """Which scorers can be trusted? Their power to tell a unit's true explanation from another unit's.
 
-1. Each unit comes as two tasks on the same text: with its own explanation, and with one for another
-   unit (`score_all.with_explanation`).
-2. Each scorer gives both a value. Its power is the AUROC of true against false over all units,
-   resampled by unit. 0.5 is a scorer that sees nothing of what was explained, whatever its mean
-   looks like.
-3. A unit counts only where both have a score; how many do not stands beside it, by reason.
+1. Each unit is scored twice on the same text: with its own explanation, and with that of another
+   unit.
+2. The power of a scorer is the AUROC of true against false over all units, resampled by unit. A
+   scorer that does not react to the explanation has 0.5, whatever its mean.
+3. A unit counts only if both have a score; the others are counted by reason.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ class ExplanationPair(NamedTuple):
 
 @dataclass(frozen=True)
 class Power:
-    """What one scorer can tell."""
+    """How well one scorer tells true explanations from false ones."""
 
     scorer: str
     auroc: Interval | None
-    """None without a unit that is scored under both."""
+    """None without a unit that has both scores."""
     true: float | None
     """Mean value of the true explanations."""
     rival: float | None
@@ -57,7 +56,7 @@ class Power:
 
 
 def power(pairs: Sequence[ExplanationPair], scorers: Sequence[str]) -> list[Power]:
-    """One row a scorer, in their order."""
+    """One row per scorer, in their order."""
     rows = [(score_all(pair.true, scorers), score_all(pair.rival, scorers)) for pair in pairs]
     return [
         _power(name, [(true[i], rival[i]) for true, rival in rows])
@@ -75,5 +74,5 @@ def _power(scorer: str, outcomes: Sequence[tuple[Outcome, Outcome]]) -> Power:
     true, rival = np.array(both).T
     units = np.arange(len(both))
     items = LabelledExamples(np.repeat([True, False], len(both)), np.concatenate([units, units]))
-    found = auroc(np.concatenate([true, rival]), items)
-    return Power(scorer, found, float(true.mean()), float(rival.mean()), coverage, cost)
+    area = auroc(np.concatenate([true, rival]), items)
+    return Power(scorer, area, float(true.mean()), float(rival.mean()), coverage, cost)

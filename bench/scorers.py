@@ -1,13 +1,13 @@
-"""Scorer against scorer: which of them can be trusted, measured on units whose meaning is known.
+"""Which scorers can be trusted? Measured on units whose meaning is known.
 
-1. Every decidable planted unit of a finished bench comes with its true explanation: the suite's
-   words, and the noiseless truth as the prediction.
-2. *other*: beside it stands the true explanation of another unit, drawn at random. *near*: of the
-   unit whose truth is most like it, without being it: a scorer that a story of the right sort
-   satisfies fails here. `bench.scorer_power` gives the AUROC of true against false.
-3. *truth*: over what the bench's explainer said of the units, the rank correlation of the score
-   with r_truth. A scorer can tell right from wrong and still not tell better from worse.
-4. What it takes beside it: calls, prompt tokens, and processor time.
+1. Every decidable planted unit of a finished bench has a true explanation: the suite's words, and
+   the noiseless truth as the prediction.
+2. It is compared with a false one: *other* is the true explanation of a random other unit, *near*
+   that of the unit with the most similar truth. A scorer that is satisfied with the right topic
+   fails on near. `bench.scorer_power` gives the AUROC of true against false.
+3. *truth*: the rank correlation of score and r_truth over the explanations of the bench's
+   explainer. A scorer may tell right from wrong and still not better from worse.
+4. Its cost: calls, prompt tokens, and CPU time.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trust:
+class ScorerTrust:
     """How far one scorer can be trusted on a suite."""
 
     scorer: str
     other: Power
     near: Power
     truth: float | None
-    """Rank correlation of score and r_truth over the explainer's explanations; None with too few of them."""
+    """Rank correlation of score and r_truth over the explainer's explanations; None with too few."""
     explained: int
-    """Explanations that the correlation is over."""
+    """Explanations that `truth` is computed from."""
     cpu_seconds: float
-    """Processor time of one score, mean over all."""
+    """Mean CPU seconds per score."""
 
     def to_json(self) -> dict[str, Any]:
         """A row of `summary.scorers`."""
@@ -75,8 +75,8 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class _Planted:
-    """A planted unit with what is true of it on holdout."""
+class PlantedMeaning:
+    """A planted unit with its meaning and its truth on holdout."""
 
     unit: Unit
     meaning: str
@@ -90,46 +90,47 @@ def compare_scorers(
     results: Sequence[PlantedResult],
     plan: RescoringPlan,
     reporter: Reporter | None = None,
-) -> list[Trust]:
-    """A row a scorer of the plan, in its order.
+) -> list[ScorerTrust]:
+    """One row per scorer of the plan, in its order.
 
     Args:
         folder: of the bench's finished run; a judge's answers are journaled there.
-        results: what `bench.planted.evaluate` says of the units.
+        results: of the units, from `bench.planted.evaluate`.
     """
     reporter = reporter or Reporter()
     with WriterLock(folder), closing(RunLog(folder)) as log:
-        stand = _Stand(folder, subject, plan, log, reporter)
+        comparison = _ScorerComparison(folder, subject, plan, log, reporter)
         decidable = {row.id for row in results if row.decidable}
-        planted = [stand.planted(unit) for unit in units if unit.id in decidable]
-        pairs = stand.pairs(planted)
-        explained = stand.explained(results)
-        found = []
+        planted = [comparison.planted(unit) for unit in units if unit.id in decidable]
+        pairs = comparison.pairs(planted)
+        explained = comparison.explained(results)
+        rows = []
         for number, name in enumerate(plan.scorers):
             reporter.update("compare", number, len(plan.scorers), unit="scorers", note=name)
-            found.append(_trust(name, pairs, explained))
+            rows.append(_trust(name, pairs, explained))
         reporter.update("compare", len(plan.scorers), len(plan.scorers), unit="scorers")
-    return found
+    return rows
 
 
 def _trust(
     name: str,
     pairs: dict[str, list[ExplanationPair]],
     explained: Sequence[tuple[Callable[[], ScoringTask], float]],
-) -> Trust:
+) -> ScorerTrust:
     started = time.process_time()
     (other,), (near,) = power(pairs["other"], [name]), power(pairs["near"], [name])
     values = [(score_all(make(), [name])[0].value, truth) for make, truth in explained]
-    known = np.array([pair for pair in values if pair[0] is not None], dtype=np.float64).reshape(
-        -1, 2
-    )
+    scored_values = [pair for pair in values if pair[0] is not None]
+    columns = np.array(scored_values, dtype=np.float64).reshape(-1, 2)
     scored = 2 * (other.coverage.targets + near.coverage.targets) + len(explained)
     seconds = (time.process_time() - started) / max(scored, 1)
-    return Trust(name, other, near, rank_correlation(*known.T), len(known), round(seconds, 4))
+    return ScorerTrust(
+        name, other, near, rank_correlation(*columns.T), len(columns), round(seconds, 4)
+    )
 
 
-class _Stand:
-    """Makes the tasks of the comparison on the holdout of the bench's run."""
+class _ScorerComparison:
+    """Makes the scoring tasks of the comparison on the holdout of the bench's run."""
 
     def __init__(
         self,
@@ -145,18 +146,18 @@ class _Stand:
         self._cases = TaskBuilder(self._source, plan, self._texts)
         self._judge = make_judge(plan.judge)
 
-    def planted(self, unit: SuiteUnit) -> _Planted:
+    def planted(self, unit: SuiteUnit) -> PlantedMeaning:
         """A unit of the suite with its truth."""
         address = self._subject.address_by_id[unit.id]
-        return _Planted(
+        return PlantedMeaning(
             address, unit.meaning, self._subject.truth(address, self._texts.split("holdout").tokens)
         )
 
-    def pairs(self, planted: Sequence[_Planted]) -> dict[str, list[ExplanationPair]]:
+    def pairs(self, planted: Sequence[PlantedMeaning]) -> dict[str, list[ExplanationPair]]:
         """Each unit under its true explanation and under a false one: any other unit's, and the most similar one's."""
         others, nears = rivals_of(planted, self._texts.split("holdout").mask, self._source.seed)
-        bases = [self._base(one) for one in planted]
-        trues = [self._under(base, one) for base, one in zip(bases, planted, strict=True)]
+        bases = [self._base(unit) for unit in planted]
+        trues = [self._under(base, unit) for base, unit in zip(bases, planted, strict=True)]
         return {
             kind: [
                 ExplanationPair(true, self._under(base, planted[rival]))
@@ -169,27 +170,29 @@ class _Stand:
     def explained(
         self, results: Sequence[PlantedResult]
     ) -> list[tuple[Callable[[], ScoringTask], float]]:
-        """What the explainer said of the units, with how true it is."""
-        said = {e.target: e for e in self._source.explanations}
+        """The explainer's explanations as scoring tasks, each with its r_truth."""
+        explanations = {e.target: e for e in self._source.explanations}
         return [
             (
-                lambda e=said[row.target]: self._cases.build(e, "holdout", self._chat(e.target)),
+                lambda e=explanations[row.target]: self._cases.build(
+                    e, "holdout", self._chat(e.target)
+                ),
                 row.r_truth,
             )
             for row in results
-            if row.r_truth is not None and row.target in said
+            if row.r_truth is not None and row.target in explanations
         ]
 
-    def _base(self, one: _Planted) -> ScoringTask:
-        target = str(one.unit)
-        return self._cases.build(Explanation(target, one.meaning), "holdout", self._chat(target))
+    def _base(self, unit: PlantedMeaning) -> ScoringTask:
+        target = str(unit.unit)
+        return self._cases.build(Explanation(target, unit.meaning), "holdout", self._chat(target))
 
-    def _under(self, base: ScoringTask, one: _Planted) -> ScoringTask:
+    def _under(self, base: ScoringTask, unit: PlantedMeaning) -> ScoringTask:
         def predict(tokens: np.ndarray, length: np.ndarray) -> np.ndarray:
-            del length  # the truth is 0 where the padding is
-            return self._subject.truth(one.unit, tokens)
+            del length  # the truth is 0 on padding
+            return self._subject.truth(unit.unit, tokens)
 
-        return with_explanation(base, one.meaning, one.truth, predict)
+        return with_explanation(base, unit.meaning, unit.truth, predict)
 
     def _chat(self, target: str) -> Chat | None:
         return (
@@ -200,14 +203,14 @@ class _Stand:
 
 
 def rivals_of(
-    planted: Sequence[_Planted], mask: np.ndarray, seed: int
+    planted: Sequence[PlantedMeaning], mask: np.ndarray, seed: int
 ) -> tuple[list[int | None], list[int | None]]:
-    """For each unit the place of a random other one, and of the one with the most similar truth.
+    """For each unit the places of a random other unit, and of the one with the most similar truth.
 
-    None where there is no other unit; a unit whose truth would count as recovered (r of 0.7) is no
-    false explanation.
+    None without another unit. A unit whose truth would count as recovered (r of 0.7) is not a false
+    explanation.
     """
-    truths = [one.truth for one in planted]
+    truths = [unit.truth for unit in planted]
     alike = cross_scores(truths, truths, mask) if planted else np.zeros((0, 0))
     wrong = alike < RECOVERED
     np.fill_diagonal(wrong, False)

@@ -16,7 +16,7 @@ from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.progress import Reporter
 from hubel.agent.runlog.run_subject import planted
 from hubel.bench.planted import evaluate, make_planted_run
-from hubel.bench.scorers import _Planted, rivals_of
+from hubel.bench.scorers import PlantedMeaning, rivals_of
 from hubel.tools.subject import Subject, Unit, read_suite
 from tests.support.tiny import WORDS, tiny_subject
 
@@ -243,7 +243,7 @@ def test_the_nearest_false_explanation_is_the_most_alike_that_is_not_right() -> 
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 40, 16))
     truths = [a, a + 0.1 * b, a + 2 * b, b]  # correlations with a: 1, 1, 0.45, 0
-    units = [_Planted(Unit("mlp", 0, i), "", truth) for i, truth in enumerate(truths)]
+    units = [PlantedMeaning(Unit("mlp", 0, i), "", truth) for i, truth in enumerate(truths)]
     others, nears = rivals_of(units, np.ones_like(a, dtype=bool), seed=3)
     assert nears[0] == 2  # the copy at place 1 would be right
     assert nears[3] is not None
