@@ -1,20 +1,20 @@
 """Distributed alignment search: which subspace of a place holds a variable?
 
-1. An orthonormal basis of k directions, the QR factor of a free matrix, starts at random.
-2. For batches of training pairs the interchange is carried out in its span, and the basis is moved
-   (Adam) towards a lower cross entropy of the answers that the program says.
-3. It is judged on other pairs, beside three controls:
+1. Start with a random orthonormal basis of k directions, the QR factor of a free matrix.
+2. For batches of training pairs, interchange in its span, and move the basis (Adam) towards a lower
+   cross entropy of the answers that the program says.
+3. Judge it on other pairs, beside four controls:
    - `placebo`: a random subspace of the same size, its change scaled to the same length;
    - `random_model`: the same search on the same architecture with re-drawn weights, which has
      learned nothing;
-   - `arbitrary`: the same search for a variable that is no more than a dealt table of the same
-     inputs, judged on new pairs of the training inputs (other inputs have no right answer);
+   - `arbitrary`: the same search for a variable that is a random table of the same inputs, judged
+     on new pairs of the training inputs (other inputs have no right answer);
    - `no_op`: no intervention.
 
 Geiger et al. 2023. A search can find a subspace that makes a subject do what the program says
 without the subject using it (Makelov et al. 2023), and with enough directions it fits arbitrary
-labels, on random models too (Wu et al. 2023; Sutter et al. 2025). So what counts is real minus
-control on held-out pairs, and a small k.
+labels, even on random models (Wu et al. 2023; Sutter et al. 2025). So what counts is real minus
+control on held-out pairs, with a small k.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def find_subspace(
     rate: float = 0.02,
     seed: int = 0,
 ) -> Float[Tensor, "k width"]:
-    """The basis that a search on training pairs ends with; raises UsageError for more directions than there are."""
+    """Search on training pairs; raises UsageError for more directions than the place has."""
     width = value_at(subject, place, pairs.base[:1]).shape[-1]
     if not 1 <= k <= width:
         raise UsageError(f"k = {k} given; the place has {width} directions")
@@ -99,7 +99,7 @@ class Abstraction:
 
     @property
     def real_minus_control(self) -> float:
-        """IIA less the best of the controls'."""
+        """IIA minus that of the best control."""
         controls = (
             self.placebo.accuracy,
             self.random_model.accuracy,
@@ -122,11 +122,11 @@ def search(
     seed: int = 0,
     redrawn: Subject | None = None,
 ) -> Abstraction:
-    """Search, judge on held-out pairs, and do the same with the controls.
+    """Search, judge on held-out pairs, and do the same for the controls.
 
     Args:
         behaviour: what the training pairs were drawn from; held-out pairs may have other inputs.
-        redrawn: the subject's `random_twin`, for searches at several places; None makes it.
+        redrawn: the subject's `random_twin`, to reuse it for several places; None makes it.
     """
     options = {"k": k, "steps": steps, "rate": rate, "seed": seed}
     basis = find_subspace(subject, behaviour, place, train, **options)
@@ -153,11 +153,13 @@ def _arbitrary(
     seed: int,
     **options: Any,
 ) -> InterchangeResult:
-    """A search for a dealt table, and how well it does on new pairs."""
-    dealt = replace(behaviour, program=behaviour.program.with_arbitrary(variable, seed))
-    train, new = (draw_interchanges(dealt, variable, n, seed + at) for at, n in enumerate(sizes, 1))
-    basis = find_subspace(subject, dealt, place, train, seed=seed, **options)
-    return interchange(subject, dealt, place, new, basis)
+    """A search for a random table, and how well it does on new pairs."""
+    arbitrary = replace(behaviour, program=behaviour.program.with_arbitrary(variable, seed))
+    train, new = (
+        draw_interchanges(arbitrary, variable, n, seed + i) for i, n in enumerate(sizes, 1)
+    )
+    basis = find_subspace(subject, arbitrary, place, train, seed=seed, **options)
+    return interchange(subject, arbitrary, place, new, basis)
 
 
 def random_twin(subject: Subject, seed: int = 0) -> Subject:

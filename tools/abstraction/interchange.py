@@ -1,15 +1,15 @@
-"""Interchange interventions: does putting a site's value of another input there do what the program
-says?
+"""Interchange interventions: if a place gets its value from another input, does the subject answer as
+the program says?
 
 1. Draw pairs of inputs, base and source. The program, run on base with one variable as on source,
    says what the output becomes.
-2. The subject runs the source; what stands at the variable's site (a subspace of it, at some
-   positions) is kept.
-3. It runs the base with that put in its place. Interchange intervention accuracy (IIA): the share
-   of pairs in which it then gives, of all answers, the one that the program says.
+2. Run the subject on the source, and keep the value of the variable's place (or of a subspace of it)
+   at some positions.
+3. Run it on the base with that value in place. Interchange intervention accuracy (IIA) is the share
+   of pairs on which, of all answers, it then prefers the one that the program says.
 
-Geiger et al. 2021, 2024. Pairs whose output does not change are right without any intervention, so
-that accuracy is given beside `no_op`, that of the bare base run against the same expectation, and
+Geiger et al. 2021, 2024. Pairs whose output does not change are right without any intervention. So
+accuracy is given together with `no_op`, that of bare base runs with the same expectation, and also
 over the pairs that change alone.
 """
 
@@ -36,10 +36,11 @@ ROWS = 64
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a program meets a subject.
+    """How a program's inputs and outputs appear to a subject.
 
     Attributes:
-        encode: an input as token ids, of one length for all inputs; `answers`: next token of each output.
+        encode: an input as token ids, of one length for all inputs.
+        answers: the next token of each output.
     """
 
     program: CausalModel
@@ -49,7 +50,7 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a variable is looked for: the stream after a layer, its neurons, or its heads' z, at some positions."""
+    """Where a variable may be held: the stream after a layer, its neurons, or its heads' z, at some positions."""
 
     kind: Literal["stream", "mlp", "z"]
     layer: int
@@ -61,8 +62,8 @@ class Interchanges:
     """Pairs of inputs as token ids.
 
     Attributes:
-        expected: which answer, of `Behaviour.answers` in their order, the program gives under the interchange.
-        unchanged: which it gives on the bare base.
+        expected: index into `Behaviour.answers` of the program's output under the interchange.
+        unchanged: of its output on the bare base.
     """
 
     base: Int[Tensor, "pairs seq"]
@@ -72,13 +73,13 @@ class Interchanges:
 
 
 def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0) -> Interchanges:
-    """Random pairs; as far as the program allows, half of them change the output.
+    """Random pairs; if the program allows, half of them change the output.
 
     Raises:
         UsageError: inputs of unequal length, an output without an answer, a variable that never changes the output.
     """
     rng = np.random.default_rng(seed)
-    order = {value: at for at, value in enumerate(behaviour.answers)}
+    order = {value: index for index, value in enumerate(behaviour.answers)}
     rows: dict[bool, list[tuple[Sequence[int], Sequence[int], int, int]]] = {True: [], False: []}
     for _ in range(200 * n):
         base, source = (_drawn(behaviour.program, rng) for _ in range(2))
@@ -91,9 +92,9 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
                 f"output {missing[0]!r} has no answer; answers are given for {', '.join(map(str, order))}"
             )
         after, before = (order[value] for value in outputs)
-        kind = rows[after != before]
-        if len(kind) < n - n // 2:
-            kind.append((behaviour.encode(base), behaviour.encode(source), after, before))
+        same_kind = rows[after != before]
+        if len(same_kind) < n - n // 2:
+            same_kind.append((behaviour.encode(base), behaviour.encode(source), after, before))
         if min(map(len, rows.values())) >= n - n // 2:
             break
     if not rows[True]:
@@ -105,7 +106,7 @@ def draw_interchanges(behaviour: Behaviour, variable: str, n: int, seed: int = 0
         raise UsageError(
             "inputs are encoded in different numbers of tokens; write an encoding of one length"
         )
-    return Interchanges(*(torch.tensor([row[at] for row in mixed]) for at in range(4)))
+    return Interchanges(*(torch.tensor(list(column)) for column in zip(*mixed, strict=True)))
 
 
 def _drawn(program: CausalModel, rng: np.random.Generator) -> Setting:
@@ -117,7 +118,8 @@ class InterchangeResult:
     """Pair by pair, whether the subject did as the program says.
 
     Attributes:
-        no_op: ... without any intervention; `changes`: whether the program's output changes at all.
+        no_op: the same without any intervention.
+        changes: whether the program's output changes at all.
     """
 
     correct: Bool[Tensor, " pairs"]
@@ -131,12 +133,12 @@ class InterchangeResult:
 
     @property
     def no_op_accuracy(self) -> float:
-        """... without any intervention."""
+        """The same without any intervention."""
         return float(self.no_op.float().mean())
 
     @property
     def accuracy_where_it_changes(self) -> float:
-        """The same over the pairs whose output changes: without an effect it is near 0."""
+        """IIA over the pairs whose output changes; near 0 if the intervention has no effect."""
         return float(self.correct[self.changes].float().mean())
 
 
@@ -151,15 +153,16 @@ def interchange(
     """Carry out the interchanges in a subspace (orthonormal rows), or in the whole of the place.
 
     Args:
-        matched_to: another subspace; the change is scaled to the length that it would have there (a placebo's dose).
+        matched_to: another subspace; the change is scaled to its length there (a placebo's dose).
     """
     swap = SubspaceSwap(basis, matched_to)
     with torch.no_grad():
-        found = torch.cat([swap.logits(subject, behaviour, place, rows) for rows in split(pairs)])
-        bare = torch.cat([answer_logits(subject, behaviour, rows.base) for rows in split(pairs)])
-    expected = pairs.expected.to(found.device)
+        swapped = [swap.logits(subject, behaviour, place, batch) for batch in split(pairs)]
+        unswapped = [answer_logits(subject, behaviour, batch.base) for batch in split(pairs)]
+    interchanged, bare = torch.cat(swapped), torch.cat(unswapped)
+    expected = pairs.expected.to(interchanged.device)
     return InterchangeResult(
-        (found.argmax(1) == expected).cpu(),
+        (interchanged.argmax(1) == expected).cpu(),
         (bare.argmax(1) == expected).cpu(),
         pairs.expected != pairs.unchanged,
     )
@@ -167,7 +170,7 @@ def interchange(
 
 @dataclass(frozen=True, eq=False)
 class SubspaceSwap:
-    """What an interchange does to a value: its part in the subspace becomes the source's."""
+    """Give a value the source's part in a subspace (in all of it without a basis)."""
 
     basis: Float[Tensor, "k width"] | None = None
     matched_to: Float[Tensor, "k width"] | None = None
@@ -184,45 +187,45 @@ class SubspaceSwap:
         within = change @ basis.T @ basis
         if self.matched_to is not None:
             other = self.matched_to.to(base)
-            wanted = (change @ other.T).norm(dim=-1, keepdim=True)
-            within = within * wanted / within.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+            length = (change @ other.T).norm(dim=-1, keepdim=True)
+            within = within * length / within.norm(dim=-1, keepdim=True).clamp(min=1e-12)
         return base + within
 
     def logits(
         self, subject: Subject, behaviour: Behaviour, place: Location, pairs: Interchanges
     ) -> Float[Tensor, "pairs answer"]:
-        """Each answer's logit under the interchange; gradients reach the basis where they are enabled."""
+        """Each answer's logit under the interchange; gradients reach the basis if they are enabled."""
         with torch.no_grad():
             source = value_at(subject, place, pairs.source)
         positions = list(place.positions)
 
-        def put(value: Float[Tensor, "pairs seq width"]) -> Float[Tensor, "pairs seq width"]:
+        def replace(value: Float[Tensor, "pairs seq width"]) -> Float[Tensor, "pairs seq width"]:
             new = value.clone()
             new[:, positions] = self(value[:, positions], source)
             return new
 
-        with _at(subject, place, put):
+        with _hook_at(subject, place, replace):
             return answer_logits(subject, behaviour, pairs.base)
 
 
 def value_at(
     subject: Subject, place: Location, ids: Int[Tensor, "pairs seq"]
 ) -> Float[Tensor, "pairs position width"]:
-    """What stands at a place."""
+    """The value of a place."""
     check_place(subject, place, ids.shape[1])
-    found: list[Tensor] = []
+    values: list[Tensor] = []
 
     def keep(value: Float[Tensor, "pairs seq width"]) -> None:
-        found.append(value)
+        values.append(value)
         raise StopForward
 
-    with _at(subject, place, keep):
+    with _hook_at(subject, place, keep):
         subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1)
-    return found[0][:, list(place.positions)]
+    return values[0][:, list(place.positions)]
 
 
 def check_place(subject: Subject, place: Location, seq: int) -> None:
-    """Raise UsageError for a layer or position that is not there."""
+    """Raise UsageError for a layer or position that does not exist."""
     if not 0 <= place.layer < subject.shape.n_layers or not all(
         0 <= at < seq for at in place.positions
     ):
@@ -235,7 +238,7 @@ def check_place(subject: Subject, place: Location, seq: int) -> None:
 def answer_logits(
     subject: Subject, behaviour: Behaviour, ids: Int[Tensor, "pairs seq"]
 ) -> Float[Tensor, "pairs answer"]:
-    """Logits of the answers behind the last token; hooks of the caller are in force."""
+    """Logits of the answers after the last token; the caller's hooks are active."""
     logits = subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
     return at_least_float32(logits)[:, list(behaviour.answers.values())]
 
@@ -250,13 +253,13 @@ def split(pairs: Interchanges, rows: int = ROWS) -> Iterator[Interchanges]:
 
 
 @contextmanager
-def _at(
+def _hook_at(
     subject: Subject, place: Location, visit: Callable[[Tensor], Tensor | None]
 ) -> Iterator[None]:
     layer = subject.parts.layers[place.layer]
-    with temporary_hooks() as put:
+    with temporary_hooks() as hooks:
         if place.kind == "stream":
-            put.on_output(layer.whole, visit)
+            hooks.on_output(layer.whole, visit)
         else:
-            put.on_input(layer.mlp_down if place.kind == "mlp" else layer.attention_out, visit)
+            hooks.on_input(layer.mlp_down if place.kind == "mlp" else layer.attention_out, visit)
         yield

@@ -1,8 +1,9 @@
 """High-level causal models: a few variables, each a function of others, that can be run and
 intervened on.
 
-    Program({"a": range(4), "b": range(4), "c": range(4)}, "total",
-            [Variable("sum", ("a", "b"), lambda a, b: (a + b) % 4), Variable("total", ("sum", "c"), ...)])
+    CausalModel({"a": range(4), "b": range(4), "c": range(4)}, "total",
+                [CausalVariable("sum", ("a", "b"), lambda a, b: (a + b) % 4),
+                 CausalVariable("total", ("sum", "c"), ...)])
 
 or the same as JSON, with the functions of `OPERATIONS`:
 
@@ -24,10 +25,10 @@ from ..errors import UsageError
 
 Value = Hashable
 Setting = Mapping[str, Any]
-"""A value for each of some variables."""
+"""Values of some variables, by name."""
 
-MOST_SETTINGS = 100_000
-"""Settings of the inputs that are gone through one by one, in seconds."""
+MAX_SETTINGS = 100_000
+"""Most settings of the inputs to enumerate, which takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class CausalVariable:
 
 
 class CausalModel:
-    """A causal model; variables stand in an order in which parents come first.
+    """A causal model; parents come before their children in the list of variables.
 
     Args:
         inputs: the values that each input can take.
 
     Raises:
-        UsageError: a variable without its parents, defined twice, or an output that is none of them.
+        UsageError: a variable defined twice or before its parents, or an output that is not a variable.
     """
 
     def __init__(
@@ -57,25 +58,25 @@ class CausalModel:
     ) -> None:
         self.inputs = {name: tuple(values) for name, values in inputs.items()}
         self.output, self.variables = output, tuple(variables)
-        known = set(self.inputs)
+        defined = set(self.inputs)
         for name, values in self.inputs.items():
             if len(values) < 2:
                 raise UsageError(f"input {name!r} can be {values}; give at least two values")
         for variable in self.variables:
-            if missing := [parent for parent in variable.parents if parent not in known]:
+            if missing := [parent for parent in variable.parents if parent not in defined]:
                 raise UsageError(
-                    f"variable {variable.name!r} needs {', '.join(missing)}, which come before it nowhere"
+                    f"variable {variable.name!r} needs {', '.join(missing)}, but no earlier variable defines it"
                 )
-            if variable.name in known:
+            if variable.name in defined:
                 raise UsageError(f"variable {variable.name!r} is defined twice")
-            known.add(variable.name)
+            defined.add(variable.name)
         if output not in {variable.name for variable in self.variables}:
             raise UsageError(
-                f"output {output!r} is no variable of the program, which has {', '.join(sorted(known))}"
+                f"output {output!r} is not a variable of the program, which has {', '.join(sorted(defined))}"
             )
 
     def run(self, inputs: Setting, fixed: Setting | None = None) -> dict[str, Value]:
-        """Every variable's value; those in `fixed` are set and not computed."""
+        """Every variable's value; those in `fixed` are set instead of computed."""
         fixed = fixed or {}
         values: dict[str, Value] = {**inputs, **fixed}
         for variable in self.variables:
@@ -92,36 +93,30 @@ class CausalModel:
 
     def variable(self, name: str) -> CausalVariable:
         """A variable by name; raises UsageError that lists them."""
-        found = next((variable for variable in self.variables if variable.name == name), None)
-        if found is None:
-            names = ", ".join(variable.name for variable in self.variables)
-            raise UsageError(f"no variable {name!r}; the program has {names}")
-        return found
+        by_name = {variable.name: variable for variable in self.variables}
+        if name not in by_name:
+            raise UsageError(f"no variable {name!r}; the program has {', '.join(by_name)}")
+        return by_name[name]
 
     def values(self, name: str) -> tuple[Value, ...]:
-        """All values that a variable takes, in the order in which they come up."""
+        """All values that a variable takes, in order of appearance."""
         return tuple(dict.fromkeys(self.run(inputs)[name] for inputs in self._settings()))
 
     def with_arbitrary(self, name: str, seed: int = 0) -> CausalModel:
-        """The same program with one variable's values dealt anew, once, among the settings of its
-        parents.
+        """The same program with one variable's values shuffled among the settings of its parents.
 
-        It is as often each value and depends on the same inputs, and there is no reason why a
-        subject should hold it: what a search finds for it is the search's doing (a control task,
-        Hewitt & Liang 2019).
+        The variable takes each value as often and depends on the same inputs, but a subject has no
+        reason to hold it: what a search finds for it is due to the search (a control task, Hewitt &
+        Liang 2019).
         """
-        own = self.variable(name)
-        runs = [self.run(inputs) for inputs in self._settings()]
-        values = {tuple(run[parent] for parent in own.parents): run[name] for run in runs}
-        settings = list(values)
-        dealt = dict(
-            zip(
-                settings,
-                random.Random(seed).sample(list(values.values()), len(settings)),
-                strict=True,
-            )
-        )
-        changed = replace(own, function=lambda *parents: dealt[parents])
+        variable = self.variable(name)
+        table: dict[tuple[Value, ...], Value] = {}
+        for inputs in self._settings():
+            run = self.run(inputs)
+            table[tuple(run[parent] for parent in variable.parents)] = run[name]
+        values = random.Random(seed).sample(list(table.values()), len(table))
+        shuffled = dict(zip(table, values, strict=True))
+        changed = replace(variable, function=lambda *parents: shuffled[parents])
         return CausalModel(
             self.inputs,
             self.output,
@@ -129,10 +124,10 @@ class CausalModel:
         )
 
     def _settings(self) -> Iterator[Setting]:
-        """All settings of the inputs; raises UsageError where they are too many to go through."""
-        if (n := math.prod(map(len, self.inputs.values()))) > MOST_SETTINGS:
+        """All settings of the inputs; raises UsageError if there are too many."""
+        if (n := math.prod(map(len, self.inputs.values()))) > MAX_SETTINGS:
             raise UsageError(
-                f"the inputs can be set in {n} ways, and at most {MOST_SETTINGS} are gone through; give fewer values"
+                f"the inputs have {n} settings, and at most {MAX_SETTINGS} are enumerated; give fewer values"
             )
         return (
             dict(zip(self.inputs, values, strict=True))
@@ -141,13 +136,13 @@ class CausalModel:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CausalModel:
-        """Read a program from plain data; raises UsageError with what is off."""
+        """Read a program from plain data; raises UsageError that says what is wrong."""
         try:
             variables = [_variable(entry) for entry in data["variables"]]
             return cls(data["inputs"], data["output"], variables)
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"no program: {error!r}; expected inputs (name to values), variables (name, op, of) and output"
+                f"not a program: {error!r}; expected inputs (name to values), variables (name, op, of) and output"
             ) from error
 
 
@@ -167,8 +162,8 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "add": _add,
     "all": lambda *values: all(values),
     "any": lambda *values: any(values),
-    "equal": lambda one, two: one == two,
-    "greater": lambda one, two: one > two,
+    "equal": lambda left, right: left == right,
+    "greater": lambda left, right: left > right,
     "in": lambda value, members: value in members,
     "max": max,
     "min": min,
@@ -176,11 +171,11 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "pick": _pick,
     "same": lambda value: value,
     "table": _table,
-    "xor": lambda one, two: bool(one) != bool(two),
+    "xor": lambda left, right: bool(left) != bool(right),
 }
-"""Name to function; `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents'
-values, joined by commas; `pick` gives, of all parents but the first, the one that the first counts
-to from 0 (false is 0, true 1)."""
+"""Functions by name. `add` takes `modulo`, `in` takes `members`, `table` a `table` from the parents'
+values, joined by commas. `pick` uses its first parent as an index from 0 into the others (false is
+0, true 1)."""
 
 _OPTIONS = ("modulo", "members", "table")
 

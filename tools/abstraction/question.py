@@ -1,8 +1,8 @@
-"""A question of causal abstraction as a file: a program, how its inputs become a text, and its
-outputs next tokens.
+"""A question of causal abstraction as a file: a program, how its inputs become a text, and which next
+token means which output.
 
     text = "The {noun} near the {other}"
-    variable = "plural"                                  # which variable is interchanged
+    variable = "plural"                                  # the variable to interchange
 
     [inputs]                                             # values that training pairs are drawn from
     noun = ["key", "keys", "dog", "dogs"]
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
     from ..subject.subject import Subject
 
 END = "end"
-"""The last token, as a place."""
+"""Name of the last token as a place."""
 NEEDED = ("text", "inputs", "variables", "answers")
 
 
 @dataclass(frozen=True)
 class AbstractionQuestion:
-    """A program and how it meets text.
+    """A program and its texts.
 
     Attributes:
         program, heldout: the same variables over training and over held-out inputs.
-        text: with a `{slot}` for each input or variable that stands in it.
-        answers: the program's outputs, as text, to next tokens.
+        text: has a `{slot}` for each input or variable in it.
+        answers: next tokens by the program's output, as text.
     """
 
     name: str
@@ -65,15 +65,14 @@ class AbstractionQuestion:
     variable: str
 
     def with_variable(self, variable: str) -> AbstractionQuestion:
-        """The same with another variable; raises UsageError that lists them."""
+        """The same question about another variable; raises UsageError that lists them."""
         self.program.variable(variable)
         return replace(self, variable=variable)
 
     def behaviour(self, subject: Subject, program: CausalModel) -> Behaviour:
-        """How one of the two programs meets a subject; raises UsageError for an answer of several
-        tokens.
+        """One of the two programs as a subject sees it; raises UsageError for an answer of several tokens.
 
-        Both have the same answers, so that what was searched with one can be judged with the other.
+        Both have the same answers, so that a search with one can be judged with the other.
         """
         outputs = {
             str(v): v for each in (self.program, self.heldout) for v in each.values(each.output)
@@ -92,7 +91,7 @@ class AbstractionQuestion:
         )
 
     def filled(self, setting: Setting) -> tuple[str, dict[str, Span]]:
-        """The text of an input, and where its slots' texts stand."""
+        """The text of an input, and the spans of its slots."""
         return fill_template(
             self.text, {name: str(value) for name, value in self.program.run(setting).items()}
         )
@@ -114,18 +113,18 @@ class AbstractionQuestion:
             text, spans = self.filled(setting)
             ids, offsets = subject.tokenize(text)
             end = len(text) if at == END else spans[at][1]
-            found = max(number for number, (start, _) in enumerate(offsets) if start < end)
-            first = first or (len(ids), found, text)
-            if (len(ids), found) != first[:2]:
+            token = max(number for number, (start, _) in enumerate(offsets) if start < end)
+            first = first or (len(ids), token, text)
+            if (len(ids), token) != first[:2]:
                 raise UsageError(
-                    f"{text!r} has {len(ids)} tokens, {at} at {found}, and {first[2]!r} has {first[0]}, {at} at "
+                    f"{text!r} has {len(ids)} tokens, {at} at {token}, and {first[2]!r} has {first[0]}, {at} at "
                     f"{first[1]}: give values of one length in tokens"
                 )
         assert first is not None  # a program has inputs
         return first[1]
 
     def _settings(self) -> Iterator[Setting]:
-        """Every value of every input once: where each has the same length, all texts have."""
+        """Every value of every input once: if these texts have equal lengths, all texts have."""
         start = {name: values[0] for name, values in self.program.inputs.items()}
         for program in (self.program, self.heldout):
             for name, values in program.inputs.items():
@@ -136,7 +135,7 @@ class AbstractionQuestion:
 
 
 def read_question(path: Path) -> AbstractionQuestion:
-    """Read a TOML or JSON file; raises UsageError with what is off."""
+    """Read a TOML or JSON file; raises UsageError that says what is wrong."""
     data = _read(path)
     if missing := [key for key in NEEDED if not data.get(key)]:
         raise UsageError(
@@ -147,7 +146,7 @@ def read_question(path: Path) -> AbstractionQuestion:
     program = CausalModel.from_json(data)
     if unknown := sorted(set(heldout) - set(program.inputs)):
         raise UsageError(
-            f"{path}: heldout {unknown[0]!r} is no input; inputs are {', '.join(program.inputs)}"
+            f"{path}: heldout {unknown[0]!r} is not an input; inputs are {', '.join(program.inputs)}"
         )
     known = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
@@ -165,18 +164,18 @@ def read_question(path: Path) -> AbstractionQuestion:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    is_json = path.suffix.lower() == ".json"
     try:
         text = path.read_text(encoding="utf-8")
-        found = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        data = json.loads(text) if is_json else tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error}); give a TOML or JSON file") from error
     except ValueError as error:
-        raise UsageError(
-            f"{path}: no {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}"
-        ) from error
-    if not isinstance(found, dict):
+        language = "JSON" if is_json else "TOML"
+        raise UsageError(f"{path} is not valid {language}: {error}") from error
+    if not isinstance(data, dict):
         raise UsageError(f"{path}: a list or a value; expected a table with {', '.join(NEEDED)}")
-    return found
+    return data
 
 
 def _one_token(subject: Subject, text: str) -> int:

@@ -2,16 +2,16 @@
 
     credit of a token = (x - b) . integral over t in [0, 1] of df/de at b + t (x - b)         (Sundararajan et al. 2017)
 
-1. [0, 1] is cut in halves. On each the integral is taken by Gauss and Legendre's rule of 8 points.
-   The scalar is known at both ends, so that the error is known too, and not only estimated: |sum of
-   the credit - (f(end) - f(start))|.
-2. While the intervals' errors together exceed 1 % of f(x) - f(b), the worst interval is halved.
-   Errors of intervals cannot cancel each other.
-3. What is not there after `max_evaluations` points is `not_converged`, which is no evidence.
+1. Split [0, 1] in halves. On each, integrate by the Gauss-Legendre rule of 8 points. The scalar is
+   known at both ends, so the error is known and not only estimated: |sum of the credit - (f(end) -
+   f(start))|.
+2. While the intervals' errors together exceed 1 % of f(x) - f(b), halve the worst interval. Errors
+   of different intervals cannot cancel.
+3. A result that needs more than `max_evaluations` points is `not_converged` and no evidence.
 
-The baseline decides. SmolLM2-135M, 50 steps: zero or end-of-sequence embeddings 68 to 130 % wrong,
-since the path leads through places where a norm is nearly discontinuous; a counterfactual prompt of
-the same length 0.02 % at 20 steps.
+The baseline decides. On SmolLM2-135M with 50 steps, zero or end-of-sequence embeddings are 68 to
+130 % off, since the path passes where a norm is nearly discontinuous; a counterfactual prompt of
+the same length is 0.02 % off at 20 steps.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .result import TOLERANCE, TokenAttribution, relative
 from .target import AttributionTarget
 
 POINTS = 8
-"""Points of an interval: the rule is exact for polynomials of degree 15. A 32-token IOI prompt
-needs 20 points at once for 0.2 %, and two halves of 8 for 0.01 %."""
+"""Points per interval: the rule is exact for polynomials of degree 15. On a 32-token IOI prompt 20
+points at once leave 0.2 %, and two halves of 8 leave 0.01 %."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,68 +45,71 @@ class _Interval:
 
 
 def integrated_gradients(
-    case: AttributionTarget, tolerance: float = TOLERANCE, max_evaluations: int = 240
+    target: AttributionTarget, tolerance: float = TOLERANCE, max_evaluations: int = 240
 ) -> TokenAttribution:
     """Integrated gradients from the case's baseline, refined until the error is below `tolerance`."""
-    ends = torch.tensor([0.0, 0.5, 1.0])
-    reference, middle, value = case.values(_path(case, ends)).tolist()
-    done = [
-        _integrate(case, 0.0, 0.5, reference, middle),
-        _integrate(case, 0.5, 1.0, middle, value),
+    points = torch.tensor([0.0, 0.5, 1.0])
+    reference, middle, value = target.values(_path(target, points)).tolist()
+    # 1. Two halves.
+    intervals = [
+        _integrate(target, 0.0, 0.5, reference, middle),
+        _integrate(target, 0.5, 1.0, middle, value),
     ]
     evaluations = 3 + 2 * POINTS
-    while _error(done) > tolerance and evaluations < max_evaluations:
-        worst = max(done, key=lambda each: each.error)
+    # 2. Halve the worst.
+    while _error(intervals) > tolerance and evaluations < max_evaluations:
+        worst = max(intervals, key=lambda interval: interval.error)
         at = (worst.start + worst.end) / 2
-        f_at = float(case.values(_path(case, torch.tensor([at]))))
-        done.remove(worst)
-        done += [_integrate(case, worst.start, at, worst.f_start, f_at)]
-        done += [_integrate(case, at, worst.end, f_at, worst.f_end)]
+        f_at = float(target.values(_path(target, torch.tensor([at]))))
+        intervals.remove(worst)
+        intervals += [
+            _integrate(target, worst.start, at, worst.f_start, f_at),
+            _integrate(target, at, worst.end, f_at, worst.f_end),
+        ]
         evaluations += 1 + 2 * POINTS
-    error = _error(done)
+    error = _error(intervals)
     return TokenAttribution(
         "integrated_gradients",
-        torch.stack([each.credit for each in done]).sum(0).cpu().numpy(),
+        torch.stack([interval.credit for interval in intervals]).sum(0).cpu().numpy(),
         value,
         "converged" if error <= tolerance else "not_converged",
         reference,
         error,
         evaluations,
-        notes=_notes(case),
+        notes=_notes(target),
     )
 
 
 def _integrate(
-    case: AttributionTarget, start: float, end: float, f_start: float, f_end: float
+    target: AttributionTarget, start: float, end: float, f_start: float, f_end: float
 ) -> _Interval:
     nodes, weights = (
-        torch.from_numpy(some).to(case.embedding)
-        for some in np.polynomial.legendre.leggauss(POINTS)
+        torch.from_numpy(column).to(target.embedding)
+        for column in np.polynomial.legendre.leggauss(POINTS)
     )
-    points, weights = (start + end) / 2 + (end - start) / 2 * nodes, (end - start) / 2 * weights
-    gradients = case.slopes(_path(case, points)).gradients
-    credit = torch.einsum("p,psd,sd->s", weights, gradients, case.embedding - case.baseline)
+    half = (end - start) / 2  # the rule is given for [-1, 1]
+    gradients = target.slopes(_path(target, (start + end) / 2 + half * nodes)).gradients
+    change = target.embedding - target.baseline
+    credit = torch.einsum("p,psd,sd->s", half * weights, gradients, change)
     return _Interval(start, end, f_start, f_end, credit)
 
 
 def _path(
-    case: AttributionTarget, points: Float[Tensor, " points"]
+    target: AttributionTarget, points: Float[Tensor, " points"]
 ) -> Float[Tensor, "points seq d_model"]:
-    """Mixtures; the prompt itself comes out bit for bit at 1, and so the scalar's value."""
-    return torch.lerp(case.baseline, case.embedding, points.to(case.embedding)[:, None, None])
+    """Mixtures of baseline and prompt; at 1 the prompt bit for bit, and so the scalar's own value."""
+    return torch.lerp(target.baseline, target.embedding, points.to(target.embedding)[:, None, None])
 
 
 def _error(intervals: list[_Interval]) -> float:
-    whole = (
-        max(intervals, key=lambda each: each.end).f_end
-        - min(intervals, key=lambda each: each.start).f_start
-    )
-    return relative(sum(each.error for each in intervals), whole)
+    first = min(intervals, key=lambda interval: interval.start)
+    last = max(intervals, key=lambda interval: interval.end)
+    return relative(sum(interval.error for interval in intervals), last.f_end - first.f_start)
 
 
-def _notes(case: AttributionTarget) -> tuple[str, ...]:
-    if case.baseline_ids is not None and len(set(case.baseline_ids.tolist())) > 1:
+def _notes(target: AttributionTarget) -> tuple[str, ...]:
+    if target.baseline_ids is not None and len(set(target.baseline_ids.tolist())) > 1:
         return ()
     return (
-        "the baseline is no text: such paths seldom converge; give a counterfactual of the same length",
+        "the baseline is not a text: such paths seldom converge; give a counterfactual of the same length",
     )

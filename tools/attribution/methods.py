@@ -27,5 +27,5 @@ RANKING: dict[MethodName, Method] = {
     **METHODS,
     "integrated_gradients": partial(integrated_gradients, max_evaluations=0),
 }
-"""The same where only the order of credits counts, as in a randomised subject: nothing is refined,
-at about a third of the cost."""
+"""The same if only the order of credits counts, as in a randomised subject: without refinement, at
+about a third of the cost."""

@@ -1,4 +1,4 @@
-"""What can be asked for by name; read without torch."""
+"""Names of methods and baselines, importable without torch."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ MethodName = Literal[
 BaselineKind = Literal["counterfactual", "eos", "zero"]
 
 ALONE: tuple[MethodName, ...] = ("gradient", "relevance")
-"""Methods that look at the prompt alone, without a baseline."""
+"""Methods without a baseline."""

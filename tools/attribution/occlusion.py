@@ -1,9 +1,8 @@
 """Occlusion: the scalar's change when one token is replaced by the baseline's. Measured, not
 estimated.
 
-A token whose work another can take over gets no credit (both of two names that say the same), and
-what two tokens do only together is credited to each, so that the credits need not add up to the
-whole change.
+A token that another can stand in for gets no credit (neither of two equal names does), and what two
+tokens do only together is credited to each. So credits need not add up to the whole change.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from .result import TokenAttribution
 from .target import AttributionTarget
 
 
-def occlusion(case: AttributionTarget) -> TokenAttribution:
+def occlusion(target: AttributionTarget) -> TokenAttribution:
     """f(prompt) - f(prompt with the token replaced); 0 where prompt and baseline agree."""
-    at = case.changeable
-    kept = torch.ones(len(at) + 1, len(case.ids), dtype=torch.bool)
+    at = target.changeable
+    kept = torch.ones(len(at) + 1, len(target.ids), dtype=torch.bool)
     kept[torch.arange(len(at)), at.cpu()] = False
-    values = case.values(case.mixed(kept))
-    scores = values.new_zeros(len(case.ids))
+    values = target.values(target.mixed(kept))
+    scores = values.new_zeros(len(target.ids))
     scores[at] = values[-1] - values[:-1]
     return TokenAttribution(
         "occlusion", scores.cpu().numpy(), float(values[-1]), "exact", evaluations=len(values)

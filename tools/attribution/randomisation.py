@@ -1,11 +1,11 @@
 """Does an attribution depend on what the subject has learned? The parameter-randomisation test.
 
-1. Layers are re-drawn from the last one down (cascading): each weight matrix becomes Gaussian noise
-   of its own mean and standard deviation, each vector a permutation of itself. The subject is not
-   changed: the noise stands in for its weights in the passes of this test alone.
-2. The same method answers the same question at each depth.
-3. Spearman's correlation of the sizes of its credits with the original ones. What stays near 1
-   describes the prompt and not the model.
+1. Re-draw layers from the last one down (cascading): each weight matrix becomes Gaussian noise of
+   its own mean and standard deviation, each vector a permutation of itself. The subject is not
+   changed: the noise replaces its weights in the passes of this test alone.
+2. Run the same method on the same target at each depth.
+3. Correlate (Spearman) the sizes of its credits with the original ones. A correlation that stays
+   near 1 means that the attribution describes the prompt and not the model.
 
 Adebayo et al. 2018, "Sanity checks for saliency maps".
 """
@@ -26,29 +26,27 @@ DEPTHS = (0.25, 0.5, 1.0)
 """Shares of the layers that are re-drawn, counted from the last."""
 
 FEWEST = 3
-"""Tokens that differ, below which a rank correlation says nothing."""
+"""Fewest tokens that differ for a rank correlation to say anything."""
 
 
 def randomisation(
-    case: AttributionTarget,
+    target: AttributionTarget,
     method: Method,
     attribution: TokenAttribution,
     depths: tuple[float, ...] = DEPTHS,
     seed: int = 0,
 ) -> dict[float, float] | None:
-    """Rank correlation by depth; None where fewer than three tokens can have credit. nan: all credits are alike."""
-    at = case.changeable.cpu().numpy()
-    if len(at) < FEWEST:
+    """Rank correlation by depth; nan if all credits are equal, None if fewer than three tokens can have credit."""
+    changeable = target.changeable.cpu().numpy()
+    if len(changeable) < FEWEST:
         return None
-    return {
-        depth: _rank_correlation(
-            np.abs(attribution.scores[at]),
-            np.abs(
-                method(case.with_parameters(redrawn_layers(case.subject, depth, seed))).scores[at]
-            ),
-        )
-        for depth in depths
-    }
+    original = np.abs(attribution.scores[changeable])
+    correlations: dict[float, float] = {}
+    for depth in depths:
+        redrawn = target.with_parameters(redrawn_layers(target.subject, depth, seed))
+        sizes = np.abs(method(redrawn).scores[changeable])
+        correlations[depth] = _rank_correlation(original, sizes)
+    return correlations
 
 
 def redrawn_layers(
@@ -72,9 +70,9 @@ def _redrawn(weight: Tensor, generator: torch.Generator) -> Tensor:
     return (noise * weight.std().cpu() + weight.mean().cpu()).to(weight)
 
 
-def _rank_correlation(one: Float[np.ndarray, " n"], two: Float[np.ndarray, " n"]) -> float:
+def _rank_correlation(left: Float[np.ndarray, " n"], right: Float[np.ndarray, " n"]) -> float:
     from scipy.stats import rankdata
 
-    if np.ptp(one) == 0 or np.ptp(two) == 0:
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
         return float("nan")
-    return float(np.corrcoef(rankdata(one), rankdata(two))[0, 1])
+    return float(np.corrcoef(rankdata(left), rankdata(right))[0, 1])

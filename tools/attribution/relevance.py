@@ -1,5 +1,5 @@
-"""Layer-wise relevance propagation with rules that conserve: what leaves a module is what enters
-it.
+"""Layer-wise relevance propagation with conserving rules: the relevance that enters a module equals
+what leaves it.
 
     relevance of a token = its embedding . gradient of the scalar, under these rules for the
     backward pass
@@ -11,15 +11,15 @@ it.
 4. Of a product (gated MLPs) each factor gets half.
 5. Biases and position embeddings take their own share, `absorbed`.
 
-Under them the scalar is homogeneous of degree 1 in embeddings and biases, so that relevance adds up
-to the scalar (Euler). Rules 1 and 2 are those of Ali et al. 2022 ("XAI for Transformers: better
+Under these rules the scalar is homogeneous of degree 1 in embeddings and biases, so relevance adds
+up to the scalar (Euler). Rules 1 and 2 are those of Ali et al. 2022 ("XAI for Transformers: better
 explanations through conservative propagation"), 3 and 4 the identity and the uniform rule (Achtibat
-et al. 2024). Written from these papers. Relevance propagation is covered by patents of others in
-some countries, and the reference implementation's licence keeps them; so this runs only when it is
-asked for by name, and whoever sells something built on it should ask a lawyer.
+et al. 2024). Written from these papers. Relevance propagation is patented by others in some
+countries, and the reference implementation's licence reserves those patents. So it runs only when
+requested by name; ask a lawyer before you sell something built on it.
 
-The rules are hooks of one block, and transformers is not patched. What depends on where attention
-looks is invisible to rule 2.
+The rules are hooks of one block; transformers is not patched. Rule 2 cannot see effects of where
+attention looks.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ from .target import AttributionTarget, Logits
 LICENCE = "relevance propagation is patented in some countries: see tools/attribution/relevance.py before selling it"
 
 
-def relevance(case: AttributionTarget) -> TokenAttribution:
+def relevance(target: AttributionTarget) -> TokenAttribution:
     """Relevance of each token; `error` says how far relevance and scalar differ.
 
     Raises:
         UsageError: the family caps its logits, or the rules change its forward pass, so that they do not fit it.
     """
-    _check(case)
-    bare = float(case.values(case.embedding[None]))
-    names = _additive(case.subject)
-    own: dict[str, Tensor] = dict(case.subject.model.named_parameters())
-    own |= case.parameters or {}
+    _check(target)
+    bare = float(target.values(target.embedding[None]))
+    names = _additive(target.subject)
+    own: dict[str, Tensor] = dict(target.subject.model.named_parameters())
+    own |= target.parameters or {}
     leaves = {name: own[name].detach().clone().requires_grad_() for name in names}
-    with conserving(case.subject), torch.enable_grad():
-        embedding = case.embedding[None].detach().clone().requires_grad_()
-        value = case.forward(embedding, leaves)[0]
-        found = torch.autograd.grad(value, [embedding, *leaves.values()], allow_unused=True)
+    with conserving(target.subject), torch.enable_grad():
+        embedding = target.embedding[None].detach().clone().requires_grad_()
+        value = target.forward(embedding, leaves)[0]
+        gradients = torch.autograd.grad(value, [embedding, *leaves.values()], allow_unused=True)
     value = value.detach()
     if abs(float(value) - bare) > 1e-3 * (1 + abs(bare)):
         raise UsageError(
             f"the rules turn the scalar {bare:.6g} into {float(value):.6g}: they do not fit this model"
         )
-    scores = (embedding * cast(Tensor, found[0])).sum(-1)[0].detach()
-    taken = zip(leaves.values(), found[1:], strict=True)
+    scores = (embedding * cast(Tensor, gradients[0])).sum(-1)[0].detach()
+    taken = zip(leaves.values(), gradients[1:], strict=True)
     absorbed = sum(
         float((leaf.detach() * slope).sum()) for leaf, slope in taken if slope is not None
     )
@@ -83,17 +83,17 @@ def relevance(case: AttributionTarget) -> TokenAttribution:
     )
 
 
-def _check(case: AttributionTarget) -> None:
-    config: Any = case.subject.model.config
-    if isinstance(case.scalar, Logits) and getattr(config, "final_logit_softcapping", None):
+def _check(target: AttributionTarget) -> None:
+    config: Any = target.subject.model.config
+    if isinstance(target.scalar, Logits) and getattr(config, "final_logit_softcapping", None):
         raise UsageError(
-            f"{case.subject.name} caps its logits, which no rule here conserves; ask for a unit's activation, or take "
-            "integrated_gradients"
+            f"{target.subject.name} caps its logits, which no rule here conserves; ask for a unit's activation, or "
+            "take integrated_gradients"
         )
 
 
 def _additive(subject: Subject) -> list[str]:
-    """Names of weights that are added to the stream whatever the text: biases, and learned positions."""
+    """Names of weights that are added regardless of the text: biases and learned positions."""
     return [
         name
         for name, _ in subject.model.named_parameters()
@@ -103,19 +103,19 @@ def _additive(subject: Subject) -> list[str]:
 
 @contextmanager
 def conserving(subject: Subject) -> Iterator[None]:
-    """The rules are in force inside the block, on this subject alone."""
+    """Apply the rules inside the block, to this subject alone."""
     family = subject.architecture.model_type
     wiring = WIRINGS.get(family, Wiring())
-    with temporary_hooks() as put:
+    with temporary_hooks() as hooks:
         for module in subject.model.modules():
             if isinstance(module, nn.LayerNorm) or type(module).__name__.endswith("RMSNorm"):
-                put.on_forward(module, partial(_norm, subject.architecture.norm))
+                hooks.on_forward(module, partial(_norm, subject.architecture.norm))
         for layer in subject.parts.layers:
             projections = find_projections(layer.whole, wiring, family)
-            _hold_pattern(put, subject, wiring, projections)
-            put.on_forward(layer.activation, _activation)
+            _hold_pattern(hooks, subject, wiring, projections)
+            hooks.on_forward(layer.activation, _activation)
             if len(layer.mlp_rows) == 2 or subject.architecture.fused:
-                put.on_input(layer.mlp_down, _halved)
+                hooks.on_input(layer.mlp_down, _halved)
         yield
 
 
@@ -140,13 +140,13 @@ def _halved(value: Tensor) -> Tensor:
 
 
 def _hold_pattern(
-    put: Hooks, subject: Subject, wiring: Wiring, projections: tuple[nn.Module, ...]
+    hooks: Hooks, subject: Subject, wiring: Wiring, projections: tuple[nn.Module, ...]
 ) -> None:
     if wiring.layout == "separate":
         for module in projections[:2]:
-            put.on_output(module, torch.Tensor.detach)
+            hooks.on_output(module, torch.Tensor.detach)
         return
-    put.on_output(projections[0], partial(_hold, _is_value(subject, wiring)))
+    hooks.on_output(projections[0], partial(_hold, _is_value(subject, wiring)))
 
 
 def _hold(

@@ -1,4 +1,4 @@
-"""What an attribution method answers, with how far it may be believed."""
+"""The result of an attribution method, and whether it is evidence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from jaxtyping import Float
 
 Verdict = Literal["exact", "converged", "not_converged", "first_order"]
 """exact: measured. converged: credit adds up to the change of the scalar within the tolerance.
-first_order: a slope at the prompt, which need not add up to anything."""
+first_order: a slope at the prompt, which does not have to add up."""
 
 TOLERANCE = 0.01
-"""Largest error, as a share of what is to be explained, of an attribution that counts as evidence."""
+"""Largest error of an attribution that counts as evidence, as a share of what is to be explained."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,6 @@
-"""What is attributed: a scalar of the subject as a function of a prompt's embeddings, beside a
-baseline.
+"""What is attributed: a scalar of the subject as a function of a prompt's embeddings, and a baseline.
 
-The subject is causal, so that tokens behind the scalar's position have no part in it: they are cut
-off.
+The subject is causal, so tokens after the scalar's position cannot affect it: they are cut off.
 """
 
 from __future__ import annotations
@@ -28,10 +26,10 @@ from ..subject.subject import Subject
 from .names import BaselineKind
 
 Parameters = Mapping[str, Tensor]
-"""Weights by name that stand in for the subject's own in one pass; the subject itself is never changed."""
+"""Weights by name that replace the subject's own in one pass; the subject itself is never changed."""
 
 BATCH_TOKENS = 512
-"""Tokens of one pass; 16 rows of 32 tokens are 4 times cheaper a row than one (SmolLM2-135M, two cores)."""
+"""Tokens of one pass; 16 rows of 32 tokens cost a quarter per row of a single one (SmolLM2-135M, two cores)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class AttributionTarget:
 
     Attributes:
         ids: the prompt, up to the scalar's position; `baseline_ids`: as many tokens, or None for zero embeddings.
-        parameters: weights that stand in for the subject's own.
+        parameters: weights that replace the subject's own.
     """
 
     subject: Subject
@@ -92,12 +90,12 @@ class AttributionTarget:
 
     @cached_property
     def n_shared(self) -> int:
-        """Tokens at the start that prompt and baseline share; mixtures of the two need not run them again."""
+        """Tokens at the start that prompt and baseline share; mixtures of the two reuse their keys and values."""
         return int(self.changeable[0]) if len(self.changeable) else len(self.ids) - 1
 
     @property
-    def changeable(self) -> Int[Tensor, " some"]:
-        """Positions at which prompt and baseline differ: no other token can be given any credit."""
+    def changeable(self) -> Int[Tensor, " changeable"]:
+        """Positions at which prompt and baseline differ: no other token can get any credit."""
         return (self.embedding != self.baseline).any(-1).nonzero()[:, 0]
 
     def with_parameters(self, parameters: Parameters) -> AttributionTarget:
@@ -118,31 +116,30 @@ class AttributionTarget:
     def slopes(self, embeddings: Float[Tensor, "rows seq d_model"]) -> Slopes:
         """The scalar of each row, all of them between prompt and baseline, and its gradients.
 
-        The gradients at the tokens that prompt and baseline share are not worked out, and 0.
+        Gradients at the shared first tokens are not computed, and given as 0.
         """
-        found = [
+        batches = [
             self._slopes(rows, self._resumed)
             for rows in embeddings[:, self.n_shared :].split(self._rows)
         ]
-        gradients = torch.cat([each.gradients for each in found])
-        return Slopes(
-            torch.cat([each.values for each in found]), pad(gradients, (0, 0, self.n_shared, 0))
-        )
+        values = torch.cat([batch.values for batch in batches])
+        gradients = torch.cat([batch.gradients for batch in batches])
+        return Slopes(values, pad(gradients, (0, 0, self.n_shared, 0)))
 
     def mixed(self, kept: Bool[Tensor, "rows seq"]) -> Float[Tensor, "rows seq d_model"]:
-        """The prompt where it is kept, and the baseline elsewhere."""
+        """The prompt where it is kept, the baseline elsewhere."""
         return torch.where(kept[..., None].to(self.embedding.device), self.embedding, self.baseline)
 
     def forward(
         self, embeddings: Float[Tensor, "rows seq d_model"], extra: Parameters | None = None
     ) -> Float[Tensor, " rows"]:
-        """One pass; gradients flow where they are enabled and hooks of the caller are in force."""
+        """One pass; with gradients if they are enabled, under the caller's hooks."""
         return self._scalar(embeddings, {**(self.parameters or {}), **(extra or {})}, None)
 
     def _resumed(
         self, embeddings: Float[Tensor, "rows unshared d_model"]
     ) -> Float[Tensor, " rows"]:
-        """One pass that goes on behind the tokens that all rows share."""
+        """One pass that continues after the tokens that all rows share."""
         past = DynamicCache()
         for layer, (keys, values) in enumerate(self._shared):
             past.update(
@@ -208,20 +205,20 @@ class AttributionTarget:
         self, embeddings: Tensor, parameters: Parameters, past: Cache | None
     ) -> Float[Tensor, " rows"]:
         assert isinstance(self.scalar, Activation)
-        unit, found = self.scalar.unit, list[Tensor]()
+        unit, activation = self.scalar.unit, list[Tensor]()
         layer = self.subject.parts.layers[unit.layer]
 
         def read(value: Float[Tensor, "rows seq width"]) -> None:
-            found.append(_unit_value(self.subject, unit, at_least_float32(value[:, -1])))
+            activation.append(_unit_value(self.subject, unit, at_least_float32(value[:, -1])))
             raise StopForward  # the scalar is known
 
-        with temporary_hooks() as put:
+        with temporary_hooks() as hooks:
             if unit.site == "resid":
-                put.on_output(layer.whole, read)
+                hooks.on_output(layer.whole, read)
             else:
-                put.on_input(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
+                hooks.on_input(layer.mlp_down if unit.site == "mlp" else layer.attention_out, read)
             self._pass(embeddings, parameters, past)
-        return -found[0] if unit.side == "-" else found[0]
+        return -activation[0] if unit.side == "-" else activation[0]
 
 
 def make_target(
@@ -231,7 +228,7 @@ def make_target(
     counterfactual: Sequence[int] | None = None,
     baseline: BaselineKind = "counterfactual",
 ) -> AttributionTarget:
-    """Check a question and cut it at its position.
+    """Check what is asked, and cut the prompt at the scalar's position.
 
     Raises:
         UsageError: no counterfactual, or one of another length or that is the prompt itself; a position beyond the
@@ -248,9 +245,9 @@ def make_target(
     if baseline == "eos":
         return AttributionTarget(subject, scalar, cut, torch.full_like(cut, _end(subject)))
     if counterfactual is None or len(counterfactual) != len(ids):
-        given = "none" if counterfactual is None else f"one of {len(counterfactual)}"
+        other = "none" if counterfactual is None else f"one of {len(counterfactual)}"
         raise UsageError(
-            f"the text has {len(ids)} tokens and {given} was given as its counterfactual: give a text of as many "
+            f"the text has {len(ids)} tokens and {other} was given as its counterfactual: give a text of as many "
             "tokens that differs in what you ask about"
         )
     twin = torch.tensor(list(counterfactual[: position + 1]))

@@ -4,13 +4,13 @@ circuits` use.
 Each takes a model and pairs and gives the estimated effect of patching each edge from its twin, by
 pair; 0 where there is no edge. `score_edges` is the size of the mean over the pairs.
 
-    random          no look at the model: the floor
+    random          without looking at the model: the floor
     eap             attribution patching at the clean prompt
-    atp-qk          the same with the softmax computed anew for queries and keys (AtP*, its first half)
+    atp-qk          the same with the softmax recomputed for queries and keys (AtP*, first half)
     atp-star        and gradients with one layer at a time held constant (AtP*)
     eap-ig-inputs   integrated gradients along the embeddings
     eap-ig-act      integrated gradients, one layer's writes at a time
-    eap-ig-edges    integrated gradients over all edges at once (`mixing`)
+    eap-ig-edges    integrated gradients over all edges at once (`edge_integrated_gradients`)
     exact           every edge patched alone in the clean run: as many runs as there are edges
     acdc            greedy pruning (`pruning`), within what integrated gradients rank first: runs by the thousand
 """
@@ -43,8 +43,8 @@ class Method(NamedTuple):
     """A way to score edges.
 
     Attributes:
-        steps: of integrated gradients when none are asked for, 0 if it has none.
-        cost: said before it begins; empty for what takes a few passes.
+        steps: default number of steps of integrated gradients; 0 if it has none.
+        cost: reported before it begins; empty for methods of a few passes.
     """
 
     run: Run
@@ -54,14 +54,14 @@ class Method(NamedTuple):
 
 METHODS: dict[str, Method] = {}
 IG_STEPS = 5
-"""As MIB uses for both integrated gradients."""
+"""Steps of both integrated gradients in MIB."""
 EDGE_STEPS = 8
 PRUNED = 1000
-"""Edges among which greedy pruning looks in a model that has more."""
+"""Edges that greedy pruning tries in a model that has more."""
 
 
 def edge_method(name: str, steps: int = 0, cost: str = "") -> Callable[[Run], Run]:
-    """Register a method; a name that is taken is refused."""
+    """Register a method; raises UsageError if its name is taken."""
 
     def register(run: Run) -> Run:
         if name in METHODS:
@@ -73,14 +73,14 @@ def edge_method(name: str, steps: int = 0, cost: str = "") -> Callable[[Run], Ru
 
 
 def find_method(name: str) -> Method:
-    """A method by name; raises UsageError for an unknown one, with the known."""
+    """A method by name; raises UsageError, listing the known ones."""
     if name not in METHODS:
         raise UsageError(f"method {name!r} given; known: {', '.join(METHODS)}")
     return METHODS[name]
 
 
 def edge_effects(name: str, model: CircuitModel, pairs: PromptPairs, steps: int = 0) -> Effects:
-    """Every edge's effect on every pair, estimated by a method; 0 steps: the method's own number."""
+    """Every edge's effect on every pair, estimated by a method; 0 steps: the method's default."""
     method = find_method(name)
     return method.run(model, pairs, steps or method.steps).cpu()
 
@@ -109,9 +109,8 @@ def _atp_qk(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
 
 @edge_method("atp-star")
 def _atp_star(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
-    return attribute_star(model, pairs).expand(
-        len(pairs), -1, -1
-    )  # sizes of means over the pairs, without a sign
+    sizes = attribute_star(model, pairs)  # of means over the pairs, without a sign
+    return sizes.expand(len(pairs), -1, -1)
 
 
 @edge_method("eap-ig-inputs", IG_STEPS)
@@ -133,9 +132,9 @@ def _eap_ig_edges(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effect
 def _exact(model: CircuitModel, pairs: PromptPairs, _steps: int) -> Effects:
     graph = model.graph
     effects = Sweep(model, pairs).edges(graph.edges_of(graph.all_edges)).cpu()
-    found = torch.zeros(len(pairs), *graph.all_edges.shape, dtype=effects.dtype)
-    found[:, graph.all_edges] = effects.mT
-    return found
+    full = torch.zeros(len(pairs), *graph.all_edges.shape, dtype=effects.dtype)
+    full[:, graph.all_edges] = effects.mT
+    return full
 
 
 @edge_method(
@@ -147,6 +146,7 @@ def _acdc(model: CircuitModel, pairs: PromptPairs, steps: int) -> Effects:
     graph, estimated = model.graph, attribute(model, pairs, steps).edges.cpu()
     scores = estimated.mean(0)
     start = top_edges(graph, scores, min(PRUNED, graph.n_edges))
-    found = prune(model, pairs, scores, start=start).effects.to(estimated.dtype)
-    largest, behind = estimated[:, ~start].abs().amax(), found[:, start].abs().mean(0).min()
-    return torch.where(start, found, estimated * (behind / largest if largest else 0))
+    pruned = prune(model, pairs, scores, start=start).effects.to(estimated.dtype)
+    # Edges that were not tried keep their estimate, scaled to rank below every edge that was.
+    largest, smallest = estimated[:, ~start].abs().amax(), pruned[:, start].abs().mean(0).min()
+    return torch.where(start, pruned, estimated * (smallest / largest if largest else 0))

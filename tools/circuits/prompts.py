@@ -1,8 +1,8 @@
 """Pairs of prompts that differ in one thing, and the scalar that a circuit is about: the logit
 difference.
 
-A clean prompt calls for the answer, its corrupted twin, of the same length in tokens, for something
-else. The metric is read at the last position:
+A clean prompt calls for the answer; its corrupted twin, of equal length in tokens, calls for
+something else. The metric is taken at the last position:
 
     logit difference = mean of the answers' logits - mean of the foils' logits
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..subject import Subject
 
 PADDING = -1
-"""Fills the rows of answers and foils where a pair has fewer than another."""
+"""Fills rows of answers and foils of pairs that have fewer than others."""
 
 
 class PromptPair(NamedTuple):
@@ -40,8 +40,8 @@ class PromptPairs:
     """A batch of pairs of one length, as token ids; the answer is what follows the last position.
 
     Attributes:
-        answer, foil: token ids, filled with `NONE` where a pair has fewer than another.
-        pairs: the text, where the prompts come from text.
+        answer, foil: token ids, filled up with `PADDING`.
+        pairs: the text, if the prompts come from text.
     """
 
     clean: Int[Tensor, "pairs seq"]
@@ -63,20 +63,19 @@ class PromptPairs:
         return self.clean.shape[1]
 
     def take(self, rows: Sequence[int]) -> PromptPairs:
-        """Some of the pairs, in the order given; a row may come more than once."""
-        at = list(rows)
-        texts = tuple(self.pairs[row] for row in at) if self.pairs else ()
-        return PromptPairs(
-            self.clean[at], self.corrupted[at], self.answer[at], self.foil[at], texts
-        )
+        """These pairs, in this order; a row may be repeated."""
+        index = list(rows)
+        texts = tuple(self.pairs[row] for row in index) if self.pairs else ()
+        ids = (self.clean, self.corrupted, self.answer, self.foil)
+        return PromptPairs(*(column[index] for column in ids), pairs=texts)
 
     def row_batches(self, n_tokens: int) -> list[range]:
-        """Rows in turn, as many as have so many tokens together, and at least one."""
-        most = max(1, n_tokens // self.n_tokens)
-        return [range(start, min(start + most, len(self))) for start in range(0, len(self), most)]
+        """Consecutive rows, each batch of at most so many tokens but at least one row."""
+        size = max(1, n_tokens // self.n_tokens)
+        return [range(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def swapped(self) -> PromptPairs:
-        """The twins' roles exchanged: the corrupted prompts are run and the clean ones patched in (denoising)."""
+        """With the twins exchanged: the corrupted prompts are run and the clean ones patched in (denoising)."""
         return PromptPairs(self.corrupted, self.clean, self.answer, self.foil)
 
     def logit_difference(self, logits: Float[Tensor, "pairs vocab"]) -> Float[Tensor, " pairs"]:
@@ -92,48 +91,44 @@ class PromptPairs:
         """
         clean = [subject.tokenize(pair.clean).ids for pair in pairs]
         corrupted = [subject.tokenize(pair.corrupted).ids for pair in pairs]
-        for pair, one, two in zip(pairs, clean, corrupted, strict=True):
-            if len(one) != len(two):
+        for pair, ids, twin_ids in zip(pairs, clean, corrupted, strict=True):
+            if len(ids) != len(twin_ids):
                 raise UsageError(
-                    f"{pair.clean!r} has {len(one)} tokens and its twin {pair.corrupted!r} has {len(two)}; "
+                    f"{pair.clean!r} has {len(ids)} tokens and its twin {pair.corrupted!r} has {len(twin_ids)}; "
                     "write twins of equal length"
                 )
-            if len(one) != len(clean[0]):
+            if len(ids) != len(clean[0]):
                 raise UsageError(
-                    f"{pair.clean!r} has {len(one)} tokens and {pairs[0].clean!r} has {len(clean[0])}; "
+                    f"{pair.clean!r} has {len(ids)} tokens and {pairs[0].clean!r} has {len(clean[0])}; "
                     "put prompts of one length in one batch"
                 )
-        answers, foils = (
-            [[_one_token(subject, text) for text in texts] for texts in side]
-            for side in ([pair.answer for pair in pairs], [pair.foil for pair in pairs])
-        )
         return cls(
             torch.tensor(clean),
             torch.tensor(corrupted),
-            _filled(answers),
-            _filled(foils),
+            _token_rows(subject, [pair.answer for pair in pairs]),
+            _token_rows(subject, [pair.foil for pair in pairs]),
             tuple(pairs),
         )
 
 
-def _fault(given: PromptPairs) -> str | None:
-    if given.clean.ndim != 2 or given.clean.numel() == 0:
-        return f"clean prompts of shape {tuple(given.clean.shape)}; give (pairs, seq) with at least one token"
-    if given.clean.shape != given.corrupted.shape:
+def _fault(pairs: PromptPairs) -> str | None:
+    if pairs.clean.ndim != 2 or pairs.clean.numel() == 0:
+        return f"clean prompts of shape {tuple(pairs.clean.shape)}; give (pairs, seq) with at least one token"
+    if pairs.clean.shape != pairs.corrupted.shape:
         return (
-            f"clean prompts of shape {tuple(given.clean.shape)} and corrupted ones of {tuple(given.corrupted.shape)}; "
+            f"clean prompts of shape {tuple(pairs.clean.shape)} and corrupted ones of {tuple(pairs.corrupted.shape)}; "
             "twins must have equal length"
         )
-    for name, ids in (("answer", given.answer), ("foil", given.foil)):
-        if ids.ndim != 2 or len(ids) != len(given.clean) or not (ids != PADDING).any(dim=1).all():
-            return f"{name} ids of shape {tuple(ids.shape)}; give at least one for each of {len(given.clean)} pairs"
-    both = (given.answer[:, :, None] == given.foil[:, None, :]) & (
-        given.answer[:, :, None] != PADDING
+    for name, ids in (("answer", pairs.answer), ("foil", pairs.foil)):
+        if ids.ndim != 2 or len(ids) != len(pairs.clean) or not (ids != PADDING).any(dim=1).all():
+            return f"{name} ids of shape {tuple(ids.shape)}; give at least one for each of {len(pairs.clean)} pairs"
+    shared = (pairs.answer[:, :, None] == pairs.foil[:, None, :]) & (
+        pairs.answer[:, :, None] != PADDING
     )
-    if both.any():
-        row = int(both.flatten(1).any(dim=1).nonzero()[0, 0])
-        shown = f" ({given.pairs[row]})" if given.pairs else ""
-        return f"an answer of pair {row}{shown} is a foil too, which makes no difference to measure"
+    if shared.any():
+        row = int(shared.flatten(1).any(dim=1).nonzero()[0, 0])
+        text = f" ({pairs.pairs[row]})" if pairs.pairs else ""
+        return f"an answer of pair {row}{text} is a foil too, which makes no difference to measure"
     return None
 
 
@@ -141,8 +136,8 @@ def _mean_of(
     logits: Float[Tensor, "pairs vocab"], ids: Int[Tensor, "pairs some"]
 ) -> Float[Tensor, " pairs"]:
     ids = ids.to(logits.device)
-    there = ids != PADDING
-    return (logits.gather(1, ids.clamp(min=0)) * there).sum(dim=1) / there.sum(dim=1)
+    is_token = ids != PADDING
+    return (logits.gather(1, ids.clamp(min=0)) * is_token).sum(dim=1) / is_token.sum(dim=1)
 
 
 def _one_token(subject: Subject, text: str) -> int:
@@ -154,6 +149,9 @@ def _one_token(subject: Subject, text: str) -> int:
     return ids[0]
 
 
-def _filled(rows: list[list[int]]) -> Int[Tensor, "pairs some"]:
+def _token_rows(
+    subject: Subject, texts: Sequence[Sequence[str]]
+) -> Int[Tensor, "pairs most_tokens"]:
+    rows = [[_one_token(subject, text) for text in row] for row in texts]
     width = max((len(row) for row in rows), default=0)
     return torch.tensor([row + [PADDING] * (width - len(row)) for row in rows], dtype=torch.long)

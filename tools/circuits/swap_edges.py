@@ -1,24 +1,24 @@
-"""A circuit bettered in its own state: edges are swapped for what they do while the rest of the
-circuit is as it is.
+"""Improve a circuit in its own state: swap edges by what they do while the rest of the circuit stays as
+it is.
 
-A ranking is made in states between the whole model and its twin, in which all edges are half there.
-In a circuit few are, so that other edges are its best. A round:
+A ranking is made in states between the whole model and its twin, in which every edge is half there.
+In a circuit few edges are there, so that other edges are its best. A round:
 
 1. Run the circuit and note for each pair what is missing: r = m(model) - m(circuit).
-2. Estimate for every edge how its move changes the metric, x: for a missing edge by integrated
+2. Estimate for every edge how moving it changes the metric, x. For a missing edge: by integrated
    gradients from the circuit's state to the whole model's, since an edge whose neighbours are
-   missing too shows only on that way; for an edge of the circuit by the derivative in the circuit's
+   missing too shows only on that way. For an edge of the circuit: by the derivative in the circuit's
    state.
-3. Matching pursuit (Mallat & Zhang 1993): put in the edge and take out the edge of the largest
-   gain, the mean over pairs of r x - x^2 / 2, which is how much nearer the circuit then comes to
-   the model, pair by pair; take what they do off r, and go on until a swap gains nothing or a share
-   of the circuit is swapped. What overshoots is no gain, and taking out what works against the
-   answer is one.
-4. Grow a circuit of the same size anew in which the chosen edges come first, so that every edge
+3. Matching pursuit (Mallat & Zhang 1993): put in the edge and take out the edge of the largest gain,
+   the mean over pairs of r x - x^2 / 2, which is how much nearer the circuit comes to the model,
+   pair by pair. Subtract what they do from r, and repeat until a swap gains nothing or a share of
+   the circuit is swapped. An edge that overshoots gains nothing; removing one that works against
+   the answer can.
+4. Grow a circuit of the same size again in which the chosen edges come first, so that every edge
    leads to the logits.
 
-The effects of many moves do not add up, so that a round is an estimate too: keep the circuit that a
-run shows to be nearest to the model.
+The effects of many moves do not add up, so a round is an estimate too: keep the circuit that a run
+shows to be nearest to the model.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .prompts import PromptPairs
 
 STEPS = 2
 """Passes between the circuit's state and the whole model's: on the default subject they add up to
-the difference of the two to 4 % (IOI)."""
+the difference of the two within 4 % (IOI)."""
 SWAPPED = 0.25
 """Share of the circuit's edges that a round may swap."""
 
@@ -55,33 +55,29 @@ def matching_pursuit_swap(
     changes: Float[Tensor, "pairs source target"],
     share: float = SWAPPED,
 ) -> Mask:
-    """The circuit's edges after at most `share` of them were swapped; they need not all lead to the
-    logits.
+    """The circuit's edges after swapping at most `share` of them; not all need to lead to the logits.
 
     Args:
         missing: what the circuit's metric lacks of the model's.
     """
-    moved = changes.flatten(1).to(missing.dtype)
+    moved = changes.flatten(1).to(missing.dtype)  # pairs edge
     cost = moved.square().mean(0) / 2
-    chosen, outside, inside = (
-        mask.flatten().clone(),
-        (graph.all_edges & ~mask).flatten(),
-        mask.flatten().clone(),
-    )
+    chosen = mask.flatten().clone()
+    outside, inside = (graph.all_edges & ~mask).flatten(), mask.flatten().clone()
     for _ in range(max(1, round(share * int(mask.sum())))):
-        left, gained, moves = missing, 0.0, list[int]()
-        for side in (outside, inside):
-            gain = torch.where(side, left @ moved / len(left) - cost, -torch.inf)
+        residual, total_gain, moves = missing, 0.0, list[int]()
+        for candidates in (outside, inside):
+            gain = torch.where(candidates, residual @ moved / len(residual) - cost, -torch.inf)
             best = int(gain.argmax())
-            gained += float(gain[best])
+            total_gain += float(gain[best])
             moves.append(best)
-            left = left - moved[:, best]
-        if not gained > 0:  # nothing left to swap gives -inf or nan
+            residual = residual - moved[:, best]
+        if not total_gain > 0:  # nothing left to swap gives -inf or nan
             break
-        for best, side in zip(moves, (outside, inside), strict=True):
+        for best, candidates in zip(moves, (outside, inside), strict=True):
             chosen[best] = ~chosen[best]
-            side[best] = False
-        missing = left
+            candidates[best] = False
+        missing = residual
     return chosen.view_as(mask)
 
 
@@ -92,7 +88,7 @@ def rerank(
     changes: Float[Tensor, "pairs source target"],
     scores: Float[Tensor, "source target"],
 ) -> Float[Tensor, "source target"]:
-    """Scores from which `top_edges` grows the next circuit: the chosen edges first, the others as they were."""
+    """Scores from which `top_edges` grows the next circuit: the chosen edges first, the others as before."""
     chosen = matching_pursuit_swap(graph, mask, missing, changes)
     size = torch.where(chosen & ~mask, changes.mean(0).abs(), scores.abs())
     return (size + chosen * size.max()) * graph.all_edges

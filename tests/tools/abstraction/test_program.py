@@ -116,7 +116,7 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"output": "nothing"}, "no variable of the program"),
+        ({"output": "nothing"}, "not a variable of the program"),
         ({"inputs": {"a": [0], "b": [0, 1], "c": [0, 1]}}, "at least two values"),
         ({"variables": [{"name": "total", "op": "add", "of": ["sum", "c"]}]}, "needs sum"),
         ({"variables": [{"name": "total", "op": "guess", "of": ["a"]}]}, "op 'guess'"),
@@ -124,12 +124,12 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
         ({"variables": [{"op": "same"}]}, "expected inputs"),
     ],
 )
-def test_what_is_no_program_is_refused(change: dict[str, Any], said: str) -> None:
+def test_an_invalid_program_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         CausalModel.from_json({**ADDITION, **change})
 
 
-def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
+def test_an_arbitrary_variable_has_the_same_values_shuffled_once() -> None:
     program = CausalModel.from_json(ADDITION)
     dealt = program.with_arbitrary("sum", seed=3)
     settings = [{"a": a, "b": b, "c": 0} for a in range(4) for b in range(4)]
@@ -145,10 +145,10 @@ def test_an_arbitrary_variable_is_dealt_once_from_the_same_values() -> None:
     assert program.values("total") == (0, 1, 2, 3)
 
 
-def test_too_many_settings_are_not_gone_through() -> None:
+def test_too_many_settings_are_refused() -> None:
     many = {name: range(50) for name in "abc"}
     program = CausalModel(
         many, "sum", [CausalVariable("sum", ("a", "b", "c"), lambda *values: sum(values))]
     )
-    with pytest.raises(UsageError, match="125000 ways"):
+    with pytest.raises(UsageError, match="125000 settings"):
         program.values("sum")
