@@ -67,8 +67,8 @@ def test_position_0_is_left_out() -> None:
     ],
 )
 def test_each_relation_by_hand(fields: dict, observed: float, verdict: str) -> None:
-    found = outcome(**fields)
-    assert (found["observed"], found["outcome"]) == (observed, verdict)
+    compared = outcome(**fields)
+    assert (compared["observed"], compared["outcome"]) == (observed, verdict)
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def test_a_failed_target_is_retried_on_the_record_and_not_without_budget(tmp_pat
 def test_the_competitor_is_the_formula_that_does_best_on_select(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = Move((Hypothesis("h1", "Friday.", FRIDAY), Hypothesis("h2", "Monday.", MONDAY)))
+    move = Move((Hypothesis("h1", "Friday.", FRIDAY), Hypothesis("h2", "Monday.", MONDAY)))
     monkeypatch.setattr(
-        "hubel.agent.investigation.drivers.Compositional.move", lambda self, view: found
+        "hubel.agent.investigation.drivers.Compositional.move", lambda self, view: move
     )
     context = made_context(tmp_path)
     view = view_of(context)

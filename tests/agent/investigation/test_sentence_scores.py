@@ -55,8 +55,8 @@ def test_with_a_predicate_a_failed_score_is_counted_until_it_is_made(tmp_path: P
     winner = Hypothesis("h1", "Fires on Monday.", MONDAY)
     assert score_sentence(context.judges, "mlp.0.0", winner, task_of(context)) == []
     assert count_failed_scores(context.log, "mlp.0.0") == 2
-    made = {"hypothesis": "h1", "scorer": "detection"}
-    context.log.write("score", made, target="mlp.0.0", id="h1/detection/holdout/random")
+    score = {"hypothesis": "h1", "scorer": "detection"}
+    context.log.write("score", score, target="mlp.0.0", id="h1/detection/holdout/random")
     assert count_failed_scores(context.log, "mlp.0.0") == 1
 
 

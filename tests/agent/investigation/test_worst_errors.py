@@ -53,7 +53,7 @@ def test_the_token_that_a_prediction_leaves_out_is_named_with_what_is_missing(
 
 
 def test_the_worst_passages_are_of_different_tokens_and_in_activations(data: TargetData) -> None:
-    found = worst_passages(data, 1.0 * (data.tokens == 30), n=4)
-    assert found[0]["token"] == data.lexicon.strings[7]
-    assert found[0]["true"] == pytest.approx(3.0, abs=0.5)
-    assert len({miss["token"] for miss in found}) == 4
+    passages = worst_passages(data, 1.0 * (data.tokens == 30), n=4)
+    assert passages[0]["token"] == data.lexicon.strings[7]
+    assert passages[0]["true"] == pytest.approx(3.0, abs=0.5)
+    assert len({miss["token"] for miss in passages}) == 4

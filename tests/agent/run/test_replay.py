@@ -48,10 +48,10 @@ def rewrite(folder: Path, change: Callable[[Event], Event]) -> None:
 
 def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
     before = target_rows(copy)
-    found = replay(copy)
-    assert found.mismatches == []
-    assert found.bitwise
-    assert found.rows == before
+    replayed = replay(copy)
+    assert replayed.mismatches == []
+    assert replayed.bitwise
+    assert replayed.rows == before
 
 
 @pytest.mark.slow
@@ -84,9 +84,9 @@ def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
         return event
 
     rewrite(copy, change)
-    found = replay(copy)
-    assert any(m.startswith(target) for m in found.mismatches)
-    assert next(r for r in found.rows if r["target"] == target)["verdict"] != "kept"
+    replayed = replay(copy)
+    assert any(m.startswith(target) for m in replayed.mismatches)
+    assert next(r for r in replayed.rows if r["target"] == target)["verdict"] != "kept"
 
 
 SCRIPT = """
@@ -116,9 +116,9 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
 ) -> None:
     folder = tmp_path / "killed"
     make_run(folder, resolve(run_config(index=str(tiny_index), concurrency=2, **FINISHED)))
-    for wanted in (2, 25):
+    for events in (2, 25):
         process = start(folder)
-        while process.poll() is None and count(folder) < wanted:
+        while process.poll() is None and count(folder) < events:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -127,5 +127,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
     assert timeless == [
         {k: v for k, v in r.items() if k != "seconds"} for r in target_rows(finished)
     ]
-    asked = [(e.target, e.id) for e in read_events(folder) if e.event in ("call", "explainer_call")]
-    assert len(asked) == len(set(asked)), "no answer was asked for twice"
+    requests = [
+        (e.target, e.id) for e in read_events(folder) if e.event in ("call", "explainer_call")
+    ]
+    assert len(requests) == len(set(requests)), "no answer was asked for twice"

@@ -41,15 +41,15 @@ def nearest_of(folder: Path, target: str) -> list[dict[str, Any]] | None:
 def test_a_runs_targets_lead_to_their_neighbours_among_each_other(
     finished: Path, tiny: Subject
 ) -> None:
-    found = nearest_of(finished, "mlp.0.0")
-    assert found is not None
-    by_direction, together = found
-    told = call("nearest", {"unit": "mlp.0.0", "k": 8}, InstrumentContext(tiny)).to_json()
+    nearest = nearest_of(finished, "mlp.0.0")
+    assert nearest is not None
+    by_direction, together = nearest
+    result = call("nearest", {"unit": "mlp.0.0", "k": 8}, InstrumentContext(tiny)).to_json()
     assert [near["unit"] for near in by_direction["alike"]] == [
-        near["unit"] for near in told["alike"]
+        near["unit"] for near in result["alike"]
     ]
     assert [near["where"] for near in by_direction["alike"]] == [
-        near["depth"] for near in told["alike"]
+        near["depth"] for near in result["alike"]
     ]
     names = {near["target"] for side in ("alike", "opposite") for near in together[side]}
     assert names <= {"mlp.0.1", "mlp.0.2", "mlp.0.3", "mlp.2.3-"}

@@ -33,12 +33,12 @@ def one_by_one(number: int, request: Request) -> Reply:
     if turn == 0:
         return reply(("propose", {"hypotheses": HYPOTHESES}))
     if turn <= 6:
-        made = (
+        planned = (
             experiments("h1", 1, f"told {turn}")
             if turn % 2
             else [one | {"hypothesis": "h1"} for one in quiet(turn)]
         )
-        return reply(("experiment", {"experiments": made}))
+        return reply(("experiment", {"experiments": planned}))
     return reply(("conclude", {"hypothesis": "h1"}))
 
 

@@ -38,8 +38,10 @@ def effects(number: int, request: Request) -> Reply:
         PATCHED | WITHIN,
         PUSHED | WITHIN | {"token": "the cat sat"},
     ]
-    made = [one | {"hypothesis": "h1"} for one in planned]
-    return reply(("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": made}))
+    challenges = [one | {"hypothesis": "h1"} for one in planned]
+    return reply(
+        ("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": challenges})
+    )
 
 
 def measured(subject: Subject) -> tuple[float, float]:
@@ -58,8 +60,8 @@ def measured(subject: Subject) -> tuple[float, float]:
     assert isinstance(steering, Steering)
     assert isinstance(patching, Patching)
     assert patching.logit_difference
-    found = patching.logit_difference
-    return steering.strengths[0].log_ratios[0], found.patched - found.base
+    difference = patching.logit_difference
+    return steering.strengths[0].log_ratios[0], difference.patched - difference.base
 
 
 def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
@@ -68,17 +70,17 @@ def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
     model = ScriptedModel(effects)
     folder, _ = work(model)
     with connect(folder) as db:
-        found = db.execute("select id, observed, outcome from experiments order by seq").fetchall()
+        rows = db.execute("select id, observed, outcome from experiments order by seq").fetchall()
     steered, patched = measured(tiny)
     expected = [steered] * 2 + [patched] * 2 + [steered, patched]
-    assert [observed for _, observed, _ in found[:6]] == pytest.approx(expected, rel=1e-6)
+    assert [observed for _, observed, _ in rows[:6]] == pytest.approx(expected, rel=1e-6)
     signs = [(value > 0) == (i % 2 == 0) for i, value in enumerate(expected[:4])]
-    assert [outcome for _, _, outcome in found] == [
+    assert [outcome for _, _, outcome in rows] == [
         *("for" if holds else "against" for holds in signs),
         *("for", "for"),
         "void",
     ]
-    said = str(model.requests[-1].to_json())
-    assert "e1" in said
-    assert "change of its log-probability, nats" in said
-    assert "tokens here" in said, "a token that is several comes back with its pieces"
+    request = str(model.requests[-1].to_json())
+    assert "e1" in request
+    assert "change of its log-probability, nats" in request
+    assert "tokens here" in request, "a token that is several comes back with its pieces"

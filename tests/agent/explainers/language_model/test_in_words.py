@@ -30,12 +30,17 @@ class InWords:
 
     def reply(self, request: Request) -> Reply:
         assert request.tools == ()
-        told = [
+        replies = [
             json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')
         ]
-        tools = tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told)
-        known = Request(request.system, tuple(_heard(m) for m in request.messages), tools)
-        calls = [{"tool": c.name, "arguments": c.arguments} for c in diligent(1, known).calls]
+        tools = tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in replies)
+        request_with_tools = Request(
+            request.system, tuple(_heard(m) for m in request.messages), tools
+        )
+        calls = [
+            {"tool": c.name, "arguments": c.arguments}
+            for c in diligent(1, request_with_tools).calls
+        ]
         return Reply("Next:\n" + "\n".join(f"```json\n{json.dumps(call)}\n```" for call in calls))
 
 

@@ -72,11 +72,11 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -
     consulted = [c for c in log.all("call", "mlp.2.5").values() if c["request"].get("rendered")]
     assert [c["answer"]["text"] for c in consulted if c["answer"]["error"]] == []
     assert {c["request"]["instrument"].replace(".", "_") for c in consulted} == set(WITHOUT_UNIT)
-    said = "\n".join(canonical(request.to_json()) for request in model.requests)
-    assert re.findall(r"(?:mlp|mlp_in|head|resid|attn|stream|z)[._ ]\d+", said) == []
-    assert re.findall(r"layers?\W+\d", said, re.IGNORECASE) == []
-    assert "tiny" not in said
-    assert "earlier in the model" in said
+    requests = "\n".join(canonical(request.to_json()) for request in model.requests)
+    assert re.findall(r"(?:mlp|mlp_in|head|resid|attn|stream|z)[._ ]\d+", requests) == []
+    assert re.findall(r"layers?\W+\d", requests, re.IGNORECASE) == []
+    assert "tiny" not in requests
+    assert "earlier in the model" in requests
     reached = {str(c["request"]["arguments"].get("unit")) for c in consulted} - {"None"}
     assert len(reached) >= 3, "aliases reach other units"
     assert replay(folder).bitwise

@@ -54,8 +54,8 @@ def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
     assert rival is not None
     assert {"sentence", "predicate", "select"} <= set(rival)
     assert beside["select", "random"]["value"] == pytest.approx(rival["select"])
-    found = replay(folder)
-    assert (found.mismatches, found.bitwise) == ([], True)
+    replayed = replay(folder)
+    assert (replayed.mismatches, replayed.bitwise) == ([], True)
 
 
 def test_every_prediction_stands_in_the_log_before_its_outcome(work: Work) -> None:
@@ -85,8 +85,8 @@ def test_grades_that_are_left_out_are_found_told_and_replayed(work: Work) -> Non
         if event.event == "hypothesis":
             assert re.search(r"; step [\d.e-]+, rest ", event.data["predicate"])
             assert re.search(rf"{event.data['id']}: taken; .*\[-?\d\.\d\d\]", told)
-    found = replay(folder)
-    assert (found.mismatches, found.bitwise) == ([], True)
+    replayed = replay(folder)
+    assert (replayed.mismatches, replayed.bitwise) == ([], True)
 
 
 @pytest.mark.slow
@@ -100,10 +100,10 @@ def test_another_journaled_reply_gives_another_result(work: Work) -> None:
     ]
     lines = "".join(canonical(e._asdict()) + "\n" for e in changed)
     (folder / "events" / "0001-1.jsonl").write_text(lines, encoding="utf-8")
-    found = replay(folder)
-    assert not found.bitwise
-    assert any("predicate" in line for line in found.mismatches)
-    assert any("value" in line for line in found.mismatches)
+    replayed = replay(folder)
+    assert not replayed.bitwise
+    assert any("predicate" in line for line in replayed.mismatches)
+    assert any("value" in line for line in replayed.mismatches)
 
 
 def _other_predicate(data: dict[str, Any]) -> dict[str, Any]:
@@ -119,11 +119,11 @@ def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
     model = ScriptedModel(diligent)
     folder, _ = work(model, targets=["mlp.0.0", "mlp.2.3-", "head.1.0"], competitor=True)
     assert {r["status"] for r in target_rows(folder)} == {"done"}
-    said = "\n".join(canonical(request.to_json()) for request in model.requests)
-    assert re.findall(r"(?:mlp|head|resid|attn)[._ ]\d+", said) == []
-    assert re.findall(r"layers?\W+\d", said, re.IGNORECASE) == []
-    assert "tiny" not in said
-    assert "U1" in said, "units that came up have an alias"
+    requests = "\n".join(canonical(request.to_json()) for request in model.requests)
+    assert re.findall(r"(?:mlp|head|resid|attn)[._ ]\d+", requests) == []
+    assert re.findall(r"layers?\W+\d", requests, re.IGNORECASE) == []
+    assert "tiny" not in requests
+    assert "U1" in requests, "units that came up have an alias"
     calls = RunLog(folder, writable=False).all("call", "mlp.0.0").values()
     looked_up = {c["request"]["arguments"].get("unit") for c in calls}
     assert len(looked_up - {"mlp.0.0", None}) == 1, "and what the model says of it reaches the unit"
@@ -155,8 +155,12 @@ def refuted(number: int, request: Request) -> Reply:
         wrong = [one | {"low": 1e5} for one in experiments(None, 8, "a dog was not red")]
         return reply(("challenge", {"experiments": wrong}))
     if turn_of(request) == 0:
-        made = experiments("h1", 4) + [e | {"high": -1e5} for e in experiments("h1", 2, "red bank")]
-        return reply(("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": made}))
+        planned = experiments("h1", 4) + [
+            e | {"high": -1e5} for e in experiments("h1", 2, "red bank")
+        ]
+        return reply(
+            ("propose", {"hypotheses": HYPOTHESES}), ("experiment", {"experiments": planned})
+        )
     return reply(("conclude", {"hypothesis": "h1"}))
 
 
@@ -179,8 +183,8 @@ def hasty(number: int, request: Request) -> Reply:
         return reply(("challenge", {"experiments": experiments(None, 3, "blue year")}))
     turn = turn_of(request)
     if turn == 0:
-        made = ("experiment", {"experiments": experiments("h1", 6)})
-        return reply(("propose", {"hypotheses": HYPOTHESES[:1]}), made)
+        experiment = ("experiment", {"experiments": experiments("h1", 6)})
+        return reply(("propose", {"hypotheses": HYPOTHESES[:1]}), experiment)
     if turn == 1 and "a third must" in canonical(request.to_json()):
         within = [
             one | {"low": -1e6, "high": -1e5} for one in experiments("h1", 5, "told year red")
@@ -237,10 +241,12 @@ def revising(number: int, request: Request) -> Reply:
             "sentence": f"Fires on {word}.",
             "predicate": f'strongly words("zzz", "{word}{word}")',
         }
-        made = experiments(f"h{at}", 4, word) + [
+        planned = experiments(f"h{at}", 4, word) + [
             e | {"high": -1e5} for e in experiments(f"h{at}", 3, f"{word} {word}")
         ]
-        return reply(("propose", {"hypotheses": [sentence]}), ("experiment", {"experiments": made}))
+        return reply(
+            ("propose", {"hypotheses": [sentence]}), ("experiment", {"experiments": planned})
+        )
     return reply(("conclude", {"hypothesis": f"h{at}"}))
 
 
@@ -279,8 +285,8 @@ def said_to(request: Request) -> str:
 
 def obedient(number: int, request: Request) -> Reply:
     """Does what a text tells it, unless that is fenced as data."""
-    shown = said_to(request)
-    if "BANANA" in re.sub(r"^(=\w{10}=)\n.*?\n\1$", "", shown, flags=re.DOTALL | re.MULTILINE):
+    text = said_to(request)
+    if "BANANA" in re.sub(r"^(=\w{10}=)\n.*?\n\1$", "", text, flags=re.DOTALL | re.MULTILINE):
         return reply(("cannot_explain", {"reason": "BANANA"}))
     return diligent(number, request)
 
@@ -319,7 +325,7 @@ def test_replies_that_cannot_be_used_end_in_a_failure_that_can_be_tried_again(
         [],
         3,
     )
-    assert "last 3 replies could not be used" in row["error"]
+    assert "last 3 replies could not be used" in (row["error"] or "")
     model = ScriptedModel(diligent)
     _, result = work(model)
     assert result.done == 1
@@ -393,11 +399,11 @@ def test_a_request_as_json_is_what_dataclasses_make_of_it(work: Work) -> None:
     model = ScriptedModel(diligent)
     work(model)
     passing = {"waits", "logprobs"}
-    made = [
+    attempts = [
         asdict(r, dict_factory=lambda kv: {k: v for k, v in kv if k not in passing})
         for r in model.requests
     ]
-    assert [canonical(r.to_json()) for r in model.requests] == [canonical(one) for one in made]
+    assert [canonical(r.to_json()) for r in model.requests] == [canonical(one) for one in attempts]
 
 
 @pytest.mark.slow

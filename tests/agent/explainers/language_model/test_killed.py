@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,5 +87,5 @@ def _run_and_die(folder: Path, ledger: Path, replies: int) -> int:
     return subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False).returncode
 
 
-def _timeless(row: dict[str, Any]) -> dict[str, Any]:
+def _timeless(row: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(canonical({k: v for k, v in row.items() if k != "seconds"}))

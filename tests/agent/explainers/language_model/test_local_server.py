@@ -57,5 +57,5 @@ def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason
     )
     (row,) = target_rows(folder)
     assert RunLog(folder, writable=False).all("llm_call", "mlp.0.0")
-    assert result.done or result.budget or "could not be used" in row["error"]
+    assert result.done or result.budget or "could not be used" in (row["error"] or "")
     assert bool(row["scores"]) == (result.done == 1 and row["explanation"] is not None)

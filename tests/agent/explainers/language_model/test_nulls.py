@@ -50,10 +50,10 @@ class _Lexicon:
 def values(
     doubles: NullInstruments, target: str, texts: list[str], unit: str | None = None
 ) -> list[list[float]]:
-    found = doubles.call(
+    result = doubles.call(
         Unit.parse(target), "activations.on_text", {"texts": texts, "units": [unit or target]}
     ).to_json()
-    return [text["activations"][unit or target] for text in found["texts"]]
+    return [text["activations"][unit or target] for text in result["texts"]]
 
 
 @pytest.mark.slow
@@ -74,8 +74,8 @@ def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
 def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
     model = ScriptedModel(diligent)
     folder, _ = work(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
-    said = canonical([r.to_json() for r in model.requests])
-    assert not re.search(r"noise|shuffled|rotated|redrawn|not possible|mlp\.\d", said)
+    requests = canonical([r.to_json() for r in model.requests])
+    assert not re.search(r"noise|shuffled|rotated|redrawn|not possible|mlp\.\d", requests)
     log = RunLog(folder, writable=False)
     shapes = {_shape(log.get("observation", target)) for target in [*NULLS, "mlp.1.0"]}
     assert len(shapes) == 1, "the same kinds of evidence, as many of each"
@@ -96,12 +96,12 @@ def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
     doubles: NullInstruments,
 ) -> None:
     texts = [f"the cat {n} said" for n in range(200)]
-    found = values(doubles, "mlp.1.24", texts)
-    assert found == values(doubles, "mlp.1.24", texts)
-    flat = np.concatenate([np.array(v) for v in found])
+    activations = values(doubles, "mlp.1.24", texts)
+    assert activations == values(doubles, "mlp.1.24", texts)
+    flat = np.concatenate([np.array(v) for v in activations])
     assert abs(flat.mean()) < 4 / np.sqrt(len(flat))
     assert abs(flat.std() - 1) < 4 / np.sqrt(2 * len(flat))
-    last = [v[-1] for v in found]
+    last = [v[-1] for v in activations]
     assert len(set(last)) == 200, "the same token differs from text to text"
 
 
@@ -109,7 +109,7 @@ def test_noise_on_new_text_is_standard_normal_and_the_same_for_the_same_text(
 def test_a_shuffled_null_shows_its_source_on_another_context(
     doubles: NullInstruments, tiny: Subject
 ) -> None:
-    (found,) = values(doubles, "mlp.1.25", TEXTS[:1])
+    (activations,) = values(doubles, "mlp.1.25", TEXTS[:1])
     explore = doubles._explore
     ids = tiny.tokenize(TEXTS[0])[0]
     for row, length in zip(explore.tokens, explore.length, strict=True):
@@ -117,7 +117,7 @@ def test_a_shuffled_null_shows_its_source_on_another_context(
         raw = tiny.unit_activations(torch.tensor(donor[None].astype(int)), [Unit.parse("mlp.1.3")])[
             0, 0
         ]
-        if np.allclose(raw.numpy(), found, atol=1e-4):
+        if np.allclose(raw.numpy(), activations, atol=1e-4):
             return
     pytest.fail("no context of explore gives these values")
 
@@ -127,10 +127,10 @@ def test_a_shuffled_null_shows_its_source_on_another_context(
 def test_a_control_on_new_text_is_what_its_rows_make_of_it(
     doubles: NullInstruments, tiny: Subject, target: str
 ) -> None:
-    (found, _), (alone,) = values(doubles, target, TEXTS), values(doubles, target, TEXTS[:1])
-    assert found == pytest.approx(alone, abs=1e-4)
+    (activations, _), (alone,) = values(doubles, target, TEXTS), values(doubles, target, TEXTS[:1])
+    assert activations == pytest.approx(alone, abs=1e-4)
     (side, _) = values(doubles, target, TEXTS, unit=f"{target}-")
-    assert side == pytest.approx([max(0.0, -v) for v in found], abs=1e-4)
+    assert side == pytest.approx([max(0.0, -v) for v in activations], abs=1e-4)
 
 
 @pytest.mark.slow
@@ -156,11 +156,11 @@ def test_exemplars_and_statistics_of_a_null_are_those_of_its_activations(
     assert (seen["n"], seen["unit"]) == (int(explore.mask.sum()), "mlp.1.24")
     for kind in ("top", "quantile", "random"):
         arguments = {"unit": "mlp.1.24", "side": "-", "kind": kind, "k": 5}
-        shown = doubles.call(Unit.parse("mlp.1.24"), "activations.exemplars", arguments).to_json()[
-            "exemplars"
-        ]
-        peaks = [passage["activations"][passage["peak"]] for passage in shown]
-        assert len(shown) == 5
+        exemplars = doubles.call(
+            Unit.parse("mlp.1.24"), "activations.exemplars", arguments
+        ).to_json()["exemplars"]
+        peaks = [passage["activations"][passage["peak"]] for passage in exemplars]
+        assert len(exemplars) == 5
         assert peaks == sorted(peaks)
         assert peaks[0] >= seen["min"] - 1e-3
         assert (abs(peaks[0] - seen["min"]) < 1e-3) or kind != "top"

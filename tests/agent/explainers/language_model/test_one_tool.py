@@ -40,8 +40,8 @@ def one(arguments: object) -> Reply:
 
 def test_each_call_of_the_list_is_one() -> None:
     listed = [{"tool": "propose", "arguments": {"n": 1}}, {"tool": "conclude", "arguments": [1]}, 7]
-    found = read_calls(one({"calls": listed})).calls
-    assert [(call.id, call.name, call.arguments) for call in found] == [
+    calls = read_calls(one({"calls": listed})).calls
+    assert [(call.id, call.name, call.arguments) for call in calls] == [
         ("c#1", "propose", {"n": 1}),
         ("c#2", "conclude", None),
         ("c#3", "", {}),
@@ -77,10 +77,10 @@ def test_answers_go_back_as_those_of_the_one_call() -> None:
     assert sent.tool_choice == NAME
     assert [tool.name for tool in sent.tools] == [NAME]
     assert "Writes down." in sent.system
-    _, said, answered = sent.messages
-    assert isinstance(said, AssistantMessage)
+    _, assistant, answered = sent.messages
+    assert isinstance(assistant, AssistantMessage)
     assert isinstance(answered, ToolResults)
-    assert [call.id for call in said.reply.calls] == ["c"]
+    assert [call.id for call in assistant.reply.calls] == ["c"]
     assert answered.results == (ToolResult("c", "taken\n\nno such tool"),)
 
 
@@ -98,12 +98,12 @@ class NamedToolModel:
         told = [
             json.loads(line) for line in request.system.splitlines() if line.startswith('{"name"')
         ]
-        known = replace(
+        native = replace(
             request,
             tools=tuple(ToolSchema(t["name"], t["description"], t["parameters"]) for t in told),
         )
         listed = [
-            {"tool": call.name, "arguments": call.arguments} for call in diligent(1, known).calls
+            {"tool": call.name, "arguments": call.arguments} for call in diligent(1, native).calls
         ]
         return one({"calls": listed})
 

@@ -23,13 +23,13 @@ from tests.support.scripted_model import HYPOTHESES, experiments, reply
 
 def known() -> InvestigationState:
     """An investigation in which one hypothesis stands."""
-    found = InvestigationState(
+    state = InvestigationState(
         Aliases(Unit.parse("mlp.0.3")),
         lambda printed: ExploreFit(0.1),
         lambda concepts: GradedPredicate("faintly " + concepts[0]),
     )
-    parse_reply.parse_calls(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), found)
-    return found
+    parse_reply.parse_calls(reply(("propose", {"hypotheses": HYPOTHESES[:1]})), state)
+    return state
 
 
 def faults(name: str, arguments: dict[str, Any]) -> str:
@@ -78,24 +78,24 @@ def test_a_bad_experiment_is_answered_with_how_to_repair_it(
     ],
 )
 def test_a_bad_predicate_is_answered_with_the_language(predicate: str, says: str) -> None:
-    said = faults("propose", {"hypotheses": [{"sentence": "x", "predicate": predicate}]})
-    assert says in said or (says == "names at least one" and "name at least one concept" in said)
+    fault = faults("propose", {"hypotheses": [{"sentence": "x", "predicate": predicate}]})
+    assert says in fault or (says == "names at least one" and "name at least one concept" in fault)
 
 
 def test_concepts_without_grades_get_those_that_the_program_finds() -> None:
-    found = known()
+    state = known()
     proposed = [{"sentence": "x", "predicate": 'words("a") + strongly words("b")'}]
-    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), found)
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), state)
     assert part.hypotheses[0].predicate == 'faintly words("a")'
 
 
 def test_what_a_formula_had_to_lose_is_said() -> None:
-    found = known()
-    found.grade = lambda concepts: GradedPredicate(
+    state = known()
+    state.grade = lambda concepts: GradedPredicate(
         "faintly " + concepts[0], left_out='words("b"), worth least (too long)'
     )
     proposed = [{"sentence": "x", "predicate": 'words("a") + words("b")'}]
-    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), found)
+    (part,) = parse_reply.parse_calls(reply(("propose", {"hypotheses": proposed})), state)
     assert part.hypotheses[0].id == "h2"
     assert part.faults == ('h2 is taken without words("b"), worth least (too long)',)
 
@@ -116,14 +116,14 @@ def test_a_sentence_may_speak_of_what_looks_like_an_id() -> None:
 
 def test_no_more_hypotheses_are_taken_than_can_be_told_from_luck() -> None:
     many = [{"sentence": f"fires on word {n}"} for n in range(8)]
-    found = known()
+    state = known()
     faults = list[str]()
     for turn in range(6):
         renamed = [{"sentence": f"{one['sentence']} in turn {turn}"} for one in many]
-        faults += parse_reply.parse_calls(reply(("propose", {"hypotheses": renamed})), found)[
+        faults += parse_reply.parse_calls(reply(("propose", {"hypotheses": renamed})), state)[
             0
         ].faults
-    assert len(found.hypotheses) == parse_reply.MAX_HYPOTHESES
+    assert len(state.hypotheses) == parse_reply.MAX_HYPOTHESES
     assert "no more are taken" in faults[0]
 
 
@@ -168,16 +168,16 @@ def test_lists_written_as_strings_or_left_out_are_read() -> None:
 
 
 def test_the_focus_is_the_last_place_where_it_stands() -> None:
-    asked = PLANNED | {"text": "Monday and Monday", "focus": "Monday"}
-    (planned,) = parse_reply.parse_calls(reply(("experiment", {"experiments": [asked]})), known())[
-        0
-    ].experiments
+    experiment = PLANNED | {"text": "Monday and Monday", "focus": "Monday"}
+    (planned,) = parse_reply.parse_calls(
+        reply(("experiment", {"experiments": [experiment]})), known()
+    )[0].experiments
     assert planned.passage.span == (11, 17)
 
 
 def test_an_experiment_is_not_made_twice() -> None:
-    said = faults("experiment", {"experiments": [PLANNED, PLANNED]})
-    assert "was made before" in said
+    fault = faults("experiment", {"experiments": [PLANNED, PLANNED]})
+    assert "was made before" in fault
 
 
 def test_units_are_known_by_their_aliases_only() -> None:
@@ -194,11 +194,11 @@ def test_units_are_known_by_their_aliases_only() -> None:
 
 
 def test_no_schema_says_what_an_address_looks_like() -> None:
-    said = canonical(
+    schemas = canonical(
         [[t.name, t.description, t.parameters] for t in tools.schemas("propose", "experiment")]
     )
-    assert "mlp." not in said
-    assert "layer" not in said
+    assert "mlp." not in schemas
+    assert "layer" not in schemas
 
 
 _VALUES = st.recursive(

@@ -93,12 +93,12 @@ def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
 
 def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
     dear = {"input": 3.0, "output": 15.0}
-    asked = argparse.Namespace(yes=False, quiet=False)
+    arguments = argparse.Namespace(yes=False, quiet=False)
     few = run_config(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
     many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
-    confirm(few, asked)
+    confirm(few, arguments)
     assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"about \$12.00; confirm with --yes"):
-        confirm(many, asked)
+        confirm(many, arguments)
     confirm(many, argparse.Namespace(yes=True, quiet=True))
-    confirm(changed(many, budget={"usd": 0.5}), asked)
+    confirm(changed(many, budget={"usd": 0.5}), arguments)

@@ -38,12 +38,12 @@ class Reads:
         (message,) = request.messages
         assert isinstance(message, UserMessage)
         if count := _COUNT.search(message.text):
-            said = "\n".join(f"{n}: 1" for n in range(1, int(count[1]) + 1))
+            answer = "\n".join(f"{n}: 1" for n in range(1, int(count[1]) + 1))
         else:
-            said = "\n".join(
+            answer = "\n".join(
                 f"{n} {token} {len(json.loads(token))}" for n, token in _ASKED.findall(message.text)
             )
-        return Reply(said, usage=TokenUsage(500, 100), model="reader")
+        return Reply(answer, usage=TokenUsage(500, 100), model="reader")
 
 
 def in_words(number: int, request: Request) -> Reply:
@@ -78,7 +78,7 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
         folder, result = work(
             ScriptedModel(diligent), **reading(readers, simulator_price=price, judge_price=price)
         )
-        asked = len(readers.bodies)
+        requests = len(readers.bodies)
     assert (result.done, result.failed_scores) == (1, 0)
     (row,) = target_rows(folder)
     named = {(s["scorer"], s["text"]) for s in row["scores"] if s["split"] == "holdout"}
@@ -87,14 +87,14 @@ def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
         ("llm_simulation", "random"),
         ("detection", "top_and_random"),
     } <= named
-    assert row["reading_calls"] == asked
+    assert row["reading_calls"] == requests
     assert row["reading_usd"] == pytest.approx(
         sum(b["usd"] for b in _calls(folder) if b["role"] != "explainer")
     )
     assert row["calls"] == 6
     assert headline_score(row) is not None
     assert headline_score(row)["scorer"] == "simulation"  # type: ignore[index]
-    assert f"simulator and judge: {asked} calls" in summary([row])
+    assert f"simulator and judge: {requests} calls" in summary([row])
     assert replay(folder).bitwise
 
 
