@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -146,14 +145,6 @@ class Lexicon:
                 "this lexicon was built without an embedding; give one to use neighbourhoods"
             )
         return self.vectors[self.token_of_word[self.map_words]]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that change when a token or a vector does."""
-        digest = hashlib.sha256("\0".join(self.strings).encode("utf-8", "surrogatepass"))
-        if self.vectors is not None:
-            digest.update(self.vectors.astype(np.float16).tobytes())
-        return digest.hexdigest()[:16]
 
     def save(self, folder: Path) -> None:
         """Write ``lexicon.json.gz`` and, if there are vectors, ``lexicon.safetensors`` (float16)."""

@@ -94,11 +94,6 @@ class BatchPlan:
         """Real tokens of the split, including those that no pass needs to read."""
         return int(self.contexts.length[self.rows].sum(dtype=np.int64))
 
-    @property
-    def n_counted(self) -> int:
-        """Tokens that statistics are over."""
-        return self.n_tokens - len(self.rows)
-
     def batches(self, first: int = 0, step: int = 1) -> Iterator[Batch]:
         """Batches from number `first` on; with a step, those of one shard."""
         lengths = self.contexts.length[self.rows[self.order]].astype(np.int64)

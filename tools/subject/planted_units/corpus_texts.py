@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from ...corpus import Contexts, Document, make_contexts
 from ..subject import Subject
-from .match_text import TokenizedText, activation_by_part
+from .match_text import TextWithOffsets, activation_by_part
 from .suite import PlantedPart
 
 CACHED = 1 << 15
@@ -101,10 +101,10 @@ class CorpusTexts:
         ids = np.frombuffer(key, np.int32).tolist()
         return activation_by_part(parts, decode_text(self._subject, ids))
 
-    def _tokenize_document(self, document: int) -> TokenizedText:
+    def _tokenize_document(self, document: int) -> TextWithOffsets:
         text = self._texts[document]
         offsets = np.array(self._subject.tokenize(text).offsets, np.int64).reshape(-1, 2)
-        return TokenizedText(text, offsets, self.context_len)
+        return TextWithOffsets(text, offsets, self.context_len)
 
 
 def key_length(key: bytes) -> int:
@@ -112,7 +112,7 @@ def key_length(key: bytes) -> int:
     return len(key) // np.dtype(np.int32).itemsize
 
 
-def decode_text(subject: Subject, ids: Sequence[int]) -> TokenizedText:
+def decode_text(subject: Subject, ids: Sequence[int]) -> TextWithOffsets:
     """The text of some tokens, as one context.
 
     It is what the tokenizer decodes, unless that tokenizes differently; then it is the tokens'
@@ -126,4 +126,4 @@ def decode_text(subject: Subject, ids: Sequence[int]) -> TokenizedText:
         text, lengths = "".join(pieces), [len(piece) for piece in pieces]
         ends = np.cumsum(lengths)
         offsets = np.stack([ends - lengths, ends], axis=1)
-    return TokenizedText(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))
+    return TextWithOffsets(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))

@@ -22,7 +22,7 @@ from .suite import PlantedPart, SuiteUnit
 
 
 @dataclass(frozen=True)
-class TokenizedText:
+class TextWithOffsets:
     """A text and its tokens.
 
     Attributes:
@@ -59,20 +59,20 @@ class TokenizedText:
         return min((token // self.context_len + 1) * self.context_len, len(self))
 
 
-def activation(unit: SuiteUnit, text: TokenizedText) -> Float[np.ndarray, " token"]:
+def activation(unit: SuiteUnit, text: TextWithOffsets) -> Float[np.ndarray, " token"]:
     """A planted unit's activation at each token, without noise."""
     return activation_by_part(unit.parts, text).sum(axis=0)
 
 
 def activation_by_part(
-    parts: Sequence[PlantedPart], text: TokenizedText
+    parts: Sequence[PlantedPart], text: TextWithOffsets
 ) -> Float[np.ndarray, "part token"]:
     """The parts' activations at each token, without noise."""
     rows = [active_tokens(part, text) * np.float32(part.activation) for part in parts]
     return np.stack(rows).astype(np.float32) if rows else np.zeros((0, len(text)), np.float32)
 
 
-def active_tokens(part: PlantedPart, text: TokenizedText) -> Bool[np.ndarray, " token"]:
+def active_tokens(part: PlantedPart, text: TextWithOffsets) -> Bool[np.ndarray, " token"]:
     """The tokens on which a part fires."""
     active = np.zeros(len(text), dtype=bool)
     for tokens in _matches(part, text):
@@ -82,7 +82,7 @@ def active_tokens(part: PlantedPart, text: TokenizedText) -> Bool[np.ndarray, " 
     return active
 
 
-def _matches(part: PlantedPart, text: TokenizedText) -> Iterator[Int[np.ndarray, " token"]]:
+def _matches(part: PlantedPart, text: TextWithOffsets) -> Iterator[Int[np.ndarray, " token"]]:
     """The active tokens of each match that meets the part's conditions."""
     seen: set[tuple[int, str]] = set()
     for match in part.pattern.finditer(text.text):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hubel.tools.subject.planted_units import PlantedPart, SuiteUnit
 from hubel.tools.subject.planted_units.match_text import (
-    TokenizedText,
+    TextWithOffsets,
     activation,
     activation_by_part,
     active_tokens,
@@ -22,9 +22,9 @@ PIECES = re.compile(r" ?[A-Za-z]{1,4}| ?[^A-Za-z\s]|\s+")
 """Tokens as a tokenizer might cut them: longer words fall apart, a space belongs to what follows."""
 
 
-def passage(text: str = TEXT, context_len: int = 8) -> TokenizedText:
+def passage(text: str = TEXT, context_len: int = 8) -> TextWithOffsets:
     offsets = np.array([match.span() for match in PIECES.finditer(text)]).reshape(-1, 2)
-    return TokenizedText(text, offsets, context_len)
+    return TextWithOffsets(text, offsets, context_len)
 
 
 def naive(part: PlantedPart, text: str, offsets: np.ndarray, context_len: int) -> np.ndarray:
@@ -120,7 +120,7 @@ def test_a_space_alone_is_not_shared() -> None:
 
 def test_a_character_of_several_tokens_makes_all_of_them_active() -> None:
     """Byte-level tokenizers cut an emoji into tokens that cover the same character."""
-    text = TokenizedText("a 🦆 b", np.array([[0, 1], [1, 3], [2, 3], [2, 3], [3, 5]]), 8)
+    text = TextWithOffsets("a 🦆 b", np.array([[0, 1], [1, 3], [2, 3], [2, 3], [3, 5]]), 8)
     assert active_tokens(PlantedPart("🦆"), text).tolist() == [False, True, True, True, False]
     assert active_tokens(PlantedPart("b"), text).tolist() == [False, False, False, False, True]
 
