@@ -157,7 +157,9 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
     planted = [row for row in results if not row.null and not row.control]
     nulls = [row for row in results if row.null]
     controls = [row for row in results if row.control]
-    families = dict.fromkeys(row.family for row in planted)
+    by_family: dict[str, list[PlantedResult]] = {}
+    for row in planted:
+        by_family.setdefault(row.family, []).append(row)
     kept_nulls = sum(row.kept for row in nulls)
     decidable = [row for row in planted if row.decidable]
     recovered = sum(row.recovered for row in decidable)
@@ -165,9 +167,7 @@ def summary(results: Sequence[PlantedResult]) -> dict[str, Any]:
         "recovered": recovered / len(decidable) if decidable else None,
         "false_keep": kept_nulls / len(nulls) if nulls else None,
         "undecidable": len(planted) - len(decidable),
-        "by_family": {
-            name: _family([row for row in planted if row.family == name]) for name in families
-        },
+        "by_family": {name: _family(rows) for name, rows in by_family.items()},
         "recovered_interval": _interval(recovered, len(decidable)),
         "false_keep_interval": _interval(kept_nulls, len(nulls)),
         "planted": len(planted),

@@ -1,8 +1,6 @@
-"""A subject of no knowledge and no cost: a random llama of 3 layers that is the same for the same
-seed.
+"""A tiny random model for soaks and tests: a llama of 3 layers, the same for the same seed.
 
-For whoever wants to see the program at work and not the model: soaks, tests, a first look at an
-instrument. Its tokenizer reads any text, as common words and bytes, with exact offsets.
+Its tokenizer reads any text, as common words and bytes, with exact offsets.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ from typing import Any
 
 from ..tools.subject.subject import Subject
 
-# Common words are one token each, behind a space too; everything else falls apart into bytes.
+# Common words are one token each, also after a space; everything else is split into bytes.
 WORDS = (
     "the of and in to a is was on Monday Tuesday Friday cat dog city river bank said told year 1999 "
     "not very red blue"
@@ -27,7 +25,7 @@ SIZES = {
 
 
 def word_tokenizer() -> Any:
-    """Bytes and a few words: any text, exact offsets."""
+    """A tokenizer of bytes and a few words."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
     from transformers import PreTrainedTokenizerFast
@@ -48,7 +46,7 @@ def word_tokenizer() -> Any:
 
 
 def miniature(seed: int = 0) -> Subject:
-    """The subject: 24 neurons and 4 heads a layer, d_model 16, 128 tokens of context."""
+    """The subject: 24 neurons and 4 heads per layer, d_model 16, 128 tokens of context."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -58,7 +56,7 @@ def miniature(seed: int = 0) -> Subject:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: Any = AutoModelForCausalLM.from_config(config)
-        with torch.no_grad():  # weights so large that every part matters to the output
+        with torch.no_grad():  # weights large enough that every part matters to the output
             for name, weight in model.named_parameters():
                 weight.normal_(std=0.4 if weight.ndim > 1 and "embed" not in name else 0.3)
                 if "norm" in name:

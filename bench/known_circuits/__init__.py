@@ -3,4 +3,4 @@
 from pathlib import Path
 
 CODE = (Path(__file__).parent, Path(__file__).parents[2] / "tools" / "circuits")
-"""The folders of all code that decides what is found in them."""
+"""The folders of all code that benches of circuits depend on."""

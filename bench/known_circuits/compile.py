@@ -6,15 +6,15 @@ are known.
    zero as the stream has no part along ones.
 2. Heads: queries read the tables, keys the values, with a sharp softmax. MLPs: each step is two
    ReLUs, so that it is exactly 0 or 1 outside its ramp, and small noise ends there.
-3. Distractors: heads and neurons that read true variables and write where nobody of the program
-   reads.
+3. Distractors: heads and neurons that read true variables and write where no operation of the
+   program reads.
 4. Noise edges: a share of all false edges reads a little of what their source writes. Each node
    writes to coordinates of its own, so that a noise edge is that edge and no other.
 5. A random rotation of all coordinates, orthogonal to ones: no axis of the stream means anything.
 
 The noise is half as loud as the loudest at which the program is still right and no noise edge
-changes an answer, since one that does would be a true edge (see `truth`). Everything is drawn from
-(seed, name of the program, difficulty).
+changes an answer, since one that does would be a true edge (see `check_truth`). Everything is drawn
+from (seed, name of the program, difficulty).
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ from .programs import program as program_of
 from .weights import CONSTANT, Weights, program_weights
 from .word_tokenizer import tokenizer_of
 
-LOUDEST, QUIETER, LEAST = 1.0, 0.7, 1e-4
+LOUDEST, QUIETER, QUIETEST = 1.0, 0.7, 1e-4
+"""Loudness of noise: where the search starts, the factor of its steps, and where it gives up."""
 CHECKED, PAIRS = 256, 48
 """Prompts on which the program must be right, and pairs on which noise must not change answers."""
 
@@ -65,16 +66,16 @@ def compile_program(name: str, difficulty: str = "easy", seed: int = 0) -> Compi
             )
         return compiled
     plain, loudness = recipe.build(0.0).model, LOUDEST
-    while loudness > LEAST:
+    while loudness > QUIETEST:
         compiled = recipe.build(loudness, plain)
         if _right(compiled) and not false_edges_matter(compiled, pairs_of(program, PAIRS, seed)):
             return recipe.build(loudness / 2, plain)
         loudness *= QUIETER
-    raise UsageError(f"program {name!r} bears no noise; compile it as 'easy'")
+    raise UsageError(f"program {name!r} cannot be compiled with noise; compile it as 'easy'")
 
 
 class _Recipe(NamedTuple):
-    """All that a compiled program is made from; the same draws at each loudness."""
+    """What a compiled program is made from; the draws are the same at each loudness."""
 
     program: Program
     difficulty: str

@@ -1,4 +1,4 @@
-"""What a compiled program is: a model, and which of its edges are true."""
+"""A compiled program: a model, and which of its edges are true."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from .program import Program
 
 
 class Difficulty(NamedTuple):
-    """How much stands beside the program."""
+    """How much is added to the program.
+
+    Attributes:
+        heads: distractor heads in all.
+        neurons: distractor neurons per layer.
+        noise: share of all edges that carry noise.
+    """
 
     heads: int
     neurons: int
@@ -27,7 +33,6 @@ DIFFICULTIES: dict[str, Difficulty] = {
     "medium": Difficulty(heads=5, neurons=8, noise=0.05),
     "hard": Difficulty(heads=12, neurons=16, noise=0.10),
 }
-"""Distractor heads in all, distractor neurons a layer, and the share of all edges that carry noise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +40,10 @@ class Compiled:
     """A compiled program and its truth.
 
     Attributes:
-        plain: the same without noise.
-        truth: the true edges; `noisy`: those that carry noise.
-        loudness: how much of a source a noise edge reads, the program's own readings being about 1.
+        plain: the same model without noise.
+        truth: the true edges.
+        noisy: the edges that carry noise.
+        loudness: how much of a source a noise edge reads; the program's own readings are about 1.
     """
 
     program: Program
@@ -56,7 +62,7 @@ class Compiled:
         return f"{self.program.name}/{self.difficulty}/{self.seed}"
 
     def says(self, ids: Any) -> list[int]:
-        """What the model answers, as indices of the program's result; -1 where it says another token."""
+        """The model's answers as indices of the program's result; -1 for another token."""
         with torch.inference_mode():
             best = self.model.logits(torch.as_tensor(ids)).argmax(-1) - self.program.first_answer
         return [int(index) if index >= 0 else -1 for index in best]

@@ -1,15 +1,15 @@
-"""Where a program's operations go: layers, head slots and coordinates of the stream; and which
-edges that makes true.
+"""Lay out a program's operations: layers, head slots and coordinates of the stream; and the true
+edges that follow.
 
-An operation goes into the first layer in which all that it reads has been written. The true edges
-follow from who writes a variable and who reads it: an edge is in the circuit when at least one
-variable on it is not fixed.
+An operation goes into the first layer in which everything it reads has been written. The true edges
+follow from which node writes a variable and which nodes read it: an edge is in the circuit if at
+least one variable on it is not fixed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from ...tools.circuits.graph import Edge, Input, Node
 from ...tools.errors import UsageError
 from .program import Attend, NamedSubspace, Operation, Program, Steps
 
-LEAST_LAYERS, LEAST_HEADS = 2, 4
-"""Of every model: what the program does not need stays silent, or is for distractors."""
+MIN_LAYERS, MIN_HEADS = 2, 4
+"""Of every model; what the program does not need stays silent, or is used by distractors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,31 +42,29 @@ class Placement:
     def free(self) -> list[Node]:
         """Head slots without an operation, in order."""
         taken = set(self.nodes.values())
-        every = [
-            Node("head", layer, head)
-            for layer in range(self.n_layers)
-            for head in range(self.n_heads)
-        ]
-        return [node for node in every if node not in taken]
+        slots = product(range(self.n_layers), range(self.n_heads))
+        heads = [Node("head", layer, head) for layer, head in slots]
+        return [node for node in heads if node not in taken]
 
     def true_edges(self) -> set[Edge]:
-        """The edges on which something that differs between prompts is read."""
-        found = {
-            Edge(self.written_by[variable], node, given)
+        """The edges that carry a variable which differs between prompts."""
+        edges = {
+            Edge(self.written_by[variable], node, input_)
             for operation, node in self.nodes.items()
-            for variable, given in _reads(operation)
+            for variable, input_ in _reads(operation)
             if not variable.fixed
         }
         result = self.program.result
         if result is None:
             raise UsageError(
-                f"program {self.program.name!r} says nothing; end it with says(VARIABLE)"
+                f"program {self.program.name!r} has no answer; end it with says(VARIABLE)"
             )
-        return found | {Edge(self.written_by[result], Node("logits"), "logits")}
+        return edges | {Edge(self.written_by[result], Node("logits"), "logits")}
 
 
 def place(program: Program, extra_heads: int, rng: np.random.Generator) -> Placement:
-    """Lay a program out, with room for so many further heads in all; slots of a layer are shuffled."""
+    """Lay out a program, with slots for `extra_heads` more heads; slots of a layer are shuffled."""
+    # 1. the layer of each operation; levels count half layers, attention before the MLP
     level: dict[NamedSubspace, int] = dict.fromkeys(program.inputs, 0)
     layers: dict[Operation, int] = {}
     for operation in program.operations:
@@ -74,27 +72,26 @@ def place(program: Program, extra_heads: int, rng: np.random.Generator) -> Place
         layer = (ready + 1) // 2 if isinstance(operation, Attend) else ready // 2
         layers[operation] = layer
         level[operation.out] = 2 * layer + (1 if isinstance(operation, Attend) else 2)
-    n_layers = max(LEAST_LAYERS, max(layers.values()) + 1)
-    heads = [
-        [o for o, at in layers.items() if at == layer and isinstance(o, Attend)]
-        for layer in range(n_layers)
-    ]
-    used = sum(len(some) for some in heads)
-    n_heads = max(
-        [LEAST_HEADS, *(len(some) for some in heads), -(-(used + extra_heads) // n_layers)]
-    )
+    n_layers = max(MIN_LAYERS, max(layers.values()) + 1)
+
+    # 2. the head slots
+    heads: list[list[Operation]] = [[] for _ in range(n_layers)]
+    for operation, layer in layers.items():
+        if isinstance(operation, Attend):
+            heads[layer].append(operation)
+    sizes = [len(in_layer) for in_layer in heads]
+    needed = -(-(sum(sizes) + extra_heads) // n_layers)  # per layer, rounded up
+    n_heads = max(MIN_HEADS, needed, *sizes)
+
+    # 3. the node of each operation
     nodes: dict[Operation, Node] = {}
-    for layer, some in enumerate(heads):
-        slots = rng.permutation(n_heads)[: len(some)].tolist()
-        nodes |= {
-            operation: Node("head", layer, slot)
-            for operation, slot in zip(some, slots, strict=True)
-        }
-    nodes |= {
-        operation: Node("mlp", at)
-        for operation, at in layers.items()
-        if isinstance(operation, Steps)
-    }
+    for layer, in_layer in enumerate(heads):
+        slots = rng.permutation(n_heads)[: len(in_layer)].tolist()
+        for operation, slot in zip(in_layer, slots, strict=True):
+            nodes[operation] = Node("head", layer, slot)
+    for operation, layer in layers.items():
+        if isinstance(operation, Steps):
+            nodes[operation] = Node("mlp", layer)
     written = {variable: Node("input") for variable in program.inputs}
     written |= {operation.out: nodes[operation] for operation in program.operations}
     return Placement(program, nodes, written, n_layers, n_heads, _head_dim(program))

@@ -1,5 +1,5 @@
-"""What stands beside a program: heads and neurons that serve nobody, and edges that carry a little
-of what they should not.
+"""Distractors and noise around a program: heads and neurons without a purpose, and edges that carry a
+little of what they should not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SOFTNESS = 2.0
 
 @dataclass(eq=False)
 class Surroundings:
-    """A placed program's weights and who writes which coordinates, which grows with every distractor."""
+    """A placed program's weights, and which node writes which coordinates; grows with every distractor."""
 
     placement: Placement
     graph: Graph
@@ -40,7 +40,7 @@ class Surroundings:
         self.own[node] = np.concatenate([self.own.get(node, more[:0]), more])
 
     def add(self, node: Node) -> Int[np.ndarray, " coordinate"]:
-        """New coordinates for a node to write."""
+        """Give a node new coordinates to write."""
         span = self.weights.widen(OWN)
         more = np.arange(span.start, span.stop)
         self._writes(node, more)
@@ -57,18 +57,18 @@ class Surroundings:
     def reading(
         self, target: Target, n: int, rng: np.random.Generator
     ) -> Float[np.ndarray, "n stream"]:
-        """n random readings of one source that comes before."""
+        """n random readings of one earlier source."""
         sources = self.before(target)
         reads = self.own[sources[rng.integers(len(sources))]]
-        found = np.zeros((n, self.weights.size))
-        found[:, reads] = rng.standard_normal((n, len(reads))) / len(reads) ** 0.5
-        return found
+        rows = np.zeros((n, self.weights.size))
+        rows[:, reads] = rng.standard_normal((n, len(reads))) / len(reads) ** 0.5
+        return rows
 
 
 def add_distractors(
     around: Surroundings, heads: int, neurons: int, rng: np.random.Generator
 ) -> None:
-    """Heads into free slots, and neurons into every layer."""
+    """Put heads into free slots, and neurons into every layer."""
     free = around.placement.free
     chosen = sorted(rng.permutation(len(free))[:heads].tolist())
     by_layer: dict[int, list[Node]] = {}
@@ -107,7 +107,10 @@ def _add_neurons(around: Surroundings, layer: int, slots: slice, rng: np.random.
 def add_noise(
     around: Surroundings, share: float, loudness: float, rng: np.random.Generator
 ) -> Bool[Tensor, "source target"]:
-    """Let a share of all edges carry a little of what their source writes; true edges and idle nodes are left out."""
+    """Let a share of all edges carry a little of what their source writes.
+
+    True edges and idle nodes are left out. Returns the edges with noise.
+    """
     graph, truth = around.graph, around.graph.mask_of(around.placement.true_edges())
     alive = np.zeros(graph.all_edges.shape, dtype=bool)
     for index, target in enumerate(graph.targets):

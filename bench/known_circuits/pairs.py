@@ -1,7 +1,7 @@
 """Clean prompts of a program and corrupted twins with another answer.
 
-Half of the twins differ in one or two tokens, so that it is seen what each of them does; half are
-other prompts of the distribution, so that all of it may differ.
+Half of the twins differ in one or two tokens, which shows what each token does; half are other
+prompts of the distribution, in which everything may differ.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...tools.circuits.prompts import PromptPairs
 from .program import Program
 
 EDITS = 100
-"""Tries for a twin that differs in one or two tokens, before any other prompt is taken."""
+"""Attempts at a twin that differs in one or two tokens, before another prompt is used."""
 
 
 def pairs_of(program: Program, n: int, seed: int = 0) -> PromptPairs:

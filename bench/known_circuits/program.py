@@ -1,8 +1,8 @@
 """Programs that a transformer can run: select and aggregate (a head), threshold and look up
 (neurons), answer (logits).
 
-A program is a list of operations on named variables. Each variable has coordinates of its own in
-the residual stream and one writer:
+A program is a list of operations on named variables. Each variable has its own coordinates in the
+residual stream and one writer:
 
     token, position, start, one     written by the embeddings, as one-hot vectors (`start` marks the first position)
     attend(...)                     a head: scores add up from tables over (query value, key value); copies the mean of
@@ -10,8 +10,8 @@ the residual stream and one writer:
     lookup(...)                     neurons: any function of one-hot variables
     steps(...)                      neurons: one step for each linear threshold, then a linear map of the steps
 
-A variable is `fixed` when it is the same in every prompt, as positions are: an edge that carries
-nothing else can make no difference between two prompts, and is no part of the truth. Source: Weiss
+A variable is `fixed` if it is the same in every prompt, as positions are. An edge that carries
+nothing else cannot make a difference between two prompts, and is not true. Source: Weiss
 et al. 2021 (RASP), Lindner et al. 2023 (Tracr); here without a compiler library, and with
 thresholds that saturate so that noise does not add up.
 """
@@ -27,12 +27,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 START = 0
-"""The token at position 0 of every prompt; heads rest on it when nothing matches."""
+"""The token at position 0 of every prompt; heads attend to it when nothing matches."""
 
 
 @dataclass(frozen=True, eq=False)
 class NamedSubspace:
-    """A named subspace; `fixed`: its value at a position is the same in every prompt."""
+    """A variable: a named subspace of the stream, `fixed` if it is the same in every prompt."""
 
     name: str
     size: int
@@ -82,10 +82,10 @@ class Program:
     """Operations on variables, with the prompts that they are for.
 
     Attributes:
-        letters: tokens 1 to `letters` may stand in a prompt behind the start token.
-        length: tokens of a prompt, the start token among them.
-        draw: one prompt of the program's distribution, without the start token.
-        answer: what the program says of a prompt, by other means: the reference that the model is held against.
+        letters: tokens 1 to `letters` may follow the start token in a prompt.
+        length: tokens of a prompt, the start token included.
+        draw: draws one prompt of the distribution, without the start token.
+        answer: the right answer to a prompt, computed in plain Python: the reference for the model.
         accepts: whether a prompt belongs to the distribution.
     """
 

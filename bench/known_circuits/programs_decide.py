@@ -42,8 +42,8 @@ def skip_trigram() -> Program:
     p = Program(
         "skip-trigram", 6, 7, any_letters(6, 7), lambda t: following(int(1 in t), int(t[-1]))
     )
-    found = p.attend("trigger", p.start, (p.one, p.token, lambda _, key: float(key == 1)))
-    seen = p.bins("seen", found, [-1.0], [-0.5])
+    trigger = p.attend("trigger", p.start, (p.one, p.token, lambda _, key: float(key == 1)))
+    seen = p.bins("seen", trigger, [-1.0], [-0.5])
     return p.says(p.lookup("following", 6, [seen, p.token], following))
 
 
@@ -121,11 +121,11 @@ def shuffle_dyck() -> Program:
 def backup() -> Program:
     """Whether letter 1 occurs, found by two heads, each of which is enough: what one patch alone does not show."""
     p = Program("backup", 5, 7, any_letters(5, 7), lambda prompt: int(1 in prompt))
-    found = [
+    heads = [
         p.attend(name, p.start, (p.one, p.token, lambda _, key: float(key == 1)))
         for name in ("first", "second")
     ]
-    return p.says(p.steps("either", found, *_either()))
+    return p.says(p.steps("either", heads, *_either()))
 
 
 def _either() -> tuple[np.ndarray, ...]:
@@ -138,13 +138,13 @@ def _either() -> tuple[np.ndarray, ...]:
 def vote() -> Program:
     """Whether letter 1 occurs, by the majority of three heads: no patch of one of them changes anything, ever."""
     p = Program("vote", 4, 7, any_letters(4, 7), lambda prompt: int(1 in prompt))
-    found = [
+    heads = [
         p.attend(f"voter {n}", p.start, (p.one, p.token, lambda _, key: float(key == 1)))
         for n in range(3)
     ]
     outvoted = np.array([[-1.0, -1.0, -1.0]]), np.array([-1.5]), np.array([0.5])
     return p.says(
-        p.steps("majority", found, *outvoted, np.array([[-1.0], [1.0]]), np.array([1.0, 0.0]))
+        p.steps("majority", heads, *outvoted, np.array([[-1.0], [1.0]]), np.array([1.0, 0.0]))
     )
 
 

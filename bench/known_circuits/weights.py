@@ -14,8 +14,8 @@ from .layout import Placement, coordinates
 from .program import Attend, NamedSubspace, Steps
 
 CONSTANT = 1e4
-"""Norm of the stream's constant part; what else is there has a norm below 10, so that LayerNorm
-scales it by less than 1e-6."""
+"""Norm of the stream's constant part. The rest has a norm below 10, so that LayerNorm changes its
+scale by less than 1e-6."""
 SHARPNESS = 30.0
 """Difference of attention scores between a match and none: e^-15 of the weight stays on the wrong side of a rest."""
 LOGIT = 10.0
@@ -45,7 +45,7 @@ class Weights:
         return self.embed.shape[1]
 
     def widen(self, n: int) -> slice:
-        """Further coordinates, which nobody reads or writes yet."""
+        """Add coordinates that nothing reads or writes yet."""
         first = self.size
         for name, axis in _STREAM_AXES.items():
             value = getattr(self, name)
@@ -54,7 +54,7 @@ class Weights:
         return slice(first, first + n)
 
     def add_neurons(self, n: int) -> slice:
-        """Further neurons in every layer."""
+        """Add neurons to every layer."""
         first = self.step_in.shape[1]
         self.step_in = np.pad(self.step_in, [(0, 0), (0, n), (0, 0)])
         self.step_bias = np.pad(self.step_bias, [(0, 0), (0, n)])
@@ -163,7 +163,7 @@ def _put_head(weights: Weights, head: Attend, layer: int, slot: int) -> None:
 
 
 def _put_steps(weights: Weights, steps: Steps, layer: int, first: int) -> int:
-    """Two neurons a step: relu(x) - relu(x - 1) is 0, a ramp, and 1. Returns the next free neuron."""
+    """Two neurons per step: relu(x) - relu(x - 1) is 0, a ramp, and 1. Returns the next free neuron."""
     at, n = weights.coordinates, len(steps.thresholds)
     reads = np.concatenate([np.arange(weights.size)[at[variable]] for variable in steps.inputs])
     for half in (0, 1):

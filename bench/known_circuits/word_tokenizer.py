@@ -1,4 +1,4 @@
-"""Tokenizers of words apart at spaces: a compiled program's start token, letters, and one token an answer."""
+"""Tokenizers that split at spaces: for a compiled program, its start token, letters and answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def tokenizer_of(program: Program) -> Any:
 
 
 def word_level(words: Sequence[str]) -> Any:
-    """A tokenizer that knows these words, the first of which stands for all others and for padding."""
+    """A tokenizer of these words; the first one is also the unknown and the padding token."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 

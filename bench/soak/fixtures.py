@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,6 @@ def make_soak_run(folder: Path, index: Path, targets: Sequence[str], **settings:
 
 def targets(n: int, first: int = 0) -> list[str]:
     """Addresses of n sides of neurons, starting at place `first`."""
-    addresses = [
-        f"mlp.{layer}.{i}{side}"
-        for side in ("", "+", "-")
-        for i in range(N_NEURONS)
-        for layer in range(N_LAYERS)
-    ]
+    sides = product(("", "+", "-"), range(N_NEURONS), range(N_LAYERS))
+    addresses = [f"mlp.{layer}.{neuron}{side}" for side, neuron, layer in sides]
     return [addresses[(first + i) % len(addresses)] for i in range(n)]

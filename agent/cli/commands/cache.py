@@ -94,11 +94,11 @@ def _select(items: Sequence[Item], names: Sequence[str]) -> Sequence[Item]:
     """
     if not names:
         return items
-    known = {item.label for item in items} | {item.kind for item in items}
+    labels = {item.label for item in items} | {item.kind for item in items}
     for name in names:
-        if name not in known:
+        if name not in labels:
             raise UsageError(
-                f"nothing in the cache is called {name!r}{closest(name, known)}; "
+                f"nothing in the cache is called {name!r}{closest(name, labels)}; "
                 "`hubel cache` lists it"
             )
     return [item for item in items if {item.label, item.kind} & set(names)]

@@ -54,29 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="server of judge and simulator (default: the provider's own)",
     )
+    _add_text(parser)
     options.add_sentence_models(parser)
     options.add_budget(
         parser, "this command; when repeated, it continues, and journaled answers are free"
     )
     parser.add_argument(
-        "--corpus",
-        default="",
-        metavar="C",
-        help="score on another corpus, to see whether explanations transfer",
-    )
-    parser.add_argument("--run", metavar="RUN", help="score a table on this run's text")
-    parser.add_argument(
-        "--index", type=Path, metavar="I", help="score a table on this index's held-out text"
-    )
-    parser.add_argument(
         "--retry-failed", action="store_true", help="score again what failed; keep all other scores"
-    )
-    parser.add_argument(
-        "--contexts",
-        type=int,
-        default=500,
-        metavar="N",
-        help="contexts of --corpus to score on (default: 500)",
     )
     parser.add_argument(
         "--concurrency",
@@ -94,6 +78,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write a page with plots")
     options.add_device(parser)
+
+
+def _add_text(parser: argparse.ArgumentParser) -> None:
+    """The text to score on, if not a run's own holdout."""
+    parser.add_argument(
+        "--corpus",
+        default="",
+        metavar="C",
+        help="score on another corpus, to see whether explanations transfer",
+    )
+    parser.add_argument("--run", metavar="RUN", help="score a table on this run's text")
+    parser.add_argument(
+        "--index", type=Path, metavar="I", help="score a table on this index's held-out text"
+    )
+    parser.add_argument(
+        "--contexts",
+        type=int,
+        default=500,
+        metavar="N",
+        help="contexts of --corpus to score on (default: 500)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

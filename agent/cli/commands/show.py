@@ -108,16 +108,11 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
 
 def _show_scores(row: TargetRow) -> None:
     if headline_score(row):
-        cells = [
-            (
-                score["scorer"],
-                score["split"],
-                score["text"],
-                *(two_decimals(score[key]) for key in ("value", "low", "high")),
-                *(two_decimals(score["floors"][floor]) for floor in FLOORS),
-            )
-            for score in row["scores"]
-        ]
+        cells = []
+        for score in row["scores"]:
+            value = (two_decimals(score[key]) for key in ("value", "low", "high"))
+            floors = (two_decimals(score["floors"][floor]) for floor in FLOORS)
+            cells.append((score["scorer"], score["split"], score["text"], *value, *floors))
         output.table(SCORE_COLUMNS, cells, title="scores", right=SCORE_COLUMNS[3:])
     if comparison := _compare_predicate_and_sentence(row):
         output.line(f"  {comparison}")
