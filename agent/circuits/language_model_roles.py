@@ -1,18 +1,16 @@
-"""A language model names roles: it sees components under aliases, answers in a form, and is told
-what to repair.
+"""A language model names roles: it sees components under aliases, answers with a tool call, and is
+told what to repair.
 
-1. The evidence becomes one message: what each component attends to, copies, writes and does, of
-   discovery prompts. Neither the subject nor a layer is named, and what comes from prompts is
-   quoted as data.
-2. Each reply is read role by role. What can be used is kept; what cannot goes back with what was
+1. The evidence becomes one message: what each component attends to, copies, writes and does on
+   discovery prompts. It names neither the subject nor a layer, and quotes text of prompts as data.
+2. Each reply is parsed role by role. Usable roles are kept; the others go back with what was
    expected.
-3. It ends with a reply in which nothing is wrong, or when the tries are used up. Without one role
-   that can be used the model has failed, which is no answer: a later try goes on where this one
-   ended.
+3. It ends with a reply without faults, or when the tries are used up. Without a single usable role
+   the model has failed, which is not an answer: a later attempt continues where this one ended.
 
-A prediction has to be able to fail: bounds hold what was seen, exclude 0 and are at most twice its
-size wide. What it is worth is measured on held-out prompts, in arithmetic; no word that the model
-writes has a part in it.
+A prediction has to be able to fail: its bounds include the discovery value, exclude 0 and are at
+most twice that value apart. It is tested on held-out prompts by arithmetic; the model's words play
+no part in the verdict.
 """
 
 from __future__ import annotations
@@ -48,13 +46,13 @@ MOST_WORDS, MOST_ROLE_WORDS = 40, 6
 WIDEST = 2.0
 """Times its size that a prediction's bounds may be apart."""
 DIGITS = 2
-"""Of the numbers that it is shown, and is held to."""
+"""Decimals of the numbers that the model sees, and that its bounds are checked against."""
 SHOWN_LINKS = 8
 """Attentions shown of each head, the largest."""
 TOOL = "name_roles"
 MEASURED = ("effect", "queries", "direct", "copies")
-"""Quantities that are no attention."""
-SAYS = {
+"""Quantities other than attention."""
+QUANTITY_TEXTS = {
     "queries": "through the queries of heads that write the answer, patching it changes the logit difference by",
     "effect": "patching it with the corrupted run changes the logit difference by",
     "direct": "by itself it adds to the logit difference",
@@ -62,32 +60,34 @@ SAYS = {
 }
 
 
-class _StrictRole(BaseModel):
+class _StrictForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Predicted(_StrictRole):
+class _PredictionForm(_StrictForm):
     quantity: str
     low: float | None = None
     high: float | None = None
 
 
-class _Named(_StrictRole):
+class _RoleForm(_StrictForm):
     component: str
     role: Annotated[str, Field(min_length=1, max_length=80)]
     description: Annotated[str, Field(min_length=1, max_length=400)]
-    predictions: Annotated[list[_Predicted], Field(min_length=1, max_length=6)]
+    predictions: Annotated[list[_PredictionForm], Field(min_length=1, max_length=6)]
 
 
-class _Answer(_StrictRole):
+class _RolesForm(_StrictForm):
     roles: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=64)]
 
 
 def _schema() -> ToolSchema:
-    """What the model is told of the tool; each role is read by itself, so that one wrong one costs no other."""
+    """The tool's schema; `_RolesForm` is looser, so that one faulty role does not cost the others."""
     parameters = {
         "type": "object",
-        "properties": {"roles": {"type": "array", "items": _inlined(_Named.model_json_schema())}},
+        "properties": {
+            "roles": {"type": "array", "items": _inlined(_RoleForm.model_json_schema())}
+        },
         "required": ["roles"],
     }
     says = (
@@ -99,7 +99,7 @@ def _schema() -> ToolSchema:
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without references, which some servers do not follow."""
+    """A JSON schema without references, which some servers do not follow."""
     definitions = schema.pop("$defs", {})
 
     def resolve(value: Any) -> Any:
@@ -113,11 +113,11 @@ def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class LanguageModelRoles:
-    """Any chat model with tools, as a role finder.
+    """A chat model with tools as a role finder.
 
     Args:
         ask: gives the reply to a request, from the journal or paid for.
-        failures: attempts before this one that came to nothing.
+        failures: earlier attempts that gave no role.
     """
 
     def __init__(self, ask: Ask, failures: int = 0) -> None:
@@ -144,12 +144,12 @@ class LanguageModelRoles:
                     UserMessage(f"Your last reply could not be used and is left out here: {fault}.")
                 )
                 continue
-            answers = [_heard(call, evidence, roles) for call in reply.calls]
+            answers = [_read_call(call, evidence, roles) for call in reply.calls]
             fault = "; ".join(line for lines in answers for line in lines)
             if not fault:
                 break
             results = tuple(
-                ToolResult(call.id, _told(lines, roles), error=bool(lines))
+                ToolResult(call.id, _feedback(lines, roles), error=bool(lines))
                 for call, lines in zip(reply.calls, answers, strict=True)
             )
             messages += [AssistantMessage(reply), ToolResults(results)]
@@ -162,8 +162,7 @@ class LanguageModelRoles:
         ]
 
 
-# ------------------------------------------------------------------------------------------ what it
-# sees
+# The message
 
 
 def render_evidence(evidence: RoleEvidence) -> dict[str, str]:
@@ -202,77 +201,84 @@ def _weight(component: Component) -> Callable[[str], float]:
     return lambda name: -component.quantities[name].value
 
 
-# ------------------------------------------------------------------------------------------ what it
-# says
+# The reply
 
 
-def _heard(call: ToolCall, evidence: RoleEvidence, roles: dict[str, Role]) -> list[str]:
-    """Take the roles of a call that can be used; gives what is wrong with the others."""
+def _read_call(call: ToolCall, evidence: RoleEvidence, roles: dict[str, Role]) -> list[str]:
+    """Add the usable roles of a call to `roles`; returns what is wrong with the others."""
     if call.name != TOOL:
         return [f"there is no tool {call.name!r}; call {TOOL}"]
     if call.arguments is None:
         return [f"the arguments are no JSON object; {TOOL} takes {{'roles': [...]}}"]
     try:
-        answer = _Answer.model_validate(call.arguments)
+        answer = _RolesForm.model_validate(call.arguments)
     except ValidationError as error:
-        return [_said("roles", error)]
+        return [_describe("roles", error)]
     known = {component.name: component for component in evidence.components}
     faults: list[str] = []
     for entry in answer.roles:
         try:
-            role = _role(_Named.model_validate(entry), known)
+            role = _role(_RoleForm.model_validate(entry), known)
         except ValidationError as error:
-            faults.append(_said(str(entry.get("component")), error))
-        except _Refused as refused:
+            faults.append(_describe(str(entry.get("component")), error))
+        except _UnusableRole as refused:
             faults.append(f"{str(entry.get('component'))[:20]}: {refused}")
         else:
             roles[role.component] = role
     return faults
 
 
-class _Refused(Exception):
-    """What is wrong with one role, and what to do."""
+class _UnusableRole(Exception):
+    """Says what is wrong with one role, and what to do."""
 
 
-def _role(named: _Named, known: dict[str, Component]) -> Role:
+def _role(named: _RoleForm, known: dict[str, Component]) -> Role:
     if named.component not in known:
-        raise _Refused(f"there is no such component; there are {', '.join(known)}")
+        raise _UnusableRole(f"there is no such component; there are {', '.join(known)}")
     component, role = known[named.component], " ".join(named.role.split()).lower()
     if len(role.split()) > MOST_ROLE_WORDS:
-        raise _Refused(f"the role has {len(role.split())} words; give at most {MOST_ROLE_WORDS}")
+        raise _UnusableRole(
+            f"the role has {len(role.split())} words; give at most {MOST_ROLE_WORDS}"
+        )
     if (n := len(named.description.split())) > MOST_WORDS:
-        raise _Refused(f"the description has {n} words; give at most {MOST_WORDS}")
+        raise _UnusableRole(f"the description has {n} words; give at most {MOST_WORDS}")
     asked = [prediction.quantity for prediction in named.predictions]
     if "effect" not in asked or len(set(asked)) < len(asked):
-        raise _Refused("predict effect, and each quantity once")
+        raise _UnusableRole("predict effect, and each quantity once")
     predictions = tuple(_prediction(each, component) for each in named.predictions)
     return Role(named.component, role, " ".join(named.description.split()), predictions)
 
 
-def _prediction(given: _Predicted, component: Component) -> Prediction:
-    """A prediction that could fail; raises _Refused for another."""
+def _prediction(given: _PredictionForm, component: Component) -> Prediction:
+    """Check that a prediction could fail; raises _UnusableRole if not."""
     name, low, high = given.quantity, given.low, given.high
     if name not in component.quantities:
-        raise _Refused(f"it has no quantity {name!r}; there are {', '.join(component.quantities)}")
+        raise _UnusableRole(
+            f"it has no quantity {name!r}; there are {', '.join(component.quantities)}"
+        )
     value = round(component.quantities[name].value, DIGITS)
     if value == 0:
-        raise _Refused(f"{name} is {value:+.2f}, which is nothing; predict something else")
+        raise _UnusableRole(f"{name} is {value:+.2f}, which is nothing; predict something else")
     bounds = [bound for bound in (low, high) if bound is not None]
     if not bounds or not all(map(isfinite, bounds)) or bounds != sorted(bounds):
-        raise _Refused(f"{name}: give low and high as numbers, low first")
+        raise _UnusableRole(f"{name}: give low and high as numbers, low first")
     if (low is not None and value < low) or (high is not None and value > high):
-        raise _Refused(f"{name} is {value:+.2f} on the example prompts, which your bounds exclude")
+        raise _UnusableRole(
+            f"{name} is {value:+.2f} on the example prompts, which your bounds exclude"
+        )
     if not ((low is not None and low > 0) or (high is not None and high < 0)):
-        raise _Refused(f"{name}: the bounds hold 0, so that doing nothing would fit; exclude it")
+        raise _UnusableRole(
+            f"{name}: the bounds hold 0, so that doing nothing would fit; exclude it"
+        )
     if (name == "effect" and len(bounds) < 2) or (
         len(bounds) == 2 and bounds[1] - bounds[0] > WIDEST * abs(value)
     ):
-        raise _Refused(f"{name}: give low and high, at most {WIDEST * abs(value):.2f} apart")
-    return Prediction(name, low, high, _words(name, low, high))
+        raise _UnusableRole(f"{name}: give low and high, at most {WIDEST * abs(value):.2f} apart")
+    return Prediction(name, low, high, _prediction_text(name, low, high))
 
 
-def _words(name: str, low: float | None, high: float | None) -> str:
-    says = SAYS.get(name) or (
+def _prediction_text(name: str, low: float | None, high: float | None) -> str:
+    says = QUANTITY_TEXTS.get(name) or (
         f"attends from {' to '.join(name.split('>'))} with" if ">" in name else f"{name} attention"
     )
     if low is None:
@@ -280,12 +286,12 @@ def _words(name: str, low: float | None, high: float | None) -> str:
     return f"{says} at least {low:+.2f}" if high is None else f"{says} {low:+.2f} to {high:+.2f}"
 
 
-def _said(where: str, error: ValidationError) -> str:
+def _describe(where: str, error: ValidationError) -> str:
     first = error.errors()[0]
     return f"{where[:20]}: {'.'.join(map(str, first['loc'])) or 'the answer'}: {first['msg']}"
 
 
-def _told(faults: Sequence[str], roles: dict[str, Role]) -> str:
+def _feedback(faults: Sequence[str], roles: dict[str, Role]) -> str:
     kept = f"Kept: {', '.join(roles)}." if roles else "Nothing is kept yet."
     return "\n".join(
         [*faults, f"{kept} Call {TOOL} again for those that were sent back, or leave them out."]
