@@ -94,7 +94,7 @@ def test_a_silent_server_is_asked_again_after_the_timeout(provider: str) -> None
 @pytest.mark.parametrize(
     ("status", "error", "message", "advice"),
     [
-        (400, "invalid_request_error", "temperature", "mended first"),
+        (400, "invalid_request_error", "temperature", "names first"),
         (401, "authentication_error", "no", "Is the key in"),
         (402, "billing_error", "no", "no credit"),
         (403, "permission_error", "no", "May the key in"),
