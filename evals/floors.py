@@ -111,6 +111,7 @@ def by_frequency(explore: ExploreSignal, tokens: Int[np.ndarray, "contexts seq"]
     counts = np.bincount(
         explore.tokens[explore.mask], minlength=int(max(tokens.max(), explore.tokens.max())) + 1
     )
+    # unseen tokens count as seen once
     octave = np.log2(np.maximum(counts, 1)).astype(np.int64)
     return _mean_by_key(explore, octave[explore.tokens], octave[tokens])
 

@@ -90,6 +90,7 @@ def evaluate(
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
         log.close()
+        # the segments of an unfinished run are sealed when it ends
         if log.get("verdicts") is not None or not source.is_run:
             seal_segments(source.folder)
     scored = {row.explanation.target: row for row in rows}

@@ -186,6 +186,7 @@ def _dot(target: _PlottedTarget, x: float) -> plots.Dot:
 
 
 def _truth_plot(evaluation: Evaluation, targets: Sequence[_PlottedTarget]) -> Markup | None:
+    # a bench of planted units writes what is true of each explanation into the run's log
     truth = RunLog(evaluation.source.folder, writable=False).targets(TRUTH)
     dots = []
     for target in targets:

@@ -117,6 +117,7 @@ def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> Expla
         return ""
 
     reject_faulty_rows(path.name, explanations, fault)
+    # the folder keeps the activations for the next time: it is named after what they depend on
     targets = [explanation.target for explanation in explanations]
     digest = hashlib.sha256("\n".join([opened.corpus_sha256, *targets]).encode()).hexdigest()
     return ExplanationSource(

@@ -62,6 +62,7 @@ def read_table(path: Path) -> list[Explanation]:
         for row in rows
     ]
     reject_faulty_rows(path.name, explanations, _fault)
+    # scores, events and rows are kept by target, so there can be one explanation of each
     repeated = [t for t, n in Counter(e.target for e in explanations).items() if n > 1]
     if repeated:
         raise UsageError(f"{path} has {min(repeated)} more than once; compare two tables instead")

@@ -88,7 +88,9 @@ def _ask(
     choices: Sequence[str],
     values: Mapping[str, object],
 ) -> list[JudgeChoice]:
-    request = request_for(prompt, numbered(examples), len(examples), 16 + 8 * len(examples), values)
+    # a line `12: 1` takes about 5 tokens
+    max_tokens = 16 + 8 * len(examples)
+    request = request_for(prompt, numbered(examples), len(examples), max_tokens, values)
     return read_answers(chat.ask(request), len(examples), choices)
 
 
@@ -129,6 +131,7 @@ def read_answers(answer: ChatAnswer, count: int, choices: Sequence[str]) -> list
     """One answer for each number from 1 to ``count``; raises if the text is anything else."""
     if not answer.complete:
         raise _UnreadableAnswer("it was cut off or refused")
+    # room for a short preamble and some marks on each line; longer is not a list
     if len(answer.text) > 400 + 24 * count:
         raise _UnreadableAnswer(f"{len(answer.text)} characters for {count} examples")
     lines = _parse_json_list(answer.text, count) or _parse_lines(answer.text)

@@ -89,6 +89,7 @@ def write_passages(chat: Chat, description: str, count: int = TEXTS) -> list[str
     filled = prompt.fill(explanation=description, count=count)
     reminder = f"\nExactly {count} different passages, one a line."
     for user in (filled.user, filled.user + reminder):
+        # a passage of about 40 words is 60 tokens
         request = ChatRequest(filled.system, user, 60 * count, f"{prompt.label}#{prompt.sha256}")
         answer = chat.ask(request)
         passages = read_passages(answer.text, count) if answer.complete else None

@@ -73,6 +73,7 @@ def _draw_trials(windows: Windows, seed: int) -> list[_Trial]:
     order = rng.permutation(active)
     trials = []
     for number in range(TRIALS):
+        # windows in turn; with fewer than 36, some are in several trials
         group = order[(PLACES * number + np.arange(PLACES)) % len(order)]
         sizes = [windows.tokens_at(int(w), windows.true.size) for w in group]
         peaks = np.array([size.argmax() for size in sizes])

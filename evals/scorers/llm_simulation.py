@@ -46,6 +46,7 @@ from .windows import TokenText
 CONTEXTS_PER_PROMPT = 4
 """About 250 lines to answer, which models still count correctly."""
 TOKENS_PER_LINE = 16
+"""Of an answer at most: two numbers, the token in quotes, and a grade."""
 LARGEST = 10
 _LINE = re.compile(r"^\s*(\d+)\.(\d+)[.:]?\s+(.*?)\s*[:=,]?\s*([-+]?\d+)\s*$")
 
@@ -188,6 +189,7 @@ def read_predictions(answer: ChatAnswer, tokens: Sequence[_Token], lowest: int) 
     """A prediction for each token, in their order; raises if the answer is anything else."""
     if not answer.complete:
         raise _UnreadableSimulation("it was cut off or refused")
+    # no line of the question is that long; longer is not a list
     if len(answer.text) > 200 + 120 * len(tokens):
         raise _UnreadableSimulation(f"{len(answer.text)} characters for {len(tokens)} tokens")
     lines = _parse_lines(answer.text)

@@ -37,6 +37,7 @@ class ScoringTask:
     split: Split
     floor_predictions: FloorPredictions = field(default_factory=FloorPredictions)
     seed: int = 0
+    """Scorers draw with [seed, a number of their own], so that none changes another's draws."""
     explanation: str = ""
     """The sentence, as the explainer wrote it; see `sentence`."""
     token_text: TokenText | None = None

@@ -58,7 +58,7 @@ def top_and_random(sample: Sample, count: int = TOP, seed: int = 0) -> Int[np.nd
     """The ``count`` contexts with the strongest activation, then as many random others."""
     usable = np.flatnonzero(sample.mask.any(axis=1))
     count = max(1, min(count, len(usable) // 2))
-    strength = np.abs(sample.true[usable]).max(axis=1)
+    strength = np.abs(sample.true[usable]).max(axis=1)  # true is 0 where no token counts
     order = usable[np.argsort(-strength, kind="stable")]
     rest = np.sort(order[count:])
     drawn = np.random.default_rng(seed).choice(len(rest), min(count, len(rest)), replace=False)

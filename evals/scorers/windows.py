@@ -33,8 +33,9 @@ from ..statistics.sample import Sample
 from .classification import LabelledExamples
 
 WIDTH = 32
+"""Tokens of a window, as in delphi."""
 COUNT = 50
-"""Active windows, and as many quiet ones (delphi's sample)."""
+"""Active windows, and as many quiet ones, as in delphi."""
 QUANTILES = 10
 SHARE = 0.3
 """Of the reference strength: from here on a window or a token is active."""
@@ -102,6 +103,7 @@ class Windows:
         size = np.where(self.sample.mask, size, -np.inf)
         # 2. strength of each window; one without a token that counts is as weak as the weakest
         contexts, seq = size.shape
+        # (padded to whole windows, so that a reshape cuts them)
         padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
         largest = padded.reshape(contexts, -1, self.width).max(axis=2)
         strength = largest[self.context, self.start // self.width]
@@ -154,6 +156,7 @@ def cut_windows(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windo
     start = np.arange(0, seq, width)
     context, place = np.meshgrid(np.arange(len(sample)), start, indexing="ij")
     stop = np.minimum(place + width, printed.length[:, None])
+    # the rest of a context that is shorter than half a window says too little
     kept = (stop - place >= max(2, width // 2)).ravel()
     if not kept.any():
         raise Unscorable(f"no context has {max(2, width // 2)} tokens")

@@ -72,6 +72,7 @@ def resample_counts(
     documents: int, seed: int, resamples: int = RESAMPLES
 ) -> Float[np.ndarray, "resamples documents"]:
     """How often each document is in each resample; every row adds up to the number of documents."""
+    # n documents drawn with replacement: their counts are multinomial
     rng = np.random.default_rng(seed)
     return rng.multinomial(documents, np.full(documents, 1 / documents), size=resamples).astype(
         np.float64

@@ -31,6 +31,7 @@ def benjamini_hochberg(p: Sequence[float], rate: float = 0.05) -> Bool[np.ndarra
     invalid = values[~((values >= 0) & (values <= 1))]  # ~ finds NaN, too
     if len(invalid):
         raise UsageError(f"p must lie in [0, 1]: got {invalid[0]}")
+    # the largest p that is below its line, rate * rank / n, and all smaller ones
     order = np.sort(values)
     passing = np.flatnonzero(order <= rate * np.arange(1, len(order) + 1) / len(order))
     return values <= order[passing[-1]] if len(passing) else np.zeros(len(values), dtype=bool)

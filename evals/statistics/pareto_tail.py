@@ -44,7 +44,7 @@ def tail_probability(draws: Float[np.ndarray, " draws"], observed: float) -> flo
 
     At least the smallest normal float, so that p is never 0.
     """
-    count = min(EXCEEDANCES, len(draws) // 4)
+    count = min(EXCEEDANCES, len(draws) // 4)  # a quarter of few draws is still a tail
     if count < 10:
         return 1.0
     largest = np.sort(draws)[-count - 1 :]
@@ -65,12 +65,12 @@ def fit_pareto(excess: Float[np.ndarray, " n"]) -> Pareto:
     """
     mean = float(excess.mean())
     grid = np.linspace(*_LOG_THETA, 97)
-    for _ in range(2):
+    for _ in range(2):  # refine around the best point of the grid
         best = _profile(excess / mean, grid).loss.argmin()
         grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, 96)], 97)
     profile = _profile(excess / mean, grid)
     best = profile.loss.argmin()
-    if profile.loss[best] >= 0:
+    if profile.loss[best] >= 0:  # no shape above 0 beats the exponential
         return Pareto(0.0, mean)
     return Pareto(
         float(profile.shape[best]), mean * float(profile.shape[best] / np.exp(grid[best]))

@@ -421,6 +421,7 @@ def test_the_page_and_the_tables_show_coverage_and_comparisons(
     assert run_command_line([*argv, "--scorers", "simulation,detection"]) == 0
     tables, html = capsys.readouterr().out, page.read_text()
     assert f"of {len(stored)} targets" in tables
+    assert "<dd>predicate: 0 calls, 0 prompt tokens</dd>" in html
     assert "<b>cat</b>" not in html
     assert "&lt;b&gt;cat" in html
     assert "http" not in html.replace("http://www.w3.org/2000/svg", "")
