@@ -66,8 +66,10 @@ class Prompt:
             UsageError: a name is missing, or is not in the prompt.
         """
         if set(values) != self.expects:
-            given, expected = (", ".join(sorted(n)) or "none" for n in (values, self.expects))
-            raise UsageError(f"prompt {self.label} got the names {given}; it expects {expected}")
+            names_given, expected = (", ".join(sorted(n)) or "none" for n in (values, self.expects))
+            raise UsageError(
+                f"prompt {self.label} got the names {names_given}; it expects {expected}"
+            )
         return FilledPrompt(_replace(self.system, values), _replace(self.user, values))
 
 

@@ -96,4 +96,4 @@ def _source(spec: str) -> DocumentSource:
     if path.exists() or files.kind_of(path):
         files.check(path)
         return DocumentSource(path.name, files.sha256_of(path), lambda: files.read(path))
-    return hub.source(spec, known=sorted(EMBEDDED))
+    return hub.source(spec, embedded=sorted(EMBEDDED))

@@ -10,14 +10,14 @@ from ..errors import UnavailableError, UsageError
 from .document import Document, DocumentSource
 
 
-def source(spec: str, known: Sequence[str]) -> DocumentSource:
+def source(spec: str, embedded: Sequence[str]) -> DocumentSource:
     """A data set's text column; ``owner/name`` reads its split `train`, ``owner/name:test`` `test`.
 
     Raises:
         UnavailableError: `datasets` is missing, or the hub or the data set is not available.
     """
     name, _, split = spec.partition(":")
-    hint = f"{spec!r} is no embedded corpus ({', '.join(known)}) and no file here"
+    hint = f"{spec!r} is no embedded corpus ({', '.join(embedded)}) and no file here"
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:

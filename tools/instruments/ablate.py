@@ -25,7 +25,7 @@ from pydantic import Field
 from ..errors import ArgumentError
 from ..subject.address import Site, Unit
 from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
-from .input_texts import TextBatch, TokenizedText, batches, tokenize_texts
+from .input_texts import InputText, TextBatch, batches, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .token_changes import (
@@ -149,7 +149,7 @@ def ablate(
 
 
 def _intervention(
-    context: InstrumentContext, unit: Unit, op: Operation, texts: list[TokenizedText], seed: int
+    context: InstrumentContext, unit: Unit, op: Operation, texts: list[InputText], seed: int
 ) -> tuple[Intervention, str]:
     """The replacement, without its positions, which differ from text to text, and its origin."""
     from ..subject import Intervention
@@ -171,7 +171,7 @@ def _intervention(
 
 
 def _other_text(
-    context: InstrumentContext, texts: list[TokenizedText], seed: int
+    context: InstrumentContext, texts: list[InputText], seed: int
 ) -> tuple[tuple[int, ...], str]:
     """Tokens to draw activations from: a random context of explore, else all given texts in a row."""
     import numpy as np
@@ -186,7 +186,7 @@ def _other_text(
 
 
 def _continue_both(
-    subject: Subject, text: TokenizedText, edit: Intervention, new_tokens: int
+    subject: Subject, text: InputText, edit: Intervention, new_tokens: int
 ) -> tuple[str, str]:
     def edits(length: int) -> list[list[Intervention]]:
         return [[], [replace(edit, positions=tuple(range(text.scored.start, length)))]]
@@ -195,7 +195,7 @@ def _continue_both(
     return decode_tokens(subject, before), decode_tokens(subject, after)
 
 
-def _means_on_texts(subject: Subject, unit: Unit, texts: list[TokenizedText]) -> list[float]:
+def _means_on_texts(subject: Subject, unit: Unit, texts: list[InputText]) -> list[float]:
     """Mean over scored positions of a neuron's activation, a direction's projection or a head's z."""
     import torch
 
@@ -229,7 +229,7 @@ def _compare(
 
 def _ablated_text(
     subject: Subject,
-    text: TokenizedText,
+    text: InputText,
     before: Float[Tensor, "seq vocab"],
     after: Float[Tensor, "seq vocab"],
     k: int,

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Site, Unit
-from .input_texts import TokenizedText, pad_token_ids, read_units, tokenize_texts
+from .input_texts import InputText, pad_token_ids, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 
@@ -175,7 +175,7 @@ def search(
 
 
 def _hits(
-    site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: TokenizedText, k: int
+    site: Site, values: Float[np.ndarray, "seq unit"], index: Index, text: InputText, k: int
 ) -> Iterator[Hit]:
     """The k units of a site that stand out most on each side; a head's norm has one side."""
     import numpy as np

@@ -6,7 +6,7 @@ The methods are in `tools/attribution`. Scores of a method that has not converge
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -14,14 +14,14 @@ from pydantic import Field
 from ..attribution.names import ALONE, BaselineKind, MethodName
 from ..errors import ArgumentError
 from ..subject.address import Unit
-from .input_texts import TokenizedText, tokenize_texts
+from .input_texts import InputText, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import quote_text
 
 if TYPE_CHECKING:
     from ..attribution.curves import Curves
-    from ..attribution.result import Verdict
-    from ..attribution.target import Scalar
+    from ..attribution.result import TokenAttribution, Verdict
+    from ..attribution.target import AttributionTarget, Scalar
     from ..subject import Subject
 
 N_SHOWN = 12
@@ -148,28 +148,38 @@ def attribute(
         other, baseline = None, "zero"  # the method does not look at a baseline
     target = make_target(subject, scalar, tokenized.ids, other, baseline)
     attribution = METHODS[method](target)
-    is_evidence = attribution.is_evidence
+    result = _result(name, method, tokenized, target, attribution)
+    if not (check and attribution.is_evidence):
+        return result
+    by_share = randomisation(target, RANKING[method], attribution)
     correlations = None
-    if check and is_evidence and (by_share := randomisation(target, RANKING[method], attribution)):
+    if by_share is not None:
         correlations = {f"{k:g}": None if math.isnan(r) else r for k, r in by_share.items()}
-    strings = subject.token_strings()
-    baseline_ids = target.baseline_ids
+    return replace(result, curves=curves(target, attribution), randomised=correlations)
+
+
+def _result(
+    scalar: str,
+    method: MethodName,
+    text: InputText,
+    target: AttributionTarget,
+    attribution: TokenAttribution,
+) -> AttributedText:
+    strings, baseline = target.subject.token_strings(), target.baseline_ids
     return AttributedText(
-        scalar=name,
+        scalar=scalar,
         method=method,
         verdict=attribution.verdict,
-        tokens=tokenized.tokens[: len(target.ids)],
-        counterfactual=None
-        if baseline_ids is None
-        else [strings[i] for i in baseline_ids.tolist()],
-        scores=rounded(attribution.scores.tolist()) if is_evidence else None,
+        tokens=text.tokens[: len(target.ids)],
+        counterfactual=None if baseline is None else [strings[i] for i in baseline.tolist()],
+        scores=rounded(attribution.scores.tolist()) if attribution.is_evidence else None,
         value=rounded([attribution.value])[0],
         reference=_rounded_or_none(attribution.reference),
         error=_rounded_or_none(attribution.error),
         evaluations=attribution.evaluations,
         notes=list(attribution.notes),
-        curves=curves(target, attribution) if check and is_evidence else None,
-        randomised=correlations,
+        curves=None,
+        randomised=None,
     )
 
 
@@ -179,7 +189,7 @@ def _rounded_or_none(value: float | None) -> float | None:
 
 def _scalar(
     subject: Subject,
-    text: TokenizedText,
+    text: InputText,
     unit: str | None,
     answer: str | None,
     foil: str | None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
-from .input_texts import TokenizedText, pad_token_ids, tokenize_texts
+from .input_texts import InputText, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 from .text_alignment import Stretch, align_tokens
@@ -116,8 +116,8 @@ def _tokens(pair: AlignedTokens) -> str:
 class _AlignedTexts(NamedTuple):
     """Two texts and the stretches of tokens that are the same in both or substituted."""
 
-    text: TokenizedText
-    other: TokenizedText
+    text: InputText
+    other: InputText
     stretches: list[Stretch]
 
 
@@ -154,7 +154,7 @@ def compare(
     return TextComparison(str(address), text, other, pairs, largest, substitutions)
 
 
-def _read(subject: Subject, unit: Unit, texts: Sequence[TokenizedText]) -> list[list[float]]:
+def _read(subject: Subject, unit: Unit, texts: Sequence[InputText]) -> list[list[float]]:
     """The unit's signal on each text, all in one batch."""
     raw = subject.unit_activations(pad_token_ids(texts), [unit.unsided])[0].float().cpu().numpy()
     return [rounded(unit.signal(raw[row, : len(text.ids)])) for row, text in enumerate(texts)]
@@ -191,7 +191,7 @@ def _substitutions(
     alone = [{n} for n in tried]
     undone = [set(changed) - {n} for n in tried]
     mixtures = [_mix(aligned, from_other, peak) for from_other in alone + undone]
-    signals = _read(subject, unit, [TokenizedText.of_ids(mixture.ids) for mixture in mixtures])
+    signals = _read(subject, unit, [InputText.of_ids(mixture.ids) for mixture in mixtures])
     values = [row[mixture.peak] for row, mixture in zip(signals, mixtures, strict=True)]
     return [
         Substitution(

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
-from .input_texts import TokenizedText, read_units
+from .input_texts import InputText, read_units
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
 
@@ -186,7 +186,7 @@ def _read_matches(
     index, subject = context.require_index(), context.require_subject()
     contexts, strings = index.contexts("explore"), index.vocabulary
     texts = [
-        TokenizedText.of_ids(contexts.tokens[number, : int(contexts.length[number])].tolist())
+        InputText.of_ids(contexts.tokens[number, : int(contexts.length[number])].tolist())
         for number in spans
     ]
     signals = read_units(subject, texts, [unit])

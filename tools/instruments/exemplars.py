@@ -51,12 +51,12 @@ class Exemplars(Result):
             [max(0.0, sign * value) for value in exemplar.activations]
             for exemplar in self.exemplars
         ]
-        shown = list(zip(self.exemplars, strengths, strict=True))
-        scale = max(strength[exemplar.peak] for exemplar, strength in shown)
+        rows = list(zip(self.exemplars, strengths, strict=True))
+        scale = max(strength[exemplar.peak] for exemplar, strength in rows)
         lines = [
             f"  {exemplar.activations[exemplar.peak]:+.3g} | "
             + mark_active_tokens(exemplar.tokens, strength, scale, exemplar.peak)
-            for exemplar, strength in shown
+            for exemplar, strength in rows
         ]
         return "\n".join([f"{head} (9 is {scale:.3g}):", *lines])
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ..subject.address import Unit
 from .continuation import MAX_NEW_TOKENS, Sampling, continue_text, decode_tokens
-from .input_texts import TokenizedText, read_units, tokenize_texts
+from .input_texts import InputText, read_units, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens
 from .steer import Temperature
@@ -35,12 +35,14 @@ class Generated(Result):
 
     def _line(self, unit: str, values: list[float]) -> str:
         strengths = [0.0, *map(abs, values[1:])]
-        given, new = (
+        prompt, continuation = (
             mark_active_tokens(self.tokens[part], strengths[part], max(strengths))
             for part in (slice(self.n_given), slice(self.n_given, None))
         )
         counted = values[1:] or values
-        return f"{unit}: max {max(counted):+.3g}, min {min(counted):+.3g} | {given} ▸ {new}"
+        return (
+            f"{unit}: max {max(counted):+.3g}, min {min(counted):+.3g} | {prompt} ▸ {continuation}"
+        )
 
 
 @instrument("generate", needs=("subject",))
@@ -60,11 +62,11 @@ def generate(
     subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:
         subject.shape.column(address)
-    (given,) = tokenize_texts(subject, [text])
+    (prompt,) = tokenize_texts(subject, [text])
     sampling = Sampling(new_tokens, temperature, seed)
-    (new,) = continue_text(subject, given.ids, 1, lambda _length: [[]], sampling)
-    (signals,) = read_units(subject, [TokenizedText.of_ids([*given.ids, *new])], addresses)
+    (new,) = continue_text(subject, prompt.ids, 1, lambda _length: [[]], sampling)
+    (signals,) = read_units(subject, [InputText.of_ids([*prompt.ids, *new])], addresses)
     activations = {str(a): rounded(s) for a, s in zip(addresses, signals, strict=True)}
     strings = subject.token_strings()
-    tokens = [*given.tokens, *(strings[i] for i in new)]
-    return Generated(text, decode_tokens(subject, new), len(given.ids), tokens, activations)
+    tokens = [*prompt.tokens, *(strings[i] for i in new)]
+    return Generated(text, decode_tokens(subject, new), len(prompt.ids), tokens, activations)

@@ -24,7 +24,7 @@ BATCH_TOKENS = 2048
 
 
 @dataclass(frozen=True)
-class TokenizedText:
+class InputText:
     """One text and its tokens; `offsets` are characters of `text`."""
 
     text: str
@@ -33,7 +33,7 @@ class TokenizedText:
     tokens: list[str]
 
     @classmethod
-    def of_ids(cls, ids: list[int]) -> TokenizedText:
+    def of_ids(cls, ids: list[int]) -> InputText:
         """Tokens without their text, to be read by the subject only."""
         return cls("", ids, [], [])
 
@@ -67,11 +67,11 @@ class TokenizedText:
         return positions
 
 
-def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[TokenizedText]:
+def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[InputText]:
     """Cut texts into tokens; raises ArgumentError for one that is empty or too long."""
     strings = subject.token_strings()
     limit = min(subject.context_length, MAX_TOKENS)
-    tokenized: list[TokenizedText] = []
+    tokenized: list[InputText] = []
     for number, text in enumerate(texts):
         ids, offsets = subject.tokenize(text)
         if not 0 < len(ids) <= limit:
@@ -79,7 +79,7 @@ def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[TokenizedText
                 f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}"
             )
         characters = [(start, end) for start, end in offsets]
-        tokenized.append(TokenizedText(text, ids, characters, [strings[i] for i in ids]))
+        tokenized.append(InputText(text, ids, characters, [strings[i] for i in ids]))
     return tokenized
 
 
@@ -88,7 +88,7 @@ class TextBatch:
     """Texts that run together; `numbers` are their places in the list that was batched."""
 
     numbers: list[int]
-    texts: list[TokenizedText]
+    texts: list[InputText]
 
     @cached_property
     def ids(self) -> Int[Tensor, "text seq"]:
@@ -96,7 +96,7 @@ class TextBatch:
         return pad_token_ids(self.texts)
 
 
-def batches(texts: Sequence[TokenizedText], budget: int = BATCH_TOKENS) -> Iterator[TextBatch]:
+def batches(texts: Sequence[InputText], budget: int = BATCH_TOKENS) -> Iterator[TextBatch]:
     """Texts of similar length together: at most `budget` padded tokens, at least one text."""
     numbers: list[int] = []
     for number in sorted(range(len(texts)), key=lambda n: len(texts[n].ids)):
@@ -108,7 +108,7 @@ def batches(texts: Sequence[TokenizedText], budget: int = BATCH_TOKENS) -> Itera
         yield TextBatch(numbers, [texts[n] for n in numbers])
 
 
-def pad_token_ids(texts: Sequence[TokenizedText]) -> Int[Tensor, "text seq"]:
+def pad_token_ids(texts: Sequence[InputText]) -> Int[Tensor, "text seq"]:
     """Token ids of several texts, padded on the right, where a causal model does not look."""
     import torch
 
@@ -119,7 +119,7 @@ def pad_token_ids(texts: Sequence[TokenizedText]) -> Int[Tensor, "text seq"]:
 
 
 def read_units(
-    subject: Subject, texts: Sequence[TokenizedText], units: Sequence[Unit]
+    subject: Subject, texts: Sequence[InputText], units: Sequence[Unit]
 ) -> list[list[Float[np.ndarray, " seq"]]]:
     """For each text each unit's signal at each token, on the unit's side."""
     signals: dict[int, list[Float[np.ndarray, " seq"]]] = {}

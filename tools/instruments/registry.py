@@ -155,10 +155,10 @@ def instruments() -> Mapping[str, Instrument]:
 
 def get(name: str) -> Instrument:
     """One instrument; raises ArgumentError for an unknown name and lists the known ones."""
-    known = instruments()
-    if name not in known:
-        raise ArgumentError(f"no instrument is called {name!r}; there are {', '.join(known)}")
-    return known[name]
+    registered = instruments()
+    if name not in registered:
+        raise ArgumentError(f"no instrument is called {name!r}; there are {', '.join(registered)}")
+    return registered[name]
 
 
 def call(name: str, arguments: Mapping[str, Any], context: InstrumentContext) -> Result:

@@ -22,6 +22,7 @@ from ..errors import ArgumentError
 from ..subject.address import Unit
 from .continuation import (
     MAX_NEW_TOKENS,
+    RowInterventions,
     Sampling,
     continue_text,
     decode_tokens,
@@ -139,8 +140,6 @@ def steer(
 
     import torch
 
-    from ..subject import Intervention
-
     address, subject = Unit.parse(unit), context.require_subject()
     subject.shape.column(address)
     if address.site == "head" and op != "scale":
@@ -150,11 +149,7 @@ def steer(
     (tokenized,) = tokenize_texts(subject, [text])
     positions = tokenized.positions(focus)
     named = [single_token(subject, token) for token in tokens or ()]
-
-    def interventions(length: int) -> list[list[Intervention]]:
-        at = tuple(range(positions[0], length) if focus is None else positions)
-        return [[], *([Intervention(address, op, at, strength)] for strength in strengths)]
-
+    interventions = _interventions(address, op, strengths, positions, throughout=focus is None)
     n = len(tokenized.ids)
     rows = torch.tensor([tokenized.ids] * (1 + len(strengths)))
     before, *after = log_probabilities(next_token_logits(subject, rows, interventions(n)))
@@ -174,3 +169,16 @@ def steer(
     ]
     names = [subject.token_strings()[token] for token in named]
     return Steering(str(address), text, op, positions, focus is None, continuation, steered, names)
+
+
+def _interventions(
+    unit: Unit, op: SteeringOp, strengths: list[float], positions: list[int], *, throughout: bool
+) -> RowInterventions:
+    """The first row is left as it is; each further row is steered by one strength."""
+    from ..subject import Intervention
+
+    def interventions(length: int) -> list[list[Intervention]]:
+        at = tuple(range(positions[0], length) if throughout else positions)
+        return [[], *([Intervention(unit, op, at, strength)] for strength in strengths)]
+
+    return interventions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubel.tools.instruments.input_texts import TokenizedText, batches
+from hubel.tools.instruments.input_texts import InputText, batches
 from hubel.tools.instruments.rendering import (
     AFTER,
     BEFORE,
@@ -45,7 +45,7 @@ def test_a_token_list_quotes_and_signs() -> None:
 
 def test_batches_hold_every_text_once_within_the_budget() -> None:
     lengths = [3, 50, 7, 7, 120, 1, 30]
-    texts = [TokenizedText.of_ids([0] * n) for n in lengths]
+    texts = [InputText.of_ids([0] * n) for n in lengths]
     all_batches = list(batches(texts, budget=60))
     numbers = [number for batch in all_batches for number in batch.numbers]
     assert sorted(numbers) == list(range(len(lengths)))

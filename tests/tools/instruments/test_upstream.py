@@ -23,7 +23,7 @@ def context() -> InstrumentContext:
     return InstrumentContext(tiny_subject())
 
 
-def found(context: InstrumentContext, **arguments: Any) -> Upstream:
+def result_of(context: InstrumentContext, **arguments: Any) -> Upstream:
     result = call("upstream", {"unit": "mlp.2.5", "text": TEXT, "k": 50, **arguments}, context)
     assert isinstance(result, Upstream)
     return result
@@ -38,7 +38,7 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
     context = InstrumentContext(tiny_subject(family))
     monkeypatch.setattr(instrument, "N_HEADS", 50)
     monkeypatch.setattr(instrument, "N_SOURCES", 50)
-    result, subject = found(context), context.require_subject()
+    result, subject = result_of(context), context.require_subject()
     parts = [*result.parts, result.rest]
     assert total(parts, "gate") == pytest.approx(result.gate, abs=1e-4)
     if result.up is not None:
@@ -52,13 +52,13 @@ def test_the_shares_add_up_in_every_family(family: str, monkeypatch: pytest.Monk
         assert sum(effect for _, effect in part.sources) == pytest.approx(
             part.effect, rel=1e-3, abs=1e-5
         )
-    few = found(context, k=2)
+    few = result_of(context, k=2)
     assert total([*few.parts, few.rest], "gate") == pytest.approx(result.gate, abs=1e-4)
     assert few.rest.part == f"{len(result.parts) - 2} others"
 
 
 def test_neurons_add_up_to_their_mlp(context: InstrumentContext) -> None:
-    result = found(context)
+    result = result_of(context)
     mlp = {part.part: part for part in result.parts if part.part.startswith("mlp")}
     assert len(result.neurons) == 48
     for name, whole in mlp.items():
@@ -69,7 +69,7 @@ def test_neurons_add_up_to_their_mlp(context: InstrumentContext) -> None:
 
 def test_a_head_by_hand(context: InstrumentContext) -> None:
     """Its write, through this model's own norm with the scale frozen, onto the gate row."""
-    subject, result = context.require_subject(), found(context, focus="city")
+    subject, result = context.require_subject(), result_of(context, focus="city")
     layers, ids = subject.model.model.layers, torch.tensor([subject.tokenize(TEXT).ids])
     seen: dict[str, torch.Tensor] = {}
     handles = [
@@ -99,7 +99,7 @@ def test_a_head_by_hand(context: InstrumentContext) -> None:
 
 def test_effects_are_the_derivative_of_the_activation(context: InstrumentContext) -> None:
     """Each branch's derivative by a finite difference of silu(gate) * up."""
-    result = found(context)
+    result = result_of(context)
     assert result.gate is not None
     assert result.up is not None
 
@@ -122,7 +122,7 @@ def test_effects_are_the_derivative_of_the_activation(context: InstrumentContext
 def test_a_named_direction_is_one_sum() -> None:
     direction = torch.linspace(-1, 1, 16)
     context = InstrumentContext(tiny_subject(directions={1: {"tilt": direction}}))
-    result, subject = found(context, unit="resid.1@tilt"), context.require_subject()
+    result, subject = result_of(context, unit="resid.1@tilt"), context.require_subject()
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     real = float(subject.unit_activations(ids, [Unit.parse("resid.1@tilt")])[0, 0, result.position])
     assert total([*result.parts, result.rest], "up") == pytest.approx(real, abs=1e-4)
@@ -131,11 +131,11 @@ def test_a_named_direction_is_one_sum() -> None:
 
 
 def test_the_strongest_token_is_taken_unless_one_is_named(context: InstrumentContext) -> None:
-    subject, result = context.require_subject(), found(context)
+    subject, result = context.require_subject(), result_of(context)
     ids = torch.tensor([subject.tokenize(TEXT).ids])
     values = subject.unit_activations(ids, [Unit.parse("mlp.2.5")])[0, 0].abs()
     assert result.position == 1 + int(values[1:].argmax())
-    assert found(context, focus="cat").token == " cat"
+    assert result_of(context, focus="cat").token == " cat"
     assert result.render().startswith(f"mlp.2.5 is {result.activation:+.3g} at ")
 
 
@@ -152,10 +152,10 @@ def test_what_is_off_comes_back(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
-        found(context, **arguments)
+        result_of(context, **arguments)
 
 
 @pytest.mark.parametrize("family", NORMED)
 def test_a_family_that_normalises_its_writes_says_so(family: str) -> None:
     with pytest.raises(ArgumentError, match="normalises its writes"):
-        found(InstrumentContext(tiny_subject(family)))
+        result_of(InstrumentContext(tiny_subject(family)))

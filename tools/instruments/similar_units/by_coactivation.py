@@ -29,7 +29,7 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Site, Unit
-from ..input_texts import BATCH_TOKENS, TokenizedText, batches, tokenize_texts
+from ..input_texts import BATCH_TOKENS, InputText, batches, tokenize_texts
 from ..registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .by_direction import write_cosine
 from .result import (
@@ -150,7 +150,7 @@ def coactivating(
     )
 
 
-def _loud_and_quiet(index: Index, unit: Unit, n: int) -> list[TokenizedText]:
+def _loud_and_quiet(index: Index, unit: Unit, n: int) -> list[InputText]:
     """Contexts of explore: a third each from the strongest of either side, and at random."""
     third = max(1, n // 3)
     loud = [
@@ -162,13 +162,12 @@ def _loud_and_quiet(index: Index, unit: Unit, n: int) -> list[TokenizedText]:
     quiet = np.random.default_rng(0).permutation(len(contexts))[: 4 * n].tolist()
     numbers = list(dict.fromkeys([*loud, *quiet]))[:n]
     return [
-        TokenizedText.of_ids(contexts.tokens[i, : int(contexts.length[i])].tolist())
-        for i in numbers
+        InputText.of_ids(contexts.tokens[i, : int(contexts.length[i])].tolist()) for i in numbers
     ]
 
 
 def _correlations(
-    subject: Subject, unit: Unit, sites: Sequence[Site], texts: Sequence[TokenizedText]
+    subject: Subject, unit: Unit, sites: Sequence[Site], texts: Sequence[InputText]
 ) -> list[Float[np.ndarray, " unit"]]:
     """Pearson r with every neuron, site by site; 0 where either is constant."""
     sums = [np.zeros((3, subject.shape.count(site))) for site in sites]  # x, x², xy
@@ -182,7 +181,7 @@ def _correlations(
         def add(
             site: Site,
             values: Tensor,
-            rows: Sequence[TokenizedText] = rows,
+            rows: Sequence[InputText] = rows,
             y: Float[np.ndarray, " token"] = y,
         ) -> None:
             x = _scored(values, rows).astype(np.float64)
@@ -193,7 +192,7 @@ def _correlations(
 
 
 def _scored(
-    values: Float[Tensor, "text seq *unit"], texts: Sequence[TokenizedText]
+    values: Float[Tensor, "text seq *unit"], texts: Sequence[InputText]
 ) -> Float[np.ndarray, "token *unit"]:
     """The values at the positions that count, all texts in a row."""
     raw = values.float().cpu().numpy()

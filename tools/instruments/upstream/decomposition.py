@@ -20,7 +20,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from ...subject.address import Unit
-from ..input_texts import TokenizedText
+from ..input_texts import InputText
 from ..neuron_weights import read_directions, write_directions
 from ..registry import rounded
 from .attention_by_source import AttentionCall, z_by_source
@@ -45,15 +45,13 @@ class Decomposition:
 
     model: CircuitModel
     unit: Unit
-    text: TokenizedText
+    text: InputText
     position: int
     record: ForwardRecord
     attention_calls: dict[int, AttentionCall]
 
     @classmethod
-    def of(
-        cls, model: CircuitModel, unit: Unit, text: TokenizedText, position: int
-    ) -> Decomposition:
+    def of(cls, model: CircuitModel, unit: Unit, text: InputText, position: int) -> Decomposition:
         """Run the subject over a text and keep what a decomposition needs."""
         import torch
 

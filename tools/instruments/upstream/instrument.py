@@ -14,7 +14,7 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Unit
-from ..input_texts import TokenizedText, pad_token_ids, tokenize_texts
+from ..input_texts import InputText, pad_token_ids, tokenize_texts
 from ..registry import InstrumentContext, Text, UnitAddress, instrument, rounded
 from .decomposition import Decomposition
 from .result import Upstream
@@ -92,8 +92,6 @@ def _has_weights(subject: Subject, unit: Unit) -> bool:
     return unit.index < matrix(subject.parts.layers[unit.layer].mlp_down).shape[1]
 
 
-def _strongest_position(
-    subject: Subject, unit: Unit, text: TokenizedText, focus: str | None
-) -> int:
+def _strongest_position(subject: Subject, unit: Unit, text: InputText, focus: str | None) -> int:
     values = subject.unit_activations(pad_token_ids([text]), [unit])[0, 0]
     return max(text.positions(focus), key=lambda i: abs(float(values[i])))
