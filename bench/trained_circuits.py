@@ -145,12 +145,13 @@ class _TrainedCircuit:
             faithfulness_curve(SHARES, [f(circuit) for circuit in by_size]) for by_size in circuits
         ]
         searched = circuits[0][SHARES.index(HEADS_AT)]
+        heads = {kind: self._share_of(searched, nodes) for kind, nodes in self._heads.items()}
         return MethodResult(
             np.mean([each.f for each in curves], axis=0).tolist(),
             float(np.mean([each.cmd for each in curves])),
             float(np.mean([each.cpr for each in curves])),
             seconds,
-            {kind: self._share_of(searched, heads) for kind, heads in self._heads.items()},
+            heads,
         )._asdict()
 
     @cached_property
