@@ -1,4 +1,8 @@
-"""One self-contained HTML file of a circuit run."""
+"""One self-contained HTML file of a circuit run.
+
+It is not written with the review page's report: that room is above this one and needs a browser that
+runs scripts, while this file is part of what a circuit run writes and can be read as plain text.
+"""
 
 from __future__ import annotations
 

@@ -182,26 +182,24 @@ def _page(name: str, data: dict[str, Any], *, connect: str) -> str:
     )
     shell = (STATIC / "index.html").read_text(encoding="utf-8")
     body = shell[shell.index("<body>") : shell.index("</html>")].replace("</body>", "").strip()
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="content-security-policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="referrer" content="no-referrer">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>hubel: {escape(_printable(name))}</title>",
-            f"<style>{style}</style>",
-            "</head>",
-            body,
-            f'<script type="application/json" id="report">{embedded}</script>',
-            f"<script>{script}</script>",
-            "</body>",
-            "</html>\n",
-        ]
-    )
+    return f"""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="content-security-policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<meta name="color-scheme" content="light dark">
+<title>hubel: {escape(_printable(name))}</title>
+<style>{style}</style>
+</head>
+{body}
+<script type="application/json" id="report">{embedded}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
 
 
 def _printable(text: str) -> str:
