@@ -24,8 +24,8 @@ from .http_errors import HttpReply, Server, as_object, as_objects, send_once, to
 from .rate_headers import allowances
 
 KEY = "ANTHROPIC_API_KEY"
-THINKING_ROOM = 16_384
-"""Tokens beside the answer's own for a model that thinks. With more, the SDK insists on streaming."""
+THINKING_TOKENS = 16_384
+"""Tokens added to the answer's own for a model that thinks. With more, the SDK insists on streaming."""
 _STOPS: dict[str, Stop] = {
     "end_turn": "end",
     "stop_sequence": "end",
@@ -41,8 +41,8 @@ _ECHOED = {
     "redacted_thinking": ("data",),
     "tool_use": ("id", "name", "input", "caller", "toolset_name"),
 }
-"""Kind of block to the fields that the API takes back. It refuses any other, and blocks that only a
-server's own tools make, which are not asked for; servers that speak its protocol add some."""
+"""Kind of block to the fields that the API takes back. It refuses any others, which other servers that
+speak its protocol add, and blocks of server-side tools, which are not used here."""
 
 _UNFORCED = re.compile(r"tool_choice|forc\w+ tool", re.IGNORECASE)
 
@@ -59,7 +59,7 @@ class AnthropicConnection:
         self._client = anthropic.Anthropic(**client_options(KEY, config, timeout_s))
         self._server = Server(anthropic, config.base_url or "Anthropic", KEY, config.model)
         self._forces = config.thinking != "adaptive"
-        """Whether tools may be forced; a model that thinks must be left the choice."""
+        """Whether a tool call may be forced; a model that thinks must be free to choose."""
 
     def attempt(self, request: Request) -> Received:
         """One message."""
@@ -68,7 +68,7 @@ class AnthropicConnection:
         except Rejected as error:
             if not (self._forces and request.tools and _UNFORCED.search(str(error))):
                 raise
-            self._forces = False  # it thinks of itself; a rejected request costs nothing
+            self._forces = False  # it thinks by default; a rejected request costs nothing
             return self._send(request)
 
     def _send(self, request: Request) -> Received:
@@ -97,7 +97,7 @@ class AnthropicConnection:
             messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
         wire: dict[str, Any] = {
             "model": self._config.model,
-            "max_tokens": request.max_tokens + (THINKING_ROOM if self._thinks else 0),
+            "max_tokens": request.max_tokens + (THINKING_TOKENS if self._thinks else 0),
             "system": [{"type": "text", "text": request.system} | _CACHED],
             "messages": messages,
         }
@@ -134,24 +134,24 @@ def _message(message: Message) -> dict[str, Any]:
     assert isinstance(message, AssistantMessage)
     return {
         "role": "assistant",
-        "content": _taken_back(message.reply.native) or _echo(message.reply),
+        "content": _echoed_blocks(message.reply.native) or _echo(message.reply),
     }
 
 
-def _taken_back(native: object) -> list[dict[str, Any]]:
-    """A reply's own blocks as the API takes them; it refuses texts of nothing, which it may write beside a call."""
-    made = []
+def _echoed_blocks(native: object) -> list[dict[str, Any]]:
+    """A reply's own blocks, as the API takes them back; it refuses empty texts, which it may itself write."""
+    blocks = []
     for block in as_objects(native):
         kind = str(block.get("type"))
-        kept = {name: block[name] for name in _ECHOED.get(kind, ()) if name in block}
+        fields = {name: block[name] for name in _ECHOED.get(kind, ()) if name in block}
         if kind == "tool_use":
-            kept |= {"name": str(block.get("name") or ""), "input": as_object(block.get("input"))}
-        if kept and (kind != "text" or _words(block)):
-            made.append({"type": kind} | kept)
-    return made
+            fields |= {"name": str(block.get("name") or ""), "input": as_object(block.get("input"))}
+        if fields and (kind != "text" or _has_text(block)):
+            blocks.append({"type": kind} | fields)
+    return blocks
 
 
-def _words(block: dict[str, Any]) -> bool:
+def _has_text(block: dict[str, Any]) -> bool:
     text = block.get("text")
     return isinstance(text, str) and bool(text.strip())
 
@@ -164,17 +164,15 @@ def _echo(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def _reply(found: dict[str, Any]) -> Reply:
-    if not isinstance(found.get("content"), list):
+def _reply(body: dict[str, Any]) -> Reply:
+    if not isinstance(body.get("content"), list):
         raise ModelError("the server answered without content; does it speak Anthropic's messages?")
-    content = as_objects(found["content"])
+    content = as_objects(body["content"])
     text = "".join(str(block.get("text") or "") for block in content if block.get("type") == "text")
     calls = tuple(_call(block) for block in content if block.get("type") == "tool_use")
-    stop = _STOPS.get(str(found.get("stop_reason")), "other")
+    stop = _STOPS.get(str(body.get("stop_reason")), "other")
     native = [{k: v for k, v in block.items() if v is not None} for block in content]
-    return Reply(
-        text, calls, stop, _usage(found.get("usage")), str(found.get("model") or ""), native
-    )
+    return Reply(text, calls, stop, _usage(body.get("usage")), str(body.get("model") or ""), native)
 
 
 def _call(block: dict[str, Any]) -> ToolCall:
@@ -184,15 +182,15 @@ def _call(block: dict[str, Any]) -> ToolCall:
     return ToolCall(str(block.get("id") or ""), str(block.get("name") or ""), usable, raw)
 
 
-def _usage(found: object) -> TokenUsage | None:
-    usage = found if isinstance(found, dict) else {}
-    fresh, given = token_count(usage.get("input_tokens")), token_count(usage.get("output_tokens"))
-    if fresh is None or given is None:
+def _usage(value: object) -> TokenUsage | None:
+    usage = as_object(value)
+    fresh, output = token_count(usage.get("input_tokens")), token_count(usage.get("output_tokens"))
+    if fresh is None or output is None:
         return None
     read, written = (
         token_count(usage.get(f"cache_{k}_input_tokens")) or 0 for k in ("read", "creation")
     )
-    return TokenUsage(fresh + read + written, given, read, written)
+    return TokenUsage(fresh + read + written, output, read, written)
 
 
 connect = AnthropicConnection

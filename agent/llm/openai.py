@@ -1,7 +1,7 @@
 """OpenAI's chat completions, which every compatible server speaks too: vLLM, Ollama, llama.cpp, ...
 
-The SDK does not validate what comes back, so this does: a reply without a choice is an error, one
-whose arguments are no JSON is a call with `arguments` None.
+The SDK does not validate what comes back, so this module does: a reply without a choice is an error,
+and a call whose arguments are not JSON has `arguments` None.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _STOPS: dict[str, Stop] = {
     "length": "length",
     "content_filter": "refused",
 }
-THINKING_ROOM = 16_384
-"""Tokens beside the answer's own for a model that thinks, which are counted as output; unused ones are free."""
-MOST_LOGPROBS = 20
-"""Likeliest tokens at each place that the protocol gives at most."""
+THINKING_TOKENS = 16_384
+"""Tokens added to the answer's own for a model that thinks; they count as output, and unused ones are free."""
+MAX_LOGPROBS = 20
+"""Most candidates for each token that the protocol gives."""
 
 
 class OpenAIConnection:
@@ -68,9 +68,10 @@ class OpenAIConnection:
         self._client.close()
 
     def _post(self, wire: Mapping[str, Any]) -> Any:
-        """Through the SDK's door for any endpoint: its method for this one looks at each key of
-        each message (11 ms of CPU a call, more than all else that a call takes) to rename those
-        that have another name on the wire; none has.
+        """Post through the SDK's method for any endpoint.
+
+        Its method for this endpoint looks at each key of each message for one to rename, and finds
+        none: 11 ms of CPU per call, more than all the rest of a call.
         """
         import httpx2
 
@@ -80,15 +81,13 @@ class OpenAIConnection:
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
         for message in request.messages:
             messages += _messages(message)
-        if (
-            self._config.base_url
-        ):  # llama-cpp-python answers 500 to a message whose content is null beside its calls
+        if self._config.base_url:
+            # llama-cpp-python answers 500 to a message with calls whose content is null.
             messages = [message | {"content": message.get("content") or ""} for message in messages]
-        # Servers at home know the old name of the limit, OpenAI's reasoning models only the new
-        # one.
+        # Local servers know the old name of the limit, OpenAI's reasoning models only the new one.
         limit = "max_tokens" if self._config.base_url else "max_completion_tokens"
         thinks = self._config.effort or not self._config.base_url
-        room = request.max_tokens + (THINKING_ROOM if thinks else 0)
+        room = request.max_tokens + (THINKING_TOKENS if thinks else 0)
         wire: dict[str, Any] = {"model": self._config.model, "messages": messages, limit: room}
         if request.tools:
             wire["tools"] = [
@@ -106,7 +105,7 @@ class OpenAIConnection:
         if self._config.effort:
             wire["reasoning_effort"] = self._config.effort
         if request.logprobs:
-            wire |= {"logprobs": True, "top_logprobs": MOST_LOGPROBS}
+            wire |= {"logprobs": True, "top_logprobs": MAX_LOGPROBS}
         return wire
 
 
@@ -134,8 +133,8 @@ def _echo(reply: Reply) -> dict[str, Any]:
     )
 
 
-def _reply(found: dict[str, Any]) -> Reply:
-    choices = as_objects(found.get("choices"))
+def _reply(body: dict[str, Any]) -> Reply:
+    choices = as_objects(body.get("choices"))
     message = as_object(choices[0].get("message")) if choices else {}
     if not message:
         raise ModelError("the server answered without a message; is it an OpenAI-compatible one?")
@@ -153,8 +152,8 @@ def _reply(found: dict[str, Any]) -> Reply:
         text,
         calls,
         stop,
-        _usage(found.get("usage")),
-        str(found.get("model") or ""),
+        _usage(body.get("usage")),
+        str(body.get("model") or ""),
         native,
         logprobs=_logprobs(choices[0].get("logprobs")),
     )
@@ -170,9 +169,8 @@ def _text(content: object) -> str:
 def _call(call: dict[str, Any]) -> ToolCall:
     function = as_object(call.get("function"))
     raw = function.get("arguments")
-    text = (
-        raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)
-    )  # some servers send the object
+    # Some servers send the arguments as an object, not as its JSON.
+    text = raw if isinstance(raw, str) else json.dumps(raw or {}, ensure_ascii=False)
     try:
         arguments = json.loads(text or "{}")
     except (ValueError, RecursionError):
@@ -181,20 +179,20 @@ def _call(call: dict[str, Any]) -> ToolCall:
     return ToolCall(str(call.get("id") or ""), str(function.get("name") or ""), usable, text)
 
 
-def _usage(found: object) -> TokenUsage | None:
-    usage = as_object(found)
-    taken, given = (
+def _usage(value: object) -> TokenUsage | None:
+    usage = as_object(value)
+    prompt, completion = (
         token_count(usage.get("prompt_tokens")),
         token_count(usage.get("completion_tokens")),
     )
-    if taken is None or given is None:
+    if prompt is None or completion is None:
         return None
     cached = token_count(as_object(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
-    return TokenUsage(taken, given, min(cached, taken), 0)
+    return TokenUsage(prompt, completion, min(cached, prompt), 0)
 
 
-def _logprobs(found: object) -> tuple[TokenChoice, ...] | None:
-    tokens = as_objects(as_object(found).get("content"))
+def _logprobs(value: object) -> tuple[TokenChoice, ...] | None:
+    tokens = as_objects(as_object(value).get("content"))
     return tuple(TokenChoice(str(t.get("token")), _top(t)) for t in tokens) or None
 
 

@@ -1,15 +1,15 @@
-"""Before anything is loaded: can this model be asked, can it call tools, and is its window large
-enough?
+"""Checks before anything is loaded: does the model answer, can it call tools, is its context window
+large enough?
 
-1. The server's list of models is read, which is free. It tells a wrong key, a model that is not
-   there and, on most servers, the context window.
-2. A server of the user's own (`--base-url`) is then asked one tiny question with one tool that it
-   must call: about 100 tokens. Many such servers keep no list, or list a name that they cannot
-   serve, or know no tool calls. The providers' own servers are believed and asked nothing.
-3. One that answers and calls no tool is asked again with the tool chosen by its name: some servers
-   obey only that.
+1. Read the server's list of models, which is free. It shows a wrong key, a missing model and, on
+   most servers, the context window.
+2. Ask a server of the user's own (`--base-url`) one tiny question with one tool that it must call:
+   about 100 tokens. Many such servers keep no list, or list a name that they cannot serve, or cannot
+   call tools. The providers' own servers are trusted and not asked.
+3. If it answers without a call, ask again with the tool chosen by its name: some servers obey only
+   that.
 
-What cannot be found out in a minute is believed; it shows as a failure later, with the same advice.
+What cannot be checked in a minute is assumed to work; otherwise it fails later, with the same advice.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .http_errors import LONGER, as_object, as_objects, token_count
 SMALLEST_WINDOW = 12_000
 """Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
 LIST_S, PROBE_S = 20.0, 90.0
-"""A local server may first load the model that it is asked."""
+"""Time limits; a local server may have to load the model first."""
 _WINDOWS = (
     "max_model_len",
     "context_length",
@@ -50,27 +50,26 @@ Tools = Literal["native", "named", "text"]
 
 @dataclass(frozen=True)
 class ModelCheck:
-    """What was found out about a model."""
+    """What the checks say about a model."""
 
     tools: Tools = "native"
-    """When it answers and calls no tool although it must, "named" if it calls one that is chosen by
-    its name, else "text"."""
+    """If it must call a tool and does not: "named" if it calls one that is chosen by its name, else "text"."""
     window: int | None = None
-    """Tokens of its context, where the server tells."""
+    """Tokens of its context; None if the server does not say."""
 
 
 class _Probed(NamedTuple):
     calls: int
     stop: Stop
     refused: bool = False
-    """Whether the server refused the question since it knows no tools."""
+    """Whether the server refused the question because it has no tools."""
 
 
 def preflight(config: ModelConfig, *, explains: bool = True) -> ModelCheck:
-    """Find out what can be found out, for nearly nothing.
+    """Check a language model, for nearly nothing.
 
     Args:
-        explains: whether it is to investigate, which needs tools and a window; judges and simulators need neither.
+        explains: whether it investigates, which needs tools and a large window; judges and simulators need neither.
 
     Raises:
         UsageError: there is no key, the server does not take it or does not know the model, or the window is too small.
@@ -102,7 +101,7 @@ def check_explainer(config: ModelConfig) -> ModelConfig:
 
 
 def _tools(config: ModelConfig) -> Tools:
-    """How it calls tools, as far as tiny questions show."""
+    """How the model calls tools, as far as tiny questions show."""
     probed = _probe(config, _PROBE)
     if probed is None or probed.calls or probed.stop not in ("end", "other"):
         return "native"
@@ -114,18 +113,18 @@ def _tools(config: ModelConfig) -> Tools:
 
 
 def _answers(config: ModelConfig) -> Tools:
-    """Whether it answers at all; it needs no tools."""
-    asked = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
-    _probe(config, asked)
+    """Check that the model answers at all; it needs no tools."""
+    question = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
+    _probe(config, question)
     return "native"
 
 
 def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
-    """The list's entry of the model; None when the server keeps no list."""
+    """The model's entry in the server's list; None if there is no list."""
     where = config.base_url or config.provider
     try:
         with closing(connect(config, LIST_S)) as connection:
-            found = connection.models()
+            listing = connection.models()
     except Busy as error:
         if config.base_url and "no connection" in str(error):
             raise UnavailableError(
@@ -140,15 +139,15 @@ def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
         return None
     except ModelError:
         return None
-    entries = as_objects(found.body.get("data"))
+    entries = as_objects(listing.body.get("data"))
     names = [str(entry.get("id")) for entry in entries]
     if not names or config.model in names or config.provider == "anthropic":
         return next(
             (entry for entry in entries if entry.get("id") == config.model),
             entries[0] if entries else None,
         )
-    shown = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
-    raise UsageError(f"{where} has no model {config.model!r}; it has {shown}")
+    listed = ", ".join(sorted(names)[:12]) + (", ..." if len(names) > 12 else "")
+    raise UsageError(f"{where} has no model {config.model!r}; it has {listed}")
 
 
 def _window(entry: Mapping[str, Any] | None) -> int | None:
@@ -161,7 +160,7 @@ def _window(entry: Mapping[str, Any] | None) -> int | None:
 
 
 def _probe(config: ModelConfig, request: Request) -> _Probed | None:
-    """The answer to a tiny question; None when it could not be had."""
+    """The answer to a tiny question; None if the server is busy."""
     try:
         with closing(connect(config, PROBE_S)) as connection:
             reply = connection.attempt(request).reply

@@ -1,12 +1,12 @@
-"""What tokens cost, in US dollars a million. An unknown price stays unknown: an invented figure is
-worse than none.
+"""What tokens cost, in US dollars per million. An unknown price stays unknown: a wrong figure is worse
+than none.
 
-1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` stands before all else.
+1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` comes first.
 2. A user's own file: HUBEL_PRICES, or ``hubel/prices.toml`` in the configuration directory.
-3. The file that comes along (`prices.toml`): few models, each with a source and a date, on the
-   provider's own server.
+3. The shipped file (`prices.toml`): few models, each with a source and a date, on the provider's own
+   server. A table of all models (genai-prices) would be stale in most entries, with no date to see it.
 
-Where none knows the model, tokens are counted, and dollars are null.
+If none has the model, tokens are counted and dollars are null.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars a million tokens; what is read from or written to a cache costs like input unless it is given."""
+    """US dollars per million tokens; cache reads and writes cost like input unless their price is given."""
 
     input: float
     output: float
@@ -37,7 +37,7 @@ class Price:
     cache_write: float
 
     def of(self, usage: TokenUsage | None) -> float | None:
-        """Dollars of one call; None when the server did not say what it took."""
+        """Dollars of one call; None if the server did not count its tokens."""
         if usage is None:
             return None
         fresh = usage.input - usage.cache_read - usage.cache_write
@@ -50,12 +50,17 @@ class Price:
         return sum(tokens * price for tokens, price in parts) / MILLION
 
 
-def price_from(given: Mapping[str, float]) -> Price | None:
-    """The price of a configuration's numbers; None when there are none."""
-    if not given:
+def price_from(numbers: Mapping[str, float]) -> Price | None:
+    """The price in a configuration; None if it is not known."""
+    if not numbers:
         return None
-    read, write = given.get("cache_read", given["input"]), given.get("cache_write", given["input"])
-    return Price(given["input"], given["output"], read, write)
+    input = numbers["input"]
+    return Price(
+        input,
+        numbers["output"],
+        numbers.get("cache_read", input),
+        numbers.get("cache_write", input),
+    )
 
 
 def check_dollars(budget: BudgetConfig, models: Mapping[str, ModelConfig]) -> None:
@@ -75,7 +80,7 @@ def check_dollars(budget: BudgetConfig, models: Mapping[str, ModelConfig]) -> No
 
 
 class KnownPrice(NamedTuple):
-    """A price from a file, and what the file says of it."""
+    """A price from a file, and where the file has it from."""
 
     price: dict[str, float]
     origin: str
@@ -85,7 +90,7 @@ def known_price(model: str, base_url: str = "") -> KnownPrice | None:
     """The price of ``provider:MODEL`` from the files; None where they have none.
 
     Args:
-        base_url: of the model's server; the file that comes along speaks of the providers' own.
+        base_url: of the model's server; the shipped file is about the providers' own.
 
     Raises:
         UsageError: the user's file cannot be read.
@@ -103,21 +108,21 @@ def known_price(model: str, base_url: str = "") -> KnownPrice | None:
 
 
 def read_price(text: str, option: str = "--price") -> dict[str, float]:
-    """``input=3,output=15`` as numbers; UsageError where it is off. An empty text is no price."""
-    found: dict[str, object] = {}
+    """``input=3,output=15`` as numbers; an empty text is no price. UsageError says what is wrong."""
+    numbers: dict[str, object] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = part.partition("=")
         try:
-            found[name.strip()] = float(number)
+            numbers[name.strip()] = float(number)
         except ValueError:
             raise UsageError(
-                f"{option} {text!r}: {part!r} is no NAME=DOLLARS; names are {', '.join(NAMES)}"
+                f"{option} {text!r}: {part!r} is not NAME=DOLLARS; names are {', '.join(NAMES)}"
             ) from None
-    if wrong := set(found) - set(NAMES):
+    if wrong := set(numbers) - set(NAMES):
         raise UsageError(
-            f"{option} {text!r}: {sorted(wrong)[0]!r} is no name; names are {', '.join(NAMES)}"
+            f"{option} {text!r}: {sorted(wrong)[0]!r} is not a name; names are {', '.join(NAMES)}"
         )
-    return _checked(found, f"{option} {text!r}") if found else {}
+    return _checked(numbers, f"{option} {text!r}") if numbers else {}
 
 
 def _own_file() -> Path:
@@ -129,16 +134,16 @@ def _own_file() -> Path:
 
 def _entries(file: Path) -> list[dict[str, Any]]:
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8")).get("price", [])
+        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("price", [])
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{file} cannot be read as a price file: {error}") from None
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise UsageError(f"{file}: expected [[price]] tables with a model, input and output")
-    return found
+    return entries
 
 
 def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
-    """The numbers of a price; UsageError says which is off."""
+    """The numbers of a price; UsageError if they are not usable."""
     given = {name: entry[name] for name in NAMES if name in entry}
     numbers = {
         n: float(v)
@@ -150,7 +155,7 @@ def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
     ) == len(given)
     if not usable or not {"input", "output"} <= set(numbers):
         raise UsageError(
-            f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars a million"
+            f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars per million"
         )
     return numbers
 

@@ -1,6 +1,8 @@
-"""What an MCP server answers, without the protocol (`mcp_server` has that): instruments by their
-tool names, one at a time on one bench, what an index is made of, a unit's statistics and exemplars.
-With a log, each call is an event."""
+"""What an MCP server answers, without the protocol (`server` has that).
+
+Instruments are called by their tool names, one at a time; resources describe the index, and give a
+unit's statistics and exemplars. With a log, each call is an event.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ INDEX, UNIT = "hubel://index", "hubel://unit/{address}"
 
 
 class CallAnswer(NamedTuple):
-    """What a call came to: the text for a reader, the same as JSON, and whether it is an error."""
+    """The answer to a call: text for a reader, the same as JSON, and whether it is an error."""
 
     text: str
     result: dict[str, Any] | None
@@ -30,23 +32,23 @@ class CallAnswer(NamedTuple):
 
 @dataclass
 class InstrumentDispatcher:
-    """Answers calls on one bench, one at a time, and writes them down if there is a log."""
+    """Answers calls, one at a time, and logs them if there is a log."""
 
     bench: InstrumentContext
     log: RunLog | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> CallAnswer:
-        """An instrument's answer by its tool name; a mistake in the call is an answer too."""
+        """The answer of an instrument, by its tool name. An invalid call returns its error message as the answer."""
         from ...tools import instruments
 
         with self._lock:
             started = time.perf_counter()
-            known = {tool_name(one): one for one in instruments.instruments()}
-            instrument = known.get(name, name)
+            by_tool_name = {tool_name(full): full for full in instruments.instruments()}
+            instrument = by_tool_name.get(name, name)
             try:
-                found = instruments.call(instrument, arguments, self.bench)
-                answer = CallAnswer(found.render(), found.to_json(), False)
+                result = instruments.call(instrument, arguments, self.bench)
+                answer = CallAnswer(result.render(), result.to_json(), False)
             except HubelError as error:
                 answer = CallAnswer(str(error), None, True)
             self._write(instrument, arguments, answer, time.perf_counter() - started)
@@ -69,7 +71,7 @@ class InstrumentDispatcher:
         """A resource's text.
 
         Raises:
-            ArgumentError: there is none of that address.
+            ArgumentError: there is no resource of that address.
         """
         if uri == INDEX:
             return json.dumps(describe_index(self.bench), indent=2, ensure_ascii=False)
@@ -85,8 +87,9 @@ class InstrumentDispatcher:
             for side in "+-"
         ]
         answers = [self.call(*call) for call in calls]
-        if wrong := next((a for a in answers if a.error), None):
-            raise ArgumentError(wrong.text)
+        for answer in answers:
+            if answer.error:
+                raise ArgumentError(answer.text)
         return "\n".join(answer.text for answer in answers)
 
 
@@ -96,7 +99,7 @@ def tool_name(instrument: str) -> str:
 
 
 def describe_index(bench: InstrumentContext) -> dict[str, Any]:
-    """What an index is made of. Held-out text is counted nowhere here."""
+    """What an index is made of, without anything about held-out text."""
     index = bench.require_index()
     shape = index.shape
     return {

@@ -1,14 +1,14 @@
-"""The instruments over the Model Context Protocol: what the agent does alone, from any MCP client
-by hand.
+"""The instruments over the Model Context Protocol, for use from any MCP client.
 
-1. Tools are the instruments, with their docstrings and schemas. A call runs in a thread of its own,
-   one at a time where they share the subject; the subject is loaded at the first call that runs it.
-2. What is off with a call is an answer that says how to repair it, as for every explainer. Held-out
-   text cannot be reached: instruments have no door to it, and there is none beside them.
-3. Resources: what the index is made of, and each unit's statistics and exemplars of explore.
-4. With a log each call becomes an event of a run, in the order in which it ended.
+1. Tools are the instruments, with their docstrings and schemas. Each call runs in its own thread,
+   one at a time; the subject is loaded at the first call that runs it.
+2. An invalid call returns an error message that says how to repair it, as for every explainer.
+   Held-out text cannot be reached: no instrument reads it, and nothing else is served.
+3. Resources: a description of the index, and each unit's statistics and exemplars from explore.
+4. With a log, each call becomes an event of a run, in the order in which they ended.
 
-This is the one module that imports the SDK; what is answered is `mcp_desk`'s affair.
+This is the only module that imports the SDK; `dispatch` makes the answers. The SDK's high-level
+FastMCP is not used: it derives schemas from Python signatures, and the instruments have theirs.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ INSTRUCTIONS = (
 
 
 def make_server(desk: InstrumentDispatcher, *, structured: bool = False) -> Server[Any]:
-    """A server for one desk.
+    """A server for one dispatcher.
 
     Args:
-        structured: whether an answer carries its JSON beside its text; clients that show a model both pay for both.
+        structured: whether an answer carries its JSON besides its text; a client that shows a model both pays twice.
     """
     answers = ProtocolHandlers(desk, structured)
     return Server(
@@ -54,7 +54,7 @@ def make_server(desk: InstrumentDispatcher, *, structured: bool = False) -> Serv
 
 
 class ProtocolHandlers:
-    """A desk's answers in the protocol's words."""
+    """The dispatcher's answers as the protocol's types."""
 
     def __init__(self, desk: InstrumentDispatcher, structured: bool) -> None:
         self._desk, self._structured = desk, structured
@@ -63,16 +63,16 @@ class ProtocolHandlers:
         from ...tools.instruments import instruments
 
         hints = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
-        found = [
+        tools = [
             types.Tool(
                 name=tool_name(name),
-                description=one.description,
-                input_schema=one.schema(),
+                description=instrument.description,
+                input_schema=instrument.schema(),
                 annotations=hints,
             )
-            for name, one in instruments().items()
+            for name, instrument in instruments().items()
         ]
-        return types.ListToolsResult(tools=found)
+        return types.ListToolsResult(tools=tools)
 
     async def call(
         self, _context: Any, params: types.CallToolRequestParams
@@ -115,7 +115,7 @@ async def _in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 async def serve_stdio(server: Server[Any]) -> None:
-    """Serve one client over standard input and output until it goes; nothing else is written there."""
+    """Serve one client over standard input and output until it disconnects; nothing else is written there."""
     from mcp.server.stdio import stdio_server
 
     async with stdio_server() as (read, write):
@@ -123,17 +123,17 @@ async def serve_stdio(server: Server[Any]) -> None:
 
 
 def http_app(server: Server[Any], token: str) -> Any:
-    """An ASGI application at /mcp for who has the token; the Host header must be a loopback name."""
+    """An ASGI application at /mcp for clients with the token; the Host header must be a loopback name."""
     from hmac import compare_digest
 
     from starlette.responses import PlainTextResponse
 
     inner = server.streamable_http_app(host="127.0.0.1")
-    wanted = f"Bearer {token}".encode()
+    expected = f"Bearer {token}".encode()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and not compare_digest(
-            dict(scope["headers"]).get(b"authorization", b""), wanted
+            dict(scope["headers"]).get(b"authorization", b""), expected
         ):
             refused = PlainTextResponse(
                 "give the token that hubel mcp printed: Authorization: Bearer TOKEN\n", 401

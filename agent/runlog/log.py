@@ -1,16 +1,15 @@
-"""The run log: append-only JSONL segments, one writer each, that a crash can cost at most an
-unfinished last line.
+"""The run log: append-only JSONL segments with one writer each. A crash costs at most an unfinished last line.
 
-    runs/NAME/events/0001-PID.jsonl      one segment a writer; a resumed run opens the next number
+    runs/NAME/events/0001-PID.jsonl      one segment per writer; a resumed run opens the next number
     runs/NAME/events/0001-PID.parquet    the same segment, sealed
 
 An event is one line: ``{"seq", "time", "event", "target", "id", "data"}``. The triple (event,
 target, id) names it: when a step is done again after a kill, its events are written again under the
-same name, and a reader sees the last. Ids are counted per target by the steps themselves, never
-drawn, so that a run repeated has the same names.
+same name, and a reader sees the last. Steps count their ids per target and never draw them, so that
+a repeated run has the same names.
 
-Readers that want SQL use `agent.runlog.views`; this module is what the loop itself writes to and
-looks things up in.
+Three readers: the loop looks events up here (`RunLog`), SQL goes through `views`, and the review
+page reads single events from `segments`, whose list of files all three share.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from .segments import segments
 
 Data = dict[str, Any]
 SEALED_ROWS = 2048
-"""Events a row group of a sealed segment: what is read when one of them is looked up."""
+"""Events per row group of a sealed segment: so many are read to look up one."""
 
 
 class Event(NamedTuple):
@@ -55,8 +54,8 @@ def canonical(value: Any) -> str:
 class RunLog:
     """The events of one run: append, and look up by name.
 
-    The whole log is read once on opening, so one is opened a process, not one a target. Safe to use
-    from many threads.
+    The whole log is read on opening, so open one per process, not one per target. Safe to use from many
+    threads.
     """
 
     def __init__(self, folder: Path, *, writable: bool = True) -> None:
@@ -76,7 +75,7 @@ class RunLog:
     ) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
         text = canonical(data)
-        kept = json.loads(text)  # what a process that reads the log would see
+        stored = json.loads(text)  # what a process that reads the log would see
         with self._lock:
             self._seq += 1
             if self._writable:
@@ -85,7 +84,7 @@ class RunLog:
                 append_line(
                     self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode()
                 )
-            self._keep(event, target, id, kept)
+            self._keep(event, target, id, stored)
 
     def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
         self._events[event, target][id] = data
@@ -94,8 +93,8 @@ class RunLog:
 
     def get(self, event: str, target: str | None = None, id: str | None = None) -> Data | None:
         """The last event of that name, or None."""
-        found = self._events.get((event, target))
-        return found.get(id) if found else None
+        by_id = self._events.get((event, target))
+        return by_id.get(id) if by_id else None
 
     def all(self, event: str, target: str | None = None) -> dict[str | None, Data]:
         """Id to data of every event of a kind that one target has, in the order of first writing."""
@@ -127,7 +126,7 @@ class RunLog:
 
 
 def append_line(descriptor: int, line: bytes) -> None:
-    """A whole line or none: what a full disk cut off is taken back, since the next line would continue it."""
+    """Write a whole line or nothing: a line that a full disk cut off would be continued by the next one."""
     end = os.fstat(descriptor).st_size
     try:
         while line:
@@ -138,7 +137,7 @@ def append_line(descriptor: int, line: bytes) -> None:
 
 
 def read_events(folder: Path) -> Iterator[Event]:
-    """Every whole event of a run, oldest first. An unfinished last line of a segment is what a crash may leave."""
+    """Every complete event of a run, oldest first. A crash may leave an unfinished last line in a segment."""
     for path in segments(folder).values():
         yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
 
@@ -160,7 +159,7 @@ def _read_parquet(path: Path) -> Iterator[Event]:
 
 
 def seal_segments(folder: Path) -> None:
-    """Turn every JSONL segment into Parquet. Killed anywhere, each segment is there whole in one form or the other."""
+    """Turn every JSONL segment into Parquet. Killed anywhere, each segment is complete in one form or the other."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -194,7 +193,7 @@ def event_schema() -> Any:
 
 
 class WriterLock:
-    """Holds a run for one writing process, so that `resume` beside a living `run` is refused and not mixed in."""
+    """Holds a run for one writing process, so that `resume` is refused while `run` still works on it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOCK

@@ -1,8 +1,7 @@
-"""One way to show how far something is: a bar on a terminal, a line every few seconds elsewhere, on
-standard error.
+"""Progress on standard error: a bar on a terminal, elsewhere a line every few seconds.
 
 with progress(quiet=args.quiet) as report:
-    build_index(..., progress=report)           # anything with .step .done .total (and .unit, .note) can be reported
+    build_index(..., progress=report)           # reports anything with .step .done .total (and .unit, .note)
     report.update("explain", done=3, total=24, unit="targets", note="2 failed")
     report.say("one line above the bar")
 """
@@ -24,7 +23,7 @@ EVERY_S = 5.0
 
 
 class ProgressReport(Protocol):
-    """What a long piece of work hands to its progress callback; `unit` and `note` may be missing."""
+    """What long work passes to its progress callback; `unit` and `note` may be missing."""
 
     @property
     def step(self) -> str: ...
@@ -35,7 +34,7 @@ class ProgressReport(Protocol):
 
 
 class Reporter:
-    """A progress callback. This one shows nothing; the others below are what a terminal or a log file gets."""
+    """A progress callback. This one shows nothing; the others below are for a terminal and for a log file."""
 
     def __call__(self, report: ProgressReport) -> None:
         """Show a report object of `tools` (an index's, a collect pass's)."""
@@ -54,7 +53,7 @@ class Reporter:
 @dataclass
 class _Step:
     started: float
-    """Clock and count at the step's first report, which a resumed step does not begin at 0."""
+    """Clock and count at the step's first report; a resumed step does not begin at 0."""
     began_at: float
     shown: float
     finished: bool = False
@@ -99,7 +98,7 @@ class LineReporter(Reporter):
 
 
 class BarReporter(Reporter):
-    """A bar a step with rate and time left, on a terminal."""
+    """One bar per step with rate and time left, on a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -142,7 +141,7 @@ class BarReporter(Reporter):
 
 
 def rate(began_at: float, done: float, seconds: float) -> float | None:
-    """Things a second since the step's first report; None before anything can be said."""
+    """Items per second since the step's first report; None as long as there are none."""
     return (done - began_at) / seconds if seconds > 0 and done > began_at else None
 
 

@@ -1,4 +1,4 @@
-"""A client whose tools are told and called in another form than the loop's, which sees no difference."""
+"""A client that describes and calls tools in another form, unseen by the loop."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..conversation import Client, Reply, Request
 
 
 class ToolFallbackClient:
-    """A client behind a way to ask and a way to read what comes back.
+    """A client with rewritten requests and replies.
 
     Args:
-        ask: the request that the model gets, of one that has tools.
-        read: the reply that the loop gets.
+        ask: rewrites a request that has tools, for the model.
+        read: rewrites the model's reply, for the loop.
     """
 
     def __init__(
@@ -22,11 +22,11 @@ class ToolFallbackClient:
         self._client, self._ask, self._read = client, ask, read
 
     def reply(self, request: Request) -> Reply:
-        """The model's reply; a request without tools goes through as it is."""
+        """The model's reply; a request without tools passes unchanged."""
         if not request.tools:
             return self._client.reply(request)
         return self._read(self._client.reply(self._ask(request)))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._client.close()

@@ -1,12 +1,11 @@
-"""Tool calls in words, for models and servers that know no tool calls of their own.
+"""Tool calls written in the text, for models and servers without tool calls.
 
 1. The tools are described in the system part (`prompts/text_tools.md`), each with its JSON schema.
 2. A call is a fenced block of JSON in the reply: ``{"tool": "name", "arguments": {...}}``; a list
    is several.
-3. The answers go back as a message of the program's. What stands outside of the blocks is the
-   reply's text.
+3. The answers go back as a message of the program. The text outside the blocks is the reply's text.
 
-Behind it is any model, asked without tools; before it the loop, which sees no difference.
+The model is asked without tools; the loop sees no difference.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from typing import Any
 from .... import prompts
 from ..conversation import Message, Reply, Request, ToolCall, ToolResults, ToolSchema, UserMessage
 
-MOST_CALLS = 32
-"""Blocks of one reply that are read; a small model in a loop writes the same one until it is cut off."""
+MAX_CALLS = 32
+"""Blocks of one reply that are read; a small model may repeat the same one until it is cut off."""
 _BLOCK = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
 def describe_in_text(request: Request) -> Request:
-    """The same request with its tools described, and their answers told."""
-    told = f"{prompts.load('text_tools').system}\n{tool_lines(request.tools)}"
-    messages = tuple(_told(message) for message in request.messages)
+    """The same request with its tools and their answers written out in text."""
+    description = f"{prompts.load('text_tools').system}\n{tool_lines(request.tools)}"
+    messages = tuple(_in_text(message) for message in request.messages)
     return replace(
         request,
-        system=f"{request.system}\n\n{told}",
+        system=f"{request.system}\n\n{description}",
         messages=messages,
         tools=(),
         tool_choice="auto",
@@ -40,26 +39,26 @@ def describe_in_text(request: Request) -> Request:
 
 def tool_lines(tools: Iterable[ToolSchema]) -> str:
     """A line of JSON for each tool."""
-    told = (
+    tools_json = (
         {"name": t.name, "description": t.description, "parameters": dict(t.parameters)}
         for t in tools
     )
-    return "\n".join(json.dumps(tool, ensure_ascii=False) for tool in told)
+    return "\n".join(json.dumps(tool, ensure_ascii=False) for tool in tools_json)
 
 
 def read_calls(reply: Reply) -> Reply:
-    """A reply with the calls of its fenced blocks; a block that is no call stays a call that cannot be read."""
+    """A reply with the calls of its fenced blocks; a block that looks like JSON and is not is an unreadable call."""
     calls: list[ToolCall] = []
-    for block in _BLOCK.findall(reply.text)[:MOST_CALLS]:
+    for block in _BLOCK.findall(reply.text)[:MAX_CALLS]:
         calls += _calls(block.strip(), len(calls))
     text = _BLOCK.sub("", reply.text) if calls else reply.text
     if not calls:  # the whole reply may be the call, without a fence
-        calls, text = _calls(reply.text.strip(), 0, sure=False), reply.text
+        calls, text = _calls(reply.text.strip(), 0, fenced=False), reply.text
     stop = "tools" if calls and reply.stop in ("end", "other") else reply.stop
-    return replace(reply, text=text.strip(), calls=tuple(calls[:MOST_CALLS]), stop=stop)
+    return replace(reply, text=text.strip(), calls=tuple(calls[:MAX_CALLS]), stop=stop)
 
 
-def _told(message: Message) -> Message:
+def _in_text(message: Message) -> Message:
     if not isinstance(message, ToolResults):
         return message
     answers = "\n\n".join(
@@ -68,24 +67,24 @@ def _told(message: Message) -> Message:
     return UserMessage(prompts.load("text_tools").fill(answers=answers).user)
 
 
-def _calls(block: str, before: int, *, sure: bool = True) -> list[ToolCall]:
+def _calls(block: str, before: int, *, fenced: bool = True) -> list[ToolCall]:
     """The calls of a block.
 
     Args:
-        sure: a block that is no JSON is a call that cannot be read; else it is no call.
+        fenced: a block that looks like JSON and is not is an unreadable call; without a fence it is text.
     """
-    found = list(_objects(block))
-    if not found:
+    objects = list(_objects(block))
+    if not objects:
         return (
             [ToolCall(f"call{before + 1}", "", None, block)]
-            if sure and block.startswith(("{", "["))
+            if fenced and block.startswith(("{", "["))
             else []
         )
-    return [_call(one, before + number) for number, one in enumerate(found, 1) if _name(one)]
+    return [_call(call, before + number) for number, call in enumerate(objects, 1) if _name(call)]
 
 
 def _objects(block: str) -> Iterator[dict[str, Any]]:
-    """JSON objects that stand one behind the other, or in a list."""
+    """JSON objects, one after the other or in a list."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(block):
         try:
@@ -98,11 +97,11 @@ def _objects(block: str) -> Iterator[dict[str, Any]]:
         at += len(block[at:]) - len(block[at:].lstrip(" \t\r\n,"))
 
 
-def _name(one: dict[str, Any]) -> str:
-    return str(one.get("tool") or one.get("name") or "")
+def _name(call: dict[str, Any]) -> str:
+    return str(call.get("tool") or call.get("name") or "")
 
 
-def _call(one: dict[str, Any], number: int) -> ToolCall:
-    arguments = one.get("arguments", one.get("parameters", {}))
+def _call(call: dict[str, Any], number: int) -> ToolCall:
+    arguments = call.get("arguments", call.get("parameters", {}))
     usable = arguments if isinstance(arguments, dict) else None
-    return ToolCall(f"call{number}", _name(one), usable, json.dumps(arguments, ensure_ascii=False))
+    return ToolCall(f"call{number}", _name(call), usable, json.dumps(arguments, ensure_ascii=False))

@@ -1,15 +1,14 @@
-"""Many tools behind one, for servers that obey a choice of tool only when it is named
+"""Many tools merged into one, for servers that force a tool call only if the tool is named
 (llama-cpp-python does so).
 
 1. The request has one tool, chosen by its name, whose arguments are a list of calls: tool and
-   arguments. What the tools are stands in the system part (`prompts/one_tool.md`): such a server
-   forces the form of a call, and may not show the model what a tool is said to do (llama-cpp-python
-   does not, where the chat template knows no tools).
-2. Of a reply each member of that list becomes a call of its own, under the id of the one call and a
-   number.
-3. The answers go back as the one call's answer, in their order.
+   arguments. The system part describes the tools (`prompts/one_tool.md`): such a server forces the
+   form of a call but may not show the model a tool's description (llama-cpp-python does not, if the
+   chat template has no tools).
+2. Each member of that list in a reply becomes a call, under the id of the one call and a number.
+3. The answers go back as the one call's answer, in order.
 
-Such a server holds the model to the schema, so that even a small one makes calls that can be read.
+Such a server holds the model to the schema, so that even a small model makes readable calls.
 """
 
 from __future__ import annotations
@@ -39,8 +38,8 @@ _PART = re.compile(r"(?P<whole>.*)#\d+", re.DOTALL)
 
 def merge_into_one(request: Request) -> Request:
     """The same request with one tool that calls the others."""
-    told = "\n\n".join(prompts.load("one_tool").fill(tools=tool_lines(request.tools)))
-    system = f"{request.system}\n\n{told}"
+    description = "\n\n".join(prompts.load("one_tool").fill(tools=tool_lines(request.tools)))
+    system = f"{request.system}\n\n{description}"
     call = {
         "type": "object",
         "properties": {
@@ -60,7 +59,7 @@ def merge_into_one(request: Request) -> Request:
 
 
 def read_calls(reply: Reply) -> Reply:
-    """A reply with the calls that its one call lists; what cannot be read stays a call that cannot be read."""
+    """A reply with the calls that its one call lists; an unreadable list is one unreadable call."""
     return replace(reply, calls=tuple(part for call in reply.calls for part in _parts(call)))
 
 
@@ -72,21 +71,21 @@ def _parts(call: ToolCall) -> Iterator[ToolCall]:
     if not isinstance(listed, list):
         yield ToolCall(_part(call.id, 1), "", None, call.raw)
         return
-    for number, one in enumerate(listed, 1):
-        asked: dict[str, Any] = one if isinstance(one, dict) else {}
-        arguments = asked.get("arguments", {})
+    for number, member in enumerate(listed, 1):
+        fields: dict[str, Any] = member if isinstance(member, dict) else {}
+        arguments = fields.get("arguments", {})
         usable = arguments if isinstance(arguments, dict) else None
         raw = json.dumps(arguments, ensure_ascii=False)
-        yield ToolCall(_part(call.id, number), str(asked.get("tool") or ""), usable, raw)
+        yield ToolCall(_part(call.id, number), str(fields.get("tool") or ""), usable, raw)
 
 
 def _part(id: str, number: int) -> str:
-    """A call without an id stays one, so that its reply is not used: its answer could not be sent."""
+    """A call without an id stays without: the reply is then not used, because no answer could be sent."""
     return f"{id}#{number}" if id else ""
 
 
 def _joined(message: Message) -> Message:
-    """A message as the model knows it: its one call, and that call's one answer."""
+    """A message as the model knows it: its one call, and the one answer."""
     if isinstance(message, ToolResults):
         return ToolResults(tuple(_answers(message.results)))
     if isinstance(message, AssistantMessage) and message.reply.native is None:
