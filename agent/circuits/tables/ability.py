@@ -1,4 +1,4 @@
-"""What a subject can do: one row a task, on discovery prompts."""
+"""What a subject can do: one row per task, on discovery prompts."""
 
 from __future__ import annotations
 

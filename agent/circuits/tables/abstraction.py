@@ -9,7 +9,9 @@ from ....evals.statistics.fdr import wilson
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ....tools.abstraction.das import Abstraction
+    from jaxtyping import Bool
+    from torch import Tensor
+
     from ....tools.abstraction.interchange import InterchangeResult
     from ....tools.abstraction.question import AbstractionQuestion
     from ....tools.subject import Subject
@@ -18,10 +20,12 @@ SEARCHED = ("found", "placebo", "random_model", "arbitrary")
 
 
 class AbstractionRequest(NamedTuple):
-    """What is asked of one place.
+    """Where to look for the variable, and how.
 
     Attributes:
-        at: an input's name, or `end`; `k`: directions of the search, 0 for none; `pairs`: of each part.
+        at: an input's name, or `end`.
+        k: directions of the search, 0 for none.
+        pairs: of each part.
     """
 
     kind: Literal["stream", "mlp", "z"]
@@ -36,7 +40,7 @@ class AbstractionRequest(NamedTuple):
 def abstraction_row(
     subject: Subject,
     question: AbstractionQuestion,
-    asked: AbstractionRequest,
+    request: AbstractionRequest,
     redrawn: Callable[[], Subject],
 ) -> dict[str, Any]:
     """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 %
@@ -50,17 +54,16 @@ def abstraction_row(
     from ....tools.abstraction.das import search
     from ....tools.abstraction.interchange import Location, draw_interchanges, interchange
 
-    place = Location(asked.kind, asked.layer, (question.position(subject, asked.at),))
-    training, heldout = (
-        question.behaviour(subject, each) for each in (question.program, question.heldout)
-    )
-    held_out = draw_interchanges(heldout, question.variable, asked.pairs, asked.seed + 1)
+    place = Location(request.kind, request.layer, (question.position(subject, request.at),))
+    training = question.behaviour(subject, question.program)
+    heldout = question.behaviour(subject, question.heldout)
+    held_out = draw_interchanges(heldout, question.variable, request.pairs, request.seed + 1)
     whole = interchange(subject, heldout, place, held_out)
     row = {
         "question": question.name,
         "variable": question.variable,
         "subject": subject.name,
-        **asked._asdict(),
+        **request._asdict(),
         "position": place.positions[0],
         "pairs": len(held_out.base),
         "no_op": _rate(whole.no_op),
@@ -68,22 +71,19 @@ def abstraction_row(
         **dict.fromkeys(SEARCHED),
         "real_minus_control": None,
     }
-    if not asked.k:
+    if not request.k:
         return row
-    train = draw_interchanges(training, question.variable, asked.pairs, asked.seed)
-    options = {"k": asked.k, "steps": asked.steps, "seed": asked.seed, "redrawn": redrawn()}
-    found = search(subject, training, question.variable, place, train, held_out, **options)
-    return row | _searched(found)
+    train = draw_interchanges(training, question.variable, request.pairs, request.seed)
+    options = {"k": request.k, "steps": request.steps, "seed": request.seed, "redrawn": redrawn()}
+    result = search(subject, training, question.variable, place, train, held_out, **options)
+    searched = {name: _accuracies(getattr(result, name)) for name in SEARCHED}
+    return row | searched | {"real_minus_control": result.real_minus_control}
 
 
-def _searched(found: Abstraction) -> dict[str, Any]:
-    row: dict[str, Any] = {name: _accuracies(getattr(found, name)) for name in SEARCHED}
-    return row | {"real_minus_control": found.real_minus_control}
+def _accuracies(result: InterchangeResult) -> dict[str, Any]:
+    changed = result.correct[result.changes]
+    return {"iia": _rate(result.correct), "where_it_changes": _rate(changed)}
 
 
-def _accuracies(found: InterchangeResult) -> dict[str, Any]:
-    return {"iia": _rate(found.correct), "where_it_changes": _rate(found.correct[found.changes])}
-
-
-def _rate(correct: Any) -> dict[str, float]:
+def _rate(correct: Bool[Tensor, " pairs"]) -> dict[str, float]:
     return wilson(int(correct.sum()), len(correct))._asdict()

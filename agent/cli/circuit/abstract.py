@@ -12,8 +12,8 @@ from ....tools.errors import UsageError
 from ...runlog.progress import progress
 from .. import options, output
 
-LEAST = 8
-"""Pairs below which a share says nothing."""
+MIN_PAIRS = 8
+"""Fewest pairs for a share to say anything."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """A row a place."""
+    """One row per place."""
     from ....tools.abstraction.das import random_twin
     from ....tools.abstraction.question import read_question
     from ....tools.subject import load_subject
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             "`hubel circuit abstract` needs --program FILE; docs/causal-abstraction.md shows one"
         )
-    for option, least in (("pairs", LEAST), ("search", 0), ("search_steps", 1)):
+    for option, least in (("pairs", MIN_PAIRS), ("search", 0), ("search_steps", 1)):
         if getattr(args, option) < least:
             raise UsageError(
                 f"--{option.replace('_', '-')} {getattr(args, option)}: give at least {least}"
@@ -85,22 +85,22 @@ def run(args: argparse.Namespace) -> int:
     question = read_question(args.program)
     if args.variable:
         question = question.with_variable(args.variable)
-    wanted, spots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
+    layers, spots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         n_layers = subject.shape.n_layers
-        layers = wanted or sorted({n_layers * part // 5 for part in range(1, 5)})
+        layers = layers or sorted({n_layers * part // 5 for part in range(1, 5)})
         for at in spots:
-            question.position(subject, at)  # one that is not there is said before the first search
+            question.position(subject, at)  # fail before the first search
         redrawn = cache(partial(random_twin, subject, args.seed))
         places = [(layer, at) for layer in layers for at in spots]
         for done, (layer, at) in enumerate(places):
             reporter.update("places", done, len(places), unit="places", note=f"layer {layer}, {at}")
-            asked = AbstractionRequest(
+            request = AbstractionRequest(
                 args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed
             )
-            rows.append(abstraction_row(subject, question, asked, redrawn))
+            rows.append(abstraction_row(subject, question, request, redrawn))
             if args.json:
                 output.json_line(rows[-1])
         reporter.update("places", len(places), len(places), unit="places")
@@ -126,7 +126,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     cells = [
         (
             row["layer"],
-            *(_said(row[name]["iia"]) for name in ("whole", *searched)),
+            *(_with_interval(row[name]["iia"]) for name in ("whole", *searched)),
             *([f"{row['real_minus_control']:+.2f}"] if searched else []),
         )
         for row in rows
@@ -138,7 +138,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _show_map(rows: list[dict[str, Any]], spots: list[str]) -> None:
-    """Layers by places: the whole of each, and the subspace that was found there, beside the best of its controls."""
+    """Layers by places: the whole of each, and the subspace found there beside its best control."""
     first = rows[0]
     places = {at: next(row["position"] for row in rows if row["at"] == at) for at in spots}
     columns = ("layer", *(f"{at} (token {position})" for at, position in places.items()))
@@ -166,7 +166,7 @@ def _cells(
 
 
 def _whole(row: dict[str, Any]) -> str:
-    return _said(row["whole"]["iia"])
+    return _with_interval(row["whole"]["iia"])
 
 
 def _found(row: dict[str, Any]) -> str:
@@ -176,9 +176,10 @@ def _found(row: dict[str, Any]) -> str:
 
 def _show_base(row: dict[str, Any]) -> None:
     output.line(
-        f"interchange accuracy on {row['pairs']} held-out pairs; {_said(row['no_op'])} without any intervention"
+        f"interchange accuracy on {row['pairs']} held-out pairs; {_with_interval(row['no_op'])} "
+        "without any intervention"
     )
 
 
-def _said(rate: dict[str, float]) -> str:
+def _with_interval(rate: dict[str, float]) -> str:
     return f"{rate['value']:.2f} ({rate['low']:.2f} to {rate['high']:.2f})"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ....tools.circuits.tasks.prepared import PairBatch
 
 PROMPTS = 16
-"""Prompts that a component is measured on: each costs a pass of the layers behind it, or several."""
+"""Prompts that a component is measured on: each costs a pass of the later layers, or several."""
 _RECEIVER = re.compile(r"(?P<node>[\w.]+)<(?P<read>q|k|v|mlp|logits)>")
 
 
@@ -108,18 +108,16 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
     from ....tools.subject import Unit, load_subject
     from ...circuits.tables.effects import strongest_heads
 
-    task = find_task(args.task)  # what was typed is read before anything is loaded
+    task = find_task(args.task)  # check the arguments before anything is loaded
     parse = Unit.parse if args.action == "mediate" else Node.parse
-    given = [parse(name) for name in args.components.split(",")] if args.components else []
+    named = [parse(name) for name in args.components.split(",")] if args.components else []
     with progress(quiet=args.quiet) as reporter:
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
-        model, drawn = (
-            open_circuit_model(subject),
-            examples(task, "discovery", args.seed, lexicon(subject)),
-        )
+        model = open_circuit_model(subject)
+        drawn = examples(task, "discovery", args.seed, lexicon(subject))
         batches = prepare(subject, task, drawn, args.prompts).batches
-        components = given or [
+        components = named or [
             parse(str(head)) for head in strongest_heads(model, batches, args.top)
         ]
         rows = _rows(args, model, batches, components, receivers)
@@ -151,7 +149,7 @@ def _check_heads(model: CircuitModel, nodes: list[Node]) -> None:
     for node in nodes:
         if node.kind != "head" or node not in model.graph.sources:
             raise UsageError(
-                f"{str(node)!r} is no head of {model.subject.name}, which has {model.graph.n_layers} layers of "
+                f"{str(node)!r} is not a head of {model.subject.name}, which has {model.graph.n_layers} layers of "
                 f"{model.graph.n_heads}"
             )
 
@@ -176,26 +174,29 @@ def _show_mediation(rows: list[dict[str, Any]]) -> None:
         "interaction",
     )
     cells = [
-        (row["component"], *(_said(row[name]) for name in ("indirect", "direct", "interaction")))
+        (
+            row["component"],
+            *(_with_interval(row[name]) for name in ("indirect", "direct", "interaction")),
+        )
         for row in rows
     ]
     output.table(columns, cells, right=columns[1:])
     output.line(
-        f"total effect of the twin on the logit difference: {_said(rows[0]['total'])}, {_of(rows)}"
+        f"total effect of the twin on the logit difference: {_with_interval(rows[0]['total'])}, {_of(rows)}"
     )
 
 
 def _show_paths(rows: list[dict[str, Any]]) -> None:
     columns = ("sender", "effect through the receivers alone")
     output.table(
-        columns, [(row["component"], _said(row["effect"])) for row in rows], right=columns[1:]
+        columns,
+        [(row["component"], _with_interval(row["effect"])) for row in rows],
+        right=columns[1:],
     )
-    through, mlps = (
-        ", ".join(rows[0]["receivers"]),
-        {"recompute": "computed anew", "freeze": "held"}[rows[0]["mlps"]],
-    )
+    receivers = ", ".join(rows[0]["receivers"])
+    mlps = {"recompute": "recomputed", "freeze": "held"}[rows[0]["mlps"]]
     output.line(
-        f"receivers: {through}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}"
+        f"receivers: {receivers}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}"
     )
 
 
@@ -221,9 +222,10 @@ def _show_attention(rows: list[dict[str, Any]]) -> None:
 
 
 def _caveat(rows: list[dict[str, Any]]) -> str:
-    """How far attention weight may be believed on this task, in words."""
-    found = [(row["rank_correlation"]["value"], row["component"]) for row in rows]
-    mean, (worst, head) = sum(value for value, _ in found) / len(found), min(found)
+    """How far to trust attention weight on this task."""
+    by_head = [(row["rank_correlation"]["value"], row["component"]) for row in rows]
+    mean = sum(value for value, _ in by_head) / len(by_head)
+    worst, head = min(by_head)
     return (
         f"attention weight is not effect: on this task it orders the effects of taking attention away from END with a "
         f"rank correlation of {mean:+.2f} in the mean over these heads, {worst:+.2f} for {head}"
@@ -236,13 +238,13 @@ def _attention_cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["component"],
         *(None if value is None else f"{value:.2f}" for value in kinds),
-        _said(row["direct"]),
-        None if most is None else f"{most[0]} {_said(most[1])}",
-        _said(row["rank_correlation"]),
+        _with_interval(row["direct"]),
+        None if most is None else f"{most[0]} {_with_interval(most[1])}",
+        _with_interval(row["rank_correlation"]),
     )
 
 
-def _said(value: dict[str, float]) -> str:
+def _with_interval(value: dict[str, float]) -> str:
     return f"{value['value']:+.2f} ({value['low']:+.2f} to {value['high']:+.2f})"
 
 

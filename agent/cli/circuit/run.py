@@ -41,21 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name", help="the run's name (default: circuit-TASK and the time); the same again goes on"
     )
     parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
-    found = parser.add_argument_group("circuit")
-    size = found.add_mutually_exclusive_group()
+    circuit = parser.add_argument_group("circuit")
+    size = circuit.add_mutually_exclusive_group()
     size.add_argument(
         "--share", type=float, default=0.02, help="edges of the circuit, of all (default: .02)"
     )
     size.add_argument(
         "--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f"
     )
-    found.add_argument(
+    circuit.add_argument(
         "--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)"
     )
-    found.add_argument(
+    circuit.add_argument(
         "--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)"
     )
-    found.add_argument(
+    circuit.add_argument(
         "--opposing",
         type=float,
         default=0.0,
@@ -63,17 +63,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="times that edges working against the answer count in the ranking; 1 ranks by size alone (default: what "
         "brings f nearest to 1 on discovery prompts)",
     )
-    found.add_argument(
+    circuit.add_argument(
         "--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)"
     )
-    found.add_argument(
+    circuit.add_argument(
         "--discovery",
         type=int,
         default=48,
         metavar="N",
         help="prompts that rank edges (default: 48)",
     )
-    found.add_argument(
+    circuit.add_argument(
         "--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)"
     )
     roles = parser.add_argument_group("roles")
@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the run, or find it, and take it to its end."""
+    """Make the run, or continue it, and show the result."""
     from ...circuits.config import CircuitConfig
     from ...circuits.run import make_circuit_run
     from .runs import finish_circuit

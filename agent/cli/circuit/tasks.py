@@ -9,7 +9,7 @@ from ....tools.errors import UsageError
 from .. import options, output
 
 PROMPTS = 64
-"""Prompts of a task in the table: its intervals are then a tenth wide."""
+"""Prompts per task: intervals are then about a tenth wide."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,13 +39,13 @@ def add_subject(parser: argparse.ArgumentParser, prompts: int) -> None:
 
 
 def check_prompts(args: argparse.Namespace) -> None:
-    """Raise UsageError for a number of prompts that is none."""
+    """Raise UsageError for fewer than one prompt."""
     if args.prompts < 1:
         raise UsageError(f"--prompts {args.prompts}: give at least 1")
 
 
 def run(args: argparse.Namespace) -> int:
-    """One row a task."""
+    """One row per task."""
     from ....tools.circuits.tasks import all_tasks, find_task
     from ....tools.circuits.tasks.prepared import lexicon
     from ....tools.subject import load_subject
