@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hubel.agent.review.run_catalog import RunCatalog
-from hubel.agent.review.run_rows import run_rows
+from hubel.agent.review.run_rows import FalseKeeps, run_rows
 from hubel.agent.review.store.fill import fill
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
@@ -43,7 +43,7 @@ def runs(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "runs"))
 
 
-def false_keeps(runs: Path) -> dict[str, Any] | None:
+def false_keeps(runs: Path) -> FalseKeeps | None:
     """What the page says beside the real run."""
     library = RunCatalog(runs)
     for name in library.names():

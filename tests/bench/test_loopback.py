@@ -98,10 +98,7 @@ def test_rules_say_which_requests_go_wrong() -> None:
         assert (busy.status, busy.headers["retry-after"]) == (529, "3")
         assert ask(server, "second look").json["choices"][0]["message"]["tool_calls"][0][
             "function"
-        ] == {
-            "name": "conclude",
-            "arguments": '{"hypothesis": "h1"}',
-        }
+        ] == {"name": "conclude", "arguments": '{"hypothesis": "h1"}'}
         assert ask(server, provider="anthropic").json["stop_reason"] == "refusal"
         assert ask(server, "three").json["choices"][0]["finish_reason"] == "tool_calls"
 

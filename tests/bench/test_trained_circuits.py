@@ -19,9 +19,7 @@ def few_training_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-def test_all_edges_are_faithful_and_results_are_cached(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_all_edges_are_faithful_and_results_are_cached(capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "bench",
         "circuits",
