@@ -193,7 +193,7 @@ def test_over_standard_input_and_output_with_a_log(
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path)]) == 0
     assert "2. compare {" in capsys.readouterr().out
     assert run_command_line(["resume", "by-hand", "--runs", str(tmp_path)]) == 2
-    assert "has no targets to go on with" in capsys.readouterr().err
+    assert "has no targets to continue" in capsys.readouterr().err
     assert not (tmp_path / "by-hand" / "lexicon").exists()
     assert run_command_line(["runs", "--runs", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["explainer"] == "mcp"
@@ -305,4 +305,4 @@ def test_a_run_of_another_kind_is_not_written_into(
         finished.name,
     ]
     assert run_command_line(argv) == 2
-    assert "run of another kind" in capsys.readouterr().err
+    assert "is a run with targets" in capsys.readouterr().err
