@@ -68,7 +68,7 @@ def eval_rows(
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def numbers(row: dict[str, Any]) -> dict[tuple[str, str], Any]:
+def numbers(row: Any) -> dict[tuple[str, str], Any]:
     """Scores by split and text; the run itself fills in the floor *other* for the verdict's score only."""
     for score in row["scores"]:
         if (score["split"], score["text"]) != ("holdout", "random"):
@@ -240,7 +240,7 @@ def test_dollars_need_a_price(run: Path, capsys) -> None:
 
 def write_csv(
     path: Path,
-    table: list[tuple[str, ...]],
+    table: list[tuple[Any, ...]],
     head: tuple[str, ...] = ("target", "text", "predicate"),
 ) -> Path:
     with path.open("w", newline="") as file:
