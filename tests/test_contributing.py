@@ -36,7 +36,8 @@ def forget_examples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from hubel.tools.instruments import registry as instruments
     from hubel.tools.subject import architectures
 
-    instruments.instruments(), scorers.scorer_names()  # register what is really there first
+    instruments.instruments()  # register what is really there first
+    scorers.scorer_names()
     for module, name in (
         (instruments, "_REGISTRY"),
         (scorers, "_SCORERS"),

@@ -253,7 +253,8 @@ def test_a_table_is_scored_on_a_runs_text(
 ) -> None:
     stored = [r for r in target_rows(run) if r["predicate"]]
     table = write_csv(
-        tmp_path / "mine.csv", [(r["target"], r["explanation"], r["predicate"]) for r in stored]
+        tmp_path / "mine.csv",
+        [(r["target"], r["explanation"] or "", r["predicate"] or "") for r in stored],
     )
     evaluated = eval_rows(
         capsys, str(table), "--run", "run", "--runs", str(run.parent), "--scorers", "simulation"
