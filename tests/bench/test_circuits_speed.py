@@ -1,8 +1,7 @@
 """The circuit engine's ratios on a tiny subject: both ways give the same, and a family without edges is left out."""
 
 from hubel.bench.circuits_speed import circuits_speed
-
-from ..support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 
 def test_both_ways_agree_and_are_timed() -> None:

@@ -15,9 +15,9 @@ from hubel.agent.review.store.fill import fill
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.evals.statistics.fdr import wilson
-from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import CorruptError
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import changed, run_config
 
 
 @pytest.fixture(scope="module")

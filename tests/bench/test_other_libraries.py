@@ -9,8 +9,7 @@ from hubel.bench.other_libraries import PEERS, WAYS
 from hubel.tools.attribution.integrated import integrated_gradients
 from hubel.tools.attribution.target import Logits, make_target
 from hubel.tools.subject.address import Unit
-
-from ..support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 CASE = PromptCase("the cat sat on the river bank", "the dog sat on the river bank", " red", " blue")
 

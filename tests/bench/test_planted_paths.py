@@ -11,8 +11,7 @@ from hubel.bench.planted_paths import bench_planted, planted_summary, rank_edges
 from hubel.bench.result_cache import ResultCache
 from hubel.tools.errors import UnavailableError
 from hubel.tools.subject import Subject
-
-from ..support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 
 def load_again() -> Subject:

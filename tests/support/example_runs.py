@@ -1,7 +1,7 @@
 """Make the example runs of the repository: small but complete, so that they can be read, reviewed
 and replayed.
 
-    python -m hubel.tests.support.example_runs RUNS [CIRCUIT]
+    python -m tests.support.example_runs RUNS [CIRCUIT]
 
 1. `example`: neurons and a head of the default subject on the demo's text, explained by the formula
    search.
@@ -36,8 +36,8 @@ from hubel.agent.runlog.progress import progress
 from hubel.agent.runlog.reviews import Reviews
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
-from hubel.tests.support.configs import changed, run_config
 from hubel.tools.index import Collected
+from tests.support.configs import changed, run_config
 
 CONTEXTS = 160
 TARGETS = ["mlp.1.977", "mlp.10.1352-", "mlp.20.977", "mlp.28.977", "head.25.2"]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.tests.support.configs import run_config
 from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.tiny import WORDS
 
 FINISHED: dict[str, Any] = {"targets": ["mlp.0.0-3", "mlp.2.3-"], "explainer": "compositional"}

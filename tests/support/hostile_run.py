@@ -4,7 +4,7 @@ Tokens, explanations, predicates, transcripts, the names of targets, subject, co
 reviewers, and their notes are full of scripts, markup, terminal sequences, direction changes and
 null bytes. Everything that shows a run is tested on it: nothing may run, move or vanish.
 
-    python -m hubel.tests.support.hostile_run FOLDER
+    python -m tests.support.hostile_run FOLDER
 """
 
 from __future__ import annotations

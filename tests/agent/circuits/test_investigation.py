@@ -16,11 +16,10 @@ import pytest
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
 from hubel.agent.runlog.log import read_events
-from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import CorruptError, UsageError
-
-from ...support.induction import induction_subject, write_pairs
-from ...support.tiny import tiny_subject
+from tests.support.configs import circuit_config
+from tests.support.induction import induction_subject, write_pairs
+from tests.support.tiny import tiny_subject
 
 SETTINGS: dict[str, Any] = {
     "subject": "induction-by-hand",

@@ -23,11 +23,10 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.bench.loopback import Loopback
 from hubel.evals.statistics.faithfulness import PromptInterval
-from hubel.tests.support.configs import circuit_config
 from hubel.tools.errors import BudgetReached, UsageError
-
-from ...support.induction import induction_subject, write_pairs
-from ...support.scripted_model import ScriptedModel, reply
+from tests.support.configs import circuit_config
+from tests.support.induction import induction_subject, write_pairs
+from tests.support.scripted_model import ScriptedModel, reply
 
 HEAD = Component(
     "C1",

@@ -13,9 +13,8 @@ from hubel.agent.cli.commands import circuit
 from hubel.agent.cli.commands.circuit import ACTIONS
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.cli.parser import build_parser
-
-from ...support.induction import induction_subject, write_pairs
-from ...support.tiny import tiny_subject
+from tests.support.induction import induction_subject, write_pairs
+from tests.support.tiny import tiny_subject
 
 QUESTION = """
 text = "on {day} the {animal}"

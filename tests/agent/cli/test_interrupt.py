@@ -16,8 +16,8 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """

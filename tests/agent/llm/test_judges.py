@@ -20,9 +20,9 @@ from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import connect
 from hubel.bench.loopback import Loopback, Script
 from hubel.evals.judge.protocol import ChatRequest, JudgeError
-from hubel.tests.support.configs import run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 
 NOWHERE = "http://127.0.0.1:9/v1"
 """No server listens there."""

@@ -28,8 +28,8 @@ from hubel.agent.llm.sentence_judges import SentenceJudges, make_sentence_judges
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import UNLIMITED, BudgetConfig
 from hubel.evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, Usage
-from hubel.tests.support.configs import run_config
 from hubel.tools.errors import BudgetReached, CorruptError
+from tests.support.configs import run_config
 
 QUESTION = Request("system", (UserMessage("what?"),), prompt="p@1#0")
 CHAT = ChatRequest("system", "user", 20, "detection@1#0")

@@ -21,8 +21,8 @@ from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.reviews import Reviews
 from hubel.agent.runlog.views import connect, target_rows
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 
 TARGETS = ["mlp.0.0-5", "mlp.2.3-", "mlp.2.5-", "head.1.0"]
 BY_PREDICATE = "simulation,simulation.ev,simulation.ad,detection,fuzzing,intruder,embedding,purity,discrimination"

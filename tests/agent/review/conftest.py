@@ -20,7 +20,7 @@ from hubel.agent.review.guard import Guard
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.serve import listen
 from hubel.agent.review.server import make_app
-from hubel.tests.support.configs import run_config
+from tests.support.configs import run_config
 
 
 class Response(NamedTuple):

@@ -17,8 +17,8 @@ from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.store.database import Store
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.transcript import turns
-from hubel.tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from tests.agent.review.conftest import Client, serving
+from tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 

@@ -18,11 +18,11 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
-from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.conftest import Client, serving
+from tests.support.configs import run_config
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 

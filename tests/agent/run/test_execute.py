@@ -14,9 +14,9 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.views import target_rows
-from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import changed, run_config
 
 TARGETS = ["mlp.0.0-5", "mlp.2.3-", "head.1.0"]
 

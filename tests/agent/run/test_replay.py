@@ -19,8 +19,8 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import Event, canonical, read_events
 from hubel.agent.runlog.views import target_rows
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.finished_run import FINISHED
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hubel.agent.runlog.run_subject import open_run_subject
-from hubel.tests.support.configs import run_config
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import load_subject
+from tests.support.configs import run_config
 from tests.support.tiny import tiny_model, tiny_tokenizer
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hubel.agent.runlog.log import RunLog, seal_segments
 from hubel.agent.runlog.views import connect, target_rows
-from hubel.tests.support.configs import run_config
+from tests.support.configs import run_config
 
 SCORE = {
     "scorer": "simulation",

@@ -12,8 +12,7 @@ from hubel.bench.known_circuits.programs import names, program
 from hubel.bench.known_circuits.weights import LOGIT
 from hubel.tools.circuits.attribution import attribute
 from hubel.tools.errors import UsageError
-
-from ...support.compiled_truth import truth_violations
+from tests.support.compiled_truth import truth_violations
 
 UNSEEN = 9
 

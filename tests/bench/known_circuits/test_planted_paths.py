@@ -24,8 +24,7 @@ from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.errors import UsageError
 from hubel.tools.subject import Subject
 from hubel.tools.subject.architectures import matrix, norm_scale
-
-from ...support.tiny import tiny_subject, tiny_tokenizer
+from tests.support.tiny import tiny_subject, tiny_tokenizer
 
 SIZES: dict[str, Any] = {
     "vocab_size": 400,

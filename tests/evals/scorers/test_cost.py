@@ -15,8 +15,8 @@ from hubel.evals.scorers.registry import ScoringTask
 from hubel.evals.scorers.score_all import score_all
 from hubel.evals.scorers.windows import TokenText
 from hubel.evals.statistics.sample import Sample
-from hubel.tests.support.oneshot import explain_once
 from tests.support.fruit import examples_in
+from tests.support.oneshot import explain_once
 
 if TYPE_CHECKING:
     from hubel.tools.subject.subject import Subject

@@ -17,8 +17,8 @@ from hubel.tools.abstraction.interchange import (
 from hubel.tools.abstraction.program import CausalModel
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
+from tests.support.handmade import addition_model, one_hots, rotate, subject_of
 
-from ...support.handmade import addition_model, one_hots, rotate, subject_of
 from .test_program import ADDITION
 
 BEHAVIOUR = Behaviour(

@@ -12,8 +12,7 @@ from hubel.tools.abstraction.interchange import draw_interchanges
 from hubel.tools.abstraction.program import CausalModel, CausalVariable
 from hubel.tools.abstraction.question import read_question
 from hubel.tools.errors import UsageError
-
-from ...support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 ADDITION: dict[str, Any] = {
     "inputs": {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3], "c": [0, 1, 2, 3]},

@@ -6,8 +6,7 @@ from typing import Any
 
 from hubel.tools.attribution.target import AttributionTarget, Logits, Scalar, make_target
 from hubel.tools.subject.subject import Subject
-
-from ...support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 PROMPT, TWIN = [17, 40, 93, 200, 31, 77, 58], [17, 41, 12, 200, 32, 80, 59]
 """Five of seven tokens differ."""

@@ -15,8 +15,8 @@ from hubel.tools.attribution.relevance import conserving, relevance
 from hubel.tools.attribution.target import Activation, Logits, Scalar, make_target
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
+from tests.support.tiny import MODEL_TYPES
 
-from ...support.tiny import MODEL_TYPES
 from .conftest import PROMPT, TWIN, case_of, double_subject, n_hooks
 
 SCALARS: list[Scalar] = [

@@ -7,8 +7,7 @@ import torch
 from hubel.tools.circuits.circuit_model import CircuitModel
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
-
-from ...support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 WIRED = ("llama", "gpt2", "gpt_neox", "qwen2", "qwen3", "gemma", "mistral", "phi3")
 

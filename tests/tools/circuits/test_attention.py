@@ -17,9 +17,9 @@ from hubel.tools.circuits.hooks import temporary_hooks
 from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
+from tests.support.handmade import induction_model, subject_of
+from tests.support.tiny import MODEL_TYPES, tiny_subject
 
-from ...support.handmade import induction_model, subject_of
-from ...support.tiny import MODEL_TYPES, tiny_subject
 from .conftest import WIRED, circuit_model, random_pairs
 
 

@@ -14,8 +14,8 @@ from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.interventions import Intervention
+from tests.support.tiny import tiny_subject
 
-from ...support.tiny import tiny_subject
 from .conftest import WIRED, circuit_model, random_pairs
 
 

@@ -9,8 +9,8 @@ from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.interventions import Intervention
+from tests.support.handmade import blank, set_head, subject_of
 
-from ...support.handmade import blank, set_head, subject_of
 from .conftest import circuit_model, random_pairs
 
 

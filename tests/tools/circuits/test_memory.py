@@ -15,8 +15,8 @@ from hubel.tools.circuits.prompts import PromptPairs
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.errors import UsageError
 from hubel.tools.files.memory import free_memory
+from tests.support.tiny import tiny_subject
 
-from ...support.tiny import tiny_subject
 from .conftest import random_pairs
 
 

@@ -6,8 +6,8 @@ import torch
 from hubel.tools.circuits.selftest import open_circuit_model
 from hubel.tools.circuits.sweep import Sweep
 from hubel.tools.subject.address import Unit
+from tests.support.tiny import tiny_subject
 
-from ...support.tiny import tiny_subject
 from .conftest import random_pairs
 
 

@@ -5,8 +5,7 @@ import torch
 
 from hubel.tools.circuits.prompts import PADDING, PromptPair, PromptPairs
 from hubel.tools.errors import UsageError
-
-from ...support.tiny import tiny_subject
+from tests.support.tiny import tiny_subject
 
 
 def pairs(answer: list[list[int]], foil: list[list[int]]) -> PromptPairs:

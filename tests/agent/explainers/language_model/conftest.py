@@ -10,8 +10,8 @@ import pytest
 
 from hubel.agent.run.execute import RunResult, execute_run, make_run, resolve
 from hubel.agent.runlog.model_config import BudgetConfig
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.scripted_model import ScriptedModel
 
 Work = Callable[..., tuple[Path, RunResult]]

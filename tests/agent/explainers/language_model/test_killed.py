@@ -18,8 +18,8 @@ from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.log import canonical, read_events
 from hubel.agent.runlog.views import target_rows
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """

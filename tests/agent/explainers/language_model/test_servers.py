@@ -17,9 +17,9 @@ from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
-from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UnavailableError, UsageError
 from tests.agent.explainers.language_model.conftest import Work
+from tests.support.configs import changed, run_config
 from tests.support.scripted_model import ScriptedModel, diligent
 
 

@@ -20,9 +20,9 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.agent.runlog.views import connect, target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
-from hubel.tests.support.configs import changed, run_config
 from hubel.tools.errors import UsageError
 from tests.agent.explainers.language_model.conftest import Work
+from tests.support.configs import changed, run_config
 from tests.support.scripted_model import ScriptedModel, diligent
 
 _ASKED = re.compile(r"^(\d+\.\d+) (\".*\")$", re.MULTILINE)

@@ -20,8 +20,8 @@ import pytest
 
 from hubel.agent.circuits.config import CircuitConfig
 from hubel.agent.run.execute import execute_run, make_run, resolve
-from hubel.tests.support.configs import run_config
 from hubel.tools.subject.subject import Subject
+from tests.support.configs import run_config
 from tests.support.made_circuit import circuit
 from tests.support.scripted_model import ScriptedModel, diligent
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 
 from hubel.agent.review.report import write_folder, write_report
-from hubel.tests.support.hostile_run import TARGETS, make_hostile_run
 from tests.agent.review.browser.conftest import PATIENCE, Site, serving, settled
+from tests.support.hostile_run import TARGETS, make_hostile_run
 
 pytestmark = pytest.mark.browser
 

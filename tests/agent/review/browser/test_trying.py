@@ -13,12 +13,12 @@ import pytest
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
-from hubel.tests.support.configs import run_config
 from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.browser.conftest import Site, serving, settled
+from tests.support.configs import run_config
 
 pytestmark = pytest.mark.browser
 
