@@ -70,6 +70,7 @@ def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
     then has a `guess`, which only the budget counts.
     """
     usage = reply.usage
+    waits = [{"why": wait.why, "seconds": wait.seconds} for wait in reply.waits]
     fields: Data = {
         "input_tokens": usage.input if usage else None,
         "output_tokens": usage.output if usage else None,
@@ -78,7 +79,7 @@ def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
         "usd": price.of(usage) if price else None,
         "attempts": 1 + sum(wait.failed for wait in reply.waits),
         "waited": round(sum(wait.seconds for wait in reply.waits), 3),
-        "waits": [{"why": wait.why, "seconds": wait.seconds} for wait in reply.waits],
+        "waits": waits,
     }
     if usage is None:
         written = len(reply.text) + sum(len(call.raw) for call in reply.calls)

@@ -59,15 +59,16 @@ def _rows(db: sqlite3.Connection, order: str, offset: int, limit: int) -> list[d
         f"order by {order} limit ? offset ?",
         [limit, offset],
     )
-    return [
-        {
-            "target": row["target"],
-            "difference": row["difference"],
-            "a": {name: row[f"a_{name}"] for name in _SIDE},
-            "b": {name: row[f"b_{name}"] for name in _SIDE},
-        }
-        for row in rows
-    ]
+    return [_compared_target(row) for row in rows]
+
+
+def _compared_target(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        "target": row["target"],
+        "difference": row["difference"],
+        "a": {name: row[f"a_{name}"] for name in _SIDE},
+        "b": {name: row[f"b_{name}"] for name in _SIDE},
+    }
 
 
 def _paired(db: sqlite3.Connection) -> dict[str, Any] | None:

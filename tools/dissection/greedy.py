@@ -179,11 +179,11 @@ class GreedySearch:
         if concept in chosen or any(_contains(concept, c) or _contains(c, concept) for c in chosen):
             return False
         concepts = [*chosen, concept]
-        return (
-            sum(c.atoms() for c in concepts) <= self.limits.concepts
-            and sum(len(c.literals()) for c in concepts) <= self.limits.literals
-            and sum(word_count(c.phrase()) for c in concepts) <= self.limits.words - FRAME_WORDS
-        )
+        atoms = sum(c.atoms() for c in concepts)
+        literals = sum(len(c.literals()) for c in concepts)
+        words = FRAME_WORDS + sum(word_count(c.phrase()) for c in concepts)
+        limits = self.limits
+        return atoms <= limits.concepts and literals <= limits.literals and words <= limits.words
 
     def _scored_concepts(
         self, residual: Float[np.ndarray, "positions"], min_gain: float
