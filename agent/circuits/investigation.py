@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...evals.statistics.ability import measure_ability
-from ...tools.circuits.tasks.task import Example, examples
+from ...tools.circuits.tasks.task import Example, draw_examples
 from .build_result import build_no_circuit, build_result
 from .choose_circuit import choose_circuit
 from .context import CircuitContext
@@ -56,7 +56,7 @@ def observe(context: CircuitContext) -> DiscoveryFindings:
     config = context.config
 
     def draw(words: Sequence[str]) -> Iterator[Example]:
-        return examples(context.task, "discovery", config.seed, words)
+        return draw_examples(context.task, "discovery", config.seed, words)
 
     prompts = context.prompts("discovery", config.discovery, draw)
     ability = measure_ability(*context.logit_differences(prompts))

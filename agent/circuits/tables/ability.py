@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ....evals.statistics.ability import measure_ability
 from ....tools.circuits.tasks.logit_differences import measure_logit_differences
 from ....tools.circuits.tasks.prepared import prepare
-from ....tools.circuits.tasks.task import examples
+from ....tools.circuits.tasks.task import draw_examples
 
 if TYPE_CHECKING:
     from ....tools.circuits.tasks import Task
@@ -19,7 +19,7 @@ def ability_row(
     subject: Subject, task: Task, n: int, seed: int, lexicon: Sequence[str]
 ) -> dict[str, Any]:
     """Accuracy, logit differences and whether a circuit is worth looking for, as JSON."""
-    prompts = prepare(subject, task, examples(task, "discovery", seed, lexicon), n)
+    prompts = prepare(subject, task, draw_examples(task, "discovery", seed, lexicon), n)
     found = measure_ability(*measure_logit_differences(subject, prompts.batches))._asdict()
     intervals = {name: found[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
     counts = {"left_out": prompts.left_out, "words": list(prompts.words)}

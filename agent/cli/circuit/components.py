@@ -104,7 +104,7 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
     from ....tools.circuits.selftest import open_circuit_model
     from ....tools.circuits.tasks import find_task
     from ....tools.circuits.tasks.prepared import lexicon, prepare
-    from ....tools.circuits.tasks.task import examples
+    from ....tools.circuits.tasks.task import draw_examples
     from ....tools.subject import Unit, load_subject
     from ...circuits.tables.effects import strongest_heads
 
@@ -115,7 +115,7 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         model = open_circuit_model(subject)
-        drawn = examples(task, "discovery", args.seed, lexicon(subject))
+        drawn = draw_examples(task, "discovery", args.seed, lexicon(subject))
         batches = prepare(subject, task, drawn, args.prompts).batches
         components = named or [
             parse(str(head)) for head in strongest_heads(model, batches, args.top)

@@ -1,4 +1,4 @@
-"""Tasks with clean and corrupted prompts, an answer and a foil; one file a task."""
+"""Tasks with clean and corrupted prompts, an answer and a foil; each task is one file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ __all__ = ["Task", "all_tasks", "find_task"]
 
 
 def all_tasks() -> dict[str, Task]:
-    """Every task by name; importing a file of this folder registers what is in it."""
+    """Every task by name; importing a file of this folder registers its task."""
     for module in iter_modules([str(Path(__file__).parent)]):
         import_module(f".{module.name}", __name__)
     return dict(sorted(TASKS.items()))
 
 
 def find_task(name: str) -> Task:
-    """A task by name, or of a user's CSV or JSONL file by its path; raises UsageError that lists the tasks."""
+    """Find a task by its name, or read it from a user's CSV or JSONL file.
+
+    Raises:
+        UsageError: no task has that name (the message lists them all), or the file has a fault.
+    """
     from .pairs_file import is_file_of_pairs, task_of_file
 
     if is_file_of_pairs(name):
         return task_of_file(name)
-    known = all_tasks()
-    if name not in known:
+    tasks = all_tasks()
+    if name not in tasks:
         raise UsageError(
-            f"no task {name!r}; there are {', '.join(known)}, or give a .csv or .jsonl file of pairs"
+            f"no task {name!r}; there are {', '.join(tasks)}, or give a .csv or .jsonl file of pairs"
         )
-    return known[name]
+    return tasks[name]

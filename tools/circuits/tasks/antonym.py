@@ -19,13 +19,18 @@ TEMPLATES = (
 
 @task("antonym", "the opposite of a word")
 def antonym(draw: Draw) -> Example:
-    """Clean: "The opposite of hot is" -> cold; the twin has another word."""
-    one, two = draw.pair(OPPOSITES)
+    """Clean: "The opposite of hot is" -> cold; the twin asks about another word."""
+    (word, opposite), (other, other_opposite) = draw.pair(OPPOSITES)
+    # Either word of a pair may be the one that is asked about.
     if draw.rng.random() < 0.5:
-        one = one[::-1]
+        word, opposite = opposite, word
     if draw.rng.random() < 0.5:
-        two = two[::-1]
+        other, other_opposite = other_opposite, other
     return twin_prompts(
-        draw.choice(TEMPLATES), {"word": one[0]}, {"word": two[0]}, [f" {one[1]}"], [f" {two[1]}"],
-        [f" {one[0]}", f" {two[0]}"],
-    )  # fmt: skip
+        draw.choice(TEMPLATES),
+        {"word": word},
+        {"word": other},
+        [f" {opposite}"],
+        [f" {other_opposite}"],
+        [f" {word}", f" {other}"],
+    )

@@ -1,4 +1,4 @@
-"""Capital recall: a fact about a country."""
+"""Capital recall: facts about countries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ TEMPLATES = (
 
 @task("capital", "the capital of a country")
 def capital(draw: Draw) -> Example:
-    """Clean: "The capital of France is" -> Paris; the twin has another country."""
-    (country, city), (other, elsewhere) = draw.pair(CAPITALS)
+    """Clean: "The capital of France is" -> Paris; the twin names another country."""
+    (country, city), (other_country, other_city) = draw.pair(CAPITALS)
     return twin_prompts(
-        draw.choice(TEMPLATES), {"country": country}, {"country": other}, [f" {city}"], [f" {elsewhere}"],
-        [f" {country}", f" {other}"],
-    )  # fmt: skip
+        draw.choice(TEMPLATES),
+        {"country": country},
+        {"country": other_country},
+        [f" {city}"],
+        [f" {other_city}"],
+        [f" {country}", f" {other_country}"],
+    )

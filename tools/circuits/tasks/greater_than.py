@@ -1,4 +1,7 @@
-"""Greater-than (Hanna et al. 2023): what began in a year ends in a later one. For tokenizers of single digits."""
+"""Greater-than (Hanna et al. 2023): an event ends in a later year than it began.
+
+For tokenizers that make each digit a token.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,6 @@ def greater_than(draw: Draw) -> Example:
         "tens": str(tens),
         "units": str(draw.rng.randint(2, 9)),
     }
-    later, earlier = (
-        [str(digit) for digit in range(tens + 1, 10)],
-        [str(digit) for digit in range(tens)],
-    )
+    later = [str(digit) for digit in range(tens + 1, 10)]
+    earlier = [str(digit) for digit in range(tens)]
     return twin_prompts(draw.choice(TEMPLATES), slots, {"tens": "0"}, later, earlier)

@@ -1,12 +1,15 @@
-"""The one door to a task's held-out prompts: only what verifies a circuit may import this (a test holds it)."""
+"""The one door to a task's held-out prompts.
+
+Only code that verifies a circuit may import this module; a test enforces that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .task import Example, Task, examples
+from .task import Example, Task, draw_examples
 
 
 def heldout(task: Task, seed: int = 0, lexicon: Sequence[str] = ()) -> Iterator[Example]:
-    """Held-out examples: names, templates and values that no discovery prompt has."""
-    return examples(task, "heldout", seed, lexicon)
+    """Draw held-out examples: their names, templates and values occur in no discovery prompt."""
+    return draw_examples(task, "heldout", seed, lexicon)

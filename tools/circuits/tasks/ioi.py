@@ -1,4 +1,4 @@
-"""Indirect object identification (Wang et al. 2023): the name that was said once receives."""
+"""Indirect object identification (Wang et al. 2023): the name that was mentioned once receives."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TEMPLATES = (
 
 @task("ioi", "who receives: the name that was said once")
 def ioi(draw: Draw) -> Example:
-    """Clean: "... Mary and John ... John gave a drink to" -> Mary; the twin says the other name twice."""
+    """Clean: "... Mary and John ... John gave a drink to" -> Mary; in the twin, Mary gives."""
     receiver, giver = draw.pair(NAMES)
     first, second = draw.rng.choice(((receiver, giver), (giver, receiver)))
     slots = {
@@ -47,10 +47,13 @@ def ioi(draw: Draw) -> Example:
         {"S2": receiver},
         [f" {receiver}"],
         [f" {giver}"],
-        [f" {w}" for w in slots.values()],
+        [f" {word}" for word in slots.values()],
     )
-    marks = dict(example.marks)
-    marks["IO"], marks["S1"] = (
-        (marks["A"], marks["B"]) if first == receiver else (marks["B"], marks["A"])
-    )
-    return example._replace(marks={name: marks[name] for name in ("IO", "S1", "S2")})
+    # The field calls the receiver IO, and the two mentions of the giver S1 and S2.
+    receiver_slot, giver_slot = ("A", "B") if first == receiver else ("B", "A")
+    marks = {
+        "IO": example.marks[receiver_slot],
+        "S1": example.marks[giver_slot],
+        "S2": example.marks["S2"],
+    }
+    return example._replace(marks=marks)

@@ -1,4 +1,4 @@
-"""What a subject answers: the logit difference of every prompt and its twin, and whether an answer came out on top."""
+"""The logit differences of every clean prompt and its twin, and whether an answer ranks first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LogitDifferences(NamedTuple):
-    """One number a prompt, in the order of the batches."""
+    """One value per prompt, in the order of the batches; `top`: an answer has the highest logit."""
 
     clean: Float[np.ndarray, " prompts"]
     corrupted: Float[np.ndarray, " prompts"]
@@ -25,24 +25,25 @@ class LogitDifferences(NamedTuple):
 
 
 def measure_logit_differences(subject: Subject, batches: Sequence[PairBatch]) -> LogitDifferences:
-    """Bare passes over all prompts and their twins."""
-    parts = [_read(subject, batch) for batch in batches]
-    return LogitDifferences(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    """Run the subject on all prompts and their twins, without any intervention."""
+    per_batch = [_measure_batch(subject, batch) for batch in batches]
+    return LogitDifferences(*(np.concatenate(column) for column in zip(*per_batch, strict=True)))
 
 
-def _read(subject: Subject, batch: PairBatch) -> LogitDifferences:
+def _measure_batch(subject: Subject, batch: PairBatch) -> LogitDifferences:
     pairs = batch.pairs
-    clean, corrupted = (_last(subject, ids) for ids in (pairs.clean, pairs.corrupted))
+    clean, corrupted = (_final_logits(subject, ids) for ids in (pairs.clean, pairs.corrupted))
     best = clean.argmax(dim=1, keepdim=True)
     top = (pairs.answer.to(best.device) == best).any(dim=1)
-    one, two = (
+    clean_difference, corrupted_difference = (
         pairs.logit_difference(logits).double().cpu().numpy() for logits in (clean, corrupted)
     )
-    return LogitDifferences(one, two, top.cpu().numpy())
+    return LogitDifferences(clean_difference, corrupted_difference, top.cpu().numpy())
 
 
-def _last(subject: Subject, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:
+def _final_logits(subject: Subject, ids: Int[Tensor, "pairs seq"]) -> Float[Tensor, "pairs vocab"]:
+    """Logits at the last position."""
     with torch.inference_mode():
         logits = subject.capture(ids, [], logits=True, last_only=True).logits
-    assert logits is not None  # asked for
+    assert logits is not None  # because of logits=True
     return logits[:, -1].float()

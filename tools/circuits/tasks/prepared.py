@@ -1,4 +1,4 @@
-"""Examples as a subject reads them: pairs in batches of one length, marked positions, and what had to be left out."""
+"""Examples as a subject reads them: batches of pairs of one length, with the marked positions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import UsageError
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from ...subject import Subject
     from ...subject.subject import Tokens
 
-AT_MOST = 30
-"""Examples looked at for each one that is wanted, before a task of rare words is given up."""
+DRAWS_PER_PROMPT = 30
+"""Examples that are drawn for each prompt that is needed; a task of rare words fails after that."""
 BATCH_TOKENS = 256
-"""Tokens of a batch's clean prompts: a recording of them takes 160 MB of the default subject."""
+"""Tokens of a batch's clean prompts. Recording them takes 160 MB with the default subject."""
 Entry = TypeVar("Entry")
 _WORD = re.compile(r" [a-z]{3,10}")
 
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """Pairs of one length; `marks` gives a position a pair."""
+    """Pairs of one length; `marks` has one position per pair under each name."""
 
     pairs: PromptPairs
     marks: dict[str, tuple[int, ...]]
@@ -35,11 +35,11 @@ class PairBatch:
 
 @dataclass(frozen=True, eq=False)
 class PreparedPrompts:
-    """What a subject is asked.
+    """The prompts of a task that suit a subject.
 
     Attributes:
-        words: those that are several tokens to this subject; examples with them are left out.
-        left_out: examples left out, by reason.
+        words: words that are several tokens to this subject; examples with them are left out.
+        left_out: number of examples left out, by reason.
     """
 
     batches: tuple[PairBatch, ...]
@@ -51,65 +51,70 @@ class PreparedPrompts:
 
 
 def lexicon(subject: Subject) -> list[str]:
-    """Lowercase words of the vocabulary that are one token behind a space."""
-    found = {text[1:] for text in subject.token_strings() if _WORD.fullmatch(text)}
-    return sorted(word for word in found if len(subject.tokenize(f" {word}").ids) == 1)
+    """Lowercase words of the vocabulary that are one token after a space."""
+    candidates = {text[1:] for text in subject.token_strings() if _WORD.fullmatch(text)}
+    return sorted(word for word in candidates if len(subject.tokenize(f" {word}").ids) == 1)
 
 
 def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -> PreparedPrompts:
-    """The first n examples that suit the subject, in batches of equal length.
+    """Tokenize the first n examples that suit the subject, in batches of one length.
 
     Raises:
-        UsageError: none does; or an example of a user's own task does not, which is shown.
+        UsageError: no example suits it, or one of a user's own file does not.
     """
-    kept: dict[int, list[tuple[Example, Tokens]]] = defaultdict(list)
+    # 1. Draw examples until n of them suit the subject.
+    by_length: dict[int, list[tuple[Example, Tokens]]] = defaultdict(list)
     left_out, words = defaultdict[str, int](int), dict[str, None]()
     count = 0
-    for example in islice(examples, AT_MOST * n):
+    for example in islice(examples, DRAWS_PER_PROMPT * n):
         if count == n:
             break
         clean = subject.tokenize(example.pair.clean)
-        fault, culprits = _fault(subject, example, clean)
+        fault, long_words = _find_fault(subject, example, clean)
         if fault and task.own:
             raise UsageError(
                 f"{example.pair.clean!r} and its twin {example.pair.corrupted!r}: {fault}"
             )
         if fault:
+            # Reasons are counted without their details, such as the word.
             left_out[fault.split(":")[0]] += 1
-            words.update(dict.fromkeys(culprits))
+            words.update(dict.fromkeys(long_words))
         else:
-            kept[len(clean.ids)].append((example, clean))
+            by_length[len(clean.ids)].append((example, clean))
             count += 1
     if not count:
-        why = "; ".join(
-            f"{number} left out because {reason}" for reason, number in left_out.items()
-        )
-        raise UsageError(
-            f"the task {task.name!r} has no prompt for {subject.name}{f' ({why})' if why else ''}"
-        )
+        reasons = [f"{number} left out because {reason}" for reason, number in left_out.items()]
+        why = f" ({'; '.join(reasons)})" if reasons else ""
+        raise UsageError(f"the task {task.name!r} has no prompt for {subject.name}{why}")
+    # 2. Batch the prompts of each length.
     batches = [
-        _batch(subject, some)
-        for length, everything in sorted(kept.items())
-        for some in _evenly(everything, max(1, BATCH_TOKENS // length))
+        _make_batch(subject, chunk)
+        for length, tokenized in sorted(by_length.items())
+        for chunk in _split_evenly(tokenized, max(1, BATCH_TOKENS // length))
     ]
     return PreparedPrompts(tuple(batches), tuple(word.strip() for word in words), dict(left_out))
 
 
-def _evenly(some: list[Entry], most: int) -> list[list[Entry]]:
-    """Parts of about equal size, none larger than `most`: a mean over the twins of a batch needs several of them."""
-    parts = -(-len(some) // most)
-    return [some[len(some) * at // parts : len(some) * (at + 1) // parts] for at in range(parts)]
+def _split_evenly(items: list[Entry], max_size: int) -> list[list[Entry]]:
+    """Split into the fewest chunks of at most `max_size`, all of about equal size.
+
+    An even split leaves no tiny batch: a mean over a batch's twins needs several of them.
+    """
+    n_chunks = -(-len(items) // max_size)
+    bounds = [len(items) * index // n_chunks for index in range(n_chunks + 1)]
+    return [items[start:stop] for start, stop in pairwise(bounds)]
 
 
-def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequence[str]]:
+def _find_fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequence[str]]:
+    """Why an example does not suit the subject ("" if it does), and its words of several tokens."""
     pair = example.pair
-    several = [
+    long_words = [
         word
         for word in (*example.words, *pair.answer, *pair.foil)
         if len(subject.tokenize(word).ids) != 1
     ]
-    if several:
-        return f"a word is several tokens: {several[0]!r}", several
+    if long_words:
+        return f"a word is several tokens: {long_words[0]!r}", long_words
     if set(pair.answer) & set(pair.foil):
         return "an answer is a foil", ()
     corrupted = subject.tokenize(pair.corrupted)
@@ -123,23 +128,26 @@ def _fault(subject: Subject, example: Example, clean: Tokens) -> tuple[str, Sequ
     return "", ()
 
 
-def _batch(subject: Subject, some: Sequence[tuple[Example, Tokens]]) -> PairBatch:
-    pairs = PromptPairs.from_texts(subject, [example.pair for example, _ in some])
-    names = [name for name in some[0][0].marks if all(name in example.marks for example, _ in some)]
+def _make_batch(subject: Subject, tokenized: Sequence[tuple[Example, Tokens]]) -> PairBatch:
+    pairs = PromptPairs.from_texts(subject, [example.pair for example, _ in tokenized])
+    first, _ = tokenized[0]
+    shared = [name for name in first.marks if all(name in each.marks for each, _ in tokenized)]
     marks = {
-        name: tuple(_position(tokens, example.marks[name]) for example, tokens in some)
-        for name in names
+        name: tuple(_last_position(tokens, example.marks[name]) for example, tokens in tokenized)
+        for name in shared
     }
     return PairBatch(pairs, marks)
 
 
-def _position(tokens: Tokens, span: Span) -> int:
-    """The last token that shares a character with the span."""
-    touching = [
-        at for at, (start, end) in enumerate(tokens.offsets) if start < span[1] and end > span[0]
+def _last_position(tokens: Tokens, span: Span) -> int:
+    """Position of the last token that shares a character with the span."""
+    overlapping = [
+        position
+        for position, (start, end) in enumerate(tokens.offsets)
+        if start < span[1] and end > span[0]
     ]
-    if not touching:
+    if not overlapping:
         raise UsageError(
-            f"no token stands at characters {span[0]} to {span[1]}; the tokenizer's offsets are off"
+            f"no token covers characters {span[0]} to {span[1]}; the tokenizer's offsets are wrong"
         )
-    return touching[-1]
+    return overlapping[-1]

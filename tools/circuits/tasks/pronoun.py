@@ -1,4 +1,4 @@
-"""Gendered pronoun (Mathwin et al. 2023): he or she, after a first name."""
+"""Gendered pronouns (Mathwin et al. 2023): he or she, after a first name."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ TEMPLATES = (
 
 @task("pronoun", "the pronoun of a first name")
 def pronoun(draw: Draw) -> Example:
-    """Clean: "So Mary is a really great friend, isn't" -> she, not he; the twin has a name of the other gender."""
-    her, him, she = draw.choice(WOMEN), draw.choice(MEN), draw.rng.random() < 0.5
-    name, other = (her, him) if she else (him, her)
-    answer, foil = (" she", " he") if she else (" he", " she")
+    """Clean: "So Mary is a really great friend, isn't" -> she, not he.
+
+    The twin has a name of the other gender.
+    """
+    woman, man = draw.choice(WOMEN), draw.choice(MEN)
+    if draw.rng.random() < 0.5:
+        name, other, answer, foil = woman, man, " she", " he"
+    else:
+        name, other, answer, foil = man, woman, " he", " she"
     return twin_prompts(
         draw.choice(TEMPLATES),
         {"name": name},

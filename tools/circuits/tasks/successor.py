@@ -1,4 +1,8 @@
-"""Successor: the next of a row of months, letters, numbers or ordinals; each row's first half is for discovery."""
+"""Successor: the next of a row of months, letters, numbers or ordinals.
+
+Discovery has the first half of each row; neighbours must stay together, so every second entry would
+not do.
+"""
 
 from __future__ import annotations
 

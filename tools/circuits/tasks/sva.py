@@ -1,4 +1,4 @@
-"""Subject-verb agreement, the verb right behind its subject."""
+"""Subject-verb agreement, the verb right after its subject."""
 
 from __future__ import annotations
 

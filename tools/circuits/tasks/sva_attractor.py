@@ -11,7 +11,10 @@ OPENINGS = ("The", "I think that the", "She said that the", "It seems that the")
 
 @task("sva-attractor", "a verb that agrees with its subject, across a noun of the other number")
 def sva_attractor(draw: Draw) -> Example:
-    """Clean: "The key near the windows" -> is, not are; the twin has subject and attractor in the other number."""
+    """Clean: "The key near the windows" -> is, not are.
+
+    In the twin, subject and attractor have the other number.
+    """
     (noun, attractor), number = draw.pair(NOUNS), draw.rng.randint(0, 1)
     verb = draw.choice(VERBS)
     opening, preposition = draw.choice(OPENINGS), draw.choice(PREPOSITIONS)

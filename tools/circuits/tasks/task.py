@@ -1,14 +1,19 @@
-"""What a task is: a function that draws one example, from words and templates that its part of the
-data may use.
+"""A task is a function that draws one example, from the words and templates of its part of the data.
 
     @task("capital", "the capital of a country")
     def capital(draw: Draw) -> Example:
-        (country, city), (other, foil) = draw.two(COUNTRIES) template = draw.choice(TEMPLATES)
-        return twins(template, template, {"country": country}, {"country": other}, answer=city,
-        foil=foil)
+        (country, city), (other_country, other_city) = draw.pair(CAPITALS)
+        return twin_prompts(
+            draw.choice(TEMPLATES),
+            {"country": country},
+            {"country": other_country},
+            answer=[f" {city}"],
+            foil=[f" {other_city}"],
+        )
 
-Discovery and held-out prompts share no name, template or value: `draw.choice` sees every second
-entry of a list, those of its own part. A further task is one new file in this folder.
+Discovery and held-out prompts share no name, template or value: `draw.choice` and its relatives see
+every second entry of a list, the half that belongs to the part. To add a task, add a file to this
+folder.
 """
 
 from __future__ import annotations
@@ -28,16 +33,17 @@ Entry = TypeVar("Entry")
 Span = tuple[int, int]
 
 TRIES = 40
-"""Draws for each example that is asked for; a task of few values runs dry before."""
+"""Draws in a row without a new example (more as examples add up) before a task counts as exhausted."""
 _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class Example(NamedTuple):
-    """A pair of twins, and where the words stand that a role may be about.
+    """A clean prompt and its corrupted twin, with the positions of the words that roles may refer to.
 
     Attributes:
-        marks: name to characters of the clean prompt; a mark stands for the last token that it touches.
-        words: what must be one token each, or the example is left out (the answer and the foil always must).
+        marks: name to character span of the clean prompt; a mark means the last token in its span.
+        words: words that must be one token each, as answers and foils must; else the example is
+            left out.
     """
 
     pair: PromptPair
@@ -47,30 +53,30 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Draw:
-    """The dice of one part of the data.
+    """A random generator that draws only from entries of one part of the data.
 
     Attributes:
-        lexicon: lowercase words of one token each, behind a space, in the subject's vocabulary.
+        lexicon: lowercase words that, after a space, are one token of the subject's vocabulary.
     """
 
     part: Part
     rng: random.Random
     lexicon: Sequence[str] = field(default=())
 
-    def half(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Every second entry: those of this part."""
+    def own_half(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The half of the entries that this part may use: every second one."""
         return entries[get_args(Part).index(self.part) :: 2]
 
     def choice(self, entries: Sequence[Entry]) -> Entry:
-        """One entry of this part."""
-        return self.rng.choice(self.half(entries))
+        """Draw one entry of this part."""
+        return self.rng.choice(self.own_half(entries))
 
     def sample(self, entries: Sequence[Entry], n: int) -> list[Entry]:
-        """n different entries of this part."""
-        return self.rng.sample(self.half(entries), n)
+        """Draw n different entries of this part."""
+        return self.rng.sample(self.own_half(entries), n)
 
     def pair(self, entries: Sequence[Entry]) -> tuple[Entry, Entry]:
-        """Two different entries of this part."""
+        """Draw two different entries of this part."""
         first, second = self.sample(entries, 2)
         return first, second
 
@@ -80,20 +86,20 @@ Drawer = Callable[[Draw], Example]
 
 @dataclass(frozen=True)
 class Task:
-    """A task by name; `summary` says what the subject has to do."""
+    """A named task; `summary` says what the subject has to do."""
 
     name: str
     summary: str
     draw: Drawer
     own: bool = False
-    """A user's file: what does not fit the subject is refused and shown, not left out."""
+    """Whether a user's file gives the pairs. A pair that does not suit the subject is then an error."""
 
 
 TASKS: dict[str, Task] = {}
 
 
 def task(name: str, summary: str) -> Callable[[Drawer], Drawer]:
-    """Register a task; raises UsageError when its name is taken."""
+    """Register a task; raises UsageError if the name is taken."""
 
     def register(draw: Drawer) -> Drawer:
         if name in TASKS:
@@ -105,24 +111,26 @@ def task(name: str, summary: str) -> Callable[[Drawer], Drawer]:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a list that is written as text."""
+    """Split a list of words that is written as one text."""
     return tuple(text.split())
 
 
 def word_pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """Couples of words that are written as `one/two one/two`."""
-    return tuple((one, two) for one, two in (entry.split("/") for entry in text.split()))
+    """Split pairs of words that are written as `hot/cold big/small`."""
+    pairs = (entry.split("/") for entry in text.split())
+    return tuple((first, second) for first, second in pairs)
 
 
 def fill_template(template: str, slots: Mapping[str, str]) -> tuple[str, dict[str, Span]]:
-    """A template with its `{slots}` filled in, and where each slot's text stands."""
-    text, marks, at = "", dict[str, Span](), 0
+    """Fill in a template's `{slots}`; returns the text and the character span of each slot."""
+    text, spans, copied = "", dict[str, Span](), 0
     for match in _SLOT.finditer(template):
-        text += template[at : match.start()]
-        marks[match[1]] = (len(text), len(text) + len(slots[match[1]]))
-        text += slots[match[1]]
-        at = match.end()
-    return text + template[at:], marks
+        name = match[1]
+        text += template[copied : match.start()]
+        spans[name] = (len(text), len(text) + len(slots[name]))
+        text += slots[name]
+        copied = match.end()
+    return text + template[copied:], spans
 
 
 def twin_prompts(
@@ -133,29 +141,37 @@ def twin_prompts(
     foil: Sequence[str],
     words: Sequence[str] = (),
 ) -> Example:
-    """An example whose twins fill one template; answers and foils are written with their leading space, if any."""
-    text, marks = fill_template(template, clean)
-    pair = PromptPair(
-        text, fill_template(template, {**clean, **corrupted})[0], tuple(answer), tuple(foil)
-    )
+    """Make an example whose two prompts fill the same template.
+
+    Args:
+        corrupted: the slots that the corrupted prompt changes.
+        answer: right next tokens of the clean prompt, with their leading space, if any.
+        foil: wrong ones, written in the same way.
+        words: words that must be one token each.
+    """
+    clean_text, marks = fill_template(template, clean)
+    corrupted_text, _ = fill_template(template, {**clean, **corrupted})
+    pair = PromptPair(clean_text, corrupted_text, tuple(answer), tuple(foil))
     return Example(pair, marks, tuple(words))
 
 
-def examples(given: Task, part: Part, seed: int, lexicon: Sequence[str] = ()) -> Iterator[Example]:
-    """Different examples without end, or until the task has no more of them."""
-    draw = Draw(part, random.Random(f"{given.name} {part} {seed}"), lexicon)
-    seen, idle = set[str](), 0
-    while idle < TRIES * (1 + len(seen) // 8):
-        example = given.draw(draw)
-        idle += 1
+def draw_examples(
+    task: Task, part: Part, seed: int, lexicon: Sequence[str] = ()
+) -> Iterator[Example]:
+    """Draw examples with different clean prompts, until the task seems to have no more."""
+    draw = Draw(part, random.Random(f"{task.name} {part} {seed}"), lexicon)
+    seen, repeats = set[str](), 0
+    while repeats < TRIES * (1 + len(seen) // 8):
+        example = task.draw(draw)
+        repeats += 1
         if example.pair.clean not in seen:
             seen.add(example.pair.clean)
-            idle = 0
+            repeats = 0
             yield example
 
 
 def first_examples(
-    given: Task, part: Part, n: int, seed: int = 0, lexicon: Sequence[str] = ()
+    task: Task, part: Part, n: int, seed: int = 0, lexicon: Sequence[str] = ()
 ) -> list[Example]:
-    """The first n examples of a part; fewer where the task has fewer."""
-    return list(islice(examples(given, part, seed, lexicon), n))
+    """Draw the first n examples of a part; fewer if the task has fewer."""
+    return list(islice(draw_examples(task, part, seed, lexicon), n))

@@ -19,7 +19,7 @@ from hubel.tools.circuits.tasks.task import (
     Example,
     Part,
     Task,
-    examples,
+    draw_examples,
     fill_template,
     first_examples,
     task,
@@ -92,7 +92,7 @@ def test_the_same_seed_draws_the_same_and_another_others() -> None:
 
 
 def test_a_task_of_few_prompts_runs_dry() -> None:
-    assert 20 < len(list(examples(all_tasks()["successor"], "heldout", 0))) < 200
+    assert 20 < len(list(draw_examples(all_tasks()["successor"], "heldout", 0))) < 200
 
 
 def test_indirect_objects_are_marked_and_answer() -> None:
@@ -177,12 +177,12 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     lines = [f"{row['clean']},{row['corrupted']}, red, blue| not\n" for row in ROWS]
     (tmp_path / "own.csv").write_text("clean,corrupted,answer,foil\n" + "".join(lines))
-    found = [find_task(str(tmp_path / name)) for name in ("own.jsonl", "own.csv")]
+    tasks = [find_task(str(tmp_path / name)) for name in ("own.jsonl", "own.csv")]
     for part in get_args(Part):
-        one, two = (first_examples(each, part, 50) for each in found)
-        assert one == two
-        assert len(one) == 15
-        assert one[0].pair.foil == (" blue", " not")
+        from_jsonl, from_csv = (first_examples(task, part, 50) for task in tasks)
+        assert from_jsonl == from_csv
+        assert len(from_jsonl) == 15
+        assert from_jsonl[0].pair.foil == (" blue", " not")
 
 
 @pytest.mark.parametrize(
