@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import hubel
+from tests.support.processes import checkout_environment
 
 ROOT = Path(hubel.__file__).parent
 ROOMS = ("agent", "bench", "tools", "evals", "prompts")
@@ -123,3 +124,18 @@ def test_public_names_are_there() -> None:
     assert set(hubel.__all__) <= set(dir(hubel))
     with pytest.raises(AttributeError, match="it has __version__"):
         _ = hubel.no_such_name
+
+
+def test_processes_of_the_tests_import_the_package_under_test(tmp_path: Path) -> None:
+    code = "import hubel, tests.support.processes as tests; print(hubel.__file__, tests.__file__, sep='\\n')"
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=checkout_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    package, support = process.stdout.splitlines()
+    assert package == hubel.__file__
+    assert support == str(Path(__file__).parent / "support" / "processes.py")

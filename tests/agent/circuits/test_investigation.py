@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from hubel.agent.runlog.log import read_events
 from hubel.tools.errors import CorruptError, UsageError
 from tests.support.configs import circuit_config
 from tests.support.induction import induction_subject, write_pairs
+from tests.support.processes import checkout_environment
 from tests.support.tiny import tiny_subject
 
 SETTINGS: dict[str, Any] = {
@@ -139,10 +139,10 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
 
 
 def _run_and_die(folder: Path, measurements: int) -> int:
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(folder), str(measurements)]
-    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False).returncode
+    return subprocess.run(
+        command, env=checkout_environment(), stderr=subprocess.PIPE, check=False
+    ).returncode
 
 
 def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
+from tests.support.processes import checkout_environment
 from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """
@@ -47,13 +47,10 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(
     folder = tmp_path / "run"
     targets = ["mlp.0.*", "mlp.1.*", "mlp.2.*"]
     make_run(folder, resolve(run_config(index=str(tiny_index), targets=targets, concurrency=1)))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-        "OMP_NUM_THREADS": "1",
-    }
     process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=checkout_environment(),
+        stderr=subprocess.PIPE,
     )
     while process.poll() is None and not any(
         b'"event":"conclusion"' in p.read_bytes() for p in segments(folder)
@@ -77,13 +74,10 @@ def asking(folder: Path, index: Path, server: Loopback) -> subprocess.Popen[byte
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 2}
     settings |= {"explainer": "openai:test", "base_url": server.url("openai")}
     make_run(folder, resolve(run_config(index=str(index), targets=targets, **settings)))
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).parents[3]),
-        "OMP_NUM_THREADS": "1",
-    }
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=checkout_environment(),
+        stderr=subprocess.PIPE,
     )
 
 

@@ -23,6 +23,7 @@ from hubel.tools.errors import (
     UnavailableError,
     UsageError,
 )
+from tests.support.processes import checkout_environment
 
 HEAVY = (
     "torch",
@@ -160,14 +161,26 @@ def test_help_loads_nothing_heavy(argv: list[str]) -> None:
         f"try: status = run_command_line({argv!r})\nexcept SystemExit as stop: status = stop.code\n"
         f"loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded; sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=checkout_environment(),
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
     assert "usage: hubel" in done.stdout
 
 
 def test_import_hubel_loads_nothing_heavy() -> None:
     code = f"import hubel, sys; loaded = sorted(set({HEAVY!r}) & set(sys.modules)); assert not loaded, loaded"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=checkout_environment(),
+        timeout=60,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -186,6 +199,7 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
             stdout=closed,
             stderr=subprocess.PIPE,
             text=True,
+            env=checkout_environment(),
             timeout=60,
         )
     assert done.stderr == ""

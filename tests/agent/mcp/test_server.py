@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, instruments
 from hubel.tools.subject.subject import Subject
 from tests.support.calls import CALLS, TEXT
+from tests.support.processes import checkout_environment
 
 pytest.importorskip("mcp", reason="hubel mcp needs the MCP SDK, which `make setup` installs")
 
@@ -62,10 +62,6 @@ def with_client(target: Any, use: Callable[[Any], Awaitable[Any]]) -> Any:
 
 def command(index: Path, *options: str) -> list[str]:
     return [sys.executable, "-c", SCRIPT, "mcp", "--index", str(index), *options]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
@@ -172,7 +168,9 @@ def test_over_standard_input_and_output_with_a_log(
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
     argv = command(tiny_index, "--log", "by-hand", "--runs", str(tmp_path))
-    server = StdioServerParameters(command=argv[0], args=argv[1:], env=environment(), cwd=tmp_path)
+    server = StdioServerParameters(
+        command=argv[0], args=argv[1:], env=checkout_environment(), cwd=tmp_path
+    )
 
     async def use(client: Any) -> tuple[int, list[Any]]:
         n = len((await client.list_tools()).tools)
@@ -214,7 +212,7 @@ def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
     ]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     argv = command(tiny_index, "--log", "stopped", "--runs", str(tmp_path))
-    with subprocess.Popen(argv, env=environment(), **pipes) as process:
+    with subprocess.Popen(argv, env=checkout_environment(), **pipes) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -240,7 +238,7 @@ def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
     secret = {"HUBEL_MCP_TOKEN": "a secret"}
     process = subprocess.Popen(
         command(tiny_index, "--http", "0"),
-        env=environment() | secret,
+        env=checkout_environment() | secret,
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -19,6 +19,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.transcript import turns
 from tests.agent.review.conftest import Client, serving
 from tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
+from tests.support.processes import checkout_environment
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 
@@ -186,9 +187,12 @@ with serving(RunCatalog(Path({str(folder.parent)!r}))) as client:
     client.post("{TARGET}/reviews", {{"verdict": "edit", "name": "Ada", "predicate": 'strongly words("monday")'}})
 print(json.dumps([name for name in ("torch", "transformers") if name in sys.modules]))
 """
-    root = Path(__file__).parents[3]
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, timeout=120
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=checkout_environment(),
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []

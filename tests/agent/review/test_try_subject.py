@@ -23,6 +23,7 @@ from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
 from tests.agent.review.conftest import Client, serving
 from tests.support.configs import run_config
+from tests.support.processes import checkout_environment
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 
@@ -150,7 +151,9 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
         "--quiet",
         "--json",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=checkout_environment()
+    )
     states = set()
     while process.poll() is None:
         for path in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from hubel.agent.runlog.views import target_rows
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
 from tests.support.finished_run import FINISHED
+from tests.support.processes import checkout_environment
 
 
 @pytest.fixture
@@ -99,10 +99,10 @@ execute_run(Path(sys.argv[1]), subject=tiny_subject())
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    root = Path(__file__).parents[3]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", SCRIPT, str(folder)],
+        env=checkout_environment(),
+        stderr=subprocess.PIPE,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hubel.tools.errors import UnavailableError
 from hubel.tools.files import atomic_file, atomic_folder, cache_dir, file_sha256, locked, writing
+from tests.support.processes import checkout_environment
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -63,7 +64,9 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
         "with atomic_folder(Path(sys.argv[1])) as folder:\n"
         "    (folder / 'half').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    subprocess.run(
+        [sys.executable, "-c", program, str(path)], env=checkout_environment(), check=False
+    )
     assert not path.exists()
     assert len(list(tmp_path.iterdir())) == 1
     with atomic_folder(path) as folder:
@@ -109,7 +112,10 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         "            print('made')"
     )
     command = [sys.executable, "-c", program, str(path)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=checkout_environment())
+        for _ in range(3)
+    ]
     assert sorted(process.communicate()[0] for process in running) == ["", "", "made\n"]
 
 

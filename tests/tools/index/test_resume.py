@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from hubel.tools.index.store import statistics_columns, write_exemplars
 from hubel.tools.index.thread_team import ThreadTeam
 from hubel.tools.subject.address import Site
 from hubel.tools.subject.subject import Subject
+from tests.support.processes import checkout_environment
 
 from .conftest import CONTEXT_LEN, small_corpus
 
@@ -66,12 +66,9 @@ def whole(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_killed_and_resumed(
     tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int
 ) -> None:
-    root = Path(__file__).parents[3]
-    path = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
     killed = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "i"), str(after)],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": path},
+        env=checkout_environment(),
         check=False,
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ import time
 from hubel.tools.index import Exemplar, Index
 from hubel.tools.index.split_reader import select_exemplars
 from hubel.tools.subject.address import Unit
+from tests.support.processes import checkout_environment
 
 COLD = """
 import sys, time
@@ -29,7 +30,11 @@ print(time.perf_counter() - start)
 
 def test_a_cold_process_answers_within_a_second(index: Index) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", COLD, str(index.path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", COLD, str(index.path)],
+        capture_output=True,
+        text=True,
+        env=checkout_environment(),
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     cpu_bound_by_imports = float(done.stdout)

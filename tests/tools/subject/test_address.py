@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hubel.tools import subject as public
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.address import Shape, Site, Unit, parse_targets
+from tests.support.processes import checkout_environment
 
 SHAPE = Shape(n_layers=4, n_neurons=32, n_heads=3, directions={2: ("truth", "tense-2")})
 
@@ -164,4 +165,5 @@ def test_every_public_name_is_there() -> None:
 
 def test_addresses_need_no_torch() -> None:
     program = "import sys, hubel.tools.subject.address, hubel.tools.subject; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, env=checkout_environment(), check=False).returncode == 0

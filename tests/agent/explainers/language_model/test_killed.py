@@ -20,6 +20,7 @@ from hubel.agent.runlog.log import canonical, read_events
 from hubel.agent.runlog.views import target_rows
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
+from tests.support.processes import checkout_environment
 from tests.support.scripted_model import ScriptedModel, diligent
 
 SCRIPT = """
@@ -81,10 +82,10 @@ def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
 
 
 def _run_and_die(folder: Path, ledger: Path, replies: int) -> int:
-    root = Path(__file__).parents[4]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", SCRIPT, str(folder), str(ledger), str(replies)]
-    return subprocess.run(command, env=environment, stderr=subprocess.PIPE, check=False).returncode
+    return subprocess.run(
+        command, env=checkout_environment(), stderr=subprocess.PIPE, check=False
+    ).returncode
 
 
 def _timeless(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
 from tests.support.made_circuit import circuit
+from tests.support.processes import checkout_environment
 from tests.support.scripted_model import ScriptedModel, diligent
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def serving(runs: Path, *options: str) -> Iterator[Site]:
     with (
         log.open("w") as errors,
         subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=errors, text=True
+            [*command, *options],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=checkout_environment(),
         ) as process,
     ):
         assert process.stdout is not None
