@@ -59,9 +59,10 @@ def build_result(
     robustness: RobustnessFindings,
     heldout: HeldoutFindings,
 ) -> FoundCircuit:
-    """The result with a circuit."""
+    """The result for a subject that can do the task: its circuit, tested on held-out prompts."""
     f = heldout.faithfulness
     verdict, reason = verdict_of(f.chosen, f.random)
+    # A dict with unpacked parts is not checked against `FoundCircuit`: hence the cast.
     result = {
         **_head(context, discovery),
         "prompts": _prompt_counts(discovery, heldout.n_prompts),
@@ -91,7 +92,13 @@ def build_result(
 
 
 def verdict_of(f: PromptInterval, random: PromptInterval) -> tuple[CircuitVerdict, str]:
-    """The verdict, and why."""
+    """The verdict, and why.
+
+    Args:
+        f: faithfulness of the circuit on held-out prompts.
+        random: that of a random circuit of equal size.
+    """
+    # Distances from 1 of the nearest and the farthest point of the interval.
     nearest = max(0.0, f.low - 1, 1 - f.high)
     farthest = max(abs(1 - f.low), abs(1 - f.high))
     measured = f"held-out f is {f.value:.2f} ({f.low:.2f} to {f.high:.2f})"
@@ -109,7 +116,7 @@ def verdict_of(f: PromptInterval, random: PromptInterval) -> tuple[CircuitVerdic
 
 
 def _head(context: CircuitContext, discovery: DiscoveryFindings) -> dict[str, object]:
-    """What every result has."""
+    """The entries that a result has with or without a circuit."""
     subject, ability = context.subject_facts, discovery.ability
     return {
         "format": FORMAT,
@@ -194,11 +201,8 @@ def _node(node: Node, component: CheckedComponent | None, first_prompt: list[str
     }
     if component is None:
         return row
-    role, quantities, observation = (
-        component.role,
-        component.quantities,
-        component.observation,
-    )
+    role, quantities = component.role, component.quantities
+    observation = component.observation
     row["component"] = component.name
     if role is not None:
         row["role"], row["description"] = role.role, role.description
@@ -226,7 +230,7 @@ def _strongest_attentions(quantities: dict[str, PromptInterval]) -> list[Attenti
 
 
 def _edges(context: CircuitContext, choice: ChosenCircuit) -> list[EdgeRow]:
-    """The circuit's edges and the strongest others, the strongest first."""
+    """The circuit's edges, and others among the `SHOWN_EDGES` strongest; the strongest first."""
     graph = context.graph
     edges = graph.edges_of(graph.all_edges)
     scores = choice.scores[graph.all_edges]

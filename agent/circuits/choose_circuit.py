@@ -54,7 +54,7 @@ class Balance:
 
 @dataclass(frozen=True, eq=False)
 class ChosenCircuit:
-    """A circuit, and the scores behind it.
+    """A circuit, and the scores that it was chosen by.
 
     Attributes:
         prompt_scores: every edge's attribution on every discovery prompt; `scores` is the mean.
@@ -142,6 +142,7 @@ def refine_ranking(context: CircuitContext, prompts: PromptSet, scores: Scores, 
 
 
 def _faithfulness_on(context: CircuitContext, prompts: PromptSet) -> Callable[[Mask], float]:
+    """A function from a circuit's mask to its faithfulness f on these prompts."""
     differences = context.logit_differences(prompts)
 
     def f(mask: Mask) -> float:

@@ -1,8 +1,8 @@
-"""What the steps of a circuit investigation share: measurements, through the journal, and the
-subject, loaded on demand.
+"""What the steps of a circuit investigation share: journaled measurements, and the subject.
 
 Everything that a step learns about the subject comes through here. So a run that was killed
-measures nothing twice, and a replay needs no subject at all.
+measures nothing twice, and a replay needs no subject at all: it is loaded when the first
+measurement is missing from the journal.
 """
 
 from __future__ import annotations
@@ -53,14 +53,18 @@ ATTRIBUTED_TOKENS = 96
 
 
 class TaskFacts(TypedDict):
-    """What a replay needs to know of the task; it has no access to a user's file."""
+    """What the log says about the task, which may come from a file that a replay cannot read."""
 
     name: str
     summary: str
 
 
 class SubjectFacts(TypedDict):
-    """What one must know of the subject to read the log without it; `graph`: the arguments of `Graph`."""
+    """What the log says about the subject, so that it can be read without it.
+
+    Attributes:
+        graph: the arguments of `Graph`.
+    """
 
     name: str
     title: str
@@ -99,7 +103,7 @@ class CircuitContext:
 
     @cached_property
     def task(self) -> Task:
-        """The task."""
+        """The configured task: a built-in one, or a user's file of prompt pairs."""
         return find_task(self.config.task)
 
     @cached_property
@@ -116,12 +120,12 @@ class CircuitContext:
 
         def read() -> SubjectFacts:
             subject, graph = self.model.subject, self.model.graph
-            names = ("n_layers", "n_heads", "n_kv_heads", "parallel")
+            graph_arguments = ("n_layers", "n_heads", "n_kv_heads", "parallel")
             return {
                 "name": subject.name,
                 "title": subject.title,
                 "revision": subject.revision,
-                "graph": {name: getattr(graph, name) for name in names},
+                "graph": {name: getattr(graph, name) for name in graph_arguments},
             }
 
         return self.journal.measured({"what": "subject"}, read)
@@ -154,40 +158,40 @@ class CircuitContext:
     # Measurements with one number per prompt.
 
     def logit_differences(self, prompts: PromptSet) -> LogitDifferences:
-        """Bare passes over prompts and twins."""
+        """The whole subject's logit differences, on clean and on corrupted prompts."""
 
-        def measure(index: int) -> Any:
-            batch = measure_logit_differences(self.model.subject, [prompts.batches[index]])
-            return [column.tolist() for column in batch]
+        def measure(index: int) -> list[list[float]]:
+            differences = measure_logit_differences(self.model.subject, [prompts.batches[index]])
+            return [column.tolist() for column in differences]
 
         batches = self._each_batch(prompts, {"what": "readings"}, measure)
-        columns = zip(*batches, strict=True)
-        clean, corrupted, top = (np.concatenate([*map(np.asarray, parts)]) for parts in columns)
+        # From one triple per batch to one array per field, over all prompts.
+        clean, corrupted, top = (np.concatenate(column) for column in zip(*batches, strict=True))
         return LogitDifferences(clean, corrupted, top.astype(bool))
 
     def circuit_metric(
         self, prompts: PromptSet, mask: Mask, ablation: Ablation = "resample"
     ) -> MetricValues:
-        """The metric when only the mask's edges carry the prompt."""
+        """Each prompt's logit difference when only the mask's edges carry the clean prompt."""
 
         def measure(index: int) -> list[float]:
             pairs = prompts.batches[index].pairs
             return run_circuit(self.model, pairs, mask, ablation).double().tolist()
 
         request = {"what": "run", "mask": mask_digest(mask), "ablation": ablation}
-        return np.concatenate([*map(np.asarray, self._each_batch(prompts, request, measure))])
+        return np.concatenate(self._each_batch(prompts, request, measure))
 
     def node_effects(
         self, prompts: PromptSet, nodes: Sequence[Node]
     ) -> Float[np.ndarray, "node prompts"]:
-        """Exact effects of patching whole heads and MLPs from the twins."""
+        """Exact effects of patching whole heads and MLPs from the corrupted prompts."""
         names = list(map(str, nodes))
         return self._sweep(prompts, "nodes", names, lambda sweep: sweep.nodes(nodes))
 
     def edge_effects(
         self, prompts: PromptSet, edges: Sequence[Edge]
     ) -> Float[np.ndarray, "edge prompts"]:
-        """Exact effects of patching single edges."""
+        """Exact effects of patching single edges from the corrupted prompts."""
         names = list(map(str, edges))
         return self._sweep(prompts, "edges", names, lambda sweep: sweep.edges(edges))
 
@@ -201,7 +205,10 @@ class CircuitContext:
     def path_effects(
         self, prompts: PromptSet, senders: Sequence[Node], receivers: Sequence[Target]
     ) -> Float[np.ndarray, "sender prompts"]:
-        """Effect of each sender on its direct paths to all receivers together; 0 for senders after them all."""
+        """Effect of each sender over its direct paths to all receivers together.
+
+        It is 0 for a sender after the last receiver: no path leads back.
+        """
         graph = self.graph
         last = max((graph.n_sources_before(receiver) for receiver in receivers), default=0)
         early = [i for i, sender in enumerate(senders) if graph.sources.index(sender) < last]
@@ -220,11 +227,11 @@ class CircuitContext:
             "receivers": [f"{target.node}<{target.input}>" for target in receivers],
         }
         batches = self._each_batch(prompts, request, measure)
-        effects[early] = np.concatenate([*map(np.asarray, batches)], axis=1)
+        effects[early] = np.concatenate(batches, axis=1)
         return effects
 
     def observations(self, prompts: PromptSet, nodes: Sequence[Node]) -> list[HeadObservation]:
-        """What heads look at and what they write, on all prompts; the pattern is that of the first one."""
+        """What heads attend to and what they write, on all prompts; the attention pattern is the first one's."""
 
         def measure(index: int) -> list[dict[str, Any]]:
             batch = prompts.batches[index]

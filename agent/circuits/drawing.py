@@ -148,31 +148,41 @@ def _mean_target_x(node: NodeRow, edges: list[DrawnEdge], boxes: dict[str, Box],
 
 
 def _line(edge: DrawnEdge, boxes: dict[str, Box], largest: float) -> str:
+    """An edge as a curve from the top of its source's box up to the bottom of its target's.
+
+    Args:
+        largest: the largest absolute weight of all drawn edges.
+    """
     source, target = boxes[edge.source], boxes[edge.target]
     x1, y1 = source.x, source.y - BOX_HEIGHT / 2
     x2, y2 = target.x, target.y + BOX_HEIGHT / 2
+    # A Bezier curve that leaves and arrives vertically.
     bend = max(24.0, (y1 - y2) * 0.45)
+    path = (
+        f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 - bend:.0f} {x2:.0f} {y2 + bend:.0f} {x2:.0f} {y2:.0f}"
+    )
+    # Powers below 1, because a few edges are far larger than the rest, which would not be seen.
     size = abs(edge.weight) / largest
+    width, opacity = 0.8 + 6 * size**0.7, 0.22 + 0.55 * size**0.5
+    # Patching an edge that helps lowers the logit difference.
     colour = HELPS if edge.weight < 0 else OPPOSES
-    way = f"M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 - bend:.0f} {x2:.0f} {y2 + bend:.0f} {x2:.0f} {y2:.0f}"
     return (
-        f'<path d="{way}" fill="none" '
-        f'stroke="{colour}" stroke-width="{0.8 + 6 * size**0.7:.1f}" stroke-opacity="{0.22 + 0.55 * size**0.5:.2f}">'
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:.1f}" '
+        f'stroke-opacity="{opacity:.2f}">'
         f"<title>{escape(edge.tooltip)}</title></path>"
     )
 
 
 def _box(box: Box, fills: dict[str, str]) -> str:
+    """A node's box: its name and effect, and below them its role."""
     node = box.node
     dropped = node["role_status"] == "dropped"
     x, y = box.x - BOX_WIDTH / 2, box.y - BOX_HEIGHT / 2
     fill = fills.get(node["role"] or "", "#ffffff")
     dash = ' stroke-dasharray="5 3"' if dropped else ""
     effect = f"  {node['effect']['value']:+.2f}" if node["effect"] else ""
-    role = _shortened(
-        node["role"]
-        or {"input": "token embeddings", "logits": "answer - foil"}.get(node["kind"], "")
-    )
+    ends = {"input": "token embeddings", "logits": "answer - foil"}
+    role = _shortened(node["role"] or ends.get(node["kind"], ""))
     ink = DROPPED if dropped else INK
     return (
         f"<g><title>{escape(node['description'] or node['id'])}</title>"

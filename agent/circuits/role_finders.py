@@ -1,4 +1,4 @@
-"""Explainers that name roles: by rule, or a language model."""
+"""The explainers that name roles of components, by name: rules, or a language model."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ FINDERS: dict[str, RoleFinder] = {"compositional": name_roles}
 
 
 def check_finder(name: str) -> None:
-    """Raise UsageError, with the known explainers, for an unknown one."""
+    """Raise UsageError if no explainer of circuits has that name."""
     if name not in FINDERS and not is_language_model(name):
-        known = ", ".join([*FINDERS, *MODEL_NAMES])
-        raise UsageError(f"no explainer {name!r} of circuits; there are {known}")
+        names = ", ".join([*FINDERS, *MODEL_NAMES])
+        raise UsageError(f"no explainer {name!r} of circuits; there are {names}")
 
 
 def role_finder(name: str, ask: Ask | None = None, failures: int = 0) -> RoleFinder:
-    """A role finder by name.
+    """The role finder of that name.
 
     Args:
-        ask: gives a language model's reply, within the journal and the budget.
-        failures: earlier attempts that gave no role; each allows as many replies again.
+        ask: sends a request to the language model, through the journal and the budget.
+        failures: how often the language model was tried without success in this run. A new attempt
+            replays their replies from the journal first, so each adds its number of replies.
 
     Raises:
-        UsageError: an unknown explainer, or a language model without `ask`.
+        UsageError: the name is unknown, or is a language model and `ask` is missing.
     """
     check_finder(name)
     if not is_language_model(name):

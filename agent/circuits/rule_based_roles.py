@@ -1,5 +1,6 @@
-"""Roles by rule, without a language model: from what a head looks at, what it writes, and whose
-queries it steers.
+"""Name the roles of components by rules, without a language model.
+
+The rules read what a head attends to, what it writes, and whose queries it steers:
 
     1. adds to the logit difference by itself    mover of the mark that it attends to from END and copies, or negative
                                                  mover of the answer that it suppresses; suppressor of another mark,
@@ -27,11 +28,13 @@ from .roles import WRITES, Component, Prediction, Role, RoleEvidence
 ATTENDS = 0.2
 """Attention from which a head is said to attend there: three times what a flat pattern over 15 tokens gives."""
 LINKS = 0.35
+"""Attention between earlier positions from which it is said to be a head's work."""
 COPIES = 1.0
 """Standard deviations over the vocabulary by which the attended token is raised."""
 STEERS = 0.25
 """Share of a head's effect that goes through the queries of writers, from which it is said to steer them."""
 EVERY_TASK = ("changed", "answer", "foil")
+"""Marks that every task has; the others are a task's own (IO, S1, S2)."""
 NEARLY = 0.85
 """Share of the largest attention that makes a mark of the task's own the one attended to: foil may be S1 and S2."""
 POSITIONAL = (
@@ -40,7 +43,9 @@ POSITIONAL = (
     ("duplicate", "duplicate-token head", "to earlier copies of a token"),
 )
 INSIDE = (0.5, 1.5)
+"""Bounds of a predicted effect, as multiples of the one on discovery prompts."""
 KEEPS = 0.6
+"""Share of the attention on discovery prompts that a prediction asks for at least."""
 NAMES = {
     "mover of IO": "name mover",
     "negative mover of IO": "negative name mover",
@@ -83,9 +88,12 @@ def _role(component: Component, metric: float) -> Role:
 
 
 def _named(component: Component, role: str, text: str, predictions: Sequence[Prediction]) -> Role:
-    marks = {mark for name in component.quantities if ">" in name for mark in name.split(">")}
-    known = {"IO", "S1", "S2"} <= marks
-    return Role(component.name, NAMES.get(role, role) if known else role, text, tuple(predictions))
+    """The role, under its name from the IOI paper if the task has IOI's marks."""
+    attention = [name.split(">") for name in component.quantities if ">" in name]  # "END>IO"
+    marks = {mark for query_and_key in attention for mark in query_and_key}
+    if {"IO", "S1", "S2"} <= marks:
+        role = NAMES.get(role, role)
+    return Role(component.name, role, text, tuple(predictions))
 
 
 def _mlp(component: Component, writes: bool) -> tuple[str, str]:
@@ -95,8 +103,9 @@ def _mlp(component: Component, writes: bool) -> tuple[str, str]:
 
 
 def _reader(component: Component, place: str, reads: str, predictions: list[Prediction]) -> Role:
-    """Heads that write the answer, or against it, about a mark that they look at from the last position."""
-    helps, copies = component.quantities["direct"].value > 0, component.quantities["copies"].value
+    """Heads that attend from the last position to a mark, and write for or against the answer themselves."""
+    helps = component.quantities["direct"].value > 0
+    copies = component.quantities["copies"].value
     if abs(copies) < COPIES:
         return _named(
             component, f"direct reader of {place}", f"{reads} and {_adds(component)}.", predictions
@@ -122,7 +131,7 @@ def _reader(component: Component, place: str, reads: str, predictions: list[Pred
 
 
 def _steerer(component: Component, place: str, reads: str, predictions: list[Prediction]) -> Role:
-    """Heads that tell later ones at the last position what stands at a mark."""
+    """Heads that pass what is at a mark to later heads at the last position."""
     effect, steered = component.quantities["effect"].value, component.quantities["queries"].value
     if steered / effect < STEERS:  # an effect of 0 gets no role
         most = STEERS / KEEPS * abs(effect)
@@ -140,9 +149,8 @@ def _steerer(component: Component, place: str, reads: str, predictions: list[Pre
 def _earlier(component: Component, predictions: list[Prediction]) -> Role:
     """Heads that do their work before the last position."""
     for quantity, role, where in POSITIONAL:
-        seen = component.quantities.get(
-            quantity
-        )  # a prompt without a repeated token has no duplicates
+        # A prompt without a repeated token has no duplicates.
+        seen = component.quantities.get(quantity)
         if seen and seen.value >= LINKS:
             predictions.append(_attends(quantity, seen, f"attends {where}"))
             return _named(component, role, f"Attends {where} ({seen.value:.2f}).", predictions)
@@ -174,20 +182,26 @@ def _is_link(name: str) -> bool:
 
 
 def _strongest(component: Component, start: str) -> tuple[str, PromptInterval]:
-    """The mark that gets most attention from END; one of the task's own where nearly all of it goes to that one."""
-    found = {
+    """The mark with the most attention from END, and that attention.
+
+    A mark of the task's own is preferred to one of `EVERY_TASK` if it gets nearly as much: both may
+    be at the same token.
+    """
+    attention = {
         name.removeprefix(start): seen
         for name, seen in component.quantities.items()
         if name.startswith(start)
     }
-    if not found:
+    if not attention:
         return "", PromptInterval(0, 0, 0)
-    most = NEARLY * max(seen.value for seen in found.values())
-    best = max(
-        found,
-        key=lambda name: (name not in EVERY_TASK and found[name].value >= most, found[name].value),
-    )
-    return best, found[best]
+    enough = NEARLY * max(seen.value for seen in attention.values())
+
+    def rank(mark: str) -> tuple[bool, float]:
+        value = attention[mark].value
+        return mark not in EVERY_TASK and value >= enough, value
+
+    best = max(attention, key=rank)
+    return best, attention[best]
 
 
 def _within(component: Component, quantity: str, says: str) -> Prediction:
