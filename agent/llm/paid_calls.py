@@ -9,6 +9,7 @@ Explainers (`journaled_model`) and judges (`journaled_judge`) differ only in the
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ def bounded_json(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, float):
-        return value if value - value == 0 else None  # NaN and infinities differ from themselves
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {bounded_json(str(k)): bounded_json(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -40,7 +40,7 @@ def agreement(reviews: Reviews, verdicts: Mapping[str, str | None]) -> Agreement
     between_people: list[tuple[bool, bool]] = []
     decisions: Counter[str] = Counter()
     reviewed = 0
-    for target, events in reviews.standing().items():
+    for target, events in reviews.by_target().items():
         words = {
             str(event.data.get("name")): event.data["verdict"]
             for event in events

@@ -31,7 +31,7 @@ class AppState:
             UnavailableError: its log is being read for the first time.
         """
         run = self.catalog.run(name(request, "run"))
-        if not run.has_log:
+        if not run.is_unit_run:
             raise UnknownName(
                 f"{run.name} is a circuit and has no list of targets; see /runs/{run.name}/circuit"
             )

@@ -42,7 +42,7 @@ def one_run(state: AppState, request: Request, body: Any) -> Any:
     run = state.catalog.run(name(request, "run"))
     row = next(row for row in run_rows(state.catalog) if row.name == run.name)
     state.first_answer.set()
-    if run.has_log and not run.problem:  # a target's page is likely to be next
+    if run.is_unit_run and not run.problem:  # a target's page is likely to be next
         threading.Thread(target=_open_activations, args=(run,), daemon=True).start()
     return run_page(run, row, _notices(run, row))
 
@@ -56,7 +56,7 @@ def _open_activations(run: StoredRun) -> None:
 
 def _notices(run: StoredRun, row: RunRow) -> list[str]:
     messages = [row.notice] if row.notice else []
-    if run.has_log and not run.problem:
+    if run.is_unit_run and not run.problem:
         with run.store.reading() as db:
             messages += notices(db)
     return messages
@@ -161,7 +161,7 @@ def comparison(state: AppState, request: Request, body: Any) -> Any:
         raise ArgumentError("name two runs: ?a=RUN&b=RUN")
     first, second = (state.catalog.run(query[side]) for side in "ab")
     for run in (first, second):
-        if not run.has_log or run.problem:
+        if not run.is_unit_run or run.problem:
             raise ArgumentError(
                 run.problem or f"{run.name} is a circuit and has no targets to compare"
             )
@@ -178,7 +178,7 @@ def events(state: AppState, request: Request, body: Any) -> Any:
 
 
 def _version(run: StoredRun) -> int:
-    if not run.has_log or run.problem:
+    if not run.is_unit_run or run.problem:
         return 0
     with run.store.reading() as db:
         return int(get_meta(db, "version") or 0)

@@ -108,7 +108,7 @@ class _Report:
     def __init__(self, folder: Path) -> None:
         self.catalog = RunCatalog(folder.resolve().parent)
         self.run: StoredRun = self.catalog.run(folder.resolve().name, fresh=False)
-        if self.run.has_log:
+        if self.run.is_unit_run:
             fill(self.run.store)
             store_decisions(self.run.reviews, self.run.store)
 

@@ -38,7 +38,7 @@ _CIRCUIT_KIND = re.compile(rb'^kind = "circuit"$', re.MULTILINE)
 
 
 class UnknownName(HubelError):
-    """There is no run, target or job of that name: status 404."""
+    """No run, target or job has that name: status 404."""
 
 
 class StoredRun:
@@ -57,14 +57,14 @@ class StoredRun:
         self._filler: subprocess.Popen[bytes] | None = None
 
     @property
-    def has_log(self) -> bool:
-        """Whether it is a run of units; a circuit's result is in a file of its own."""
+    def is_unit_run(self) -> bool:
+        """Whether the run explains units, so that it has a log; a circuit's result is in circuit.json."""
         config = self.folder / CONFIG
         return config.is_file() and not _is_circuit(config, config.stat().st_mtime_ns)
 
     def refresh(self) -> None:
         """Let the store read what was added to the log, now or in another process."""
-        if not self.has_log:
+        if not self.is_unit_run:
             return
         with self._lock:
             if self._is_being_filled():
@@ -197,7 +197,7 @@ class RunCatalog:
             self._named.append(folder)
 
     def close(self) -> None:
-        """Stop what fills the stores."""
+        """Stop the processes that fill stores."""
         for run in self._runs.values():
             run.close()
 

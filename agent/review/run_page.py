@@ -34,7 +34,7 @@ class _Computed(TypedDict):
 
 def run_page(run: StoredRun, row: RunRow, notices: Sequence[str]) -> RunPage:
     """What is at the head of one run's page."""
-    computed = run.computed("page", compute_page) if run.has_log and not run.problem else None
+    computed = run.computed("page", compute_page) if run.is_unit_run and not run.problem else None
     if computed is None:
         computed = _Computed(settings={}, facets={name: [] for name in _FACETS}, points=None)
     settings = computed["settings"]
@@ -86,7 +86,7 @@ def _points(db: sqlite3.Connection) -> dict[str, list[Any]]:
 
 def _reviewed_verdicts(run: StoredRun) -> dict[str, str | None]:
     """Verdicts of the targets that people have decided on."""
-    if not run.reviews.standing():
+    if not run.reviews.by_target():
         return {}
     with run.store.reading() as db:
         rows = db.execute("select target, verdict from targets where review is not null")

@@ -97,8 +97,8 @@ def run_rows(catalog: RunCatalog) -> list[RunRow]:
 
 def run_row(run: StoredRun) -> RunRow:
     """The row of one run, without false keeps."""
-    row = RunRow(run.name, "units" if run.has_log else "circuit")
-    if not run.has_log:
+    row = RunRow(run.name, "units" if run.is_unit_run else "circuit")
+    if not run.is_unit_run:
         return _circuit_row(run, row)
     if run.problem:
         return replace(row, state="unreadable", notice=run.problem)
@@ -183,7 +183,7 @@ def is_written(folder: Path) -> bool:
 
 
 def _setting(run: StoredRun) -> _Setting | None:
-    if not run.has_log:
+    if not run.is_unit_run:
         return None
     with run.store.reading() as db:
         settings = stored_settings(db) or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,7 @@ def _number(query: Mapping[str, str], name: str) -> float:
         value = float(text)
     except ValueError:
         raise ArgumentError(f"{name}={text[:50]!r} is not a number") from None
-    if value - value != 0:
+    if not math.isfinite(value):
         raise ArgumentError(f"{name}={text[:50]!r} is not a finite number")
     return value
 
@@ -112,7 +113,10 @@ class TargetRows(NamedTuple):
 
 
 def list_targets(db: sqlite3.Connection, query: TargetQuery) -> TargetRows:
-    """The rows of a list without reviews' authors; rows without a value come last in either direction."""
+    """One page of targets; those without a value in the sorted column come last in either direction.
+
+    `review` is only the last decision's verdict; `with_reviews` adds who made it and when.
+    """
     where, values = _where(query)
     total = db.execute(f"select count(*) from targets t {where}", values).fetchone()[0]
     column, direction = SORTS[query.sort], "desc" if query.descending else "asc"
@@ -148,23 +152,29 @@ def _as_dict(row: sqlite3.Row) -> dict[str, Any]:
 
 def with_reviews(run: StoredRun, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with the last decision on each: verdict, name and time."""
-    standing = run.reviews.standing()
+    reviews = run.reviews.by_target()
     for row in rows:
-        decision = last_decision(standing.get(row["target"], []))
+        decision = last_decision(reviews.get(row["target"], []))
         review = review_row(decision) if decision else None
         row["review"] = review and {name: review[name] for name in ("verdict", "name", "time")}
     return rows
 
 
 def _where(query: TargetQuery) -> tuple[str, list[Any]]:
-    """A where clause and its values."""
+    """The SQL `where` clause of a query, and the values of its placeholders.
+
+    Only column names are formatted into the SQL, and they come from `FILTERS` and `RANGES`.
+    """
     conditions: list[str] = []
     values: list[Any] = []
     for name, allowed in query.filters.items():
-        listed = [value for value in allowed if value != "none"]
-        options = [f't."{name}" in ({", ".join("?" * len(listed))})'] if listed else []
-        options += [f't."{name}" is null'] if "none" in allowed else []
-        conditions.append(f"({' or '.join(options)})")
+        alternatives: list[str] = []
+        if listed := [value for value in allowed if value != "none"]:
+            placeholders = ", ".join("?" * len(listed))
+            alternatives.append(f't."{name}" in ({placeholders})')
+        if "none" in allowed:
+            alternatives.append(f't."{name}" is null')
+        conditions.append(f"({' or '.join(alternatives)})")
         is_integer = name == "layer"
         values += [int(v) if is_integer and v.isdecimal() else v for v in listed]
     for operator, bounds in ((">=", query.minimum), ("<=", query.maximum)):
@@ -176,6 +186,6 @@ def _where(query: TargetQuery) -> tuple[str, list[Any]]:
                 "t.position in (select rowid from explanations_text where explanations_text match ?)"
             )
             values.append(match)
-        else:  # no word in it: nothing is found
+        else:  # only punctuation, which matches no explanation
             conditions.append("0")
     return (f"where {' and '.join(conditions)}" if conditions else ""), values

@@ -107,7 +107,11 @@ def token_map(
     peak: int | None = None,
     source: str = "",
 ) -> TokenMap:
-    """A context as the page gets it; without a `peak`, the strongest token but the first is it."""
+    """A context as the page gets it.
+
+    Args:
+        peak: the token to look at first; by default the strongest one after the first.
+    """
     rounded = [rounded_or_none(value) for value in values]
     if peak is None:
         # The first token of a context often has an extreme activation that means nothing.
@@ -223,9 +227,15 @@ def _strongest(
 def _predict_raw(
     predicate: str | None, data: CollectedData, rows: Int[np.ndarray, " context"], unit: Unit
 ) -> Float[np.ndarray, "context seq"] | None:
-    """Predictions on contexts of explore, with the sign of the raw activation as all values of a map."""
+    """Predicted raw activations on contexts of explore; None if they cannot be predicted.
+
+    A predicate of the negative side predicts how strongly the unit fires there, as a positive
+    number. Maps show raw activations, so it is negated.
+    """
     signal = _predict(predicate, data.explore, data.lexicon, rows)
-    return -signal if signal is not None and unit.side == "-" else signal
+    if signal is None:
+        return None
+    return -signal if unit.side == "-" else signal
 
 
 def _predict(

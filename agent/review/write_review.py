@@ -62,14 +62,16 @@ def open_holdout(run: StoredRun, target: str, name: str) -> dict[str, Any]:
 
 
 def _undo(run: StoredRun, target: str, name: str) -> None:
-    standing = run.reviews.standing().get(target, [])
-    own = [event for event in standing if event.data.get("name") == name]
+    """Take back the person's last review of a target."""
+    reviews = run.reviews.by_target().get(target, [])
+    own = [event for event in reviews if event.data.get("name") == name]
     if not own:
         raise ArgumentError(f"{name[:80]!r} has no review of {target} that could be taken back")
     run.reviews.write("review_undone", target, {"of": own[-1].id, "name": name})
 
 
 def _check(body: ReviewBody) -> None:
+    """Raise ArgumentError if the review lacks what its verdict needs, or its text is too long."""
     from ...tools.dissection.formula_english import MAX_WORDS, word_count
 
     if body.verdict == "edit" and not (body.text or body.predicate):

@@ -2,9 +2,9 @@
 
     runs/NAME/reviews/20250301T101500-4711-9f3a.jsonl      one segment for each reviewing process
 
-Whoever writes a run holds the lock of its log. Reviewers do not need that lock and do not wait for
-each other, and nothing that runs, replays or decides reads what they write. Events, in the form of
-the log:
+The process that writes a run holds the lock of its log. Reviewers do not need that lock and do not
+wait for each other, and nothing that runs, replays or decides reads what they write. Events, in the
+form of the log:
 
     review           data {verdict: approve | reject | edit | note, text, predicate, note, name, after_viewing, score}
     review_undone    data {of, name}       takes back a review of the same person
@@ -96,8 +96,8 @@ class Reviews:
                 os.close(descriptor)
             return written
 
-    def standing(self) -> dict[str, list[Event]]:
-        """Target to its reviews that nobody took back, oldest first."""
+    def by_target(self) -> dict[str, list[Event]]:
+        """Each target's reviews that were not taken back, oldest first."""
         undone = {e.data.get("of") for e in self.events() if e.event == "review_undone"}
         reviews: dict[str, list[Event]] = {}
         for event in self.events():
@@ -106,24 +106,24 @@ class Reviews:
         return reviews
 
     def opened(self, target: str) -> dict[str, str] | None:
-        """Name and time of whoever opened a target's held-out text first."""
+        """Name and time of the person who opened a target's held-out text first; None if nobody did."""
         for event in self.events():
             if event.event == "holdout_opened" and event.target == target:
                 return {"name": str(event.data.get("name")), "time": event.time}
         return None
 
     def rows(self, target: str) -> list[ReviewRowWithScore]:
-        """A target's standing reviews as the page shows them."""
-        # of several attempts to score an edit the last counts
+        """A target's reviews that were not taken back, as the page shows them."""
+        # By the id of the edit: if it was scored more than once, the last score counts.
         scores = {str(e.data.get("of")): e.data for e in self.events() if e.event == SCORED}
         return [
             ReviewRowWithScore(**review_row(event), elsewhere=scores.get(event.id or ""))
-            for event in self.standing().get(target, [])
+            for event in self.by_target().get(target, [])
         ]
 
 
 def last_decision(reviews: list[Event]) -> Event | None:
-    """The last of some reviews that decides something."""
+    """The last review that approves, rejects or edits; None if there are only notes."""
     decisions = (event for event in reversed(reviews) if event.data.get("verdict") in DECISIONS)
     return next(decisions, None)
 

@@ -16,7 +16,7 @@ def store_decisions(reviews: Reviews, store: Store) -> None:
             return
     decisions = {
         target: decision
-        for target, events in reviews.standing().items()
+        for target, events in reviews.by_target().items()
         if (decision := last_decision(events))
     }
     with store.writing() as db:
