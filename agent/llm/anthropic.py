@@ -62,13 +62,14 @@ class AnthropicConnection:
         """Whether a tool call may be forced; a model that thinks must be free to choose."""
 
     def attempt(self, request: Request) -> Received:
-        """One message."""
+        """Send a request once; again if the server says that this model cannot be forced to call a tool."""
         try:
             return self._send(request)
         except Rejected as error:
             if not (self._forces and request.tools and _UNFORCED.search(str(error))):
                 raise
-            self._forces = False  # it thinks by default; a rejected request costs nothing
+            # A model that thinks by default: remember it. The rejected request cost nothing.
+            self._forces = False
             return self._send(request)
 
     def _send(self, request: Request) -> Received:
@@ -77,7 +78,7 @@ class AnthropicConnection:
         return Received(_reply(body), allowances(headers))
 
     def models(self) -> HttpReply:
-        """What the server says of the model, as a list of one under ``data``. Asking is free."""
+        """What the server says about the model, as a list of one under ``data``. Asking is free."""
         retrieve = self._client.models.with_raw_response.retrieve
         body, headers = send_once(self._server, lambda: retrieve(self._config.model).http_response)
         return HttpReply({"data": [body]}, headers)

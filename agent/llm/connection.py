@@ -1,4 +1,4 @@
-"""A connection to one model: one attempt at a time, without patience (`retry` has that).
+"""A connection to one model: one attempt at a time, without retries (`retry` makes them).
 
 Each provider is a module of this room with a `connect`; a further one is one more file, and its
 name in `runlog.model_config.PROVIDERS`.
@@ -23,7 +23,7 @@ TIMEOUT_S = 600.0
 
 
 class Received(NamedTuple):
-    """What one attempt brought."""
+    """A reply, and what the server said is left of its rate limits."""
 
     reply: Reply
     allowances: tuple[Allowance, ...] = ()
@@ -37,7 +37,7 @@ class Connection(Protocol):
     """Server and model; calls to the same place share rate limits."""
 
     def attempt(self, request: Request) -> Received:
-        """One reply; raises Busy, Rejected or ModelError."""
+        """Send a request once; raises Busy, Rejected or ModelError."""
         ...
 
     def models(self) -> HttpReply:

@@ -131,7 +131,7 @@ def as_objects(value: object) -> list[dict[str, Any]]:
 def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[str, Any]:
     where = server.where
     try:
-        found = json.loads(content)
+        body = json.loads(content)
     except (ValueError, RecursionError) as error:
         text = content.decode("utf-8", "replace").strip()
         if text.startswith("{") and not text.endswith("}"):
@@ -142,19 +142,19 @@ def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[
         raise ModelError(
             f"{where} answers {kind}: does --base-url name the API (often ending in /v1)?"
         ) from error
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise ModelError(
-            f"{where} answers a JSON {type(found).__name__}, expected an object: is it another protocol?"
+            f"{where} answers a JSON {type(body).__name__}, expected an object: is it another protocol?"
         )
-    if isinstance(found.get("error"), (dict, str)) and found["error"] and not found.get("choices"):
-        status = as_object(found["error"]).get("code")
+    if isinstance(body.get("error"), (dict, str)) and body["error"] and not body.get("choices"):
+        status = as_object(body["error"]).get("code")
         raise error_for_status(
             server,
             status if isinstance(status, int) else 400,
             headers,
             content.decode("utf-8", "replace"),
         )
-    return found
+    return body
 
 
 def _error_text(text: str) -> str:

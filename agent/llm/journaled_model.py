@@ -97,7 +97,7 @@ class ReplayModel:
 
 
 def request_key(name: str, request: Mapping[str, Any]) -> str:
-    """The name of a request in the journal: equal requests to the same model have the same."""
+    """A request's key in the journal; equal requests to the same model have the same key."""
     return request_hash({"model": name, "request": request})
 
 

@@ -54,7 +54,7 @@ class OpenAIConnection:
         self._server = Server(openai, config.base_url or "OpenAI", KEY, config.model)
 
     def attempt(self, request: Request) -> Received:
-        """One completion."""
+        """Send a request once, as a chat completion."""
         body, headers = send_once(self._server, lambda: self._post(self._wire(request)))
         return Received(_reply(body), allowances(headers))
 
@@ -70,8 +70,8 @@ class OpenAIConnection:
     def _post(self, wire: Mapping[str, Any]) -> Any:
         """Post through the SDK's method for any endpoint.
 
-        Its method for this endpoint looks at each key of each message for one to rename, and finds
-        none: 11 ms of CPU per call, more than all the rest of a call.
+        Its method for this endpoint looks for keys to rename in every message and finds none. That
+        takes 11 ms of CPU per call, more than all the rest of a call.
         """
         import httpx2
 

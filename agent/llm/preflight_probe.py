@@ -1,5 +1,6 @@
-"""Checks before anything is loaded: does the model answer, can it call tools, is its context window
-large enough?
+"""Check a language model before anything is loaded.
+
+Does it answer, can it call tools, is its context window large enough?
 
 1. Read the server's list of models, which is free. It shows a wrong key, a missing model and, on
    most servers, the context window.
@@ -62,7 +63,7 @@ class _Probed(NamedTuple):
     calls: int
     stop: Stop
     refused: bool = False
-    """Whether the server refused the question because it has no tools."""
+    """Whether the server refused the request because it has no tools."""
 
 
 def preflight(config: ModelConfig, *, explains: bool = True) -> ModelCheck:
@@ -101,13 +102,18 @@ def check_explainer(config: ModelConfig) -> ModelConfig:
 
 
 def _tools(config: ModelConfig) -> Tools:
-    """How the model calls tools, as far as tiny questions show."""
-    probed = _probe(config, _PROBE)
-    if probed is None or probed.calls or probed.stop not in ("end", "other"):
+    """How the model calls tools, tried out with one or two tiny requests.
+
+    "native" unless the model answered in full and still made no call that it was told to make.
+    """
+    # 1. any call will do; a busy server or a reply that was cut short shows nothing
+    free_choice = _probe(config, _PROBE)
+    if free_choice is None or free_choice.calls or free_choice.stop not in ("end", "other"):
         return "native"
-    if not probed.refused:
-        named = _probe(config, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
-        if named is not None and named.calls:
+    # 2. some servers follow only a tool that is chosen by its name
+    if not free_choice.refused:
+        by_name = _probe(config, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
+        if by_name is not None and by_name.calls:
             return "named"
     return "text"
 
@@ -151,16 +157,18 @@ def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
 
 
 def _window(entry: Mapping[str, Any] | None) -> int | None:
+    """Tokens of the context window; None if the model's entry does not say."""
     if entry is None:
         return None
-    places = (entry, as_object(entry.get("meta")), as_object(entry.get("top_provider")))
-    return next(
-        (n for place in places for key in _WINDOWS if (n := token_count(place.get(key)))), None
-    )
+    for place in (entry, as_object(entry.get("meta")), as_object(entry.get("top_provider"))):
+        for key in _WINDOWS:
+            if tokens := token_count(place.get(key)):
+                return tokens
+    return None
 
 
 def _probe(config: ModelConfig, request: Request) -> _Probed | None:
-    """The answer to a tiny question; None if the server is busy."""
+    """The answer to a tiny request; None if the server is busy."""
     try:
         with closing(connect(config, PROBE_S)) as connection:
             reply = connection.attempt(request).reply

@@ -144,15 +144,14 @@ def _entries(file: Path) -> list[dict[str, Any]]:
 
 def _checked(entry: Mapping[str, object], where: str) -> dict[str, float]:
     """The numbers of a price; UsageError if they are not usable."""
-    given = {name: entry[name] for name in NAMES if name in entry}
+    prices = {name: entry[name] for name in NAMES if name in entry}
     numbers = {
-        n: float(v)
-        for n, v in given.items()
-        if isinstance(v, (int, float)) and not isinstance(v, bool)
+        name: float(price)
+        for name, price in prices.items()
+        if isinstance(price, (int, float)) and not isinstance(price, bool)
     }
-    usable = all(math.isfinite(v) and 0 <= v < MILLION for v in numbers.values()) and len(
-        numbers
-    ) == len(given)
+    in_range = all(math.isfinite(n) and 0 <= n < MILLION for n in numbers.values())
+    usable = in_range and len(numbers) == len(prices)
     if not usable or not {"input", "output"} <= set(numbers):
         raise UsageError(
             f"{where}: give input=..,output=.. (and cache_read=..,cache_write=..), dollars per million"

@@ -56,18 +56,20 @@ class _LimitState:
     def from_headers(cls, allowance: Allowance, ticket: Ticket) -> _LimitState:
         """The bucket that an answer's headers describe."""
         _, remaining, limit, reset_s = allowance
-        known = limit is not None and limit > remaining and reset_s > 0
+        rate, size, believed_s = 0.0, float("inf"), min(BELIEVED_S, reset_s)
+        if limit is not None and limit > remaining and reset_s > 0:
+            rate, size, believed_s = (limit - remaining) / reset_s, limit, BELIEVED_S
         return cls(
             level=remaining,
             at=ticket.sent,
-            rate=(limit - remaining) / reset_s if known and limit is not None else 0.0,
-            limit=limit if known and limit is not None else float("inf"),
-            believed_until=ticket.sent + (BELIEVED_S if known else min(BELIEVED_S, reset_s)),
+            rate=rate,
+            limit=size,
+            believed_until=ticket.sent + believed_s,
             serial=ticket.serial,
         )
 
     def level_at(self, now: float) -> float:
-        """What it holds."""
+        """What the bucket holds at a time; infinity once it is no longer believed."""
         if now >= self.believed_until:
             return float("inf")
         return min(self.limit, self.level + self.rate * (now - self.at))
@@ -170,8 +172,8 @@ class RateGate:
         self._in_flight -= 1
         for allowance in allowances:
             kind = allowance.kind
-            known = self._buckets.get(kind)
-            if known is not None and known.serial > ticket.serial:
+            latest = self._buckets.get(kind)
+            if latest is not None and latest.serial > ticket.serial:
                 continue  # the answer to a later call came first
             bucket = _LimitState.from_headers(allowance, ticket)
             # The server may not have counted the calls in flight yet.

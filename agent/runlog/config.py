@@ -98,19 +98,19 @@ def target_seed(seed: int, target: str) -> int:
 
 
 def versions() -> dict[str, str]:
-    """Versions of hubel and of the packages that numbers rest on, without importing them."""
+    """Versions of hubel and of the packages that its numbers depend on, without importing them."""
     from importlib.metadata import PackageNotFoundError, version
     from platform import machine, python_version
 
     from ... import __version__
 
-    known = {"hubel": __version__, "python": python_version(), "machine": machine()}
+    versions_by_name = {"hubel": __version__, "python": python_version(), "machine": machine()}
     for package in ("torch", "transformers", "tokenizers", "numpy", "scipy", "langgraph", "duckdb"):
         try:
-            known[package] = version(package)
+            versions_by_name[package] = version(package)
         except PackageNotFoundError:
-            known[package] = "not installed"
-    return known
+            versions_by_name[package] = "not installed"
+    return versions_by_name
 
 
 def find_run(name: str, runs: Path) -> Path:

@@ -126,10 +126,14 @@ class RunLog:
 
 
 def append_line(descriptor: int, line: bytes) -> None:
-    """Write a whole line or nothing: a line that a full disk cut off would be continued by the next one."""
+    """Append a whole line or nothing.
+
+    Part of a line, left by a full disk, would spoil the next one too, which would follow on the same
+    line. So it is taken back.
+    """
     end = os.fstat(descriptor).st_size
     try:
-        while line:
+        while line:  # a write may take only part of the line
             line = line[os.write(descriptor, line) :]
     except OSError:
         os.ftruncate(descriptor, end)

@@ -42,7 +42,7 @@ class Envelope(NamedTuple):
     position: EventPosition
 
     def data(self) -> Any:
-        """The event's data; None where it cannot be read."""
+        """The event's data, parsed; None if it is not valid JSON."""
         try:
             return _parse(self.raw)
         except ValueError:
@@ -50,9 +50,9 @@ class Envelope(NamedTuple):
 
 
 def _parse(text: bytes | str) -> Any:
-    """Parse JSON with orjson, which is several times faster, and where it refuses with the standard library.
+    """Parse JSON with orjson, which is several times faster, or else with the standard library.
 
-    A lone surrogate or a NaN is no reason to lose an event.
+    orjson refuses lone surrogates and NaN, which are not a reason to lose an event.
     """
     try:
         return orjson.loads(text)

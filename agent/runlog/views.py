@@ -211,7 +211,11 @@ def _reviews(folder: Path) -> str:
 
 
 def _events(folder: Path) -> str:
-    """One select over the segments; a segment in both forms is read once, since its rows name their writer."""
+    """A select over all segments, with one row per (event, target, id): the one written last.
+
+    A segment that is there both as JSONL and as Parquet counts once: its rows have the same writer
+    and number, so one of each two is dropped.
+    """
     events = str(folder / EVENTS).replace("'", "''")
     parts = []
     if any((folder / EVENTS).glob("*.jsonl")):
@@ -230,12 +234,14 @@ def _events(folder: Path) -> str:
             "select 0::bigint seq, ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, "
             "'{}'::json data, ''::varchar writer where false"
         )
-    latest = "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
-    union = " union all by name ".join(parts)
-    kept = f"select * from ({union}) where event is not null qualify {latest}"
-    # A writer counts from 1: only writer and number together say what came first.
+    all_rows = " union all by name ".join(parts)
+    is_last = (
+        "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
+    )
+    last_rows = f"select * from ({all_rows}) where event is not null qualify {is_last}"
+    # Each writer counts its events from 1, so `seq` is numbered again over all of them.
     order = "row_number() over (order by writer, seq)"
-    return f"select {order} seq, time, event, target, id, data, writer from ({kept})"
+    return f"select {order} seq, time, event, target, id, data, writer from ({last_rows})"
 
 
 def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:

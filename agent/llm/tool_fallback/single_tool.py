@@ -94,10 +94,10 @@ def _joined(message: Message) -> Message:
         ]
         whole = _whole(message.reply.calls[0].id) if listed else ""
         if whole:
-            one = ToolCall(
-                whole, NAME, {"calls": listed}, json.dumps({"calls": listed}, ensure_ascii=False)
-            )
-            return AssistantMessage(replace(message.reply, calls=(one,)))
+            arguments = {"calls": listed}
+            raw = json.dumps(arguments, ensure_ascii=False)
+            merged = ToolCall(whole, NAME, arguments, raw)
+            return AssistantMessage(replace(message.reply, calls=(merged,)))
     return message
 
 
