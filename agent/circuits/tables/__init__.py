@@ -1,1 +1,1 @@
-"""Tables about a task that need no investigation: what a subject can do, effects of components, causal abstraction."""
+"""Tables that need no investigation: abilities, effects of components, causal abstraction."""

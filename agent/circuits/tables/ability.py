@@ -20,12 +20,14 @@ def ability_row(
 ) -> dict[str, Any]:
     """Accuracy, logit differences and whether a circuit is worth looking for, as JSON."""
     prompts = prepare(subject, task, draw_examples(task, "discovery", seed, lexicon), n)
-    found = measure_ability(*measure_logit_differences(subject, prompts.batches))._asdict()
-    intervals = {name: found[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
-    counts = {"left_out": prompts.left_out, "words": list(prompts.words)}
-    return (
-        {"task": task.name, "summary": task.summary, "subject": subject.name}
-        | found
-        | intervals
-        | counts
-    )
+    ability = measure_ability(*measure_logit_differences(subject, prompts.batches))._asdict()
+    intervals = {name: ability[name]._asdict() for name in ("accuracy", "clean", "corrupted")}
+    return {
+        "task": task.name,
+        "summary": task.summary,
+        "subject": subject.name,
+        **ability,
+        **intervals,
+        "left_out": prompts.left_out,
+        "words": list(prompts.words),
+    }

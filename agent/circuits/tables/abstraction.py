@@ -1,4 +1,4 @@
-"""Causal abstraction of one place as a row: accuracy on held-out pairs, and a search beside its controls."""
+"""Causal abstraction of one place as a row: held-out accuracy, and a search with its controls."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ....tools.subject import Subject
 
 SEARCHED = ("found", "placebo", "random_model", "arbitrary")
+"""The subspace that a search finds, and its three controls."""
 
 
 class AbstractionRequest(NamedTuple):
@@ -24,8 +25,8 @@ class AbstractionRequest(NamedTuple):
 
     Attributes:
         at: an input's name, or `end`.
-        k: directions of the search, 0 for none.
-        pairs: of each part.
+        k: number of directions to search for; 0 for no search.
+        pairs: number of pairs in each part.
     """
 
     kind: Literal["stream", "mlp", "z"]
@@ -43,13 +44,13 @@ def abstraction_row(
     request: AbstractionRequest,
     redrawn: Callable[[], Subject],
 ) -> dict[str, Any]:
-    """IIA of the whole place, and, where k > 0, of the subspace that a search finds, with 95 %
-    intervals over pairs.
+    """Interchange accuracy (IIA) of one place, with 95 % intervals over held-out pairs.
 
-    All on held-out pairs; searches see training pairs alone.
+    The row has the accuracy of the whole place and, if k > 0, of the subspace that a search finds on
+    training pairs.
 
     Args:
-        redrawn: gives the subject with re-drawn weights, which a search is held against.
+        redrawn: returns the subject with re-drawn weights, a control of the search.
     """
     from ....tools.abstraction.das import search
     from ....tools.abstraction.interchange import Location, draw_interchanges, interchange

@@ -1,13 +1,13 @@
-"""What components do in a task, one row each, on discovery prompts: mediation, path patching,
-attention.
+"""Mediation, path patching and attention of components in a task: one row each.
 
-Each value is a mean with its 95 % interval over prompts, in units of the logit difference unless it
-says otherwise.
+Each value is a mean over discovery prompts with its 95 % interval, in units of the logit difference
+unless stated otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,30 +36,37 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-SAID_TWICE = 16
-"""Random tokens that are said twice, where the subject's context has room for them."""
+REPEATED_TOKENS = 16
+"""Length of the random sequence that is repeated, if the subject's context has room for two."""
 
 
 def strongest_heads(model: CircuitModel, batches: Sequence[PairBatch], n: int) -> list[Node]:
-    """The heads with the largest effects, as attribution patching estimates them; the first is the strongest."""
+    """The n heads with the largest effects by attribution patching, the strongest first."""
     with torch.enable_grad():
         scores = torch.cat([attribute(model, batch.pairs).heads for batch in batches]).mean(0)
     best = scores.abs().flatten().topk(min(n, scores.numel())).indices.tolist()
-    return [Node("head", *divmod(at, model.graph.n_heads)) for at in best]
+    return [Node("head", *divmod(index, model.graph.n_heads)) for index in best]
 
 
 def mediation_rows(
     model: CircuitModel, batches: Sequence[PairBatch], units: Sequence[Unit]
 ) -> list[Row]:
-    """Total, indirect and direct effect of each head or neuron, and what they do not add up to."""
-    found = [mediate(model, batch.pairs, units) for batch in batches]
-    names = ("indirect", "direct", "interaction")
-    by_unit = {name: torch.cat([getattr(each, name) for each in found], 1) for name in names}
-    total = _interval(torch.cat([each.total for each in found]))
+    """Total, indirect and direct effect of each head or neuron, and their interaction."""
+    mediations = [mediate(model, batch.pairs, units) for batch in batches]
+    total = _interval(torch.cat([mediation.total for mediation in mediations]))
+    indirect, direct, interaction = (
+        torch.cat([getattr(mediation, name) for mediation in mediations], 1)
+        for name in ("indirect", "direct", "interaction")
+    )
     return [
-        {"component": str(unit), "total": total}
-        | {name: _interval(values[at]) for name, values in by_unit.items()}
-        for at, unit in enumerate(units)
+        {
+            "component": str(unit),
+            "total": total,
+            "indirect": _interval(indirect[index]),
+            "direct": _interval(direct[index]),
+            "interaction": _interval(interaction[index]),
+        }
+        for index, unit in enumerate(units)
     ]
 
 
@@ -70,7 +77,7 @@ def path_rows(
     receivers: Sequence[Target],
     mlps: Mlps,
 ) -> list[Row]:
-    """What each sender does through all receivers together, and through nothing else."""
+    """The effect of each sender through all receivers together, and through nothing else."""
     effects = torch.cat(
         [path_patch(model, batch.pairs, senders, receivers, mlps) for batch in batches], 1
     )
@@ -84,55 +91,53 @@ def path_rows(
 def attention_rows(
     model: CircuitModel, batches: Sequence[PairBatch], heads: Sequence[Node], seed: int
 ) -> Iterator[Row]:
-    """Where each head looks, on random tokens said twice and in the task; what it copies, and
-    whether weight is effect.
+    """Where each head attends, what it copies, and whether its attention weights are its effects.
 
-    `looks_at` is the share that END gives to the task's own marks; `direct` what the head adds to
-    the logit difference by itself; `rank_correlation` that of its weights from END with the sizes
-    of the effects of taking them away.
+    Attention is measured on repeated random tokens and on the task's prompts. `looks_at` is the
+    attention from END to each mark of the task; `direct` is what the head itself adds to the logit
+    difference; `rank_correlation` compares the head's weights from END with the sizes of the effects
+    of removing them.
     """
     subject = model.subject
-    length = min(SAID_TWICE, subject.context_length // 2)
-    kinds = head_scores(subject, repeated_tokens(subject, length=length, seed=seed))
+    length = min(REPEATED_TOKENS, subject.context_length // 2)
+    scores = head_scores(subject, repeated_tokens(subject, length=length, seed=seed))
     copying = copying_scores(subject, model)
-    lookers = [
-        HeadObserver(model, batch.pairs, positions_of(batch.pairs, _lists(batch)))
+    observers = [
+        HeadObserver(model, batch.pairs, positions_of(batch.pairs, _marks_as_lists(batch)))
         for batch in batches
     ]
-    weighed = torch.cat(
-        [
-            edge_knockouts(Sweep(model, batch.pairs), heads).rank_correlation_by_pair()
-            for batch in batches
-        ],
-        1,
-    )
-    for at, head in enumerate(heads):
-        looks = [looker.observe(head) for looker in lookers]
-        marks = [
-            mark
-            for mark in looks[0].attention
-            if mark.startswith("END>") and all(mark in x.attention for x in looks)
-        ]
+    knockouts = [edge_knockouts(Sweep(model, batch.pairs), heads) for batch in batches]
+    correlations = torch.cat([each.rank_correlation_by_pair() for each in knockouts], 1)
+    for index, head in enumerate(heads):
+        observations = [observer.observe(head) for observer in observers]
+        kinds = {
+            name: _number(getattr(scores, name)[head.layer, head.head])
+            for name in scores.__dataclass_fields__
+        }
         yield {
             "component": str(head),
-            **{
-                name: _number(getattr(kinds, name)[head.layer, head.head])
-                for name in kinds.__dataclass_fields__
-            },
+            **kinds,
             "copying": _number(copying[head.layer, head.head]),
-            "direct": _interval([value for look in looks for value in look.direct]),
-            "looks_at": {
-                mark.removeprefix("END>"): _interval(
-                    [value for look in looks for value in look.attention[mark]]
-                )
-                for mark in marks
-            },
-            "rank_correlation": _interval(weighed[at]),
+            "direct": _interval(list(chain.from_iterable(each.direct for each in observations))),
+            "looks_at": _attention_from_end([each.attention for each in observations]),
+            "rank_correlation": _interval(correlations[index]),
         }
 
 
-def _lists(batch: PairBatch) -> dict[str, list[int]]:
-    return {name: list(places) for name, places in batch.marks.items()}
+def _marks_as_lists(batch: PairBatch) -> dict[str, list[int]]:
+    return {name: list(positions) for name, positions in batch.marks.items()}
+
+
+def _attention_from_end(
+    per_batch: Sequence[Mapping[str, Sequence[float]]],
+) -> dict[str, dict[str, float]]:
+    """Attention from END to each mark that all batches have."""
+    shares: dict[str, dict[str, float]] = {}
+    for link in per_batch[0]:
+        if link.startswith("END>") and all(link in attention for attention in per_batch):
+            values = list(chain.from_iterable(attention[link] for attention in per_batch))
+            shares[link.removeprefix("END>")] = _interval(values)
+    return shares
 
 
 def _interval(values: Tensor | Sequence[float]) -> dict[str, float]:
@@ -140,5 +145,6 @@ def _interval(values: Tensor | Sequence[float]) -> dict[str, float]:
 
 
 def _number(value: Tensor) -> float | None:
-    """A number of JSON; None for what is not known."""
-    return None if np.isnan(found := float(value)) else found
+    """A JSON number; None for NaN."""
+    number = float(value)
+    return None if np.isnan(number) else number
