@@ -13,39 +13,39 @@ from ...runlog.progress import progress
 from .. import options, output
 
 MIN_PAIRS = 8
-"""Fewest pairs for a share to say anything."""
+"""Fewest pairs for an accuracy to be informative."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which program, where to look, and whether to search."""
+    """Declare the program, the places to look at, and the search."""
     parser.add_argument(
         "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the pairs (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the pairs (default: 0)")
     options.add_device(parser)
     parser.add_argument(
         "--program",
         type=Path,
         metavar="FILE",
-        help="a program, how its inputs become text, its answers (TOML or JSON)",
+        help="the program, the text for its inputs, and its answers (TOML or JSON)",
     )
     parser.add_argument(
-        "--variable", metavar="V", help="the variable that is interchanged (default: the file's)"
+        "--variable", metavar="V", help="the variable to interchange (default: the file's)"
     )
     parser.add_argument(
-        "--layers", metavar="L,L", help="after which layers to look (default: four, evenly)"
+        "--layers", metavar="L,L", help="layers to look at (default: four, evenly spaced)"
     )
     parser.add_argument(
         "--at",
         default="end",
         metavar="SLOT,SLOT",
-        help="at the tokens where slots of the text end (default: end, the last)",
+        help="slots of the text, each at its last token (default: end, the text's last token)",
     )
     parser.add_argument(
         "--kind",
         choices=("stream", "mlp", "z"),
         default="stream",
-        help="the stream, neurons or heads (default: stream)",
+        help="residual stream, neurons or heads' z (default: stream)",
     )
     parser.add_argument(
         "--search",
@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="search for K directions that hold the variable (DAS)",
     )
     parser.add_argument(
-        "--pairs", type=int, default=64, metavar="N", help="pairs of each part (default: 64)"
+        "--pairs",
+        type=int,
+        default=64,
+        metavar="N",
+        help="pairs for training, and as many held out (default: 64)",
     )
     parser.add_argument(
         "--search-steps",
@@ -67,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """One row per place."""
+    """Print one row per place."""
     from ....tools.abstraction.das import random_twin
     from ....tools.abstraction.question import read_question
     from ....tools.subject import load_subject
@@ -85,27 +89,29 @@ def run(args: argparse.Namespace) -> int:
     question = read_question(args.program)
     if args.variable:
         question = question.with_variable(args.variable)
-    layers, spots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
+    layers, slots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         n_layers = subject.shape.n_layers
-        layers = layers or sorted({n_layers * part // 5 for part in range(1, 5)})
-        for at in spots:
-            question.position(subject, at)  # fail before the first search
+        layers = layers or sorted({n_layers * fifth // 5 for fifth in range(1, 5)})
+        for slot in slots:
+            question.position(subject, slot)  # an unknown slot fails before the first search
         redrawn = cache(partial(random_twin, subject, args.seed))
-        places = [(layer, at) for layer in layers for at in spots]
-        for done, (layer, at) in enumerate(places):
-            reporter.update("places", done, len(places), unit="places", note=f"layer {layer}, {at}")
+        places = [(layer, slot) for layer in layers for slot in slots]
+        for done, (layer, slot) in enumerate(places):
+            reporter.update(
+                "places", done, len(places), unit="places", note=f"layer {layer}, {slot}"
+            )
             request = AbstractionRequest(
-                args.kind, layer, at, args.search, args.pairs, args.search_steps, args.seed
+                args.kind, layer, slot, args.search, args.pairs, args.search_steps, args.seed
             )
             rows.append(abstraction_row(subject, question, request, redrawn))
             if args.json:
                 output.json_line(rows[-1])
         reporter.update("places", len(places), len(places), unit="places")
     if not args.json:
-        _show(rows) if len(spots) == 1 else _show_map(rows, spots)
+        _show(rows) if len(slots) == 1 else _show_map(rows, slots)
     return 0
 
 
@@ -137,39 +143,33 @@ def _show(rows: list[dict[str, Any]]) -> None:
     _show_base(first)
 
 
-def _show_map(rows: list[dict[str, Any]], spots: list[str]) -> None:
-    """Layers by places: the whole of each, and the subspace found there beside its best control."""
+def _show_map(rows: list[dict[str, Any]], slots: list[str]) -> None:
+    """Layers by slots: the accuracy of each whole place, then of the subspace that a search found."""
     first = rows[0]
-    places = {at: next(row["position"] for row in rows if row["at"] == at) for at in spots}
-    columns = ("layer", *(f"{at} (token {position})" for at, position in places.items()))
-    what = f"{first['question']}: {first['variable']} in the {first['kind']}"
-    output.table(
-        columns,
-        _cells(rows, spots, _whole),
-        title=f"{what}, the whole of each place",
-        right=columns,
-    )
+    positions = {row["at"]: row["position"] for row in rows}
+    columns = ("layer", *(f"{slot} (token {positions[slot]})" for slot in slots))
+    variable = f"{first['question']}: {first['variable']} in the {first['kind']}"
+    title = f"{variable}, the whole of each place"
+    output.table(columns, _cells(rows, slots, _whole_place), title=title, right=columns)
     if first["k"]:
-        title = f"{what}, {first['k']} of its directions: found, and the best control"
-        output.table(columns, _cells(rows, spots, _found), title=title, right=columns)
+        title = f"{variable}, {first['k']} of its directions: found, and the best control"
+        output.table(columns, _cells(rows, slots, _subspace), title=title, right=columns)
     _show_base(first)
 
 
 def _cells(
-    rows: list[dict[str, Any]], spots: list[str], say: Callable[[dict[str, Any]], str]
+    rows: list[dict[str, Any]], slots: list[str], render: Callable[[dict[str, Any]], str]
 ) -> list[tuple[object, ...]]:
-    by_place = {(row["layer"], row["at"]): say(row) for row in rows}
-    return [
-        (layer, *(by_place[layer, at] for at in spots))
-        for layer in dict.fromkeys(row["layer"] for row in rows)
-    ]
+    by_place = {(row["layer"], row["at"]): render(row) for row in rows}
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    return [(layer, *(by_place[layer, slot] for slot in slots)) for layer in layers]
 
 
-def _whole(row: dict[str, Any]) -> str:
+def _whole_place(row: dict[str, Any]) -> str:
     return _with_interval(row["whole"]["iia"])
 
 
-def _found(row: dict[str, Any]) -> str:
+def _subspace(row: dict[str, Any]) -> str:
     accuracy = row["found"]["iia"]["value"]
     return f"{accuracy:.2f} beside {accuracy - row['real_minus_control']:.2f}"
 

@@ -18,62 +18,68 @@ if TYPE_CHECKING:
     from ....tools.circuits.tasks.prepared import PairBatch
 
 PROMPTS = 16
-"""Prompts that a component is measured on: each costs a pass of the later layers, or several."""
+"""Prompts for each component; each costs one or more passes through the later layers."""
 _RECEIVER = re.compile(r"(?P<node>[\w.]+)<(?P<read>q|k|v|mlp|logits)>")
 
 
 def add_mediation(parser: argparse.ArgumentParser) -> None:
-    """Which heads or neurons."""
+    """Declare the heads or neurons."""
     _add_components(parser, "heads (head.23.3) and neurons (mlp.12.803)")
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:
-    """Which senders, which receivers."""
+    """Declare the senders and receivers."""
     _add_components(parser, "senders: heads (head.23.3), MLPs (mlp.12), input")
     parser.add_argument(
         "--receivers",
         default="logits<logits>",
         metavar="R,R",
-        help="head.23.3<q>, head.23.1<k> (key-value heads), mlp.20<mlp>, logits<logits> (default: logits<logits>)",
+        help="inputs that read from senders: head.23.3<q>, head.23.1<k> (key-value heads), "
+        "mlp.20<mlp>, logits<logits> (default: logits<logits>)",
     )
     parser.add_argument(
         "--mlps",
         choices=("recompute", "freeze"),
         default="recompute",
-        help="MLPs on the way: paths past them and through them, or past them alone (default: recompute)",
+        help="whether paths may go through the MLPs between sender and receiver (recompute) or "
+        "only around them (freeze) (default: recompute)",
     )
 
 
 def add_attention(parser: argparse.ArgumentParser) -> None:
-    """Which heads."""
+    """Declare the heads."""
     _add_components(parser, "heads (head.23.3)")
 
 
-def _add_components(parser: argparse.ArgumentParser, which: str) -> None:
+def _add_components(parser: argparse.ArgumentParser, kinds: str) -> None:
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
     parser.add_argument(
         "--components",
         metavar="C,C",
-        help=f"{which} (default: the strongest heads, as attribution patching estimates them)",
+        help=f"{kinds} (default: the heads with the largest effects by attribution patching)",
     )
     parser.add_argument(
-        "--top", type=int, default=8, metavar="N", help="so many strongest heads (default: 8)"
+        "--top",
+        type=int,
+        default=8,
+        metavar="N",
+        help="number of heads to take if --components is omitted (default: 8)",
     )
     add_subject(parser, PROMPTS)
 
 
 def mediation(args: argparse.Namespace) -> int:
-    """Total, direct and indirect effects."""
+    """Print total, direct and indirect effects."""
     return _run(args, _show_mediation)
 
 
 def paths(args: argparse.Namespace) -> int:
-    """Effects through some receivers alone."""
+    """Print effects through the receivers alone."""
     return _run(args, _show_paths, [_receiver(name) for name in args.receivers.split(",")])
 
 
 def attention(args: argparse.Namespace) -> int:
-    """What heads look at and copy, and whether weight is effect."""
+    """Print what heads attend to and copy, and how well attention weights predict effects."""
     return _run(args, _show_attention)
 
 
@@ -89,7 +95,7 @@ def _run(
     check_prompts(args)
     if args.top < 1:
         raise UsageError(f"--top {args.top}: give at least 1")
-    rows = _measured(args, receivers)
+    rows = _measure(args, receivers)
     for row in rows:
         row |= {"task": args.task, "subject": args.subject}
         if args.json:
@@ -99,7 +105,7 @@ def _run(
     return 0
 
 
-def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
+def _measure(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
     from ....tools.circuits.graph import Node
     from ....tools.circuits.selftest import open_circuit_model
     from ....tools.circuits.tasks import find_task
@@ -110,22 +116,21 @@ def _measured(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dic
 
     task = find_task(args.task)  # check the arguments before anything is loaded
     parse = Unit.parse if args.action == "mediate" else Node.parse
-    named = [parse(name) for name in args.components.split(",")] if args.components else []
+    components = [parse(name) for name in args.components.split(",")] if args.components else []
     with progress(quiet=args.quiet) as reporter:
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         model = open_circuit_model(subject)
-        drawn = draw_examples(task, "discovery", args.seed, lexicon(subject))
-        batches = prepare(subject, task, drawn, args.prompts).batches
-        components = named or [
-            parse(str(head)) for head in strongest_heads(model, batches, args.top)
-        ]
+        examples = draw_examples(task, "discovery", args.seed, lexicon(subject))
+        batches = prepare(subject, task, examples, args.prompts).batches
+        if not components:
+            heads = strongest_heads(model, batches, args.top)
+            components = [parse(str(head)) for head in heads]
         rows = _rows(args, model, batches, components, receivers)
         reporter.update(args.action, 1, 1, unit="tables")
-    return [
-        {"component": None, "prompts": sum(len(batch.pairs) for batch in batches)} | row
-        for row in rows
-    ]
+    prompts = sum(len(batch.pairs) for batch in batches)
+    # `component` comes first in JSON, and the row sets it
+    return [{"component": None, "prompts": prompts} | row for row in rows]
 
 
 def _rows(
@@ -149,8 +154,8 @@ def _check_heads(model: CircuitModel, nodes: list[Node]) -> None:
     for node in nodes:
         if node.kind != "head" or node not in model.graph.sources:
             raise UsageError(
-                f"{str(node)!r} is not a head of {model.subject.name}, which has {model.graph.n_layers} layers of "
-                f"{model.graph.n_heads}"
+                f"{str(node)!r} is not a head of {model.subject.name}, "
+                f"which has {model.graph.n_layers} layers of {model.graph.n_heads} heads"
             )
 
 
@@ -160,7 +165,8 @@ def _receiver(text: str) -> Target:
     match = _RECEIVER.fullmatch(text)
     if match is None:
         raise UsageError(
-            f"receiver {text!r}: write head.23.3<q>, head.23.1<k> (a key-value head), mlp.20<mlp>, logits<logits>"
+            f"receiver {text!r}: write head.23.3<q>, head.23.1<k> (a key-value head), "
+            "mlp.20<mlp> or logits<logits>"
         )
     read: Any = match["read"]
     return Target(Node.parse(match["node"]), read)
@@ -176,13 +182,16 @@ def _show_mediation(rows: list[dict[str, Any]]) -> None:
     cells = [
         (
             row["component"],
-            *(_with_interval(row[name]) for name in ("indirect", "direct", "interaction")),
+            _with_interval(row["indirect"]),
+            _with_interval(row["direct"]),
+            _with_interval(row["interaction"]),
         )
         for row in rows
     ]
     output.table(columns, cells, right=columns[1:])
     output.line(
-        f"total effect of the twin on the logit difference: {_with_interval(rows[0]['total'])}, {_of(rows)}"
+        "total effect of the twin on the logit difference: "
+        f"{_with_interval(rows[0]['total'])}, {_averaging(rows)}"
     )
 
 
@@ -194,9 +203,10 @@ def _show_paths(rows: list[dict[str, Any]]) -> None:
         right=columns[1:],
     )
     receivers = ", ".join(rows[0]["receivers"])
-    mlps = {"recompute": "recomputed", "freeze": "held"}[rows[0]["mlps"]]
+    mlps = {"recompute": "recomputed", "freeze": "frozen"}[rows[0]["mlps"]]
     output.line(
-        f"receivers: {receivers}; MLPs on the way {mlps}; change of the logit difference, {_of(rows)}"
+        f"receivers: {receivers}; MLPs in between are {mlps}; change of the logit difference, "
+        f"{_averaging(rows)}"
     )
 
 
@@ -215,8 +225,9 @@ def _show_attention(rows: list[dict[str, Any]]) -> None:
         columns, [_attention_cells(row) for row in rows], right=(*columns[1:6], columns[7])
     )
     output.line(
-        "previous, duplicate, induction: on random tokens said twice; copying: of the OV circuit, -1 to 1; direct: "
-        f"what it adds to the logit difference by itself; weight ~ effect: rank correlation; {_of(rows)}"
+        "previous, duplicate, induction: on a repeated random sequence; copying: of the OV circuit, "
+        "-1 to 1; direct: what the head itself adds to the logit difference; "
+        f"weight ~ effect: rank correlation; {_averaging(rows)}"
     )
     output.line(_caveat(rows))
 
@@ -227,19 +238,21 @@ def _caveat(rows: list[dict[str, Any]]) -> str:
     mean = sum(value for value, _ in by_head) / len(by_head)
     worst, head = min(by_head)
     return (
-        f"attention weight is not effect: on this task it orders the effects of taking attention away from END with a "
-        f"rank correlation of {mean:+.2f} in the mean over these heads, {worst:+.2f} for {head}"
+        "attention weight is not effect: on this task, weights from END and the effects of removing "
+        f"that attention have a rank correlation of {mean:+.2f} in the mean over these heads, "
+        f"and {worst:+.2f} for {head}"
     )
 
 
 def _attention_cells(row: dict[str, Any]) -> tuple[object, ...]:
     kinds = (row[name] for name in ("previous", "duplicate", "induction", "copying"))
-    most = max(row["looks_at"].items(), key=lambda entry: entry[1]["value"], default=None)
+    shares = row["looks_at"].items()
+    largest = max(shares, key=lambda entry: entry[1]["value"], default=None)
     return (
         row["component"],
         *(None if value is None else f"{value:.2f}" for value in kinds),
         _with_interval(row["direct"]),
-        None if most is None else f"{most[0]} {_with_interval(most[1])}",
+        None if largest is None else f"{largest[0]} {_with_interval(largest[1])}",
         _with_interval(row["rank_correlation"]),
     )
 
@@ -248,5 +261,5 @@ def _with_interval(value: dict[str, float]) -> str:
     return f"{value['value']:+.2f} ({value['low']:+.2f} to {value['high']:+.2f})"
 
 
-def _of(rows: list[dict[str, Any]]) -> str:
+def _averaging(rows: list[dict[str, Any]]) -> str:
     return f"means and 95 % intervals over {rows[0]['prompts']} discovery prompts"

@@ -1,4 +1,4 @@
-"""`hubel circuit run`: the circuit of a task, found, explained and tested."""
+"""`hubel circuit run`: find the circuit of a task, explain it and test the explanation."""
 
 from __future__ import annotations
 
@@ -32,25 +32,54 @@ SETTINGS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which task, how large a circuit, how it is looked for, and who explains it."""
+    """Declare the task, the search for the circuit, the explainer and the budget."""
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
     parser.add_argument(
         "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
     )
     parser.add_argument(
-        "--name", help="the run's name (default: circuit-TASK and the time); the same again goes on"
+        "--name",
+        help="name of the run (default: circuit-TASK and the time); an existing run continues",
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
-    circuit = parser.add_argument_group("circuit")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the prompts (default: 0)")
+    _add_search(parser.add_argument_group("circuit"))
+    roles = parser.add_argument_group("roles")
+    roles.add_argument(
+        "--explainer",
+        default="compositional",
+        help="how roles are named: compositional (default), openai:MODEL, anthropic:MODEL",
+    )
+    roles.add_argument(
+        "--nodes",
+        type=int,
+        default=16,
+        metavar="N",
+        help="number of components that get a role (default: 16)",
+    )
+    options.add_patience(options.add_explainer_model(parser))
+    options.add_budget(parser, targets=False)
+    options.add_device(parser)
+
+
+def _add_search(circuit: argparse._ArgumentGroup) -> None:
     size = circuit.add_mutually_exclusive_group()
     size.add_argument(
-        "--share", type=float, default=0.02, help="edges of the circuit, of all (default: .02)"
+        "--share",
+        type=float,
+        default=0.02,
+        help="size of the circuit, as a share of all edges (default: .02)",
     )
     size.add_argument(
-        "--faithfulness", type=float, default=0.0, metavar="F", help="or the smallest with this f"
+        "--faithfulness",
+        type=float,
+        default=0.0,
+        metavar="F",
+        help="take the smallest circuit with at least this faithfulness f instead",
     )
     circuit.add_argument(
-        "--method", default="eap-ig-inputs", help="how edges are scored (default: eap-ig-inputs)"
+        "--method",
+        default="eap-ig-inputs",
+        help="method that scores edges (default: eap-ig-inputs)",
     )
     circuit.add_argument(
         "--steps", type=int, default=0, help="steps of integrated gradients (default: the method's)"
@@ -60,49 +89,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="W",
-        help="times that edges working against the answer count in the ranking; 1 ranks by size alone (default: what "
-        "brings f nearest to 1 on discovery prompts)",
+        help="weight in the ranking of edges that work against the answer; 1 ranks by size alone "
+        "(default: the weight that brings f nearest to 1 on discovery prompts)",
     )
     circuit.add_argument(
-        "--rounds", type=int, default=0, metavar="N", help="rounds of swapping edges (default: 0)"
+        "--rounds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="rounds of swapping edges to improve f (default: 0)",
     )
     circuit.add_argument(
         "--discovery",
         type=int,
         default=48,
         metavar="N",
-        help="prompts that rank edges (default: 48)",
+        help="number of prompts to rank edges on (default: 48)",
     )
     circuit.add_argument(
-        "--heldout", type=int, default=48, metavar="N", help="prompts that verify (default: 48)"
-    )
-    roles = parser.add_argument_group("roles")
-    roles.add_argument(
-        "--explainer",
-        default="compositional",
-        help="who names roles: compositional (default), openai:MODEL, anthropic:MODEL",
-    )
-    roles.add_argument(
-        "--nodes",
+        "--heldout",
         type=int,
-        default=16,
+        default=48,
         metavar="N",
-        help="components that get a role (default: 16)",
+        help="number of held-out prompts to verify the circuit on (default: 48)",
     )
-    options.add_patience(options.add_explainer_model(parser))
-    options.add_budget(parser, targets=False)
-    options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the run, or continue it, and show the result."""
+    """Start or continue the run, and show the result."""
     from ...circuits.config import CircuitConfig
     from ...circuits.run import make_circuit_run
     from .runs import finish_circuit
 
     if not args.task:
         raise UsageError(
-            "`hubel circuit run` needs --task T; `hubel circuit tasks` shows which a subject can do"
+            "`hubel circuit run` needs --task T; `hubel circuit tasks` shows what a subject can do"
         )
     if args.name and Path(args.name).name != args.name:
         raise UsageError(
@@ -119,6 +140,6 @@ def run(args: argparse.Namespace) -> int:
     make_circuit_run(folder, config)
     if not args.quiet:
         sys.stderr.write(
-            f"run {folder.name}: `hubel resume {folder.name}` goes on if it is stopped\n"
+            f"run {folder.name}: `hubel resume {folder.name}` continues it if it is stopped\n"
         )
     return finish_circuit(folder, args)

@@ -1,4 +1,4 @@
-"""Circuit runs in the terminal: what `circuit run`, `resume`, `show`, `replay` and `runs` do with one."""
+"""Circuit runs in the terminal, for `circuit run`, `resume`, `show`, `replay` and `runs`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .. import options, output
 
 
 def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
-    """Run to the end and show the result; that a subject cannot do a task is a result too.
+    """Finish a run and show its result. That a subject cannot do a task is a result too.
 
     Raises:
         BudgetReached, NoRoles: the message says how to continue.
@@ -32,11 +32,11 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
             result = execute_circuit_run(folder, reporter, limits=limits)
     except BudgetReached as error:
         raise BudgetReached(
-            f"{error}: `hubel resume {folder.name}` goes on, with a larger --max-... if you give one"
+            f"{error}: `hubel resume {folder.name}` continues; give a larger --max-... if needed"
         ) from None
     except NoRoles as error:
         raise NoRoles(
-            f"{error}; `hubel resume {folder.name}` asks again, and measures nothing twice"
+            f"{error}; `hubel resume {folder.name}` asks again and repeats no measurement"
         ) from None
     show_circuit(result, as_json=args.json)
     if not args.quiet:
@@ -47,7 +47,7 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
 
 
 def show_circuit(result: CircuitResult, *, as_json: bool) -> None:
-    """circuit.json as one line, or as tables."""
+    """Print circuit.json as one line, or as tables."""
     if as_json:
         output.json_line(result)
         return
@@ -96,8 +96,8 @@ def _show_curve(circuit: FoundCircuit) -> None:
     output.line(f"CMD {circuit['cmd']:.3f} (0 is best), CPR {circuit['cpr']:.3f}")
     balance = circuit["balance"]
     output.line(
-        f"{balance['opposing_edges']:,} of the circuit's {circuit['chosen_edges']:,} edges work against the answer; in "
-        f"the ranking they count {balance['weight']:.2f} times\n"
+        f"{balance['opposing_edges']:,} of the circuit's {circuit['chosen_edges']:,} edges work "
+        f"against the answer; their weight in the ranking is {balance['weight']:.2f}\n"
     )
 
 
@@ -130,10 +130,10 @@ def _show_doubts(circuit: FoundCircuit) -> None:
     shared = circuit["rival"]["least_shared_of_the_faithful"]
     rivals = "none as faithful was found"
     if shared is not None:
-        rivals = f"one as faithful shares {shared:.0%}"
+        rivals = f"one as faithful shares {shared:.0%} of the edges"
     output.line(
-        f"without the circuit f is {circuit['completeness']['value']:.2f}; circuits of resampled prompts overlap by "
-        f"{circuit['stability']['jaccard']:.2f}; rivals: {rivals}"
+        f"without the circuit f is {circuit['completeness']['value']:.2f}; circuits of resampled "
+        f"prompts overlap by {circuit['stability']['jaccard']:.2f}; rivals: {rivals}"
     )
 
 
@@ -142,7 +142,7 @@ def _span(row: IntervalRow) -> str:
 
 
 def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
-    """0 if everything computed again is what circuit.json says, else 1."""
+    """Replay a run; returns 0 if every recomputed value equals that in circuit.json, else 1."""
     from ...circuits.replay import replay_circuit
 
     with progress(quiet=args.quiet) as reporter:
@@ -151,7 +151,7 @@ def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
         output.json_line(replay.result)
     elif not replay.mismatches:
         output.line(
-            "the log holds: everything computed anew is the same "
+            "the log holds: everything computed again is the same "
             + ("bit for bit" if replay.bitwise else "to 1e-6")
         )
     for mismatch in replay.mismatches:

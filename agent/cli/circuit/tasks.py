@@ -1,4 +1,4 @@
-"""`hubel circuit tasks`: which tasks a subject can do, before a circuit of one is looked for."""
+"""`hubel circuit tasks`: which tasks a subject can do, and hence which circuits are worth a search."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ....tools.errors import UsageError
 from .. import options, output
 
 PROMPTS = 64
-"""Prompts per task: intervals are then about a tenth wide."""
+"""Prompts for each task; with so many, intervals are about a tenth wide."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which subject, and which tasks."""
+    """Declare the subject and the tasks."""
     add_subject(parser, PROMPTS)
     parser.add_argument(
         "--task",
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_subject(parser: argparse.ArgumentParser, prompts: int) -> None:
-    """The subject, how many prompts it is asked, and the seed that draws them."""
+    """Declare the subject, the number of prompts, and their seed."""
     parser.add_argument(
         "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
     )
@@ -32,9 +32,9 @@ def add_subject(parser: argparse.ArgumentParser, prompts: int) -> None:
         type=int,
         default=prompts,
         metavar="N",
-        help=f"prompts to ask (default: {prompts})",
+        help=f"number of prompts (default: {prompts})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="draws the prompts (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the prompts (default: 0)")
     options.add_device(parser)
 
 
@@ -45,7 +45,7 @@ def check_prompts(args: argparse.Namespace) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """One row per task."""
+    """Print one row per task."""
     from ....tools.circuits.tasks import all_tasks, find_task
     from ....tools.circuits.tasks.prepared import lexicon
     from ....tools.subject import load_subject
@@ -58,8 +58,8 @@ def run(args: argparse.Namespace) -> int:
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
         words = lexicon(subject)
-        for at, task in enumerate(tasks):
-            reporter.update("tasks", at, len(tasks), unit="tasks", note=task.name)
+        for done, task in enumerate(tasks):
+            reporter.update("tasks", done, len(tasks), unit="tasks", note=task.name)
             rows.append(ability_row(subject, task, args.prompts, args.seed, words))
             if args.json:
                 output.json_line(rows[-1])
@@ -80,20 +80,21 @@ def _show(rows: list[dict[str, Any]]) -> None:
         "left out",
         "worth a search",
     )
-    cells = [
-        (
-            row["task"],
-            row["n"],
-            f"{row['accuracy']['value']:.3f} ({row['accuracy']['low']:.2f} to {row['accuracy']['high']:.2f})",
-            f"{row['top']:.3f}",
-            _interval(row["clean"]),
-            _interval(row["corrupted"]),
-            f"{sum(row['left_out'].values())} prompts, {len(row['words'])} words",
-            "yes" if row["can"] else f"no: {row['why']}",
-        )
-        for row in rows
-    ]
-    output.table(columns, cells, right=columns[1:6])
+    output.table(columns, [_cells(row) for row in rows], right=columns[1:6])
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    accuracy = row["accuracy"]
+    return (
+        row["task"],
+        row["n"],
+        f"{accuracy['value']:.3f} ({accuracy['low']:.2f} to {accuracy['high']:.2f})",
+        f"{row['top']:.3f}",
+        _interval(row["clean"]),
+        _interval(row["corrupted"]),
+        f"{sum(row['left_out'].values())} prompts, {len(row['words'])} words",
+        "yes" if row["can"] else f"no: {row['why']}",
+    )
 
 
 def _interval(value: dict[str, float]) -> str:
