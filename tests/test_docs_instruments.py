@@ -19,7 +19,7 @@ CHEAP = ("activations.on_text", "compare", "logit_lens", "nearest", "patch")
 """They need no index, and a second together."""
 
 
-class Example(NamedTuple):
+class PrintedExample(NamedTuple):
     """A call of the page, and what it prints."""
 
     name: str
@@ -27,13 +27,13 @@ class Example(NamedTuple):
     output: str
 
 
-def examples() -> list[Example]:
+def examples() -> list[PrintedExample]:
     found = []
     for command, output in re.findall(
         r"```console\n\$ (hubel tool [^\n]*)\n(.*?)\n```", PAGE, re.DOTALL
     ):
         name, *pairs = shlex.split(command)[2:]
-        found.append(Example(name, dict(map(_pair, pairs)), output))
+        found.append(PrintedExample(name, dict(map(_pair, pairs)), output))
     return found
 
 
@@ -43,7 +43,7 @@ def test_every_instrument_has_a_row_and_an_example() -> None:
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
-def test_the_arguments_of_an_example_are_right(example: Example) -> None:
+def test_the_arguments_of_an_example_are_right(example: PrintedExample) -> None:
     get(example.name).arguments.model_validate(example.arguments)
     assert example.output
 

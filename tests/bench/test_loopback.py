@@ -19,7 +19,7 @@ from hubel.tools.errors import UsageError
 TOOLS = [{"type": "function", "function": {"name": "propose", "description": "", "parameters": {}}}]
 
 
-class Mind:
+class ProposingModel:
     name = "openai:mind"
 
     def reply(self, request: Request) -> Reply:
@@ -74,14 +74,14 @@ def request(
 
 
 def test_a_key_and_models_are_checked_when_the_script_asks() -> None:
-    with Loopback(Mind(), script=Script(key="k", models=("m", "n"))) as server:
+    with Loopback(ProposingModel(), script=Script(key="k", models=("m", "n"))) as server:
         assert ask(server).status == 200
         assert ask(server, key="other").json["error"]["type"] == "authentication_error"
         listed = request(server, "GET", server.url("openai") + "/models").json
         assert [model["id"] for model in listed["data"]] == ["m", "n"]
         assert request(server, "GET", server.url("anthropic") + "/v1/models/n").json["id"] == "n"
         assert request(server, "GET", server.url("openai") + "/models/z").status == 404
-    with Loopback(Mind(), script=Script(models=("n",))) as server:
+    with Loopback(ProposingModel(), script=Script(models=("n",))) as server:
         assert ask(server).status == 404
 
 
@@ -92,7 +92,7 @@ def test_rules_say_which_requests_go_wrong() -> None:
         Rule(provider="anthropic", stop="refused", text="no"),
         Rule(first=1, times=1, status=429, error="insufficient_quota"),
     )
-    with Loopback(Mind(), script=Script(rules=rules)) as server:
+    with Loopback(ProposingModel(), script=Script(rules=rules)) as server:
         assert ask(server, "one").json["error"]["code"] == "insufficient_quota"
         busy = ask(server, "two")
         assert (busy.status, busy.headers["retry-after"]) == (529, "3")
@@ -105,7 +105,9 @@ def test_rules_say_which_requests_go_wrong() -> None:
 
 def test_a_share_of_requests_is_drawn_by_what_they_say() -> None:
     def fates() -> list[int]:
-        with Loopback(Mind(), script=Script(rules=(Rule(share=0.3, status=500),))) as server:
+        with Loopback(
+            ProposingModel(), script=Script(rules=(Rule(share=0.3, status=500),))
+        ) as server:
             return [ask(server, f"request {n}").status for n in range(60)]
 
     found = fates()
@@ -114,7 +116,9 @@ def test_a_share_of_requests_is_drawn_by_what_they_say() -> None:
 
 
 def test_limits_a_minute_are_held_and_told() -> None:
-    with Loopback(Mind(), script=Script(requests_a_minute=2, tokens_a_minute=100_000)) as server:
+    with Loopback(
+        ProposingModel(), script=Script(requests_a_minute=2, tokens_a_minute=100_000)
+    ) as server:
         first, _, third = ask(server), ask(server), ask(server)
         assert first.headers["x-ratelimit-remaining-requests"] == "1"
         assert int(first.headers["x-ratelimit-remaining-tokens"]) < 100_000
@@ -125,7 +129,7 @@ def test_limits_a_minute_are_held_and_told() -> None:
 
 
 def test_a_prefix_that_was_sent_before_is_read_from_the_cache() -> None:
-    with Loopback(Mind()) as server:
+    with Loopback(ProposingModel()) as server:
         fresh, again = (ask(server).json["usage"] for _ in range(2))
         assert fresh["prompt_tokens_details"]["cached_tokens"] == 0
         assert (
@@ -142,7 +146,7 @@ def test_a_prefix_that_was_sent_before_is_read_from_the_cache() -> None:
 
 
 def test_the_ledger_tells_clients_apart_and_counts_what_came_twice() -> None:
-    with Loopback(Mind(), script=Script(rules=(Rule(at=(2,), fault="cut"),))) as server:
+    with Loopback(ProposingModel(), script=Script(rules=(Rule(at=(2,), fault="cut"),))) as server:
         ask(server, room="run-1")
         with pytest.raises((http.client.HTTPException, ConnectionError)):
             ask(server, room="run-2")
@@ -159,7 +163,7 @@ def test_the_ledger_tells_clients_apart_and_counts_what_came_twice() -> None:
 
 
 def test_the_ledger_says_how_many_were_answered_at_once() -> None:
-    with Loopback(Mind(), script=Script(delay_s=0.2)) as server:
+    with Loopback(ProposingModel(), script=Script(delay_s=0.2)) as server:
         waiting = [threading.Thread(target=ask, args=(server, f"n {n}")) for n in range(4)]
         for thread in waiting:
             thread.start()
@@ -176,7 +180,7 @@ def test_every_fault_is_served(provider: Provider, capfd: pytest.CaptureFixture[
     names = [name for name in NAMES if name != "hang"]
     rules = tuple(Rule(at=(number,), fault=name) for number, name in enumerate(names, 1))
     got: dict[str, Got | None] = {}
-    with Loopback(Mind(), script=Script(rules=rules)) as server:
+    with Loopback(ProposingModel(), script=Script(rules=rules)) as server:
         for name in names:
             try:
                 got[name] = ask(server, provider=provider)
@@ -197,7 +201,7 @@ def test_a_conversation_that_a_provider_would_refuse_is_refused() -> None:
         {"role": "user", "content": "go"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
     ]
-    with Loopback(Mind()) as server:
+    with Loopback(ProposingModel()) as server:
         for messages in ([*said, {"role": "user", "content": "well?"}], said, [], "no list"):
             body = json.dumps({"model": "m", "messages": messages, "tools": TOOLS})
             assert (

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, Site, serving, visiting
+from tests.agent.review.browser.conftest import CHROMIUM, FLAGS, ReviewSite, serving, visiting
 
 UNIT = "/runs/example/targets/mlp.20.977"
 MODEL = "/runs/example-model/targets/mlp.20.977"
@@ -64,7 +64,7 @@ SHOTS = {
 }
 
 
-def take(site: Site, shot: Shot, out: Path) -> None:
+def take(site: ReviewSite, shot: Shot, out: Path) -> None:
     """Open the view and write the screenshot."""
     from playwright.sync_api import sync_playwright
 

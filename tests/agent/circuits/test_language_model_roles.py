@@ -64,7 +64,7 @@ def named(*roles: Any) -> Reply:
     return reply(("name_roles", {"roles": list(roles)}))
 
 
-class Mind:
+class RepliesInTurn:
     """Gives replies in turn and keeps what it was asked."""
 
     def __init__(self, *replies: Reply) -> None:
@@ -84,20 +84,20 @@ class Mind:
         return last.text
 
 
-def roles_of(*replies: Reply) -> tuple[list[Role], Mind]:
-    mind = Mind(*replies)
-    return LanguageModelRoles(mind)(EVIDENCE), mind
+def roles_of(*replies: Reply) -> tuple[list[Role], RepliesInTurn]:
+    model = RepliesInTurn(*replies)
+    return LanguageModelRoles(model)(EVIDENCE), model
 
 
 def test_roles_come_with_predictions_in_our_words() -> None:
-    (role,), mind = roles_of(named(GOOD))
+    (role,), model = roles_of(named(GOOD))
     assert (role.component, role.role) == ("C1", "name mover")
     assert [(p.quantity, p.low, p.high) for p in role.predictions] == [
         ("effect", -3, -1),
         ("END>IO", 0.4, None),
     ]
     assert role.predictions[1].text == "attends from END to IO with at least +0.40"
-    assert len(mind.requests) == 1
+    assert len(model.requests) == 1
 
 
 def test_what_comes_from_prompts_is_quoted_and_no_layer_is_named() -> None:
@@ -151,17 +151,17 @@ def test_what_comes_from_prompts_is_quoted_and_no_layer_is_named() -> None:
 def test_what_cannot_be_tested_goes_back_with_what_was_expected(
     change: dict[str, Any], said: str
 ) -> None:
-    roles, mind = roles_of(named(GOOD | change), named(GOOD))
+    roles, model = roles_of(named(GOOD | change), named(GOOD))
     assert [role.role for role in roles] == ["name mover"]
-    assert said in mind.told
+    assert said in model.told
 
 
 def test_one_wrong_role_costs_no_other() -> None:
     second = {"component": "C2", "role": "helper", "description": "Helps.", "predictions": []}
-    roles, mind = roles_of(named(GOOD, second), named(second))
+    roles, model = roles_of(named(GOOD, second), named(second))
     assert [role.component for role in roles] == ["C1"]
-    assert "Kept: C1." in mind.told
-    assert len(mind.requests) == TRIES
+    assert "Kept: C1." in model.told
+    assert len(model.requests) == TRIES
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_without_a_role_that_can_be_tested_it_has_failed(useless: Reply) -> None
         roles_of(useless)
     (role,), _ = roles_of(useless, named(GOOD))
     assert role.component == "C1"
-    mind = Mind(*[useless] * TRIES, named(GOOD))
-    assert len(LanguageModelRoles(mind, failures=1)(EVIDENCE)) == 1, (
+    model = RepliesInTurn(*[useless] * TRIES, named(GOOD))
+    assert len(LanguageModelRoles(model, failures=1)(EVIDENCE)) == 1, (
         "a later attempt goes on where the last one ended"
     )
 
@@ -249,8 +249,8 @@ def found(folder: Path) -> dict[str, Any]:
 def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
     measured: Path, tmp_path: Path, provider: str
 ) -> None:
-    mind = ScriptedModel(lambda _, request: answer(request))
-    with Loopback(mind) as server:
+    model = ScriptedModel(lambda _, request: answer(request))
+    with Loopback(model) as server:
         folder = asked(
             measured,
             tmp_path / "run",
@@ -260,7 +260,7 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
         )  # type: ignore[arg-type]
         execute_circuit_run(folder, subject=induction_subject())
         execute_circuit_run(folder, subject=induction_subject())
-    assert len(mind.requests) == 1
+    assert len(model.requests) == 1
     roles = {node["id"]: node for node in found(folder)["nodes"] if node["role"]}
     assert {node["role_status"] for node in roles.values()} == {"kept"}
     assert len(RunLog(folder, writable=False).all("llm_call", "circuit")) == 1
@@ -268,9 +268,9 @@ def test_a_run_over_the_wire_is_paid_once_and_replayed_without_a_server(
 
 
 def test_neither_subject_nor_address_is_told(measured: Path, tmp_path: Path) -> None:
-    mind = ScriptedModel(lambda _, request: answer(request))
-    execute_circuit_run(asked(measured, tmp_path / "run"), subject=induction_subject(), model=mind)
-    said = json.dumps(mind.requests[0].to_json())
+    model = ScriptedModel(lambda _, request: answer(request))
+    execute_circuit_run(asked(measured, tmp_path / "run"), subject=induction_subject(), model=model)
+    said = json.dumps(model.requests[0].to_json())
     for secret in ("head.0", "head.1", "mlp.0", "induction-by-hand", "layer 0", "layer 1"):
         assert secret not in said
 
@@ -330,10 +330,10 @@ def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Pat
 
 def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path) -> None:
     folder = asked(measured, tmp_path / "run", budget={"calls": 2.0})
-    mind = ScriptedModel(lambda _, __: Reply(text="No."))
+    model = ScriptedModel(lambda _, __: Reply(text="No."))
     with pytest.raises(BudgetReached, match="2 of 2 calls"):
-        execute_circuit_run(folder, subject=induction_subject(), model=mind)
-    assert len(mind.requests) == 2
+        execute_circuit_run(folder, subject=induction_subject(), model=model)
+    assert len(model.requests) == 2
     good = ScriptedModel(lambda _, request: answer(request))
     execute_circuit_run(
         folder, subject=induction_subject(), model=good, limits=BudgetConfig({"calls": 3.0})

@@ -23,7 +23,7 @@ CALL = ToolCall("call_0", "propose", {"n": 1}, '{"n": 1}')
 ANSWER = (UserMessage("hello"), ToolResults((ToolResult("call_0", "taken"),)))
 
 
-class Mind:
+class TerseModel:
     name = "anthropic:mind"
 
     def reply(self, request: Request) -> Reply:
@@ -33,7 +33,7 @@ class Mind:
 
 def sent_back(native: Any) -> Any:
     """The blocks of a reply as the server got them in the request behind it; it refuses what the API refuses."""
-    with Loopback(Mind()) as server:
+    with Loopback(TerseModel()) as server:
         client = make_model(ModelConfig("anthropic:mind", base_url=server.url("anthropic")))
         hello, results = ANSWER
         said = AssistantMessage(Reply("", (CALL,), "tools", native=native))

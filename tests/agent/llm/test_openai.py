@@ -14,7 +14,7 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.runlog.model_config import ModelConfig
 from hubel.bench.loopback import Loopback
-from tests.bench.test_loopback import Mind
+from tests.bench.test_loopback import ProposingModel
 
 
 def test_calls_without_words_go_back_to_a_server_at_home_with_empty_words() -> None:
@@ -22,7 +22,7 @@ def test_calls_without_words_go_back_to_a_server_at_home_with_empty_words() -> N
     made = {"id": "call_0", "type": "function", "function": {"name": "propose", "arguments": "{}"}}
     native = {"role": "assistant", "content": None, "tool_calls": [made]}
     said = (UserMessage("hello"), AssistantMessage(Reply("", (call,), "tools", native=native)))
-    with Loopback(Mind()) as server:
+    with Loopback(ProposingModel()) as server:
         client = make_model(ModelConfig("openai:mind", base_url=server.url("openai")))
         client.reply(Request("", (*said, ToolResults((ToolResult("call_0", "taken"),)))))
         client.close()

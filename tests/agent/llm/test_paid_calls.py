@@ -36,7 +36,7 @@ CHAT = ChatRequest("system", "user", 20, "detection@1#0")
 PRICE = Price(input=1.0, output=10.0, cache_read=0.1, cache_write=1.0)
 
 
-class Counting:
+class CountingModel:
     """A language model and a judge that say how often they were asked."""
 
     name = "openai:m"
@@ -60,14 +60,14 @@ def log(tmp_path: Path) -> Iterator[RunLog]:
 
 
 def journaled(
-    log: RunLog, model: Counting, limits: BudgetConfig = UNLIMITED
+    log: RunLog, model: CountingModel, limits: BudgetConfig = UNLIMITED
 ) -> tuple[JournaledModel, Budget]:
     budget = Budget(limits)
     return JournaledModel(log, "openai:m", model, budget, PRICE), budget
 
 
 def test_a_reply_is_paid_once_even_after_a_restart(log: RunLog, tmp_path: Path) -> None:
-    model = Counting(Reply("yes", usage=TokenUsage(100, 10)))
+    model = CountingModel(Reply("yes", usage=TokenUsage(100, 10)))
     asker, _ = journaled(log, model)
     first = asker.ask("u", QUESTION)
     assert asker.ask("u", QUESTION) == first
@@ -80,7 +80,7 @@ def test_a_reply_is_paid_once_even_after_a_restart(log: RunLog, tmp_path: Path) 
 def test_the_row_holds_the_messages_since_the_last_reply_and_the_prompt_once(log: RunLog) -> None:
     call = ToolCall("c", "look", {}, "{}")
     first = Reply("", (call,), "tools", TokenUsage(100, 10), "m-2026")
-    asker, _ = journaled(log, Counting(first, Reply("done", usage=None)))
+    asker, _ = journaled(log, CountingModel(first, Reply("done", usage=None)))
     asker.ask("u", QUESTION)
     answered = (*QUESTION.messages, AssistantMessage(first), ToolResults((ToolResult("c", "r"),)))
     asker.ask("u", Request("system", answered, prompt="p@1#0"))
@@ -101,14 +101,14 @@ def test_the_row_holds_the_messages_since_the_last_reply_and_the_prompt_once(log
 
 def test_the_key_of_a_request_never_changes(log: RunLog) -> None:
     """Finished runs are replayed by these keys."""
-    key = journaled(log, Counting(Reply("yes")))[0].ask("u", QUESTION).key
+    key = journaled(log, CountingModel(Reply("yes")))[0].ask("u", QUESTION).key
     assert key == "ebc724c1376d6ee09338845e3d8964d2"
-    JournaledJudge(Counting(), log, "u", "openai:j").ask(CHAT)
+    JournaledJudge(CountingModel(), log, "u", "openai:j").ask(CHAT)
     assert list(log.all("llm_call", "u")) == [key, "90a41113df3ea2fea70f119e41f241f8"]
 
 
 def test_a_call_is_admitted_before_and_charged_after(log: RunLog) -> None:
-    model = Counting(Reply("yes", usage=TokenUsage(100, 10)))
+    model = CountingModel(Reply("yes", usage=TokenUsage(100, 10)))
     asker, budget = journaled(log, model, BudgetConfig(target={"calls": 1.0}))
     asker.ask("u", QUESTION)
     asker.ask("u", QUESTION)  # from the journal: costs nothing
@@ -133,7 +133,7 @@ def test_limits_of_the_run_count_all_targets_and_what_was_spent_before() -> None
 
 
 def test_a_replay_gives_the_journaled_replies_in_their_order(log: RunLog) -> None:
-    asker, _ = journaled(log, Counting(Reply("one"), Reply("two")))
+    asker, _ = journaled(log, CountingModel(Reply("one"), Reply("two")))
     asker.ask("u", QUESTION)
     asker.ask("u", Request("system", (UserMessage("and?"),)))
     replay = ReplayModel(log, "openai:m")
@@ -145,7 +145,7 @@ def test_a_replay_gives_the_journaled_replies_in_their_order(log: RunLog) -> Non
 
 
 def test_a_judge_is_asked_again_only_under_the_next_attempt(log: RunLog) -> None:
-    chat = Counting()
+    chat = CountingModel()
     answers = [
         JournaledJudge(chat, log, "u", "openai:j", attempt, "judge", Budget(UNLIMITED)).ask(CHAT)
         for attempt in (0, 0, 1)
@@ -165,7 +165,7 @@ def test_a_judge_is_asked_again_only_under_the_next_attempt(log: RunLog) -> None
 
 def test_simulator_and_judge_of_a_run_share_its_budget(log: RunLog) -> None:
     config = run_config(index="i", targets=["u"], simulator="openai:s", judge="openai:j")
-    simulator, judge = Counting(), Counting()
+    simulator, judge = CountingModel(), CountingModel()
     budget = Budget(BudgetConfig({"calls": 2.0}))
     judges = SentenceJudges(config, log, {"simulator": simulator, "judge": judge}, budget)
     for role in ("simulator", "judge"):
@@ -179,7 +179,7 @@ def test_simulator_and_judge_of_a_run_share_its_budget(log: RunLog) -> None:
 
 def test_a_failed_score_is_asked_for_again(log: RunLog) -> None:
     config = run_config(index="i", targets=["u"], judge="openai:j")
-    chat = Counting()
+    chat = CountingModel()
     judges = SentenceJudges(config, log, {"judge": chat}, None)
     assert judges.has("judge")
     assert judges.chat("simulator", "u", "h1/llm_simulation") is None

@@ -18,7 +18,7 @@ from hubel.tools.errors import UsageError
 PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
 
 
-class Mind:
+class ProbedModel:
     """Calls a tool when it has one, if it can."""
 
     name = "openai:mind"
@@ -38,7 +38,7 @@ def config(server: Loopback, provider: str, model: str = "mind") -> ModelConfig:
 
 @PROVIDERS
 def test_a_wrong_key_or_model_is_one_line(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Loopback(Mind(), script=Script(key="right", models=("mind",))) as server:
+    with Loopback(ProbedModel(), script=Script(key="right", models=("mind",))) as server:
         with pytest.raises(UsageError, match="answers 401"):
             preflight(config(server, provider))
         monkeypatch.setenv(f"{provider.upper()}_API_KEY", "right")
@@ -50,7 +50,8 @@ def test_a_wrong_key_or_model_is_one_line(provider: str, monkeypatch: pytest.Mon
 @PROVIDERS
 def test_a_server_without_a_list_is_asked_one_tiny_question(provider: str) -> None:
     with Loopback(
-        Mind(), script=Script(rules=(Rule(model="mint", status=404, message="model not found"),))
+        ProbedModel(),
+        script=Script(rules=(Rule(model="mint", status=404, message="model not found"),)),
     ) as server:
         assert preflight(config(server, provider)).tools == "native"
         assert len(json.dumps(server.bodies)) < 800
@@ -63,10 +64,10 @@ def test_a_server_without_a_list_is_asked_one_tiny_question(provider: str) -> No
 
 @PROVIDERS
 def test_a_model_without_tool_calls_is_asked_in_words(provider: str) -> None:
-    with Loopback(Mind(able=False)) as server:
+    with Loopback(ProbedModel(able=False)) as server:
         assert preflight(config(server, provider)).tools == "text"
     none = Rule(status=400, message="this model does not support tools")
-    with Loopback(Mind(), script=Script(rules=(none,))) as server:
+    with Loopback(ProbedModel(), script=Script(rules=(none,))) as server:
         assert preflight(config(server, provider)).tools == "text"
 
 
@@ -83,7 +84,7 @@ def test_a_window_that_is_too_small_is_refused_where_the_server_tells(
     entry: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed = json.dumps({"data": [{"id": "mind"} | entry]}).encode()
-    with Loopback(Mind(), script=Script(models=("mind",))) as server:
+    with Loopback(ProbedModel(), script=Script(models=("mind",))) as server:
         monkeypatch.setattr(server, "listed", lambda path: WireReply(200, listed))
         with pytest.raises(UsageError, match=r"window of 2,048 tokens.*--max-model-len"):
             preflight(config(server, "openai"))
@@ -92,7 +93,7 @@ def test_a_window_that_is_too_small_is_refused_where_the_server_tells(
 
 def test_what_is_no_such_server_is_said_before_anything_is_loaded() -> None:
     for fault in ("html", "list", "no_json"):
-        with Loopback(Mind(), script=Script(rules=(Rule(fault=fault),))) as server:
+        with Loopback(ProbedModel(), script=Script(rules=(Rule(fault=fault),))) as server:
             with pytest.raises(UsageError, match=r"--base-url|another protocol"):
                 preflight(config(server, "openai"))
             busy = replace(config(server, "openai"), tools="native")

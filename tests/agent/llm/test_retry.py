@@ -30,7 +30,7 @@ PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
 REQUEST = Request("system", (UserMessage("hello"),))
 
 
-class Mind:
+class CompliantModel:
     name = "openai:mind"
 
     def reply(self, request: Request) -> Reply:
@@ -54,7 +54,7 @@ def client(
 
 
 def serving(*rules: Rule, **script: Any) -> Loopback:
-    return Loopback(Mind(), script=Script(rules=rules, **script))
+    return Loopback(CompliantModel(), script=Script(rules=rules, **script))
 
 
 @pytest.mark.slow

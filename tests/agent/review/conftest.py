@@ -33,7 +33,7 @@ class Response(NamedTuple):
         return json.loads(self.body)
 
 
-class Client:
+class ReviewClient:
     """Requests with the cookie of a browser that has opened the page; any header can be given another value."""
 
     def __init__(self, port: int, guard: Guard) -> None:
@@ -68,7 +68,7 @@ class Client:
 
 
 @contextmanager
-def serving(library: RunCatalog, *, live: bool = False) -> Iterator[Client]:
+def serving(library: RunCatalog, *, live: bool = False) -> Iterator[ReviewClient]:
     """A server in a thread of its own."""
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
@@ -81,7 +81,7 @@ def serving(library: RunCatalog, *, live: bool = False) -> Iterator[Client]:
         try:
             while not server.started:
                 time.sleep(0.01)
-            yield Client(port, guard)
+            yield ReviewClient(port, guard)
         finally:
             server.should_exit = True
             thread.join()
@@ -126,7 +126,7 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(folder: Path) -> Iterator[Client]:
+def client(folder: Path) -> Iterator[ReviewClient]:
     """The page of that runs folder."""
     with serving(RunCatalog(folder.parent)) as client:
         yield client

@@ -17,19 +17,19 @@ from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.store.database import Store
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.transcript import turns
-from tests.agent.review.conftest import Client, serving
+from tests.agent.review.conftest import ReviewClient, serving
 from tests.support.hostile_run import HOSTILE, NAME, TARGETS, make_hostile_run
 from tests.support.processes import checkout_environment
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 
 
-def row_of(client: Client, name: str) -> dict[str, object]:
+def row_of(client: ReviewClient, name: str) -> dict[str, object]:
     return next(row for row in client.get("/api/runs").json["runs"] if row["name"] == name)
 
 
 def test_run_of_a_newer_version_has_a_notice_and_other_runs_are_shown(
-    client: Client, folder: Path
+    client: ReviewClient, folder: Path
 ) -> None:
     newer = folder.parent / "newer"
     shutil.copytree(folder, newer)
@@ -47,7 +47,9 @@ def test_run_of_a_newer_version_has_a_notice_and_other_runs_are_shown(
     assert client.get("/api/runs/newer").json["run"]["notice"]
 
 
-def test_unfinished_circuit_is_interrupted_and_not_unreadable(client: Client, folder: Path) -> None:
+def test_unfinished_circuit_is_interrupted_and_not_unreadable(
+    client: ReviewClient, folder: Path
+) -> None:
     CircuitConfig("ioi").save(folder.parent / "circuit-ioi")
     assert row_of(client, "circuit-ioi")["kind"] == "circuit"
     assert row_of(client, "circuit-ioi")["state"] == "interrupted"
@@ -57,7 +59,7 @@ def test_unfinished_circuit_is_interrupted_and_not_unreadable(client: Client, fo
     assert client.get("/api/runs/circuit-ioi/circuit").status == 404
 
 
-def test_half_written_line_is_left_out(client: Client, folder: Path) -> None:
+def test_half_written_line_is_left_out(client: ReviewClient, folder: Path) -> None:
     with (folder / "events" / "0009-1.jsonl").open("wb") as segment:
         segment.write(b'{"data":{"explanation":"cut o')
     assert client.get("/api/runs/run").json["notices"] == []
@@ -69,7 +71,7 @@ def test_half_written_line_is_left_out(client: Client, folder: Path) -> None:
     ]
 
 
-def test_run_without_collected_activations(client: Client, folder: Path) -> None:
+def test_run_without_collected_activations(client: ReviewClient, folder: Path) -> None:
     shutil.rmtree(folder / "collected")
     page = client.get(TARGET).json
     assert page["exemplars"]["+"]
@@ -78,7 +80,7 @@ def test_run_without_collected_activations(client: Client, folder: Path) -> None
     assert client.get(f"{TARGET}/predicted").json["maps"] == []
 
 
-def test_damaged_activations_have_a_notice(client: Client, folder: Path) -> None:
+def test_damaged_activations_have_a_notice(client: ReviewClient, folder: Path) -> None:
     (folder / "collected" / "select.safetensors").write_bytes(b"nonsense")
     page = client.get(TARGET)
     assert page.status == 200
@@ -86,7 +88,7 @@ def test_damaged_activations_have_a_notice(client: Client, folder: Path) -> None
     assert client.get(f"{TARGET}/predicted").status == 409
 
 
-def test_damaged_store_is_filled_again(client: Client, folder: Path) -> None:
+def test_damaged_store_is_filled_again(client: ReviewClient, folder: Path) -> None:
     before = client.get("/api/runs/run/targets").json
     path = Store(folder).path
     for file in path.parent.glob(f"{path.name}*"):
@@ -97,7 +99,7 @@ def test_damaged_store_is_filled_again(client: Client, folder: Path) -> None:
         assert db.execute("select count(*) from targets").fetchone()[0] == before["total"]
 
 
-def test_large_transcript_is_read_in_pieces(client: Client, folder: Path) -> None:
+def test_large_transcript_is_read_in_pieces(client: ReviewClient, folder: Path) -> None:
     log = RunLog(folder)
     for number in range(40):
         answer = {"text": f"turn {number} " + "x" * 1_000_000, "calls": [], "stop": "end"}
@@ -202,7 +204,7 @@ print(json.dumps([name for name in ("torch", "transformers") if name in sys.modu
 @pytest.mark.parametrize(
     "query", ["sort=nonsense", "dir=up", "offset=-1", "limit=x", "r_min=nan", "p_max=", "layer=a,b"]
 )
-def test_invalid_query_is_refused_or_ignored(client: Client, query: str) -> None:
+def test_invalid_query_is_refused_or_ignored(client: ReviewClient, query: str) -> None:
     answer = client.get(f"/api/runs/run/targets?{query}")
     assert answer.status in (200, 400)
     if answer.status == 400:

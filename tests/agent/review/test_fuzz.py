@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from hubel.agent.review.server import ROUTES
-from tests.agent.review.conftest import Client
+from tests.agent.review.conftest import ReviewClient
 
 BOUNDED = settings(
     max_examples=6,
@@ -27,7 +27,7 @@ THERE = {"run": "run", "target": "mlp.0.0", "name": "activations.statistics"}
 @given(
     body=st.binary(max_size=200) | st.text(max_size=40).map(lambda text: f'{{"{text}":'.encode())
 )
-def test_body_that_is_not_json_is_refused(client: Client, body: bytes) -> None:
+def test_body_that_is_not_json_is_refused(client: ReviewClient, body: bytes) -> None:
     for operation in ROUTES:
         if operation.method == "POST":
             answer = client.send("POST", operation.path.format_map(THERE), body)
@@ -42,13 +42,13 @@ def test_body_that_is_not_json_is_refused(client: Client, body: bytes) -> None:
     body=st.binary(max_size=100),
 )
 def test_no_request_causes_a_server_error(
-    client: Client, method: str, path: str, body: bytes
+    client: ReviewClient, method: str, path: str, body: bytes
 ) -> None:
     for start in ("/", "/api/", "/static/", "/runs/"):
         assert client.send(method, start + quote(path), body).status < 500
 
 
-def test_every_address_is_in_openapi(client: Client) -> None:
+def test_every_address_is_in_openapi(client: ReviewClient) -> None:
     described = client.get("/api/openapi.json").json
     assert described["openapi"].startswith("3.")
     entries = [entry for methods in described["paths"].values() for entry in methods.values()]

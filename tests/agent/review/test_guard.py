@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubel.agent.review.guard import MAX_BODY, POLICY
-from tests.agent.review.conftest import Client
+from tests.agent.review.conftest import ReviewClient
 
 REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
 
@@ -17,7 +17,7 @@ REVIEW = "/api/runs/run/targets/mlp.0.0/reviews"
     "path", ["/api/runs", "/runs/run", "/api/nothing", "/nothing", "/static/nothing.js"]
 )
 @pytest.mark.parametrize("cookie", [True, False])
-def test_every_response_has_security_headers(client: Client, path: str, cookie: bool) -> None:
+def test_every_response_has_security_headers(client: ReviewClient, path: str, cookie: bool) -> None:
     answer = client.get(path) if cookie else client.get(path, cookie=None)
     assert answer.headers["content-security-policy"] == POLICY
     assert "unsafe" not in POLICY
@@ -25,7 +25,7 @@ def test_every_response_has_security_headers(client: Client, path: str, cookie: 
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-def test_requests_without_the_token_are_refused(client: Client) -> None:
+def test_requests_without_the_token_are_refused(client: ReviewClient) -> None:
     assert client.get("/api/runs").status == 200
     for cookie in (None, "", f"{client.guard.cookie}=", f"{client.guard.cookie}=wrong", "\xff=;;;"):
         answer = client.get("/api/runs", cookie=cookie)
@@ -34,7 +34,7 @@ def test_requests_without_the_token_are_refused(client: Client) -> None:
 
 
 def test_first_address_sets_an_http_only_same_site_cookie(
-    client: Client,
+    client: ReviewClient,
 ) -> None:
     answer = client.get(f"/api/runs?token={client.guard.token}", cookie=None)
     assert answer.status == 200
@@ -47,11 +47,11 @@ def test_first_address_sets_an_http_only_same_site_cookie(
     "host",
     ["evil.example", "evil.example:{port}", "127.0.0.1", "localhost.evil.example:{port}", ""],
 )
-def test_foreign_host_name_is_refused(client: Client, host: str) -> None:
+def test_foreign_host_name_is_refused(client: ReviewClient, host: str) -> None:
     assert client.get("/api/runs", host=host.format(port=client.port)).status == 421
 
 
-def test_own_host_names_are_accepted(client: Client) -> None:
+def test_own_host_names_are_accepted(client: ReviewClient) -> None:
     for host in ("127.0.0.1", "localhost", "[::1]"):
         assert client.get("/api/runs", host=f"{host}:{client.port}").status == 200
 
@@ -68,7 +68,7 @@ def test_own_host_names_are_accepted(client: Client) -> None:
         "",
     ],
 )
-def test_other_origins_cannot_write(client: Client, folder: Path, origin: str) -> None:
+def test_other_origins_cannot_write(client: ReviewClient, folder: Path, origin: str) -> None:
     body = {"verdict": "approve", "name": "Eve"}
     assert client.post(REVIEW, body, origin=origin.format(port=client.port)).status == 403
     assert not (folder / "reviews").exists()
@@ -76,7 +76,7 @@ def test_other_origins_cannot_write(client: Client, folder: Path, origin: str) -
     assert client.post(REVIEW, body).status == 200
 
 
-def test_form_of_another_site_cannot_write(client: Client) -> None:
+def test_form_of_another_site_cannot_write(client: ReviewClient) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         assert (
             client.post(REVIEW, {"verdict": "approve", "name": "Eve"}, content_type=kind).status
@@ -84,7 +84,7 @@ def test_form_of_another_site_cannot_write(client: Client) -> None:
         )
 
 
-def test_large_body_is_refused(client: Client) -> None:
+def test_large_body_is_refused(client: ReviewClient) -> None:
     body = {"verdict": "note", "name": "Ada", "note": "x" * MAX_BODY}
     assert client.post(REVIEW, body).status == 413
 
@@ -98,7 +98,7 @@ PATHS = (
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_nothing_outside_the_runs_folder_can_be_read(
-    client: Client, folder: Path, name: str
+    client: ReviewClient, folder: Path, name: str
 ) -> None:
     outside = folder.parent.parent / "outside"
     outside.mkdir()
@@ -117,7 +117,7 @@ def test_nothing_outside_the_runs_folder_can_be_read(
     assert [run["name"] for run in client.get("/api/runs").json["runs"]] == ["run"]
 
 
-def test_link_out_of_a_run_is_not_followed(client: Client, folder: Path) -> None:
+def test_link_out_of_a_run_is_not_followed(client: ReviewClient, folder: Path) -> None:
     secret = folder.parent.parent / "secret.json"
     secret.write_text('{"secret": 1}')
     (folder / "circuit.json").symlink_to(secret)

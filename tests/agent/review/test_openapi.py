@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hubel.agent.review.openapi import describe
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.server import ROUTES
-from tests.agent.review.conftest import Client, serving
+from tests.agent.review.conftest import ReviewClient, serving
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
@@ -28,7 +28,7 @@ THERE = {"run": "run", "target": "mlp.0.0", "name": "activations.statistics", "j
 
 
 @pytest.fixture(scope="module")
-def site(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+def site(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewClient]:
     """One server for all requests; what they write changes nothing that is looked at here."""
     folder = tmp_path_factory.mktemp("openapi") / "runs" / "run"
     shutil.copytree(finished, folder)
@@ -55,7 +55,7 @@ def cases(draw: st.DrawFn, operation: Any) -> Any:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 @given(data=st.data())
-def test_responses_match_openapi(site: Client, label: str, data: st.DataObject) -> None:
+def test_responses_match_openapi(site: ReviewClient, label: str, data: st.DataObject) -> None:
     case = data.draw(cases(OPERATIONS[label]))
     has_token = data.draw(st.booleans())
     own = f"http://127.0.0.1:{site.port}"

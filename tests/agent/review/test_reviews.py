@@ -21,18 +21,18 @@ from hubel.agent.runlog.views import connect, target_rows
 from hubel.tools.errors import UsageError
 from hubel.tools.index import Collected
 from hubel.tools.subject.subject import Subject
-from tests.agent.review.conftest import Client
+from tests.agent.review.conftest import ReviewClient
 
 TARGET = "/api/runs/run/targets/mlp.0.0"
 
 
-def say(client: Client, **body: Any) -> Any:
+def say(client: ReviewClient, **body: Any) -> Any:
     answer = client.post(f"{TARGET}/reviews", {"name": "Ada"} | body)
     assert answer.status == 200, answer
     return answer.json["reviews"]
 
 
-def test_review_is_shown_and_can_be_taken_back(client: Client) -> None:
+def test_review_is_shown_and_can_be_taken_back(client: ReviewClient) -> None:
     say(client, verdict="approve")
     assert [
         review["verdict"] for review in say(client, verdict="reject", name="Bob", note="never")
@@ -48,7 +48,7 @@ def test_review_is_shown_and_can_be_taken_back(client: Client) -> None:
     assert client.post(f"{TARGET}/reviews", {"verdict": "undo", "name": "Bob"}).status == 400
 
 
-def test_reviews_can_be_queried_with_sql(client: Client, folder: Path) -> None:
+def test_reviews_can_be_queried_with_sql(client: ReviewClient, folder: Path) -> None:
     with connect(folder) as db:
         assert db.execute("select count(*) from reviews").fetchone() == (0,)
     say(client, verdict="reject", note="'; drop table reviews")
@@ -60,7 +60,7 @@ def test_reviews_can_be_queried_with_sql(client: Client, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_reviews_change_no_number_of_the_run(client: Client, folder: Path) -> None:
+def test_reviews_change_no_number_of_the_run(client: ReviewClient, folder: Path) -> None:
     before, events = target_rows(folder), list(read_events(folder))
     say(client, verdict="reject")
     say(client, verdict="edit", text="Fires on nothing at all.")
@@ -70,7 +70,7 @@ def test_reviews_change_no_number_of_the_run(client: Client, folder: Path) -> No
     assert not replay(folder).mismatches
 
 
-def test_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> None:
+def test_edited_predicate_is_scored_on_select(client: ReviewClient, folder: Path) -> None:
     printed = 'strongly words("monday"); step 1.0, rest 0.0'
     (review,) = say(client, verdict="edit", predicate=printed)
     score = score_explanation(str(folder), "mlp.0.0", printed)
@@ -93,7 +93,7 @@ def test_edited_predicate_is_scored_on_select(client: Client, folder: Path) -> N
 
 
 def test_held_out_text_is_closed_until_opened_and_marks_later_reviews(
-    client: Client,
+    client: ReviewClient,
 ) -> None:
     explained = next(
         r for r in client.get("/api/runs/run/targets?status=done").json["rows"] if r["predicate"]
@@ -209,7 +209,7 @@ def test_half_written_review_is_left_out(folder: Path) -> None:
     assert len(reviews.events()) == 1
 
 
-def test_agreement_with_the_keep_rule(client: Client) -> None:
+def test_agreement_with_the_keep_rule(client: ReviewClient) -> None:
     rows = client.get("/api/runs/run/targets?status=done").json["rows"]
     for row in rows:
         verdict = "approve" if row["verdict"] == "kept" else "reject"

@@ -21,7 +21,7 @@ from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tools.index import Index
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
-from tests.agent.review.conftest import Client, serving
+from tests.agent.review.conftest import ReviewClient, serving
 from tests.support.configs import run_config
 from tests.support.processes import checkout_environment
 
@@ -29,12 +29,12 @@ TARGET = "/api/runs/run/targets/mlp.0.0"
 
 
 @pytest.fixture
-def live(place: Path) -> Iterator[Client]:
+def live(place: Path) -> Iterator[ReviewClient]:
     with serving(RunCatalog(place / "runs"), live=True) as client:
         yield client
 
 
-def test_trying_a_text_gives_an_activation_for_each_token(live: Client, place: Path) -> None:
+def test_trying_a_text_gives_an_activation_for_each_token(live: ReviewClient, place: Path) -> None:
     assert live.get("/api/live").json["live"] is True
     answer = live.post(
         f"{TARGET}/try", {"text": "the cat said Monday", "other": "the cat said Friday"}
@@ -67,7 +67,7 @@ def test_without_live_only_index_instruments_work(place: Path) -> None:
         assert client.post("/api/instruments/ablate", call).status in (400, 409)
 
 
-def test_instruments_are_listed_with_their_schemas(live: Client) -> None:
+def test_instruments_are_listed_with_their_schemas(live: ReviewClient) -> None:
     listed = {entry["name"]: entry for entry in live.get("/api/instruments").json["instruments"]}
     assert listed["activations.on_text"]["schema"]["properties"]["texts"]
     assert live.post("/api/instruments/nonsense", {"run": "run", "arguments": {}}).status == 400
@@ -79,7 +79,7 @@ def test_instruments_are_listed_with_their_schemas(live: Client) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("opened", [False, True])
-def test_explaining_again_makes_a_new_run(place: Path, live: Client, opened: bool) -> None:
+def test_explaining_again_makes_a_new_run(place: Path, live: ReviewClient, opened: bool) -> None:
     with Loopback(DemoModel()) as model:
         folder = place / "runs" / f"asked-{opened}"
         config = run_config(
@@ -112,7 +112,7 @@ def test_explaining_again_makes_a_new_run(place: Path, live: Client, opened: boo
 
 
 @pytest.mark.slow
-def test_explaining_again_without_notes_needs_other_text(place: Path, live: Client) -> None:
+def test_explaining_again_without_notes_needs_other_text(place: Path, live: ReviewClient) -> None:
     answer = live.post(f"{TARGET}/explain-again", {"note": "Look at weekdays.", "name": "Ada"})
     assert answer.status == 400
     assert "reads no notes" in answer.json["error"]
@@ -127,7 +127,7 @@ def test_explaining_again_without_notes_needs_other_text(place: Path, live: Clie
 
 @pytest.mark.slow
 def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
-    place: Path, live: Client
+    place: Path, live: ReviewClient
 ) -> None:
     """A run in a process of its own, the page asked all the while."""
     folder = place / "runs" / "busy"
@@ -178,7 +178,7 @@ def test_page_and_run_of_32_investigations_do_not_disturb_each_other(
     assert live.get("/api/runs/busy").json["run"]["state"] == "done"
 
 
-def _wait(client: Client, job: str) -> dict[str, Any]:
+def _wait(client: ReviewClient, job: str) -> dict[str, Any]:
     for _ in range(1200):
         state = client.get(f"/api/jobs/{job}").json
         if state["state"] != "running":

@@ -25,7 +25,7 @@ MOST_TOKENS = 12_000
 """Prompt tokens of explain, detection and fuzzing at delphi's sample sizes, where delphi takes 36,600 in 41 calls."""
 
 
-class Counting:
+class TokenCountingJudge:
     """Answers yes to everything and counts prompts with a tokenizer."""
 
     def __init__(self, count) -> None:
@@ -62,7 +62,7 @@ def test_explaining_and_scoring_a_unit_takes_few_prompt_tokens(subject: Subject)
         .numpy()
     )
     for unit, activations in zip(units, raw, strict=True):
-        counting = Counting(lambda text: len(subject.tokenize(text).ids))
+        counting = TokenCountingJudge(lambda text: len(subject.tokenize(text).ids))
         task = case_of(subject, contexts, rows, unit.signal(activations))
         assert task.token_text is not None
         explain_once(counted := CountingChat(counting), task.sample, task.token_text)

@@ -40,7 +40,7 @@ PATIENCE = 10_000  # ms; never waited for when all is well
 
 
 @dataclass(frozen=True)
-class Site:
+class ReviewSite:
     """A server that listens, and the runs that it shows."""
 
     address: str
@@ -77,7 +77,7 @@ def runs(
 
 
 @pytest.fixture(scope="module")
-def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewSite]:
     """`hubel review` over a copy of the runs that the tests of a module may write to."""
     copy = Path(shutil.copytree(runs, tmp_path_factory.mktemp("site") / "runs"))
     with serving(copy) as served:
@@ -85,7 +85,7 @@ def site(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]
 
 
 @contextmanager
-def serving(runs: Path, *options: str) -> Iterator[Site]:
+def serving(runs: Path, *options: str) -> Iterator[ReviewSite]:
     """A `hubel review` process over a folder of runs."""
     command = [
         sys.executable,
@@ -114,7 +114,7 @@ def serving(runs: Path, *options: str) -> Iterator[Site]:
         line = process.stdout.readline()
         assert line, log.read_text()
         address, token = json.loads(line)["review"].split("/?token=")
-        yield Site(address, token, runs)
+        yield ReviewSite(address, token, runs)
         process.terminate()
         process.wait(timeout=20)
 
@@ -133,14 +133,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(browser: Browser, site: Site) -> Iterator[BrowserContext]:
+def context(browser: Browser, site: ReviewSite) -> Iterator[BrowserContext]:
     """A visitor who has opened the printed address once; everything that goes wrong on a page fails the test."""
     with visiting(browser, site) as visit:
         yield visit
 
 
 @contextmanager
-def visiting(browser: Browser, site: Site, **options: Any) -> Iterator[BrowserContext]:
+def visiting(browser: Browser, site: ReviewSite, **options: Any) -> Iterator[BrowserContext]:
     """A browser context with the site's cookie; script errors, dialogs, violations of the content
     security policy and requests to elsewhere are failures."""
     problems: list[str] = []
@@ -173,7 +173,7 @@ def visiting(browser: Browser, site: Site, **options: Any) -> Iterator[BrowserCo
     assert not problems, problems
 
 
-def _inside(url: str, site: Site) -> bool:
+def _inside(url: str, site: ReviewSite) -> bool:
     return url.startswith((site.address + "/", "data:", "about:"))
 
 

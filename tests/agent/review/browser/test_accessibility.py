@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.agent.review.browser.conftest import Site, visiting
+from tests.agent.review.browser.conftest import ReviewSite, visiting
 
 pytestmark = pytest.mark.browser
 
@@ -45,14 +45,14 @@ def axe() -> str:
 
 
 @pytest.fixture(scope="module")
-def light(browser: Browser, site: Site) -> Iterator[Page]:
+def light(browser: Browser, site: ReviewSite) -> Iterator[Page]:
     """A page in daylight, 1280 pixels wide."""
     with visiting(browser, site, color_scheme="light") as context:
         yield context.new_page()
 
 
 @pytest.fixture(scope="module")
-def dark(browser: Browser, site: Site) -> Iterator[Page]:
+def dark(browser: Browser, site: ReviewSite) -> Iterator[Page]:
     """A page at night, on a telephone."""
     with visiting(browser, site, color_scheme="dark") as context:
         page = context.new_page()
@@ -61,13 +61,13 @@ def dark(browser: Browser, site: Site) -> Iterator[Page]:
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_axe_finds_nothing_serious(view: str, light: Page, site: Site, axe: str) -> None:
+def test_axe_finds_nothing_serious(view: str, light: Page, site: ReviewSite, axe: str) -> None:
     site.open(light, VIEWS[view])
     assert _serious(light, axe) == []
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_narrow_page_fits_its_window(view: str, dark: Page, site: Site, axe: str) -> None:
+def test_narrow_page_fits_its_window(view: str, dark: Page, site: ReviewSite, axe: str) -> None:
     site.open(dark, VIEWS[view])
     assert dark.evaluate("document.documentElement.scrollWidth") <= 400
     if view in OWN_LOOK:
@@ -85,7 +85,7 @@ def _serious(page: Page, axe: str) -> list[Any]:
     ]
 
 
-def test_keyboard_alone_reaches_a_review_with_visible_focus(site: Site, light: Page) -> None:
+def test_keyboard_alone_reaches_a_review_with_visible_focus(site: ReviewSite, light: Page) -> None:
     page = light
     site.open(page, "/runs/formulas/targets/mlp.0.3")
     page.keyboard.press("Tab")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from hubel.agent.review.report import write_folder, write_report
-from tests.agent.review.browser.conftest import PATIENCE, Site, serving, settled
+from tests.agent.review.browser.conftest import PATIENCE, ReviewSite, serving, settled
 from tests.support.hostile_run import TARGETS, make_hostile_run
 
 pytestmark = pytest.mark.browser
@@ -37,7 +37,7 @@ UNSEEN = r"/[\u0000\u001b\u202e\u2066\u200b]/"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewSite]:
     folder = tmp_path_factory.mktemp("hostile") / "runs"
     make_hostile_run(folder / NAME, 6)
     with serving(folder) as served:
@@ -64,7 +64,7 @@ def harmless(page: Page) -> None:
 
 
 @pytest.mark.parametrize("view", list(VIEWS))
-def test_hostile_run_is_not_executed(view: str, site: Site, page: Page) -> None:
+def test_hostile_run_is_not_executed(view: str, site: ReviewSite, page: Page) -> None:
     site.open(page, VIEWS[view])
     harmless(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
@@ -94,7 +94,9 @@ def alone(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def reports(runs: Path, site: Site, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def reports(
+    runs: Path, site: ReviewSite, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """Reports of an honest and of the hostile run, as a person would keep them."""
     out = tmp_path_factory.mktemp("reports")
     kept = {"formulas": runs / "formulas", NAME: site.runs / NAME, "wires": runs / "wires"}

@@ -17,7 +17,7 @@ from hubel.tools.index import Index
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject import load_subject
 from hubel.tools.subject.address import Unit
-from tests.agent.review.browser.conftest import Site, serving, settled
+from tests.agent.review.browser.conftest import ReviewSite, serving, settled
 from tests.support.configs import run_config
 
 pytestmark = pytest.mark.browser
@@ -44,7 +44,7 @@ def runs_to_try(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def site(runs_to_try: Path) -> Iterator[Site]:
+def site(runs_to_try: Path) -> Iterator[ReviewSite]:
     """`hubel review --live`."""
     with serving(runs_to_try, "--live") as served:
         yield served
@@ -68,7 +68,7 @@ def values(heat: Locator) -> list[float]:
 
 
 def test_trying_two_texts_shows_activations_and_their_difference(
-    site: Site, page: Page, truth: dict[str, list[float]]
+    site: ReviewSite, page: Page, truth: dict[str, list[float]]
 ) -> None:
     first, second = truth
     site.open(page, f"/try?run=run&target={TARGET}")
@@ -98,7 +98,7 @@ def test_trying_two_texts_shows_activations_and_their_difference(
 
 
 def test_instrument_is_called_from_a_form_of_its_schema(
-    site: Site, page: Page, place: Path
+    site: ReviewSite, page: Page, place: Path
 ) -> None:
     site.open(page, f"/try?run=run&target={TARGET}&tool=activations.statistics")
     assert page.locator("#argument-unit").input_value() == TARGET
@@ -119,7 +119,7 @@ def test_instrument_is_called_from_a_form_of_its_schema(
     assert "99" in alert.inner_text()
 
 
-def test_explaining_again_with_a_note(site: Site, page: Page) -> None:
+def test_explaining_again_with_a_note(site: ReviewSite, page: Page) -> None:
     site.open(page, f"/try?run=asked&target={TARGET}")
     page.get_by_label("Note to the explainer").fill("Look at weekdays.")
     page.get_by_role("button", name="Explain again").click()

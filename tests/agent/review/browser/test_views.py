@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.agent.review.browser.conftest import Site, settled
+from tests.agent.review.browser.conftest import ReviewSite, settled
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +25,7 @@ def named(page: Page, name: str = "Ada") -> None:
     page.locator("dialog button.main").click()
 
 
-def test_run_list_opens_a_run(site: Site, page: Page) -> None:
+def test_run_list_opens_a_run(site: ReviewSite, page: Page) -> None:
     site.open(page, "/")
     assert {*page.locator("tbody th a").all_text_contents()} == {"formulas", "model", "wires"}
     row = page.locator("tr", has_text="formulas")
@@ -39,7 +39,7 @@ def test_run_list_opens_a_run(site: Site, page: Page) -> None:
 
 
 def test_sorting_and_filtering_targets_is_in_the_url_and_survives_back_and_reload(
-    site: Site, page: Page
+    site: ReviewSite, page: Page
 ) -> None:
     site.open(page, "/runs/formulas")
     rows = page.locator("table.targets tbody tr:not(.gap)")
@@ -62,7 +62,7 @@ def test_sorting_and_filtering_targets_is_in_the_url_and_survives_back_and_reloa
     assert rows.locator("a").all_inner_texts() == ["mlp.2.3-"]
 
 
-def test_filters_without_a_match_can_be_cleared(site: Site, page: Page) -> None:
+def test_filters_without_a_match_can_be_cleared(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/formulas?r_min=0.99")
     rows = page.locator("table.targets tbody tr:not(.gap)")
     expect(page.get_by_role("button", name="Clear the filters")).to_be_visible()
@@ -71,7 +71,7 @@ def test_filters_without_a_match_can_be_cleared(site: Site, page: Page) -> None:
     expect(rows).to_have_count(5)
 
 
-def test_search_in_transcripts_and_exemplars(site: Site, page: Page) -> None:
+def test_search_in_transcripts_and_exemplars(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/model")
     page.keyboard.press("/")
     page.keyboard.type("the")
@@ -87,7 +87,7 @@ def test_search_in_transcripts_and_exemplars(site: Site, page: Page) -> None:
     expect(page.locator(".hits li mark").first).to_have_text(re.compile("^the$", re.IGNORECASE))
 
 
-def test_keyboard_moves_opens_and_reviews_targets(site: Site, page: Page) -> None:
+def test_keyboard_moves_opens_and_reviews_targets(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/formulas")
     page.wait_for_selector("table.targets tbody tr:not(.gap)")
     page.keyboard.press("j")
@@ -113,7 +113,7 @@ def test_keyboard_moves_opens_and_reviews_targets(site: Site, page: Page) -> Non
     page.keyboard.press("Escape")
 
 
-def test_target_page_shows_all_evidence(site: Site, page: Page) -> None:
+def test_target_page_shows_all_evidence(site: ReviewSite, page: Page) -> None:
     site.open(page, TARGET)
     for part in (
         "exemplars",
@@ -138,7 +138,7 @@ def test_target_page_shows_all_evidence(site: Site, page: Page) -> None:
     assert page.locator("#effects").count() == 0  # the formula search changes nothing in the model
 
 
-def test_similar_unit_of_the_run_is_a_link(site: Site, page: Page) -> None:
+def test_similar_unit_of_the_run_is_a_link(site: ReviewSite, page: Page) -> None:
     site.open(page, TARGET)
     link = page.locator("#nearest a").first
     address = link.inner_text()
@@ -147,13 +147,13 @@ def test_similar_unit_of_the_run_is_a_link(site: Site, page: Page) -> None:
     expect(page.locator("h1")).to_have_text(address)
 
 
-def test_target_page_shows_interventions(site: Site, page: Page) -> None:
+def test_target_page_shows_interventions(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0")
     effect = page.locator("#effects details", has_text="ablate").first
     assert "KL" in effect.locator("pre").inner_text()
 
 
-def test_token_value_is_shown_to_mouse_and_keyboard(site: Site, page: Page) -> None:
+def test_token_value_is_shown_to_mouse_and_keyboard(site: ReviewSite, page: Page) -> None:
     site.open(page, TARGET)
     page.locator("#exemplars .heat i.k").first.hover()
     assert re.fullmatch(r"[+−][\d.e−]+, predicted [+−]?[\d.e−]+", page.locator("#tip").inner_text())
@@ -165,7 +165,7 @@ def test_token_value_is_shown_to_mouse_and_keyboard(site: Site, page: Page) -> N
 
 
 def test_opening_held_out_text_asks_for_a_name_and_marks_later_reviews(
-    site: Site, page: Page
+    site: ReviewSite, page: Page
 ) -> None:
     site.open(page, "/runs/formulas/targets/mlp.0.2")
     page.get_by_role("button", name="held-out (closed)").click()
@@ -184,7 +184,7 @@ def test_opening_held_out_text_asks_for_a_name_and_marks_later_reviews(
     assert "after viewing" in page.locator(".said").inner_text()
 
 
-def test_transcript_folds_calls_and_shows_costs(site: Site, page: Page) -> None:
+def test_transcript_folds_calls_and_shows_costs(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0/transcript")
     assert page.locator("article.turn.model").count() >= 3
     assert "100 in" in page.locator("article.turn.model header").first.inner_text()
@@ -197,7 +197,7 @@ def test_transcript_folds_calls_and_shows_costs(site: Site, page: Page) -> None:
     assert call.locator("h3").first.inner_text() == "arguments"
 
 
-def test_claim_links_to_its_experiment(site: Site, page: Page) -> None:
+def test_claim_links_to_its_experiment(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/model/targets/mlp.0.0")
     link = page.locator("#findings sup a").first
     experiment = link.inner_text()
@@ -206,7 +206,9 @@ def test_claim_links_to_its_experiment(site: Site, page: Page) -> None:
     expect(page.locator(".found")).to_have_count(1)
 
 
-def test_circuit_graph_can_be_thresholded_and_its_nodes_opened(site: Site, page: Page) -> None:
+def test_circuit_graph_can_be_thresholded_and_its_nodes_opened(
+    site: ReviewSite, page: Page
+) -> None:
     site.open(page, "/runs/wires/circuit")
     edges = page.locator("svg.graph path.edge")
     before = edges.count()
@@ -225,7 +227,7 @@ def test_circuit_graph_can_be_thresholded_and_its_nodes_opened(site: Site, page:
     assert "name mover" in page.locator(".node-box").inner_text()
 
 
-def test_two_runs_are_compared_side_by_side(site: Site, page: Page) -> None:
+def test_two_runs_are_compared_side_by_side(site: ReviewSite, page: Page) -> None:
     site.open(page, "/compare")
     page.get_by_label("Run A").select_option("formulas")
     page.get_by_label("Run B").select_option("model")
@@ -238,7 +240,7 @@ def test_two_runs_are_compared_side_by_side(site: Site, page: Page) -> None:
     expect(page.locator("table.both tbody tr:not(.gap)")).to_have_count(2)
 
 
-def test_review_is_shown_and_agreement_counted(site: Site, page: Page) -> None:
+def test_review_is_shown_and_agreement_counted(site: ReviewSite, page: Page) -> None:
     site.open(page, "/runs/formulas/targets/mlp.0.1")
     page.get_by_role("button", name=re.compile("^Approve")).click()
     named(page, "Grace")
@@ -254,7 +256,7 @@ def test_review_is_shown_and_agreement_counted(site: Site, page: Page) -> None:
     assert "reviewed" in page.locator(".figures").inner_text()
 
 
-def test_unknown_run_and_target_show_an_error(site: Site, page: Page) -> None:
+def test_unknown_run_and_target_show_an_error(site: ReviewSite, page: Page) -> None:
     for path in ("/runs/nowhere", "/runs/formulas/targets/mlp.9.9"):
         site.open(page, path)
         assert page.get_by_role("alert").inner_text()
