@@ -10,7 +10,7 @@ import pytest
 from hubel.agent.explainers.language_model import explainer, parse_reply
 from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.runlog.log import canonical
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent, reply
 
 
@@ -19,9 +19,9 @@ def stumbling(number: int, request: Request) -> Reply:
     return reply(text="I would rather talk.") if number % 3 == 0 else diligent(number, request)
 
 
-def requests(work: Work, script: Any) -> list[str]:
+def requests(run_model: RunModel, script: Any) -> list[str]:
     model = ScriptedModel(script)
-    folder, result = work(model, targets=["mlp.0.0"], competitor=True)
+    folder, result = run_model(model, targets=["mlp.0.0"], competitor=True)
     assert result.done == 1
     shutil.rmtree(folder)
     return [canonical(request.to_json()) for request in model.requests]
@@ -29,14 +29,14 @@ def requests(work: Work, script: Any) -> list[str]:
 
 @pytest.mark.parametrize("script", [diligent, stumbling])
 def test_a_conversation_that_is_rebuilt_at_every_move_asks_the_same(
-    work: Work, script: Any, monkeypatch: pytest.MonkeyPatch
+    run_model: RunModel, script: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = requests(work, script)
+    kept = requests(run_model, script)
     monkeypatch.setattr(explainer, "MAX_OPEN", 0)
-    assert requests(work, script) == kept
+    assert requests(run_model, script) == kept
 
 
-def test_each_reply_is_parsed_once(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_reply_is_parsed_once(run_model: RunModel, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     original = parse_reply.parse_reply
 
@@ -45,4 +45,4 @@ def test_each_reply_is_parsed_once(work: Work, monkeypatch: pytest.MonkeyPatch) 
         return original(journaled, *arguments)
 
     monkeypatch.setattr(parse_reply, "parse_reply", counted)
-    assert len(requests(work, diligent)) == len(parsed) == len(set(parsed))
+    assert len(requests(run_model, diligent)) == len(parsed) == len(set(parsed))

@@ -11,7 +11,7 @@ from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.runlog.log import canonical
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import (
     HYPOTHESES,
     ScriptedModel,
@@ -50,9 +50,9 @@ def quiet(n: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_messages_are_only_ever_appended(work: Work) -> None:
+def test_messages_are_only_ever_appended(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    work(model)
+    run_model(model)
     main = [
         [canonical(m) for m in r.to_json()["messages"]]
         for r in model.requests
@@ -74,9 +74,9 @@ def test_messages_are_only_ever_appended(work: Work) -> None:
 
 
 @pytest.mark.slow
-def test_six_experiments_stay_within_the_limit_and_mostly_cached(work: Work) -> None:
+def test_six_experiments_stay_within_the_limit_and_mostly_cached(run_model: RunModel) -> None:
     with Loopback(ScriptedModel(one_by_one)) as server:
-        folder, result = work(None, base_url=server.url("openai"), competitor=True)
+        folder, result = run_model(None, base_url=server.url("openai"), competitor=True)
     assert result.done == 1
     row = target_rows(folder)[0]
     assert row["calls"] >= 9

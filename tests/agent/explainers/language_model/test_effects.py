@@ -12,7 +12,7 @@ from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.patch import Patching
 from hubel.tools.instruments.steer import Steering
 from hubel.tools.subject.subject import Subject
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import HYPOTHESES, ScriptedModel, reply, turn_of
 
 TEXT, OTHER = "Monday the cat said very", "Tuesday the dog said very"
@@ -65,10 +65,10 @@ def measured(subject: Subject) -> tuple[float, float]:
 
 
 def test_signs_and_sizes_of_effects_are_adjudicated_by_the_program(
-    work: Work, tiny: Subject
+    run_model: RunModel, tiny: Subject
 ) -> None:
     model = ScriptedModel(effects)
-    folder, _ = work(model)
+    folder, _ = run_model(model)
     with connect(folder) as db:
         rows = db.execute("select id, observed, outcome from experiments order by seq").fetchall()
     steered, patched = measured(tiny)

@@ -15,8 +15,8 @@ from hubel.agent.runlog.log import RunLog, canonical
 from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit
-from tests.agent.explainers.language_model.conftest import Work
 from tests.support.calls import CALLS, OTHER, TEXT
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent, is_second_look, reply, turn_of
 
 WITHOUT_UNIT = {
@@ -60,12 +60,12 @@ def thorough(number: int, request: Request) -> Reply:
 
 
 @pytest.mark.slow
-def test_every_instrument_can_be_called_and_says_nothing_of_places(work: Work) -> None:
+def test_every_instrument_can_be_called_and_says_nothing_of_places(run_model: RunModel) -> None:
     assert set(WITHOUT_UNIT) == set(tools.instrument_tools()), (
         "every instrument is offered, and called here"
     )
     model = ScriptedModel(thorough)
-    folder, _ = work(model, targets=["mlp.2.5"])
+    folder, _ = run_model(model, targets=["mlp.2.5"])
     (row,) = target_rows(folder)
     assert row["status"] == "done", row["error"]
     log = RunLog(folder, writable=False)

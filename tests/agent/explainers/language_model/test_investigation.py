@@ -21,7 +21,7 @@ from hubel.tools.corpus.document import Document
 from hubel.tools.errors import BudgetReached
 from hubel.tools.index import build_index
 from hubel.tools.subject.subject import Subject
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import (
     HYPOTHESES,
     ScriptedModel,
@@ -35,8 +35,10 @@ from tests.support.scripted_model import (
 
 
 @pytest.mark.slow
-def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
-    folder, result = work(ScriptedModel(diligent), targets=["mlp.0.0", "mlp.1.5-"], competitor=True)
+def test_an_investigation_ends_in_a_verdict(run_model: RunModel) -> None:
+    folder, result = run_model(
+        ScriptedModel(diligent), targets=["mlp.0.0", "mlp.1.5-"], competitor=True
+    )
     assert (result.done, result.failed, result.pending) == (2, 0, 0)
     for row in target_rows(folder):
         assert (row["explanation"], row["calls"]) == ('Fires on "the".', 6)
@@ -58,8 +60,8 @@ def test_an_investigation_ends_in_a_verdict(work: Work) -> None:
     assert (replayed.mismatches, replayed.bitwise) == ([], True)
 
 
-def test_every_prediction_stands_in_the_log_before_its_outcome(work: Work) -> None:
-    folder, _ = work(ScriptedModel(diligent))
+def test_every_prediction_stands_in_the_log_before_its_outcome(run_model: RunModel) -> None:
+    folder, _ = run_model(ScriptedModel(diligent))
     order: dict[str | None, list[str]] = {}
     for event in read_events(folder):
         if event.event in ("prediction", "outcome"):
@@ -68,7 +70,7 @@ def test_every_prediction_stands_in_the_log_before_its_outcome(work: Work) -> No
     assert set(map(tuple, order.values())) == {("prediction", "outcome")}
 
 
-def test_grades_that_are_left_out_are_found_told_and_replayed(work: Work) -> None:
+def test_grades_that_are_left_out_are_found_told_and_replayed(run_model: RunModel) -> None:
     def ungraded(number: int, request: Request) -> Reply:
         if turn_of(request) or is_second_look(request):
             return diligent(number, request)
@@ -79,7 +81,7 @@ def test_grades_that_are_left_out_are_found_told_and_replayed(work: Work) -> Non
         return reply(("propose", {"hypotheses": bare}))
 
     model = ScriptedModel(ungraded)
-    folder, _ = work(model)
+    folder, _ = run_model(model)
     told = canonical(model.requests[1].to_json())
     for event in read_events(folder):
         if event.event == "hypothesis":
@@ -90,8 +92,8 @@ def test_grades_that_are_left_out_are_found_told_and_replayed(work: Work) -> Non
 
 
 @pytest.mark.slow
-def test_another_journaled_reply_gives_another_result(work: Work) -> None:
-    folder, _ = work(ScriptedModel(diligent))
+def test_another_journaled_reply_gives_another_result(run_model: RunModel) -> None:
+    folder, _ = run_model(ScriptedModel(diligent))
     events = list(read_events(folder))
     for segment in (folder / "events").iterdir():
         segment.unlink()
@@ -115,9 +117,9 @@ def _other_predicate(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
+def test_no_address_layer_or_name_is_said_to_the_model(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    folder, _ = work(model, targets=["mlp.0.0", "mlp.2.3-", "head.1.0"], competitor=True)
+    folder, _ = run_model(model, targets=["mlp.0.0", "mlp.2.3-", "head.1.0"], competitor=True)
     assert {r["status"] for r in target_rows(folder)} == {"done"}
     requests = "\n".join(canonical(request.to_json()) for request in model.requests)
     assert re.findall(r"(?:mlp|head|resid|attn)[._ ]\d+", requests) == []
@@ -129,15 +131,15 @@ def test_no_address_layer_or_name_is_said_to_the_model(work: Work) -> None:
     assert len(looked_up - {"mlp.0.0", None}) == 1, "and what the model says of it reaches the unit"
 
 
-def test_findings_are_traced_to_their_evidence(work: Work) -> None:
-    folder, _ = work(ScriptedModel(diligent))
+def test_findings_are_traced_to_their_evidence(run_model: RunModel) -> None:
+    folder, _ = run_model(ScriptedModel(diligent))
     traced = {c.text: c.evidence for c in traced_claims(RunLog(folder, writable=False), "mlp.0.0")}
     assert traced["the"] == ("e1",)
     assert traced["123.456"] == ()
 
 
-def test_a_transcript_shows_what_was_said_and_what_it_cost(work: Work) -> None:
-    folder, _ = work(ScriptedModel(diligent))
+def test_a_transcript_shows_what_was_said_and_what_it_cost(run_model: RunModel) -> None:
+    folder, _ = run_model(ScriptedModel(diligent))
     lines = transcript(RunLog(folder, writable=False), "mlp.0.0")
     assert [line.speaker for line in lines if line.speaker != "program"] == [
         *["model"] * 4,
@@ -164,9 +166,9 @@ def refuted(number: int, request: Request) -> Reply:
     return reply(("conclude", {"hypothesis": "h1"}))
 
 
-def test_a_hypothesis_that_fails_as_much_as_it_keeps_cannot_win(work: Work) -> None:
+def test_a_hypothesis_that_fails_as_much_as_it_keeps_cannot_win(run_model: RunModel) -> None:
     model = ScriptedModel(refuted)
-    folder, result = work(model)
+    folder, result = run_model(model)
     assert result.done == 1
     row = target_rows(folder)[0]
     assert (row["explanation"], row["verdict"], row["scores"]) == (None, "inconclusive", [])
@@ -193,16 +195,16 @@ def hasty(number: int, request: Request) -> Reply:
     return reply(("conclude", {"hypothesis": "h1"}))
 
 
-def test_a_third_of_all_experiments_must_have_predicted_silence(work: Work) -> None:
+def test_a_third_of_all_experiments_must_have_predicted_silence(run_model: RunModel) -> None:
     model = ScriptedModel(hasty)
-    folder, _ = work(model)
+    folder, _ = run_model(model)
     assert target_rows(folder)[0]["explanation"] == 'Fires on "the".'
     assert len(model.requests) == 6, "one conclusion came too early"
 
 
-def test_a_second_look_sees_the_claim_and_nothing_of_how_it_came_about(work: Work) -> None:
+def test_a_second_look_sees_the_claim_and_nothing_of_how_it_came_about(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    work(model)
+    run_model(model)
     looks = [canonical(r.to_json()) for r in model.requests if is_second_look(r)]
     assert len(looks) == 1
     assert 'Fires on \\"the\\".' in looks[0]
@@ -220,8 +222,8 @@ def giving_up(number: int, request: Request) -> Reply:
     return reply(("cannot_explain", {"reason": "nothing holds up"}))
 
 
-def test_cannot_explain_is_an_answer(work: Work) -> None:
-    folder, result = work(ScriptedModel(giving_up))
+def test_cannot_explain_is_an_answer(run_model: RunModel) -> None:
+    folder, result = run_model(ScriptedModel(giving_up))
     assert result.done == 1
     assert target_rows(folder)[0]["verdict"] == "inconclusive"
     conclusion = RunLog(folder, writable=False).get("conclusion", "mlp.0.0")
@@ -250,23 +252,23 @@ def revising(number: int, request: Request) -> Reply:
     return reply(("conclude", {"hypothesis": f"h{at}"}))
 
 
-def test_two_rounds_without_progress_end_it(work: Work) -> None:
+def test_two_rounds_without_progress_end_it(run_model: RunModel) -> None:
     model = ScriptedModel(revising)
-    _, result = work(model, rounds=8)
+    _, result = run_model(model, rounds=8)
     assert result.done == 1
     assert sum(is_second_look(r) for r in model.requests) == 3
 
 
-def test_a_budget_that_is_reached_leaves_the_target_pending(work: Work) -> None:
+def test_a_budget_that_is_reached_leaves_the_target_pending(run_model: RunModel) -> None:
     def broke(number: int, request: Request) -> Reply:
         if number > 2:
             raise BudgetReached("the run's 2 calls are used up")
         return diligent(number, request)
 
-    _, result = work(ScriptedModel(broke))
+    _, result = run_model(ScriptedModel(broke))
     assert (result.done, result.failed, result.pending) == (0, 0, 1)
     model = ScriptedModel(diligent)
-    _, result = work(model)
+    _, result = run_model(model)
     assert result.done == 1
     assert len(model.requests) == 4, "two replies were paid for before"
 
@@ -291,11 +293,13 @@ def obedient(number: int, request: Request) -> Reply:
     return diligent(number, request)
 
 
-def test_a_text_of_the_corpus_cannot_give_orders(work: Work, tiny: Subject, tmp_path: Path) -> None:
+def test_a_text_of_the_corpus_cannot_give_orders(
+    run_model: RunModel, tiny: Subject, tmp_path: Path
+) -> None:
     documents = [Document(f"d{n}", f"{INJECTION} {n} " * 4) for n in range(60)]
     build_index(tiny, corpus_from_documents("made", documents, "1" * 64), tmp_path / "index")
     model = ScriptedModel(obedient)
-    folder, _ = work(model, targets=["mlp.0.0"], index=str(tmp_path / "index"))
+    folder, _ = run_model(model, targets=["mlp.0.0"], index=str(tmp_path / "index"))
     assert target_rows(folder)[0]["explanation"] == 'Fires on "the".'
     assert all("BANANA" in said_to(r) for r in model.requests if not is_second_look(r))
     assert (
@@ -314,9 +318,9 @@ def _unfenced(request: Request) -> Any:
     "kind", ["empty", "refused", "length", "unknown tool", "bad json", "huge", "wrong types"]
 )
 def test_replies_that_cannot_be_used_end_in_a_failure_that_can_be_tried_again(
-    work: Work, kind: str
+    run_model: RunModel, kind: str
 ) -> None:
-    folder, result = work(ScriptedModel(lambda number, request: MALFORMED[kind]))
+    folder, result = run_model(ScriptedModel(lambda number, request: MALFORMED[kind]))
     assert (result.done, result.failed) == (0, 1)
     row = target_rows(folder)[0]
     assert (row["status"], row["explanation"], row["scores"], row["calls"]) == (
@@ -327,7 +331,7 @@ def test_replies_that_cannot_be_used_end_in_a_failure_that_can_be_tried_again(
     )
     assert "last 3 replies could not be used" in (row["error"] or "")
     model = ScriptedModel(diligent)
-    _, result = work(model)
+    _, result = run_model(model)
     assert result.done == 1
     assert replay(folder).bitwise
 
@@ -352,7 +356,7 @@ MALFORMED = {
 }
 
 
-def test_a_reply_half_usable_is_half_used(work: Work) -> None:
+def test_a_reply_half_usable_is_half_used(run_model: RunModel) -> None:
     def mixed(number: int, request: Request) -> Reply:
         if turn_of(request) == 0 and not is_second_look(request):
             bad = [
@@ -369,7 +373,7 @@ def test_a_reply_half_usable_is_half_used(work: Work) -> None:
         return diligent(number, request)
 
     model = ScriptedModel(mixed)
-    folder, result = work(model)
+    folder, result = run_model(model)
     assert result.done == 1
     answer = canonical(model.requests[1].to_json())
     assert "h3 is not taken" in answer
@@ -386,18 +390,18 @@ def looking_first(number: int, request: Request) -> Reply:
 
 
 @pytest.mark.slow
-def test_a_second_look_may_look_something_up_first(work: Work) -> None:
+def test_a_second_look_may_look_something_up_first(run_model: RunModel) -> None:
     with Loopback(
         ScriptedModel(looking_first)
     ) as server:  # which refuses a tool call that has no result
-        folder, result = work(None, base_url=server.url("openai"))
+        folder, result = run_model(None, base_url=server.url("openai"))
     assert (result.done, target_rows(folder)[0]["calls"]) == (1, 7)
     assert replay(folder).bitwise
 
 
-def test_a_request_as_json_is_what_dataclasses_make_of_it(work: Work) -> None:
+def test_a_request_as_json_is_what_dataclasses_make_of_it(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    work(model)
+    run_model(model)
     passing = {"waits", "logprobs"}
     attempts = [
         asdict(r, dict_factory=lambda kv: {k: v for k, v in kv if k not in passing})
@@ -407,9 +411,9 @@ def test_a_request_as_json_is_what_dataclasses_make_of_it(work: Work) -> None:
 
 
 @pytest.mark.slow
-def test_the_log_says_what_a_run_waited_for(work: Work) -> None:
+def test_the_log_says_what_a_run_waited_for(run_model: RunModel) -> None:
     with Loopback(ScriptedModel(diligent), script=Script(delay_s=0.3)) as server:
-        folder, _ = work(None, base_url=server.url("openai"))
+        folder, _ = run_model(None, base_url=server.url("openai"))
     load = RunLog(folder, writable=False).get("load")
     assert load is not None
     assert load["model_seconds"] > 6 * 0.3

@@ -11,8 +11,8 @@ import pytest
 
 from hubel.bench.loopback import Loopback
 from hubel.tools.subject.subject import Subject
-from tests.agent.explainers.language_model.conftest import Work
 from tests.agent.explainers.language_model.test_economy import PROMPT_TOKENS, one_by_one
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent
 
 PREFIX_TOKENS = 2600
@@ -41,10 +41,10 @@ def prefix(body: Mapping[str, Any]) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.subject
 def test_the_prefix_and_an_investigation_stay_within_their_tokens(
-    work: Work, subject: Subject
+    run_model: RunModel, subject: Subject
 ) -> None:
     with Loopback(ScriptedModel(diligent)) as server:
-        work(None, base_url=server.url("openai"), competitor=True)
+        run_model(None, base_url=server.url("openai"), competitor=True)
     bodies = [body for body in server.bodies if body.get("tools")]
     assert len(bodies) == 6
     assert max(tokens(subject, prefix(body)) for body in bodies) <= PREFIX_TOKENS
@@ -55,10 +55,10 @@ def test_the_prefix_and_an_investigation_stay_within_their_tokens(
 
 @pytest.mark.subject
 def test_the_dearest_way_of_six_experiments_stays_within_its_tokens(
-    work: Work, subject: Subject
+    run_model: RunModel, subject: Subject
 ) -> None:
     with Loopback(ScriptedModel(one_by_one)) as server:
-        work(None, base_url=server.url("openai"), competitor=True)
+        run_model(None, base_url=server.url("openai"), competitor=True)
     assert len(server.bodies) == 10
     spent = [
         tokens(subject, b["tools"]) + sum(tokens(subject, said(m)) for m in b["messages"])

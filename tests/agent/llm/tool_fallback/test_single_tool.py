@@ -23,7 +23,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import diligent
 
 PROVIDERS = pytest.mark.parametrize("provider", ["openai", "anthropic"])
@@ -121,9 +121,9 @@ def test_who_obeys_only_a_name_is_found(provider: str) -> None:
 
 @pytest.mark.slow
 @PROVIDERS
-def test_an_investigation_through_one_tool(work: Work, provider: str) -> None:
+def test_an_investigation_through_one_tool(run_model: RunModel, provider: str) -> None:
     with Loopback(NamedToolModel()) as server:
-        folder, result = work(
+        folder, result = run_model(
             None, explainer=f"{provider}:test", base_url=server.url(provider), tools="named"
         )
     assert result.done == 1

@@ -20,7 +20,7 @@ from hubel.tools.index import Collected, Index
 from hubel.tools.instruments import InstrumentContext
 from hubel.tools.subject.address import Unit
 from hubel.tools.subject.subject import Subject
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent
 
 NULLS = {
@@ -33,9 +33,9 @@ TEXTS = ["the cat sat on the river bank", "Monday the dog said not very red"]
 
 
 @pytest.fixture
-def doubles(work: Work, tiny: Subject, tiny_index: Any) -> NullInstruments:
+def doubles(run_model: RunModel, tiny: Subject, tiny_index: Any) -> NullInstruments:
     """Of a run that was made for its collected activations."""
-    folder, _ = work(ScriptedModel(diligent), targets=[*NULLS], nulls=NULLS)
+    folder, _ = run_model(ScriptedModel(diligent), targets=[*NULLS], nulls=NULLS)
     bench = InstrumentContext(subject=tiny, index=Index.open(tiny_index))
     explore = Collected.open(folder / "collected", "explore")
     data = SplitData(explore, explore, _Lexicon(tiny))  # type: ignore[arg-type]
@@ -57,9 +57,9 @@ def values(
 
 
 @pytest.mark.slow
-def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
+def test_nulls_and_controls_end_like_real_units_and_replay(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    folder, result = work(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    folder, result = run_model(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
     assert (result.done, result.failed) == (5, 0)
     log = RunLog(folder, writable=False)
     for target in [*NULLS, "mlp.1.0"]:
@@ -71,9 +71,9 @@ def test_nulls_and_controls_end_like_real_units_and_replay(work: Work) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_that_is_said_tells_a_null_from_a_unit(work: Work) -> None:
+def test_nothing_that_is_said_tells_a_null_from_a_unit(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    folder, _ = work(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
+    folder, _ = run_model(model, targets=[*NULLS, "mlp.1.0"], nulls=NULLS)
     requests = canonical([r.to_json() for r in model.requests])
     assert not re.search(r"noise|shuffled|rotated|redrawn|not possible|mlp\.\d", requests)
     log = RunLog(folder, writable=False)

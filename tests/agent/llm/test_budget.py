@@ -12,8 +12,8 @@ from hubel.agent.llm.conversation import Reply, Request
 from hubel.agent.llm.paid_calls import cost_of
 from hubel.agent.runlog.log import RunLog
 from hubel.bench.loopback import Rule
-from tests.agent.explainers.language_model.conftest import Work
-from tests.agent.explainers.language_model.test_simulator import reading, server
+from tests.agent.run.test_readers import reading, server
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent
 
 SIDE_BY_SIDE = 3
@@ -39,14 +39,14 @@ def unhurried(number: int, request: Request) -> Reply:
 @pytest.mark.parametrize("unit", list(UNITS))
 @pytest.mark.parametrize("level", list(LIMITS))
 def test_no_limit_is_passed_by_more_than_the_calls_in_flight(
-    work: Work, level: str, unit: str
+    run_model: RunModel, level: str, unit: str
 ) -> None:
     limit = LIMITS[level][unit]
     budget = {"budget" if level == "run" else "target_budget": {unit: limit}}
     with server(Rule(delay_s=ANSWER_S)) as readers:
         prices = {"price": PRICE, "simulator_price": PRICE, "judge_price": PRICE}
         settings = reading(readers, concurrency=SIDE_BY_SIDE, **prices, **budget)
-        folder, result = work(ScriptedModel(unhurried), targets=TARGETS, **settings)
+        folder, result = run_model(ScriptedModel(unhurried), targets=TARGETS, **settings)
     assert UNITS[unit] in result.budget
     spent = {target: [call[unit] for call in _calls(folder, target)] for target in TARGETS}
     if level == "run":

@@ -14,14 +14,14 @@ from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
 from tests.support.scripted_model import ScriptedModel
 
-Work = Callable[..., tuple[Path, RunResult]]
+RunModel = Callable[..., tuple[Path, RunResult]]
 
 
 @pytest.fixture
-def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
+def run_model(tmp_path: Path, tiny: Subject, tiny_index: Path) -> RunModel:
     """Make a run and take it to its end, or take it further when it is there."""
 
-    def do(
+    def run(
         model: ScriptedModel | None,
         targets: list[str] | None = None,
         limits: BudgetConfig | None = None,
@@ -39,4 +39,4 @@ def work(tmp_path: Path, tiny: Subject, tiny_index: Path) -> Work:
             make_run(folder, resolve(config))
         return folder, execute_run(folder, subject=tiny, model=model, limits=limits)
 
-    return do
+    return run

@@ -13,7 +13,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import ModelConfig
 from hubel.agent.runlog.views import target_rows
 from hubel.tools.errors import UsageError
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 
 URL, MODEL = (
     os.environ.get("HUBEL_LOCAL_SERVER", ""),
@@ -50,9 +50,9 @@ def test_what_is_longer_than_the_window_is_named() -> None:
 
 @pytest.mark.parametrize("tools", ["native", "named", "text"])
 def test_an_investigation_ends_as_an_explanation_or_as_a_failure_with_its_reason(
-    work: Work, tools: str
+    run_model: RunModel, tools: str
 ) -> None:
-    folder, result = work(
+    folder, result = run_model(
         None, explainer=MODEL_HERE.name, base_url=URL, tools=tools, budget={"calls": 6.0}
     )
     (row,) = target_rows(folder)

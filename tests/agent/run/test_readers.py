@@ -21,8 +21,8 @@ from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.agent.runlog.views import connect, target_rows
 from hubel.bench.loopback import Loopback, Rule, Script
 from hubel.tools.errors import UsageError
-from tests.agent.explainers.language_model.conftest import Work
 from tests.support.configs import changed, run_config
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent
 
 _ASKED = re.compile(r"^(\d+\.\d+) (\".*\")$", re.MULTILINE)
@@ -72,10 +72,10 @@ def reading(server: Loopback, **settings: Any) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_sentence_is_scored_apart_and_counted_apart(work: Work) -> None:
+def test_the_sentence_is_scored_apart_and_counted_apart(run_model: RunModel) -> None:
     with server() as readers:
         price = {"input": 1.0, "output": 2.0}
-        folder, result = work(
+        folder, result = run_model(
             ScriptedModel(diligent), **reading(readers, simulator_price=price, judge_price=price)
         )
         requests = len(readers.bodies)
@@ -104,9 +104,9 @@ def _calls(folder: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
+def test_without_a_predicate_the_verdict_is_the_simulators(run_model: RunModel) -> None:
     with server() as readers:
-        folder, result = work(ScriptedModel(in_words), **reading(readers, judge=""))
+        folder, result = run_model(ScriptedModel(in_words), **reading(readers, judge=""))
     assert result.done == 1
     (row,) = target_rows(folder)
     assert (row["explanation"], row["predicate"]) == ('Fires on "the".', None)
@@ -121,8 +121,8 @@ def test_without_a_predicate_the_verdict_is_the_simulators(work: Work) -> None:
     assert roles[0] == ["explainer", "simulator"]
 
 
-def test_without_a_simulator_words_alone_win_nothing(work: Work) -> None:
-    folder, result = work(ScriptedModel(in_words))
+def test_without_a_simulator_words_alone_win_nothing(run_model: RunModel) -> None:
+    folder, result = run_model(ScriptedModel(in_words))
     (row,) = target_rows(folder)
     assert (result.done, row["explanation"], row["verdict"]) == (1, None, "inconclusive")
 
@@ -132,11 +132,11 @@ GARBAGE = Rule(containing="tokens, one a line", text="I would rather not.")
 
 @pytest.mark.slow
 def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again(
-    work: Work,
+    run_model: RunModel,
 ) -> None:
     with server(GARBAGE) as readers:
         settings = reading(readers)
-        folder, result = work(ScriptedModel(diligent), **settings)
+        folder, result = run_model(ScriptedModel(diligent), **settings)
         port = readers.url("openai").rpartition(":")[2].partition("/")[0]
     assert (result.done, result.failed_scores) == (1, 1)
     (row,) = target_rows(folder)
@@ -144,7 +144,7 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
     assert row["failed_scores"] == 1
     assert "llm_simulation" not in {s["scorer"] for s in row["scores"]}
     with Loopback(Reads(), port=int(port), script=Script(models=("reader",))):
-        _, result = work(ScriptedModel(diligent))
+        _, result = run_model(ScriptedModel(diligent))
     assert result.failed_scores == 0
     (row,) = target_rows(folder)
     assert (row["failed_scores"], "llm_simulation" in {s["scorer"] for s in row["scores"]}) == (
@@ -154,22 +154,22 @@ def test_a_reader_that_writes_garbage_is_a_failed_score_which_is_asked_for_again
     assert replay(folder).bitwise
 
 
-def test_garbage_scores_nothing_of_an_explanation_in_words(work: Work) -> None:
+def test_garbage_scores_nothing_of_an_explanation_in_words(run_model: RunModel) -> None:
     with server(GARBAGE) as readers:
-        folder, _ = work(ScriptedModel(in_words), **reading(readers, judge=""))
+        folder, _ = run_model(ScriptedModel(in_words), **reading(readers, judge=""))
     (row,) = target_rows(folder)
     assert row["scores"] == []
     assert row["verdict"] in (None, "inconclusive")
 
 
-def test_a_budget_counts_the_readers_too(work: Work) -> None:
+def test_a_budget_counts_the_readers_too(run_model: RunModel) -> None:
     with server() as readers:
         model = ScriptedModel(diligent)
-        _, result = work(model, **reading(readers, budget={"calls": 8.0}))
+        _, result = run_model(model, **reading(readers, budget={"calls": 8.0}))
         assert result.pending == 1
         assert "8 of 8 calls" in result.budget
         assert len(model.requests) + len(readers.bodies) == 8
-        _, result = work(model, limits=BudgetConfig(run={"calls": 100.0}))
+        _, result = run_model(model, limits=BudgetConfig(run={"calls": 100.0}))
         assert result.done == 1
         assert len(model.requests) == 6
 

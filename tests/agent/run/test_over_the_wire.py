@@ -18,16 +18,18 @@ from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
 from hubel.bench.loopback.demo_model import DemoModel
 from hubel.tools.errors import UnavailableError, UsageError
-from tests.agent.explainers.language_model.conftest import Work
 from tests.support.configs import changed, run_config
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import ScriptedModel, diligent
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
+def test_an_investigation_over_the_wire(run_model: RunModel, provider: str) -> None:
     with Loopback(ScriptedModel(diligent)) as server:
-        folder, result = work(None, explainer=f"{provider}:test", base_url=server.url(provider))
+        folder, result = run_model(
+            None, explainer=f"{provider}:test", base_url=server.url(provider)
+        )
     assert result.done == 1
     row = target_rows(folder)[0]
     assert (row["explanation"], row["calls"], row["usd"]) == ('Fires on "the".', 6, None)
@@ -37,10 +39,10 @@ def test_an_investigation_over_the_wire(work: Work, provider: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_beginner_ends_every_investigation(work: Work) -> None:
+def test_the_beginner_ends_every_investigation(run_model: RunModel) -> None:
     with Loopback(DemoModel()) as server:
         targets = ["mlp.0.0", "mlp.0.1", "mlp.2.3-", "head.1.0"]
-        folder, result = work(None, targets=targets, base_url=server.url("openai"))
+        folder, result = run_model(None, targets=targets, base_url=server.url("openai"))
     assert result.done == 4
     log = RunLog(folder, writable=False)
     assert sum(len(log.all("outcome", target)) for target in targets) >= 12
@@ -49,17 +51,19 @@ def test_the_beginner_ends_every_investigation(work: Work) -> None:
 
 
 @pytest.mark.slow
-def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(work: Work) -> None:
+def test_a_limit_of_calls_is_held_and_a_larger_one_goes_on(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
-    _, result = work(model, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1)
+    _, result = run_model(
+        model, targets=["mlp.0.0", "mlp.0.1"], budget={"calls": 4.0}, concurrency=1
+    )
     assert (result.done, result.pending, len(model.requests)) == (0, 2, 4)
     assert "4 of 4 calls" in result.budget
     again = ScriptedModel(diligent)
-    _, result = work(again, limits=BudgetConfig(run={"calls": 12.0}))
+    _, result = run_model(again, limits=BudgetConfig(run={"calls": 12.0}))
     assert (result.done, len(again.requests), result.budget) == (2, 8, "")
 
 
-def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None:
+def test_a_missing_key_server_or_price_is_found_out_for_free(run_model: RunModel) -> None:
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
         preflight(ModelConfig("openai:gpt"))
     with pytest.raises(UsageError, match="set ANTHROPIC_API_KEY"):
@@ -72,9 +76,9 @@ def test_a_missing_key_server_or_price_is_found_out_for_free(work: Work) -> None
         check_model(run_config(index="i", targets=[], explainer="openai:x", budget={"usd": 5.0}))
 
 
-def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
+def test_dollars_follow_from_a_price_and_are_null_without(run_model: RunModel) -> None:
     price = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
-    folder, _ = work(ScriptedModel(diligent), price=price, budget={"usd": 1.0})
+    folder, _ = run_model(ScriptedModel(diligent), price=price, budget={"usd": 1.0})
     assert target_rows(folder)[0]["usd"] == pytest.approx(
         6 * (40 * 3.0 + 60 * 0.3 + 20 * 15.0) / 1e6
     )
@@ -91,7 +95,9 @@ def test_dollars_follow_from_a_price_and_are_null_without(work: Work) -> None:
             read_price(wrong)
 
 
-def test_much_money_is_asked_about_first(work: Work, capsys: pytest.CaptureFixture[str]) -> None:
+def test_much_money_is_asked_about_first(
+    run_model: RunModel, capsys: pytest.CaptureFixture[str]
+) -> None:
     dear = {"input": 3.0, "output": 15.0}
     arguments = argparse.Namespace(yes=False, quiet=False)
     few = run_config(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)

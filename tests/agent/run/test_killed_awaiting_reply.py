@@ -27,7 +27,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from hubel.agent.run.execute import execute_run
-from tests.agent.explainers.language_model.test_killed import Mortal
+from tests.agent.run.test_killed_awaiting_reply import Mortal
 from tests.support.tiny import tiny_subject
 execute_run(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.argv[2]), int(sys.argv[3])))
 """

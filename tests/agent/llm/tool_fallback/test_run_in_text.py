@@ -19,7 +19,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback
-from tests.agent.explainers.language_model.conftest import Work
+from tests.support.language_model_runs import RunModel
 from tests.support.scripted_model import diligent
 
 
@@ -52,9 +52,9 @@ def _heard(message: Message) -> Message:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
-def test_an_investigation_in_words(work: Work, provider: str) -> None:
+def test_an_investigation_in_words(run_model: RunModel, provider: str) -> None:
     with Loopback(InWords()) as server:
-        folder, result = work(
+        folder, result = run_model(
             None, explainer=f"{provider}:test", base_url=server.url(provider), tools="text"
         )
         assert all("tools" not in body for body in server.bodies)
