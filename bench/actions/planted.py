@@ -71,7 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="J",
         help="judge of the scorers: predicate (default), openai:MODEL, anthropic:MODEL, ...",
     )
-    scorers.add_argument("--base-url", default="", metavar="URL", help="server of the judge")
+    scorers.add_argument(
+        "--base-url",
+        default="",
+        metavar="URL",
+        help="server of the judge, and of an explainer that is a language model",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,17 +95,11 @@ def run(args: argparse.Namespace) -> int:
     units = choose_units(suite, args.targets, args.seed)
     plan = _scorer_plan(args)
     folder = args.runs / (args.name or _run_name(args, suite.digest))
-    settings = {
-        "explainer": args.explainer,
-        "seed": args.seed,
-        "device": args.device,
-        "dtype": args.dtype,
-    }
     with progress(quiet=args.quiet) as reporter:
         subject = planted(
             load_subject(args.subject, device=args.device, dtype=args.dtype), suite, args.corpus
         )
-        make_planted_run(folder, subject, units, args.corpus, reporter, **settings)
+        make_planted_run(folder, subject, units, args.corpus, reporter, **run_settings(args))
         result = execute_run(folder, reporter=reporter, subject=subject)
         report = evaluate(folder, subject, units)
         if plan is not None:
@@ -115,6 +114,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(report.results, report.summary)
     return SOME_FAILED if result.failed else DONE
+
+
+def run_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the bench's run that the command line decides."""
+    from ...agent.runlog.model_config import is_language_model
+
+    base_url = {"base_url": args.base_url} if is_language_model(args.explainer) else {}
+    return {
+        "explainer": args.explainer,
+        "seed": args.seed,
+        "device": args.device,
+        "dtype": args.dtype,
+    } | base_url
 
 
 def _scorer_plan(args: argparse.Namespace) -> RescoringPlan | None:

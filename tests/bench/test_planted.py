@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.progress import Reporter
 from hubel.agent.runlog.run_subject import planted
+from hubel.bench.actions.planted import add_arguments, run_settings
 from hubel.bench.planted import evaluate, make_planted_run
 from hubel.bench.scorers import PlantedMeaning, rivals_of
 from hubel.tools.subject import Subject, Unit, read_suite
@@ -145,6 +147,16 @@ def test_the_bench_says_which_explanations_are_right(
     suite.write_text(SUITE.replace("3.0", "4.0"))
     assert run_command_line(bench(corpus, suite, tmp_path / "runs", "--name", "b")) == 2
     assert "another suite" in capsys.readouterr().err
+
+
+def test_a_language_model_explains_through_the_server_that_was_named() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    url = "http://127.0.0.1:8017/v1"
+    args = parser.parse_args(["--explainer", "openai:any", "--base-url", url])
+    args.device, args.dtype = "auto", "float32"
+    config = RunConfig.from_settings({"index": "i", "targets": [], **run_settings(args)})
+    assert (config.explainer.name, config.explainer.base_url) == ("openai:any", url)
 
 
 @pytest.mark.slow
