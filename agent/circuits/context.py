@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -321,13 +322,16 @@ def mask_digest(mask: Mask) -> str:
 
 
 def _concatenate(parts: Sequence[HeadObservation]) -> HeadObservation:
-    """One node's observations on several batches; only what all of them have is kept."""
+    """Join one node's observations on several batches; attention only where all of them have it."""
     first = parts[0]
     shared = [name for name in first.attention if all(name in part.attention for part in parts)]
+    attention = {
+        name: list(chain.from_iterable(part.attention[name] for part in parts)) for name in shared
+    }
     return HeadObservation(
-        attention={n: [value for part in parts for value in part.attention[n]] for n in shared},
-        direct=[value for part in parts for value in part.direct],
-        copies=[value for part in parts for value in part.copies],
+        attention=attention,
+        direct=list(chain.from_iterable(part.direct for part in parts)),
+        copies=list(chain.from_iterable(part.copies for part in parts)),
         pattern=first.pattern,
         writes=first.writes,
     )

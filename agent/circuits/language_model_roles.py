@@ -214,11 +214,11 @@ def _read_call(call: ToolCall, evidence: RoleEvidence, roles: dict[str, Role]) -
         answer = _RolesForm.model_validate(call.arguments)
     except ValidationError as error:
         return [_describe("roles", error)]
-    known = {component.name: component for component in evidence.components}
+    components = {component.name: component for component in evidence.components}
     faults: list[str] = []
     for entry in answer.roles:
         try:
-            role = _role(_RoleForm.model_validate(entry), known)
+            role = _role(_RoleForm.model_validate(entry), components)
         except ValidationError as error:
             faults.append(_describe(str(entry.get("component")), error))
         except _UnusableRole as refused:
@@ -232,26 +232,26 @@ class _UnusableRole(Exception):
     """Says what is wrong with one role, and what to do."""
 
 
-def _role(named: _RoleForm, known: dict[str, Component]) -> Role:
-    if named.component not in known:
-        raise _UnusableRole(f"there is no such component; there are {', '.join(known)}")
-    component, role = known[named.component], " ".join(named.role.split()).lower()
+def _role(form: _RoleForm, components: dict[str, Component]) -> Role:
+    if form.component not in components:
+        raise _UnusableRole(f"there is no such component; there are {', '.join(components)}")
+    component, role = components[form.component], " ".join(form.role.split()).lower()
     if len(role.split()) > MOST_ROLE_WORDS:
         raise _UnusableRole(
             f"the role has {len(role.split())} words; give at most {MOST_ROLE_WORDS}"
         )
-    if (n := len(named.description.split())) > MOST_WORDS:
+    if (n := len(form.description.split())) > MOST_WORDS:
         raise _UnusableRole(f"the description has {n} words; give at most {MOST_WORDS}")
-    asked = [prediction.quantity for prediction in named.predictions]
-    if "effect" not in asked or len(set(asked)) < len(asked):
+    quantities = [prediction.quantity for prediction in form.predictions]
+    if "effect" not in quantities or len(set(quantities)) < len(quantities):
         raise _UnusableRole("predict effect, and each quantity once")
-    predictions = tuple(_prediction(each, component) for each in named.predictions)
-    return Role(named.component, role, " ".join(named.description.split()), predictions)
+    predictions = tuple(_prediction(each, component) for each in form.predictions)
+    return Role(form.component, role, " ".join(form.description.split()), predictions)
 
 
-def _prediction(given: _PredictionForm, component: Component) -> Prediction:
+def _prediction(form: _PredictionForm, component: Component) -> Prediction:
     """Check that a prediction could fail; raises _UnusableRole if not."""
-    name, low, high = given.quantity, given.low, given.high
+    name, low, high = form.quantity, form.low, form.high
     if name not in component.quantities:
         raise _UnusableRole(
             f"it has no quantity {name!r}; there are {', '.join(component.quantities)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -57,16 +58,21 @@ class PromptSet:
 def prompts_to_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, Any]:
     """What the log keeps of prompts."""
     strings = subject.token_strings()
-    batches = [
-        {
-            "pairs": [pair._asdict() for pair in batch.pairs.pairs],
-            **{name: getattr(batch.pairs, name).tolist() for name in _ID_ROWS},
-            "marks": {name: list(positions) for name, positions in batch.marks.items()},
-            "tokens": [strings[token] for token in batch.pairs.clean[0].tolist()],
-        }
-        for batch in prepared.batches
-    ]
-    return {"batches": batches, "words": list(prepared.words), "left_out": prepared.left_out}
+    return {
+        "batches": [_batch_to_json(batch, strings) for batch in prepared.batches],
+        "words": list(prepared.words),
+        "left_out": prepared.left_out,
+    }
+
+
+def _batch_to_json(batch: PairBatch, strings: Sequence[str]) -> dict[str, Any]:
+    ids = {name: getattr(batch.pairs, name).tolist() for name in _ID_ROWS}
+    return {
+        "pairs": [pair._asdict() for pair in batch.pairs.pairs],
+        **ids,
+        "marks": {name: list(positions) for name, positions in batch.marks.items()},
+        "tokens": [strings[token] for token in batch.pairs.clean[0].tolist()],
+    }
 
 
 def prompts_from_json(part: str, data: dict[str, Any]) -> PromptSet:

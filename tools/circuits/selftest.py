@@ -1,9 +1,9 @@
-"""Does the wiring describe this model? Checked by `open_circuit_model` in a few passes of a few tokens.
+"""Check in a few short passes that the wiring describes a model (`open_circuit_model`).
 
 1. Stream + attention write + MLP write = next stream, and the heads' writes (with the bias) are the
    attention's write.
-2. With every edge kept, the run equals the bare one: queries, keys, values and norms are found and
-   put back rightly.
+2. With every edge kept, the run equals one without intervention: queries, keys, values and norms are
+   read and replaced in the right places.
 3. With no edge kept, it equals the corrupted twin; patched with itself, it is the identity.
 4. No hook is left behind.
 """
@@ -26,13 +26,13 @@ _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, tor
 
 
 def open_circuit_model(subject: Subject, wiring: Wiring | None = None) -> CircuitModel:
-    """A subject as a graph, checked.
+    """Open a subject as a graph, after checking that the wiring fits it.
 
     Raises:
         UsageError: the family has no wiring or no edges, or the wiring does not describe this model.
     """
     model = CircuitModel(subject, wiring)
-    if fault := _fault(model):
+    if fault := _find_fault(model):
         raise UsageError(
             f"{subject.name!r} does not fit the {subject.architecture.model_type!r} wiring in "
             f"tools/circuits/circuit_model.py: {fault}"
@@ -40,7 +40,7 @@ def open_circuit_model(subject: Subject, wiring: Wiring | None = None) -> Circui
     return model
 
 
-def _fault(model: CircuitModel) -> str | None:
+def _find_fault(model: CircuitModel) -> str | None:
     vocabulary = model.subject.model.get_input_embeddings().weight.shape[0]
     ids = (torch.arange(1, 9) * 7919 % vocabulary).view(2, 4)
     first = torch.zeros(2, 1, dtype=torch.long)
@@ -51,7 +51,7 @@ def _fault(model: CircuitModel) -> str | None:
         bias = cast("Tensor | None", getattr(parts.attention_out, "bias", None))
         attention = model.head_writes(layer, clean.z[layer]).sum(0) + (0 if bias is None else bias)
         total = clean.stream[layer] + attention + clean.mlp[layer]
-        if not _close(total, clean.stream[layer + 1]):
+        if not _is_close(total, clean.stream[layer + 1]):
             return f"the writes of layer {layer} do not add up to the change of the residual stream"
     twin = record(model, pairs.corrupted, pairs.logit_difference).metric
     everything, nothing = model.graph.all_edges, torch.zeros_like(model.graph.all_edges)
@@ -73,15 +73,15 @@ def _fault(model: CircuitModel) -> str | None:
             clean.metric,
         ),
     )
-    for said, got, expected in runs:
-        if expected is None or not _close(got, expected):
-            return said
+    for fault, metric, expected in runs:
+        if expected is None or not _is_close(metric, expected):
+            return fault
     return None if _n_hooks(model) == before else "a hook was left behind"
 
 
-def _close(one: Tensor, two: Tensor) -> bool:
-    distance, size = (one - two).float().norm(), two.float().norm()
-    return bool(distance <= _TOLERANCE[two.dtype] * (size + 1))
+def _is_close(value: Tensor, expected: Tensor) -> bool:
+    distance, size = (value - expected).float().norm(), expected.float().norm()
+    return bool(distance <= _TOLERANCE[expected.dtype] * (size + 1))
 
 
 def _n_hooks(model: CircuitModel) -> int:

@@ -154,11 +154,11 @@ class Sweep:
         self, final: Float[Tensor, "rows d_model"], ids: Int[Tensor, "rows tokens"]
     ) -> Float[Tensor, " rows"]:
         unembed = self.model.subject.parts.unembed
-        given, ids = ids != PADDING, ids.clamp(min=0)
+        is_token, ids = ids != PADDING, ids.clamp(min=0)
         logits = torch.einsum("rd,rad->ra", final, cast(Tensor, unembed.weight)[ids])
         bias = cast("Tensor | None", getattr(unembed, "bias", None))
         logits = logits if bias is None else logits + bias[ids]
-        return (at_least_float32(logits) * given).sum(1) / given.sum(1)
+        return (at_least_float32(logits) * is_token).sum(1) / is_token.sum(1)
 
     def _unit_patch(self, unit: Unit) -> Patch:
         parts = self.model.subject.parts.layers[unit.layer]
