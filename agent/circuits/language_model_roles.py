@@ -1,5 +1,4 @@
-"""A language model names roles: it sees components under aliases, answers with a tool call, and is
-told what to repair.
+"""A language model names roles of components that it sees under aliases.
 
 1. The evidence becomes one message: what each component attends to, copies, writes and does on
    discovery prompts. It names neither the subject nor a layer, and quotes text of prompts as data.
@@ -117,7 +116,7 @@ class LanguageModelRoles:
 
     Args:
         ask: gives the reply to a request, from the journal or paid for.
-        failures: earlier attempts that gave no role.
+        failures: earlier attempts that gave no role; their replies are replayed from the journal.
     """
 
     def __init__(self, ask: Ask, failures: int = 0) -> None:
@@ -233,6 +232,7 @@ class _UnusableRole(Exception):
 
 
 def _role(form: _RoleForm, components: dict[str, Component]) -> Role:
+    """The role in a form; raises _UnusableRole if it is too long or does not predict its effect."""
     if form.component not in components:
         raise _UnusableRole(f"there is no such component; there are {', '.join(components)}")
     component, role = components[form.component], " ".join(form.role.split()).lower()

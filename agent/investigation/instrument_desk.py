@@ -35,7 +35,7 @@ class InstrumentDesk:
     Args:
         journal: holds the results of earlier calls.
         context: the subject and the index; None in a replay, where every result is in the journal.
-        nulls: answers for the run's artificial targets, if it has some.
+        nulls: answers for the run's artificial targets; None if it has none.
         waits: counts the time that calls take and wait.
     """
 
@@ -72,14 +72,14 @@ class InstrumentDesk:
         return self._journal.answer(EVENT, str(unit), _request_for_model(name, arguments), run)
 
     def call_all(self, unit: Unit, calls: Sequence[Call]) -> list[Data]:
-        """`call_for_model` for several calls, side by side where they do not share the subject."""
+        """`call_for_model` for several calls. They run side by side, but take turns with the subject."""
 
         def answer(call: Call) -> Data:
             return self.call_for_model(unit, call.instrument, dict(call.arguments))
 
         requests = [_request_for_model(call.instrument, call.arguments) for call in calls]
         fresh = sum(not self._journal.holds(EVENT, str(unit), request) for request in requests)
-        if fresh < 2:
+        if fresh < 2:  # a replay, for one, needs no threads
             return [answer(call) for call in calls]
         with ThreadPoolExecutor(max_workers=min(MOST_AT_ONCE, fresh)) as pool:
             return list(pool.map(answer, calls))

@@ -21,7 +21,7 @@ back. `graph.invoke` (in `run.execute`) runs the nodes along the edges until con
 state after each one, so that a killed run goes on at the step where it was. That is all LangGraph
 does here.
 
-The state holds ids and counters; what they stand for is in the run log. A step that was interrupted
+The state holds ids and counters; what they refer to is in the run log. A step that was interrupted
 runs again from its first line and finds in the journal what was answered before, so nothing is paid
 for twice.
 """
@@ -103,6 +103,8 @@ def build_graph(
 
 
 def _node(step: Step, driver: ExplainerDriver) -> Any:
+    """A step as a node of the graph, which has the state as its only argument."""
+
     def run(state: LoopState) -> Update:
         driver.context.raise_if_stopped()
         return step(driver, driver.context.units[state["target"]], state)
@@ -111,14 +113,18 @@ def _node(step: Step, driver: ExplainerDriver) -> Any:
 
 
 def _after_experiment(driver: ExplainerDriver) -> Callable[[LoopState], str]:
+    """Select once the explainer is ready or has used up the round's moves; else it moves again."""
+
     def next_step(state: LoopState) -> str:
-        must_select = state.get("move", 0) % driver.explainer.moves_a_round == 0
-        return "select" if state.get("ready", True) or must_select else "propose"
+        moves_used_up = state.get("move", 0) % driver.explainer.moves_a_round == 0
+        return "select" if state.get("ready", True) or moves_used_up else "propose"
 
     return next_step
 
 
 def _after_select(driver: ExplainerDriver) -> Callable[[LoopState], str]:
+    """Revise while there are rounds left, unless the explainer gave up, settled or gets no better."""
+
     def next_step(state: LoopState) -> str:
         ended = state.get("reason") or state.get("settled") or no_progress(state.get("best", []))
         rounds_left = state.get("round", 0) < driver.context.config.rounds
@@ -193,7 +199,7 @@ def verify(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
 
 
 def conclude(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
-    """Write what was found. "We don't know" is a good answer."""
+    """Log the winner, or why there is none. "We don't know" is a good answer."""
     winner, reason = _winner(driver.context, unit, state), ""
     if winner is None:
         reason = state.get("reason") or driver.reason_without_winner(unit)
@@ -202,6 +208,7 @@ def conclude(driver: ExplainerDriver, unit: Unit, state: LoopState) -> Update:
 
 
 def _view(context: InvestigationContext, unit: Unit, state: LoopState) -> InvestigationView:
+    """What the explainer may know at this point; nothing of it is from holdout."""
     target = str(unit)
     feedback = context.log.all("feedback", target)
     hypotheses = _hypotheses(context, unit)
@@ -223,6 +230,7 @@ def _view(context: InvestigationContext, unit: Unit, state: LoopState) -> Invest
 
 
 def _hypotheses(context: InvestigationContext, unit: Unit) -> tuple[Hypothesis, ...]:
+    """All hypotheses about the unit so far, in the order of proposal."""
     rows = context.log.all("hypothesis", str(unit)).values()
     return tuple(Hypothesis.from_json(row) for row in rows)
 

@@ -107,18 +107,20 @@ class TaskBuilder:
     def _with_subject(
         self, resources: ScorerResources, target: str, split: Split
     ) -> ScorerResources:
-        """The resources with what runs the subject; only neurons can be steered."""
+        """The resources, and the functions that run the subject; only neurons can be steered."""
         from .subject_probe import SubjectProbe, draw_decoys
 
         unit, subject = Unit.parse(target), self._data.subject
-        is_neuron, decoys = unit.site == "mlp", []
-        if is_neuron:
+        is_neuron = unit.site == "mlp"
+        decoys: list[Unit] = []
+        if is_neuron:  # steering is compared with that of other neurons of the layer
             width = subject.shape.count(unit.place)
             decoys = draw_decoys(unit, width, target_seed(self._source.seed, target))
         probe = SubjectProbe(subject, unit, decoys, self._subject_lock)
         resources = replace(resources, activations_on=probe.activations_on, loss=probe.loss)
         if not is_neuron:
             return resources
+        # Steer with the largest activation of the split, so that the subject sees realistic values.
         collected = self._data.split(split)
         strength = float(np.abs(collected.signal(unit)).max())
         return replace(resources, effects=probe.effects(collected.tokens, strength))

@@ -51,7 +51,7 @@ class SubjectProbe:
         tokenized = tokenize_texts(self._subject, [texts[n] for n in readable])
         with self._lock:
             signals = read_units(self._subject, tokenized, [self._unit])
-        # token 0 is an attention sink, not a reading of the text
+        # The first token is an attention sink: its activation says nothing about the text.
         activations = {n: signal[1:] for n, (signal,) in zip(readable, signals, strict=True)}
         return [activations.get(n, np.zeros(0)) for n in range(len(texts))]
 

@@ -114,7 +114,8 @@ def _measure(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict
     from ....tools.subject import Unit, load_subject
     from ...circuits.tables.effects import strongest_heads
 
-    task = find_task(args.task)  # check the arguments before anything is loaded
+    # Check the arguments before anything is loaded.
+    task = find_task(args.task)
     parse = Unit.parse if args.action == "mediate" else Node.parse
     components = [parse(name) for name in args.components.split(",")] if args.components else []
     with progress(quiet=args.quiet) as reporter:

@@ -62,6 +62,7 @@ def show_circuit(result: CircuitResult, *, as_json: bool) -> None:
 
 
 def _show_roles(circuit: FoundCircuit) -> None:
+    """Every component with a role, and how many of its predictions held."""
     rows: list[tuple[object, ...]] = []
     for node in circuit["nodes"]:
         if node["role"]:
@@ -81,6 +82,7 @@ def _show_roles(circuit: FoundCircuit) -> None:
 
 
 def _show_curve(circuit: FoundCircuit) -> None:
+    """f at every size of the circuit, the summaries of that curve, and the weight of opposing edges."""
     rows = [
         (
             f"{row['share']:.1%}",

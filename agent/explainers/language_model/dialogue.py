@@ -297,6 +297,6 @@ class Dialogue:
         )
         return (
             f"({len(state.own_experiments())} experiments of yours, "
-            f"{state.silent()} predicted silence. {tested or 'No hypothesis was tested yet'}. "
+            f"{state.n_silent()} predicted silence. {tested or 'No hypothesis was tested yet'}. "
             f"{self.replies_left} replies left.)"
         )

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from .aliases import Aliases
 
 MIN_EXPERIMENTS, SILENT_SHARE = 4, 1 / 3
-"""What a conclusion needs: so many readable experiments, and this share of them predicting silence."""
+"""What a conclusion needs: this number of readable experiments, and this share predicting silence."""
 
 
 @dataclass
 class InvestigationState:
-    """What has come up in an investigation so far."""
+    """Hypotheses, experiments and outcomes so far, and whether they suffice for a conclusion."""
 
     aliases: Aliases
     fit: Callable[[str], ExploreFit]
@@ -45,7 +45,7 @@ class InvestigationState:
         return [outcome for outcome in outcomes if outcome and outcome["outcome"] != "void"]
 
     def tally(self, hypothesis: str) -> tuple[int, int]:
-        """Predictions that a hypothesis kept and failed."""
+        """How many predictions of a hypothesis came true, and how many failed."""
         return tally(self.readable_outcomes(), hypothesis)
 
     def own_experiments(self) -> list[Experiment]:
@@ -53,12 +53,12 @@ class InvestigationState:
         readable = (str(outcome["experiment"]) for outcome in self.readable_outcomes())
         return [self.experiments[id] for id in readable if id not in self.challenges]
 
-    def silent(self) -> int:
-        """Own experiments that predicted silence."""
+    def n_silent(self) -> int:
+        """How many of its own experiments predicted silence."""
         return sum(map(self._predicts_silence, self.own_experiments()))
 
     def _predicts_silence(self, planned: Experiment) -> bool:
-        """Silent, or within bounds that end below what counts as firing."""
+        """Whether it predicts "silent", or bounds that end below what counts as firing."""
         if planned.quantity not in ("max", "mean"):
             return False
         if planned.relation == "silent":
@@ -68,7 +68,7 @@ class InvestigationState:
 
     def missing_evidence(self, hypothesis: str) -> str:
         """What a conclusion with this hypothesis still needs, or an empty string."""
-        readable, silent = len(self.own_experiments()), self.silent()
+        readable, silent = len(self.own_experiments()), self.n_silent()
         kept, failed = self.tally(hypothesis)
         if readable < MIN_EXPERIMENTS:
             return f"{readable} experiments could be read; make at least {MIN_EXPERIMENTS}"
@@ -85,12 +85,12 @@ class InvestigationState:
         return ""
 
     def require_hypothesis(self, id: str) -> None:
-        """Raise ArgumentError unless there is a hypothesis of that id."""
+        """Raise ArgumentError if no hypothesis has that id."""
         if id not in self.hypotheses:
             raise ArgumentError(f"hypothesis {id!r}: {self.known_hypotheses()}")
 
     def known_hypotheses(self) -> str:
-        """What an unknown id is answered with."""
+        """The latest hypotheses' ids, for the error message about an unknown one."""
         if not self.hypotheses:
             return "there is none yet; use propose"
         last = ", ".join(list(self.hypotheses)[-8:])

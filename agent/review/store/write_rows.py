@@ -26,7 +26,7 @@ from .database import set_meta
 RUN = -1
 """Position of events that belong to the run and not to a target."""
 MAX_REMEMBERED = 200_000
-"""Contexts that a filling remembers so that it need not query the store for each: about 20 MB."""
+"""Contexts that a filling process remembers so that it need not query the store for each: about 20 MB."""
 
 _DONE = """update targets set status = 'done', verdict = coalesce(verdict, 'pending'), p = ?, seconds = ?,
     hypothesis = ? where position = ?"""
@@ -67,14 +67,14 @@ class TargetReplies:
 
 @dataclass
 class FillState:
-    """What a filling knows of the store without a query, from step to step."""
+    """What the process that fills a store knows about it without a query, from step to step."""
 
     positions: dict[str, int]
     """Of the registered targets."""
     empty: bool
-    """Whether the store holds only what this filling wrote, so that what it has not seen is not there."""
+    """Whether this process wrote all that the store holds, so that what it has not seen is not there."""
     progress: dict[str, EventPosition] = field(default_factory=dict)
-    """How far each segment is read, as this filling left it."""
+    """How far each segment is read, as this process left it."""
     contexts: set[int] = field(default_factory=set)
     """Numbers of contexts that are in the store for certain."""
     replies: dict[int, TargetReplies] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class StoreWriter:
         self._replies = _ReplyWriter(db, stem, state)
 
     def write(self, lines: Iterable[Envelope]) -> None:
-        """Take what is needed from some lines, and write it."""
+        """Take what the store needs from these lines, and write it."""
         readers = {
             "conclusion": self._conclusion,
             "failure": self._failure,
@@ -198,12 +198,14 @@ class StoreWriter:
         return number
 
     def _is_stored(self, number: int) -> bool:
+        """Whether a context that is not remembered is in the store, or will be with this step."""
+        # This process wrote all that the store holds, and remembers all of it.
         if self._state.empty and len(self._state.contexts) < MAX_REMEMBERED:
             return False
         if number in self._new_contexts:
             return True
-        stored = self._db.execute("select 1 from contexts where id = ?", [number])
-        return stored.fetchone() is not None
+        rows = self._db.execute("select 1 from contexts where id = ?", [number])
+        return rows.fetchone() is not None
 
 
 class _ReplyWriter:
@@ -218,7 +220,7 @@ class _ReplyWriter:
         self._moved: list[tuple[Any, ...]] = []
 
     def add(self, position: int, line: Envelope, data: dict[str, Any]) -> None:
-        """Take one reply."""
+        """Collect the row and the text of one reply; `write` stores them."""
         replies = self._replies_of(position)
         if line.id in replies.numbers:
             self._moved.append((self._stem, *line.position, replies.numbers[line.id]))
