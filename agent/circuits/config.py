@@ -44,8 +44,8 @@ class CircuitConfig(ConfigFile):
     steps: int = 0
     """Steps of integrated gradients; 0: as many as the method's own."""
     opposing: float = 0.0
-    """How much an edge that works against the answer counts in the ranking beside one that works
-    for it: 1 ranks by size alone. 0: as much as brings f nearest to 1 on discovery prompts. Not
+    """How much an edge that works against the answer counts in the ranking, relative to one that
+    works for it: 1 ranks by size alone. 0: as much as brings f nearest to 1 on discovery prompts. Not
     searched for with `faithfulness`."""
     rounds: int = 0
     """Rounds in which the circuit's edges are swapped for others by what they do in it; none with `faithfulness`."""

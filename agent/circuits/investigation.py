@@ -7,12 +7,13 @@
               grown from the logits; its strongest edges and a random sample are measured exactly; its strongest
               components are patched, and what they look at and write is measured
 2. propose    the explainer names each component's role in words and in numbers, which go to the log
-3. verify     held-out prompts are opened, once: faithfulness over ten sizes beside random circuits, noising and
-              denoising by three ablations at both levels, every prediction, and interchange within a role
-4. conclude   a role whose prediction failed is dropped; the verdict falls; circuit.json, drawing and report are written
+3. verify     held-out prompts are opened, once: faithfulness over ten sizes and that of random circuits, noising
+              and denoising by three ablations at both levels, every prediction, and interchange within a role
+4. conclude   a role whose prediction failed is dropped; the verdict is decided; circuit.json, drawing and report
+              are written
 
 There is no select split and no revising: a circuit is chosen by its size or its f on discovery
-prompts, and its roles are tested once. Why this is a loop of its own:
+prompts, and its roles are tested once. Why this is a separate loop:
 docs/design/circuit-investigation.md.
 """
 

@@ -41,7 +41,10 @@ def open_journaled_model(
     model: LanguageModel | None,
     stack: ExitStack,
 ) -> JournaledModel:
-    """The run's language model behind its journal and budget; a client that is made here is closed with `stack`."""
+    """The run's language model, which journals replies and keeps to the budget.
+
+    A client that is made here is closed with `stack`.
+    """
     from ..llm import Patience, make_model
     from ..llm.budget import Budget
     from ..llm.prices import price_from

@@ -1,9 +1,8 @@
-"""Replay a circuit run from its log, without the subject: recompute statistics, outcomes of roles and
-the verdict.
+"""Replay a circuit run from its log, without the subject.
 
-Measurements and the explainer's answer come from the journal. Everything that follows from them is
-computed again and compared with circuit.json. A difference is a mismatch: something was changed, or
-this machine computes other numbers.
+Measurements and the explainer's answer come from the journal. Everything that follows from them
+(statistics, outcomes of roles, the verdict) is computed again and compared with circuit.json. A
+difference is a mismatch: something was changed, or this machine computes other numbers.
 """
 
 from __future__ import annotations

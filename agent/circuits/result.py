@@ -100,7 +100,7 @@ class EdgeRow(TypedDict):
 
 
 class CurveRow(TypedDict):
-    """f at one size, beside a random circuit of that size."""
+    """f of the circuit at one size, and of a random circuit of that size."""
 
     share: float
     edges: int
@@ -160,7 +160,7 @@ class MinimalityRow(TypedDict):
 
 
 class OverlapRow(TypedDict):
-    """Mean overlap of circuits that are each found on so many resampled prompts."""
+    """Mean overlap of circuits that are each found on `prompts` resampled prompts."""
 
     prompts: int
     jaccard: float
@@ -175,7 +175,10 @@ class StabilityRow(TypedDict):
 
 
 class RivalRow(TypedDict):
-    """Another circuit, in whose ranking the first one's edges count `weight`; `shared`: share of its edges."""
+    """Another circuit, from a ranking in which the first one's edges count `weight` times.
+
+    `shared` is the share of its edges that the first one has too.
+    """
 
     weight: float
     f: float
@@ -183,7 +186,7 @@ class RivalRow(TypedDict):
 
 
 class RivalsRow(TypedDict):
-    """Circuits of the same size, beside this one's f on the same prompts."""
+    """Other circuits of the same size, and this one's f on the same prompts."""
 
     circuit_f: float
     tried: list[RivalRow]

@@ -75,7 +75,7 @@ def _strongest_and_random(context: CircuitContext, choice: ChosenCircuit) -> lis
 
 
 def _stability(graph: Graph, choice: ChosenCircuit, seed: int) -> StabilityRow:
-    """Overlap of circuits of the same size, each from so many prompts drawn with replacement."""
+    """Overlap of circuits of the same size, each found on prompts drawn with replacement."""
     total = len(choice.prompt_scores)
     rows: list[OverlapRow] = []
     for count in sorted({min(total, count) for count in (8, 16, 32)} | {total}):

@@ -1,5 +1,4 @@
-"""Components, and the roles that an explainer gives them: words, and predictions that new prompts
-can refute.
+"""Components, and the roles that an explainer gives them: words, and testable predictions.
 
 An explainer sees what was observed on discovery prompts and answers with roles. It is told neither
 the subject nor where in it a component is. Every role comes with numbers that held-out prompts must

@@ -1,7 +1,6 @@
-"""Held-out prompts, opened once: what the circuit and every role are worth on prompts that nobody
-looked at.
+"""Test the circuit and every role on held-out prompts, once.
 
-This is the only module that draws them. By then the circuit is chosen and every prediction is in
+This is the only module that draws these prompts. By then the circuit is chosen and every prediction is in
 the log.
 """
 
@@ -216,10 +215,10 @@ def _metric_of_nothing(
 def check_roles(
     context: CircuitContext, prompts: PromptSet, parts: Components, roles: tuple[Role, ...]
 ) -> list[CheckedComponent]:
-    """Every prediction against held-out prompts. A role is kept if none of its predictions failed.
+    """Test every prediction on held-out prompts. A role is kept if none of its predictions failed.
 
-    The floor beside it is the placebo: the share of the other components on whose numbers the same
-    predictions would hold.
+    Its floor is the placebo: the share of the other components for which the same predictions would
+    hold.
     """
     context.reporter.say("testing what was predicted of the roles")
     nodes = parts.nodes
@@ -275,7 +274,10 @@ def _holds(role: Role, quantities: dict[str, PromptInterval]) -> bool:
 def _interchange_within_roles(
     context: CircuitContext, prompts: PromptSet, nodes: tuple[Node, ...], roles: tuple[Role, ...]
 ) -> list[InterchangeRow]:
-    """What is lost when a component writes what another of its role writes, beside a stranger of the same layer."""
+    """What is lost when a component writes what another of its role writes.
+
+    The control is a stranger: a component of the other's layer that does not have the role.
+    """
     members: dict[str, list[Node]] = defaultdict(list)
     for role in roles:
         members[role.role].append(nodes[int(role.component[1:]) - 1])

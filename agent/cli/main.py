@@ -1,5 +1,4 @@
-"""The command line: find the command, parse its options, turn an error into one line and an exit
-status.
+"""The command line: find the command, parse its options, and turn an error into an exit status.
 
 `hubel --help` imports no command: names and help lines are in `COMMANDS`, and a test compares them
 with the modules.

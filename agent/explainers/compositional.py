@@ -1,5 +1,4 @@
-"""Network dissection with compositional explanations, for text: the explainer that needs no key and
-no network.
+"""Network dissection with compositional explanations, for text. Needs no key and no network.
 
 1. Search explore for weighted formulas over the concept library (`tools.dissection`): several
    rivals, best first.

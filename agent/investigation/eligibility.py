@@ -1,5 +1,6 @@
-"""Which hypotheses of a language model may win: counted by the program from the log, never by the
-model.
+"""Which hypotheses of a language model may win. The program counts from the log, not the model.
+
+A hypothesis may win if:
 
 1. It kept more predictions than it failed; void experiments count for neither.
 2. A second look has tested it, which had not seen the reasoning that led to it.

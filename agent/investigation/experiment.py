@@ -32,7 +32,7 @@ class TextReading(NamedTuple):
     reading: Reading | None
     """None when the text could not be read."""
     seen: str | None = None
-    """What the model is told of it: the strongest tokens, or what is wrong with the text."""
+    """What the model is told about the text: the strongest tokens, or what is wrong with the text."""
 
 
 TextReader = Callable[["InvestigationContext", "Unit", Sequence[str]], Mapping[str, TextReading]]

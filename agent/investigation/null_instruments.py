@@ -1,5 +1,4 @@
-"""Instruments for nulls and controls, which answer as for a real unit, so that an explainer cannot
-tell them apart.
+"""Instruments for nulls and controls, which an explainer cannot tell from those of a real unit.
 
 An artificial target is a real neuron, its double, whose activations are replaced: what it does on
 text is its own, what it writes and what its ablation does are the double's. `shuffled:UNIT` and
@@ -162,11 +161,11 @@ class ResultUnderAlias(instruments.Result):
         self._result, self._double, self._address = result, double, address
 
     def render(self) -> str:
-        """Its text."""
+        """The result's text, with the artificial target's address in place of the double's."""
         return _replace_address(self._result.render(), self._double, self._address)
 
     def to_json(self) -> dict[str, Any]:
-        """Its values."""
+        """The result's values, with addresses replaced likewise."""
         text = json.dumps(self._result.to_json())
         return json.loads(_replace_address(text, self._double, self._address))
 

@@ -1,8 +1,8 @@
 """The winner's sentence, scored apart from its predicate by language models that see nothing else.
 
 1. The simulator predicts activations on held-out contexts (`evals.scorers.llm_simulation`); the
-   judge says which windows are active (`evals.scorers.detection`). Both scores are reported beside
-   the predicate's.
+   judge says which windows are active (`evals.scorers.detection`). Both scores are reported next
+   to the predicate's.
 2. With a predicate, the verdict rests on the predicate, so that all explainers are compared on the
    same tokens. A sentence score that failed is counted, and `hubel resume` asks for it again.
 3. Without a predicate, the verdict rests on the simulator's score, with the interval that its

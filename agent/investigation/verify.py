@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .context import InvestigationContext
 
 COMPETITOR = "simulation.compositional"
-"""Scorer name of the competitor's simulation, which is reported beside the winner's."""
+"""Scorer name of the competitor's simulation, which is reported next to the winner's."""
 
 
 def verify_target(context: InvestigationContext, unit: Unit, winner: Hypothesis) -> None:

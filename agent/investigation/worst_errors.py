@@ -1,5 +1,4 @@
-"""Where prediction and truth differ most: what an explainer is shown of its errors on explore and
-select.
+"""The worst errors of a prediction on explore and select, as an explainer sees them.
 
 The scale of a prediction is free, because its score is a correlation. It is therefore first mapped
 to the truth by the least-squares line. All values are the unit's own activations.

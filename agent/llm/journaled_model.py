@@ -76,7 +76,7 @@ class ReplayModel:
         """Nothing is paid here."""
 
     def ask(self, target: str, request: Request) -> JournaledReply:
-        """The journaled reply.
+        """The reply in the journal; nothing is sent.
 
         Raises:
             CorruptError: the journal holds no further reply for this target.

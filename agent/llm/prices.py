@@ -1,5 +1,6 @@
-"""What tokens cost, in US dollars per million. An unknown price stays unknown: a wrong figure is worse
-than none.
+"""What tokens cost, in US dollars per million.
+
+An unknown price stays unknown, since a wrong figure is worse than none. Prices come from:
 
 1. ``--price input=3,output=15,cache_read=0.3,cache_write=3.75`` comes first.
 2. A user's own file: HUBEL_PRICES, or ``hubel/prices.toml`` in the configuration directory.
@@ -67,7 +68,7 @@ def check_dollars(budget: BudgetConfig, models: Mapping[str, ModelConfig]) -> No
     """Raise UsageError for a limit in dollars on a language model whose price is not known.
 
     Args:
-        models: by what stands before ``price`` in the option that gives the price.
+        models: by the part before ``price`` in the name of the option that gives the price.
     """
     if not budget.run.get("usd") and not budget.target.get("usd"):
         return

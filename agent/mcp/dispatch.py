@@ -68,7 +68,7 @@ class InstrumentDispatcher:
         self.log.write("call", data, id=str(number))
 
     def resource(self, uri: str) -> str:
-        """A resource's text.
+        """The text of the resource at a URI.
 
         Raises:
             ArgumentError: there is no resource of that address.

@@ -96,7 +96,7 @@ class Evaluation:
 
     @property
     def failed(self) -> int:
-        """Scores that failed."""
+        """How many scores failed."""
         return sum(len(row.failures) for row in self.rows)
 
 

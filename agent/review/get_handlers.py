@@ -95,7 +95,7 @@ def one_target(state: AppState, request: Request, body: Any) -> Any:
 
 
 def predicted(state: AppState, request: Request, body: Any) -> Any:
-    """Predicted beside true activations, the largest errors first."""
+    """Predicted and true activations, the contexts with the largest errors first."""
     from . import token_maps
 
     run, target = state.unit_run(request), name(request, "target")

@@ -17,7 +17,7 @@ from .run_catalog import RunCatalog, Settings, StoredRun, safe_path, stored_sett
 from .store.database import get_meta
 
 QUIET_S = 30.0
-"""Where the system does not list locks, a log that grew within so many seconds is being written."""
+"""Where the system does not list locks, a log that grew in the last 30 s counts as being written."""
 
 _COUNTS = """
     select count(*) targets, coalesce(sum(status = 'done'), 0) done, coalesce(sum(verdict = 'kept'), 0) kept,

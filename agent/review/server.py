@@ -48,7 +48,7 @@ STATUS: Mapping[type[Exception], int] = {
 
 
 def openapi(state: AppState, request: Request, body: Any) -> Any:
-    """This interface, described."""
+    """The OpenAPI description of these routes."""
     return describe(ROUTES)
 
 

@@ -38,7 +38,7 @@ class SubjectSession:
         """Name and revision, and the subject."""
 
     def state(self) -> dict[str, Any]:
-        """What `/api/live` answers."""
+        """Whether texts can be tried, on which subject, and if not, why: the answer of `/api/live`."""
         if not self.allowed:
             reason = "start `hubel review --live` to load the subject and try texts"
             return {"live": False, "subject": None, "reason": reason}

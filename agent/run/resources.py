@@ -78,7 +78,7 @@ class RunResources:
         return self._subject
 
     def index(self) -> Index:
-        """The run's index."""
+        """The index that the run's configuration names, opened once."""
         if self._index is None:
             self._index = Index.open(Path(self._config.index))
         return self._index

@@ -30,7 +30,7 @@ from .segments import segments
 
 Data = dict[str, Any]
 SEALED_ROWS = 2048
-"""Events per row group of a sealed segment: so many are read to look up one."""
+"""Events per row group of a sealed segment; to look up one event, its whole group is read."""
 
 
 class Event(NamedTuple):

@@ -38,7 +38,7 @@ class ModelConfig:
 
     @property
     def provider(self) -> str:
-        """What stands before the colon of the name.
+        """The part of the name before the colon.
 
         Raises:
             UsageError: the name is not of the form ``provider:MODEL``.

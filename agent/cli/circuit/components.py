@@ -52,6 +52,11 @@ def add_attention(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_components(parser: argparse.ArgumentParser, kinds: str) -> None:
+    """Declare the task, the components and the subject, which all three commands have.
+
+    Args:
+        kinds: the components that the command takes, with an example of each, for `--help`.
+    """
     parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
     parser.add_argument(
         "--components",
@@ -106,6 +111,7 @@ def _run(
 
 
 def _measure(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict[str, Any]]:
+    """Load the subject and measure one row per component."""
     from ....tools.circuits.graph import Node
     from ....tools.circuits.selftest import open_circuit_model
     from ....tools.circuits.tasks import find_task

@@ -19,7 +19,7 @@ HELP = "recompute a run from its log, without subject, API key or network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The run."""
+    """Which run to replay."""
     parser.add_argument("run", help="name or folder of a run")
 
 

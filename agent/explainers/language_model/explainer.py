@@ -1,5 +1,4 @@
-"""A language model as explainer: it reads the evidence, proposes rivals, tests them with instruments,
-and concludes.
+"""A language model as explainer: it reads evidence, proposes rivals, tests them and concludes.
 
 1. The target's conversation (`dialogue`) is extended by what happened since the last move, and the
    model is asked for one reply through the journal.

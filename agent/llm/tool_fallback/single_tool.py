@@ -1,5 +1,6 @@
-"""Many tools merged into one, for servers that force a tool call only if the tool is named
-(llama-cpp-python does so).
+"""Many tools merged into one, for servers that can only force a call of a named tool.
+
+llama-cpp-python is such a server.
 
 1. The request has one tool, chosen by its name, whose arguments are a list of calls: tool and
    arguments. The system part describes the tools (`prompts/one_tool.md`): such a server forces the

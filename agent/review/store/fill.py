@@ -1,7 +1,7 @@
 """Fill a run's store from its log, from where the last filling stopped.
 
 1. The store knows how far each segment was read: line and offset. If a segment that was read is gone
-   or is shorter now, the run was made anew, and the store is emptied.
+   or is shorter now, the run was started again from nothing, and the store is emptied.
 2. The next lines are read in steps of some megabytes. The position of every event is kept under its
    target, so that the page of a target reads its own events only.
 3. Values for columns and searches come from conclusions, scores, failures, verdicts, observations
