@@ -64,11 +64,11 @@ def faithfulness_interval(
 ) -> PromptInterval:
     """f with a bootstrap over prompts; all three metrics of a prompt are drawn together."""
     draws = np.random.default_rng(seed).integers(0, len(circuit), (RESAMPLES, len(circuit)))
-    low, middle, high = (
+    m_nothing, m_circuit, m_model = (
         np.asarray(values, dtype=float)[draws].mean(1) for values in (nothing, circuit, model)
     )
-    whole = high - low
-    values = (middle - low)[whole != 0] / whole[whole != 0]
+    whole = m_model - m_nothing
+    values = (m_circuit - m_nothing)[whole != 0] / whole[whole != 0]
     return PromptInterval(
         faithfulness(circuit, model, nothing),
         *(float(q) for q in np.quantile(values, [0.025, 0.975])),
@@ -76,18 +76,18 @@ def faithfulness_interval(
 
 
 def faithfulness_curve(sizes: Sequence[float], f: Sequence[float]) -> Curve:
-    """The two areas, by trapezoids over the share of edges."""
-    x, y = np.asarray(sizes, dtype=float), np.asarray(f, dtype=float)
+    """Faithfulness over the share of edges, with CMD and CPR by the trapezoidal rule."""
+    shares, faithfulness = np.asarray(sizes, dtype=float), np.asarray(f, dtype=float)
     return Curve(
         tuple(sizes),
-        tuple(float(v) for v in y),
-        float(np.trapezoid(np.abs(1 - y), x)),
-        float(np.trapezoid(y, x)),
+        tuple(float(value) for value in faithfulness),
+        cmd=float(np.trapezoid(np.abs(1 - faithfulness), shares)),
+        cpr=float(np.trapezoid(faithfulness, shares)),
     )
 
 
 class Calibration(NamedTuple):
-    """Estimated effects beside exact ones.
+    """How well estimated effects agree with exact ones.
 
     Attributes:
         sign_errors: share of those with an exact effect whose estimate has the other sign.

@@ -1,24 +1,25 @@
-"""Attention: where heads look, what kinds of heads there are, and how far looking predicts effect.
+"""Attention: where heads attend, what kinds of heads there are, and how well weights predict effects.
 
-Patterns come from a pass with eager attention, the only kind that gives them out. Head scores, each
-a mean over the queries that have such a key; position 0, to which most heads attend when they have
-nothing to do, is neither query nor key nor an earlier copy:
+Patterns come from a pass with eager attention, the only implementation that returns them. Each head
+score is a mean over the queries that have such a key. Position 0, to which most heads attend when
+they have nothing to do, is neither query nor key nor an earlier copy:
 
     previous    attention to the token before
     duplicate   attention to earlier tokens equal to the present one
     induction   attention to tokens that follow earlier ones equal to the present one
-    copying     share of positive among the eigenvalues of the head's whole OV circuit, from -1 to 1: sum / sum of sizes
-                (Elhage et al. 2021); 1: attending to a token makes it likelier, -1: less likely
-                (copy suppression). A token is taken as it is after the first MLP, without attention
+    copying     sum of the eigenvalues of the head's whole OV circuit over the sum of their sizes
+                (Elhage et al. 2021), from -1 to 1. At 1, attending to a token makes it likelier; at
+                -1, less likely (copy suppression). A token is its stream after the first MLP,
+                without attention
                 (Wang et al. 2022): in SmolLM2-135M that MLP's write is 16 times as long as the
                 embedding, which says little about what later heads read.
 
-Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022; the
-tokens to look for induction in are random and repeated (`repeated_tokens`), so that nothing else
-calls for the same attention.
+Previous, duplicate and induction heads are those of Elhage et al. 2021 and Olsson et al. 2022.
+Induction is measured on repeated random tokens (`repeated_tokens`), where nothing else calls for
+the same attention.
 
-Attention is no explanation by itself: `edge_knockouts` takes single attention edges away, and the
-rank correlation of their weight with that effect says how far weight may be believed on these
+Attention is not an explanation by itself: `edge_knockouts` removes single attention edges, and the
+rank correlation of their weights with those effects says how far weights can be trusted on these
 prompts.
 """
 
@@ -78,7 +79,7 @@ class HeadScores:
 
 
 def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
-    """Where every head looks, on the given tokens."""
+    """Where every head attends on these tokens."""
     patterns = attention_patterns(subject, ids)
     return HeadScores(
         **{kind: _mean_attention(patterns, keys) for kind, keys in head_kinds(ids).items()}
@@ -88,7 +89,7 @@ def head_scores(subject: Subject, ids: Int[Tensor, "batch seq"]) -> HeadScores:
 def repeated_tokens(
     subject: Subject, n: int = 8, length: int = 16, seed: int = 0
 ) -> Int[Tensor, "n twice_length"]:
-    """Random tokens, each row repeated once: only induction and duplicate-token heads have something to find."""
+    """Random tokens, each row repeated once: only induction and duplicate-token heads can use them."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     generator = torch.Generator().manual_seed(seed)
     once = torch.stack([torch.randperm(vocabulary, generator=generator)[:length] for _ in range(n)])
@@ -96,7 +97,7 @@ def repeated_tokens(
 
 
 def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch query key"]]:
-    """Which keys a previous-token, a duplicate-token and an induction head would attend to from each query."""
+    """The keys that each query would attend to in a previous-token, duplicate-token or induction head."""
     ids = ids.cpu()
     earlier = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril(-1)
     earlier[:, 0] = False
@@ -112,7 +113,7 @@ def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch q
 def _mean_attention(
     patterns: Float[Tensor, "layer batch head query key"], keys: Bool[Tensor, "batch query key"]
 ) -> Float[Tensor, "layer head"]:
-    """Attention to these keys, the mean over the queries that have one."""
+    """Mean attention to these keys, over the queries that have one."""
     keys = keys.to(patterns.device)
     has_key = keys.any(-1)  # batch query
     attention = (patterns * keys[None, :, None]).sum(-1)  # layer batch head query
@@ -120,21 +121,25 @@ def _mean_attention(
 
 
 def copying_scores(subject: Subject, model: CircuitModel) -> Float[Tensor, "layer head"]:
-    """How far each head's OV circuit raises the very tokens that it reads, with the norms' weights folded in."""
+    """How much each head's OV circuit raises the tokens that it reads, from -1 to 1.
+
+    The weights of the norms are folded in.
+    """
     embedding = _centred(after_first_mlp(subject))
     unembedding = _centred(matrix(subject.parts.unembed))
     norm = subject.architecture.norm
-    final = norm_scale(subject.parts.final_norm, norm).double()
-    through = final[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
+    final_scale = norm_scale(subject.parts.final_norm, norm).double()
+    # W_E W_U: which written direction raises which read direction, over the whole vocabulary.
+    token_map = final_scale[:, None] * (unembedding.T @ embedding)  # written d_model, read d_model
     scores: list[Tensor] = []
     for layer, readers in enumerate(model.readers):
         scale = norm_scale(readers.attention_norm, norm).double()
-        scores.append(_eigenvalue_shares(model, layer, through * scale))
+        scores.append(_eigenvalue_shares(model, layer, token_map * scale))
     return torch.stack(scores)
 
 
 def after_first_mlp(subject: Subject) -> Float[Tensor, "vocab d_model"]:
-    """Each token alone as the second layer reads it, without what attention adds, at root mean square 1."""
+    """The stream after the first MLP for each token alone, without attention, at RMS 1."""
     vocabulary = subject.model.get_input_embeddings().weight.shape[0]
     first = subject.parts.layers[0]
     streams: list[Tensor] = []
@@ -153,26 +158,27 @@ def after_first_mlp(subject: Subject) -> Float[Tensor, "vocab d_model"]:
 
 
 def _centred(weight: Any) -> Float[Tensor, "vocab d_model"]:
-    """What tells tokens apart: their common part raises all logits alike and would drown the rest."""
+    """Rows without their mean, which raises all logits alike and would drown their differences."""
     return weight.double() - weight.double().mean(0)
 
 
 def _eigenvalue_shares(
-    model: CircuitModel, layer: int, through: Float[Tensor, "written read"]
+    model: CircuitModel, layer: int, token_map: Float[Tensor, "written read"]
 ) -> Float[Tensor, " head"]:
+    """Sum of each head's OV eigenvalues over the sum of their sizes."""
     graph = model.graph
     first_value = graph.n_heads + graph.n_kv_heads
     by_kv_head = model.qkv_weights(layer).weights[first_value:].double()
     values = by_kv_head.repeat_interleave(graph.heads_per_kv, 0)  # head head_dim d_model
     writes = model.subject.head_matrices(layer).double()  # head d_model head_dim
     # W_U W_O W_V W_E has the eigenvalues of W_V (W_E W_U) W_O, which is head_dim wide.
-    eigenvalues = torch.linalg.eigvals(torch.einsum("hkr,wr,hwj->hkj", values, through, writes))
+    eigenvalues = torch.linalg.eigvals(torch.einsum("hkr,wr,hwj->hkj", values, token_map, writes))
     return eigenvalues.real.sum(-1) / eigenvalues.abs().sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
 class AttentionEdges:
-    """What heads look at from the last position, and what taking that away does.
+    """Attention of heads from the last position, and the effect of removing it key by key.
 
     Attributes:
         weight: attention from the last position.
@@ -189,7 +195,7 @@ class AttentionEdges:
 
 
 def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
-    """Take away, one at a time, what each head reads from each position at the last one."""
+    """Remove, one at a time, what each head moves from each position to the last one."""
     model, pairs = sweep.model, sweep.pairs
     patterns = attention_patterns(model.subject, pairs.clean)
     clean = record(model, pairs.clean, pairs.logit_difference)
@@ -202,18 +208,19 @@ def edge_knockouts(sweep: Sweep, heads: Sequence[Node]) -> AttentionEdges:
         values = clean.projected[head.layer, module][..., rows]  # pairs key head_dim
         read = weight[..., None] * values
         for key in range(pairs.n_tokens):
-            patch = _without_read(model, clean.z[head.layer], head, read[:, key])
+            patch = _remove_read(model, clean.z[head.layer], head, read[:, key])
             patches.append((head.layer, patch))
     effects = sweep.patches(patches).view(len(heads), pairs.n_tokens, len(pairs)).transpose(1, 2)
     return AttentionEdges(tuple(heads), torch.stack(weights), effects)
 
 
-def _without_read(
+def _remove_read(
     model: CircuitModel,
     z: Float[Tensor, "pairs seq width"],
     head: Node,
     read: Float[Tensor, "pairs head_dim"],
 ) -> Patch:
+    """A patch of a head's z that subtracts what it read from one key at the last position."""
     width = model.subject.head_dim
     columns = slice(head.head * width, (head.head + 1) * width)
     value = z[..., columns].clone()
