@@ -66,17 +66,17 @@ def ask_examples(
     try:
         return _ask(chat, prompt, examples, choices, values)
     except _UnreadableAnswer as error:
-        first = error
+        first_error = error
     half = max(1, (len(examples) + 1) // 2)
     answers: list[JudgeChoice] = []
     try:
         for part in (examples[:half], examples[half:]):
             if part:
                 answers += _ask(chat, prompt, part, choices, values)
-    except _UnreadableAnswer as second:
+    except _UnreadableAnswer as second_error:
         raise JudgeError(
-            f"{prompt.name}: the judge's answer cannot be read ({first}), "
-            f"nor when asked again ({second})"
+            f"{prompt.name}: the judge's answer cannot be read ({first_error}), "
+            f"nor when asked again ({second_error})"
         ) from None
     return answers
 
@@ -131,7 +131,7 @@ def read_answers(answer: ChatAnswer, count: int, choices: Sequence[str]) -> list
     """One answer for each number from 1 to ``count``; raises if the text is anything else."""
     if not answer.complete:
         raise _UnreadableAnswer("it was cut off or refused")
-    # room for a short preamble and some marks on each line; longer is not a list
+    # Room for a short preamble and some marks on each line; a longer text is not a list.
     if len(answer.text) > 400 + 24 * count:
         raise _UnreadableAnswer(f"{len(answer.text)} characters for {count} examples")
     lines = _parse_json_list(answer.text, count) or _parse_lines(answer.text)

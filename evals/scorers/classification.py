@@ -25,7 +25,7 @@ from ..verdict import DOCUMENTS
 
 @dataclass(frozen=True, eq=False)
 class LabelledExamples:
-    """Examples with their truth and the document each is from."""
+    """The true label and the document of each example."""
 
     label: Bool[np.ndarray, " examples"]
     document: Int[np.ndarray, " examples"]
@@ -54,11 +54,14 @@ def rate(
 def accuracy(
     hit: Float[np.ndarray, " trials"], document: Int[np.ndarray, " trials"], seed: int = 0
 ) -> Interval:
-    """Mean of hits; one tied among k counts 1/k."""
+    """Mean of hits (1, 0, or 1/k for a choice tied among k), with an interval over documents."""
     columns = np.stack([hit, np.ones(len(hit))], axis=1).astype(np.float64)
-    return document_interval(
-        columns, document, lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1.0), seed
-    )
+
+    def statistic(sums: Float[np.ndarray, "resamples 2"]) -> Float[np.ndarray, " resamples"]:
+        hits, trials = sums[..., 0], sums[..., 1]
+        return hits / np.maximum(trials, 1.0)
+
+    return document_interval(columns, document, statistic, seed)
 
 
 def document_interval(
@@ -67,7 +70,7 @@ def document_interval(
     statistic: Statistic,
     seed: int,
 ) -> Interval:
-    """A statistic of column sums with its interval, if there are ten documents."""
+    """A statistic of column sums, with an interval over documents if there are at least ten."""
     sums = group_sums(columns, document)
     interval = bootstrap(sums, statistic, seed)
     return interval if len(sums) >= DOCUMENTS else Interval(interval.value, None, None)
@@ -80,13 +83,13 @@ def auroc(
     grade, label = np.asarray(grade, dtype=np.float64), np.asarray(examples.label, dtype=bool)
     if not label.any() or label.all():
         return Interval(0.5, None, None)
-    # 1. which positive (row) is graded above which negative (column): 1, or 1/2 for a tie
+    # 1. Whether each positive (row) is graded above each negative (column): 1, or 1/2 for a tie.
     wins = np.sign(grade[label][:, None] - grade[~label][None, :]) / 2 + 0.5
     value = float(wins.mean())
     documents, document = np.unique(examples.document, return_inverse=True)
     if len(documents) < DOCUMENTS:
         return Interval(value, None, None)
-    # 2. an example counts in a resample as often as its document was drawn
+    # 2. An example counts in a resample as often as its document was drawn.
     weight = resample_counts(len(documents), seed)[:, document]
     positive, negative = weight[:, label], weight[:, ~label]
     pairs = positive.sum(axis=1) * negative.sum(axis=1)

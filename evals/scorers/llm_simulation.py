@@ -117,7 +117,7 @@ def simulate_contexts(task: ScoringTask, contexts: Int[np.ndarray, " chosen"]) -
     predicted = np.zeros_like(restricted.sample.true)
     for start in range(0, len(contexts), CONTEXTS_PER_PROMPT):
         rows = range(start, min(start + CONTEXTS_PER_PROMPT, len(contexts)))
-        for (row, position), value in question.ask_twice(restricted.text, rows).items():
+        for (row, position), value in question.ask_with_retry(restricted.text, rows).items():
             predicted[row, position] = value
     sample = restricted.sample.with_prediction(predicted)
     return replace(restricted, sample=sample, predicts=True)
@@ -140,30 +140,35 @@ def _score(task: ScoringTask, text: Text) -> Score:
 
 
 Predictions = Mapping[tuple[int, int], float]
-"""By row and position."""
+"""Predicted activations by row and position."""
 
 
 class _Question(NamedTuple):
-    """What is asked about every context."""
+    """The question that is the same for every context."""
 
     chat: Chat
     explanation: str
     lowest: int
 
-    def ask_twice(self, text: TokenText, rows: Sequence[int]) -> Predictions:
-        """Predictions for some contexts. After an unreadable answer, each is asked about alone."""
+    def ask_with_retry(self, text: TokenText, rows: Sequence[int]) -> Predictions:
+        """Ask about several contexts at once and, if the answer is unreadable, about each alone.
+
+        Raises:
+            JudgeError: an answer about a single context is unreadable too.
+        """
         try:
             return self._ask(text, rows)
         except _UnreadableSimulation as error:
-            first = error
+            first_error = error
         note = "An earlier answer could not be read: give every line. "
         predictions: dict[tuple[int, int], float] = {}
         try:
             for row in rows:
                 predictions |= self._ask(text, [row], note)
-        except _UnreadableSimulation as second:
+        except _UnreadableSimulation as second_error:
             raise JudgeError(
-                f"simulator: the answer cannot be read ({first}), nor when asked again ({second})"
+                f"simulator: the answer cannot be read ({first_error}), "
+                f"nor when asked again ({second_error})"
             ) from None
         return predictions
 
@@ -186,10 +191,10 @@ class _Question(NamedTuple):
 
 
 def read_predictions(answer: ChatAnswer, tokens: Sequence[_Token], lowest: int) -> list[float]:
-    """A prediction for each token, in their order; raises if the answer is anything else."""
+    """The prediction for each token, in order; raises if the answer is anything else."""
     if not answer.complete:
         raise _UnreadableSimulation("it was cut off or refused")
-    # no line of the question is that long; longer is not a list
+    # No line of a proper answer is that long; a longer text is not a list.
     if len(answer.text) > 200 + 120 * len(tokens):
         raise _UnreadableSimulation(f"{len(answer.text)} characters for {len(tokens)} tokens")
     lines = _parse_lines(answer.text)

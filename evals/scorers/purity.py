@@ -34,7 +34,7 @@ from .registry import ScoringTask, scorer
 from .windows import ChosenWindows, Windows, choose_windows, cut_windows
 
 BEFORE, AFTER = 3, 1
-"""Tokens around the strongest one that a window is clustered by."""
+"""Tokens before and after the strongest one; windows are clustered by these texts."""
 MOST_CLUSTERS = 5
 MIN_SILHOUETTE = 0.1
 SMALLEST_CLUSTER = 3
@@ -69,6 +69,7 @@ def cluster_windows(
     positives = np.flatnonzero(chosen.label)
     texts = [_text_around_peak(windows, int(chosen.window[i])) for i in positives]
     embed = task.resources.embed or bag_of_words
+    # `embed` takes an explanation first; windows are compared with each other, so it is empty.
     rows = np.asarray(embed(["", *texts])[1:], dtype=np.float64)
     cluster = np.full(len(chosen.label), -1)
     cluster[positives] = _merge_small(_best_clustering(rows))

@@ -98,19 +98,19 @@ class Windows:
 
     def activity_of(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
         """Which windows and tokens a signal calls active, by its own scale."""
-        # 1. strength of each token; -inf where none counts
+        # 1. The strength of each token; -inf for a token that does not count.
         size = signal if self.one_sided else np.abs(signal)
         size = np.where(self.sample.mask, size, -np.inf)
-        # 2. strength of each window; one without a token that counts is as weak as the weakest
+        # 2. The strength of each window; one in which no token counts is as weak as the weakest.
+        # The contexts are padded to whole windows, so that a reshape can cut them.
         contexts, seq = size.shape
-        # (padded to whole windows, so that a reshape cuts them)
         padded = np.pad(size, ((0, 0), (0, -seq % self.width)), constant_values=-np.inf)
         largest = padded.reshape(contexts, -1, self.width).max(axis=2)
         strength = largest[self.context, self.start // self.width]
         strength = np.where(
             np.isfinite(strength), strength, strength[np.isfinite(strength)].min(initial=0.0)
         )
-        # 3. the threshold
+        # 3. The threshold.
         reference = float(np.median(np.sort(strength)[-STRONGEST:]))
         at_most_a_quarter = float(np.quantile(strength, 1 - MOST_ACTIVE))
         return Activity(size, strength, max(SHARE * reference, at_most_a_quarter))
@@ -146,22 +146,22 @@ class Activity(NamedTuple):
 
 
 def cut_windows(sample: Sample, printed: TokenText, width: int = WIDTH) -> Windows:
-    """All windows of a sample.
+    """Cut a sample's contexts into windows.
 
     Raises:
         Unscorable: no context is as long as half a window.
     """
     seq = sample.mask.shape[1]
     width = min(width, seq)
-    start = np.arange(0, seq, width)
-    context, place = np.meshgrid(np.arange(len(sample)), start, indexing="ij")
-    stop = np.minimum(place + width, printed.length[:, None])
-    # the rest of a context that is shorter than half a window says too little
-    kept = (stop - place >= max(2, width // 2)).ravel()
+    context, start = np.meshgrid(np.arange(len(sample)), np.arange(0, seq, width), indexing="ij")
+    stop = np.minimum(start + width, printed.length[:, None])
+    # The last window of a context may be too short to judge.
+    shortest = max(2, width // 2)
+    kept = (stop - start >= shortest).ravel()
     if not kept.any():
-        raise Unscorable(f"no context has {max(2, width // 2)} tokens")
+        raise Unscorable(f"no context has {shortest} tokens")
     return Windows(
-        sample, printed, context.ravel()[kept], place.ravel()[kept], stop.ravel()[kept], width
+        sample, printed, context.ravel()[kept], start.ravel()[kept], stop.ravel()[kept], width
     )
 
 
