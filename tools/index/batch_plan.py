@@ -105,16 +105,23 @@ class BatchPlan:
     def _batch(
         self, number: int, lengths: Int[np.ndarray, " batch"], counted: Int[np.ndarray, " bound"]
     ) -> Batch:
-        """A batch, from its contexts' lengths and the counted tokens before each (and the end)."""
+        """Build a batch.
+
+        Args:
+            lengths: tokens of each of its contexts, longest first.
+            counted: tokens of the split that count before each of its contexts, and before its end.
+        """
         rows = self.order[number * BATCH :][: len(lengths)]
         tokens = self.contexts.tokens[self.rows[rows], : lengths[0]]
-        # 1. Lengths descend; a group ends where they change.
+        # Contexts of equal length are neighbours, because lengths descend.
         bounds = [0, *(np.flatnonzero(np.diff(lengths)) + 1).tolist(), len(rows)]
-        groups = tuple(LengthGroup(a, b, int(lengths[a])) for a, b in pairwise(bounds))
-        # 2.
+        groups = tuple(
+            LengthGroup(start, stop, int(lengths[start])) for start, stop in pairwise(bounds)
+        )
+        # The pool's contexts among them.
         pooled = np.flatnonzero(np.isin(rows, self.pool))
         pool = PooledContexts(pooled, np.searchsorted(self.pool, rows[pooled]))
-        # 3. Position 0 does not count, hence the 1.
+        # The sample's tokens among them. Position 0 does not count, hence the + 1.
         low, high = np.searchsorted(self.sample, counted[[0, -1]])
         sampled = self.sample[low:high]
         context = np.searchsorted(counted, sampled, side="right") - 1

@@ -147,12 +147,17 @@ class _Text(NamedTuple):
 
 
 def _rows(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column]) -> _Rows:
+    """Assign a row to each target, once for both sides, and to each null or control.
+
+    Raises:
+        UsageError: nothing to collect, or one address would be collected twice.
+    """
     units = list(dict.fromkeys(unit.unsided for unit in targets))
     by_site: dict[Site, _SiteRows] = {}
     for row, unit in enumerate(units):
-        of_site = by_site.setdefault(unit.place, _SiteRows([], []))
-        of_site.rows.append(row)
-        of_site.columns.append(subject.shape.column(unit))
+        site_rows = by_site.setdefault(unit.place, _SiteRows([], []))
+        site_rows.rows.append(row)
+        site_rows.columns.append(subject.shape.column(unit))
     names = tuple(str(unit) for unit in (*units, *(column.unit.unsided for column in extra)))
     if not names:
         raise UsageError("no targets to collect; give at least one")

@@ -97,7 +97,7 @@ class SplitReader:
     @cached_property
     def vocabulary(self) -> list[str]:
         """Each token's text, by id."""
-        with _reading(self._vocabulary_file):
+        with _corrupt_if_unreadable(self._vocabulary_file):
             return pq.read_table(self._vocabulary_file, columns=["string"]).column(0).to_pylist()
 
     def contexts(self) -> Contexts:
@@ -216,15 +216,15 @@ class SplitReader:
         return sorted(s.layer for s in self.sites if s.kind == site.kind)
 
     def _table(self, name: str) -> pa.Table:
-        with _reading(self.folder / name):
+        with _corrupt_if_unreadable(self.folder / name):
             return self._file(name).read()
 
     def _read_group(self, name: str, group: int) -> pa.Table:
-        with _reading(self.folder / name):
+        with _corrupt_if_unreadable(self.folder / name):
             return self._file(name).read_row_group(group, use_threads=False)
 
     def _open(self, name: str) -> pq.ParquetFile:
-        with _reading(self.folder / name):
+        with _corrupt_if_unreadable(self.folder / name):
             return pq.ParquetFile(self.folder / name, memory_map=True)
 
 
@@ -254,14 +254,15 @@ def _repeats_last(exemplars: list[Exemplar]) -> list[Exemplar]:
 
 
 def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.ndarray, "row seq"]:
-    """A column of lists of one length as rows."""
+    """A column of lists of equal length as a matrix."""
     empty = pa.array([], column.type.value_type)
     flat = pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [empty])
     return flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _corrupt_if_unreadable(path: Path) -> Iterator[None]:
+    """Turn an error of reading into a CorruptError that names the file."""
     try:
         yield
     except (OSError, pa.ArrowInvalid) as error:

@@ -39,10 +39,12 @@ def mark_active_tokens(
 
 
 def mark_token(token: str, signal: float, strongest: float) -> str:
-    """One token, quoted, and marked if its signal is strong enough."""
+    """Quote a token, and mark it as the module describes if its signal is strong enough."""
     if strongest <= 0 or abs(signal) < SHOWN_FROM * strongest:
         return quote_text(token)
-    return f"«{quote_text(token)}»{'-' * (signal < 0)}{min(9, int(10 * abs(signal) / strongest))}"
+    sign = "-" if signal < 0 else ""
+    tenths = min(9, int(10 * abs(signal) / strongest))
+    return f"«{quote_text(token)}»{sign}{tenths}"
 
 
 def format_token_values(tokens: Sequence[str], values: Sequence[float], form: str = "+.2f") -> str:
