@@ -44,7 +44,7 @@ class Compositional:
     def move(self, view: InvestigationView) -> Move:
         """All hypotheses and experiments at once."""
         data = view.explore()
-        # 1.
+        # 1. Search for rival formulas.
         candidates = search_formulas(
             data.tokens,
             data.length,
@@ -65,7 +65,7 @@ class Compositional:
                 )
         if not hypotheses:
             return Move(cannot_explain="no concept of the library predicts this target on explore")
-        # 2.
+        # 2. Predict for crossed contexts.
         rng = np.random.default_rng(view.seed)
         experiments: list[Experiment] = []
         side = view.unit.side

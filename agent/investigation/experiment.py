@@ -50,14 +50,14 @@ def run_experiments(
         read_texts: reads the target's activations, `read_plainly` or `read_for_model`.
     """
     target = str(unit)
-    # 1.
+    # 1. Log the predictions before anything is measured.
     for planned in experiments:
         prediction = jsonable(planned) | {"call": planned.call}
         context.log.write("prediction", prediction, target=target, id=planned.id)
-    # 2.
+    # 2. Read all texts at once.
     texts = [text for planned in experiments if _reads_text(planned) for text in planned.texts]
     readings = read_texts(context, unit, texts) if texts else {}
-    # 3.
+    # 3. Compare each prediction with its result.
     for planned in experiments:
         if _reads_text(planned):
             outcome = _outcome_on_text(context, unit, planned, readings)

@@ -148,7 +148,7 @@ class GreedySearch:
         # 2. The least gain that is significant, in units of the residual's variance.
         residual = state.moments.residual()
         min_gain = float(residual @ residual) / len(residual) * self.limits.significance
-        # 1.
+        # 1. The concepts with the largest gains, each tried with all weights fitted again.
         scored = sorted(self._scored_concepts(residual, min_gain), key=lambda s: -s.gain)
         fitting = (s for s in scored if s.gain > 0 and self._fits(s.concept, state.chosen))
         trials = [self._with(state, s.concept) for s in islice(fitting, self.limits.tries)]

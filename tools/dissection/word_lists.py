@@ -51,7 +51,7 @@ def grow_word_lists(
     """
     counts = channel.word_counts
     lists: dict[tuple[int, ...], float] = {}
-    # 1.
+    # 1. Seeds.
     for seed in np.argsort(-cv_gain(sums, counts), kind="stable")[:SEEDS]:
         near = candidates.nearest_words(int(seed))
         if len(near) < 2:

@@ -90,7 +90,7 @@ class SiteTotals:
                 np.einsum("csu->u", chunk, out=total[i])
                 np.einsum("csu,csu->u", chunk, chunk, out=squares[i])
 
-        # 1.
+        # 1. Sums and extremes.
         blocks(reduce, len(chunks), 1)
         self.n += batch.n_tokens - n_contexts
         self.total += total.sum(axis=0, dtype=np.float64)
@@ -98,7 +98,7 @@ class SiteTotals:
         np.maximum(self.high, high.max(axis=0), out=self.high)
         np.minimum(self.low, low.min(axis=0), out=self.low)
 
-        # 2.
+        # 2. The best contexts of each side.
         lengths = np.concatenate([np.full(g.stop - g.start, g.length) for g in batch.groups])
         bests = [high, -low][: len(self.top)]
 
@@ -107,7 +107,7 @@ class SiteTotals:
 
         blocks(select, n_units, MIN_UNITS)
 
-        # 3.
+        # 3. The pool's contexts and the sample's tokens.
         for context, slot in zip(batch.pool.context, batch.pool.slot, strict=True):
             whole = np.zeros(self.pool.shape, np.float16)
             whole[1 : lengths[context]] = to_float16(values[context, 1 : lengths[context]])

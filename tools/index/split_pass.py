@@ -59,18 +59,18 @@ class SplitPass:
         for site in self.sites:
             n_units = self.subject.shape.count(site)
             totals[site] = SiteTotals.empty(site, n_units, self.k, self.plan, self.folder)
-        # 1.
+        # 1. Resume.
         checkpoints = Checkpoints(self.folder, self.checkpoint_every)
         done = checkpoints.load(list(totals.values()), self.clock)
         self.report(sum(batch.n_tokens for batch in self.plan.batches() if batch.number < done))
-        # 2.
+        # 2. Read the remaining batches.
         for batch in self.plan.batches(done):
             self._read(batch, totals)
             if checkpoints.due() and batch.number + 1 < self.plan.n_batches:
                 with self.clock.working():
                     checkpoints.save(list(totals.values()), self.clock, batch.number + 1)
             self.report(batch.n_tokens)
-        # 4.
+        # 4. Write the results.
         with self.clock.working():
             self._write(totals, out)
 
