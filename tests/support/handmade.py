@@ -116,13 +116,13 @@ def addition_model(p: int = 4) -> Any:
     return model
 
 
-def _set_sum(model: Any, layer: int, one: Tensor, two: Tensor, out: Tensor) -> None:
+def _set_sum(model: Any, layer: int, left: Tensor, right: Tensor, out: Tensor) -> None:
     """One neuron for each pair of values: on where both are there, and it writes their sum."""
-    p, mlp = len(one), model.transformer.h[layer].mlp
+    p, mlp = len(left), model.transformer.h[layer].mlp
     with torch.no_grad():
         for i in range(p):
             for j in range(p):
-                mlp.c_fc.weight[:, p * i + j] = one[i] + two[j]
+                mlp.c_fc.weight[:, p * i + j] = left[i] + right[j]
                 mlp.c_proj.weight[p * i + j] = out[(i + j) % p]
         mlp.c_fc.bias.fill_(-1)
 

@@ -15,12 +15,12 @@ Script = Callable[[int, Request], Reply]
 
 def reply(*calls: tuple[str, dict[str, Any]], text: str = "", stop: str = "tools") -> Reply:
     """A reply that calls tools."""
-    made = tuple(
+    tool_calls = tuple(
         ToolCall(id=f"c{i}", name=name, arguments=arguments, raw=json.dumps(arguments))
         for i, (name, arguments) in enumerate(calls)
     )
     usage = TokenUsage(input=100, output=20, cache_read=60, cache_write=0)
-    return Reply(text=text, calls=made, stop=stop, usage=usage, model="test-1", native=None)  # type: ignore[arg-type]
+    return Reply(text=text, calls=tool_calls, stop=stop, usage=usage, model="test-1", native=None)  # type: ignore[arg-type]
 
 
 class ScriptedModel:
@@ -54,25 +54,25 @@ def experiments(
     hypothesis: str | None, n: int, words: str = "the cat sat on the river"
 ) -> list[dict[str, Any]]:
     """Experiments that come out as predicted: anything is within a million."""
-    found = []
+    plans = []
     for i in range(n):
-        one: dict[str, Any] = {
+        plan: dict[str, Any] = {
             "text": f"{words} {i}",
             "predicts": "within",
             "low": -1e6,
             "high": 1e6,
         }
-        found.append(one | ({"hypothesis": hypothesis} if hypothesis else {}))
-    return found
+        plans.append(plan | ({"hypothesis": hypothesis} if hypothesis else {}))
+    return plans
 
 
 def silent(hypothesis: str | None, n: int) -> list[dict[str, Any]]:
     """Experiments that predict silence; whether they keep it is the subject's affair."""
-    found = []
+    plans = []
     for i in range(n):
-        one = {"text": f"Monday cat {i} river bank", "focus": "cat", "predicts": "silent"}
-        found.append(one | ({"hypothesis": hypothesis} if hypothesis else {}))
-    return found
+        plan = {"text": f"Monday cat {i} river bank", "focus": "cat", "predicts": "silent"}
+        plans.append(plan | ({"hypothesis": hypothesis} if hypothesis else {}))
+    return plans
 
 
 HYPOTHESES = [
@@ -98,9 +98,9 @@ def diligent(number: int, request: Request) -> Reply:
             ("activations_exemplars", {"unit": "U", "side": "-", "k": 2}),
         )
     if turn == 1:
-        found = ("activations_search", {"text": "the cat sat on the river bank", "k": 3})
+        search = ("activations_search", {"text": "the cat sat on the river bank", "k": 3})
         return reply(
-            ("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}), found
+            ("experiment", {"experiments": silent("h2", 3)}), ("logit_lens", {"unit": "U"}), search
         )
     if turn == 2:
         return reply(

@@ -30,12 +30,12 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> InstrumentContext:
 def naive(indexed: InstrumentContext) -> dict[Site, np.ndarray]:
     """Every activation of explore: [context, seq, unit], nan where nothing counts."""
     contexts, subject = indexed.require_index().contexts("explore"), indexed.require_subject()
-    found: dict[Site, list[np.ndarray]] = {}
+    activations: dict[Site, list[np.ndarray]] = {}
     for tokens, length in zip(contexts.tokens, contexts.length, strict=True):
         sites = [Site(kind, layer) for kind in ("mlp", "head") for layer in range(3)]
         captured = subject.capture(torch.tensor(tokens[None, : int(length)]), sites).activations
         for site in sites:
             values = np.full((len(tokens), captured[site].shape[-1]), np.nan)
             values[1 : int(length)] = captured[site][0, 1:].numpy()
-            found.setdefault(site, []).append(values)
-    return {site: np.stack(values) for site, values in found.items()}
+            activations.setdefault(site, []).append(values)
+    return {site: np.stack(values) for site, values in activations.items()}

@@ -30,16 +30,16 @@ def test_functions_and_json_say_the_same() -> None:
         CausalVariable("sum", ("a", "b"), lambda a, b: (a + b) % 4),
         CausalVariable("total", ("sum", "c"), lambda s, c: (s + c) % 4),
     ]
-    one, two = CausalModel(numbers, "total", variables), CausalModel.from_json(ADDITION)
+    written, read = CausalModel(numbers, "total", variables), CausalModel.from_json(ADDITION)
     base, source = {"a": 1, "b": 2, "c": 3}, {"a": 3, "b": 3, "c": 0}
-    assert one.run(base) == two.run(base) == {**base, "sum": 3, "total": 2}
+    assert written.run(base) == read.run(base) == {**base, "sum": 3, "total": 2}
     assert (
-        one.interchange_output(base, source, "sum")
-        == two.interchange_output(base, source, "sum")
+        written.interchange_output(base, source, "sum")
+        == read.interchange_output(base, source, "sum")
         == (2 + 3) % 4
     )
-    assert one.interchange_output(base, source, "total") == 2
-    assert two.run(base, {"sum": 0})["total"] == 3
+    assert written.interchange_output(base, source, "total") == 2
+    assert read.run(base, {"sum": 0})["total"] == 3
 
 
 def test_hierarchical_equality() -> None:
@@ -104,16 +104,18 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
     source = {"first": "blue", "second": "cat", "giver": 0}
     assert question.program.interchange_output(setting, source, "position") == "dog"
     assert [question.position(subject, at) for at in ("first", "said", "end")] == [1, 5, 6]
-    one, two = (question.behaviour(subject, each) for each in (question.program, question.heldout))
-    assert one.answers == two.answers, (
+    behaviour, heldout = (
+        question.behaviour(subject, each) for each in (question.program, question.heldout)
+    )
+    assert behaviour.answers == heldout.answers, (
         "answers of both, so that what was searched with one is judged with the other"
     )
-    assert set(two.answers) == {"red", "blue", "cat", "dog", "river", "bank"}
-    assert draw_interchanges(two, "position", 8).base.shape == (8, 7)
+    assert set(heldout.answers) == {"red", "blue", "cat", "dog", "river", "bank"}
+    assert draw_interchanges(heldout, "position", 8).base.shape == (8, 7)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"output": "nothing"}, "not a variable of the program"),
         ({"inputs": {"a": [0], "b": [0, 1], "c": [0, 1]}}, "at least two values"),
@@ -123,8 +125,8 @@ def test_a_variable_may_stand_in_the_text(tmp_path: Path) -> None:
         ({"variables": [{"op": "same"}]}, "expected inputs"),
     ],
 )
-def test_an_invalid_program_is_refused(change: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_invalid_program_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         CausalModel.from_json({**ADDITION, **change})
 
 
@@ -132,7 +134,7 @@ def test_an_arbitrary_variable_has_the_same_values_shuffled_once() -> None:
     program = CausalModel.from_json(ADDITION)
     dealt = program.with_arbitrary("sum", seed=3)
     settings = [{"a": a, "b": b, "c": 0} for a in range(4) for b in range(4)]
-    own, other = ([one.run(setting)["sum"] for setting in settings] for one in (program, dealt))
+    own, other = ([model.run(setting)["sum"] for setting in settings] for model in (program, dealt))
     assert Counter(own) == Counter(other)
     assert own != other
     assert other == [

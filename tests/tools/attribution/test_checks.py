@@ -23,18 +23,24 @@ from .conftest import PROMPT, TWIN, case_of, double_subject
 
 def test_curves_run_from_the_prompt_to_the_baseline_and_back() -> None:
     case = case_of(double_subject())
-    found = curves(case, occlusion(case))
-    assert found is not None
-    assert found.shares == (0, 0.2, 0.4, 0.6, 0.8, 1)
-    np.testing.assert_allclose([found.deletion[0], found.deletion[-1]], [1, 0], atol=1e-6)
-    np.testing.assert_allclose([found.insertion[0], found.insertion[-1]], [0, 1], atol=1e-6)
+    measured_curves = curves(case, occlusion(case))
+    assert measured_curves is not None
+    assert measured_curves.shares == (0, 0.2, 0.4, 0.6, 0.8, 1)
+    np.testing.assert_allclose(
+        [measured_curves.deletion[0], measured_curves.deletion[-1]], [1, 0], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        [measured_curves.insertion[0], measured_curves.insertion[-1]], [0, 1], atol=1e-6
+    )
     ids = torch.tensor([TWIN, PROMPT, PROMPT])
     first = int(
         np.argmax(occlusion(case).scores * np.sign(float(np.diff(_values(case, ids[:2]))[0])))
     )
     ids[2, first] = TWIN[first]
     low, high, without = _values(case, ids)
-    np.testing.assert_allclose(found.deletion[1], (without - low) / (high - low), atol=1e-6)
+    np.testing.assert_allclose(
+        measured_curves.deletion[1], (without - low) / (high - low), atol=1e-6
+    )
 
 
 def _values(case, ids) -> np.ndarray:
@@ -51,9 +57,9 @@ def test_over_prompts_a_measured_order_beats_random_ones_and_a_random_one_does_n
         case = make_target(subject, Logits((5,), (6,)), ids, twin)
         measured = occlusion(case)
         for name, scores in (("measured", measured.scores), ("random", rng.standard_normal(7))):
-            found = curves(case, replace(measured, scores=scores))
-            assert found is not None
-            gains[name].append(found.deletion_gain)
+            measured_curves = curves(case, replace(measured, scores=scores))
+            assert measured_curves is not None
+            gains[name].append(measured_curves.deletion_gain)
     assert np.mean(gains["measured"]) > 0.1
     assert np.mean(gains["measured"]) > np.mean(gains["random"]) + 0.1
 
@@ -84,9 +90,9 @@ def test_redrawing_changes_the_last_layers_and_never_the_subject() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_answers_with_redrawn_weights(name: MethodName) -> None:
     case = case_of(double_subject())
-    found = randomisation(case, METHODS[name], METHODS[name](case), depths=(1.0,))
-    assert found is not None
-    assert -1 <= found[1.0] < 1
+    agreement = randomisation(case, METHODS[name], METHODS[name](case), depths=(1.0,))
+    assert agreement is not None
+    assert -1 <= agreement[1.0] < 1
 
 
 def test_an_attribution_that_ignores_the_model_is_found_out() -> None:
@@ -94,8 +100,8 @@ def test_an_attribution_that_ignores_the_model_is_found_out() -> None:
         return TokenAttribution("by position", np.arange(len(case.ids), dtype=float), 0.0, "exact")
 
     case = case_of(double_subject())
-    found = randomisation(case, by_position, by_position(case))
-    assert found == {depth: pytest.approx(1.0) for depth in (0.25, 0.5, 1.0)}
+    agreement = randomisation(case, by_position, by_position(case))
+    assert agreement == {depth: pytest.approx(1.0) for depth in (0.25, 0.5, 1.0)}
     honest = randomisation(case, integrated_gradients, integrated_gradients(case))
     assert honest is not None
     assert honest[1.0] < 0.95

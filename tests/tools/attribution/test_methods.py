@@ -52,14 +52,15 @@ def test_the_scalar_is_what_the_subject_gives(scalar: Scalar) -> None:
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_gradient_x_input_is_the_slope_on_the_way_to_the_baseline(model_type: str) -> None:
     case = case_of(double_subject(model_type))
-    found = gradient_x_input(case)
+    attribution = gradient_x_input(case)
     step = 1e-3
     ahead, behind = (
         case.embedding + sign * step * (case.embedding - case.baseline) for sign in (1, -1)
     )
-    one, two = case.values(torch.stack([ahead, behind])).tolist()
-    np.testing.assert_allclose(found.scores.sum(), (one - two) / (2 * step), rtol=2e-2, atol=2e-3)
-    assert found.verdict == "first_order"
+    value_ahead, value_behind = case.values(torch.stack([ahead, behind])).tolist()
+    slope = (value_ahead - value_behind) / (2 * step)
+    np.testing.assert_allclose(attribution.scores.sum(), slope, rtol=2e-2, atol=2e-3)
+    assert attribution.verdict == "first_order"
 
 
 def test_the_gradient_has_a_length_at_every_token() -> None:
@@ -72,22 +73,24 @@ def test_the_gradient_has_a_length_at_every_token() -> None:
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_integrated_gradients_add_up(model_type: str) -> None:
     case = case_of(double_subject(model_type))
-    found = integrated_gradients(case, max_evaluations=2000)
-    assert found.verdict == "converged"
-    assert found.reference is not None
-    assert abs(found.scores.sum() - (found.value - found.reference)) <= 0.01 * abs(
-        found.value - found.reference
-    )
-    assert found.scores[0] == found.scores[3] == 0  # these tokens are the same in both
+    attribution = integrated_gradients(case, max_evaluations=2000)
+    assert attribution.verdict == "converged"
+    assert attribution.reference is not None
+    assert abs(
+        attribution.scores.sum() - (attribution.value - attribution.reference)
+    ) <= 0.01 * abs(attribution.value - attribution.reference)
+    assert attribution.scores[0] == attribution.scores[3] == 0  # these tokens are the same in both
 
 
 def test_integrated_gradients_are_a_fine_riemann_sum() -> None:
     case = case_of(double_subject())
-    found = integrated_gradients(case, tolerance=1e-4, max_evaluations=2000)
+    attribution = integrated_gradients(case, tolerance=1e-4, max_evaluations=2000)
     points = (torch.arange(2000) + 0.5) / 2000
     path = torch.lerp(case.baseline, case.embedding, points.double()[:, None, None])
     naive = (case.slopes(path).gradients.mean(0) * (case.embedding - case.baseline)).sum(-1)
-    np.testing.assert_allclose(found.scores, naive.numpy(), atol=1e-3 * np.abs(naive.numpy()).max())
+    np.testing.assert_allclose(
+        attribution.scores, naive.numpy(), atol=1e-3 * np.abs(naive.numpy()).max()
+    )
 
 
 def test_tokens_before_the_first_difference_are_run_once_and_change_nothing() -> None:
@@ -105,34 +108,34 @@ def test_tokens_before_the_first_difference_are_run_once_and_change_nothing() ->
 
 
 def test_what_does_not_converge_says_so() -> None:
-    found = integrated_gradients(
+    attribution = integrated_gradients(
         case_of(double_subject(), baseline="zero"), tolerance=1e-9, max_evaluations=40
     )
-    assert found.verdict == "not_converged"
-    assert not found.is_evidence
-    assert "give a counterfactual" in found.notes[0]
+    assert attribution.verdict == "not_converged"
+    assert not attribution.is_evidence
+    assert "give a counterfactual" in attribution.notes[0]
 
 
 def test_occlusion_is_a_loop_over_tokens() -> None:
     subject = double_subject()
-    found = occlusion(case_of(subject)).scores
+    scores = occlusion(case_of(subject)).scores
     for at, (own, other) in enumerate(zip(PROMPT, TWIN, strict=True)):
         ids = torch.tensor([PROMPT, [*PROMPT[:at], other, *PROMPT[at + 1 :]]])
         logits = subject.capture(ids, [], logits=True, last_only=True).logits
         assert logits is not None
         values = logits[:, -1, 5] - logits[:, -1, 6]
         np.testing.assert_allclose(
-            found[at], float(values[0] - values[1]) if own != other else 0, atol=1e-6
+            scores[at], float(values[0] - values[1]) if own != other else 0, atol=1e-6
         )
 
 
 @pytest.mark.parametrize("model_type", [name for name in MODEL_TYPES if name != "gemma2"])
 @pytest.mark.parametrize("scalar", [SCALARS[0], SCALARS[3], SCALARS[4]], ids=str)
 def test_relevance_is_conserved(model_type: str, scalar: Scalar) -> None:
-    found = relevance(case_of(double_subject(model_type), scalar))
-    assert found.error is not None
-    assert found.error < 1e-6
-    assert (found.absorbed != 0) == (model_type in ("gpt2", "gpt_neox", "qwen2"))
+    attribution = relevance(case_of(double_subject(model_type), scalar))
+    assert attribution.error is not None
+    assert attribution.error < 1e-6
+    assert (attribution.absorbed != 0) == (model_type in ("gpt2", "gpt_neox", "qwen2"))
 
 
 def test_relevance_leaves_the_forward_pass_as_it_is() -> None:
@@ -166,7 +169,7 @@ def test_hooks_are_gone_after_an_exception_inside(name: MethodName, scalar: Scal
 
 
 @pytest.mark.parametrize(
-    ("scalar", "ids", "twin", "said"),
+    ("scalar", "ids", "twin", "message"),
     [
         (Logits((5,)), PROMPT, None, "none was given"),
         (Logits((5,)), PROMPT, TWIN[:-1], "one of 6 was given"),
@@ -180,7 +183,7 @@ def test_hooks_are_gone_after_an_exception_inside(name: MethodName, scalar: Scal
     ],
 )
 def test_wrong_questions_are_refused(
-    scalar: Scalar, ids: list[int], twin: list[int] | None, said: str
+    scalar: Scalar, ids: list[int], twin: list[int] | None, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         make_target(double_subject(), scalar, ids, twin)

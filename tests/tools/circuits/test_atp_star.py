@@ -30,13 +30,13 @@ def test_in_the_last_layer_single_steps_are_nearly_exact_and_better_than_slopes(
     graph = model.graph
     edges = [Edge.parse(f"input->head.{graph.n_layers - 1}.1<{part}>") for part in ("q", "k")]
     exact = Sweep(model, pairs).edges(edges)
-    mask = [graph.mask_of([edge]) for edge in edges]
-    found, plain = attribute_through_softmax(model, pairs), attribute(model, pairs).edges
-    for size, one in zip(exact, mask, strict=True):
+    masks = [graph.mask_of([edge]) for edge in edges]
+    star, plain = attribute_through_softmax(model, pairs), attribute(model, pairs).edges
+    for size, mask in zip(exact, masks, strict=True):
         torch.testing.assert_close(
-            found[:, one][:, 0].cpu(), size, rtol=1e-2, atol=3e-6
+            star[:, mask][:, 0].cpu(), size, rtol=1e-2, atol=3e-6
         )  # norms in singles
-        assert (found[:, one][:, 0] - size).abs().sum() < (plain[:, one][:, 0] - size).abs().sum()
+        assert (star[:, mask][:, 0] - size).abs().sum() < (plain[:, mask][:, 0] - size).abs().sum()
 
 
 def test_a_pattern_over_equal_values_has_no_effect() -> None:
@@ -60,10 +60,10 @@ def test_patched_with_itself_nothing_changes(attribute_edges: Callable[..., torc
 
 def test_edges_into_values_mlps_and_logits_are_those_of_plain_attribution() -> None:
     model, pairs = circuit_model(), random_pairs()
-    found, plain = attribute_through_softmax(model, pairs), attribute(model, pairs).edges
+    star, plain = attribute_through_softmax(model, pairs), attribute(model, pairs).edges
     others = torch.tensor([target.input not in ("q", "k") for target in model.graph.targets])
-    torch.testing.assert_close(found[:, :, others], plain[:, :, others])
-    assert (found[:, :, ~others] - plain[:, :, ~others]).abs().max() > 1e-3
+    torch.testing.assert_close(star[:, :, others], plain[:, :, others])
+    assert (star[:, :, ~others] - plain[:, :, ~others]).abs().max() > 1e-3
 
 
 def test_what_has_one_way_to_the_logits_keeps_its_size() -> None:
@@ -71,11 +71,11 @@ def test_what_has_one_way_to_the_logits_keeps_its_size() -> None:
     makes good; into the logits no drop takes anything away, and the factor remains (3 layers: 3 /
     2)."""
     model, pairs = circuit_model(), random_pairs()
-    found, plain = attribute_star(model, pairs), attribute(model, pairs).edges.mean(0).abs()
+    star, plain = attribute_star(model, pairs), attribute(model, pairs).edges.mean(0).abs()
     logits = model.graph.mask_of([Edge.parse("mlp.1->logits<logits>")])
-    torch.testing.assert_close(found[logits], plain[logits] * 3 / 2)
+    torch.testing.assert_close(star[logits], plain[logits] * 3 / 2)
     values = model.graph.mask_of([Edge.parse("input->head.2.0<v>")])
-    torch.testing.assert_close(found[values], plain[values])
+    torch.testing.assert_close(star[values], plain[values])
 
 
 def test_a_model_of_one_layer_is_refused() -> None:

@@ -29,11 +29,11 @@ def test_the_heads_of_an_induction_model_score_one() -> None:
     ids = torch.cat(
         [torch.full((4, 1), 12), once, once], dim=1
     )  # a first token of its own, which has none before it
-    found = head_scores(subject, ids)
+    all_scores = head_scores(subject, ids)
     for scores, layer, head in (
-        (found.previous, 0, 0),
-        (found.duplicate, 0, 1),
-        (found.induction, 1, 0),
+        (all_scores.previous, 0, 0),
+        (all_scores.duplicate, 0, 1),
+        (all_scores.induction, 1, 0),
     ):
         assert scores[layer, head] == pytest.approx(1, abs=1e-6)
         others = scores.clone()
@@ -51,10 +51,10 @@ def test_the_heads_of_an_induction_model_score_one() -> None:
 def test_patterns_are_distributions_over_what_came_before(model_type: str) -> None:
     subject = tiny_subject(model_type)
     before = subject.model.config._attn_implementation
-    found = attention_patterns(subject, torch.tensor([[3, 9, 27, 81], [5, 25, 125, 9]]))
-    assert found.shape == (3, 2, 4, 4, 4)
-    torch.testing.assert_close(found.sum(-1), torch.ones_like(found[..., 0]))
-    assert not found.triu(1).any()
+    patterns = attention_patterns(subject, torch.tensor([[3, 9, 27, 81], [5, 25, 125, 9]]))
+    assert patterns.shape == (3, 2, 4, 4, 4)
+    torch.testing.assert_close(patterns.sum(-1), torch.ones_like(patterns[..., 0]))
+    assert not patterns.triu(1).any()
     assert subject.model.config._attn_implementation == before
 
 
@@ -62,9 +62,9 @@ def test_patterns_are_distributions_over_what_came_before(model_type: str) -> No
 def test_a_knocked_out_edge_is_a_zero_in_the_pattern(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     sweep, head = Sweep(model, pairs), Node("head", 1, 3)
-    found = edge_knockouts(sweep, [head])
+    knockouts = edge_knockouts(sweep, [head])
     pattern = attention_patterns(model.subject, pairs.clean)[1, :, 3]
-    torch.testing.assert_close(found.weight[0].float(), pattern[:, -1].float())
+    torch.testing.assert_close(knockouts.weight[0].float(), pattern[:, -1].float())
     group = model.graph.n_heads // model.graph.n_kv_heads
     slot = model.qkv_slices[model.graph.n_heads + model.graph.n_kv_heads + 3 // group]
     columns = slice(3 * model.subject.head_dim, 4 * model.subject.head_dim)
@@ -89,7 +89,7 @@ def test_a_knocked_out_edge_is_a_zero_in_the_pattern(model_type: str) -> None:
             put.on_input(model.subject.parts.layers[1].attention_out, replace)
             changed = pairs.logit_difference(model.logits(pairs.clean))
         torch.testing.assert_close(
-            found.effect[0, :, key], changed - sweep.baseline, atol=2e-4, rtol=1e-3
+            knockouts.effect[0, :, key], changed - sweep.baseline, atol=2e-4, rtol=1e-3
         )
 
 
@@ -108,9 +108,9 @@ def test_where_weight_is_all_that_counts_it_predicts_effect() -> None:
     )  # the first of five again: the second follows
     answer = once[:, 1:2]
     pairs = PromptPairs(ids, ids.roll(1, 0), answer, (answer + 1) % 12)
-    found = edge_knockouts(
+    knockouts = edge_knockouts(
         Sweep(open_circuit_model(subject), pairs), [Node("head", 1, 0), Node("head", 1, 1)]
     )
-    torch.testing.assert_close(found.effect[0, :, 2], torch.full((3,), -1.0).double())
-    assert found.effect[0].abs().mean(0).argmax() == found.weight[0].mean(0).argmax() == 2
-    assert not found.effect[1].any()  # attends everywhere, does nothing
+    torch.testing.assert_close(knockouts.effect[0, :, 2], torch.full((3,), -1.0).double())
+    assert knockouts.effect[0].abs().mean(0).argmax() == knockouts.weight[0].mean(0).argmax() == 2
+    assert not knockouts.effect[1].any()  # attends everywhere, does nothing

@@ -32,17 +32,17 @@ def test_edges_are_finite_differences(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     edges = model.graph.edges_of(model.graph.all_edges)
     exact = (SmallSteps(model, pairs).edges(edges) - Back(model, pairs).edges(edges)) / (2 * SHARE)
-    found = attribute(model, pairs).edges[:, model.graph.all_edges].T
-    assert (found - exact).norm() < 1e-3 * exact.norm()
+    effects = attribute(model, pairs).edges[:, model.graph.all_edges].T
+    assert (effects - exact).norm() < 1e-3 * exact.norm()
 
 
 def test_heads_and_neurons_add_up_like_the_edges_out_of_them() -> None:
     """A head's attribution is the sum of its edges': gradients at its output pass through all of them."""
     model, pairs = circuit_model(), random_pairs()
-    found = attribute(model, pairs)
-    out = found.edges.sum(2)[:, 1:].unflatten(1, (model.graph.n_layers, -1))
-    torch.testing.assert_close(found.heads, out[:, :, :-1], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(found.neurons.sum(2), out[:, :, -1], atol=1e-5, rtol=1e-4)
+    attribution = attribute(model, pairs)
+    out = attribution.edges.sum(2)[:, 1:].unflatten(1, (model.graph.n_layers, -1))
+    torch.testing.assert_close(attribution.heads, out[:, :, :-1], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attribution.neurons.sum(2), out[:, :, -1], atol=1e-5, rtol=1e-4)
 
 
 def test_integrated_over_the_inputs_the_input_has_the_whole_effect() -> None:
@@ -63,5 +63,5 @@ def test_integrated_over_activations_a_source_has_its_exact_effect(source: int, 
     without = model.graph.all_edges.clone()
     without[source] = False
     exact = run_circuit(model, pairs, without) - Sweep(model, pairs).baseline
-    found = attribute_activations(model, pairs, steps)[:, source].sum(1)
-    torch.testing.assert_close(found, exact, atol=2e-2, rtol=2e-2)
+    estimate = attribute_activations(model, pairs, steps)[:, source].sum(1)
+    torch.testing.assert_close(estimate, exact, atol=2e-2, rtol=2e-2)

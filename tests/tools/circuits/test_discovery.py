@@ -82,7 +82,7 @@ def test_the_smallest_faithful_circuit_is_faithful() -> None:
 def test_a_circuit_of_nodes_has_all_edges_among_them() -> None:
     graph = Graph(2, 2, 1)
     edges = {str(edge) for edge in graph.edges_of(node_level_circuit(graph, [Node("head", 1, 0)]))}
-    assert edges == {f"input->head.1.0<{given}>" for given in "qkv"} | {
+    assert edges == {f"input->head.1.0<{reads}>" for reads in "qkv"} | {
         "input->logits<logits>",
         "head.1.0->logits<logits>",
     }

@@ -34,8 +34,8 @@ def test_scores_add_up_to_the_difference_of_the_twins(model_type: str) -> None:
     )
     assert clean is not None
     assert twin is not None
-    found = attribute_all_edges(model, pairs, steps=64).sum((1, 2))
-    torch.testing.assert_close(found, twin - clean, atol=2e-3, rtol=5e-3)
+    change = attribute_all_edges(model, pairs, steps=64).sum((1, 2))
+    torch.testing.assert_close(change, twin - clean, atol=2e-3, rtol=5e-3)
 
 
 def test_a_derivative_is_a_finite_difference() -> None:
@@ -44,14 +44,14 @@ def test_a_derivative_is_a_finite_difference() -> None:
     twin = ablated_writes(model, pairs)
     run = _MixtureRun(model, pairs, twin)
     shares = torch.full((2, *model.graph.all_edges.shape), 0.3, dtype=torch.float64)
-    found = run.derivatives(shares)
+    derivatives = run.derivatives(shares)
     for target, source in ((0, 0), (12, 3), (17, 2), (22, 4), (-1, 7), (-1, 0)):
         moved = torch.zeros_like(shares)
         moved[:, source, target] = 1e-5
         with torch.no_grad():
             ends = [run.metric(shares + sign * moved) for sign in (1, -1)]
         torch.testing.assert_close(
-            (ends[0] - ends[1]) / 2e-5, found[:, source, target], atol=1e-6, rtol=1e-4
+            (ends[0] - ends[1]) / 2e-5, derivatives[:, source, target], atol=1e-6, rtol=1e-4
         )
 
 

@@ -29,14 +29,14 @@ def n_hooks(model: CircuitModel) -> int:
 def test_a_sweep_is_the_subjects_own_patching(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     units = [Unit("head", 0, 1), Unit("head", 2, 3), Unit("head", 0, 2), Unit("mlp", 1, 5)]
-    found = Sweep(model, pairs).units(units)
-    for unit, effect in zip(units, found, strict=True):
+    effects = Sweep(model, pairs).units(units)
+    for unit, effect in zip(units, effects, strict=True):
         patches = [
             [Intervention(unit, "patch", source=tuple(row))] for row in pairs.corrupted.tolist()
         ]
         logits = [
-            model.subject.capture(pairs.clean, [], interventions=some, logits=True).logits
-            for some in (None, patches)
+            model.subject.capture(pairs.clean, [], interventions=interventions, logits=True).logits
+            for interventions in (None, patches)
         ]
         assert logits[0] is not None
         assert logits[1] is not None
@@ -50,15 +50,15 @@ def test_a_sweep_is_the_subjects_own_patching(model_type: str) -> None:
 def test_a_single_edge_is_a_circuit_of_all_the_others(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     sweep, possible = Sweep(model, pairs), model.graph.all_edges
-    some = [tuple(at) for at in possible.nonzero()[:: possible.sum() // 12].tolist()]
-    one = torch.stack(
+    edges = [tuple(at) for at in possible.nonzero()[:: possible.sum() // 12].tolist()]
+    masks = torch.stack(
         [
             torch.zeros_like(possible).index_put(tuple(torch.tensor(at)), torch.tensor(True))
-            for at in some
+            for at in edges
         ]
     )
-    effects = sweep.edges([model.graph.edges_of(mask)[0] for mask in one])
-    for mask, effect in zip(one, effects, strict=True):
+    effects = sweep.edges([model.graph.edges_of(mask)[0] for mask in masks])
+    for mask, effect in zip(masks, effects, strict=True):
         torch.testing.assert_close(
             effect,
             run_circuit(model, pairs, possible & ~mask) - sweep.baseline,
@@ -99,8 +99,8 @@ def test_a_node_patched_is_the_circuit_without_what_it_writes() -> None:
 
 def test_writing_what_a_head_writes_itself_changes_nothing() -> None:
     model, pairs = circuit_model(), random_pairs()
-    one, two = Node("head", 1, 2), Node("head", 2, 0)
-    same, other = Sweep(model, pairs).interchange([(one, one), (one, two)])
+    earlier, later = Node("head", 1, 2), Node("head", 2, 0)
+    same, other = Sweep(model, pairs).interchange([(earlier, earlier), (earlier, later)])
     assert same.abs().max() < 1e-6
     assert other.abs().min() > 1e-4
 
@@ -138,7 +138,7 @@ def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wiring", "said"),
+    ("wiring", "message"),
     [
         (
             Wiring(attention_norm="post_attention_layernorm", mlp_norm="input_layernorm"),
@@ -147,8 +147,8 @@ def test_a_family_that_normalises_its_writes_has_no_edges() -> None:
         (Wiring(attention_norm="ln_7"), "no module 'ln_7'"),
     ],
 )
-def test_a_wrong_wiring_is_refused(wiring: Wiring, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_a_wrong_wiring_is_refused(wiring: Wiring, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_circuit_model(tiny_subject("llama"), wiring)
 
 

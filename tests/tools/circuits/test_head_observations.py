@@ -76,10 +76,10 @@ def test_a_head_whose_values_write_their_own_token_copies() -> None:
     looker.values.projected[0, slot.module] = torch.zeros_like(
         looker.values.projected[0, slot.module]
     )
-    wanted = unembed[tokens] @ model.subject.head_matrices(0)[0]
-    looker.values.projected[0, slot.module][rows, best, slot.rows] = wanted
+    direction = unembed[tokens] @ model.subject.head_matrices(0)[0]
+    looker.values.projected[0, slot.module][rows, best, slot.rows] = direction
     copied = looker.observe(node).copies
-    looker.values.projected[0, slot.module][rows, best, slot.rows] = -wanted
+    looker.values.projected[0, slot.module][rows, best, slot.rows] = -direction
     assert copied == pytest.approx([-value for value in looker.observe(node).copies])
-    assert width == wanted.shape[1]
+    assert width == direction.shape[1]
     assert min(copied) > 0

@@ -38,7 +38,7 @@ def test_a_linear_model_by_hand() -> None:
         torch.tensor([[3, 5]]), torch.tensor([[4, 5]]), torch.tensor([[1]]), torch.tensor([[2]])
     )
     units = [Unit("head", 0, 0), Unit("head", 0, 1), Unit("head", 1, 0)]
-    found = mediate(open_circuit_model(subject_of(model)), pairs, units)
+    mediation = mediate(open_circuit_model(subject_of(model)), pairs, units)
 
     a, b, c = (v @ w for v, w in zip((wide_a, wide_b, wide_c), o, strict=True))
     metric = readout[1] - readout[2]
@@ -56,20 +56,20 @@ def test_a_linear_model_by_hand() -> None:
         return float((streams[1] + (streams[0] + streams[1]) @ c * 0.5 * through_c) @ metric)
 
     total = effect(True, True, True, True)
-    torch.testing.assert_close(found.total, torch.tensor([total]).double())
+    torch.testing.assert_close(mediation.total, torch.tensor([total]).double())
     by_hand = [effect(True, False, True, False), effect(False, True, True, False)]
     by_hand.append(total - effect(True, True, False, True))
-    torch.testing.assert_close(found.indirect[:, 0], torch.tensor(by_hand).double())
-    torch.testing.assert_close(found.direct, found.total - found.indirect)
+    torch.testing.assert_close(mediation.indirect[:, 0], torch.tensor(by_hand).double())
+    torch.testing.assert_close(mediation.direct, mediation.total - mediation.indirect)
     torch.testing.assert_close(
-        found.interaction, torch.zeros_like(found.direct), atol=1e-10, rtol=0
+        mediation.interaction, torch.zeros_like(mediation.direct), atol=1e-10, rtol=0
     )
 
 
 def test_effects_are_those_of_interventions() -> None:
     model, pairs = circuit_model(), random_pairs()
     unit = Unit("head", 1, 2)
-    found = mediate(model, pairs, [unit])
+    mediation = mediate(model, pairs, [unit])
 
     def metric(ids: torch.Tensor, source: torch.Tensor | None = None) -> torch.Tensor:
         patches = (
@@ -82,10 +82,12 @@ def test_effects_are_those_of_interventions() -> None:
         return pairs.logit_difference(logits[:, -1])
 
     clean = metric(pairs.clean)
-    torch.testing.assert_close(found.total, metric(pairs.corrupted) - clean, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(
-        found.indirect[0], metric(pairs.clean, pairs.corrupted) - clean, atol=1e-4, rtol=1e-4
+        mediation.total, metric(pairs.corrupted) - clean, atol=1e-4, rtol=1e-4
     )
     torch.testing.assert_close(
-        found.direct[0], metric(pairs.corrupted, pairs.clean) - clean, atol=1e-4, rtol=1e-4
+        mediation.indirect[0], metric(pairs.clean, pairs.corrupted) - clean, atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(
+        mediation.direct[0], metric(pairs.corrupted, pairs.clean) - clean, atol=1e-4, rtol=1e-4
     )

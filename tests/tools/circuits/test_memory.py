@@ -74,8 +74,10 @@ def _most_alive(model: CircuitModel, pairs: PromptPairs) -> int:
     with torch.profiler.profile(profile_memory=True) as profile:
         attribute(model, pairs, 2)
     assert profile.profiler is not None
-    found: Any = profile.profiler.kineto_results
-    return max(accumulate(event.nbytes() for event in found.events() if event.name() == "[memory]"))
+    events: Any = profile.profiler.kineto_results
+    return max(
+        accumulate(event.nbytes() for event in events.events() if event.name() == "[memory]")
+    )
 
 
 def test_free_memory_is_the_smaller_of_machine_and_container(tmp_path: Path) -> None:

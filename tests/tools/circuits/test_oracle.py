@@ -18,10 +18,10 @@ def test_every_head_patched_agrees_with_nnsight() -> None:
     )
     subject, pairs = tiny_subject(), random_pairs()
     units = [Unit("head", layer, head) for layer in range(3) for head in range(4)]
-    found = Sweep(open_circuit_model(subject), pairs).units(units)
+    effects = Sweep(open_circuit_model(subject), pairs).units(units)
     wrapped = nnsight.NNsight(subject.model)
     width = subject.head_dim
-    for unit, effect in zip(units, found, strict=True):
+    for unit, effect in zip(units, effects, strict=True):
         columns = slice(unit.index * width, (unit.index + 1) * width)
         with wrapped.trace(pairs.corrupted):
             values = wrapped.model.layers[unit.layer].self_attn.o_proj.input[:, :, columns].save()

@@ -31,9 +31,9 @@ def test_one_receiver_with_frozen_mlps_is_a_single_edge(model_type: str) -> None
         LOGITS,
     ]
     for target in receivers:
-        found = path_patch(model, pairs, SENDERS, [target], mlps="freeze")
+        effect = path_patch(model, pairs, SENDERS, [target], mlps="freeze")
         expected = sweep.edges([Edge(sender, *target) for sender in SENDERS])
-        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(effect, expected, atol=2e-5, rtol=1e-4)
 
 
 def test_several_receivers_of_a_layer_are_the_circuit_without_their_edges() -> None:
@@ -41,24 +41,24 @@ def test_several_receivers_of_a_layer_are_the_circuit_without_their_edges() -> N
     receivers = [Target(Node("head", 2, head), "q") for head in range(4)] + [
         Target(Node("head", 2, 1), "v")
     ]
-    (found,) = path_patch(model, pairs, [SENDERS[1]], receivers, mlps="freeze")
+    (effect,) = path_patch(model, pairs, [SENDERS[1]], receivers, mlps="freeze")
     cut = model.graph.mask_of([Edge(SENDERS[1], *target) for target in receivers])
     expected = (
         run_circuit(model, pairs, model.graph.all_edges & ~cut) - Sweep(model, pairs).baseline
     )
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(effect, expected, atol=2e-5, rtol=1e-4)
 
 
 def test_recomputed_mlps_carry_more_than_the_direct_path() -> None:
     """Sender to logits, through MLPs and no head: the run of a circuit that lacks just these edges."""
     model, pairs = circuit_model(), random_pairs()
     sender, graph = Node("head", 0, 1), model.graph
-    (found,) = path_patch(model, pairs, [sender], [LOGITS])
+    (effect,) = path_patch(model, pairs, [sender], [LOGITS])
     mlps = [Node("mlp", layer) for layer in range(3)]
     expected = _by_hand(model, pairs, sender)
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(effect, expected, atol=2e-5, rtol=1e-4)
     (direct,) = path_patch(model, pairs, [sender], [LOGITS], mlps="freeze")
-    assert not torch.allclose(found, direct)
+    assert not torch.allclose(effect, direct)
     assert all(mlp in graph.sources for mlp in mlps)
 
 
@@ -82,13 +82,13 @@ def _by_hand(model: Any, pairs: Any, sender: Node) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("sender", "target", "said"),
+    ("sender", "target", "message"),
     [
         (Node("head", 7, 0), LOGITS, "sender 'head.7.0' given"),
         (Node("mlp", 0), Target(Node("head", 2, 3), "k"), "no receiver head.2.3<k>"),
         (Node("head", 2, 0), Target(Node("head", 1, 3), "q"), "comes after every receiver"),
     ],
 )
-def test_paths_that_do_not_exist_are_refused(sender: Node, target: Target, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_paths_that_do_not_exist_are_refused(sender: Node, target: Target, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         path_patch(circuit_model(), random_pairs(), [sender], [target])

@@ -28,15 +28,15 @@ def test_text_becomes_ids_of_equal_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "said"),
+    ("pair", "message"),
     [
         (PromptPair("the cat", "the cat was", (" red",), (" blue",)), "equal length"),
         (PromptPair("the cat", "the dog", (" purple",), (" blue",)), "one token"),
         (PromptPair("the cat", "the dog", (" red",), (" red",)), "foil too"),
     ],
 )
-def test_bad_pairs_are_shown_and_refused(pair: PromptPair, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_bad_pairs_are_shown_and_refused(pair: PromptPair, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         PromptPairs.from_texts(tiny_subject(), [pair])
 
 

@@ -20,10 +20,10 @@ def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
     silent = model.subject.parts.layers[1].mlp_down.weight
     assert isinstance(silent, torch.Tensor)
     silent.data.zero_()
-    found = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=1e-6)
-    assert not found.mask[model.graph.sources.index(Node("mlp", 1))].any()
+    pruned = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=1e-6)
+    assert not pruned.mask[model.graph.sources.index(Node("mlp", 1))].any()
     whole = run_circuit(model, pairs, model.graph.all_edges)
-    torch.testing.assert_close(run_circuit(model, pairs, found.mask), whole, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(run_circuit(model, pairs, pruned.mask), whole, atol=1e-3, rtol=1e-3)
 
 
 @pytest.mark.slow
@@ -33,9 +33,9 @@ def test_every_edge_that_is_left_costs_the_threshold_whichever_way_it_works() ->
         run_circuit(model, pairs, mask) for mask in (model.graph.all_edges, ~model.graph.all_edges)
     ]
     scale = float((metrics[0] - metrics[1]).mean().abs())
-    found = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=0.02)
-    assert 0 < int(found.mask.sum()) < model.graph.n_edges
-    left = found.effects[:, found.mask]
+    pruned = prune(model, pairs, attribute(model, pairs).edge_scores(), threshold=0.02)
+    assert 0 < int(pruned.mask.sum()) < model.graph.n_edges
+    left = pruned.effects[:, pruned.mask]
     assert (left.abs().mean(0) >= 0.02 * scale * (1 - 1e-4)).all()
     assert (left.mean(0) > 0).any()
     assert (left.mean(0) < 0).any(), "edges for and against the answer are left"
@@ -46,10 +46,10 @@ def test_the_effect_of_a_single_edge_is_what_a_run_without_it_loses() -> None:
     start = top_edges(
         model.graph, attribute(model, pairs).edge_scores(), 1
     )  # one edge, into the logits
-    found = prune(model, pairs, attribute(model, pairs).edge_scores(), start=start)
+    pruned = prune(model, pairs, attribute(model, pairs).edge_scores(), start=start)
     lost = run_circuit(model, pairs, ~model.graph.all_edges) - run_circuit(model, pairs, start)
-    torch.testing.assert_close(found.effects[:, start][:, 0], lost)
-    assert not found.effects[:, ~start].any()
+    torch.testing.assert_close(pruned.effects[:, start][:, 0], lost)
+    assert not pruned.effects[:, ~start].any()
 
 
 @pytest.mark.slow

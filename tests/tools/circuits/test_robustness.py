@@ -25,8 +25,10 @@ def test_without_an_edge_the_whole_model_loses_that_edges_effect() -> None:
 
 def test_prompts_that_agree_give_one_circuit() -> None:
     model = circuit_model()
-    one = attribute(model, random_pairs(1)).edges
-    circuits = resampled_circuits(model.graph, one.repeat(4, 1, 1), 12, prompts=4, draws=5)
+    prompt_effects = attribute(model, random_pairs(1)).edges
+    circuits = resampled_circuits(
+        model.graph, prompt_effects.repeat(4, 1, 1), 12, prompts=4, draws=5
+    )
     assert all(torch.equal(circuit, circuits[0]) for circuit in circuits)
 
 

@@ -17,16 +17,16 @@ def test_missing_edges_add_up_to_what_the_circuit_lacks(model_type: str) -> None
     model, pairs = circuit_model(model_type), random_pairs(1)
     mask = random_circuit(model.graph, 40)
     lacks = run_circuit(model, pairs, model.graph.all_edges) - run_circuit(model, pairs, mask)
-    found = move_effects(model, pairs, mask, steps=64)
-    torch.testing.assert_close(found[:, ~mask].sum(1), lacks, atol=2e-3, rtol=5e-3)
+    effects = move_effects(model, pairs, mask, steps=64)
+    torch.testing.assert_close(effects[:, ~mask].sum(1), lacks, atol=2e-3, rtol=5e-3)
 
 
 def test_an_edge_whose_loss_is_estimated_small_loses_little() -> None:
     model, pairs = circuit_model(), random_pairs(2)
     mask = random_circuit(model.graph, 60)
-    found = move_effects(model, pairs, mask)
+    effects = move_effects(model, pairs, mask)
     there = run_circuit(model, pairs, mask)
-    order = torch.where(mask, found.abs().mean(0), torch.inf).flatten().argsort()
+    order = torch.where(mask, effects.abs().mean(0), torch.inf).flatten().argsort()
     least, most = (mask.clone() for _ in range(2))
     least.view(-1)[order[0]] = False
     most.view(-1)[order[59]] = False

@@ -80,11 +80,11 @@ def test_near_duplicates_go_together(seed: int) -> None:
     words = original.split()
     words[200] = "changed"  # five of some 396 shingles: Jaccard 0.975
     texts = [original, " ".join(words), original.upper() + "\n", document(seed + 1, 400)]
-    found = splits(texts)
-    assert found[0] == found[1] == found[2]
+    parts = splits(texts)
+    assert parts[0] == parts[1] == parts[2]
     smallest = min(texts[:3], key=split_hash)
-    assert found[0] == split_of(smallest)
-    assert found[3] == split_of(texts[3])
+    assert parts[0] == split_of(smallest)
+    assert parts[3] == split_of(texts[3])
 
 
 def test_unrelated_documents_stay_apart() -> None:

@@ -27,14 +27,14 @@ def scored(text: TextView) -> np.ndarray:
 def test_the_formula_that_made_a_signal_is_found_from_its_concepts_alone(sample: TextView) -> None:
     true = Predicate.parse(f"{TRUE}; step 0.25, rest 1.5")
     concepts = [term.concept for term in true.terms][::-1]
-    found, left_out, _ = fit_grades(concepts, sample, true.predict_text(sample), scored(sample))
+    fitted, left_out, _ = fit_grades(concepts, sample, true.predict_text(sample), scored(sample))
     assert left_out == ()
-    weights = {term.concept: term.weight * found.step for term in found.terms}
+    weights = {term.concept: term.weight * fitted.step for term in fitted.terms}
     for term in true.terms:
         assert weights[term.concept] == pytest.approx(
             term.weight * true.step, rel=0.02
         )  # the ridge shrinks a little
-    assert found.rest == pytest.approx(true.rest, abs=0.02)
+    assert fitted.rest == pytest.approx(true.rest, abs=0.02)
 
 
 def test_of_too_many_concepts_those_worth_least_are_left_out(sample: TextView) -> None:

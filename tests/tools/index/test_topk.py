@@ -54,11 +54,11 @@ def test_equals_sorting_everything(
     order = np.random.default_rng(seed).permutation(n)
     for start in range(0, n, batch):
         fed(top, values, lengths, order[start : start + batch], blocks=blocks)
-    found, contexts, rows = top.ranked()
+    ranked, contexts, rows = top.ranked()
     for unit in range(UNITS):
         expected = naive(values, lengths, unit, k)
         assert contexts[unit].tolist() == [context for _, context in expected]
-        assert found[unit].tolist() == [value for value, _ in expected]
+        assert ranked[unit].tolist() == [value for value, _ in expected]
         for row, (_, context) in zip(rows[unit], expected, strict=True):
             whole = np.zeros(SEQ, np.float16)
             whole[1 : lengths[context]] = values[context, 1 : lengths[context], unit].astype(

@@ -44,12 +44,12 @@ def test_activations_are_those_of_each_text_alone(context: InstrumentContext) ->
     for text, answer in zip(TEXTS, on_text(context).texts, strict=True):
         neuron = naive(context, text, 1, "mlp.down_proj")[:, 5]
         np.testing.assert_allclose(answer.activations["mlp.1.5"], neuron, rtol=1e-4, atol=1e-5)
-        two = naive(context, text, 2, "mlp.down_proj")[:, 7]
+        signal = naive(context, text, 2, "mlp.down_proj")[:, 7]
         np.testing.assert_allclose(
-            answer.activations["mlp.2.7-"], np.maximum(-two, 0), rtol=1e-4, atol=1e-5
+            answer.activations["mlp.2.7-"], np.maximum(-signal, 0), rtol=1e-4, atol=1e-5
         )
         np.testing.assert_allclose(
-            answer.activations["mlp.2.7+"], np.maximum(two, 0), rtol=1e-4, atol=1e-5
+            answer.activations["mlp.2.7+"], np.maximum(signal, 0), rtol=1e-4, atol=1e-5
         )
         z = naive(context, text, 0, "self_attn.o_proj")
         columns = slice(3 * subject.head_dim, 4 * subject.head_dim)

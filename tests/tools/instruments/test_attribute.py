@@ -26,39 +26,39 @@ def attributed(context: InstrumentContext, **arguments: Any) -> AttributedText:
 
 
 def test_credit_adds_up_and_is_shown_with_both_tokens(context: InstrumentContext) -> None:
-    found = attributed(context, answer=" cat", foil=" dog")
-    assert found.verdict == "converged"
-    assert found.scores is not None
-    assert found.reference is not None
-    assert abs(sum(found.scores) - (found.value - found.reference)) < 0.011 * abs(
-        found.value - found.reference
+    attribution = attributed(context, answer=" cat", foil=" dog")
+    assert attribution.verdict == "converged"
+    assert attribution.scores is not None
+    assert attribution.reference is not None
+    assert abs(sum(attribution.scores) - (attribution.value - attribution.reference)) < 0.011 * abs(
+        attribution.value - attribution.reference
     )
-    assert len(found.scores) == len(found.tokens) == 9
-    assert '(instead of " Friday")' in found.render()
-    assert found.render().startswith(
+    assert len(attribution.scores) == len(attribution.tokens) == 9
+    assert '(instead of " Friday")' in attribution.render()
+    assert attribution.render().startswith(
         'logit of " cat" - logit of " dog" after " Monday" (token 8) ='
     )
 
 
 def test_a_units_activation_and_its_checks(context: InstrumentContext) -> None:
-    found = attributed(context, unit="mlp.1.5-", position=6, method="occlusion", check=True)
-    assert found.verdict == "exact"
-    assert found.curves is not None
-    assert found.curves.n_moved == 4
-    assert set(found.randomised or {}) == {"0.25", "0.5", "1"}
-    assert "random orders of 4 tokens" in found.render()
+    attribution = attributed(context, unit="mlp.1.5-", position=6, method="occlusion", check=True)
+    assert attribution.verdict == "exact"
+    assert attribution.curves is not None
+    assert attribution.curves.n_moved == 4
+    assert set(attribution.randomised or {}) == {"0.25", "0.5", "1"}
+    assert "random orders of 4 tokens" in attribution.render()
 
 
 def test_what_has_not_converged_is_withheld(
     context: InstrumentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
-    found = attributed(context, answer=" cat", baseline="zero", check=True)
-    assert found.verdict == "not_converged"
-    assert found.scores is None
-    assert found.curves is None
-    assert "no evidence" in found.render()
-    assert " cat" not in found.render().partition("\n")[2]
+    attribution = attributed(context, answer=" cat", baseline="zero", check=True)
+    assert attribution.verdict == "not_converged"
+    assert attribution.scores is None
+    assert attribution.curves is None
+    assert "no evidence" in attribution.render()
+    assert " cat" not in attribution.render().partition("\n")[2]
 
 
 @pytest.mark.parametrize("method", ["gradient", "relevance"])
@@ -75,7 +75,7 @@ def test_what_looks_at_the_text_alone_needs_no_counterfactual(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({}, "give unit or answer"),
         ({"unit": "mlp.1.5", "answer": " cat"}, "give unit or answer"),
@@ -90,7 +90,7 @@ def test_what_looks_at_the_text_alone_needs_no_counterfactual(
     ],
 )
 def test_what_is_off_can_be_repaired(
-    context: InstrumentContext, arguments: dict[str, Any], said: str
+    context: InstrumentContext, arguments: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ArgumentError, match=said):
+    with pytest.raises(ArgumentError, match=message):
         attributed(context, **arguments)

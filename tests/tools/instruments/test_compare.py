@@ -69,12 +69,14 @@ def test_each_substitution_is_made_alone_and_undone_alone(context: InstrumentCon
     assert [(s.removed, s.inserted) for s in result.substitutions] == [
         (" Monday", " Tuesday"), (" not", ""), ("", " blue"),
     ]  # fmt: skip
-    made = ["very Tuesday the cat said not a dog", "very Monday the cat said a dog",
-            "very Monday the cat said not a blue dog"]  # fmt: skip
-    undone = ["very Monday the cat said a blue dog", "very Tuesday the cat said not a blue dog",
-              "very Tuesday the cat said a dog"]  # fmt: skip
-    for change, one, other in zip(result.substitutions, made, undone, strict=True):
-        assert change.alone == pytest.approx(at_peak(context, one, peak), rel=1e-4, abs=1e-6)
+    with_one_change = ["very Tuesday the cat said not a dog", "very Monday the cat said a dog",
+                       "very Monday the cat said not a blue dog"]  # fmt: skip
+    with_all_others = ["very Monday the cat said a blue dog", "very Tuesday the cat said not a blue dog",
+                       "very Tuesday the cat said a dog"]  # fmt: skip
+    for change, changed, other in zip(
+        result.substitutions, with_one_change, with_all_others, strict=True
+    ):
+        assert change.alone == pytest.approx(at_peak(context, changed, peak), rel=1e-4, abs=1e-6)
         assert change.undone == pytest.approx(at_peak(context, other, peak), rel=1e-4, abs=1e-6)
 
 
@@ -89,8 +91,8 @@ def at_peak(context: InstrumentContext, text: str, peak: Any) -> float:
 
 def test_pairs_of_unequal_substitutions_end_together() -> None:
     assert aligned_positions([1, 2, 3, 9], [1, 4, 9]) == [(0, 0), (2, 1), (3, 2)]
-    found = align_tokens([1, 2, 3, 9], [1, 4, 9])
-    assert [(s.start, s.end, s.other_start, s.other_end) for s in found] == [
+    spans = align_tokens([1, 2, 3, 9], [1, 4, 9])
+    assert [(s.start, s.end, s.other_start, s.other_end) for s in spans] == [
         (0, 1, 0, 1),
         (1, 3, 1, 2),
         (3, 4, 2, 3),

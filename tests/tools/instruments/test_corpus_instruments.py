@@ -44,7 +44,7 @@ def test_every_match_is_found_with_what_the_unit_does_there(
     assert result.n_matches == len(expected)
     assert result.n_contexts == result.n_read == len({row for _, row, _ in expected})
     assert result.mean == pytest.approx(np.mean([v for v, _, _ in expected]), rel=1e-3)
-    expected.sort(key=lambda one: -abs(one[0]))
+    expected.sort(key=lambda match: -abs(match[0]))
     assert [m.activation for m in result.strongest] == pytest.approx(
         [v for v, _, _ in expected[:20]], rel=1e-3
     )
@@ -100,12 +100,12 @@ def test_correlations_are_those_of_every_token(indexed: InstrumentContext, unit:
     rows: list[np.ndarray] = []
     for text in TEXTS:
         ids = torch.tensor([subject.tokenize(text).ids])
-        mine = address.signal(subject.unit_activations(ids, [address.unsided])[0, 0, 1:].numpy())
+        signal = address.signal(subject.unit_activations(ids, [address.unsided])[0, 0, 1:].numpy())
         neurons = [
             subject.capture(ids, [Site("mlp", n)]).activations[Site("mlp", n)][0, 1:].numpy()
             for n in range(3)
         ]
-        rows.append(np.concatenate([mine[:, None], *neurons], axis=1))
+        rows.append(np.concatenate([signal[:, None], *neurons], axis=1))
     r = np.corrcoef(np.concatenate(rows).T)[0, 1:]
     names = [f"mlp.{i // 24}.{i % 24}" for i in range(72)]
     expected = sorted(

@@ -40,8 +40,8 @@ def test_statistics_are_those_of_every_token(
     values = values[~np.isnan(values)]
     assert result.n == len(values)
     expected = [values.mean(), values.std(), values.min(), values.max(), np.quantile(values, 0.5)]
-    found = [result.mean, result.std, result.min, result.max, result.q50]
-    np.testing.assert_allclose(found, expected, rtol=5e-3, atol=2e-3)
+    statistics = [result.mean, result.std, result.min, result.max, result.q50]
+    np.testing.assert_allclose(statistics, expected, rtol=5e-3, atol=2e-3)
     assert result.positive == pytest.approx((values > 0).mean(), abs=1e-4)
     assert f"{result.n:,} tokens" in result.render()
     assert set(result.to_json()) >= {"unit", "mean", "std", "q50", "q90"}
@@ -69,9 +69,9 @@ def test_top_exemplars_are_the_contexts_with_the_highest_peaks(
 
 
 def test_the_side_comes_from_the_address_when_it_has_one(context: InstrumentContext) -> None:
-    told = answer(context, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
-    assert answer(context, "activations.exemplars", unit="mlp.2.7-", k=3) == told
-    assert told.unit == "mlp.2.7"
+    exemplars = answer(context, "activations.exemplars", unit="mlp.2.7", side="-", k=3)
+    assert answer(context, "activations.exemplars", unit="mlp.2.7-", k=3) == exemplars
+    assert exemplars.unit == "mlp.2.7"
     with pytest.raises(ArgumentError, match="contradict"):
         answer(context, "activations.exemplars", unit="mlp.2.7-", side="+")
 

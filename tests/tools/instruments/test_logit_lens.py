@@ -39,9 +39,9 @@ def test_it_is_the_norms_scale_and_the_unembedding_of_what_the_neuron_adds(model
             torch.tensor(side.logits), expected[side.ids], rtol=1e-4, atol=1e-5
         )
     assert lens.promoted.logits == sorted(lens.promoted.logits, reverse=True)
-    known = [i for i, text in enumerate(subject.token_strings()) if text]
-    assert lens.promoted.ids[0] == max(known, key=lambda i: float(expected[i]))
-    assert lens.suppressed.ids[0] == min(known, key=lambda i: float(expected[i]))
+    printable = [i for i, text in enumerate(subject.token_strings()) if text]
+    assert lens.promoted.ids[0] == max(printable, key=lambda i: float(expected[i]))
+    assert lens.suppressed.ids[0] == min(printable, key=lambda i: float(expected[i]))
     assert lens.spread == pytest.approx(float(expected.std(correction=0)), rel=1e-4)
 
 

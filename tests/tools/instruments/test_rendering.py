@@ -25,18 +25,18 @@ def test_a_long_text_is_cut_around_its_peak() -> None:
     tokens = [f" w{i}" for i in range(100)]
     signal = [0.0] * 100
     signal[60] = 1.0
-    shown = mark_active_tokens(tokens, signal, 1.0, peak=60)
-    assert shown.startswith(f"… w{60 - BEFORE} ")
-    assert shown.endswith(f" w{60 + AFTER} …")
-    assert "« w60»9" in shown
+    marked = mark_active_tokens(tokens, signal, 1.0, peak=60)
+    assert marked.startswith(f"… w{60 - BEFORE} ")
+    assert marked.endswith(f" w{60 + AFTER} …")
+    assert "« w60»9" in marked
     assert mark_active_tokens(tokens[:5], signal[:5], 1.0, peak=2) == "w0 w1 w2 w3 w4"
 
 
 @pytest.mark.parametrize("hostile", ["a\nb", "\x1b[2J", "«x»9", "\u202e", "\u200b"])
 def test_a_text_cannot_forge_lines_marks_or_hide(hostile: str) -> None:
-    shown = quote_text(hostile)
-    assert len(shown.splitlines()) == 1
-    assert not set(shown) & set("\n\x1b«»\u202e\u200b")
+    quoted = quote_text(hostile)
+    assert len(quoted.splitlines()) == 1
+    assert not set(quoted) & set("\n\x1b«»\u202e\u200b")
 
 
 def test_a_token_list_quotes_and_signs() -> None:

@@ -88,17 +88,17 @@ def test_steering_is_a_change_of_what_enters_the_down_projection(
         for _ in range(4):
             written.append(int(logits(subject, ids + written).argmax()))
     result = steered(context, op=op, new_tokens=4, k=3, tokens=[" cat", " dog"])
-    (one,) = result.strengths
+    (strength,) = result.strengths
     cat, dog = (subject.tokenize(token).ids[0] for token in (" cat", " dog"))
     ratios = (after.log_softmax(-1) - before.log_softmax(-1))[[cat, dog]].tolist()
-    assert one.log_ratios == pytest.approx(ratios, rel=1e-3)
+    assert strength.log_ratios == pytest.approx(ratios, rel=1e-3)
     assert result.tokens == [" cat", " dog"]
-    assert f'log-probability of " cat" {one.log_ratios[0]:+.3f}' in result.render()
-    assert one.kl == pytest.approx(kl(before, after), rel=1e-4)
-    assert one.kl > 1e-4
+    assert f'log-probability of " cat" {strength.log_ratios[0]:+.3f}' in result.render()
+    assert strength.kl == pytest.approx(kl(before, after), rel=1e-4)
+    assert strength.kl > 1e-4
     most = (before.softmax(-1) - after.softmax(-1)).abs().topk(3).indices.tolist()
-    assert [c.token for c in one.changed] == [subject.token_strings()[i] for i in most]
-    assert one.continuation == "".join(subject.token_strings()[i] for i in written)
+    assert [c.token for c in strength.changed] == [subject.token_strings()[i] for i in most]
+    assert strength.continuation == "".join(subject.token_strings()[i] for i in written)
 
 
 def test_steering_at_a_part_of_the_text_leaves_the_rest(context: InstrumentContext) -> None:
@@ -127,13 +127,13 @@ def test_several_strengths_are_compared_and_rendered(context: InstrumentContext)
 
 
 def test_sampling_repeats_with_its_seed_and_shares_its_noise(context: InstrumentContext) -> None:
-    one, again, other = (
+    first, again, other = (
         steered(context, temperature=1.5, seed=seed, new_tokens=8, strengths=[0.0])
         for seed in (1, 1, 2)
     )
-    assert one == again
-    assert one.continuation != other.continuation
-    assert one.strengths[0].continuation == one.continuation, (
+    assert first == again
+    assert first.continuation != other.continuation
+    assert first.strengths[0].continuation == first.continuation, (
         "unchanged distributions and the same noise"
     )
 
@@ -186,11 +186,13 @@ def test_a_patch_puts_in_the_aligned_values_of_the_source(
     assert isinstance(result, Patching)
     assert result.kl == pytest.approx(kl(plain, after), rel=1e-3)
     a, b = (subject.tokenize(token).ids[0] for token in pair)
-    found = result.logit_difference
-    assert found is not None
+    difference = result.logit_difference
+    assert difference is not None
     expected = [float(x[a] - x[b]) for x in (plain, there, after)]
-    assert [found.base, found.source, found.patched] == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    assert found.recovered == pytest.approx(
+    assert [difference.base, difference.source, difference.patched] == pytest.approx(
+        expected, rel=1e-3, abs=1e-5
+    )
+    assert difference.recovered == pytest.approx(
         (expected[2] - expected[0]) / (expected[1] - expected[0]), rel=1e-2
     )
     assert "of the way" in result.render()
@@ -237,7 +239,7 @@ def test_ablation_can_go_on_with_the_text(context: InstrumentContext) -> None:
 def test_resampling_draws_from_the_texts_where_there_is_no_index(
     context: InstrumentContext,
 ) -> None:
-    one, again, other = (
+    first, again, other = (
         call(
             "ablate",
             {"unit": "mlp.1.5", "texts": [TEXT, SOURCE], "op": "resample", "seed": seed},
@@ -245,11 +247,11 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(
         )
         for seed in (1, 1, 2)
     )
-    assert isinstance(one, Ablation)
-    assert one == again
+    assert isinstance(first, Ablation)
+    assert first == again
     assert isinstance(other, Ablation)
-    assert one.mean_kl != other.mean_kl
-    assert one.replaced_by == "its values at random places of these texts"
+    assert first.mean_kl != other.mean_kl
+    assert first.replaced_by == "its values at random places of these texts"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ STREAM = Unit("resid", 1)
 
 
 def family(model_type: str = "llama") -> Subject:
-    one, two = torch.randn(2, D_MODEL, generator=torch.Generator().manual_seed(0))
-    return tiny_subject(model_type, directions={1: {"one": one, "two": two}})
+    first, second = torch.randn(2, D_MODEL, generator=torch.Generator().manual_seed(0))
+    return tiny_subject(model_type, directions={1: {"one": first, "two": second}})
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)

@@ -113,7 +113,7 @@ def test_slots_are_found_where_they_stand() -> None:
 
 
 def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
-    some = [
+    examples = [
         Example(
             PromptPair("the cat was", "the dog was", (" red",), (" blue",)), {"animal": (4, 7)}
         ),
@@ -122,8 +122,8 @@ def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
             {"animal": (14, 17)},
         ),
     ]
-    found = prepare(tiny_subject(), plain_task(), some, 10)
-    assert [(batch.pairs.n_tokens, batch.marks) for batch in found.batches] == [
+    prepared = prepare(tiny_subject(), plain_task(), examples, 10)
+    assert [(batch.pairs.n_tokens, batch.marks) for batch in prepared.batches] == [
         (3, {"animal": (1,)}),
         (5, {"animal": (3,)}),
     ]
@@ -143,9 +143,9 @@ def test_batches_have_one_length_and_marks_stand_on_tokens() -> None:
 )
 def test_what_does_not_fit_is_counted_or_of_a_users_own_shown(pair: PromptPair, why: str) -> None:
     good = Example(PromptPair("the cat was", "the dog was", (" red",), (" blue",)), {})
-    found = prepare(tiny_subject(), plain_task(), [Example(pair, {}), good], 10)
-    assert found.left_out == {why: 1}
-    assert len(found) == 1
+    prepared = prepare(tiny_subject(), plain_task(), [Example(pair, {}), good], 10)
+    assert prepared.left_out == {why: 1}
+    assert len(prepared) == 1
     with pytest.raises(UsageError, match=why):
         prepare(tiny_subject(), plain_task(own=True), [Example(pair, {}), good], 10)
 
@@ -186,7 +186,7 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (ROWS[:5], "at least 12"),
         ([{**ROWS[0], "answer": ""}, *ROWS], "no 'answer'"),
@@ -196,10 +196,10 @@ def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_a_users_file_is_checked_before_a_model_is_loaded(
-    tmp_path: Path, rows: list[dict], said: str
+    tmp_path: Path, rows: list[dict], message: str
 ) -> None:
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         find_task(str(tmp_path / "own.jsonl"))
 
 

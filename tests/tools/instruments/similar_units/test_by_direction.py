@@ -29,8 +29,10 @@ def cosine(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def check(result: Nearest, unit: str, directions: dict[str, torch.Tensor]) -> None:
-    mine = directions.pop(unit)
-    expected = sorted(((cosine(mine, d), name) for name, d in directions.items()), reverse=True)
+    direction = directions.pop(unit)
+    expected = sorted(
+        ((cosine(direction, d), name) for name, d in directions.items()), reverse=True
+    )
     assert [n.unit for n in result.alike] == [name for _, name in expected[:5]]
     assert [n.cosine for n in result.alike] == pytest.approx([c for c, _ in expected[:5]], abs=1e-5)
     assert result.opposite[0].unit == expected[-1][1]
