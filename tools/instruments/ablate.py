@@ -114,7 +114,7 @@ def ablate(
     ] = 0,
     seed: Annotated[int, Field(description="of what resample draws")] = 0,
 ) -> Ablation:
-    """What the model predicts differently without a unit, on texts that you choose.
+    """Compare what the model predicts with and without a unit, on texts that you choose.
 
     Sets the unit to its mean, to zero, or to its values at random places of other text (resample)
     at every position but the first and compares next-token distributions: KL and change of loss at

@@ -76,10 +76,10 @@ def on_text(
     texts: Annotated[list[Text], Field(min_length=1, max_length=256)],
     units: Annotated[list[UnitAddress], Field(min_length=1, max_length=64)],
 ) -> OnText:
-    """How strongly units fire at each token of texts that you write.
+    """Measure how strongly units fire at each token of texts that you write.
 
-    Write minimal pairs: a text that should make the unit fire beside one that differs in the one
-    thing that you think matters. An address with a side (mlp.12.803-) gives that side's strength,
+    Write minimal pairs: a text that should make the unit fire, and one that differs in the one thing
+    that you think matters. An address with a side (mlp.12.803-) gives that side's strength,
     one without gives the signed activation. The first token of a text is an attention sink: put
     something before what you test.
     """
@@ -147,7 +147,7 @@ def search(
     sites: Annotated[list[Literal["mlp", "head", "resid"]], Field(min_length=1)] = ["mlp"],  # noqa: B006  never changed
     layers: Annotated[list[int] | None, Field(description="default: all of the index")] = None,
 ) -> Search:
-    """Which units stand out on a text that you write, of all units at once.
+    """Rank all units by how much they stand out on a text that you write.
 
     Ranks both sides of every unit by how many standard deviations its strongest token lies from its
     mean on explore.

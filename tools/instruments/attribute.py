@@ -127,13 +127,13 @@ def attribute(
         bool, Field(description="also deletion and insertion curves and a randomised subject")
     ] = False,
 ) -> AttributedText:
-    """Which tokens of a text make a unit fire, or a next token likely, against a counterfactual text.
+    """Find which tokens of a text make a unit fire or a next token likely.
 
-    Write a counterfactual of as many tokens that differs in what you suspect; only tokens that
+    Write a counterfactual text of as many tokens that differs in what you suspect; only tokens that
     differ can get credit. Then integrated_gradients adds up to the difference of the two, and
-    occlusion puts back one token at a time. gradient and gradient_x_input are slopes at the text
-    and no more; gradient and relevance look at the text alone, and need a counterfactual only for
-    `check`. Scores that have not converged are withheld.
+    occlusion puts back one token at a time. gradient and gradient_x_input are only slopes at the
+    text; gradient and relevance use the text alone, and need a counterfactual only for `check`.
+    Scores that have not converged are withheld.
     """
     from ..attribution.curves import curves
     from ..attribution.methods import METHODS, RANKING

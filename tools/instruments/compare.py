@@ -125,7 +125,7 @@ class _AlignedTexts(NamedTuple):
 def compare(
     context: InstrumentContext, unit: UnitAddress, text: Text, other: Text
 ) -> TextComparison:
-    """A unit on two texts token by token, and which change made the difference.
+    """Compare a unit on two texts token by token, and find which change made the difference.
 
     Texts are aligned by their tokens, also when their lengths differ. Best for minimal pairs: the
     same context with another trigger, the same trigger in another context. Where they differ in

@@ -109,10 +109,11 @@ def corpus_search(
     ] = 4,
     most: Annotated[int, Field(ge=1, le=300, description="contexts to read")] = 48,
 ) -> CorpusSearch:
-    """What a unit does wherever a word or pattern occurs in the corpus, best and worst cases.
+    """Show what a unit does where a word or pattern occurs in the corpus.
 
-    Tells how often it fires there. The weakest matches are counterexamples that no exemplar shows.
-    Whole words match, in any casing; with regex (RE2) write boundaries yourself.
+    Shows the strongest and weakest matches, and how often it fires on them. The weakest matches are
+    counterexamples that no exemplar shows. Whole words match, in any casing; with regex (RE2) write
+    boundaries yourself.
     """
 
     address, index = Unit.parse(unit), context.require_index()

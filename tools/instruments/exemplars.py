@@ -71,7 +71,7 @@ def exemplars(
     kind: ExemplarKind = "top",
     k: Annotated[int, Field(ge=1, le=50)] = 8,
 ) -> Exemplars:
-    """Corpus contexts in which a unit fires, with its activation at each token.
+    """Show corpus contexts in which a unit fires, with its activation at each token.
 
     top: where it is strongest. quantile: spread over its whole range, which shows what weak and
     middling activations are about. random: contexts drawn at random, mostly quiet. Look at both
@@ -102,7 +102,7 @@ class UnitStatistics(UnitStatisticsRow, Result):
 
 @instrument("activations.statistics", needs=("index",))
 def statistics(context: InstrumentContext, unit: UnitAddress) -> UnitStatistics:
-    """A unit's range, mean and quantiles on the corpus, and how often it is active.
+    """Give a unit's range, mean and quantiles on the corpus, and how often it is active.
 
     Tells which side is the stronger one, and what counts as firing: 10 % of tokens are above q90.
     """

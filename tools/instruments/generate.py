@@ -54,7 +54,7 @@ def generate(
     temperature: Temperature = 0,
     seed: int = 0,
 ) -> Generated:
-    """How the model continues a text, and what units do on what it writes.
+    """Continue a text with the model, and show what units do on what it writes.
 
     Shows units on the model's own text, where they take part in choosing the next token. The
     continuation comes after ▸. With a temperature it is sampled, the same for the same seed.

@@ -61,7 +61,7 @@ class LogitLens(Result):
 def logit_lens(
     context: InstrumentContext, unit: UnitAddress, k: Annotated[int, Field(ge=1, le=100)] = 10
 ) -> LogitLens:
-    """Which next tokens a unit makes more and less likely by what it writes.
+    """Show which next tokens a unit makes more and less likely by what it writes.
 
     What a neuron or direction writes is read with the unembedding. With a side (mlp.12.803-) the
     answer is for firing on that side; without one it is for a positive activation, and a negative

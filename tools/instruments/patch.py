@@ -102,7 +102,7 @@ def patch(
     ] = None,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> Patching:
-    """What changes after a base text when units take their values on a source text.
+    """Show what changes after a base text when units take their values on a source text.
 
     Texts are aligned by their tokens; give two that differ in one thing. With `tokens` (say "
     Paris" and " Rome") it tells how far the units alone move the logit difference from the base's

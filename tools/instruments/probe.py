@@ -98,7 +98,7 @@ def probe(
     pooling: Pooling = "last",
     seed: int = 0,
 ) -> Probe:
-    """Whether a linear probe can read a label off a place, on texts that you label.
+    """Test whether a linear probe can read your labels of texts from a place in the model.
 
     Give at least 5 groups of texts for each label. Texts that share what could be memorised (the
     same word, the same template) belong to one group; without groups each different text is its

@@ -130,7 +130,7 @@ def steer(
     seed: int = 0,
     k: Annotated[int, Field(ge=1, le=50)] = 5,
 ) -> Steering:
-    """What the model predicts and writes when a unit is pushed.
+    """Show what the model predicts and writes when a unit is pushed.
 
     Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change
     of the next-token distribution, of the log-probability of named tokens, and of the continuation.

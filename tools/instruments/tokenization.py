@@ -81,7 +81,7 @@ def describe(
     words: Annotated[list[Text], Field(min_length=1, max_length=40)],
     k: Annotated[int, Field(ge=1, le=50, description="nearest tokens to list")] = 6,
 ) -> TokenFacts:
-    """How words are cut into tokens, how common those are, and which are like them.
+    """Show how words are split into tokens, how common those are, and which are like them.
 
     Tells whether a word is one token or pieces (a unit may fire on a piece), and offers near
     neighbours to test.

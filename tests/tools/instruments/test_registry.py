@@ -57,10 +57,11 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
         return Echo((word.upper() if mood == "loud" else word,) * times)
 
 
-def test_all_are_there_and_say_what_they_do() -> None:
+def test_all_are_there_and_say_in_one_line_what_they_do() -> None:
     assert set(instruments()) >= KNOWN
     for entry in instruments().values():
-        assert entry.summary.endswith(".") or len(entry.summary) > 40
+        assert entry.summary.endswith(".")
+        assert len(entry.summary) <= 90
         schema = entry.schema()
         assert schema["type"] == "object"
         assert schema["additionalProperties"] is False

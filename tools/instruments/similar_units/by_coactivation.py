@@ -106,7 +106,7 @@ def coactivating(
         int, Field(ge=3, le=300, description="of the corpus, when no texts are given")
     ] = 48,
 ) -> Coactivating:
-    """Which neurons are active at the same tokens as a unit, by correlation.
+    """Find the neurons that are active at the same tokens as a unit, by correlation.
 
     Compares all neurons at once, over corpus contexts (loud and quiet ones) or over texts that you
     give. Their exemplars show what the unit shares with them and what it has alone. With a side

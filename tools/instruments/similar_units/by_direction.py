@@ -87,7 +87,7 @@ def nearest(
         int, Field(ge=1, le=50, description="most alike to list; a third as many opposite ones")
     ] = 6,
 ) -> Nearest:
-    """Which units write (or read) nearly the same direction as a unit, or the opposite.
+    """Find units that write (or read) nearly the same direction as a unit, or the opposite.
 
     Near neighbours often share a meaning, or split one: look at their exemplars to see what the
     unit does not do. Heads are compared by what they move (their OV matrix).
