@@ -180,6 +180,7 @@ def _nodes(
 
 
 def _node(node: Node, component: CheckedComponent | None, first_prompt: list[str]) -> NodeRow:
+    """A node's row; numbers are filled in only for a component that was tested."""
     row: NodeRow = {
         "id": str(node),
         "layer": node.layer,

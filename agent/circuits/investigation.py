@@ -83,6 +83,7 @@ def propose(context: CircuitContext, discovery: DiscoveryFindings) -> tuple[Role
 
 
 def _apply_rules(context: CircuitContext, evidence: RoleEvidence) -> list[Role]:
+    """Roles by rules; journaled, so that a replay has the same even if the rules change."""
     explainer = context.config.explainer.name
 
     def find() -> Any:

@@ -84,6 +84,7 @@ def _no_subject() -> NoReturn:
 
 
 def _differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """One line for each value that differs, with its path; floats may differ by TOLERANCE."""
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line

@@ -61,6 +61,11 @@ def name_roles(evidence: RoleEvidence) -> list[Role]:
 
 
 def _role(component: Component, metric: float) -> Role:
+    """The role of one component, by the rules in the order of this module's list.
+
+    Args:
+        metric: absolute logit difference of the clean prompts.
+    """
     writes = abs(component.quantities["direct"].value) >= WRITES * metric
     predictions = [
         _within(

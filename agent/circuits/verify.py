@@ -122,11 +122,13 @@ def _measure_faithfulness(
     prompts: PromptSet,
     differences: LogitDifferences,
 ) -> CircuitFaithfulness:
+    """f at ten sizes, and f of the chosen circuit, of a random one, and of all other edges."""
     graph, seed = context.graph, context.config.seed
     random_prompts = prompts.subset(RANDOM_PROMPTS)
     random_differences = context.logit_differences(random_prompts)
     curve_prompts = prompts.subset(CURVE_PROMPTS)
     curve_differences = context.logit_differences(curve_prompts)
+    # 1. the curve: circuits of other sizes from the same ranking, and random ones
     rows: list[CurveRow] = []
     for done, share in enumerate(SIZES):
         context.reporter.update("faithfulness", done, len(SIZES), unit="sizes")
@@ -143,6 +145,7 @@ def _measure_faithfulness(
         )
     context.reporter.update("faithfulness", len(SIZES), len(SIZES), unit="sizes")
     areas = faithfulness_curve([row["share"] for row in rows], [row["f"] for row in rows])
+    # 2. the chosen circuit, on all prompts
     masks = (
         choice.mask,
         random_circuit(graph, choice.n_edges, seed),
@@ -245,6 +248,7 @@ def check_roles(
 def _check_predictions(
     context: CircuitContext, role: Role, quantities: dict[str, PromptInterval]
 ) -> list[PredictionRow]:
+    """Compare a role's predictions with held-out quantities, and log each outcome."""
     rows: list[PredictionRow] = []
     for number, prediction in enumerate(role.predictions):
         observed = quantities.get(prediction.quantity)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def conclude_target(log: RunLog, unit: Unit, winner: Hypothesis | None, reason: str) -> None:
-    """Write what an investigation found, with what it took.
+    """Log what an investigation found and what it cost.
 
     Args:
         reason: why there is no winner.

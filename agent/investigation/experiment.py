@@ -96,6 +96,7 @@ def read_for_model(
 def _read_batch(
     context: InvestigationContext, unit: Unit, texts: list[str]
 ) -> dict[str, TextReading]:
+    """Read the unit on several texts with one instrument call."""
     address = str(unit.unsided)
     arguments = {"texts": texts, "units": [address]}
     answer = context.instruments.call_for_model(unit, "activations.on_text", arguments)

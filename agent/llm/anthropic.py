@@ -88,6 +88,7 @@ class AnthropicConnection:
         self._client.close()
 
     def _wire(self, request: Request) -> dict[str, Any]:
+        """The request as JSON of the messages protocol, with marks for the prompt cache."""
         messages = [_message(message) for message in request.messages]
         if (
             messages

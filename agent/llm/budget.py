@@ -14,7 +14,7 @@ from ...tools.errors import BudgetReached
 from ..runlog.model_config import BudgetConfig
 
 Amounts = Mapping[str, float]
-"""What a call took, by unit: usd, calls, tokens, seconds."""
+"""The cost of a call, by unit: usd, calls, tokens, seconds."""
 UNITS = {"usd": "US dollars", "calls": "calls", "tokens": "tokens", "seconds": "seconds of waiting"}
 
 
@@ -40,7 +40,7 @@ class Budget:
             _check(target, self._limits.target, self._spent[target])
 
     def charge(self, target: str, cost: Amounts) -> None:
-        """Count what a call took."""
+        """Add the cost of a call to what its target has spent."""
         with self._lock:
             for unit, amount in cost.items():
                 self._spent[target][unit] += amount

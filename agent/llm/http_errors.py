@@ -129,6 +129,10 @@ def as_objects(value: object) -> list[dict[str, Any]]:
 
 
 def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON object in a response; raises a ModelError that says what came instead.
+
+    Some servers answer with status 200 and an error in the object: that is raised, too.
+    """
     where = server.where
     try:
         body = json.loads(content)

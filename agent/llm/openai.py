@@ -78,6 +78,7 @@ class OpenAIConnection:
         return self._client.post("/chat/completions", body=wire, cast_to=httpx2.Response)
 
     def _wire(self, request: Request) -> dict[str, Any]:
+        """The request as JSON of the chat-completions protocol."""
         messages: list[dict[str, Any]] = [{"role": "system", "content": request.system}]
         for message in request.messages:
             messages += _messages(message)
@@ -134,6 +135,7 @@ def _echo(reply: Reply) -> dict[str, Any]:
 
 
 def _reply(body: dict[str, Any]) -> Reply:
+    """The model's reply in a response; ModelError if there is none."""
     choices = as_objects(body.get("choices"))
     message = as_object(choices[0].get("message")) if choices else {}
     if not message:

@@ -65,7 +65,7 @@ class PaidCalls:
 
 
 def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
-    """What a reply took, for its row: tokens, dollars where the price is known, attempts and waits.
+    """The cost of a reply, for its row: tokens, dollars if the price is known, attempts and waits.
 
     A server that counts no tokens leaves them null. So that a budget holds all the same, the row
     then has a `guess`, which only the budget counts.
@@ -91,7 +91,7 @@ def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
 
 
 def cost_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """What a journaled call took, in the units of a budget."""
+    """The cost of a journaled call, in the units of a budget."""
     guess = row.get("guess") or {}
     tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0) or guess.get("tokens") or 0
     usd = row["usd"] if row["usd"] is not None else guess.get("usd")

@@ -105,6 +105,7 @@ class SourceData:
 
     @cached_property
     def _other_corpus(self) -> Collected:
+        """The units' activations on the corpus of the plan."""
         from .other_corpus import collect_on_corpus
 
         if self.source.planted or self.source.nulls:

@@ -73,6 +73,7 @@ def _activations(
     rows: Int[np.ndarray, " rows"],
     reporter: Reporter,
 ) -> Float[np.ndarray, "names rows seq"]:
+    """Every unit's activation at every token; 0 where a context is shorter than the longest."""
     import torch
 
     units = [Unit.parse(name) for name in names]
@@ -94,6 +95,7 @@ def _write(
     rows: Int[np.ndarray, " rows"],
     activations: Float[np.ndarray, "names rows seq"],
 ) -> None:
+    """Write activations on a corpus in the format that `tools.index.Collected` opens."""
     from safetensors.numpy import save_file
 
     arrays = {

@@ -133,6 +133,7 @@ def _template() -> Template:
 
 
 def _section(evaluation: Evaluation) -> _SourceSection:
+    """Tables and plots of one source."""
     kinds = score_kinds([evaluation])
     targets = _plotted(evaluation)
     by_layer = [_dot(target, float(target.unit.layer)) for target in targets]

@@ -86,6 +86,7 @@ class TaskBuilder:
         return None if other is None else predicates[other]
 
     def _resources(self, explanation: Explanation, unit: Unit, split: Split) -> ScorerResources:
+        """What the plan's scorers use besides the sample: the predicate, neighbours, the subject."""
         from .subject_probe import WordVectorEmbedding, confusable_units
 
         data, scorers = self._data, self._plan.scorers

@@ -68,6 +68,7 @@ def open_source(
 
 
 def _run(folder: Path) -> ExplanationSource:
+    """The explanations of a run, to be scored on its own text."""
     config = RunConfig.load(folder)
     run_rows = target_rows(folder)
     explanations = [
@@ -96,6 +97,7 @@ def _run(folder: Path) -> ExplanationSource:
 
 
 def _table(path: Path, runs: Path, run: str | None, index: Path | None) -> ExplanationSource:
+    """The explanations of a table, to be scored on the text of a run or of an index."""
     if bool(run) == bool(index):
         raise UsageError(
             f"{path.name} is a table: "

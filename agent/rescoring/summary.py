@@ -61,6 +61,7 @@ def score_summaries(evaluation: Evaluation) -> list[ScoreSummary]:
 
 
 def _summarise(evaluation: Evaluation, kind: ScoreKind) -> ScoreSummary:
+    """Mean, chance level and drop of one kind of score over all targets."""
     split = _main_split(evaluation)
     scores: list[Score] = []
     drops: list[float] = []

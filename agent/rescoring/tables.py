@@ -92,6 +92,7 @@ def reject_faulty_rows(
 
 
 def _fault(explanation: Explanation) -> str:
+    """Why an explanation cannot be scored, or an empty string."""
     from ...tools.dissection import Predicate
 
     if not explanation.sentence:
@@ -120,6 +121,7 @@ def _column(path: Path, row: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 
 def _read(path: Path) -> Iterable[Mapping[str, Any]]:
+    """The rows of a .parquet, .csv or .jsonl file."""
     try:
         if path.suffix.lower() == ".parquet":
             import pyarrow.parquet as pq

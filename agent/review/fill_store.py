@@ -1,4 +1,4 @@
-"""Fill the store of one run in a process of its own, and compute what the run's row and page say.
+"""Fill the store of one run in a separate process, and compute what the run's row and page say.
 
 `run_catalog` starts it when a log has grown by more than a request should wait for:
 

@@ -1,6 +1,6 @@
 """The review page's only module that opens held-out text: what a person sees after opening a target's.
 
-Opening is an event with a name and a time, and has a request of its own. Nothing here reads before it.
+Opening is an event with a name and a time, and has a separate request. Nothing here reads before it.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ def describe(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
+    """The OpenAPI description of one route."""
     parameters = [_parameter(name, "path", TEXT) for name in re.findall(r"{(\w+)}", operation.path)]
     parameters += [_parameter(name, "query", schema) for name, schema in operation.query.items()]
     error_content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

@@ -4,7 +4,7 @@
    page as JSON that no browser executes.
 2. The page's own modules and styles go into the file. A policy in its head lets those run, by their
    hashes, and nothing else, and forbids all requests.
-3. With many targets each is shown in less detail. In a folder each target is in files of its own,
+3. With many targets each is shown in less detail. In a folder each target has its own files,
    and nothing is left out.
 
 A report has no held-out text: writing one must not be the event after which reviews are marked as

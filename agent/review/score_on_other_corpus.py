@@ -1,6 +1,6 @@
 """Score on text of another corpus what was written after held-out text had been opened (contract).
 
-A process of its own does it, since it reads that text with the subject:
+A separate process does it, since it reads that text with the subject:
 
 1. The other corpus is the Wikipedia sample; for a run on that, the Lee news.
 2. The target's activations on 300 of its contexts are collected, once, into the run's folder
@@ -37,7 +37,7 @@ CONTEXTS = 300
 
 
 def start(folder: Path, review: str) -> subprocess.Popen[bytes]:
-    """Score an edit in a process of its own."""
+    """Score an edit in a separate process."""
     null, command = subprocess.DEVNULL, [*COMMAND, str(folder), review]
     return subprocess.Popen(command, stdin=null, stdout=null, stderr=null)
 

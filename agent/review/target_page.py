@@ -15,7 +15,7 @@ from .target_events import TargetEvents, read_target_events
 from .target_list import row_of
 
 SHOWN_ELSEWHERE = ("activations.", "logit_lens")
-"""Instruments whose results have sections of their own, so that they are not listed as effects."""
+"""Instruments whose results have their own sections, so that they are not listed as effects."""
 MAX_EFFECTS = 40
 
 
@@ -168,6 +168,7 @@ def _hypotheses(events: TargetEvents) -> list[dict[str, Any]]:
 def _experiment(
     events: TargetEvents, id: str | None, prediction: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """A prediction and its outcome in one row."""
     outcome = events.get("outcome", id)
     passage, other = prediction.get("passage") or {}, prediction.get("other") or {}
     predicted = ("relation", "quantity", "side", "bounds", "token", "versus", "strength")

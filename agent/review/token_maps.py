@@ -142,6 +142,7 @@ def _map_of_context(
     predicted: Float[np.ndarray, " token"] | None,
     peak: int | None = None,
 ) -> TokenMap:
+    """The token map of one collected context; ids take the place of tokens without a lexicon."""
     n = int(collected.length[context])
     ids = collected.tokens[context, :n]
     tokens = [f"‹{id}›" if lexicon is None else lexicon.strings[int(id)] for id in ids]
@@ -336,7 +337,7 @@ def worst_errors(
 ) -> ErrorMaps:
     """True and predicted activations, the contexts with the largest error at one token first.
 
-    Both are compared in standard deviations of their own, since correlation is free of scale.
+    Both are standardized before they are compared, since correlation does not depend on scale.
     """
     rows = np.arange(len(collected.tokens))
     predicted = _predict(predicate, collected, lexicon, rows)

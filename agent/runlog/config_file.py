@@ -1,7 +1,7 @@
 """Configurations on disk: flat TOML files, whatever values a configuration is built from.
 
 `config.toml` has one flat key per setting (`explainer`, `base_url`, `simulator`,
-`simulator_base_url`, ...). In the program a model and a budget are values of their own; `KEYS` says
+`simulator_base_url`, ...). In the program a model and a budget are separate values; `KEYS` says
 which of their fields has which key.
 """
 

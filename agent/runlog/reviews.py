@@ -1,4 +1,4 @@
-"""What people say about a run's targets: events like all others, in segments of their own.
+"""What people say about a run's targets: events like all others, in separate segments.
 
     runs/NAME/reviews/20250301T101500-4711-9f3a.jsonl      one segment for each reviewing process
 

@@ -1,4 +1,4 @@
-"""What a run's language models took, in one line, with the price of a kept explanation."""
+"""The cost of a run's language models in one line, with the price of a kept explanation."""
 
 from __future__ import annotations
 

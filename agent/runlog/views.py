@@ -1,14 +1,14 @@
 """SQL over a run log: DuckDB views, and the rows of `hubel show RUN --json`.
 
-`hubel show`, `hubel runs`, replay, rescoring and a user's own SQL read these. The review page has a
-store of its own (`review.store`), which stays fast over 100,000 targets. Works while the run is
+`hubel show`, `hubel runs`, replay, rescoring and a user's own SQL read these. The review page has its
+own store (`review.store`), which stays fast over 100,000 targets. Works while the run is
 writing: an unfinished last line is skipped, and of an event written twice the last counts.
 
     events       seq, time, writer, event, target, id, data (JSON)
     targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
-    spent        target, calls, usd, tokens: what the explainer's model took in all
+    spent        target, calls, usd, tokens: the total cost of the explainer's model
     reading      the same for simulators and judges
     calls        target, key, instrument, arguments, seconds
     llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
@@ -18,7 +18,7 @@ writing: an unfinished last line is skipped, and of an event written twice the l
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
     reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
-                 text, predicate, note, after_viewing: what people said, in segments of its own
+                 text, predicate, note, after_viewing: what people said, in separate segments
                      (`agent.runlog.reviews`)
 """
 

@@ -187,6 +187,7 @@ class Dialogue:
     # 2. how a reply becomes part of it
 
     def _add(self, answered: AnsweredReply) -> None:
+        """Add one reply to its thread: the main one, or the second look at a favourite hypothesis."""
         thread = self._look(answered.look) if answered.look else self.main
         self._answer(thread)
         thread.replies += 1

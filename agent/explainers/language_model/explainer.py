@@ -65,6 +65,7 @@ class LanguageModelExplainer:
 
 
 def _move(dialogue: Dialogue, parsed: ParsedReply, look: str) -> Move:
+    """A reply's tool calls as one move of the loop."""
     if parsed.unusable:
         return Move(ready=False, reply=parsed.key, look=look)
     hypotheses, experiments, instrument_calls = [], [], []

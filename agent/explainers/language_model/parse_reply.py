@@ -259,6 +259,7 @@ _NEEDED = {"logprob": ("token", "strength"), "logit_difference": ("token", "vers
 
 
 def _planned(planned: tools.Challenged, id: str, hypothesis: str) -> Experiment:
+    """An experiment from a tool call; ArgumentError says what its quantity and relation need."""
     quantity, relation = planned.quantity, planned.predicts
     needed = _NEEDED.get(quantity, ())
     if relation not in _RELATIONS[quantity]:

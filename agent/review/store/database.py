@@ -95,6 +95,7 @@ def _is_current(db: sqlite3.Connection) -> bool:
 
 
 def _create_tables(db: sqlite3.Connection, clear: bool = False) -> None:
+    """Create the tables, unless they are there in this version; drops those of another version."""
     db.execute("pragma journal_mode = wal")
     db.execute("pragma synchronous = off")  # a lost store is filled again
     db.execute("begin immediate")
