@@ -72,7 +72,7 @@ def test_the_digest_of_code_changes_with_a_byte_of_it(tmp_path: Path) -> None:
     assert code_digest(tmp_path) != before
 
 
-def test_the_command_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compiled_circuits_ends_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
     options = [
         "--program",
         "previous",

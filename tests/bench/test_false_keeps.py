@@ -67,7 +67,7 @@ def test_rates_of_the_nulls_stand_beside_the_run(runs: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["explainer", "corpus", "subject"])
-def test_another_setting_says_nothing(runs: Path, field: str) -> None:
+def test_runs_with_other_settings_are_not_compared(runs: Path, field: str) -> None:
     config = RunConfig.load(runs / "nulls")
     other: dict[str, Any] = {
         "explainer": "scripted",

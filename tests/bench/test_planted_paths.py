@@ -74,7 +74,7 @@ def test_options_that_exclude_each_other_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_the_command_ends_in_the_summary(
+def test_planted_paths_ends_in_the_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))

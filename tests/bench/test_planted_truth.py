@@ -98,7 +98,7 @@ def test_decidable_is_what_a_perfect_explanation_can_show() -> None:
     assert not is_decidable(Sample(true, true, MASK, one)), "one document gives no interval"
 
 
-def test_recovered_needs_both() -> None:
+def test_recovery_needs_a_kept_and_true_explanation() -> None:
     assert is_recovered(True, 0.7)
     assert not is_recovered(True, 0.69)
     assert not is_recovered(False, 1.0)

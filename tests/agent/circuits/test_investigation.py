@@ -105,7 +105,7 @@ def test_predictions_stand_in_the_log_before_the_holdout_is_opened(finished: Pat
     assert kinds.count("holdout_opened") == 1
 
 
-def test_what_is_found_can_be_read_without_tools(finished: Path) -> None:
+def test_the_drawing_and_the_report_are_self_contained(finished: Path) -> None:
     drawing, page = ((finished / name).read_text() for name in ("circuit.svg", "report.html"))
     assert drawing.startswith("<svg")
     assert "head.1.0" in drawing
@@ -116,14 +116,14 @@ def test_what_is_found_can_be_read_without_tools(finished: Path) -> None:
         assert "<script" not in text
 
 
-def test_run_again_it_measures_nothing(finished: Path) -> None:
+def test_a_finished_run_measures_nothing_when_run_again(finished: Path) -> None:
     before = [event.event for event in read_events(finished)].count("measurement")
     execute_circuit_run(finished)  # no subject of that name could be loaded
     assert [event.event for event in read_events(finished)].count("measurement") == before
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
+def test_a_circuit_run_killed_twice_resumes_to_the_same_result(
     finished: Path, pairs: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "induction"
@@ -217,7 +217,7 @@ def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
     assert replay_circuit(folder).bitwise
 
 
-def test_what_was_asked_for_stays_what_is_done(finished: Path, pairs: str) -> None:
+def test_a_run_folder_keeps_its_configuration(finished: Path, pairs: str) -> None:
     make_circuit_run(finished, circuit_config(task=pairs, share=0.2, **SETTINGS))
     with pytest.raises(UsageError, match="something else"):
         make_circuit_run(finished, circuit_config(task=pairs, share=0.1, **SETTINGS))

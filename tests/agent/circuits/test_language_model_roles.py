@@ -148,7 +148,7 @@ def test_what_comes_from_prompts_is_quoted_and_no_layer_is_named() -> None:
         ({"verdict": "kept"}, "Extra inputs"),
     ],
 )
-def test_what_cannot_be_tested_goes_back_with_what_was_expected(
+def test_an_untestable_role_is_sent_back_with_the_expected_form(
     change: dict[str, Any], said: str
 ) -> None:
     roles, model = roles_of(named(GOOD | change), named(GOOD))
@@ -275,7 +275,7 @@ def test_neither_subject_nor_address_is_told(measured: Path, tmp_path: Path) -> 
         assert secret not in said
 
 
-def test_no_word_of_it_changes_a_score(measured: Path, tmp_path: Path) -> None:
+def test_roles_named_by_a_model_change_no_score(measured: Path, tmp_path: Path) -> None:
     """Only roles differ between a run by rule, one of a model that is right and one of a model that boasts."""
 
     def boasts(_: int, request: Request) -> Reply:
@@ -316,7 +316,9 @@ def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> 
     assert any("role is 'helper'" in line for line in replay_circuit(folder).mismatches)
 
 
-def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Path) -> None:
+def test_a_run_without_roles_fails_and_asks_again_when_resumed(
+    measured: Path, tmp_path: Path
+) -> None:
     folder = asked(measured, tmp_path / "run")
     silent = ScriptedModel(lambda _, __: Reply(text="No."))
     with pytest.raises(NoRoles):
@@ -328,7 +330,9 @@ def test_a_failure_is_a_failure_and_is_asked_again(measured: Path, tmp_path: Pat
     assert replay_circuit(folder).bitwise
 
 
-def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path) -> None:
+def test_a_run_stops_at_its_budget_and_resumes_with_a_larger_one(
+    measured: Path, tmp_path: Path
+) -> None:
     folder = asked(measured, tmp_path / "run", budget={"calls": 2.0})
     model = ScriptedModel(lambda _, __: Reply(text="No."))
     with pytest.raises(BudgetReached, match="2 of 2 calls"):
@@ -341,7 +345,7 @@ def test_a_limit_is_held_and_a_larger_one_goes_on(measured: Path, tmp_path: Path
     assert len(good.requests) == 1
 
 
-def test_what_is_missing_is_found_out_before_anything_is_loaded(
+def test_a_missing_key_is_reported_before_the_subject_is_loaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

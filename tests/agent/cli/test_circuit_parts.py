@@ -223,7 +223,9 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         (["abstract", "--program", "x.toml", "--pairs", "2"], "--pairs 2: give at least 8"),
     ],
 )
-def test_what_is_off_is_said_before_anything_is_loaded(capsys, argv: list[str], said: str) -> None:
+def test_wrong_options_are_refused_before_the_subject_is_loaded(
+    capsys, argv: list[str], said: str
+) -> None:
     assert run_command_line(["circuit", *argv]) == 2
     assert said in capsys.readouterr().err
 
@@ -240,7 +242,7 @@ def test_what_is_off_is_said_before_anything_is_loaded(capsys, argv: list[str], 
         ("[inputs]", "[other]", "inputs missing"),
     ],
 )
-def test_what_is_off_in_a_question_is_said(
+def test_errors_in_a_question_file_are_named(
     tmp_path: Path, capsys, old: str, new: str, said: str
 ) -> None:
     file, folder = tmp_path / "early.toml", tmp_path / "subject"

@@ -32,7 +32,7 @@ def log_of(folder: Path, outcomes: str, *, looked: bool = True, cannot_explain: 
 @pytest.mark.parametrize(
     ("outcomes", "eligible"), [("ffa", {"h1"}), ("fa", set()), ("fvvv", {"h1"}), ("vv", set())]
 )
-def test_it_must_keep_more_predictions_than_it_fails(
+def test_a_winner_keeps_more_predictions_than_it_fails(
     tmp_path: Path, outcomes: str, eligible: set[str]
 ) -> None:
     assert eligible_hypotheses(log_of(tmp_path, outcomes), TARGET) == eligible
@@ -44,7 +44,7 @@ def test_without_a_second_look_nothing_wins(tmp_path: Path) -> None:
     assert "a second look's among them" in reason_without_winner(log, TARGET)
 
 
-def test_who_cannot_explain_has_no_winner(tmp_path: Path) -> None:
+def test_an_explainer_that_cannot_explain_has_no_winner(tmp_path: Path) -> None:
     assert eligible_hypotheses(log_of(tmp_path, "fff", cannot_explain="noise"), TARGET) == set()
 
 
@@ -56,5 +56,5 @@ def test_what_held_up_without_a_predicate_is_named(tmp_path: Path) -> None:
     ("best", "stuck"),
     [([], False), ([0.3, 0.3], False), ([0.3, 0.3, 0.304], True), ([0.3, 0.3, 0.31], False)],
 )
-def test_two_rounds_without_progress_end_it(best: list[float], stuck: bool) -> None:
+def test_two_rounds_without_progress_end_an_investigation(best: list[float], stuck: bool) -> None:
     assert no_progress(best) is stuck

@@ -134,7 +134,7 @@ def test_a_control_on_new_text_is_what_its_rows_make_of_it(
 
 
 @pytest.mark.slow
-def test_what_a_null_writes_is_its_doubles(doubles: NullInstruments, tiny: Subject) -> None:
+def test_a_null_writes_what_its_double_writes(doubles: NullInstruments, tiny: Subject) -> None:
     bench = InstrumentContext(subject=tiny)
     for target, double in (("mlp.1.25", "mlp.1.3"), ("mlp.1.27", "mlp.1.5")):
         own = doubles.call(Unit.parse(target), "logit_lens", {"unit": target}).to_json()

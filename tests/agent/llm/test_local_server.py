@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def test_it_is_found_and_others_are_not() -> None:
+def test_preflight_finds_the_local_model_and_no_other() -> None:
     assert preflight(MODEL_HERE).tools in ("native", "named", "text")
     with pytest.raises(UsageError, match=r"no model|not found"):
         preflight(ModelConfig("openai:there-is-no-such-model", URL))

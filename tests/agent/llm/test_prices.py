@@ -60,7 +60,7 @@ def test_a_users_own_file_stands_first(tmp_path: Path, monkeypatch: pytest.Monke
         OWN.replace("input = 1", 'input = "a"'),
     ],
 )
-def test_a_file_that_is_off_is_said(
+def test_an_invalid_price_file_is_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "prices.toml"

@@ -60,7 +60,7 @@ def serving(*rules: Rule, **script: Any) -> Loopback:
 @pytest.mark.slow
 @PROVIDERS
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
-def test_what_may_pass_is_waited_out_and_told(provider: str, status: int) -> None:
+def test_transient_errors_are_waited_out_and_logged(provider: str, status: int) -> None:
     with serving(Rule(at=(1, 2), status=status, headers={"retry-after-ms": "20"})) as server:
         reply = client(server, provider).reply(REQUEST)
         assert len(server.bodies) == 3
@@ -104,7 +104,7 @@ def test_a_silent_server_is_asked_again_after_the_timeout(provider: str) -> None
         (400, "invalid_request_error", "Your credit balance is too low", "no credit"),
     ],
 )
-def test_what_cannot_pass_is_not_asked_again(
+def test_permanent_errors_are_not_retried(
     provider: str, status: int, error: str, message: str, advice: str
 ) -> None:
     with serving(
@@ -178,7 +178,7 @@ def test_a_server_that_asks_for_hours_is_not_believed(provider: str) -> None:
     assert reply.waits[0].seconds < 0.2
 
 
-def test_it_ends_as_unreachable_after_the_limit() -> None:
+def test_a_server_is_unreachable_after_the_limit() -> None:
     with (
         serving(Rule(status=529)) as server,
         pytest.raises(Unreachable, match=r"529.*asked \d+ times.*hubel resume"),

@@ -92,7 +92,7 @@ def test_every_instrument_is_a_tool_and_answers(desk: InstrumentDispatcher) -> N
         assert answer.structured_content is None
 
 
-def test_what_is_off_is_an_answer_that_helps(desk: InstrumentDispatcher) -> None:
+def test_invalid_calls_are_answered_with_what_is_valid(desk: InstrumentDispatcher) -> None:
     wrong = [
         ("steer", {"unit": "mlp.1.5", "text": TEXT}, "strengths: Field required"),
         ("logit_lens", {"unit": "mlp.9.5"}, "layers 0 to 2"),
@@ -234,7 +234,7 @@ def test_standard_output_holds_the_protocol_only_and_ctrl_c_ends_it_in_a_line(
 
 
 @pytest.mark.slow
-def test_over_http_for_who_has_the_token(tiny_index: Path) -> None:
+def test_http_serves_only_clients_with_the_token(tiny_index: Path) -> None:
     secret = {"HUBEL_MCP_TOKEN": "a secret"}
     process = subprocess.Popen(
         command(tiny_index, "--http", "0"),

@@ -314,7 +314,7 @@ def test_a_table_is_scored_on_an_index(tiny_index: Path, tmp_path: Path, capsys,
     assert len(loading) <= 1
 
 
-def test_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
+def test_a_run_is_scored_on_another_corpus(run: Path, tmp_path: Path, capsys, loading) -> None:
     other = tmp_path / "other.txt"
     other.write_text(
         "\n\n".join(

@@ -15,7 +15,7 @@ TEXTS = ["the cat sat on the mat", "a dog", "it was the best of times, it was th
 
 
 @pytest.mark.parametrize("address", ["mlp.1.3", "mlp.1.3-", "head.0.1"])
-def test_activations_are_those_of_each_text_alone(tiny: Subject, address: str) -> None:
+def test_probed_activations_are_those_of_each_text_alone(tiny: Subject, address: str) -> None:
     unit = Unit.parse(address)
     signals = SubjectProbe(tiny, unit).activations_on(TEXTS)
     for text, signal in zip(TEXTS, signals, strict=True):

@@ -127,7 +127,9 @@ def test_a_failure_is_a_failure_of_its_target_and_can_be_tried_again(
     assert execute_run(folder, subject=tiny).failed == 1
 
 
-def test_cannot_explain_is_an_answer(tmp_path: Path, config: RunConfig, tiny: Subject) -> None:
+def test_cannot_explain_is_inconclusive_without_scores(
+    tmp_path: Path, config: RunConfig, tiny: Subject
+) -> None:
     folder = scripted(tmp_path, config, {"mlp.0.0": {"cannot_explain": "it is noise to me"}})
     assert execute_run(folder, subject=tiny).done == 1
     row = target_rows(folder)[0]

@@ -50,7 +50,7 @@ class Mortal(ScriptedModel):
 
 
 @pytest.mark.slow
-def test_killed_and_resumed_it_ends_as_if_it_never_had_been(
+def test_a_run_killed_while_it_awaits_replies_pays_for_none_twice(
     tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
     settings: dict[str, Any] = {"competitor": False, "max_contexts": 300, "concurrency": 1}

@@ -111,7 +111,7 @@ def count(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_ends_as_if_it_never_had_been(
+def test_a_run_killed_at_any_moment_resumes_to_the_same_rows(
     finished: Path, tiny: Subject, tiny_index: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "killed"

@@ -162,7 +162,7 @@ def test_calls_are_counted_and_a_failure_is_no_score() -> None:
     assert bad.failure
 
 
-def test_as_many_contexts_as_there_are() -> None:
+def test_a_small_holdout_is_simulated_whole() -> None:
     task = with_reader(Reader(knows))
     assert len(random_contexts(task)) == SIMULATED_CONTEXTS
     few = restrict(task, np.arange(6))

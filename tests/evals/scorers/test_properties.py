@@ -33,7 +33,7 @@ def samples(draw: st.DrawFn, values: st.SearchStrategy[np.ndarray] = TAME) -> Sa
 
 @pytest.mark.slow
 @given(samples(), st.randoms(use_true_random=False))
-def test_order_does_not_matter(sample, random):
+def test_scores_do_not_depend_on_the_order_of_contexts(sample, random):
     order = list(range(len(sample)))
     random.shuffle(order)
     there, back = bootstrap_r(sample), bootstrap_r(sample.take(np.array(order)))

@@ -110,7 +110,7 @@ def test_words_without_a_predicate_need_a_judge():
 
 
 @pytest.mark.parametrize("name", ["generative", "intervention", "surprisal", "discrimination"])
-def test_what_is_missing_is_said(name):
+def test_a_scorer_without_its_resources_is_skipped_with_the_reason(name):
     from hubel.evals.scorers.resources import ScorerResources
 
     (outcome,) = score_all(make_task(resources=ScorerResources()), [name])

@@ -22,7 +22,7 @@ def test_a_failure_does_not_cost_the_other_scores() -> None:
     assert simulation.value is not None
 
 
-def test_a_lack_is_a_skip_and_not_a_failure() -> None:
+def test_a_missing_sentence_is_a_skip_and_not_a_failure() -> None:
     (outcome,) = score_all(make_task(explanation=" "), ["embedding"])
     assert (outcome.scores, outcome.failure) == ((), "")
     assert outcome.skipped == "there is no explanation in words"

@@ -136,7 +136,7 @@ def test_accuracy_counts_shares_of_ties():
     assert accuracy(np.array([1.0, 0.5, 0.0]), np.arange(3)).value == 0.5
 
 
-def test_paired_tests():
+def test_units_of_two_scores_are_compared_in_pairs():
     a = {f"u{i}": 0.5 + 0.01 * i for i in range(20)}
     b = {unit: value - 0.1 for unit, value in a.items()}
     better = compare_means(a, b | {"only-b": 1.0})

@@ -8,7 +8,7 @@ from hubel.evals.statistics.ability import mean_over_prompts, measure_ability
 TOP = np.ones(40, dtype=bool)
 
 
-def test_a_clear_case() -> None:
+def test_a_clear_effect_is_an_ability_with_full_accuracy() -> None:
     ability = measure_ability(np.full(40, 3.0), np.full(40, -3.0), TOP)
     assert ability.can
     assert ability.accuracy.value == ability.top == 1
@@ -22,13 +22,15 @@ def test_a_clear_case() -> None:
         (np.full(40, 3.0), np.full(40, 3.0), "takes nothing away"),
     ],
 )
-def test_what_cannot_be_done_says_why(clean: np.ndarray, corrupted: np.ndarray, why: str) -> None:
+def test_a_missing_ability_comes_with_its_reason(
+    clean: np.ndarray, corrupted: np.ndarray, why: str
+) -> None:
     ability = measure_ability(clean, corrupted, TOP)
     assert not ability.can
     assert why in ability.why
 
 
-def test_a_means_interval_is_that_of_the_normal_law() -> None:
+def test_the_interval_of_a_mean_is_the_normal_one() -> None:
     values = np.random.default_rng(0).normal(2, 1, 400)
     interval = mean_over_prompts(values)
     assert interval.value == pytest.approx(values.mean())

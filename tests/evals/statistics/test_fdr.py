@@ -30,7 +30,7 @@ def test_nothing_to_test_is_nothing_found():
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan")])
-def test_what_is_no_p_is_refused(p):
+def test_values_that_are_not_p_values_are_refused(p):
     with pytest.raises(UsageError, match=r"\[0, 1\]"):
         benjamini_hochberg([0.5, p])
 
@@ -43,7 +43,7 @@ def test_wilson_is_scipys(successes, trials):
     )
 
 
-def test_no_trials_no_knowledge():
+def test_wilson_of_no_trials_is_the_whole_range():
     assert wilson(0, 0) == (0.0, 0.0, 1.0)
     with pytest.raises(UsageError, match="expected"):
         wilson(3, 2)

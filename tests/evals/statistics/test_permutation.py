@@ -58,7 +58,7 @@ def test_a_shared_trend_with_position_is_no_evidence():
     assert test.mean == pytest.approx(test.observed, abs=0.05)
 
 
-def test_it_is_one_sided(make_sample):
+def test_the_permutation_test_is_one_sided(make_sample):
     sample = make_sample(0, contexts=60, weight=0.5)
     assert permutation_test(sample).p < 1e-4
     assert permutation_test(sample.with_prediction(-sample.predicted)).p == 1.0

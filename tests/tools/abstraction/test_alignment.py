@@ -38,7 +38,7 @@ def model_and_spaces() -> tuple[Subject, list[Tensor]]:
     return subject_of(model), [space @ rotation for space in one_hots(d, 5, 4, 4, 4, 4, 4, 4)]
 
 
-def test_the_sum_is_where_it_was_put_and_nowhere_else(
+def test_only_the_subspace_of_the_sum_passes_an_interchange(
     model_and_spaces: tuple[Subject, list[Tensor]],
 ) -> None:
     subject, spaces = model_and_spaces
@@ -53,7 +53,7 @@ def test_the_sum_is_where_it_was_put_and_nowhere_else(
     assert interchange(subject, BEHAVIOUR, early, pairs).accuracy_where_it_changes == 0
 
 
-def test_the_whole_place_is_more_than_the_variable(
+def test_swapping_the_whole_stream_swaps_more_than_the_variable(
     model_and_spaces: tuple[Subject, list[Tensor]],
 ) -> None:
     """Swapping everything at "=" swaps c too, so that the output is the source's."""
@@ -63,7 +63,7 @@ def test_the_whole_place_is_more_than_the_variable(
     assert interchange(model_and_spaces[0], BEHAVIOUR, END, total).accuracy == 1
 
 
-def test_the_search_finds_it_and_its_controls_do_not(
+def test_the_search_finds_the_subspace_and_its_controls_do_not(
     model_and_spaces: tuple[Subject, list[Tensor]],
 ) -> None:
     subject = model_and_spaces[0]
@@ -87,7 +87,9 @@ def test_a_placebo_has_the_same_dose() -> None:
     )
 
 
-def test_what_cannot_be_tested_is_refused(model_and_spaces: tuple[Subject, list[Tensor]]) -> None:
+def test_unknown_variables_layers_and_tokens_are_refused(
+    model_and_spaces: tuple[Subject, list[Tensor]],
+) -> None:
     with pytest.raises(UsageError, match="no variable 'nothing'"):
         draw_interchanges(BEHAVIOUR, "nothing", 8)
     with pytest.raises(UsageError, match="has no answer"):

@@ -182,7 +182,7 @@ def test_hooks_are_gone_after_an_exception_inside(name: MethodName, scalar: Scal
         (Activation(Unit("mlp", 1, 99)), PROMPT, TWIN, "0 to 23"),
     ],
 )
-def test_wrong_questions_are_refused(
+def test_scalars_and_prompts_that_do_not_fit_are_refused(
     scalar: Scalar, ids: list[int], twin: list[int] | None, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

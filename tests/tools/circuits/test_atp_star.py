@@ -66,7 +66,7 @@ def test_edges_into_values_mlps_and_logits_are_those_of_plain_attribution() -> N
     assert (star[:, :, ~others] - plain[:, :, ~others]).abs().max() > 1e-3
 
 
-def test_what_has_one_way_to_the_logits_keeps_its_size() -> None:
+def test_edges_with_one_path_to_the_logits_keep_their_size() -> None:
     """The last layer's own drop takes its edges away once in L passes, which the factor L / (L - 1)
     makes good; into the logits no drop takes anything away, and the factor remains (3 layers: 3 /
     2)."""

@@ -25,7 +25,7 @@ def model() -> CircuitModel:
     return open_circuit_model(tiny_subject())
 
 
-def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(
+def test_scoring_that_does_not_fit_is_refused_with_settings_that_do(
     model: CircuitModel,
 ) -> None:
     pairs = random_pairs()
@@ -41,7 +41,7 @@ def test_what_fits_is_let_through_and_what_does_not_is_refused_with_what_would(
         check_fits(model, pairs, free=pairs.n_tokens * bytes_per_token(model) - 1)
 
 
-def test_what_is_said_to_fit_does(model: CircuitModel) -> None:
+def test_scoring_stays_within_the_memory_that_was_predicted(model: CircuitModel) -> None:
     pairs = random_pairs(8)
     free = int(3.5 * pairs.n_tokens * bytes_per_token(model))
     with pytest.raises(UsageError, match="3 pairs of this length at once would fit"):

@@ -15,7 +15,7 @@ from .conftest import circuit_model, random_pairs
 
 
 @pytest.mark.slow
-def test_what_does_nothing_goes_and_the_rest_does_what_the_model_does() -> None:
+def test_pruning_removes_edges_without_effect_and_keeps_the_answer() -> None:
     model, pairs = circuit_model(), random_pairs()
     silent = model.subject.parts.layers[1].mlp_down.weight
     assert isinstance(silent, torch.Tensor)

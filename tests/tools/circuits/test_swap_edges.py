@@ -46,7 +46,7 @@ def test_the_best_swaps_bring_every_pair_nearer() -> None:
     assert chosen[:, -1].tolist() == [True, True, False, False, False, False, False]
 
 
-def test_nothing_missing_swaps_nothing_and_a_share_is_the_most() -> None:
+def test_swaps_stop_when_nothing_is_missing_and_at_their_share() -> None:
     graph = Graph(2, 2, 1)
     mask = random_circuit(graph, 8)
     moved = torch.randn(3, *graph.all_edges.shape, generator=torch.Generator().manual_seed(0))

@@ -82,7 +82,7 @@ def test_documents_without_tokens_are_left_out() -> None:
         contexts_of(["", ""])
 
 
-def test_lengths_that_cannot_be() -> None:
+def test_impossible_lengths_are_refused() -> None:
     for wrong in (0, 1, 2**16):
         with pytest.raises(UsageError, match="context length"):
             contexts_of(["abc"], context_len=wrong)

@@ -42,7 +42,7 @@ def test_documents_can_be_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
-def test_jsonl(tmp_path: Path, name: str) -> None:
+def test_a_jsonl_file_is_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     data = "\n".join(
         [json.dumps({"text": "one", "id": 7}), "", json.dumps({"text": "two"})]
@@ -52,7 +52,7 @@ def test_jsonl(tmp_path: Path, name: str) -> None:
     assert [tuple(document) for document in documents] == [("7", "one"), (f"{name}:3", "two")]
 
 
-def test_parquet(tmp_path: Path) -> None:
+def test_a_parquet_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["x", None, "z"], "text": ["one", None, "two"]}), path)
     assert [tuple(document) for document in read_corpus(str(path)).documents] == [

@@ -54,7 +54,7 @@ def test_bounds_of_the_shares() -> None:
         split_of_hash(0, (50, 20, 20))
 
 
-def test_shares_come_out() -> None:
+def test_each_split_has_its_share_of_documents() -> None:
     counts = Counter(split_of(document(seed, 8)) for seed in range(4000))
     for split, share in (("explore", 0.5), ("select", 0.2), ("holdout", 0.3)):
         assert abs(counts[split] / 4000 - share) < 4 * np.sqrt(share * (1 - share) / 4000)
@@ -67,7 +67,7 @@ def test_another_salt_gives_another_split() -> None:
 
 
 @given(st.permutations(range(12)))
-def test_order_does_not_matter(order: list[int]) -> None:
+def test_the_split_does_not_depend_on_the_order_of_documents(order: list[int]) -> None:
     texts = [document(seed % 9) + (" end" if seed > 8 else "") for seed in range(12)]
     by_text = dict(zip(texts, splits(texts), strict=True))
     shuffled = [texts[at] for at in order]

@@ -11,7 +11,7 @@ from hubel.tools.dissection import Lexicon, TextView
 from hubel.tools.errors import CorruptError, UsageError
 
 
-def test_what_is_written_is_read(language: Lexicon, tmp_path: Path) -> None:
+def test_a_saved_lexicon_loads_unchanged(language: Lexicon, tmp_path: Path) -> None:
     language.save(tmp_path)
     again = Lexicon.load(tmp_path)
     assert again.strings == language.strings

@@ -57,7 +57,7 @@ def test_an_interruption_leaves_what_was(tmp_path: Path, error: type[BaseExcepti
     assert [entry.name for entry in tmp_path.rglob("*")] == ["model", "old"]
 
 
-def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     path = tmp_path / "model"
     program = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom hubel.tools.files import atomic_folder\n"
@@ -78,7 +78,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
     ("code", "what"),
     [(errno.ENOSPC, "make room"), (errno.EACCES, "no permission"), (errno.EROFS, "read-only")],
 )
-def test_the_disk_says_no(tmp_path: Path, code: int, what: str) -> None:
+def test_errors_of_the_disk_say_what_to_do(tmp_path: Path, code: int, what: str) -> None:
     with pytest.raises(UnavailableError, match=what) as error, atomic_file(tmp_path / "file"):
         raise OSError(code, os.strerror(code))
     assert "HUBEL_CACHE" in str(error.value)
@@ -102,7 +102,7 @@ def test_other_errors_of_the_system_pass() -> None:
         raise FileNotFoundError(errno.ENOENT, "gone")
 
 
-def test_one_at_a_time(tmp_path: Path) -> None:
+def test_a_lock_lets_one_process_at_a_time_fill_the_cache(tmp_path: Path) -> None:
     path = tmp_path / "made"
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom hubel.tools.files import atomic_file, locked\n"

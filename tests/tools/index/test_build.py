@@ -250,7 +250,7 @@ def test_directions_of_the_residual_stream_are_units_too(corpus: Corpus, tmp_pat
         ({"context_len": 500}, "reads at most 128"),
     ],
 )
-def test_wrong_use_is_told(
+def test_wrong_options_of_a_build_are_refused(
     tiny: Subject, corpus: Corpus, tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):

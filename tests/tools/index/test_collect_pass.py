@@ -67,7 +67,7 @@ def test_holdout_is_behind_its_own_door(folder: Path) -> None:
         Collected.open(folder, "holdout")  # type: ignore[arg-type]
 
 
-def test_at_most_so_many_contexts(
+def test_a_collect_pass_reads_at_most_max_contexts(
     tiny: Subject, index: Index, folder: Path, tmp_path: Path
 ) -> None:
     collect(tiny, index, TARGETS, tmp_path, max_contexts=7)
@@ -153,7 +153,9 @@ def test_a_cut_file_is_collected_again(
     ).read_bytes()
 
 
-def test_wrong_use_is_told(tiny: Subject, index: Index, folder: Path, tmp_path: Path) -> None:
+def test_wrong_options_of_a_collect_pass_are_refused(
+    tiny: Subject, index: Index, folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="another targets"):
         collect(tiny, index, TARGETS[:1], folder)
     with pytest.raises(UsageError, match="no targets"):

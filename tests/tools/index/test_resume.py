@@ -63,7 +63,7 @@ def whole(tiny: Subject, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [600, 2500, 5200])
-def test_killed_and_resumed(
+def test_a_killed_build_resumes_to_the_same_files(
     tiny: Subject, whole: dict[str, bytes], tmp_path: Path, after: int
 ) -> None:
     killed = subprocess.run(
@@ -81,7 +81,9 @@ def test_killed_and_resumed(
     assert files(tmp_path / "i") == whole
 
 
-def test_interrupted_and_resumed(tiny: Subject, whole: dict[str, bytes], tmp_path: Path) -> None:
+def test_an_interrupted_build_resumes_to_the_same_files(
+    tiny: Subject, whole: dict[str, bytes], tmp_path: Path
+) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.done > 2500:
             raise KeyboardInterrupt

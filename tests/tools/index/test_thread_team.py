@@ -27,7 +27,7 @@ def test_all_threads_work() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_a_failure_is_told(size: int) -> None:
+def test_an_exception_in_a_thread_is_raised_by_map(size: int) -> None:
     def fail(item: int) -> None:
         if item == 5:
             raise IndexError("five")

@@ -198,7 +198,7 @@ def test_means_over_positions_and_the_rendering(context: InstrumentContext) -> N
         ({"unit": "mlp.1.5", "op": "mangle"}, "op: "),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(
+def test_invalid_ablations_are_argument_errors(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -99,7 +99,7 @@ def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out
         ({"texts": "the cat"}, "texts: "),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(
+def test_invalid_texts_and_units_are_argument_errors(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -49,7 +49,7 @@ def test_a_units_activation_and_its_checks(context: InstrumentContext) -> None:
     assert "random orders of 4 tokens" in attribution.render()
 
 
-def test_what_has_not_converged_is_withheld(
+def test_scores_that_have_not_converged_are_withheld(
     context: InstrumentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hubel.tools.attribution.integrated.POINTS", 1)  # too coarse a rule
@@ -89,7 +89,7 @@ def test_what_looks_at_the_text_alone_needs_no_counterfactual(
         ({"unit": "mlp.1.5", "method": "guess"}, "integrated_gradients"),
     ],
 )
-def test_what_is_off_can_be_repaired(
+def test_invalid_attributions_are_refused_with_a_hint(
     context: InstrumentContext, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ArgumentError, match=message):

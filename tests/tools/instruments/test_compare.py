@@ -115,7 +115,7 @@ def test_the_rendering_tells_the_largest_differences_first(context: InstrumentCo
         ({"split": "holdout"}, "split: Extra inputs"),
     ],
 )
-def test_what_is_off_comes_back(
+def test_invalid_comparisons_are_refused_with_a_hint(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -164,7 +164,7 @@ def test_tokens_are_described_as_the_tokenizer_cuts_them(indexed: InstrumentCont
         ("tokens.describe", {"words": []}, "words: "),
     ],
 )
-def test_what_is_off_comes_back(
+def test_invalid_arguments_of_corpus_instruments_are_refused_with_a_hint(
     indexed: InstrumentContext, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

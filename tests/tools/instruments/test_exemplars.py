@@ -163,7 +163,7 @@ def test_mean_ablation_takes_the_mean_from_explore(context: InstrumentContext, n
         ("coactivating", {"unit": "mlp.1.5", "texts": ["the cat"]}, "too few"),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(
+def test_invalid_exemplar_queries_are_argument_errors(
     context: InstrumentContext, name: str, arguments: dict, says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -146,7 +146,7 @@ def test_neurons_can_be_probed_and_the_same_seed_gives_the_same(context: Instrum
         ({"labels": ["a", "b"] * (len(TEXTS) // 2), "site": "resid.7"}, "layers 0 to 2"),
     ],
 )
-def test_what_is_off_comes_back_as_an_argument_error(
+def test_invalid_probes_are_argument_errors(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -57,7 +57,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
         return Echo((word.upper() if mood == "loud" else word,) * times)
 
 
-def test_all_are_there_and_say_in_one_line_what_they_do() -> None:
+def test_every_instrument_is_registered_with_a_one_line_summary() -> None:
     assert set(instruments()) >= KNOWN
     for entry in instruments().values():
         assert entry.summary.endswith(".")

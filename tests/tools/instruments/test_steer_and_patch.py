@@ -288,7 +288,7 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(
         ("generate", {"text": TEXT, "units": ["mlp.1.77"]}, "units 0 to 23"),
     ],
 )
-def test_what_is_off_comes_back(
+def test_invalid_steering_and_patching_is_refused_with_a_hint(
     context: InstrumentContext, name: str, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -148,7 +148,7 @@ def test_the_strongest_token_is_taken_unless_one_is_named(context: InstrumentCon
         ({"text": ""}, "text: "),
     ],
 )
-def test_what_is_off_comes_back(
+def test_invalid_arguments_of_upstream_are_refused_with_a_hint(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -52,7 +52,7 @@ def test_a_printed_address_reads_back(unit: Unit) -> None:
         ("resid.8@a-b-", Unit("resid", 8, name="a-b", side="-")),
     ],
 )
-def test_addresses(text: str, unit: Unit) -> None:
+def test_an_address_parses_to_its_unit(text: str, unit: Unit) -> None:
     assert Unit.parse(text) == unit
 
 

@@ -36,7 +36,7 @@ def seen(subject: Subject, module: nn.Module, ids: Tensor) -> tuple[Tensor, Tens
     return (args[0] if args else None), output if isinstance(output, Tensor) else output[0]  # pyright: ignore
 
 
-def test_shapes(tiny: Subject) -> None:
+def test_captured_activations_have_the_widths_of_their_sites(tiny: Subject) -> None:
     subject = tiny
     ids = ids_of(subject).repeat(2, 1)
     captured = subject.capture(ids, EVERY, logits=True)

@@ -46,7 +46,7 @@ def factory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Factory:
     return Factory(monkeypatch, tmp_path)
 
 
-def test_it_is_made_once(factory: Factory) -> None:
+def test_the_embedded_subject_is_converted_once(factory: Factory) -> None:
     lines: list[str] = []
     subject = load_subject("smollm2-135m", device="cpu", progress=lines.append)
     assert subject.title == "SmolLM2-135M-Instruct, dequantised from Q4_1"

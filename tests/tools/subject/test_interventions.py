@@ -71,7 +71,7 @@ def clean_values(subject: Subject, text: tuple[int, ...], site: Site) -> Tensor:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_neurons(model_type: str) -> None:
+def test_interventions_on_neurons_match_a_hook_by_hand(model_type: str) -> None:
     subject = family(model_type)
     ids, unit, site = batch(subject), Unit("mlp", 1, 5), Site("mlp", 1)
     source = tuple(subject.tokenize("blue Tuesday said the dog on a bank").ids)
@@ -100,7 +100,7 @@ def test_neurons(model_type: str) -> None:
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_heads(model_type: str) -> None:
+def test_interventions_on_heads_match_a_hook_by_hand(model_type: str) -> None:
     subject = family(model_type)
     ids, unit, site, width = batch(subject), Unit("head", 0, 2), Site("z", 0), subject.head_dim
     columns = range(2 * width, 3 * width)
@@ -315,7 +315,7 @@ def test_wrong_interventions_say_what_is_right(given_: dict[str, Any], what: str
         logits(subject, ids, [[Intervention.from_json({"unit": "mlp.1.5", **given_})]] * 4)
 
 
-def test_one_list_a_row() -> None:
+def test_interventions_need_one_list_per_row() -> None:
     subject = tiny_subject()
     with pytest.raises(UsageError, match="one per row"):
         logits(subject, batch(subject), [[]])

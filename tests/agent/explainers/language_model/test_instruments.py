@@ -94,7 +94,9 @@ def test_every_instrument_can_be_called_and_says_nothing_of_places(run_model: Ru
         ),
     ],
 )
-def test_what_is_off_is_answered_with_what_to_give(arguments: dict[str, Any], says: str) -> None:
+def test_an_invalid_instrument_call_is_answered_with_what_is_valid(
+    arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ArgumentError, match=says):
         tools.replace_aliases(
             *tools.unwrap_call(tools.SHARED, arguments), Aliases(Unit.parse("mlp.0.0"))

@@ -222,7 +222,7 @@ def giving_up(number: int, request: Request) -> Reply:
     return reply(("cannot_explain", {"reason": "nothing holds up"}))
 
 
-def test_cannot_explain_is_an_answer(run_model: RunModel) -> None:
+def test_a_model_may_answer_that_it_cannot_explain(run_model: RunModel) -> None:
     folder, result = run_model(ScriptedModel(giving_up))
     assert result.done == 1
     assert target_rows(folder)[0]["verdict"] == "inconclusive"
@@ -252,7 +252,7 @@ def revising(number: int, request: Request) -> Reply:
     return reply(("conclude", {"hypothesis": f"h{at}"}))
 
 
-def test_two_rounds_without_progress_end_it(run_model: RunModel) -> None:
+def test_an_investigation_ends_after_two_rounds_without_progress(run_model: RunModel) -> None:
     model = ScriptedModel(revising)
     _, result = run_model(model, rounds=8)
     assert result.done == 1

@@ -39,7 +39,7 @@ CALL = '{"tool": "propose", "arguments": {"n": 1}}'
         ("", []),
     ],
 )
-def test_what_is_a_call(text: str, names: list[str]) -> None:
+def test_calls_are_read_from_text(text: str, names: list[str]) -> None:
     reply = read_calls(Reply(text))
     assert [call.name for call in reply.calls] == names
     assert reply.stop == ("tools" if names else "end")

@@ -109,7 +109,7 @@ class NamedToolModel:
 
 
 @PROVIDERS
-def test_who_obeys_only_a_name_is_found(provider: str) -> None:
+def test_preflight_finds_models_that_call_only_a_named_tool(provider: str) -> None:
     with Loopback(NamedToolModel()) as server:
         assert (
             preflight(

@@ -105,7 +105,7 @@ def test_depth_is_told_without_a_layer(context: InstrumentContext) -> None:
         ({"unit": "resid.1@none"}, "no such direction"),
     ],
 )
-def test_what_is_off_comes_back(
+def test_invalid_units_are_refused_with_a_hint(
     context: InstrumentContext, arguments: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ArgumentError, match=says):

@@ -83,7 +83,7 @@ def test_active_tokens_are_those_of_a_naive_reading(part: PlantedPart, context_l
     st.integers(2, 9),
     st.booleans(),
 )
-def test_the_same_on_any_text(
+def test_active_tokens_are_those_of_a_naive_matcher(
     text: str, pattern: str, hold: int, context_len: int, repeated: bool
 ) -> None:
     part = PlantedPart(pattern, hold=hold, repeated=repeated)

@@ -128,7 +128,7 @@ def test_a_bad_suite_is_refused_with_the_unit_and_the_reason(name: str) -> None:
         parse_suite(WEEKDAYS.replace(old, new, 1))
 
 
-def test_no_suite_no_units_no_text(tmp_path: Path) -> None:
+def test_a_suite_that_is_missing_empty_or_binary_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no suite at"):
         read_suite(tmp_path / "none.toml")
     with pytest.raises(UsageError, match="has no units"):
