@@ -67,10 +67,11 @@ def prompts_to_json(subject: Subject, prepared: PreparedPrompts) -> dict[str, An
 
 def _batch_to_json(batch: PairBatch, strings: Sequence[str]) -> dict[str, Any]:
     ids = {name: getattr(batch.pairs, name).tolist() for name in _ID_ROWS}
+    marks = {name: list(positions) for name, positions in batch.marks.items()}
     return {
         "pairs": [pair._asdict() for pair in batch.pairs.pairs],
         **ids,
-        "marks": {name: list(positions) for name, positions in batch.marks.items()},
+        "marks": marks,
         "tokens": [strings[token] for token in batch.pairs.clean[0].tolist()],
     }
 

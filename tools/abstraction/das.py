@@ -89,7 +89,7 @@ def _orthonormal(free: Float[Tensor, "width k"]) -> Float[Tensor, "k width"]:
 
 @dataclass(frozen=True, eq=False)
 class Abstraction:
-    """A search's result on held-out pairs, beside its controls; `real_minus_control` is what counts."""
+    """A search's result on held-out pairs, with its controls; `real_minus_control` is what counts."""
 
     basis: Float[Tensor, "k width"]
     found: InterchangeResult

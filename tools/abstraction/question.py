@@ -148,12 +148,12 @@ def read_question(path: Path) -> AbstractionQuestion:
         raise UsageError(
             f"{path}: heldout {unknown[0]!r} is not an input; inputs are {', '.join(program.inputs)}"
         )
-    known = [*program.inputs, *(variable.name for variable in program.variables)]
+    slots = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
-        fill_template(data["text"], dict.fromkeys(known, ""))
+        fill_template(data["text"], dict.fromkeys(slots, ""))
     except KeyError as error:
         raise UsageError(
-            f"{path}: text has a slot {error}; inputs and variables are {', '.join(known)}"
+            f"{path}: text has a slot {error}; inputs and variables are {', '.join(slots)}"
         ) from error
     variable = data.get("variable") or program.variables[0].name
     program.variable(variable)

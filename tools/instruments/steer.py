@@ -104,19 +104,20 @@ class Steering(Result):
         return "\n".join(lines)
 
 
+Strengths = Annotated[
+    list[float],
+    Field(
+        min_length=1, max_length=8, description="in units of its activation; several are compared"
+    ),
+]
+
+
 @instrument("steer", needs=("subject",))
 def steer(
     context: InstrumentContext,
     unit: UnitAddress,
     text: Text,
-    strengths: Annotated[
-        list[float],
-        Field(
-            min_length=1,
-            max_length=8,
-            description="in units of its activation; several are compared",
-        ),
-    ],
+    strengths: Strengths,
     op: SteeringOp = "add",
     focus: Annotated[
         str | None, Field(description="part of the text to push at; default: all, and new tokens")
@@ -137,7 +138,6 @@ def steer(
     Take strengths from the unit's range on the corpus, on both sides; far beyond it every unit
     breaks the text. Tells what the unit causes, not what makes it fire. Heads: scale only.
     """
-
     import torch
 
     address, subject = Unit.parse(unit), context.require_subject()
