@@ -1,10 +1,9 @@
 """Runs in which only a circuit's edges carry the prompt: every other edge carries an ablated value.
 
-    what a target reads = the stream as it is + sum over its ablated edges (ablated write - present write)
+    what a target reads = the stream + sum over its ablated edges (ablated write - actual write)
 
-The present write of a source is its write in this run, in which its own inputs were ablated. An
-ablated write comes from the corrupted twin (resample), is its mean over the twins at that position
-(mean), or is zero.
+A source's actual write is that of this run, in which its own inputs were ablated. An ablated write
+is that of the corrupted twin (resample), its mean over the twins at that position (mean), or zero.
 
 The correction of the stream follows Syed et al. 2023 (edge patching), the metric Mueller et al.
 2025 (MIB).
@@ -27,7 +26,7 @@ from .prompts import PromptPairs
 
 Ablation = Literal["resample", "mean", "zero"]
 VALUES = 22_000_000
-"""Numbers that the writes of all sources may be in one pass: 128 tokens of the default subject, with 301 sources."""
+"""Most numbers in one pass's writes of all sources: 128 tokens of the default subject, 301 sources."""
 
 
 def run_circuit(
@@ -69,7 +68,7 @@ def circuit_logits(
 def ablated_writes(
     model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample"
 ) -> AblatedWrites:
-    """What the sources write where an edge is ablated; raises UsageError for an unknown ablation."""
+    """The sources' writes on ablated edges; raises UsageError for an unknown ablation."""
     if ablation not in get_args(Ablation):
         raise UsageError(f"ablation {ablation!r} given; choose {', '.join(get_args(Ablation))}")
     if ablation == "zero":
@@ -80,6 +79,8 @@ def ablated_writes(
 
 
 class _CircuitRun(EdgeRun):
+    """A run that corrects each reading of the stream for the edges outside the mask."""
+
     def __init__(
         self, model: CircuitModel, pairs: PromptPairs, ablated: AblatedWrites, mask: Mask
     ) -> None:

@@ -23,15 +23,17 @@ from .prompts import PromptPairs
 
 
 def top_edges(graph: Graph, scores: Float[Tensor, "source target"], n: int) -> Mask:
-    """A connected circuit of at most n edges, the largest |score| first.
+    """Build a connected circuit of at most n edges, the largest |score| first.
 
     Raises:
         UsageError: n out of range, or scores that are not finite.
     """
     if not 0 < n <= graph.n_edges:
-        raise UsageError(f"a circuit of {n} edges asked for; the model has {graph.n_edges}")
+        raise UsageError(
+            f"a circuit of {n} edges given; expected at least 1, and the model has {graph.n_edges}"
+        )
     if not scores.isfinite().all():
-        raise UsageError("scores that are not finite given; no edge can be ranked by them")
+        raise UsageError("scores that are not finite given; edges cannot be ranked by them")
     size = scores.abs().cpu().double()
     targets_of = _targets_by_node(graph)
     mask = torch.zeros_like(graph.all_edges)

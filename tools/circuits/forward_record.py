@@ -1,4 +1,4 @@
-"""What one pass of prompts leaves behind: what every source wrote, and, on demand, gradients at every target."""
+"""A record of one pass over prompts: each source's write and, on demand, each target's gradient."""
 
 from __future__ import annotations
 

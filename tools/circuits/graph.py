@@ -31,7 +31,7 @@ _EDGE = re.compile(r"(?P<source>[\w.]+)->(?P<target>[\w.]+)<(?P<input>q|k|v|mlp|
 
 
 class Node(NamedTuple):
-    """A component: the embeddings, a head, a layer's MLP or the logits; layer is -1 where there is none."""
+    """A component: the embeddings, a head, a layer's MLP or the logits; -1 means no layer."""
 
     kind: NodeKind
     layer: int = -1
@@ -56,14 +56,14 @@ class Node(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A reader of the residual stream; for the inputs k and v the node's head is a key-value head."""
+    """A reader of the residual stream; for inputs k and v, the node's head is a key-value head."""
 
     node: Node
     input: Input
 
 
 class Edge(NamedTuple):
-    """What a source writes, as one target reads it; for the inputs k and v the target's head is a key-value head."""
+    """A source's write as read by one target; for inputs k and v, its head is a key-value head."""
 
     source: Node
     target: Node
@@ -91,7 +91,8 @@ class Graph:
 
     Attributes:
         n_kv_heads: key-value heads of a layer; fewer than heads under grouped-query attention.
-        parallel: attention and MLP of a layer read the same stream (GPT-NeoX), so that no edge joins them.
+        parallel: whether attention and MLP of a layer read the same stream (GPT-NeoX), so that no
+            edge joins them.
     """
 
     n_layers: int
@@ -101,7 +102,7 @@ class Graph:
 
     @cached_property
     def sources(self) -> tuple[Node, ...]:
-        """In the order of computation: input, then each layer's heads and MLP."""
+        """All sources in the order of computation: input, then each layer's heads and MLP."""
         nodes = [Node("input")]
         for layer in range(self.n_layers):
             nodes += [Node("head", layer, head) for head in range(self.n_heads)]
@@ -129,32 +130,32 @@ class Graph:
         return layer * (self.n_heads + 2 * self.n_kv_heads + 1)
 
     def attention_targets(self, layer: int) -> slice:
-        """A layer's queries, keys and values."""
+        """A layer's queries, keys and values among the targets."""
         return slice(self.first_target(layer), self.first_target(layer + 1) - 1)
 
     def mlp_target(self, layer: int) -> slice:
-        """A layer's MLP."""
+        """A layer's MLP among the targets."""
         after = self.first_target(layer + 1)
         return slice(after - 1, after)
 
     @property
     def logits_target(self) -> slice:
-        """The logits."""
+        """The logits among the targets."""
         last = self.first_target(self.n_layers)
         return slice(last, last + 1)
 
     def head_sources(self, layer: int) -> slice:
-        """A layer's heads, among the sources."""
+        """A layer's heads among the sources."""
         first = 1 + layer * (self.n_heads + 1)
         return slice(first, first + self.n_heads)
 
     def mlp_source(self, layer: int) -> slice:
-        """A layer's MLP, among the sources."""
+        """A layer's MLP among the sources."""
         index = (layer + 1) * (self.n_heads + 1)
         return slice(index, index + 1)
 
     def n_sources_before(self, target: Target) -> int:
-        """How many sources, counted from the first, a target can read."""
+        """Number of sources that a target can read, counted from the first."""
         if target.input == "logits":
             return len(self.sources)
         heads = self.head_sources(target.node.layer)
@@ -187,8 +188,8 @@ class Graph:
             target = self._target_index.get(Target(edge.target, edge.input))
             if source is None or target is None or not self.all_edges[source, target]:
                 raise UsageError(
-                    f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of {self.n_heads} heads and "
-                    f"{self.n_kv_heads} key-value heads, and edges run forward"
+                    f"{str(edge)!r}: no such edge; the model has {self.n_layers} layers of "
+                    f"{self.n_heads} heads and {self.n_kv_heads} key-value heads, and edges run forward"
                 )
             mask[source, target] = True
         return mask

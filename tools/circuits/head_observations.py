@@ -1,5 +1,4 @@
-"""What heads look at and what they write, prompt by prompt: the observations that roles are named
-from.
+"""Where heads attend and what they write, prompt by prompt: the observations behind named roles.
 
 - attention: the pattern of a head, summed over the positions of a mark. END is the last position;
   `previous`, `duplicate` and `induction` are those of `attention`.
@@ -30,7 +29,7 @@ from .prompts import PADDING, PromptPairs
 
 END = "END"
 SHOWN_TOKENS = 5
-"""Tokens listed that a write promotes."""
+"""Number of promoted tokens to list for a write."""
 Positions = Mapping[str, Sequence[Sequence[int]]]
 """A mark's positions in each pair."""
 
@@ -40,12 +39,12 @@ class HeadObservation:
     """What one head or MLP does on each pair.
 
     Attributes:
-        attention: "END>IO" and the like, and `previous`, `duplicate`, `induction` where each pair has a query of the
-            kind; empty for an MLP.
-        direct: logit difference that it adds by itself.
-        copies: empty for an MLP.
-        pattern: attention of the first pair.
-        writes: tokens that its mean write at the last position promotes most, with the logits that it adds.
+        attention: by link, such as "END>IO", and of kind `previous`, `duplicate` or `induction`
+            where each pair has a query of the kind; empty for an MLP.
+        direct: what it adds to the logit difference by itself.
+        copies: standard deviations by which it raises the token it attends to; empty for an MLP.
+        pattern: attention pattern on the first pair.
+        writes: tokens that its mean write at the last position promotes most, with their logits.
     """
 
     attention: dict[str, list[float]]
@@ -56,7 +55,7 @@ class HeadObservation:
 
 
 class HeadObserver:
-    """One pass over a batch of pairs; then observes any head or MLP."""
+    """Observes heads and MLPs on a batch of pairs, which takes one pass for all of them."""
 
     def __init__(self, model: CircuitModel, pairs: PromptPairs, marks: Positions) -> None:
         self.model, self.pairs = model, pairs
@@ -66,7 +65,7 @@ class HeadObserver:
             self.values = record(model, pairs.clean, pairs.logit_difference)
 
     def observe(self, node: Node) -> HeadObservation:
-        """What a head or an MLP does."""
+        """Observe a head or an MLP."""
         if node.kind == "mlp":
             written = self.values.mlp[node.layer][:, -1]
             return HeadObservation({}, self.direct(written), [], [], self._promoted(written))
@@ -143,7 +142,7 @@ def _mean_attention(
 def positions_of(
     pairs: PromptPairs, marks: Mapping[str, Sequence[int]]
 ) -> dict[str, list[list[int]]]:
-    """A task's marks, and those of any task: what differs from the twin, and earlier answers and foils."""
+    """Positions of the task's marks, of tokens that differ from the twin, and of answers and foils."""
     positions = {name: [[position] for position in by_pair] for name, by_pair in marks.items()}
     differs = pairs.clean != pairs.corrupted
     automatic = {"changed": [row.nonzero()[:, 0].tolist() for row in differs]}
@@ -151,7 +150,7 @@ def positions_of(
         hits = (pairs.clean[:, :, None] == ids[:, None, :]) & (ids != PADDING)[:, None, :]
         automatic[name] = [row.any(1).nonzero()[:, 0].tolist() for row in hits]
     for name, by_pair in automatic.items():
-        # On every pair, and not under a name of the task's own already.
+        # Only if every pair has it, and no mark of the task has the same positions.
         if all(by_pair) and by_pair not in positions.values():
             positions[name] = by_pair
     return positions

@@ -1,8 +1,7 @@
-"""Ways to score all edges of a model at once, by name: what `hubel circuit run` and `hubel bench
-circuits` use.
+"""Methods that score all edges of a model, by name, for `hubel circuit run` and `hubel bench circuits`.
 
-Each takes a model and pairs and gives the estimated effect of patching each edge from its twin, by
-pair; 0 where there is no edge. `score_edges` is the size of the mean over the pairs.
+Each method takes a model and pairs, and returns the estimated effect on each pair of patching each
+edge from its twin; 0 where there is no edge. `score_edges` is the size of the mean over the pairs.
 
     random          without looking at the model: the floor
     eap             attribution patching at the clean prompt
@@ -12,7 +11,7 @@ pair; 0 where there is no edge. `score_edges` is the size of the mean over the p
     eap-ig-act      integrated gradients, one layer's writes at a time
     eap-ig-edges    integrated gradients over all edges at once (`edge_integrated_gradients`)
     exact           every edge patched alone in the clean run: as many runs as there are edges
-    acdc            greedy pruning (`pruning`), within what integrated gradients rank first: runs by the thousand
+    acdc            greedy pruning (`pruning`) of the edges that integrated gradients rank first: thousands of runs
 """
 
 from __future__ import annotations

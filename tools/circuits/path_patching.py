@@ -45,7 +45,7 @@ def path_patch(
     """Effect of each sender through all the receivers together: m(patched) - m(clean).
 
     Raises:
-        UsageError: a sender or receiver that the model lacks, or a sender that comes after every receiver.
+        UsageError: the model lacks a sender or receiver, or a sender comes after every receiver.
     """
     if mlps not in get_args(Mlps):
         raise UsageError(f"mlps {mlps!r} given; choose {', '.join(get_args(Mlps))}")

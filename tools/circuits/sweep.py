@@ -1,7 +1,7 @@
 """Exact effects of patching single heads, neurons and edges from the corrupted twin, many at a
 time.
 
-1. One clean pass keeps what enters each layer, one corrupted pass what the units were worth there.
+1. One clean pass keeps the input of each layer, one corrupted pass the values of the units.
 2. A patch in layer l leaves everything before it unchanged: only layers l to the last are run again.
 3. Units of a layer are stacked in the batch, and only the rows of the answers and foils are
    unembedded, at the last position.
@@ -36,7 +36,7 @@ and cost more per token."""
 
 
 class Patch(NamedTuple):
-    """What one patch does to what enters or leaves a module: columns are replaced, or the value is added."""
+    """A change of a module's input or output: the value replaces columns, or is added."""
 
     module: nn.Module
     value: Float[Tensor, "pairs seq width"]
@@ -90,7 +90,7 @@ class Sweep:
         return self.patches([(n.layer, self._write_patch(n, self._change(n))) for n in nodes])
 
     def interchange(self, pairs: Sequence[tuple[Node, Node]]) -> Float[Tensor, "swap pairs"]:
-        """Effect of each first head or MLP writing what the second one writes in the same clean run."""
+        """Effect of replacing each first node's write by the second node's in the same clean run."""
         patches: list[tuple[int, Patch]] = []
         for node, other in pairs:
             change = self._written(other, self.clean) - self._written(node, self.clean)
@@ -143,7 +143,7 @@ class Sweep:
             return self._metric(final, len(patches)).view(len(patches), n_pairs)
 
     def _metric(self, final: Float[Tensor, "rows d_model"], copies: int) -> Float[Tensor, " rows"]:
-        """3. The logit difference of stacked copies of the pairs, unembedding only the tokens that it needs."""
+        """3. The logit difference of stacked copies of the pairs; unembeds only the tokens it needs."""
         answer, foil = (
             self._mean_logit(final, ids.to(final.device).repeat(copies, 1))
             for ids in (self.pairs.answer, self.pairs.foil)
