@@ -241,14 +241,13 @@ def _edges(context: CircuitContext, choice: ChosenCircuit) -> list[EdgeRow]:
     for rank, index in enumerate(order):
         if not inside[index] and rank >= SHOWN_EDGES:
             continue
-        name = str(edges[index])
-        source, target = name.split("->")
+        edge = edges[index]
         rows.append(
             EdgeRow(
-                source=source,
-                target=target,
+                source=str(edge.source),
+                target=f"{edge.target}<{edge.input}>",
                 weight=float(scores[index]),
-                exact=choice.exact.get(name),
+                exact=choice.exact.get(str(edge)),
                 in_circuit=inside[index],
             )
         )

@@ -115,6 +115,7 @@ def _ask_language_model(context: CircuitContext, evidence: RoleEvidence) -> list
 
 
 def _evidence(context: CircuitContext, discovery: DiscoveryFindings) -> RoleEvidence:
+    """What the explainer sees of the components, and the first prompts as examples."""
     first_pairs = [batch.pairs.pairs[0] for batch in discovery.prompts.batches[:SHOWN_EXAMPLES]]
     examples_shown = [
         RoleExample(p.clean, p.corrupted, " or ".join(p.answer), " or ".join(p.foil))

@@ -179,6 +179,7 @@ def render_evidence(evidence: RoleEvidence) -> dict[str, str]:
 
 
 def _line(component: Component) -> str:
+    """A component in one line of the evidence."""
     where = ("early", "middle", "late")[min(2, int(3 * component.depth))]
     links = sorted(
         (name for name in component.quantities if _is_attention(name)), key=_weight(component)

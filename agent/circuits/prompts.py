@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ...tools.subject import Subject
 
 _ID_ROWS = ("clean", "corrupted", "answer", "foil")
+"""Fields of `PromptPairs` that hold token ids."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class PromptSet:
     """Prompts of one part.
 
     Attributes:
-        tokens: of each batch's first clean prompt.
+        tokens: the tokens of each batch's first clean prompt, as strings.
         words: words of several tokens, whose examples were left out.
         left_out: number of examples left out, by reason.
     """

@@ -60,6 +60,7 @@ def decide_run(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -
 
 
 def _result(log: RunLog, target: str) -> TargetResult:
+    """What the run's verdicts need to know about one target."""
     conclusion, failure = log.get("conclusion", target), log.get("failure", target)
     if conclusion is None:
         if failure is None:

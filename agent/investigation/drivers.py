@@ -144,6 +144,7 @@ class DialogueDriver(ExplainerDriver):
         return reason_without_winner(self.context.log, str(unit))
 
     def _conversation(self, view: InvestigationView) -> Conversation:
+        """What a dialogue needs besides the view: the model, fits and grades, earlier replies."""
         context, unit, target = self.context, view.unit, str(view.unit)
         competitor = context.log.get("competitor", target)
         subject = context.config.subject

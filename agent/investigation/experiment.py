@@ -129,6 +129,7 @@ def _outcome_on_text(
     planned: Experiment,
     readings: Mapping[str, TextReading],
 ) -> Data:
+    """The outcome of an experiment from readings of its texts; void if one cannot be read."""
     on_texts = [readings[text] for text in planned.texts]
     unreadable = next((on_text for on_text in on_texts if on_text.reading is None), None)
     if unreadable is not None:

@@ -51,6 +51,7 @@ def worst_passages(
 def _passage(
     data: TargetData, rescaled: Float[np.ndarray, "contexts seq"], context: int, position: int
 ) -> Data:
+    """A token with the text around it, and its true and predicted activation."""
     strings, tokens = data.lexicon.strings, data.tokens[context]
     end = min(int(data.length[context]), position + RIGHT + 1)
     window = tokens[max(0, position - LEFT) : end]

@@ -125,6 +125,7 @@ def _choice(choice: str) -> dict[str, str]:
 
 
 def _message(message: Message) -> dict[str, Any]:
+    """One message as JSON of the messages protocol."""
     if isinstance(message, UserMessage):
         return {"role": "user", "content": [{"type": "text", "text": message.text}]}
     if isinstance(message, ToolResults):

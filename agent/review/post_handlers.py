@@ -26,7 +26,7 @@ def add_review(state: AppState, request: Request, body: ReviewBody) -> Any:
 
 
 def open_holdout(state: AppState, request: Request, body: Named) -> Any:
-    """Open a target's held-out text; the log keeps who did."""
+    """Open a target's held-out text; the log keeps who opened it."""
     return write_review.open_holdout(state.unit_run(request), name(request, "target"), body.name)
 
 

@@ -73,6 +73,7 @@ def _cost(db: sqlite3.Connection, position: int) -> dict[str, Any]:
 
 
 def _collected_data(run: StoredRun, notices: list[str]) -> token_maps.CollectedData | None:
+    """The run's activations; adds a notice for the reader about what is missing."""
     try:
         data = token_maps.collected_data(run.folder)
     except HubelError as error:

@@ -179,6 +179,7 @@ def exemplars(
 def _exemplar(
     exemplar: Mapping[str, Any], unit: Unit, predicate: str | None, data: CollectedData | None
 ) -> TokenMap:
+    """A logged exemplar as a token map, with predictions if its context was collected."""
     context, values, predicted = exemplar.get("context"), exemplar["activations"], None
     if data is not None and isinstance(context, int):
         rows = np.flatnonzero(data.explore.context == context)
@@ -257,6 +258,7 @@ def _predict(
 
 
 def _activations(collected: Collected, unit: Unit) -> Float[np.ndarray, "context seq"] | None:
+    """Raw activations of a unit; None if the run did not collect it."""
     try:
         return collected.activations(unit.unsided)
     except HubelError:

@@ -53,7 +53,7 @@ def add_review(
 
 
 def open_holdout(run: StoredRun, target: str, name: str) -> dict[str, Any]:
-    """Log that a person opens a target's held-out text; returns who did first."""
+    """Log that a person opens a target's held-out text; returns the name and time of the first one."""
     with run.store.reading() as db:
         row_of(run, db, target)
     if run.reviews.opened(target) is None:

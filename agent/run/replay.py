@@ -98,6 +98,7 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
 
 @contextmanager
 def _copy_of_journal(folder: Path, keep_failures: set[str]) -> Iterator[Path]:
+    """A temporary folder with the run's data and its journal, but none of its results."""
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)
         shutil.copy(folder / CONFIG, copy)
@@ -112,6 +113,7 @@ def _copy_of_journal(folder: Path, keep_failures: set[str]) -> Iterator[Path]:
 
 
 def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter) -> None:
+    """Investigate the targets again from the journal; then decide, if every target has ended."""
     config = RunConfig.load(copy)
     lexicon = stored_lexicon(folder)
     with closing(RunLog(copy)) as log:

@@ -84,7 +84,7 @@ class RunResources:
         return self._index
 
     def lexicon(self) -> Lexicon:
-        """What is known of the subject's vocabulary."""
+        """The subject's lexicon: its tokens, and what concepts need to know about them."""
         return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
 
     def driver(self) -> ExplainerDriver:
@@ -113,6 +113,7 @@ class RunResources:
         return DialogueDriver(context, explainer, model)
 
     def _collect(self, folder: Path) -> None:
+        """Write the activations of all targets, artificial ones included, into the run's folder."""
         config, subject = self._config, self.subject()
         units = [Unit.parse(target) for target in config.targets if target not in config.nulls]
         collect(
@@ -127,6 +128,7 @@ class RunResources:
         )
 
     def _journaled_model(self) -> JournaledModel:
+        """The language model that explains, with its journal and the run's budget."""
         explainer = self._config.explainer
         if self._model is None:
             self._model = self._client = make_model(explainer, self._patience)

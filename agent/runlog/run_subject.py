@@ -79,6 +79,7 @@ def planted(subject: Subject, suite: Suite, corpus: str) -> PlantedSubject:
 
 
 def _replant(subject: Subject, stored: StoredSuite) -> PlantedSubject:
+    """Plant a suite's units in a subject again, as its index was made."""
     from ...tools.corpus import read_corpus
     from ...tools.index import Index
     from ...tools.subject import plant, read_suite

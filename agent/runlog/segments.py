@@ -117,6 +117,7 @@ def _fetch_lines(path: Path, positions: list[EventPosition]) -> Iterator[Envelop
 
 
 def _fetch_sealed(path: Path, positions: list[EventPosition]) -> Iterator[Envelope]:
+    """Events of a Parquet segment; reads only the row groups that hold one of the positions."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -138,6 +139,7 @@ def _sealed_envelope(row: tuple[Any, ...], line: int) -> Envelope:
 
 
 def _envelope(text: bytes, position: EventPosition) -> Envelope:
+    """An event from one line, without parsing its data if the line is in canonical form."""
     cut = text.rfind(_NAME)
     try:
         if text.startswith(_DATA) and cut > 0:

@@ -133,6 +133,7 @@ def _program_turn(number: int, row: Row) -> Turn:
 
 
 def _reply_turn(number: int, kind: TurnKind, row: Row, results: Mapping[str, Row]) -> Turn:
+    """A reply as a turn: its text, its cost, and its tool calls with their results."""
     answer = row.get("answer") or {}
     text = str(answer.get("text") or "").strip()
     turn = _blank_turn(number, kind, "\n".join(filter(None, [text, _ending(answer)])))
@@ -206,6 +207,7 @@ def transcript(log: RunLog, target: str) -> list[TranscriptLine]:
 
 
 def _lines(row: Row) -> Iterator[TranscriptLine]:
+    """What the program sent since the reply before, then the reply itself."""
     for message in _new_messages(row):
         if "results" in message:
             results = (result["text"] for result in message["results"])
@@ -226,6 +228,7 @@ def _arguments_text(call: Row) -> str:
 
 
 def _cost(row: Row) -> str:
+    """Model, tokens, dollars and seconds of a reply, in one line."""
     parts = [str(row["model"])]
     if row["input_tokens"] is not None:
         cached = f" ({row['cache_read']:,} cached)" if row["cache_read"] else ""

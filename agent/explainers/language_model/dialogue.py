@@ -252,6 +252,7 @@ class Dialogue:
         thread.messages.append(ToolResults(tuple(results)))
 
     def _text(self, call: ParsedToolCall) -> str:
+        """The answer to one tool call, as the model reads it."""
         lines = list(call.faults)
         if call.hypotheses:
             lines.append(prompt_text.fits([(h, self._fit(h)) for h in call.hypotheses]))

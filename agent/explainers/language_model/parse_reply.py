@@ -111,6 +111,7 @@ def parse_calls(reply: Reply, state: InvestigationState, look: str = "") -> list
 
 
 def _parse_call(call: ToolCall, state: InvestigationState, look: str) -> ParsedToolCall:
+    """Parse one tool call; an error that the model can repair becomes a fault."""
     own = LOOK_TOOLS if look else MAIN_TOOLS
     names = [*own, tools.SHARED, *tools.instrument_tools()]
     try:
@@ -137,6 +138,7 @@ def _instrument(call: ToolCall, state: InvestigationState) -> ParsedToolCall:
 
 
 def _propose(id: str, body: tools.Propose, state: InvestigationState, look: str) -> ParsedToolCall:
+    """Take the hypotheses of a call into the state; those that cannot be used become faults."""
     hypotheses, faults = [], []
     for proposed in body.hypotheses[: tools.MAX_PROPOSED]:
         # A rejected hypothesis keeps its id too, so that the model knows which one is meant.
@@ -222,6 +224,7 @@ def _graded(concepts: tuple[str, ...], state: InvestigationState) -> tuple[str, 
 def _experiment(
     id: str, body: tools.RunExperiments, state: InvestigationState, look: str
 ) -> ParsedToolCall:
+    """Take the experiments of a call into the state; those that cannot be made become faults."""
     experiments, faults = [], []
     for number, planned in enumerate(body.experiments[: tools.MAX_PLANNED], 1):
         try:

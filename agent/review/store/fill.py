@@ -108,6 +108,7 @@ def _progress(db: sqlite3.Connection) -> dict[str, EventPosition]:
 
 
 def _unread(path: Path, position: EventPosition | None) -> int:
+    """Bytes of a segment that the store has not read yet."""
     try:
         size = path.stat().st_size
     except FileNotFoundError:  # sealed this moment
@@ -129,6 +130,7 @@ def _sealed_rows(path: Path) -> int:
 
 
 def _register_targets(db: sqlite3.Connection, folder: Path) -> None:
+    """Enter the targets of a run and its settings into an empty store."""
     config = RunConfig.load(folder)
     rows = []
     for position, target in enumerate(config.targets):
