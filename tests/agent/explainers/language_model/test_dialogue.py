@@ -27,6 +27,7 @@ def requests(run_model: RunModel, script: Any) -> list[str]:
     return [canonical(request.to_json()) for request in model.requests]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [diligent, stumbling])
 def test_a_conversation_that_is_rebuilt_at_every_move_asks_the_same(
     run_model: RunModel, script: Any, monkeypatch: pytest.MonkeyPatch

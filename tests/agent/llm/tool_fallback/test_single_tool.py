@@ -108,6 +108,7 @@ class NamedToolModel:
         return one({"calls": listed})
 
 
+@pytest.mark.slow
 @PROVIDERS
 def test_preflight_finds_models_that_call_only_a_named_tool(provider: str) -> None:
     with Loopback(NamedToolModel()) as server:
