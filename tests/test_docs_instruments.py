@@ -28,13 +28,13 @@ class PrintedExample(NamedTuple):
 
 
 def examples() -> list[PrintedExample]:
-    found = []
+    printed = []
     for command, output in re.findall(
         r"```console\n\$ (hubel tool [^\n]*)\n(.*?)\n```", PAGE, re.DOTALL
     ):
         name, *pairs = shlex.split(command)[2:]
-        found.append(PrintedExample(name, dict(map(_pair, pairs)), output))
-    return found
+        printed.append(PrintedExample(name, dict(map(_pair, pairs)), output))
+    return printed
 
 
 def test_every_instrument_has_a_row_and_an_example() -> None:
@@ -50,9 +50,9 @@ def test_the_arguments_of_an_example_are_right(example: PrintedExample) -> None:
 
 @pytest.mark.subject
 def test_what_stands_there_is_what_is_printed(subject: Subject) -> None:
-    shown = {example.name: example for example in examples()}
+    printed = {example.name: example for example in examples()}
     for name in CHEAP:
         assert (
-            call(name, shown[name].arguments, InstrumentContext(subject)).render()
-            == shown[name].output
+            call(name, printed[name].arguments, InstrumentContext(subject)).render()
+            == printed[name].output
         )

@@ -126,11 +126,11 @@ ALL = [entry for path in modules() for entry in inner_imports(path)]
 
 
 def test_the_reader_sees_imports_wherever_they_stand() -> None:
-    found = {
+    imports = {
         (entry.target, entry.top) for entry in inner_imports(ROOT / "agent" / "cli" / "main.py")
     }
-    assert ("tools/errors", True) in found
-    assert ("agent/cli/parser", True) in found
+    assert ("tools/errors", True) in imports
+    assert ("agent/cli/parser", True) in imports
     assert ("torch", False) in set(outer_imports(ROOT / "agent" / "cli" / "doctor_checks.py"))
 
 
@@ -282,11 +282,11 @@ def test_nothing_that_runs_foreign_code_is_imported(forbidden: str) -> None:
 def test_what_is_imported_is_declared() -> None:
     """Everything from outside the standard library stands in pyproject.toml (or is an extra that is asked for)."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
+    requirements = [
         *project["dependencies"],
         *(r for extra in ("hub", "mcp") for r in project["optional-dependencies"][extra]),
     ]
-    declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in wanted}
+    declared = {_canonical(requirement.split(">")[0].split("[")[0]) for requirement in requirements}
     owners = packages_distributions()
     foreign = (
         {n for path in modules() for n, _ in outer_imports(path)}

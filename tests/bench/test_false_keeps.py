@@ -50,9 +50,9 @@ def false_keeps(runs: Path) -> FalseKeeps | None:
         run = library.run(name, fresh=False)
         with suppress(CorruptError):  # of one the setting cannot be read: it says nothing
             fill(run.store)
-    found = next(row.false_keeps for row in run_rows(library) if row.name == "real")
+    rate = next(row.false_keeps for row in run_rows(library) if row.name == "real")
     library.close()
-    return found
+    return rate
 
 
 def test_rates_of_the_nulls_stand_beside_the_run(runs: Path) -> None:

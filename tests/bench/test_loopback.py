@@ -110,9 +110,9 @@ def test_a_share_of_requests_is_drawn_by_what_they_say() -> None:
         ) as server:
             return [ask(server, f"request {n}").status for n in range(60)]
 
-    found = fates()
-    assert 6 < found.count(500) < 32
-    assert fates() == found
+    statuses = fates()
+    assert 6 < statuses.count(500) < 32
+    assert fates() == statuses
 
 
 def test_limits_a_minute_are_held_and_told() -> None:
@@ -197,12 +197,17 @@ def test_every_fault_is_served(provider: Provider, capfd: pytest.CaptureFixture[
 
 def test_a_conversation_that_a_provider_would_refuse_is_refused() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "propose", "arguments": "{}"}}
-    said = [
+    conversation = [
         {"role": "user", "content": "go"},
         {"role": "assistant", "content": None, "tool_calls": [call]},
     ]
     with Loopback(ProposingModel()) as server:
-        for messages in ([*said, {"role": "user", "content": "well?"}], said, [], "no list"):
+        for messages in (
+            [*conversation, {"role": "user", "content": "well?"}],
+            conversation,
+            [],
+            "no list",
+        ):
             body = json.dumps({"model": "m", "messages": messages, "tools": TOOLS})
             assert (
                 request(server, "POST", server.url("openai") + "/chat/completions", body).status
@@ -211,7 +216,10 @@ def test_a_conversation_that_a_provider_would_refuse_is_refused() -> None:
         body = json.dumps(
             {
                 "model": "m",
-                "messages": [*said, {"role": "tool", "tool_call_id": "c1", "content": "ok"}],
+                "messages": [
+                    *conversation,
+                    {"role": "tool", "tool_call_id": "c1", "content": "ok"},
+                ],
             }
         )
         assert (

@@ -170,8 +170,8 @@ def test_no_explainer_sees_what_a_unit_is(
     assert "recovered" in capsys.readouterr().out
     folder = tmp_path / "runs" / "b"
     assert len(RunConfig.load(folder).targets) == 3
-    shown = (folder / "config.toml").read_text() + "".join(map(repr, read_events(folder)))
-    assert "hypothesis" in shown
+    logged = (folder / "config.toml").read_text() + "".join(map(repr, read_events(folder)))
+    assert "hypothesis" in logged
     for word in (
         "dates/days",
         "days of the week",
@@ -180,7 +180,7 @@ def test_no_explainer_sees_what_a_unit_is(
         "null-1",
         "zebra",
     ):
-        assert word not in shown
+        assert word not in logged
 
 
 @pytest.mark.slow

@@ -50,9 +50,9 @@ def test_firing_counts_tokens() -> None:
         1.0  # says six, two of them right; the strongest four stand for an activation of 3
     )
     predicted[1, 1:9] = 0.49  # below half of that: says nothing
-    found = firing(sample(predicted, true), 3.0)
-    assert found.precision == pytest.approx(2 / 6)
-    assert found.recall == pytest.approx(2 / 4)
+    rates = firing(sample(predicted, true), 3.0)
+    assert rates.precision == pytest.approx(2 / 6)
+    assert rates.recall == pytest.approx(2 / 4)
 
 
 def test_a_prediction_that_is_too_wide_has_recall_and_little_precision() -> None:
@@ -94,8 +94,10 @@ def test_decidable_is_what_a_perfect_explanation_can_show() -> None:
     assert is_decidable(sample(true, true + 0.1 * noise))
     assert not is_decidable(sample(true, true + 20 * noise))
     assert not is_decidable(sample(np.zeros((N, SEQ)), noise)), "a unit that never fires here"
-    one = np.zeros(N, int)
-    assert not is_decidable(Sample(true, true, MASK, one)), "one document gives no interval"
+    one_document = np.zeros(N, int)
+    assert not is_decidable(Sample(true, true, MASK, one_document)), (
+        "one document gives no interval"
+    )
 
 
 def test_recovery_needs_a_kept_and_true_explanation() -> None:
@@ -108,10 +110,10 @@ def test_recovery_needs_a_kept_and_true_explanation() -> None:
 def test_cross_scores_are_pearson_of_every_pair() -> None:
     truths = [truth(0.1, seed) for seed in range(3)] + [np.zeros((N, SEQ))]
     signals = [t + np.random.default_rng(9).standard_normal(t.shape) for t in truths]
-    found = cross_scores(truths, signals, MASK)
+    scores = cross_scores(truths, signals, MASK)
     expected = [[pearson(sample(t, s)) for s in signals] for t in truths]
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-    assert (found[3] == 0).all(), "a constant says nothing"
+    np.testing.assert_allclose(scores, expected, atol=1e-12)
+    assert (scores[3] == 0).all(), "a constant says nothing"
 
 
 def test_auroc_is_that_of_mann_whitney() -> None:
@@ -152,37 +154,37 @@ RESULTS = [
 
 
 def test_the_summary_counts_decidable_units_and_nulls() -> None:
-    found = summary(RESULTS)
-    assert found["recovered"] == pytest.approx(1 / 3), "a and b and d are decidable, c is left out"
-    assert found["false_keep"] == 0.25
-    assert found["undecidable"] == 1
-    assert found["by_family"] == {
+    totals = summary(RESULTS)
+    assert totals["recovered"] == pytest.approx(1 / 3), "a and b and d are decidable, c is left out"
+    assert totals["false_keep"] == 0.25
+    assert totals["undecidable"] == 1
+    assert totals["by_family"] == {
         "x": {"recovered": 1, "decidable": 2, "units": 2},
         "y": {"recovered": 0, "decidable": 1, "units": 2},
     }
-    assert found["false_keep_interval"][0] < 0.25 < found["false_keep_interval"][1]
-    assert (found["nulls"], found["controls"], found["controls_kept"]) == (4, 1, 1)
+    assert totals["false_keep_interval"][0] < 0.25 < totals["false_keep_interval"][1]
+    assert (totals["nulls"], totals["controls"], totals["controls_kept"]) == (4, 1, 1)
 
 
 def test_nothing_gives_no_rate() -> None:
-    found = summary([])
-    assert found["recovered"] is None
-    assert found["false_keep"] is None
-    assert found["recovered_interval"] is None
+    totals = summary([])
+    assert totals["recovered"] is None
+    assert totals["false_keep"] is None
+    assert totals["recovered_interval"] is None
 
 
 def test_calibration_is_over_planted_units_with_both_numbers() -> None:
-    found = calibration(RESULTS)
-    assert found["units"] == 3
-    assert found["spearman"] == pytest.approx(1)
-    assert [(b["low"], b["units"]) for b in found["bins"]] == [
+    totals = calibration(RESULTS)
+    assert totals["units"] == 3
+    assert totals["spearman"] == pytest.approx(1)
+    assert [(b["low"], b["units"]) for b in totals["bins"]] == [
         (0.0, 0),
         (0.2, 0),
         (0.4, 1),
         (0.6, 1),
         (0.8, 1),
     ]
-    assert found["bins"][-1]["score"] == pytest.approx(0.9)
+    assert totals["bins"][-1]["score"] == pytest.approx(0.9)
     assert calibration([])["spearman"] is None
 
 

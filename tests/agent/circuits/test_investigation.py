@@ -67,21 +67,21 @@ def result(folder: Path) -> dict[str, Any]:
 
 
 def test_the_known_circuit_is_found_and_faithful(finished: Path) -> None:
-    found = result(finished)
-    assert found["verdict"] == "kept"
-    assert abs(1 - found["faithfulness"]["value"]) < 0.05
-    assert found["random"]["value"] < 0.2
-    strongest = [f"{edge['source']}->{edge['target']}" for edge in found["edges"][:6]]
+    circuit = result(finished)
+    assert circuit["verdict"] == "kept"
+    assert abs(1 - circuit["faithfulness"]["value"]) < 0.05
+    assert circuit["random"]["value"] < 0.2
+    strongest = [f"{edge['source']}->{edge['target']}" for edge in circuit["edges"][:6]]
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(
         strongest
     )
 
 
 def test_opposing_edges_count_as_much_as_brings_f_nearest_to_one(finished: Path) -> None:
-    found = result(finished)["balance"]
-    tried = {row["weight"]: max(1 - row["low"], row["high"] - 1) for row in found["tried"]}
+    balance = result(finished)["balance"]
+    tried = {row["weight"]: max(1 - row["low"], row["high"] - 1) for row in balance["tried"]}
     assert next(iter(tried)) == 1
-    assert tried[found["weight"]] == min(tried.values())
+    assert tried[balance["weight"]] == min(tried.values())
 
 
 def test_the_known_roles_are_named_and_kept(finished: Path) -> None:
@@ -132,10 +132,10 @@ def test_a_circuit_run_killed_twice_resumes_to_the_same_result(
         assert _run_and_die(folder, measurements) == -signal.SIGKILL
     execute_circuit_run(folder, subject=induction_subject())
     assert result(folder) == result(finished)
-    made = Counter(
+    measured = Counter(
         event.id for event in read_events(folder) if event.event in ("measurement", "array")
     )
-    assert set(made.values()) == {1}, "nothing was measured twice"
+    assert set(measured.values()) == {1}, "nothing was measured twice"
 
 
 def _run_and_die(folder: Path, measurements: int) -> int:
@@ -148,9 +148,9 @@ def _run_and_die(folder: Path, measurements: int) -> int:
 def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path) -> None:
     assert replay_circuit(finished).bitwise
     lied = _copy(finished, tmp_path / "lied")
-    found = result(lied)
-    found["faithfulness"]["value"] += 0.1
-    (lied / "circuit.json").write_text(json.dumps(found))
+    circuit = result(lied)
+    circuit["faithfulness"]["value"] += 0.1
+    (lied / "circuit.json").write_text(json.dumps(circuit))
     assert ["faithfulness value" in line for line in replay_circuit(lied).mismatches] == [True]
     cut = _copy(finished, tmp_path / "cut")
     for segment in (cut / "events").glob("*.jsonl"):
@@ -178,10 +178,10 @@ def _copy(folder: Path, to: Path) -> Path:
 def test_a_task_that_the_subject_cannot_do_has_no_circuit(pairs: str, tmp_path: Path) -> None:
     folder = tmp_path / "cannot"
     make_circuit_run(folder, circuit_config(task=pairs, **SETTINGS))
-    found = execute_circuit_run(folder, subject=tiny_subject())
-    assert found["verdict"] == "cannot do"
-    assert found["nodes"] == []
-    assert found["faithfulness"] is None
+    circuit = execute_circuit_run(folder, subject=tiny_subject())
+    assert circuit["verdict"] == "cannot do"
+    assert circuit["nodes"] == []
+    assert circuit["faithfulness"] is None
     kinds = {event.event for event in read_events(folder)}
     assert "holdout_opened" not in kinds
     assert "cannot do" in (folder / "report.html").read_text()
@@ -191,25 +191,25 @@ def test_the_smallest_faithful_circuit_is_taken(pairs: str, tmp_path: Path) -> N
     folder = tmp_path / "threshold"
     make_circuit_run(folder, circuit_config(task=pairs, faithfulness=0.9, **SETTINGS))
     execute_circuit_run(folder, subject=induction_subject())
-    found = result(folder)
-    assert found["faithfulness"]["value"] > 0.85
-    assert found["chosen_edges"] <= 5
+    circuit = result(folder)
+    assert circuit["faithfulness"]["value"] > 0.85
+    assert circuit["chosen_edges"] <= 5
 
 
 def test_another_method_and_swapped_edges_find_the_known_circuit_and_replay(
     pairs: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "swapped"
-    asked = circuit_config(
+    config = circuit_config(
         task=pairs, share=0.2, method="eap-ig-edges", rounds=2, opposing=0.5, **SETTINGS
     )
-    make_circuit_run(folder, asked)
+    make_circuit_run(folder, config)
     execute_circuit_run(folder, subject=induction_subject())
-    found = result(folder)
-    assert (found["balance"]["weight"], found["balance"]["tried"]) == (0.5, []), "it was given"
-    assert abs(1 - found["faithfulness"]["value"]) < 0.05
+    circuit = result(folder)
+    assert (circuit["balance"]["weight"], circuit["balance"]["tried"]) == (0.5, []), "it was given"
+    assert abs(1 - circuit["faithfulness"]["value"]) < 0.05
     inside = {
-        f"{edge['source']}->{edge['target']}" for edge in found["edges"] if edge["in_circuit"]
+        f"{edge['source']}->{edge['target']}" for edge in circuit["edges"] if edge["in_circuit"]
     }
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= inside
     arrays = [event.data["request"] for event in read_events(folder) if event.event == "array"]

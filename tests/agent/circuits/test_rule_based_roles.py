@@ -37,12 +37,12 @@ HEADS = {
 
 
 def head(quantities: dict[str, float], *, marks: dict[str, float] = MARKS) -> Component:
-    known = {**SILENT, **marks, **quantities}
+    all_quantities = {**SILENT, **marks, **quantities}
     return Component(
         "C1",
         "head",
         0.5,
-        {name: PromptInterval(value, value, value) for name, value in known.items()},
+        {name: PromptInterval(value, value, value) for name, value in all_quantities.items()},
     )
 
 
@@ -60,34 +60,34 @@ def holds(role: Role, component: Component) -> bool:
 
 @pytest.mark.parametrize("role", HEADS)
 def test_the_heads_of_ioi_have_their_names(role: str) -> None:
-    found = named(head(HEADS[role]))
-    assert found.role == role
-    assert "queries" in found.description or role != "S-inhibition head"
+    named_role = named(head(HEADS[role]))
+    assert named_role.role == role
+    assert "queries" in named_role.description or role != "S-inhibition head"
 
 
 @pytest.mark.parametrize(
     "role", sorted(HEADS.keys() - {"helper"})
 )  # a helper is known by its effect alone
 def test_predictions_hold_of_the_head_itself_and_of_no_head_of_another_role(role: str) -> None:
-    found = named(head(HEADS[role]))
-    assert holds(found, head(HEADS[role]))
-    others = [other for other in HEADS if other != role and holds(found, head(HEADS[other]))]
+    named_role = named(head(HEADS[role]))
+    assert holds(named_role, head(HEADS[role]))
+    others = [other for other in HEADS if other != role and holds(named_role, head(HEADS[other]))]
     assert others == []
 
 
 @pytest.mark.parametrize("role", HEADS)
 def test_each_prediction_can_fail(role: str) -> None:
-    known = HEADS[role]
-    found = named(head(known))
-    for prediction in found.predictions:
-        refuted = head({**known, prediction.quantity: -10 * known[prediction.quantity]})
-        assert not holds(found, refuted)
+    quantities = HEADS[role]
+    named_role = named(head(quantities))
+    for prediction in named_role.predictions:
+        refuted = head({**quantities, prediction.quantity: -10 * quantities[prediction.quantity]})
+        assert not holds(named_role, refuted)
 
 
 @pytest.mark.parametrize(("second", "place"), [(0.58, "S2"), (0.3, "foil")])
 def test_what_nearly_all_attention_goes_to_is_named(second: float, place: str) -> None:
-    found = named(head({"effect": -2.0, "END>S2": second, "END>foil": 0.62}))
-    assert found.role == f"carrier of {place} to END"
+    named_role = named(head({"effect": -2.0, "END>S2": second, "END>foil": 0.62}))
+    assert named_role.role == f"carrier of {place} to END"
 
 
 def test_without_the_marks_of_ioi_roles_are_named_after_marks() -> None:

@@ -75,9 +75,9 @@ def rows(capsys: pytest.CaptureFixture[str], argv: list[str]) -> list[dict[str, 
 def test_all_of_the_effect_goes_through_both_heads_of_an_induction_circuit(
     induction: list[str], capsys
 ) -> None:
-    found = rows(capsys, ["mediate", *induction, "--top", "2"])
-    assert {row["component"] for row in found} == {"head.0.0", "head.1.0"}
-    for row in found:
+    mediated = rows(capsys, ["mediate", *induction, "--top", "2"])
+    assert {row["component"] for row in mediated} == {"head.0.0", "head.1.0"}
+    for row in mediated:
         assert row["total"]["value"] < -1
         assert row["indirect"]["value"] == pytest.approx(row["total"]["value"], rel=0.05)
         assert row["prompts"] == 8
@@ -115,21 +115,21 @@ def test_the_induction_head_copies_and_its_weight_is_its_effect(
         <= row["rank_correlation"]["high"]
     )
     assert run_command_line(["circuit", "attention", *induction, "--components", "head.1.0"]) == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert f"a rank correlation of {row['rank_correlation']['value']:+.2f} in the mean" in shown
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"a rank correlation of {row['rank_correlation']['value']:+.2f} in the mean" in printed
 
 
 @pytest.mark.parametrize("action", ["mediate", "paths", "attention"])
 def test_tables_are_for_people(induction: list[str], capsys, action: str) -> None:
     assert run_command_line(["circuit", action, *induction, "--components", "head.0.0"]) == 0
-    shown = capsys.readouterr().out
-    assert "head.0.0" in shown
-    assert "95 % intervals over 8 discovery prompts" in shown
+    printed = capsys.readouterr().out
+    assert "head.0.0" in printed
+    assert "95 % intervals over 8 discovery prompts" in printed
 
 
 def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
     (tmp_path / "early.toml").write_text(QUESTION)
-    given = [
+    program = [
         "--program",
         str(tmp_path / "early.toml"),
         "--subject",
@@ -148,21 +148,21 @@ def test_a_program_is_held_against_a_subject(tmp_path: Path, capsys) -> None:
         "--search-steps",
         "1",
     ]
-    found = rows(capsys, ["abstract", *given, *options])
-    assert [row["layer"] for row in found] == [0, 2]
-    for row in found:
+    layers = rows(capsys, ["abstract", *program, *options])
+    assert [row["layer"] for row in layers] == [0, 2]
+    for row in layers:
         assert row["position"] == 1
         controls = [row[name]["iia"]["value"] for name in ("placebo", "random_model", "arbitrary")]
         best = max(*controls, row["no_op"]["value"])
         assert row["real_minus_control"] == pytest.approx(row["found"]["iia"]["value"] - best)
-    assert run_command_line(["circuit", "abstract", *given, "--layers", "1", "--pairs", "8"]) == 0
+    assert run_command_line(["circuit", "abstract", *program, "--layers", "1", "--pairs", "8"]) == 0
     assert "on 8 held-out pairs" in capsys.readouterr().out
 
 
 @pytest.mark.slow
 def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -> None:
     (tmp_path / "early.toml").write_text(QUESTION)
-    given = [
+    program = [
         "--program",
         str(tmp_path / "early.toml"),
         "--subject",
@@ -181,18 +181,19 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         "--search-steps",
         "1",
     ]
-    found = rows(capsys, ["abstract", *given, *options])
-    assert [(row["layer"], row["at"]) for row in found] == [
+    places = rows(capsys, ["abstract", *program, *options])
+    assert [(row["layer"], row["at"]) for row in places] == [
         (n, at) for n in (0, 2) for at in ("day", "animal", "end")
     ]
-    assert run_command_line(["circuit", "abstract", *given, *options]) == 0
-    shown = capsys.readouterr().out
-    assert "day (token 1)" in shown
-    assert "found, and the best control" in " ".join(shown.split())
-    best = found[0]["found"]["iia"]["value"] - found[0]["real_minus_control"]
-    assert f"{found[0]['found']['iia']['value']:.2f} beside {best:.2f}" in shown
+    assert run_command_line(["circuit", "abstract", *program, *options]) == 0
+    printed = capsys.readouterr().out
+    assert "day (token 1)" in printed
+    assert "found, and the best control" in " ".join(printed.split())
+    best = places[0]["found"]["iia"]["value"] - places[0]["real_minus_control"]
+    assert f"{places[0]['found']['iia']['value']:.2f} beside {best:.2f}" in printed
     assert (
-        run_command_line(["circuit", "abstract", *given, "--at", "day,night", "--layers", "0"]) == 2
+        run_command_line(["circuit", "abstract", *program, "--at", "day,night", "--layers", "0"])
+        == 2
     )
     assert "'night' given; choose end or a slot of the text: day, animal" in capsys.readouterr().err
 

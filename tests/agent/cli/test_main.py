@@ -186,8 +186,8 @@ def test_import_hubel_loads_nothing_heavy() -> None:
 
 def test_no_command_shows_the_overview_and_is_wrong_use(capsys) -> None:
     assert main.run_command_line([]) == 2
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in main.COMMANDS)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in main.COMMANDS)
 
 
 def test_a_reader_that_goes_away_gets_no_traceback() -> None:

@@ -26,9 +26,9 @@ def test_every_price_that_comes_along_has_a_source_and_a_date() -> None:
     for entry in entries:
         assert entry["date"]
         assert entry["source"]
-        known = known_price(entry["model"])
-        assert known is not None
-        assert entry["date"] in known.origin
+        price = known_price(entry["model"])
+        assert price is not None
+        assert entry["date"] in price.origin
         assert known_price(entry["model"], "http://127.0.0.1:8000/v1") is None
 
 
@@ -39,16 +39,16 @@ def test_an_unknown_model_has_no_price() -> None:
 def test_a_users_own_file_stands_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hubel").mkdir()
     (tmp_path / "hubel" / "prices.toml").write_text(OWN)
-    known = known_price("openai:mine", "http://127.0.0.1:8000/v1")
-    assert known is not None
-    assert known.price == {"input": 1.0, "output": 2.0}
-    assert "my bill" in known.origin
+    price = known_price("openai:mine", "http://127.0.0.1:8000/v1")
+    assert price is not None
+    assert price.price == {"input": 1.0, "output": 2.0}
+    assert "my bill" in price.origin
     other = tmp_path / "other.toml"
     other.write_text(OWN.replace("input = 1", "input = 5"))
     monkeypatch.setenv("HUBEL_PRICES", str(other))
-    known = known_price("openai:mine")
-    assert known is not None
-    assert known.price["input"] == 5.0
+    price = known_price("openai:mine")
+    assert price is not None
+    assert price.price["input"] == 5.0
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,14 @@ def test_every_instrument_is_a_tool_and_answers(desk: InstrumentDispatcher) -> N
         }
 
     listed, answers = with_client(make_server(desk), use)
-    known = {name.replace(".", "_"): one for name, one in instruments().items()}
-    assert set(TOOLS) == set(known) == {tool.name for tool in listed}
+    by_tool_name = {name.replace(".", "_"): entry for name, entry in instruments().items()}
+    assert set(TOOLS) == set(by_tool_name) == {tool.name for tool in listed}
     for tool in listed:
-        assert tool.input_schema == known[tool.name].schema()
-        assert tool.description == known[tool.name].description
+        assert tool.input_schema == by_tool_name[tool.name].schema()
+        assert tool.description == by_tool_name[tool.name].description
     for name, answer in answers.items():
         assert not answer.is_error, text_of(answer)
-        assert text_of(answer) == known[name](desk.bench, TOOLS[name]).render()
+        assert text_of(answer) == by_tool_name[name](desk.bench, TOOLS[name]).render()
         assert answer.structured_content is None
 
 
@@ -183,11 +183,11 @@ def test_over_standard_input_and_output_with_a_log(
     )
     assert (n, [answer.is_error for answer in answers]) == (len(TOOLS), [False, False])
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path), "--json"]) == 0
-    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(row["call"], row["instrument"], row["error"]) for row in shown] == [
+    calls = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["call"], row["instrument"], row["error"]) for row in calls] == [
         (1, "logit_lens", False), (2, "compare", False),
     ]  # fmt: skip
-    assert shown[1]["arguments"] == TOOLS["compare"]
+    assert calls[1]["arguments"] == TOOLS["compare"]
     assert run_command_line(["show", "by-hand", "--runs", str(tmp_path)]) == 0
     assert "2. compare {" in capsys.readouterr().out
     assert run_command_line(["resume", "by-hand", "--runs", str(tmp_path)]) == 2
@@ -244,12 +244,14 @@ def test_http_serves_only_clients_with_the_token(tiny_index: Path) -> None:
     )
     try:
         assert process.stderr is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
-        assert found
+        address = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
+        assert address
         assert process.stderr.readline() == "Authorization: Bearer a secret\n"
-        assert refused(found[0], {}) == 401
-        assert refused(found[0], {"Authorization": "Bearer guess"}) == 401
-        assert refused(found[0], {"Authorization": "Bearer a secret", "Host": "evil.example"}) in (
+        assert refused(address[0], {}) == 401
+        assert refused(address[0], {"Authorization": "Bearer guess"}) == 401
+        assert refused(
+            address[0], {"Authorization": "Bearer a secret", "Host": "evil.example"}
+        ) in (
             403,
             421,
         )
@@ -257,7 +259,7 @@ def test_http_serves_only_clients_with_the_token(tiny_index: Path) -> None:
         async def use(client: Any) -> Any:
             return await client.call_tool("activations_statistics", TOOLS["activations_statistics"])
 
-        assert "mlp.1.5 over " in text_of(with_client(over_http(found[0], "a secret"), use))
+        assert "mlp.1.5 over " in text_of(with_client(over_http(address[0], "a secret"), use))
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) in (0, 1)
     finally:

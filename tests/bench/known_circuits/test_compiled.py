@@ -93,14 +93,16 @@ def test_induction_compiles_to_a_previous_token_and_an_induction_head() -> None:
 
 def test_no_axis_is_privileged_and_scores_do_not_depend_on_the_rotation() -> None:
     """Two seeds of an easy program differ in the rotation and in which slots its heads have, and in nothing else."""
-    one, two = (compiled_once("other-name", seed=seed) for seed in (0, 1))
-    pairs = pairs_of(one.program, 8)
+    compiled, rotated = (compiled_once("other-name", seed=seed) for seed in (0, 1))
+    pairs = pairs_of(compiled.program, 8)
     first, second = (
         attribute(each.model, pairs, 4).edge_scores()[each.truth].sort().values
-        for each in (one, two)
+        for each in (compiled, rotated)
     )
     torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-4)
-    letters = one.model.subject.model.get_input_embeddings().weight[: one.program.first_answer]
+    letters = compiled.model.subject.model.get_input_embeddings().weight[
+        : compiled.program.first_answer
+    ]
     assert (letters.abs() > 1e-3).float().mean() > 0.9
 
 

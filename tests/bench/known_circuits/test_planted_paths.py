@@ -125,10 +125,10 @@ def test_weights_are_back_after_an_exception(reserved: ReservedSubject) -> None:
 
 def test_weights_are_back_when_planting_itself_fails(reserved: ReservedSubject) -> None:
     before = _weights(reserved)
-    one = torch.eye(N_DIRECTIONS, dtype=torch.float64)[0]
+    direction = torch.eye(N_DIRECTIONS, dtype=torch.float64)[0]
     with pytest.raises(IndexError), planting(reserved) as put:  # noqa: PT012
-        put.head(0, 1, one, one, one, 2)
-        put.neuron(1, 9999, one, one, 2)
+        put.head(0, 1, direction, direction, direction, 2)
+        put.neuron(1, 9999, direction, direction, 2)
     assert all(torch.equal(value, before[name]) for name, value in _weights(reserved).items())
 
 

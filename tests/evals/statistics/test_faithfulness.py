@@ -58,6 +58,6 @@ def test_calibration_counts_signs_and_the_top() -> None:
 
 
 def test_overlap_of_circuits() -> None:
-    one, two = np.array([True, True, False]), np.array([True, False, True])
-    assert jaccard(one, two) == pytest.approx(1 / 3)
-    assert jaccard(one & False, two & False) == 1
+    circuit, other = np.array([True, True, False]), np.array([True, False, True])
+    assert jaccard(circuit, other) == pytest.approx(1 / 3)
+    assert jaccard(circuit & False, other & False) == 1
