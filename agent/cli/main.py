@@ -81,6 +81,7 @@ def _fail(status: int, line: str, debug: bool) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
+    """Run the command that the arguments name; returns its exit status."""
     if argv and argv[0] == "--debug":
         argv = argv[1:]
     if not argv or argv[0] in ("-h", "--help", "help"):

@@ -97,7 +97,7 @@ def _cells(row: TargetRow) -> tuple[object, ...]:
 
 
 def summary(targets: Sequence[TargetRow]) -> str:
-    """One line: verdicts, failures, and the mean held-out score over all targets that have one."""
+    """One line: verdicts, failures, the mean held-out score, and what language models cost."""
     verdicts = ("kept", "rejected", "inconclusive", "pending")
     counts = {verdict: sum(row["verdict"] == verdict for row in targets) for verdict in verdicts}
     parts = [f"{n} {verdict}" for verdict, n in counts.items() if n or verdict == "kept"]

@@ -88,7 +88,7 @@ class RunResources:
         return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
 
     def driver(self) -> ExplainerDriver:
-        """How the targets are investigated; collects their activations if they are not there yet."""
+        """The driver of the run's explainer. Collects the targets' activations unless they are on disk."""
         config, log = self._config, self._log
         explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.

@@ -65,6 +65,7 @@ def _list(items: Sequence[Item], args: argparse.Namespace) -> int:
 
 
 def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
+    """Delete the items, after asking unless --yes was given."""
     total = _total(items)
     if items and not args.yes:
         if not output.interactive():

@@ -148,6 +148,7 @@ def _status(evaluations: Sequence[Evaluation]) -> int:
 
 
 def _plan(args: argparse.Namespace) -> RescoringPlan:
+    """The plan that the options describe; UsageError for a number that is too small."""
     from ....evals.scorers.registry import scorer_names
     from ...rescoring.plan import DEFAULT_SCORERS, RescoringPlan
 
@@ -184,9 +185,10 @@ def _show(evaluations: Sequence[Evaluation]) -> None:
 
 
 def _show_targets(evaluation: Evaluation) -> None:
+    """A row per target with its main score by each scorer."""
     from ...rescoring.summary import find_score, score_kinds
 
-    # of a scorer with several values, the table has the main one and the expected value (.ev)
+    # If a scorer gives several values, show its main one and the expected value (".ev") only.
     kinds = [
         kind
         for kind in score_kinds([evaluation])
@@ -210,6 +212,7 @@ def _show_targets(evaluation: Evaluation) -> None:
 
 
 def _show_summaries(summaries: Sequence[ScoreSummary], evaluation: Evaluation) -> None:
+    """Means over the targets, what the judge cost, and why scores are missing."""
     columns = ("scorer", "text", "mean", "95 % interval", "chance", "select - holdout", "coverage")
     cells = [
         (
@@ -235,6 +238,7 @@ def _show_summaries(summaries: Sequence[ScoreSummary], evaluation: Evaluation) -
 
 
 def _show_comparisons(comparisons: Sequence[SourceComparison]) -> None:
+    """Paired differences between every two sources."""
     columns = ("compared", "scorer", "text", "difference", "95 % interval", "p", "targets")
     cells = [
         (

@@ -136,6 +136,7 @@ def _make_log(folder: Path, args: argparse.Namespace, context: InstrumentContext
 
 
 def _serve(args: argparse.Namespace, context: InstrumentContext, log: Any) -> None:
+    """Serve the instruments over stdio, or over HTTP if a port was given."""
     import anyio
 
     from ...mcp.dispatch import InstrumentDispatcher
@@ -163,6 +164,7 @@ def _stop_now(dispatcher: InstrumentDispatcher) -> None:
 
 
 def _serve_http(server: Any, port: int) -> None:
+    """Serve on loopback. Clients need the token from the environment or, without one, a new one."""
     import secrets
     import socket
 

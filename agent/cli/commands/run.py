@@ -167,6 +167,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
 
 
 def _from_options(args: argparse.Namespace) -> RunConfig:
+    """The configuration of a new run, from the command's options."""
     if args.rounds is None:
         args.rounds = MODEL_ROUNDS if is_language_model(args.explainer) else ROUNDS
     _check_options(args)

@@ -46,6 +46,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
 
 
 def _row(folder: Path) -> dict[str, Any]:
+    """One run's counts of verdicts and mean score; `error` if it cannot be read."""
     from ...runlog.views import connect
 
     row: dict[str, Any] = {"name": folder.name, "subject": None, "explainer": None}

@@ -83,6 +83,7 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
+    """Everything about one target: scores, hypotheses, experiments and the conversation."""
     from ...runlog.views import connect, target_rows
 
     matches = target_rows(folder, target)
