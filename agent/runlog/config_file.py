@@ -59,12 +59,11 @@ class ConfigFile:
         for name, keys in cls.KEYS.items():
             parts = {part: flat.pop(key) for part, key in keys.items() if key in flat}
             values[name] = replace(getattr(cls, name), **parts)
-        known = {field.name for field in fields(cls)} - cls.KEYS.keys()
-        if unknown := sorted(set(flat) - known):
-            nested = {key for keys in cls.KEYS.values() for key in keys.values()}
-            raise UsageError(
-                f"{origin}: unknown setting {unknown[0]!r}; known ones are {', '.join(sorted(known | nested))}"
-            )
+        plain_keys = {field.name for field in fields(cls)} - cls.KEYS.keys()
+        if unknown := sorted(set(flat) - plain_keys):
+            nested_keys = {key for keys in cls.KEYS.values() for key in keys.values()}
+            names = ", ".join(sorted(plain_keys | nested_keys))
+            raise UsageError(f"{origin}: unknown setting {unknown[0]!r}; known ones are {names}")
         if missing := [name for name in cls.REQUIRED if name not in flat]:
             raise UsageError(f"{origin}: the setting {missing[0]!r} is missing")
         return cls(**flat, **values)
