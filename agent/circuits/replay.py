@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from ...tools.errors import CorruptError
 from ..llm.journaled_model import ReplayModel
-from ..runlog.layout import CIRCUIT_ARRAYS, CONFIG
+from ..runlog.layout import CIRCUIT_ARRAYS, CONFIG, EVENTS
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
@@ -46,10 +46,15 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
     """Compute a finished circuit run again.
 
     Raises:
-        CorruptError: the log or an array lacks what the run measured.
+        CorruptError: there is no log, or the log or an array lacks what the run measured.
     """
     from .investigation import investigate
 
+    if not (folder / EVENTS).is_dir():
+        raise CorruptError(
+            f"{folder.name} is a circuit without its log (there is no {EVENTS}/): `hubel circuit show` "
+            "and `hubel review` show it, but only the folder in which it was made can be replayed"
+        )
     old = read_result(folder)
     with tempfile.TemporaryDirectory(prefix="hubel-replay-") as name:
         copy = Path(name)

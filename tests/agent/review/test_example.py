@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import hubel
+from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.explainers import make_explainer
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.run_rows import run_rows
@@ -69,3 +70,8 @@ def test_example_target_fills_every_section(library: RunCatalog) -> None:
     assert page["exemplars"]["+"]
     turns = transcript_page(library.run(MODEL), "mlp.20.977", 0, 50)["turns"]
     assert {turn["kind"] for turn in turns} == {"program", "model", "second look"}
+
+
+def test_the_example_circuit_says_that_it_has_no_log_to_replay() -> None:
+    with pytest.raises(CorruptError, match="example-circuit is a circuit without its log"):
+        replay_circuit(RUNS / "example-circuit")
