@@ -172,13 +172,13 @@ def _reply(body: dict[str, Any]) -> Reply:
         raise ModelError("the server answered without content; does it speak Anthropic's messages?")
     content = as_objects(body["content"])
     text = "".join(str(block.get("text") or "") for block in content if block.get("type") == "text")
-    calls = tuple(_call(block) for block in content if block.get("type") == "tool_use")
+    calls = tuple(_tool_call(block) for block in content if block.get("type") == "tool_use")
     stop = _STOPS.get(str(body.get("stop_reason")), "other")
     native = [{k: v for k, v in block.items() if v is not None} for block in content]
     return Reply(text, calls, stop, _usage(body.get("usage")), str(body.get("model") or ""), native)
 
 
-def _call(block: dict[str, Any]) -> ToolCall:
+def _tool_call(block: dict[str, Any]) -> ToolCall:
     arguments = block.get("input")
     raw = json.dumps(arguments, ensure_ascii=False)
     usable = arguments if isinstance(arguments, dict) else None

@@ -66,6 +66,7 @@ class RecordedExplainer:
         self.version: str = identity["version"]
         self.revises: bool = identity["revises"]
         self.converses = False
+        # The first logs do not name it; every explainer had 4 then.
         self.moves_a_round: int = identity.get("moves_a_round", 4)
 
     def move(self, view: InvestigationView) -> Move:
