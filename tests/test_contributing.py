@@ -13,6 +13,7 @@ import pytest
 
 import hubel
 from hubel.agent.runlog.config import RunConfig
+from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
 
 PAGE = (Path(hubel.__file__).parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -110,5 +111,7 @@ def test_a_model_family_is_one_entry() -> None:
     from hubel.tools.subject.selftest import self_test
     from tests.support.tiny import tiny_subject
 
+    with pytest.raises(UsageError, match="'stablelm' are not known"):
+        tiny_subject("stablelm")
     load("tools/subject/stablelm.py")
-    self_test(tiny_subject("stablelm"))
+    self_test(tiny_subject("stablelm"))  # raises where the entry does not fit the model
