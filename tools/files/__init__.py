@@ -1,4 +1,5 @@
-"""File handling: atomic writes, the cache folder, downloads from PyPI, JSON values, free memory.
+"""File handling: atomic writes, the cache folder, downloads from PyPI, JSON values, free memory,
+files of strangers.
 
 Not here: what a file holds. Each room reads and writes its own formats.
 """
