@@ -11,16 +11,34 @@ ModelError          no reply; the target is a failure, and can be tried again
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ...tools.errors import HubelError
 
 if TYPE_CHECKING:
+    from .conversation import TokenUsage
     from .rate_headers import Allowance
 
 
+Fate = Literal["unsent", "refused", "broken", "timed out"]
+"""What became of a request without a reply, and so what it costs.
+
+unsent: no server got it, it costs nothing. refused: the server answered with an error, which no
+provider bills. broken, timed out: the answer did not arrive whole, cannot be used, or may still be
+being written; it may be billed.
+"""
+
+
 class ModelError(HubelError):
-    """A language model gave no reply."""
+    """A language model gave no reply.
+
+    Attributes:
+        fate: of the request.
+        usage: what the server counted all the same, if it did.
+    """
+
+    fate: Fate = "broken"
+    usage: TokenUsage | None = None
 
 
 class Busy(ModelError):
@@ -31,6 +49,7 @@ class Busy(ModelError):
         pause_s: how long the server asks to wait; None if it does not say.
         crowded: whether it got too many requests (429, 503, 529): then all callers of this model wait.
         allowances: what is left of its limits, from the headers.
+        fate: what became of the request.
     """
 
     def __init__(
@@ -40,8 +59,10 @@ class Busy(ModelError):
         pause_s: float | None = None,
         crowded: bool = False,
         allowances: Sequence[Allowance] = (),
+        fate: Fate = "broken",
     ) -> None:
         super().__init__(message)
+        self.fate = fate
         self.pause_s, self.crowded, self.allowances = pause_s, crowded, allowances
 
 
@@ -51,6 +72,8 @@ class Unreachable(ModelError):
 
 class Rejected(ModelError):
     """The server refuses this request: a wrong key, an unknown model, an account without credit."""
+
+    fate = "refused"
 
 
 class TooLong(Rejected):

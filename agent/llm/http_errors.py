@@ -12,15 +12,19 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .errors import Busy, ModelError, NoTools, Rejected, TooLong
+from .errors import Busy, Fate, ModelError, NoTools, Rejected, TooLong
 from .rate_headers import allowances, retry_after
 
-MAX_TOKENS = 10**10
-"""No call takes more; a larger count is not believed."""
+MAX_TOKENS = 10**7
+"""No call takes more, and no model has a longer context; a larger count is not believed."""
 PASSING = (408, 409, 425, 429, 529)
 """HTTP states that may pass, as 5xx may."""
 CROWDED = (429, 503, 529)
 """HTTP states of a server that gets too many requests."""
+GATEWAY_TIMEOUTS = (408, 502, 504, 522, 524)
+"""HTTP states of a proxy that gave up on the server behind it, which may answer, and bill, all the same."""
+_NOT_CONNECTED = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError")
+"""Errors of the HTTP library before anything was sent."""
 _NO_CREDIT = re.compile(
     r"insufficient_quota|billing|credit balance|exceeded your current quota|payment required",
     re.IGNORECASE,
@@ -74,9 +78,11 @@ def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
         response = send()
         content, headers = response.content, response.headers
     except sdk.APITimeoutError as error:
-        raise Busy(f"no reply from {where} in time") from error
+        fate: Fate = "unsent" if never_connected(error) else "timed out"
+        raise Busy(f"no reply from {where} in time", fate=fate) from error
     except sdk.APIConnectionError as error:
-        raise Busy(f"no connection to {where}: {_cause(error)}") from error
+        fate = "unsent" if never_connected(error) else "broken"
+        raise Busy(f"no connection to {where}: {_cause(error)}", fate=fate) from error
     except sdk.APIStatusError as error:
         raise error_for_status(
             server, error.status_code, error.response.headers, error.response.text
@@ -100,7 +106,11 @@ def error_for_status(
     if should_retry == "true" or (passing and should_retry != "false"):
         crowded = status in CROWDED
         return Busy(
-            line, pause_s=retry_after(headers), crowded=crowded, allowances=allowances(headers)
+            line,
+            pause_s=retry_after(headers),
+            crowded=crowded,
+            allowances=allowances(headers),
+            fate="timed out" if status in GATEWAY_TIMEOUTS else "refused",
         )
     if _TOO_LONG.search(text):
         return TooLong(
@@ -109,6 +119,15 @@ def error_for_status(
     if _NO_TOOLS.search(text):
         return NoTools(f"{line}. It calls no tools: {TEXT_TOOLS}")
     return Rejected(f"{line}. {_advice(server, status)}")
+
+
+def never_connected(error: BaseException) -> bool:
+    """Whether an error of either SDK says that there was no connection to send a request on."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        if type(error).__name__ in _NOT_CONNECTED:
+            return True
+    return False
 
 
 def token_count(value: object) -> int | None:
