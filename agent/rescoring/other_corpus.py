@@ -103,6 +103,9 @@ def _write(
         "tokens": contexts.tokens[rows].astype(np.int32),
         "length": contexts.length[rows].astype(np.int32),
         "document": contexts.document[rows].astype(np.int32),
+        "group": np.array([row.group for row in contexts.documents], np.int32)[
+            contexts.document[rows]
+        ],
         "context": rows.astype(np.int32),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from tempfile import SpooledTemporaryFile
@@ -96,7 +97,7 @@ def make_contexts(
     duplicates = DuplicateGroups(salt, shares)
     rows: list[tuple[str, str, int, str]] = []  # id, sha256, tokens, preview
     left = max_tokens
-    with SpooledTemporaryFile(max_size=IN_MEMORY) as file:
+    with SpooledTemporaryFile(max_size=IN_MEMORY) as file, closing(duplicates):
         for document in documents:
             ids = np.asarray(tokenize(document.text)[:left], np.int32)
             if len(ids) == 0:
@@ -112,11 +113,11 @@ def make_contexts(
         if not rows:
             raise UsageError("the corpus has no tokens; give documents with text")
         tokens = _read_contexts(file, context_len)
-    splits = duplicates.splits()
+        splits = duplicates.splits()
     document_rows = tuple(
         DocumentRow(name, split, group, sha256, n_tokens, preview)
         for (name, sha256, n_tokens, preview), split, group in zip(
-            rows, splits, duplicates.groups(), strict=True
+            rows, splits, duplicates.groups, strict=True
         )
     )
     length, document = _lengths([row.n_tokens for row in document_rows], context_len)

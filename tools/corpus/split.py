@@ -3,32 +3,23 @@
 1. A document's hash is sha256(salt, NUL, normalized text) read as a fraction of one: below 0.5 it
    goes to explore, below 0.7 to select, else to holdout. Only the text, the salt and the shares
    matter.
-2. MinHash (Broder 1997) over the word 5-shingles: 128 hashes in 16 bands of 8. Documents that agree
-   on any band are in one group: nearly always at a Jaccard similarity of 0.9 (99.99 %), mostly at
-   0.8 (95 %), rarely at 0.5 (6 %). Bands are joined without a further check, so that the groups do
-   not depend on the documents' order.
+2. Documents that repeat much of one another are in one group (`duplicates`).
 3. A group goes where its member with the smallest hash would go.
 """
 
 from __future__ import annotations
 
 import hashlib
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
-import numpy as np
-from jaxtyping import Int
-
 from ..errors import UsageError
+from .duplicates import NearDuplicates
 
 Split = Literal["explore", "select", "holdout"]
 SPLITS: tuple[Split, ...] = ("explore", "select", "holdout")
 SHARES = (50, 20, 30)
 SALT = "hubel-1"
-SHINGLE = 5
-BANDS, ROWS = 16, 8
 
 
 def normalize_text(text: str) -> str:
@@ -62,78 +53,32 @@ def split_of(text: str, salt: str = SALT, shares: tuple[int, int, int] = SHARES)
     return split_of_hash(split_hash(text, salt), shares)
 
 
-@dataclass
 class DuplicateGroups:
-    """Collects documents, then gives the group and the split of each; about 300 bytes per document."""
+    """Collects documents, then gives the group and the split of each."""
 
-    salt: str = SALT
-    shares: tuple[int, int, int] = SHARES
-    _hashes: list[int] = field(default_factory=list)
-    _bands: list[Int[np.ndarray, " band"]] = field(default_factory=list)
+    def __init__(self, salt: str = SALT, shares: tuple[int, int, int] = SHARES) -> None:
+        self._salt, self._shares = salt, shares
+        self._hashes: list[int] = []
+        self._duplicates = NearDuplicates()
 
     def add(self, text: str) -> None:
         """Take the next document."""
-        self._hashes.append(split_hash(text, self.salt))
-        self._bands.append(minhash_bands(text))
+        self._hashes.append(split_hash(text, self._salt))
+        self._duplicates.add(text)
 
+    def close(self) -> None:
+        """Give back temporary files, if the groups are never asked for."""
+        self._duplicates.close()
+
+    @cached_property
     def groups(self) -> list[int]:
         """For each document, the first document of its group."""
-        parents = list(range(len(self._hashes)))
-        first: dict[tuple[int, int], int] = {}
-        for document, bands in enumerate(self._bands):
-            for band, value in enumerate(bands.tolist()):
-                _join(parents, document, first.setdefault((band, value), document))
-        return [_root(parents, document) for document in range(len(parents))]
+        return self._duplicates.groups()
 
     def splits(self) -> list[Split]:
-        """For each document, its split."""
-        groups = self.groups()
+        """For each document, the split of its group."""
+        groups = self.groups
         smallest: dict[int, int] = {}
         for group, hash_ in zip(groups, self._hashes, strict=True):
             smallest[group] = min(hash_, smallest.get(group, hash_))
-        return [split_of_hash(smallest[group], self.shares) for group in groups]
-
-
-def minhash_bands(text: str) -> Int[np.ndarray, " band"]:
-    """One number for each band of the document's MinHash signature."""
-    hashes = np.fromiter(_shingles(text), np.uint64)
-    signature = np.full(BANDS * ROWS, 2**64 - 1, np.uint64)
-    for chunk in np.array_split(hashes, len(hashes) // 4096 + 1):  # bounds the table below to 4 MB
-        np.minimum(
-            signature,
-            (chunk[:, None] * _FACTORS + _OFFSETS).min(axis=0, initial=2**64 - 1),
-            out=signature,
-        )
-    return (signature.reshape(BANDS, ROWS) * _MIXERS).sum(axis=1, dtype=np.uint64)
-
-
-def _shingles(text: str) -> Iterable[int]:
-    words = normalize_text(text).split()
-    if len(words) < SHINGLE:
-        return [_hash(words)]
-    return {_hash(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
-
-
-def _hash(words: list[str]) -> int:
-    text = " ".join(words).encode("utf-8", "surrogatepass")
-    return zlib.crc32(text) << 32 | zlib.adler32(text)
-
-
-def _odd_numbers(n: int, seed: int) -> Int[np.ndarray, " n"]:
-    return np.random.default_rng(seed).integers(0, 2**64, n, dtype=np.uint64) | np.uint64(1)
-
-
-_FACTORS, _OFFSETS = _odd_numbers(BANDS * ROWS, 1), _odd_numbers(BANDS * ROWS, 2)
-_MIXERS = _odd_numbers(ROWS, 3)
-
-
-def _root(parents: list[int], at: int) -> int:
-    while parents[at] != at:
-        parents[at] = parents[parents[at]]
-        at = parents[at]
-    return at
-
-
-def _join(parents: list[int], a: int, b: int) -> None:
-    a, b = _root(parents, a), _root(parents, b)
-    parents[max(a, b)] = min(a, b)
+        return [split_of_hash(smallest[group], self._shares) for group in groups]

@@ -139,11 +139,12 @@ class _Rows:
 
 
 class _Text(NamedTuple):
-    """A split's contexts to collect, their numbers in the index, and their documents' numbers."""
+    """A split's contexts to collect, their numbers in the index, and those of their documents."""
 
     contexts: Contexts
     numbers: Int[np.ndarray, " context"]
     document: Int[np.ndarray, " context"]
+    group: Int[np.ndarray, " context"]
 
 
 def _rows(subject: Subject, targets: Sequence[Unit], extra: Sequence[Column]) -> _Rows:
@@ -183,7 +184,8 @@ def _sample_contexts(index: Index, split: Split, max_contexts: int, seed: int) -
         contexts.split[numbers],
         contexts.documents,
     )
-    return _Text(sample, numbers, documents[sample.document])
+    groups = np.array([row.group for row in contexts.documents], np.int32)
+    return _Text(sample, numbers, documents[sample.document], groups[sample.document])
 
 
 def _is_complete(path: Path, metadata: dict[str, Any]) -> bool:
@@ -234,6 +236,7 @@ class _Pass:
             "tokens": _Array("I32", np.int32, contexts.tokens.shape),
             "length": per_context,
             "document": per_context,
+            "group": per_context,
             "context": per_context,
         }
         with atomic_file(path) as part:
@@ -247,6 +250,7 @@ class _Pass:
                 return
             mapped["tokens"][:], mapped["length"][:] = contexts.tokens, contexts.length
             mapped["document"][:], mapped["context"][:] = self.text.document, self.text.numbers
+            mapped["group"][:] = self.text.group
             self._fill(mapped["activations"])
             self._arrange(mapped["activations"])
             for array in mapped.values():

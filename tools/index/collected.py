@@ -2,7 +2,8 @@
 
     activations   float16  (target, context, position), raw; 0 after a context's end
     tokens        int32    (context, position)
-    length, document, context   int32  (context); `context` is the number within the index's split
+    length, document, group, context   int32  (context); `context` is the number within the index's
+                  split, `group` that of the first of the document's near-duplicates
 
 The header's metadata names the targets in order. Opening reads the header; a target's activations
 are read on demand.
@@ -84,6 +85,15 @@ class Collected:
     def document(self) -> Int[np.ndarray, " context"]:
         """The document's number of each context."""
         return self._file.get_tensor("document")
+
+    @cached_property
+    def group(self) -> Int[np.ndarray, " context"]:
+        """The group of near-duplicates of each context's document: what is independent of others.
+
+        Files of older runs do not record it; then each document is a group.
+        """
+        names = self._file.keys()
+        return self._file.get_tensor("group") if "group" in names else self.document
 
     @cached_property
     def context(self) -> Int[np.ndarray, " context"]:

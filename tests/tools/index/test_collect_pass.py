@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from hubel.tools.errors import ArgumentError, CorruptError, UsageError
 from hubel.tools.index import Collected, Index, Progress, collect
@@ -60,6 +61,28 @@ def test_splits_share_no_document(folder: Path) -> None:
     ]
     assert all(documents)
     assert len(set.union(*documents)) == sum(map(len, documents))
+
+
+def test_near_duplicates_have_one_group(index: Index, folder: Path) -> None:
+    """The conftest's documents 11, 21 and 31 end with one word more than those before them."""
+    repeated = 0
+    for split in ("explore", "select", "holdout"):
+        collected = opened(folder, split)
+        pairs = set(zip(collected.document.tolist(), collected.group.tolist(), strict=True))
+        assert all(document in (group, group + 1) for document, group in pairs)
+        repeated += len({group for _, group in pairs}) < len(pairs)
+    assert repeated
+
+
+def test_older_files_have_no_groups(folder: Path, tmp_path: Path) -> None:
+    path = folder / "explore.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = load_file(path)
+    del arrays["group"]
+    save_file(arrays, tmp_path / "explore.safetensors", metadata)
+    older = Collected.open(tmp_path, "explore")
+    assert (older.group == older.document).all()
 
 
 def test_holdout_is_behind_its_own_door(folder: Path) -> None:
