@@ -27,7 +27,7 @@ from ..agent.runlog.lexicon import predict, stored_lexicon
 from ..agent.runlog.log import RunLog, WriterLock, seal_segments
 from ..agent.runlog.views import TargetRow, target_rows
 from ..evals.statistics.sample import Sample
-from ..tools.corpus import read_corpus
+from ..tools.corpus import RULE, read_corpus
 from ..tools.errors import UsageError
 from ..tools.files import atomic_file, cache_dir
 from ..tools.index.holdout import open_collected_holdout
@@ -64,7 +64,7 @@ def planted_index(subject: PlantedSubject, corpus_name: str, reporter: Reporter)
     from ..tools.index import build_index
 
     corpus = read_corpus(corpus_name)
-    parts = (subject.name, subject.revision, corpus.name, corpus.sha256[:8])
+    parts = (subject.name, subject.revision, corpus.name, corpus.sha256[:8], RULE)
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", "-".join(parts))
     folder = cache_dir() / "indexes" / f"planted-{name}"
     build_index(

@@ -8,9 +8,10 @@ from __future__ import annotations
 from .contexts import Contexts, DocumentRow, make_contexts
 from .document import Document
 from .documents import Corpus, corpus_from_documents, first_documents, read_corpus
-from .split import SALT, SHARES, SPLITS, Split, split_of
+from .split import RULE, SALT, SHARES, SPLITS, Split, split_of
 
 __all__ = [
+    "RULE",
     "SALT",
     "SHARES",
     "SPLITS",

@@ -20,6 +20,8 @@ Split = Literal["explore", "select", "holdout"]
 SPLITS: tuple[Split, ...] = ("explore", "select", "holdout")
 SHARES = (50, 20, 30)
 SALT = "hubel-1"
+RULE = "split2"
+"""Part of the names of cached indexes: one that was split by an earlier rule is not taken for new."""
 
 
 def normalize_text(text: str) -> str:
