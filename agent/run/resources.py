@@ -81,6 +81,8 @@ class RunResources:
         """The index that the run's configuration names, opened once."""
         if self._index is None:
             self._index = Index.open(Path(self._config.index))
+            if self._index.note:
+                self._reporter.say(self._index.note)
         return self._index
 
     def lexicon(self) -> Lexicon:

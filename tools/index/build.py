@@ -1,6 +1,7 @@
 """Builds an index in one pass of a subject over a corpus, for all units of the chosen sites.
 
-    index.json            what was indexed, how, and how long it took; written last
+    index.json            what was indexed, how, how long it took, and the hashes of all files;
+                          written last
     vocabulary.parquet    token ids and their strings
     explore/ select/ holdout/     see `store`
     work/                 only while the index is being built
@@ -31,10 +32,13 @@ from ... import __version__
 from ..corpus import SALT, SHARES, SPLITS, Contexts, Corpus, Split, make_contexts
 from ..errors import CorruptError, UsageError
 from ..files import atomic_file, locked, writing
+from ..files.checked_file import FileHashes
+from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .batch_plan import make_plan
-from .index import FORMAT, IndexSummary
+from .index import FORMAT, IndexSummary, read_description
+from .index_files import VOCABULARY
 from .pass_clock import PassClock
 from .split_pass import SplitPass
 from .thread_team import ThreadTeam
@@ -158,9 +162,9 @@ def _settings(
     seed: int,
     counts: ExemplarCounts,
 ) -> dict[str, Any]:
-    """Everything that determines the content of an index."""
+    """Everything that determines the content of an index, as it is read back from JSON."""
     shape = subject.shape
-    return {
+    settings = {
         "format": FORMAT,
         "subject": {"name": subject.name, "title": subject.title, "revision": subject.revision},
         "corpus": {"name": corpus.name, "title": corpus.title, "sha256": corpus.sha256},
@@ -168,7 +172,7 @@ def _settings(
         "context_len": int(contexts.tokens.shape[1]),
         "contexts": _fingerprint(contexts),
         "seed": seed,
-        "budget": json.loads(json.dumps(asdict(counts))),
+        "budget": asdict(counts),
         "sites": [list(site) for site in sites],
         "shape": {
             "n_layers": shape.n_layers,
@@ -177,6 +181,7 @@ def _settings(
             "directions": {str(layer): list(names) for layer, names in shape.directions.items()},
         },
     }
+    return json.loads(json.dumps(settings))
 
 
 def _fingerprint(contexts: Contexts) -> str:
@@ -197,13 +202,14 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
         if not path.exists():
             continue
         try:
-            content = json.loads(path.read_text())
-            present = {key: content[key] for key in settings}
-        except (ValueError, KeyError) as error:
+            content = read_description(out) if path == finished else read_sealed(path)
+            # A finished index of an older format is as good as a new one.
+            present = {key: content[key] for key in settings} | {"format": FORMAT}
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise CorruptError(
-                f"{path} is damaged; delete {out} and build the index again"
+                f"{path} is damaged ({error}); delete {out} and build the index again"
             ) from error
-        if present != json.loads(json.dumps(settings)):
+        if present != settings:
             differing = ", ".join(key for key in settings if present[key] != settings[key])
             raise UsageError(
                 f"{out} holds an index of another {differing}; give another --out, or delete it"
@@ -212,8 +218,7 @@ def _claim_folder(out: Path, settings: dict[str, Any]) -> IndexSummary | None:
     if out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds other files; give a new folder for the index")
     begun.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(begun) as part:
-        part.write_text(json.dumps(settings))
+    write_sealed(begun, settings)
     return None
 
 
@@ -232,7 +237,7 @@ class _IndexBuilder:
 
     def build(self) -> IndexSummary:
         clock = self.out / "work" / "clock.json"
-        self.clock = PassClock(**json.loads(clock.read_text())) if clock.exists() else PassClock()
+        self.clock = PassClock(**self._read(clock)) if clock.exists() else PassClock()
         size = torch.get_num_threads() if self.subject.device.type == "cpu" else 1
         with ThreadTeam(size) as team:
             for number, split in enumerate(SPLITS):
@@ -262,6 +267,7 @@ class _IndexBuilder:
             plan,
             k=self.counts.top[number],
             folder=work / split,
+            manifest=work / f"{split}-files.json",
             clock=self.clock,
             team=team,
             report=self._report,
@@ -270,8 +276,7 @@ class _IndexBuilder:
         split_pass.run(self.out / split)
         # Contexts of one token are in no batch, but count as done.
         self._report(plan.n_tokens - sum(batch.n_tokens for batch in plan.batches()))
-        with atomic_file(work / "clock.json") as part:
-            part.write_text(json.dumps(self.clock.to_json()))
+        write_sealed(work / "clock.json", self.clock.to_json())
         shutil.rmtree(work / split)
 
     def _report(self, tokens: int) -> None:
@@ -284,17 +289,19 @@ class _IndexBuilder:
             strings = self.subject.token_strings()
             tokens = pa.array(range(len(strings)), pa.int32())
             table = pa.table({"token": tokens, "string": pa.array(strings)})
-            with atomic_file(self.out / "vocabulary.parquet") as part:
+            with atomic_file(self.out / VOCABULARY) as part:
                 pq.write_table(table, part, compression="lz4")
-        files = [path for path in self.out.rglob("*") if path.is_file()]
-        work = self.out / "work"
+        files = {VOCABULARY: FileHashes.of(self.out / VOCABULARY).to_json()}
+        for split in SPLITS:
+            of_split = self._read(self.out / "work" / f"{split}-files.json")["files"]
+            files |= {f"{split}/{name}": record for name, record in of_split.items()}
         summary = IndexSummary(
             tokens=self.contexts.n_tokens,
             units=sum(self.subject.shape.count(site) for site in self.sites),
             forward_seconds=self.clock.forward_seconds,
             total_seconds=self.clock.total_seconds,
             peak_rss_mb=peak_rss_mb(),
-            bytes=sum(path.stat().st_size for path in files if work not in path.parents),
+            bytes=sum(record["bytes"] for record in files.values()),
         )
         packages = ("torch", "transformers", "numpy", "pyarrow")
         content = self.settings | {
@@ -304,11 +311,20 @@ class _IndexBuilder:
             },
             "versions": {name: version(name) for name in packages} | {"hubel": __version__},
             "summary": asdict(summary),
+            "files": files,
         }
-        with atomic_file(self.out / "index.json") as part:
-            part.write_text(json.dumps(content, indent=1))
+        write_sealed(self.out / "index.json", content)
         shutil.rmtree(self.out / "work")
         return summary
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """A file of the working folder; raises CorruptError if it is not what was written."""
+        try:
+            return read_sealed(path)
+        except (OSError, ValueError) as error:
+            raise CorruptError(
+                f"{path} is damaged ({error}); delete {self.out} and build the index again"
+            ) from error
 
 
 def peak_rss_mb() -> float:

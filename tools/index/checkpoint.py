@@ -1,12 +1,12 @@
 """A split's running totals on disk, so that a killed pass resumes and ends the same, bit for bit.
 
 A checkpoint is a folder that appears complete or not at all; its name has the number of batches
-that it covers.
+that it covers. Its files' hashes are checked when it is loaded, and so is what it counts on in the
+working files.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -19,6 +19,9 @@ from safetensors.numpy import load_file, save_file
 
 from ..errors import CorruptError
 from ..files import atomic_folder
+from ..files.checked_file import check_file
+from ..files.sealed_json import read_sealed, write_sealed
+from .index_files import files_from_json, files_to_json, hash_files
 from .pass_clock import PassClock
 from .site_totals import SiteTotals
 from .topk import TopK
@@ -27,6 +30,7 @@ COST_RATIO = 200
 """A checkpoint is due after this many times the time that the last one took: half a percent."""
 MIN_SECONDS = 20.0
 """Least time between two checkpoints; also what a killed pass may lose on a small subject."""
+_DESCRIPTION = "checkpoint.json"
 
 
 @dataclass
@@ -59,7 +63,8 @@ class Checkpoints:
         with atomic_folder(self.folder / f"checkpoint-{batches}") as part:
             for totals in sites:
                 save_file(_arrays(totals), part / _file_name(totals))
-            (part / "clock.json").write_text(json.dumps(clock.to_json()))
+            files = files_to_json(hash_files(part))
+            write_sealed(part / _DESCRIPTION, {"clock": clock.to_json(), "files": files})
         for number, path in self._saved():
             if number != batches:
                 shutil.rmtree(path)
@@ -72,16 +77,21 @@ class Checkpoints:
         if not saved:
             return 0
         batches, path = saved[-1]
+        cure = f"rm -r {self.folder}, then run the same command again"
         try:
+            description = read_sealed(path / _DESCRIPTION)
+            hashes = files_from_json(description["files"])
             for totals in sites:
-                _restore(totals, load_file(path / _file_name(totals)))
-            times = json.loads((path / "clock.json").read_text())
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise CorruptError(
-                f"{path} is damaged ({error}); delete {self.folder} and build the index again"
-            ) from error
-        for name, value in times.items():
-            setattr(clock, name, value)
+                file = path / _file_name(totals)
+                check_file(file, hashes[file.name], cure)
+                _restore(totals, load_file(file))
+            for name, value in description["clock"].items():
+                setattr(clock, name, value)
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise CorruptError(f"{path} is damaged ({error}); {cure}") from error
+        for totals in sites:
+            totals.pool.check(cure)
+            totals.sample.check(cure)
         return batches
 
     def _saved(self) -> list[tuple[int, Path]]:
@@ -101,7 +111,9 @@ def _arrays(totals: SiteTotals) -> dict[str, np.ndarray]:
         "low": totals.low,
         "high": totals.high,
         "pool": totals.pool.filled,
+        "pool_sums": totals.pool.sums,
         "sample": totals.sample.filled,
+        "sample_sums": totals.sample.sums,
     }
     for side, top in enumerate(totals.top):
         arrays |= {f"keys{side}": top.keys, f"rows{side}": top.rows}
@@ -112,6 +124,7 @@ def _restore(totals: SiteTotals, arrays: dict[str, np.ndarray]) -> None:
     totals.n = int(arrays["n"])
     totals.total, totals.squares = arrays["total"], arrays["squares"]
     totals.low, totals.high = arrays["low"], arrays["high"]
-    totals.pool.filled, totals.sample.filled = arrays["pool"], arrays["sample"]
+    totals.pool.filled, totals.pool.sums = arrays["pool"], arrays["pool_sums"]
+    totals.sample.filled, totals.sample.sums = arrays["sample"], arrays["sample_sums"]
     sides = range(len(totals.top))
     totals.top = [TopK(arrays[f"keys{side}"], arrays[f"rows{side}"]) for side in sides]

@@ -14,10 +14,17 @@ from typing import Any, Literal
 
 from ..corpus import SPLITS, Contexts, Split
 from ..errors import ArgumentError, CorruptError, UsageError
+from ..files.regular_file import read_regular
+from ..files.sealed_json import check_seal
 from ..subject.address import Shape, Site, Unit
+from .index_files import IndexFiles, files_from_json
 from .split_reader import Exemplar, ExemplarKind, SiteStatistics, SplitReader, UnitStatisticsRow
 
-FORMAT = 1
+FORMAT = 2
+"""Since 2, `index.json` has its own hash and those of all files."""
+_READABLE = (1, FORMAT)
+_MAX_BYTES = 1 << 28
+"""Of `index.json`; that of an index of 1 TB has 80 MB."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,14 @@ class NoIndexError(UsageError, FileNotFoundError):
 
 
 class Index:
-    """An index opened for reading; needs no subject and no torch."""
+    """An index opened for reading; needs no subject and no torch.
+
+    Attributes:
+        note: a line for the user about an index without hashes; "" for others.
+    """
 
     def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
-        self.path, self._content = path, content
+        self.path = path
         subject, corpus, shape = content["subject"], content["corpus"], content["shape"]
         self.subject_name: str = subject["name"]
         self.subject_title: str = subject["title"]
@@ -74,6 +85,18 @@ class Index:
         }
         self.versions: dict[str, str] = content["versions"]
         self.summary = IndexSummary(**content["summary"])
+        self.note = ""
+        hashes = None
+        if content["format"] == 1:
+            self.note = (
+                f"{path}: hashes of its files are not recorded, as an older hubel made it; "
+                "damage to them may go unnoticed"
+            )
+        else:
+            hashes = files_from_json(content["files"])
+        names = f"--subject {self.subject_name} --corpus {self.corpus_name}"
+        cure = f"delete {path} and build it again (hubel index {names} --out ..., as before)"
+        self._files = IndexFiles(path, hashes, cure)
 
     @classmethod
     def open(cls, path: Path | str) -> Index:
@@ -90,22 +113,18 @@ class Index:
                 f"make one: hubel index --subject S --corpus C --out {path}"
             )
         try:
-            content = json.loads((path / "index.json").read_text())
-            if content["format"] != FORMAT:
-                raise CorruptError(
-                    f"{path} has index format {content['format']!r}, this hubel reads {FORMAT}; "
-                    "build it again"
-                )
-            return cls(path, content)
+            index = cls(path, read_description(path))
         except (FileNotFoundError, NotADirectoryError) as error:
             content = "no index"
             if (path / "work").is_dir():
                 content = "an unfinished index: repeat the same `hubel index` to finish it"
             raise CorruptError(f"{str(path)!r} holds {content}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise CorruptError(
-                f"{path / 'index.json'} is damaged ({error}); build the index again"
+                f"{path / 'index.json'} is damaged ({error}); delete {path} and build the index again"
             ) from error
+        index._files.check_sizes()
+        return index
 
     def __repr__(self) -> str:
         names = f"{self.subject_name}, {self.corpus_name}"
@@ -153,6 +172,22 @@ class Index:
 
 def reader_of(index: Index, split: Split) -> SplitReader:
     """The reader of a split's folder; reads holdout too, hence for this package only."""
-    return SplitReader(
-        index.path / split, split, index.shape, index.sites, index.path / "vocabulary.parquet"
-    )
+    return SplitReader(index._files, split, index.shape, index.sites)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """What `index.json` in an index's folder holds.
+
+    Raises:
+        CorruptError: it has another format.
+        OSError, ValueError, KeyError, TypeError: there is none, or it is damaged.
+    """
+    content = json.loads(read_regular(path / "index.json", _MAX_BYTES, inside=path))
+    if content["format"] not in _READABLE:
+        raise CorruptError(
+            f"{path} has index format {content['format']!r}, but this hubel reads "
+            f"{' and '.join(map(str, _READABLE))}; build it again"
+        )
+    if content["format"] != 1:
+        check_seal(content)
+    return content

@@ -1,7 +1,8 @@
 """How long a pass takes, and how much of that is the model's own time.
 
-Every tenth batch is run a second time without hooks. The time of those bare passes, scaled from
-their tokens to all, is `forward_seconds`; they are not part of `total_seconds`.
+Every tenth batch is run a second time without hooks. The share of those bare passes in the time
+that the same batches took with everything, times the time of all batches, is `forward_seconds`. The
+bare passes are not part of `total_seconds`.
 """
 
 from __future__ import annotations
@@ -16,40 +17,50 @@ EVERY = 10
 
 @dataclass
 class PassClock:
-    """Running times in seconds; tokens include padding, which costs as much."""
+    """Running times in seconds.
+
+    Attributes:
+        reading_seconds: of all batches; timed_seconds: of those that were also run without hooks,
+            which then took bare_seconds.
+    """
 
     total_seconds: float = 0.0
-    tokens: int = 0
+    reading_seconds: float = 0.0
+    timed_seconds: float = 0.0
     bare_seconds: float = 0.0
-    bare_tokens: int = 0
 
     @contextmanager
-    def working(self, tokens: int = 0) -> Iterator[None]:
+    def working(self) -> Iterator[None]:
         """Add the time of the block to the index's time."""
         start = time.perf_counter()
         try:
             yield
         finally:
             self.total_seconds += time.perf_counter() - start
-        self.tokens += tokens
 
-    @contextmanager
-    def bare(self, tokens: int) -> Iterator[None]:
-        """The block is a bare pass over so many tokens."""
-        start = time.perf_counter()
-        yield
-        self.bare_seconds += time.perf_counter() - start
-        self.bare_tokens += tokens
+    def add_batch(self, seconds: float, bare_seconds: float | None) -> None:
+        """Count a batch, and how long it took without hooks if it was run so too."""
+        self.total_seconds += seconds
+        self.reading_seconds += seconds
+        if bare_seconds is not None:
+            self.timed_seconds += seconds
+            self.bare_seconds += bare_seconds
 
     @property
     def forward_seconds(self) -> float:
-        """The time that the model alone would have taken for all tokens."""
-        return self.bare_seconds / self.bare_tokens * self.tokens if self.bare_tokens else 0.0
+        """The time that the model alone would have taken for all batches.
+
+        The bare pass is a part of what the full one does. Where it took longer, the machine was
+        busy with something else, and all of the time counts as the model's: never more.
+        """
+        if not self.timed_seconds:
+            return 0.0
+        return self.reading_seconds * min(self.bare_seconds / self.timed_seconds, 1.0)
 
     @property
     def forward_share(self) -> float | None:
         """The model's share of the time so far; None before the first measurement."""
-        if not (self.bare_tokens and self.total_seconds):
+        if not (self.timed_seconds and self.total_seconds):
             return None
         return self.forward_seconds / self.total_seconds
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,11 +22,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..files import atomic_folder
+from ..files.sealed_json import write_sealed
 from ..subject import capture as forward
 from ..subject.address import Site
 from ..subject.subject import Subject
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
+from .index_files import files_to_json, hash_files
 from .pass_clock import EVERY, PassClock
 from .site_totals import SiteTotals
 from .store import Columns, statistics_columns, write_exemplars, write_statistics, write_text
@@ -39,6 +42,7 @@ class SplitPass:
     Attributes:
         k: best contexts to keep of each unit and side.
         folder: for the files of the unfinished pass.
+        manifest: for the hashes of the split's files; written before they appear.
         report: called after each batch with the tokens that it read.
     """
 
@@ -47,6 +51,7 @@ class SplitPass:
     plan: BatchPlan
     k: int
     folder: Path
+    manifest: Path
     clock: PassClock
     team: ThreadTeam
     report: Callable[[int], None]
@@ -80,13 +85,16 @@ class SplitPass:
         def consume(site: Site, values: Float[Tensor, "batch seq unit"]) -> None:
             totals[site].update(values.float().cpu().numpy(), batch, self.team.blocks)
 
-        with self.clock.working(ids.numel()):
-            self.subject.stream(ids, self.sites, consume)
+        start = time.perf_counter()
+        self.subject.stream(ids, self.sites, consume)
+        seconds, bare_seconds = time.perf_counter() - start, None
         # 3. The middle one of ten, or the last one of a short split.
         if batch.number % EVERY == min(EVERY // 2, self.plan.n_batches - 1):
-            with self.clock.bare(ids.numel()):
-                bare_pass(self.subject, ids, self.sites)
-                _synchronize(self.subject.device)
+            start = time.perf_counter()
+            bare_pass(self.subject, ids, self.sites)
+            _synchronize(self.subject.device)
+            bare_seconds = time.perf_counter() - start
+        self.clock.add_batch(seconds, bare_seconds)
 
     def _write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
         statistics: dict[Site, Columns] = {}
@@ -103,6 +111,7 @@ class SplitPass:
             for kind in dict.fromkeys(site.kind for site in self.sites):
                 of_kind = [statistics[site] for site in self.sites if site.kind == kind]
                 write_statistics(part, kind, of_kind)
+            write_sealed(self.manifest, {"files": files_to_json(hash_files(part))})
 
 
 def bare_pass(subject: Subject, ids: Int[Tensor, "batch seq"], sites: Sequence[Site]) -> None:

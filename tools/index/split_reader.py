@@ -1,15 +1,14 @@
 """Look-ups in one split of an index.
 
-Needs no torch. A unit's exemplars cost reading one row group, a few milliseconds.
+Needs no torch. A unit's exemplars cost reading one row group, a few milliseconds, and the check of
+the blocks that it is in, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,6 +19,8 @@ from jaxtyping import Float, Int
 from ..corpus import SPLITS, Contexts, DocumentRow, Split
 from ..errors import ArgumentError, CorruptError
 from ..subject.address import Shape, Site, Unit
+from .float16_range import require_finite
+from .index_files import VOCABULARY, IndexFiles
 
 ExemplarKind = Literal["top", "quantile", "random"]
 BEFORE_PEAK, AFTER_PEAK = 8, 4
@@ -87,50 +88,55 @@ class SplitReader:
     """Reads one split's folder; files are opened on first use and stay open."""
 
     def __init__(
-        self, folder: Path, split: Split, shape: Shape, sites: Sequence[Site], vocabulary: Path
+        self, files: IndexFiles, split: Split, shape: Shape, sites: Sequence[Site]
     ) -> None:
-        self.folder, self.split, self.shape, self.sites = folder, split, shape, frozenset(sites)
-        self._vocabulary_file = vocabulary
+        self._files, self.split, self.shape, self.sites = files, split, shape, frozenset(sites)
         self._group = lru_cache(maxsize=64)(self._read_group)
         self._file = lru_cache(maxsize=256)(self._open)
 
     @cached_property
     def vocabulary(self) -> list[str]:
         """Each token's text, by id."""
-        with _corrupt_if_unreadable(self._vocabulary_file):
-            return pq.read_table(self._vocabulary_file, columns=["string"]).column(0).to_pylist()
+        with self._files.reading(VOCABULARY), pq.ParquetFile(self._files.open(VOCABULARY)) as file:
+            return file.read(columns=["string"]).column(0).to_pylist()
 
     def contexts(self) -> Contexts:
         """All contexts of the split, in the order of their numbers, with the split's documents."""
         table, documents = self._table("contexts.parquet"), self._table("documents.parquet")
-        document = table.column("document").to_numpy()
-        rows = documents.drop("document").to_pylist()
-        return Contexts(
-            tokens=_matrix(table.column("tokens")),
-            length=table.column("length").to_numpy(),
-            document=np.searchsorted(self.document_numbers(), document).astype(np.int32),
-            split=np.full(len(table), SPLITS.index(self.split), np.int8),
-            documents=tuple(DocumentRow(split=self.split, **row) for row in rows),  # pyright: ignore[reportArgumentType]
-        )
+        with self._files.reading(f"{self.split}/contexts.parquet"):
+            document = table.column("document").to_numpy()
+            rows = documents.drop("document").to_pylist()
+            return Contexts(
+                tokens=_matrix(table.column("tokens")),
+                length=table.column("length").to_numpy(),
+                document=np.searchsorted(self.document_numbers(), document).astype(np.int32),
+                split=np.full(len(table), SPLITS.index(self.split), np.int8),
+                documents=tuple(DocumentRow(split=self.split, **row) for row in rows),  # pyright: ignore[reportArgumentType]
+            )
 
     def document_numbers(self) -> Int[np.ndarray, " document"]:
         """Number of each of the split's documents within the whole corpus."""
-        return self._table("documents.parquet").column("document").to_numpy()
+        with self._files.reading(f"{self.split}/documents.parquet"):
+            return self._table("documents.parquet").column("document").to_numpy()
 
     def statistics(self, unit: Unit) -> UnitStatisticsRow:
         """One unit's statistics."""
         self._check(unit.place)
         column = self.shape.column(unit)
         n, *of_site = self.site_statistics(unit.place)
-        return UnitStatisticsRow(str(unit), n, *(float(values[column]) for values in of_site))
+        values = [float(values[column]) for values in of_site]
+        if n:  # a split without tokens has no statistics: NaN
+            require_finite(str(unit), np.array(values))
+        return UnitStatisticsRow(str(unit), n, *values)
 
     def site_statistics(self, site: Site) -> SiteStatistics:
         """The statistics of all units of a site."""
         self._check(site)
-        group = self._layers(site).index(site.layer)
-        table = self._group(f"statistics/{site.kind}.parquet", group)
-        columns = [table.column(name).to_numpy() for name in SiteStatistics._fields]
-        return SiteStatistics(int(columns[0][0]), *columns[1:])
+        name = f"statistics/{site.kind}.parquet"
+        with self._files.reading(f"{self.split}/{name}"):
+            table = self._group(name, self._layers(site).index(site.layer))
+            columns = [table.column(name).to_numpy() for name in SiteStatistics._fields]
+            return SiteStatistics(int(columns[0][0]), *columns[1:])
 
     def exemplars(
         self, unit: Unit, side: Literal["+", "-"] = "+", kind: ExemplarKind = "top", k: int = 8
@@ -149,18 +155,20 @@ class SplitReader:
             raise ArgumentError(f"kind {kind!r} given; choose top, quantile or random")
         if side not in ("+", "-") or k < 1:
             raise ArgumentError(f"side {side!r} and k {k!r} given; side is + or -, k at least 1")
-        table = self._exemplars_of(unit)
-        stored = np.asarray(table.column("kind").to_pylist())
-        if kind == "top":
-            sides = np.asarray(table.column("side").to_pylist())
-            rows = np.flatnonzero((stored == "top") & (sides == side))
-        else:
-            rows = np.flatnonzero(stored == "random")
-        numbers = table.column("context").to_numpy()[rows].tolist()
-        activations = _matrix(table.column("activations"))[rows].astype(np.float32)
         sign = 1 if side == "+" else -1
-        pairs = zip(numbers, activations, strict=True)
-        exemplars = [self._exemplar(number, values, sign) for number, values in pairs]
+        with self._files.reading(f"{self.split}/{_exemplars_file(unit)}"):
+            table = self._exemplars_of(unit)
+            stored = np.asarray(table.column("kind").to_pylist())
+            if kind == "top":
+                sides = np.asarray(table.column("side").to_pylist())
+                rows = np.flatnonzero((stored == "top") & (sides == side))
+            else:
+                rows = np.flatnonzero(stored == "random")
+            numbers = table.column("context").to_numpy()[rows].tolist()
+            activations = _matrix(table.column("activations"))[rows].astype(np.float32)
+            require_finite(str(unit), activations)
+            pairs = zip(numbers, activations, strict=True)
+            exemplars = [self._exemplar(number, values, sign) for number, values in pairs]
         return select_exemplars(exemplars, kind, k, sign)
 
     def _exemplar(self, number: int, activations: Float[np.ndarray, " seq"], sign: int) -> Exemplar:
@@ -181,18 +189,22 @@ class SplitReader:
         """A unit's rows: units have the same number of rows each, in the order of their columns."""
         self._check(unit.place)
         column = self.shape.column(unit)
-        name = f"exemplars/{unit.site}-{unit.layer}.parquet"
+        name = _exemplars_file(unit)
         metadata = self._file(name).metadata
         each, remainder = divmod(metadata.num_rows, self.shape.count(unit.place))
         if remainder:
             raise CorruptError(
-                f"{self.folder / name} does not have the same number of rows for each unit"
+                f"{self._files.folder / self.split / name} does not have the same number of rows "
+                f"for each unit; {self._files.cure}"
             )
         units_a_group = metadata.row_group(0).num_rows // each if each else 1
         group, offset = divmod(column, units_a_group)
         table = self._group(name, group).slice(offset * each, each)
         if table.num_rows and table.column("unit")[0].as_py() != column:
-            raise CorruptError(f"{self.folder / name} has its units in an unexpected order")
+            raise CorruptError(
+                f"{self._files.folder / self.split / name} has its units in an unexpected order; "
+                f"{self._files.cure}"
+            )
         return table
 
     @cached_property
@@ -216,16 +228,20 @@ class SplitReader:
         return sorted(s.layer for s in self.sites if s.kind == site.kind)
 
     def _table(self, name: str) -> pa.Table:
-        with _corrupt_if_unreadable(self.folder / name):
+        with self._files.reading(f"{self.split}/{name}"):
             return self._file(name).read()
 
     def _read_group(self, name: str, group: int) -> pa.Table:
-        with _corrupt_if_unreadable(self.folder / name):
+        with self._files.reading(f"{self.split}/{name}"):
             return self._file(name).read_row_group(group, use_threads=False)
 
     def _open(self, name: str) -> pq.ParquetFile:
-        with _corrupt_if_unreadable(self.folder / name):
-            return pq.ParquetFile(self.folder / name, memory_map=True)
+        with self._files.reading(f"{self.split}/{name}"):
+            return pq.ParquetFile(self._files.open(f"{self.split}/{name}"))
+
+
+def _exemplars_file(unit: Unit) -> str:
+    return f"exemplars/{unit.site}-{unit.layer}.parquet"
 
 
 def select_exemplars(
@@ -258,12 +274,3 @@ def _matrix(column: pa.ChunkedArray) -> Int[np.ndarray, "row seq"] | Float[np.nd
     empty = pa.array([], column.type.value_type)
     flat = pa.concat_arrays([chunk.flatten() for chunk in column.chunks] or [empty])
     return flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
-
-
-@contextmanager
-def _corrupt_if_unreadable(path: Path) -> Iterator[None]:
-    """Turn an error of reading into a CorruptError that names the file."""
-    try:
-        yield
-    except (OSError, pa.ArrowInvalid) as error:
-        raise CorruptError(f"{path} cannot be read ({error}); build the index again") from error

@@ -77,6 +77,8 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
     from ....tools.instruments import InstrumentContext
 
     index, loaded = Index.open(args.index), []
+    if index.note:
+        sys.stderr.write(f"{index.note}\n")
 
     def load() -> Any:
         from ....tools.subject import load_subject

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,6 +148,8 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
     from ....tools.instruments import InstrumentContext
 
     index = Index.open(args.index) if args.index else None
+    if index and index.note:
+        sys.stderr.write(f"{index.note}\n")
     if "index" in instrument.needs and index is None:
         raise UsageError(f"{instrument.name} reads an index; name one with --index")
     name = args.subject or (index.subject_name if index else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,26 @@ def test_progress_tells_tokens_and_the_models_share(
     assert "forward pass" in seen[-1].note
 
 
+def test_the_models_time_is_never_more_than_all_time(
+    tiny: Subject, corpus: Corpus, tmp_path: Path
+) -> None:
+    """On a machine that is busy whenever a batch is run without hooks."""
+    seen: set[bytes] = set()
+
+    def busy(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        text = inputs[0].numpy().tobytes()
+        if text in seen:
+            time.sleep(0.1)
+        seen.add(text)
+
+    handle = tiny.parts.layers[0].mlp_down.register_forward_pre_hook(busy)
+    try:
+        summary = small(tiny, corpus, tmp_path / "i")
+    finally:
+        handle.remove()
+    assert 0 < summary.forward_seconds <= summary.total_seconds
+
+
 def test_opening_what_is_no_index(tmp_path: Path, tiny: Subject, corpus: Corpus) -> None:
     with pytest.raises(UsageError, match=r"no index at .*nowhere"):
         Index.open(tmp_path / "nowhere")
@@ -316,7 +337,7 @@ def test_opening_what_is_no_index(tmp_path: Path, tiny: Subject, corpus: Corpus)
     small(tiny, corpus, tmp_path / "i")
     path = tmp_path / "i" / "explore" / "exemplars" / "mlp-1.parquet"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CorruptError, match=r"mlp-1\.parquet cannot be read"):
+    with pytest.raises(CorruptError, match=r"mlp-1\.parquet has [\d,]+ bytes, but"):
         Index.open(tmp_path / "i").exemplars(Unit("mlp", 1, 0))
     content = json.loads((tmp_path / "i" / "index.json").read_text())
     (tmp_path / "i" / "index.json").write_text(json.dumps(content)[:-5])

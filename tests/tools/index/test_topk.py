@@ -89,9 +89,9 @@ def test_keys_are_in_the_order_of_the_values() -> None:
     assert tied.argmax() == 1
 
 
-def test_values_out_of_range_are_kept_at_its_end() -> None:
+def test_values_out_of_range_are_infinite_and_not_clipped() -> None:
     values = np.full((1, SEQ, UNITS), 1e6, np.float32)
     top = TopK.empty(UNITS, 1, SEQ)
     fed(top, values, np.array([SEQ]), np.array([0]))
-    assert top.rows[0, 0].tolist() == [0, 65504, 65504, 65504, 65504]
+    assert top.rows[0, 0].tolist() == [0, *[float("inf")] * 4]
     assert top.ranked()[0][0, 0] == 1e6

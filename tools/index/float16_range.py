@@ -1,0 +1,24 @@
+"""Activations that float16, in which exemplars and collected activations are stored, cannot hold.
+
+They are stored as infinity, and every reader refuses a unit that has one: a clipped number would be
+a wrong one, and one such neuron is no reason to index none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from ..errors import ArgumentError
+
+LARGEST = 65504.0
+"""The largest number of float16."""
+
+
+def require_finite(unit: str, *arrays: Float[np.ndarray, "*shape"]) -> None:
+    """Raise ArgumentError if what is stored of a unit has a number that is not finite."""
+    if not all(np.isfinite(array).all() for array in arrays):
+        raise ArgumentError(
+            f"{unit} has activations beyond ±{LARGEST:,.0f}, the range of float16 in which they are "
+            "stored, so nothing can be said about it; choose other units"
+        )
