@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import ExitStack
 
 from .. import output
 from ..exit_status import DONE
@@ -57,15 +58,16 @@ def run(args: argparse.Namespace) -> int:
             output.line("Ctrl-C closes it")
         sys.stdout.flush()
         if not args.no_browser:
-            import webbrowser
+            from ...review.opening_file import open_page
 
-            webbrowser.open(address)
+            at_the_end.callback(open_page(address, args.runs))
 
-    serve(
-        RunCatalog(args.runs, args.run),
-        host=args.host,
-        port=args.port,
-        live=args.live,
-        opened=opened,
-    )
+    with ExitStack() as at_the_end:
+        serve(
+            RunCatalog(args.runs, args.run),
+            host=args.host,
+            port=args.port,
+            live=args.live,
+            opened=opened,
+        )
     return DONE

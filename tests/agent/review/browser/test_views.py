@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hubel.agent.review.opening_file import open_page
 from tests.agent.review.browser.conftest import ReviewSite, settled
 
 pytestmark = pytest.mark.browser
@@ -14,7 +15,9 @@ pytestmark = pytest.mark.browser
 expect = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed").expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
 
 TARGET = "/runs/formulas/targets/mlp.0.0"
 
@@ -260,3 +263,17 @@ def test_unknown_run_and_target_show_an_error(site: ReviewSite, page: Page) -> N
     for path in ("/runs/nowhere", "/runs/formulas/targets/mlp.9.9"):
         site.open(page, path)
         assert page.get_by_role("alert").inner_text()
+
+
+def test_local_file_with_the_token_leads_to_the_page(
+    browser: Browser, site: ReviewSite, tmp_path: Path
+) -> None:
+    given: list[str] = []
+    remove = open_page(f"{site.address}/?token={site.token}", tmp_path, given.append)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(given[0])
+    page.wait_for_selector("main:not([aria-busy]) table")
+    assert page.url == f"{site.address}/"
+    context.close()
+    remove()

@@ -1,0 +1,263 @@
+"""The review page under attack and under load: does another person still see it at once?
+
+1. Start `hubel review` on a synthetic run, with the number of open files that most systems allow.
+2. A process opens connections that never finish a request (silent ones, half of a head, half of a
+   body, an answer that is not read) and opens each again when the server closes it. A second one sends
+   thousands of requests as fast as they are answered.
+3. Meanwhile a visitor opens the page again and again, each time on a new connection, and is timed.
+
+    python -m hubel.bench.soak.page_load attack|load ADDRESS COOKIE NUMBER      the two processes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+RUN = "synthetic"
+USUAL_OPEN_FILES = 1024
+"""The soft limit of open files on most Linux systems (256 on macOS)."""
+SIDE_BY_SIDE = 64
+"""Connections of the load: ten browsers with six each."""
+SLOWEST_MS = 1000
+MEMORY_MB = 1024
+STDERR_BYTES = 10_000
+"""What the server may print meanwhile: a few lines, not a traceback for each connection."""
+
+
+@dataclass(frozen=True)
+class PageLoad:
+    """What a visitor saw while the page was attacked and loaded."""
+
+    half_open: int
+    requests: int
+    answered: int
+    """Requests of the load that were answered with 200."""
+    visits: int
+    failed_visits: int
+    median_ms: float
+    p99_ms: float
+    slowest_ms: float
+    peak_mb: float
+    """Of the server; 0 where the system does not report it."""
+    stderr_bytes: int
+
+
+class _Server(NamedTuple):
+    host: str
+    port: int
+    cookie: str
+    pid: int
+    stderr: Path
+
+
+def load_page(folder: Path, half_open: int, requests: int, *, targets: int = 200) -> PageLoad:
+    """Attack and load the page of a synthetic run, and time a visitor."""
+    from ..synthetic_run import make_run
+
+    make_run(folder / "runs" / RUN, targets)
+    with _serving(folder) as server:
+        for path in _PATHS:
+            _visit(
+                server, path
+            )  # the log is read, and modules are imported, with the first requests
+        with (
+            _client("attack", server, half_open) as attack,
+            _client("load", server, requests) as load,
+        ):
+            times, failed = _visit_while(load, server)
+            answered = int(load.communicate()[0])
+            attack.terminate()
+        return PageLoad(
+            half_open=half_open,
+            requests=requests,
+            answered=answered,
+            visits=len(times) + failed,
+            failed_visits=failed,
+            median_ms=_quantile(times, 0.5),
+            p99_ms=_quantile(times, 0.99),
+            slowest_ms=max(times, default=0.0),
+            peak_mb=_peak_mb(server.pid),
+            stderr_bytes=server.stderr.stat().st_size,
+        )
+
+
+_PATHS = (
+    "/",
+    "/static/app.js",
+    "/api/runs",
+    f"/api/runs/{RUN}",
+    f"/api/runs/{RUN}/targets?limit=100",
+    f"/api/runs/{RUN}/targets/mlp.0.7",
+)
+
+
+def _visit_while(load: subprocess.Popen[str], server: _Server) -> tuple[list[float], int]:
+    """Milliseconds of the visits that succeeded, and how many failed, until the load has ended."""
+    times: list[float] = []
+    failed = 0
+    for number in count():
+        if load.poll() is not None:
+            return times, failed
+        started = time.perf_counter()
+        try:
+            _visit(server, _PATHS[number % len(_PATHS)])
+            times.append(1000 * (time.perf_counter() - started))
+        except (OSError, http.client.HTTPException, ValueError):
+            failed += 1
+        time.sleep(0.02)
+    raise AssertionError("count() does not end")
+
+
+def _visit(server: _Server, path: str) -> None:
+    """Open one address on a connection of its own; raises if it is not shown."""
+    with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
+        connection.request("GET", path, headers={"cookie": server.cookie})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise ValueError(f"{path} was answered with {answer.status}")
+
+
+def _quantile(times: list[float], share: float) -> float:
+    ordered = sorted(times)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[_Server]:
+    package = __package__.split(".")[0] if __package__ else "hubel"
+    options = ["--runs", str(folder / "runs"), "--no-browser", "--port", "0", "--json"]
+    stderr = folder / "server.log"
+
+    def limit_files() -> None:
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(USUAL_OPEN_FILES, hard), hard))
+
+    with stderr.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", package, "review", *options],
+            stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=limit_files,
+        )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        address = urlsplit(json.loads(process.stdout.readline())["review"])
+        assert address.hostname
+        assert address.port
+        cookie = f"hubel-{address.port}={address.query.partition('=')[2]}"
+        yield _Server(address.hostname, address.port, cookie, process.pid, stderr)
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+        process.kill()
+
+
+@contextmanager
+def _client(work: str, server: _Server, number: int) -> Iterator[subprocess.Popen[str]]:
+    arguments = [work, f"{server.host}:{server.port}", server.cookie, str(number)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, *arguments], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _peak_mb(pid: int) -> float:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0.0
+    peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(peak[1]) / 1024 if peak else 0.0
+
+
+# ---------------------------------------------------------------- the two processes
+
+
+def _unfinished(host: str, cookie: str) -> list[bytes]:
+    """What connections send that never finish a request, or never read their answer."""
+    head = f"Host: {host}\r\nCookie: {cookie}\r\n"
+    body = "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    return [
+        b"",
+        f"GET / HTTP/1.1\r\n{head}".encode(),
+        f"POST /api/runs/{RUN}/targets/mlp.0.7/reviews HTTP/1.1\r\n{head}{body}".encode(),
+        f"GET /api/runs/{RUN}/targets?limit=1000 HTTP/1.1\r\n{head}\r\n".encode(),
+    ]
+
+
+async def _attack(host: str, port: int, cookie: str, number: int) -> None:
+    """Keep this many unfinished connections open, for ever."""
+    starts = _unfinished(f"{host}:{port}", cookie)
+
+    async def hold(start: bytes) -> None:
+        while True:
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection(host, port, limit=1)
+                writer.write(start)
+                if start.endswith(b"\r\n\r\n"):
+                    await asyncio.sleep(30)  # without reading the answers
+                await reader.read()  # until the server closes it
+                writer.close()
+            await asyncio.sleep(0.5)
+
+    await asyncio.gather(*(hold(starts[i % len(starts)]) for i in range(number)))
+
+
+async def _load(host: str, port: int, cookie: str, number: int) -> int:
+    """Send this many requests, side by side; returns how many were answered with 200."""
+    numbers = iter(range(number))
+
+    async def work() -> int:
+        answered = 0
+        reader = writer = None
+        for i in numbers:
+            path = _PATHS[i % len(_PATHS)]
+            try:
+                if writer is None:
+                    reader, writer = await asyncio.open_connection(host, port)
+                writer.write(
+                    f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode()
+                )
+                assert reader is not None
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                await reader.readexactly(int(length[1]) if length else 0)
+                answered += head.startswith(b"HTTP/1.1 200")
+            except (OSError, asyncio.IncompleteReadError):
+                reader = writer = None
+        return answered
+
+    return sum(await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE))))
+
+
+def main(work: str, address: str, cookie: str, number: int) -> None:
+    """One of the two processes."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(10_000, hard), hard))
+    host, _, port = address.rpartition(":")
+    if work == "attack":
+        asyncio.run(_attack(host, int(port), cookie, number))
+    else:
+        sys.stdout.write(f"{asyncio.run(_load(host, int(port), cookie, number))}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
