@@ -9,10 +9,16 @@ from typing import Any
 from starlette.requests import Request
 
 from ...tools.errors import CorruptError, UnavailableError
+from .answer_threads import AnswerThreads
 from .explain_again import Jobs
 from .guard import SLASH
 from .run_catalog import RunCatalog, StoredRun, UnknownName
 from .try_subject import SubjectSession
+
+READERS = 3
+"""Threads for requests that look. They share one interpreter: more would only slow each other down."""
+WRITERS = 8
+"""Threads for requests that do something; one may load a subject for a minute."""
 
 
 class AppState:
@@ -21,6 +27,8 @@ class AppState:
     def __init__(self, catalog: RunCatalog, live: SubjectSession) -> None:
         self.catalog, self.live, self.jobs = catalog, live, Jobs(catalog)
         self.first_answer = threading.Event()
+        self.readers = AnswerThreads(READERS, "reader")
+        self.writers = AnswerThreads(WRITERS, "writer")
 
     def unit_run(self, request: Request) -> StoredRun:
         """The run of a request's path, its store brought up to date.

@@ -7,7 +7,9 @@
    read and other sites cannot send. Static files are not secret and need neither.
 4. Writes are JSON and small.
 5. Every response, also of an error, forbids all scripts but the server's own files, framing, and
-   guessing of types.
+   guessing of types. What is not HTTP is answered by `connections`, with the same headers.
+6. A connection whose request is refused is closed. A defect is an answer too, and its traceback is
+   printed once.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import ipaddress
 import json
 import re
 import secrets
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, NamedTuple
@@ -66,6 +69,7 @@ class Guard:
         self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", host)}
         self._port = port
         self._open_to_others = not is_loopback(host)
+        self._reported: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -80,7 +84,22 @@ class Guard:
         if refusal is not None:
             await _refuse(scope, send_guarded, *refusal)
             return
-        await self.app(_with_slashes_kept(scope), _LimitedReceiver(receive), send_guarded)
+        try:
+            await self.app(_with_slashes_kept(scope), _LimitedReceiver(receive), send_guarded)
+        except Exception as error:  # noqa: BLE001 - the boundary of a request
+            self._report(error)
+            if not send_guarded.has_started:
+                await _refuse(
+                    scope, send_guarded, 500, "a defect of hubel; the terminal shows where"
+                )
+
+    def _report(self, error: Exception) -> None:
+        """Print a traceback, unless one from the same line was printed."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} {frame.filename}:{frame.lineno}"
+        if place not in self._reported:
+            self._reported.add(place)
+            traceback.print_exception(error)
 
     def _refusal(self, scope: Scope, headers: dict[str, str], has_token: bool) -> Refusal | None:
         # 1. host
@@ -189,9 +208,11 @@ class _HeaderSender:
 
     def __init__(self, send: Send, cookie: str | None) -> None:
         self._send, self._cookie = send, cookie
+        self.has_started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.has_started = True
             own = {k.lower() for k, _ in message["headers"]}
             added = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in own]
             if b"cache-control" not in own:
@@ -208,5 +229,6 @@ async def _refuse(scope: Scope, send: Send, status: int, message: str) -> None:
     else:
         body, kind = f"hubel review: {message}\n".encode(), b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

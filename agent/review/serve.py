@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 from collections.abc import Callable
@@ -52,21 +53,37 @@ def serve(
         port: None takes the usual one, or any if that is taken; 0 any.
         opened: called with the address and its token as soon as the server listens.
     """
+    # The loop waits this long for a thread that computes; 5 ms, the default, add up to a slow page.
+    sys.setswitchinterval(0.001)
     with closing(listen(host, port)) as listening:
         number = listening.getsockname()[1]
         guard = Guard(make_app(catalog, live=live), port=number, host=host)
         name = f"[{host}]" if ":" in host else host
-        server = _server(guard)
+        server = page_server(guard)
         opened(f"http://{name}:{number}/?token={guard.token}")
         server.run(sockets=[listening])
     sys.stderr.flush()
 
 
-def _server(guard: Guard) -> uvicorn.Server:
+def page_server(guard: Guard) -> uvicorn.Server:
+    """The server of a page, with limits on what a client can hold on to (`connections`)."""
     import uvicorn
 
+    from . import connections
+
+    class PageServer(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            asyncio.get_running_loop().set_exception_handler(connections.AcceptErrors())
+            await super().startup(sockets)
+            for listening in (
+                sockets or ()
+            ):  # uvicorn's one number is how many are accepted at once, too
+                listening.listen(connections.BACKLOG)
+
+    protocol = connections.limited_connections(connections.raise_open_files())
     config = uvicorn.Config(
-        guard, log_level="error", access_log=False, server_header=False, date_header=False, ws="none", lifespan="on",
-        loop="asyncio", http="h11", timeout_keep_alive=30, timeout_graceful_shutdown=2,
+        guard, log_level="critical", access_log=False, server_header=False, date_header=False, ws="none", lifespan="on",
+        loop="asyncio", http=protocol, timeout_keep_alive=int(connections.KEEP_ALIVE_S), timeout_graceful_shutdown=2,
+        h11_max_incomplete_event_size=connections.MAX_HEAD, backlog=connections.ACCEPT_AT_ONCE,
     )  # fmt: skip
-    return uvicorn.Server(config)
+    return PageServer(config)

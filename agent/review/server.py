@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -26,7 +25,7 @@ from . import get_handlers, post_handlers
 from .app_state import AppState
 from .guard import TooLarge
 from .holdout import Sealed
-from .json_response import JsonResponse
+from .json_response import JsonResponse, plain_json
 from .openapi import COMPARED, DIRECTIONS, LISTED, PAGED, SPLITS, TEXT, Operation, describe
 from .run_catalog import RunCatalog, UnknownName
 from .try_subject import SubjectSession
@@ -138,8 +137,16 @@ def _warm_up(first_answer: threading.Event) -> None:
 def _endpoint(state: AppState, operation: Operation) -> Callable[[Request], Any]:
     async def answer(request: Request) -> Response:
         body = await _body(request, operation) if operation.body else None
-        content = await run_in_threadpool(operation.answer, state, request, body)
-        return JsonResponse(content, status_code=operation.status)
+
+        def compute() -> bytes:
+            return plain_json(operation.answer(state, request, body))
+
+        question: Any = object()  # a request that changes something is like no other
+        if operation.method == "GET":
+            question = operation.path, tuple(request.path_params.items()), request.url.query
+        threads = state.readers if operation.method == "GET" else state.writers
+        content = await threads.answer(question, request.client, compute)
+        return Response(content, operation.status, media_type="application/json")
 
     answer.__name__ = operation.answer.__name__
     return answer
@@ -150,6 +157,8 @@ async def _body(request: Request, operation: Operation) -> Any:
 
     try:
         content = json.loads(await request.body())
+    except ClientDisconnect:
+        raise ArgumentError("the request ended before its body did") from None
     except (ValueError, RecursionError):
         raise ArgumentError("the request's body is not JSON") from None
     if not isinstance(content, dict):

@@ -5,6 +5,7 @@ its servers busy.
                  nothing paid twice
     malformed    answers that are malformed in every way: no crash, and no score from any
     pressure     budgets hold, servers are kept busy, the program itself takes little time
+    page_load    the review page stays quick for a visitor while others attack and load it
     fork_server  processes that can be killed by the hundred
     fixtures     the tiny subject, its index and the runs on it
 
@@ -21,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import fixtures, kill_runs, malformed, pressure
+from . import fixtures, kill_runs, malformed, page_load, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -46,6 +47,9 @@ class Size:
     answer_s: float = 2.0
     cpu_targets: int = 48
     """Targets of the CPU test; 0 skips it."""
+    half_open: int = 2000
+    """Connections that are held open at the review page; 0 skips it."""
+    page_requests: int = 10_000
     jobs: int = 2
     seed: int = 0
 
@@ -103,7 +107,11 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
             )
         if size.cpu_targets:
             cpu = pressure.cpu_ms_per_turn(folder, index, servers[0], size.cpu_targets)
-    return _result(killed, answers, budgets, load, cpu)
+    page = None
+    if size.half_open:
+        report("page", 0, 1, "")
+        page = page_load.load_page(folder, size.half_open, size.page_requests)
+    return _result(killed, answers, budgets, load, cpu, page)
 
 
 def _kill_runs(
@@ -134,6 +142,7 @@ def _result(
     budgets: list[pressure.BudgetCheck],
     load: pressure.ServerLoad | None,
     cpu: float | None,
+    page: page_load.PageLoad | None,
 ) -> SoakResult:
     promises = [
         _none("targets lost", killed.lost),
@@ -161,14 +170,32 @@ def _result(
         )
     if cpu is not None:
         promises.append(Promise("CPU ms a turn", round(cpu, 1), f"< {CPU_MS}", cpu < CPU_MS))
+    if page is not None:
+        promises += page_promises(page)
     figures = {
         "kills": _without_notes(killed),
         "malformed": _without_notes(answers),
         "budgets": [vars(check) for check in budgets],
         "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
+        "page": None if page is None else vars(page),
     }
     return SoakResult(promises, figures, [*killed.notes, *answers.notes])
+
+
+def page_promises(page: page_load.PageLoad) -> list[Promise]:
+    """What the review page promises to a visitor while it is attacked and loaded."""
+    slowest, memory, printed = page.slowest_ms, page.peak_mb, page.stderr_bytes
+    limits = (page_load.SLOWEST_MS, page_load.MEMORY_MB, page_load.STDERR_BYTES)
+    return [
+        _none("visits to a crowded page that failed", page.failed_visits),
+        _none("requests to it that were not answered", page.requests - page.answered),
+        Promise("slowest visit, ms", round(slowest), f"< {limits[0]}", slowest < limits[0]),
+        Promise(
+            "memory of the page's server, MB", round(memory), f"< {limits[1]}", memory < limits[1]
+        ),
+        Promise("bytes that it printed", printed, f"< {limits[2]}", printed < limits[2]),
+    ]
 
 
 def _without_notes(tally: object) -> dict[str, Any]:

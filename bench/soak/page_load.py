@@ -56,7 +56,7 @@ class PageLoad:
     stderr_bytes: int
 
 
-class _Server(NamedTuple):
+class _PageAddress(NamedTuple):
     host: str
     port: int
     cookie: str
@@ -105,7 +105,7 @@ _PATHS = (
 )
 
 
-def _visit_while(load: subprocess.Popen[str], server: _Server) -> tuple[list[float], int]:
+def _visit_while(load: subprocess.Popen[str], server: _PageAddress) -> tuple[list[float], int]:
     """Milliseconds of the visits that succeeded, and how many failed, until the load has ended."""
     times: list[float] = []
     failed = 0
@@ -122,7 +122,7 @@ def _visit_while(load: subprocess.Popen[str], server: _Server) -> tuple[list[flo
     raise AssertionError("count() does not end")
 
 
-def _visit(server: _Server, path: str) -> None:
+def _visit(server: _PageAddress, path: str) -> None:
     """Open one address on a connection of its own; raises if it is not shown."""
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
         connection.request("GET", path, headers={"cookie": server.cookie})
@@ -138,7 +138,7 @@ def _quantile(times: list[float], share: float) -> float:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[_Server]:
+def _serving(folder: Path) -> Iterator[_PageAddress]:
     package = __package__.split(".")[0] if __package__ else "hubel"
     options = ["--runs", str(folder / "runs"), "--no-browser", "--port", "0", "--json"]
     stderr = folder / "server.log"
@@ -152,22 +152,23 @@ def _serving(folder: Path) -> Iterator[_Server]:
             [sys.executable, "-m", package, "review", *options],
             stdout=subprocess.PIPE, stderr=errors, text=True, preexec_fn=limit_files,
         )  # fmt: skip
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         address = urlsplit(json.loads(process.stdout.readline())["review"])
         assert address.hostname
         assert address.port
         cookie = f"hubel-{address.port}={address.query.partition('=')[2]}"
-        yield _Server(address.hostname, address.port, cookie, process.pid, stderr)
+        yield _PageAddress(address.hostname, address.port, cookie, process.pid, stderr)
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=20)
         process.kill()
+        process.stdout.close()
 
 
 @contextmanager
-def _client(work: str, server: _Server, number: int) -> Iterator[subprocess.Popen[str]]:
+def _client(work: str, server: _PageAddress, number: int) -> Iterator[subprocess.Popen[str]]:
     arguments = [work, f"{server.host}:{server.port}", server.cookie, str(number)]
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, *arguments], stdout=subprocess.PIPE, text=True
@@ -177,6 +178,8 @@ def _client(work: str, server: _Server, number: int) -> Iterator[subprocess.Pope
     finally:
         process.kill()
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def _peak_mb(pid: int) -> float:

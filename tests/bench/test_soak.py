@@ -11,7 +11,9 @@ from hubel.bench.actions.soak import _show
 from hubel.bench.loopback import Entry, Ledger
 from hubel.bench.soak import Promise, Size, SoakResult, pressure, soak
 
-SHORT = Size(kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, jobs=1)
+SHORT = Size(
+    kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, half_open=0, jobs=1
+)
 
 
 @pytest.mark.slow

@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import uvicorn
 
 from hubel.agent.review.guard import Guard
 from hubel.agent.review.run_catalog import RunCatalog
-from hubel.agent.review.serve import listen
+from hubel.agent.review.serve import listen, page_server
 from hubel.agent.review.server import make_app
 from tests.support.configs import run_config
 
@@ -73,9 +72,7 @@ def serving(library: RunCatalog, *, live: bool = False) -> Iterator[ReviewClient
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         guard = Guard(make_app(library, live=live), port=port)
-        server = uvicorn.Server(
-            uvicorn.Config(guard, log_level="critical", ws="none", timeout_graceful_shutdown=1)
-        )
+        server = page_server(guard)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
