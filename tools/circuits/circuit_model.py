@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject import Subject
 from ..subject.architectures import matrix
-from .graph import Graph
+from .graph import Graph, Target
 
 Layout = Literal["separate", "stacked", "interleaved"]
 
@@ -127,6 +127,23 @@ class CircuitModel:
         first_value = self.graph.n_heads + self.graph.n_kv_heads
         return self.qkv_slices[first_value + head // self.graph.heads_per_kv]
 
+    def bias_before(self, target: Target) -> Float[Tensor, " d_model"]:
+        """What the attention layers before a target add to the stream that no head writes."""
+        n_sources = self.graph.n_sources_before(target)
+        layers = range(self.graph.n_layers)
+        n_layers = sum(self.graph.head_sources(layer).stop <= n_sources for layer in layers)
+        return self._summed_biases[n_layers]
+
+    @cached_property
+    def _summed_biases(self) -> Float[Tensor, "layers_and_one d_model"]:
+        """Biases of the attention's output projections, summed over the layers before each."""
+        dtype = sum_dtype(self.subject.dtype)
+        sums = [torch.zeros(self.subject.d_model, device=self.subject.device, dtype=dtype)]
+        for parts in self.subject.parts.layers:
+            bias = cast("Tensor | None", getattr(parts.attention_out, "bias", None))
+            sums.append(sums[-1] if bias is None else sums[-1] + bias.detach())
+        return torch.stack(sums)
+
     def qkv_weights(self, layer: int) -> QkvWeights:
         """Weights and biases of a layer's queries, keys and values; a missing bias is zero."""
         modules = self.readers[layer].projections
@@ -185,6 +202,11 @@ def _find(layer: nn.Module, path: str, family: str) -> nn.Module:
         raise UsageError(
             f"a {family!r} layer has no module {path!r} ({error}); correct it in tools/circuits/circuit_model.py"
         ) from error
+
+
+def sum_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What sums of writes are kept in: float32 for half precision."""
+    return torch.promote_types(dtype, torch.float32)
 
 
 def at_least_float32(value: Tensor) -> Tensor:

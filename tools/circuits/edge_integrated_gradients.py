@@ -136,7 +136,7 @@ class _MixtureRun(EdgeRun):
         device, dtype = model.subject.device, model.subject.dtype
         shape = (len(pairs), len(model.graph.sources), pairs.n_tokens * model.subject.d_model)
         self._values = torch.zeros(shape, device=device, dtype=dtype)
-        # The same changes with their gradients, one tensor per call of `add_changes`.
+        # The same changes with their gradients, one tensor per call of `add_writes`.
         self._changes: list[Float[Tensor, "pairs some_sources seq d_model"]] = []
         # Leaves of the graph by first target: pairs target source.
         self._shares: dict[int, Tensor] = {}
@@ -185,9 +185,13 @@ class _MixtureRun(EdgeRun):
                 n_changed += change.shape[1]
         return _PathReading.apply(stream, shares, self._values[:, :n_sources], *changes)  # pyright: ignore[reportReturnType]
 
-    def add_changes(
-        self, sources: slice, changes: Float[Tensor, "source pairs seq d_model"]
+    def add_writes(
+        self,
+        sources: slice,
+        written: Float[Tensor, "source pairs seq d_model"],
+        ablated: Float[Tensor, "source rows seq d_model"] | None,
     ) -> None:
-        by_pair = changes.transpose(0, 1)
+        assert ablated is not None  # the twins'
+        by_pair = (ablated - written).transpose(0, 1)
         self._values[:, sources] = by_pair.detach().flatten(2)
         self._changes.append(by_pair)

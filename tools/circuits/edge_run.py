@@ -1,8 +1,8 @@
 """One pass in which every target reads the stream in its own way: what runs of circuits and of
 mixtures of edges share.
 
-1. As each source writes, the run is given its change: the ablated write less the present one, which
-   depends on what the source itself has read.
+1. As each source writes, the run is given its present write, which depends on what the source itself
+   has read, and its ablated one.
 2. Each query, key and value of a layer is projected from its own reading of the stream and put in
    place at the output of its projection. Keys and values stay one per key-value head.
 3. MLPs and the final norm read theirs at their inputs.
@@ -32,21 +32,19 @@ class AblatedWrites:
     z: dict[int, Tensor]
     mlp: dict[int, Tensor]
 
+    @property
+    def n_rows(self) -> int:
+        """Pairs, or 1 if all pairs share one value."""
+        return len(self.embedding)
+
     @classmethod
     def from_record(cls, record: ForwardRecord) -> AblatedWrites:
         """The writes of a pass."""
         return cls(record.stream[0], record.z, record.mlp)
 
-    @classmethod
-    def zero(cls, model: CircuitModel) -> AblatedWrites:
-        """Nothing."""
-        zero = torch.zeros(1, 1, 1, device=model.subject.device, dtype=model.subject.dtype)
-        layers = range(model.graph.n_layers)
-        return cls(zero, dict.fromkeys(layers, zero), dict.fromkeys(layers, zero))
-
     def rows(self, rows: range) -> AblatedWrites:
         """Those of some of the pairs."""
-        if len(self.embedding) == 1:
+        if self.n_rows == 1:
             return self
         cut = slice(rows.start, rows.stop)
         z, mlp = ({layer: value[cut] for layer, value in by.items()} for by in (self.z, self.mlp))
@@ -62,9 +60,15 @@ class AblatedWrites:
 
 
 class EdgeRun(ABC):
-    """A pass of the clean prompts; subclasses say what targets read."""
+    """A pass of the clean prompts; subclasses say what targets read.
 
-    def __init__(self, model: CircuitModel, pairs: PromptPairs, ablated: AblatedWrites) -> None:
+    Args:
+        ablated: None means that ablated edges carry nothing.
+    """
+
+    def __init__(
+        self, model: CircuitModel, pairs: PromptPairs, ablated: AblatedWrites | None
+    ) -> None:
         self.model, self.pairs, self.ablated = model, pairs, ablated
 
     @abstractmethod
@@ -74,10 +78,13 @@ class EdgeRun(ABC):
         """What each of these targets reads, given the stream as it is."""
 
     @abstractmethod
-    def add_changes(
-        self, sources: slice, changes: Float[Tensor, "source pairs seq d_model"]
+    def add_writes(
+        self,
+        sources: slice,
+        written: Float[Tensor, "source pairs seq d_model"],
+        ablated: Float[Tensor, "source rows seq d_model"] | None,
     ) -> None:
-        """Take the changes of sources that have just written."""
+        """Take what sources have just written, and what their ablated edges carry."""
 
     def logits(self) -> Float[Tensor, "pairs vocab"]:
         """Logits of the last position."""
@@ -101,7 +108,8 @@ class EdgeRun(ABC):
 
     def _project(self, layer: int, projected: dict[int, Tensor], stream: Tensor) -> None:
         if layer == 0:
-            self.add_changes(slice(0, 1), (self.ablated.embedding - stream)[None])
+            ablated = self.ablated and self.ablated.embedding[None]
+            self.add_writes(slice(0, 1), stream[None], ablated)
         readings = self.read(self.model.graph.attention_targets(layer), stream)
         # `forward`, because calling the norm would run this very hook again.
         normed = self.model.readers[layer].attention_norm.forward(readings)
@@ -110,9 +118,10 @@ class EdgeRun(ABC):
         projected.update(enumerate(values))
 
     def _add_heads(self, layer: int, z: Tensor) -> None:
-        changes = self.model.head_writes(layer, self.ablated.z[layer] - z)
-        self.add_changes(self.model.graph.head_sources(layer), changes)
+        ablated = self.ablated and self.model.head_writes(layer, self.ablated.z[layer])
+        written = self.model.head_writes(layer, z)
+        self.add_writes(self.model.graph.head_sources(layer), written, ablated)
 
     def _add_mlp(self, layer: int, written: Tensor) -> None:
-        change = self.ablated.mlp[layer] - written
-        self.add_changes(self.model.graph.mlp_source(layer), change[None])
+        ablated = self.ablated and self.ablated.mlp[layer][None]
+        self.add_writes(self.model.graph.mlp_source(layer), written[None], ablated)
