@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
+from types import TracebackType
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
     from .agent.cli.main import run_command_line
+    from .tools.files.secrets import mask_message
+    from .tools.files.untrusted_text import printable
 
+    def show_defect(
+        kind: type[BaseException], error: BaseException, at: TracebackType | None
+    ) -> None:
+        lines = "".join(traceback.format_exception(kind, error, at))
+        sys.stderr.write(printable(mask_message(lines)))
+
+    sys.excepthook = show_defect
     sys.exit(run_command_line(sys.argv[1:], leave=os._exit))
 
 

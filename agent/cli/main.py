@@ -15,6 +15,7 @@ from importlib import import_module
 
 from ... import __version__
 from ...tools.errors import UsageError
+from . import output
 from .exit_status import DONE, FAILED, WRONG_USE, describe_error
 from .parser import build_parser, closest
 
@@ -75,8 +76,8 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
 
 def _fail(status: int, line: str, debug: bool) -> int:
     if debug:
-        traceback.print_exc()
-    sys.stderr.write(f"hubel: {line}\n")
+        output.note(traceback.format_exc().rstrip())
+    output.note(f"hubel: {line}")
     return status
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 from ...tools.errors import UsageError
 from ..runlog.model_config import BudgetConfig, ModelConfig
+from . import output
 
 DTYPES = ("float32", "bfloat16", "float16")
 BUDGET_UNITS = {
@@ -216,8 +216,8 @@ def price(args: argparse.Namespace, role: str, model: str, base_url: str = "") -
     if listed is None:
         return {}
     if not args.quiet:
-        sys.stderr.write(
+        output.note(
             f"price of {model}: {listed.price} US dollars per million tokens ({listed.origin}; "
-            "please check)\n"
+            "please check)"
         )
     return listed.price

@@ -1,7 +1,7 @@
 """What commands write to standard output: JSON lines for programs, tables for people.
 
-Text from a corpus or a vocabulary goes through `escape_control` first: it is untrusted, and a
-terminal would obey its escape sequences.
+Everything that commands write goes through here. Text of a corpus, a vocabulary or a server is
+untrusted, and a terminal would obey its escape sequences; keys do not belong on a screen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...tools.files.untrusted_text import escape_control
+from ...tools.files.secrets import mask, mask_message
+from ...tools.files.untrusted_text import escape_control, printable, printable_json
 
 WIDE = 10_000
 """Width of tables when standard output is not a terminal: each row stays on one line, for grep."""
@@ -19,12 +20,18 @@ WIDE = 10_000
 
 def json_line(value: Mapping[str, Any]) -> None:
     """Write one JSON object on one line; an unknown value must be null, NaN is refused."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(printable_json(text) + "\n")
 
 
 def line(text: str = "") -> None:
     """Write one line of text."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+def note(text: str) -> None:
+    """Write a message to standard error, on a line of its own."""
+    sys.stderr.write(f"{printable(mask_message(text))}\n")
 
 
 def table(
@@ -56,7 +63,9 @@ def table(
             Text(column), justify="right" if column in right else "left", no_wrap=column in right
         )
     for row in rows:
-        view.add_row(*(Text("-" if cell is None else escape_control(str(cell))) for cell in row))
+        view.add_row(
+            *(Text("-" if cell is None else escape_control(mask(str(cell)))) for cell in row)
+        )
     with console.capture() as captured:
         console.print(view)
     sys.stdout.writelines(row.rstrip() + "\n" for row in captured.get().strip("\n").splitlines())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,22 +48,22 @@ def finish(
     show_targets(folder, as_json=args.json)
     resume = f"`hubel resume {folder.name}`"
     if result.budget:
-        sys.stderr.write(
+        output.note(
             f"hubel: {result.budget}; {result.pending} targets are pending: {resume} continues, "
-            "with a larger limit if you give one (--max-usd, --max-calls, ...)\n"
+            "with a larger limit if you give one (--max-usd, --max-calls, ...)"
         )
         return BUDGET
     if result.failed or result.pending:
         targets = result.done + result.failed + result.pending
-        sys.stderr.write(
+        output.note(
             f"hubel: {result.failed} of {targets} targets failed; "
-            f"`hubel show {folder.name}` says why, {resume} retries them\n"
+            f"`hubel show {folder.name}` says why, {resume} retries them"
         )
         return SOME_FAILED
     if result.failed_scores:
-        sys.stderr.write(
+        output.note(
             f"hubel: {result.failed_scores} scores of sentences failed (no verdict depends on "
-            f"them); {resume} retries them\n"
+            f"them); {resume} retries them"
         )
         return SOME_FAILED
     return DONE

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import HubelError, UsageError
+from ...tools.files.untrusted_text import printable
 from ...tools.subject.address import Unit
 from ..runlog.config import RunConfig
 from ..runlog.layout import COLLECTED
@@ -143,7 +144,7 @@ def main(folder: Path, review: str = "") -> int:
     except HubelError as error:
         failure = " ".join(str(error).split())
     if failure:
-        sys.stderr.write(f"hubel: {failure}\n")
+        sys.stderr.write(f"hubel: {printable(failure)}\n")
     return 1 if failure else 0
 
 

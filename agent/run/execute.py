@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import BudgetReached, HubelError, UsageError
+from ...tools.files.secrets import mask_message
 from ...tools.index import Collected, Index
 from ...tools.subject.address import parse_targets
 from ..explainers import make_explainer
@@ -292,7 +293,7 @@ def failure_of(error: Exception) -> dict[str, str]:
     """A failure as it is logged: one readable line, its kind, and the traceback for debugging."""
     line = str(error) if isinstance(error, HubelError) else f"{type(error).__name__}: {error}"
     return {
-        "error": " ".join(line.split()),
+        "error": mask_message(" ".join(line.split())),
         "kind": type(error).__name__,
-        "traceback": traceback.format_exc(),
+        "traceback": mask_message(traceback.format_exc()),
     }

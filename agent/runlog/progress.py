@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
-from ...tools.files.untrusted_text import escape_control
+from ...tools.files.untrusted_text import escape_control, printable
 
 EVERY_S = 5.0
 """Seconds between two plain lines of one step: often enough to see life, rare enough for a CI log."""
@@ -90,7 +90,7 @@ class LineReporter(Reporter):
 
     def say(self, text: str) -> None:
         with self._lock:
-            self._write(escape_control(text))
+            self._write(printable(text))
 
     def _write(self, text: str) -> None:
         self.stream.write(text + "\n")
@@ -137,7 +137,7 @@ class BarReporter(Reporter):
             )
 
     def say(self, text: str) -> None:
-        self.bars.console.print(escape_control(text), markup=False)
+        self.bars.console.print(printable(text), markup=False)
 
 
 def rate(began_at: float, done: float, seconds: float) -> float | None:

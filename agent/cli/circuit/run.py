@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import datetime
 from pathlib import Path
 
 from ....tools.errors import UsageError
 from ...runlog.model_config import BudgetConfig
-from .. import options
+from .. import options, output
 
 SETTINGS = (
     "task",
@@ -139,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
     )
     make_circuit_run(folder, config)
     if not args.quiet:
-        sys.stderr.write(
-            f"run {folder.name}: `hubel resume {folder.name}` continues it if it is stopped\n"
+        output.note(
+            f"run {folder.name}: `hubel resume {folder.name}` continues it if it is stopped"
         )
     return finish_circuit(folder, args)

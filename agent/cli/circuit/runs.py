@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from ....tools.errors import BudgetReached
-from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import CircuitConfig
 from ...circuits.result import CircuitResult, FoundCircuit, IntervalRow, read_result
 from ...runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT
@@ -42,7 +40,7 @@ def finish_circuit(folder: Path, args: argparse.Namespace) -> int:
     if not args.quiet:
         has_drawing = result["verdict"] != "cannot do"
         drawing = f", {folder / CIRCUIT_DRAWING}" if has_drawing else ""
-        sys.stderr.write(f"{folder / CIRCUIT_REPORT}{drawing}\n")
+        output.note(f"{folder / CIRCUIT_REPORT}{drawing}")
     return 0
 
 
@@ -157,7 +155,7 @@ def replay_of_circuit(folder: Path, args: argparse.Namespace) -> int:
             + ("bit for bit" if replay.bitwise else "to 1e-6")
         )
     for mismatch in replay.mismatches:
-        sys.stderr.write(f"hubel: mismatch: {escape_control(mismatch)}\n")
+        output.note(f"hubel: mismatch: {mismatch}")
     return 1 if replay.mismatches else 0
 
 

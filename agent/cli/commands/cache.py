@@ -69,8 +69,8 @@ def _clear(items: Sequence[Item], args: argparse.Namespace) -> int:
     total = _total(items)
     if items and not args.yes:
         if not output.interactive():
-            sys.stderr.write(
-                f"hubel: this would delete {len(items)} items ({total}); confirm with --yes\n"
+            output.note(
+                f"hubel: this would delete {len(items)} items ({total}); confirm with --yes"
             )
             return FAILED
         labels = ", ".join(item.label for item in items)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
-from ....tools.files.untrusted_text import escape_control
 from ...runlog.progress import progress
 from .. import options, output
 from ..exit_status import BUDGET, DONE, SOME_FAILED
@@ -124,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     if args.html:
         from ...rescoring.page import write_page
 
-        sys.stderr.write(f"{write_page(evaluations, args.html)}\n")
+        output.note(f"{write_page(evaluations, args.html)}")
     return _status(evaluations)
 
 
@@ -132,16 +130,15 @@ def _status(evaluations: Sequence[Evaluation]) -> int:
     """The exit status; writes to standard error what is missing and how to get it."""
     failed = sum(evaluation.failed for evaluation in evaluations)
     if failed:
-        sys.stderr.write(
-            f"hubel: {failed} scores failed; the same command with --retry-failed retries them\n"
+        output.note(
+            f"hubel: {failed} scores failed; the same command with --retry-failed retries them"
         )
     reached = next((evaluation.budget for evaluation in evaluations if evaluation.budget), "")
     if reached:
         rows = [row for evaluation in evaluations for row in evaluation.rows]
         pending = sum(row.status == "pending" for row in rows)
-        sys.stderr.write(
-            f"hubel: {reached}; {pending} targets are not fully scored: "
-            "the same command continues\n"
+        output.note(
+            f"hubel: {reached}; {pending} targets are not fully scored: the same command continues"
         )
         return BUDGET
     return SOME_FAILED if failed else DONE
@@ -234,7 +231,7 @@ def _show_summaries(summaries: Sequence[ScoreSummary], evaluation: Evaluation) -
     for row in evaluation.rows:
         reasons.update(row.failures.values(), row.skipped.values())
     for reason in sorted(reasons)[:SHOWN_REASONS]:
-        output.line(f"  {escape_control(reason)}")
+        output.line(f"  {reason}")
 
 
 def _show_comparisons(comparisons: Sequence[SourceComparison]) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ....tools.errors import UsageError
 from ...runlog.layout import CONFIG
 from ...runlog.model_config import ModelConfig
-from .. import options
+from .. import options, output
 from ..exit_status import DONE, FAILED
 from .show import CALLS_ONLY
 
@@ -160,7 +160,7 @@ def _stop_now(dispatcher: InstrumentDispatcher) -> None:
     """End the process: a thread waits for the client's next line, and only that line would end it."""
     if dispatcher.log is not None:
         dispatcher.log.close()
-    sys.stderr.write(f"hubel: {INTERRUPTED}\n")
+    output.note(f"hubel: {INTERRUPTED}")
     sys.stderr.flush()
     os._exit(FAILED)
 
@@ -175,12 +175,13 @@ def _serve_http(server: Any, port: int) -> None:
     from ...mcp.server import http_app
 
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
+    shown = f"TOKEN, as in {TOKEN}" if os.environ.get(TOKEN) else token
     with socket.socket() as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port))
         listening.listen()
         place = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
-        sys.stderr.write(f"instruments at {place}\nAuthorization: Bearer {token}\n")
+        output.note(f"instruments at {place}\nAuthorization: Bearer {shown}")
         sys.stderr.flush()
         config = uvicorn.Config(http_app(server, token), log_level="warning", lifespan="on")
         uvicorn.Server(config).run(sockets=[listening])

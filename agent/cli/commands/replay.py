@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
 from ...runlog.config import find_run
 from ...runlog.progress import progress
@@ -39,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         output.line(summary(result.rows))
         output.line(_verdict(result.mismatches, result.bitwise))
     for line in result.mismatches:
-        sys.stderr.write(f"hubel: mismatch: {escape_control(line)}\n")
+        output.note(f"hubel: mismatch: {line}")
     return FAILED if result.mismatches else DONE
 
 

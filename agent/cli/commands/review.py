@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     from ...review.serve import serve
 
     if not is_loopback(args.host):
-        sys.stderr.write(
-            f"hubel: {args.host} can be reached from other machines; the token is sent unencrypted\n"
+        output.note(
+            f"hubel: {args.host} can be reached from other machines; the token is sent unencrypted"
         )
 
     def opened(address: str) -> None:

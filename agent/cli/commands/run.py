@@ -11,7 +11,7 @@ from pathlib import Path
 from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
 from ...runlog.model_config import is_language_model
-from .. import options
+from .. import options, output
 from ..run_outcome import finish
 
 NAME = "run"
@@ -118,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
     confirm(config, args)
     make_run(folder, config)
     if not args.quiet:
-        sys.stderr.write(
-            f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it\n"
+        output.note(
+            f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it"
         )
     return finish(folder, args)
 
@@ -139,7 +139,8 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
     most = min(estimate, limit) if limit else estimate
     line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
     if args.yes or most <= CONFIRM_FROM_USD:
-        sys.stderr.write("" if args.quiet else f"{line}\n")
+        if not args.quiet:
+            output.note(line)
     elif not sys.stdin.isatty():
         raise UsageError(f"{line}; confirm with --yes, or give a smaller --max-usd")
     elif input(f"{line}; continue? [y/N] ").strip().lower() not in ("y", "yes"):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
-from ....tools.files.untrusted_text import escape_control
 from ...circuits.config import is_circuit
 from ...circuits.result import read_result
 from ...runlog.config import RunConfig, find_run
@@ -76,10 +75,10 @@ def _show_calls(folder: Path, *, as_json: bool) -> None:
             row = {"call": int(number or 0), "seconds": call["seconds"], **request, **answer}
             output.json_line(row)
             continue
-        arguments = escape_control(json.dumps(request["arguments"], ensure_ascii=False))
+        arguments = json.dumps(request["arguments"], ensure_ascii=False)
         output.line(f"{number}. {request['instrument']} {arguments}")
         for line in answer["text"].splitlines():
-            output.line(f"   {escape_control(line)}")
+            output.line(f"   {line}")
 
 
 def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
@@ -177,7 +176,7 @@ def _show_conversation(folder: Path, target: str) -> None:
     for entry in transcript(log, target):
         output.line(f"\n-- {entry.speaker}{f' ({entry.cost})' if entry.cost else ''}")
         for line in entry.text.splitlines():
-            output.line(f"   {escape_control(line)}")
+            output.line(f"   {line}")
     if traced := traced_claims(log, target):
         cells = [(claim.text, ", ".join(claim.evidence) or "UNSUPPORTED") for claim in traced]
         title = "numbers and quotations of the conclusion"

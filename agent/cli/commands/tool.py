@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ....tools.errors import UsageError
-from ....tools.files.untrusted_text import escape_control
 from .. import options, output
 from ..exit_status import DONE
 from ..instrument_help import manual
@@ -109,7 +108,7 @@ def _call(instrument: Instrument, args: argparse.Namespace) -> None:
     arguments = _arguments(args)  # before anything is opened
     result = instrument(_open_context(instrument, args), arguments)
     if args.json is None or args.text:
-        output.line("\n".join(escape_control(line) for line in result.render().splitlines()))
+        output.line("\n".join(result.render().splitlines()))
     else:
         output.json_line(result.to_json())
 

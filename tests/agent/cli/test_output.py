@@ -33,6 +33,25 @@ def test_control_characters_of_a_corpus_never_reach_the_terminal(hostile: str, c
     assert not set(escape_control(hostile)) & set("\x1b\x9b\x07\u202e\n")
 
 
+@pytest.mark.parametrize("hostile", ["\x1b[2J", "\x9b2J", "\x07", "\u202eabc", "\ud800", "\u061c"])
+def test_nothing_that_is_printed_is_obeyed(hostile: str, capsys) -> None:
+    output.line(f"two\n{hostile}")
+    output.note(hostile)
+    output.json_line({hostile: hostile})
+    out, err = capsys.readouterr()
+    assert hostile[0] not in out + err
+    assert out.startswith("two\n")
+    assert json.loads(out.splitlines()[-1]) == {hostile: hostile}
+
+
+def test_secrets_are_not_printed(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_9hQ2LsZr7TgXvB4n")
+    for write in (output.line, output.note, lambda text: output.json_line({"text": text})):
+        write("the token hf_9hQ2LsZr7TgXvB4n")
+    output.table(["token"], [["hf_9hQ2LsZr7TgXvB4n"]])
+    assert "9hQ2" not in "".join(capsys.readouterr())
+
+
 def test_json_is_one_object_a_line_and_refuses_nan(capsys) -> None:
     output.json_line({"text": "a\nb", "value": None})
     assert json.loads(capsys.readouterr().out) == {"text": "a\nb", "value": None}

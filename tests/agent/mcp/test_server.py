@@ -246,7 +246,7 @@ def test_http_serves_only_clients_with_the_token(tiny_index: Path) -> None:
         assert process.stderr is not None
         address = re.search(r"http://127\.0\.0\.1:\d+/mcp", process.stderr.readline())
         assert address
-        assert process.stderr.readline() == "Authorization: Bearer a secret\n"
+        assert "a secret" not in process.stderr.readline()
         assert refused(address[0], {}) == 401
         assert refused(address[0], {"Authorization": "Bearer guess"}) == 401
         assert refused(
