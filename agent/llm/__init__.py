@@ -12,6 +12,9 @@ from .conversation import Client, LanguageModel
 from .preflight_probe import ModelCheck, check_explainer, preflight
 from .retry import Patience, RetryingClient
 
+SHORTEST_ATTEMPT_S = 30.0
+"""Even without patience for a busy server, a reply takes a while."""
+
 
 def make_model(
     config: ModelConfig, patience: Patience | None = None, timeout_s: float = TIMEOUT_S
@@ -25,8 +28,9 @@ def make_model(
     Raises:
         UsageError: the name is not of that form, or there is no key.
     """
-    connection = connect(config, timeout_s)
-    client = RetryingClient(connection, patience or Patience())
+    patience = patience or Patience()
+    connection = connect(config, attempt_seconds(timeout_s, patience.limit_s))
+    client = RetryingClient(connection, patience)
     if config.tools == "text":
         from .tool_fallback.client import ToolFallbackClient
         from .tool_fallback.in_text import describe_in_text, read_calls
@@ -38,6 +42,11 @@ def make_model(
 
         return ToolFallbackClient(client, merge_into_one, read_calls)
     return client
+
+
+def attempt_seconds(timeout_s: float, patience_s: float) -> float:
+    """The time of one attempt: a server that is silent for longer than the patience is given up."""
+    return min(timeout_s, max(patience_s, SHORTEST_ATTEMPT_S))
 
 
 __all__ = [

@@ -22,8 +22,9 @@ from .conversation import (
 from .errors import ModelError, Rejected
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
+from .reply_limits import bounded
 
-KEY = "ANTHROPIC_API_KEY"
+PROVIDER, OWN_SERVER = "ANTHROPIC", "https://api.anthropic.com"
 THINKING_TOKENS = 16_384
 """Tokens added to the answer's own for a model that thinks. With more, the SDK insists on streaming."""
 _STOPS: dict[str, Stop] = {
@@ -56,8 +57,11 @@ class AnthropicConnection:
         self.name = config.name
         self.place = (config.base_url or "anthropic", config.model)
         self._config = config
-        self._client = anthropic.Anthropic(**client_options(KEY, config, timeout_s))
-        self._server = Server(anthropic, config.base_url or "Anthropic", KEY, config.model)
+        options = client_options(PROVIDER, config, timeout_s, OWN_SERVER)
+        self._client = anthropic.Anthropic(**options)
+        self._server = Server(
+            anthropic, config.base_url or "Anthropic", f"{PROVIDER}_API_KEY", config.model
+        )
         self._forces = config.thinking != "adaptive"
         """Whether a tool call may be forced; a model that thinks must be free to choose."""
 
@@ -75,7 +79,7 @@ class AnthropicConnection:
     def _send(self, request: Request) -> Received:
         create = self._client.messages.with_raw_response.create
         body, headers = send_once(self._server, lambda: create(**self._wire(request)).http_response)
-        return Received(_reply(body), allowances(headers))
+        return Received(bounded(_reply(body)), allowances(headers))
 
     def models(self) -> HttpReply:
         """What the server says about the model, as a list of one under ``data``. Asking is free."""

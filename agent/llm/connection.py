@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 from ...tools.errors import UsageError
-from ..runlog.model_config import ModelConfig
+from ...tools.files.secrets import without_login
+from ..runlog.model_config import ModelConfig, check_base_url
 
 if TYPE_CHECKING:
     from .conversation import Reply, Request
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from .rate_headers import Allowance
 
 TIMEOUT_S = 600.0
-"""Of one attempt. Reasoning models think for minutes; a shorter one pays for replies that nobody reads."""
+"""Of one attempt, from its first byte to its last. Reasoning models think for minutes; a shorter one
+pays for replies that nobody reads."""
 
 
 class Received(NamedTuple):
@@ -58,23 +61,66 @@ def connect(config: ModelConfig, timeout_s: float = TIMEOUT_S) -> Connection:
     return import_module(f".{config.provider}", __package__).connect(config, timeout_s)
 
 
-def client_options(variable: str, config: ModelConfig, timeout_s: float) -> dict[str, Any]:
+class ServerAddress(NamedTuple):
+    """Where requests go."""
+
+    url: str
+    """Without login; "" is the provider's own server."""
+    full: str
+    """With the login and the query that the environment's address of this server has."""
+
+
+def server_address(base_url: str, variable: str) -> ServerAddress:
+    """The server of a configuration.
+
+    Logins are never part of `base_url`, which is stored and printed. They are taken from the
+    environment's address of the same server.
+
+    Args:
+        variable: the environment variable of the provider's address, which counts where a
+            configuration names none.
+
+    Raises:
+        UsageError: it is no address of HTTP, or `base_url` holds a login or a key.
+    """
+    check_base_url(base_url, variable)
+    environment = os.environ.get(variable, "").strip()
+    clean = without_login(environment)
+    if environment and base_url.rstrip("/") in ("", clean.rstrip("/")):
+        return ServerAddress(base_url or clean, environment)
+    return ServerAddress(base_url, base_url)
+
+
+def client_options(
+    provider: str, config: ModelConfig, timeout_s: float, own_server: str
+) -> dict[str, Any]:
     """Arguments of either SDK's client. Its own retries are off.
 
     Args:
-        variable: the environment variable that holds the provider's API key.
+        provider: as in the environment variables PROVIDER_API_KEY and PROVIDER_BASE_URL.
+        own_server: the provider's own address.
 
     Raises:
-        UsageError: the provider's own server is asked, and there is no key.
+        UsageError: the provider's own server is asked, and there is no key; or the key or the
+            address cannot be used.
     """
+    variable = f"{provider}_API_KEY"
     key = os.environ.get(variable, "").strip()
     if not key and not config.base_url:
         raise UsageError(
             f"no key: set {variable}, or name a server that needs none with --base-url URL"
         )
+    if not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{variable} holds characters that no key has; copy the key again")
+    from .transport import make_http_client  # here: importing the HTTP library takes 0.1 s
+
+    address = server_address(config.base_url, f"{provider}_BASE_URL")
+    url, _, query = (address.full or own_server).partition("?")
     return {
         "api_key": key or "none",
-        "base_url": config.base_url or None,
+        "base_url": url,
+        "default_query": dict(parse_qsl(query)),
         "timeout": timeout_s,
         "max_retries": 0,
+        "http_client": make_http_client(url, address.url or own_server, timeout_s),
     }

@@ -2,6 +2,7 @@
 
 ModelError          no reply; the target is a failure, and can be tried again
 ├── Busy            one attempt failed in a way that may pass: `retry` waits and tries again
+├── OversizedReply  more bytes, values or tool calls than any model's answer takes
 ├── Unreachable     no server, or one that was busy for longer than the patience of the run
 └── Rejected        the server says that the request, the key or the model is wrong: trying again does not help
     ├── TooLong     the conversation is longer than the model's context window
@@ -64,6 +65,10 @@ class Busy(ModelError):
         super().__init__(message)
         self.fate = fate
         self.pause_s, self.crowded, self.allowances = pause_s, crowded, allowances
+
+
+class OversizedReply(ModelError):
+    """A server sent more than any model's answer takes; asking again would bring as much."""
 
 
 class Unreachable(ModelError):

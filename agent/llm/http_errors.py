@@ -12,11 +12,17 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .errors import Busy, Fate, ModelError, NoTools, Rejected, TooLong
+from ...tools.files.secrets import mask_message
+from .errors import Busy, Fate, ModelError, NoTools, OversizedReply, Rejected, TooLong
 from .rate_headers import allowances, retry_after
 
 MAX_TOKENS = 10**7
 """No call takes more, and no model has a longer context; a larger count is not believed."""
+MAX_VALUES = 500_000
+"""JSON values in one body: half of what a reply with log-probabilities of 5,000 tokens has takes 40 MB of
+memory as Python objects. A body of 8 MiB could hold ten times as many."""
+ERROR_CHARACTERS = 4000
+"""Of an error body that are read; patterns that search for a cause take quadratic time at worst."""
 PASSING = (408, 409, 425, 429, 529)
 """HTTP states that may pass, as 5xx may."""
 CROWDED = (429, 503, 529)
@@ -81,8 +87,11 @@ def send_once(server: Server, send: Callable[[], Any]) -> HttpReply:
         fate: Fate = "unsent" if never_connected(error) else "timed out"
         raise Busy(f"no reply from {where} in time", fate=fate) from error
     except sdk.APIConnectionError as error:
+        if own := _own_error(error):
+            raise own from None
         fate = "unsent" if never_connected(error) else "broken"
-        raise Busy(f"no connection to {where}: {_cause(error)}", fate=fate) from error
+        reason = mask_message(_cause(error))
+        raise Busy(f"no connection to {where}: {reason}", fate=fate) from error
     except sdk.APIStatusError as error:
         raise error_for_status(
             server, error.status_code, error.response.headers, error.response.text
@@ -96,6 +105,7 @@ def error_for_status(
     server: Server, status: int, headers: Mapping[str, str], text: str
 ) -> ModelError:
     """The error for an HTTP status, by its kind."""
+    text = text[:ERROR_CHARACTERS]
     line = f"{server.where} answers {status}: {_error_text(text)}"
     if _NO_CREDIT.search(text) or status == 402:
         return Rejected(
@@ -153,6 +163,10 @@ def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[
     Some servers answer with status 200 and an error in the object: that is raised, too.
     """
     where = server.where
+    if sum(map(content.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise OversizedReply(
+            f"{where} sends more than {MAX_VALUES:,} values in one reply, which no model's answer takes"
+        )
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:
@@ -202,6 +216,15 @@ def _advice(server: Server, status: int) -> str:
         422: "Does the server speak this protocol? openai: and anthropic: are different ones",
     }
     return advice.get(status, "Asking again does not help; fix what the server names first")
+
+
+def _own_error(error: BaseException) -> ModelError | None:
+    """The error of our transport that an SDK took for one of the network."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+        if isinstance(error, ModelError):
+            return error
+    return None
 
 
 def _cause(error: BaseException) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError
 from ..runlog.journal import request_hash
 from ..runlog.log import Data, RunLog
-from .paid_calls import PaidCalls, bounded_json
+from .paid_calls import PaidCalls
+from .reply_limits import bounded_json
 
 if TYPE_CHECKING:
     from .budget import Budget

@@ -14,7 +14,8 @@ from ..runlog.events import LLM_CALL
 from ..runlog.journal import Journal, request_hash
 from ..runlog.log import Data, RunLog, canonical
 from .conversation import JournaledReply, LanguageModel, Reply, Request
-from .paid_calls import PaidCalls, bounded_json, usage_fields
+from .paid_calls import PaidCalls, usage_fields
+from .reply_limits import bounded_json
 
 if TYPE_CHECKING:
     from .budget import Budget

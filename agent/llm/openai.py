@@ -27,8 +27,9 @@ from .conversation import (
 from .errors import ModelError
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
+from .reply_limits import bounded
 
-KEY = "OPENAI_API_KEY"
+PROVIDER, OWN_SERVER = "OPENAI", "https://api.openai.com/v1"
 _STOPS: dict[str, Stop] = {
     "stop": "end",
     "tool_calls": "tools",
@@ -50,13 +51,15 @@ class OpenAIConnection:
         self.name = config.name
         self.place = (config.base_url or "openai", config.model)
         self._config = config
-        self._client = openai.OpenAI(**client_options(KEY, config, timeout_s))
-        self._server = Server(openai, config.base_url or "OpenAI", KEY, config.model)
+        self._client = openai.OpenAI(**client_options(PROVIDER, config, timeout_s, OWN_SERVER))
+        self._server = Server(
+            openai, config.base_url or "OpenAI", f"{PROVIDER}_API_KEY", config.model
+        )
 
     def attempt(self, request: Request) -> Received:
         """Send a request once, as a chat completion."""
         body, headers = send_once(self._server, lambda: self._post(self._wire(request)))
-        return Received(_reply(body), allowances(headers))
+        return Received(bounded(_reply(body)), allowances(headers))
 
     def models(self) -> HttpReply:
         """The server's list of models: objects with an ``id``, under ``data``. Asking is free."""

@@ -9,7 +9,6 @@ Explainers (`journaled_model`) and judges (`journaled_judge`) differ only in the
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 """The common rule of thumb, where a server does not count."""
-MAX_DEPTH = 40
-"""Levels of JSON in a reply that are kept; no tool takes arguments that are nested deeper."""
 
 
 class PaidCalls:
@@ -96,18 +93,3 @@ def cost_of(row: Mapping[str, Any]) -> dict[str, float]:
     tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0) or guess.get("tokens") or 0
     usd = row["usd"] if row["usd"] is not None else guess.get("usd")
     return {"calls": 1.0, "tokens": float(tokens), "usd": usd or 0.0, "seconds": row["seconds"]}
-
-
-def bounded_json(value: Any, depth: int = 0) -> Any:
-    """A value that any log can hold: no lone surrogates, no NaN or infinity, at most MAX_DEPTH levels."""
-    if depth > MAX_DEPTH:
-        return None
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {bounded_json(str(k)): bounded_json(v, depth + 1) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [bounded_json(v, depth + 1) for v in value]
-    return value

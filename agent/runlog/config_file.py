@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files import atomic_file
 from .layout import CONFIG
+from .model_config import ModelConfig, check_base_url
 
 FORMAT = 1
 
@@ -69,9 +70,16 @@ class ConfigFile:
         return cls(**flat, **values)
 
     def save(self, folder: Path) -> None:
-        """Write `config.toml`, whole or not at all."""
+        """Write `config.toml`, whole or not at all.
+
+        Raises:
+            UsageError: the address of a server holds a login or a key.
+        """
         import tomli_w
 
+        for value in vars(self).values():
+            if isinstance(value, ModelConfig):
+                check_base_url(value.base_url)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_file(folder / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(self.to_settings()), encoding="utf-8")

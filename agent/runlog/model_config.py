@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from ...tools.errors import UsageError
+from ...tools.files.secrets import has_login, without_login
 
 PROVIDERS = ("openai", "anthropic")
 MODEL_NAMES = tuple(f"{provider}:MODEL" for provider in PROVIDERS)
@@ -52,6 +54,33 @@ class ModelConfig:
     def model(self) -> str:
         """The provider's name of the model."""
         return self.name.partition(":")[2]
+
+
+def check_base_url(url: str, variable: str = "OPENAI_BASE_URL") -> None:
+    """Refuse an address of a server that cannot be asked, or that may not be stored.
+
+    Args:
+        variable: the environment variable that may hold the whole address.
+
+    Raises:
+        UsageError: it is no address of HTTP, or it holds a login or a key.
+    """
+    if not url:
+        return
+    if has_login(url):
+        raise UsageError(
+            f"the base URL of {without_login(url)} holds a login or a key, which would be stored "
+            f"with the run: leave it out, and set {variable} to the whole address"
+        )
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1)
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise UsageError(
+            f"the base URL {url[:200]!r} is no address: expected one such as http://127.0.0.1:8000/v1"
+        )
 
 
 def is_language_model(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..conversation import Client, Reply, Request
+from ..reply_limits import bounded
 
 
 class ToolFallbackClient:
@@ -25,7 +26,7 @@ class ToolFallbackClient:
         """The model's reply; a request without tools passes unchanged."""
         if not request.tools:
             return self._client.reply(request)
-        return self._read(self._client.reply(self._ask(request)))
+        return bounded(self._read(self._client.reply(self._ask(request))))
 
     def close(self) -> None:
         """Close the connection."""

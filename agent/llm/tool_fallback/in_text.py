@@ -21,6 +21,7 @@ from ..conversation import Message, Reply, Request, ToolCall, ToolResults, ToolS
 
 MAX_CALLS = 32
 """Blocks of one reply that are read; a small model may repeat the same one until it is cut off."""
+_BETWEEN = re.compile(r"[ \t\r\n,]*")
 _BLOCK = re.compile(r"```[a-zA-Z]*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -94,7 +95,7 @@ def _objects(block: str) -> Iterator[dict[str, Any]]:
         yield from (
             v for v in (value if isinstance(value, list) else [value]) if isinstance(v, dict)
         )
-        at += len(block[at:]) - len(block[at:].lstrip(" \t\r\n,"))
+        at = _BETWEEN.match(block, at).end()  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def _name(call: dict[str, Any]) -> str:

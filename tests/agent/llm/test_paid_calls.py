@@ -22,8 +22,9 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.llm.journaled_judge import JournaledJudge
 from hubel.agent.llm.journaled_model import JournaledModel, ReplayModel
-from hubel.agent.llm.paid_calls import bounded_json, cost_of, usage_fields
+from hubel.agent.llm.paid_calls import cost_of, usage_fields
 from hubel.agent.llm.prices import Price
+from hubel.agent.llm.reply_limits import bounded_json
 from hubel.agent.llm.sentence_judges import SentenceJudges, make_sentence_judges
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import UNLIMITED, BudgetConfig
@@ -219,7 +220,7 @@ def test_anything_a_model_writes_can_be_logged() -> None:
     for _ in range(60):
         nested = [nested]
     value = bounded_json({1: "\ud800", "nan": float("nan"), "deep": nested, "t": (1, 2)})
-    assert value["1"] == "?"
+    assert value["1"] == "\ufffd"
     assert value["nan"] is None
     assert value["t"] == [1, 2]
     depth = 0

@@ -14,7 +14,7 @@ from hubel.agent.explainers.language_model.aliases import Aliases
 from hubel.agent.explainers.language_model.state import InvestigationState
 from hubel.agent.explainers.protocol import ExploreFit, GradedPredicate
 from hubel.agent.llm.conversation import Reply, ToolCall
-from hubel.agent.llm.paid_calls import bounded_json
+from hubel.agent.llm.reply_limits import bounded_json
 from hubel.agent.runlog.log import canonical
 from hubel.tools.errors import ArgumentError
 from hubel.tools.subject.address import Unit

@@ -1,0 +1,80 @@
+"""What a reply may hold, checked before anything else reads it.
+
+A server decides what is in a reply. Too much of anything is refused; what no log or terminal can
+hold (half characters, NaN, deep nesting) is replaced.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import Any
+
+from .conversation import Reply, ToolCall
+from .errors import OversizedReply
+
+MAX_CALLS = 64
+"""Tool calls in a reply; models that call in parallel make about ten at most. Each costs an answer
+in the conversation: 100,000 took 72 s and 1.8 GB."""
+MAX_CHARACTERS = 1_000_000
+"""Of text and arguments together; the longest honest replies have a tenth of it."""
+MAX_NAME = 200
+"""Characters of a call's name, its id, and the model's name."""
+MAX_DEPTH = 40
+"""Levels of JSON in a reply that are kept; no tool takes arguments that are nested deeper."""
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character that UTF-16 writes in two; it cannot be written as UTF-8."""
+
+
+def bounded(reply: Reply) -> Reply:
+    """A reply that can be logged and answered.
+
+    Raises:
+        OversizedReply: it has too many calls or characters.
+    """
+    if len(reply.calls) > MAX_CALLS:
+        raise OversizedReply(
+            f"the reply makes {len(reply.calls):,} tool calls; at most {MAX_CALLS} are taken"
+        )
+    length = len(reply.text) + sum(len(call.raw) for call in reply.calls)
+    if length > MAX_CHARACTERS:
+        raise OversizedReply(
+            f"the reply has {length:,} characters; at most {MAX_CHARACTERS:,} are taken"
+        )
+    return replace(
+        reply,
+        text=whole_characters(reply.text),
+        calls=tuple(map(_bounded_call, reply.calls)),
+        model=whole_characters(reply.model)[:MAX_NAME],
+        native=bounded_json(reply.native),
+    )
+
+
+def _bounded_call(call: ToolCall) -> ToolCall:
+    return ToolCall(
+        whole_characters(call.id)[:MAX_NAME],
+        whole_characters(call.name)[:MAX_NAME],
+        bounded_json(call.arguments),
+        whole_characters(call.raw),
+    )
+
+
+def whole_characters(text: str) -> str:
+    """A text with half characters replaced."""
+    return _HALF.sub("\ufffd", text)
+
+
+def bounded_json(value: Any, depth: int = 0) -> Any:
+    """A value that any log can hold: no half characters, no NaN or infinity, at most MAX_DEPTH levels."""
+    if depth > MAX_DEPTH:
+        return None
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {whole_characters(str(k)): bounded_json(v, depth + 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [bounded_json(v, depth + 1) for v in value]
+    return value
