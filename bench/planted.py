@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..agent.runlog.config import RunConfig
+from ..agent.runlog.data_files import check_folder
 from ..agent.runlog.headline import headline_score
 from ..agent.runlog.layout import COLLECTED, CONFIG, SUITE
 from ..agent.runlog.lexicon import predict, stored_lexicon
-from ..agent.runlog.log import RunLog, WriterLock, seal_segments
+from ..agent.runlog.log import RunLog, WriterLock
 from ..agent.runlog.views import TargetRow, target_rows
 from ..evals.statistics.sample import Sample
 from ..tools.corpus import RULE, read_corpus
@@ -118,6 +119,7 @@ def _check_same(
 
 def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) -> PlantedReport:
     """Compare a finished run's explanations with the truth."""
+    check_folder(folder, COLLECTED)
     row_of = {row["target"]: row for row in target_rows(folder)}
     comparison = _TruthComparison(subject, open_collected_holdout(folder / COLLECTED), folder)
     results = [
@@ -137,14 +139,11 @@ def evaluate(folder: Path, subject: PlantedSubject, units: Sequence[SuiteUnit]) 
 def _write_truth(folder: Path, results: Sequence[PlantedResult]) -> None:
     """Log how true each explanation is, for the pages that show the run."""
     with WriterLock(folder), closing(RunLog(folder)) as log:
-        written = False
         for row in results:
             truth = {"r_truth": row.r_truth, "recovered": row.recovered}
             if row.decidable and log.get("truth", row.target) != truth:
                 log.write("truth", truth, target=row.target)
-                written = True
-    if written:
-        seal_segments(folder)
+        log.seal()
 
 
 class _TruthComparison:

@@ -142,7 +142,7 @@ class _ScorerComparison:
     ) -> None:
         self._subject, self._plan, self._log = subject, plan, log
         self._source = open_source(str(folder), folder.parent)
-        self._texts = SourceData(self._source, plan, reporter, subject, open_collected_holdout)
+        self._texts = SourceData(self._source, plan, reporter, subject, open_collected_holdout, log)
         self._cases = TaskBuilder(self._source, plan, self._texts)
         self._judge = make_judge(plan.judge)
 

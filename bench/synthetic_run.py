@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..agent.runlog.chain import START
 from ..agent.runlog.config import RunConfig, versions
 from ..agent.runlog.layout import COLLECTED, EVENTS, LEXICON
-from ..agent.runlog.log import SEALED_ROWS, event_schema
+from ..agent.runlog.log import SEALED_ROWS, event_line, event_schema
 from ..agent.runlog.model_config import ModelConfig
 from ..agent.runlog.progress import Reporter
 from ..tools.dissection import Lexicon
@@ -80,13 +81,14 @@ def make_run(
     _write_collected(folder / COLLECTED, names, material, rng)
     (folder / EVENTS).mkdir()
     verdicts: list[dict[str, Any]] = []
+    head = START
     for number, start in enumerate(range(0, targets, SEGMENT), 1):
         rows: list[_Row] = []
         for name in names[start : start + SEGMENT]:
             rows += _events(name, material, exemplars, rng, verdicts)
         if start + SEGMENT >= targets:
             rows.append(("verdicts", None, None, json.dumps({"rows": verdicts})))
-        _write_segment(folder / EVENTS / f"{number:04d}-1.parquet", rows)
+        head = _write_segment(folder / EVENTS / f"{number:04d}-1.parquet", rows, head)
         reporter.update("make", min(start + SEGMENT, targets), targets, unit="targets")
 
 
@@ -216,15 +218,20 @@ def _score(split: str, value: float) -> str:
     return json.dumps(score)
 
 
-def _write_segment(path: Path, rows: list[_Row]) -> None:
+def _write_segment(path: Path, rows: list[_Row], head: str) -> str:
+    """Write events as a sealed segment that follows on the hash `head`; the hash of its last event."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    event, target, id, data = zip(*rows, strict=True)
-    time = ["2026-01-01T00:00:00.000+00:00"] * len(rows)
-    columns = [range(1, len(rows) + 1), time, event, target, id, data]
-    table = pa.table([pa.array(column) for column in columns], schema=event_schema())
+    written = []
+    for seq, (event, target, id, data) in enumerate(rows, 1):
+        name = {"event": event, "target": target, "id": id, "seq": seq, "previous": head}
+        name["time"] = "2026-01-01T00:00:00.000+00:00"
+        _, head = event_line(data, name)
+        written.append(name | {"data": data, "hash": head})
+    table = pa.Table.from_pylist(written, schema=event_schema())
     pq.write_table(table, path, compression="zstd", row_group_size=SEALED_ROWS)
+    return head
 
 
 def _write_collected(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from ...tools.errors import CorruptError, UsageError
+from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT
 
 FORMAT = 1
@@ -290,13 +291,20 @@ CircuitResult = NoCircuit | FoundCircuit
 
 
 def read_result(folder: Path) -> CircuitResult:
-    """Read circuit.json of a run; raises UsageError if the run has not finished."""
+    """Read circuit.json of a run.
+
+    Raises:
+        UsageError: the run has not finished.
+        CorruptError: the file was changed after the run ended, or cannot be read.
+    """
     resume = f"`hubel resume {folder.name}`"
     try:
+        if (folder / CIRCUIT).exists():
+            check_file(folder, CIRCUIT)
         return json.loads((folder / CIRCUIT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{folder.name} has not finished; {resume} continues it") from None
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise CorruptError(
             f"{folder / CIRCUIT} cannot be read: {error}; {resume} writes it again"
         ) from None

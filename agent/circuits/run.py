@@ -17,6 +17,7 @@ from ...tools.circuits.tasks import find_task
 from ...tools.errors import UsageError
 from ...tools.files import atomic_file
 from ..runlog.config import versions
+from ..runlog.data_files import record_file, record_inputs
 from ..runlog.layout import CIRCUIT, CIRCUIT_DRAWING, CIRCUIT_REPORT, CONFIG
 from ..runlog.log import RunLog, WriterLock, canonical
 from ..runlog.model_config import UNLIMITED, BudgetConfig
@@ -86,6 +87,7 @@ def execute_circuit_run(
     reporter = reporter or Reporter()
     config = CircuitConfig.load(folder)
     with WriterLock(folder), closing(RunLog(folder)) as log, ExitStack() as stack:
+        record_inputs(log)
         context = CircuitContext(
             folder,
             config,
@@ -97,10 +99,11 @@ def execute_circuit_run(
         )
         result: CircuitResult = json.loads(canonical(investigate(context)))
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, indent=1)
-        _write(folder / CIRCUIT, text + "\n")
+        _write(log, CIRCUIT, text + "\n")
         if result["verdict"] != "cannot do":
-            _write(folder / CIRCUIT_DRAWING, draw_circuit(result))
-        _write(folder / CIRCUIT_REPORT, render_report(result, folder.name))
+            _write(log, CIRCUIT_DRAWING, draw_circuit(result))
+        _write(log, CIRCUIT_REPORT, render_report(result, folder.name))
+        log.seal()
     return result
 
 
@@ -120,6 +123,7 @@ def _load_model(
     return open_circuit_model(subject)
 
 
-def _write(path: Path, text: str) -> None:
-    with atomic_file(path) as partial_file:
+def _write(log: RunLog, name: str, text: str) -> None:
+    with atomic_file(log.folder / name) as partial_file:
         partial_file.write_text(text, encoding="utf-8")
+    record_file(log, name)

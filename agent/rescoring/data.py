@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ...evals.score import Split
 from ...tools.errors import UsageError
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_folder, keep_recorded_files, record_file
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import predict, stored_lexicon, subject_lexicon
 from ..runlog.progress import Reporter
@@ -23,6 +24,7 @@ from .sources import ExplanationSource
 if TYPE_CHECKING:
     from ...tools.dissection import Lexicon
     from ...tools.subject import Subject
+    from ..runlog.log import RunLog
 
 
 class SourceData:
@@ -32,6 +34,7 @@ class SourceData:
         subject: the subject, if the caller has loaded it.
         open_holdout: opens the held-out activations in a folder. Passed in, so that this module
             cannot read them by itself.
+        log: of the source's folder; holds the hashes of the activations.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class SourceData:
         reporter: Reporter,
         subject: Subject | None,
         open_holdout: Callable[[Path], Collected],
+        log: RunLog,
     ) -> None:
         self.source, self.plan, self.reporter = source, plan, reporter
         self.loaded_subject = subject
         self._open_holdout = open_holdout
+        self._log = log
         self._predictions: dict[tuple[str, Split], np.ndarray] = {}
 
     def split(self, split: Split) -> Collected:
@@ -77,7 +82,11 @@ class SourceData:
     def _collected(self) -> Path:
         """The folder of the activations. A run has them; those of a table are collected here."""
         folder = self.source.folder / COLLECTED
-        if self.source.is_run or (folder / "holdout.safetensors").exists():
+        if self.source.is_run:
+            check_folder(self.source.folder, COLLECTED)
+            return folder
+        keep_recorded_files(self._log, COLLECTED, self.reporter.say)
+        if (folder / "holdout.safetensors").exists():
             return folder
         from ...tools.index import Index, collect
 
@@ -88,6 +97,7 @@ class SourceData:
             folder,
             max_contexts=self.source.max_contexts,
             progress=self.reporter,
+            written=lambda path: record_file(self._log, f"{COLLECTED}/{path.name}"),
         )
         return folder
 
@@ -122,6 +132,7 @@ class SourceData:
             max_contexts=self.plan.contexts,
             seed=self.source.seed,
             reporter=self.reporter,
+            record=partial(record_file, self._log),
         )
 
     @cached_property

@@ -37,7 +37,7 @@ from ..llm.journaled_judge import JournaledJudge, Role
 from ..llm.judges import check_judge, check_simulator, make_judge
 from ..llm.prices import check_dollars
 from ..run.execute import failure_of
-from ..runlog.log import RunLog, WriterLock, seal_segments
+from ..runlog.log import RunLog, WriterLock
 from ..runlog.progress import Reporter
 from ..runlog.reviews import Reviews
 from ..runlog.stopping import Stopped
@@ -89,10 +89,9 @@ def evaluate(
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
-        log.close()
-        # the segments of an unfinished run are sealed when it ends
+        # the log of an unfinished run is sealed when it ends
         if log.get("verdicts") is not None or not source.is_run:
-            seal_segments(source.folder)
+            log.seal()
     scored = {row.explanation.target: row for row in rows}
     # a run's targets without an explanation count as targets, too
     if source.rows:
@@ -126,7 +125,7 @@ class _SourceScorer:
         self._judge = make_judge(plan.judge, self._patience, logprobs=plan.logprobs)
         self._simulator = self._make_simulator()
         self._simulator_name = plan.simulator.name or plan.judge.name
-        data = SourceData(source, plan, reporter, subject, open_collected_holdout)
+        data = SourceData(source, plan, reporter, subject, open_collected_holdout, log)
         self._tasks = TaskBuilder(source, plan, data)
         self._run_rows = {row["target"]: row for row in source.rows}
         self._reviews = Reviews(source.folder)

@@ -11,6 +11,7 @@ from ...tools.dissection import Lexicon, Predicate
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
 from ..runlog.config import find_run
+from ..runlog.data_files import check_folder
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import stored_lexicon
 
@@ -43,6 +44,7 @@ def score_on_select(
     Args:
         lexicon: by default the run's, which has only the words of its own predicates.
     """
+    check_folder(folder, COLLECTED)
     explore = Collected.open(folder / COLLECTED, "explore")
     select = Collected.open(folder / COLLECTED, "select")
     lexicon = lexicon or stored_lexicon(folder)

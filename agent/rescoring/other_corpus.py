@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from ...tools.errors import UsageError
 from ...tools.files import atomic_file
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_file, is_whole
 from ..runlog.layout import TRANSFER
 from ..runlog.progress import Reporter
 
@@ -40,18 +41,27 @@ def collect_on_corpus(
     max_contexts: int,
     seed: int,
     reporter: Reporter,
+    record: Callable[[str], None],
 ) -> Collected:
     """Activations of units on up to `max_contexts` random contexts of a corpus, computed once.
 
+    Args:
+        record: writes down the hash of a file in the run's folder.
+
     Raises:
+        CorruptError: what was collected before has changed since.
         UsageError: the corpus cannot be read, or has no context of two tokens.
     """
     corpus = read_corpus(corpus_name)
     names = [str(unit) for unit in dict.fromkeys(unit.unsided for unit in units)]
     title = f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}"
-    path = folder / TRANSFER / f"{re.sub(r'[^A-Za-z0-9.-]+', '-', title)}.safetensors"
-    if path.exists() and set(names) <= set((stored := Collected(path)).targets):
-        return stored
+    name = f"{TRANSFER}/{re.sub(r'[^A-Za-z0-9.-]+', '-', title)}.safetensors"
+    path = folder / name
+    if path.exists() and is_whole(folder, name):
+        check_file(folder, name)
+        stored = Collected(path)
+        if set(names) <= set(stored.targets):
+            return stored
     contexts = make_contexts(
         corpus.documents,
         lambda text: subject.tokenize(text).ids,
@@ -63,6 +73,7 @@ def collect_on_corpus(
         raise UsageError(f"corpus {corpus_name!r} has no context of two tokens")
     rows = np.sort(np.random.default_rng(seed).permutation(usable)[:max_contexts])
     _write(path, names, contexts, rows, _activations(subject, names, contexts, rows, reporter))
+    record(name)
     return Collected(path)
 
 

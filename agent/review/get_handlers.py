@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from ...tools.errors import ArgumentError, CorruptError, HubelError
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT
 from .app_state import AppState, name
 from .holdout import worst_errors_on_holdout
@@ -24,7 +25,6 @@ from .run_rows import RunRow, run_rows
 from .search import PLACES
 from .search import search as search_run
 from .store.database import get_meta
-from .store.fill import notices
 from .target_list import TargetQuery, list_targets, row_of, whole_number, with_reviews
 
 MAX_OFFSET = 10**9
@@ -44,7 +44,7 @@ def one_run(state: AppState, request: Request, body: Any) -> Any:
     state.first_answer.set()
     if run.is_unit_run and not run.problem:  # a target's page is likely to be next
         threading.Thread(target=_open_activations, args=(run,), daemon=True).start()
-    return run_page(run, row, _notices(run, row))
+    return run_page(run, row, _notices(row))
 
 
 def _open_activations(run: StoredRun) -> None:
@@ -54,12 +54,8 @@ def _open_activations(run: StoredRun) -> None:
         collected_data(run.folder)
 
 
-def _notices(run: StoredRun, row: RunRow) -> list[str]:
-    messages = [row.notice] if row.notice else []
-    if run.is_unit_run and not run.problem:
-        with run.store.reading() as db:
-            messages += notices(db)
-    return messages
+def _notices(row: RunRow) -> list[str]:
+    return [row.notice] if row.notice else []
 
 
 def targets(state: AppState, request: Request, body: Any) -> Any:
@@ -143,7 +139,10 @@ def circuit(state: AppState, request: Request, body: Any) -> Any:
     """The circuit of a circuit run, as the run wrote it."""
     run = state.catalog.run(name(request, "run"), fresh=False)
     try:
-        return json.loads(safe_path(run, CIRCUIT).read_text(encoding="utf-8"))
+        path = safe_path(run, CIRCUIT)
+        if path.exists():
+            check_file(run.folder, CIRCUIT)
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UnknownName(f"{run.name} holds no circuit") from None
     except ValueError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_file
 from ..runlog.layout import COLLECTED
 from .run_catalog import StoredRun, safe_path
 
@@ -35,6 +36,7 @@ def worst_errors_on_holdout(
     from ...tools.index.holdout import open_collected_holdout
     from .token_maps import collected_data, worst_errors
 
+    check_file(run.folder, f"{COLLECTED}/holdout.safetensors")
     collected = open_collected_holdout(safe_path(run, COLLECTED, "holdout.safetensors").parent)
     data = collected_data(run.folder)
     lexicon = data.lexicon if data else None

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_file
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT
 from . import token_maps
 from .inline_assets import bundle, styles
@@ -132,6 +133,7 @@ class _Report:
         reason = "a report has no subject to try texts on"
         yield "/api/live", {"live": False, "subject": None, "reason": reason}
         if (self.run.folder / CIRCUIT).is_file():
+            check_file(self.run.folder, CIRCUIT)
             circuit = safe_path(self.run, CIRCUIT).read_text(encoding="utf-8")
             yield f"{base}/circuit", json.loads(circuit)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from ...tools.errors import HubelError
+from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT, EVENTS, LOCK
 from ..runlog.run_subject import weights_of
 from .run_catalog import RunCatalog, Settings, StoredRun, safe_path, stored_settings
@@ -144,6 +145,7 @@ def _circuit_row(run: StoredRun, row: RunRow) -> RunRow:
         return replace(row, state=state, notice=notice)
     try:
         path = safe_path(run, CIRCUIT)
+        check_file(run.folder, CIRCUIT)
         return replace(row, **_circuit_values(path, path.stat().st_mtime))
     except (OSError, ValueError, HubelError) as error:
         return replace(row, state="unreadable", notice=f"circuit.json cannot be read: {error}")

@@ -23,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import HubelError, UsageError
 from ...tools.files.untrusted_text import printable
 from ...tools.subject.address import Unit
+from ..runlog.chain import FILE
 from ..runlog.config import RunConfig
+from ..runlog.data_files import check_folder, file_row
 from ..runlog.layout import COLLECTED
 from ..runlog.progress import Reporter
 from ..runlog.reviews import SCORED, Reviews
@@ -65,14 +67,19 @@ def score_edit(folder: Path, review: str, corpus: str = "", subject: Subject | N
     corpus = corpus or other_corpus(config)
     scored: dict[str, Any] = {"of": review, "corpus": corpus, "score": None, "error": None}
     try:
-        scored["score"] = _score(folder, config, edit, corpus, subject)
+        scored["score"] = _score(folder, config, edit, corpus, subject, reviews)
     except HubelError as error:
         scored["error"] = " ".join(str(error).split())
     reviews.write(SCORED, edit.target, scored)
 
 
 def _score(
-    folder: Path, config: RunConfig, edit: Event, corpus: str, subject: Subject | None
+    folder: Path,
+    config: RunConfig,
+    edit: Event,
+    corpus: str,
+    subject: Subject | None,
+    reviews: Reviews,
 ) -> dict[str, Any]:
     from ...evals.scorers.simulation import score_simulation
     from ...evals.scorers.task import scoring_task
@@ -85,10 +92,16 @@ def _score(
         raise UsageError("planted, null and control units exist on the run's own text only")
     unit = Unit.parse(str(edit.target))
     loaded = subject or open_run_subject(folder, config)
+    check_folder(folder, COLLECTED)
     explore = Collected.open(folder / COLLECTED, "explore")
+
+    def record(name: str) -> None:
+        reviews.write(FILE, str(edit.target), {"path": name, **file_row(folder / name)})
+
     data = collect_on_corpus(
         corpus, folder, [unit], loaded,
         context_len=explore.tokens.shape[1], max_contexts=CONTEXTS, seed=config.seed, reporter=Reporter(),
+        record=record,
     )  # fmt: skip
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
     predicted = predict(edit.data["predicate"], lexicon, data.tokens, data.length)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 
 from ...tools.errors import HubelError
 from ...tools.subject.address import Unit
+from ..runlog.data_files import check_folder
 from ..runlog.layout import COLLECTED, LEXICON
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def collected_data(folder: Path) -> CollectedData | None:
     key = folder, changed + (folder / LEXICON).is_dir()
     with _lock:
         if key not in _open:
+            check_folder(folder, COLLECTED)
             explore, select = (Collected.open(path, split) for split in ("explore", "select"))
             _open[key] = CollectedData(explore, select, _stored_lexicon(folder))
             while len(_open) > MAX_OPEN:

@@ -32,9 +32,10 @@ from ..investigation.conclude import decide_run
 from ..investigation.sentence_scores import count_failed_scores
 from ..investigation.verify import rescore_sentence
 from ..runlog.config import RunConfig, versions
+from ..runlog.data_files import check_folder, record_inputs
 from ..runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import freeze_lexicon
-from ..runlog.log import RunLog, WriterLock, seal_segments
+from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
@@ -131,6 +132,7 @@ def execute_run(
         closing(RunLog(folder)) as log,
         closing(RunResources(folder, config, log, reporter, subject, model, limits)) as resources,
     ):
+        record_inputs(log)
         pending = [t for t in config.targets if log.get("conclusion", t) is None]
         unscored = [t for t in config.targets if _failed_scores(log, t)]
         budget = ""
@@ -166,22 +168,18 @@ def add_neighbours(folder: Path, reporter: Reporter) -> None:
         closing(RunLog(folder)) as log,
         closing(RunResources(folder, config, log, reporter, None, None, None)) as resources,
     ):
+        check_folder(folder, COLLECTED)
         explore = Collected.open(folder / COLLECTED, "explore")
         record_neighbours(config, log, resources.subject, explore, reporter)
-        ended = log.get("verdicts") is not None
-        log.close()
-        if ended:
-            seal_segments(folder)
+        if log.get("verdicts") is not None:
+            log.seal()
 
 
 def _close(folder: Path, config: RunConfig, log: RunLog, lexicon: Lexicon) -> None:
     """Verdicts, what a replay needs, and sealed segments. If killed in here, it is done again."""
     decide_run(folder, config, log, lexicon)
-    freeze_lexicon(
-        folder, lexicon, [p for target in config.targets for p in _predicates(log, target)]
-    )
-    log.close()
-    seal_segments(folder)
+    freeze_lexicon(log, lexicon, [p for target in config.targets for p in _predicates(log, target)])
+    log.seal()
 
 
 def _predicates(log: RunLog, target: str) -> list[str]:

@@ -31,6 +31,7 @@ from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
 from ..llm.journaled_model import ReplayModel
 from ..runlog.config import RunConfig
+from ..runlog.data_files import check_folder
 from ..runlog.events import LLM_CALL
 from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
@@ -83,6 +84,7 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
     Raises:
         CorruptError: the journal or the collected activations are missing.
     """
+    check_folder(folder, COLLECTED)
     stored = target_rows(folder)
     finished = [row["target"] for row in stored if row["status"] == "done"]
     failed = {row["target"] for row in stored if row["status"] == "failed"}

@@ -23,6 +23,7 @@ from ..llm.prices import price_from
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_sentence_judges
 from ..runlog.config import RunConfig
+from ..runlog.data_files import keep_recorded_files, record_file
 from ..runlog.events import LLM_CALL
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
@@ -115,8 +116,13 @@ class RunResources:
         return DialogueDriver(context, explainer, model)
 
     def _collect(self, folder: Path) -> None:
-        """Write the activations of all targets, artificial ones included, into the run's folder."""
+        """Write the activations of all targets, artificial ones included, into the run's folder.
+
+        Raises:
+            CorruptError: a file that was collected before has changed since.
+        """
         config, subject = self._config, self.subject()
+        keep_recorded_files(self._log, COLLECTED, self._reporter.say)
         units = [Unit.parse(target) for target in config.targets if target not in config.nulls]
         collect(
             subject,
@@ -127,6 +133,7 @@ class RunResources:
             seed=config.seed,
             extra=artificial_units(config.nulls, subject, config.seed),
             progress=self._reporter,
+            written=lambda path: record_file(self._log, f"{COLLECTED}/{path.name}"),
         )
 
     def _journaled_model(self) -> JournaledModel:

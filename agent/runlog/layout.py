@@ -2,7 +2,8 @@
 
     config.toml           the configuration: all that is needed to run it again
     suite.toml            text of the suite of planted units, if the run has one
-    events/               the log, in segments (`runlog.log`)
+    events/               the log, in segments (`runlog.log`), each event with the hash of the one before
+    seal.json             how many events the finished log has, and the hashes of its end and segments (`runlog.seal`)
     reviews/              what people said of its explanations, in segments (`runlog.reviews`)
     collected/            activations of the targets, one file per split (`tools.index.collected`)
     transfer/             activations on other corpora, collected for the review page
@@ -23,6 +24,7 @@ from __future__ import annotations
 CONFIG = "config.toml"
 SUITE = "suite.toml"
 EVENTS = "events"
+SEAL = "seal.json"
 REVIEWS = "reviews"
 COLLECTED = "collected"
 TRANSFER = "transfer"

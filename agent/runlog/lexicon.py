@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ...tools.dissection import Lexicon, Predicate, frozen_lexicon
 from ...tools.errors import CorruptError
 from ...tools.files import atomic_folder, cache_dir
+from .data_files import check_folder, record_file
 from .layout import LEXICON
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from ...tools.subject import Subject
+    from .log import RunLog
 
 
 def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
@@ -39,22 +41,26 @@ def subject_lexicon(subject: Callable[[], Subject], revision: str) -> Lexicon:
     return Lexicon.load(folder)
 
 
-def freeze_lexicon(folder: Path, lexicon: Lexicon, predicates: Iterable[str]) -> None:
+def freeze_lexicon(log: RunLog, lexicon: Lexicon, predicates: Iterable[str]) -> None:
     """Keep what these predicates look up in a run's folder."""
-    with atomic_folder(folder / LEXICON) as partial:
+    folder = log.folder / LEXICON
+    with atomic_folder(folder) as partial:
         frozen_lexicon.freeze(lexicon, predicates).save(partial)
+    for path in sorted(folder.iterdir()):
+        record_file(log, f"{LEXICON}/{path.name}")
 
 
 def stored_lexicon(folder: Path) -> Lexicon:
     """The lexicon that was frozen into a run's folder.
 
     Raises:
-        CorruptError: there is none, because the run has not ended, or it cannot be read.
+        CorruptError: there is none, because the run has not ended, or it was changed.
     """
     if not (folder / LEXICON).is_dir():
         raise CorruptError(
             f"{folder} has no lexicon because its run has not ended; `hubel resume {folder.name}` continues it"
         )
+    check_folder(folder, LEXICON)
     return Lexicon.load(folder / LEXICON)
 
 

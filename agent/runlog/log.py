@@ -3,18 +3,20 @@
     runs/NAME/events/0001-PID.jsonl      one segment per writer; a resumed run opens the next number
     runs/NAME/events/0001-PID.parquet    the same segment, sealed
 
-An event is one line: ``{"seq", "time", "event", "target", "id", "data"}``. The triple (event,
-target, id) names it: when a step is done again after a kill, its events are written again under the
-same name, and a reader sees the last. Steps count their ids per target and never draw them, so that
-a repeated run has the same names.
+An event is one line: ``{"seq", "time", "event", "target", "id", "data", "previous", "hash"}``. The
+triple (event, target, id) names it: when a step is done again after a kill, its events are written
+again under the same name, and a reader sees the last. Steps count their ids per target and never draw
+them, so that a repeated run has the same names. `hash` is that of the event, and `previous` that of
+the event before it (`chain`).
 
 Three readers: the loop looks events up here (`RunLog`), SQL goes through `views`, and the review
-page reads single events from `segments`, whose list of files all three share.
+page reads single events. All three read them with `segments`, which checks each.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import threading
@@ -25,8 +27,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
+from ...tools.files import file_sha256
+from .chain import ChainReader
 from .layout import EVENTS, LOCK
-from .segments import segments
+from .seal import Seal, read_seal, write_seal
+from .segments import Envelope, canonical, hashed_text, not_an_event, read_segment, segments
 
 Data = dict[str, Any]
 SEALED_ROWS = 2048
@@ -42,13 +47,8 @@ class Event(NamedTuple):
     target: str | None
     id: str | None
     data: Data
-
-
-def canonical(value: Any) -> str:
-    """JSON that is the same for equal values: sorted keys, no spaces. NaN and infinities are refused."""
-    return json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    previous: str | None = None
+    hash: str | None = None
 
 
 class RunLog:
@@ -67,24 +67,37 @@ class RunLog:
         self._segment: int | None = None
         self._seq = 0
         self._writable = writable
-        for event in read_events(folder):
+        reader = ChainReader(folder)
+        for envelope in reader:
+            event = _event(envelope)
             self._keep(event.event, event.target, event.id, event.data)
+        state = reader.state()
+        self.is_chained = not state.unchained
+        """Whether all events have hashes; not so in runs that were begun before the chain."""
+        self.is_empty = not state.events
+        """Whether the log had no event when it was opened."""
+        self._head, self._count, self._unchained = state.head, state.events, state.unchained
 
     def write(
         self, event: str, data: Data, *, target: str | None = None, id: str | None = None
     ) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
-        text = canonical(data)
+        # A lone surrogate, which a model may write, is no UTF-8: no reader of JSON could take it.
+        text = canonical(data).encode("utf-8", "replace").decode()
         stored = json.loads(text)  # what a process that reads the log would see
         with self._lock:
-            self._seq += 1
             if self._writable:
-                now = datetime.now(UTC).isoformat(timespec="milliseconds")
-                named = {"event": event, "id": id, "seq": self._seq, "target": target, "time": now}
-                append_line(
-                    self._descriptor(), f'{{"data":{text},{canonical(named)[1:]}\n'.encode()
-                )
+                self._append(text, {"event": event, "id": id, "target": target})
             self._keep(event, target, id, stored)
+
+    def _append(self, data: str, name: dict[str, Any]) -> None:
+        """Write the line of an event, and remember its hash for the next."""
+        descriptor = self._descriptor()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        name |= {"previous": self._head, "seq": self._seq + 1, "time": now}
+        line, hash = event_line(data, name)
+        append_line(descriptor, line)
+        self._head, self._seq, self._count = hash, self._seq + 1, self._count + 1
 
     def _keep(self, event: str, target: str | None, id: str | None, data: Data) -> None:
         self._events[event, target][id] = data
@@ -113,6 +126,24 @@ class RunLog:
                 os.close(self._segment)
                 self._segment = None
 
+    def seal(self) -> None:
+        """Close the log of a run that has ended: its segments become Parquet, its end is written down.
+
+        Does nothing if nothing was written since the last time. Killed anywhere, the log is complete,
+        and the next call does the rest.
+        """
+        seal = read_seal(self.folder)
+        is_sealed = seal is not None and seal.events == self._count
+        if not self._count or (is_sealed and not any((self.folder / EVENTS).glob("*.jsonl"))):
+            return
+        if not is_sealed:
+            self.write("sealed", {"events": self._count})
+        self.close()
+        _to_parquet(self.folder)
+        hashes = {path.name: file_sha256(path) for path in segments(self.folder).values()}
+        files = {str(id): row["sha256"] for id, row in self.all("file").items()}
+        write_seal(self.folder, Seal(self._count, self._unchained, self._head, hashes, files))
+
     def _descriptor(self) -> int:
         if self._segment is None:
             events = self.folder / EVENTS
@@ -140,29 +171,44 @@ def append_line(descriptor: int, line: bytes) -> None:
         raise
 
 
+def event_line(data: str, name: dict[str, Any]) -> tuple[bytes, str]:
+    """The line of an event, and its hash.
+
+    Args:
+        data: its data as canonical JSON.
+        name: event, id, previous, seq, target and time.
+    """
+    hash = hashlib.sha256(hashed_text(data, name).encode("utf-8", "replace")).hexdigest()
+    line = hashed_text(data, name | {"hash": hash}) + "\n"
+    return line.encode("utf-8", "replace"), hash
+
+
 def read_events(folder: Path) -> Iterator[Event]:
-    """Every complete event of a run, oldest first. A crash may leave an unfinished last line in a segment."""
-    for path in segments(folder).values():
-        yield from _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+    """Every complete event of a run, oldest first; raises CorruptError as `ChainReader` does."""
+    return map(_event, ChainReader(folder))
 
 
-def _read_jsonl(path: Path) -> Iterator[Event]:
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            if not line.endswith("\n"):
-                return
-            yield Event(**json.loads(line))
+def _event(envelope: Envelope) -> Event:
+    """An event with its data parsed by the standard library, which keeps integers of any size."""
+    try:
+        data = json.loads(envelope.raw)
+        if not isinstance(data, dict):
+            raise TypeError("its data is not an object")
+    except (ValueError, TypeError) as error:
+        not_an_event(envelope.segment, envelope.position.line, error)
+    return Event(
+        envelope.seq,
+        envelope.time,
+        envelope.event,
+        envelope.target,
+        envelope.id,
+        data,
+        envelope.previous,
+        envelope.hash,
+    )
 
 
-def _read_parquet(path: Path) -> Iterator[Event]:
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=4096):
-        for row in batch.to_pylist():
-            yield Event(**{**row, "data": json.loads(row["data"])})
-
-
-def seal_segments(folder: Path) -> None:
+def _to_parquet(folder: Path) -> None:
     """Turn every JSONL segment into Parquet. Killed anywhere, each segment is complete in one form or the other."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -170,13 +216,21 @@ def seal_segments(folder: Path) -> None:
     for path in segments(folder).values():
         sealed = path.with_suffix(".parquet")
         if path.suffix == ".jsonl":
-            rows = [{**e._asdict(), "data": canonical(e.data)} for e in _read_jsonl(path)]
+            rows = [_sealed_row(envelope) for envelope in read_segment(path)]
             if rows:
                 partial = sealed.with_suffix(".partial")
                 table = pa.Table.from_pylist(rows, schema=event_schema())
                 pq.write_table(table, partial, compression="zstd", row_group_size=SEALED_ROWS)
                 os.replace(partial, sealed)
         path.with_suffix(".jsonl").unlink(missing_ok=True)
+
+
+def _sealed_row(envelope: Envelope) -> dict[str, Any]:
+    """An event as a row of a sealed segment; `data` stays the text of which the hash was made."""
+    raw = envelope.raw
+    data = raw.decode() if isinstance(raw, bytes) else raw
+    names = ("seq", "time", "event", "target", "id", "previous", "hash")
+    return {name: getattr(envelope, name) for name in names} | {"data": data}
 
 
 def event_schema() -> Any:
@@ -192,6 +246,8 @@ def event_schema() -> Any:
             ("target", text),
             ("id", text),
             ("data", text),
+            ("previous", text),
+            ("hash", text),
         ]
     )
 

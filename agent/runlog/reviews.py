@@ -10,10 +10,15 @@ form of the log:
     review_undone    data {of, name}       takes back a review of the same person
     holdout_opened   data {name}           later reviews of the target are made after viewing
     review_scored    data {of, corpus, score, error}     an edit that was made after viewing, on other text
+    file             data {path, sha256, bytes}          activations that were collected for it (`data_files`)
+
+Each segment is a chain of its own (`chain`), as it has its own writer. It is never sealed, since
+anybody may add to the reviews at any time; what was cut off at the end of a segment is not noticed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import threading
@@ -21,9 +26,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
+from ...tools.errors import CorruptError
+from ...tools.files.regular_file import check_regular
+from .chain import FILE, START
 from .layout import REVIEWS
-from .log import Event, append_line, canonical
-from .segments import EventPosition, read_lines
+from .log import Event, append_line, event_line
+from .segments import canonical, not_an_event, read_segment, readable
 
 SCORED = "review_scored"
 DECISIONS = ("approve", "reject", "edit")
@@ -59,12 +67,12 @@ class Reviews:
         self._signature: tuple[tuple[str, int], ...] = ()
         self._events: list[Event] = []
         self._own_segment: Path | None = None
-        self._written = 0
+        self._written, self._head = 0, START
 
     def signature(self) -> tuple[tuple[str, int], ...]:
         """Changes when anybody writes a review."""
-        files = sorted(self._folder.glob("*.jsonl"))
-        return tuple((file.name, file.stat().st_size) for file in files if not file.is_symlink())
+        files = [file for file in sorted(self._folder.glob("*.jsonl")) if not file.is_symlink()]
+        return tuple((file.name, _size(file)) for file in files)
 
     def events(self) -> list[Event]:
         """All events of all reviewers, in the order of time."""
@@ -84,17 +92,19 @@ class Reviews:
                 self._folder.mkdir(exist_ok=True)
                 name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
                 self._own_segment = self._folder / name
-            self._written += 1
-            id = f"{self._own_segment.stem}/{self._written}"
+            number = self._written + 1
+            id = f"{self._own_segment.stem}/{number}"
             time = now.isoformat(timespec="microseconds")
-            written = Event(self._written, time, event, target, id, data)
-            line = (canonical(written._asdict()) + "\n").encode("utf-8", "replace")
+            name = {"event": event, "id": id, "previous": self._head, "seq": number}
+            text = canonical(data).encode("utf-8", "replace").decode()
+            line, head = event_line(text, name | {"target": target, "time": time})
             descriptor = os.open(self._own_segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
             try:
                 append_line(descriptor, line)
             finally:
                 os.close(descriptor)
-            return written
+            self._written, self._head = number, head
+            return Event(number, time, event, target, id, json.loads(text))
 
     def by_target(self) -> dict[str, list[Event]]:
         """Each target's reviews that were not taken back, oldest first."""
@@ -111,6 +121,11 @@ class Reviews:
             if event.event == "holdout_opened" and event.target == target:
                 return {"name": str(event.data.get("name")), "time": event.time}
         return None
+
+    def files(self) -> dict[str, str]:
+        """Hashes of the files that were collected to score an edit."""
+        rows = [event.data for event in self.events() if event.event == FILE]
+        return {str(row.get("path")): str(row.get("sha256")) for row in rows}
 
     def rows(self, target: str) -> list[ReviewRowWithScore]:
         """A target's reviews that were not taken back, as the page shows them."""
@@ -135,12 +150,29 @@ def review_row(event: Event) -> ReviewRow:
     return ReviewRow(id=event.id, time=event.time, **values)
 
 
+def _size(path: Path) -> int:
+    with readable(path):
+        check_regular(path)
+        return path.stat().st_size
+
+
 def _read(path: Path) -> list[Event]:
-    """The complete lines of a segment; what cannot be read is left out."""
-    events = []
-    for line in read_lines(path, EventPosition(0, 0), limit=path.stat().st_size):
-        data = line.data()
-        if isinstance(data, dict):
-            number = line.position.line + 1
-            events.append(Event(number, line.time, line.event, line.target, line.id, data))
+    """The complete lines of a segment.
+
+    Raises:
+        CorruptError: a line was changed, removed or cannot be read.
+    """
+    events: list[Event] = []
+    previous = START
+    for line in read_segment(path):
+        if line.previous != (None if line.hash is None and previous == START else previous):
+            raise CorruptError(
+                f"{path}, line {line.position.line + 1}: reviews before it were removed or moved; "
+                "restore the file from a copy"
+            )
+        previous = line.hash or previous
+        data, number = line.data(), line.position.line + 1
+        if not isinstance(data, dict):
+            not_an_event(path, line.position.line, ValueError("its data is not an object"))
+        events.append(Event(number, line.time, line.event, line.target, line.id, data))
     return events

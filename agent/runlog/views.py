@@ -25,11 +25,17 @@ writing: an unfinished last line is skipped, and of an event written twice the l
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
+from .chain import check_log
 from .config import RunConfig
-from .layout import EVENTS, REVIEWS
+from .data_files import check_file
+from .layout import CONFIG
+from .log import Event
+from .reviews import Reviews
+from .segments import canonical, read_segment, segments
 
 if TYPE_CHECKING:
     import duckdb
@@ -74,8 +80,6 @@ class TargetRow(TypedDict):
     """Of the verdict."""
     error: str | None
 
-
-_COLUMNS = "{seq: 'BIGINT', time: 'VARCHAR', event: 'VARCHAR', target: 'VARCHAR', id: 'VARCHAR', data: 'JSON'}"
 
 _ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "verdict", "p")
 COST_KEYS = (
@@ -161,14 +165,19 @@ _VIEWS = {
 
 
 def connect(folder: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB with the views above over one run."""
+    """An in-memory DuckDB with the views above over one run.
+
+    Raises:
+        CorruptError: the log or the configuration was changed or is damaged.
+    """
     import duckdb
 
     from ...tools.subject.address import Unit
 
     config = RunConfig.load(folder)
+    check_file(folder, CONFIG)
     db = duckdb.connect()
-    db.execute(f"create view events as {_events(folder)}")
+    db.execute(f"create view events as {_events(db, folder)}")
     db.execute("create table registered (position int, target varchar, side varchar, layer int)")
     units = [(i, t, Unit.parse(t)) for i, t in enumerate(config.targets)]
     if units:
@@ -190,58 +199,62 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
         "targets",
     ):
         db.execute(f"create view {name} as {_VIEWS[name]}")
-    db.execute(f"create view reviews as {_reviews(folder)}")
+    db.execute(f"create view reviews as {_reviews(db, folder)}")
     return db
 
 
-def _reviews(folder: Path) -> str:
-    """One select over the reviews; an unfinished line is left out."""
-    reviews = str(folder / REVIEWS).replace("'", "''")
+def _reviews(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
+    """One select over the reviews, in the order of time."""
+    _register(db, "review_lines", (_row(event) for event in Reviews(folder).events()))
     fields = ", ".join(
         f"data->>'{name}' as {name}" for name in ("name", "verdict", "text", "predicate", "note")
     )
-    columns = (
-        f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing"
+    return (
+        f"select time, event, target, id, {fields}, (data->>'after_viewing')::boolean after_viewing "
+        "from (select * replace (data::json as data) from review_lines) order by time"
     )
-    if not any((folder / REVIEWS).glob("*.jsonl")):
-        none = "select ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, '{}'::json data"
-        return f"{columns} from ({none}) where false"
-    read = f"read_json('{reviews}/*.jsonl', format='newline_delimited', columns={_COLUMNS}, ignore_errors=true)"
-    return f"{columns} from {read} where event is not null order by time"
 
 
-def _events(folder: Path) -> str:
+def _events(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
     """A select over all segments, with one row per (event, target, id): the one written last.
 
-    A segment that is there both as JSONL and as Parquet counts once: its rows have the same writer
-    and number, so one of each two is dropped.
+    Segments that are not sealed yet are read by `segments`, as for all other readers.
     """
-    events = str(folder / EVENTS).replace("'", "''")
-    parts = []
-    if any((folder / EVENTS).glob("*.jsonl")):
+    check_log(folder)
+    paths = segments(folder).values()
+    open_segments = [path for path in paths if path.suffix == ".jsonl"]
+    lines = (e._asdict() | {"writer": p.stem} for p in open_segments for e in read_segment(p))
+    _register(db, "open_lines", lines)
+    parts = ["select seq, time, event, target, id, data::json data, writer from open_lines"]
+    if sealed := [str(path) for path in paths if path.suffix == ".parquet"]:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sealed)
         parts.append(
-            f"select *, parse_filename(filename, true) writer from read_json('{events}/*.jsonl', "
-            f"format='newline_delimited', columns={_COLUMNS}, filename=true, ignore_errors=true, "
-            "maximum_object_size=268435456)"
+            "select seq, time, event, target, id, data::json data, parse_filename(filename, true) writer "
+            f"from read_parquet([{listed}], filename=true, union_by_name=true)"
         )
-    if any((folder / EVENTS).glob("*.parquet")):
-        parts.append(
-            "select seq, time, event, target, id, data::json data, filename, parse_filename(filename, true) writer "
-            f"from read_parquet('{events}/*.parquet', filename=true)"
-        )
-    if not parts:
-        return (
-            "select 0::bigint seq, ''::varchar time, ''::varchar event, ''::varchar target, ''::varchar id, "
-            "'{}'::json data, ''::varchar writer where false"
-        )
-    all_rows = " union all by name ".join(parts)
+    all_rows = " union all ".join(parts)
     is_last = (
         "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
     )
-    last_rows = f"select * from ({all_rows}) where event is not null qualify {is_last}"
+    last_rows = f"select * from ({all_rows}) qualify {is_last}"
     # Each writer counts its events from 1, so `seq` is numbered again over all of them.
     order = "row_number() over (order by writer, seq)"
     return f"select {order} seq, time, event, target, id, data, writer from ({last_rows})"
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return event._asdict() | {"raw": canonical(event.data), "writer": ""}
+
+
+def _register(db: duckdb.DuckDBPyConnection, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Make events a table for SQL, with `data` as text."""
+    import pyarrow as pa
+
+    columns = ("time", "event", "target", "id", "raw", "writer")
+    schema = pa.schema([("seq", pa.int64()), *((column, pa.string()) for column in columns)])
+    kept = [{column: row[column] for column in schema.names} for row in rows]
+    table = pa.Table.from_pylist(kept, schema=schema)
+    db.register(name, table.rename_columns([n if n != "raw" else "data" for n in schema.names]))
 
 
 def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:

@@ -73,6 +73,7 @@ def collect(
     seed: int = 0,
     extra: Sequence[Column] = (),
     progress: Callable[[Progress], None] | None = None,
+    written: Callable[[Path], None] = lambda path: None,
 ) -> None:
     """Write explore, select and holdout.safetensors into the folder `out`; keeps complete files.
 
@@ -80,6 +81,7 @@ def collect(
         targets: units; their sides are ignored, and duplicates dropped.
         extra: nulls and controls, collected under the address of their `unit`.
         progress: called after each batch.
+        written: called with each file when it is complete.
 
     Raises:
         UsageError: no targets, a unit that the subject lacks or that is given twice, another
@@ -112,6 +114,7 @@ def collect(
         }
         if not _is_complete(path, metadata):
             _Pass(subject, rows, split, text, metadata, done, total, progress).write(path)
+            written(path)
         done += int(text.contexts.length.sum())
         if progress:
             progress(Progress(done, total, None, step="collect"))

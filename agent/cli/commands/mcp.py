@@ -95,7 +95,7 @@ def _open_context(args: argparse.Namespace) -> InstrumentContext:
 
 
 def _serve_and_log(args: argparse.Namespace, context: InstrumentContext) -> None:
-    from ...runlog.log import RunLog, WriterLock, seal_segments
+    from ...runlog.log import RunLog, WriterLock
 
     folder = args.runs / args.log
     _make_log(folder, args, context)
@@ -104,8 +104,7 @@ def _serve_and_log(args: argparse.Namespace, context: InstrumentContext) -> None
         try:
             _serve(args, context, log)
         finally:
-            log.close()
-            seal_segments(folder)
+            log.seal()
 
 
 def _make_log(folder: Path, args: argparse.Namespace, context: InstrumentContext) -> None:

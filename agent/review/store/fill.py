@@ -1,12 +1,13 @@
 """Fill a run's store from its log, from where the last filling stopped.
 
-1. The store knows how far each segment was read: line and offset. If a segment that was read is gone
-   or is shorter now, the run was started again from nothing, and the store is emptied.
+1. The store knows how far each segment was read: line and offset. If a segment that was read is gone,
+   is shorter or was changed, or the configuration was, the store is emptied.
 2. The next lines are read in steps of some megabytes. The position of every event is kept under its
    target, so that the page of a target reads its own events only.
 3. Values for columns and searches come from conclusions, scores, failures, verdicts, observations
    and replies (`write_rows`).
-4. Rows and progress of a step are written in one transaction. Killed anywhere, or with another
+4. The chain of events is followed from where it was, and compared with the seal at the end.
+5. Rows and progress of a step are written in one transaction. Killed anywhere, or with another
    process at the same store, nothing is lost and nothing is counted twice.
 """
 
@@ -20,11 +21,13 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from ....tools.errors import UsageError
+from ....tools.errors import CorruptError, UsageError
 from ....tools.subject.address import Unit
+from ...runlog.chain import START, follow
 from ...runlog.config import RunConfig
-from ...runlog.layout import CONFIG
+from ...runlog.layout import CONFIG, SEAL
 from ...runlog.nulls import is_control
+from ...runlog.seal import read_seal
 from ...runlog.segments import EventPosition, read_lines, read_sealed, segments
 from .database import Store, bump_version, get_meta, set_meta
 from .write_rows import FillState, StoreWriter
@@ -50,12 +53,13 @@ def fill(store: Store, report: Progress = lambda read, total: None) -> None:
 
     Raises:
         UsageError: the run was written by a newer hubel.
-        CorruptError: its configuration cannot be read.
+        CorruptError: its log or its configuration was changed, or cannot be read.
     """
     # 1. start over, or find where to go on
     if _is_another_run(store):
         store.clear()
     elif unread_bytes(store) == 0:
+        _check_end(store)
         return
     with store.writing() as db:
         if get_meta(db, "config") is None:
@@ -64,30 +68,63 @@ def fill(store: Store, report: Progress = lambda read, total: None) -> None:
         positions = {row["target"]: row["position"] for row in targets}
         progress = _progress(db)
         state = FillState(positions, empty=not progress, progress=progress)
-    # 2. to 4. step by step, so that other processes may read and fill in between
+    # 2. to 5. step by step, so that other processes may read and fill in between
     paths = segments(store.folder)
-    total, read = sum(path.stat().st_size for path in paths.values()), 0
+    total, read, head = sum(path.stat().st_size for path in paths.values()), 0, START
     for stem, path in paths.items():
         while True:
             with store.writing() as db:
-                position = _step(db, stem, path, state)
+                position = _step(db, stem, path, state, head)
             if position is None:
                 break
             report(read + max(position.offset, 0), total)
+        with store.reading() as db:
+            head = _head(db, stem) or head
         read += path.stat().st_size if path.exists() else 0
+    _check_end(store)
     report(total, total)
 
 
+def _check_end(store: Store) -> None:
+    """Compare what was read with what the run says of itself: the configuration's hash, and the seal."""
+    with store.reading() as db:
+        started_with, digest = get_meta(db, "started_with"), get_meta(db, "config")
+        events = db.execute("select coalesce(sum(line), 0) from segments").fetchone()[0]
+    if started_with not in (None, digest):
+        raise CorruptError(
+            f"{store.folder / CONFIG} was changed after the run started; restore it from a copy"
+        )
+    seal = read_seal(store.folder)
+    if seal is not None and events < seal.events:
+        raise CorruptError(
+            f"{store.folder} has {events} events, but {SEAL} says that there were {seal.events}: "
+            "the end of the log was removed; restore it from a copy"
+        )
+
+
+def _head(db: sqlite3.Connection, stem: str) -> str:
+    """Where the chain is after what was read of a segment; "" if nothing was."""
+    row = db.execute("select head from segments where stem = ?", [stem]).fetchone()
+    return row["head"] if row else ""
+
+
 def _is_another_run(store: Store) -> bool:
-    """Whether the store was filled from a run that was in this folder before."""
+    """Whether the store was filled from a run that was in this folder before, or from files that were changed."""
     with store.reading() as db:
         progress, digest = _progress(db), get_meta(db, "config")
+        changed = {row["stem"]: row["changed"] for row in db.execute("select * from segments")}
     if digest is not None and digest != _config_digest(store.folder):
         return True
     paths = segments(store.folder)
     for stem, position in progress.items():
         path = paths.get(stem)
-        if path is None or (path.suffix == ".jsonl" and path.stat().st_size < position.offset):
+        if path is None:
+            return True
+        status = path.stat()
+        if path.suffix == ".jsonl" and status.st_size < position.offset:
+            return True
+        same_size = status.st_size == abs(position.offset)
+        if same_size and changed[stem] not in (0, status.st_mtime_ns):
             return True
     return False
 
@@ -155,8 +192,14 @@ def _side_layer_site(target: str) -> tuple[str, int, str]:
     return unit.side, unit.layer, unit.site
 
 
-def _step(db: sqlite3.Connection, stem: str, path: Path, state: FillState) -> EventPosition | None:
-    """Read the next lines of a segment; returns how far it is read, or None when there are none."""
+def _step(
+    db: sqlite3.Connection, stem: str, path: Path, state: FillState, head: str
+) -> EventPosition | None:
+    """Read the next lines of a segment; returns how far it is read, or None when there are none.
+
+    Args:
+        head: where the chain is after the segment before.
+    """
     state.update_progress(_progress(db))
     start = state.progress.get(stem, EventPosition(0, 0))
     sealed = path.suffix == ".parquet"
@@ -167,25 +210,31 @@ def _step(db: sqlite3.Connection, stem: str, path: Path, state: FillState) -> Ev
         return None
     if not lines:
         if sealed:  # read completely: minus its size says so without opening it again
-            _keep_progress(db, stem, EventPosition(start.line, -path.stat().st_size), 0, state)
+            size = EventPosition(start.line, -path.stat().st_size)
+            _keep_progress(db, stem, size, _head(db, stem) or head, path, state)
         return None
+    head = _head(db, stem) or head
+    for line in lines:
+        head = follow(line, head)
     last = lines[-1].position
     end = EventPosition(last.line + 1, -1 if sealed else _end_of_line(path, last.offset))
     if get_meta(db, "started") is None:
         set_meta(db, "started", next((line.time for line in lines if line.time), None))
     StoreWriter(db, stem, state).write(lines)
-    _keep_progress(db, stem, end, sum(not line.event for line in lines), state)
+    _keep_progress(db, stem, end, head, path, state)
     bump_version(db)
     return end
 
 
 def _keep_progress(
-    db: sqlite3.Connection, stem: str, end: EventPosition, unreadable: int, state: FillState
+    db: sqlite3.Connection, stem: str, end: EventPosition, head: str, path: Path, state: FillState
 ) -> None:
+    status = path.stat()
+    # Of a segment that grew meanwhile it cannot be said when it was as long as it was read.
+    changed = status.st_mtime_ns if status.st_size == abs(end.offset) else 0
     db.execute(
-        "insert into segments values (?, ?, ?, ?) on conflict (stem) do update set line = excluded.line, "
-        "offset = excluded.offset, unreadable = unreadable + excluded.unreadable",
-        [stem, end.line, end.offset, unreadable],
+        "insert or replace into segments values (?, ?, ?, ?, ?)",
+        [stem, end.line, end.offset, head, changed],
     )
     state.progress[stem] = end
 
@@ -194,9 +243,3 @@ def _end_of_line(path: Path, offset: int) -> int:
     with path.open("rb") as file:
         file.seek(offset)
         return offset + len(file.readline())
-
-
-def notices(db: sqlite3.Connection) -> list[str]:
-    """What a reader of the log should know about it."""
-    count = db.execute("select coalesce(sum(unreadable), 0) from segments").fetchone()[0]
-    return [f"{count} lines of the log cannot be read and are left out"] if count else []

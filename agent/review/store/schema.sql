@@ -1,7 +1,7 @@
 -- The derived store of one run: what the page sorts, filters and searches by. Everything here is computed from the log
 -- and may be deleted at any time. `position` is a target's place among the registered ones; -1 is the run itself.
 create table meta (key text primary key, value);
-create table segments (stem text primary key, line integer not null, offset integer not null, unreadable integer not null);
+create table segments (stem text primary key, line integer not null, offset integer not null, head text not null, changed integer not null);
 create table targets (
     position integer primary key, target text not null, side text not null, layer integer not null,
     site text not null, kind text not null, status text not null default 'pending', verdict text,

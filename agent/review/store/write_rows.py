@@ -18,7 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...runlog.chain import FILE
 from ...runlog.events import LLM_CALL
+from ...runlog.layout import CONFIG
 from ...runlog.segments import Envelope, EventPosition
 from ...runlog.transcript import evidence_named, searchable_text, turn_kinds
 from .database import set_meta
@@ -118,6 +120,8 @@ class StoreWriter:
             self._event_positions[position, line.event == LLM_CALL].extend(line.position)
             if line.event == "verdicts":
                 self._verdicts(line.data())
+            elif line.event == FILE and line.id == CONFIG:
+                set_meta(self._db, "started_with", line.data().get("sha256"))
             elif position != RUN and line.event in readers:
                 data = line.data()
                 if isinstance(data, dict):

@@ -14,7 +14,8 @@ import pytest
 
 from hubel.agent.circuits.replay import replay_circuit
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
-from hubel.agent.runlog.log import read_events
+from hubel.agent.runlog.log import Event, read_events
+from hubel.bench.soak.forge import forge
 from hubel.tools.errors import CorruptError, UsageError
 from tests.support.configs import circuit_config
 from tests.support.induction import induction_subject, write_pairs
@@ -151,13 +152,17 @@ def test_a_replay_needs_no_subject_and_finds_lies(finished: Path, tmp_path: Path
     circuit = result(lied)
     circuit["faithfulness"]["value"] += 0.1
     (lied / "circuit.json").write_text(json.dumps(circuit))
+    with pytest.raises(CorruptError, match="changed after it was written"):
+        replay_circuit(lied)
+    forge(lied)
     assert ["faithfulness value" in line for line in replay_circuit(lied).mismatches] == [True]
     cut = _copy(finished, tmp_path / "cut")
-    for segment in (cut / "events").glob("*.jsonl"):
-        kept = [
-            line for line in segment.read_text().splitlines(True) if '"what":"nodes"' not in line
-        ]
-        segment.write_text("".join(kept))
+
+    def rename(event: Event) -> Event:
+        is_cut = event.data.get("request", {}).get("what") == "nodes"
+        return event._replace(id="gone") if is_cut else event
+
+    forge(cut, rename)
     with pytest.raises(CorruptError, match="no measurement"):
         replay_circuit(cut)
 

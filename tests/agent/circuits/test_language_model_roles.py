@@ -19,9 +19,10 @@ from hubel.agent.circuits.roles import Component, NoRoles, Role, RoleEvidence, R
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
 from hubel.agent.cli.main import run_command_line
 from hubel.agent.llm.conversation import Reply, Request, ToolResults, UserMessage
-from hubel.agent.runlog.log import RunLog
+from hubel.agent.runlog.log import Event, RunLog, canonical
 from hubel.agent.runlog.model_config import BudgetConfig
 from hubel.bench.loopback import Loopback
+from hubel.bench.soak.forge import forge
 from hubel.evals.statistics.faithfulness import PromptInterval
 from hubel.tools.errors import BudgetReached, UsageError
 from tests.support.configs import circuit_config
@@ -214,6 +215,7 @@ def asked(measured: Path, folder: Path, **settings: Any) -> Path:
     (folder / "circuit.json").unlink()
     measured_settings = CircuitConfig.load(folder).to_settings()
     circuit_config(**measured_settings | {"explainer": "openai:test"} | settings).save(folder)
+    forge(folder)
     return folder
 
 
@@ -311,8 +313,12 @@ def test_a_changed_reply_shows_in_the_replay(measured: Path, tmp_path: Path) -> 
     execute_circuit_run(
         folder, subject=induction_subject(), model=ScriptedModel(lambda _, request: answer(request))
     )
-    for segment in (folder / "events").glob("*.jsonl"):
-        segment.write_text(segment.read_text().replace('"role":"helper"', '"role":"hero"'))
+
+    def change(event: Event) -> Event:
+        changed = canonical(event.data).replace('"role":"helper"', '"role":"hero"')
+        return event._replace(data=json.loads(changed))
+
+    forge(folder, change)
     assert any("role is 'helper'" in line for line in replay_circuit(folder).mismatches)
 
 

@@ -13,6 +13,7 @@ from hubel.agent.rescoring.plan import RescoringPlan
 from hubel.agent.rescoring.scoring_tasks import TaskBuilder
 from hubel.agent.rescoring.sources import ExplanationSource, open_source
 from hubel.agent.runlog.config import target_seed
+from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.progress import Reporter
 from hubel.tools.index.holdout import open_collected_holdout
 from hubel.tools.subject.address import Unit
@@ -23,7 +24,9 @@ def builder(
     source: ExplanationSource, *scorers: str, subject: Subject | None = None
 ) -> TaskBuilder:
     plan = RescoringPlan(scorers)
-    data = SourceData(source, plan, Reporter(), subject, open_collected_holdout)
+    data = SourceData(
+        source, plan, Reporter(), subject, open_collected_holdout, RunLog(source.folder)
+    )
     return TaskBuilder(source, plan, data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import read_events
 from hubel.agent.runlog.reviews import Reviews
 from hubel.agent.runlog.views import connect, target_rows
-from hubel.tools.errors import UsageError
+from hubel.tools.errors import CorruptError, UsageError
 from hubel.tools.index import Collected
 from hubel.tools.subject.subject import Subject
 from tests.agent.review.conftest import ReviewClient
@@ -200,13 +201,24 @@ def test_concurrent_reviewers_lose_nothing(folder: Path) -> None:
         assert [int(note) for who, note in notes if who == name] == list(range(50))
 
 
-def test_half_written_review_is_left_out(folder: Path) -> None:
+def test_half_written_review_is_left_out_and_a_changed_one_is_an_error(folder: Path) -> None:
     reviews = Reviews(folder)
-    reviews.write("review", "mlp.0.0", {"verdict": "approve", "name": "Ada"})
-    (folder / "reviews" / "20990101T000000-1-aaaa.jsonl").write_bytes(
-        b'nonsense\n{"seq": 1, "time"'
-    )
-    assert len(reviews.events()) == 1
+    for name in ("Ada", "Bob", "Eve"):
+        reviews.write("review", "mlp.0.0", {"verdict": "approve", "name": name})
+    (segment,) = (folder / "reviews").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join(lines) + b'{"seq": 1, "time"')
+    assert len(Reviews(folder).events()) == 3
+    segment.write_bytes(b"".join(lines).replace(b"Bob", b"Rob"))
+    with pytest.raises(CorruptError, match=r"line 2 \(review\): the event was changed"):
+        Reviews(folder).events()
+    segment.write_bytes(lines[0] + lines[2])
+    with pytest.raises(CorruptError, match="line 2: reviews before it were removed"):
+        Reviews(folder).events()
+    segment.unlink()
+    os.mkfifo(segment)
+    with pytest.raises(CorruptError, match="FIFO"):
+        Reviews(folder).events()
 
 
 def test_agreement_with_the_keep_rule(client: ReviewClient) -> None:

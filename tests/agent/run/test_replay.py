@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,9 @@ import pytest
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.config import RunConfig
-from hubel.agent.runlog.log import Event, canonical, read_events
+from hubel.agent.runlog.log import Event, read_events
 from hubel.agent.runlog.views import target_rows
+from hubel.bench.soak.forge import forge
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
 from tests.support.finished_run import FINISHED
@@ -34,16 +34,8 @@ def copy(finished: Path, tmp_path: Path) -> Path:
         .replace(RunConfig.load(finished).index, "gone")
     )
     (tmp_path / "run" / "config.toml").write_text(config)
+    forge(tmp_path / "run")
     return tmp_path / "run"
-
-
-def rewrite(folder: Path, change: Callable[[Event], Event]) -> None:
-    """Change events of a sealed log by hand, as somebody might."""
-    events = [change(e) for e in read_events(folder)]
-    for segment in (folder / "events").iterdir():
-        segment.unlink()
-    lines = "".join(canonical(e._asdict()) + "\n" for e in events)
-    (folder / "events" / "0001-1.jsonl").write_text(lines, encoding="utf-8")
 
 
 def test_a_replay_needs_no_index_and_gives_the_same_bits(copy: Path) -> None:
@@ -66,7 +58,7 @@ def test_a_changed_verdict_is_a_mismatch(copy: Path) -> None:
             return event._replace(data={"rows": changed})
         return event
 
-    rewrite(copy, change)
+    forge(copy, change)
     assert any(target in m and "verdict" in m and "kept?" in m for m in replay(copy).mismatches)
 
 
@@ -83,7 +75,7 @@ def test_a_changed_answer_gives_other_scores(copy: Path) -> None:
             return event._replace(data=event.data | {"answer": answer})
         return event
 
-    rewrite(copy, change)
+    forge(copy, change)
     replayed = replay(copy)
     assert any(m.startswith(target) for m in replayed.mismatches)
     assert next(r for r in replayed.rows if r["target"] == target)["verdict"] != "kept"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hubel.agent.runlog.log import RunLog, seal_segments
+from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import connect, target_rows
 from tests.support.configs import run_config
 
@@ -116,7 +116,7 @@ def test_verdicts_join_their_targets_and_sealing_changes_nothing(run: Path) -> N
     log.close()
     before = target_rows(run)
     assert (before[0]["verdict"], before[0]["p"]) == ("kept", 0.002)
-    seal_segments(run)
+    RunLog(run).seal()
     assert target_rows(run) == before
 
 

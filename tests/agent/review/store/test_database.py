@@ -13,10 +13,11 @@ from hubel.agent.review.run_catalog import StoredRun
 from hubel.agent.review.search import search
 from hubel.agent.review.store import fill as fill_module
 from hubel.agent.review.store.database import Store
-from hubel.agent.review.store.fill import fill, notices, unread_bytes
+from hubel.agent.review.store.fill import fill, unread_bytes
 from hubel.agent.review.target_list import TargetQuery, list_targets
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.views import target_rows
+from hubel.tools.errors import CorruptError
 from tests.support.review_page import unsealed
 
 
@@ -104,16 +105,18 @@ def test_concurrent_filling_counts_nothing_twice(
 
 
 def test_sealing_a_read_segment_changes_nothing(folder: Path) -> None:
-    from hubel.agent.runlog.log import seal_segments
-
     lines = unsealed(folder)
     (folder / "events" / next((folder / "events").iterdir()).name).unlink()
+    (folder / "seal.json").unlink()
     segment = folder / "events" / "0001-1.jsonl"
     segment.write_text("".join(line + "\n" for line in lines))
     before = listed(folder)
-    seal_segments(folder)
+    RunLog(folder).seal()
     store = Store(folder)
-    assert unread_bytes(store) <= 1  # no more than to note that it is sealed
+    last = max((folder / "events").iterdir())
+    assert (
+        unread_bytes(store) <= 1 + last.stat().st_size
+    )  # to note that it is sealed, and the event that says so
     assert listed(folder) == before
     assert unread_bytes(store) == 0
 
@@ -121,15 +124,44 @@ def test_sealing_a_read_segment_changes_nothing(folder: Path) -> None:
 def test_new_run_of_the_same_name_is_read_again(folder: Path) -> None:
     assert any(row["status"] == "done" for row in listed(folder))
     shutil.rmtree(folder / "events")
+    (folder / "seal.json").unlink()
     assert {row["status"] for row in listed(folder)} == {"pending"}
 
 
-def test_unreadable_lines_are_counted_and_left_out(folder: Path) -> None:
+@pytest.mark.parametrize("damage", [b'{"data": nonsense\n', b"\xff\xfe\n", b"[]\n", b"{}\n"])
+def test_damaged_line_is_an_error_and_not_a_shorter_table(folder: Path, damage: bytes) -> None:
     before = listed(folder)
-    (folder / "events" / "0009-1.jsonl").write_bytes(b'{"data": nonsense\n\xff\xfe\n[]\n{"half":')
+    segment = folder / "events" / "0009-1.jsonl"
+    segment.write_bytes(damage + b'{"half":')
+    for _ in range(2):
+        with pytest.raises(CorruptError, match=r"0009-1\.jsonl, line 1: not an event"):
+            listed(folder)
+    segment.unlink()
     assert listed(folder) == before
-    with Store(folder).reading() as db:
-        assert notices(db) == ["3 lines of the log cannot be read and are left out"]
+
+
+def test_segment_that_was_edited_in_place_is_an_error(folder: Path) -> None:
+    lines = unsealed(folder)
+    listed(folder)
+    (sealed,) = (folder / "events").iterdir()
+    sealed.unlink()
+    (folder / "seal.json").unlink()
+    segment = folder / "events" / "0001-1.jsonl"
+    segment.write_text("".join(line + "\n" for line in lines))
+    listed(folder)
+    edited = segment.read_bytes().replace(b'"outcome":"for"', b'"outcome":"fox"', 1)
+    segment.write_bytes(edited)
+    with pytest.raises(CorruptError, match=r"\(outcome\): the event was changed"):
+        listed(folder)
+
+
+def test_edited_configuration_is_an_error(folder: Path) -> None:
+    listed(folder)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace("seed = 0", "seed = 1"))
+    for _ in range(2):
+        with pytest.raises(CorruptError, match="changed after the run started"):
+            listed(folder)
 
 
 def test_sorting_and_filtering(folder: Path) -> None:

@@ -1,0 +1,153 @@
+"""The data files of a run: their hashes are events, written with them and checked before they are used.
+
+    file    id: the path inside the run's folder; data {"sha256", "bytes"}
+
+A file without such an event is not checked: its run is older than hashes, or was stopped between the
+file and its event. In the second case whoever resumes the run makes the file again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...tools.errors import CorruptError
+from ...tools.files import file_sha256
+from ...tools.files.regular_file import IrregularFileError, check_regular
+from .chain import FILE, check_log
+from .layout import (
+    CIRCUIT,
+    CIRCUIT_ARRAYS,
+    CIRCUIT_DRAWING,
+    CIRCUIT_REPORT,
+    COLLECTED,
+    CONFIG,
+    LEXICON,
+    SUITE,
+    TRANSFER,
+)
+from .reviews import Reviews
+
+if TYPE_CHECKING:
+    from .log import RunLog
+
+_RESTORE = "restore it from a copy, or start a new run"
+_CURES = {
+    CONFIG: _RESTORE,
+    SUITE: _RESTORE,
+    COLLECTED: "delete it and `hubel resume {run}`, which collects it again",
+    TRANSFER: "delete it, and it is collected again",
+    LEXICON: "delete the folder and `hubel resume {run}`, which writes it again",
+    CIRCUIT: "delete it and `hubel resume {run}`, which writes it again",
+    CIRCUIT_DRAWING: "delete it and `hubel resume {run}`, which writes it again",
+    CIRCUIT_REPORT: "delete it and `hubel resume {run}`, which writes it again",
+    CIRCUIT_ARRAYS: "delete it and `hubel resume {run}`, which measures it again",
+}
+"""What to do about a damaged file, by the first part of its path."""
+
+
+def record_file(log: RunLog, name: str) -> None:
+    """Write the hash of a file that is complete now; `name` is its path inside the run's folder."""
+    row = file_row(log.folder / name)
+    if log.get(FILE, id=name) != row:
+        log.write(FILE, row, id=name)
+
+
+def file_row(path: Path) -> dict[str, Any]:
+    """What is recorded of a file."""
+    return {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+
+
+def record_inputs(log: RunLog) -> None:
+    """Write the hashes of what a run starts from, as the first events of its log.
+
+    Raises:
+        CorruptError: one of these files has changed since.
+    """
+    begins = log.is_empty
+    for name in (CONFIG, SUITE):
+        if begins and (log.folder / name).exists():
+            record_file(log, name)
+        check_recorded(log, name)
+
+
+def keep_recorded_files(log: RunLog, folder: str, say: Callable[[str], None]) -> None:
+    """Check the files of a folder, and delete those that were being written when the run was stopped.
+
+    Without its hash nobody can say whether such a file is whole. In logs from before the chain no file
+    has a hash, and all are kept.
+
+    Raises:
+        CorruptError: a file has changed since it was written.
+    """
+    if not log.is_chained:
+        return
+    for path in sorted((log.folder / folder).glob("*.safetensors")):
+        name = f"{folder}/{path.name}"
+        if log.get(FILE, id=name) is None:
+            say(f"{name} has no hash in the log, because the run was stopped: it is made again")
+            path.unlink()
+        else:
+            check_recorded(log, name)
+
+
+def check_recorded(log: RunLog, name: str) -> Path:
+    """The path of a file, compared with its hash in an open log; raises as `check_file` does."""
+    row = log.get(FILE, id=name)
+    return _compare(log.folder, name, {row["sha256"]} if row else set())
+
+
+def check_file(folder: Path, name: str) -> Path:
+    """The path of a file in a run's folder, compared with its hash in the log; once per process.
+
+    A file that was collected for a review has its hash there.
+
+    Raises:
+        CorruptError: it was changed after it was written, or the log is damaged.
+    """
+    return _compare(folder, name, _recorded_hashes(folder, name))
+
+
+def is_whole(folder: Path, name: str) -> bool:
+    """Whether a file was written to its end, as far as the log says: it has its hash, or is from before the chain."""
+    return bool(check_log(folder).unchained or _recorded_hashes(folder, name))
+
+
+def _recorded_hashes(folder: Path, name: str) -> set[str]:
+    hashes = {check_log(folder).files.get(name)}
+    if Path(name).parts[0] == TRANSFER:
+        hashes.add(Reviews(folder).files().get(name))
+    return {hash for hash in hashes if hash}
+
+
+def check_folder(folder: Path, name: str) -> None:
+    """Compare all files of a folder that the log names; raises as `check_file` does."""
+    for file in check_log(folder).files:
+        if file.startswith(f"{name}/"):
+            check_file(folder, file)
+
+
+def _compare(folder: Path, name: str, expected: Collection[str]) -> Path:
+    path = folder / name
+    if not expected:
+        return path
+    cure = _CURES.get(Path(name).parts[0], _RESTORE).format(run=folder.name)
+    try:
+        check_regular(path)
+        status = path.stat()
+    except FileNotFoundError:
+        raise CorruptError(f"{path} is missing, of which the log has the hash; {cure}") from None
+    except IrregularFileError as error:
+        raise CorruptError(f"{path} is not read: {error.strerror}; {cure}") from None
+    if _digest(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino) not in expected:
+        raise CorruptError(
+            f"{path} was changed after it was written: it does not have the hash in the log; {cure}"
+        )
+    return path
+
+
+@lru_cache(maxsize=4096)
+def _digest(path: Path, _size: int, _changed: int, _inode: int) -> str:
+    return file_sha256(path)

@@ -1,0 +1,45 @@
+"""Rewrites a run as somebody would who knows hubel: with new hashes everywhere, so that the chain holds.
+
+The chain has no key, so this is possible. What then still shows is what a replay computes again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from ...agent.runlog.chain import FILE, START
+from ...agent.runlog.data_files import file_row
+from ...agent.runlog.layout import EVENTS, SEAL
+from ...agent.runlog.log import Event, RunLog, event_line, read_events
+from ...agent.runlog.segments import canonical
+
+
+def forge(folder: Path, change: Callable[[Event], Event] = lambda event: event) -> None:
+    """Change events of a run's log; its files get the hashes that they have now.
+
+    Sequence numbers and times stay. All events are then in one sealed segment.
+    """
+    events = [change(event) for event in read_events(folder)]
+    was_sealed = (folder / SEAL).exists()
+    shutil.rmtree(folder / EVENTS)
+    (folder / SEAL).unlink(missing_ok=True)
+    write_events(folder, events)
+    if was_sealed:
+        RunLog(folder).seal()
+
+
+def write_events(folder: Path, events: list[Event]) -> None:
+    """Write a log with a new chain; its files' events get the hashes that the files have now."""
+    (folder / EVENTS).mkdir()
+    lines, head = [], START
+    for event in events:
+        data = event.data
+        if event.event == FILE and (folder / str(event.id)).exists():
+            data = file_row(folder / str(event.id))
+        name = {"event": event.event, "target": event.target, "id": event.id, "previous": head}
+        line, head = event_line(canonical(data), name | {"seq": event.seq, "time": event.time})
+        lines.append(line)
+    (folder / EVENTS / f"0001-{os.getpid()}.jsonl").write_bytes(b"".join(lines))
