@@ -17,12 +17,16 @@ from ...agent.runlog.log import Event, RunLog, event_line, read_events
 from ...agent.runlog.segments import canonical
 
 
-def forge(folder: Path, change: Callable[[Event], Event] = lambda event: event) -> None:
+def forge(folder: Path, change: Callable[[Event], Event | None] = lambda event: event) -> None:
     """Change events of a run's log; its files get the hashes that they have now.
 
-    Sequence numbers and times stay. All events are then in one sealed segment.
+    Sequence numbers and times stay. All events are then in one segment, sealed if the log was.
+
+    Args:
+        change: an event as it is to be; None removes it.
     """
-    events = [change(event) for event in read_events(folder)]
+    changed = [change(event) for event in read_events(folder)]
+    events = [event for event in changed if event is not None]
     was_sealed = (folder / SEAL).exists()
     shutil.rmtree(folder / EVENTS)
     (folder / SEAL).unlink(missing_ok=True)

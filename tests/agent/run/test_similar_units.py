@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,16 @@ from hubel.agent.run import resources
 from hubel.agent.run.execute import add_neighbours
 from hubel.agent.run.replay import replay
 from hubel.agent.run.similar_units import EVENT
-from hubel.agent.runlog.log import RunLog, read_events
 from hubel.agent.runlog.progress import Reporter
+from hubel.bench.soak.forge import forge
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.subject.subject import Subject
 
 
 def without_neighbours(finished: Path, folder: Path) -> Path:
     """The same run as it was before neighbours were recorded."""
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("events"))
-    with closing(RunLog(folder)) as log:
-        for event in read_events(finished):
-            if event.event != EVENT:
-                log.write(event.event, event.data, target=event.target, id=event.id)
+    shutil.copytree(finished, folder)
+    forge(folder, lambda event: None if event.event == EVENT else event)
     return folder
 
 

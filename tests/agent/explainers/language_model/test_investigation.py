@@ -16,6 +16,7 @@ from hubel.agent.runlog.log import RunLog, canonical, read_events
 from hubel.agent.runlog.transcript import traced_claims, transcript
 from hubel.agent.runlog.views import target_rows
 from hubel.bench.loopback import Loopback, Script
+from hubel.bench.soak.forge import forge
 from hubel.tools.corpus import corpus_from_documents
 from hubel.tools.corpus.document import Document
 from hubel.tools.errors import BudgetReached
@@ -94,14 +95,10 @@ def test_grades_that_are_left_out_are_found_told_and_replayed(run_model: RunMode
 @pytest.mark.slow
 def test_another_journaled_reply_gives_another_result(run_model: RunModel) -> None:
     folder, _ = run_model(ScriptedModel(diligent))
-    events = list(read_events(folder))
-    for segment in (folder / "events").iterdir():
-        segment.unlink()
-    changed = [
-        e._replace(data=_other_predicate(e.data)) if e.event == "llm_call" else e for e in events
-    ]
-    lines = "".join(canonical(e._asdict()) + "\n" for e in changed)
-    (folder / "events" / "0001-1.jsonl").write_text(lines, encoding="utf-8")
+    forge(
+        folder,
+        lambda e: e._replace(data=_other_predicate(e.data)) if e.event == "llm_call" else e,
+    )
     replayed = replay(folder)
     assert not replayed.bitwise
     assert any("predicate" in line for line in replayed.mismatches)
