@@ -46,6 +46,34 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     )
 
 
+CORPORA = (
+    "lee-news, wiki-sample, a file (.txt, .csv, .tsv, .jsonl, .parquet), a folder of .txt files, a "
+    "glob such as 'data/*.jsonl', or a hub name"
+)
+
+
+def add_text_column(parser: argparse.ArgumentParser) -> None:
+    """Which column of a table is the text of its documents."""
+    parser.add_argument(
+        "--text-column",
+        default="",
+        metavar="NAME",
+        help="column of --corpus that holds the text (default: 'text', or the only one); the same "
+        "as CORPUS::NAME",
+    )
+
+
+def corpus(args: argparse.Namespace) -> str:
+    """The corpus that was given, with the column of its text.
+
+    Raises:
+        UsageError: a column without a corpus.
+    """
+    if args.text_column and not args.corpus:
+        raise UsageError(f"--text-column {args.text_column!r} given without --corpus")
+    return f"{args.corpus}::{args.text_column}" if args.text_column else args.corpus
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and at what precision a subject runs."""
     group = parser.add_argument_group("subject")

@@ -21,7 +21,10 @@ def add_subject(parser: argparse.ArgumentParser) -> None:
 def add_corpus(parser: argparse.ArgumentParser) -> None:
     """The text that the subject reads."""
     parser.add_argument(
-        "--corpus", default="lee-news", metavar="C", help="text to index (default: lee-news)"
+        "--corpus",
+        default="lee-news",
+        metavar="C",
+        help=f"text to index: {options.CORPORA} (default: lee-news)",
     )
 
 

@@ -1,19 +1,21 @@
-"""Where text comes from: the two embedded corpora, a file, or a data set on the Hugging Face hub.
+"""Where text comes from: the embedded corpora, files, or a data set on the Hugging Face hub.
 
-A file's suffix says how it is read; it may be followed by ``.gz``:
+A user's text is a file, a folder of ``.txt`` files or a glob (``'data/*.jsonl'``). A file's suffix
+says how it is read; it may be followed by ``.gz``:
 
 - ``.txt``: documents are separated by blank lines; without any blank line each line is a document.
-- ``.jsonl``: one object per line, with ``text`` and optionally ``id``.
-- ``.parquet``: a column ``text`` and optionally ``id``.
+  In a folder or a glob each file is a document.
+- ``.csv``, ``.tsv``, ``.jsonl``, ``.json`` (an array), ``.parquet``: a row is a document, with its text
+  in the column `text` or the only one there is, and optionally `id`. ``FILE::COLUMN`` names another.
 
-Text is UTF-8. Files are streamed, so a corpus may be larger than memory.
+Rows without text are left out and counted. Text is UTF-8. Files are streamed, so a corpus may be
+larger than memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from ..errors import UsageError
@@ -23,21 +25,31 @@ from .document import Document, DocumentSource
 EMBEDDED = {"lee-news": embedded.lee_news, "wiki-sample": embedded.wiki_sample}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Documents:
-    """Documents that are read again at each iteration."""
+    """Documents that are read again at each iteration.
+
+    Attributes:
+        left_out: rows or files without any text, at the last iteration.
+    """
 
     read: Callable[[], Iterator[Document]]
     source: str
     limit: int | None = None
+    left_out: int = 0
 
     def __iter__(self) -> Iterator[Document]:
         """All documents with any text; raises UsageError when there is none."""
-        empty = True
-        for document in islice((d for d in self.read() if d.text.strip()), self.limit):
-            empty = False
-            yield document
-        if empty:
+        self.left_out, n = 0, 0
+        for document in self.read():
+            if n == self.limit:
+                return
+            if document.text.strip():
+                n += 1
+                yield document
+            else:
+                self.left_out += 1
+        if n == 0:
             raise UsageError(
                 f"{self.source} holds no document with any text; give a corpus with some"
             )
@@ -50,18 +62,19 @@ class Corpus:
     Attributes:
         name: as the user gave it.
         title: for reports.
-        sha256: of the file, or of a hub data set's name and revision.
+        sha256: of the file, of the names and contents of several, or of a hub data set's name and
+            revision.
     """
 
     name: str
     title: str
     sha256: str
-    documents: Iterable[Document]
+    documents: Documents
 
 
 def read_corpus(spec: str, limit_documents: int | None = None) -> Corpus:
-    """Open a corpus by its name, a file's path, or a hub data set's name (``owner/name`` or
-    ``owner/name:split``).
+    """Open a corpus by its name, the path of a file or folder, a glob, or a hub data set's name
+    (``owner/name`` or ``owner/name:split``); each may be followed by ``::COLUMN`` of its texts.
 
     Raises:
         UsageError: no such corpus. While iterating: empty, binary, wrongly encoded or otherwise
@@ -92,8 +105,10 @@ def first_documents(corpus: Corpus, limit: int) -> Corpus:
 def _source(spec: str) -> DocumentSource:
     if spec in EMBEDDED:
         return EMBEDDED[spec]()
-    path = Path(spec).expanduser()
-    if path.exists() or files.kind_of(path):
-        files.check(path)
-        return DocumentSource(path.name, files.sha256_of(path), lambda: files.read(path))
-    return hub.source(spec, embedded=sorted(EMBEDDED))
+    name, mark, column = spec.rpartition("::")
+    if not mark or Path(spec).exists():
+        name, column = spec, ""
+    if not name or (mark and not column and name != spec):
+        raise UsageError(f"corpus {spec!r} given; expected a name, or NAME::COLUMN")
+    source = files.source(name, column or None)
+    return source or hub.source(name, column or "text", embedded=sorted(EMBEDDED))

@@ -1,160 +1,241 @@
-"""Documents from a user's file. Every error names the file and, where there is one, the line."""
+"""Documents from a user's files. Every error names the file and, where there is one, the line.
+
+A single ``.txt`` file holds documents between blank lines, or one on each line. In a folder or a
+glob, which are many files, each ``.txt`` file is one document. In a table each row is one, with its
+text in one column. See `tools.rows` for the kinds of tables.
+"""
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
+import glob
+import hashlib
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import IO, cast
+from typing import NamedTuple
 
 from ..errors import UsageError
 from ..files import file_sha256
-from .document import Document
+from ..files.regular_file import check_regular
+from ..rows import KINDS, Row, column_names, kind_of, read_lines, read_rows
+from ..rows.lines import MAX_ROW_BYTES
+from .document import Document, DocumentSource
 
-KINDS = (".txt", ".jsonl", ".parquet")
-MAX_LINE_BYTES = {".txt": 1 << 20, ".jsonl": 1 << 24}
+TEXT_KINDS = (".txt", *KINDS)
+MAX_TEXT_LINE_BYTES = 1 << 20
 """A megabyte of prose without a line break is 170,000 words: such a line is minified code, base64,
-or a whole data set that lost its line breaks. A JSON line holds a whole document, which may be a
-long book."""
+or a whole data set that lost its line breaks."""
+_LINE_HINT = "; expected text with line breaks, or JSONL with one document on each line"
+MAX_LISTED = 10
 
 
-def kind_of(path: Path) -> str | None:
-    """The suffix that says how to read a file, or None for one that is not read."""
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-        return suffixes[-1] if suffixes and suffixes[-1] in KINDS[:2] else None
-    return suffixes[-1] if suffixes and suffixes[-1] in KINDS else None
+class TextFile(NamedTuple):
+    """A file of a corpus.
+
+    Attributes:
+        name: begins the ids of its documents.
+        text_column: of a table; None for a .txt file, which is one document.
+    """
+
+    path: Path
+    name: str
+    text_column: str | None = None
 
 
-def check(path: Path) -> None:
-    """Raise UsageError unless the path is a file of a known kind with something in it."""
+def source(spec: str, text_column: str | None) -> DocumentSource | None:
+    """The documents of a file, a folder or a glob; None if the spec names none of these.
+
+    Raises:
+        UsageError: the files cannot be read, or are of no kind that is.
+    """
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        files = _files_of_folder(path)
+        if text_column is not None:
+            raise UsageError(
+                f"column {text_column!r} given, but {spec!r} is a folder of .txt files"
+            )
+    elif not path.exists() and glob.has_magic(spec):
+        files = _files_of_glob(spec, text_column)
+    elif path.exists() or _is_text(path):
+        _check(path)
+        if path.stat().st_size == 0:
+            raise UsageError(f"{str(path)!r} is empty; give a file with text")
+        column = _text_column(path, text_column)
+        return DocumentSource(path.name, _sha256(path), lambda: read(path, path.name, column))
+    else:
+        return None
+    return DocumentSource(
+        f"{path.name} ({len(files)} files)",
+        _sha256_of_all(files),
+        lambda: _read_all(files),
+    )
+
+
+def _check(path: Path) -> None:
+    """Raise UsageError unless the path is a file of a known kind."""
+    kinds = ", ".join(TEXT_KINDS)
     if not path.exists():
+        raise UsageError(f"no file {str(path)!r}; give the path of an existing {kinds} file")
+    if not _is_text(path):
         raise UsageError(
-            f"no file {str(path)!r}; give the path of an existing {', '.join(KINDS)} file"
+            f"{str(path)!r} is of no kind that is read; name it {kinds} (or .txt.gz, .jsonl.gz, ...)"
         )
-    if not path.is_file():
-        raise UsageError(f"{str(path)!r} is a folder; give one {', '.join(KINDS)} file")
+    try:
+        check_regular(path)
+    except OSError as error:
+        raise UsageError(f"{str(path)!r} is {error.strerror}; give a {kinds} file") from error
+
+
+def read(path: Path, name: str, text_column: str | None = None) -> Iterator[Document]:
+    """A file's documents, in order, streamed; some may have no text.
+
+    Args:
+        name: begins the ids of documents that have none of their own.
+        text_column: of a table.
+    """
+    return _rows(path, name, text_column or "text") if kind_of(path) else _text(path, name)
+
+
+def row_document(row: Row, text_column: str, fallback_id: str) -> Document:
+    """The document of a row; its text is empty where the cell has no value.
+
+    Raises:
+        UsageError: there is no such column in the row, or no text in it.
+    """
+    if text_column not in row.cells:
+        names = ", ".join(map(str, row.cells)) or "nothing"
+        raise row.error(f"a string under {text_column!r} is needed; the row has {names}")
+    text = row.text(text_column, strict=True)
+    return Document(row.text("id") or fallback_id, text or "")
+
+
+def _is_text(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    return (
+        kind_of(path) is not None or suffixes[-1:] == [".txt"] or suffixes[-2:] == [".txt", ".gz"]
+    )
+
+
+def _text(path: Path, name: str) -> Iterator[Document]:
+    """Documents between blank lines, or a document on each line in a file without blank lines."""
+    if all(line.strip() for _, line in read_lines(path, MAX_TEXT_LINE_BYTES, _LINE_HINT)):
+        for number, line in read_lines(path, MAX_TEXT_LINE_BYTES, _LINE_HINT):
+            yield Document(f"{name}:{number}", line.rstrip("\r\n"))
+        return
+    lines = read_lines(path, MAX_TEXT_LINE_BYTES, _LINE_HINT)
+    for has_text, group in groupby(lines, key=lambda line: bool(line.text.strip())):
+        if has_text:
+            numbers, texts = zip(*group, strict=True)
+            text = "\n".join(text.rstrip("\r\n") for text in texts)
+            yield Document(f"{name}:{numbers[0]}", text)
+
+
+def _whole_text(file: TextFile) -> Document:
+    """One document of a whole file."""
+    parts: list[str] = []
+    size = 0
+    for _, line in read_lines(file.path, MAX_TEXT_LINE_BYTES, _LINE_HINT):
+        size += len(line)
+        if size > MAX_ROW_BYTES:
+            raise UsageError(
+                f"{file.path}: more than {MAX_ROW_BYTES >> 20} MB; in a folder each .txt file is "
+                "one document: give large files by themselves"
+            )
+        parts.append(line.rstrip("\r\n"))
+    return Document(file.name, "\n".join(parts))
+
+
+def _rows(path: Path, name: str, text_column: str) -> Iterator[Document]:
+    for row in read_rows(path, (text_column, "id")):
+        yield row_document(row, text_column, name + row.place.removeprefix(str(path)))
+
+
+def _text_column(path: Path, given: str | None) -> str | None:
+    """The column of a table's texts: the given one, `text`, or the only one that can be it.
+
+    Raises:
+        UsageError: there is no such column, or more than one that may be meant.
+    """
     if kind_of(path) is None:
+        if given is not None:
+            raise UsageError(f"column {given!r} given, but {str(path)!r} is no table; leave it out")
+        return None
+    names = column_names(path)
+    listed = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+    if given is not None:
+        if names and given not in names:
+            raise UsageError(f"{path} has no column {given!r}; it has {listed}")
+        return given
+    if "text" in names or not names:
+        return "text"
+    texts = [name for name in column_names(path, texts_only=True) if name != "id"]
+    if len(texts) == 1:
+        return texts[0]
+    raise UsageError(
+        f"{path} has the columns {listed}; say which one is the text: a column 'text' of strings, "
+        f"or --text-column NAME, which is the same as {path.name}::NAME"
+    )
+
+
+def _files_of_folder(folder: Path) -> list[TextFile]:
+    """The .txt files in a folder and below, by name; hidden ones are left out."""
+    found = [(path, path.relative_to(folder)) for path in folder.rglob("*.txt*")]
+    files = [
+        TextFile(path, name.as_posix())
+        for path, name in found
+        if kind_of(path) is None
+        and _is_text(path)
+        and not any(part.startswith(".") for part in name.parts)
+    ]
+    if not files:
         raise UsageError(
-            f"{str(path)!r} is of no kind that is read; "
-            f"name it {', '.join(KINDS)} (or .txt.gz, .jsonl.gz)"
+            f"the folder {str(folder)!r} has no .txt file; give its files by a glob, such as "
+            f"'{folder}/*.jsonl'"
         )
-    if path.stat().st_size == 0:
-        raise UsageError(f"{str(path)!r} is empty; give a file with text")
+    for file in files:
+        try:
+            check_regular(file.path, inside=folder)
+        except OSError as error:
+            raise UsageError(f"{str(file.path)!r} is {error.strerror}; take it away") from error
+    return sorted(files, key=lambda file: file.name)
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes; raises UsageError for one that cannot be read."""
+def _files_of_glob(pattern: str, text_column: str | None) -> list[TextFile]:
+    """The files that match a glob, by name; names begin at the part with the first wildcard."""
+    expanded = str(Path(pattern).expanduser())
+    paths = sorted(Path(name) for name in glob.glob(expanded, recursive=True))
+    paths = [path for path in paths if not path.is_dir()]
+    if not paths:
+        raise UsageError(f"no file matches {pattern!r}")
+    for path in paths:
+        _check(path)
+    parts = Path(expanded).parts
+    fixed = Path(*parts[: next(at for at, part in enumerate(parts) if glob.has_magic(part))])
+    return [
+        TextFile(path, path.relative_to(fixed).as_posix(), _text_column(path, text_column))
+        for path in paths
+    ]
+
+
+def _read_all(files: list[TextFile]) -> Iterator[Document]:
+    for file in files:
+        if file.text_column is None:
+            yield _whole_text(file)
+        else:
+            yield from read(*file)
+
+
+def _sha256(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
         raise UsageError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
 
 
-def read(path: Path) -> Iterator[Document]:
-    """The file's documents, in order, streamed."""
-    kind = kind_of(path)
-    if kind == ".parquet":
-        return _parquet(path)
-    return _jsonl(path) if kind == ".jsonl" else _text(path)
-
-
-def _text(path: Path) -> Iterator[Document]:
-    """Documents between blank lines, or a document per line in a file without blank lines."""
-    if all(line.strip() for _, line in _lines(path, ".txt")):
-        for number, line in _lines(path, ".txt"):
-            yield Document(f"{path.name}:{number}", line)
-        return
-    for has_text, group in groupby(_lines(path, ".txt"), key=lambda line: bool(line[1].strip())):
-        if has_text:
-            numbers, lines = zip(*group, strict=True)
-            yield Document(f"{path.name}:{numbers[0]}", "\n".join(lines))
-
-
-def _jsonl(path: Path) -> Iterator[Document]:
-    for number, line in _lines(path, ".jsonl"):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(
-                f"{path}:{number}: not a JSON object: {error}; each line should be one"
-            ) from error
-        yield _document(row, f"{path.name}:{number}", f"{path}:{number}")
-
-
-def _document(row: object, fallback_id: str, place: str) -> Document:
-    text = row.get("text") if isinstance(row, dict) else None
-    if not isinstance(row, dict) or not isinstance(text, str):
-        keys = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-        raise UsageError(
-            f"{place}: a string under 'text' is needed; the line has {keys or 'nothing'}"
-        )
-    id_ = row.get("id")
-    return Document(fallback_id if id_ is None else str(id_), text)
-
-
-def _parquet(path: Path) -> Iterator[Document]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if "text" not in names:
-                raise UsageError(
-                    f"{str(path)!r} has the columns {', '.join(names)}; a column 'text' is needed"
-                )
-            columns = ["text", "id"] if "id" in names else ["text"]
-            number = 0
-            for batch in file.iter_batches(batch_size=256, columns=columns):
-                for row in batch.to_pylist():
-                    number += 1
-                    if row["text"] is not None:
-                        yield _document(row, f"{path.name}:{number}", f"{path}, row {number}")
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
-
-
-def _lines(path: Path, kind: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines without line breaks, of bounded length, checked to be text."""
-    limit = MAX_LINE_BYTES[kind]
-    try:
-        with _open(path) as file:
-            number = 0
-            while raw := file.readline(limit + 1):
-                number += 1
-                if len(raw) > limit:
-                    raise UsageError(
-                        f"{path}:{number}: a line of more than {limit >> 20} MB; "
-                        "expected text with line breaks, or JSONL with one document per line"
-                    )
-                yield number, _decode(raw, path, number)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {error}") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    compressed = path.suffix.lower() == ".gz"
-    return cast(IO[bytes], gzip.open(path, "rb")) if compressed else path.open("rb")
-
-
-def _decode(raw: bytes, path: Path, number: int) -> str:
-    if number == 1 and raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UsageError(f"{path}:1: the text is UTF-16; expected UTF-8: iconv -f utf-16 -t utf-8")
-    if b"\0" in raw:
-        raise UsageError(
-            f"{path}:{number}: a NUL byte, so this is binary data, not text; give UTF-8 text"
-        )
-    try:
-        return raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path}:{number}: byte {raw[error.start]:#04x} at column {error.start + 1} "
-            "is not UTF-8; convert the file, for instance: iconv -f latin1 -t utf-8"
-        ) from error
+def _sha256_of_all(files: list[TextFile]) -> str:
+    """SHA-256 over the names and contents."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.name}\0{_sha256(file.path)}\n".encode())
+    return digest.hexdigest()

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..errors import UnavailableError, UsageError
+from ..errors import UnavailableError
+from ..rows import Row
 from .document import Document, DocumentSource
+from .files import row_document
 
 
-def source(spec: str, embedded: Sequence[str]) -> DocumentSource:
+def source(spec: str, text_column: str, embedded: Sequence[str]) -> DocumentSource:
     """A data set's text column; ``owner/name`` reads its split `train`, ``owner/name:test`` `test`.
 
     Raises:
@@ -30,7 +32,9 @@ def source(spec: str, embedded: Sequence[str]) -> DocumentSource:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise UnavailableError(f"{hint}; from the hub it cannot be had: {reason}") from error
     return DocumentSource(
-        f"{name} ({split or 'train'})", _fingerprint(rows, spec), lambda: _documents(rows, spec)
+        f"{name} ({split or 'train'})",
+        _fingerprint(rows, spec),
+        lambda: _documents(rows, spec, text_column),
     )
 
 
@@ -39,11 +43,6 @@ def _fingerprint(rows: Any, spec: str) -> str:
     return hashlib.sha256(f"{spec}\0{version}".encode()).hexdigest()
 
 
-def _documents(rows: Any, spec: str) -> Iterator[Document]:
+def _documents(rows: Any, spec: str, text_column: str) -> Iterator[Document]:
     for number, row in enumerate(rows):
-        text = row.get("text")
-        if not isinstance(text, str):
-            raise UsageError(
-                f"{spec!r} has the columns {', '.join(row)}; a column 'text' of strings is needed"
-            )
-        yield Document(str(row.get("id") or number), text)
+        yield row_document(Row(f"{spec}, row {number + 1}", row), text_column, str(number))

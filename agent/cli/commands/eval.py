@@ -84,8 +84,9 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
         "--corpus",
         default="",
         metavar="C",
-        help="score on another corpus, to see whether explanations transfer",
+        help=f"score on another corpus, to see whether explanations transfer: {options.CORPORA}",
     )
+    options.add_text_column(parser)
     parser.add_argument("--run", metavar="RUN", help="score a table on this run's text")
     parser.add_argument(
         "--index", type=Path, metavar="I", help="score a table on this index's held-out text"
@@ -161,7 +162,7 @@ def _plan(args: argparse.Namespace) -> RescoringPlan:
         logprobs=args.logprobs,
         patience=args.patience,
         budget=options.budgets(args),
-        corpus=args.corpus,
+        corpus=options.corpus(args),
         retry_failed=args.retry_failed,
         embedding=args.embedding,
         contexts=args.contexts,

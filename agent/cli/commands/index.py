@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ from .. import options, output
 from ..exit_status import DONE
 
 if TYPE_CHECKING:
-    from ....tools.index import IndexSummary
+    from ....tools.index import Index, IndexSummary
 
 NAME = "index"
 HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
 INTERRUPTED = "stopped; what is done is kept, and the same command continues"
 SITES = ("mlp", "head", "resid")
+FEW_DOCUMENTS = 20
+"""Held-out documents below which a user is warned: a verdict needs 10 in which the unit is active."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--subject", required=True, metavar="S", help="smollm2-135m, a local folder, or a hub name"
     )
-    parser.add_argument(
-        "--corpus", required=True, metavar="C", help="lee-news, wiki-sample, a file, or a hub name"
-    )
+    parser.add_argument("--corpus", required=True, metavar="C", help=options.CORPORA)
+    options.add_text_column(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="I", help="folder of the index")
     parser.add_argument(
         "--sites",
@@ -62,10 +64,10 @@ def run(args: argparse.Namespace) -> int:
     sites, layers = parse_sites(args.sites), parse_layers(args.layers)
     _check_options(args, sites)
     from ....tools.corpus import read_corpus
-    from ....tools.index import build_index
+    from ....tools.index import Index, build_index
     from ....tools.subject import load_subject
 
-    corpus = read_corpus(args.corpus)
+    corpus = read_corpus(options.corpus(args))
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(
             args.subject, device=args.device, dtype=args.dtype, directions=args.directions
@@ -85,7 +87,28 @@ def run(args: argparse.Namespace) -> int:
         output.json_line(asdict(summary))
     else:
         output.line(f"{args.out}: {describe(summary)}")
+    if not args.quiet:
+        for warning in warnings(Index.open(args.out), corpus.documents.left_out):
+            sys.stderr.write(f"{warning}\n")
     return DONE
+
+
+def warnings(index: Index, left_out: int) -> list[str]:
+    """What a user should know about the text.
+
+    Args:
+        left_out: documents of the corpus without text.
+    """
+    said: list[str] = []
+    if left_out:
+        said.append(f"{left_out} rows or files of the corpus have no text and are left out")
+    n = index.n_groups.get("holdout")
+    if n is not None and n < FEW_DOCUMENTS:
+        said.append(
+            f"only {n} independent documents are held out; the verdict of a unit that is active in "
+            "fewer than 10 of them is always inconclusive: give a corpus of more documents"
+        )
+    return said
 
 
 def describe(summary: IndexSummary) -> str:
