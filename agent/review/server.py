@@ -156,14 +156,22 @@ async def _body(request: Request, operation: Operation) -> Any:
     from . import request_models  # pydantic is slow to import, and looking needs none
 
     try:
-        content = json.loads(await request.body())
+        content = json.loads(await request.body(), parse_constant=_refuse_constant)
+        json.dumps(content, ensure_ascii=False).encode()
     except ClientDisconnect:
         raise ArgumentError("the request ended before its body did") from None
+    except UnicodeEncodeError:
+        raise ArgumentError("the request has half a surrogate pair, which is no text") from None
     except (ValueError, RecursionError):
         raise ArgumentError("the request's body is not JSON") from None
     if not isinstance(content, dict):
         raise ArgumentError("the request's body must be a JSON object")
     return request_models.parse(getattr(request_models, str(operation.body)), content)
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and infinities, which Python would read, are no JSON."""
+    raise ValueError(name)
 
 
 async def _page(request: Request) -> Response:

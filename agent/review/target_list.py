@@ -24,6 +24,8 @@ SORTS = {
 """What a list can be sorted by, and the column."""
 MAX_ROWS = 1000
 """Rows that one answer holds at most."""
+MAX_VALUES = 500
+"""Values of one filter; a run has no more layers than that, and SQLite takes 32,766 in all."""
 FILTERS = ("layer", "site", "side", "verdict", "status", "review", "kind")
 RANGES = ("r", "select", "drop", "p")
 _COLUMNS = (
@@ -65,7 +67,7 @@ class TargetQuery:
             descending=_is_descending(query),
             offset=whole_number(query, "offset", 0, 10**9),
             limit=whole_number(query, "limit", 100, MAX_ROWS),
-            filters={name: query[name].split(",") for name in FILTERS if query.get(name)},
+            filters={name: _listed(query, name) for name in FILTERS if query.get(name)},
             minimum={
                 name: _number(query, f"{name}_min") for name in RANGES if query.get(f"{name}_min")
             },
@@ -74,6 +76,18 @@ class TargetQuery:
             },
             words=query.get("q", ""),
         )
+
+
+def _listed(query: Mapping[str, str], name: str) -> list[str]:
+    """The values that a filter lets through."""
+    values = query[name].split(",")
+    if len(values) > MAX_VALUES:
+        raise ArgumentError(f"{name} has {len(values)} values; a filter takes {MAX_VALUES}")
+    if name == "layer" and (
+        odd := [v for v in values if v != "none" and not re.fullmatch("-?[0-9]{1,9}", v)]
+    ):
+        raise ArgumentError(f"layer={odd[0][:50]!r} is not the number of a layer, or none")
+    return values
 
 
 def _is_descending(query: Mapping[str, str]) -> bool:
@@ -175,8 +189,7 @@ def _where(query: TargetQuery) -> tuple[str, list[Any]]:
         if "none" in allowed:
             alternatives.append(f't."{name}" is null')
         conditions.append(f"({' or '.join(alternatives)})")
-        is_integer = name == "layer"
-        values += [int(v) if is_integer and v.isdecimal() else v for v in listed]
+        values += [int(value) if name == "layer" else value for value in listed]
     for operator, bounds in ((">=", query.minimum), ("<=", query.maximum)):
         conditions += [f't."{name}" {operator} ?' for name in bounds]
         values += bounds.values()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from collections import defaultdict
+from itertools import product
+from urllib.parse import quote, urlencode
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from hubel.agent.review.openapi import Operation
 from hubel.agent.review.server import ROUTES
 from tests.agent.review.conftest import ReviewClient
 
@@ -54,3 +58,45 @@ def test_every_address_is_in_openapi(client: ReviewClient) -> None:
     entries = [entry for methods in described["paths"].values() for entry in methods.values()]
     assert len({entry["operationId"] for entry in entries}) == len(entries) == len(ROUTES)
     assert all(entry["summary"] for entry in entries)
+
+
+ODD_VALUES = (
+    "", "0", "-1", "1e23", "1" + "0" * 23, "9" * 400, "-9223372036854775809", "9223372036854775808", "1e308", "1e999",
+    "nan", "inf", "0x10", "1_000", "٣", "²", "1.5", "none", "None", "null", "a,b", "," * 600, "\x00", "\uffff",
+    "a" * 5000, '"', "'; drop table targets; --", '" OR "', "*", "NEAR(", "%", "\U0001f600", "-", "(" * 200, "position",
+)  # fmt: skip
+"""Values that are no number, too large for SQLite, or mean something to SQL, FTS or a path."""
+GETS = [operation for operation in ROUTES if operation.method == "GET"]
+
+
+@pytest.mark.parametrize("operation", GETS, ids=lambda operation: operation.path)
+def test_no_query_causes_a_server_error(client: ReviewClient, operation: Operation) -> None:
+    path = operation.path.format_map(defaultdict(lambda: "run", THERE))
+    for name, value in product((*operation.query, "unknown"), ODD_VALUES):
+        whole = {"a": "run", "b": "run", "q": "x"} if {name, *operation.query} & {"a", "q"} else {}
+        answer = client.get(f"{path}?{urlencode(whole | {name: value})}")
+        assert answer.status < 500, (name, value, answer)
+        assert answer.json is not None
+    assert client.get(f"{path}?{quote(chr(255), encoding='latin-1')}=%ff%00&a&&=&;").status < 500
+
+
+@pytest.mark.parametrize(
+    "value",
+    ['"\\ud800"', "NaN", "1e999", "-Infinity", "9" * 400, "[" * 900 + "]" * 900, "{}", "null", '"\\u0000"', "1.5",
+     "true", '"' + "x" * 20_000 + '"'],
+)  # fmt: skip
+def test_no_value_in_a_body_causes_a_server_error(client: ReviewClient, value: str) -> None:
+    bodies = [
+        *(f'{{"verdict":"edit","name":"Ada","{name}":{value}}}' for name in ("name", "text", "predicate", "note")),
+        *(f'{{"name":"Ada","{name}":{value}}}' for name in ("name", "note", "max_contexts", "seed")),
+        f'{{"text":{value}}}',
+        f'{{"run":{value}}}',
+        f'{{"run":"run","arguments":{value}}}',
+        *(f'{{"run":"run","arguments":{{"{name}":{value}}}}}' for name in ("unit", "units", "n", "text")),
+    ]  # fmt: skip
+    for operation in ROUTES:
+        if operation.method == "POST":
+            for body in bodies:
+                answer = client.send("POST", operation.path.format_map(THERE), body.encode())
+                assert answer.status < 500, (operation.path, body[:200], answer)
+                assert answer.json is not None
