@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from ...tools.errors import CorruptError, UsageError
+from ...tools.files.regular_file import IrregularFileError, check_regular, read_regular
 from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT
 
 FORMAT = 1
+MAX_BYTES = 16 << 20
+"""Of circuit.json; that of a large circuit has 2 MB. Parsed, a file may take 20 times its size."""
 
 CircuitVerdict = Literal["kept", "rejected", "inconclusive"]
 
@@ -299,12 +302,28 @@ def read_result(folder: Path) -> CircuitResult:
     """
     resume = f"`hubel resume {folder.name}`"
     try:
-        if (folder / CIRCUIT).exists():
-            check_file(folder, CIRCUIT)
-        return json.loads((folder / CIRCUIT).read_text(encoding="utf-8"))
+        return cast("CircuitResult", read_circuit(folder))
     except FileNotFoundError:
         raise UsageError(f"{folder.name} has not finished; {resume} continues it") from None
-    except ValueError as error:
-        raise CorruptError(
-            f"{folder / CIRCUIT} cannot be read: {error}; {resume} writes it again"
-        ) from None
+
+
+def read_circuit(folder: Path) -> dict[str, Any]:
+    """The content of circuit.json, which may come from anybody; only its outermost form is checked.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CorruptError: it was changed after the run ended, is no JSON object, too large, or a link that
+            leads out of the folder.
+    """
+    path, resume = folder / CIRCUIT, f"`hubel resume {folder.name}` writes it again"
+    try:
+        check_regular(path, inside=folder, max_bytes=MAX_BYTES)
+        check_file(folder, CIRCUIT)
+        circuit = json.loads(read_regular(path, MAX_BYTES, inside=folder))
+    except IrregularFileError as error:
+        raise CorruptError(f"{path} is not read: {error.strerror}; {resume}") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{path} cannot be read: {error}; {resume}") from None
+    if not isinstance(circuit, dict):
+        raise CorruptError(f"{path} is no JSON object; {resume}")
+    return circuit

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
 from ...tools.files import cache_dir, file_sha256
+from ...tools.files.regular_file import read_regular
+
+MAX_MANIFEST = 1 << 20
+"""Bytes of a manifest, which lists a few files."""
 
 
 class Item(NamedTuple):
@@ -46,25 +51,35 @@ def items(root: Path | None = None, *, thorough: bool = False) -> list[Item]:
 def is_whole(path: Path, *, thorough: bool = False) -> bool | None:
     """Whether a folder holds what its `manifest.json` lists; None without one."""
     try:
-        files = json.loads((path / "manifest.json").read_text(encoding="utf-8"))["files"]
+        files = json.loads(read_regular(path / "manifest.json", MAX_MANIFEST))["files"]
         expected = {path / name: (int(size), str(sha256)) for name, (size, sha256) in files.items()}
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
-    return all(
-        file.is_file()
-        and file.stat().st_size == size
-        and (not thorough or file_sha256(file) == sha256)
-        for file, (size, sha256) in expected.items()
-    )
+    try:
+        return all(
+            file.is_file()
+            and file.stat().st_size == size
+            and (not thorough or file_sha256(file) == sha256)
+            for file, (size, sha256) in expected.items()
+        )
+    except (OSError, ValueError):  # a name that is none, or no permission
+        return False
 
 
 def disk_bytes(path: Path) -> int:
-    """Size of a file, or of all files below a folder."""
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    """Size of a file, or of all files below a folder; a link counts as itself, what is gone as nothing."""
+    below = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(_own_bytes(file) for file in below)
+
+
+def _own_bytes(path: Path) -> int:
+    try:
+        status = path.lstat()
+    except OSError:  # another process has just deleted it, or no permission
+        return 0
+    return 0 if stat.S_ISDIR(status.st_mode) else status.st_size
 
 
 def remove(item: Item) -> None:
@@ -77,6 +92,7 @@ def remove(item: Item) -> None:
 
 def _visible(folder: Path) -> list[Path]:
     """The content of a folder, without locks and unfinished items, whose names begin with a dot."""
-    if not folder.is_dir():
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:  # no folder yet, or no permission
         return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

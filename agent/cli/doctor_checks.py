@@ -155,10 +155,12 @@ def disk(kind: Literal["cache", "runs"], folder: Path) -> Check:
     """Free space and write permission of a folder that may not exist yet."""
     name, variable = f"{kind} folder", f"HUBEL_{kind.upper()}"
     existing = folder.absolute()
-    while not existing.exists():
+    while not os.path.lexists(existing):
         existing = existing.parent
+    todo = f"choose another with {variable}=DIR"
+    if not existing.is_dir():
+        return Check(name, "missing", f"{existing} is no folder", todo)
     if not os.access(existing, os.W_OK):
-        todo = f"choose another with {variable}=DIR"
         return Check(name, "missing", f"{folder}: not writable", todo)
     free = shutil.disk_usage(existing).free
     detail = f"{folder}: {size(free)} free"

@@ -6,20 +6,18 @@ pyarrow) is imported where it is needed: the list of runs, with which a visit be
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
 
-from ...tools.errors import ArgumentError, CorruptError, HubelError
+from ...tools.errors import ArgumentError, HubelError
 from ...tools.subject.address import Unit
-from ..runlog.data_files import check_file
-from ..runlog.layout import CIRCUIT
+from ..circuits.result import read_circuit
 from .app_state import AppState, name
 from .holdout import worst_errors_on_holdout
-from .run_catalog import StoredRun, UnknownName, safe_path
+from .run_catalog import StoredRun, UnknownName
 from .run_page import run_page
 from .run_rows import RunRow, run_rows
 from .search import PLACES
@@ -139,16 +137,9 @@ def circuit(state: AppState, request: Request, body: Any) -> Any:
     """The circuit of a circuit run, as the run wrote it."""
     run = state.catalog.run(name(request, "run"), fresh=False)
     try:
-        path = safe_path(run, CIRCUIT)
-        if path.exists():
-            check_file(run.folder, CIRCUIT)
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_circuit(run.folder)
     except FileNotFoundError:
         raise UnknownName(f"{run.name} holds no circuit") from None
-    except ValueError as error:
-        raise CorruptError(
-            f"the circuit of {run.name} cannot be read ({error}); make it again"
-        ) from None
 
 
 def comparison(state: AppState, request: Request, body: Any) -> Any:

@@ -15,22 +15,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...tools.errors import CorruptError
+from ...tools.errors import CorruptError, UsageError
 from ...tools.files import atomic_file
+from ...tools.files.regular_file import check_inside
 from ...tools.subject.address import Unit
-from ..runlog.data_files import check_file
+from ..circuits.result import read_circuit
 from ..runlog.layout import CIRCUIT
 from . import token_maps
 from .inline_assets import bundle, styles
 from .json_response import plain_json
-from .run_catalog import RunCatalog, StoredRun, safe_path
+from .run_catalog import RunCatalog, StoredRun
 from .run_page import run_page
 from .run_rows import run_rows
 from .server import STATIC
@@ -86,21 +86,36 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     return out
 
 
-def write_folder(folder: Path, out: Path) -> Path:
-    """Write a run's report as a folder for any web server, with files for each target; returns the page's path."""
+def write_folder(folder: Path, out: Path | None = None) -> Path:
+    """Write a run's report as a folder for any web server, with files for each target; returns the page's path.
+
+    Args:
+        out: by default `report` in the run's folder.
+    """
+    out = out or folder / "report"
     report = _Report(folder)
-    (out / "data").mkdir(parents=True, exist_ok=True)
+    _make_folder(out / "data", folder)
     files: dict[str, str] = {}
     for number, target in enumerate(report.targets()):
         responses = report.target_responses(target, FULL_DETAIL)
         for part, (path, response) in enumerate(responses.items()):
             files[path] = f"data/{number:06d}-{part}.json"
-            (out / files[path]).write_bytes(plain_json(response))
+            with atomic_file(out / files[path]) as partial:  # it replaces a link, and follows none
+                partial.write_bytes(plain_json(response))
     embedded = {"responses": dict(report.run_responses()), "files": files}
     page = out / "index.html"
     with atomic_file(page) as partial:
         partial.write_text(_page(report.run.name, embedded, connect="'self'"), encoding="utf-8")
     return page
+
+
+def _make_folder(data: Path, run: Path) -> None:
+    """Make the folder of a report's data; one inside the run must not be a link that leads out of it."""
+    if data.absolute().is_relative_to(run.absolute()):
+        check_inside(data, run)
+    data.mkdir(parents=True, exist_ok=True)
+    if data.is_symlink():
+        raise UsageError(f"{data} is a link; give another --out, or remove it")
 
 
 class _Report:
@@ -133,9 +148,7 @@ class _Report:
         reason = "a report has no subject to try texts on"
         yield "/api/live", {"live": False, "subject": None, "reason": reason}
         if (self.run.folder / CIRCUIT).is_file():
-            check_file(self.run.folder, CIRCUIT)
-            circuit = safe_path(self.run, CIRCUIT).read_text(encoding="utf-8")
-            yield f"{base}/circuit", json.loads(circuit)
+            yield f"{base}/circuit", read_circuit(self.run.folder)
 
     def target_responses(self, target: str, detail: Detail) -> dict[str, Any]:
         """Path to response of one target's views."""

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...tools.errors import HubelError, UsageError
-from ..runlog.config import find_run
+from ...tools.files.regular_file import check_inside, read_regular
+from ..runlog.config import find_run, run_folders
+from ..runlog.config_file import MAX_BYTES
 from ..runlog.layout import CIRCUIT, CONFIG
 from ..runlog.reviews import Reviews
 from .store.database import Store, get_meta, set_meta
@@ -60,7 +62,12 @@ class StoredRun:
     def is_unit_run(self) -> bool:
         """Whether the run explains units, so that it has a log; a circuit's result is in circuit.json."""
         config = self.folder / CONFIG
-        return config.is_file() and not _is_circuit(config, config.stat().st_mtime_ns)
+        try:
+            return not _is_circuit(config, config.stat().st_mtime_ns)
+        except FileNotFoundError:  # only a circuit's result
+            return not (self.folder / CIRCUIT).exists()
+        except OSError:  # reading it as a run says what is wrong
+            return True
 
     def refresh(self) -> None:
         """Let the store read what was added to the log, now or in another process."""
@@ -78,10 +85,12 @@ class StoredRun:
                 store_decisions(self.reviews, self.store)
             except HubelError as error:
                 self.problem = str(error)
-            except sqlite3.DatabaseError as error:
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
+            except sqlite3.OperationalError as error:  # no space, no permission
+                self.problem = f"{self.store.path} cannot be used: {error}; HUBEL_CACHE=DIR uses another folder"
+            except sqlite3.DatabaseError:
                 self.store.discard()  # damaged inside: the next request fills it again
+            except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
+                self.problem = unreadable(self.folder, error)
 
     def _is_being_filled(self) -> bool:
         if self._filler is not None and self._filler.poll() is not None:
@@ -94,6 +103,8 @@ class StoredRun:
             fill(self.store)
         except HubelError as error:
             return str(error)
+        except Exception as error:  # noqa: BLE001 - as above
+            return unreadable(self.folder, error)
         return ""
 
     def is_registered(self) -> bool:
@@ -139,6 +150,16 @@ class StoredRun:
             self._filler.wait()
 
 
+def unreadable(folder: Path, error: Exception) -> str:
+    """What a reader is told of a run that is not as any version of hubel writes it."""
+    if isinstance(error, OSError):
+        return f"{error.filename or folder}: {error.strerror or error}"
+    return (
+        f"{folder} cannot be read ({type(error).__name__}: {error}): it was changed, or another program "
+        "wrote it; restore it from a copy"
+    )
+
+
 def stored_settings(db: sqlite3.Connection, schema: str = "main") -> Settings | None:
     """A run's configuration without its targets; None before the store has read it."""
     row = db.execute(f"select value from {schema}.meta where key = 'about'").fetchone()
@@ -148,7 +169,8 @@ def stored_settings(db: sqlite3.Connection, schema: str = "main") -> Settings | 
 @lru_cache(maxsize=4096)
 def _is_circuit(config: Path, _changed: int) -> bool:
     """Look for one line only: parsing the configuration of 100,000 targets takes a second."""
-    return _CIRCUIT_KIND.search(config.read_bytes()) is not None
+    content = read_regular(config, MAX_BYTES, inside=config.parent)
+    return _CIRCUIT_KIND.search(content) is not None
 
 
 def _start_filling(folder: Path) -> subprocess.Popen[bytes]:
@@ -204,15 +226,7 @@ class RunCatalog:
     def _folders(self) -> dict[str, Path]:
         if self._named:
             return {folder.resolve().name: folder for folder in self._named}
-        if not self._folder.is_dir():
-            return {}
-        parent = self._folder.resolve()
-        return {
-            entry.name: entry
-            for entry in self._folder.iterdir()
-            if ((entry / CONFIG).is_file() or (entry / CIRCUIT).is_file())
-            and entry.resolve().parent == parent
-        }
+        return {run.name: run for run in run_folders(self._folder) if not run.is_symlink()}
 
 
 def safe_path(run: StoredRun, *parts: str) -> Path:
@@ -222,6 +236,10 @@ def safe_path(run: StoredRun, *parts: str) -> Path:
         UsageError: it is a link that leads out of the folder.
     """
     path = run.folder.joinpath(*parts)
-    if not path.resolve().is_relative_to(run.folder.resolve()):
-        raise UsageError(f"{path.name} of {run.name} lies outside the run's folder and is not read")
+    try:
+        check_inside(path, run.folder)
+    except OSError:
+        raise UsageError(
+            f"{path.name} of {run.name} lies outside the run's folder and is not read"
+        ) from None
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from dataclasses import dataclass, replace
@@ -11,10 +10,16 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from ...tools.errors import HubelError
-from ..runlog.data_files import check_file
+from ..circuits.result import read_circuit
 from ..runlog.layout import CIRCUIT, EVENTS, LOCK
 from ..runlog.run_subject import weights_of
-from .run_catalog import RunCatalog, Settings, StoredRun, safe_path, stored_settings
+from .run_catalog import (
+    RunCatalog,
+    Settings,
+    StoredRun,
+    stored_settings,
+    unreadable,
+)
 from .store.database import get_meta
 
 QUIET_S = 30.0
@@ -82,7 +87,7 @@ class _Setting(NamedTuple):
 def run_rows(catalog: RunCatalog) -> list[RunRow]:
     """One row for each run, the newest first, with the false keeps of its explainer on nulls."""
     runs = [catalog.run(name) for name in catalog.names()]
-    rows = [run_row(run) for run in runs]
+    rows = [_row_or_problem(run) for run in runs]
     settings = [
         _setting(run) if row.explainer else None for run, row in zip(runs, rows, strict=True)
     ]
@@ -94,6 +99,15 @@ def run_rows(catalog: RunCatalog) -> list[RunRow]:
         if setting is not None and setting in nulls:
             row.false_keeps = _false_keeps(nulls[setting])
     return sorted(rows, key=lambda row: row.started or "", reverse=True)
+
+
+def _row_or_problem(run: StoredRun) -> RunRow:
+    """The row of one run, which says so if the run cannot be read."""
+    try:
+        return run_row(run)
+    except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
+        run.problem = str(error) if isinstance(error, HubelError) else unreadable(run.folder, error)
+        return RunRow(run.name, "units", state="unreadable", notice=run.problem)
 
 
 def run_row(run: StoredRun) -> RunRow:
@@ -144,23 +158,28 @@ def _circuit_row(run: StoredRun, row: RunRow) -> RunRow:
         state = "running" if is_written(run.folder) else "interrupted"
         return replace(row, state=state, notice=notice)
     try:
-        path = safe_path(run, CIRCUIT)
-        check_file(run.folder, CIRCUIT)
-        return replace(row, **_circuit_values(path, path.stat().st_mtime))
+        return replace(
+            row, **_circuit_values(run.folder, (run.folder / CIRCUIT).stat().st_mtime_ns)
+        )
     except (OSError, ValueError, HubelError) as error:
         return replace(row, state="unreadable", notice=f"circuit.json cannot be read: {error}")
 
 
 @lru_cache(maxsize=256)
-def _circuit_values(path: Path, changed: float) -> dict[str, Any]:
-    circuit = json.loads(path.read_text(encoding="utf-8"))
+def _circuit_values(folder: Path, changed_ns: int) -> dict[str, Any]:
+    circuit = read_circuit(folder)
+
+    def text(name: str) -> str | None:
+        return None if circuit.get(name) is None else str(circuit[name])
+
+    started = time.gmtime(changed_ns // 10**9)
     return {
         "state": "done",
-        "subject": circuit.get("subject_title") or circuit.get("subject"),
-        "corpus": circuit.get("task"),
-        "explainer": circuit.get("explainer"),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(changed)),
-        "verdict": circuit.get("verdict"),
+        "subject": text("subject_title") or text("subject"),
+        "corpus": text("task"),
+        "explainer": text("explainer"),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", started),
+        "verdict": text("verdict"),
         "faithfulness": circuit.get("faithfulness"),
     }
 

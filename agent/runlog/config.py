@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from ...tools.errors import UsageError
 from .config_file import FORMAT, ConfigFile, read_settings
-from .layout import CONFIG
+from .layout import CIRCUIT, CONFIG
 from .model_config import (
     COMPOSITIONAL,
     MODEL_KEYS,
@@ -120,8 +121,28 @@ def find_run(name: str, runs: Path) -> Path:
         UsageError: there is none; the message lists those that are there.
     """
     for folder in (runs / name, Path(name)):
-        if (folder / CONFIG).is_file():
+        if is_run(folder):
             return folder
-    names = sorted(config.parent.name for config in runs.glob(f"*/{CONFIG}"))
+    names = [folder.name for folder in run_folders(runs)]
     listed = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "") if names else "none yet"
-    raise UsageError(f"no run {name!r} under {runs}; there: {listed}")
+    raise UsageError(f"no run {name[:200]!r} under {runs}; there: {listed}")
+
+
+def run_folders(runs: Path) -> list[Path]:
+    """The folders of all runs, by name, also those that are damaged or cannot be read."""
+    try:
+        entries = sorted(os.scandir(runs), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [Path(entry.path) for entry in entries if is_run(Path(entry.path))]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder looks like a run, readable or not: it has a configuration or a circuit."""
+    try:
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            return True
+        # `lexists`: something that is no regular file is a damaged run, and reading it says so
+        return any(os.path.lexists(folder / name) for name in (CONFIG, CIRCUIT))
+    except (OSError, ValueError):  # too long, or with a null byte
+        return False

@@ -11,14 +11,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files import atomic_file
+from ...tools.files.regular_file import IrregularFileError, read_regular
 from .layout import CONFIG
 from .model_config import ModelConfig, check_base_url
 
 FORMAT = 1
+MAX_BYTES = 16 << 20
+"""A configuration with 100,000 targets takes 2 MB; parsed, a file may take 20 times its size."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,17 @@ class ConfigFile:
             UsageError: a setting is unknown or missing, or a newer hubel wrote them.
         """
         flat = dict(settings)
-        if flat.get("format", FORMAT) > FORMAT:
+        written_as = flat.get("format", FORMAT)
+        if isinstance(written_as, int) and written_as > FORMAT:
             raise UsageError(
-                f"{origin} was written by a newer hubel (format {flat['format']}, here {FORMAT}); upgrade"
+                f"{origin} was written by a newer hubel (format {written_as}, here {FORMAT}); upgrade"
             )
+        kinds = cls._kinds()
+        for key, value in flat.items():
+            if key in kinds and not _fits(value, kinds[key]):
+                raise UsageError(
+                    f"{origin}: {key} = {value!r:.100}, where {_name(kinds[key])} is expected"
+                )
         values: dict[str, Any] = {}
         for name, keys in cls.KEYS.items():
             parts = {part: flat.pop(key) for part, key in keys.items() if key in flat}
@@ -68,6 +78,16 @@ class ConfigFile:
         if missing := [name for name in cls.REQUIRED if name not in flat]:
             raise UsageError(f"{origin}: the setting {missing[0]!r} is missing")
         return cls(**flat, **values)
+
+    @classmethod
+    def _kinds(cls) -> dict[str, Any]:
+        """The type of each flat setting."""
+        own = get_type_hints(cls)
+        kinds = {name: kind for name, kind in own.items() if name not in cls.KEYS}
+        for name, keys in cls.KEYS.items():
+            parts = get_type_hints(own[name])
+            kinds |= {key: parts[part] for part, key in keys.items()}
+        return kinds
 
     def save(self, folder: Path) -> None:
         """Write `config.toml`, whole or not at all.
@@ -90,16 +110,43 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: there is no such file.
-        CorruptError: it is not TOML.
+        CorruptError: it is not TOML, too large, or a link that leads out of the run's folder.
     """
     file = path / CONFIG if path.is_dir() else path
+    inside = path if path.is_dir() else None
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(read_regular(file, MAX_BYTES, inside=inside).decode())
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"no run at {str(path)!r}; `hubel runs` lists those that are there"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except IrregularFileError as error:
+        raise CorruptError(f"{file} is not read: {error.strerror}; replace it by a file") from None
+    except (ValueError, RecursionError) as error:  # TOML's and UTF-8's errors are ValueErrors
         raise CorruptError(
             f"{file} cannot be read as TOML: {error}; repair it, or start the run again"
         ) from None
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value of a TOML file has the type of a setting."""
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return type(value) is int and abs(value) < 1 << 63
+    parts = get_args(kind)
+    if get_origin(kind) is list:
+        return isinstance(value, list) and all(_fits(part, parts[0]) for part in value)
+    if parts:  # a mapping, whose keys are text in TOML
+        return isinstance(value, dict) and all(_fits(part, parts[1]) for part in value.values())
+    return isinstance(value, kind)
+
+
+def _name(kind: Any) -> str:
+    """A type in words: "text", "a list of text", "a table of numbers"."""
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    if get_origin(kind) is list:
+        return f"a list of {names[get_args(kind)[0]]}"
+    if parts := get_args(kind):
+        return f"a table with values that are {names[parts[1]]}"
+    return names[kind]

@@ -15,12 +15,14 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import CorruptError, UsageError
+from ..files.regular_file import check_regular, read_regular
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FORMAT = 2
 _FILE = "lexicon.json"
+MAX_BYTES = 32 << 20
+"""Of the JSON: that of a vocabulary of 260,000 tokens has 5 MB."""
 
 
 class Lexicon:
@@ -165,21 +169,47 @@ class Lexicon:
         from safetensors.numpy import load_file
 
         try:
-            packed = folder / f"{_FILE}.gz"
-            if packed.exists():
-                content = json.loads(gzip.decompress(packed.read_bytes()))
-            else:  # older runs keep it uncompressed
-                content = json.loads((folder / _FILE).read_bytes())
+            content = json.loads(_read(folder))
+            _check(content)
             vectors = None
             if content["vectors"]:
+                check_regular(folder / "lexicon.safetensors", inside=folder)
                 vectors = load_file(folder / "lexicon.safetensors")["vectors"]
-            if content["format"] != FORMAT:
-                raise ValueError(f"format {content['format']!r}")
-        except (OSError, EOFError, zlib.error, ValueError, KeyError, SafetensorError) as error:
+        except (
+            OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError, SafetensorError,
+        ) as error:  # fmt: skip
             raise CorruptError(
                 f"the lexicon in {folder} cannot be read ({error}); delete that folder"
             ) from error
         return cls(content["strings"], vectors, content["neighbourhoods"])
+
+
+def _read(folder: Path) -> bytes:
+    """The JSON of a stored lexicon, unpacked up to a limit: a few kB can hold a GB of zeros."""
+    packed = folder / f"{_FILE}.gz"
+    if not packed.exists():  # older runs keep it uncompressed
+        return read_regular(folder / _FILE, MAX_BYTES, inside=folder)
+    with gzip.GzipFile(fileobj=BytesIO(read_regular(packed, MAX_BYTES, inside=folder))) as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"unpacked, it has more than {MAX_BYTES:,} bytes")
+    return content
+
+
+def _check(content: Any) -> None:
+    """Raise ValueError if the JSON is not that of a lexicon."""
+    if not isinstance(content, dict):
+        raise ValueError("no JSON object")
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']!r}")
+    strings, neighbourhoods = content["strings"], content["neighbourhoods"]
+    if not isinstance(strings, list) or not all(isinstance(string, str) for string in strings):
+        raise ValueError("`strings` is no list of text")
+    if not isinstance(neighbourhoods, dict):
+        raise ValueError("`neighbourhoods` is no object")
+    for concept, words in neighbourhoods.items():
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"the neighbourhood of {concept!r:.100} is no list of text")
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

@@ -9,6 +9,7 @@ from ....tools.errors import UsageError
 from ...runlog.config import find_run
 from .. import output
 from ..exit_status import DONE
+from ..readable_run import readable_run
 
 NAME = "report"
 HELP = "write a run as one self-contained HTML file"
@@ -35,12 +36,11 @@ def run(args: argparse.Namespace) -> int:
     from ...review.report import write_folder, write_report
 
     folder = find_run(args.run, args.runs)
-    if args.folder:
-        page = write_folder(folder, args.out or folder / "report")
-    elif args.out is not None and args.out.is_dir():
+    if args.out is not None and args.out.is_dir() and not args.folder:
         raise UsageError(f"--out {args.out} is a folder; name a file, or give --folder")
-    else:
-        page = write_report(folder, args.out)
+    with readable_run(folder):
+        write = write_folder if args.folder else write_report
+        page = write(folder, args.out)
     if args.json:
         output.json_line({"report": str(page)})
     else:

@@ -9,11 +9,12 @@ from typing import Any
 
 from ....tools.errors import HubelError
 from ...circuits.config import is_circuit
-from ...runlog.config import RunConfig
+from ...runlog.config import RunConfig, run_folders
 from ...runlog.layout import CONFIG
 from .. import output
 from ..circuit.runs import row_of_circuit
-from ..exit_status import DONE
+from ..exit_status import DONE, describe_error
+from ..readable_run import readable_run
 
 NAME = "runs"
 HELP = "list the runs"
@@ -27,8 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one row per run, oldest first."""
-    configs = sorted(args.runs.glob(f"*/{CONFIG}"), key=lambda path: path.stat().st_mtime)
-    rows = [_row(path.parent) for path in configs]
+    rows = [_row(folder) for folder in sorted(run_folders(args.runs), key=_changed)]
     if args.json:
         for row in rows:
             output.json_line(row)
@@ -39,6 +39,14 @@ def run(args: argparse.Namespace) -> int:
     return DONE
 
 
+def _changed(folder: Path) -> float:
+    """When a run was made, as far as that can be seen."""
+    try:
+        return (folder / CONFIG).lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _cells(row: Mapping[str, Any]) -> list[object]:
     """The values of the columns; an unreadable run shows its error instead of its subject."""
     subject = row["error"] or row["subject"]
@@ -47,28 +55,32 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
 
 def _row(folder: Path) -> dict[str, Any]:
     """One run's counts of verdicts and mean score; `error` if it cannot be read."""
-    from ...runlog.views import connect
-
     row: dict[str, Any] = {"name": folder.name, "subject": None, "explainer": None}
     row |= dict.fromkeys((*COUNTS, "mean_r", "error"))
     try:
-        if is_circuit(folder):
-            return row_of_circuit(folder)
-        config = RunConfig.load(folder)
-        with connect(folder) as db:
-            counts = db.execute(
-                """select count(*), count(*) filter (status = 'done'), count(*) filter (status = 'failed'),
-                          count(*) filter (verdict = 'kept'), count(*) filter (verdict = 'rejected'),
-                          count(*) filter (verdict = 'inconclusive') from targets"""
-            ).fetchone()
-            mean = db.execute(
-                """select round(avg(s.value), 3) from scores s join targets t using (target, hypothesis)
-                   where s.split = 'holdout' and s.text = 'random' and s.scorer = 'simulation'"""
-            ).fetchone()
-    except HubelError as error:
-        return row | {"error": str(error)}
-    row |= dict(zip(COUNTS, counts or (), strict=False))
-    return row | {
+        with readable_run(folder):
+            return row | (row_of_circuit(folder) if is_circuit(folder) else _values(folder))
+    except (HubelError, OSError) as error:
+        description = describe_error(error)
+        return row | {"error": description[1] if description else str(error)}
+
+
+def _values(folder: Path) -> dict[str, Any]:
+    """What the log of a run of units says."""
+    from ...runlog.views import connect
+
+    config = RunConfig.load(folder)
+    with connect(folder) as db:
+        counts = db.execute(
+            """select count(*), count(*) filter (status = 'done'), count(*) filter (status = 'failed'),
+                      count(*) filter (verdict = 'kept'), count(*) filter (verdict = 'rejected'),
+                      count(*) filter (verdict = 'inconclusive') from targets"""
+        ).fetchone()
+        mean = db.execute(
+            """select round(avg(s.value), 3) from scores s join targets t using (target, hypothesis)
+               where s.split = 'holdout' and s.text = 'random' and s.scorer = 'simulation'"""
+        ).fetchone()
+    return dict(zip(COUNTS, counts or (), strict=False)) | {
         "subject": config.subject.get("name"),
         "explainer": config.explainer.name,
         "mean_r": mean[0] if mean else None,

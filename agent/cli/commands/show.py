@@ -16,6 +16,7 @@ from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
 from ..output import two_decimals
+from ..readable_run import readable_run
 from ..run_outcome import show_targets
 
 if TYPE_CHECKING:
@@ -51,6 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print from the log; needs neither subject nor index."""
     folder = find_run(args.run, args.runs)
+    with readable_run(folder):
+        _show(folder, args)
+    return DONE
+
+
+def _show(folder: Path, args: argparse.Namespace) -> None:
     if is_circuit(folder):
         show_circuit(read_result(folder), as_json=args.json)
     elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
@@ -59,7 +66,6 @@ def run(args: argparse.Namespace) -> int:
         show_targets(folder, as_json=args.json)
     else:
         _show_target(folder, args.unit, as_json=args.json)
-    return DONE
 
 
 def _show_calls(folder: Path, *, as_json: bool) -> None:

@@ -122,5 +122,5 @@ def test_link_out_of_a_run_is_not_followed(client: ReviewClient, folder: Path) -
     secret.write_text('{"secret": 1}')
     (folder / "circuit.json").symlink_to(secret)
     answer = client.get("/api/runs/run/circuit")
-    assert answer.status == 400
+    assert answer.status == 409
     assert b'"secret"' not in answer.body
