@@ -26,6 +26,7 @@ from .connection import connect
 from .conversation import Request, Stop, ToolSchema, UserMessage
 from .errors import Busy, ModelError, NoTools, Rejected
 from .http_errors import LONGER, as_object, as_objects, token_count
+from .reply_limits import MAX_NAME
 
 SMALLEST_WINDOW = 12_000
 """Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
@@ -146,7 +147,7 @@ def _listed(config: ModelConfig) -> Mapping[str, Any] | None:
     except ModelError:
         return None
     entries = as_objects(listing.body.get("data"))
-    names = [str(entry.get("id")) for entry in entries]
+    names = [str(entry.get("id"))[:MAX_NAME] for entry in entries]
     if not names or config.model in names or config.provider == "anthropic":
         return next(
             (entry for entry in entries if entry.get("id") == config.model),

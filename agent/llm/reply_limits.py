@@ -7,10 +7,10 @@ hold (half characters, NaN, deep nesting) is replaced.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 from typing import Any
 
+from ...tools.files.untrusted_text import whole_characters
 from .conversation import Reply, ToolCall
 from .errors import OversizedReply
 
@@ -23,8 +23,6 @@ MAX_NAME = 200
 """Characters of a call's name, its id, and the model's name."""
 MAX_DEPTH = 40
 """Levels of JSON in a reply that are kept; no tool takes arguments that are nested deeper."""
-_HALF = re.compile("[\ud800-\udfff]")
-"""Half of a character that UTF-16 writes in two; it cannot be written as UTF-8."""
 
 
 def bounded(reply: Reply) -> Reply:
@@ -58,11 +56,6 @@ def _bounded_call(call: ToolCall) -> ToolCall:
         bounded_json(call.arguments),
         whole_characters(call.raw),
     )
-
-
-def whole_characters(text: str) -> str:
-    """A text with half characters replaced."""
-    return _HALF.sub("\ufffd", text)
 
 
 def bounded_json(value: Any, depth: int = 0) -> Any:

@@ -4,6 +4,7 @@ its servers busy.
     kill_runs    runs killed with SIGKILL at random moments and resumed: nothing lost, nothing twice,
                  nothing paid twice
     malformed    answers that are malformed in every way: no crash, and no score from any
+    bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
     pressure     budgets hold, servers are kept busy, the program itself takes little time
     page_load    the review page stays quick for a visitor while others attack and load it
     fork_server  processes that can be killed by the hundred
@@ -22,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import fixtures, kill_runs, malformed, page_load, pressure
+from . import bombs, fixtures, kill_runs, malformed, page_load, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -47,6 +48,8 @@ class Size:
     answer_s: float = 2.0
     cpu_targets: int = 48
     """Targets of the CPU test; 0 skips it."""
+    bombs: tuple[str, ...] | None = ()
+    """Names of the bombs of a model server; () is all, None skips them."""
     half_open: int = 2000
     """Connections that are held open at the review page; 0 skips it."""
     page_requests: int = 10_000
@@ -107,11 +110,14 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
             )
         if size.cpu_targets:
             cpu = pressure.cpu_ms_per_turn(folder, index, servers[0], size.cpu_targets)
+    bombed = None
+    if size.bombs is not None:
+        bombed = bombs.drop_bombs(lambda n, total: report("bombs", n, total, "bombs"), size.bombs)
     page = None
     if size.half_open:
         report("page", 0, 1, "")
         page = page_load.load_page(folder, size.half_open, size.page_requests)
-    return _result(killed, answers, budgets, load, cpu, page)
+    return _result(killed, answers, budgets, load, cpu, page, bombed)
 
 
 def _kill_runs(
@@ -143,6 +149,7 @@ def _result(
     load: pressure.ServerLoad | None,
     cpu: float | None,
     page: page_load.PageLoad | None,
+    bombed: bombs.BombTally | None,
 ) -> SoakResult:
     promises = [
         _none("targets lost", killed.lost),
@@ -172,6 +179,8 @@ def _result(
         promises.append(Promise("CPU ms a turn", round(cpu, 1), f"< {CPU_MS}", cpu < CPU_MS))
     if page is not None:
         promises += page_promises(page)
+    if bombed is not None:
+        promises += bomb_promises(bombed)
     figures = {
         "kills": _without_notes(killed),
         "malformed": _without_notes(answers),
@@ -179,8 +188,20 @@ def _result(
         "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
         "page": None if page is None else vars(page),
+        "bombs": None if bombed is None else _without_notes(bombed),
     }
-    return SoakResult(promises, figures, [*killed.notes, *answers.notes])
+    notes = [*killed.notes, *answers.notes, *(bombed.notes if bombed else ())]
+    return SoakResult(promises, figures, notes)
+
+
+def bomb_promises(bombed: bombs.BombTally) -> list[Promise]:
+    """What holds under the bombs of a model server."""
+    memory = round(bombed.peak_mb)
+    return [
+        _none("crashes from bombs of a model server", bombed.crashes),
+        _none("bombs that held a question too long", bombed.late),
+        Promise("memory under them, MB", memory, f"< {bombs.MEMORY_MB}", memory < bombs.MEMORY_MB),
+    ]
 
 
 def page_promises(page: page_load.PageLoad) -> list[Promise]:

@@ -9,11 +9,26 @@ import pytest
 
 from hubel.bench.actions.soak import _show
 from hubel.bench.loopback import Entry, Ledger
-from hubel.bench.soak import Promise, Size, SoakResult, pressure, soak
+from hubel.bench.soak import Promise, Size, SoakResult, bombs, pressure, soak
 
 SHORT = Size(
-    kills=3, malformed=100, limits=(5,), investigations=0, cpu_targets=0, half_open=0, jobs=1
+    kills=3,
+    malformed=100,
+    limits=(5,),
+    investigations=0,
+    cpu_targets=0,
+    half_open=0,
+    jobs=1,
+    bombs=None,
 )
+
+
+@pytest.mark.slow
+def test_bombs_of_a_model_server_end_as_errors() -> None:
+    few = ("gzip", "endless chunks", "many keys", "100,000 calls")
+    tally = bombs.drop_bombs(lambda n, total: None, few)
+    assert (tally.bombs, tally.crashes, tally.late) == (8, 0, 0), tally.notes
+    assert tally.peak_mb < bombs.MEMORY_MB, tally.notes
 
 
 @pytest.mark.slow

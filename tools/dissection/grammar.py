@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from ..errors import UsageError
+from ..files.untrusted_text import whole_characters
 from .concepts import Concept, find_family
 
 NOTHING = "nothing"
@@ -99,7 +100,7 @@ class FormulaParser:
     def _argument(self) -> object:
         kind = self.peek().kind
         if kind == "string":
-            return json.loads(self.take().value)
+            return whole_characters(json.loads(self.take().value))
         if kind != "number":
             return self.concept()
         number = self.take().value

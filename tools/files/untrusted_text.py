@@ -20,6 +20,14 @@ _HIDDEN = re.compile(
 )
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def whole_characters(text: str) -> str:
+    """Text with halves of characters replaced: JSON can spell them, and no file can hold them."""
+    return _HALF.sub("\ufffd", text)
+
+
 def escape_control(text: str) -> str:
     r"""Text with control and direction-changing characters as escapes (`\x1b`, `\n`), for terminals."""
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

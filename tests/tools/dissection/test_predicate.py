@@ -211,3 +211,10 @@ def test_what_cannot_be_read_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(UsageError) as raised:
         Predicate.parse(text)
     assert len(str(raised.value)) > 20
+
+
+@pytest.mark.parametrize("half", ["\ud800", "\\ud800", "\\uDFFF"])
+def test_half_a_character_in_a_formula_is_replaced(half: str) -> None:
+    """A model can spell it; no log, no hash and no terminal can write it."""
+    formula = Predicate.parse(f'strongly words("a{half}b")')
+    assert formula == Predicate.parse('strongly words("a\ufffdb")')
