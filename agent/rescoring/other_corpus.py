@@ -18,6 +18,7 @@ from ...tools.corpus import Contexts, make_contexts, read_corpus
 from ...tools.errors import UsageError
 from ...tools.files import atomic_file
 from ...tools.index import Collected
+from ...tools.index.float16_range import LARGEST
 from ...tools.subject.address import Unit
 from ..runlog.data_files import check_file, is_whole
 from ..runlog.layout import TRANSFER
@@ -94,7 +95,12 @@ def _activations(
         ids = torch.tensor(contexts.tokens[batch].astype(np.int64))
         values = subject.unit_activations(ids, units).float().cpu().numpy()
         is_token = np.arange(ids.shape[1]) < contexts.length[batch][:, None]
-        activations[:, start : start + len(batch)] = np.where(is_token, values, 0.0)
+        values = np.where(is_token, values, 0.0)
+        # Position 0 does not count; elsewhere what float16 cannot hold becomes infinite, which
+        # `Collected` refuses.
+        values[..., 0] = np.clip(values[..., 0], -LARGEST, LARGEST)
+        with np.errstate(over="ignore"):
+            activations[:, start : start + len(batch)] = values
         reporter.update("read the other corpus", start + len(batch), len(rows), unit="contexts")
     return activations
 

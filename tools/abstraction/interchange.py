@@ -28,6 +28,7 @@ from torch import Tensor
 from ..circuits.circuit_model import at_least_float32
 from ..circuits.hooks import StopForward, temporary_hooks
 from ..errors import UsageError
+from ..subject.non_finite import require_finite
 from ..subject.subject import Subject
 from .program import CausalModel, Setting, Value
 
@@ -240,6 +241,7 @@ def answer_logits(
 ) -> Float[Tensor, "pairs answer"]:
     """Logits of the answers after the last token; the caller's hooks are active."""
     logits = subject.model(ids.to(subject.device), use_cache=False, logits_to_keep=1).logits[:, -1]
+    require_finite(logits, subject.name, subject.dtype, "the logits", edited=True)
     return at_least_float32(logits)[:, list(behaviour.answers.values())]
 
 

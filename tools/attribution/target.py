@@ -22,6 +22,7 @@ from ..circuits.hooks import StopForward, temporary_hooks
 from ..errors import UsageError
 from ..subject.address import Unit
 from ..subject.architectures import matrix
+from ..subject.non_finite import require_finite
 from ..subject.subject import Subject
 from .names import BaselineKind
 
@@ -184,6 +185,8 @@ class AttributionTarget:
             leaf = embeddings.detach().clone().requires_grad_()
             values = run(leaf)
             (gradients,) = torch.autograd.grad(values.sum(), leaf, materialize_grads=True)
+        for found in (values, gradients):
+            require_finite(found, self.subject.name, self.subject.dtype, "this text", edited=False)
         return Slopes(values.detach(), gradients)
 
     def _pass(self, embeddings: Tensor, parameters: Parameters, past: Cache | None) -> Any:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..errors import UsageError
 from ..subject import Subject
 from ..subject.architectures import matrix
+from ..subject.non_finite import require_finite
 from .graph import Graph, Target
 
 Layout = Literal["separate", "stacked", "interleaved"]
@@ -178,6 +179,8 @@ class CircuitModel:
         logits = self.subject.model(
             ids.to(self.subject.device), use_cache=False, logits_to_keep=1
         ).logits[:, -1]
+        subject = self.subject
+        require_finite(logits, subject.name, subject.dtype, "the logits", edited=True)
         return at_least_float32(logits)
 
     def head_writes(

@@ -29,11 +29,13 @@ from ..corpus import SPLITS, Contexts, Split
 from ..errors import CorruptError, UsageError
 from ..files import atomic_file, writing
 from ..subject.address import Site, Unit
+from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .batch_plan import BATCH
 from .build import Progress
 from .collected import Collected
 from .float16_file import to_float16
+from .float16_range import LARGEST
 from .index import Index, reader_of
 
 
@@ -283,7 +285,11 @@ class _Pass:
         captured: dict[Site, Tensor] = {}
 
         def write(rows: Sequence[int], values: Float[Tensor, "batch seq row"]) -> None:  # 3.
-            signal = to_float16(values.float().cpu().numpy() * real[..., None])
+            array = np.where(real[..., None], values.float().cpu().numpy(), 0)
+            self._check_finite(rows, array, batch)
+            # Position 0 does not count, and is often far beyond float16 (an attention sink).
+            array[:, 0] = np.clip(array[:, 0], -LARGEST, LARGEST)
+            signal = to_float16(array)
             index = np.array(rows)[:, None], batch, slice(tokens.shape[1])
             activations[index] = signal.transpose(2, 0, 1)
 
@@ -299,6 +305,19 @@ class _Pass:
             self.subject.stream(ids, sites, consume)
         for row, column in self.rows.extra.items():
             write([row], column.values(captured, ids)[..., None])
+
+    def _check_finite(
+        self,
+        rows: Sequence[int],
+        values: Float[np.ndarray, "batch seq row"],
+        batch: Int[np.ndarray, " batch"],
+    ) -> None:
+        """Raise UsageError that names a target, and the document, with no finite number."""
+        for context, _, row in np.argwhere(~np.isfinite(values))[:1]:
+            contexts = self.text.contexts
+            document = contexts.documents[contexts.document[batch[context]]].id
+            place = f"{self.rows.names[rows[row]]}, in document {document!r}"
+            refuse(self.subject.name, self.subject.dtype, place)
 
     def _arrange(self, activations: Float[np.ndarray, "row context seq"]) -> None:  # 4.
         length = self.text.contexts.length

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import ArgumentError, CorruptError, UsageError
 from ..subject.address import Unit
+from .float16_range import require_finite
 
 
 class Collected:
@@ -56,16 +57,24 @@ class Collected:
     def __repr__(self) -> str:
         return f"Collected({str(self.path)!r}, {len(self.targets)} targets)"
 
-    def activations(self, unit: Unit | str) -> Float[np.ndarray, "context seq"]:
+    def activations(
+        self, unit: Unit | str, *, finite: bool = True
+    ) -> Float[np.ndarray, "context seq"]:
         """A target's raw activations, float32; the side of the address is ignored.
 
+        Args:
+            finite: refuse activations that float16 cannot hold, which are stored as infinite.
+
         Raises:
-            UsageError: the unit was not collected.
+            UsageError: the unit was not collected, or float16 cannot hold its activations.
         """
         name = str((Unit.parse(unit) if isinstance(unit, str) else unit).unsided)
         if name not in self._rows:
             raise UsageError(f"{name!r} was not collected; the run has {len(self.targets)} targets")
-        return self._file.get_slice("activations")[self._rows[name]].astype(np.float32)
+        activations = self._file.get_slice("activations")[self._rows[name]].astype(np.float32)
+        if finite:
+            require_finite(name, activations)
+        return activations
 
     def signal(self, unit: Unit) -> Float[np.ndarray, "context seq"]:
         """What is explained of a target: its raw activations, or the part on the unit's side."""

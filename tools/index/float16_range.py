@@ -9,16 +9,16 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import ArgumentError
+from ..errors import UsageError
 
 LARGEST = 65504.0
 """The largest number of float16."""
 
 
 def require_finite(unit: str, *arrays: Float[np.ndarray, "*shape"]) -> None:
-    """Raise ArgumentError if what is stored of a unit has a number that is not finite."""
+    """Raise UsageError if what is stored of a unit has a number that is not finite."""
     if not all(np.isfinite(array).all() for array in arrays):
-        raise ArgumentError(
+        raise UsageError(
             f"{unit} has activations beyond ±{LARGEST:,.0f}, the range of float16 in which they are "
             "stored, so nothing can be said about it; choose other units"
         )

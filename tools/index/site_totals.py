@@ -72,6 +72,11 @@ class SiteTotals:
             sample=SlotFile.empty(folder / f"sample-{name}.f16", len(plan.sample), (n_units,)),
         )
 
+    @property
+    def finite(self) -> bool:
+        """Whether all activations so far were finite: a NaN stays in the extremes."""
+        return not self.n or bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
     def update(
         self, values: Float[np.ndarray, "context seq unit"], batch: Batch, blocks: Blocks
     ) -> None:

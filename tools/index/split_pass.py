@@ -25,6 +25,7 @@ from ..files import atomic_folder
 from ..files.sealed_json import write_sealed
 from ..subject import capture as forward
 from ..subject.address import Site
+from ..subject.non_finite import refuse
 from ..subject.subject import Subject
 from .batch_plan import Batch, BatchPlan
 from .checkpoint import Checkpoints
@@ -83,7 +84,10 @@ class SplitPass:
         ids = torch.from_numpy(batch.tokens.astype(np.int64)).to(self.subject.device)
 
         def consume(site: Site, values: Float[Tensor, "batch seq unit"]) -> None:
-            totals[site].update(values.float().cpu().numpy(), batch, self.team.blocks)
+            array = values.float().cpu().numpy()
+            totals[site].update(array, batch, self.team.blocks)
+            if not totals[site].finite:
+                self._refuse(site, array, batch)
 
         start = time.perf_counter()
         self.subject.stream(ids, self.sites, consume)
@@ -95,6 +99,18 @@ class SplitPass:
             _synchronize(self.subject.device)
             bare_seconds = time.perf_counter() - start
         self.clock.add_batch(seconds, bare_seconds)
+
+    def _refuse(
+        self, site: Site, values: Float[np.ndarray, "batch seq unit"], batch: Batch
+    ) -> None:
+        """Raise UsageError that names the first unit, and the document, with no finite number."""
+        for group in batch.groups:
+            part = values[group.start : group.stop, 1 : group.length]
+            for row, _, column in np.argwhere(~np.isfinite(part))[:1]:
+                number = self.plan.contexts.document[self.plan.rows[batch.rows[group.start + row]]]
+                document = self.plan.contexts.documents[number].id
+                unit = f"unit {column} of {site.kind}.{site.layer}"
+                refuse(self.subject.name, self.subject.dtype, f"{unit}, in document {document!r}")
 
     def _write(self, totals: dict[Site, SiteTotals], out: Path) -> None:
         statistics: dict[Site, Columns] = {}

@@ -15,6 +15,7 @@ from .address import Shape, Site, Unit
 from .architectures import Architecture, architecture_of, find_modules, matrix, norm_scale
 from .capture import AppendColumns, Capture, Edit
 from .interventions import Intervention, compile_edits
+from .non_finite import require_finite
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
 
@@ -143,6 +144,10 @@ class Subject:
         Args:
             interventions: one list per row of the batch.
             last_only: return logits of the last position only.
+
+        Raises:
+            UsageError: the subject computes numbers that are not finite.
+            ArgumentError: it does so under these interventions.
         """
         ids = self._checked(ids)
         sites = list(dict.fromkeys(sites))
@@ -166,6 +171,11 @@ class Subject:
         )
         with torch.inference_mode():
             activations = {site: self._units_of(site, raw[site.raw]) for site in sites}
+        read = {f"{site.kind}.{site.layer}": values for site, values in activations.items()}
+        if scores is not None:
+            read["the logits"] = scores
+        for place, values in read.items():
+            require_finite(values, self.name, self.dtype, place, edited=bool(interventions))
         return Capture(activations, scores)
 
     def stream(

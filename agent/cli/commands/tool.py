@@ -160,8 +160,11 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
     def load() -> Subject:
         from ....tools.subject import load_subject
 
-        return load_subject(
+        subject = load_subject(
             name or "", device=args.device, dtype=args.dtype, directions=args.directions
         )
+        if index is not None:
+            subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
+        return subject
 
     return InstrumentContext(subject=load if name else None, index=index)

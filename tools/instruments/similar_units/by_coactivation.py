@@ -29,6 +29,7 @@ from pydantic import Field
 
 from ...errors import ArgumentError
 from ...subject.address import Site, Unit
+from ...subject.non_finite import require_finite
 from ..input_texts import BATCH_TOKENS, InputText, batches, tokenize_texts
 from ..registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .by_direction import write_cosine
@@ -184,6 +185,8 @@ def _correlations(
             rows: Sequence[InputText] = rows,
             y: Float[np.ndarray, " token"] = y,
         ) -> None:
+            place = f"{site.kind}.{site.layer}"
+            require_finite(values, subject.name, subject.dtype, place, edited=False)
             x = _scored(values, rows).astype(np.float64)
             sums[site.layer] += np.stack([x.sum(0), (x * x).sum(0), y @ x])
 
@@ -243,7 +246,7 @@ def _sampled_signals(
     signals = np.zeros((len(units), len(places)), dtype=np.float32)
     for row, unit in enumerate(units):
         signals[row] = _standardise(
-            unit.signal(collected.activations(unit.unsided)).ravel()[places]
+            unit.signal(collected.activations(unit.unsided, finite=False)).ravel()[places]
         )
     return signals
 
@@ -258,7 +261,7 @@ def similar_collected_units(
     mask = explore.mask
 
     def signal(other: Unit) -> Float[np.ndarray, " token"]:
-        values = other.signal(explore.activations(other.unsided))[mask]
+        values = other.signal(explore.activations(other.unsided, finite=False))[mask]
         return _standardise(values.astype(np.float64))
 
     own = signal(unit)
@@ -278,8 +281,8 @@ def similar_collected_units(
 
 
 def _standardise(values: Float[np.ndarray, " token"]) -> Float[np.ndarray, " token"]:
-    """Mean 0 and variance 1; zeros for a constant."""
-    spread = values.std()
+    """Mean 0 and variance 1; zeros, so that it is near none, for a constant or with infinite values."""
+    spread = values.std() if np.isfinite(values).all() else 0.0
     if not (np.isfinite(spread) and spread > 0):
         return np.zeros_like(values)
     return (values - values.mean()) / spread

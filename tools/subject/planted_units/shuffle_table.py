@@ -46,7 +46,8 @@ class ShuffleTable:
             tokens = contexts.tokens[rows, : contexts.length[rows[0]]].astype(np.int64)
             activations = base.unit_activations(torch.from_numpy(tokens), sources).cpu().numpy()
             for unit, values in zip(units, activations, strict=True):
-                raw[str(unit.unit)][rows, : tokens.shape[1]] = values
+                with np.errstate(over="ignore"):  # infinite where float16 cannot hold it
+                    raw[str(unit.unit)][rows, : tokens.shape[1]] = values
         return cls(texts, raw, {str(u.unit): _arrange(u, raw[str(u.unit)], texts) for u in units})
 
     def values(
