@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="malformed answers to give (default: 10000)",
     )
     parser.add_argument(
+        "--flips",
+        type=int,
+        default=500,
+        metavar="N",
+        help="bits to flip in files of runs, indexes and the cache (default: 500)",
+    )
+    parser.add_argument(
         "--jobs",
         type=int,
         default=2,
@@ -44,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.runlog.progress import progress
     from ..soak import Size, soak
 
-    if min(args.kills, args.malformed) < 0 or args.jobs < 1:
-        raise UsageError("--kills and --malformed must be at least 0, --jobs at least 1")
-    size = Size(kills=args.kills, malformed=args.malformed, jobs=args.jobs, seed=args.seed)
+    if min(args.kills, args.malformed, args.flips) < 0 or args.jobs < 1:
+        raise UsageError("--kills, --malformed and --flips must be at least 0, --jobs at least 1")
+    size = Size(args.kills, args.malformed, args.flips, jobs=args.jobs, seed=args.seed)
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:
@@ -62,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(result: SoakResult, *, as_json: bool) -> None:
+    from ..soak.flips import OUTCOMES
+
     if as_json:
         for promise in result.promises:
             output.json_line(vars(promise))
@@ -88,5 +97,9 @@ def _show(result: SoakResult, *, as_json: bool) -> None:
         f"({malformed['harmless']} of them harmless) in {malformed['runs']} runs failed "
         f"{malformed['failed']} targets"
     )
+    if by_kind := result.figures["flips"]["by_kind"]:
+        columns = ("flips in", *OUTCOMES)
+        rows = [(kind, *counts.values()) for kind, counts in by_kind.items()]
+        output.table(columns, rows, right=OUTCOMES)
     for note in result.notes[:20]:
         output.line(note)

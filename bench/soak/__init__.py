@@ -5,6 +5,7 @@ its servers busy.
                  nothing paid twice
     malformed    answers that are malformed in every way: no crash, and no score from any
     bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
+    flips        one changed bit in any file of a run, an index or the cache: noticed, or no matter
     pressure     budgets hold, servers are kept busy, the program itself takes little time
     page_load    the review page stays quick for a visitor while others attack and load it
     fork_server  processes that can be killed by the hundred
@@ -23,7 +24,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import bombs, fixtures, kill_runs, malformed, page_load, pressure
+from . import bombs, fixtures, flips, kill_runs, malformed, page_load, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -41,6 +42,8 @@ class Size:
     kills: int = 500
     """Runs that are killed, each up to three times."""
     malformed: int = 10_000
+    flips: int = 500
+    """Bits flipped in files of runs, indexes and the cache, one at a time."""
     limits: tuple[int, ...] = (1, 7, 30, 60)
     investigations: int = 32
     """Concurrent targets of the load test; 0 skips it."""
@@ -100,6 +103,9 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
             size.malformed,
             lambda n: report("malformed", n, size.malformed, "answers"),
         )
+        flipped = flips.flip_bits(
+            folder, servers[0], size.flips, size.seed, lambda n: report("flips", n, size.flips, "")
+        )
         report("budgets", 0, len(size.limits), "limits")
         budgets = pressure.check_budgets(folder, index, servers[0], size.limits)
         report("load", 0, 1, "")
@@ -117,7 +123,7 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     if size.half_open:
         report("page", 0, 1, "")
         page = page_load.load_page(folder, size.half_open, size.page_requests)
-    return _result(killed, answers, budgets, load, cpu, page, bombed)
+    return _result(killed, answers, flipped, budgets, load, cpu, page, bombed)
 
 
 def _kill_runs(
@@ -145,6 +151,7 @@ def _kill_runs(
 def _result(
     killed: kill_runs.KillTally,
     answers: malformed.MalformedTally,
+    flipped: flips.FlipTally,
     budgets: list[pressure.BudgetCheck],
     load: pressure.ServerLoad | None,
     cpu: float | None,
@@ -164,6 +171,8 @@ def _result(
         _none("token counts that are none, believed", answers.believed),
         _none("targets without an end", answers.unended),
         _none("logs that cannot be read", answers.unreadable),
+        _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
+        _none("flipped bits that ended in a traceback", flipped.count("traceback")),
         _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
     ]
     if load is not None:
@@ -184,13 +193,14 @@ def _result(
     figures = {
         "kills": _without_notes(killed),
         "malformed": _without_notes(answers),
+        "flips": _without_notes(flipped),
         "budgets": [vars(check) for check in budgets],
         "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
         "page": None if page is None else vars(page),
         "bombs": None if bombed is None else _without_notes(bombed),
     }
-    notes = [*killed.notes, *answers.notes, *(bombed.notes if bombed else ())]
+    notes = [*killed.notes, *answers.notes, *flipped.notes, *(bombed.notes if bombed else ())]
     return SoakResult(promises, figures, notes)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...agent.run.execute import make_run, resolve
 from ...agent.runlog.config import RunConfig
+from ...tools.corpus.document import Document
 
 DOCUMENTS = 120
 CONTEXTS = 200
@@ -25,23 +26,29 @@ def isolate(folder: Path) -> None:
     os.environ |= {"HUBEL_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
 
 
-def make_index(folder: Path) -> Path:
-    """Index documents of common words, each with its own topic; also caches the lexicon."""
-    from ...agent.runlog.lexicon import subject_lexicon
-    from ...tools.corpus import corpus_from_documents
-    from ...tools.corpus.document import Document
-    from ...tools.index import build_index
-    from ..tiny_subject import WORDS, miniature
+def documents() -> list[Document]:
+    """Documents of common words, each with its own topic; the same every time."""
+    from ..tiny_subject import WORDS
 
     rng = np.random.default_rng(0)
     words = np.array(WORDS.split())
-    documents = []
+    made = []
     for number in range(DOCUMENTS):
         topic = rng.dirichlet(np.full(len(words), 0.5))
         text = " ".join(rng.choice(words, rng.integers(60, 120), p=topic))
-        documents.append(Document(f"d{number}", f"{number}: {text}."))
+        made.append(Document(f"d{number}", f"{number}: {text}."))
+    return made
+
+
+def make_index(folder: Path) -> Path:
+    """Index the documents; also caches the lexicon."""
+    from ...agent.runlog.lexicon import subject_lexicon
+    from ...tools.corpus import corpus_from_documents
+    from ...tools.index import build_index
+    from ..tiny_subject import miniature
+
     subject = miniature()
-    build_index(subject, corpus_from_documents("made", documents, "0" * 64), folder / "index")
+    build_index(subject, corpus_from_documents("made", documents(), "0" * 64), folder / "index")
     subject_lexicon(lambda: subject, subject.revision)
     return folder / "index"
 

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 EXIT = {"done": 0, "budget": 3, "failed": 4}
 """Exit statuses of a child, as those of the command line."""
+COMMAND_S = 120
+"""Seconds after which a command line is killed; none takes more than a few."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,21 @@ class ForkServer:
         """
         self._send({"run": str(run), "limits": dict(limits or {}), "key": key})
         return self._receive()["pid"]
+
+    def start_command(self, argv: Sequence[str], output: Path, cache: Path) -> int:
+        """Fork a child that runs one command line; returns its process id.
+
+        Args:
+            output: for its standard output; its standard error goes to the same name with `.err`.
+            cache: its HUBEL_CACHE.
+        """
+        self._send({"argv": list(argv), "output": str(output), "cache": str(cache)})
+        return self._receive()["pid"]
+
+    def command(self, argv: Sequence[str], output: Path, cache: Path) -> ChildExit:
+        """Fork a child that runs one command line, and wait until it ends."""
+        self.start_command(argv, output, cache)
+        return self.wait()
 
     def wait(self) -> ChildExit:
         """Wait for the child that was started last."""
@@ -116,7 +135,8 @@ def serve() -> None:
         command = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            _run_child(subject, command)
+            work = _run_command if "argv" in command else _run_child
+            work(subject, command)
         _report({"pid": pid})
         _, status, usage = os.wait4(pid, 0)
         _report(
@@ -138,19 +158,25 @@ def _prepare() -> Subject:
     import openai.resources.chat
     import pyarrow.parquet
     import torch
+    import transformers
 
+    from ...agent.cli import main
     from ...agent.explainers import compositional
     from ...agent.explainers.language_model import explainer as language_model
     from ...agent.investigation import loop as investigation
     from ...agent.investigation import verify
     from ...agent.llm import anthropic as messages
     from ...agent.llm import openai as completions
+    from ...agent.rescoring import evaluate
+    from ...agent.review import report
     from ...agent.run import execute as run
+    from ...agent.run import replay
     from ...tools import instruments
     from ..tiny_subject import miniature
 
     del anthropic, duckdb, langgraph, openai, pyarrow, investigation, run, verify
-    del compositional, language_model, messages, completions
+    del compositional, language_model, messages, completions, transformers
+    del evaluate, main, replay, report
     torch.set_num_threads(1)
     instruments.instruments()
     return miniature()
@@ -165,6 +191,27 @@ def _run_child(subject: Subject, command: dict[str, Any]) -> None:
     finally:
         sys.stderr.flush()
         os._exit(status)  # without the clean-up of the fork server, of which this is a copy
+
+
+def _run_command(_subject: Subject, command: dict[str, Any]) -> None:
+    """Run a command line as the program does: what is raised prints a traceback."""
+    from ...agent.cli.main import run_command_line
+
+    status = 1
+    try:
+        os.environ["HUBEL_CACHE"] = command["cache"]
+        for path, stream in ((command["output"], 1), (command["output"] + ".err", 2)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), stream)
+        signal.alarm(COMMAND_S)
+        status = run_command_line(command["argv"])
+    except SystemExit as leaving:  # argparse
+        status = int(leaving.code or 0)
+    except BaseException:  # noqa: BLE001  as the interpreter does at the end of a process
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 def _execute(subject: Subject, run: Path, limits: dict[str, float]) -> int:

@@ -10,10 +10,12 @@ import pytest
 from hubel.bench.actions.soak import _show
 from hubel.bench.loopback import Entry, Ledger
 from hubel.bench.soak import Promise, Size, SoakResult, bombs, pressure, soak
+from hubel.bench.soak.flips import OUTCOMES
 
 SHORT = Size(
     kills=3,
     malformed=100,
+    flips=0,
     limits=(5,),
     investigations=0,
     cpu_targets=0,
@@ -54,6 +56,7 @@ def test_a_broken_promise_is_printed(capsys: pytest.CaptureFixture[str]) -> None
     figures = {
         "kills": counts,
         "malformed": {"answers": 0, "harmless": 0, "kinds": 97, "runs": 0, "failed": 0},
+        "flips": {"flips": 1, "by_kind": {"index: index.json": dict.fromkeys(OUTCOMES, 0)}},
     }
     result = SoakResult(
         [Promise("targets lost", 2, "0", kept=False)], figures, ["run-7: what differs"]
