@@ -23,8 +23,9 @@ from typing import NamedTuple
 
 from ...prompts import Prompt, load
 from .protocol import Chat, ChatAnswer, ChatRequest, JudgeError
+from .reasoning import without_reasoning
 
-LINE = re.compile(r"^[\s*>-]*(\d+)\s*[:.)][\s*]*(.*?)[\s*.]*$")
+LINE = re.compile(r"^[\s*>-]*(\d{1,6})\s*[:.)][\s*]*(.*?)[\s*.]*$")
 """`number: answer`, with the list marks that models like to add."""
 _SYNONYMS = {"yes": "1", "no": "0", "true": "1", "false": "0"}
 
@@ -62,6 +63,8 @@ def ask_examples(
     Raises:
         JudgeError: an answer could not be read, twice.
     """
+    if not examples:
+        return []
     prompt = load(prompt_name)
     try:
         return _ask(chat, prompt, examples, choices, values)
@@ -90,8 +93,12 @@ def _ask(
 ) -> list[JudgeChoice]:
     # a line `12: 1` takes about 5 tokens
     max_tokens = 16 + 8 * len(examples)
-    request = request_for(prompt, numbered(examples), len(examples), max_tokens, values)
-    return read_answers(chat.ask(request), len(examples), choices)
+    data = numbered(examples)
+    request = request_for(prompt, data, len(examples), max_tokens, values)
+    answer = without_reasoning(chat.ask(request))
+    if fence_for(data) in answer.text:
+        raise _UnreadableAnswer("it repeats the question")
+    return read_answers(answer, len(examples), choices)
 
 
 def numbered(examples: Sequence[str]) -> str:
@@ -176,8 +183,10 @@ def _read_choice(
         sum(exp(log_prob) for token, log_prob in log_probs.items() if token.strip() == option)
         for option in choices
     ]
-    weights = tuple(part / sum(mass) for part in mass) if sum(mass) > 0 else None
-    return JudgeChoice(list(choices).index(choice), weights)
+    chosen = list(choices).index(choice)
+    # probabilities in which the answer itself does not occur belong to something else
+    weights = tuple(part / sum(mass) for part in mass) if mass[chosen] > 0 else None
+    return JudgeChoice(chosen, weights)
 
 
 def top_choices_by_offset(answer: ChatAnswer) -> dict[int, Mapping[str, float]]:

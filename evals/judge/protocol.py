@@ -20,7 +20,13 @@ from ...tools.errors import HubelError
 
 
 class JudgeError(HubelError):
-    """The judge did not answer, or its answer could not be read, twice."""
+    """The judge did not answer, or its answer could not be read, twice.
+
+    Attributes:
+        usage: what was paid for no answer; None if it is not known.
+    """
+
+    usage: Usage | None = None
 
 
 class Unscorable(HubelError):
@@ -60,6 +66,8 @@ class Usage:
     output_tokens: int = 0
     usd: float | None = 0.0
     """None if the price is unknown."""
+    calls: int = 1
+    """Requests that were sent for it."""
 
 
 @dataclass(frozen=True)
@@ -129,11 +137,14 @@ class CountingChat:
 
     def ask(self, request: ChatRequest) -> ChatAnswer:
         """Ask, and count the call whether or not it is answered."""
-        cost = Cost(1)
+        usage = Usage()
         try:
             answer = self._chat.ask(request)
-            cost = Cost(1, answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.usd)
+            usage = answer.usage
+        except JudgeError as error:
+            usage = error.usage or usage
+            raise
         finally:
             with self._lock:
-                self.cost += cost
+                self.cost += Cost(usage.calls, usage.input_tokens, usage.output_tokens, usage.usd)
         return answer

@@ -31,6 +31,7 @@ from jaxtyping import Float
 from ...prompts import load
 from ..judge.ask import LINE
 from ..judge.protocol import Chat, ChatRequest, JudgeError, Unscorable
+from ..judge.reasoning import without_reasoning
 from ..score import Score
 from .classification import LabelledExamples
 from .decisions import auroc_score
@@ -91,7 +92,7 @@ def write_passages(chat: Chat, description: str, count: int = TEXTS) -> list[str
     for user in (filled.user, filled.user + reminder):
         # a passage of about 40 words is 60 tokens
         request = ChatRequest(filled.system, user, 60 * count, f"{prompt.label}#{prompt.sha256}")
-        answer = chat.ask(request)
+        answer = without_reasoning(chat.ask(request))
         passages = read_passages(answer.text, count) if answer.complete else None
         if passages:
             return passages

@@ -36,6 +36,7 @@ from ...prompts import load
 from ..floors import correlation_floors
 from ..judge.ask import request_for, top_choices_by_offset
 from ..judge.protocol import Chat, ChatAnswer, JudgeError
+from ..judge.reasoning import without_reasoning
 from ..score import Score, Text
 from ..statistics.bootstrap import bootstrap_r
 from .registry import ScoringTask, scorer
@@ -48,7 +49,7 @@ CONTEXTS_PER_PROMPT = 4
 TOKENS_PER_LINE = 16
 """Of an answer at most: two numbers, the token in quotes, and a grade."""
 LARGEST = 10
-_LINE = re.compile(r"^\s*(\d+)\.(\d+)[.:]?\s+(.*?)\s*[:=,]?\s*([-+]?\d+)\s*$")
+_LINE = re.compile(r"^\s*(\d{1,6})\.(\d{1,6})[.:]?\s+(.*?)\s*[:=,]?\s*([-+]?\d{1,4})\s*$")
 
 
 class _UnreadableSimulation(Exception):
@@ -185,7 +186,8 @@ class _Question(NamedTuple):
         values = {"explanation": self.explanation, "scale": scale, "note": note}
         max_tokens = TOKENS_PER_LINE * len(tokens)
         request = request_for(load("simulator"), lines, len(tokens), max_tokens, values)
-        predictions = read_predictions(self.chat.ask(request), tokens, self.lowest)
+        answer = without_reasoning(self.chat.ask(request))
+        predictions = read_predictions(answer, tokens, self.lowest)
         keys = [(rows[token.context - 1], token.position) for token in tokens]
         return dict(zip(keys, predictions, strict=True))
 
@@ -220,10 +222,8 @@ def _parse_lines(text: str) -> list[_SimulatedLine]:
     lines, offset = [], 0
     for line in text.split("\n"):
         if match := _LINE.match(line):
-            # int() refuses thousands of digits, and nine are out of range as well
-            number = int(match[1][:9]), int(match[2][:9])
-            value = int(match[4][:9])
-            lines.append(_SimulatedLine(number, match[3], value, offset + match.start(4)))
+            number = int(match[1]), int(match[2])
+            lines.append(_SimulatedLine(number, match[3], int(match[4]), offset + match.start(4)))
         offset += len(line) + 1
     return lines
 

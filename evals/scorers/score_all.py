@@ -26,6 +26,7 @@ from ..judge.protocol import (
     CountingChat,
     JudgeError,
     Unscorable,
+    Usage,
 )
 from ..score import Score
 from .registry import Scorer, ScoringTask, get_scorer
@@ -115,7 +116,7 @@ class _CachedChat:
     def ask(self, request: ChatRequest) -> ChatAnswer:
         with self._lock:
             if cached := self._answers.get(request):
-                return ChatAnswer(cached.text, cached.complete, cached.logprobs)
+                return replace(cached, usage=Usage(calls=0))
         answer = self._chat.ask(request)
         with self._lock:
             self._answers[request] = answer
