@@ -9,6 +9,7 @@
     rate_limits   rate limits, and the headers that report them
     ledger        which request came how often, how it was answered, and how many were in flight
     demo_model    a program in place of a language model
+    demo_judge    the same in place of a judge, a simulator or a writer
 
 For trying a run without an API key, and for tests: requests go through the providers' own SDKs, and
 a program answers them.

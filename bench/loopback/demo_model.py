@@ -6,6 +6,7 @@ beginner would.
 2. It tests each word in a new sentence: + words fire on +; - words fire on - and stay silent on +.
 3. It concludes if more predictions came true than failed, and gives up otherwise. A second look
    tries the words elsewhere.
+4. Asked without tools, it judges, simulates and writes (`demo_judge`).
 
 It reads only what a language model would be shown, and replies through the same tools.
 """
@@ -18,6 +19,7 @@ from collections import Counter
 from typing import Any
 
 from ...agent.llm.conversation import Reply, Request, ToolCall, ToolResults, UserMessage
+from . import demo_judge
 
 Call = tuple[str, dict[str, Any]]
 _MARKED = re.compile(r"«([^»]*)»([5-9])")
@@ -33,7 +35,11 @@ class DemoModel:
     name = "openai:beginner"
 
     def reply(self, request: Request) -> Reply:
-        """The next step of its plan."""
+        """The next step of its plan, or the answer to a judge's question."""
+        if not request.tools and (text := demo_judge.answer(_first(request))) is not None:
+            return Reply(text, model="beginner")
+        if {tool.name for tool in request.tools} == {"ready"}:  # the check before a run
+            return speak([("ready", {})])
         if any(tool.name == "challenge" for tool in request.tools):
             return speak([("challenge", {"experiments": _challenges(_first(request))})])
         answers = [m for m in request.messages if isinstance(m, ToolResults)]
