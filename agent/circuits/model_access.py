@@ -7,31 +7,36 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..llm.journaled_model import JournaledModel
-from ..llm.paid_calls import cost_of
-from ..runlog.events import LLM_CALL
 from ..runlog.model_config import UNLIMITED, BudgetConfig
+from ..runlog.spending import spent_before
 from .config import CircuitConfig
 from .context import LOG_TARGET
 
 if TYPE_CHECKING:
     from ..llm import LanguageModel
+    from ..llm.meter import Checks
     from ..runlog.log import RunLog
 
 
-def check_model(config: CircuitConfig) -> CircuitConfig:
+def check_model(config: CircuitConfig, checks: Checks) -> CircuitConfig:
     """Fail early if the language model cannot be asked; detect how it calls tools. Rules need no check.
+
+    Args:
+        checks: keeps the requests that are sent, which count within the configuration's budget.
 
     Raises:
         UsageError: no key, an unknown model, or a limit in dollars without a known price.
         UnavailableError: no server.
     """
     from ..llm import check_explainer
+    from ..llm.budget import Budget
     from ..llm.prices import check_dollars
 
     if not config.explainer.is_language_model:
         return config
     check_dollars(config.budget, {"": config.explainer})
-    return replace(config, explainer=check_explainer(config.explainer))
+    checks.budget = Budget(config.budget)
+    return replace(config, explainer=check_explainer(config.explainer, checks))
 
 
 def open_journaled_model(
@@ -53,8 +58,8 @@ def open_journaled_model(
         client = make_model(config.explainer, Patience(config.patience))
         stack.callback(client.close)
         model = client
-    paid = [(LOG_TARGET, cost_of(row)) for row in log.all(LLM_CALL, LOG_TARGET).values()]
-    budget = Budget((limits or UNLIMITED).or_else(config.budget), paid)
+    limits = (limits or UNLIMITED).or_else(config.budget)
+    budget = Budget(limits, spent_before(log, [LOG_TARGET]))
     return JournaledModel(
         log, config.explainer.name, model, budget, price_from(config.explainer.price)
     )

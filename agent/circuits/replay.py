@@ -28,7 +28,7 @@ from .journal import MeasurementJournal
 from .result import CircuitResult, read_result
 
 TOLERANCE = 1e-6
-COPIED_EVENTS = ("measurement", "array", "llm_call", "prompt", "roles_failed")
+COPIED_EVENTS = ("measurement", "array", "llm_call", "llm_request", "prompt", "roles_failed")
 SHOWN_MISMATCHES = 20
 """Mismatches that are listed."""
 

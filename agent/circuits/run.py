@@ -42,12 +42,16 @@ def make_circuit_run(folder: Path, config: CircuitConfig) -> None:
         UsageError: the run of that name has another configuration; an unknown task, method or explainer.
     """
     from ...tools.circuits.methods import find_method
+    from ..llm.meter import Checks
 
     find_task(config.task)
     find_method(config.method)
     check_finder(config.explainer.name)
     if not (folder / CONFIG).exists():
-        replace(check_model(config), versions=versions()).save(folder)
+        checks = Checks()
+        replace(check_model(config, checks), versions=versions()).save(folder)
+        with closing(RunLog(folder)) as log:
+            checks.write_to(log)
         return
     if _identity(CircuitConfig.load(folder)) != _identity(config):
         raise UsageError(

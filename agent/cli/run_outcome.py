@@ -71,7 +71,7 @@ def finish(
 
 def show_targets(folder: Path, *, as_json: bool) -> None:
     """A run's targets: JSON lines, or a table and a line of totals."""
-    from ..runlog.views import target_rows
+    from ..runlog.views import calls_before_run, target_rows
 
     targets = target_rows(folder)
     if as_json:
@@ -79,7 +79,7 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
             output.json_line(row)
         return
     output.table(COLUMNS, [_cells(row) for row in targets], right=COLUMNS[3:7])
-    output.line(summary(targets))
+    output.line(summary(targets, calls_before_run(folder)))
 
 
 def _cells(row: TargetRow) -> tuple[object, ...]:
@@ -95,8 +95,12 @@ def _cells(row: TargetRow) -> tuple[object, ...]:
     return (*begin, r, interval, output.two_decimals(lookup), p, row["verdict"])
 
 
-def summary(targets: Sequence[TargetRow]) -> str:
-    """One line: verdicts, failures, the mean held-out score, and what language models cost."""
+def summary(targets: Sequence[TargetRow], checks: int = 0) -> str:
+    """One line: verdicts, failures, the mean held-out score, and what language models cost.
+
+    Args:
+        checks: requests that checked the models before the run.
+    """
     verdicts = ("kept", "rejected", "inconclusive", "pending")
     counts = {verdict: sum(row["verdict"] == verdict for row in targets) for verdict in verdicts}
     parts = [f"{n} {verdict}" for verdict, n in counts.items() if n or verdict == "kept"]
@@ -107,4 +111,4 @@ def summary(targets: Sequence[TargetRow]) -> str:
     if scores:
         mean = sum(scores) / len(scores)
         line += f"; mean held-out r {mean:.3f} over {len(scores)} of {len(targets)} targets"
-    return line + spending_summary(list(targets))
+    return line + spending_summary(list(targets), checks)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...evals.verdict import TargetResult, decide_verdicts
-from ..runlog.events import LLM_CALL
+from ..runlog.spending import paid_rows
 from .sentence_scores import SIMULATION, count_failed_scores
 from .verify import add_other_floors
 
@@ -30,8 +30,8 @@ def conclude_target(log: RunLog, unit: Unit, winner: Hypothesis | None, reason: 
     """
     target = str(unit)
     evidence = log.get("evidence", target) or {}
-    paid = list(log.all(LLM_CALL, target).values())
-    prices = [float(call["usd"]) for call in paid if call.get("usd") is not None]
+    paid = paid_rows(log, target)
+    prices = [float(row["usd"]) for row in paid if row.get("usd") is not None]
     computed = [*log.all("call", target).values(), *log.all("explainer_call", target).values()]
     cannot_explain = reason or "no hypothesis could be simulated"
     conclusion = {
@@ -41,7 +41,7 @@ def conclude_target(log: RunLog, unit: Unit, winner: Hypothesis | None, reason: 
         "cannot_explain": "" if winner else cannot_explain,
         "p": evidence.get("p"),
         "seconds": round(sum(row["seconds"] for row in [*computed, *paid]), 3),
-        "calls": len(paid),
+        "calls": sum(row.get("calls", 1) for row in paid),
         "usd": sum(prices) if len(prices) == len(paid) else None,  # unknown if any price is
         "failed_scores": count_failed_scores(log, target),
     }

@@ -30,7 +30,8 @@ def make_model(
     """
     patience = patience or Patience()
     connection = connect(config, attempt_seconds(timeout_s, patience.limit_s))
-    client = RetryingClient(connection, patience)
+    billed = bool(config.price) or not config.base_url
+    client = RetryingClient(connection, patience, billed=billed)
     if config.tools == "text":
         from .tool_fallback.client import ToolFallbackClient
         from .tool_fallback.in_text import describe_in_text, read_calls

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from ...evals.judge.reasoning import remove_reasoning
 from ..runlog.model_config import ModelConfig
 from .connection import TIMEOUT_S, Received, client_options
 from .conversation import (
@@ -19,7 +20,8 @@ from .conversation import (
     ToolResults,
     UserMessage,
 )
-from .errors import ModelError, Rejected
+from .ending import ended_at_limit, stop_of, with_ids
+from .errors import ModelError, OtherForm, Rejected
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
 from .reply_limits import bounded
@@ -66,20 +68,26 @@ class AnthropicConnection:
         """Whether a tool call may be forced; a model that thinks must be free to choose."""
 
     def attempt(self, request: Request) -> Received:
-        """Send a request once; again if the server says that this model cannot be forced to call a tool."""
+        """Send a request once; OtherForm if this model cannot be forced to call a tool, once."""
+        forces = self._forces
         try:
             return self._send(request)
         except Rejected as error:
-            if not (self._forces and request.tools and _UNFORCED.search(str(error))):
+            if not (forces and request.tools and _UNFORCED.search(str(error))):
                 raise
             # A model that thinks by default: remember it. The rejected request cost nothing.
             self._forces = False
-            return self._send(request)
+            raise OtherForm(str(error)) from error
+
+    def most_output(self, request: Request) -> int:
+        """Limit of the reply's tokens, as it is sent: those of the answer and those to think with."""
+        return request.max_tokens + (THINKING_TOKENS if self._thinks else 0)
 
     def _send(self, request: Request) -> Received:
         create = self._client.messages.with_raw_response.create
         body, headers = send_once(self._server, lambda: create(**self._wire(request)).http_response)
-        return Received(bounded(_reply(body)), allowances(headers))
+        reply = bounded(_reply(body, turn=len(request.messages)))
+        return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
 
     def models(self) -> HttpReply:
         """What the server says about the model, as a list of one under ``data``. Asking is free."""
@@ -103,7 +111,7 @@ class AnthropicConnection:
             messages[-1] = messages[-1] | {"content": [*messages[-1]["content"][:-1], last]}
         wire: dict[str, Any] = {
             "model": self._config.model,
-            "max_tokens": request.max_tokens + (THINKING_TOKENS if self._thinks else 0),
+            "max_tokens": self.most_output(request),
             "system": [{"type": "text", "text": request.system} | _CACHED],
             "messages": messages,
         }
@@ -171,15 +179,30 @@ def _echo(reply: Reply) -> list[dict[str, Any]]:
     ]
 
 
-def _reply(body: dict[str, Any]) -> Reply:
+def _reply(body: dict[str, Any], turn: int = 0) -> Reply:
+    """The model's reply in a response; ModelError if there is none.
+
+    Args:
+        turn: number of messages before it, for the ids of calls that have none.
+    """
+    usage = _usage(body.get("usage"))
     if not isinstance(body.get("content"), list):
-        raise ModelError("the server answered without content; does it speak Anthropic's messages?")
-    content = as_objects(body["content"])
-    text = "".join(str(block.get("text") or "") for block in content if block.get("type") == "text")
-    calls = tuple(_tool_call(block) for block in content if block.get("type") == "tool_use")
-    stop = _STOPS.get(str(body.get("stop_reason")), "other")
-    native = [{k: v for k, v in block.items() if v is not None} for block in content]
-    return Reply(text, calls, stop, _usage(body.get("usage")), str(body.get("model") or ""), native)
+        error = ModelError(
+            "the server answered without content; does it speak Anthropic's messages?"
+        )
+        error.usage = usage
+        raise error
+    listed = with_ids([b for b in as_objects(body["content"]) if b.get("type") == "tool_use"], turn)
+    others = [block for block in as_objects(body["content"]) if block.get("type") != "tool_use"]
+    text = "".join(str(block.get("text") or "") for block in others if block.get("type") == "text")
+    found = remove_reasoning(text)
+    if found.removed:  # one block with the answer in place of all that are text
+        others = [block for block in others if block.get("type") != "text"]
+        others.append({"type": "text", "text": found.answer})
+    native = [{k: v for k, v in block.items() if v is not None} for block in [*others, *listed]]
+    stop = stop_of(body.get("stop_reason"), _STOPS, found)
+    model = str(body.get("model") or "")
+    return Reply(found.answer, tuple(map(_tool_call, listed)), stop, usage, model, native)
 
 
 def _tool_call(block: dict[str, Any]) -> ToolCall:
@@ -197,7 +220,8 @@ def _usage(value: object) -> TokenUsage | None:
     read, written = (
         token_count(usage.get(f"cache_{k}_input_tokens")) or 0 for k in ("read", "creation")
     )
-    return TokenUsage(fresh + read + written, output, read, written)
+    total = fresh + read + written
+    return TokenUsage(total, output, read, written) if total else None  # 0: it was not counted
 
 
 connect = AnthropicConnection

@@ -1,7 +1,8 @@
 """Limits on what language models take, for a run and for each of its targets.
 
-A call is admitted before it is made and charged afterwards, so that a limit is exceeded by at most
-the calls in flight. What a run spent before it was resumed counts too.
+A request is admitted and counted as a call in one step, before it is sent, so that a limit of calls
+is never exceeded. Its tokens, dollars and seconds are charged when it has ended, so that other
+limits are exceeded by at most the calls in flight. What a run spent before it was resumed counts too.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Budget:
 
     def __init__(self, limits: BudgetConfig, spent: Iterable[tuple[str, Amounts]] = ()) -> None:
         self._limits = limits
+        self._total: dict[str, float] = defaultdict(float)
         self._spent: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._lock = threading.Lock()
         for target, cost in spent:
@@ -35,15 +37,27 @@ class Budget:
     def admit(self, target: str) -> None:
         """Raise `BudgetReached` if a limit is reached."""
         with self._lock:
-            total = {unit: sum(cost[unit] for cost in self._spent.values()) for unit in UNITS}
-            _check("the run", self._limits.run, total)
-            _check(target, self._limits.target, self._spent[target])
+            self._check(target)
+
+    def count_call(self, target: str) -> None:
+        """Count a call that is about to be made; raise `BudgetReached` if a limit is reached."""
+        with self._lock:
+            self._check(target)
+            self._add(target, "calls", 1.0)
 
     def charge(self, target: str, cost: Amounts) -> None:
-        """Add the cost of a call to what its target has spent."""
+        """Add a cost to what a target has spent."""
         with self._lock:
             for unit, amount in cost.items():
-                self._spent[target][unit] += amount
+                self._add(target, unit, amount)
+
+    def _add(self, target: str, unit: str, amount: float) -> None:
+        self._spent[target][unit] += amount
+        self._total[unit] += amount
+
+    def _check(self, target: str) -> None:
+        _check("the run", self._limits.run, self._total)
+        _check(target, self._limits.target, self._spent[target])
 
 
 def _check(whose: str, limits: Mapping[str, float], spent: Amounts) -> None:

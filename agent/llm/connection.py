@@ -40,7 +40,11 @@ class Connection(Protocol):
     """Server and model; calls to the same place share rate limits."""
 
     def attempt(self, request: Request) -> Received:
-        """Send a request once; raises Busy, Rejected or ModelError."""
+        """Send a request once; raises Busy, Rejected, OtherForm or ModelError."""
+        ...
+
+    def most_output(self, request: Request) -> int:
+        """Limit of the reply's tokens, as it is sent: those of the answer and those to think with."""
         ...
 
     def models(self) -> HttpReply:
@@ -59,6 +63,18 @@ def connect(config: ModelConfig, timeout_s: float = TIMEOUT_S) -> Connection:
         UsageError: the name is not of the form ``provider:MODEL``, or there is no key.
     """
     return import_module(f".{config.provider}", __package__).connect(config, timeout_s)
+
+
+def send_counted(connection: Connection, request: Request) -> Received:
+    """Send a request once, counted by its meter; raises what `attempt` raises, and BudgetReached."""
+    sent = request.meter.send(request, connection.most_output(request))
+    try:
+        received = connection.attempt(request)
+    except BaseException as error:
+        sent.failed(error)
+        raise
+    sent.answered(received.reply)
+    return received
 
 
 class ServerAddress(NamedTuple):

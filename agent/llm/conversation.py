@@ -141,6 +141,54 @@ class ToolResults:
 Message = UserMessage | AssistantMessage | ToolResults
 
 
+class SentRequest(Protocol):
+    """A request in flight, as a meter sees it; it ends exactly once."""
+
+    def answered(self, reply: Reply) -> None:
+        """It was answered with a reply."""
+        ...
+
+    def failed(self, error: BaseException) -> None:
+        """It ended without a reply."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts the requests for one answer, and stops them at a budget's limits (`meter`)."""
+
+    def check(self) -> None:
+        """Raise BudgetReached if no request may be sent."""
+        ...
+
+    def send(self, request: Request, most_output: int) -> SentRequest:
+        """Count a request that is about to be sent; raises BudgetReached.
+
+        Args:
+            most_output: limit of the reply's tokens, as it is sent.
+        """
+        ...
+
+
+class Unmetered:
+    """A meter that counts nothing, for requests outside of any run: also a `SentRequest`."""
+
+    def check(self) -> None:
+        """Admit everything."""
+
+    def send(self, request: Request, most_output: int) -> Unmetered:
+        """Count nothing."""
+        return self
+
+    def answered(self, reply: Reply) -> None:
+        """Count nothing."""
+
+    def failed(self, error: BaseException) -> None:
+        """Count nothing."""
+
+
+UNMETERED = Unmetered()
+
+
 @dataclass(frozen=True)
 class Request:
     """What a model is asked."""
@@ -155,10 +203,13 @@ class Request:
     """"auto", "any" (some tool must be called), or a tool's name."""
     logprobs: bool = False
     """Whether to request log-probabilities of the answer's tokens; some models refuse. Not part of the JSON."""
+    meter: Meter = field(default=UNMETERED, compare=False, repr=False)
+    """Counts it each time that it is sent. Not part of the JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what a journal hashes."""
-        return {name: value for name, value in vars(self).items() if name != "logprobs"} | {
+        asked = {n: value for n, value in vars(self).items() if n not in ("logprobs", "meter")}
+        return asked | {
             "messages": [_message_json(message) for message in self.messages],
             "tools": [vars(tool) for tool in self.tools],
         }

@@ -4,6 +4,7 @@ ModelError          no reply; the target is a failure, and can be tried again
 ├── Busy            one attempt failed in a way that may pass: `retry` waits and tries again
 ├── OversizedReply  more bytes, values or tool calls than any model's answer takes
 ├── Unreachable     no server, or one that was busy for longer than the patience of the run
+├── OtherForm       the server wants the request in another form, in which it is sent next
 └── Rejected        the server says that the request, the key or the model is wrong: trying again does not help
     ├── TooLong     the conversation is longer than the model's context window
     └── NoTools     the model, or its server, cannot call tools
@@ -69,6 +70,12 @@ class Busy(ModelError):
 
 class OversizedReply(ModelError):
     """A server sent more than any model's answer takes; asking again would bring as much."""
+
+
+class OtherForm(ModelError):
+    """The server refused the form of a request; the connection has learned another, to send it in at once."""
+
+    fate = "refused"
 
 
 class Unreachable(ModelError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError
+from ...evals.judge.protocol import Chat, ChatAnswer, ChatRequest, JudgeError, Usage
+from ..runlog.events import LLM_REQUEST
 from ..runlog.journal import request_hash
 from ..runlog.log import Data, RunLog
+from .judge_adapter import LanguageModelJudge
+from .meter import Payer, RequestMeter
 from .paid_calls import PaidCalls
 from .reply_limits import bounded_json
 
@@ -54,8 +58,8 @@ class JournaledJudge:
             "request": request.to_json(),
         }
 
-        def call() -> Data:
-            answer = self._answer(request)
+        def call(meter: RequestMeter) -> Data:
+            answer = self._answer(request, meter)
             return {
                 "request": bounded_json(request_json),
                 "answer": bounded_json(answer.to_json()),
@@ -68,12 +72,35 @@ class JournaledJudge:
                 **answer.took,
             }
 
-        row = self._calls.row(self._target, request_hash(request_json), call)
-        return ChatAnswer.from_json(row["answer"])
+        price = self._chat.price if isinstance(self._chat, LanguageModelJudge) else None
+        key = request_hash(request_json)
+        payer = Payer(self._target, key, self._role, self._name, price)
+        try:
+            answer = ChatAnswer.from_json(self._calls.row(payer, call)["answer"])
+        except JudgeError as error:
+            error.usage = self._paid(key)
+            raise
+        return replace(answer, usage=self._paid(key) or answer.usage)
 
-    def _answer(self, request: ChatRequest) -> ChatAnswer:
+    def _paid(self, key: str) -> Usage | None:
+        """What all requests for an answer took; None if the log has none (a program, an old run)."""
+        requests = self._calls.log.all(LLM_REQUEST, self._target).values()
+        rows = [row for row in requests if row["key"] == key]
+        if not rows:
+            return None
+        prices = [row["usd"] for row in rows]
+        return Usage(
+            sum(row["input_tokens"] for row in rows),
+            sum(row["output_tokens"] for row in rows),
+            None if None in prices else sum(prices),
+            sum(row["calls"] for row in rows),
+        )
+
+    def _answer(self, request: ChatRequest, meter: RequestMeter) -> ChatAnswer:
         if self._chat is None:
             raise JudgeError(
                 f"the journal holds no answer of {self._name} to this request ({request.prompt})"
             )
+        if isinstance(self._chat, LanguageModelJudge):
+            return self._chat.ask(request, meter)
         return self._chat.ask(request)

@@ -7,13 +7,15 @@ the tools, the same for all targets, are written once, as the event `prompt`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import CorruptError
 from ..runlog.events import LLM_CALL
 from ..runlog.journal import Journal, request_hash
-from ..runlog.log import Data, RunLog, canonical
+from ..runlog.log import Data, RunLog
 from .conversation import JournaledReply, LanguageModel, Reply, Request
+from .meter import Payer, RequestMeter
 from .paid_calls import PaidCalls, usage_fields
 from .reply_limits import bounded_json
 
@@ -40,9 +42,9 @@ class JournaledModel:
         request_json = request.to_json()
         key = request_key(self._name, request_json)
 
-        def call() -> Data:
+        def call(meter: RequestMeter) -> Data:
             prompt = _write_prompt(self._calls.log, request_json)
-            reply = self._model.reply(request)
+            reply = self._model.reply(replace(request, meter=meter))
             new_messages = _since_last_reply(request_json["messages"])
             return {
                 "request": {"system_and_tools": prompt, "new": bounded_json(new_messages)},
@@ -50,10 +52,10 @@ class JournaledModel:
                 "prompt": request.prompt,
                 "model": reply.model or self._name,
                 "role": "explainer",
-                **usage_fields(reply, canonical(request_json), self._price),
+                **usage_fields(reply, request, self._price),
             }
 
-        row = self._calls.row(target, key, call)
+        row = self._calls.row(Payer(target, key, "explainer", self._name, self._price), call)
         return JournaledReply(key, Reply.from_json(row["answer"]))
 
     def admit(self, target: str) -> None:

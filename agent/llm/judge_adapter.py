@@ -6,8 +6,7 @@ Without a reply the score is a failure, which can be retried.
 from __future__ import annotations
 
 from ...evals.judge.protocol import ChatAnswer, ChatRequest, JudgeError, Usage
-from ..runlog.log import canonical
-from .conversation import LanguageModel, Request, UserMessage
+from .conversation import UNMETERED, LanguageModel, Meter, Request, UserMessage
 from .errors import ModelError
 from .paid_calls import usage_fields
 from .prices import Price
@@ -27,22 +26,29 @@ class LanguageModelJudge:
     def __init__(
         self, model: LanguageModel, price: Price | None = None, *, logprobs: bool = False
     ) -> None:
-        self._model, self._price, self._logprobs = model, price, logprobs
+        self.price = price
+        self._model, self._logprobs = model, logprobs
 
-    def ask(self, request: ChatRequest) -> ChatAnswer:
-        """The model's answer; JudgeError when there is none."""
+    def ask(self, request: ChatRequest, meter: Meter = UNMETERED) -> ChatAnswer:
+        """The model's answer; JudgeError when there is none.
+
+        Args:
+            meter: counts the requests that are sent.
+        """
         question = Request(
             request.system,
             (UserMessage(request.user),),
             max_tokens=request.max_tokens + THINKING_TOKENS,
             prompt=request.prompt,
             logprobs=self._logprobs and request.logprobs,
+            meter=meter,
         )
         try:
             reply = self._model.reply(question)
         except ModelError as error:
             raise JudgeError(str(error)) from error
-        fields = usage_fields(reply, canonical(question.to_json()), self._price)
+        fields = usage_fields(reply, question, self.price)
         usage = Usage(fields["input_tokens"] or 0, fields["output_tokens"] or 0, fields["usd"])
-        complete = reply.stop in ("end", "other")
+        # a reply that calls tools, which were not offered, is no answer
+        complete = reply.stop in ("end", "other") and not reply.calls
         return ChatAnswer(reply.text, complete, reply.logprobs, usage, fields)

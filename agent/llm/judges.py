@@ -12,6 +12,7 @@ from ...tools.errors import UsageError
 from ..runlog.model_config import MODEL_NAMES, ModelConfig
 from . import Patience, make_model, preflight
 from .judge_adapter import LanguageModelJudge
+from .meter import Checks
 from .prices import price_from
 
 
@@ -43,24 +44,23 @@ def make_judge(
         raise UsageError(f"{error}, {', '.join(MODEL_NAMES)}") from None
 
 
-def check_judge(config: ModelConfig) -> None:
-    """Find out for free, before anything is loaded, whether the judge can be asked.
+def check_judge(config: ModelConfig, checks: Checks | None = None) -> None:
+    """Find out for nearly nothing, before anything is loaded, whether the judge can be asked.
+
+    Args:
+        checks: counts the requests that are sent.
 
     Raises:
         UsageError: the name is unknown, or the server does not take the key or does not have the model.
         UnavailableError: there is no server.
+        BudgetReached: the budget of `checks` admits no further request.
     """
     if config.is_language_model:
-        preflight(config, explains=False)
+        preflight(config, checks, explains=False)
     else:
         make_judge(config)
 
 
-def check_simulator(config: ModelConfig) -> None:
-    """The same of a simulator, which can only be a language model.
-
-    Raises:
-        UsageError: it is not one, or it cannot be asked.
-        UnavailableError: there is no server.
-    """
-    preflight(config, explains=False)
+def check_simulator(config: ModelConfig, checks: Checks | None = None) -> None:
+    """The same of a simulator, which can only be a language model."""
+    preflight(config, checks, explains=False)

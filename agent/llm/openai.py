@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from ...evals.judge.protocol import TokenChoice
+from ...evals.judge.reasoning import WithoutReasoning, remove_reasoning, tokens_of_answer
 from ..runlog.model_config import ModelConfig
 from .connection import TIMEOUT_S, Received, client_options
 from .conversation import (
@@ -24,6 +27,7 @@ from .conversation import (
     ToolResults,
     UserMessage,
 )
+from .ending import ended_at_limit, stop_of, with_ids
 from .errors import ModelError
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
@@ -33,11 +37,14 @@ PROVIDER, OWN_SERVER = "OPENAI", "https://api.openai.com/v1"
 _STOPS: dict[str, Stop] = {
     "stop": "end",
     "tool_calls": "tools",
+    "function_call": "tools",
     "length": "length",
     "content_filter": "refused",
 }
 THINKING_TOKENS = 16_384
 """Tokens added to the answer's own for a model that thinks; they count as output, and unused ones are free."""
+ROUNDING = 1e-3
+"""By so much a log-probability may be above 0; a larger one is none."""
 MAX_LOGPROBS = 20
 """Most candidates for each token that the protocol gives."""
 
@@ -59,7 +66,13 @@ class OpenAIConnection:
     def attempt(self, request: Request) -> Received:
         """Send a request once, as a chat completion."""
         body, headers = send_once(self._server, lambda: self._post(self._wire(request)))
-        return Received(bounded(_reply(body)), allowances(headers))
+        reply = bounded(_reply(body, turn=len(request.messages)))
+        return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
+
+    def most_output(self, request: Request) -> int:
+        """Limit of the reply's tokens, as it is sent: those of the answer and those to think with."""
+        thinks = self._config.effort or not self._config.base_url
+        return request.max_tokens + (THINKING_TOKENS if thinks else 0)
 
     def models(self) -> HttpReply:
         """The server's list of models: objects with an ``id``, under ``data``. Asking is free."""
@@ -90,9 +103,11 @@ class OpenAIConnection:
             messages = [message | {"content": message.get("content") or ""} for message in messages]
         # Local servers know the old name of the limit, OpenAI's reasoning models only the new one.
         limit = "max_tokens" if self._config.base_url else "max_completion_tokens"
-        thinks = self._config.effort or not self._config.base_url
-        room = request.max_tokens + (THINKING_TOKENS if thinks else 0)
-        wire: dict[str, Any] = {"model": self._config.model, "messages": messages, limit: room}
+        wire: dict[str, Any] = {
+            "model": self._config.model,
+            "messages": messages,
+            limit: self.most_output(request),
+        }
         if request.tools:
             wire["tools"] = [
                 {
@@ -137,31 +152,42 @@ def _echo(reply: Reply) -> dict[str, Any]:
     )
 
 
-def _reply(body: dict[str, Any]) -> Reply:
-    """The model's reply in a response; ModelError if there is none."""
+def _reply(body: dict[str, Any], turn: int = 0) -> Reply:
+    """The model's reply in a response; ModelError if there is none.
+
+    Args:
+        turn: number of messages before it, for the ids of calls that have none.
+    """
     choices = as_objects(body.get("choices"))
     message = as_object(choices[0].get("message")) if choices else {}
+    usage = _usage(body.get("usage"))
     if not message:
-        raise ModelError("the server answered without a message; is it an OpenAI-compatible one?")
-    calls = tuple(_call(call) for call in as_objects(message.get("tool_calls")))
+        error = ModelError("the server answered without a message; is it an OpenAI-compatible one?")
+        error.usage = usage
+        raise error
+    listed = with_ids(as_objects(message.get("tool_calls")), turn)
     refusal = message.get("refusal")
-    stop = "refused" if refusal else _STOPS.get(str(choices[0].get("finish_reason")), "other")
-    kept = {
-        k: message[k]
-        for k in ("content", "tool_calls")
-        if message.get(k) and isinstance(message[k], (str, list))
-    }
-    native = {"role": "assistant", "content": None} | kept
     text = _text(refusal or message.get("content"))
-    return Reply(
-        text,
-        calls,
-        stop,
-        _usage(body.get("usage")),
+    found = remove_reasoning(text)
+    reply = Reply(
+        found.answer,
+        tuple(map(_call, listed)),
+        "refused" if refusal else stop_of(choices[0].get("finish_reason"), _STOPS, found),
+        usage,
         str(body.get("model") or ""),
-        native,
-        logprobs=_logprobs(choices[0].get("logprobs")),
+        {"role": "assistant", "content": None} | _echoed(message, found, listed),
     )
+    tokens = tokens_of_answer(_logprobs(choices[0].get("logprobs")), text, found)
+    return replace(reply, logprobs=tuple(tokens) if tokens else None)
+
+
+def _echoed(
+    message: Mapping[str, Any], found: WithoutReasoning, listed: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The fields of a message that are sent back with the next request."""
+    content = found.answer if found.removed else message.get("content")
+    fields = {"content": content, "tool_calls": listed}
+    return {k: v for k, v in fields.items() if v and isinstance(v, (str, list))}
 
 
 def _text(content: object) -> str:
@@ -190,7 +216,7 @@ def _usage(value: object) -> TokenUsage | None:
         token_count(usage.get("prompt_tokens")),
         token_count(usage.get("completion_tokens")),
     )
-    if prompt is None or completion is None:
+    if not prompt or completion is None:  # no prompt has 0 tokens: it was not counted
         return None
     cached = token_count(as_object(usage.get("prompt_tokens_details")).get("cached_tokens")) or 0
     return TokenUsage(prompt, completion, min(cached, prompt), 0)
@@ -206,7 +232,7 @@ def _top(token: Mapping[str, Any]) -> dict[str, float]:
     return {
         str(t.get("token")): float(p)
         for t in top
-        if isinstance(p := t.get("logprob"), (int, float))
+        if isinstance(p := t.get("logprob"), (int, float)) and isfinite(p) and p <= ROUNDING
     }
 
 

@@ -1,8 +1,9 @@
 """Paid answers of language models: each is written to the run log before it is used, and paid for once.
 
 1. A request is named by its hash. What the journal holds under that name is not asked again.
-2. The budget admits the call, or raises BudgetReached, and the target stays pending.
-3. The model answers; the answer is charged and written to the log as the event `llm_call`.
+2. The budget admits each request when it is sent, or raises BudgetReached, and the target stays
+   pending (`meter`).
+3. The model answers; the answer is written to the log as the event `llm_call`.
 
 Explainers (`journaled_model`) and judges (`journaled_judge`) differ only in their requests.
 """
@@ -10,20 +11,20 @@ Explainers (`journaled_model`) and judges (`journaled_judge`) differ only in the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..runlog.events import LLM_CALL
 from ..runlog.journal import Journal
 from ..runlog.log import Data, RunLog
-from .conversation import Reply, TokenUsage
+from ..runlog.spending import cost_of
+from .conversation import Reply, Request
+from .meter import Payer, RequestMeter, journal_meter
+from .token_estimate import largest_usage, usage_of
 
 if TYPE_CHECKING:
     from .budget import Budget
     from .prices import Price
-
-CHARACTERS_PER_TOKEN = 4
-"""The common rule of thumb, where a server does not count."""
 
 
 class PaidCalls:
@@ -37,23 +38,27 @@ class PaidCalls:
         self.log = log
         self._journal, self._budget = Journal(log), budget
 
-    def row(self, target: str, key: str, call: Callable[[], Data]) -> Data:
-        """The journaled row of a call; `call` makes it, without its `seconds`, if there is none.
+    def row(self, payer: Payer, call: Callable[[RequestMeter], Data]) -> Data:
+        """The journaled row of an answer; `call` makes it, without its `seconds`, if there is none.
+
+        Args:
+            call: is given the meter that counts the requests that it sends.
 
         Raises:
-            BudgetReached: the budget admits no further call.
+            BudgetReached: the budget admits no further request.
         """
 
         def pay() -> Data:
-            self.admit(target)
+            meter = journal_meter(self.log, self._budget, payer)
+            meter.check()
             started = time.perf_counter()
-            row = call()
+            row = call(meter)
             row["seconds"] = round(time.perf_counter() - started, 4)
-            if self._budget is not None:
-                self._budget.charge(target, cost_of(row))
+            if self._budget is not None and not meter.sent:
+                self._budget.charge(payer.target, cost_of(row))  # a program answered, no server
             return row
 
-        return self._journal.row(LLM_CALL, key, pay, target=target)
+        return self._journal.row(LLM_CALL, payer.key, pay, target=payer.target)
 
     def admit(self, target: str) -> None:
         """Raise BudgetReached unless a call for this target may be made."""
@@ -61,11 +66,11 @@ class PaidCalls:
             self._budget.admit(target)
 
 
-def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
+def usage_fields(reply: Reply, request: Request, price: Price | None) -> Data:
     """The cost of a reply, for its row: tokens, dollars if the price is known, attempts and waits.
 
-    A server that counts no tokens leaves them null. So that a budget holds all the same, the row
-    then has a `guess`, which only the budget counts.
+    A server that counts no tokens leaves them null. The row then has a `guess`, which only budgets
+    count.
     """
     usage = reply.usage
     waits = [{"why": wait.why, "seconds": wait.seconds} for wait in reply.waits]
@@ -80,16 +85,7 @@ def usage_fields(reply: Reply, request: str, price: Price | None) -> Data:
         "waits": waits,
     }
     if usage is None:
-        written = len(reply.text) + sum(len(call.raw) for call in reply.calls)
-        guess = TokenUsage(len(request) // CHARACTERS_PER_TOKEN, written // CHARACTERS_PER_TOKEN)
+        guess = usage_of(reply, largest_usage(request, request.max_tokens))
         usd = price.of(guess) if price else None
         fields["guess"] = {"tokens": guess.input + guess.output, "usd": usd}
     return fields
-
-
-def cost_of(row: Mapping[str, Any]) -> dict[str, float]:
-    """The cost of a journaled call, in the units of a budget."""
-    guess = row.get("guess") or {}
-    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0) or guess.get("tokens") or 0
-    usd = row["usd"] if row["usd"] is not None else guess.get("usd")
-    return {"calls": 1.0, "tokens": float(tokens), "usd": usd or 0.0, "seconds": row["seconds"]}

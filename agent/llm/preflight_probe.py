@@ -22,10 +22,11 @@ from typing import Any, Literal, NamedTuple
 
 from ...tools.errors import UnavailableError, UsageError
 from ..runlog.model_config import ModelConfig
-from .connection import connect
-from .conversation import Request, Stop, ToolSchema, UserMessage
+from .connection import connect, send_counted
+from .conversation import Meter, Request, Stop, ToolSchema, UserMessage
 from .errors import Busy, ModelError, NoTools, Rejected
 from .http_errors import LONGER, as_object, as_objects, token_count
+from .meter import Checks
 from .reply_limits import MAX_NAME
 
 SMALLEST_WINDOW = 12_000
@@ -67,15 +68,19 @@ class _Probed(NamedTuple):
     """Whether the server refused the request because it has no tools."""
 
 
-def preflight(config: ModelConfig, *, explains: bool = True) -> ModelCheck:
+def preflight(
+    config: ModelConfig, checks: Checks | None = None, *, explains: bool = True
+) -> ModelCheck:
     """Check a language model, for nearly nothing.
 
     Args:
+        checks: counts the requests that are sent.
         explains: whether it investigates, which needs tools and a large window; judges and simulators need neither.
 
     Raises:
         UsageError: there is no key, the server does not take it or does not know the model, or the window is too small.
         UnavailableError: there is no server.
+        BudgetReached: the budget of `checks` admits no further request.
     """
     listed = _listed(config)
     window = _window(listed)
@@ -86,42 +91,45 @@ def preflight(config: ModelConfig, *, explains: bool = True) -> ModelCheck:
         )
     if not config.base_url or (config.tools != "auto" and listed is not None):
         return ModelCheck(window=window)
+    meter = (checks or Checks()).meter(config)
     return ModelCheck(
-        _tools(config) if explains else _answers(config),
+        _tools(config, meter) if explains else _answers(config, meter),
         window,
     )
 
 
-def check_explainer(config: ModelConfig) -> ModelConfig:
+def check_explainer(config: ModelConfig, checks: Checks | None = None) -> ModelConfig:
     """The configuration of a model that will investigate, with ``tools`` found out if it was "auto".
 
     Raises:
-        UsageError, UnavailableError: as `preflight`.
+        UsageError, UnavailableError, BudgetReached: as `preflight`.
     """
-    check = preflight(config)
+    check = preflight(config, checks)
     return replace(config, tools=check.tools if config.tools == "auto" else config.tools)
 
 
-def _tools(config: ModelConfig) -> Tools:
+def _tools(config: ModelConfig, meter: Meter) -> Tools:
     """How the model calls tools, tried out with one or two tiny requests.
 
     "native" unless the model answered in full and still made no call that it was told to make.
     """
     # 1. any call will do; a busy server or a reply that was cut short shows nothing
-    free_choice = _probe(config, _PROBE)
+    probe = replace(_PROBE, meter=meter)
+    free_choice = _probe(config, probe)
     if free_choice is None or free_choice.calls or free_choice.stop not in ("end", "other"):
         return "native"
     # 2. some servers follow only a tool that is chosen by its name
     if not free_choice.refused:
-        by_name = _probe(config, replace(_PROBE, tool_choice=_PROBE.tools[0].name))
+        by_name = _probe(config, replace(probe, tool_choice=_PROBE.tools[0].name))
         if by_name is not None and by_name.calls:
             return "named"
     return "text"
 
 
-def _answers(config: ModelConfig) -> Tools:
+def _answers(config: ModelConfig, meter: Meter) -> Tools:
     """Check that the model answers at all; it needs no tools."""
-    question = replace(_PROBE, tools=(), messages=(UserMessage("Say: ready"),), max_tokens=16)
+    messages = (UserMessage("Say: ready"),)
+    question = replace(_PROBE, tools=(), messages=messages, max_tokens=16, meter=meter)
     _probe(config, question)
     return "native"
 
@@ -172,7 +180,7 @@ def _probe(config: ModelConfig, request: Request) -> _Probed | None:
     """The answer to a tiny request; None if the server is busy."""
     try:
         with closing(connect(config, PROBE_S)) as connection:
-            reply = connection.attempt(request).reply
+            reply = send_counted(connection, request).reply
     except NoTools:
         return _Probed(0, "end", refused=True)
     except Rejected as error:

@@ -12,8 +12,10 @@
 5. The waits and their reasons go with the reply. When the run is stopped, a wait ends at once and
    the call is not made.
 
-An attempt that timed out may have been paid for all the same: neither protocol has an idempotency
-key.
+An attempt whose answer broke off or timed out may have been paid for all the same, and neither
+protocol has an idempotency key (docs/design/paid-once.md). So where a provider bills, a request that
+timed out is not sent again in the same call, and one whose answers break off at most BROKEN_TRIES
+times. Every attempt is counted by the request's meter; when its budget is used up, waits end at once.
 
 The SDKs' own retries are off, and tenacity is not used, because both wait for each call by itself.
 Here eight investigations share one account: they must slow down together, give up together, stop
@@ -28,13 +30,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..runlog.stopping import Stopped
+from .connection import send_counted
 from .conversation import Wait
-from .errors import Busy, ModelError, Unreachable
+from .errors import Busy, ModelError, OtherForm, Unreachable
 from .rate_gate import RateGate, Ticket
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .conversation import Reply, Request
+    from .conversation import Meter, Reply, Request
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
@@ -42,6 +45,10 @@ LONGEST_PAUSE_S = 120.0
 LONGEST_OWN_PAUSE_S = 60.0
 POLL_S = 0.2
 """How soon a wait notices that the run is stopped."""
+BROKEN_TRIES = 3
+"""Attempts in one call whose answers may break off, where a provider bills for them."""
+MAX_FORMS = 6
+"""Forms of a request that are tried in one call, more than a connection can learn."""
 SHORTEST_LOGGED_S = 0.01
 """Shorter waits at the gate are not logged."""
 
@@ -73,11 +80,15 @@ class Patience:
 
 
 class RetryingClient:
-    """A connection whose calls are retried: a `conversation.Client`."""
+    """A connection whose calls are retried: a `conversation.Client`.
 
-    def __init__(self, connection: Connection, patience: Patience) -> None:
+    Args:
+        billed: whether somebody bills for replies, also for those that did not arrive.
+    """
+
+    def __init__(self, connection: Connection, patience: Patience, *, billed: bool = False) -> None:
         self.name = connection.name
-        self._connection, self._patience = connection, patience
+        self._connection, self._patience, self._billed = connection, patience, billed
         self._gate = patience.gate(connection.place)
 
     def reply(self, request: Request) -> Reply:
@@ -86,15 +97,18 @@ class RetryingClient:
         Raises:
             Rejected: the server refuses this request.
             Unreachable: it did not answer in time.
+            BudgetReached: no further attempt may be made.
             Stopped: the run was stopped during a wait.
         """
-        call = _Call(self._gate, self._patience)
+        call = _Call(self._gate, self._patience, request.meter, billed=self._billed)
         while True:
             call.enter()
             try:
-                received = self._connection.attempt(request)
+                received = send_counted(self._connection, request)
             except Busy as error:
                 call.failed(error)
+            except OtherForm as error:
+                call.refused_form(error)
             except BaseException:
                 self._gate.release(call.ticket)
                 raise
@@ -110,11 +124,11 @@ class RetryingClient:
 class _Call:
     """The attempts and waits of one call."""
 
-    def __init__(self, gate: RateGate, patience: Patience) -> None:
+    def __init__(self, gate: RateGate, patience: Patience, meter: Meter, *, billed: bool) -> None:
         self.ticket = Ticket()
         self.waits: list[Wait] = []
-        self._gate, self._patience = gate, patience
-        self._failures = 0
+        self._gate, self._patience, self._meter, self._billed = gate, patience, meter, billed
+        self._failures = self._broken = self._forms = 0
         self._first_failure = 0.0
 
     def enter(self) -> None:
@@ -135,10 +149,36 @@ class _Call:
             self._first_failure = self._gate.clock()
         pause = self._pause(error)
         self._gate.failed(self.ticket, error.allowances, pause if error.crowded else 0.0)
+        self._stop_before_paying_again(error)
         if self._out_of_time(pause):
             raise self._gives_up(str(error)) from error
         self._sleep(pause)
-        self.waits.append(_wait(str(error), pause, failed=True))
+        again = " (sent again; it may still be being answered)" if _may_be_paid(error) else ""
+        self.waits.append(_wait(f"{error}{again}", pause, failed=True))
+
+    def refused_form(self, error: OtherForm) -> None:
+        """Go on at once in the form that the connection has learned."""
+        self._gate.release(self.ticket)
+        self._forms += 1
+        if self._forms > MAX_FORMS:
+            raise ModelError(str(error)) from error
+        self.waits.append(_wait(str(error), 0.0, failed=True))
+
+    def _stop_before_paying_again(self, error: Busy) -> None:
+        """Raise Unreachable if the next attempt would probably be paid for like this one, in vain."""
+        if not self._billed or not _may_be_paid(error):
+            return
+        self._broken += 1
+        if error.fate == "timed out":
+            raise Unreachable(
+                f"{error}. It may still be answered and billed, so it is not sent again now: "
+                "`hubel resume` asks again"
+            ) from error
+        if self._broken >= BROKEN_TRIES:
+            raise Unreachable(
+                f"{error} ({self._broken} answers broke off, which may all be billed). "
+                "`hubel resume` asks again"
+            ) from error
 
     def _pause(self, error: Busy) -> float:
         doubled = min(
@@ -163,8 +203,13 @@ class _Call:
     def _sleep(self, seconds: float) -> None:
         until = self._gate.clock() + seconds
         while (rest := until - self._gate.clock()) > 0:
+            self._meter.check()
             if self._patience.stopped.wait(min(rest, POLL_S)):
                 raise Stopped
+
+
+def _may_be_paid(error: Busy) -> bool:
+    return error.fate in ("broken", "timed out")
 
 
 def _wait(why: str, seconds: float, *, failed: bool = False) -> Wait:

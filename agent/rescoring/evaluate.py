@@ -35,6 +35,7 @@ from ..llm import Patience
 from ..llm.budget import Budget
 from ..llm.journaled_judge import JournaledJudge, Role
 from ..llm.judges import check_judge, check_simulator, make_judge
+from ..llm.meter import Checks
 from ..llm.prices import check_dollars
 from ..run.execute import failure_of
 from ..runlog.log import RunLog, WriterLock
@@ -54,18 +55,22 @@ EVENT = "evaluation"
 SPLITS: tuple[Split, ...] = ("select", "holdout")
 
 
-def check_plan(plan: RescoringPlan) -> None:
+def check_plan(plan: RescoringPlan, checks: Checks | None = None) -> None:
     """Check scorers, models and budget before anything is loaded.
+
+    Args:
+        checks: counts the requests that are sent.
 
     Raises:
         UsageError: an unknown scorer or judge, or a limit in dollars on a model without a price.
+        BudgetReached: the checks have used the budget up.
     """
     for name in plan.scorers:
         registry.get_scorer(name)
     check_dollars(plan.budget, {"judge-": plan.judge, "simulator-": plan.simulator})
-    check_judge(plan.judge)
+    check_judge(plan.judge, checks)
     if plan.simulator.name:
-        check_simulator(plan.simulator)
+        check_simulator(plan.simulator, checks)
 
 
 def evaluate(
@@ -74,19 +79,23 @@ def evaluate(
     *,
     reporter: Reporter | None = None,
     subject: Subject | None = None,
-    budget: Budget | None = None,
+    checks: Checks | None = None,
 ) -> Evaluation:
     """Score a source's explanations.
 
     Args:
         subject: the subject, if the caller has loaded it; otherwise it is loaded on first use.
-        budget: shared by several sources; by default the plan's, for this source.
+        checks: of the plan, which were made (`check_plan`); their budget is shared by several
+            sources. By default the plan is checked here, and its budget is for this source.
     """
-    check_plan(plan)
+    if checks is None:
+        checks = Checks(Budget(plan.budget))
+        check_plan(plan, checks)
+    budget = checks.budget or Budget(plan.budget)
     reporter = reporter or Reporter()
-    budget = budget or Budget(plan.budget)
     source.folder.mkdir(parents=True, exist_ok=True)
     with WriterLock(source.folder), closing(RunLog(source.folder)) as log:
+        checks.write_to(log)
         scorer = _SourceScorer(source, plan, log, reporter, subject, budget)
         rows = scorer.score_all(reporter)
         # the log of an unfinished run is sealed when it ends

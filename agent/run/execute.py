@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ..investigation.context import InvestigationContext
     from ..investigation.drivers import ExplainerDriver
     from ..llm import LanguageModel
+    from ..llm.meter import Checks
 
 STOP_POLL_S = 0.2
 """Seconds between looks at whether the user has interrupted."""
@@ -92,8 +93,11 @@ def resolve(config: RunConfig) -> RunConfig:
     )
 
 
-def make_run(folder: Path, config: RunConfig) -> None:
+def make_run(folder: Path, config: RunConfig, checks: Checks | None = None) -> None:
     """Write the configuration of a new run.
+
+    Args:
+        checks: requests that checked its models, which belong to its cost.
 
     Raises:
         UsageError: there is a run of that name, or the explainer or the index does not exist.
@@ -106,6 +110,9 @@ def make_run(folder: Path, config: RunConfig) -> None:
     make_explainer(config.explainer.name, config)
     Index.open(Path(config.index))
     config.save(folder)
+    if checks is not None:
+        with closing(RunLog(folder)) as log:
+            checks.write_to(log)
 
 
 def execute_run(

@@ -9,6 +9,7 @@ from ..llm.conversation import TokenUsage
 from ..llm.prices import check_dollars, price_from
 
 if TYPE_CHECKING:
+    from ..llm.meter import Checks
     from ..runlog.config import RunConfig
 
 INVESTIGATION = TokenUsage(input=40_000, output=8_000, cache_read=24_000)
@@ -20,8 +21,11 @@ DETECTION = TokenUsage(input=6_000, output=1_000)
 """Tokens of one detection with 100 windows."""
 
 
-def check_model(config: RunConfig) -> RunConfig:
+def check_model(config: RunConfig, checks: Checks | None = None) -> RunConfig:
     """Check that a run's language models can be asked and its budget can be kept.
+
+    Args:
+        checks: keeps the requests that are sent, which count within the configuration's budget.
 
     Returns:
         The configuration with the way in which the explainer calls tools.
@@ -29,21 +33,26 @@ def check_model(config: RunConfig) -> RunConfig:
     Raises:
         UsageError: no key, an unknown model, or a limit in dollars without a known price.
         UnavailableError: the server does not answer.
+        BudgetReached: the checks have used the budget up.
     """
     from ..llm import check_explainer
+    from ..llm.budget import Budget
     from ..llm.judges import check_judge, check_simulator
+    from ..llm.meter import Checks
 
     check_dollars(
         config.budget,
         {"": config.explainer, "simulator-": config.simulator, "judge-": config.judge},
     )
+    checks = checks or Checks()
+    checks.budget = Budget(config.budget)
     if config.simulator.name:
-        check_simulator(config.simulator)
+        check_simulator(config.simulator, checks)
     if config.judge.name:
-        check_judge(config.judge)
+        check_judge(config.judge, checks)
     if not config.explainer.is_language_model:
         return config
-    return replace(config, explainer=check_explainer(config.explainer))
+    return replace(config, explainer=check_explainer(config.explainer, checks))
 
 
 def estimated_usd(config: RunConfig) -> float | None:

@@ -32,7 +32,7 @@ from ..investigation.split_data import SplitData
 from ..llm.journaled_model import ReplayModel
 from ..runlog.config import RunConfig
 from ..runlog.data_files import check_folder
-from ..runlog.events import LLM_CALL
+from ..runlog.events import LLM_CALL, LLM_REQUEST
 from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
 from ..runlog.log import RunLog, canonical, read_events
@@ -41,7 +41,8 @@ from ..runlog.views import COST_KEYS, TargetRow, target_rows
 from .execute import investigate_all
 
 JOURNAL = frozenset(
-    {"call", "explainer_call", "fit", "grades", LLM_CALL, "retry", "explainer", "score_failure"}
+    {"call", "explainer_call", "fit", "grades", LLM_CALL, LLM_REQUEST, "retry", "explainer"}
+    | {"score_failure"}
 )
 """Events that are copied: what a run was told, as opposed to what it computed."""
 TOLERANCE = 1e-6

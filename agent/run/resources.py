@@ -18,13 +18,11 @@ from ..investigation.split_data import SplitData
 from ..llm import make_model
 from ..llm.budget import Budget
 from ..llm.journaled_model import JournaledModel
-from ..llm.paid_calls import cost_of
 from ..llm.prices import price_from
 from ..llm.retry import Patience
 from ..llm.sentence_judges import make_sentence_judges
 from ..runlog.config import RunConfig
 from ..runlog.data_files import keep_recorded_files, record_file
-from ..runlog.events import LLM_CALL
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import subject_lexicon
 from ..runlog.log import RunLog
@@ -32,6 +30,7 @@ from ..runlog.model_config import UNLIMITED, BudgetConfig
 from ..runlog.nulls import artificial_units
 from ..runlog.progress import Reporter
 from ..runlog.run_subject import open_run_subject, weights_of
+from ..runlog.spending import spent_before
 from .similar_units import record_neighbours
 
 if TYPE_CHECKING:
@@ -154,12 +153,7 @@ class RunResources:
         config, log = self._config, self._log
         if self._budget is None:
             limits = (self._limits or UNLIMITED).or_else(config.budget)
-            paid = [
-                (target, cost_of(row))
-                for target in config.targets
-                for row in log.all(LLM_CALL, target).values()
-            ]
-            self._budget = Budget(limits, paid)
+            self._budget = Budget(limits, spent_before(log, config.targets))
         return self._budget
 
 

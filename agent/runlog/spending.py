@@ -1,34 +1,80 @@
-"""The cost of a run's language models in one line, with the price of a kept explanation."""
+"""What a run's language models cost: one row for each request, whatever came back, and a line of totals.
+
+A run that was made before requests were logged (`llm_request`) has the rows of its answers alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .events import LLM_CALL, LLM_REQUEST
+from .log import Data, RunLog
 
 if TYPE_CHECKING:
     from .views import TargetRow
 
 
-def spending_summary(rows: Sequence[TargetRow]) -> str:
-    """Calls, tokens and dollars of the explainer and, apart, of simulator and judge; "" if none was asked."""
+def paid_rows(log: RunLog, target: str | None) -> list[Data]:
+    """The rows that say what was paid for a target, or for the run itself: its requests, and the
+    answers that no request is logged for (programs in place of models, and old runs).
+    """
+    requests = list(log.all(LLM_REQUEST, target).values())
+    counted = {row["key"] for row in requests}
+    answers = log.all(LLM_CALL, target) if target is not None else {}
+    return requests + [row for key, row in answers.items() if key not in counted]
+
+
+def cost_of(row: Mapping[str, Any]) -> dict[str, float]:
+    """The cost of a request or of a journaled answer, in the units of a budget."""
+    guess = row.get("guess") or {}
+    tokens = (row["input_tokens"] or 0) + (row["output_tokens"] or 0) or guess.get("tokens") or 0
+    usd = row["usd"] if row["usd"] is not None else guess.get("usd")
+    calls = float(row.get("calls", 1))
+    return {"calls": calls, "tokens": float(tokens), "usd": usd or 0.0, "seconds": row["seconds"]}
+
+
+def spent_before(log: RunLog, targets: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Target and cost of all that a log knows to be paid; the run's own target is ""."""
+    for target in (None, *targets):
+        for row in paid_rows(log, target):
+            yield target or "", cost_of(row)
+
+
+def spending_summary(rows: Sequence[TargetRow], checks: int = 0) -> str:
+    """Requests, tokens and dollars of the explainer and, apart, of simulator and judge; "" if none was sent.
+
+    Args:
+        checks: requests that checked the models before the run.
+    """
     parts: list[str] = []
     if calls := sum(row["calls"] for row in rows):
         tokens = sum(row["input_tokens"] for row in rows)
         cached = sum(row["cached_tokens"] for row in rows)
         written = sum(row["output_tokens"] for row in rows)
         dollars = _dollars([row["usd"] for row in rows])
+        estimated = _estimated(sum(row["estimated_calls"] for row in rows))
         parts.append(
-            f"{calls} calls, {tokens:,} tokens in ({cached:,} cached), {written:,} out{dollars}"
+            f"{calls} calls{estimated}, {tokens:,} tokens in ({cached:,} cached), {written:,} out"
+            f"{dollars}"
         )
     if calls := sum(row["reading_calls"] for row in rows):
         tokens = sum(row["reading_tokens"] for row in rows)
         dollars = _dollars([row["reading_usd"] for row in rows])
-        parts.append(f"simulator and judge: {calls} calls, {tokens:,} tokens{dollars}")
+        estimated = _estimated(sum(row["estimated_reading_calls"] for row in rows))
+        parts.append(f"simulator and judge: {calls} calls{estimated}, {tokens:,} tokens{dollars}")
+    if checks:
+        parts.append(f"{checks} calls to check the models before the run")
     kept = sum(row["verdict"] == "kept" for row in rows)
     total = _sum([row[role] for row in rows for role in ("usd", "reading_usd")])
     if kept and total:
         parts.append(f"${total / kept:.2f} a kept explanation")
     return "".join(f"; {part}" for part in parts)
+
+
+def _estimated(calls: int) -> str:
+    """What is said of calls whose cost no server stated: failed, timed out, cut off, or not counted."""
+    return f" (the cost of {calls} is estimated)" if calls else ""
 
 
 def _dollars(usd: Sequence[float | None]) -> str:

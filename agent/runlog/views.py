@@ -8,7 +8,9 @@ writing: an unfinished last line is skipped, and of an event written twice the l
     targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
     experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
-    spent        target, calls, usd, tokens: the total cost of the explainer's model
+    llm_requests target, key (of the answer that it is for), role (explainer | simulator | judge | check), outcome,
+                 calls (0 if no server got it), tokens, usd, estimated: one row for each request that was sent
+    spent        target, calls, usd, tokens, estimated: the total cost of the explainer's model, whatever came back
     reading      the same for simulators and judges
     calls        target, key, instrument, arguments, seconds
     llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
@@ -66,12 +68,16 @@ class TargetRow(TypedDict):
     p: float | None
     seconds: float | None
     calls: int
+    """Requests that were sent, also those without a reply."""
+    estimated_calls: int
+    """Those of them whose cost no server stated."""
     usd: float | None
     input_tokens: int
     output_tokens: int
     cached_tokens: int
     reading_calls: int
-    """Of simulator and judge, as the next two."""
+    """Of simulator and judge, as the next three."""
+    estimated_reading_calls: int
     reading_usd: float | None
     reading_tokens: int
     failed_scores: int
@@ -85,11 +91,13 @@ _ROW_KEYS = ("target", "side", "layer", "status", "explanation", "predicate", "v
 COST_KEYS = (
     "seconds",
     "calls",
+    "estimated_calls",
     "usd",
     "input_tokens",
     "output_tokens",
     "cached_tokens",
     "reading_calls",
+    "estimated_reading_calls",
     "reading_usd",
     "reading_tokens",
     "failed_scores",
@@ -124,15 +132,31 @@ _VIEWS = {
                coalesce(data->>'role', if((data->'request'->'system_and_tools') is null, 'judge', 'explainer')) as role,
                (data->'request'->'system_and_tools') is not null as explaining, seq
         from events where event = 'llm_call'""",
+    "llm_requests": """
+        select target, data->>'key' "key", data->>'role' as role, data->>'model' as model,
+               data->>'outcome' as outcome, (data->>'calls')::int as calls,
+               (data->>'input_tokens')::bigint as input_tokens, (data->>'output_tokens')::bigint as output_tokens,
+               (data->>'cache_read')::bigint as cache_read, (data->>'usd')::double as usd,
+               (data->>'estimated')::boolean as estimated, (data->>'seconds')::double as seconds, seq
+        from events where event = 'llm_request'""",
+    # answers without a request in the log are those of programs and of old runs
+    "paid": """
+        select target, role = 'explainer' as explaining, calls, estimated, usd, input_tokens, output_tokens, cache_read
+        from llm_requests
+        union all
+        select c.target, c.explaining, 1, false, c.usd, c.input_tokens, c.output_tokens, c.cache_read
+        from llm_calls c anti join llm_requests r on r.target = c.target and r.key = c.key""",
     "spent": """
-        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+        select target, sum(calls)::int as calls, count(*) filter (estimated)::int as estimated,
+               case when count(usd) = count(*) then sum(usd) end usd,
                sum(input_tokens)::bigint as input_tokens, sum(output_tokens)::bigint as output_tokens,
                sum(cache_read)::bigint as cached_tokens
-        from llm_calls where explaining group by target""",
+        from paid where explaining group by target""",
     "reading": """
-        select target, count(*)::int as calls, case when count(usd) = count(*) then sum(usd) end usd,
+        select target, sum(calls)::int as calls, count(*) filter (estimated)::int as estimated,
+               case when count(usd) = count(*) then sum(usd) end usd,
                sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0))::bigint as tokens
-        from llm_calls where not explaining group by target""",
+        from paid where not explaining group by target""",
     "scores": """
         select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
                data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
@@ -152,10 +176,12 @@ _VIEWS = {
                c.data->>'hypothesis' as hypothesis,
                coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
-               coalesce(s.calls, 0) calls, case when s.calls is null then 0 else s.usd end usd,
+               coalesce(s.calls, 0) calls, coalesce(s.estimated, 0) estimated_calls,
+               case when s.calls is null then 0 else s.usd end usd,
                coalesce(s.input_tokens, 0) input_tokens, coalesce(s.output_tokens, 0) output_tokens,
                coalesce(s.cached_tokens, 0) cached_tokens,
-               coalesce(g.calls, 0) reading_calls, case when g.calls is null then 0 else g.usd end reading_usd,
+               coalesce(g.calls, 0) reading_calls, coalesce(g.estimated, 0) estimated_reading_calls,
+               case when g.calls is null then 0 else g.usd end reading_usd,
                coalesce(g.tokens, 0) reading_tokens,
                coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
         from registered r left join conclusions c using (target) left join failures f using (target)
@@ -192,6 +218,8 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
         "experiments",
         "calls",
         "llm_calls",
+        "llm_requests",
+        "paid",
         "spent",
         "reading",
         "scores",
@@ -269,6 +297,13 @@ def target_rows(folder: Path, target: str | None = None) -> list[TargetRow]:
     for score in scores:
         by_target.setdefault(score["target"], []).append(score)
     return [_target_row(row, by_target.get(row["target"], [])) for row in targets]
+
+
+def calls_before_run(folder: Path) -> int:
+    """Requests that checked the run's language models before it began."""
+    with connect(folder) as db:
+        query = "select coalesce(sum(calls), 0)::int from llm_requests where target is null"
+        return int((db.execute(query).fetchone() or (0,))[0])
 
 
 def _target_row(row: dict[str, Any], scores: list[dict[str, Any]]) -> TargetRow:

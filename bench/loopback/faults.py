@@ -268,9 +268,11 @@ _HARMLESS = UNCOUNTED | {
 HARMLESS: Mapping[Provider, frozenset[str]] = {
     "openai": _HARMLESS
     | {"type_is_unknown", "input_is_text", "input_is_null", "name_is_number", "id_is_null"},
-    "anthropic": _HARMLESS | {"calls_are_text", "calls_are_nulls"},
+    "anthropic": _HARMLESS | {"calls_are_text", "calls_are_nulls", "id_is_null"},
 }
 """Bodies that contain the whole good reply; some fields matter in one protocol only."""
+REPAIRED = frozenset({"no_ids", "same_ids"})
+"""Replies whose calls are good but for their ids, and get others."""
 GROUPS = ("any", "any_body", "any_reply", "any_harmful", "any_harmless")
 """Names of groups, whose faults take turns."""
 

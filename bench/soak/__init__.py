@@ -174,6 +174,7 @@ def _result(
         _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
         _none("flipped bits that ended in a traceback", flipped.count("traceback")),
         _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
+        _none("requests that the log does not count", sum(check.unlogged for check in budgets)),
     ]
     if load is not None:
         enough = load.share is not None and (

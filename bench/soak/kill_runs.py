@@ -31,7 +31,7 @@ from typing import Any
 
 from ...agent.llm.conversation import Reply, Request, UserMessage
 from ...agent.runlog.log import Data, canonical, read_events
-from ...agent.runlog.views import TargetRow, target_rows
+from ...agent.runlog.views import COST_KEYS, TargetRow, target_rows
 from ..loopback import Loopback, Rule, Script
 from ..loopback.demo_model import DemoModel, speak
 from ..loopback.wires import Provider
@@ -43,8 +43,9 @@ MAX_KILLS = 3
 DELAY_S = 0.02
 """Delay of each answer, so that some kills happen while a request is in flight."""
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
-_TIMING = ("seconds", "cached_tokens")
-"""Fields of rows that depend on the server's clock and cache, which no two runs share."""
+_TIMING = tuple(key for key in COST_KEYS if key != "failed_scores")
+"""Fields of rows that depend on the server's clock and cache, and on requests in flight at a kill, which
+are paid for again; no two runs share them."""
 
 
 class SoakModel(DemoModel):

@@ -103,17 +103,18 @@ def _add_text(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Score all sources, then print JSON lines or tables, and write a page on request."""
     from ...llm.budget import Budget
+    from ...llm.meter import Checks
     from ...rescoring.evaluate import check_plan, evaluate
     from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
 
     plan = _plan(args)
-    check_plan(plan)
-    budget = Budget(plan.budget)
+    checks = Checks(Budget(plan.budget))
+    check_plan(plan, checks)
     sources = [open_source(name, args.runs, run=args.run, index=args.index) for name in args.source]
     with progress(quiet=args.quiet) as reporter:
         evaluations = [
-            evaluate(source, plan, reporter=reporter, budget=budget) for source in sources
+            evaluate(source, plan, reporter=reporter, checks=checks) for source in sources
         ]
     if args.json:
         for row in json_rows(evaluations):

@@ -7,12 +7,16 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
 from ...runlog.model_config import is_language_model
 from .. import options, output
 from ..run_outcome import finish
+
+if TYPE_CHECKING:
+    from ...llm.meter import Checks
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
@@ -107,6 +111,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the run, then execute it to its end."""
+    from ...llm.meter import Checks
     from ...run.execute import make_run
 
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
@@ -114,9 +119,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"--name {args.name!r}: give a plain name; --runs DIR sets the folder of the runs"
         )
-    config = configuration(args)
+    checks = Checks()
+    config = configuration(args, checks)
     confirm(config, args)
-    make_run(folder, config)
+    make_run(folder, config, checks)
     if not args.quiet:
         output.note(
             f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it"
@@ -147,8 +153,11 @@ def confirm(config: RunConfig, args: argparse.Namespace) -> None:
         raise UsageError("not started; give fewer targets, or a smaller --max-usd")
 
 
-def configuration(args: argparse.Namespace) -> RunConfig:
+def configuration(args: argparse.Namespace, checks: Checks | None = None) -> RunConfig:
     """The run's configuration, from a file or from the options.
+
+    Args:
+        checks: keeps the requests that check its models.
 
     Raises:
         UsageError: options contradict each other or are out of range, or a model cannot be called.
@@ -164,7 +173,7 @@ def configuration(args: argparse.Namespace) -> RunConfig:
         config = replace(RunConfig.load(Path(args.config)), versions={})
     else:
         config = _from_options(args)
-    return resolve(check_model(config))
+    return resolve(check_model(config, checks))
 
 
 def _from_options(args: argparse.Namespace) -> RunConfig:

@@ -203,14 +203,14 @@ def test_a_run_without_readers_makes_none(log: RunLog) -> None:
 
 def test_waits_and_attempts_go_into_the_row() -> None:
     waits = (Wait("busy", 1.5, failed=True), Wait("limit", 0.25))
-    fields = usage_fields(Reply("x", usage=TokenUsage(10, 1), waits=waits), "request", None)
+    fields = usage_fields(Reply("x", usage=TokenUsage(10, 1), waits=waits), QUESTION, None)
     assert (fields["attempts"], fields["waited"], fields["usd"]) == (2, 1.75, None)
     assert "guess" not in fields
 
 
 def test_a_server_that_counts_no_tokens_is_charged_a_guess() -> None:
     reply = Reply("x" * 40, (ToolCall("c", "t", {}, "y" * 40),))
-    fields = usage_fields(reply, "r" * 400, PRICE)
+    fields = usage_fields(reply, Request("r" * 200, (UserMessage("u" * 200),)), PRICE)
     cost = cost_of({**fields, "seconds": 2.0})
     assert cost == {"calls": 1.0, "tokens": 120.0, "usd": pytest.approx(300e-6), "seconds": 2.0}
 

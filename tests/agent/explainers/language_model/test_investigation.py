@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hubel.agent.llm.conversation import Reply, Request
+from hubel.agent.llm.conversation import UNMETERED, Reply, Request
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog, canonical, read_events
 from hubel.agent.runlog.transcript import traced_claims, transcript
@@ -399,9 +399,12 @@ def test_a_second_look_may_look_something_up_first(run_model: RunModel) -> None:
 def test_a_request_as_json_is_what_dataclasses_make_of_it(run_model: RunModel) -> None:
     model = ScriptedModel(diligent)
     run_model(model)
-    passing = {"waits", "logprobs"}
+    passing = {"waits", "logprobs", "meter"}
     attempts = [
-        asdict(r, dict_factory=lambda kv: {k: v for k, v in kv if k not in passing})
+        asdict(
+            replace(r, meter=UNMETERED),
+            dict_factory=lambda kv: {k: v for k, v in kv if k not in passing},
+        )
         for r in model.requests
     ]
     assert [canonical(r.to_json()) for r in model.requests] == [canonical(one) for one in attempts]
