@@ -57,7 +57,9 @@ def _add_components(parser: argparse.ArgumentParser, kinds: str) -> None:
     Args:
         kinds: the components that the command takes, with an example of each, for `--help`.
     """
-    parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
+    parser.add_argument(
+        "--task", metavar="T", help="a task, or a .csv, .tsv, .jsonl or .parquet file of pairs"
+    )
     parser.add_argument(
         "--components",
         metavar="C,C",

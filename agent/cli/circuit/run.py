@@ -32,7 +32,9 @@ SETTINGS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the task, the search for the circuit, the explainer and the budget."""
-    parser.add_argument("--task", metavar="T", help="a task, or a .csv or .jsonl file of pairs")
+    parser.add_argument(
+        "--task", metavar="T", help="a task, or a .csv, .tsv, .jsonl or .parquet file of pairs"
+    )
     parser.add_argument(
         "--subject", default="smollm2-135m", help="the subject (default: smollm2-135m)"
     )

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         metavar="T",
-        help="one task, or a .csv or .jsonl file of pairs (default: all tasks)",
+        help="one task, or a .csv, .tsv, .jsonl or .parquet file of pairs (default: all tasks)",
     )
 
 

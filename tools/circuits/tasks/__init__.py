@@ -20,7 +20,7 @@ def all_tasks() -> dict[str, Task]:
 
 
 def find_task(name: str) -> Task:
-    """Find a task by its name, or read it from a user's CSV or JSONL file.
+    """Find a task by its name, or read it from a user's table of pairs.
 
     Raises:
         UsageError: no task has that name (the message lists them all), or the file has a fault.
@@ -32,6 +32,6 @@ def find_task(name: str) -> Task:
     tasks = all_tasks()
     if name not in tasks:
         raise UsageError(
-            f"no task {name!r}; there are {', '.join(tasks)}, or give a .csv or .jsonl file of pairs"
+            f"no task {name!r}; there are {', '.join(tasks)}, or give a .csv, .tsv, .jsonl or .parquet file of pairs"
         )
     return tasks[name]

@@ -64,7 +64,7 @@ def prepare(subject: Subject, task: Task, examples: Iterable[Example], n: int) -
     """
     # 1. Draw examples until n of them suit the subject.
     by_length: dict[int, list[tuple[Example, Tokens]]] = defaultdict(list)
-    left_out, words = defaultdict[str, int](int), dict[str, None]()
+    left_out, words = defaultdict[str, int](int, task.left_out), dict[str, None]()
     count = 0
     for example in islice(examples, DRAWS_PER_PROMPT * n):
         if count == n:

@@ -93,6 +93,8 @@ class Task:
     draw: Drawer
     own: bool = False
     """Whether a user's file gives the pairs. A pair that does not suit the subject is then an error."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Number of rows of the user's file that are not used, by reason."""
 
 
 TASKS: dict[str, Task] = {}

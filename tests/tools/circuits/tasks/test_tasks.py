@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import islice
 from pathlib import Path
@@ -160,47 +159,6 @@ def plain_task(own: bool = False) -> Task:
         raise NotImplementedError
 
     return Task("plain", "", draw, own)
-
-
-ROWS = [
-    {
-        "clean": f"the cat {n}",
-        "corrupted": f"the dog {n}",
-        "answer": " red",
-        "foil": [" blue", " not"],
-    }
-    for n in range(30)
-]
-
-
-def test_a_users_jsonl_and_csv_say_the_same(tmp_path: Path) -> None:
-    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    lines = [f"{row['clean']},{row['corrupted']}, red, blue| not\n" for row in ROWS]
-    (tmp_path / "own.csv").write_text("clean,corrupted,answer,foil\n" + "".join(lines))
-    tasks = [find_task(str(tmp_path / name)) for name in ("own.jsonl", "own.csv")]
-    for part in get_args(Part):
-        from_jsonl, from_csv = (first_examples(task, part, 50) for task in tasks)
-        assert from_jsonl == from_csv
-        assert len(from_jsonl) == 15
-        assert from_jsonl[0].pair.foil == (" blue", " not")
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        (ROWS[:5], "at least 12"),
-        ([{**ROWS[0], "answer": ""}, *ROWS], "no 'answer'"),
-        ([{**ROWS[0], "foil": " red"}, *ROWS], "must differ"),
-        ([{**ROWS[0], "part": "test"}, *ROWS], "expected discovery or heldout"),
-        ([{**ROWS[0], "part": "heldout"}, *ROWS[:26]], "in both parts"),
-    ],
-)
-def test_a_users_file_is_checked_before_a_model_is_loaded(
-    tmp_path: Path, rows: list[dict], message: str
-) -> None:
-    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(UsageError, match=message):
-        find_task(str(tmp_path / "own.jsonl"))
 
 
 def test_unknown_and_taken_names_are_refused(tmp_path: Path) -> None:
