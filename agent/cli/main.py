@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "run": "explain targets and test each explanation on held-out text",
     "resume": "continue a run that was stopped",
     "replay": "recompute a run from its log, without subject, API key or network",
+    "verify": "check the chain of a run's events and the hashes of its files",
     "runs": "list the runs",
     "show": "print a run's table, or one target",
     "review": "inspect and judge runs in the browser",

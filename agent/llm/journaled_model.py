@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...tools.errors import CorruptError
 from ..runlog.events import LLM_CALL
 from ..runlog.journal import Journal, request_hash
-from ..runlog.log import Data, RunLog
+from ..runlog.log import Data, EventName, RunLog
 from .conversation import JournaledReply, LanguageModel, Reply, Request
 from .meter import Payer, RequestMeter
 from .paid_calls import PaidCalls, usage_fields
@@ -74,6 +74,8 @@ class ReplayModel:
     def __init__(self, log: RunLog, name: str) -> None:
         self._log, self._name = log, name
         self._replies_used: dict[str, int] = {}
+        self.other_requests: dict[EventName, list[str]] = {}
+        """Lines about replies to other requests than those that were computed again."""
 
     def admit(self, target: str) -> None:
         """Nothing is paid here."""
@@ -84,7 +86,8 @@ class ReplayModel:
         Raises:
             CorruptError: the journal holds no further reply for this target.
         """
-        key = request_key(self._name, request.to_json())
+        request_json = request.to_json()
+        key, messages = request_key(self._name, request_json), request_json["messages"]
         rows = self._log.all(LLM_CALL, target)
         keys = [str(id) for id, row in rows.items() if "system_and_tools" in row["request"]]
         position = self._replies_used.get(target, 0)
@@ -95,8 +98,15 @@ class ReplayModel:
                     "replay needs one more; this log was changed or cut short"
                 )
             key = keys[position]
+            self._note(target, key, "is the reply to another request than is computed again")
+        elif rows[key]["request"]["new"] != bounded_json(_since_last_reply(messages)):
+            self._note(target, key, "shows another request than is computed again")
         self._replies_used[target] = position + 1
         return JournaledReply(key, Reply.from_json(reply_of(self._log, target, key)))
+
+    def _note(self, target: str, key: str, what: str) -> None:
+        name = EventName(LLM_CALL, target, key)
+        self.other_requests[name] = [f"{name}: {what}"]
 
 
 def request_key(name: str, request: Mapping[str, Any]) -> str:

@@ -13,7 +13,6 @@ its target.
 
 from __future__ import annotations
 
-import sqlite3
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -33,12 +32,13 @@ from ..investigation.sentence_scores import count_failed_scores
 from ..investigation.verify import rescore_sentence
 from ..runlog.config import RunConfig, versions
 from ..runlog.data_files import check_folder, record_inputs
-from ..runlog.layout import CHECKPOINTS, COLLECTED, CONFIG, LEXICON
+from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import freeze_lexicon
 from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
+from .checkpoints import open_checkpoints
 from .resources import RunResources
 from .similar_units import record_neighbours
 
@@ -213,16 +213,14 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
     Raises:
         KeyboardInterrupt: the user asked to stop; what is in flight has ended.
     """
-    from langgraph.checkpoint.sqlite import SqliteSaver  # here: importing LangGraph takes a second
-
-    from ..investigation.loop import build_graph
+    from ..investigation.loop import build_graph  # here: importing LangGraph takes a second
 
     context, total, ended = driver.context, len(targets), 0
     threads = max(1, context.config.concurrency)
     side_by_side = min(total, context.config.concurrency)
     with ExitStack() as stack:
-        database = stack.enter_context(closing(_open_checkpoints(context.folder)))
-        graph = build_graph(driver, SqliteSaver(database))
+        saver = stack.enter_context(open_checkpoints(context.folder, reporter.say))
+        graph = build_graph(driver, saver)
         stack.callback(lambda: context.log.write("load", context.waits.summary(side_by_side)))
         pool = ThreadPoolExecutor(max_workers=threads)
         running = {pool.submit(_investigate, graph, driver, target) for target in targets}
@@ -243,19 +241,6 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
             pool.shutdown(cancel_futures=True)
             raise
         pool.shutdown()
-
-
-def _open_checkpoints(folder: Path) -> sqlite3.Connection:
-    """The database of the graphs' states.
-
-    Like the log, it does not wait for the disk at each commit. A killed process loses nothing, and
-    what a power cut loses is done again from the journal. Waiting under the lock that all
-    investigations share cost more than all else that they do between two requests.
-    """
-    database = sqlite3.connect(folder / CHECKPOINTS, check_same_thread=False)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=NORMAL")
-    return database
 
 
 def retry_failed_scores(

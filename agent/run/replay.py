@@ -4,8 +4,11 @@
    a new log.
 2. The same graph runs on it. Predictions are compared, hypotheses and winners scored and verdicts
    decided again, from the activations that the run collected.
-3. The results are compared with the run's own log. A difference is a mismatch: the log was changed,
-   or the numbers do not hold on this machine.
+3. Every event that was computed is compared with the run's own of the same name, value by value, and
+   the rows of `show` are too. A difference is a mismatch: the log was changed, or the numbers do not
+   hold on this machine.
+4. What cannot be computed again (replies, instruments' results, times, settings) is covered by the
+   hashes of the chain, which are checked first, and is listed.
 
 Targets that failed or were never finished are taken over as they are; there is nothing to check.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -30,8 +34,8 @@ from ..investigation.context import InvestigationContext
 from ..investigation.drivers import DialogueDriver, ExplainerDriver
 from ..investigation.split_data import SplitData
 from ..llm.journaled_model import ReplayModel
+from ..runlog.compare_logs import compare_logs, differences
 from ..runlog.config import RunConfig
-from ..runlog.data_files import check_folder
 from ..runlog.events import LLM_CALL, LLM_REQUEST
 from ..runlog.layout import COLLECTED, CONFIG, LEXICON
 from ..runlog.lexicon import stored_lexicon
@@ -39,25 +43,33 @@ from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from ..runlog.views import COST_KEYS, TargetRow, target_rows
 from .execute import investigate_all
+from .verify_run import verify_run
 
 JOURNAL = frozenset(
     {"call", "explainer_call", "fit", "grades", LLM_CALL, LLM_REQUEST, "retry", "explainer"}
     | {"score_failure"}
 )
 """Events that are copied: what a run was told, as opposed to what it computed."""
-TOLERANCE = 1e-6
-"""Difference of a number between machines that is not a mismatch."""
 _NOT_COMPUTED = (*COST_KEYS, "error")
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The rows that a replay computed, and where they differ from the run's own."""
+    """The rows that a replay computed, and where they and the events differ from the run's own."""
 
     rows: list[TargetRow]
     mismatches: list[str]
     bitwise: bool
     """Whether every number is the same to the last bit."""
+    computed: dict[str, int]
+    """Kind of event to the number that was computed again."""
+    not_computed: dict[str, int]
+    """Kind of event to the number that was not."""
+    written_otherwise: dict[str, int]
+    """Of a run from before hashes: kind of event to the number that differ in what is not in the rows. An
+    earlier program may have written them so; nobody can tell this from a change."""
+    has_hashes: bool
+    """Whether the chain covers what was not computed."""
 
 
 class RecordedExplainer:
@@ -80,24 +92,40 @@ class RecordedExplainer:
 
 
 def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
-    """Run a finished run again from its log and compare.
+    """Verify the hashes of a finished run, run it again from its log, and compare.
 
     Raises:
-        CorruptError: the journal or the collected activations are missing.
+        CorruptError: a hash does not hold, or the journal or the collected activations are missing.
     """
-    check_folder(folder, COLLECTED)
+    verification = verify_run(folder)
+    if verification.problems:
+        raise CorruptError("; ".join(verification.problems))
     stored = target_rows(folder)
     finished = [row["target"] for row in stored if row["status"] == "done"]
     failed = {row["target"] for row in stored if row["status"] == "failed"}
     with _copy_of_journal(folder, keep_failures=failed) as copy:
-        _run_again(folder, copy, finished, reporter or Reporter())
+        model = _run_again(folder, copy, finished, reporter or Reporter())
         computed = target_rows(copy)
-    for new, old in zip(computed, stored, strict=True):
-        new.update({key: old[key] for key in _NOT_COMPUTED})  # pyright: ignore[reportCallIssue, reportArgumentType]
+        old, new = RunLog(folder, writable=False), RunLog(copy, writable=False)
+        events = compare_logs(old, new, {*JOURNAL, "failure"}, {*finished, None})
+    for new_row, old_row in zip(computed, stored, strict=True):
+        new_row.update({key: old_row[key] for key in _NOT_COMPUTED})  # pyright: ignore[reportCallIssue, reportArgumentType]
+    has_hashes = verification.events > verification.unchained
+    by_event = events.mismatches | ({} if model is None else model.other_requests)
     mismatches: list[str] = []
-    for old, new in zip(stored, computed, strict=True):
-        mismatches += _differences(old, new, f"{old['target']}: ")
-    return Replay(computed, mismatches, bitwise=canonical(computed) == canonical(stored))
+    for old_row, new_row in zip(stored, computed, strict=True):
+        mismatches += differences(old_row, new_row, f"{old_row['target']}: ")
+    if has_hashes:
+        mismatches += [line for lines in by_event.values() for line in lines]
+    return Replay(
+        computed,
+        mismatches,
+        bitwise=canonical(computed) == canonical(stored) and (events.bitwise or not has_hashes),
+        computed=events.computed,
+        not_computed=events.not_computed,
+        written_otherwise={} if has_hashes else dict(Counter(name.event for name in by_event)),
+        has_hashes=has_hashes,
+    )
 
 
 @contextmanager
@@ -116,9 +144,15 @@ def _copy_of_journal(folder: Path, keep_failures: set[str]) -> Iterator[Path]:
         yield copy
 
 
-def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter) -> None:
-    """Investigate the targets again from the journal; then decide, if every target has ended."""
-    config = RunConfig.load(copy)
+def _run_again(
+    folder: Path, copy: Path, targets: list[str], reporter: Reporter
+) -> ReplayModel | None:
+    """Investigate the targets again from the journal; then decide, if every target has ended.
+
+    Returns:
+        The model that answered from the journal, if the explainer converses.
+    """
+    config, model = RunConfig.load(copy), None
     lexicon = stored_lexicon(folder)
     with closing(RunLog(copy)) as log:
         if targets:
@@ -130,39 +164,31 @@ def _run_again(folder: Path, copy: Path, targets: list[str], reporter: Reporter)
                 log,
                 data=SplitData(explore, select, lexicon),
             )
-            investigate_all(_driver(context, folder), targets, reporter)
+            driver, model = _driver(context, folder)
+            investigate_all(driver, targets, reporter)
             for target in targets:
                 failure = log.get("failure", target)
                 if failure and log.get("conclusion", target) is None:
                     raise CorruptError(f"{target} cannot be replayed: {failure['error']}")
         if all(log.get("conclusion", t) or log.get("failure", t) for t in config.targets):
             decide_run(copy, config, log, lexicon)
+    return model
 
 
-def _driver(context: InvestigationContext, folder: Path) -> ExplainerDriver:
+def _driver(
+    context: InvestigationContext, folder: Path
+) -> tuple[ExplainerDriver, ReplayModel | None]:
     """Drives a recorded explainer; a language model's replies are parsed again."""
     identity = context.log.get("explainer")
     if identity is None:
         raise CorruptError(f"{folder} does not say which explainer made it; its log was cut short")
     if not identity.get("converses"):
-        return ExplainerDriver(context, RecordedExplainer(identity))
+        return ExplainerDriver(context, RecordedExplainer(identity)), None
     explainer = make_explainer(identity["name"], context.config)
     if explainer.version != identity["version"]:
         raise CorruptError(
             f"the run was made by version {identity['version']} of the experimenter, here is "
             f"{explainer.version}; replay it with the hubel that its config.toml names"
         )
-    return DialogueDriver(context, explainer, ReplayModel(context.log, identity["name"]))
-
-
-def _differences(old: Any, new: Any, path: str) -> list[str]:
-    """Lines that say where two values differ by more than `TOLERANCE`."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        pairs = [(key, value, new.get(key)) for key, value in old.items()]
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = [(i, left, right) for i, (left, right) in enumerate(zip(old, new, strict=True))]
-    elif isinstance(old, float) and isinstance(new, float) and abs(old - new) <= TOLERANCE:
-        return []
-    else:
-        return [] if old == new else [f"{path}is {old!r} in the log, {new!r} computed anew"]
-    return [line for key, a, b in pairs for line in _differences(a, b, f"{path}{key} ")]
+    model = ReplayModel(context.log, identity["name"])
+    return DialogueDriver(context, explainer, model), model

@@ -115,6 +115,17 @@ def is_whole(folder: Path, name: str) -> bool:
     return bool(check_log(folder).unchained or _recorded_hashes(folder, name))
 
 
+def check_hash(folder: Path, name: str, hash: str) -> None:
+    """Compare a file of a run's folder with a hash; raises as `check_file` does."""
+    _compare(folder, name, {hash})
+
+
+def files_in(folder: Path, part: str) -> list[str]:
+    """Paths inside a run's folder of the files in a part of it; hidden ones are being written."""
+    paths = sorted((folder / part).glob("*"))
+    return [f"{part}/{path.name}" for path in paths if not path.name.startswith(".")]
+
+
 def _recorded_hashes(folder: Path, name: str) -> set[str]:
     hashes = {check_log(folder).files.get(name)}
     if Path(name).parts[0] == TRANSFER:

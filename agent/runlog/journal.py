@@ -56,12 +56,13 @@ class Journal:
             seconds = round(time.perf_counter() - started, 4)
             return {"request": request, "answer": answer, "seconds": seconds}
 
-        return self.row(event, _key(event, request), make, target=target)["answer"]
+        return self.row(event, entry_key(event, request), make, target=target)["answer"]
 
     def holds(self, event: str, target: str | None, request: Data) -> bool:
         """Whether a request was answered before."""
-        return self.log.get(event, target, _key(event, request)) is not None
+        return self.log.get(event, target, entry_key(event, request)) is not None
 
 
-def _key(event: str, request: Data) -> str:
+def entry_key(event: str, request: Mapping[str, Any]) -> str:
+    """The id of the answer to a request: the hash of the request and its kind."""
     return request_hash({"kind": event, **request})

@@ -51,6 +51,17 @@ class Event(NamedTuple):
     hash: str | None = None
 
 
+class EventName(NamedTuple):
+    """What names an event: of several with one name the last counts."""
+
+    event: str
+    target: str | None
+    id: str | None
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.target, self.event, self.id)))
+
+
 class RunLog:
     """The events of one run: append, and look up by name.
 
@@ -113,6 +124,14 @@ class RunLog:
         """Id to data of every event of a kind that one target has, in the order of first writing."""
         with self._lock:
             return dict(self._events.get((event, target), {}))
+
+    def named_events(self) -> Iterator[tuple[EventName, Data]]:
+        """The last event of every name, with its data."""
+        with self._lock:
+            kept = [(key, dict(by_id)) for key, by_id in self._events.items()]
+        for (event, target), by_id in kept:
+            for id, data in by_id.items():
+                yield EventName(event, target, id), data
 
     def targets(self, event: str) -> dict[str | None, Data]:
         """Target to data of every event of a kind that has no id (conclusions, failures)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ...circuits.config import is_circuit
 from ...runlog.config import find_run
@@ -12,8 +13,13 @@ from ..circuit.runs import replay_of_circuit
 from ..exit_status import DONE, FAILED
 from ..run_outcome import summary
 
+if TYPE_CHECKING:
+    from ...run.replay import Replay
+
 NAME = "replay"
 HELP = "recompute a run from its log, without subject, API key or network"
+SHOWN_MISMATCHES = 20
+"""Mismatches that are printed one by one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +42,12 @@ def run(args: argparse.Namespace) -> int:
     else:
         output.line(summary(result.rows))
         output.line(_verdict(result.mismatches, result.bitwise))
-    for line in result.mismatches:
+        for line in _coverage(result):
+            output.line(line)
+    for line in result.mismatches[:SHOWN_MISMATCHES]:
         output.note(f"hubel: mismatch: {line}")
+    if (more := len(result.mismatches) - SHOWN_MISMATCHES) > 0:
+        output.note(f"hubel: and {more} more mismatches")
     return FAILED if result.mismatches else DONE
 
 
@@ -46,3 +56,23 @@ def _verdict(mismatches: list[str], bitwise: bool) -> str:
         return f"{len(mismatches)} mismatches between the log and its recomputation"
     precision = "bit for bit" if bitwise else "to 1e-6"
     return f"the log holds: every recomputed row is the same {precision}"
+
+
+def _coverage(result: Replay) -> list[str]:
+    """What was not computed again, and what covers it."""
+    by = "covered by their hashes" if result.has_hashes else "not checked, as the run has no hashes"
+    lines = [
+        f"recomputed: {counts(result.computed)}",
+        f"not recomputed but {by}: {counts(result.not_computed)}, config.toml",
+    ]
+    if result.written_otherwise:
+        lines.append(
+            "not in the table, and computed otherwise now (an earlier program may have written them so): "
+            + counts(result.written_otherwise)
+        )
+    return lines
+
+
+def counts(kinds: dict[str, int]) -> str:
+    """``69 call, 5 explainer_call``."""
+    return ", ".join(f"{number:,} {kind}" for kind, number in sorted(kinds.items())) or "nothing"

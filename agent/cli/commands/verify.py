@@ -1,0 +1,52 @@
+"""`hubel verify`: compare a run with the hashes in its log."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ...runlog.config import find_run
+from .. import output
+from ..exit_status import DONE, FAILED
+
+if TYPE_CHECKING:
+    from ...run.verify_run import Verification
+
+NAME = "verify"
+HELP = "check the chain of a run's events and the hashes of its files"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which run to verify."""
+    parser.add_argument(
+        "run", help="name or folder of a run, of a circuit or of a log of `hubel mcp`"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Status 0 if everything holds or nothing is recorded, else 1."""
+    from ...run.verify_run import verify_run
+
+    found = verify_run(find_run(args.run, args.runs))
+    if args.json:
+        output.json_line(vars(found))
+    else:
+        output.line(_summary(found))
+        for note in found.notes:
+            output.line(note)
+    for problem in found.problems:
+        output.note(f"hubel: {problem}")
+    return DONE if found.holds else FAILED
+
+
+def _summary(found: Verification) -> str:
+    if not found.holds:
+        number = len(found.problems)
+        return f"{found.run} does not hold: {number} problem{'s' if number > 1 else ''}"
+    if not found.head:
+        return f"{found.run}: nothing to verify"
+    seal = "sealed" if found.sealed else "not sealed"
+    return (
+        f"{found.run} holds: {found.events:,} events and {found.files} files are as they were written, "
+        f"{seal}; head {found.head}"
+    )
