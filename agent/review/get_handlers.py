@@ -42,7 +42,7 @@ def one_run(state: AppState, request: Request, body: Any) -> Any:
     state.first_answer.set()
     if run.is_unit_run and not run.problem:  # a target's page is likely to be next
         threading.Thread(target=_open_activations, args=(run,), daemon=True).start()
-    return run_page(run, row, _notices(row))
+    return run_page(run, row, _notices(run, row))
 
 
 def _open_activations(run: StoredRun) -> None:
@@ -52,8 +52,12 @@ def _open_activations(run: StoredRun) -> None:
         collected_data(run.folder)
 
 
-def _notices(row: RunRow) -> list[str]:
-    return [row.notice] if row.notice else []
+def _notices(run: StoredRun, row: RunRow) -> list[str]:
+    messages = [row.notice] if row.notice else []
+    if run.is_unit_run and not run.problem:
+        with run.store.reading() as db:
+            messages += filter(None, [get_meta(db, "fault")])
+    return messages
 
 
 def targets(state: AppState, request: Request, body: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypedDict
 
 from ...tools.errors import UsageError
@@ -44,13 +44,20 @@ def similar_units(
             alike, opposite = (
                 [
                     _similar_unit(db, unit, address, value)
-                    for address, value in measure.get(end) or ()
+                    for address, value in _pairs(measure.get(end))
                 ]
                 for end in ("alike", "opposite")
             )
             by, compared = measure.get("by"), measure.get("compared")
             lists.append(NearUnits(by=by, compared=compared, alike=alike, opposite=opposite))
     return lists
+
+
+def _pairs(entries: Any) -> Iterator[tuple[str, float]]:
+    """The entries that are an address with a number, as every run writes them."""
+    for entry in entries or ():
+        if isinstance(entry, list) and list(map(type, entry)) in ([str, float], [str, int]):
+            yield entry[0], entry[1]
 
 
 def _similar_unit(db: sqlite3.Connection, seen_from: Unit, address: str, value: float) -> NearUnit:

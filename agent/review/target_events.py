@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..runlog.event_shapes import misfit
 from ..runlog.layout import EVENTS
 from ..runlog.segments import Envelope, EventPosition, fetch, segments
 from .run_catalog import StoredRun, safe_path
@@ -18,8 +19,13 @@ class TargetEvents:
     def __init__(self, envelopes: Iterable[Envelope]) -> None:
         self.data: dict[tuple[str, str | None], dict[str, Any]] = {}
         self.time: dict[tuple[str, str | None], str] = {}
+        self.faults: list[str] = []
+        """What is wrong with events that are left out."""
         for envelope in envelopes:
-            if isinstance(data := envelope.data(), dict):
+            data = _data(envelope)
+            if isinstance(data, str):
+                self.faults.append(data)
+            else:
                 self.data[envelope.event, envelope.id] = data
                 self.time[envelope.event, envelope.id] = envelope.time
 
@@ -30,6 +36,14 @@ class TargetEvents:
     def all(self, event: str) -> dict[str | None, dict[str, Any]]:
         """Id to data of every event of a kind."""
         return {id: data for (name, id), data in self.data.items() if name == event}
+
+
+def _data(envelope: Envelope) -> dict[str, Any] | str:
+    """An event's data, or why it is left out."""
+    data = envelope.data()
+    if fault := misfit(envelope.event, data):
+        return f"An event cannot be read and is left out ({envelope.event} {envelope.id or ''}): {fault}."
+    return data
 
 
 def read_target_events(run: StoredRun, db: sqlite3.Connection, position: int) -> TargetEvents:
@@ -64,7 +78,7 @@ def read_replies(
             continue
         path = safe_path(run, EVENTS, paths[row["stem"]].name)
         for envelope in fetch(path, [EventPosition(row["line"], row["offset"])]):
-            data = envelope.data()
-            reply = data if isinstance(data, dict) else {}
+            data = _data(envelope)
+            reply = {"answer": {"text": data}} if isinstance(data, str) else data
             replies.append(reply | {"time": envelope.time, "defines": row["defines"]})
     return replies

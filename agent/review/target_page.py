@@ -17,6 +17,8 @@ from .target_list import row_of
 SHOWN_ELSEWHERE = ("activations.", "logit_lens")
 """Instruments whose results have their own sections, so that they are not listed as effects."""
 MAX_EFFECTS = 40
+MAX_FAULTS = 5
+"""Events that cannot be read which a page names."""
 
 
 def target_page(run: StoredRun, target: str) -> dict[str, Any]:
@@ -30,7 +32,9 @@ def target_page(run: StoredRun, target: str) -> dict[str, Any]:
             "cost": _cost(db, position),
             "nearest": similar_units(db, unit, events.get("neighbours")),
         }
-    notices: list[str] = []
+    notices = [*events.faults[:MAX_FAULTS]]
+    if (more := len(events.faults) - MAX_FAULTS) > 0:
+        notices.append(f"{more} more events cannot be read.")
     data = _collected_data(run, notices)
     return {
         "row": row,

@@ -168,7 +168,7 @@ def exemplars(
     maps: dict[str, list[TokenMap]] = {"+": [], "-": []}
     for side in maps:
         listed = (observation.get(f"exemplars{side}") or {}).get("exemplars") or ()
-        maps[side] = [_exemplar(e, unit, predicate, data) for e in listed if e.get("tokens")]
+        maps[side] = [_exemplar(e, unit, predicate, data) for e in listed if _is_whole(e)]
     if not (maps["+"] or maps["-"]) and data is not None and data.lexicon is not None:
         raw = _activations(data.explore, unit)
         if raw is not None and unit.side != "-":
@@ -176,6 +176,18 @@ def exemplars(
         if raw is not None and unit.side != "+" and unit.site != "head":  # norms are not negative
             maps["-"] = _strongest(raw, unit, predicate, data, sign=-1)
     return maps
+
+
+def _is_whole(exemplar: Mapping[str, Any]) -> bool:
+    """Whether an exemplar has tokens, and an activation for each."""
+    tokens = exemplar.get("tokens") or ()
+    return bool(tokens) and len(tokens) == len(exemplar.get("activations") or ())
+
+
+def _has_peak(exemplar: Mapping[str, Any]) -> bool:
+    """Whether the number of the strongest token is that of one of the activations."""
+    activations, peak = exemplar.get("activations") or (), exemplar.get("peak")
+    return peak is not None and 0 <= peak < len(activations)
 
 
 def _exemplar(
@@ -192,7 +204,7 @@ def _exemplar(
         values,
         split="explore",
         predicted=None if predicted is None else predicted[0][: len(values)],
-        peak=exemplar.get("peak"),
+        peak=exemplar["peak"] if _has_peak(exemplar) else None,
         source="" if context is None else f"explore, context {context}",
     )
 
@@ -285,7 +297,7 @@ def histogram(
     for kind, label in (("exemplars", "strongest"), ("middling", "middling")):
         for side in "+-":
             listed = (observation.get(kind + side) or {}).get("exemplars") or ()
-            peaks = [e["activations"][e["peak"]] for e in listed if e.get("activations")]
+            peaks = [e["activations"][e["peak"]] for e in listed if _has_peak(e)]
             if peaks:
                 low, high = rounded_or_none(min(peaks)), rounded_or_none(max(peaks))
                 ranges.append({"label": f"{label} {side}", "low": low, "high": high})

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ...tools.errors import CorruptError
+from ...tools.errors import CorruptError, UsageError
 from ...tools.files.regular_file import check_regular
 from .chain import FILE, START
 from .layout import REVIEWS
@@ -71,6 +71,8 @@ class Reviews:
 
     def signature(self) -> tuple[tuple[str, int], ...]:
         """Changes when anybody writes a review."""
+        if self._folder.is_symlink():  # it leads to somebody else's reviews, or anywhere
+            return ()
         files = [file for file in sorted(self._folder.glob("*.jsonl")) if not file.is_symlink()]
         return tuple((file.name, _size(file)) for file in files)
 
@@ -89,7 +91,7 @@ class Reviews:
         with self._lock:
             now = datetime.now(UTC)
             if self._own_segment is None:
-                self._folder.mkdir(exist_ok=True)
+                _make_folder(self._folder)
                 name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
                 self._own_segment = self._folder / name
             number = self._written + 1
@@ -98,7 +100,8 @@ class Reviews:
             name = {"event": event, "id": id, "previous": self._head, "seq": number}
             text = canonical(data).encode("utf-8", "replace").decode()
             line, head = event_line(text, name | {"target": target, "time": time})
-            descriptor = os.open(self._own_segment, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            descriptor = os.open(self._own_segment, flags, 0o644)
             try:
                 append_line(descriptor, line)
             finally:
@@ -148,6 +151,21 @@ def review_row(event: Event) -> ReviewRow:
     names = ("verdict", "text", "predicate", "note", "name", "after_viewing", "score")
     values: dict[str, Any] = {name: event.data.get(name) for name in names}
     return ReviewRow(id=event.id, time=event.time, **values)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder of reviews; one that is a link would put them somewhere else.
+
+    Raises:
+        UsageError: it is a link, or no folder.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        if folder.is_symlink() or not folder.is_dir():
+            raise UsageError(
+                f"{folder} is a link or no folder, so that no review is written; remove it"
+            ) from None
 
 
 def _size(path: Path) -> int:

@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import orjson
 
@@ -26,8 +26,14 @@ from ...tools.errors import CorruptError
 from ...tools.files.regular_file import IrregularFileError, check_regular, open_regular
 from .layout import EVENTS
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
 BYTES_AT_ONCE = 16 << 20
 """How much of a JSONL segment is read in one step; a single line may be longer."""
+MAX_UNPACKED = 256 << 20
+"""Bytes of a sealed segment that are in memory at once; the 2,048 events of a group have 60 MB."""
 _DATA, _NAME = b'{"data":', b',"event":'
 _COLUMNS = ["event", "target", "id", "time", "data", "seq"]
 _CHAIN = ["previous", "hash"]
@@ -91,7 +97,10 @@ def _parse(text: bytes | str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 def segments(folder: Path) -> dict[str, Path]:
@@ -173,30 +182,83 @@ def _check_unfinished(path: Path, line: int, text: bytes) -> None:
 
 def read_sealed(path: Path, start: int) -> Iterator[Envelope]:
     """The rows of a sealed segment from a line on, with one row group in memory at a time."""
-    import pyarrow.parquet as pq
 
-    with readable(path), pq.ParquetFile(path) as file:
-        line, names = 0, _columns(file.schema_arrow.names)
+    with readable(path), _open_sealed(path) as file:
+        line, names = 0, _columns(file.schema_arrow)
         for group in range(file.num_row_groups):
             group_rows = file.metadata.row_group(group).num_rows
             if line + group_rows <= start:
                 line += group_rows
                 continue
-            for batch in file.iter_batches(batch_size=2048, row_groups=[group]):
-                columns = [batch.column(name).to_pylist() for name in names]
+            _check_packed(file, group)
+            for batch in file.iter_batches(2048, row_groups=[group], columns=names):
+                columns = [_values(batch.column(name)) for name in names]
                 for number, row in enumerate(zip(*columns, strict=True), line):
                     if number >= start:
                         yield _sealed_envelope(row, number, path)
                 line += batch.num_rows
 
 
-def _columns(present: Iterable[str]) -> list[str]:
-    """The columns to read of a sealed segment; raises ValueError if one is missing."""
-    names = set(present)
+def _open_sealed(path: Path) -> pq.ParquetFile:
+    """Open a sealed segment so that text is read as its distinct values and where they are."""
+    import pyarrow.parquet as pq
+
+    metadata = pq.read_metadata(path)
+    text = [name for name in _columns(metadata.schema.to_arrow_schema()) if name != "seq"]
+    return pq.ParquetFile(path, metadata=metadata, read_dictionary=text)
+
+
+def _columns(schema: pa.Schema) -> list[str]:
+    """The columns to read of a sealed segment; raises ValueError if one is missing or has another type."""
+    import pyarrow as pa
+
+    names = set(schema.names)
     wanted = [*_COLUMNS, *_CHAIN] if names & set(_CHAIN) else _COLUMNS
     if missing := set(wanted) - names:
         raise ValueError(f"it has no column {min(missing)!r}")
+    for name in wanted:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (pa.types.is_integer(kind) if name == "seq" else pa.types.is_string(kind)):
+            raise ValueError(f"its column {name!r} is of type {kind}")
     return wanted
+
+
+def _check_packed(file: pq.ParquetFile, group: int) -> None:
+    """Refuse a row group that is too large unpacked, before it is."""
+    unpacked = file.metadata.row_group(group).total_byte_size
+    if unpacked > MAX_UNPACKED:
+        raise ValueError(
+            f"{unpacked:,} bytes in one group of rows, where {MAX_UNPACKED:,} are allowed"
+        )
+
+
+def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
+    """A column as Python values; raises ValueError if these would take too much memory.
+
+    A few kB can name one long text a million times, which no size in the file tells.
+    """
+    import pyarrow as pa
+
+    values: list[Any] = []
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        if isinstance(chunk, pa.DictionaryArray):
+            _check_repeated(chunk)
+            chunk = chunk.dictionary_decode()  # faster than value by value
+        values += chunk.to_pylist()
+    return values
+
+
+def _check_repeated(chunk: pa.DictionaryArray) -> None:
+    """Raise ValueError if the values are too large once each is written where it is named."""
+    if chunk.dictionary.nbytes * len(chunk) <= MAX_UNPACKED:
+        return  # most columns; the exact sum needs an import that takes 30 ms
+    from pyarrow.compute import call_function
+
+    lengths = call_function("binary_length", [chunk.dictionary])
+    size = call_function("sum", [lengths.take(chunk.indices)]).as_py() or 0
+    if size > MAX_UNPACKED:
+        raise ValueError(f"{size:,} bytes of text, where {MAX_UNPACKED:,} are allowed")
 
 
 def fetch(path: Path, positions: Iterable[EventPosition]) -> Iterator[Envelope]:
@@ -218,18 +280,19 @@ def _fetch_lines(path: Path, positions: list[EventPosition]) -> Iterator[Envelop
 
 def _fetch_sealed(path: Path, positions: list[EventPosition]) -> Iterator[Envelope]:
     """Events of a Parquet segment; reads only the row groups that hold one of the positions."""
-    import pyarrow.parquet as pq
 
-    with readable(path), pq.ParquetFile(path) as file:
-        first, names = 0, _columns(file.schema_arrow.names)
+    with readable(path), _open_sealed(path) as file:
+        first, names = 0, _columns(file.schema_arrow)
         for group in range(file.num_row_groups):
             end = first + file.metadata.row_group(group).num_rows
             lines = [position.line for position in positions if first <= position.line < end]
             if lines:
+                _check_packed(file, group)
                 table = file.read_row_group(group, columns=names)
-                rows = table.take([line - first for line in lines]).to_pylist()
-                for line, row in zip(lines, rows, strict=True):
-                    yield _sealed_envelope(tuple(row[name] for name in names), line, path)
+                wanted = table.take([line - first for line in lines])
+                columns = [_values(wanted.column(name)) for name in names]
+                for line, row in zip(lines, zip(*columns, strict=True), strict=True):
+                    yield _sealed_envelope(row, line, path)
             first = end
 
 
@@ -259,6 +322,13 @@ def _envelope(text: bytes, position: EventPosition, path: Path) -> Envelope:
         event, time = str(name["event"]), str(name["time"])
         target, id, seq = name["target"], name["id"], name["seq"]
         previous, hash = name.get("previous"), name.get("hash")
+        if not all(part is None or isinstance(part, str) for part in (target, id, previous, hash)):
+            raise TypeError("a part of its name is not text")
+        "".join(
+            part for part in (event, target, id) if part
+        ).encode()  # half a surrogate pair fails
+        if type(seq) is not int or abs(seq) >= 1 << 63:
+            raise TypeError("its number is not one")
     except KeyError as error:
         not_an_event(path, position.line, ValueError(f"it has no {error}"))
     except (ValueError, TypeError, AttributeError) as error:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -28,7 +28,14 @@ from ...runlog.config import RunConfig
 from ...runlog.layout import CONFIG, SEAL
 from ...runlog.nulls import is_control
 from ...runlog.seal import read_seal
-from ...runlog.segments import EventPosition, read_lines, read_sealed, segments
+from ...runlog.segments import (
+    BYTES_AT_ONCE,
+    Envelope,
+    EventPosition,
+    read_lines,
+    read_sealed,
+    segments,
+)
 from .database import Store, bump_version, get_meta, set_meta
 from .write_rows import FillState, StoreWriter
 
@@ -205,7 +212,7 @@ def _step(
     sealed = path.suffix == ".parquet"
     reader = read_sealed(path, start.line) if sealed else read_lines(path, start)
     try:
-        lines = list(islice(reader, LINES_AT_ONCE) if sealed else reader)
+        lines = list(_some(reader) if sealed else reader)
     except FileNotFoundError:  # sealed this moment: the next filling goes on in the sealed file
         return None
     if not lines:
@@ -224,6 +231,16 @@ def _step(
     _keep_progress(db, stem, end, head, path, state)
     bump_version(db)
     return end
+
+
+def _some(lines: Iterator[Envelope]) -> Iterator[Envelope]:
+    """As many rows of a sealed segment as are read in one step."""
+    read = 0
+    for line in islice(lines, LINES_AT_ONCE):
+        yield line
+        read += len(line.raw)
+        if read > BYTES_AT_ONCE:
+            return
 
 
 def _keep_progress(

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...runlog.chain import FILE
+from ...runlog.event_shapes import LISTED, misfit
 from ...runlog.events import LLM_CALL
 from ...runlog.layout import CONFIG
 from ...runlog.segments import Envelope, EventPosition
 from ...runlog.transcript import evidence_named, searchable_text, turn_kinds
-from .database import set_meta
+from .database import get_meta, set_meta
 
 RUN = -1
 """Position of events that belong to the run and not to a target."""
@@ -55,8 +56,22 @@ _SUMS = """update targets set (calls, usd, input_tokens, output_tokens, cached_t
     where position = ?"""
 _REPLY = """insert into talk (number, position, id, stem, line, offset, turns, usd, input_tokens, output_tokens,
     cached_tokens, explaining, defines) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ORDER = (_DONE, _EXPLANATION, _FAILED, _ERROR, _SCORE, _VERDICT, _REASON, _EXEMPLAR)
-"""Statements in the order of execution: an error stays only where no conclusion came."""
+_BROKEN = "update targets set status = 'failed' where position = ? and status = 'pending'"
+_FAULT = "update texts set error = coalesce(error, ?) where position = ?"
+_ORDER = (
+    _DONE,
+    _EXPLANATION,
+    _FAILED,
+    _ERROR,
+    _SCORE,
+    _VERDICT,
+    _REASON,
+    _EXEMPLAR,
+    _BROKEN,
+    _FAULT,
+)
+"""Statements in the order of execution: an error stays only where no conclusion came, and an event that
+cannot be read is mentioned in any case."""
 
 
 @dataclass
@@ -119,14 +134,27 @@ class StoreWriter:
             # 1. positions of all events, data of some
             self._event_positions[position, line.event == LLM_CALL].extend(line.position)
             if line.event == "verdicts":
-                self._verdicts(line.data())
+                self._verdicts(line, line.data())
             elif line.event == FILE and line.id == CONFIG:
                 set_meta(self._db, "started_with", line.data().get("sha256"))
             elif position != RUN and line.event in readers:
                 data = line.data()
-                if isinstance(data, dict):
+                if fault := misfit(line.event, data, LISTED):
+                    self._leave_out(position, line, fault)
+                else:
                     readers[line.event](position, line, data)
         self._write_rows()
+
+    def _leave_out(self, position: int, line: Envelope, fault: str) -> None:
+        """Say of an event of another form, where its target is shown, that it is left out."""
+        place = f"{line.segment.name}, line {line.position.line + 1}"
+        message = f"an event cannot be read and is left out ({line.event}, {place}): {fault}"
+        if position == RUN:
+            known = get_meta(self._db, "fault")
+            set_meta(self._db, "fault", known or message)
+        else:
+            self._rows[_BROKEN].append((position,))
+            self._rows[_FAULT].append((message, position))
 
     def _write_rows(self) -> None:
         # 2. one table at a time
@@ -172,10 +200,18 @@ class StoreWriter:
         self._rows[_SCORE].append((position, *values))
         self._scored.add(position)
 
-    def _verdicts(self, data: Any) -> None:
-        for row in data.get("rows", []) if isinstance(data, dict) else []:
-            position = self._state.positions.get(row.get("target"))
-            if position is not None:
+    def _verdicts(self, line: Envelope, data: Any) -> None:
+        rows = data.get("rows") if isinstance(data, dict) else None
+        if not isinstance(rows, list):
+            self._leave_out(RUN, line, "it has no list of rows")
+            return
+        for row in rows:
+            fault = misfit("verdict", row)
+            target = row.get("target") if isinstance(row, dict) else None
+            position = self._state.positions.get(target) if isinstance(target, str) else None
+            if fault:
+                self._leave_out(RUN if position is None else position, line, fault)
+            elif position is not None:
                 self._rows[_VERDICT].append((row.get("verdict"), row.get("p"), position))
                 self._rows[_REASON].append((row.get("reason"), position))
         set_meta(self._db, "decided", 1)
