@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...tools.errors import UsageError
+from ...tools.rows import KINDS
 from ...tools.subject.address import Unit, parse_targets
 from ..runlog.config import RunConfig, find_run
 from ..runlog.views import target_rows
@@ -60,6 +61,11 @@ def open_source(
     path = Path(name)
     if is_table(path):
         return _table(path, runs, run, index)
+    if path.is_file():
+        raise UsageError(
+            f"{name!r} is neither a run nor a table; name a table {', '.join(KINDS)}, with the columns "
+            "target and text"
+        )
     if run:
         raise UsageError(
             f"--run says on which run's text a table is scored; {name!r} is a run itself"

@@ -1,4 +1,4 @@
-"""Tables of explanations from anywhere: CSV, JSONL or Parquet.
+"""Tables of explanations from anywhere (`tools.rows` says which kinds are read).
 
 One row for each explanation: an address (``target``, ``address`` or ``unit``), a sentence
 (``text``, ``explanation`` or ``description``) and optionally a ``predicate``. Everything is checked
@@ -7,31 +7,47 @@ before a model is loaded, and all bad rows are reported at once.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...tools.errors import HubelError, UsageError
+from ...tools.rows import Row, column_names, kind_of, read_all_rows
 from ...tools.subject.address import Unit
 
 ADDRESS_COLUMNS = ("target", "address", "unit")
 SENTENCE_COLUMNS = ("text", "explanation", "description")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 REPORTED_ROWS = 5
+_FOREIGN = (
+    (
+        {"modelId", "layer", "index"},
+        "an export of Neuronpedia: write a table with the columns target (layer 6, index 650 of an "
+        "MLP is mlp.6.650) and text (its description)",
+    ),
+    (
+        {"str_tokens", "activating"},
+        "scores of delphi, which hold no explanations: write a table with the columns target "
+        "(latent 12 of layers.6.mlp is mlp.6.12) and text from its folder of explanations",
+    ),
+    (
+        {"neuron_id", "scored_explanations"},
+        "a result of OpenAI's neuron explainer: write a table with the columns target (layer_index "
+        "and neuron_index 6 and 650 are mlp.6.650) and text (the explanation)",
+    ),
+)
+"""Columns by which files of other tools are recognised, and what is said of them."""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A claim about one target."""
+    """A claim about one target; `place` is where a table has it."""
 
     target: str
     sentence: str
     predicate: str | None = None
+    place: str = field(default="", compare=False)
 
     @property
     def id(self) -> str:
@@ -41,7 +57,7 @@ class Explanation:
 
 def is_table(path: Path) -> bool:
     """Whether a path names a table, by its suffix."""
-    return path.suffix.lower() in SUFFIXES
+    return kind_of(path) is not None
 
 
 def read_table(path: Path) -> list[Explanation]:
@@ -50,17 +66,24 @@ def read_table(path: Path) -> list[Explanation]:
     Raises:
         UsageError: the file or a column is missing, the table is empty, or rows cannot be used.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UsageError(f"no table at {str(path)!r}")
-    rows = list(_read(path))
-    if not rows:
+    names = column_names(path)
+    if not names:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
-    address = _column(path, rows[0], ADDRESS_COLUMNS)
-    sentence = _column(path, rows[0], SENTENCE_COLUMNS)
+    address = _column(path, names, ADDRESS_COLUMNS)
+    sentence = _column(path, names, SENTENCE_COLUMNS)
     explanations = [
-        Explanation(_cell(row, address), _cell(row, sentence), _cell(row, "predicate") or None)
-        for row in rows
+        Explanation(
+            _one_line(row, address),
+            _one_line(row, sentence),
+            _one_line(row, "predicate") or None,
+            row.place.removeprefix(f"{path.parent}/"),
+        )
+        for row in read_all_rows(path, (address, sentence, "predicate"))
     ]
+    if not explanations:
+        raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
     reject_faulty_rows(path.name, explanations, _fault)
     # scores, events and rows are kept by target, so there can be one explanation of each
     repeated = [t for t, n in Counter(e.target for e in explanations).items() if n > 1]
@@ -72,15 +95,15 @@ def read_table(path: Path) -> list[Explanation]:
 def reject_faulty_rows(
     name: str, explanations: Sequence[Explanation], fault: Callable[[Explanation], str]
 ) -> None:
-    """Raise a UsageError that names the rows with a fault; the first row is 1.
+    """Raise a UsageError that names the rows with a fault.
 
     Args:
         name: of the table.
         fault: why a row cannot be used, or "".
     """
     faults = [
-        f"row {number} ({explanation.target or 'no address'}): {reason}"
-        for number, explanation in enumerate(explanations, 1)
+        f"{explanation.place} ({explanation.target or 'no address'}): {reason}"
+        for explanation in explanations
         if (reason := fault(explanation))
     ]
     if faults:
@@ -106,45 +129,17 @@ def _fault(explanation: Explanation) -> str:
     return ""
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    value = row.get(column)
-    return "" if value is None else " ".join(str(value).split())
+def _one_line(row: Row, column: str) -> str:
+    return " ".join((row.text(column) or "").split())
 
 
-def _column(path: Path, row: Mapping[str, Any], names: tuple[str, ...]) -> str:
+def _column(path: Path, columns: Sequence[str], names: tuple[str, ...]) -> str:
     for name in names:
-        if name in row:
+        if name in columns:
             return name
+    for signs, what in _FOREIGN:
+        if signs <= set(columns):
+            raise UsageError(f"{path} is {what}")
     raise UsageError(
-        f"{path} has no column {' or '.join(map(repr, names))}; it has {', '.join(map(str, row))}"
+        f"{path} has no column {' or '.join(map(repr, names))}; it has {', '.join(columns[:20])}"
     )
-
-
-def _read(path: Path) -> Iterable[Mapping[str, Any]]:
-    """The rows of a .parquet, .csv or .jsonl file."""
-    try:
-        if path.suffix.lower() == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(path).to_pylist()
-        if path.suffix.lower() == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return list(csv.DictReader(file))
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [
-            _json_row(path, number, line) for number, line in enumerate(lines, 1) if line.strip()
-        ]
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 ({error.reason} at byte {error.start})") from None
-    except (csv.Error, OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {error}") from None
-
-
-def _json_row(path: Path, number: int, line: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise UsageError(f"{path}, line {number}, is not JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {number}, is not a JSON object")
-    return row

@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from .lines import read_lines
 from .row import Row
-from .table import KINDS, column_names, kind_of, read_rows
+from .table import KINDS, column_names, kind_of, read_all_rows, read_rows
 
-__all__ = ["KINDS", "Row", "column_names", "kind_of", "read_lines", "read_rows"]
+__all__ = ["KINDS", "Row", "column_names", "kind_of", "read_all_rows", "read_lines", "read_rows"]

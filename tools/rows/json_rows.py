@@ -26,9 +26,9 @@ def json_line_rows(path: Path) -> Iterator[Row]:
 
 
 def json_array_rows(path: Path) -> Iterator[Row]:
-    """The objects of an array; a file without one is read line by line."""
+    """The objects of an array, or a single object; an object on each line is read as such."""
     first = next((text for _, text in read_lines(path, MAX_ARRAY_BYTES) if text.strip()), "")
-    if not first.lstrip().startswith("["):
+    if _is_object(first):
         yield from json_line_rows(path)
         return
     parts: list[str] = []
@@ -37,13 +37,21 @@ def json_array_rows(path: Path) -> Iterator[Row]:
         size += len(text)
         if size > MAX_ARRAY_BYTES:
             raise UsageError(
-                f"{path}: an array of more than {MAX_ARRAY_BYTES >> 20} MB; give JSONL, "
+                f"{path}: JSON of more than {MAX_ARRAY_BYTES >> 20} MB; give JSONL, "
                 "with an object on each line"
             )
         parts.append(text)
-    rows = _parse(str(path), "".join(parts), "expected an array of objects")
-    for number, row in enumerate(rows, 1):
+    content = _parse(str(path), "".join(parts), "expected an array of objects")
+    for number, row in enumerate(content if isinstance(content, list) else [content], 1):
         yield _row(f"{path}, row {number}", row, "the row is")
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a whole object."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parse(place: str, text: str, expected: str) -> Any:

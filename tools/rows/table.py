@@ -7,6 +7,7 @@ and tab that gives the header most columns. Rows are streamed; only a JSON array
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from ..errors import UsageError
@@ -16,6 +17,8 @@ from .parquet_rows import parquet_columns, parquet_rows
 from .row import Row
 
 KINDS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+MAX_ROWS = 1_000_000
+"""Rows that are kept in memory, about 500 MB; Parquet can repeat a row without end."""
 _SYNONYMS = {".ndjson": ".jsonl", ".tab": ".tsv", ".pq": ".parquet"}
 _DELIMITERS = {".csv": None, ".tsv": "\t"}
 
@@ -68,3 +71,15 @@ def read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Ro
     if kind in _DELIMITERS:
         return delimited_rows(path, _DELIMITERS[kind])
     raise UsageError(f"{str(path)!r} is no kind of table; name it {', '.join(KINDS)}")
+
+
+def read_all_rows(path: Path, columns: Collection[str] | None = None) -> list[Row]:
+    """The rows of a table that is kept in memory.
+
+    Raises:
+        UsageError: as `read_rows`, or there are more than a million.
+    """
+    rows = list(islice(read_rows(path, columns), MAX_ROWS + 1))
+    if len(rows) > MAX_ROWS:
+        raise UsageError(f"{path} has more than {MAX_ROWS:,} rows; give a smaller table")
+    return rows

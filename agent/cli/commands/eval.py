@@ -33,7 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source",
         nargs="+",
         metavar="RUN | TABLE",
-        help="a run, or a CSV, JSONL or Parquet file with columns target and text",
+        help="a run, or a table (.csv, .tsv, .jsonl, .json, .parquet) with the columns target and "
+        "text, and optionally predicate",
     )
     parser.add_argument(
         "--scorers",

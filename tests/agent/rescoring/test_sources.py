@@ -54,9 +54,9 @@ def test_wrong_use_says_what_is_wrong(finished: Path, tiny_index: Path, tmp_path
         open_source(table(tmp_path, "mlp.0.0"), runs)
     with pytest.raises(UsageError, match="with --run RUN or with --index I"):
         open_source(table(tmp_path, "mlp.0.0"), runs, run="run", index=tiny_index)
-    with pytest.raises(UsageError, match=r"row 1 \(mlp.1.0\): run has no activations of it"):
+    with pytest.raises(UsageError, match=r"mine\.csv:2 \(mlp.1.0\): run has no activations of it"):
         open_source(table(tmp_path, "mlp.1.0"), runs, run="run")
-    with pytest.raises(UsageError, match=r"row 2 \(mlp.99.0\)"):
+    with pytest.raises(UsageError, match=r"mine\.csv:3 \(mlp.99.0\)"):
         open_source(table(tmp_path, "mlp.0.0", "mlp.99.0"), runs, index=tiny_index)
     with pytest.raises(UsageError, match="more than once"):
         open_source(table(tmp_path, "mlp.0.0", "mlp.0.0"), runs, index=tiny_index)

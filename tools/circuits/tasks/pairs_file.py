@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from ...errors import UsageError
-from ...rows import KINDS, Row, kind_of, read_rows
+from ...rows import KINDS, Row, kind_of, read_all_rows
 from ..prompts import PromptPair
 from .task import Draw, Example, Part, Task
 
@@ -44,7 +44,7 @@ def task_of_file(name: str) -> Task:
             f"no file {name!r}; give a {', '.join(KINDS)} file with the columns "
             f"{', '.join(COLUMNS)}"
         )
-    rows = [_parse_row(row) for row in read_rows(path, (*COLUMNS, "part"))]
+    rows = [_parse_row(row) for row in read_all_rows(path, (*COLUMNS, "part"))]
     used, left_out = _first_of_each_prompt(rows)
     parts: dict[Part, list[PromptPair]] = {
         part: [row.pair for row in used if row.part == part] for part in get_args(Part)
