@@ -286,7 +286,7 @@ def _check(subject: Subject, scalar: Scalar) -> None:
 
 def _end(subject: Subject) -> int:
     end = subject.tokenizer.eos_token_id
-    if end is None:
+    if end is None or end >= subject.model.get_input_embeddings().weight.shape[0]:
         raise UsageError(f"{subject.name} has no end-of-sequence token; give a counterfactual")
     return end
 

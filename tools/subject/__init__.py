@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .load import load_subject, subject_shape
     from .nulls import ArtificialUnit, NoiseUnit, redrawn_unit, rotated_units, shuffled_unit
     from .planted_units import PlantedSubject, Suite, SuiteUnit, plant, read_suite
-    from .subject import Subject, Tokens
+    from .subject import Subject
+    from .tokenizer import Tokens
 
 _HOME = {
     "Architecture": "architectures",
@@ -32,7 +33,7 @@ _HOME = {
     "Subject": "subject",
     "Suite": "planted_units",
     "SuiteUnit": "planted_units",
-    "Tokens": "subject",
+    "Tokens": "tokenizer",
     "Unit": "address",
     "architecture_of": "architectures",
     "load_subject": "load",

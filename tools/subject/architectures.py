@@ -33,6 +33,8 @@ class Architecture:
             gate's rows first.
         mlp_down: the projection whose input is the neurons.
         norm: how a norm scales: by weight, by 1 + weight, or by weight after subtracting the mean.
+        computed: pattern of the names of tensors that old files hold although the model computes
+            them, such as causal masks.
     """
 
     model_type: str
@@ -47,6 +49,7 @@ class Architecture:
     mlp_write: str = "mlp"
     final_norm: str = "model.norm"
     norm: NormKind = "rms"
+    computed: str = r"\brotary_emb\.inv_freq$"
 
 
 _GEMMA = Architecture("gemma", norm="rms_plus_one")
@@ -75,6 +78,7 @@ _TABLE = (
         mlp_down="mlp.c_proj",
         final_norm="transformer.ln_f",
         norm="layer",
+        computed=r"\.attn\.(?:masked_)?bias$",
     ),
     Architecture(
         "gpt_neox",
@@ -86,6 +90,7 @@ _TABLE = (
         mlp_down="mlp.dense_4h_to_h",
         final_norm="gpt_neox.final_layer_norm",
         norm="layer",
+        computed=r"\battention\.(?:(?:masked_)?bias|rotary_emb\.inv_freq)$",
     ),
 )
 

@@ -6,21 +6,22 @@ Hugging Face hub. Weights must be safetensors, and code that comes with a model 
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import CorruptError, UnavailableError, UsageError
-from ..files import atomic_file, cache_dir, file_sha256
+from ..errors import UsageError
+from ..files.regular_file import check_regular
 from . import embedded
 from .address import Shape, Unit
 from .architectures import architecture_of, neurons_of
-from .silence_transformers import silence
+from .folder import check_folder
+from .locate import subject_folder, subject_title, weights_revision
+from .model_config import read_config
+from .stored_tensors import read_stored_tensors
+from .tokenizer import load_tokenizer
+from .weights import load_model, wrapper_note
 
 if TYPE_CHECKING:
     import torch
@@ -28,16 +29,6 @@ if TYPE_CHECKING:
     from .subject import Directions, Subject
 
 DTYPES = ("float32", "bfloat16", "float16")
-_HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
-_SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
-
-
-class SubjectFiles(NamedTuple):
-    """A subject's folder, its name in reports, and the hash of its weights."""
-
-    folder: Path
-    title: str
-    revision: str
 
 
 def load_subject(
@@ -73,16 +64,23 @@ def load_subject(
     if dtype not in DTYPES:
         raise UsageError(f"dtype {dtype!r} given; choose {', '.join(DTYPES)}")
     vectors = load_directions(directions) if directions else None
-    files = locate(name, revision, progress)
-    architecture = architecture_of(_config(files.folder).model_type)
-    model, tokenizer = _load(files.folder, dtype, attention)
+    folder = subject_folder(name, revision, progress)
+    # Likewise what can be told from the folder's small files and headers.
+    check_folder(folder)
+    config, notes = read_config(folder)
+    architecture = architecture_of(config.model_type)
+    stored = read_stored_tensors(folder)
+    tokenizer, more_notes = load_tokenizer(folder, config)
+    for note in filter(None, (*notes, *more_notes, wrapper_note(stored))):
+        progress(note)
+    model = load_model(folder, config, stored, architecture, dtype=dtype, attention=attention)
     model.to(torch_device)
     subject = Subject(
         model,
         tokenizer,
         name=name,
-        title=files.title,
-        revision=files.revision,
+        title=subject_title(name),
+        revision=weights_revision(name, folder),
         directions=vectors,
         architecture=architecture,
     )
@@ -98,21 +96,10 @@ def subject_shape(
     names = {layer: tuple(named) for layer, named in vectors.items()}
     if name == embedded.NAME:
         return replace(embedded.SHAPE, directions=names)
-    folder = Path(name) if Path(name).is_dir() else _from_hub(name, revision, _SMALL_FILES)
-    config = _config(folder)
-    architecture_of(config.model_type)
+    folder = subject_folder(name, revision, weights=False)
+    check_folder(folder)
+    config = read_config(folder).config
     return Shape(config.num_hidden_layers, neurons_of(config), config.num_attention_heads, names)
-
-
-def locate(name: str, revision: str | None, progress: Callable[[str], None]) -> SubjectFiles:
-    """Find a subject's folder, fetching it if needed; raises as `load_subject` does."""
-    if name == embedded.NAME:
-        return SubjectFiles(embedded.embedded_folder(progress), embedded.TITLE, embedded.REVISION)
-    if Path(name).is_dir():
-        return SubjectFiles(Path(name), Path(name).resolve().name, _weights_hash(Path(name)))
-    progress(f"looking for {name} on the Hugging Face hub")
-    folder = _from_hub(name, revision, (*_SMALL_FILES, "*.safetensors"))
-    return SubjectFiles(folder, name, _weights_hash(folder))
 
 
 def resolve_device(device: str) -> torch.device:
@@ -143,6 +130,7 @@ def load_directions(path: Path) -> Directions:
     from safetensors.torch import load_file
 
     try:
+        check_regular(path)
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UsageError(
@@ -157,113 +145,3 @@ def load_directions(path: Path) -> Directions:
             )
         directions.setdefault(unit.layer, {})[unit.name] = vector
     return directions
-
-
-def _config(folder: Path) -> Any:
-    from transformers import AutoConfig
-
-    try:
-        with silence():
-            return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder, error) from error
-
-
-def _load(folder: Path, dtype: str, attention: str) -> tuple[Any, Any]:
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "use_safetensors": True}
-    if attention == "eager":
-        # Otherwise transformers chooses: sdpa, except for families that lack it (Gemma 2).
-        options["attn_implementation"] = attention
-    try:
-        with silence():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, **options)
-    except SafetensorError as error:
-        raise CorruptError(
-            f"the weights in {str(folder)!r} are cut short or damaged ({error}); fetch them again "
-            "(for the embedded subject: hubel cache clear)"
-        ) from error
-    except (OSError, ValueError, KeyError) as error:
-        raise _unreadable(folder, error) from error
-    if not tokenizer.is_fast:
-        raise UsageError(
-            f"the tokenizer in {str(folder)!r} gives no character spans; add a tokenizer.json"
-        )
-    return model, tokenizer
-
-
-def _unreadable(folder: Path, error: Exception) -> UsageError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return UsageError(
-        f"{str(folder)!r} cannot be loaded as a causal language model: {reason}. "
-        "Expected config.json, tokenizer.json and *.safetensors"
-    )
-
-
-def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    sources = f"the embedded {embedded.NAME!r}, a local folder, or a model on the Hugging Face hub"
-    if not _HUB_NAME.fullmatch(name):
-        raise UsageError(f"no subject {name!r}: there is no such folder; expected {sources}")
-    try:
-        with silence():
-            return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
-    except GatedRepoError as error:
-        raise UnavailableError(
-            f"{name!r} is gated: accept its terms on the hub and set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise UsageError(
-            f"{name!r} has no revision {revision!r} on the hub; leave it out or correct it"
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"no subject {name!r} on the hub; expected {sources}") from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
-        raise UnavailableError(
-            f"no subject {name!r} here, and the Hugging Face hub cannot be reached: "
-            f"check the network, or give {sources}"
-        ) from error
-
-
-def _weights_hash(folder: Path) -> str:
-    """First 16 hexadecimal digits of the weights' SHA-256; of several files, of their hashes."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UsageError(
-            f"no *.safetensors in {str(folder)!r}; convert the weights (other formats can carry code)"
-        )
-    hashes = [_cached_hash(path) for path in files]
-    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return whole[:16]
-
-
-def _cached_hash(path: Path) -> str:
-    """A file's SHA-256, computed once per state of the file.
-
-    The hub's cache names files by their hash, which then costs nothing.
-    """
-    target = path.resolve()
-    if re.fullmatch(r"[0-9a-f]{64}", target.name):
-        return target.name
-    state = json.dumps([str(target), target.stat().st_size, target.stat().st_mtime_ns])
-    note = cache_dir() / "hashes" / hashlib.sha256(state.encode()).hexdigest()[:32]
-    with suppress(OSError):
-        return note.read_text(encoding="utf-8")
-    value = file_sha256(target)
-    with suppress(UnavailableError), atomic_file(note) as part:
-        part.write_text(value, encoding="utf-8")
-    return value

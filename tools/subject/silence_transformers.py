@@ -1,4 +1,4 @@
-"""Silence the progress bars and log lines of transformers, which would mix with ours."""
+"""Keep transformers quiet, as its lines would mix with ours, and away from any hub."""
 
 from __future__ import annotations
 
@@ -29,3 +29,20 @@ def silence() -> Iterator[None]:
             logging.enable_progress_bar()
         if hub_bars:
             enable_progress_bars()
+
+
+@contextmanager
+def silent_and_offline() -> Iterator[None]:
+    """Silent, and without a request to a hub, whatever a configuration names.
+
+    A folder is complete or refused; nothing that it names elsewhere is fetched.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        with silence():
+            yield
+    finally:
+        constants.HF_HUB_OFFLINE = before

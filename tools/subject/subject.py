@@ -16,15 +16,10 @@ from .architectures import Architecture, architecture_of, find_modules, matrix, 
 from .capture import AppendColumns, Capture, Edit
 from .interventions import Intervention, compile_edits
 from .non_finite import require_finite
+from .token_text import token_strings
+from .tokenizer import TextEncoder, Tokens
 
 Directions = Mapping[int, Mapping[str, Float[Tensor, " d_model"]]]
-
-
-class Tokens(NamedTuple):
-    """A text's tokens: ids, and the span of characters that each covers."""
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
 
 
 class PassEdits(NamedTuple):
@@ -57,6 +52,7 @@ class Subject:
     ) -> None:
         self.model: Any = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
+        self._encode = TextEncoder(tokenizer)
         self.name, self.title, self.revision = name, title or name, revision
         config: Any = self.model.config
         self.architecture = architecture or architecture_of(config.model_type)
@@ -110,16 +106,16 @@ class Subject:
     # ------------------------------------------------------------------ words
 
     def tokenize(self, text: str) -> Tokens:
-        """Tokenize raw text, without chat template and beginning-of-sequence token."""
-        encoding = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
-        )
-        return Tokens(encoding["input_ids"], encoding["offset_mapping"])
+        """Tokenize raw text: no chat template, no beginning-of-sequence token, no control tokens.
+
+        A control token that is spelled out in the text becomes ordinary tokens.
+        """
+        return self._encode(text)
 
     def token_strings(self) -> list[str]:
-        """The text of every token id, as it reads after another token; "" for unknown ids."""
+        """The text of every token id, as `token_text` describes; "" for unknown ids."""
         if self._token_strings is None:
-            self._token_strings = _token_strings(
+            self._token_strings = token_strings(
                 self.tokenizer, self.model.get_input_embeddings().weight.shape[0]
             )
         return self._token_strings
@@ -313,15 +309,3 @@ class Subject:
                 f"expected a finite vector of {self.d_model} numbers, not all zero"
             )
         return (vector.float() / vector.float().norm()).to(self.device)
-
-
-def _token_strings(tokenizer: Any, n_ids: int) -> list[str]:
-    # Each token is decoded after an anchor, since a SentencePiece decoder drops the space of a
-    # text's first token.
-    backend = tokenizer.backend_tokenizer
-    anchor: int = tokenizer("a", add_special_tokens=False)["input_ids"][0]
-    prefix = backend.decode([anchor], skip_special_tokens=False)
-    n_known = min(n_ids, len(tokenizer))
-    pairs = [[anchor, token] for token in range(n_known)]
-    decoded = backend.decode_batch(pairs, skip_special_tokens=False)
-    return [text.removeprefix(prefix) for text in decoded] + [""] * (n_ids - n_known)

@@ -10,8 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from hubel.tools.errors import CorruptError, UnavailableError, UsageError
-from hubel.tools.subject import Shape, Site, load_subject, subject_shape
-from hubel.tools.subject import load as loading
+from hubel.tools.subject import Shape, Site, load_subject, locate, subject_shape
 from hubel.tools.subject.architectures import ARCHITECTURES, Architecture
 from hubel.tools.subject.load import load_directions
 from tests.support.tiny import (
@@ -70,7 +69,7 @@ def test_the_hash_of_unchanged_weights_is_remembered(
 ) -> None:
     folder = save(tmp_path / "m")
     first = load_subject(str(folder)).revision
-    monkeypatch.setattr(loading, "file_sha256", None)
+    monkeypatch.setattr(locate, "file_sha256", None)
     assert load_subject(str(folder)).revision == first
 
 

@@ -1,0 +1,111 @@
+"""Where a subject's files are: the embedded model's cache, a local folder, or the hub's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from ..errors import UnavailableError, UsageError
+from ..files import atomic_file, cache_dir, file_sha256
+from . import embedded
+from .folder import check_not_a_file
+from .silence_transformers import silence
+
+_HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja")
+
+
+def subject_folder(
+    name: str,
+    revision: str | None,
+    progress: Callable[[str], None] = lambda line: None,
+    *,
+    weights: bool = True,
+) -> Path:
+    """A subject's folder, fetched if needed, with its weights or without.
+
+    Raises:
+        UsageError: there is no such subject.
+        UnavailableError: the hub or registry cannot be reached, or the disk is full.
+    """
+    if name == embedded.NAME:
+        return embedded.embedded_folder(progress)
+    if os.path.isdir(name):  # unlike Path.is_dir, False for a name that is no path
+        return Path(name)
+    check_not_a_file(name)
+    progress(f"looking for {name} on the Hugging Face hub")
+    return _from_hub(name, revision, (*SMALL_FILES, *(["*.safetensors"] if weights else [])))
+
+
+def subject_title(name: str) -> str:
+    """A subject's name in reports."""
+    if name == embedded.NAME:
+        return embedded.TITLE
+    return Path(name).resolve().name if os.path.isdir(name) else name
+
+
+def weights_revision(name: str, folder: Path) -> str:
+    """First 16 hexadecimal digits of the weights' SHA-256; of several files, of their hashes."""
+    if name == embedded.NAME:
+        return embedded.REVISION
+    hashes = [_cached_hash(path) for path in sorted(folder.glob("*.safetensors"))]
+    whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return whole[:16]
+
+
+def _from_hub(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    sources = f"the embedded {embedded.NAME!r}, a local folder, or a model on the Hugging Face hub"
+    if not _HUB_NAME.fullmatch(name):
+        raise UsageError(f"no subject {name!r}: there is no such folder; expected {sources}")
+    try:
+        with silence():
+            return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+    except GatedRepoError as error:
+        raise UnavailableError(
+            f"{name!r} is gated: accept its terms on the hub and set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise UsageError(
+            f"{name!r} has no revision {revision!r} on the hub; leave it out or correct it"
+        ) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UsageError(f"no subject {name!r} on the hub; expected {sources}") from error
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+        raise UnavailableError(
+            f"no subject {name!r} here, and the Hugging Face hub cannot be reached: "
+            f"check the network, or give {sources}"
+        ) from error
+
+
+def _cached_hash(path: Path) -> str:
+    """A file's SHA-256, computed once per state of the file.
+
+    The hub's cache names files by their hash, which then costs nothing.
+    """
+    target = path.resolve()
+    if re.fullmatch(r"[0-9a-f]{64}", target.name):
+        return target.name
+    state = json.dumps([str(target), target.stat().st_size, target.stat().st_mtime_ns])
+    note = cache_dir() / "hashes" / hashlib.sha256(state.encode()).hexdigest()[:32]
+    with suppress(OSError):
+        return note.read_text(encoding="utf-8")
+    value = file_sha256(target)
+    with suppress(UnavailableError), atomic_file(note) as part:
+        part.write_text(value, encoding="utf-8")
+    return value

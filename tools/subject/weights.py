@@ -1,0 +1,284 @@
+"""Loads a subject's weights, and refuses every way in which transformers only warns.
+
+transformers fills a tensor that the files lack with random numbers, ignores one that the model has
+no place for, and keeps both of two that should be one. Here each is an error that names the tensor:
+
+1. The layers that the configuration names are compared with those in the files' headers.
+2. If the model has more numbers than the files hold, its tensors are compared without allocating them.
+3. After loading: missing, unexpected and reshaped tensors, tied weights that differ, NaN, infinity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HubelError, UsageError
+from .architectures import Architecture
+from .model_config import quantised_message, reason
+from .silence_transformers import silent_and_offline
+from .stored_tensors import FLOATS, StoredTensor
+
+if TYPE_CHECKING:
+    pass
+
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+_LEADING = re.compile(rf"^(?:(?:module|{'|'.join(_WRAPPERS)})\.)+")
+_INNER = re.compile(rf"\.(?:{'|'.join(_WRAPPERS)})(?=\.)")
+"""What torch.compile, DataParallel and others put before or between the names of a model's modules."""
+_QUANTISED = re.compile(
+    r"\.(?:qweight|qzeros|scales|g_idx|weight_scale(?:_inv)?|absmax|SCB|quant_map)$"
+)
+
+
+def load_model(
+    folder: Path,
+    config: Any,
+    stored: Mapping[str, StoredTensor],
+    architecture: Architecture,
+    *,
+    dtype: str,
+    attention: str = "sdpa",
+) -> Any:
+    """The model with exactly the weights of the files.
+
+    Raises:
+        UsageError: the weights are not those of the configuration, or are not finite numbers; the
+            message names the tensors.
+    """
+    import torch
+
+    plain_names = _plain_names(folder, stored, architecture)
+    _check_formats(folder, stored, architecture)
+    _check_layers(folder, config, plain_names.values(), architecture)
+    _check_sizes(folder, config, stored)
+
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
+    if attention == "eager":
+        # Otherwise transformers chooses: sdpa, except for families that lack it (Gemma 2).
+        options["attn_implementation"] = attention
+    if wrapper_note(stored):
+        options["key_mapping"] = _key_mapping(stored)
+    n_stored = sum(prod(tensor.shape) for tensor in stored.values())
+    if _n_parameters(folder, config) > n_stored:
+        # What is missing would be allocated, whatever its size, so names are compared first.
+        _check_report(folder, _load(folder, config, options | _ALLOCATE_NOTHING)[1], architecture)
+    model, report = _load(folder, config, options)
+    _check_report(folder, report, architecture)
+    _check_tied(folder, model)
+    _check_finite(
+        folder, model, {plain: stored[name] for name, plain in plain_names.items()}, dtype
+    )
+    return model
+
+
+def wrapper_note(stored: Mapping[str, StoredTensor]) -> str | None:
+    """A line on the names of wrappers that are removed from those of tensors, if there are any."""
+    found = {match[0].strip(".") for name in stored for match in _LEADING.finditer(name)}
+    found |= {match[0].strip(".") for name in stored for match in _INNER.finditer(name)}
+    if not found:
+        return None
+    return f"removed {', '.join(sorted(found))} from the names of the tensors"
+
+
+_ALLOCATE_NOTHING = {"device_map": {"": "meta"}}
+
+
+def _load(folder: Path, config: Any, options: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    """The model, and transformers' report: which tensors are missing, unexpected or reshaped."""
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    with as_usage_error(f"the weights in {str(folder)!r} cannot be loaded"), silent_and_offline():
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            generation_config=GenerationConfig(),  # the folder's own is not read
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are in the report
+            **options,
+        )
+
+
+@contextmanager
+def as_usage_error(what: str) -> Iterator[None]:
+    """Turn whatever a library raises on a stranger's file into a UsageError that says `what`.
+
+    Its own code runs into these files unchecked, so this is a boundary that catches everything,
+    with the panics of libraries in Rust, which are no Exception.
+    """
+    try:
+        yield
+    except HubelError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise UsageError(f"{what}: {reason(error)}") from error
+
+
+def _key_mapping(stored: Mapping[str, StoredTensor]) -> dict[str, str]:
+    """transformers' rules of renaming, which replace one match each."""
+    n_inner = max(len(_INNER.findall(name)) for name in stored)
+    # A rule is a key of this dict; an empty group makes the same rule another key.
+    return {_LEADING.pattern: "", **{_INNER.pattern + "(?:)" * i: "" for i in range(n_inner)}}
+
+
+def _plain_names(
+    folder: Path, stored: Mapping[str, StoredTensor], architecture: Architecture
+) -> dict[str, str]:
+    """Each stored name without wrappers; two names must not mean one tensor."""
+    plain_names = {name: _INNER.sub("", _LEADING.sub("", name)) for name in stored}
+    base = architecture.layers.partition(".")[0]  # which transformers adds where it is left out
+    name_of: dict[str, str] = {}
+    for name, plain in plain_names.items():
+        other = name_of.setdefault(plain.removeprefix(f"{base}."), name)
+        if other != name:
+            raise UsageError(
+                f"{other!r} and {name!r} in {str(folder)!r} are the same tensor twice; "
+                "save the model again, with each tensor once"
+            )
+    return plain_names
+
+
+def _check_formats(
+    folder: Path, stored: Mapping[str, StoredTensor], architecture: Architecture
+) -> None:
+    for name, tensor in stored.items():
+        is_number = tensor.dtype in FLOATS or not name.endswith((".weight", ".bias"))
+        if not is_number and not re.search(architecture.computed, name):
+            raise UsageError(quantised_message(folder, f"{name!r} is {tensor.dtype}"))
+        if _QUANTISED.search(name):
+            raise UsageError(quantised_message(folder, f"it holds {name!r}"))
+
+
+def _check_layers(
+    folder: Path, config: Any, names: Iterable[str], architecture: Architecture
+) -> None:
+    """Compare the numbers of layers, since a model of a million layers takes minutes to lay out."""
+    layers = re.compile(
+        rf"(?:^|\.){re.escape(architecture.layers.rpartition('.')[2])}\.(\d{{1,9}})\."
+    )
+    held = {int(match[1]) for name in names if (match := layers.search(name))}
+    wanted: int = config.num_hidden_layers
+    if held != set(range(len(held))) or len(held) != wanted:
+        numbers = f"{len(held)}" + (f" (up to number {max(held)})" if held else "")
+        raise UsageError(
+            f"config.json in {str(folder)!r} has {wanted:,} layers (num_hidden_layers), "
+            f"its weights have {numbers}; correct config.json, or fetch the model again"
+        )
+
+
+def _check_sizes(folder: Path, config: Any, stored: Mapping[str, StoredTensor]) -> None:
+    """Refuse a size that no tensor has, before a table of that length is made."""
+    largest = max((size for tensor in stored.values() for size in tensor.shape), default=0)
+    harmless = 1 << 20  # of tables this long; then the tensors that differ are named instead
+    for key in (
+        "hidden_size",
+        "intermediate_size",
+        "vocab_size",
+        "head_dim",
+        "num_attention_heads",
+    ):
+        size = getattr(config, key, None)
+        if isinstance(size, int) and size > max(largest, harmless):
+            raise UsageError(
+                f"config.json in {str(folder)!r} has {key} {size:,}, but no tensor of the weights has "
+                f"more than {largest:,} rows or columns; correct config.json"
+            )
+
+
+def _n_parameters(folder: Path, config: Any) -> int:
+    """How many numbers the model of a configuration has, tied ones once; nothing is allocated."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    path = str(folder / "config.json")
+    with as_usage_error(f"{path!r} describes no model that can be built"), silent_and_offline():
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return sum(prod(weight.shape) for weight in model.parameters())
+
+
+def _check_report(folder: Path, report: Mapping[str, Any], architecture: Architecture) -> None:
+    missing = sorted(report["missing_keys"])
+    reshaped = sorted((name, tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"])
+    unexpected = sorted(
+        name for name in report["unexpected_keys"] if not re.search(architecture.computed, name)
+    )
+    faults: list[str] = []
+    if reshaped:
+        name, held, wanted = reshaped[0]
+        others = f" and {len(reshaped) - 1} more" if len(reshaped) > 1 else ""
+        faults.append(f"{name!r} has shape {held} instead of {wanted}{others}")
+    if missing:
+        faults.append(f"{_listed(missing)} missing")
+    if unexpected:
+        faults.append(f"{_listed(unexpected)} not of this model")
+    faults += map(str, report.get("error_msgs") or [])
+    if faults:
+        hint = ""
+        if missing == ["lm_head.weight"]:
+            hint = "set tie_word_embeddings if the embedding is meant, or "
+        raise UsageError(
+            f"the weights in {str(folder)!r} are not those that config.json describes: "
+            f"{'; '.join(faults)}; {hint}correct config.json, or fetch the model again"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:3])
+    if len(names) > 3:
+        shown += f" and {len(names) - 3} more"
+    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+
+
+def _check_tied(folder: Path, model: Any) -> None:
+    """transformers keeps two tensors that config.json says are one, if both are there and differ."""
+    if not model.config.tie_word_embeddings:
+        return
+    embedding, unembedding = model.get_input_embeddings(), model.get_output_embeddings()
+    if embedding.weight.data_ptr() != unembedding.weight.data_ptr():
+        raise UsageError(
+            f"config.json in {str(folder)!r} ties lm_head.weight to the embedding, but the weights hold "
+            "two different ones; set tie_word_embeddings to false, or remove lm_head.weight"
+        )
+
+
+def _check_finite(folder: Path, model: Any, stored: Mapping[str, StoredTensor], dtype: str) -> None:
+    import torch
+
+    for name, weight in model.named_parameters():
+        # A sum is finite only if every term is, and is ten times faster than looking at each.
+        if weight.sum(dtype=torch.float32).isfinite() or weight.isfinite().all():
+            continue
+        place = f"{name!r} in {str(folder)!r}"
+        largest = _largest_stored(name, stored, model.base_model_prefix)
+        if largest is not None and largest < float("inf"):
+            raise UsageError(
+                f"{place} has a value of size {largest:g}, which {dtype} cannot hold; "
+                "load it with --dtype bfloat16 or float32"
+            )
+        n_faults = int((~weight.isfinite()).sum())
+        raise UsageError(
+            f"{place} has {n_faults:,} of {weight.numel():,} values that are NaN or infinite; "
+            "fetch the model again"
+        )
+
+
+def _largest_stored(name: str, stored: Mapping[str, StoredTensor], prefix: str) -> float | None:
+    """The largest size of a parameter's values in its file; NaN if one is, None if it is not found."""
+    from safetensors import safe_open
+
+    for candidate in (name, name.removeprefix(f"{prefix}."), f"{prefix}.{name}"):
+        if candidate in stored:
+            tensor = stored[candidate]
+            with safe_open(tensor.file, "pt") as file:
+                return float(file.get_tensor(tensor.name).double().abs().max())
+    return None
