@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...tools.dissection import search_formulas
+from ...tools.subject.token_text import join_with_offsets
 from .protocol import Experiment, Hypothesis, InvestigationView, Move, Passage, TargetData
 
 if TYPE_CHECKING:
@@ -159,10 +160,9 @@ def _predicted_at_end(
 def _passage(row: np.ndarray, data: TargetData) -> Passage:
     """The text of some tokens, with the last one as its span."""
     strings = data.lexicon.strings
-    before = "".join(strings[int(token)] for token in row[:-1])
-    last = strings[int(row[-1])]
-    text = before + last
-    start = len(text) - len(last.lstrip())  # the span leaves out the token's leading space
+    text, offsets = join_with_offsets([strings[int(token)] for token in row])
+    start, end = offsets[-1]
+    start += len(text[start:end]) - len(text[start:end].lstrip())  # without the leading space
     return Passage(text, (min(start, len(text) - 1), len(text)))
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...tools.subject.token_text import join_tokens
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -56,7 +58,7 @@ def _passage(
     end = min(int(data.length[context]), position + RIGHT + 1)
     window = tokens[max(0, position - LEFT) : end]
     return {
-        "text": "".join(strings[int(token)] for token in window),
+        "text": join_tokens(strings[int(token)] for token in window),
         "token": strings[int(tokens[position])],
         "true": float(f"{data.signal[context, position]:.3g}"),
         "predicted": float(f"{rescaled[context, position]:.3g}"),

@@ -21,6 +21,7 @@ from math import log
 import numpy as np
 from jaxtyping import Float
 
+from ...tools.subject.token_text import join_tokens
 from ..score import Score
 from .decisions import auroc_score
 from .registry import ScoringTask, scorer
@@ -35,7 +36,7 @@ def embedding(task: ScoringTask) -> list[Score]:
     task.require_sentence()
     windows = cut_windows(task.sample, task.text)
     chosen = choose_windows(windows, task.seed)
-    texts = ["".join(windows.token_strings(int(w))) for w in chosen.window]
+    texts = [join_tokens(windows.token_strings(int(w))) for w in chosen.window]
     rows = (task.resources.embed or bag_of_words)([task.explanation, *texts])
     return auroc_score("embedding", task, cosine(rows[1:], rows[0]), windows.labelled(chosen))
 

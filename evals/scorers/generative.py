@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...prompts import load
+from ...tools.subject.token_text import join_tokens
 from ..judge.ask import LINE
 from ..judge.protocol import Chat, ChatRequest, JudgeError, Unscorable
 from ..judge.reasoning import without_reasoning
@@ -142,4 +143,4 @@ def _splice(windows: Windows, window: int, context: int, end: int) -> str:
     span = windows.token_text.tokens_of(int(context), int(end) - SPAN + 1, int(end) + 1)
     carrier = windows.token_strings(window)
     middle = len(carrier) // 2
-    return "".join([*carrier[:middle], *span, *carrier[middle + SPAN :]])
+    return join_tokens([*carrier[:middle], *span, *carrier[middle + SPAN :]])

@@ -24,6 +24,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...tools.subject.token_text import join_tokens
 from ..score import Score
 from ..statistics.bootstrap import Interval
 from .classification import document_interval, rate
@@ -80,7 +81,7 @@ def _text_around_peak(windows: Windows, window: int) -> str:
     """The words around a window's strongest token, the token itself three times: it counts most."""
     size, tokens = windows.tokens_at(window, windows.true.size), windows.token_strings(window)
     peak = int(size.argmax())
-    return "".join(tokens[max(0, peak - BEFORE) : peak + AFTER + 1]) + 2 * f" {tokens[peak]}"
+    return join_tokens(tokens[max(0, peak - BEFORE) : peak + AFTER + 1]) + 2 * f" {tokens[peak]}"
 
 
 def _best_clustering(rows: Float[np.ndarray, "windows d"]) -> Int[np.ndarray, " windows"]:

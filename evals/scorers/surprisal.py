@@ -14,6 +14,7 @@ no calls.
 from __future__ import annotations
 
 from ...prompts import load
+from ...tools.subject.token_text import join_tokens
 from ..score import Score
 from .decisions import auroc_score
 from .registry import ScoringTask, scorer
@@ -33,7 +34,7 @@ def surprisal(task: ScoringTask) -> list[Score]:
     without, with_explanation = load("surprisal").fill(explanation=task.require_sentence())
     windows = cut_windows(task.sample, task.text)
     chosen = choose_windows(windows, task.seed, COUNT)
-    texts = ["".join(windows.token_strings(int(w))) for w in chosen.window]
+    texts = [join_tokens(windows.token_strings(int(w))) for w in chosen.window]
     loss_without = loss([f"{without}\n\n"] * len(texts), texts)
     loss_with = loss([f"{with_explanation}\n\n"] * len(texts), texts)
     return auroc_score("surprisal", task, loss_without - loss_with, windows.labelled(chosen))

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ...tools.subject.token_text import join_tokens
 from ..judge.protocol import Unscorable
 from ..statistics.sample import Sample
 from .classification import LabelledExamples
@@ -238,7 +239,7 @@ def mirrored_batches(
 
 def as_one_line(tokens: Sequence[str]) -> str:
     """A window as one line."""
-    return "".join(tokens).replace("\r", "").replace("\n", "\\n")
+    return join_tokens(tokens).replace("\r", "").replace("\n", "\\n")
 
 
 def mark_tokens(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> str:
@@ -256,4 +257,4 @@ def mark_tokens(tokens: Sequence[str], marks: Bool[np.ndarray, " tokens"]) -> st
             text = ">>" + text
         inside = mark
         parts.append(text)
-    return "".join(parts) + (">>" if inside else "")
+    return join_tokens(parts) + (">>" if inside else "")

@@ -23,6 +23,7 @@ import numpy as np
 
 from ..errors import CorruptError, UsageError
 from ..files.regular_file import check_regular, read_regular
+from ..subject.token_text import mark_bytes
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -81,6 +82,11 @@ class Lexicon:
         return [s.strip() for s in self.strings]
 
     @cached_property
+    def characters(self) -> list[str]:
+        """Bare forms for tests of their characters: bytes that are no whole one are U+FFFD."""
+        return [mark_bytes(string) for string in self.bare]
+
+    @cached_property
     def words(self) -> list[str]:
         """The distinct bare forms in lower case, in order of their first token."""
         return list(dict.fromkeys(s.lower() for s in self.bare))
@@ -108,14 +114,17 @@ class Lexicon:
     def lettered(self) -> Bool[np.ndarray, "vocab"]:
         """Tokens of letters only (apostrophes and hyphens inside allowed)."""
         return np.array(
-            [s.replace("'", "").replace("’", "").replace("-", "").isalpha() for s in self.bare],
+            [
+                s.replace("'", "").replace("’", "").replace("-", "").isalpha()
+                for s in self.characters
+            ],
             dtype=bool,
         )
 
     @cached_property
     def alphanumeric(self) -> Bool[np.ndarray, "vocab"]:
         """Tokens with at least one letter or digit."""
-        return np.array([any(c.isalnum() for c in s) for s in self.bare], dtype=bool)
+        return np.array([any(c.isalnum() for c in s) for s in self.characters], dtype=bool)
 
     @cached_property
     def token_of_word(self) -> Int[np.ndarray, "words"]:

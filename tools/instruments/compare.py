@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
+from ..subject.token_text import join_tokens
 from .input_texts import InputText, pad_token_ids, tokenize_texts
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
@@ -195,8 +196,8 @@ def _substitutions(
     values = [row[mixture.peak] for row, mixture in zip(signals, mixtures, strict=True)]
     return [
         Substitution(
-            "".join(aligned.text.tokens[stretch.start : stretch.end]),
-            "".join(aligned.other.tokens[stretch.other_start : stretch.other_end]),
+            join_tokens(aligned.text.tokens[stretch.start : stretch.end]),
+            join_tokens(aligned.other.tokens[stretch.other_start : stretch.other_end]),
             values[place],
             values[len(tried) + place],
         )

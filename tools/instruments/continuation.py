@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import ArgumentError
+from ..subject.token_text import join_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -85,4 +86,4 @@ def next_token_logits(
 def decode_tokens(subject: Subject, ids: Sequence[int]) -> str:
     """Token ids as they read after other text."""
     strings = subject.token_strings()
-    return "".join(strings[i] for i in ids)
+    return join_tokens(strings[i] for i in ids)

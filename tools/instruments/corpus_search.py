@@ -1,7 +1,8 @@
 """Text of explore that matches a pattern, with a unit's activation there.
 
-1. Decode each context of explore and look for the pattern: plain words in any casing, or an RE2
-   regular expression.
+1. Put each context of explore together to text and look for the pattern: plain words in any casing,
+   or an RE2 regular expression. The bytes of a token that ends within a character can be searched for
+   as they are shown: <0xE6><0x97>.
 2. Run up to `most` of the contexts with a match, spread evenly, through the subject.
 3. A match's activation is the largest in size among its tokens (position 0 does not count). Report
    what share fires by the levels of the whole corpus, and the strongest and the weakest matches.
@@ -11,16 +12,18 @@ The weakest matches are the counterexamples that exemplars never show.
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 
 from ..errors import ArgumentError
 from ..subject.address import Unit
+from ..subject.token_text import JoinedText, join_with_offsets
 from .input_texts import InputText, read_units
 from .registry import InstrumentContext, Result, Text, UnitAddress, instrument, rounded
 from .rendering import mark_active_tokens, quote_text
@@ -117,7 +120,9 @@ def corpus_search(
     """
 
     address, index = Unit.parse(unit), context.require_index()
-    spans = _matching_contexts(index, _compile(pattern, regex=regex))
+    # The subject's strings, since an index of before may lack the bytes of incomplete characters.
+    strings = context.require_subject().token_strings()
+    spans = _matching_contexts(index, strings, pattern, regex=regex)
     n_read = min(most, len(spans))
     numbers = list(spans)
     read = [numbers[i * len(numbers) // n_read] for i in range(n_read)]
@@ -137,18 +142,56 @@ def corpus_search(
     )
 
 
-def _compile(pattern: str, *, regex: bool) -> Any:
+class _Pattern(NamedTuple):
+    """A compiled pattern, and whether a match must not begin or end within a word."""
+
+    expression: Any
+    whole_words: bool
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where the text has matches, in characters."""
+        spans = [match.span() for match in self.expression.finditer(text)]
+        if not self.whole_words:
+            return spans
+        return [
+            (start, end)
+            for start, end in spans
+            if not _within_word(text, start) and not _within_word(text, end)
+        ]
+
+
+def _within_word(text: str, place: int) -> bool:
+    """Whether the characters before and after a place belong to one word, in any script.
+
+    Scripts without spaces show no words, so that every place is between two.
+    """
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    return all(
+        (c.isalnum() or c == "_" or unicodedata.category(c).startswith("M"))
+        and not unicodedata.name(c, "").startswith(WITHOUT_SPACES)
+        for c in (before, after)
+    )
+
+
+WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+"""First words of the Unicode names of characters that are written without spaces between words."""
+
+
+def _compile(pattern: str, *, regex: bool) -> _Pattern:
     import re2
 
     if not regex:
-        words = pattern.strip()
-        before = r"\b" if words[:1].isalnum() else ""
-        after = r"\b" if words[-1:].isalnum() else ""
-        return re2.compile(f"(?i){before}{re2.escape(words)}{after}")
+        words = pattern.strip() or pattern
+        # An accented letter may be one character or two.
+        forms = (words, *(unicodedata.normalize(form, words) for form in ("NFC", "NFD")))
+        either = "|".join(re2.escape(form) for form in dict.fromkeys(forms))
+        return _Pattern(re2.compile(f"(?i)(?:{either})"), whole_words=True)
     options = re2.Options()
     options.log_errors = False
     try:
-        return re2.compile(pattern, options)
+        return _Pattern(re2.compile(pattern, options), whole_words=False)
     except re2.error as error:
         raise ArgumentError(
             f"corpus.search: {pattern!r} is not an RE2 expression ({error}); "
@@ -156,27 +199,36 @@ def _compile(pattern: str, *, regex: bool) -> Any:
         ) from None
 
 
-def _matching_contexts(index: Index, pattern: Any) -> dict[int, list[TokenSpan]]:
+def _matching_contexts(
+    index: Index, strings: Sequence[str], pattern: str, *, regex: bool
+) -> dict[int, list[TokenSpan]]:
     """Context to the tokens of each match that is not in position 0 alone."""
-    contexts, strings = index.contexts("explore"), index.vocabulary
+    contexts, compiled = index.contexts("explore"), _compile(pattern, regex=regex)
+    join = _as_shown if "<0x" in pattern else join_with_offsets
     matching: dict[int, list[TokenSpan]] = {}
     rows = zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
     for number, (row, length) in enumerate(rows):
-        tokens = [strings[i] for i in row[:length]]
-        characters = [m.span() for m in pattern.finditer("".join(tokens))]
-        if characters and (spans := list(_token_spans(tokens, characters))):
+        text, offsets = join([strings[i] for i in row[:length]])
+        characters = compiled.spans(text)
+        if characters and (spans := list(_token_spans(offsets, characters))):
             matching[number] = spans
     return matching
 
 
+def _as_shown(strings: Sequence[str]) -> JoinedText:
+    """The tokens' strings one after the other, with bytes as they are shown."""
+    ends = list(accumulate(map(len, strings)))
+    return JoinedText("".join(strings), list(pairwise([0, *ends])))
+
+
 def _token_spans(
-    tokens: Sequence[str], characters: Sequence[tuple[int, int]]
+    offsets: Sequence[tuple[int, int]], characters: Sequence[tuple[int, int]]
 ) -> Iterator[TokenSpan]:
-    ends = list(accumulate(map(len, tokens)))  # where each token stops
+    starts, ends = [start for start, _ in offsets], [end for _, end in offsets]
     for start, end in characters:
         if start == end:
             continue
-        first, last = bisect_right(ends, start), bisect_left(ends, end)
+        first, last = bisect_right(ends, start), bisect_left(starts, end) - 1
         if last > 0:
             yield TokenSpan(max(first, 1), last)
 
@@ -185,7 +237,7 @@ def _read_matches(
     context: InstrumentContext, unit: Unit, spans: dict[int, list[TokenSpan]]
 ) -> Iterator[Match]:
     index, subject = context.require_index(), context.require_subject()
-    contexts, strings = index.contexts("explore"), index.vocabulary
+    contexts, strings = index.contexts("explore"), subject.token_strings()
     texts = [
         InputText.of_ids(contexts.tokens[number, : int(contexts.length[number])].tolist())
         for number in spans

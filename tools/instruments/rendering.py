@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..subject.token_text import join_tokens
+
 SHOWN_FROM = 0.3
 """Share of the strongest signal from which a token is marked: with less, most neurons' marks cover
 ordinary text."""
@@ -34,8 +36,20 @@ def mark_active_tokens(
     """A text with its active tokens marked, cut to the surroundings of `peak` if one is given."""
     first = 0 if peak is None else max(0, peak - BEFORE)
     last = len(tokens) if peak is None else min(len(tokens), peak + AFTER + 1)
-    body = "".join(mark_token(tokens[i], signal[i], strongest) for i in range(first, last))
+    body = mark_tokens(tokens[first:last], signal[first:last], strongest)
     return ("… " if first else "") + body.strip() + (" …" if last < len(tokens) else "")
+
+
+def mark_tokens(tokens: Sequence[str], signal: Sequence[float], strongest: float) -> str:
+    """Quote tokens, and mark each as the module describes if its signal is strong enough."""
+    parts, unmarked = list[str](), list[str]()
+    for token, value in zip(tokens, signal, strict=True):
+        if strongest <= 0 or abs(value) < SHOWN_FROM * strongest:
+            unmarked.append(token)  # a character may be spread over several of them
+            continue
+        parts += [quote_text(join_tokens(unmarked)), mark_token(token, value, strongest)]
+        unmarked = []
+    return "".join(parts) + quote_text(join_tokens(unmarked))
 
 
 def mark_token(token: str, signal: float, strongest: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ....evals.judge.ask import fence_for
 from ....tools.dissection import Predicate
-from ....tools.instruments.rendering import mark_token, quote_text
+from ....tools.instruments.rendering import mark_tokens, quote_text
 from ..protocol import Experiment, ExploreFit, Feedback, Hypothesis, InvestigationView
 
 BEFORE, AFTER = 12, 3
@@ -84,8 +84,8 @@ def _exemplars(exemplars: Sequence[Mapping[str, Any]], side: str, rest: float) -
     lines = []
     for exemplar, peak in zip(exemplars, peaks, strict=True):
         window = slice(max(0, exemplar["peak"] - BEFORE), exemplar["peak"] + AFTER + 1)
-        tokens = zip(exemplar["tokens"][window], exemplar["activations"][window], strict=True)
-        body = "".join(mark_token(t, max(0.0, sign * a - rest), strongest) for t, a in tokens)
+        strengths = [max(0.0, sign * a - rest) for a in exemplar["activations"][window]]
+        body = mark_tokens(exemplar["tokens"][window], strengths, strongest)
         lines.append(f"{peak:+.2f} | {body.strip()}")
     # The same words in several documents say nothing more.
     return "\n".join(dict.fromkeys(lines))

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...runlog.chain import FILE
 from ...runlog.event_shapes import LISTED, misfit
+from ....tools.subject.token_text import join_tokens
 from ...runlog.events import LLM_CALL
 from ...runlog.layout import CONFIG
 from ...runlog.segments import Envelope, EventPosition
@@ -228,7 +229,7 @@ class StoreWriter:
         number, remembered = exemplar.get("context"), self._state.contexts
         if isinstance(number, int) and number in remembered:
             return number
-        text = "".join(map(str, exemplar.get("tokens") or ())).encode("utf-8", "replace")
+        text = join_tokens(map(str, exemplar.get("tokens") or ())).encode("utf-8", "replace")
         if not isinstance(number, int) or not 0 <= number < 1 << 62:
             number = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
         if number not in remembered and not self._is_stored(number):

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from hubel.tools.corpus import Corpus, Document
 from hubel.tools.errors import ArgumentError
+from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.corpus_search import CorpusSearch
 from hubel.tools.instruments.similar_units.by_coactivation import Coactivating
 from hubel.tools.instruments.tokenization import TokenFacts
 from hubel.tools.subject import Site, Unit
+from hubel.tools.subject.token_text import join_tokens
+from tests.support.tiny import tiny_subject
 
 TEXTS = ["Monday the cat said in the river bank", "a very red dog was told of 1999", "the city is not blue",
          "Friday a cat said very red to the bank"]  # fmt: skip
@@ -169,3 +173,58 @@ def test_invalid_arguments_of_corpus_instruments_are_refused_with_a_hint(
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         call(name, arguments, indexed)
+
+
+SCRIPTS = (
+    "the cat said naïve “日本語” on Monday – 😀 and blue",
+    "the dog met Ωμέγα and Ёлка near cafe\u0301 Müller, ships",
+    "สวัสดีครับ the cat snake_case 한국어 بيت the sea",
+)
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> InstrumentContext:
+    subject = tiny_subject()
+    rng = np.random.default_rng(0)  # what follows the text makes the documents different
+    rest = ["".join(rng.choice(list("bcdfg hjklm"), 500)) for _ in range(45)]
+    documents = tuple(Document(str(i), f"{SCRIPTS[i % 3]} {rest[i]}") for i in range(45))
+    corpus = Corpus("scripts", "scripts", "0" * 64, documents)
+    path = tmp_path_factory.mktemp("scripts") / "idx"
+    build_index(subject, corpus, path, sites=("mlp",), context_len=128)
+    return InstrumentContext(subject, Index.open(path))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("naïve", 0), ("NAÏVE", 0), ("日本語", 0), ("日", 0), ("本", 0), ("“日本語”", 0), ("😀", 0), ("–", 0),
+        ("Monday – 😀", 0), ("Ωμέγα", 1), ("ωμέγα", 1), ("Ёлка", 1), ("caf\u00e9", 1), ("cafe\u0301", 1),
+        ("müller", 1), ("สวัสดี", 2), ("ครับ", 2), ("한국어", 2), ("بيت", 2), ("snake_case", 2),
+        ("<0xE6><0x97>", 0), ("<0xA5>", 0), ("<0xF0>", 0), (" Monday", 0),
+    ],
+)  # fmt: skip
+def test_text_of_any_script_is_found(scripts: InstrumentContext, pattern: str, found: int) -> None:
+    result = call("corpus.search", {"unit": "mlp.1.5", "pattern": pattern, "most": 300}, scripts)
+    assert isinstance(result, CorpusSearch)
+    rows = scripts.require_index().contexts("explore")
+    strings = scripts.require_subject().token_strings()
+    texts = [
+        join_tokens(strings[token] for token in row[:length])
+        for row, length in zip(rows.tokens.tolist(), rows.length.tolist(), strict=True)
+    ]
+    expected = [number for number, text in enumerate(texts) if SCRIPTS[found] in text]
+    assert result.n_contexts == len(expected) > 5
+    assert {match.context for match in result.strongest} <= set(expected)
+    shown = "".join(result.strongest[0].tokens[p] for p in result.strongest[0].positions)
+    if "<0x" in pattern:
+        assert pattern in shown
+
+
+@pytest.mark.parametrize("pattern", ["aïv", "aïve", "naïv", "μέγ", "case", "snake", "국어", "cafe"])
+def test_a_part_of_a_word_is_no_match(scripts: InstrumentContext, pattern: str) -> None:
+    result = call("corpus.search", {"unit": "mlp.1.5", "pattern": pattern}, scripts)
+    assert isinstance(result, CorpusSearch)
+    assert result.n_contexts == 0
+    found = call("corpus.search", {"unit": "mlp.1.5", "pattern": pattern, "regex": True}, scripts)
+    assert isinstance(found, CorpusSearch)
+    assert found.n_contexts > 5

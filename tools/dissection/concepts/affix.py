@@ -47,7 +47,7 @@ class _Affix(TokenClass):
         positions: Counter[str] = Counter()
         types: Counter[str] = Counter()
         for token, count in zip(text.types, counts, strict=True):
-            word = text.lexicon.bare[token].lower()
+            word = text.lexicon.characters[token].lower()
             for letters in range(1, min(MAX_LETTERS, len(word) - 1) + 1):
                 affix = cls._cut(word, letters)
                 if affix.isalpha():

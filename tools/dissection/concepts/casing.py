@@ -31,7 +31,7 @@ class Casing(TokenClass):
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         test = STYLES[self.style]
-        strings = (lexicon.bare[i] for i in ids)
+        strings = (lexicon.characters[i] for i in ids)
         return np.array([any(map(str.isalpha, s)) and test(s) for s in strings], dtype=bool)
 
     def phrase(self) -> str:

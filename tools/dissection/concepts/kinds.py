@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...subject.token_text import mark_bytes
 from ..lexicon import Lexicon
 from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
@@ -50,7 +51,7 @@ class Kind(TokenClass):
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
         test = KINDS[self.name][0]
-        return np.array([test(lexicon.strings[i]) for i in ids], dtype=bool)
+        return np.array([test(mark_bytes(lexicon.strings[i])) for i in ids], dtype=bool)
 
     def phrase(self) -> str:
         return KINDS[self.name][1]
@@ -75,7 +76,7 @@ class Letters(TokenClass):
         )
 
     def holds(self, lexicon: Lexicon, ids: np.ndarray) -> np.ndarray:
-        size = np.array([len(lexicon.bare[i]) for i in ids])
+        size = np.array([len(lexicon.characters[i]) for i in ids])
         fits = size >= self.count if self.bound == "least" else size <= self.count
         return fits & lexicon.lettered[ids]
 

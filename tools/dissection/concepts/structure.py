@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...subject.token_text import mark_bytes
 from ..text_view import TextView, shift_right
 from .base import Concept, family, require
 from .kinds import KINDS
@@ -15,7 +16,7 @@ from .kinds import KINDS
 def _tokens(text: TextView, kind: str) -> np.ndarray:
     test = KINDS[kind][0]
     return text.at_positions(
-        np.array([test(text.lexicon.strings[t]) for t in text.types], dtype=bool)
+        np.array([test(mark_bytes(text.lexicon.strings[t])) for t in text.types], dtype=bool)
     )
 
 
@@ -23,7 +24,7 @@ def continuing(text: TextView) -> np.ndarray:
     """Tokens that continue the word of the token before (no space between letters or digits)."""
     lexicon = text.lexicon
     begins = np.array([s[:1].isalnum() for s in lexicon.strings])[text.tokens]
-    ends = np.array([s[-1:].isalnum() for s in lexicon.strings])[text.tokens]
+    ends = np.array([mark_bytes(s)[-1:].isalnum() for s in lexicon.strings])[text.tokens]
     return begins & shift_right(ends & text.real, 1) & text.real
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from ...corpus import Contexts, Document, make_contexts
 from ..subject import Subject
+from ..token_text import join_with_offsets
 from .match_text import TextWithOffsets, activation_by_part
 from .suite import PlantedPart
 
@@ -122,8 +123,5 @@ def decode_text(subject: Subject, ids: Sequence[int]) -> TextWithOffsets:
     decoded_ids, offsets = subject.tokenize(text)
     if list(decoded_ids) != list(ids):
         strings = subject.token_strings()
-        pieces = [strings[i] for i in ids]
-        text, lengths = "".join(pieces), [len(piece) for piece in pieces]
-        ends = np.cumsum(lengths)
-        offsets = np.stack([ends - lengths, ends], axis=1)
+        text, offsets = join_with_offsets([strings[i] for i in ids])
     return TextWithOffsets(text, np.array(offsets, np.int64).reshape(-1, 2), max(len(ids), 1))
