@@ -31,24 +31,12 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6, torch.float16: 2e-2, tor
 
 
 def self_test(subject: Subject) -> None:
-    """Raise UsageError if the architecture is described wrongly, or the model gives no numbers."""
+    """Raise UsageError with the mismatch if the subject's architecture is described wrongly."""
     fault = _column_fault(subject) or _stream_fault(subject) or _edit_fault(subject)
     if fault:
-        _check_finite(subject)  # NaN equals nothing, and is no fault of the table
         raise UsageError(
             f"{subject.name!r} does not fit the {subject.architecture.model_type!r} table in "
             f"tools/subject/architectures.py: {fault}. Correct or add its entry"
-        )
-
-
-def _check_finite(subject: Subject) -> None:
-    """Raise UsageError if finite weights give no finite numbers."""
-    logits = subject.capture(_ids(subject), [], logits=True).logits
-    assert logits is not None  # requested
-    if not logits.isfinite().all():
-        raise UsageError(
-            f"{subject.name!r} gives NaN or infinite logits in {str(subject.dtype).removeprefix('torch.')}: "
-            "its weights overflow there (try --dtype float32), or a number in its config.json is wrong"
         )
 
 

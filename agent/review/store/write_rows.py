@@ -18,9 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ....tools.subject.token_text import join_tokens
 from ...runlog.chain import FILE
 from ...runlog.event_shapes import LISTED, misfit
-from ....tools.subject.token_text import join_tokens
 from ...runlog.events import LLM_CALL
 from ...runlog.layout import CONFIG
 from ...runlog.segments import Envelope, EventPosition
