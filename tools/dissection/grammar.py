@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ..errors import UsageError
 from ..files.untrusted_text import whole_characters
@@ -20,6 +20,14 @@ NOTHING = "nothing"
 _LEXEME = re.compile(
     r'\s*(?:("(?:[^"\\]|\\.)*")|([A-Za-z_]+)|(-?\d+(?:\.\d+)?(?:e-?\d+)?)|([-+(),;]))'
 )
+_EXPECTED = {
+    "name": 'a concept such as `words("says")`',
+    "number": "a number",
+    "end": "`+`, `-` or `;`",
+    "string": "a text in quotation marks",
+    "mark": "a mark",
+}
+"""What is expected of a kind, for people."""
 
 
 class Lexeme(NamedTuple):
@@ -74,16 +82,24 @@ class FormulaParser:
         index = self._next + ahead
         return self._lexemes[index] if index < len(self._lexemes) else Lexeme("end", "")
 
-    def take(self, kind: str = "", value: str = "") -> Lexeme:
-        """The next lexeme; raises UsageError unless it has the kind and value given."""
+    def take(self, kind: str = "", value: str = "", expected: str = "") -> Lexeme:
+        """The next lexeme; raises UsageError unless it has the kind and value given.
+
+        Args:
+            expected: what a person should write there; by default the value or the kind.
+        """
         lexeme = self.peek()
         if (kind and lexeme.kind != kind) or (value and lexeme.value != value):
-            raise UsageError(
-                f"expected {value or kind} but found {lexeme.value or 'the end'!r} "
-                f"in {self.source!r}"
-            )
+            self._refuse(expected or (f"`{value}`" if value else _EXPECTED[kind]))
         self._next += 1
         return lexeme
+
+    def _refuse(self, expected: str) -> NoReturn:
+        """Raise the UsageError for what comes next."""
+        found = self.peek().value
+        if not found:
+            raise UsageError(f"{expected} is missing at the end of {self.source!r}")
+        raise UsageError(f"{expected} is missing before {found!r} in {self.source!r}")
 
     def concept(self) -> Concept:
         """name(argument, ...)"""
@@ -92,7 +108,9 @@ class FormulaParser:
         arguments: list[object] = []
         while self.peek().value != ")":
             if arguments:
-                self.take("mark", ",")
+                self.take("mark", ",", "`,` or `)`")
+            elif self.peek().kind == "end":
+                self._refuse("`)`")
             arguments.append(self._argument())
         self.take("mark", ")")
         return cls.from_arguments(*arguments)
@@ -107,9 +125,7 @@ class FormulaParser:
         try:
             return int(number)
         except ValueError as error:
-            raise UsageError(
-                f"expected a whole number but found {number!r} in {self.source!r}"
-            ) from error
+            raise UsageError(f"{number} is not a whole number, in {self.source!r}") from error
 
     def formula(self) -> WrittenFormula:
         """[sign] [grade] concept ... [; step number, rest number]"""
@@ -121,7 +137,7 @@ class FormulaParser:
                 terms.append(self._term())
         if self.peek().kind == "end":
             return WrittenFormula(tuple(terms))
-        self.take("mark", ";")
+        self.take("mark", ";", "`+`, `-` or `;`")
         self.take("name", "step")
         step = float(self.take("number").value)
         self.take("mark", ",")
@@ -143,7 +159,12 @@ def _lexemes(source: str) -> list[Lexeme]:
     while start < end:
         match = _LEXEME.match(source, start)
         if match is None:
-            raise UsageError(f"cannot read {source[start : start + 20]!r} in {source!r}")
+            rest = source[start:].strip()
+            if rest.startswith('"'):
+                raise UsageError(
+                    f"the quotation mark before {rest[1:21]!r} is not closed in {source!r}"
+                )
+            raise UsageError(f"{rest[:20]!r} in {source!r} belongs to no concept or formula")
         group = match.lastindex or 1
         kind = ("string", "name", "number", "mark")[group - 1]
         lexemes.append(Lexeme(kind, match.group(group)))

@@ -3,7 +3,7 @@
 import { REPORT } from "../api.js";
 import { h, t } from "../dom.js";
 import { interval, number, time } from "../format.js";
-import { askEdit, askNote, send, tell } from "../reviewing.js";
+import { askEdit, askNote, giveReview } from "../reviewing.js";
 import { localStore } from "../keys.js";
 
 const BUTTONS = [
@@ -15,14 +15,7 @@ export function reviews(place, page, again) {
   const listed = page.reviews ?? [];
   if (REPORT && !listed.length) return null;
   const latest = listed.filter((one) => ["approve", "reject", "edit"].includes(one.verdict)).at(-1)?.verdict;
-  const give = (name, form) => async () => {
-    try {
-      const body = form ? await form(page.row) : { verdict: name };
-      if (body && (await send(place, body))) await again();
-    } catch (error) {
-      tell(error);
-    }
-  };
+  const give = (name, form) => () => giveReview(place, page.row, form ?? { verdict: name }, again);
   const buttons = BUTTONS.map(([name, word, key, form]) =>
     h("button", { type: "button", class: `give ${name}`, "aria-pressed": name === "undo" || name === "note" ? null : String(latest === name), "aria-keyshortcuts": key, disabled: name === "undo" && !listed.length, on: { click: give(name, form) } }, word, h("kbd", { "aria-hidden": "true" }, key)));
   const who = localStore()?.getItem("hubel-name");

@@ -259,6 +259,29 @@ def test_review_is_shown_and_agreement_counted(site: ReviewSite, page: Page) -> 
     assert "reviewed" in page.locator(".figures").inner_text()
 
 
+def test_edit_that_is_refused_keeps_its_dialog_and_what_was_typed(
+    site: ReviewSite, page: Page
+) -> None:
+    site.open(page, "/runs/formulas/targets/mlp.0.0")
+    page.evaluate("localStorage.setItem('hubel-name', 'Ada')")
+    page.keyboard.press("e")
+    dialog = page.locator("dialog")
+    dialog.get_by_label("Sentence").fill("Fires on Mondays.")
+    dialog.get_by_label("Predicate").fill('strongly words("monday"')
+    dialog.get_by_role("button", name="Save the edit").click()
+    message = dialog.get_by_role("alert")
+    expect(message).to_contain_text("`,` or `)` is missing at the end")
+    assert (
+        message.evaluate("it => it.nextElementSibling.querySelector('textarea')?.name")
+        == "predicate"
+    )
+    assert dialog.get_by_label("Sentence").input_value() == "Fires on Mondays."
+    dialog.get_by_label("Predicate").fill('strongly words("monday")')
+    dialog.get_by_role("button", name="Save the edit").click()
+    expect(dialog).to_have_count(0)
+    assert "Fires on Mondays." in page.locator(".said").inner_text()
+
+
 def test_unknown_run_and_target_show_an_error(site: ReviewSite, page: Page) -> None:
     for path in ("/runs/nowhere", "/runs/formulas/targets/mlp.9.9"):
         site.open(page, path)
