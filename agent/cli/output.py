@@ -16,6 +16,8 @@ from ...tools.files.untrusted_text import escape_control, printable, printable_j
 
 WIDE = 10_000
 """Width of tables when standard output is not a terminal: each row stays on one line, for grep."""
+RULE = 80
+"""Length of the line under the head of such a table, whose own would be as long as the longest row."""
 
 
 def json_line(value: Mapping[str, Any]) -> None:
@@ -43,6 +45,8 @@ def table(
 ) -> None:
     """Write a table; None becomes a dash.
 
+    In a pipe each row is one line, as long as its own last cell: long text belongs in the last column.
+
     Args:
         right: names of the columns that are aligned right.
     """
@@ -68,7 +72,9 @@ def table(
         )
     with console.capture() as captured:
         console.print(view)
-    sys.stdout.writelines(row.rstrip() + "\n" for row in captured.get().strip("\n").splitlines())
+    for row in captured.get().strip("\n").splitlines():
+        is_rule = not sys.stdout.isatty() and not row.strip(" ─")
+        sys.stdout.write((row[:RULE] if is_rule else row).rstrip() + "\n")
 
 
 def two_decimals(value: float | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..runlog.headline import headline_score
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import progress
+from ..runlog.reviews import Reviews
 from ..runlog.spending import spending_summary
 from . import output
 from .exit_status import BUDGET, DONE, SOME_FAILED
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 COLUMNS = (
     "target",
     "side",
-    "explanation",
     "held-out r",
     "95 % interval",
     "token lookup",
     "p",
     "verdict",
+    "explanation",
 )
 
 
@@ -75,24 +76,25 @@ def show_targets(folder: Path, *, as_json: bool) -> None:
 
     targets = target_rows(folder)
     if as_json:
+        reviews = Reviews(folder)
         for row in targets:
-            output.json_line(row)
+            output.json_line({**row, "reviews": reviews.rows(row["target"])})
         return
-    output.table(COLUMNS, [_cells(row) for row in targets], right=COLUMNS[3:7])
+    output.table(COLUMNS, [_cells(row) for row in targets], right=COLUMNS[2:6])
     output.line(summary(targets, calls_before_run(folder)))
 
 
 def _cells(row: TargetRow) -> tuple[object, ...]:
     failure = row["error"] and f"failed: {row['error']}"
     explanation = row["explanation"] or failure or row["reason"]
-    begin = (row["target"], row["side"], explanation)
+    begin = (row["target"], row["side"])
     score = headline_score(row)
     if score is None:
-        return (*begin, None, None, None, None, row["verdict"] or row["status"])
+        return (*begin, None, None, None, None, row["verdict"] or row["status"], explanation)
     interval = None if score["low"] is None else f"{score['low']:.2f} to {score['high']:.2f}"
     r, lookup = output.two_decimals(score["value"]), score["floors"]["token_lookup"]
     p = f"{row['p']:.1g}" if row["p"] is not None else None
-    return (*begin, r, interval, output.two_decimals(lookup), p, row["verdict"])
+    return (*begin, r, interval, output.two_decimals(lookup), p, row["verdict"], explanation)
 
 
 def summary(targets: Sequence[TargetRow], checks: int = 0) -> str:

@@ -92,6 +92,17 @@ SHAPES: Mapping[str, Shape] = {
         },
     },
 }
+REVIEWS: Mapping[str, Shape] = {
+    "review": {
+        **_all(TEXT, "verdict", "text", "predicate", "note", "name"),
+        "after_viewing": ANYTHING,
+        "score": _SCORE,
+    },
+    "review_undone": _all(TEXT, "of", "name"),
+    "holdout_opened": {"name": TEXT},
+    "review_scored": {**_all(TEXT, "of", "corpus", "error"), "score": _SCORE},
+}
+"""What people said, in segments of their own (`runlog.reviews`)."""
 LISTED: Mapping[str, Shape] = {
     **SHAPES,
     "observation": _all({"exemplars": [{"tokens": [TEXT]}]}, "exemplars+", "exemplars-"),

@@ -29,6 +29,8 @@ from typing import Any, TypedDict
 from ...tools.errors import CorruptError, UsageError
 from ...tools.files.regular_file import check_regular
 from .chain import FILE, START
+from .event_shapes import REVIEWS as REVIEW_SHAPES
+from .event_shapes import misfit
 from .layout import REVIEWS
 from .log import Event, append_line, event_line
 from .segments import canonical, not_an_event, read_segment, readable
@@ -190,7 +192,7 @@ def _read(path: Path) -> list[Event]:
             )
         previous = line.hash or previous
         data, number = line.data(), line.position.line + 1
-        if not isinstance(data, dict):
-            not_an_event(path, line.position.line, ValueError("its data is not an object"))
+        if fault := misfit(line.event, data, REVIEW_SHAPES):
+            not_an_event(path, line.position.line, ValueError(fault))
         events.append(Event(number, line.time, line.event, line.target, line.id, data))
     return events

@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
         for row in rows:
             output.json_line(row)
     elif rows:
-        output.table(COLUMNS, [_cells(row) for row in rows], right=COLUMNS[3:])
+        columns = (*COLUMNS, "error") if any(row["error"] for row in rows) else COLUMNS
+        cells = [_cells(row)[: len(columns)] for row in rows]
+        output.table(columns, cells, right=COLUMNS[3:])
     else:
         output.line(f"no runs in {args.runs}; `hubel demo` makes the first one")
     return DONE
@@ -48,9 +50,9 @@ def _changed(folder: Path) -> float:
 
 
 def _cells(row: Mapping[str, Any]) -> list[object]:
-    """The values of the columns; an unreadable run shows its error instead of its subject."""
-    subject = row["error"] or row["subject"]
-    return [row["name"], subject, row["explainer"], *(row[name] for name in COUNTS), row["mean_r"]]
+    """The values of the columns, and the error of an unreadable run, which may be long, last."""
+    names = ("name", "subject", "explainer", *COUNTS, "mean_r")
+    return [*(row[name] for name in names), row["error"] or ""]
 
 
 def _row(folder: Path) -> dict[str, Any]:

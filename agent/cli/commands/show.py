@@ -12,11 +12,13 @@ from ...circuits.config import is_circuit
 from ...circuits.result import read_result
 from ...runlog.config import RunConfig, find_run
 from ...runlog.headline import headline_score, random_text_scores
+from ...runlog.reviews import Reviews
 from .. import output
 from ..circuit.runs import show_circuit
 from ..exit_status import DONE
 from ..output import two_decimals
 from ..readable_run import readable_run
+from ..reviews_table import show_reviews
 from ..run_outcome import show_targets
 
 if TYPE_CHECKING:
@@ -47,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run, and perhaps one of its targets."""
     parser.add_argument("run", help="name or folder of a run")
     parser.add_argument("unit", nargs="?", help="one target of the run (default: a table of all)")
+    parser.add_argument(
+        "--reviews",
+        action="store_true",
+        help="what people said instead, one row for each review that was not taken back",
+    )
+    parser.add_argument("--csv", action="store_true", help="with --reviews: write CSV")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,6 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(folder: Path, args: argparse.Namespace) -> None:
+    if args.csv and not args.reviews:
+        raise UsageError("--csv is for --reviews; --json writes everything else for programs")
+    if args.csv and args.json:
+        raise UsageError("give --csv or --json, not both")
+    if args.reviews:
+        show_reviews(folder, args.unit, as_json=args.json, as_csv=args.csv)
+        return
     if is_circuit(folder):
         show_circuit(read_result(folder), as_json=args.json)
     elif RunConfig.load(folder).explainer.name == CALLS_ONLY:
@@ -97,8 +112,9 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
             f"{folder.name} has no target {target!r}; `hubel show {folder.name}` lists them"
         )
     row = matches[0]
+    reviews = Reviews(folder).rows(target)
     if as_json:
-        output.json_line(row)
+        output.json_line({**row, "reviews": reviews})
         return
     output.line(f"{target}: {row['verdict'] or row['status']}")
     output.line(f"  {row['explanation'] or row['error'] or row['reason'] or 'no explanation'}")
@@ -110,6 +126,8 @@ def _show_target(folder: Path, target: str, *, as_json: bool) -> None:
         _show_hypotheses(db, target)
         _show_experiments(db, target)
     _show_conversation(folder, target)
+    if reviews:
+        show_reviews(folder, target, as_json=False, as_csv=False)
 
 
 def _show_scores(row: TargetRow) -> None:
