@@ -198,4 +198,5 @@ class _TruthComparison:
         return truth, self._holdout.activations(unit)
 
     def _sample(self, predicted: np.ndarray, true: np.ndarray) -> Sample:
-        return Sample(predicted, true, self._holdout.mask, self._holdout.document)
+        holdout = self._holdout
+        return Sample(predicted, true, holdout.mask, holdout.document, holdout.group)

@@ -24,7 +24,7 @@ KEEP = 0.2
 RATE = 0.05
 """Share of the run's discoveries that may be false."""
 DOCUMENTS = 10
-"""With fewer active documents, a percentile interval is not reliable."""
+"""With fewer active documents (near-duplicates count once) an interval is not reliable."""
 
 
 @dataclass(frozen=True)

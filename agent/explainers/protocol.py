@@ -246,6 +246,7 @@ class TargetData:
     tokens: Int[np.ndarray, "contexts seq"]
     length: Int[np.ndarray, " contexts"]
     document: Int[np.ndarray, " contexts"]
+    """The document of each context; near-duplicates have one number."""
     mask: Bool[np.ndarray, "contexts seq"]
     """The tokens that count: real ones, without position 0."""
     signal: Float[np.ndarray, "contexts seq"]

@@ -76,7 +76,7 @@ def simulate_on_select(
         return None
     select = context.data.collected("select")
     task = ScoringTask(
-        collected_sample(unit, select, None),
+        collected_sample(unit, select, None, context.config.resampling),
         "select",
         seed=context.seed(unit),
         explanation=hypothesis.sentence,

@@ -35,7 +35,7 @@ class SplitData:
         return TargetData(
             tokens=collected.tokens,
             length=collected.length,
-            document=collected.document,
+            document=collected.group,  # near-duplicates are one document to whoever explains
             mask=collected.mask,
             signal=collected.signal(unit),
             lexicon=self.lexicon,

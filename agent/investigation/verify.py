@@ -139,6 +139,7 @@ def _scoring_task(
         seed=context.seed(unit),
         explanation=sentence,
         vocabulary=lexicon.strings,
+        resampling=context.config.resampling,
     )
     return replace(task, simulated_contexts=context.config.simulator_contexts)
 

@@ -10,7 +10,7 @@ from ...evals.scorers.task import scoring_task
 from ...tools.dissection import Lexicon, Predicate
 from ...tools.index import Collected
 from ...tools.subject.address import Unit
-from ..runlog.config import find_run
+from ..runlog.config import RunConfig, find_run
 from ..runlog.data_files import check_folder
 from ..runlog.layout import COLLECTED
 from ..runlog.lexicon import stored_lexicon
@@ -49,5 +49,8 @@ def score_on_select(
     select = Collected.open(folder / COLLECTED, "select")
     lexicon = lexicon or stored_lexicon(folder)
     predicted = predicate.predict(select.tokens, lexicon, select.length)
-    task = scoring_task(Unit.parse(target), "select", select, explore, predicted)
+    resampling = RunConfig.load(folder).resampling
+    task = scoring_task(
+        Unit.parse(target), "select", select, explore, predicted, resampling=resampling
+    )
     return score_simulation(task)

@@ -61,6 +61,7 @@ class TaskBuilder:
             seed=target_seed(self._source.seed, explanation.target),
             explanation=explanation.sentence,
             vocabulary=data.lexicon.strings,
+            resampling=self._source.resampling,
         )
         return replace(
             task,
@@ -75,7 +76,7 @@ class TaskBuilder:
         calibrates = any(name.startswith("simulation.") for name in self._plan.scorers)
         if predicted is None or not calibrates:
             return None
-        return collected_sample(unit, self._data.explore, predicted)
+        return collected_sample(unit, self._data.explore, predicted, self._source.resampling)
 
     def _other_predicate(self, explanation: Explanation) -> str | None:
         """The predicate of a random other target of the same layer."""

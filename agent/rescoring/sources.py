@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ...evals.statistics.resampling import CURRENT, Resampling
 from ...tools.errors import UsageError
 from ...tools.rows import KINDS
 from ...tools.subject.address import Unit, parse_targets
@@ -44,6 +45,8 @@ class ExplanationSource:
     rows: Sequence[Mapping[str, Any]] = ()
     """The run's rows, with those of targets without an explanation."""
     max_contexts: int = 2000
+    resampling: Resampling = CURRENT
+    """How the run makes its intervals, so that the same score has the same one."""
 
 
 def open_source(
@@ -99,6 +102,7 @@ def _run(folder: Path) -> ExplanationSource:
         after_viewing=config.after_viewing,
         rows=run_rows,
         max_contexts=config.max_contexts,
+        resampling=config.resampling,
     )
 
 

@@ -105,7 +105,7 @@ def _score(
     )  # fmt: skip
     lexicon = subject_lexicon(lambda: loaded, weights_of(config.subject["revision"]))
     predicted = predict(edit.data["predicate"], lexicon, data.tokens, data.length)
-    task = scoring_task(unit, "holdout", data, explore, predicted)
+    task = scoring_task(unit, "holdout", data, explore, predicted, resampling=config.resampling)
     return score_simulation(task).to_json() | {"split": corpus}
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...evals.statistics.resampling import CURRENT
 from ...tools.errors import BudgetReached, HubelError, UsageError
 from ...tools.files.secrets import mask_message
 from ...tools.index import Collected, Index
@@ -89,6 +90,7 @@ def resolve(config: RunConfig) -> RunConfig:
             "revision": index.subject_revision,
         },
         corpus={"name": index.corpus_name, "sha256": index.corpus_sha256},
+        intervals=CURRENT.to_settings(),
         versions=versions(),
     )
 

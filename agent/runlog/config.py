@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from ...evals.statistics.resampling import Resampling
 from ...tools.errors import UsageError
 from .config_file import FORMAT, ConfigFile, read_settings
 from .layout import CIRCUIT, CONFIG
@@ -78,9 +79,16 @@ class RunConfig(ConfigFile):
     """Name, title and revision (hash of the weights) of the subject, from the index."""
     corpus: dict[str, str] = field(default_factory=dict)
     """Name and sha256 of the corpus, from the index."""
+    intervals: dict[str, str] = field(default_factory=dict)
+    """What is resampled and how the ends are found; runs that do not say so used percentiles over documents."""
     versions: dict[str, str] = field(default_factory=dict)
     """Of hubel and of the packages that numbers rest on."""
     format: int = FORMAT
+
+    @property
+    def resampling(self) -> Resampling:
+        """How this run makes its intervals; raises CorruptError for what is not known."""
+        return Resampling.from_settings(self.intervals)
 
     @classmethod
     def load(cls, path: Path) -> RunConfig:

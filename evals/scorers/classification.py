@@ -8,7 +8,7 @@
   constant answer.
 
 A resample of documents without a positive (or negative) says nothing about that class: its rate
-counts as 1/2. Below ten documents a percentile interval is meaningless, and none is given.
+counts as 1/2. Below ten documents an interval is meaningless, and none is given.
 """
 
 from __future__ import annotations
@@ -18,17 +18,25 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ..statistics.bootstrap import LEVEL, Interval, Statistic, bootstrap, resample_counts
+from ..statistics.bootstrap import (
+    Interval,
+    Statistic,
+    bootstrap,
+    ends_of_draws,
+    resample_counts,
+)
 from ..statistics.correlation import group_sums
+from ..statistics.resampling import IntervalMethod
 from ..verdict import DOCUMENTS
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledExamples:
-    """The true label and the document of each example."""
+    """The true label and the document (or group of near-duplicates) of each example."""
 
     label: Bool[np.ndarray, " examples"]
     document: Int[np.ndarray, " examples"]
+    interval: IntervalMethod = "expanded"
 
 
 def balanced_accuracy(
@@ -41,7 +49,7 @@ def balanced_accuracy(
     def statistic(sums: Float[np.ndarray, "resamples 4"]) -> Float[np.ndarray, " resamples"]:
         return (rate(sums[..., 0], sums[..., 1]) + rate(sums[..., 2], sums[..., 3])) / 2
 
-    return document_interval(columns, examples.document, statistic, seed)
+    return document_interval(columns, examples.document, statistic, seed, examples.interval)
 
 
 def rate(
@@ -52,7 +60,10 @@ def rate(
 
 
 def accuracy(
-    hit: Float[np.ndarray, " trials"], document: Int[np.ndarray, " trials"], seed: int = 0
+    hit: Float[np.ndarray, " trials"],
+    document: Int[np.ndarray, " trials"],
+    seed: int = 0,
+    interval: IntervalMethod = "expanded",
 ) -> Interval:
     """Mean of hits (1, 0, or 1/k for a choice tied among k), with an interval over documents."""
     columns = np.stack([hit, np.ones(len(hit))], axis=1).astype(np.float64)
@@ -61,7 +72,7 @@ def accuracy(
         hits, trials = sums[..., 0], sums[..., 1]
         return hits / np.maximum(trials, 1.0)
 
-    return document_interval(columns, document, statistic, seed)
+    return document_interval(columns, document, statistic, seed, interval)
 
 
 def document_interval(
@@ -69,11 +80,12 @@ def document_interval(
     document: Int[np.ndarray, " examples"],
     statistic: Statistic,
     seed: int,
+    interval: IntervalMethod = "expanded",
 ) -> Interval:
     """A statistic of column sums, with an interval over documents if there are at least ten."""
     sums = group_sums(columns, document)
-    interval = bootstrap(sums, statistic, seed)
-    return interval if len(sums) >= DOCUMENTS else Interval(interval.value, None, None)
+    value = bootstrap(sums, statistic, seed, interval)
+    return value if len(sums) >= DOCUMENTS else Interval(value.value, None, None)
 
 
 def auroc(
@@ -89,10 +101,14 @@ def auroc(
     documents, document = np.unique(examples.document, return_inverse=True)
     if len(documents) < DOCUMENTS:
         return Interval(value, None, None)
-    # 2. An example counts in a resample as often as its document was drawn.
-    weight = resample_counts(len(documents), seed)[:, document]
-    positive, negative = weight[:, label], weight[:, ~label]
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    draws = rate(((positive @ wins) * negative).sum(axis=1), pairs)
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+
+    def weighted(counts: Float[np.ndarray, "draws documents"]) -> Float[np.ndarray, " draws"]:
+        # 2. An example counts in a draw as often as its document does.
+        weight = counts[:, document]
+        positive, negative = weight[:, label], weight[:, ~label]
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        return rate(((positive @ wins) * negative).sum(axis=1), pairs)
+
+    draws = weighted(resample_counts(len(documents), seed))
+    left_out = weighted(1 - np.eye(len(documents)))
+    return ends_of_draws(value, draws, left_out, examples.interval)

@@ -73,7 +73,9 @@ def generative(task: ScoringTask) -> list[Score]:
     signals = [*activations_on(pairs.texts), *activations_on(pairs.controls)]
     strengths = [_strength(np.asarray(s, dtype=np.float64), one_sided) for s in signals]
     numbers = np.arange(len(strengths))
-    examples = LabelledExamples(numbers < len(pairs.texts), document=numbers)
+    examples = LabelledExamples(
+        numbers < len(pairs.texts), numbers, task.sample.resampling.interval
+    )
     return auroc_score("generative", task, np.array(strengths), examples)
 
 

@@ -59,8 +59,8 @@ def intervention(task: ScoringTask) -> list[Score]:
     effects = resources.effects([t.contexts for t in trials], [t.positions for t in trials])
     options = [trial[:OPTIONS] for trial in effects]  # the target's effect first
     solved = _by_chat(task, options) if task.chat is not None else _by_predicate(task, options)
-    document = task.sample.document[[int(trial.contexts[0]) for trial in trials]]
-    value = accuracy(solved, document, task.seed)
+    document = task.sample.unit[[int(trial.contexts[0]) for trial in trials]]
+    value = accuracy(solved, document, task.seed, task.sample.resampling.interval)
     return [mixed_text_score("intervention", task, value, Floors(chance=1 / OPTIONS))]
 
 

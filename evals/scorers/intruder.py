@@ -51,12 +51,13 @@ def intruder(task: ScoringTask) -> list[Score]:
     windows = cut_windows(task.sample, task.text)
     puzzles = _draw_puzzles(windows, task.seed)
     document = windows.document[[puzzle[0].window for puzzle in puzzles]]
+    interval = task.sample.resampling.interval
 
     def value_of(predicted: np.ndarray) -> Interval:
-        return accuracy(_by_prediction(windows, puzzles, predicted), document, task.seed)
+        return accuracy(_by_prediction(windows, puzzles, predicted), document, task.seed, interval)
 
     if task.chat is not None:
-        value = accuracy(_by_chat(task, windows, puzzles), document, task.seed)
+        value = accuracy(_by_chat(task, windows, puzzles), document, task.seed, interval)
     elif task.predicts:
         value = value_of(task.sample.predicted)
     else:

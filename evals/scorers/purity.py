@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float, Int
 from ...tools.subject.token_text import join_tokens
 from ..score import Score
 from ..statistics.bootstrap import Interval
-from .classification import document_interval, rate
+from .classification import LabelledExamples, document_interval, rate
 from .decisions import decision_floors, make_decisions, mixed_text_score
 from .detection import activity_question
 from .embedding import bag_of_words
@@ -54,7 +54,7 @@ def purity(task: ScoringTask) -> list[Score]:
     for name, combine in (("purity", np.mean), ("purity.worst", np.min)):
 
         def value_of(yes: np.ndarray, combine: Callable[..., np.ndarray] = combine) -> Interval:
-            return _cluster_accuracy(yes, cluster, question.examples.document, combine, task.seed)
+            return _cluster_accuracy(yes, cluster, question.examples, combine, task.seed)
 
         floors = decision_floors(
             task, lambda predicted, value=value_of: value(question.from_prediction(predicted).yes)
@@ -111,7 +111,7 @@ def _merge_small(labels: Int[np.ndarray, " windows"]) -> Int[np.ndarray, " windo
 def _cluster_accuracy(
     yes: Bool[np.ndarray, " items"],
     cluster: Int[np.ndarray, " items"],
-    document: Int[np.ndarray, " items"],
+    examples: LabelledExamples,
     combine: Callable[..., np.ndarray],
     seed: int,
 ) -> Interval:
@@ -125,4 +125,4 @@ def _cluster_accuracy(
         rates = rate(sums[..., : len(kinds)], sums[..., len(kinds) :])
         return (rates[..., 0] + combine(rates[..., 1:], axis=-1)) / 2
 
-    return document_interval(columns, document, statistic, seed)
+    return document_interval(columns, examples.document, statistic, seed, examples.interval)

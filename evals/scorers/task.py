@@ -9,6 +9,7 @@ import numpy as np
 
 from ..floors import ExploreSignal, Prediction, fit_floor_predictions
 from ..score import Split
+from ..statistics.resampling import CURRENT, Resampling
 from ..statistics.sample import Sample
 from .registry import ScoringTask
 from .windows import TokenText
@@ -29,6 +30,7 @@ def scoring_task(
     seed: int = 0,
     explanation: str = "",
     vocabulary: Sequence[str] | None = None,
+    resampling: Resampling = CURRENT,
 ) -> ScoringTask:
     """One explanation of a unit on one split, with the floor predictions fitted on explore.
 
@@ -39,11 +41,12 @@ def scoring_task(
         other: what the explanation of another unit of the layer predicts there.
         explanation: the sentence that a judge reads.
         vocabulary: text of each token by id; without it, scorers that show text cannot run.
+        resampling: how the run makes its intervals.
     """
     tokens = collected.tokens
     explore_signal = ExploreSignal(explore.tokens, explore.signal(unit), explore.mask)
     return ScoringTask(
-        collected_sample(unit, collected, predicted),
+        collected_sample(unit, collected, predicted, resampling),
         split,
         fit_floor_predictions(explore_signal, tokens, other),
         seed,
@@ -53,9 +56,15 @@ def scoring_task(
     )
 
 
-def collected_sample(unit: Unit, collected: Collected, predicted: Prediction | None) -> Sample:
+def collected_sample(
+    unit: Unit,
+    collected: Collected,
+    predicted: Prediction | None,
+    resampling: Resampling = CURRENT,
+) -> Sample:
     """A prediction with the unit's true signal; None gives zeros, which are never read."""
     signal = collected.signal(unit)
     if predicted is None:
         predicted = np.zeros_like(signal)
-    return Sample(predicted, signal, collected.mask, collected.document)
+    mask, document, group = collected.mask, collected.document, collected.group
+    return Sample(predicted, signal, mask, document, group, resampling)

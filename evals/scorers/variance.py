@@ -63,19 +63,19 @@ def share_explained(sample: Sample, power: int, seed: int = 0) -> Interval:
     """
     true, predicted, mask = sample.true, sample.predicted, sample.mask
     if not (standardise(predicted, mask).any() and standardise(true, mask).any()):
-        end = None if len(np.unique(sample.document)) < 2 else 0.0
+        end = None if len(np.unique(sample.unit)) < 2 else 0.0
         return Interval(0.0, end, end)
     centre = float((np.mean if power == 2 else np.median)(true[mask]))
     loss = np.where(mask, np.abs(true - predicted) ** power, 0.0).sum(axis=1)
     base = np.where(mask, np.abs(true - centre) ** power, 0.0).sum(axis=1)
-    sums = group_sums(np.stack([loss, base], axis=1), sample.document)
+    sums = group_sums(np.stack([loss, base], axis=1), sample.unit)
     smallest = 1e-12 * sums[:, 1].sum()  # below: rounding, not variation
 
     def statistic(total: np.ndarray) -> np.ndarray:
         varies = total[..., 1] > smallest
         return np.where(varies, 1 - total[..., 0] / np.where(varies, total[..., 1], 1.0), 0.0)
 
-    return bootstrap(sums, statistic, seed)
+    return bootstrap(sums, statistic, seed, sample.resampling.interval)
 
 
 def calibrate(

@@ -80,8 +80,8 @@ class Windows:
 
     @cached_property
     def document(self) -> Int[np.ndarray, " windows"]:
-        """The document of each window."""
-        return self.sample.document[self.context]
+        """The document of each window, or its group of near-duplicates."""
+        return self.sample.unit[self.context]
 
     @cached_property
     def one_sided(self) -> bool:
@@ -95,7 +95,8 @@ class Windows:
 
     def labelled(self, chosen: ChosenWindows) -> LabelledExamples:
         """Chosen windows as examples of a classification."""
-        return LabelledExamples(chosen.label, self.document[chosen.window])
+        interval = self.sample.resampling.interval
+        return LabelledExamples(chosen.label, self.document[chosen.window], interval)
 
     def activity_of(self, signal: Float[np.ndarray, "contexts seq"]) -> Activity:
         """Which windows and tokens a signal calls active, by its own scale."""

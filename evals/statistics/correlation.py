@@ -54,9 +54,10 @@ def context_moments(sample: Sample) -> Float[np.ndarray, "contexts 6"]:
 
 
 def document_moments(sample: Sample) -> Float[np.ndarray, "documents 6"]:
-    """The six sums of each document that has a token that counts, documents in ascending order."""
+    """The six sums of each document (or group of near-duplicates) that has a token that counts, in
+    ascending order."""
     usable = sample.mask.any(axis=1)
-    return group_sums(context_moments(sample)[usable], sample.document[usable])
+    return group_sums(context_moments(sample)[usable], sample.unit[usable])
 
 
 def group_sums(

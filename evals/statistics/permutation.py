@@ -13,7 +13,8 @@
    is fitted (`pareto_tail`), since 1/2,000 could not survive Benjamini-Hochberg over a hundred
    targets.
 
-Contexts of one document are permuted like any others. Two signals that both drift from document to
+Of near-duplicates one document is kept: their contexts say the same twice, and would make the null
+too narrow. Contexts of one document are permuted like any others. Two signals that both drift from document to
 document can therefore look related; the interval over documents guards against that.
 """
 
@@ -46,6 +47,7 @@ class PermutationTest(NamedTuple):
 
 def permutation_test(sample: Sample, seed: int = 0, draws: int = DRAWS) -> PermutationTest:
     """One-sided p of the sample's r against the same prediction with whole contexts permuted."""
+    sample = sample.without_duplicates()
     observed, null = pearson(sample), permuted_r(sample, seed, draws)
     reached = int((null >= observed - _TIE).sum())
     p = (1 + reached) / (1 + draws)
@@ -56,6 +58,7 @@ def permutation_test(sample: Sample, seed: int = 0, draws: int = DRAWS) -> Permu
 
 def permuted_r(sample: Sample, seed: int = 0, draws: int = DRAWS) -> Float[np.ndarray, " draws"]:
     """r of each draw, over the positions where a context and its partner both have a token."""
+    sample = sample.without_duplicates()
     size = len(sample)
     x, y = standardise(sample.predicted, sample.mask), standardise(sample.true, sample.mask)
     ones = sample.mask.astype(np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ...tools.errors import UsageError
+from .resampling import CURRENT, Resampling
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,12 +18,17 @@ class Sample:
 
     Values outside the mask (padding, position 0) are set to zero and never read. Inside it, a value
     that is not finite is an error, so that a broken prediction can never become a score.
+
+    Attributes:
+        group: the group of near-duplicates of each context's document; None: each document is one.
     """
 
     predicted: Float[np.ndarray, "contexts seq"]
     true: Float[np.ndarray, "contexts seq"]
     mask: Bool[np.ndarray, "contexts seq"]
     document: Int[np.ndarray, " contexts"]
+    group: Int[np.ndarray, " contexts"] | None = None
+    resampling: Resampling = CURRENT
 
     def __post_init__(self) -> None:
         mask = np.asarray(self.mask, dtype=bool)
@@ -36,9 +42,15 @@ class Sample:
             raise UsageError(
                 "there is no token to score: the mask is empty; give the split more text"
             )
+        group = document if self.group is None else np.asarray(self.group)
+        if group.shape != document.shape:
+            raise UsageError(
+                f"group {group.shape}; expected one number for each of {document.shape}"
+            )
         checked = {
             "mask": mask,
             "document": document,
+            "group": group,
             "predicted": _masked(self.predicted, mask, "predicted"),
             "true": _masked(self.true, mask, "true"),
         }
@@ -54,13 +66,41 @@ class Sample:
 
     def take(self, contexts: Int[np.ndarray, " chosen"]) -> Self:
         """Only these contexts, in this order."""
-        parts = (self.predicted, self.true, self.mask, self.document)
-        return type(self)(*(part[contexts] for part in parts))
+        return replace(
+            self,
+            predicted=self.predicted[contexts],
+            true=self.true[contexts],
+            mask=self.mask[contexts],
+            document=self.document[contexts],
+            group=self.groups[contexts],
+        )
+
+    @property
+    def groups(self) -> Int[np.ndarray, " contexts"]:
+        """The group of each context's document."""
+        assert self.group is not None  # filled in above
+        return self.group
+
+    @property
+    def unit(self) -> Int[np.ndarray, " contexts"]:
+        """What is resampled: contexts of different units are independent."""
+        return self.groups if self.resampling.unit == "group" else self.document
+
+    def without_duplicates(self) -> Self:
+        """Only the first document of each unit, where a test needs contexts that could be exchanged."""
+        _, unit = np.unique(self.unit, return_inverse=True)
+        first = np.full(unit.max() + 1, np.iinfo(np.int64).max)
+        np.minimum.at(first, unit, self.document)
+        kept = self.document == first[unit]
+        return self if kept.all() else self.take(np.flatnonzero(kept))
 
     @property
     def active_documents(self) -> int:
-        """Documents with any activation: a true signal other than 0 at a token that counts."""
-        return len(np.unique(self.document[(self.true != 0).any(axis=1)]))
+        """Documents with any activation: a true signal other than 0 at a token that counts.
+
+        Near-duplicates count once.
+        """
+        return len(np.unique(self.unit[(self.true != 0).any(axis=1)]))
 
 
 def _masked(values: np.ndarray, mask: np.ndarray, name: str) -> np.ndarray:

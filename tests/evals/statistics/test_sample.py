@@ -19,7 +19,7 @@ def test_a_prediction_that_is_not_finite_is_an_error_and_names_the_token(side: s
     arrays = {"predicted": np.ones((2, 3)), "true": np.ones((2, 3))}
     arrays[side][1, 2] = np.nan
     with pytest.raises(UsageError, match=f"{side} activation nan at context 1, position 2"):
-        Sample(**arrays, mask=np.ones((2, 3), bool), document=np.zeros(2, int))
+        Sample(arrays["predicted"], arrays["true"], np.ones((2, 3), bool), np.zeros(2, int))
 
 
 @pytest.mark.parametrize(
