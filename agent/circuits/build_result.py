@@ -7,6 +7,7 @@ circuit does as well; else inconclusive.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import cast
 
 from ...evals.statistics.faithfulness import PromptInterval
@@ -44,6 +45,7 @@ def build_no_circuit(context: CircuitContext, discovery: DiscoveryFindings) -> N
     result = {
         **dict.fromkeys(NoCircuit.__annotations__),
         **{name: [] for name in ("nodes", "edges", "curve", "panel", "interchange")},
+        "circuit_edges": {},
         **_head(context, discovery),
         "prompts": _prompt_counts(discovery, None),
         "verdict": "cannot do",
@@ -72,6 +74,7 @@ def build_result(
         "corrupted_score": float(heldout.differences.corrupted.mean()),
         "nodes": _nodes(context, discovery, choice, heldout.components),
         "edges": _edges(context, choice),
+        "circuit_edges": _circuit_edges(context, choice),
         "chosen_share": choice.n_edges / context.graph.n_edges,
         "chosen_edges": choice.n_edges,
         "faithfulness": interval_row(f.chosen) | {"prompts": heldout.n_prompts},
@@ -228,6 +231,14 @@ def _strongest_attentions(quantities: dict[str, PromptInterval]) -> list[Attenti
         if ">" in name or name in kinds
     ]
     return sorted(rows, key=lambda row: -row["attention"])[:SHOWN_ATTENTIONS]
+
+
+def _circuit_edges(context: CircuitContext, choice: ChosenCircuit) -> dict[str, list[str]]:
+    """All edges of the circuit: the sources of each target, in the graph's order."""
+    by_target: dict[str, list[str]] = defaultdict(list)
+    for source, target, read in context.graph.edges_of(choice.mask):
+        by_target[f"{target}<{read}>"].append(str(source))
+    return dict(by_target)
 
 
 def _edges(context: CircuitContext, choice: ChosenCircuit) -> list[EdgeRow]:

@@ -77,6 +77,8 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
                 open_model=partial(ReplayModel, log, config.explainer.name),
             )
             new = json.loads(canonical(investigate(context)))
+    if "circuit_edges" not in old:
+        new.pop("circuit_edges", None)  # not kept at that time
     return CircuitReplay(
         new, _differences(old, new)[:SHOWN_MISMATCHES], canonical(old) == canonical(new)
     )

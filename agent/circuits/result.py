@@ -226,6 +226,12 @@ class PromptCountsRow(TypedDict):
 
 
 class _ResultHead(TypedDict):
+    """Entries of every result.
+
+    `edges` may leave out weak ones; `circuit_edges` has all of the circuit's, the sources of each
+    target, so that every figure can be measured again. Results before it was kept lack it.
+    """
+
     format: int
     task: str
     summary: str
@@ -241,6 +247,7 @@ class _ResultHead(TypedDict):
     reason: str
     nodes: list[NodeRow]
     edges: list[EdgeRow]
+    circuit_edges: dict[str, list[str]]
     curve: list[CurveRow]
     panel: list[PanelRow]
     interchange: list[InterchangeRow]
@@ -291,6 +298,20 @@ class FoundCircuit(_ResultHead):
 
 
 CircuitResult = NoCircuit | FoundCircuit
+
+
+def circuit_edges(result: CircuitResult) -> list[str]:
+    """The names of all edges of the circuit; raises CorruptError if the result has only some."""
+    by_target = result.get("circuit_edges")
+    if by_target is not None:
+        return [f"{source}->{target}" for target, row in by_target.items() for source in row]
+    rows = [f"{row['source']}->{row['target']}" for row in result["edges"] if row["in_circuit"]]
+    if len(rows) != (result["chosen_edges"] or 0):
+        raise CorruptError(
+            f"this circuit.json has {len(rows)} of the circuit's {result['chosen_edges']} edges and was "
+            "written before all of them were kept; run the circuit again to have all"
+        )
+    return rows
 
 
 def read_result(folder: Path) -> CircuitResult:

@@ -7,8 +7,8 @@ and replayed.
    search.
 2. `example-model`: two of the same by a language model; the program that `hubel loopback` serves
    stands in for one, so that anybody gets the same transcript without a key.
-3. `example-circuit`: what `hubel circuit run` wrote in the folder CIRCUIT, with its strongest edges
-   only.
+3. `example-circuit`: what `hubel circuit run` wrote in the folder CIRCUIT: the names of all edges
+   of the circuit, and the numbers of its strongest.
 4. Reviews, so that agreement is shown.
 
 So that all of it stays below a megabyte, few contexts are collected, and of the vocabulary the
@@ -44,7 +44,8 @@ TARGETS = ["mlp.1.977", "mlp.10.1352-", "mlp.20.977", "mlp.28.977", "head.25.2"]
 BY_MODEL = ["mlp.20.977", "mlp.10.1352-"]
 PRICE = {"input": 3.0, "output": 15.0, "cache_read": 0.3}
 """US dollars per million tokens, invented: the stand-in is free."""
-EDGES = 300
+EDGES = 100
+"""Edges of the circuit with their numbers."""
 _REVIEWS = (
     (
         "mlp.20.977",

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+import hubel
+from hubel.agent.circuits.context import mask_digest
 from hubel.agent.circuits.replay import replay_circuit
+from hubel.agent.circuits.result import circuit_edges, read_result
 from hubel.agent.circuits.run import execute_circuit_run, make_circuit_run
 from hubel.agent.runlog.log import Event, read_events
 from hubel.bench.soak.forge import forge
+from hubel.tools.circuits.graph import Edge, Graph
 from hubel.tools.errors import CorruptError, UsageError
 from tests.support.configs import circuit_config
 from tests.support.induction import induction_subject, write_pairs
@@ -76,6 +80,32 @@ def test_the_known_circuit_is_found_and_faithful(finished: Path) -> None:
     assert {"input->head.0.0<v>", "head.0.0->head.1.0<k>", "head.1.0->logits<logits>"} <= set(
         strongest
     )
+
+
+def test_the_result_has_every_edge_of_the_circuit_that_was_run(finished: Path) -> None:
+    circuit = read_result(finished)
+    arguments = {k: v for k, v in circuit["graph"].items() if k != "n_edges"}
+    graph = Graph(**arguments)
+    mask = graph.mask_of(Edge.parse(name) for name in circuit_edges(circuit))
+    assert int(mask.sum()) == circuit["chosen_edges"]
+    requests = [
+        event.data["request"] for event in read_events(finished) if event.event == "measurement"
+    ]
+    assert mask_digest(mask) in {r["mask"] for r in requests if r["what"] == "run"}
+
+
+def test_the_example_has_every_edge_of_its_circuit() -> None:
+    example = read_result(Path(hubel.__file__).parent / "runs" / "example-circuit")
+    assert len(set(circuit_edges(example))) == example["chosen_edges"] == 1413
+
+
+def test_a_result_that_keeps_some_edges_only_says_so(finished: Path) -> None:
+    circuit: Any = read_result(finished)
+    del circuit["circuit_edges"]
+    assert len(circuit_edges(circuit)) == circuit["chosen_edges"]  # all rows were kept
+    circuit["edges"] = circuit["edges"][:3]
+    with pytest.raises(CorruptError, match="has 3 of the circuit's"):
+        circuit_edges(circuit)
 
 
 def test_opposing_edges_count_as_much_as_brings_f_nearest_to_one(finished: Path) -> None:
