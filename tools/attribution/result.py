@@ -23,7 +23,9 @@ class TokenAttribution:
     Attributes:
         scores: one a token, in units of the scalar (for `gradient`: the length of the slope).
         value: the scalar of the prompt; `reference`: of the baseline, where the method has one.
-        error: |credit - what it should add up to|, as a share of the latter; None where it need not add up.
+        error: how far credit is from what it should add up to, as a share of the latter; None where
+            it need not add up. For integrated gradients the misses of the path's intervals are added
+            without their signs, so that it is at least |total credit - change of the scalar|.
         evaluations: rows that went through the subject.
         absorbed: relevance that went to biases and position embeddings (relevance propagation only).
     """

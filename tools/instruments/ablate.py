@@ -118,9 +118,10 @@ def ablate(
 
     Sets the unit to its mean, to zero, or to its values at random places of other text (resample)
     at every position but the first and compares next-token distributions: KL and change of loss at
-    each position, and the tokens that changed most. With a side (mlp.12.803-) only values on that
-    side are replaced. new_tokens shows the most likely continuation with and without it. A unit
-    that matters nowhere has KL near 0 on all texts.
+    each position, and the tokens that changed most. The mean is over explore; that of a head (its
+    output before W_O), and of any unit without an index, is over your texts, first tokens left out.
+    With a side (mlp.12.803-) only values on that side are replaced. new_tokens shows the most
+    likely continuation with and without it. A unit that matters nowhere has KL near 0 on all texts.
     """
 
     address, subject = Unit.parse(unit), context.require_subject()

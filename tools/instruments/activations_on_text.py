@@ -66,8 +66,8 @@ class OnText(Result):
 
 
 def _counted(values: list[float]) -> list[float]:
-    """Without the first token, unless it is the only one."""
-    return values[1:] or values
+    """Without the first token."""
+    return values[1:]
 
 
 @instrument("activations.on_text", needs=("subject",))

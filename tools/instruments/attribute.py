@@ -36,8 +36,9 @@ class AttributedText(Result):
         tokens: up to the scalar's position; later ones do not affect it.
         counterfactual: the baseline's tokens; None if the baseline is not a text.
         scores: one for each token; None if the method has not converged.
-        error: |sum of credit - what it should be|, as a share of the latter; None for a method
-            whose credits need not add up.
+        error: how far the credits are from what they should add up to, as a share of it; misses of
+            integrated gradients' intervals cannot cancel. None for a method whose credits need not
+            add up.
         curves: deletion and insertion against random orders; None unless requested, or if too few
             tokens differ.
         randomised: rank correlation of the credits with those of a subject whose last layers are

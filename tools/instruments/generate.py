@@ -39,7 +39,7 @@ class Generated(Result):
             mark_active_tokens(self.tokens[part], strengths[part], max(strengths))
             for part in (slice(self.n_given), slice(self.n_given, None))
         )
-        counted = values[1:] or values
+        counted = values[1:]  # a new token at least
         return (
             f"{unit}: max {max(counted):+.3g}, min {min(counted):+.3g} | {prompt} ▸ {continuation}"
         )
@@ -62,7 +62,7 @@ def generate(
     subject, addresses = context.require_subject(), [Unit.parse(unit) for unit in units]
     for address in addresses:
         subject.shape.column(address)
-    (prompt,) = tokenize_texts(subject, [text])
+    (prompt,) = tokenize_texts(subject, [text], at_least=1)
     sampling = Sampling(new_tokens, temperature, seed)
     (new,) = continue_text(subject, prompt.ids, 1, lambda _length: [[]], sampling)
     (signals,) = read_units(subject, [InputText.of_ids([*prompt.ids, *new])], addresses)

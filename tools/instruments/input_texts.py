@@ -39,8 +39,8 @@ class InputText:
 
     @property
     def scored(self) -> range:
-        """Positions that count: all but 0, an attention sink, unless it is the only token."""
-        return range(1 if len(self.ids) > 1 else 0, len(self.ids))
+        """Positions that count: all but 0, an attention sink. A text of one token has none."""
+        return range(1, len(self.ids))
 
     def positions(self, focus: str | None) -> list[int]:
         """The tokens of the last occurrence of `focus`, or all that count without a focus.
@@ -67,16 +67,27 @@ class InputText:
         return positions
 
 
-def tokenize_texts(subject: Subject, texts: Sequence[str]) -> list[InputText]:
-    """Cut texts into tokens; raises ArgumentError for one that is empty or too long."""
+def tokenize_texts(subject: Subject, texts: Sequence[str], at_least: int = 2) -> list[InputText]:
+    """Cut texts into tokens.
+
+    Args:
+        at_least: tokens of each; the first never counts, so that a text of one has nothing to read.
+
+    Raises:
+        ArgumentError: a text is too short or too long; it is shown with its number.
+    """
     strings = subject.token_strings()
     limit = min(subject.context_length, MAX_TOKENS)
     tokenized: list[InputText] = []
     for number, text in enumerate(texts):
         ids, offsets = subject.tokenize(text)
-        if not 0 < len(ids) <= limit:
+        if not at_least <= len(ids) <= limit:
+            cure = ""
+            if len(ids) == 1:
+                cure = " (the first token is an attention sink and never counts: begin earlier)"
             raise ArgumentError(
-                f"text {number} has {len(ids)} tokens; give 1 to {limit}: {text[:40]!r}"
+                f"text {number} has {len(ids)} token{'s' * (len(ids) != 1)}; "
+                f"give {at_least} to {limit}{cure}: {text[:40]!r}"
             )
         characters = [(start, end) for start, end in offsets]
         tokenized.append(InputText(text, ids, characters, [strings[i] for i in ids]))

@@ -2,8 +2,9 @@
 
 1. Take the direction that the unit adds to the stream when its activation is 1 (its column of the
    down projection).
-2. Apply the final norm's scale and the unembedding: what it adds to each logit if nothing in
-   between changes it.
+2. Multiply by the final norm's weight (and subtract the mean first, where that norm does), but do
+   not divide by the stream's length, which depends on the text; then unembed: what it adds to each
+   logit, up to that length, if nothing in between changes it.
 3. Subtract the mean over the vocabulary, which no probability depends on.
 
 A positive activation promotes the tokens at the top and suppresses those at the bottom; a negative
@@ -63,9 +64,11 @@ def logit_lens(
 ) -> LogitLens:
     """Show which next tokens a unit makes more and less likely by what it writes.
 
-    What a neuron or direction writes is read with the unembedding. With a side (mlp.12.803-) the
-    answer is for firing on that side; without one it is for a positive activation, and a negative
-    activation does the reverse. Says what the unit does, not what makes it fire. Not for heads.
+    What a neuron or direction writes is multiplied by the final norm's weight, unembedded, and
+    centred over the vocabulary; the norm's division by the stream's length is left out. With a side
+    (mlp.12.803-) the answer is for firing on that side; without one it is for a positive activation,
+    and a negative one does the reverse. Says what the unit does, not what makes it fire. Not for
+    heads.
     """
 
     address = Unit.parse(unit)

@@ -133,7 +133,8 @@ def steer(
 ) -> Steering:
     """Show what the model predicts and writes when a unit is pushed.
 
-    Adds each strength to the activation (or sets it, or multiplies it: scale) and shows the change
+    Adds each strength to the activation (or sets it, or multiplies it: scale; a named direction has
+    length 1, so that a strength is a distance in the stream) and shows the change
     of the next-token distribution, of the log-probability of named tokens, and of the continuation.
     Take strengths from the unit's range on the corpus, on both sides; far beyond it every unit
     breaks the text. Tells what the unit causes, not what makes it fire. Heads: scale only.

@@ -93,8 +93,9 @@ def attention_rows(
 ) -> Iterator[Row]:
     """Where each head attends, what it copies, and whether its attention weights are its effects.
 
-    Attention is measured on repeated random tokens and on the task's prompts. `looks_at` is the
-    attention from END to each mark of the task; `direct` is what the head itself adds to the logit
+    `previous`, `duplicate` and `induction` are measured on random tokens said twice, as
+    `scores_on` says; all else on the task's prompts. `looks_at` is the attention from END to each
+    mark of the task; `direct` is what the head itself adds to the logit
     difference; `rank_correlation` compares the head's weights from END with the sizes of the effects
     of removing them.
     """
@@ -116,6 +117,7 @@ def attention_rows(
         }
         yield {
             "component": str(head),
+            "scores_on": "repeated random tokens",
             **kinds,
             "copying": _number(copying[head.layer, head.head]),
             "direct": _interval(list(chain.from_iterable(each.direct for each in observations))),

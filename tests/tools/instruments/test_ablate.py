@@ -14,7 +14,7 @@ from hubel.tools.instruments.ablate import Ablation
 from hubel.tools.subject import Subject
 from tests.support.tiny import tiny_subject
 
-TEXTS = ["Monday the cat said 1999", "a very blue city in the river", "x", "the dog"]
+TEXTS = ["Monday the cat said 1999", "a very blue city in the river", "x cat", "the dog"]
 
 
 @pytest.fixture(scope="module")

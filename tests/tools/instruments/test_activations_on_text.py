@@ -13,7 +13,12 @@ from hubel.tools.instruments import InstrumentContext, call
 from hubel.tools.instruments.activations_on_text import OnText
 from tests.support.tiny import tiny_subject
 
-TEXTS = ["Monday the cat said 1999", "x", "a very blue city in the river bank", "naïve\n日本 «»"]
+TEXTS = [
+    "Monday the cat said 1999",
+    "x cat",
+    "a very blue city in the river bank",
+    "naïve\n日本 «»",
+]
 UNITS = ["mlp.1.5", "mlp.2.7-", "mlp.2.7+", "head.0.3"]
 
 
@@ -95,7 +100,7 @@ def test_the_rendering_has_a_line_a_unit_and_text_and_leaves_the_first_token_out
         ({"units": []}, "units: "),
         ({"units": ["mlp.1.5"] * 65}, "units: "),
         ({"texts": [""]}, "texts.0: "),
-        ({"texts": ["cat " * 300]}, "give 1 to 128"),
+        ({"texts": ["cat " * 300]}, "give 2 to 128"),
         ({"texts": "the cat"}, "texts: "),
     ],
 )

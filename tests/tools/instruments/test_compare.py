@@ -111,7 +111,7 @@ def test_the_rendering_tells_the_largest_differences_first(context: InstrumentCo
     [
         ({"other": A}, "the same tokens"),
         ({"unit": "mlp.1.99"}, "units 0 to 23"),
-        ({"text": "the", "other": "Monday"}, "no tokens but the first"),
+        ({"text": "the", "other": "Monday"}, "never counts"),
         ({"split": "holdout"}, "split: Extra inputs"),
     ],
 )

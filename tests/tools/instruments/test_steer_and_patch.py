@@ -281,7 +281,12 @@ def test_resampling_draws_from_the_texts_where_there_is_no_index(
         ),
         (
             "patch",
-            {"units": ["mlp.1.5"], "base": "the cat", "source": "dog"},
+            {
+                "units": ["mlp.1.5"],
+                "base": "Monday the cat said 1999",
+                "source": "the cat said 1999",
+                "focus": "the",
+            },
             "no token of the base",
         ),
         ("patch", {"units": ["mlp.7.5"], "base": TEXT, "source": SOURCE}, "layers 0 to 2"),
