@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="bits to flip in files of runs, indexes and the cache (default: 500)",
     )
     parser.add_argument(
+        "--forgeries",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="kinds of values to change in a run's log with a new chain (default: all, some hundred)",
+    )
+    parser.add_argument(
         "--jobs",
         type=int,
         default=2,
@@ -51,9 +58,13 @@ def run(args: argparse.Namespace) -> int:
     from ...agent.runlog.progress import progress
     from ..soak import Size, soak
 
-    if min(args.kills, args.malformed, args.flips) < 0 or args.jobs < 1:
-        raise UsageError("--kills, --malformed and --flips must be at least 0, --jobs at least 1")
-    size = Size(args.kills, args.malformed, args.flips, jobs=args.jobs, seed=args.seed)
+    if min(args.kills, args.malformed, args.flips, args.forgeries) < 0 or args.jobs < 1:
+        raise UsageError(
+            "--kills, --malformed, --flips and --forgeries must be at least 0, --jobs at least 1"
+        )
+    size = Size(
+        args.kills, args.malformed, args.flips, args.forgeries, jobs=args.jobs, seed=args.seed
+    )
     folder = Path(tempfile.mkdtemp(prefix="hubel-soak-"))
     try:
         with progress(quiet=args.quiet) as reporter:

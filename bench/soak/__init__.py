@@ -6,6 +6,7 @@ its servers busy.
     malformed    answers that are malformed in every way: no crash, and no score from any
     bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
     flips        one changed bit in any file of a run, an index or the cache: noticed, or no matter
+    edits        every value that a run shows, changed by itself: noticed by its chain, or by a replay
     pressure     budgets hold, servers are kept busy, the program itself takes little time
     page_load    the review page stays quick for a visitor while others attack and load it
     fork_server  processes that can be killed by the hundred
@@ -24,7 +25,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from . import bombs, fixtures, flips, kill_runs, malformed, page_load, pressure
+from . import bombs, edits, fixtures, flips, kill_runs, malformed, page_load, pressure
 from .fork_server import ForkServer
 
 Report = Callable[[str, int, int, str], None]
@@ -44,6 +45,8 @@ class Size:
     malformed: int = 10_000
     flips: int = 500
     """Bits flipped in files of runs, indexes and the cache, one at a time."""
+    forgeries: int = 10_000
+    """At most so many kinds of values of a log are changed with a new chain; 0 changes none."""
     limits: tuple[int, ...] = (1, 7, 30, 60)
     investigations: int = 32
     """Concurrent targets of the load test; 0 skips it."""
@@ -106,6 +109,9 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
         flipped = flips.flip_bits(
             folder, servers[0], size.flips, size.seed, lambda n: report("flips", n, size.flips, "")
         )
+        edited = edits.edit_runs(
+            folder, index, size.forgeries, size.seed, lambda n, of: report("edits", n, of, "")
+        )
         report("budgets", 0, len(size.limits), "limits")
         budgets = pressure.check_budgets(folder, index, servers[0], size.limits)
         report("load", 0, 1, "")
@@ -123,7 +129,7 @@ def soak(folder: Path, size: Size, report: Report) -> SoakResult:
     if size.half_open:
         report("page", 0, 1, "")
         page = page_load.load_page(folder, size.half_open, size.page_requests)
-    return _result(killed, answers, flipped, budgets, load, cpu, page, bombed)
+    return _result(killed, answers, flipped, edited, budgets, load, cpu, page, bombed)
 
 
 def _kill_runs(
@@ -152,6 +158,7 @@ def _result(
     killed: kill_runs.KillTally,
     answers: malformed.MalformedTally,
     flipped: flips.FlipTally,
+    edited: edits.EditTally,
     budgets: list[pressure.BudgetCheck],
     load: pressure.ServerLoad | None,
     cpu: float | None,
@@ -173,6 +180,11 @@ def _result(
         _none("logs that cannot be read", answers.unreadable),
         _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
         _none("flipped bits that ended in a traceback", flipped.count("traceback")),
+        _none("changed values of a run that the chain did not notice", edited.unnoticed),
+        _none(
+            "and with a forged chain, computed values that no replay noticed",
+            edited.computed_unnoticed,
+        ),
         _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
         _none("requests that the log does not count", sum(check.unlogged for check in budgets)),
     ]
@@ -195,13 +207,20 @@ def _result(
         "kills": _without_notes(killed),
         "malformed": _without_notes(answers),
         "flips": _without_notes(flipped),
+        "edits": _without_notes(edited),
         "budgets": [vars(check) for check in budgets],
         "busy": None if load is None else vars(load),
         "cpu_ms_a_turn": cpu,
         "page": None if page is None else vars(page),
         "bombs": None if bombed is None else _without_notes(bombed),
     }
-    notes = [*killed.notes, *answers.notes, *flipped.notes, *(bombed.notes if bombed else ())]
+    notes = [
+        *killed.notes,
+        *answers.notes,
+        *flipped.notes,
+        *edited.notes,
+        *(bombed.notes if bombed else ()),
+    ]
     return SoakResult(promises, figures, notes)
 
 

@@ -25,7 +25,9 @@ from ...agent.runlog.layout import CONFIG
 from ...agent.runlog.log import Event, read_events
 from ...agent.runlog.segments import canonical, read_segment
 from ...tools.errors import HubelError
+from .fixtures import make_soak_run, targets
 from .forge import forge
+from .kill_runs import soak_server
 
 KeyPath = tuple[str | int, ...]
 BOOKKEEPING = ("file", "sealed")
@@ -50,6 +52,30 @@ class EditTally:
     computed_unnoticed: int = 0
     """Of these, leaves of events that a replay says that it computes again."""
     notes: list[str] = field(default_factory=list)
+
+
+def edit_runs(
+    folder: Path, index: Path, forgeries: int, seed: int, report: Callable[[int, int], None]
+) -> EditTally:
+    """Edit a run of the formula search and one of a language model; with no forgeries, do nothing.
+
+    Args:
+        folder: scratch space.
+    """
+    from ...agent.run.execute import execute_run
+    from ..tiny_subject import miniature
+
+    tally = EditTally()
+    if not forgeries:
+        return tally
+    with soak_server() as server:
+        by_model = {"explainer": "openai:soak", "base_url": server.url("openai", "edits")}
+        for name, settings in (("search", {"explainer": "compositional"}), ("model", by_model)):
+            run = make_soak_run(folder / f"edits-{name}", index, targets(2), **settings)
+            execute_run(run, subject=miniature())
+            scratch = folder / f"edits-{name}-scratch"
+            edit_run(run, scratch, tally, forgeries=forgeries, seed=seed, report=report)
+    return tally
 
 
 def edit_run(

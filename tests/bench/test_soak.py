@@ -16,6 +16,7 @@ SHORT = Size(
     kills=3,
     malformed=100,
     flips=0,
+    forgeries=0,
     limits=(5,),
     investigations=0,
     cpu_targets=0,

@@ -1,0 +1,28 @@
+"""Every value of a run, changed by itself: the chain notices; of a forged chain, the replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hubel.bench.soak.edits import EditTally, changed, edit_run, leaves
+
+
+def test_leaves_are_changed_one_at_a_time() -> None:
+    value = {"a": [1, {"b": "x"}], "c": {}, "d": None, "e": True}
+    paths = list(leaves(value))
+    assert paths == [("a", 0), ("a", 1, "b"), ("c",), ("d",), ("e",)]
+    lies = [changed(value, path) for path in paths]
+    assert lies[1] == {"a": [1, {"b": "xx"}], "c": {}, "d": None, "e": True}
+    assert all(lie != value for lie in lies)
+
+
+@pytest.mark.slow
+def test_no_edit_of_a_finished_run_is_unnoticed(finished: Path, tmp_path: Path) -> None:
+    tally = EditTally()
+    edit_run(finished, tmp_path / "scratch", tally, forgeries=8, seed=1)
+    assert tally.edits > 10_000
+    assert tally.unnoticed == 0, tally.notes[:5]
+    assert tally.forged == 8
+    assert tally.computed_unnoticed == 0, tally.only_hashed
