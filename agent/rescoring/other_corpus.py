@@ -17,6 +17,7 @@ import numpy as np
 from ...tools.corpus import Contexts, make_contexts, read_corpus
 from ...tools.errors import UsageError
 from ...tools.files import atomic_file
+from ...tools.files.regular_file import make_inside
 from ...tools.index import Collected
 from ...tools.index.float16_range import LARGEST
 from ...tools.subject.address import Unit
@@ -58,6 +59,7 @@ def collect_on_corpus(
     title = f"{Path(corpus.name).name}-{corpus.sha256[:8]}-{max_contexts}"
     name = f"{TRANSFER}/{re.sub(r'[^A-Za-z0-9.-]+', '-', title)}.safetensors"
     path = folder / name
+    make_inside(path.parent, folder)
     if path.exists() and is_whole(folder, name):
         check_file(folder, name)
         stored = Collected(path)
@@ -125,6 +127,5 @@ def _write(
         ],
         "context": rows.astype(np.int32),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as partial:
         save_file(arrays, partial, metadata={"collected": json.dumps({"targets": names})})

@@ -8,7 +8,6 @@ viewing: it is scored on select and on another corpus (`score_on_other_corpus`) 
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,8 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...tools.errors import ArgumentError
+from ...tools.errors import ArgumentError, CorruptError
+from ...tools.files.regular_file import read_regular
 from ..runlog.config import RunConfig
+from ..runlog.config_file import MAX_BYTES
 from ..runlog.layout import SUITE
 from . import score_on_other_corpus
 from .run_catalog import RunCatalog, StoredRun, UnknownName
@@ -57,6 +58,7 @@ class Jobs:
             row_of(run, db, target)
         config = RunConfig.load(run.folder)
         _check_difference(config, body)
+        suite = _suite(run.folder) if config.suite else b""
         with self._lock:
             if sum(process.poll() is None for process in self._processes.values()) >= MAX_JOBS:
                 raise ArgumentError(f"{MAX_JOBS} explanations are being made; wait for one to end")
@@ -64,7 +66,7 @@ class Jobs:
             is_opened = run.reviews.opened(target) is not None
             make_run(folder, rerun_config(config, target, run.name, body, after_viewing=is_opened))
             if config.suite:
-                shutil.copy(run.folder / SUITE, folder / SUITE)
+                (folder / SUITE).write_bytes(suite)
             self._catalog.add(folder)
             self._processes[folder.name] = _resume(folder, after_viewing=is_opened)
         return folder.name
@@ -134,6 +136,13 @@ def rerun_config(
         after_viewing=after_viewing,
         origin={"run": run, "target": target, "by": body.name},
     )
+
+
+def _suite(folder: Path) -> bytes:
+    try:
+        return read_regular(folder / SUITE, MAX_BYTES, inside=folder)
+    except OSError as error:
+        raise CorruptError(f"{folder / SUITE} cannot be read: {error.strerror}") from None
 
 
 def _new_folder(run: StoredRun) -> Path:

@@ -21,9 +21,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...tools.errors import CorruptError, UsageError
+from ...tools.errors import CorruptError
 from ...tools.files import atomic_file
-from ...tools.files.regular_file import check_inside
+from ...tools.files.regular_file import make_inside
 from ...tools.subject.address import Unit
 from ..circuits.result import read_circuit
 from ..runlog.layout import CIRCUIT
@@ -92,9 +92,10 @@ def write_folder(folder: Path, out: Path | None = None) -> Path:
     Args:
         out: by default `report` in the run's folder.
     """
+    inside = folder if out is None else out  # where somebody asked for it, a link is followed
     out = out or folder / "report"
     report = _Report(folder)
-    _make_folder(out / "data", folder)
+    make_inside(out / "data", inside)
     files: dict[str, str] = {}
     for number, target in enumerate(report.targets()):
         responses = report.target_responses(target, FULL_DETAIL)
@@ -107,15 +108,6 @@ def write_folder(folder: Path, out: Path | None = None) -> Path:
     with atomic_file(page) as partial:
         partial.write_text(_page(report.run.name, embedded, connect="'self'"), encoding="utf-8")
     return page
-
-
-def _make_folder(data: Path, run: Path) -> None:
-    """Make the folder of a report's data; one inside the run must not be a link that leads out of it."""
-    if data.absolute().is_relative_to(run.absolute()):
-        check_inside(data, run)
-    data.mkdir(parents=True, exist_ok=True)
-    if data.is_symlink():
-        raise UsageError(f"{data} is a link; give another --out, or remove it")
 
 
 class _Report:

@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
 from ...tools.files import file_sha256
+from ...tools.files.regular_file import IrregularFileError, check_inside
 from .chain import ChainReader
-from .layout import EVENTS, LOCK
+from .layout import CHECKPOINTS, COLLECTED, EVENTS, LEXICON, LOCK
 from .seal import Seal, read_seal, write_seal
 from .segments import Envelope, canonical, hashed_text, not_an_event, read_segment, segments
 
@@ -271,6 +272,14 @@ def event_schema() -> Any:
     )
 
 
+def _refuse_link(path: Path) -> None:
+    """Raise UsageError if what a writer would write to is a link out of the run's folder."""
+    try:
+        check_inside(path, path.parent)
+    except IrregularFileError as error:
+        raise UsageError(f"{path} is {error.strerror}, and is not written to; remove it") from None
+
+
 class WriterLock:
     """Holds a run for one writing process, so that `resume` is refused while `run` still works on it."""
 
@@ -278,6 +287,8 @@ class WriterLock:
         self._path = folder / LOCK
 
     def __enter__(self) -> WriterLock:
+        for name in (EVENTS, COLLECTED, LEXICON, CHECKPOINTS, LOCK):
+            _refuse_link(self._path.parent / name)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ...tools.errors import CorruptError, UsageError
-from ...tools.files.regular_file import check_regular
+from ...tools.files.regular_file import IrregularFileError, check_regular, make_inside
 from .chain import FILE, START
 from .event_shapes import REVIEWS as REVIEW_SHAPES
 from .event_shapes import misfit
@@ -93,7 +93,7 @@ class Reviews:
         with self._lock:
             now = datetime.now(UTC)
             if self._own_segment is None:
-                _make_folder(self._folder)
+                self._make_folder()
                 name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
                 self._own_segment = self._folder / name
             number = self._written + 1
@@ -110,6 +110,14 @@ class Reviews:
                 os.close(descriptor)
             self._written, self._head = number, head
             return Event(number, time, event, target, id, json.loads(text))
+
+    def _make_folder(self) -> None:
+        try:
+            make_inside(self._folder, self._folder.parent)
+        except IrregularFileError as error:
+            raise UsageError(
+                f"{self._folder} is {error.strerror}, so that no review is written; remove it"
+            ) from None
 
     def by_target(self) -> dict[str, list[Event]]:
         """Each target's reviews that were not taken back, oldest first."""
@@ -153,21 +161,6 @@ def review_row(event: Event) -> ReviewRow:
     names = ("verdict", "text", "predicate", "note", "name", "after_viewing", "score")
     values: dict[str, Any] = {name: event.data.get(name) for name in names}
     return ReviewRow(id=event.id, time=event.time, **values)
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder of reviews; one that is a link would put them somewhere else.
-
-    Raises:
-        UsageError: it is a link, or no folder.
-    """
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        if folder.is_symlink() or not folder.is_dir():
-            raise UsageError(
-                f"{folder} is a link or no folder, so that no review is written; remove it"
-            ) from None
 
 
 def _size(path: Path) -> int:

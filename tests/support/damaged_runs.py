@@ -168,3 +168,124 @@ def lexicon_has_other_types(folder: Path) -> None:
 @damage
 def lexicon_is_a_fifo(folder: Path) -> None:
     _fifo(folder / "lexicon" / "lexicon.json.gz")
+
+
+@damage
+def lexicon_is_a_link(folder: Path) -> None:
+    outside = folder.parent.parent / "outside.gz"
+    shutil.copy(folder / "lexicon" / "lexicon.json.gz", outside)
+    (folder / "lexicon" / "lexicon.json.gz").unlink()
+    (folder / "lexicon" / "lexicon.json.gz").symlink_to(outside)
+
+
+@damage
+def activations_are_a_fifo(folder: Path) -> None:
+    _fifo(folder / "collected" / "select.safetensors")
+
+
+@damage
+def activations_are_a_link(folder: Path) -> None:
+    outside = folder.parent.parent / "outside.safetensors"
+    (folder / "collected" / "select.safetensors").rename(outside)
+    (folder / "collected" / "select.safetensors").symlink_to(outside)
+
+
+@damage
+def activations_are_a_folder(folder: Path) -> None:
+    (folder / "collected" / "explore.safetensors").unlink()
+    (folder / "collected" / "explore.safetensors").mkdir()
+
+
+@damage
+def events_are_a_file(folder: Path) -> None:
+    shutil.rmtree(folder / "events")
+    (folder / "events").write_text("no folder")
+
+
+@damage
+def segment_is_a_fifo(folder: Path) -> None:
+    _fifo(folder / "events" / "0009-1.jsonl")
+
+
+@damage
+def segment_is_a_link(folder: Path) -> None:
+    (folder / "events" / "0009-1.jsonl").symlink_to("/etc/passwd")
+
+
+@damage
+def segment_is_a_folder(folder: Path) -> None:
+    (folder / "events" / "0009-1.jsonl").mkdir()
+
+
+@damage
+def segment_has_half_a_pair(folder: Path) -> None:
+    line = '{"data":{},"event":"failure","id":"\\ud800","seq":1,"target":"\\udfff","time":"t"}\n'
+    (folder / "events" / "0009-1.jsonl").write_text(line)
+
+
+@damage
+def segment_is_nested(folder: Path) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    line = f'{{"data":{deep},"event":"failure","id":null,"seq":1,"target":"mlp.0.0","time":"t"}}\n'
+    (folder / "events" / "0009-1.jsonl").write_text(line)
+
+
+@damage
+def segment_names_are_lists(folder: Path) -> None:
+    line = '{"data":{},"event":"failure","id":[1],"seq":1,"target":["mlp.0.0"],"time":"t"}\n'
+    (folder / "events" / "0009-1.jsonl").write_text(line)
+
+
+@damage
+def segment_is_zeros(folder: Path) -> None:
+    (folder / "events" / "0009-1.jsonl").write_bytes(b"\0" * 100_000)
+
+
+@damage
+def table_is_no_table(folder: Path) -> None:
+    (folder / "events" / "0009-1.parquet").write_bytes(b"PAR1" + bytes(1000) + b"PAR1")
+
+
+@damage
+def reviews_are_a_file(folder: Path) -> None:
+    (folder / "reviews").write_text("no folder")
+
+
+@damage
+def reviews_have_a_fifo(folder: Path) -> None:
+    (folder / "reviews").mkdir()
+    _fifo(folder / "reviews" / "a.jsonl")
+
+
+@damage
+def reviews_have_nonsense(folder: Path) -> None:
+    (folder / "reviews").mkdir()
+    (folder / "reviews" / "a.jsonl").write_text("nonsense\n")
+
+
+@damage
+def seal_is_a_fifo(folder: Path) -> None:
+    _fifo(folder / "seal.json")
+
+
+@damage
+def seal_is_nested(folder: Path) -> None:
+    (folder / "seal.json").write_text("[" * 100_000)
+
+
+@damage
+def seal_has_other_types(folder: Path) -> None:
+    (folder / "seal.json").write_text(
+        '{"events":"x","unchained":[],"head":5,"segments":3,"files":7}'
+    )
+
+
+@damage
+def lock_is_a_fifo(folder: Path) -> None:
+    _fifo(folder / "lock")
+
+
+@damage
+def suite_is_a_fifo(folder: Path) -> None:
+    _setting(folder, 'suite = "x"')
+    _fifo(folder / "suite.toml")

@@ -68,6 +68,21 @@ def check_inside(path: Path, folder: Path) -> None:
         raise IrregularFileError(errno.EPERM, f"a link that leads out of {folder}", str(path))
 
 
+def make_inside(path: Path, folder: Path) -> None:
+    """Make a folder to write to, inside another one, which may be somebody else's.
+
+    Raises:
+        IrregularFileError: it leads out of that folder, or is no folder.
+    """
+    check_inside(path, folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise IrregularFileError(
+            errno.ENOTDIR, "no folder, where one is written to", str(path)
+        ) from None
+
+
 def _check(status: os.stat_result, path: Path, max_bytes: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a FIFO, socket or device"

@@ -154,12 +154,13 @@ def test_small_file_with_gigabytes_of_text_is_refused(folder: Path) -> None:
     path = _replace_log(folder, rows=5000, value="x" * 400_000)
     assert path.stat().st_size < 100_000
     script = f"""
-import resource, sys
+import re
 from pathlib import Path
 from hubel.agent.review.run_catalog import RunCatalog
 from hubel.agent.review.run_rows import run_rows
 print(run_rows(RunCatalog(Path({str(folder.parent)!r})))[0].notice)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+status = Path("/proc/self/status")  # ru_maxrss would be that of the process that started this one
+print(int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) * 1024 if status.exists() else 0)
 """
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -186,6 +187,20 @@ def test_links_in_a_run_lead_nowhere(folder: Path, tmp_path: Path) -> None:
         assert client.get(f"/api/runs/run/targets/{TARGET}").json["reviews"] == []
     assert run_command_line(["report", "run", "--folder", "--runs", str(folder.parent)]) != 0
     assert list(outside.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["events", "collected", "lexicon", "checkpoints.sqlite", "lock"])
+def test_writer_of_a_run_follows_no_link_out_of_it(
+    folder: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "outside"
+    if (folder / name).exists():
+        (folder / name).rename(outside)
+    (folder / name).symlink_to(outside)
+    assert run_command_line(["resume", "run", "--runs", str(folder.parent)]) != 0
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert name in error
 
 
 def test_fifo_among_the_reviews_is_named_and_nothing_waits(folder: Path) -> None:
