@@ -14,6 +14,7 @@ import shutil
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def edit_run(
     *,
     forgeries: int,
     seed: int,
+    every: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Change every leaf of a finished run, and forge up to `forgeries` kinds of leaves.
@@ -92,9 +94,10 @@ def edit_run(
     Args:
         folder: the run; it is not changed.
         scratch: an empty or missing folder.
+        every: change only each leaf of that number.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    _edit_leaves(folder, scratch / "edited.jsonl", tally)
+    _edit_leaves(folder, scratch / "edited.jsonl", tally, every)
     _edit_settings(folder, scratch / "settings", tally)
     computed = set(replay(folder).computed)
     kinds = list(_leaf_kinds(folder, random.Random(seed)))
@@ -141,11 +144,11 @@ def changed(value: Any, path: KeyPath) -> Any:
     return {"x": "x"} if isinstance(value, dict) else 0
 
 
-def _edit_leaves(folder: Path, path: Path, tally: EditTally) -> None:
+def _edit_leaves(folder: Path, path: Path, tally: EditTally, every: int) -> None:
     """Change each leaf of each event, the event's name, time and place included."""
-    for event in read_events(folder):
+    for number, event in enumerate(read_events(folder)):
         fields = event._asdict()
-        for leaf in leaves(fields):
+        for leaf in islice(leaves(fields), number % every, None, every):
             path.write_text(canonical(changed(fields, leaf)) + "\n", encoding="utf-8")
             tally.edits += 1
             try:
@@ -171,9 +174,13 @@ def _edit_settings(folder: Path, copy: Path, tally: EditTally) -> None:
 
 
 def _leaf_kinds(folder: Path, rng: random.Random) -> Iterator[tuple[str, Event, KeyPath]]:
-    """One leaf of every kind, each of a random event: its name, its event, its path."""
+    """One leaf of every kind, each of a random event: its name, its event, its path.
+
+    Of several events with one name nobody is shown any but the last.
+    """
     kinds: dict[str, list[tuple[Event, KeyPath]]] = {}
-    for event in read_events(folder):
+    last = {(event.event, event.target, event.id): event for event in read_events(folder)}
+    for event in last.values():
         if event.event in BOOKKEEPING:
             continue
         for path in leaves(event.data):
