@@ -29,7 +29,8 @@ _COUNTS = """
     select count(*) targets, coalesce(sum(status = 'done'), 0) done, coalesce(sum(verdict = 'kept'), 0) kept,
            coalesce(sum(verdict = 'rejected'), 0) rejected, coalesce(sum(verdict = 'inconclusive'), 0) inconclusive,
            coalesce(sum(status = 'failed'), 0) failed,
-           coalesce(sum(status = 'pending' or (status = 'done' and verdict = 'pending')), 0) pending,
+           coalesce(sum(status = 'pending'), 0) pending,
+           coalesce(sum(status = 'done' and verdict = 'pending'), 0) undecided,
            case when count(usd) = count(*) then sum(usd) end usd, coalesce(sum(calls), 0) calls,
            coalesce(sum(input_tokens + output_tokens), 0) tokens
     from targets"""
@@ -66,6 +67,9 @@ class RunRow:
     inconclusive: int | None = None
     failed: int | None = None
     pending: int | None = None
+    """Neither explained nor failed, as `hubel show` and `resume` count."""
+    undecided: int | None = None
+    """Explained, and without a verdict until no target is pending any more."""
     usd: float | None = None
     calls: int | None = None
     tokens: int | None = None
@@ -121,7 +125,7 @@ def run_row(run: StoredRun) -> RunRow:
     if values is None:
         return replace(row, state="running", notice="This run is being read for the first time.")
     row = replace(row, **{name: value for name, value in values.items() if name != "decided"})
-    is_done = values["decided"] and row.pending == 0
+    is_done = values["decided"] and row.pending == row.undecided == 0
     row.state = "running" if is_written(run.folder) else "done" if is_done else "interrupted"
     if (share := run.share_read()) < 1:
         row.notice = f"This run is being read: {share:.0%} of its log so far."

@@ -33,6 +33,9 @@ _COLUMNS = (
     "p", "r", "low", "high", "select", "drop", "trivial", "token_lookup", "shuffled", "usd", "calls", "seconds",
     "error", "review",
 )  # fmt: skip
+_OUTCOME = """case when t.status <> 'done' then t.status when t.verdict = 'pending' then 'undecided'
+    else t.verdict end"""
+"""What a filter by verdict compares: the words that the list shows and the runs' rows count."""
 _ROW = "select t.*, x.explanation, x.predicate, x.reason, x.error"
 
 
@@ -185,7 +188,8 @@ def _where(query: TargetQuery) -> tuple[str, list[Any]]:
         alternatives: list[str] = []
         if listed := [value for value in allowed if value != "none"]:
             placeholders = ", ".join("?" * len(listed))
-            alternatives.append(f't."{name}" in ({placeholders})')
+            column = _OUTCOME if name == "verdict" else f't."{name}"'
+            alternatives.append(f"{column} in ({placeholders})")
         if "none" in allowed:
             alternatives.append(f't."{name}" is null')
         conditions.append(f"({' or '.join(alternatives)})")

@@ -1,5 +1,7 @@
 /** Answers of a report, which has no server: whole responses by path; sorting, filtering and search are done here. */
 
+import { outcome } from "./parts.js";
+
 const PAGES = new Map();
 
 /** What the API would answer to `path` with `query`, out of a report. */
@@ -41,7 +43,7 @@ const TESTS = [
   ["site", among("site")],
   ["side", among("side")],
   ["status", among("status")],
-  ["verdict", among("verdict")],
+  ["verdict", (row, value) => value.split(",").includes(outcome(row))],
   ["review", (row, value) => value.split(",").includes(row.review?.verdict ?? "none")],
   ["r_min", (row, least) => row.r !== null && row.r >= Number(least)],
   ["r_max", (row, most) => row.r !== null && row.r <= Number(most)],

@@ -4,10 +4,15 @@ import { h, t } from "./dom.js";
 
 const NAMES = { approve: "approved", reject: "rejected", edit: "edited", note: "note" };
 
-/** kept, rejected, inconclusive, failed, pending: a word with its shape. */
+/** What became of a target: a verdict; undecided, until no target of the run is pending; failed or pending. */
+export function outcome(row) {
+  if (row.status ? row.status !== "done" : !row.verdict) return row.status ?? "pending";
+  return row.verdict && row.verdict !== "pending" ? row.verdict : "undecided";
+}
+
+/** That as a word with its shape. */
 export function verdict(row) {
-  const word = row.status === "done" ? (row.verdict ?? "pending") : (row.status ?? row.verdict ?? "pending");
-  return h("span", { class: `verdict ${word}` }, word);
+  return h("span", { class: `verdict ${outcome(row)}` }, outcome(row));
 }
 
 /** A person's decision in short: "approved by Ada". */

@@ -22,7 +22,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (runs / "broken").mkdir()
     (runs / "broken" / "config.toml").write_text(f'"{EVIL.encode("unicode_escape").decode()}" = 1')
     (runs / "misshapen").mkdir()
-    text = f'index = "x"\ntargets = ["mlp.0.0"]\nseed = "\\u001b[2J"\n'
+    text = 'index = "x"\ntargets = ["mlp.0.0"]\nseed = "\\u001b[2J"\n'
     (runs / "misshapen" / "config.toml").write_text(text)
     log = RunLog(runs / f"run{EVIL}")
     for target in TARGETS:

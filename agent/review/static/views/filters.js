@@ -2,7 +2,7 @@
 
 import { debounced, h } from "../dom.js";
 
-const VERDICTS = ["kept", "inconclusive", "rejected", "failed", "pending"];
+const VERDICTS = ["kept", "inconclusive", "rejected", "failed", "undecided", "pending"];
 const REVIEWS = [["", "any review"], ["none", "not reviewed"], ["approve", "approved"], ["reject", "rejected"], ["edit", "edited"], ["note", "with a note"]];
 const WHERE = [["explanations", "explanations"], ["transcripts", "transcripts"], ["exemplars", "exemplars"], ["explanations,transcripts,exemplars", "everywhere"]];
 const TYPED = 120; // ms after the last key

@@ -79,7 +79,7 @@ function falseKeeps(rate) {
   return [percent(rate.rate, 1), h("small", {}, `${count(rate.kept)} of ${count(rate.of)} nulls`)];
 }
 
-const PARTS = ["kept", "inconclusive", "rejected", "failed", "pending"];
+const PARTS = ["kept", "inconclusive", "rejected", "failed", "undecided", "pending"];
 
 /** A run's targets by what became of them, as one bar with its words. */
 export function progress(run) {
