@@ -10,6 +10,7 @@ from ..runlog.model_config import ModelConfig
 from .connection import TIMEOUT_S, connect
 from .conversation import Client, LanguageModel
 from .preflight_probe import ModelCheck, check_explainer, preflight
+from .prompt_check import PromptCheck
 from .retry import Patience, RetryingClient
 
 SHORTEST_ATTEMPT_S = 30.0
@@ -31,7 +32,8 @@ def make_model(
     patience = patience or Patience()
     connection = connect(config, attempt_seconds(timeout_s, patience.limit_s))
     billed = bool(config.price) or not config.base_url
-    client = RetryingClient(connection, patience, billed=billed)
+    check = PromptCheck() if config.base_url else None
+    client = RetryingClient(connection, patience, billed=billed, check=check)
     if config.tools == "text":
         from .tool_fallback.client import ToolFallbackClient
         from .tool_fallback.in_text import describe_in_text, read_calls

@@ -4,6 +4,7 @@ ModelError          no reply; the target is a failure, and can be tried again
 ├── Busy            one attempt failed in a way that may pass: `retry` waits and tries again
 ├── OversizedReply  more bytes, values or tool calls than any model's answer takes
 ├── Unreachable     no server, or one that was busy for longer than the patience of the run
+├── PromptCut       the server read only a part of the prompt
 ├── OtherForm       the server wants the request in another form, in which it is sent next
 └── Rejected        the server says that the request, the key or the model is wrong: trying again does not help
     ├── TooLong     the conversation is longer than the model's context window
@@ -70,6 +71,10 @@ class Busy(ModelError):
 
 class OversizedReply(ModelError):
     """A server sent more than any model's answer takes; asking again would bring as much."""
+
+
+class PromptCut(ModelError):
+    """The server read only a part of the prompt, and answered that."""
 
 
 class OtherForm(ModelError):

@@ -32,7 +32,8 @@ from typing import TYPE_CHECKING
 from ..runlog.stopping import Stopped
 from .connection import send_counted
 from .conversation import Wait
-from .errors import Busy, ModelError, OtherForm, Unreachable
+from .errors import Busy, ModelError, OtherForm, PromptCut, Unreachable
+from .prompt_check import FILLER, PromptCheck, with_filler
 from .rate_gate import RateGate, Ticket
 
 if TYPE_CHECKING:
@@ -84,12 +85,20 @@ class RetryingClient:
 
     Args:
         billed: whether somebody bills for replies, also for those that did not arrive.
+        check: finds out whether the server reads whole prompts; None trusts it.
     """
 
-    def __init__(self, connection: Connection, patience: Patience, *, billed: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        patience: Patience,
+        *,
+        billed: bool = False,
+        check: PromptCheck | None = None,
+    ) -> None:
         self.name = connection.name
         self._connection, self._patience, self._billed = connection, patience, billed
-        self._gate = patience.gate(connection.place)
+        self._gate, self._check = patience.gate(connection.place), check
 
     def reply(self, request: Request) -> Reply:
         """A reply, with the waits for it.
@@ -97,6 +106,7 @@ class RetryingClient:
         Raises:
             Rejected: the server refuses this request.
             Unreachable: it did not answer in time.
+            PromptCut: the server read only a part of the prompt.
             BudgetReached: no further attempt may be made.
             Stopped: the run was stopped during a wait.
         """
@@ -114,7 +124,26 @@ class RetryingClient:
                 raise
             else:
                 self._gate.answered(call.ticket, received.allowances, received.reply.usage)
+                self._check_prompt(request, received.reply)
                 return replace(received.reply, waits=tuple(call.waits))
+
+    def _check_prompt(self, request: Request, reply: Reply) -> None:
+        """Raise PromptCut if the server read only a part of the prompt; a suspect one is sent once more."""
+        usage = reply.usage
+        least = self._check.least_tokens(request, usage) if self._check else None
+        if self._check is None or usage is None or least is None:
+            return
+        try:
+            again = send_counted(self._connection, with_filler(request)).reply.usage
+        except ModelError:
+            return  # nothing is known
+        if again is not None and self._check.is_cut(usage.input, least, again):
+            raise PromptCut(
+                f"the server read {usage.input:,} tokens of a prompt of at least {least:,.0f}, and "
+                f"{again.input:,} when {FILLER} words were added: it cuts prompts to its context window "
+                "without a word. Start it with a longer one (Ollama: OLLAMA_CONTEXT_LENGTH=32768, or "
+                "`PARAMETER num_ctx 32768` in the Modelfile)"
+            )
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,6 +6,8 @@ differently.
     delay_s = 2.0                    # seconds before every answer
     requests_a_minute = 60           # more are refused with 429; every answer says what is left
     tokens_a_minute = 40000
+    context_tokens = 4096            # longer prompts are cut to so many tokens without a word
+    counts_only_new = true           # tokens that were read from the cache are not counted
 
     [[rule]]                         # the first rule that matches a request applies
     at = [3, 4]                      # matches the third and fourth request of all
@@ -130,6 +132,8 @@ class Script:
     delay_s: float = 0.0
     requests_a_minute: int = 0
     tokens_a_minute: int = 0
+    context_tokens: int = 0
+    counts_only_new: bool = False
     rules: tuple[Rule, ...] = ()
 
 

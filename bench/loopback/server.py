@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import struct
 import sys
@@ -28,7 +29,8 @@ from .script import Director, IncomingRequest, Rule, Script
 from .wires import Provider, TokenCounts
 
 CHARACTERS_A_TOKEN = 4
-"""How tokens are counted here: a common rule of thumb."""
+"""How tokens are counted here, by a common rule of thumb; but each word is a token at least."""
+_WORD = re.compile(r"\w+")
 PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
 
 
@@ -190,14 +192,18 @@ class Loopback:
         with self._lock:
             for number, part in enumerate(parts, 1):
                 digest.update(f"{len(part)}:{part}".encode("utf-8", "surrogatepass"))
-                size += len(part)
+                size += max(len(part) // CHARACTERS_A_TOKEN, len(_WORD.findall(part)))
                 if digest.digest() in self._cached:
                     read = size
                 elif number <= markable:
                     self._cached.add(digest.digest())
                 marked = size if number <= markable else marked
-        prompt, read, marked = (n // CHARACTERS_A_TOKEN for n in (size, read, marked))
-        return TokenCounts(prompt, 0, read, max(0, marked - read) if provider == "anthropic" else 0)
+        written = max(0, marked - read) if provider == "anthropic" else 0
+        if self.script.counts_only_new:
+            return TokenCounts(size - read, 0, 0, 0)
+        if limit := self.script.context_tokens:
+            return TokenCounts(min(size, limit), 0, min(read, limit), 0)
+        return TokenCounts(size, 0, read, written)
 
 
 def _with_hash_in_ids(reply: Reply, hash: str) -> Reply:
