@@ -2,6 +2,9 @@
 
 Instruments are called by their tool names, one at a time; resources describe the index, and give a
 unit's statistics and exemplars. With a log, each call is an event.
+
+A client may give up a call. If it still waits for its turn, it is dropped; if it runs, it ends before
+the subject's next forward pass, which every longer instrument makes many of.
 """
 
 from __future__ import annotations
@@ -9,17 +12,30 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass, field, replace
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...tools.errors import ArgumentError, HubelError
+from ...tools.files.untrusted_text import printable, whole_characters
+from ..llm.reply_limits import bounded_json
 
 if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
+
     from ...tools.instruments import InstrumentContext
+    from ...tools.subject import Subject
     from ..runlog.log import RunLog
 
 INDEX, UNIT = "hubel://index", "hubel://unit/{address}"
+
+
+MAX_LOGGED = 5_000_000
+"""Characters of arguments that are logged; those that instruments accept have less than half."""
+
+
+class CallGivenUp(Exception):
+    """Nobody waits for the answer of the call that runs."""
 
 
 class CallAnswer(NamedTuple):
@@ -37,22 +53,55 @@ class InstrumentDispatcher:
     bench: InstrumentContext
     log: RunLog | None = None
     _lock: Lock = field(default_factory=Lock)
+    _given_up: Event = field(default_factory=Event)
+    """Of the call that runs."""
+    _watch: RemovableHandle | None = None
+    """The hook on the subject, while a call runs it."""
 
-    def call(self, name: str, arguments: Mapping[str, Any]) -> CallAnswer:
-        """The answer of an instrument, by its tool name. An invalid call returns its error message as the answer."""
+    def __post_init__(self) -> None:
+        self._context = replace(self.bench, subject=self._subject if self.bench.subject else None)
+
+    def call(
+        self, name: str, arguments: Mapping[str, Any], given_up: Event | None = None
+    ) -> CallAnswer:
+        """The answer of an instrument, by its tool name. An invalid call returns its error message as the answer.
+
+        Args:
+            given_up: is set when nobody waits for the answer any more.
+        """
         from ...tools import instruments
 
         with self._lock:
+            self._given_up = given_up or Event()
             started = time.perf_counter()
             by_tool_name = {tool_name(full): full for full in instruments.instruments()}
             instrument = by_tool_name.get(name, name)
             try:
-                result = instruments.call(instrument, arguments, self.bench)
+                self._check()
+                if instrument not in by_tool_name.values():
+                    listed = ", ".join(by_tool_name)
+                    raise ArgumentError(f"no tool is called {name[:60]!r}; there are {listed}")
+                result = instruments.call(instrument, arguments, self._context)
                 answer = CallAnswer(result.render(), result.to_json(), False)
-            except HubelError as error:
-                answer = CallAnswer(str(error), None, True)
+            except (HubelError, CallGivenUp) as error:
+                answer = CallAnswer(printable(str(error)), None, True)
+            finally:
+                if self._watch is not None:
+                    self._watch.remove()
+                    self._watch = None
             self._write(instrument, arguments, answer, time.perf_counter() - started)
         return answer
+
+    def _subject(self) -> Subject:
+        """The subject, which ends this call before a forward pass if it was given up."""
+        subject = self.bench.require_subject()
+        if self._watch is None:
+            self._watch = subject.model.register_forward_pre_hook(lambda *_: self._check())
+        return subject
+
+    def _check(self) -> None:
+        if self._given_up.is_set():
+            raise CallGivenUp("the client gave up this call")
 
     def _write(
         self, instrument: str, arguments: Mapping[str, Any], answer: CallAnswer, seconds: float
@@ -60,8 +109,15 @@ class InstrumentDispatcher:
         if self.log is None:
             return
         number = len(self.log.all("call", None)) + 1
+        plain = bounded_json(dict(arguments))
+        if len(str(plain)) > MAX_LOGGED:
+            plain = {"too_long": str(plain)[:MAX_LOGGED]}
         data = {
-            "request": {"instrument": instrument, "arguments": dict(arguments), "rendered": True},
+            "request": {
+                "instrument": whole_characters(instrument)[:60],
+                "arguments": plain,
+                "rendered": True,
+            },
             "answer": {"result": answer.result, "text": answer.text, "error": answer.error},
             "seconds": round(seconds, 4),
         }

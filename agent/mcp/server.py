@@ -2,6 +2,7 @@
 
 1. Tools are the instruments, with their docstrings and schemas. Each call runs in its own thread,
    one at a time; the subject is loaded at the first call that runs it.
+   A message that cannot be read is answered, too (`incoming`), and a call that the client gives up ends.
 2. An invalid call returns an error message that says how to repair it, as for every explainer.
    Held-out text cannot be reached: no instrument reads it, and nothing else is served.
 3. Resources: a description of the index, and each unit's statistics and exemplars from explore.
@@ -13,7 +14,9 @@ FastMCP is not used: it derives schemas from Python signatures, and the instrume
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import mcp_types as types
@@ -24,6 +27,7 @@ from mcp.shared.exceptions import MCPError
 from ... import __version__
 from ...tools.errors import HubelError
 from .dispatch import INDEX, UNIT, CallAnswer, InstrumentDispatcher, tool_name
+from .incoming import MessageLines
 
 INSTRUCTIONS = (
     "Instruments on one language model, to find out what its units respond to and what they cause. Units are written "
@@ -77,7 +81,13 @@ class ProtocolHandlers:
     async def call(
         self, _context: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        answer: CallAnswer = await _in_thread(self._desk.call, params.name, params.arguments or {})
+        given_up = Event()
+        try:
+            answer: CallAnswer = await _in_thread(
+                self._desk.call, params.name, params.arguments or {}, given_up
+            )
+        finally:  # also when the client cancels the call; the thread is on its own then
+            given_up.set()
         return types.CallToolResult(
             content=[types.TextContent(text=answer.text)],
             structured_content=answer.result if self._structured else None,
@@ -116,9 +126,16 @@ async def _in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
 
 async def serve_stdio(server: Server[Any]) -> None:
     """Serve one client over standard input and output until it disconnects; nothing else is written there."""
+    from anyio import wrap_file
     from mcp.server.stdio import stdio_server
 
-    async with stdio_server() as (read, write):
+    # As the SDK does it: nobody else may read what the client sends.
+    messages = os.fdopen(os.dup(0), "rb", closefd=False)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    lines: Any = wrap_file(MessageLines(messages))  # pyright: ignore[reportArgumentType]
+    async with stdio_server(stdin=lines) as (read, write):
         await server.run(read, write, server.create_initialization_options())
 
 

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ..errors import ArgumentError, UnavailableError, UsageError
 from ..files.jsonable import jsonable
+from .argument_checks import check_numbers, check_result, plain_arguments
 
 if TYPE_CHECKING:
     from ..index import Index
@@ -41,6 +42,8 @@ UnitAddress = Annotated[
     str, Field(description="address of a unit, e.g. mlp.12.803, mlp.12.803- or head.5.3")
 ]
 Text = Annotated[str, Field(min_length=1)]
+SHOWN_FAULTS = 5
+"""Faults of one call that its error names."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +112,22 @@ class Instrument:
         return deepcopy(_schema(self.arguments))
 
     def __call__(self, context: InstrumentContext, arguments: Mapping[str, Any]) -> Result:
+        plain = plain_arguments(self.name, arguments)
+        check_numbers(self.name, _schema(self.arguments), plain)
         try:
-            checked = self.arguments.model_validate(dict(arguments))
+            checked = self.arguments.model_validate(plain)
         except ValidationError as error:
-            faults = "; ".join(map(_describe_fault, error.errors(include_url=False)))
+            all_faults = error.errors(include_url=False)
+            faults = "; ".join(map(_describe_fault, all_faults[:SHOWN_FAULTS]))
             raise ArgumentError(f"{self.name}: {faults}. Arguments: {self.usage()}") from error
         try:
-            return self.function(
+            result = self.function(
                 context, **{name: getattr(checked, name) for name in self.arguments.model_fields}
             )
         except UsageError as error:  # such as a unit out of range: the caller can repair that
             raise ArgumentError(f"{self.name}: {error}") from error
+        check_result(self.name, result.to_json())
+        return result
 
     def usage(self) -> str:
         """The arguments in one line: ``unit, k=8``."""

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -306,3 +307,110 @@ def test_a_run_of_another_kind_is_not_written_into(
     ]
     assert run_command_line(argv) == 2
     assert "is a run with targets" in capsys.readouterr().err
+
+
+def test_an_unknown_tool_is_answered_with_the_names_that_clients_know(
+    desk: InstrumentDispatcher,
+) -> None:
+    answer = desk.call("shell\x1b[2J", {})
+    assert answer.error
+    assert "activations_exemplars" in answer.text
+    assert "activations.exemplars" not in answer.text
+    assert "\x1b" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"strengths": [float("nan")]},
+        {"seed": 2**80},
+        {"text": "\ud800\ud800"},
+        {"text": "x" * 6_000_000},
+        {"unknown\ud800": [[[[[[[[[[1e999]]]]]]]]]]},
+    ],
+)
+def test_odd_arguments_are_answered_and_logged(
+    arguments: dict[str, Any], desk: InstrumentDispatcher, tmp_path: Path
+) -> None:
+    from hubel.agent.runlog.log import RunLog
+
+    log = RunLog(tmp_path)
+    answer = InstrumentDispatcher(desk.bench, log).call("steer", TOOLS["steer"] | arguments)
+    log.close()
+    assert answer.error == (arguments.get("text") != "\ud800\ud800")
+    (logged,) = RunLog(tmp_path, writable=False).all("call").values()
+    assert logged["answer"]["error"] == answer.error
+    assert len(json.dumps(logged)) < 8_000_000
+
+
+def test_a_call_that_is_given_up_ends_before_the_next_forward_pass(
+    desk: InstrumentDispatcher,
+) -> None:
+    passes: list[int] = []
+    given_up = Event()
+
+    def count(*_: Any) -> None:
+        passes.append(1)
+        if len(passes) == 3:
+            given_up.set()
+
+    desk.bench.require_subject().model.register_forward_hook(count)
+    answer = desk.call("generate", TOOLS["generate"] | {"new_tokens": 20}, given_up)
+    assert (answer.error, len(passes)) == (True, 3)
+    assert "gave up" in answer.text
+    assert not desk.call("generate", TOOLS["generate"]).error
+
+
+def test_a_call_that_is_given_up_while_it_waits_is_not_made(desk: InstrumentDispatcher) -> None:
+    given_up = Event()
+    given_up.set()
+    loaded = InstrumentContext(lambda: pytest.fail("made"), desk.bench.index)
+    answer = InstrumentDispatcher(loaded).call("generate", TOOLS["generate"], given_up)
+    assert answer.error
+
+
+@pytest.mark.slow
+def test_every_request_over_standard_input_is_answered(tiny_index: Path) -> None:
+    call = {"name": "tokens_describe", "arguments": {"words": ["WORD"]}}
+    good = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": call})
+    odd = [
+        good.replace("WORD", "\\ud800"),
+        good.replace("WORD", "\\ud83d\\ude00 \\udfff"),
+        good.replace("WORD", "x" * 9_000_000),
+        good.replace('["WORD"]', "[" * 5000 + "]" * 5000),
+        good.replace('["WORD"]', "NaN"),
+        good.replace('["WORD"]', "1e999"),
+        good.replace('["WORD"]', "9" * 400),
+        good.replace('["WORD"]', '["a"], "words": ["b"]'),
+        good.replace('"WORD"]', ""),
+        good.replace("WORD", "\\q"),
+        good.replace('"tools/call"', '"no/such"'),
+        good.replace("WORD", "cat"),
+    ]
+    start = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": START}
+    begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    lines = [json.dumps(start), json.dumps(begun), "no JSON", "", "[]", "\x00\xff"]
+    lines += [line.replace('"id": 7', f'"id": {10 + i}') for i, line in enumerate(odd)]
+    argv = command(tiny_index)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(argv, env=checkout_environment(), **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("\n".join([*lines, ""]).encode("latin-1"))
+        process.stdin.flush()
+        answers = {}
+        while len(answers) < 1 + len(odd):
+            line = process.stdout.readline()
+            assert line, "the server has ended"
+            answer = json.loads(line)
+            answers[answer.get("id")] = answer
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+        process.stdout.read()
+    wrong = [
+        i
+        for i in range(len(odd))
+        if "error" in answers[10 + i] or answers[10 + i]["result"]["isError"]
+    ]
+    assert wrong == [*range(2, 11)]
+    assert "given twice" in json.dumps(answers[17])
