@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from ...agent.llm.conversation import LanguageModel, Reply
+from ...agent.review.guard import is_loopback
 from ...tools.errors import UsageError
 from . import faults, wires
 from .ledger import Ledger
@@ -31,6 +32,10 @@ from .wires import Provider, TokenCounts
 CHARACTERS_A_TOKEN = 4
 """How tokens are counted here, by a common rule of thumb; but each word is a token at least."""
 _WORD = re.compile(r"\w+")
+MAX_BODY = 64 << 20
+"""Bytes of a request; the longest conversations have 1 MB."""
+IDLE_S = 60.0
+"""A connection on which nothing comes for so long is closed."""
 PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
 
 
@@ -265,17 +270,38 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    timeout = IDLE_S
 
     def do_GET(self) -> None:
         """The list of models, if the script has one, and the ledger."""
-        self._send(self._loopback.listed(self.path))
+        if self._accepts():
+            self._send(self._loopback.listed(self.path))
 
     def do_POST(self) -> None:
         """A request for a reply."""
+        if not self._accepts():
+            return
         raw = self.rfile.read(int(self.headers["content-length"] or 0))
         bearer = (self.headers["authorization"] or "").removeprefix("Bearer ")
         key = self.headers["x-api-key"] or bearer
         self._send(self._loopback.answer(self.path, raw, key))
+
+    def _accepts(self) -> bool:
+        """Whether a request is for this machine and of a readable length; answers it if not.
+
+        A page in a browser could reach this server under a name of its own that points here.
+        """
+        host = (self.headers["host"] or "localhost").rsplit(":", 1)[0]
+        length = self.headers["content-length"] or "0"
+        if not is_loopback(host):
+            refusal = _error("openai", 403, "", "this server answers programs on this machine only")
+        elif not length.isascii() or not length.isdigit() or int(length[:12]) > MAX_BODY:
+            refusal = _error("openai", 413, "", f"give a content-length of at most {MAX_BODY:,}")
+        else:
+            return True
+        self.close_connection = True
+        self._send(refusal)
+        return False
 
     @property
     def _loopback(self) -> Loopback:

@@ -256,3 +256,25 @@ def test_a_script_that_means_nothing_is_refused(tmp_path: Path, text: str, said:
         read_script(tmp_path / "s.toml")
     with pytest.raises(UsageError, match="no script at"):
         read_script(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "localhost:1"}, 404),
+        ({"Content-Length": "-1"}, 413),
+        ({"Content-Length": "many"}, 413),
+        ({"Content-Length": "9" * 30}, 413),
+    ],
+)
+def test_only_programs_on_this_machine_are_answered(headers: dict[str, str], status: int) -> None:
+    with Loopback(ProposingModel()) as server:
+        port = int(server.url("anthropic").rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.putrequest("POST", "/nothing", skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == status
+        connection.close()

