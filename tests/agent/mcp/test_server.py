@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -398,12 +398,15 @@ def test_every_request_over_standard_input_is_answered(tiny_index: Path) -> None
         assert process.stdout is not None
         process.stdin.write("\n".join([*lines, ""]).encode("latin-1"))
         process.stdin.flush()
+        timer = Timer(120, process.kill)
+        timer.start()  # a server that is silent must not hold the suite
         answers = {}
         while len(answers) < 1 + len(odd):
             line = process.stdout.readline()
             assert line, "the server has ended"
             answer = json.loads(line)
             answers[answer.get("id")] = answer
+        timer.cancel()
         process.stdin.close()
         assert process.wait(timeout=60) == 0
         process.stdout.read()
