@@ -120,7 +120,11 @@ def _load_model(
 
     if subject is None:
         reporter.say(f"loading {config.subject}")
-        subject = load_subject(config.subject, device=config.device, dtype=config.dtype)
+        subject = load_subject(
+            config.subject, device=config.device, dtype=config.dtype, progress=reporter.say
+        )
+        if config.dtype != "float32":
+            reporter.say(f"circuits are computed in float32, with the weights in {config.dtype}")
     for measurement in log.all("measurement").values():
         if measurement["request"] == {"what": "subject"}:
             subject.require_revision(measurement["value"]["revision"], "the run")

@@ -162,4 +162,5 @@ class SourceData:
             device=self.plan.device,
             dtype=self.plan.dtype,
             suite=suite,
+            progress=self.reporter.say,
         )

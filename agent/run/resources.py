@@ -71,7 +71,7 @@ class RunResources:
         """The subject; raises UsageError if its weights are not those that the run was made with."""
         if self._subject is None:
             self._reporter.say(f"loading {self._config.subject['name']}")
-            self._subject = open_run_subject(self._folder, self._config)
+            self._subject = open_run_subject(self._folder, self._config, self._reporter.say)
         self._subject.require_revision(
             self._config.subject["revision"], f"the run {self._folder.name!r}"
         )

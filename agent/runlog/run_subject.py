@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +27,9 @@ class StoredSuite(NamedTuple):
     index_folder: Path
 
 
-def open_run_subject(folder: Path, config: RunConfig) -> Subject:
+def open_run_subject(
+    folder: Path, config: RunConfig, progress: Callable[[str], None] = lambda line: None
+) -> Subject:
     """Load the subject of a run, with its planted units.
 
     Raises:
@@ -44,6 +46,7 @@ def open_run_subject(folder: Path, config: RunConfig) -> Subject:
         device=config.device,
         dtype=config.dtype,
         suite=suite,
+        progress=progress,
     )
 
 
@@ -54,6 +57,7 @@ def open_recorded_subject(
     device: str,
     dtype: str,
     suite: StoredSuite | None = None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Subject:
     """Load a subject by the name and revision that were recorded; raises as `open_run_subject` does.
 
@@ -63,7 +67,7 @@ def open_recorded_subject(
     """
     from ...tools.subject import load_subject
 
-    subject = load_subject(record["name"], device=device, dtype=dtype)
+    subject = load_subject(record["name"], device=device, dtype=dtype, progress=progress)
     if suite is not None:
         subject = _replant(subject, suite)
     subject.require_revision(record["revision"], made_with_it)

@@ -28,10 +28,13 @@ _TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 5e-2, tor
 def open_circuit_model(subject: Subject, wiring: Wiring | None = None) -> CircuitModel:
     """Open a subject as a graph, after checking that the wiring fits it.
 
+    Of a subject in half precision it is a copy in float32 with the same weights: what an edge does is
+    a small difference of large sums, which half precision rounds away.
+
     Raises:
         UsageError: the family has no wiring or no edges, or the wiring does not describe this model.
     """
-    model = CircuitModel(subject, wiring)
+    model = CircuitModel(subject.at_least_float32, wiring)
     if fault := _find_fault(model):
         raise UsageError(
             f"{subject.name!r} does not fit the {subject.architecture.model_type!r} wiring in "

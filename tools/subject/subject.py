@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from copy import copy, deepcopy
+from functools import cached_property
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -92,6 +94,17 @@ class Subject:
                 f"the subject {self.name!r} has the weights {self.revision}, but {made_with_it} was made with "
                 f"{revision}; load those weights, or make it again with these"
             )
+
+    @cached_property
+    def at_least_float32(self) -> Self:
+        """The subject itself, or in half precision a copy that computes in float32."""
+        if self.dtype not in (torch.bfloat16, torch.float16):
+            return self
+        twin = copy(self)
+        twin.model = deepcopy(self.model).float()
+        twin.parts = find_modules(twin.model, self.architecture)
+        twin._head_factors = {}
+        return twin
 
     @property
     def device(self) -> torch.device:

@@ -92,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
     layers, slots = _layers(args.layers), list(dict.fromkeys(args.at.split(",")))
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:
-        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        subject = load_subject(
+            args.subject, device=args.device, dtype=args.dtype, progress=reporter.say
+        )
         n_layers = subject.shape.n_layers
         layers = layers or sorted({n_layers * fifth // 5 for fifth in range(1, 5)})
         for slot in slots:

@@ -128,7 +128,9 @@ def _measure(args: argparse.Namespace, receivers: Sequence[Target]) -> list[dict
     components = [parse(name) for name in args.components.split(",")] if args.components else []
     with progress(quiet=args.quiet) as reporter:
         reporter.update(args.action, 0, 1, unit="tables", note=task.name)
-        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        subject = load_subject(
+            args.subject, device=args.device, dtype=args.dtype, progress=reporter.say
+        )
         model = open_circuit_model(subject)
         examples = draw_examples(task, "discovery", args.seed, lexicon(subject))
         batches = prepare(subject, task, examples, args.prompts).batches

@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
     tasks = [find_task(args.task)] if args.task else list(all_tasks().values())
     rows: list[dict[str, Any]] = []
     with progress(quiet=args.quiet) as reporter:
-        subject = load_subject(args.subject, device=args.device, dtype=args.dtype)
+        subject = load_subject(
+            args.subject, device=args.device, dtype=args.dtype, progress=reporter.say
+        )
         words = lexicon(subject)
         for done, task in enumerate(tasks):
             reporter.update("tasks", done, len(tasks), unit="tasks", note=task.name)

@@ -70,7 +70,11 @@ def run(args: argparse.Namespace) -> int:
     corpus = read_corpus(options.corpus(args))
     with progress(quiet=args.quiet) as reporter:
         subject = load_subject(
-            args.subject, device=args.device, dtype=args.dtype, directions=args.directions
+            args.subject,
+            device=args.device,
+            dtype=args.dtype,
+            directions=args.directions,
+            progress=reporter.say,
         )
         summary = build_index(
             subject,

@@ -161,7 +161,11 @@ def _open_context(instrument: Instrument, args: argparse.Namespace) -> Instrumen
         from ....tools.subject import load_subject
 
         subject = load_subject(
-            name or "", device=args.device, dtype=args.dtype, directions=args.directions
+            name or "",
+            device=args.device,
+            dtype=args.dtype,
+            directions=args.directions,
+            progress=lambda line: print(line, file=sys.stderr),
         )
         if index is not None:
             subject.require_revision(index.subject_revision, f"the index {str(args.index)!r}")
