@@ -204,14 +204,15 @@ def _matching_contexts(
 ) -> dict[int, list[TokenSpan]]:
     """Context to the tokens of each match that is not in position 0 alone."""
     contexts, compiled = index.contexts("explore"), _compile(pattern, regex=regex)
-    join = _as_shown if "<0x" in pattern else join_with_offsets
+    shows_bytes = "<0x" in pattern
     matching: dict[int, list[TokenSpan]] = {}
     rows = zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
     for number, (row, length) in enumerate(rows):
-        text, offsets = join([strings[i] for i in row[:length]])
+        tokens = [strings[i] for i in row[:length]]
+        text, offsets = _as_shown(tokens) if shows_bytes else join_with_offsets(tokens)
         characters = compiled.spans(text)
-        if characters and (spans := list(_token_spans(offsets, characters))):
-            matching[number] = spans
+        if characters and (found := list(_token_spans(offsets, characters))):
+            matching[number] = found
     return matching
 
 

@@ -93,7 +93,7 @@ def _load(folder: Path, config: Any, options: Mapping[str, Any]) -> tuple[Any, M
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     with as_usage_error(f"the weights in {str(folder)!r} cannot be loaded"), silent_and_offline():
-        return AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             generation_config=GenerationConfig(),  # the folder's own is not read
@@ -104,6 +104,7 @@ def _load(folder: Path, config: Any, options: Mapping[str, Any]) -> tuple[Any, M
             ignore_mismatched_sizes=True,  # they are in the report
             **options,
         )
+        return loaded
 
 
 @contextmanager
