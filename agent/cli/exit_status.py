@@ -28,6 +28,22 @@ DISK_FULL = ("no space left on device", "database or disk is full")
 """How libraries that do not raise OSError (safetensors, sqlite, duckdb) report a full disk."""
 
 
+OUT_OF_MEMORY = (
+    "cannot allocate memory",
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "failed to map segment",
+    "failed to allocate",
+    "can't start new thread",
+)
+"""How libraries that do not raise MemoryError (the loader, torch, Arrow, duckdb) report no memory."""
+_NO_MEMORY = (
+    "not enough memory: close other programs, raise the limit (`ulimit -v`, a container's), or take "
+    "a smaller subject, fewer targets or --dtype bfloat16"
+)
+
+
 def describe_error(error: Exception) -> tuple[int, str] | None:
     """Exit status and one line for an error whose cause is outside hubel.
 
@@ -37,6 +53,8 @@ def describe_error(error: Exception) -> tuple[int, str] | None:
         return _status_of(error), " ".join(str(error).split())
     if any(sign in str(error).lower() for sign in DISK_FULL):
         return FAILED, READABLE_ERRNO[errno.ENOSPC]
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY):
+        return FAILED, _NO_MEMORY
     if isinstance(error, OSError):
         cause = READABLE_ERRNO.get(error.errno or 0) or error.strerror or str(error)
         line = " ".join((cause or type(error).__name__).split())

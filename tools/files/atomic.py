@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock
 
@@ -23,12 +24,17 @@ from ..errors import UnavailableError
 _REASONS = {
     errno.ENOSPC: "no space is left on the disk: make room",
     errno.EDQUOT: "the disk quota is used up: make room",
+    errno.EFBIG: "the file is larger than the disk or `ulimit -f` allows: raise the limit",
     errno.EACCES: "no permission: change its owner or mode",
     errno.EPERM: "no permission: change its owner or mode",
     errno.EROFS: "the disk is read-only: choose another place",
     errno.ENOTDIR: "a part of this path is a file: move it away",
     errno.EEXIST: "a file of that name is in the way: move it away",
 }
+
+
+_AT_ONCE = 1 << 24
+"""Bytes that are reserved in one call, which cannot be interrupted."""
 
 
 def cache_dir() -> Path:
@@ -93,6 +99,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Extend a file with zeros to a size for which the disk has room; raises OSError if it has not.
+
+    `truncate` alone makes a file with holes, whose blocks are taken when something is written.
+    """
+    start = file.seek(0, os.SEEK_END)
+    file.flush()
+    for place in range(start, size, _AT_ONCE):
+        length = min(_AT_ONCE, size - place)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), place, length)
+        else:  # macOS
+            file.write(bytes(length))
+    file.flush()
 
 
 def file_sha256(path: Path) -> str:

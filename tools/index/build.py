@@ -37,6 +37,7 @@ from ..files.sealed_json import read_sealed, write_sealed
 from ..subject.address import Shape, Site, SiteKind
 from ..subject.subject import Subject
 from .batch_plan import make_plan
+from .corpus_size import small_corpus_warning
 from .index import FORMAT, IndexSummary, read_description
 from .index_files import VOCABULARY
 from .pass_clock import PassClock
@@ -90,6 +91,7 @@ def build_index(
     progress: Callable[[Progress], None] | None = None,
     exemplar_counts: ExemplarCounts | None = None,
     checkpoint_every: int | None = None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> IndexSummary:
     """Build or finish an index in the folder `out`; a finished one is left as it is.
 
@@ -100,6 +102,7 @@ def build_index(
         progress: called after each batch.
         checkpoint_every: batches between two checkpoints; by default they take half a percent of
             the time.
+        warn: called with a line about a corpus that is too small, before the pass.
 
     Raises:
         UsageError: unknown sites or layers, an unusable corpus, or `out` holds something else.
@@ -115,6 +118,8 @@ def build_index(
     contexts = make_contexts(
         corpus.documents, lambda text: subject.tokenize(text).ids, context_len, max_tokens
     )
+    if warning := small_corpus_warning(contexts):
+        warn(warning)
     counts = exemplar_counts or ExemplarCounts()
     settings = _settings(subject, corpus, contexts, chosen, seed, counts)
     with writing(out), locked(out):

@@ -28,6 +28,7 @@ from torch import Tensor
 from ..corpus import SPLITS, Contexts, Split
 from ..errors import CorruptError, UsageError
 from ..files import atomic_file, writing
+from ..files.atomic import reserve
 from ..subject.address import Site, Unit
 from ..subject.non_finite import refuse
 from ..subject.subject import Subject
@@ -328,7 +329,11 @@ class _Pass:
 
 
 def _allocate(path: Path, arrays: Mapping[str, _Array], metadata: dict[str, Any]) -> dict[str, int]:
-    """Make a safetensors file of the right size, all zeros; returns each array's offset."""
+    """Make a safetensors file of the right size, all zeros; returns each array's offset.
+
+    The disk's blocks are taken now. A write through the memory map to a full disk could not raise
+    an error: the system would end the process (SIGBUS).
+    """
     header: dict[str, Any] = {"__metadata__": {"collected": json.dumps(metadata)}}
     starts: dict[str, int] = {}
     end = 0
@@ -341,5 +346,5 @@ def _allocate(path: Path, arrays: Mapping[str, _Array], metadata: dict[str, Any]
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        file.truncate(8 + len(text) + end)
+        reserve(file, 8 + len(text) + end)
     return {name: 8 + len(text) + start for name, start in starts.items()}

@@ -86,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
             context_len=args.context_len,
             seed=args.seed,
             progress=reporter,
+            warn=_warn if args.quiet else reporter.say,
         )
     if args.json:
         output.json_line(asdict(summary))
@@ -113,6 +114,11 @@ def warnings(index: Index, left_out: int) -> list[str]:
             "fewer than 10 of them is always inconclusive: give a corpus of more documents"
         )
     return said
+
+
+def _warn(line: str) -> None:
+    """A warning that `--quiet`, which is about progress, does not suppress."""
+    sys.stderr.write(f"{line}\n")
 
 
 def describe(summary: IndexSummary) -> str:

@@ -81,6 +81,38 @@ def test_errors_become_one_line_and_a_status(
     assert captured.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        RuntimeError("unable to mmap 538090408 bytes: Cannot allocate memory (12)"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_too_little_memory_is_one_line(command, capsys, error: Exception) -> None:
+    acts(command, error)
+    assert main.run_command_line(["runs"]) == exit_status.FAILED
+    printed = capsys.readouterr().err
+    assert "not enough memory" in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_limit_of_memory_is_one_line() -> None:
+    """Under a limit at which torch cannot be loaded."""
+    argv = f"{sys.executable} -m hubel tool activations.on_text --subject x 'units=[1]' 'texts=[1]'"
+    limited = subprocess.run(
+        ["sh", "-c", f"ulimit -v 600000; {argv}"],
+        env=checkout_environment(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert limited.returncode in (exit_status.FAILED, exit_status.WRONG_USE)
+    assert limited.stderr.count("\n") == 1, limited.stderr
+
+
 def test_a_full_disk_and_a_closed_door_say_what_to_do(command, capsys) -> None:
     acts(command, OSError(errno.ENOSPC, "No more space", "/data/index.parquet"))
     main.run_command_line(["runs"])
