@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..tools.files import atomic_file, cache_dir
+from ..tools.files import cache_dir
+from ..tools.files.sealed_json import read_sealed, write_sealed
 
 
 class ResultCache:
@@ -33,15 +35,10 @@ class ResultCache:
     def get_or_make(self, make: Callable[[], dict[str, Any]], *key: object) -> dict[str, Any]:
         """The cached result of a key, or else what `make` returns, which is cached."""
         path = self._path(key)
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["result"]
-        except FileNotFoundError:
-            pass
+        with suppress(OSError, ValueError):  # not there, or damaged
+            return read_sealed(path)["result"]
         result = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"of": [str(part) for part in key], "result": result})
-        with atomic_file(path) as part:
-            part.write_text(content, encoding="utf-8")
+        write_sealed(path, {"of": [str(part) for part in key], "result": result})
         return result
 
     def _path(self, key: Iterable[object]) -> Path:

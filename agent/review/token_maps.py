@@ -89,12 +89,10 @@ def collected_data(folder: Path) -> CollectedData | None:
 
 
 def _stored_lexicon(folder: Path) -> Lexicon | None:
+    """The run's lexicon, None before its end; raises CorruptError if it is damaged."""
     from ..runlog.lexicon import stored_lexicon
 
-    try:
-        return stored_lexicon(folder)
-    except HubelError:
-        return None
+    return stored_lexicon(folder) if (folder / LEXICON).is_dir() else None
 
 
 # ---------------------------------------------------------------- one map

@@ -13,7 +13,6 @@ look like induction heads?
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +27,8 @@ from ...tools.circuits.circuit_model import CircuitModel
 from ...tools.circuits.prompts import PromptPairs
 from ...tools.circuits.selftest import open_circuit_model
 from ...tools.errors import UnavailableError
-from ...tools.files import atomic_folder, cache_dir
+from ...tools.files import atomic_folder, cache_dir, file_sha256
+from ...tools.files.sealed_json import read_sealed, write_sealed
 from ...tools.subject.subject import Subject
 from . import training_tasks
 from .training_tasks import TrainingTask, training_task
@@ -68,14 +68,23 @@ def load_trained(name: str, seed: int = 0, root: Path | None = None) -> TrainedM
     """
     task = training_task(name)
     folder = (root or cache_dir()) / "trained" / f"{name}-{seed}-{RECIPE}"
-    if not (folder / "training.json").exists():
+    if not _is_whole(folder):
         _train(task, seed, folder)
     model = _untrained(task)
     model.load_state_dict(load_file(folder / "model.safetensors"))
-    facts = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    facts = read_sealed(folder / "training.json")
     words = ["<start>", *(f"t{index}" for index in range(1, task.vocabulary))]
     subject = Subject(model, word_level(words), name=f"{name}/trained/{seed}")
     return TrainedModel(task, open_circuit_model(subject), facts["accuracy"], facts["seconds"])
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the cache has the model, as it was trained."""
+    try:
+        recorded = read_sealed(folder / "training.json")["model_sha256"]
+        return file_sha256(folder / "model.safetensors") == recorded
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _train(task: TrainingTask, seed: int, folder: Path) -> None:
@@ -110,7 +119,8 @@ def _train(task: TrainingTask, seed: int, folder: Path) -> None:
     with atomic_folder(folder) as part:
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         save_file(weights, part / "model.safetensors")
-        (part / "training.json").write_text(json.dumps(facts), encoding="utf-8")
+        recorded = {"model_sha256": file_sha256(part / "model.safetensors")}
+        write_sealed(part / "training.json", facts | recorded)
 
 
 def _rate_factor(step: int, steps: int) -> float:

@@ -22,8 +22,9 @@ from .fork_server import ForkServer
 TARGETS = ("mlp.1.5", "mlp.2.7-")
 PARTS = ("finished run", "stopped run", "index", "unfinished index", "subject", "cache")
 """Names of what is damaged."""
-STOP_AFTER = 0.6
-"""Share of its tokens after which the unfinished index is stopped: explore is then finished."""
+STOP_AFTER, SHORT = 0.6, 16
+"""The unfinished index is stopped after this share of its tokens, and has contexts so short that
+select has several batches: explore is then finished, and select has a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,19 @@ def _parts_of_indexes(folder: Path, build: tuple[str, ...]) -> list[Part]:
         return Step((*map(str, argv), "--quiet"), trial / "cache", leads_on)
 
     look_ups = (
-        ("activations.exemplars", "unit=mlp.1.5", "k=8"),
-        ("activations.exemplars", "unit=head.2.1", "kind=quantile"),
+        *(("activations.exemplars", f"unit=mlp.{n}.5") for n in range(fixtures.N_LAYERS)),
+        *(
+            ("activations.exemplars", f"unit=head.{n}.1", "kind=quantile")
+            for n in range(fixtures.N_LAYERS)
+        ),
         ("activations.statistics", "unit=mlp.2.7"),
+        ("activations.statistics", "unit=head.1.3"),
         ("corpus.search", "unit=mlp.0.3", "pattern=river"),
     )
     looking = [step("tool", *words, "--index", index, "--json") for words in look_ups]
     settings = ("--runs", trial / "runs", "--name", "new", "--json")
     explain = step("run", "--index", index, "--targets", ",".join(TARGETS), *settings)
-    again = step(*build, "--out", index, leads_on=True)
+    again = step(*build, "--out", index, "--context-len", SHORT, leads_on=True)
     subject = ("--subject", trial / "subject", "--index", folder / "index")
     rank = step("tool", "activations.search", "text=the cat sat on", *subject, "--json")
     return [
@@ -176,7 +181,12 @@ def _stop_index(folder: Path, subject_folder: Path, corpus: Path) -> None:
     subject = load_subject(str(subject_folder))
     with suppress(KeyboardInterrupt):
         build_index(
-            subject, read_corpus(str(corpus)), folder / "begun", progress=stop, checkpoint_every=1
+            subject,
+            read_corpus(str(corpus)),
+            folder / "begun",
+            context_len=SHORT,
+            progress=stop,
+            checkpoint_every=1,
         )
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import CorruptError, UsageError
+from ..files import file_sha256
 from ..files.regular_file import check_regular, read_regular
 from ..subject.token_text import mark_bytes
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FORMAT = 2
-_FILE = "lexicon.json"
+_FILE, _VECTORS = "lexicon.json", "lexicon.safetensors"
 MAX_BYTES = 32 << 20
 """Of the JSON: that of a vocabulary of 260,000 tokens has 5 MB."""
 
@@ -164,9 +165,11 @@ class Lexicon:
         from safetensors.numpy import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
+        vectors: str | None = None  # the hash of their file; the other file carries its own sum
         if self.vectors is not None:
-            save_file({"vectors": self.vectors.astype(np.float16)}, folder / "lexicon.safetensors")
-        content = {"format": FORMAT, "vectors": self.vectors is not None, "strings": self.strings}
+            save_file({"vectors": self.vectors.astype(np.float16)}, folder / _VECTORS)
+            vectors = file_sha256(folder / _VECTORS)
+        content: dict[str, Any] = {"format": FORMAT, "vectors": vectors, "strings": self.strings}
         content["neighbourhoods"] = self.neighbourhoods
         text = json.dumps(content, ensure_ascii=True, separators=(",", ":")).encode("ascii")
         (folder / f"{_FILE}.gz").write_bytes(gzip.compress(text, mtime=0))
@@ -182,8 +185,11 @@ class Lexicon:
             _check(content)
             vectors = None
             if content["vectors"]:
-                check_regular(folder / "lexicon.safetensors", inside=folder)
-                vectors = load_file(folder / "lexicon.safetensors")["vectors"]
+                check_regular(folder / _VECTORS, inside=folder)
+                # Older ones have no hash, but True.
+                if content["vectors"] not in (True, file_sha256(folder / _VECTORS)):
+                    raise ValueError(f"{_VECTORS} is not what was written")
+                vectors = load_file(folder / _VECTORS)["vectors"]
         except (
             OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError, SafetensorError,
         ) as error:  # fmt: skip

@@ -5,8 +5,8 @@
    minutes.)
 2. transformers dequantises it; the weights are saved as float32 safetensors, which load in two
    seconds.
-3. A manifest lists the size of each file. Sizes are compared at every start, and a truncated model
-   is converted again.
+3. A manifest lists the size and hash of each file. Sizes are compared at every start, and a
+   truncated model is converted again; hashes are compared while the model is loaded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..errors import CorruptError
 from ..files import atomic_folder, cache_dir, file_sha256, locked
 from ..files.pypi import fetch_from_pypi
 from .address import Shape
@@ -75,6 +76,21 @@ def is_whole(folder: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return complete and manifest.get("format") == _FORMAT
+
+
+def check_hashes(folder: Path) -> None:
+    """Raise CorruptError unless every file is what was converted."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        records = {name: FileRecord(*record) for name, record in manifest["files"].items()}
+        damaged = [n for n, record in records.items() if file_sha256(folder / n) != record.sha256]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        damaged = ["manifest.json"]
+    if damaged:
+        raise CorruptError(
+            f"{folder / damaged[0]} is damaged (it is not what was converted); "
+            f"delete {folder}, and it is converted again when needed"
+        )
 
 
 def _convert(gguf: Path, folder: Path) -> None:

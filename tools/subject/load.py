@@ -7,6 +7,7 @@ Hugging Face hub. Weights must be safetensors, and code that comes with a model 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -73,7 +74,11 @@ def load_subject(
     tokenizer, more_notes = load_tokenizer(folder, config)
     for note in filter(None, (*notes, *more_notes, wrapper_note(stored))):
         progress(note)
-    model = load_model(folder, config, stored, architecture, dtype=dtype, attention=attention)
+    with ThreadPoolExecutor(1) as pool:  # hashing is hidden by the time that loading takes
+        checked = pool.submit(embedded.check_hashes, folder) if name == embedded.NAME else None
+        model = load_model(folder, config, stored, architecture, dtype=dtype, attention=attention)
+        if checked is not None:
+            checked.result()
     model.to(torch_device)
     subject = Subject(
         model,

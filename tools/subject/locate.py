@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UnavailableError, UsageError
-from ..files import atomic_file, cache_dir, file_sha256
+from ..files import cache_dir, file_sha256
+from ..files.sealed_json import read_sealed, write_sealed
 from . import embedded
 from .folder import check_not_a_file
 from .silence_transformers import silence
@@ -103,9 +104,9 @@ def _cached_hash(path: Path) -> str:
         return target.name
     state = json.dumps([str(target), target.stat().st_size, target.stat().st_mtime_ns])
     note = cache_dir() / "hashes" / hashlib.sha256(state.encode()).hexdigest()[:32]
-    with suppress(OSError):
-        return note.read_text(encoding="utf-8")
+    with suppress(OSError, ValueError):  # no note, or a damaged one
+        return read_sealed(note)["file"]
     value = file_sha256(target)
-    with suppress(UnavailableError), atomic_file(note) as part:
-        part.write_text(value, encoding="utf-8")
+    with suppress(UnavailableError):
+        write_sealed(note, {"file": value})
     return value
