@@ -166,18 +166,8 @@ def _result(
     bombed: bombs.BombTally | None,
 ) -> SoakResult:
     promises = [
-        _none("targets lost", killed.lost),
-        _none("targets that ended twice", killed.twice),
-        _none("runs that ended otherwise than an undisturbed one", killed.other_rows),
-        _none("journaled replies asked for again", killed.asked_again),
-        _none("replies journaled twice", killed.journaled_twice),
-        _none("crashes from malformed answers", answers.crashes),
-        _none("scores from malformed answers", answers.scored),
-        _none("explanations that no good answer proposed", answers.stray),
-        _none("targets that harmless faults changed", answers.changed),
-        _none("token counts that are none, believed", answers.believed),
-        _none("targets without an end", answers.unended),
-        _none("logs that cannot be read", answers.unreadable),
+        *kill_promises(killed),
+        *answer_promises(answers),
         _none("flipped bits that changed an output unnoticed", flipped.count("silent")),
         _none("flipped bits that ended in a traceback", flipped.count("traceback")),
         _none("changed values of a run that the chain did not notice", edited.unnoticed),
@@ -222,6 +212,30 @@ def _result(
         *(bombed.notes if bombed else ()),
     ]
     return SoakResult(promises, figures, notes)
+
+
+def kill_promises(killed: kill_runs.KillTally) -> list[Promise]:
+    """What holds under kills."""
+    return [
+        _none("targets lost", killed.lost),
+        _none("targets that ended twice", killed.twice),
+        _none("runs that ended otherwise than an undisturbed one", killed.other_rows),
+        _none("journaled replies asked for again", killed.asked_again),
+        _none("replies journaled twice", killed.journaled_twice),
+    ]
+
+
+def answer_promises(answers: malformed.MalformedTally) -> list[Promise]:
+    """What holds under malformed answers."""
+    return [
+        _none("crashes from malformed answers", answers.crashes),
+        _none("scores from malformed answers", answers.scored),
+        _none("explanations that no good answer proposed", answers.stray),
+        _none("targets that harmless faults changed", answers.changed),
+        _none("token counts that are none, believed", answers.believed),
+        _none("targets without an end", answers.unended),
+        _none("logs that cannot be read", answers.unreadable),
+    ]
 
 
 def bomb_promises(bombed: bombs.BombTally) -> list[Promise]:
