@@ -10,7 +10,7 @@
 Anything else is a defect of hubel or of a library. Each boundary catches everything once, and turns
 it into something that can be read: an investigation and the evaluation of one explanation into a
 failure row, the command line into a message and an exit status, a hub download into an
-UnavailableError. Nothing in between does.
+UnavailableError, a library that reads a subject's folder into a UsageError. Nothing in between does.
 """
 
 from __future__ import annotations
