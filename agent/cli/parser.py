@@ -78,7 +78,10 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):  # pyright: ignore[reportIncompatibleMethodOverride]
         parsed, unknown = self.parse_known_args(self._action_first(args or ()), namespace)
-        if unknown:
+        # argparse takes no more words for a list that had none before the first option
+        if unknown and hasattr(parsed, "values") and not any(w.startswith("-") for w in unknown):
+            parsed.values += unknown
+        elif unknown:
             self._refuse(unknown[0], getattr(parsed, "action", None))
         return parsed
 

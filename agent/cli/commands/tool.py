@@ -116,13 +116,13 @@ def _call(instrument: Instrument, args: argparse.Namespace) -> None:
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     try:
         arguments = json.loads(args.json or "{}")
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
-            f'--json {args.json!r} is not JSON ({error}); give an object such as \'{{"unit": "mlp.3.7"}}\''
+            f'--json {args.json[:200]!r} is not JSON ({error}); give an object such as \'{{"unit": "mlp.3.7"}}\''
         ) from None
     if not isinstance(arguments, dict):
         raise UsageError(
-            f'--json {args.json!r} is not an object; give one such as \'{{"unit": "mlp.3.7"}}\''
+            f'--json {args.json[:200]!r} is not an object; give one such as \'{{"unit": "mlp.3.7"}}\''
         )
     return arguments | dict(map(_pair, args.values))
 
@@ -133,7 +133,7 @@ def _pair(text: str) -> tuple[str, Any]:
         raise UsageError(f"{text!r} given; arguments are KEY=VALUE, or --json '{{...}}'")
     try:
         return key, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return key, value
 
 

@@ -236,3 +236,23 @@ def test_a_reader_that_goes_away_gets_no_traceback() -> None:
         )
     assert done.stderr == ""
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("given", ["[" * 100_000, '{"a":' * 50_000, "1" * 5000, "{'a': 1}"])
+def test_json_of_an_instrument_that_cannot_be_read_is_one_line(
+    given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run_command_line(["tool", "logit_lens", "--json", given]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert len(error) < 1000
+
+
+def test_arguments_of_an_instrument_may_come_after_the_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ["tool", "logit_lens", "--index", "no-such-index", "unit=mlp.1.5", "k=3"]
+    assert main.run_command_line(argv) != 0
+    assert "unknown argument" not in capsys.readouterr().err
+    assert main.run_command_line(["tool", "logit_lens", "--index", "I", "--nonsense"]) == 2
+    assert "unknown argument '--nonsense'" in capsys.readouterr().err
