@@ -200,7 +200,8 @@ def _check_functions(path: Path, content: Mapping[str, Any]) -> None:
     from transformers.activations import ACT2FN
 
     for key in ("hidden_act", "hidden_activation", "activation_function"):
-        if key in content and content[key] not in list(ACT2FN):
+        # Gemma's has null beside the one that counts; where null is wrong, transformers says so.
+        if content.get(key) is not None and content[key] not in list(ACT2FN):
             raise UsageError(
                 f"{str(path)!r} has {_given(content, key)}; "
                 "expected a function that transformers knows, such as 'silu'"

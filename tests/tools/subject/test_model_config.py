@@ -240,6 +240,7 @@ def test_kernels_that_a_config_names_are_not_fetched(folder: Path, changes: dict
     "changes",
     [
         {"return_dict": False},
+        {"hidden_activation": None},
         {"output_attentions": True, "output_hidden_states": True},
         {"torch_dtype": "float99", "dtype": "no-such"},
         {"torch_dtype": "float16"},
