@@ -7,11 +7,11 @@ not named. When the moves of a target are used up, it makes empty moves.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...tools.errors import UsageError
+from ...tools.files.settings_file import parse_settings, read_settings_text
 from .protocol import Experiment, Hypothesis, InvestigationView, Move
 
 if TYPE_CHECKING:
@@ -61,13 +61,15 @@ def make(config: RunConfig) -> ScriptedExplainer:
     """Read the script that the configuration names (`script`, `--script`); raises UsageError."""
     if not config.script:
         raise UsageError("the explainer 'scripted' needs a file of moves: --script FILE")
-    path = Path(config.script)
-    try:
-        script = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no script at {config.script!r}; give a JSON file of moves") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{config.script}: not JSON ({error}); expected target -> list of moves"
-        ) from None
+    missing = f"no script at {config.script!r}; give a JSON file of moves"
+    text = read_settings_text(Path(config.script), missing)
+    script = parse_settings(text, config.script, is_json=True)
+    if not _is_script(script):
+        raise UsageError(f"{config.script}: expected target -> list of moves, each an object")
     return ScriptedExplainer(script)
+
+
+def _is_script(script: object) -> bool:
+    if not isinstance(script, dict) or not all(isinstance(m, list) for m in script.values()):
+        return False
+    return all(isinstance(move, dict) for moves in script.values() for move in moves)

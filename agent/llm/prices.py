@@ -14,17 +14,18 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...tools.errors import UsageError
+from ...tools.files.settings_file import read_settings_file
 from ..runlog.model_config import BudgetConfig, ModelConfig
 from .conversation import TokenUsage
 
 NAMES = ("input", "output", "cache_read", "cache_write")
+ENTRY_KEYS = ("model", *NAMES, "date", "source")
 MILLION = 1_000_000
 
 
@@ -134,12 +135,18 @@ def _own_file() -> Path:
 
 
 def _entries(file: Path) -> list[dict[str, Any]]:
-    try:
-        entries = tomllib.loads(file.read_text(encoding="utf-8")).get("price", [])
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{file} cannot be read as a price file: {error}") from None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    content = read_settings_file(file, f"no price file at {str(file)!r}")
+    entries = content.get("price", [])
+    if set(content) - {"price"} or not isinstance(entries, list):
         raise UsageError(f"{file}: expected [[price]] tables with a model, input and output")
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
+            raise UsageError(f"{file}: price {number} has no text under `model`")
+        if unknown := sorted(set(entry) - set(ENTRY_KEYS)):
+            raise UsageError(
+                f"{file}: the price of {entry['model']} has the unknown key {unknown[0]!r}; known are "
+                f"{', '.join(ENTRY_KEYS)}"
+            )
     return entries
 
 

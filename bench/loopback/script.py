@@ -40,7 +40,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +48,7 @@ from typing import Any, get_args
 
 from ...agent.llm.conversation import Reply, Stop, ToolCall
 from ...tools.errors import UsageError
+from ...tools.files.settings_file import read_settings_file
 from . import faults
 
 _STRICT: Any = {"extra": "forbid"}
@@ -181,21 +181,16 @@ def read_script(path: Path) -> Script:
     Raises:
         UsageError: the file is missing, cannot be read, or has an unknown key or a wrong value.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
-        raise UsageError(
-            f"no script at {str(path)!r}; `hubel loopback --help` says where the format is described"
-        ) from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error}); expected TOML, or JSON in a .json"
-        ) from None
-    return script_from(content)
+    missing = (
+        f"no script at {str(path)!r}; `hubel loopback --help` says where the format is described"
+    )
+    content = read_settings_file(path, missing)
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: expected a table of settings with [[rule]] tables")
+    return script_from(content, str(path))
 
 
-def script_from(content: Mapping[str, Any]) -> Script:
+def script_from(content: Mapping[str, Any], origin: str = "the script") -> Script:
     """A script from the content of its file.
 
     Raises:
@@ -213,4 +208,4 @@ def script_from(content: Mapping[str, Any]) -> Script:
         )
         keys = ["rule", *Script.__dataclass_fields__, *Rule.__dataclass_fields__]
         keys.remove("rules")
-        raise UsageError(f"invalid script: {problems}; known keys are {', '.join(keys)}") from None
+        raise UsageError(f"{origin}: {problems}; known keys are {', '.join(keys)}") from None

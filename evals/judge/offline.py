@@ -11,13 +11,13 @@ judge that fails.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...tools.errors import UsageError
+from ...tools.files.settings_file import parse_settings, read_settings_text
 from .protocol import Chat, ChatAnswer, ChatRequest, JudgeError, Usage
 
 KNOWN = "predicate, scripted:FILE, constant:TEXT"
@@ -95,12 +95,8 @@ def offline_judge(spec: str) -> Chat | None:
 
 def read_script(path: Path) -> list[str | Mapping[str, str]]:
     """A script's answers; a UsageError says what is wrong with it."""
-    try:
-        script = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no script at {str(path)!r}") from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UsageError(f"the script {path} is not JSON: {error}") from None
+    text = read_settings_text(path, f"no script at {str(path)!r}")
+    script = parse_settings(text, f"the script {path}", is_json=True)
     if not isinstance(script, list) or not all(_is_entry(entry) for entry in script):
         raise UsageError(
             f'the script {path} must be a list of answers, or of {{"match": ..., "answer": ...}}'

@@ -247,7 +247,7 @@ def test_a_script_is_read_from_a_file(tmp_path: Path) -> None:
         ("[[rule]]\nstop = 'x'", "unknown stop 'x'"),
         ("[[rule]]\nstatus = 99", "status 99"),
         ("[[rule]]\ncalls = [{a = 1}]", "calls"),
-        ("[", "cannot be read"),
+        ("[", "is not TOML"),
     ],
 )
 def test_a_script_that_means_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -26,16 +26,16 @@ JSON with the same keys is read too. `tools/abstraction/program.py` lists the op
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..circuits.tasks.task import Span, fill_template
 from ..errors import UsageError
+from ..files.settings_file import read_settings_file
+from ..files.strict_table import STRICT, read_strictly
 from .interchange import Behaviour
 from .program import CausalModel, Setting
 
@@ -136,46 +136,54 @@ class AbstractionQuestion:
 
 def read_question(path: Path) -> AbstractionQuestion:
     """Read a TOML or JSON file; raises UsageError that says what is wrong."""
-    data = _read(path)
-    if missing := [key for key in NEEDED if not data.get(key)]:
-        raise UsageError(
-            f"{path}: {', '.join(missing)} missing; a question has {', '.join(NEEDED)}"
-        )
-    data.setdefault("output", data["variables"][-1].get("name"))
-    heldout = dict(data.get("heldout", {}))
-    program = CausalModel.from_json(data)
+    file = _read(path)
+    heldout = file.heldout
+    settings = {
+        "inputs": file.inputs,
+        "variables": file.variables,
+        "output": file.output or file.variables[-1].get("name"),
+    }
+    program = CausalModel.from_json(settings)
     if unknown := sorted(set(heldout) - set(program.inputs)):
         raise UsageError(
             f"{path}: heldout {unknown[0]!r} is not an input; inputs are {', '.join(program.inputs)}"
         )
     slots = [*program.inputs, *(variable.name for variable in program.variables)]
     try:
-        fill_template(data["text"], dict.fromkeys(slots, ""))
+        fill_template(file.text, dict.fromkeys(slots, ""))
     except KeyError as error:
         raise UsageError(
             f"{path}: text has a slot {error}; inputs and variables are {', '.join(slots)}"
         ) from error
-    variable = data.get("variable") or program.variables[0].name
+    variable = file.variable or program.variables[0].name
     program.variable(variable)
-    other = CausalModel.from_json({**data, "inputs": {**data["inputs"], **heldout}})
-    return AbstractionQuestion(
-        path.stem, program, other, data["text"], dict(data["answers"]), variable
-    )
+    other = CausalModel.from_json({**settings, "inputs": {**file.inputs, **heldout}})
+    return AbstractionQuestion(path.stem, program, other, file.text, file.answers, variable)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    is_json = path.suffix.lower() == ".json"
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = json.loads(text) if is_json else tomllib.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); give a TOML or JSON file") from error
-    except ValueError as error:
-        language = "JSON" if is_json else "TOML"
-        raise UsageError(f"{path} is not valid {language}: {error}") from error
-    if not isinstance(data, dict):
+@dataclass(frozen=True)
+class _QuestionFile:
+    """The keys of a file, with their types; variables are read by `CausalModel`."""
+
+    text: str
+    inputs: dict[str, list[Any]]
+    variables: list[dict[str, Any]]
+    answers: dict[str, str]
+    variable: str = ""
+    output: str = ""
+    heldout: dict[str, list[Any]] = field(default_factory=dict)
+    __pydantic_config__: ClassVar = STRICT
+
+
+def _read(path: Path) -> _QuestionFile:
+    missing = f"no question at {str(path)!r}; give a TOML or JSON file with {', '.join(NEEDED)}"
+    content = read_settings_file(path, missing)
+    if not isinstance(content, dict):
         raise UsageError(f"{path}: a list or a value; expected a table with {', '.join(NEEDED)}")
-    return data
+    absent = [key for key in NEEDED if content.get(key) in (None, "", [], {})]
+    if absent:
+        raise UsageError(f"{path}: {', '.join(absent)} missing; a question has {', '.join(NEEDED)}")
+    return read_strictly(_QuestionFile, content, str(path))
 
 
 def _one_token(subject: Subject, text: str) -> int:

@@ -13,6 +13,7 @@ term may end in a side. This module needs no torch.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -211,20 +212,19 @@ def parse_targets(spec: str, shape: Shape) -> list[Unit]:
 def _terms(spec: str) -> Iterator[str]:
     for term in _split(spec):
         is_term = any(form.fullmatch(term) for form in (_UNIT, _RANGE, _SAMPLE))
-        if is_term or not Path(term).is_file():
+        if is_term or not os.path.isfile(term):
             yield term
         else:
             yield from _terms_of_file(Path(term))
 
 
 def _terms_of_file(path: Path) -> Iterator[str]:
+    from ..rows import read_lines
+
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (UnicodeDecodeError, PermissionError) as error:
-        raise UsageError(
-            f"{str(path)!r} is not a readable file of targets ({error}); "
-            f"it should hold terms such as {_FORMS}"
-        ) from error
+        lines = [text for _, text in read_lines(path)]
+    except UsageError as error:
+        raise UsageError(f"{error}; a file of targets holds terms such as {_FORMS}") from None
     for line in lines:
         yield from _split(line.partition("#")[0])
 

@@ -146,7 +146,7 @@ def test_targets_from_a_file(tmp_path: Path) -> None:
     path.write_text("# the first few\nmlp.0.1, mlp.0.2\n\nhead.1.0  # a head\n")
     assert addresses(f"mlp.3.3,{path}") == ["mlp.3.3", "mlp.0.1", "mlp.0.2", "head.1.0"]
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not a readable file"):
+    with pytest.raises(UsageError, match=r"the text is UTF-16; .* a file of targets holds"):
         parse_targets(str(path), SHAPE)
 
 

@@ -13,27 +13,24 @@ Two conditions on a match go beyond RE2, which has no backreferences and no noti
 from __future__ import annotations
 
 import hashlib
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 import re2
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field
 
 from ...errors import UsageError
+from ...files.settings_file import parse_settings, read_settings_text
+from ...files.strict_table import STRICT, read_strictly
 from ..address import Unit
 
 NULLS = ("noise", "shuffled")
 CONTROLS = ("rotated", "redrawn")
 SOURCED = ("shuffled", "redrawn")
 """Kinds that name the real unit they are derived from."""
-
-STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-T = TypeVar("T")
 
 
 def _check_order(positions: tuple[int, int]) -> tuple[int, int]:
@@ -154,25 +151,13 @@ def read_suite(path: Path | str) -> Suite:
             the unit and says why.
     """
     path = Path(path)
-    try:
-        return parse_suite(path.read_text(encoding="utf-8"), str(path))
-    except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(
-            f"no suite at {str(path)!r}; give a TOML file of [[unit]] tables"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); give a TOML file"
-        ) from None
+    missing = f"no suite at {str(path)!r}; give a TOML file of [[unit]] tables"
+    return parse_suite(read_settings_text(path, missing), str(path))
 
 
 def parse_suite(text: str, origin: str = "suite") -> Suite:
     """Parse a suite; `origin` is its name in messages. Raises UsageError."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin} is not TOML: {error}") from None
-    file = _validate(_SuiteFile, data, origin)
+    file = read_strictly(_SuiteFile, parse_settings(text, origin), origin)
     if not file.unit:
         raise UsageError(f"{origin} has no units; add at least one [[unit]] table")
     units: list[SuiteUnit] = []
@@ -210,7 +195,7 @@ class _UnitRow:
 
 
 def _unit(table: Mapping[str, Any], where: str) -> SuiteUnit:
-    row = _validate(_UnitRow, table, where)
+    row = read_strictly(_UnitRow, table, where)
     present = [key for key in ("part", "null", "control") if table.get(key)]
     if len(present) != 1:
         content = " and ".join(present) or "nothing to fire on"
@@ -236,7 +221,7 @@ def family_of(id: str) -> str:
 
 
 def _part(table: Mapping[str, Any], where: str) -> PlantedPart:
-    part = _validate(PlantedPart, table, where)
+    part = read_strictly(PlantedPart, table, where)
     try:
         _ = part.pattern
     except re2.error as error:
@@ -260,28 +245,6 @@ def _check_kind(text: str, key: str, kinds: Sequence[str], where: str) -> None:
             Unit.parse(source)
         except UsageError as error:
             _invalid(where, f"{key} is {text!r}: {error}")
-
-
-@cache
-def _adapter(cls: type[T]) -> TypeAdapter[T]:
-    return TypeAdapter(cls)
-
-
-def _validate(cls: type[T], table: Mapping[str, Any], where: str) -> T:
-    """A dataclass from a TOML table; raises UsageError with the first fault."""
-    try:
-        # As JSON, since strict validation of Python values refuses tables and lists.
-        return _adapter(cls).validate_json(json.dumps(table, default=str))
-    except ValidationError as error:
-        fault = error.errors()[0]
-    key = str(fault["loc"][0])
-    problem = f"{key} is {table.get(key)!r}; {fault['msg'].lower().removeprefix('value error, ')}"
-    if fault["type"] == "missing":
-        problem = f"{key} is missing"
-    if fault["type"] == "unexpected_keyword_argument":
-        keys = [name for name in cls.__annotations__ if not name.startswith("_")]
-        problem = f"unknown key {key!r}; known are {', '.join(keys)}"
-    return _invalid(where, problem)
 
 
 def _invalid(where: str, problem: str) -> NoReturn:

@@ -134,7 +134,7 @@ def test_a_suite_that_is_missing_empty_or_binary_is_refused(tmp_path: Path) -> N
     with pytest.raises(UsageError, match="has no units"):
         parse_suite("seed = 1")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not UTF-8"):
+    with pytest.raises(UsageError, match="is UTF-16 or binary; expected UTF-8"):
         read_suite(tmp_path / "binary.toml")
 
 
