@@ -11,6 +11,7 @@ process fills it (`fill_store`), and the page shows what is there and how far it
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -25,7 +26,7 @@ from ...tools.errors import HubelError, UsageError
 from ...tools.files.regular_file import check_inside, read_regular
 from ..runlog.config import find_run, run_folders
 from ..runlog.config_file import MAX_BYTES
-from ..runlog.layout import CIRCUIT, CONFIG
+from ..runlog.layout import CIRCUIT, CONFIG, EVENTS, REVIEWS, SEAL
 from ..runlog.reviews import Reviews
 from .store.database import Store, get_meta, set_meta
 from .store.decisions import store_decisions
@@ -56,6 +57,8 @@ class StoredRun:
         self._lock = threading.Lock()
         self._computed: dict[str, tuple[Any, Any]] = {}
         """Name to store version and value."""
+        self._unreadable_files: list[tuple[str, int, int]] | None = None
+        """Name, size and time of the files that were read last: a run that cannot be read is not read again."""
         self._filler: subprocess.Popen[bytes] | None = None
 
     @property
@@ -74,8 +77,10 @@ class StoredRun:
         if not self.is_unit_run:
             return
         with self._lock:
-            if self._is_being_filled():
+            files = self._files()
+            if self._is_being_filled() or (self.problem and files == self._unreadable_files):
                 return
+            self._unreadable_files = files
             try:
                 if unread_bytes(self.store) > READ_INLINE:
                     self._filler = _start_filling(self.folder)
@@ -85,12 +90,25 @@ class StoredRun:
                 store_decisions(self.reviews, self.store)
             except HubelError as error:
                 self.problem = str(error)
-            except sqlite3.OperationalError as error:  # no space, no permission
+            except (
+                sqlite3.OperationalError
+            ) as error:  # no space, no permission: perhaps not for long
+                self._unreadable_files = None
                 self.problem = f"{self.store.path} cannot be used: {error}; HUBEL_CACHE=DIR uses another folder"
             except sqlite3.DatabaseError:
                 self.store.discard()  # damaged inside: the next request fills it again
             except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
                 self.problem = unreadable(self.folder, error)
+
+    def _files(self) -> list[tuple[str, int, int]]:
+        """What a problem with the run depends on."""
+        files = [self.folder / CONFIG, self.folder / SEAL]
+        files += [*self.folder.glob(f"{EVENTS}/*"), *self.folder.glob(f"{REVIEWS}/*")]
+        try:
+            status = [(path.name, path.lstat()) for path in files if os.path.lexists(path)]
+        except OSError:  # sealed this moment, or no permission
+            return []
+        return sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in status)
 
     def _is_being_filled(self) -> bool:
         if self._filler is not None and self._filler.poll() is not None:

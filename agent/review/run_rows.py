@@ -110,8 +110,8 @@ def _row_or_problem(run: StoredRun) -> RunRow:
     try:
         return run_row(run)
     except Exception as error:  # noqa: BLE001 - the boundary of a run: others are shown
-        run.problem = str(error) if isinstance(error, HubelError) else unreadable(run.folder, error)
-        return RunRow(run.name, "units", state="unreadable", notice=run.problem)
+        notice = str(error) if isinstance(error, HubelError) else unreadable(run.folder, error)
+        return RunRow(run.name, "units", state="unreadable", notice=notice)
 
 
 def run_row(run: StoredRun) -> RunRow:

@@ -6,16 +6,20 @@
    thousands of requests as fast as they are answered.
 3. Meanwhile a visitor opens the page again and again, each time on a new connection, and is timed.
 
-    python -m hubel.bench.soak.page_load attack|load ADDRESS COOKIE NUMBER      the two processes
+Beside the run are bombs: small files that would take gigabytes (a table that names one text many times,
+a packed lexicon, a sparse configuration, a deeply nested circuit). The server's memory is measured with
+all of them opened.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import http.client
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -105,6 +109,26 @@ _PATHS = (
 )
 
 
+def _make_bombs(runs: Path, run: Path) -> list[str]:
+    """Copies of a run with a file that would take gigabytes; returns their names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = ["bomb-table", "bomb-lexicon", "bomb-config", "bomb-circuit"]
+    table, lexicon, config, circuit = (Path(shutil.copytree(run, runs / name)) for name in names)
+    rows = 5000
+    columns = {name: pa.array(["failure"] * rows) for name in ("time", "event", "target", "id")}
+    columns["seq"] = pa.array(range(rows))
+    columns["data"] = pa.DictionaryArray.from_arrays([0] * rows, [f'{{"error":"{"x" * 400_000}"}}'])
+    pq.write_table(pa.table(columns), table / "events" / "9999-1.parquet", store_schema=False)
+    packed = gzip.compress(b'{"format":2,"strings":["' + b"x" * (1 << 28), 1)
+    (lexicon / "lexicon" / "lexicon.json.gz").write_bytes(packed)
+    os.truncate(config / "config.toml", 1 << 40)
+    (circuit / "config.toml").write_text('kind = "circuit"\ntask = "x"\n')
+    (circuit / "circuit.json").write_text("[" * (8 << 20))
+    return names
+
+
 def _visit_while(load: subprocess.Popen[str], server: _PageAddress) -> tuple[list[float], int]:
     """Milliseconds of the visits that succeeded, and how many failed, until the load has ended."""
     times: list[float] = []
@@ -171,7 +195,14 @@ def _serving(folder: Path) -> Iterator[_PageAddress]:
 def _client(work: str, server: _PageAddress, number: int) -> Iterator[subprocess.Popen[str]]:
     arguments = [work, f"{server.host}:{server.port}", server.cookie, str(number)]
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, *arguments], stdout=subprocess.PIPE, text=True
+        [
+            sys.executable,
+            "-c",
+            f"import sys; from {__name__} import main; main(*sys.argv[1:])",
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         yield process
@@ -251,16 +282,12 @@ async def _load(host: str, port: int, cookie: str, number: int) -> int:
     return sum(await asyncio.gather(*(work() for _ in range(SIDE_BY_SIDE))))
 
 
-def main(work: str, address: str, cookie: str, number: int) -> None:
+def main(work: str, address: str, cookie: str, number: str) -> None:
     """One of the two processes."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(10_000, hard), hard))
     host, _, port = address.rpartition(":")
     if work == "attack":
-        asyncio.run(_attack(host, int(port), cookie, number))
+        asyncio.run(_attack(host, int(port), cookie, int(number)))
     else:
-        sys.stdout.write(f"{asyncio.run(_load(host, int(port), cookie, number))}\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
+        sys.stdout.write(f"{asyncio.run(_load(host, int(port), cookie, int(number)))}\n")

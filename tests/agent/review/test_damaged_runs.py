@@ -55,6 +55,17 @@ def test_list_of_runs_shows_each_damage_in_its_row(site: ReviewClient) -> None:
         assert rows[name]["notice"]
 
 
+def test_run_is_read_again_when_it_was_repaired(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "runs" / "run"))
+    extra = folder / "events" / "0009-1.jsonl"
+    extra.write_text("nonsense\n")
+    with serving(RunCatalog(folder.parent)) as client:
+        for _ in range(2):
+            assert client.get("/api/runs").json["runs"][0]["state"] == "unreadable"
+        extra.unlink()
+        assert client.get("/api/runs").json["runs"][0]["state"] == "done"
+
+
 @pytest.mark.parametrize("name", [*DAMAGE, "only-a-circuit"])
 def test_pages_of_a_damaged_run_say_what_is_wrong(site: ReviewClient, name: str) -> None:
     base = f"/api/runs/{name}"
