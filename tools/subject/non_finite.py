@@ -6,15 +6,16 @@ and not a property of a unit. It nearly always means that the subject is held in
 
 from __future__ import annotations
 
-from typing import NoReturn
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import ArgumentError, UsageError
 
+if TYPE_CHECKING:  # the review page, which lists the instruments, loads no torch
+    import torch
+    from torch import Tensor
+
 OVERFLOW = {
-    torch.float16: "float16 ends at 65,504 and is too small for it; load it with --dtype bfloat16 "
+    "float16": "float16 ends at 65,504 and is too small for it; load it with --dtype bfloat16 "
     "or float32",
 }
 _ELSE = "its weights, or what this text makes of them, overflow; check the weights"
@@ -22,6 +23,8 @@ _ELSE = "its weights, or what this text makes of them, overflow; check the weigh
 
 def is_finite(values: Tensor) -> bool:
     """Whether all numbers are finite."""
+    import torch
+
     # The sum takes a twentieth of the time; where it is not finite it may itself have overflowed.
     return bool(values.sum(dtype=torch.float32).isfinite()) or bool(values.isfinite().all())
 
@@ -35,7 +38,7 @@ def refuse(subject: str, dtype: torch.dtype, place: str) -> NoReturn:
     kind = str(dtype).removeprefix("torch.")
     raise UsageError(
         f"{subject} in {kind} computes numbers that are not finite at {place}: "
-        f"{OVERFLOW.get(dtype, _ELSE)}"
+        f"{OVERFLOW.get(kind, _ELSE)}"
     )
 
 
