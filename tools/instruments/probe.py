@@ -4,6 +4,7 @@
    tokens (position 0 left out).
 2. Standardise, then fit a logistic regression (L2, C = 1) in 5-fold cross-validation. All texts of a
    group are in the same fold, so each text is predicted by a classifier that never saw its group.
+   Groups that share a near-duplicate text (as documents of a corpus do) are one group.
 3. The control task gives each *group* a random class, in the same proportions, and does the same.
    Selectivity is accuracy minus control accuracy. A probe that reads the group and not the label
    does no better than its control.
@@ -102,8 +103,9 @@ def probe(
 
     Give at least 5 groups of texts for each label. Texts that share what could be memorised (the
     same word, the same template) belong to one group; without groups each different text is its
-    own. Reports accuracy on held-out groups, a control task with random labels, and the difference,
-    selectivity; accuracy without selectivity is worthless.
+    own. Near-duplicates always count as one group. Reports accuracy on held-out groups, a control
+    task with random labels, and the difference, selectivity; accuracy without selectivity is
+    worthless.
     """
     import numpy as np
 
@@ -115,7 +117,7 @@ def probe(
             "give one for each text"
         )
     names, classes = np.unique(labels, return_inverse=True)
-    group = np.unique(texts if groups is None else groups, return_inverse=True)[1]
+    group = _independent_groups(texts, groups)
     _check_spread(names, classes, group)
     features = _features(context, place, texts, pooling)
     folds = _folds(classes, group, seed)
@@ -144,6 +146,27 @@ def _parse_site(text: str) -> Site:
     return Site("stream" if match[1] == "resid" else "mlp", int(match[2]))
 
 
+def _independent_groups(
+    texts: Sequence[str], groups: Sequence[str] | None
+) -> Int[np.ndarray, "text"]:
+    """The group of each text, joined where near-duplicates are in several of them."""
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    from ..corpus.split import DuplicateGroups
+
+    duplicates = DuplicateGroups()
+    for text in texts:
+        duplicates.add(text)
+    named = np.unique(texts if groups is None else groups, return_inverse=True)[1]
+    similar = np.unique(duplicates.groups, return_inverse=True)[1] + named.max() + 1
+    size = int(similar.max()) + 1
+    links = coo_array((np.ones(len(texts)), (named, similar)), shape=(size, size))
+    component = connected_components(links, directed=False)[1]
+    return np.unique(component[named], return_inverse=True)[1]
+
+
 def _check_spread(
     names: np.ndarray, classes: Int[np.ndarray, "text"], group: Int[np.ndarray, "text"]
 ) -> None:
@@ -156,7 +179,7 @@ def _check_spread(
         if n_groups < N_FOLDS:
             raise ArgumentError(
                 f"probe: label {str(name)!r} has texts of {n_groups} groups; "
-                f"each label needs at least {N_FOLDS}"
+                f"each label needs at least {N_FOLDS} (near-duplicates count as one)"
             )
 
 

@@ -151,3 +151,14 @@ def test_invalid_probes_are_argument_errors(
 ) -> None:
     with pytest.raises(ArgumentError, match=says):
         probed(context, **arguments)
+
+
+def test_near_duplicates_are_never_in_train_and_test(context: InstrumentContext) -> None:
+    """Random labels can only be read off by having seen the text, which a copy of it lets one do."""
+    labels = np.random.default_rng(0).permutation(["a", "b"] * 20).tolist()
+    copies = [f"{text}." for text in TEXTS]
+    groups = [str(number) for number in range(2 * len(TEXTS))]
+    for given in (None, groups):
+        result = probed(context, texts=TEXTS + copies, labels=labels + labels, groups=given)
+        assert result.n_groups == len(TEXTS)
+        assert result.accuracy < 0.75
