@@ -53,6 +53,7 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
             process's own entry point passes `os._exit`, since an interpreter that exits normally
             waits for its threads.
     """
+    output.prepare_streams()
     debug = "--debug" in argv or bool(os.environ.get("HUBEL_DEBUG"))
     try:
         status = _dispatch(list(argv))
@@ -97,7 +98,10 @@ def _dispatch(argv: list[str]) -> int:
         suggestion = closest(command, COMMANDS)
         raise UsageError(f"unknown command {command!r}{suggestion}; `hubel --help` lists them")
     module = import_module(module_of(command))
-    args = build_parser(module).parse_args(argv[1:])
+    parser = build_parser(module)
+    # KEY=VALUE may stand on both sides of options; parsers with subcommands cannot do that.
+    parse = parser.parse_intermixed_args if command == "tool" else parser.parse_args
+    args = parse(argv[1:])
     try:
         return module.run(args)
     except KeyboardInterrupt as interrupt:

@@ -6,7 +6,9 @@ untrusted, and a terminal would obey its escape sequences; keys do not belong on
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -20,9 +22,31 @@ RULE = 80
 """Length of the line under the head of such a table, whose own would be as long as the longest row."""
 
 
+def prepare_streams() -> None:
+    """Let any text be written whatever the terminal's encoding, and also if nobody reads it.
+
+    A character that the encoding lacks becomes its escape. A closed stream, which Python gives as
+    None, becomes one that forgets.
+    """
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  as long as the process
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _writes_utf8() -> bool:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return codecs.lookup(encoding).name == "utf-8"
+
+
 def json_line(value: Mapping[str, Any]) -> None:
-    """Write one JSON object on one line; an unknown value must be null, NaN is refused."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    """Write one JSON object on one line; an unknown value must be null, NaN is refused.
+
+    Where standard output is not UTF-8, as JSON is, characters beyond ASCII are escaped.
+    """
+    text = json.dumps(value, ensure_ascii=not _writes_utf8(), allow_nan=False)
     sys.stdout.write(printable_json(text) + "\n")
 
 
@@ -73,7 +97,8 @@ def table(
     with console.capture() as captured:
         console.print(view)
     for row in captured.get().strip("\n").splitlines():
-        is_rule = not sys.stdout.isatty() and not row.strip(" ─")
+        # Drawn in ASCII where the encoding has no lines.
+        is_rule = not sys.stdout.isatty() and not row.strip(" ─+-|") and row[1:3] in ("──", "--")
         sys.stdout.write((row[:RULE] if is_rule else row).rstrip() + "\n")
 
 
