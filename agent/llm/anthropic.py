@@ -20,6 +20,7 @@ from .conversation import (
     ToolResults,
     UserMessage,
 )
+from .dialect import Dialect
 from .ending import ended_at_limit, stop_of, with_ids
 from .errors import ModelError, OtherForm, Rejected
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
@@ -59,6 +60,7 @@ class AnthropicConnection:
         self.name = config.name
         self.place = (config.base_url or "anthropic", config.model)
         self._config = config
+        self._dialect = Dialect(new_limit=False)
         options = client_options(PROVIDER, config, timeout_s, OWN_SERVER)
         self._client = anthropic.Anthropic(**options)
         self._server = Server(
@@ -73,6 +75,8 @@ class AnthropicConnection:
         try:
             return self._send(request)
         except Rejected as error:
+            if self._dialect.learn(str(error), {"stream": self._dialect.stream}):
+                raise OtherForm(str(error)) from error
             if not (forces and request.tools and _UNFORCED.search(str(error))):
                 raise
             # A model that thinks by default: remember it. The rejected request cost nothing.
@@ -84,8 +88,18 @@ class AnthropicConnection:
         return request.max_tokens + (THINKING_TOKENS if self._thinks else 0)
 
     def _send(self, request: Request) -> Received:
+        import httpx2
+
         create = self._client.messages.with_raw_response.create
-        body, headers = send_once(self._server, lambda: create(**self._wire(request)).http_response)
+        wire = self._wire(request)
+
+        def send() -> Any:
+            if self._dialect.stream:  # the SDK's own method leaves a stream unread
+                streamed = wire | {"stream": True}
+                return self._client.post("/v1/messages", body=streamed, cast_to=httpx2.Response)
+            return create(**wire).http_response
+
+        body, headers = send_once(self._server, send)
         reply = bounded(_reply(body, turn=len(request.messages)))
         return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
 

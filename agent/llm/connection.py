@@ -24,6 +24,9 @@ TIMEOUT_S = 600.0
 """Of one attempt, from its first byte to its last. Reasoning models think for minutes; a shorter one
 pays for replies that nobody reads."""
 
+MAX_FORMS = 6
+"""Forms of a request that are tried in one call, more than a connection can learn."""
+
 
 class Received(NamedTuple):
     """A reply, and what the server said is left of its rate limits."""

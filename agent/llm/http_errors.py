@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ...tools.files.secrets import mask_message
 from .errors import Busy, Fate, ModelError, NoTools, OversizedReply, Rejected, TooLong
 from .rate_headers import allowances, retry_after
+from .streamed import is_stream, join_events
 
 MAX_TOKENS = 10**7
 """No call takes more, and no model has a longer context; a larger count is not believed."""
@@ -167,6 +168,11 @@ def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[
         raise OversizedReply(
             f"{where} sends more than {MAX_VALUES:,} values in one reply, which no model's answer takes"
         )
+    if is_stream(content):
+        joined = join_events(content)
+        if joined is None:
+            raise Busy(f"the stream of {where} is cut short after {len(content):,} bytes")
+        content = json.dumps(joined).encode()
     try:
         body = json.loads(content)
     except (ValueError, RecursionError) as error:

@@ -27,8 +27,9 @@ from .conversation import (
     ToolResults,
     UserMessage,
 )
+from .dialect import REASONING, Dialect
 from .ending import ended_at_limit, stop_of, with_ids
-from .errors import ModelError
+from .errors import ModelError, OtherForm, Rejected
 from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
 from .rate_headers import allowances
 from .reply_limits import bounded
@@ -58,14 +59,22 @@ class OpenAIConnection:
         self.name = config.name
         self.place = (config.base_url or "openai", config.model)
         self._config = config
+        # Local servers know the old name of the limit, OpenAI's reasoning models only the new one.
+        self._dialect = Dialect(new_limit=not config.base_url)
         self._client = openai.OpenAI(**client_options(PROVIDER, config, timeout_s, OWN_SERVER))
         self._server = Server(
             openai, config.base_url or "OpenAI", f"{PROVIDER}_API_KEY", config.model
         )
 
     def attempt(self, request: Request) -> Received:
-        """Send a request once, as a chat completion."""
-        body, headers = send_once(self._server, lambda: self._post(self._wire(request)))
+        """Send a request once, as a chat completion; OtherForm if the server wants it otherwise."""
+        wire = self._wire(request)
+        try:
+            body, headers = send_once(self._server, lambda: self._post(wire))
+        except Rejected as error:
+            if self._dialect.learn(str(error), wire):
+                raise OtherForm(str(error)) from error
+            raise
         reply = bounded(_reply(body, turn=len(request.messages)))
         return Received(ended_at_limit(reply, self.most_output(request)), allowances(headers))
 
@@ -101,13 +110,7 @@ class OpenAIConnection:
         if self._config.base_url:
             # llama-cpp-python answers 500 to a message with calls whose content is null.
             messages = [message | {"content": message.get("content") or ""} for message in messages]
-        # Local servers know the old name of the limit, OpenAI's reasoning models only the new one.
-        limit = "max_tokens" if self._config.base_url else "max_completion_tokens"
-        wire: dict[str, Any] = {
-            "model": self._config.model,
-            "messages": messages,
-            limit: self.most_output(request),
-        }
+        wire: dict[str, Any] = {"model": self._config.model, "messages": messages}
         if request.tools:
             wire["tools"] = [
                 {
@@ -125,7 +128,7 @@ class OpenAIConnection:
             wire["reasoning_effort"] = self._config.effort
         if request.logprobs:
             wire |= {"logprobs": True, "top_logprobs": MAX_LOGPROBS}
-        return wire
+        return self._dialect.fitted(wire, self.most_output(request))
 
 
 def _choice(choice: str) -> Any:
@@ -168,6 +171,8 @@ def _reply(body: dict[str, Any], turn: int = 0) -> Reply:
     listed = with_ids(as_objects(message.get("tool_calls")), turn)
     refusal = message.get("refusal")
     text = _text(refusal or message.get("content"))
+    if not text and not listed:
+        text = _answer_in_reasoning(message)
     found = remove_reasoning(text)
     reply = Reply(
         found.answer,
@@ -187,7 +192,17 @@ def _echoed(
     """The fields of a message that are sent back with the next request."""
     content = found.answer if found.removed else message.get("content")
     fields = {"content": content, "tool_calls": listed}
+    fields |= {name: message.get(name) for name in REASONING}
     return {k: v for k, v in fields.items() if v and isinstance(v, (str, list))}
+
+
+def _answer_in_reasoning(message: Mapping[str, Any]) -> str:
+    """The answer that a server left in the reasoning, behind its end; "" if there is none."""
+    for name in REASONING:
+        found = remove_reasoning(_text(message.get(name)))
+        if found.removed and not found.unfinished:
+            return found.answer
+    return ""
 
 
 def _text(content: object) -> str:

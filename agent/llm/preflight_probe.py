@@ -16,15 +16,15 @@ What cannot be checked in a minute is assumed to work; otherwise it fails later,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ...tools.errors import UnavailableError, UsageError
 from ..runlog.model_config import ModelConfig
-from .connection import connect, send_counted
+from .connection import MAX_FORMS, Connection, Received, connect, send_counted
 from .conversation import Meter, Request, Stop, ToolSchema, UserMessage
-from .errors import Busy, ModelError, NoTools, Rejected
+from .errors import Busy, ModelError, NoTools, OtherForm, Rejected
 from .http_errors import LONGER, as_object, as_objects, token_count
 from .meter import Checks
 from .reply_limits import MAX_NAME
@@ -176,11 +176,19 @@ def _window(entry: Mapping[str, Any] | None) -> int | None:
     return None
 
 
+def _in_its_form(connection: Connection, request: Request) -> Received:
+    """The answer to a request, in the form that the server wants."""
+    for _ in range(MAX_FORMS):
+        with suppress(OtherForm):
+            return send_counted(connection, request)
+    raise ModelError("the server refuses every form of a request that is known here")
+
+
 def _probe(config: ModelConfig, request: Request) -> _Probed | None:
     """The answer to a tiny request; None if the server is busy."""
     try:
         with closing(connect(config, PROBE_S)) as connection:
-            reply = send_counted(connection, request).reply
+            reply = _in_its_form(connection, request).reply
     except NoTools:
         return _Probed(0, "end", refused=True)
     except Rejected as error:

@@ -30,7 +30,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..runlog.stopping import Stopped
-from .connection import send_counted
+from .connection import MAX_FORMS, send_counted
 from .conversation import Wait
 from .errors import Busy, ModelError, OtherForm, PromptCut, Unreachable
 from .prompt_check import FILLER, PromptCheck, with_filler
@@ -48,8 +48,6 @@ POLL_S = 0.2
 """How soon a wait notices that the run is stopped."""
 BROKEN_TRIES = 3
 """Attempts in one call whose answers may break off, where a provider bills for them."""
-MAX_FORMS = 6
-"""Forms of a request that are tried in one call, more than a connection can learn."""
 SHORTEST_LOGGED_S = 0.01
 """Shorter waits at the gate are not logged."""
 

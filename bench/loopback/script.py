@@ -8,6 +8,9 @@ differently.
     tokens_a_minute = 40000
     context_tokens = 4096            # longer prompts are cut to so many tokens without a word
     counts_only_new = true           # tokens that were read from the cache are not counted
+    streams_only = true              # a request that is not for a stream is refused with 400
+    new_limit_only = true            # so is one with max_tokens instead of max_completion_tokens (openai)
+    reasoning = "reasoning_content"  # each reply has some there, without which no conversation goes on (openai)
 
     [[rule]]                         # the first rule that matches a request applies
     at = [3, 4]                      # matches the third and fourth request of all
@@ -134,6 +137,9 @@ class Script:
     tokens_a_minute: int = 0
     context_tokens: int = 0
     counts_only_new: bool = False
+    streams_only: bool = False
+    new_limit_only: bool = False
+    reasoning: str = ""
     rules: tuple[Rule, ...] = ()
 
 

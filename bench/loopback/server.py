@@ -23,7 +23,7 @@ from typing import Any, cast
 from ...agent.llm.conversation import LanguageModel, Reply
 from ...agent.review.guard import is_loopback
 from ...tools.errors import UsageError
-from . import faults, wires
+from . import dialects, faults, wires
 from .ledger import Ledger
 from .rate_limits import Limiter
 from .script import Director, IncomingRequest, Rule, Script
@@ -165,7 +165,8 @@ class Loopback:
         # 4. the reply, with its fault
         fault = faults.pick(rule.fault, number, provider)
         reply = faults.garble(fault, rule.reply() or self.model.reply(request))
-        return _format(provider, model, _with_hash_in_ids(reply, hash), counts, fault, headers)
+        reply = _with_hash_in_ids(reply, hash)
+        return _format(self.script, provider, model, reply, counts, fault, headers)
 
     def _wait(self, rule: Rule) -> None:
         delay = self.script.delay_s if rule.delay_s is None else rule.delay_s
@@ -181,13 +182,7 @@ class Loopback:
             )
         if self.script.models and model not in self.script.models:
             return _error(provider, 404, "not_found_error", f"there is no model {model!r} here")
-        if body.get("stream"):
-            return _error(
-                provider,
-                400,
-                "invalid_request_error",
-                "this server does not stream; leave out stream",
-            )
+        why = dialects.refusal(self.script, provider, body) or why
         return _error(provider, 400, "invalid_request_error", why) if why else None
 
     def _counts(self, provider: Provider, body: Mapping[str, Any]) -> TokenCounts:
@@ -218,6 +213,7 @@ def _with_hash_in_ids(reply: Reply, hash: str) -> Reply:
 
 
 def _format(
+    script: Script,
     provider: Provider,
     model: str,
     reply: Reply,
@@ -227,8 +223,11 @@ def _format(
 ) -> WireReply:
     size = len(reply.text) + sum(len(call.raw) for call in reply.calls)
     counts = TokenCounts(counts.prompt, size // CHARACTERS_A_TOKEN, counts.read, counts.written)
-    answer = wires.answer_of(provider, model, reply, counts)
-    data = faults.BODIES[fault](provider, answer) if fault in faults.BODIES else _json(answer)
+    answer = dialects.dressed(script, provider, wires.answer_of(provider, model, reply, counts))
+    if fault in faults.BODIES:
+        data = faults.BODIES[fault](provider, answer)
+    else:
+        data = dialects.events(provider, answer) if script.streams_only else _json(answer)
     return WireReply(
         200, data, fault or "answered", headers, fault if fault in faults.CONNECTION else ""
     )

@@ -175,8 +175,7 @@ def _result(
             "and with a forged chain, computed values that no replay noticed",
             edited.computed_unnoticed,
         ),
-        _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
-        _none("requests that the log does not count", sum(check.unlogged for check in budgets)),
+        *_budget_promises(budgets),
     ]
     if load is not None:
         enough = load.share is not None and (
@@ -260,6 +259,13 @@ def page_promises(page: page_load.PageLoad) -> list[Promise]:
             "memory of the page's server, MB", round(memory), f"< {limits[1]}", memory < limits[1]
         ),
         Promise("bytes that it printed", printed, f"< {limits[2]}", printed < limits[2]),
+    ]
+
+
+def _budget_promises(budgets: list[pressure.BudgetCheck]) -> list[Promise]:
+    return [
+        _none("calls over a budget and those in flight", sum(check.over for check in budgets)),
+        _none("requests that the log does not count", sum(check.unlogged for check in budgets)),
     ]
 
 
