@@ -7,10 +7,12 @@ with the modules.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from ... import __version__
@@ -56,7 +58,8 @@ def run_command_line(argv: Sequence[str], *, leave: Callable[[int], object] = in
     output.prepare_streams()
     debug = "--debug" in argv or bool(os.environ.get("HUBEL_DEBUG"))
     try:
-        status = _dispatch(list(argv))
+        with _stopped_by(signal.SIGTERM):
+            status = _dispatch(list(argv))
         sys.stdout.flush()
         return status
     except BrokenPipeError:
@@ -83,6 +86,23 @@ def _fail(status: int, line: str, debug: bool) -> int:
     return status
 
 
+@contextmanager
+def _stopped_by(number: signal.Signals) -> Iterator[None]:
+    """Let a signal, such as a machine that shuts down sends, end a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
+
+
 def _dispatch(argv: list[str]) -> int:
     """Run the command that the arguments name; returns its exit status."""
     if argv and argv[0] == "--debug":
@@ -105,7 +125,8 @@ def _dispatch(argv: list[str]) -> int:
     try:
         return module.run(args)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(getattr(module, "INTERRUPTED", "stopped")) from interrupt
+        line = str(interrupt) or getattr(module, "INTERRUPTED", "stopped")
+        raise KeyboardInterrupt(line) from interrupt
 
 
 def module_of(command: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +46,7 @@ def finish(
     """
     from ..run.execute import execute_run
 
-    with progress(quiet=args.quiet) as reporter:
+    with going_on(folder), progress(quiet=args.quiet) as reporter:
         result = execute_run(folder, reporter=reporter, subject=subject, limits=limits)
     show_targets(folder, as_json=args.json)
     resume = f"`hubel resume {folder.name}`"
@@ -56,8 +58,9 @@ def finish(
         return BUDGET
     if result.failed or result.pending:
         targets = result.done + result.failed + result.pending
+        pending = f" and {result.pending} are pending" if result.pending else ""
         output.note(
-            f"hubel: {result.failed} of {targets} targets failed; "
+            f"hubel: {result.failed} of {targets} targets failed{pending}; "
             f"`hubel show {folder.name}` says why, {resume} retries them"
         )
         return SOME_FAILED
@@ -68,6 +71,17 @@ def finish(
         )
         return SOME_FAILED
     return DONE
+
+
+@contextmanager
+def going_on(folder: Path) -> Iterator[None]:
+    """Say after an interrupt how the run of this folder goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(
+            f"stopped; nothing is lost: `hubel resume {folder.name}` continues it"
+        ) from interrupt
 
 
 def show_targets(folder: Path, *, as_json: bool) -> None:
@@ -103,11 +117,13 @@ def summary(targets: Sequence[TargetRow], checks: int = 0) -> str:
     Args:
         checks: requests that checked the models before the run.
     """
-    verdicts = ("kept", "rejected", "inconclusive", "pending")
-    counts = {verdict: sum(row["verdict"] == verdict for row in targets) for verdict in verdicts}
-    parts = [f"{n} {verdict}" for verdict, n in counts.items() if n or verdict == "kept"]
-    if failed := sum(row["status"] == "failed" for row in targets):
-        parts.append(f"{failed} failed")
+    verdicts = Counter(row["verdict"] for row in targets)
+    status = Counter(row["status"] for row in targets)
+    counts = {name: verdicts[name] for name in ("kept", "rejected", "inconclusive")}
+    # "pending" of a verdict: the target has ended, but others have not
+    counts |= {"explained without a verdict yet": verdicts["pending"]}
+    counts |= {name: status[name] for name in ("failed", "pending")}
+    parts = [f"{n} {name}" for name, n in counts.items() if n or name == "kept"]
     line = f"{len(targets)} targets: {', '.join(parts)}"
     scores = [score["value"] for row in targets if (score := headline_score(row))]
     if scores:

@@ -122,10 +122,10 @@ def finish_run(folder: Path) -> str:
     if result.budget:
         return result.budget
     if result.failed or result.pending:
-        failures = RunLog(folder, writable=False).targets("failure")
-        return (
-            "; ".join(failure["error"] for failure in failures.values()) or "the run has not ended"
-        )
+        log = RunLog(folder, writable=False)
+        concluded, failures = log.targets("conclusion"), log.targets("failure")
+        errors = [row["error"] for target, row in failures.items() if target not in concluded]
+        return "; ".join(errors) or "the run has not ended"
     score_run(folder)
     return ""
 

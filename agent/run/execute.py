@@ -39,6 +39,7 @@ from ..runlog.log import RunLog, WriterLock
 from ..runlog.model_config import BudgetConfig
 from ..runlog.progress import Reporter
 from ..runlog.stopping import Stopped
+from ..runlog.target_counts import count_targets
 from .checkpoints import open_checkpoints
 from .resources import RunResources
 from .similar_units import record_neighbours
@@ -153,15 +154,12 @@ def execute_run(
             budget = driver.context.budget_reached
         else:
             reporter.say(f"{folder.name} is done already; nothing is computed again")
-        done = sum(log.get("conclusion", t) is not None for t in config.targets)
-        failed = sum(_failed(log, t) for t in config.targets)
-        all_ended = done + failed == len(config.targets)
+        counts = count_targets(log, config.targets)
         is_closed = log.get("verdicts") is not None and (folder / LEXICON).is_dir()
-        if all_ended and (pending or unscored or not is_closed):
+        if not counts.pending and (pending or unscored or not is_closed):
             _close(folder, config, log, resources.lexicon())
         failed_scores = sum(_failed_scores(log, t) for t in config.targets)
-    remaining = len(config.targets) - done - failed
-    return RunResult(folder, done, failed, remaining, budget, failed_scores)
+    return RunResult(folder, *counts, budget, failed_scores)
 
 
 def add_neighbours(folder: Path, reporter: Reporter) -> None:
@@ -200,10 +198,6 @@ def _predicates(log: RunLog, target: str) -> list[str]:
     return [h["predicate"] for h in hypotheses if h["predicate"]]
 
 
-def _failed(log: RunLog, target: str) -> bool:
-    return log.get("failure", target) is not None and log.get("conclusion", target) is None
-
-
 def _failed_scores(log: RunLog, target: str) -> int:
     conclusion = log.get("conclusion", target) or {}
     return conclusion.get("failed_scores", 0)
@@ -217,7 +211,7 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
     """
     from ..investigation.loop import build_graph  # here: importing LangGraph takes a second
 
-    context, total, ended = driver.context, len(targets), 0
+    context, total = driver.context, len(targets)
     threads = max(1, context.config.concurrency)
     side_by_side = min(total, context.config.concurrency)
     with ExitStack() as stack:
@@ -230,11 +224,10 @@ def investigate_all(driver: ExplainerDriver, targets: Sequence[str], reporter: R
         try:
             while running:
                 done, running = wait(running, timeout=STOP_POLL_S, return_when=FIRST_COMPLETED)
-                ended += len(done)
                 if done:
-                    failed = sum(_failed(context.log, target) for target in targets)
-                    note = f"{failed} failed" if failed else ""
-                    reporter.update("explain", ended, total, unit="targets", note=note)
+                    counts = count_targets(context.log, targets)
+                    note = f"{counts.failed} failed" if counts.failed else ""
+                    reporter.update("explain", counts.ended, total, unit="targets", note=note)
                 for future in done:
                     future.result()  # raises defects of this program: failures are in the log
         except BaseException:

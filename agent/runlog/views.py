@@ -183,7 +183,8 @@ _VIEWS = {
                coalesce(g.calls, 0) reading_calls, coalesce(g.estimated, 0) estimated_reading_calls,
                case when g.calls is null then 0 else g.usd end reading_usd,
                coalesce(g.tokens, 0) reading_tokens,
-               coalesce((c.data->>'failed_scores')::int, 0) failed_scores, f.data->>'error' as error
+               coalesce((c.data->>'failed_scores')::int, 0) failed_scores,
+               case when c.target is null then f.data->>'error' end as error
         from registered r left join conclusions c using (target) left join failures f using (target)
              left join verdicts v using (target) left join spent s using (target)
              left join reading g using (target)""",

@@ -148,11 +148,15 @@ def _serve(args: argparse.Namespace, context: InstrumentContext, log: Any) -> No
     if args.http is not None:
         _serve_http(server, args.http)
         return
-    previous = signal.signal(signal.SIGINT, lambda _signal, _frame: _stop_now(dispatcher))
+    stops = (signal.SIGINT, signal.SIGTERM)
+    previous = [
+        signal.signal(stop, lambda _signal, _frame: _stop_now(dispatcher)) for stop in stops
+    ]
     try:
         anyio.run(serve_stdio, server)
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for stop, handler in zip(stops, previous, strict=True):
+            signal.signal(stop, handler)
 
 
 def _stop_now(dispatcher: InstrumentDispatcher) -> None:

@@ -15,7 +15,7 @@ from .show import CALLS_ONLY
 
 NAME = "resume"
 HELP = "continue a run that was stopped"
-INTERRUPTED = "stopped; nothing is lost: `hubel resume RUN` continues it"
+INTERRUPTED = "stopped; nothing is lost: the same command continues it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
-INTERRUPTED = (
-    "stopped; nothing is lost: `hubel resume RUN` continues it (`hubel runs` lists the runs)"
-)
+INTERRUPTED = "stopped before the run was made"
 
 CONFIRM_FROM_USD = 1.0
 """Estimated dollars above which a run asks before it starts."""

@@ -41,8 +41,9 @@ def segments(folder: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_one_line_and_the_run_goes_on(
-    tiny: Subject, tiny_index: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_a_shutdown_is_one_line_and_the_run_goes_on(
+    tiny: Subject, tiny_index: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     folder = tmp_path / "run"
     targets = ["mlp.0.*", "mlp.1.*", "mlp.2.*"]
@@ -56,11 +57,11 @@ def test_ctrl_c_is_one_line_and_the_run_goes_on(
         b'"event":"conclusion"' in p.read_bytes() for p in segments(folder)
     ):
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1, said.decode()
     assert "Traceback" not in said.decode()
-    assert "hubel resume" in said.decode().strip().splitlines()[-1]
+    assert "`hubel resume run` continues it" in said.decode().strip().splitlines()[-1]
     before = [r for r in target_rows(folder) if r["status"] == "done"]
     assert 0 < len(before) < 72
     assert execute_run(folder, subject=tiny).done == 72

@@ -1,0 +1,44 @@
+"""How many of a run's targets have ended, and how: the one place where this is counted.
+
+    done      it has a conclusion, whatever its verdict, also if it failed before
+    failed    it has a failure and no conclusion; `hubel resume` tries again
+    pending   neither: it was not begun, not finished, or stopped by a budget
+
+A verdict comes later than the conclusion, when no target is pending any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .log import RunLog
+
+
+class TargetCounts(NamedTuple):
+    """Numbers of targets; every target is counted once."""
+
+    done: int
+    failed: int
+    pending: int
+
+    @property
+    def total(self) -> int:
+        """All targets."""
+        return self.done + self.failed + self.pending
+
+    @property
+    def ended(self) -> int:
+        """Those that are not pending."""
+        return self.done + self.failed
+
+
+def count_targets(log: RunLog, targets: Iterable[str]) -> TargetCounts:
+    """The counts of these targets."""
+    counts = {"done": 0, "failed": 0, "pending": 0}
+    for target in targets:
+        if log.get("conclusion", target) is not None:
+            counts["done"] += 1
+        else:
+            counts["pending" if log.get("failure", target) is None else "failed"] += 1
+    return TargetCounts(**counts)
