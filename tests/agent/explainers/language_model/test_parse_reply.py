@@ -67,7 +67,7 @@ def test_a_bad_experiment_is_answered_with_how_to_repair_it(
 @pytest.mark.parametrize(
     ("predicate", "says"),
     [
-        ("strongly words('monday')", "cannot read"),
+        ("strongly words('monday')", "cannot be read"),
         ('loudly words("monday")', "a grade is one of faintly"),
         ('strongly weekday("monday")', "there are after, both"),
         ('strongly words("Monday")', "bare and in lower case"),
