@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ....tools.errors import UsageError
 from ...runlog.progress import progress
 from .. import options, output
+from ..confirm_cost import add_yes, confirm_cost
 from ..exit_status import BUDGET, DONE, SOME_FAILED
 from ..output import two_decimals
 
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_budget(
         parser, "this command; when repeated, it continues, and journaled answers are free"
     )
+    add_yes(parser)
     parser.add_argument(
         "--retry-failed", action="store_true", help="score again what failed; keep all other scores"
     )
@@ -105,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
     """Score all sources, then print JSON lines or tables, and write a page on request."""
     from ...llm.budget import Budget
     from ...llm.meter import Checks
+    from ...rescoring.estimate import estimated_usd
     from ...rescoring.evaluate import check_plan, evaluate
     from ...rescoring.plan import json_rows
     from ...rescoring.sources import open_source
@@ -113,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     checks = Checks(Budget(plan.budget))
     check_plan(plan, checks)
     sources = [open_source(name, args.runs, run=args.run, index=args.index) for name in args.source]
+    n_targets = sum(len(source.explanations) for source in sources)
+    confirm_cost(n_targets, estimated_usd(plan, n_targets), plan.budget, args)
     with progress(quiet=args.quiet) as reporter:
         evaluations = [
             evaluate(source, plan, reporter=reporter, checks=checks) for source in sources

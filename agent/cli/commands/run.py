@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from ....tools.errors import UsageError
 from ...runlog.config import RunConfig
 from ...runlog.model_config import is_language_model
 from .. import options, output
+from ..confirm_cost import add_yes, confirm_cost
 from ..run_outcome import finish
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ NAME = "run"
 HELP = "explain targets and test each explanation on held-out text"
 INTERRUPTED = "stopped before the run was made"
 
-CONFIRM_FROM_USD = 1.0
-"""Estimated dollars above which a run asks before it starts."""
 ROUNDS, MODEL_ROUNDS = 2, 4
 """Default of --rounds, for programs and for language models."""
 
@@ -77,9 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_models(parser: argparse.ArgumentParser) -> None:
     """Which language models are called, and how."""
     explainer = options.add_explainer_model(parser)
-    explainer.add_argument(
-        "--yes", "-y", action="store_true", help="start an expensive run without asking"
-    )
+    add_yes(explainer)
     explainer.add_argument(
         "--no-competitor",
         action="store_true",
@@ -111,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the run, then execute it to its end."""
     from ...llm.meter import Checks
     from ...run.execute import make_run
+    from ...run.preflight import estimated_usd
 
     folder = args.runs / (args.name or datetime.now().strftime("%Y%m%d-%H%M%S"))
     if args.name and Path(args.name).name != args.name:
@@ -119,36 +116,13 @@ def run(args: argparse.Namespace) -> int:
         )
     checks = Checks()
     config = configuration(args, checks)
-    confirm(config, args)
+    confirm_cost(len(config.targets), estimated_usd(config), config.budget, args)
     make_run(folder, config, checks)
     if not args.quiet:
         output.note(
             f"run {folder.name}: if it is stopped, `hubel resume {folder.name}` continues it"
         )
     return finish(folder, args)
-
-
-def confirm(config: RunConfig, args: argparse.Namespace) -> None:
-    """Print what a run may cost; if that is much, ask before it starts.
-
-    Raises:
-        UsageError: the answer is no, or there is no terminal to ask on.
-    """
-    from ...run.preflight import estimated_usd
-
-    estimate = estimated_usd(config)
-    if estimate is None:
-        return
-    limit = config.budget.run.get("usd", 0.0)
-    most = min(estimate, limit) if limit else estimate
-    line = f"{len(config.targets)} targets may cost up to about ${most:.2f}"
-    if args.yes or most <= CONFIRM_FROM_USD:
-        if not args.quiet:
-            output.note(line)
-    elif not sys.stdin.isatty():
-        raise UsageError(f"{line}; confirm with --yes, or give a smaller --max-usd")
-    elif input(f"{line}; continue? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise UsageError("not started; give fewer targets, or a smaller --max-usd")
 
 
 def configuration(args: argparse.Namespace, checks: Checks | None = None) -> RunConfig:

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from hubel.agent.cli.commands.run import confirm
+from hubel.agent.cli.confirm_cost import confirm_cost
 from hubel.agent.llm import preflight
 from hubel.agent.llm.prices import read_price
-from hubel.agent.run.preflight import check_model
+from hubel.agent.run.preflight import check_model, estimated_usd
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
@@ -102,9 +102,15 @@ def test_much_money_is_asked_about_first(
     arguments = argparse.Namespace(yes=False, quiet=False)
     few = run_config(index="i", targets=["mlp.0.0"], explainer="openai:x", price=dear)
     many = replace(few, targets=[f"mlp.0.{i}" for i in range(50)])
-    confirm(few, arguments)
+    confirm_cost(len(few.targets), estimated_usd(few), few.budget, arguments)
     assert "1 targets may cost up to about $0.24" in capsys.readouterr().err
     with pytest.raises(UsageError, match=r"about \$12.00; confirm with --yes"):
-        confirm(many, arguments)
-    confirm(many, argparse.Namespace(yes=True, quiet=True))
-    confirm(changed(many, budget={"usd": 0.5}), arguments)
+        confirm_cost(len(many.targets), estimated_usd(many), many.budget, arguments)
+    confirm_cost(
+        len(many.targets),
+        estimated_usd(many),
+        many.budget,
+        argparse.Namespace(yes=True, quiet=True),
+    )
+    limited = changed(many, budget={"usd": 0.5})
+    confirm_cost(len(limited.targets), estimated_usd(limited), limited.budget, arguments)

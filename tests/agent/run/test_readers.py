@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from hubel.agent.cli.commands.run import confirm
+from hubel.agent.cli.confirm_cost import confirm_cost
 from hubel.agent.cli.run_outcome import summary
 from hubel.agent.llm.conversation import Reply, Request, TokenUsage, UserMessage
-from hubel.agent.run.preflight import check_model
+from hubel.agent.run.preflight import check_model, estimated_usd
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.headline import headline_score
 from hubel.agent.runlog.log import RunLog
@@ -191,5 +191,10 @@ def test_the_estimate_counts_the_readers(capsys: pytest.CaptureFixture[str]) -> 
     config = run_config(
         index="i", targets=["mlp.0.0"] * 10, simulator="openai:cheap", simulator_price=price
     )
-    confirm(config, argparse.Namespace(yes=False, quiet=False))
+    confirm_cost(
+        len(config.targets),
+        estimated_usd(config),
+        config.budget,
+        argparse.Namespace(yes=False, quiet=False),
+    )
     assert "$0.45" in capsys.readouterr().err  # 10 targets, 30 contexts, 1,500 tokens each
