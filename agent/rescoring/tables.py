@@ -1,8 +1,9 @@
 """Tables of explanations from anywhere (`tools.rows` says which kinds are read).
 
 One row for each explanation: an address (``target``, ``address`` or ``unit``), a sentence
-(``text``, ``explanation`` or ``description``) and optionally a ``predicate``. Everything is checked
-before a model is loaded, and all bad rows are reported at once.
+(``text``, ``explanation`` or ``description``) and optionally a ``predicate``; a text that is itself
+a predicate counts as both. Everything is checked before a model is loaded, and all bad rows are
+reported at once.
 """
 
 from __future__ import annotations
@@ -73,15 +74,11 @@ def read_table(path: Path) -> list[Explanation]:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
     address = _column(path, names, ADDRESS_COLUMNS)
     sentence = _column(path, names, SENTENCE_COLUMNS)
-    explanations = [
-        Explanation(
-            _one_line(row, address),
-            _one_line(row, sentence),
-            _one_line(row, "predicate") or None,
-            row.place.removeprefix(f"{path.parent}/"),
-        )
-        for row in read_all_rows(path, (address, sentence, "predicate"))
-    ]
+    explanations = []
+    for row in read_all_rows(path, (address, sentence, "predicate")):
+        claim, place = _one_line(row, sentence), row.place.removeprefix(f"{path.parent}/")
+        predicate = _one_line(row, "predicate") or _as_predicate(claim)
+        explanations.append(Explanation(_one_line(row, address), claim, predicate, place))
     if not explanations:
         raise UsageError(f"{path} has no rows; give one a target, with an address and a text")
     reject_faulty_rows(path.name, explanations, _fault)
@@ -127,6 +124,17 @@ def _fault(explanation: Explanation) -> str:
     except HubelError as error:
         return str(error)
     return ""
+
+
+def _as_predicate(text: str) -> str | None:
+    """A text that is a predicate, or None."""
+    from ...tools.dissection import Predicate
+
+    try:
+        Predicate.parse(text)
+    except HubelError:
+        return None
+    return text
 
 
 def _one_line(row: Row, column: str) -> str:

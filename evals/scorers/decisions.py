@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..judge.ask import JudgeChoice, ask_examples
-from ..judge.protocol import Unscorable
 from ..score import Floors, Score
 from ..statistics.bootstrap import Interval
 from .classification import LabelledExamples, auroc, balanced_accuracy
 from .registry import ScoringTask
+from .resources import in_words_only
 
 CHOICES = ("0", "1")
 
@@ -45,7 +45,7 @@ def make_decisions(task: ScoringTask, question: DecisionQuestion) -> Decisions:
     if task.chat is not None:
         return _by_chat(task, question)
     if not task.predicts:
-        raise Unscorable("an explanation in words only: needs a judge")
+        raise in_words_only("a judge")
     return question.from_prediction(task.sample.predicted)
 
 

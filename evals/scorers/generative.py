@@ -37,7 +37,7 @@ from ..score import Score
 from .classification import LabelledExamples
 from .decisions import auroc_score
 from .registry import ScoringTask, scorer
-from .resources import unscorable_without
+from .resources import in_words_only, unscorable_without
 from .windows import Windows, cut_windows, quiet_windows
 
 TEXTS = 20
@@ -68,7 +68,7 @@ def generative(task: ScoringTask) -> list[Score]:
         windows = cut_windows(task.sample, task.text)
         pairs = splice_spans(windows, task.sample.predicted, task.seed)
     else:
-        raise Unscorable("an explanation in words only: needs a judge that writes")
+        raise in_words_only("a judge that writes")
     one_sided = bool((task.sample.true >= 0).all())
     signals = [*activations_on(pairs.texts), *activations_on(pairs.controls)]
     strengths = [_strength(np.asarray(s, dtype=np.float64), one_sided) for s in signals]

@@ -30,6 +30,7 @@ from .classification import accuracy
 from .decisions import decision_floors, mixed_text_score
 from .fuzzing import transplant_marks
 from .registry import ScoringTask, scorer
+from .resources import in_words_only
 from .windows import MIN_ACTIVE_WINDOWS, QUANTILES, Windows, cut_windows, mark_tokens, quiet_windows
 
 OPTIONS = 5
@@ -61,7 +62,7 @@ def intruder(task: ScoringTask) -> list[Score]:
     elif task.predicts:
         value = value_of(task.sample.predicted)
     else:
-        raise Unscorable("an explanation in words only: needs a judge")
+        raise in_words_only("a judge")
     floors = decision_floors(task, value_of, 1 / OPTIONS)
     return [mixed_text_score("intruder", task, value, floors)]
 

@@ -100,3 +100,11 @@ class ScorerResources:
 def unscorable_without(what: str) -> Unscorable:
     """The error of a scorer that lacks a resource."""
     return Unscorable(f"needs {what}")
+
+
+def in_words_only(needs: str) -> Unscorable:
+    """A scorer cannot read an explanation without a predicate; `needs` is what could."""
+    return Unscorable(
+        f"an explanation in words only: needs {needs}, or its predicate "
+        "(a table's column predicate; hubel prints it with every explanation of its own)"
+    )

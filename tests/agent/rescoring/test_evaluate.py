@@ -357,14 +357,14 @@ def test_a_new_explanation_after_viewing_is_kept_from_holdout(
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ([("mlp.0.99", "cat", "")], "row 1 (mlp.0.99)"),
+        ([("mlp.0.99", "cat", "")], "t.csv:2 (mlp.0.99)"),
         ([("mlp.0.0", "", "")], "the text is empty"),
         ([("mlp.0.0", "  ", "")], "the text is empty"),
-        ([("nonsense", "cat", "")], "row 1 (nonsense)"),
-        ([("mlp.0.0", "cat", "nonsense((")], "row 1 (mlp.0.0)"),
+        ([("nonsense", "cat", "")], "t.csv:2 (nonsense)"),
+        ([("mlp.0.0", "cat", "nonsense((")], "t.csv:2 (mlp.0.0)"),
         ([("mlp.0.0", "cat", ""), ("mlp.0.0", "dog", "")], "more than once"),
         ([], "has no rows"),
-        ([("", "cat", "")], "row 1 (no address)"),
+        ([("", "cat", "")], "t.csv:2 (no address)"),
     ],
 )
 def test_bad_tables_say_which_row_and_why(

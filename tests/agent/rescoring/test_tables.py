@@ -50,6 +50,15 @@ def test_every_format_says_the_same(tmp_path: Path) -> None:
         assert explanations == expected, path
 
 
+def test_a_text_that_is_a_predicate_counts_as_both(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    predicate, almost = 'strongly words("cat")', 'strongly words("cat'
+    rows = [{"target": f"mlp.0.{i}", "text": text} for i, text in enumerate((predicate, almost))]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    claims = [(e.sentence, e.predicate) for e in read_table(path)]
+    assert claims == [(predicate, predicate), (almost, None)]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
