@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...tools.errors import UsageError
 from ...tools.index import Collected, Index, collect
 from ...tools.instruments import InstrumentContext
 from ...tools.subject.address import Unit
@@ -78,11 +79,23 @@ class RunResources:
         return self._subject
 
     def index(self) -> Index:
-        """The index that the run's configuration names, opened once."""
+        """The index that the run's configuration names, opened once.
+
+        Raises:
+            UsageError: by now the folder holds an index of another text or subject.
+        """
         if self._index is None:
-            self._index = Index.open(Path(self._config.index))
-            if self._index.note:
-                self._reporter.say(self._index.note)
+            config, index = self._config, Index.open(Path(self._config.index))
+            made_with = config.corpus["sha256"], config.subject["revision"]
+            if (index.corpus_sha256, index.subject_revision) != made_with:
+                raise UsageError(
+                    f"{config.index} is now an index of {index.corpus_name} and "
+                    f"{index.subject_title}, not the one that the run {self._folder.name!r} was made "
+                    f"with ({config.corpus['name']}, {config.subject['title']}): put that one back"
+                )
+            if index.note:
+                self._reporter.say(index.note)
+            self._index = index
         return self._index
 
     def lexicon(self) -> Lexicon:

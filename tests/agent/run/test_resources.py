@@ -14,6 +14,7 @@ from hubel.agent.runlog.log import RunLog
 from hubel.agent.runlog.model_config import BudgetConfig, ModelConfig
 from hubel.agent.runlog.progress import Reporter
 from hubel.tools.errors import BudgetReached, UsageError
+from hubel.tools.index import Index
 from tests.support.tiny import tiny_subject
 
 
@@ -26,6 +27,18 @@ def test_a_subject_with_other_weights_is_refused(tmp_path: Path) -> None:
     recorded = {"name": "tiny", "revision": "f" * 16}
     with pytest.raises(UsageError, match="weights"):
         resources_of(tmp_path, tiny_subject(), subject=recorded).subject()
+
+
+def test_another_index_in_the_place_of_the_runs_is_refused(
+    tiny_index: Path, tmp_path: Path
+) -> None:
+    index = Index.open(tiny_index)
+    subject = {"title": index.subject_title, "revision": index.subject_revision}
+    corpus = {"name": index.corpus_name, "sha256": index.corpus_sha256}
+    settings = {"index": str(tiny_index), "subject": subject}
+    assert resources_of(tmp_path, corpus=corpus, **settings).index().corpus_name == corpus["name"]
+    with pytest.raises(UsageError, match=r"is now an index of .*put that one back"):
+        resources_of(tmp_path, corpus=corpus | {"sha256": "1" * 64}, **settings).index()
 
 
 def test_a_missing_key_is_noticed_before_a_subject_is_loaded(tmp_path: Path) -> None:
