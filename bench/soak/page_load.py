@@ -17,6 +17,7 @@ import asyncio
 import gzip
 import http.client
 import json
+import os
 import re
 import resource
 import shutil

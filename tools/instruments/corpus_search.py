@@ -206,13 +206,15 @@ def _matching_contexts(
     contexts, compiled = index.contexts("explore"), _compile(pattern, regex=regex)
     shows_bytes = "<0x" in pattern
     matching: dict[int, list[TokenSpan]] = {}
-    rows = zip(contexts.tokens.tolist(), contexts.length.tolist(), strict=True)
-    for number, (row, length) in enumerate(rows):
-        tokens = [strings[i] for i in row[:length]]
+    lengths: list[int] = contexts.length.tolist()
+    for number, length in enumerate(lengths):
+        ids: list[int] = contexts.tokens[number, :length].tolist()
+        tokens = [strings[i] for i in ids]
         text, offsets = _as_shown(tokens) if shows_bytes else join_with_offsets(tokens)
         characters = compiled.spans(text)
-        if characters and (found := list(_token_spans(offsets, characters))):
-            matching[number] = found
+        spans: list[TokenSpan] = list(_token_spans(offsets, characters))
+        if spans:
+            matching[number] = spans
     return matching
 
 

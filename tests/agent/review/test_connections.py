@@ -57,6 +57,7 @@ def test_visitors_connection_outlives_those_of_strangers(
     with serving(RunCatalog(folder.parent)) as client, ExitStack() as held:
         visitor = http.client.HTTPConnection("127.0.0.1", client.port, timeout=20)
         cookie = {"cookie": f"{client.guard.cookie}={client.guard.token}"}
+        port = None
         with closing(visitor):
             for _ in range(2):
                 visitor.request("GET", "/api/live", headers=cookie)

@@ -16,6 +16,7 @@ from .conftest import WIRED, circuit_model, random_pairs
 def test_shares_of_nothing_and_all_are_an_ablation_run(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs()
     twin = ablated_writes(model, pairs)
+    assert twin is not None
     generator = torch.Generator().manual_seed(1)
     mask = model.graph.all_edges & (
         torch.rand(model.graph.all_edges.shape, generator=generator) < 0.5
@@ -42,6 +43,7 @@ def test_a_derivative_is_a_finite_difference() -> None:
     # LayerNorm computes in double precision, RMSNorm in single.
     model, pairs = circuit_model("gpt2"), random_pairs(2)
     twin = ablated_writes(model, pairs)
+    assert twin is not None
     run = _MixtureRun(model, pairs, twin)
     shares = torch.full((2, *model.graph.all_edges.shape), 0.3, dtype=torch.float64)
     derivatives = run.derivatives(shares)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hubel.tools.corpus import Corpus, Document
+from hubel.tools.corpus import Document, corpus_from_documents
 from hubel.tools.errors import ArgumentError
 from hubel.tools.index import Index, build_index
 from hubel.tools.instruments import InstrumentContext, call
@@ -188,7 +188,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> InstrumentContext:
     rng = np.random.default_rng(0)  # what follows the text makes the documents different
     rest = ["".join(rng.choice(list("bcdfg hjklm"), 500)) for _ in range(45)]
     documents = tuple(Document(str(i), f"{SCRIPTS[i % 3]} {rest[i]}") for i in range(45))
-    corpus = Corpus("scripts", "scripts", "0" * 64, documents)
+    corpus = corpus_from_documents("scripts", documents, "0" * 64)
     path = tmp_path_factory.mktemp("scripts") / "idx"
     build_index(subject, corpus, path, sites=("mlp",), context_len=128)
     return InstrumentContext(subject, Index.open(path))

@@ -106,14 +106,15 @@ def test_another_number_of_layers_is_refused(tmp_path: Path, n_layers: int) -> N
 
 
 def test_huge_sizes_are_refused_before_anything_is_allocated(tmp_path: Path) -> None:
-    for change in (
+    changes: tuple[dict[str, Any], ...] = (
         {"hidden_size": 2**30, "head_dim": 4},
         {"intermediate_size": 2**31 - 1},
         {"vocab_size": 2**31 - 1},
         {"head_dim": 2**30},
         {"hidden_size": 300, "num_attention_heads": 4},
         {"hidden_size": 2**24, "num_attention_heads": 2**20, "num_key_value_heads": 2**20},
-    ):
+    )
+    for change in changes:
         message = refusal(save(tmp_path / str(len(list(tmp_path.iterdir()))), **change))
         assert "instead of" in message or "no tensor" in message, change
 
