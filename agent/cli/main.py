@@ -119,9 +119,7 @@ def _dispatch(argv: list[str]) -> int:
         raise UsageError(f"unknown command {command!r}{suggestion}; `hubel --help` lists them")
     module = import_module(module_of(command))
     parser = build_parser(module)
-    # KEY=VALUE may stand on both sides of options; parsers with subcommands cannot do that.
-    parse = parser.parse_intermixed_args if command == "tool" else parser.parse_args
-    args = parse(argv[1:])
+    args = parser.parse_args(argv[1:])
     try:
         return module.run(args)
     except KeyboardInterrupt as interrupt:

@@ -53,13 +53,3 @@ def test_json_is_valid_in_any_encoding(encoding: str) -> None:
 def test_a_closed_standard_output_is_no_traceback(closed: str) -> None:
     assert hubel_command("show", "example", shell=closed)[0] == 0
     assert hubel_command("show", "missing", shell=closed)[0] == 2
-
-
-def test_arguments_of_a_tool_may_stand_after_options() -> None:
-    process = subprocess.run(
-        [sys.executable, "-m", "hubel", "tool", "logit_lens", "--index", "nowhere", "unit=mlp.1.3"],
-        capture_output=True,
-        check=False,
-        env=checkout_environment(),
-    )
-    assert b"no index at 'nowhere'" in process.stderr
