@@ -13,6 +13,7 @@ from hubel.agent.cli.main import run_command_line
 from hubel.bench.compiled_circuits import bench_circuits, summary
 from hubel.bench.planted_truth import auroc
 from hubel.bench.result_cache import ResultCache, code_digest
+from hubel.tools.files.sealed_json import read_sealed, write_sealed
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=40))
@@ -52,7 +53,9 @@ def test_a_cached_result_is_not_computed_again(tmp_path: Path) -> None:
     cache = ResultCache("circuits", "of this code", tmp_path)
     (first,) = bench_circuits(["previous"], ["easy"], ["eap"], cache=cache)
     (kept,) = [path for path in cache.folder.iterdir() if '"eap"' in path.read_text()]
-    kept.write_text(kept.read_text().replace('"precision": 1.0', '"precision": 0.25'))
+    content = read_sealed(kept)
+    content["result"] |= {"precision": 0.25}
+    write_sealed(kept, content)
     (again,) = bench_circuits(["previous"], ["easy"], ["eap", "random"], cache=cache)
     assert again.methods["eap"] == first.methods["eap"]._replace(precision=0.25)
     assert list(again.methods) == ["eap", "random"]

@@ -220,7 +220,7 @@ def test_several_places_are_a_map_of_layers_and_tokens(tmp_path: Path, capsys) -
         (["mediation"], "invalid choice: 'mediation'"),
         ([], "hubel circuit tasks | run | show"),
         (["abstract"], "needs --program"),
-        (["abstract", "--program", "nowhere.toml"], "cannot be read"),
+        (["abstract", "--program", "nowhere.toml"], "no question at 'nowhere.toml'"),
         (["abstract", "--program", "x.toml", "--pairs", "2"], "--pairs 2: give at least 8"),
     ],
 )
@@ -239,7 +239,7 @@ def test_wrong_options_are_refused_before_the_subject_is_loaded(
         ('blue = " blue"', 'blue = " red and blue"', "is 3 tokens"),
         ('"Tuesday", "Friday"]', '"Wednesday"]', "values of one length"),
         ("[heldout]\nday", "[heldout]\nnight", "heldout 'night' is not an input"),
-        ("[answers]", "[answers", "not valid TOML"),
+        ("[answers]", "[answers", "is not TOML"),
         ("[inputs]", "[other]", "inputs missing"),
     ],
 )

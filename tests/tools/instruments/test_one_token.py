@@ -13,12 +13,13 @@ from tests.support.tiny import WORDS, tiny_subject
 
 ONE = WORDS[0]
 TWO = f"{WORDS[0]} {WORDS[1]} {WORDS[2]}"
+DIFFERENT = [f"{first} {second}" for first, second in zip(WORDS, WORDS[3:12], strict=False)]
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("ablate", {"unit": "mlp.1.3", "texts": [TWO, ONE]}),
     ("patch", {"units": ["mlp.1.3"], "base": ONE, "source": TWO}),
     ("patch", {"units": ["mlp.1.3"], "base": TWO, "source": ONE}),
     ("steer", {"unit": "mlp.1.3", "text": ONE, "strengths": [1.0]}),
-    ("probe", {"site": "mlp.1", "texts": [TWO] * 9 + [ONE], "labels": ["a", "b"] * 5,
+    ("probe", {"site": "mlp.1", "texts": [*DIFFERENT[:9], ONE], "labels": ["a", "b"] * 5,
                "groups": [str(n) for n in range(10)]}),
     ("attribute", {"text": ONE, "unit": "mlp.1.3", "method": "gradient"}),
     ("compare", {"unit": "mlp.1.3", "text": ONE, "other": TWO}),
