@@ -60,15 +60,17 @@ def _verdict(mismatches: list[str], bitwise: bool) -> str:
 
 def _coverage(result: Replay) -> list[str]:
     """What was not computed again, and what covers it."""
-    by = "covered by their hashes" if result.has_hashes else "not checked, as the run has no hashes"
+    others = f"{counts(result.not_computed)}, config.toml"
     lines = [
         f"recomputed: {counts(result.computed)}",
-        f"not recomputed but {by}: {counts(result.not_computed)}, config.toml",
+        f"not recomputed, covered by their hashes: {others}"
+        if result.has_hashes
+        else f"not checked, as the run was made before there were hashes: {others}",
     ]
     if result.written_otherwise:
         lines.append(
-            "not in the table, and computed otherwise now (an earlier program may have written them so): "
-            + counts(result.written_otherwise)
+            "recomputed with other content than in the log, outside of the table; an earlier "
+            "program may have written them so: " + counts(result.written_otherwise)
         )
     return lines
 
