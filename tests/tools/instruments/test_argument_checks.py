@@ -107,7 +107,7 @@ def test_arguments_give_a_result_or_an_argument_error(
         max_examples=25,
         deadline=None,
         database=None,
-        suppress_health_check=[*HealthCheck.__members__.values()],
+        suppress_health_check=list(HealthCheck),  # pyright: ignore[reportArgumentType]
     )
     @given(arguments())
     @example(dict(CALLS[name]))
