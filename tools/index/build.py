@@ -314,10 +314,6 @@ class _IndexBuilder:
                 split: int((self.contexts.split == number).sum())
                 for number, split in enumerate(SPLITS)
             },
-            "n_groups": {
-                split: len({row.group for row in self.contexts.documents if row.split == split})
-                for split in SPLITS
-            },
             "versions": {name: version(name) for name in packages} | {"hubel": __version__},
             "summary": asdict(summary),
             "files": files,

@@ -83,8 +83,6 @@ class Index:
         self.n_contexts: dict[Split, int] = {
             split: content["n_contexts"][split] for split in SPLITS
         }
-        self.n_groups: dict[Split, int] = content.get("n_groups", {})
-        """Groups of near-duplicate documents; older indexes do not record them."""
         self.versions: dict[str, str] = content["versions"]
         self.summary = IndexSummary(**content["summary"])
         self.note = ""

@@ -14,14 +14,12 @@ from .. import options, output
 from ..exit_status import DONE
 
 if TYPE_CHECKING:
-    from ....tools.index import Index, IndexSummary
+    from ....tools.index import IndexSummary
 
 NAME = "index"
 HELP = "run a subject over a corpus once: statistics and exemplars of every unit"
 INTERRUPTED = "stopped; what is done is kept, and the same command continues"
 SITES = ("mlp", "head", "resid")
-FEW_DOCUMENTS = 20
-"""Held-out documents below which a user is warned: a verdict needs 10 in which the unit is active."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     sites, layers = parse_sites(args.sites), parse_layers(args.layers)
     _check_options(args, sites)
     from ....tools.corpus import read_corpus
-    from ....tools.index import Index, build_index
+    from ....tools.index import build_index
     from ....tools.subject import load_subject
 
     corpus = read_corpus(options.corpus(args))
@@ -92,28 +90,9 @@ def run(args: argparse.Namespace) -> int:
         output.json_line(asdict(summary))
     else:
         output.line(f"{args.out}: {describe(summary)}")
-    if not args.quiet:
-        for warning in warnings(Index.open(args.out), corpus.documents.left_out):
-            sys.stderr.write(f"{warning}\n")
+    if left_out := corpus.documents.left_out:
+        _warn(f"{left_out} rows or files of the corpus have no text and are left out")
     return DONE
-
-
-def warnings(index: Index, left_out: int) -> list[str]:
-    """What a user should know about the text.
-
-    Args:
-        left_out: documents of the corpus without text.
-    """
-    said: list[str] = []
-    if left_out:
-        said.append(f"{left_out} rows or files of the corpus have no text and are left out")
-    n = index.n_groups.get("holdout")
-    if n is not None and n < FEW_DOCUMENTS:
-        said.append(
-            f"only {n} independent documents are held out; the verdict of a unit that is active in "
-            "fewer than 10 of them is always inconclusive: give a corpus of more documents"
-        )
-    return said
 
 
 def _warn(line: str) -> None:
