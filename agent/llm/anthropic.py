@@ -1,4 +1,7 @@
-"""Anthropic's messages. The stable prefix, tools and system part, and the newest message are marked for its cache."""
+"""Anthropic's messages. The stable prefix and the newest message are marked for its cache.
+
+The prefix is the tools and the system part.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ from .conversation import (
 from .dialect import Dialect
 from .ending import ended_at_limit, stop_of, with_ids
 from .errors import ModelError, OtherForm, Rejected
-from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
+from .http_errors import HttpReply, Server, send_once
+from .json_values import as_object, as_objects, token_count
 from .rate_headers import allowances
 from .reply_limits import bounded
 
@@ -168,7 +172,7 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _echoed_blocks(native: object) -> list[dict[str, Any]]:
-    """A reply's own blocks, as the API takes them back; it refuses empty texts, which it may itself write."""
+    """A reply's own blocks, as the API takes them back. It refuses empty texts, even its own."""
     blocks = []
     for block in as_objects(native):
         kind = str(block.get("type"))
@@ -210,7 +214,7 @@ def _reply(body: dict[str, Any], turn: int = 0) -> Reply:
     others = [block for block in as_objects(body["content"]) if block.get("type") != "tool_use"]
     text = "".join(str(block.get("text") or "") for block in others if block.get("type") == "text")
     found = remove_reasoning(text)
-    if found.removed:  # one block with the answer in place of all that are text
+    if found.removed:  # one block with the answer replaces all text blocks
         others = [block for block in others if block.get("type") != "text"]
         others.append({"type": "text", "text": found.answer})
     native = [{k: v for k, v in block.items() if v is not None} for block in [*others, *listed]]

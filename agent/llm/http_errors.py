@@ -1,8 +1,7 @@
 """One attempt over HTTP through either SDK: its answer as a JSON object, or its error by kind.
 
 The SDKs do not validate what a server answers, and turn anything but JSON into strings. So the body
-is read here: anything but a JSON object is an error with advice, and numbers and lists are checked
-before they are used.
+is read here, and anything but a JSON object is an error with advice.
 """
 
 from __future__ import annotations
@@ -14,22 +13,21 @@ from typing import Any, NamedTuple
 
 from ...tools.files.secrets import mask_message
 from .errors import Busy, Fate, ModelError, NoTools, OversizedReply, Rejected, TooLong
+from .json_values import as_object
 from .rate_headers import allowances, retry_after
 from .streamed import is_stream, join_events
 
-MAX_TOKENS = 10**7
-"""No call takes more, and no model has a longer context; a larger count is not believed."""
 MAX_VALUES = 500_000
-"""JSON values in one body: half of what a reply with log-probabilities of 5,000 tokens has takes 40 MB of
-memory as Python objects. A body of 8 MiB could hold ten times as many."""
+"""JSON values in one body. A reply with log-probabilities of 5,000 tokens has a million, and half of
+them take 40 MB of memory as Python objects. A body of 8 MiB could hold ten times as many."""
 ERROR_CHARACTERS = 4000
 """Of an error body that are read; patterns that search for a cause take quadratic time at worst."""
 PASSING = (408, 409, 425, 429, 529)
-"""HTTP states that may pass, as 5xx may."""
+"""HTTP states that may pass, besides 5xx."""
 CROWDED = (429, 503, 529)
 """HTTP states of a server that gets too many requests."""
 GATEWAY_TIMEOUTS = (408, 502, 504, 522, 524)
-"""HTTP states of a proxy that gave up on the server behind it, which may answer, and bill, all the same."""
+"""HTTP states of a proxy that gave up on its server, which may still answer, and bill."""
 _NOT_CONNECTED = ("ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError")
 """Errors of the HTTP library before anything was sent."""
 _NO_CREDIT = re.compile(
@@ -141,23 +139,6 @@ def never_connected(error: BaseException) -> bool:
     return False
 
 
-def token_count(value: object) -> int | None:
-    """A number of tokens; None for anything else (negative, a string, a truth value, absurdly large)."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value < MAX_TOKENS else None
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """The value if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_objects(value: object) -> list[dict[str, Any]]:
-    """The objects in a list; none if it is not a list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
 def _object(content: bytes, server: Server, headers: Mapping[str, str]) -> dict[str, Any]:
     """The JSON object in a response; raises a ModelError that says what came instead.
 
@@ -225,7 +206,7 @@ def _advice(server: Server, status: int) -> str:
 
 
 def _own_error(error: BaseException) -> ModelError | None:
-    """The error of our transport that an SDK took for one of the network."""
+    """The error of our transport that an SDK reports as one of the network."""
     while error.__cause__ is not None:
         error = error.__cause__
         if isinstance(error, ModelError):

@@ -30,7 +30,8 @@ from .conversation import (
 from .dialect import REASONING, Dialect
 from .ending import ended_at_limit, stop_of, with_ids
 from .errors import ModelError, OtherForm, Rejected
-from .http_errors import HttpReply, Server, as_object, as_objects, send_once, token_count
+from .http_errors import HttpReply, Server, send_once
+from .json_values import as_object, as_objects, token_count
 from .rate_headers import allowances
 from .reply_limits import bounded
 
@@ -43,9 +44,10 @@ _STOPS: dict[str, Stop] = {
     "content_filter": "refused",
 }
 THINKING_TOKENS = 16_384
-"""Tokens added to the answer's own for a model that thinks; they count as output, and unused ones are free."""
+"""Tokens added to the answer's own for a model that thinks; they count as output, and unused ones
+are free."""
 ROUNDING = 1e-3
-"""By so much a log-probability may be above 0; a larger one is none."""
+"""A log-probability may be this far above 0; a larger value is ignored."""
 MAX_LOGPROBS = 20
 """Most candidates for each token that the protocol gives."""
 
@@ -67,7 +69,7 @@ class OpenAIConnection:
         )
 
     def attempt(self, request: Request) -> Received:
-        """Send a request once, as a chat completion; OtherForm if the server wants it otherwise."""
+        """Send a request once, as a chat completion; OtherForm if the server wants another form."""
         wire = self._wire(request)
         try:
             body, headers = send_once(self._server, lambda: self._post(wire))
@@ -197,7 +199,7 @@ def _echoed(
 
 
 def _answer_in_reasoning(message: Mapping[str, Any]) -> str:
-    """The answer that a server left in the reasoning, behind its end; "" if there is none."""
+    """The answer that a server left after the end of the reasoning; "" if there is none."""
     for name in REASONING:
         found = remove_reasoning(_text(message.get(name)))
         if found.removed and not found.unfinished:

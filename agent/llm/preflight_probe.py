@@ -25,12 +25,14 @@ from ..runlog.model_config import ModelConfig
 from .connection import MAX_FORMS, Connection, Received, connect, send_counted
 from .conversation import Meter, Request, Stop, ToolSchema, UserMessage
 from .errors import Busy, ModelError, NoTools, OtherForm, Rejected
-from .http_errors import LONGER, as_object, as_objects, token_count
+from .http_errors import LONGER
+from .json_values import as_object, as_objects, token_count
 from .meter import Checks
 from .reply_limits import MAX_NAME
 
 SMALLEST_WINDOW = 12_000
-"""Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room for one reply."""
+"""Tokens: the fixed prefix (3,000), the unit's evidence, four replies with their answers, and room
+for one reply."""
 LIST_S, PROBE_S = 20.0, 90.0
 """Time limits; a local server may have to load the model first."""
 _WINDOWS = (
@@ -56,7 +58,8 @@ class ModelCheck:
     """What the checks say about a model."""
 
     tools: Tools = "native"
-    """If it must call a tool and does not: "named" if it calls one that is chosen by its name, else "text"."""
+    """For a model that does not call a tool when it must: "named" if it calls one that is chosen by its
+    name, else "text"."""
     window: int | None = None
     """Tokens of its context; None if the server does not say."""
 
@@ -75,10 +78,12 @@ def preflight(
 
     Args:
         checks: counts the requests that are sent.
-        explains: whether it investigates, which needs tools and a large window; judges and simulators need neither.
+        explains: whether it investigates, which needs tools and a large window; judges and
+            simulators need neither.
 
     Raises:
-        UsageError: there is no key, the server does not take it or does not know the model, or the window is too small.
+        UsageError: there is no key, the server does not take it or does not know the model, or the
+            window is too small.
         UnavailableError: there is no server.
         BudgetReached: the budget of `checks` admits no further request.
     """

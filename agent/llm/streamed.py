@@ -10,8 +10,12 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from .json_values import as_object, as_objects, as_text
+
 JOINED = ("content", "reasoning_content", "reasoning", "refusal")
 """Fields of OpenAI's message that come in pieces."""
+_JOINED_IN_BLOCKS = ("text", "thinking", "signature")
+"""The same of Anthropic's blocks."""
 
 
 def is_stream(content: bytes) -> bool:
@@ -47,22 +51,15 @@ def _events(content: bytes) -> Iterator[dict[str, Any]]:
 
 def _openai(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     message: dict[str, Any] = {"role": "assistant", "content": None}
-    calls: dict[Any, dict[str, Any]] = {}
+    calls: dict[str, dict[str, Any]] = {}
     body: dict[str, Any] = {}
     ending, tokens = None, list[Any]()
     for event in events:
         body |= {k: event[k] for k in ("id", "model", "usage") if event.get(k)}
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else {}
-        if not isinstance(choice, dict):
-            continue
-        ending = choice.get("finish_reason") or ending
-        logprobs = choice.get("logprobs")
-        if isinstance(logprobs, dict) and isinstance(logprobs.get("content"), list):
-            tokens += logprobs["content"]
-        delta = choice.get("delta") or choice.get("message")
-        if isinstance(delta, dict):
-            _add_delta(message, calls, delta)
+        for choice in as_objects(event.get("choices"))[:1]:
+            ending = choice.get("finish_reason") or ending
+            tokens += as_objects(as_object(choice.get("logprobs")).get("content"))
+            _add_delta(message, calls, as_object(choice.get("delta") or choice.get("message")))
     if ending is None:
         return None
     if calls:
@@ -72,58 +69,54 @@ def _openai(events: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _add_delta(
-    message: dict[str, Any], calls: dict[Any, dict[str, Any]], delta: dict[str, Any]
+    message: dict[str, Any], calls: dict[str, dict[str, Any]], delta: dict[str, Any]
 ) -> None:
     for name in JOINED:
-        if isinstance(delta.get(name), str):
-            message[name] = (message.get(name) or "") + delta[name]
-    if isinstance(delta.get("reasoning_details"), list):
-        message["reasoning_details"] = (
-            message.get("reasoning_details", []) + delta["reasoning_details"]
-        )
-    for piece in delta.get("tool_calls") or ():
-        if not isinstance(piece, dict):
-            continue
-        # without an index a piece with a name begins a call of its own
-        named = isinstance(piece.get("function"), dict) and piece["function"].get("name")
-        place = piece.get("index", len(calls) if named or not calls else len(calls) - 1)
+        if piece := as_text(delta.get(name)):
+            message[name] = (message.get(name) or "") + piece
+    if details := as_objects(delta.get("reasoning_details")):
+        message["reasoning_details"] = message.get("reasoning_details", []) + details
+    for piece in as_objects(delta.get("tool_calls")):
+        function = as_object(piece.get("function"))
+        place = piece.get("index")
+        if place is None:  # then a piece with a name begins another call
+            place = len(calls) if function.get("name") or not calls else len(calls) - 1
         empty = {"id": None, "type": "function", "function": {"name": "", "arguments": ""}}
-        call = calls.setdefault(place, empty)
+        call = calls.setdefault(str(place), empty)
         call["id"] = piece.get("id") or call["id"]
-        function = piece.get("function")
         for name in ("name", "arguments"):
-            if isinstance(function, dict) and isinstance(function.get(name), str):
-                call["function"][name] += function[name]
+            call["function"][name] += as_text(function.get(name))
 
 
 def _anthropic(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     body: dict[str, Any] = {}
-    blocks: dict[Any, dict[str, Any]] = {}
-    inputs: dict[Any, str] = {}
+    blocks: dict[str, dict[str, Any]] = {}
+    inputs: dict[str, str] = {}
     for event in events:
-        place, delta = event.get("index"), event.get("delta")
+        place, delta = str(event.get("index")), as_object(event.get("delta"))
         match event.get("type"):
-            case "message_start" if isinstance(event.get("message"), dict):
-                body = dict(event["message"])
-            case "content_block_start" if isinstance(event.get("content_block"), dict):
-                blocks[place] = dict(event["content_block"])
-            case "content_block_delta" if isinstance(delta, dict) and place in blocks:
-                inputs[place] = inputs.get(place, "") + str(delta.get("partial_json") or "")
-                for name in ("text", "thinking", "signature"):
-                    if isinstance(delta.get(name), str):
-                        blocks[place][name] = (blocks[place].get(name) or "") + delta[name]
-            case "message_delta" if isinstance(delta, dict):
+            case "message_start":
+                body = dict(as_object(event.get("message")))
+            case "content_block_start":
+                blocks[place] = dict(as_object(event.get("content_block")))
+            case "content_block_delta" if place in blocks:
+                inputs[place] = inputs.get(place, "") + as_text(delta.get("partial_json"))
+                for name in _JOINED_IN_BLOCKS:
+                    if piece := as_text(delta.get(name)):
+                        blocks[place][name] = as_text(blocks[place].get(name)) + piece
+            case "message_delta":
                 body |= {k: v for k, v in delta.items() if v is not None}
-                body["usage"] = (body.get("usage") or {}) | (event.get("usage") or {})
+                body["usage"] = as_object(body.get("usage")) | as_object(event.get("usage"))
     if not body.get("stop_reason"):
         return None
     for place, text in inputs.items():
         if blocks[place].get("type") == "tool_use" and text:
-            blocks[place]["input"] = _read(text)
+            blocks[place]["input"] = _parsed(text)
     return body | {"content": list(blocks.values())}
 
 
-def _read(text: str) -> Any:
+def _parsed(text: str) -> Any:
+    """The value of some JSON; text that is not JSON as it is."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

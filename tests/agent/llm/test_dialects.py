@@ -1,8 +1,10 @@
-"""Servers that want requests otherwise than the protocol says: each is learned from one refusal, over both wires."""
+"""Servers that want requests in another form: each form is learned from one refusal, over both wires."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from hubel.agent.llm.conversation import (
 )
 from hubel.agent.llm.dialect import Dialect
 from hubel.agent.llm.errors import ModelError
+from hubel.agent.llm.openai import _reply
 from hubel.agent.llm.streamed import join_events
 from hubel.agent.run.replay import replay
 from hubel.agent.runlog.model_config import ModelConfig
@@ -45,9 +48,9 @@ class Looks:
     name = "openai:looks"
 
     def reply(self, request: Request) -> Reply:
-        return (
-            Reply("I look.", CALLS, "tools") if request.tools else Reply("a long answer with words")
-        )
+        if request.tools:
+            return Reply("I look.", CALLS, "tools")
+        return Reply("a long answer with words")
 
 
 @PROVIDERS
@@ -111,9 +114,56 @@ def test_a_stream_that_was_cut_short_is_no_reply(provider: str) -> None:
         )
 
 
-def test_an_answer_behind_the_end_of_the_reasoning_is_found() -> None:
-    from hubel.agent.llm.openai import _reply
+def stream(*streamed: dict[str, Any]) -> bytes:
+    return "\n\n".join(f"data: {json.dumps(event)}" for event in streamed).encode()
 
+
+def test_odd_values_in_a_stream_are_left_out() -> None:
+    pieces = [
+        7,
+        [7],
+        [{"index": [1], "function": {"name": "look", "arguments": 7}}],
+        [{"index": [1], "function": {"arguments": "{}"}}],
+    ]
+    deltas = [{"choices": [{"delta": {"tool_calls": piece}}]} for piece in pieces]
+    body = join_events(stream(*deltas, {"choices": [{"finish_reason": "stop"}]}))
+    assert body is not None
+    (call,) = body["choices"][0]["message"]["tool_calls"]
+    assert call["function"] == {"name": "look", "arguments": "{}"}
+
+    block = {"index": [1], "content_block": {"type": "text", "text": 5}}
+    delta = {"index": [1], "delta": {"text": "a", "partial_json": 5}}
+    body = join_events(
+        stream(
+            {"type": "message_start", "message": {"usage": [1]}},
+            {"type": "content_block_start"} | block,
+            {"type": "content_block_delta"} | delta,
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": "many"},
+        )
+    )
+    assert body is not None
+    assert (body["content"], body["usage"]) == ([{"type": "text", "text": "a"}], {})
+
+
+def test_calls_in_a_stream_without_indexes_stay_apart() -> None:
+    functions = [
+        {"name": "look", "arguments": "{"},
+        {"arguments": "}"},
+        {"name": "tell", "arguments": "{}"},
+    ]
+    for extra in ({}, {"index": None}):
+        pieces = [{"function": function} | extra for function in functions]
+        deltas = [{"choices": [{"delta": {"tool_calls": [piece]}}]} for piece in pieces]
+        body = join_events(stream(*deltas, {"choices": [{"finish_reason": "stop"}]}))
+        assert body is not None
+        calls = [call["function"] for call in body["choices"][0]["message"]["tool_calls"]]
+        assert calls == [
+            {"name": "look", "arguments": "{}"},
+            {"name": "tell", "arguments": "{}"},
+        ]
+
+
+def test_an_answer_after_the_end_of_the_reasoning_is_found() -> None:
     message = {"content": None, "reasoning_content": "<think>1: 1</think>1: 0"}
     assert _reply({"choices": [{"message": message, "finish_reason": "stop"}]}).text == "1: 0"
     message = {"content": None, "reasoning_content": "perhaps 1: 1"}
