@@ -1,8 +1,8 @@
-"""Answers of a model server that are made to fill the memory, or to take for ever.
+"""Answers of a model server that are made to fill the memory, or to take forever.
 
-Each bomb is asked for by a process of its own, eight times side by side as the investigations of a
-run would. Each question must end as an error of one line or as a reply, in time, and the whole
-process must stay under MEMORY_MB.
+A separate process asks for each bomb, eight times side by side as the investigations of a run would.
+Each question must end as an error of one line or as a reply, in time, and the whole process must
+stay under MEMORY_MB.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -24,14 +24,22 @@ from ...agent.llm.conversation import Request, ToolSchema, UserMessage
 from ...agent.llm.errors import ModelError
 from ...agent.runlog.model_config import ModelConfig
 from ..loopback.wires import Provider
-from .hostile_server import HostileServer, Respond, answering, gzipped, reply, sending
+from .hostile_server import (
+    HostileServer,
+    Respond,
+    answering,
+    gzipped,
+    reply,
+    sending,
+    without_end,
+)
 
 MEMORY_MB = 1000
 SIDE_BY_SIDE = 8
 ATTEMPT_S = 10.0
 """Deadline of an attempt here, so that a soak does not wait for ten minutes."""
 LONGEST_S = 90.0
-"""Of all questions of one bomb: two attempts, and eight processes' worth of work on a busy machine."""
+"""Of all questions of one bomb: two attempts, with the work of eight questions on a busy machine."""
 _MEBIBYTE = b" " * (1 << 20)
 _CHUNK = b"100000\r\n" + _MEBIBYTE + b"\r\n"
 _HEAD = b"HTTP/1.1 200 OK\r\nconnection: close\r\n"
@@ -43,7 +51,7 @@ class BombTally:
 
     bombs: int = 0
     crashes: int = 0
-    """Processes that ended otherwise than with all questions answered."""
+    """Processes in which a question ended neither as a reply nor as an error of one line."""
     late: int = 0
     """Bombs whose questions took longer than LONGEST_S."""
     peak_mb: float = 0.0
@@ -51,24 +59,12 @@ class BombTally:
     notes: list[str] = field(default_factory=list)
 
 
-def without_end(start: bytes, part: bytes, pause_s: float = 0.0) -> Respond:
-    """An answer whose last part is repeated for as long as the client takes it."""
-
-    def parts() -> Iterator[bytes]:
-        yield start
-        while True:
-            yield part
-            time.sleep(pause_s)
-
-    return sending(parts)
-
-
 def _compressed(coding: str, parts: Callable[[], Iterable[bytes]]) -> Respond:
     head = _HEAD + f"content-encoding: {coding}\r\n\r\n".encode()
     return sending(lambda: chain((head,), parts()))
 
 
-def _with(provider: Provider, values: str) -> bytes:
+def _with_arguments(provider: Provider, values: str) -> bytes:
     """A reply whose tool call's arguments are replaced by other JSON."""
     whole = json.dumps(reply(provider, "x", ["VALUES"]))
     if provider == "openai":  # arguments are JSON in a string
@@ -93,13 +89,13 @@ def bombs(provider: Provider) -> dict[str, Respond]:
         "long text": answering(reply(provider, "x" * (7 << 20))),
         "escaped text": answering(reply(provider, "\ud800" * (1 << 20))),
         "long arguments": answering(reply(provider, "", [{"a": "x" * (7 << 20)}])),
-        "many values": answering(_with(provider, "[" + "{}," * (2 << 20) + "{}]")),
+        "many values": answering(_with_arguments(provider, "[" + "{}," * (2 << 20) + "{}]")),
         "many keys": answering(
-            _with(provider, "{" + ",".join(f'"{i}":{i}' for i in range(400_000)) + "}")
+            _with_arguments(provider, "{" + ",".join(f'"{i}":{i}' for i in range(400_000)) + "}")
         ),
-        "deep": answering(_with(provider, "[" * (7 << 20))),
-        "deep and closed": answering(_with(provider, "[" * 900 + "]" * 900)),
-        "long number": answering(_with(provider, "1" * (7 << 20))),
+        "deep": answering(_with_arguments(provider, "[" * (7 << 20))),
+        "deep and closed": answering(_with_arguments(provider, "[" * 900 + "]" * 900)),
+        "long number": answering(_with_arguments(provider, "1" * (7 << 20))),
         "list of models": answering({"data": [{"id": "m" * 1000}] * 7000}),
     }
 
@@ -131,33 +127,39 @@ def _drop(provider: Provider, name: str, respond: Respond, tally: BombTally) -> 
         tally.crashes += 1
         tally.notes.append(f"{provider}, {name}: {process.stderr[-300:]}")
         return
-    outcome = json.loads(process.stdout)
-    tally.peak_mb = max(tally.peak_mb, outcome["peak_mb"])
-    if outcome["peak_mb"] > MEMORY_MB:
-        tally.notes.append(f"{provider}, {name}: {outcome['peak_mb']:.0f} MB")
+    peak_mb = float(process.stdout)
+    tally.peak_mb = max(tally.peak_mb, peak_mb)
+    if peak_mb > MEMORY_MB:
+        tally.notes.append(f"{provider}, {name}: {peak_mb:.0f} MB")
 
 
 def ask(provider: str, url: str) -> None:
-    """Ask one server side by side, and print the errors and this process's peak memory."""
+    """Ask one server side by side, and print this process's peak memory in MB.
+
+    An error of more than one line ends the process with status 1.
+    """
     tool = ToolSchema("ready", "Says that you are ready.", {"type": "object", "properties": {}})
     request = Request("system", (UserMessage("hello"),), (tool,))
     config = ModelConfig(f"{provider}:bomb", url)
     model = make_model(config, Patience(0.1, first_pause_s=0.01), ATTEMPT_S)
 
-    def outcome(_: int) -> str:
+    def error_of(_: int) -> str:
         try:
-            return json.dumps(model.reply(request).to_json())[:200]
+            json.dumps(model.reply(request).to_json())
         except ModelError as error:
             return str(error)
+        return ""
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        outcomes = sorted(set(pool.map(outcome, range(SIDE_BY_SIDE))))
+        errors = set(pool.map(error_of, range(SIDE_BY_SIDE)))
     model.close()
-    sys.stdout.write(json.dumps({"peak_mb": _peak_mb(), "outcomes": outcomes}) + "\n")
+    if long_errors := [error for error in errors if "\n" in error]:
+        sys.exit(f"an error of more than one line: {long_errors[0]!r}")
+    sys.stdout.write(f"{_peak_mb()}\n")
 
 
 def _peak_mb() -> float:
-    """This process's largest memory. `getrusage` would count the parent's, too, before exec."""
+    """This process's largest memory. `getrusage` would include the parent's before exec."""
     if (status := Path("/proc/self/status")).exists():
         lines = status.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000

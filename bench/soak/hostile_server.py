@@ -1,12 +1,13 @@
-"""A model server that breaks the rules of HTTP: it writes bytes to its sockets as they are given."""
+"""A model server that may break the rules of HTTP: it writes any bytes to its sockets."""
 
 from __future__ import annotations
 
 import json
 import socket
 import threading
+import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -66,8 +67,8 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
-    """A whole response."""
+def http_response(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
+    """A whole response, head and body."""
     lines = [f"HTTP/1.1 {status}", "content-type: application/json", *headers]
     lines += [f"content-length: {len(body)}", "connection: close", "", ""]
     return "\r\n".join(lines).encode() + body
@@ -75,7 +76,8 @@ def http(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
 
 def answering(body: object, status: str = "200 OK", *headers: str) -> Respond:
     """Always the same answer: bytes as they are, anything else as JSON."""
-    whole = http(body if isinstance(body, bytes) else json.dumps(body).encode(), status, *headers)
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    whole = http_response(content, status, *headers)
     return lambda connection, _request: connection.sendall(whole)
 
 
@@ -87,6 +89,18 @@ def sending(parts: Callable[[], Iterable[bytes]]) -> Respond:
             connection.sendall(part)
 
     return respond
+
+
+def without_end(start: bytes, part: bytes, pause_s: float = 0.0) -> Respond:
+    """An answer whose last part is repeated for as long as the client takes it."""
+
+    def parts() -> Iterator[bytes]:
+        yield start
+        while True:
+            yield part
+            time.sleep(pause_s)
+
+    return sending(parts)
 
 
 def reply(provider: str, text: str = "", calls: Iterable[Any] = (), **more: Any) -> dict[str, Any]:
@@ -110,7 +124,7 @@ def reply(provider: str, text: str = "", calls: Iterable[Any] = (), **more: Any)
     return {"choices": [{"message": message, "finish_reason": "stop"}], "model": "mind", **more}
 
 
-def gzipped(chunk: bytes, times: int) -> Iterable[bytes]:
+def gzipped(chunk: bytes, times: int) -> Iterator[bytes]:
     """A chunk, repeated and compressed, in parts."""
     compress = zlib.compressobj(1, wbits=31)
     for _ in range(times):

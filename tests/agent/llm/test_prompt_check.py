@@ -1,4 +1,4 @@
-"""A server that cuts prompts without a word is found out; one that counts in its own way is not accused."""
+"""A server that silently cuts prompts is detected; one that only counts differently is not accused."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def client(server: Loopback, provider: str) -> Client:
 
 @PROVIDERS
 @pytest.mark.parametrize("context", [1000, 1024, 1500])
-def test_a_server_that_cuts_prompts_is_found_out(provider: str, context: int) -> None:
+def test_a_server_that_cuts_prompts_is_detected(provider: str, context: int) -> None:
     with Loopback(Yes(), script=Script(context_tokens=context)) as server:
         model, requests = client(server, provider), growing(8, words(400))
         with pytest.raises(PromptCut, match="num_ctx"):
             list(map(model.reply, requests))
 
 
-def test_half_a_question_of_a_judge_is_found_out() -> None:
+def test_a_cut_question_of_a_judge_is_detected() -> None:
     with (
         Loopback(Yes(), script=Script(context_tokens=2048)) as server,
         pytest.raises(PromptCut, match=r"read 2,048 tokens of a prompt of at least"),
@@ -126,7 +126,6 @@ def test_another_branch_of_a_conversation_may_have_fewer_tokens() -> None:
     check, (first, second, third) = PromptCheck(), growing(3, words(1000))
     *_, other = growing(3, words(1000), added=160)
     assert checked([2001, 2901, 3801], [first, second, third], check) == [False] * 3
-    assert checked([2401], [other], check) == [False], (
-        "fewer than the branch before, with more words"
-    )
+    # Fewer than the branch before, with more words.
+    assert checked([2401], [other], check) == [False]
     assert checked([2003], [third], check) == [True], "fewer than a beginning of the same"

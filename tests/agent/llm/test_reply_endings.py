@@ -1,4 +1,4 @@
-"""What a reply means: reasoning is removed, what was cut off is no reply, and calls get ids, over both wires."""
+"""Reasoning is removed, a reply that was cut off is not used, and calls get ids, over both wires."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_calls_without_ids_get_their_own_and_can_be_answered() -> None:
 
 @PROVIDERS
 def test_a_reply_of_exactly_its_limit_was_cut_off(provider: str) -> None:
-    """Some servers say "stop" all the same."""
+    """Some servers say "stop" although it was cut off."""
     room = 64 + (16_384 if provider == "anthropic" else 0)  # tokens of 4 characters on this server
     script = Script(rules=(Rule(text="word" * room),))
     with Loopback(Everything(), script=script) as server:

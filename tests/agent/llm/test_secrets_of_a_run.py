@@ -14,7 +14,7 @@ from hubel.agent.llm import make_model
 from hubel.agent.run.execute import execute_run, make_run, resolve
 from hubel.agent.runlog.config import RunConfig
 from hubel.agent.runlog.model_config import ModelConfig
-from hubel.bench.soak.hostile_server import HostileServer, http, reply
+from hubel.bench.soak.hostile_server import HostileServer, http_response, reply
 from hubel.tools.errors import UsageError
 from hubel.tools.subject.subject import Subject
 from tests.support.configs import run_config
@@ -25,13 +25,15 @@ KEY = "sk-proj-9hQ2LsZr7TgXvB4nWc8yKd1mFa6eRu3j"
 def echo(connection: socket.socket, request: bytes) -> None:
     """Good and bad answers in turn, with the request's headers in each of their strings."""
     if b"GET" in request[:4]:
-        connection.sendall(http(b'{"data": [{"id": "mind\\u001b[2J"}, {"id": "mind"}]}'))
+        connection.sendall(http_response(b'{"data": [{"id": "mind\\u001b[2J"}, {"id": "mind"}]}'))
     elif b"third" in request:
-        connection.sendall(http(b'{"error": {"message": "' + KEY.encode() + b'"}}', f"400 {KEY}"))
+        connection.sendall(
+            http_response(b'{"error": {"message": "' + KEY.encode() + b'"}}', f"400 {KEY}")
+        )
     else:
         call = {"hypotheses": [{"sentence": f"fires on {KEY}", "predicate": f'words("{KEY}")'}]}
         body = json.dumps(reply("openai", f"\x1b[2J{KEY} third", [call], id=KEY))
-        connection.sendall(http(body.replace('"mind"', '"mind\\u001b[2J"').encode()))
+        connection.sendall(http_response(body.replace('"mind"', '"mind\\u001b[2J"').encode()))
 
 
 @pytest.mark.slow

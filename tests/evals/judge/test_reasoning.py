@@ -1,5 +1,4 @@
-"""Reasoning is no answer, whatever marks it, closed or cut off; and what a judge says beside the point is
-a failure, never data."""
+"""Reasoning is not an answer, whatever marks it; an answer that misses the point is a failure, never data."""
 
 from __future__ import annotations
 
@@ -25,8 +24,8 @@ CLOSED = {
     "seed": f"<seed:think>{DRAFT}</seed:think>{ANSWER}",
     "cohere": f"<|START_THINKING|>{DRAFT}<|END_THINKING|>{ANSWER}",
     "kimi": f"◁think▷{DRAFT}◁/think▷{ANSWER}",
-    "harmony": f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>"
-    f"{ANSWER}<|return|>",
+    "harmony": f"<|channel|>analysis<|message|>{DRAFT}<|end|>"
+    f"<|start|>assistant<|channel|>final<|message|>{ANSWER}<|return|>",
     "harmony without tokens": f"analysisWe try {DRAFT}assistantfinal{ANSWER}",
     "opened by the template": f"First {DRAFT}\nso\n</think>\n{ANSWER}",
     "twice": f"<think>{DRAFT}</think>\n<think>again</think>\n{ANSWER}",
@@ -72,7 +71,7 @@ def test_closed_reasoning_is_removed(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", UNFINISHED.values(), ids=list(UNFINISHED))
-def test_unfinished_reasoning_is_no_answer(text: str) -> None:
+def test_unfinished_reasoning_is_not_an_answer(text: str) -> None:
     assert remove_reasoning(text).unfinished
     with pytest.raises(JudgeError, match="cut off"):
         judged(text)
@@ -100,7 +99,7 @@ def test_log_probabilities_stay_with_the_answer() -> None:
     assert [token.text for token in kept.logprobs or ()] == ["1", ": ", "0"]
 
 
-BESIDE_THE_POINT = {
+NOT_ANSWERS = {
     "nothing": "",
     "white space": " \n\n",
     "one constant": "1",
@@ -126,8 +125,8 @@ BESIDE_THE_POINT = {
 }
 
 
-@pytest.mark.parametrize("text", BESIDE_THE_POINT.values(), ids=list(BESIDE_THE_POINT))
-def test_what_is_no_answer_is_a_failure(text: str) -> None:
+@pytest.mark.parametrize("text", NOT_ANSWERS.values(), ids=list(NOT_ANSWERS))
+def test_what_is_not_an_answer_is_a_failure(text: str) -> None:
     with pytest.raises(JudgeError, match="cannot be read"):
         judged(text)
 
