@@ -35,12 +35,12 @@ class Budget:
             self.charge(target, cost)
 
     def admit(self, target: str) -> None:
-        """Raise `BudgetReached` if a limit is reached."""
+        """Raise BudgetReached if a limit is reached."""
         with self._lock:
             self._check(target)
 
     def count_call(self, target: str) -> None:
-        """Count a call that is about to be made; raise `BudgetReached` if a limit is reached."""
+        """Count a call that is about to be made; raise BudgetReached if a limit is reached."""
         with self._lock:
             self._check(target)
             self._add(target, "calls", 1.0)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .rate_headers import Allowance
 
 TIMEOUT_S = 600.0
-"""Of one attempt, from its first byte to its last. Reasoning models think for minutes; a shorter one
-pays for replies that nobody reads."""
+"""Of one attempt, from its first byte to its last. Reasoning models think for minutes; with a shorter
+time, replies would be paid for and thrown away."""
 
 MAX_FORMS = 6
 """Forms of a request that are tried in one call, more than a connection can learn."""
@@ -86,7 +86,7 @@ class ServerAddress(NamedTuple):
     url: str
     """Without login; "" is the provider's own server."""
     full: str
-    """With the login and the query that the environment's address of this server has."""
+    """With the login and the query of the environment's address of this server."""
 
 
 def server_address(base_url: str, variable: str) -> ServerAddress:
@@ -96,11 +96,11 @@ def server_address(base_url: str, variable: str) -> ServerAddress:
     environment's address of the same server.
 
     Args:
-        variable: the environment variable of the provider's address, which counts where a
+        variable: the environment variable of the provider's address, which is used if the
             configuration names none.
 
     Raises:
-        UsageError: it is no address of HTTP, or `base_url` holds a login or a key.
+        UsageError: it is not an HTTP address, or `base_url` holds a login or a key.
     """
     check_base_url(base_url, variable)
     environment = os.environ.get(variable, "").strip()
@@ -120,8 +120,7 @@ def client_options(
         own_server: the provider's own address.
 
     Raises:
-        UsageError: the provider's own server is asked, and there is no key; or the key or the
-            address cannot be used.
+        UsageError: the provider's own server has no key; or the key or the address cannot be used.
     """
     variable = f"{provider}_API_KEY"
     key = os.environ.get(variable, "").strip()

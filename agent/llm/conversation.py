@@ -39,7 +39,10 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class TokenUsage:
-    """Tokens of one call as the server counted them; `input` includes those read from or written to a cache."""
+    """Tokens of one call as the server counted them.
+
+    `input` includes those read from or written to a cache.
+    """
 
     input: int = 0
     output: int = 0
@@ -75,7 +78,7 @@ class Reply:
     native: Any = None
     """The provider's own content (thinking blocks with signatures, ...), sent back unchanged."""
     waits: tuple[Wait, ...] = field(default=(), compare=False)
-    """Not part of the JSON: they belong to this call, not to the answer, and have their own place in the log."""
+    """Not part of the JSON: they belong to this call, not to the answer, and are logged separately."""
     logprobs: tuple[TokenChoice, ...] | None = field(default=None, compare=False)
     """Of the text's tokens, if they were requested and the server gives them. Not part of the JSON."""
 
@@ -145,11 +148,11 @@ class SentRequest(Protocol):
     """A request in flight, as a meter sees it; it ends exactly once."""
 
     def answered(self, reply: Reply) -> None:
-        """It was answered with a reply."""
+        """Record that it was answered with a reply."""
         ...
 
     def failed(self, error: BaseException) -> None:
-        """It ended without a reply."""
+        """Record that it ended without a reply."""
         ...
 
 
@@ -202,9 +205,10 @@ class Request:
     tool_choice: str = "auto"
     """"auto", "any" (some tool must be called), or a tool's name."""
     logprobs: bool = False
-    """Whether to request log-probabilities of the answer's tokens; some models refuse. Not part of the JSON."""
+    """Whether to request log-probabilities of the answer's tokens, which some models refuse. Not part of
+    the JSON."""
     meter: Meter = field(default=UNMETERED, compare=False, repr=False)
-    """Counts it each time that it is sent. Not part of the JSON."""
+    """Counts the request each time it is sent. Not part of the JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: what a journal hashes."""

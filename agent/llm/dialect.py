@@ -1,7 +1,7 @@
-"""What a server wants otherwise than the protocol says, learned from its refusals.
+"""Where a server departs from its protocol, learned from its refusals.
 
-A server that refuses a request's form names what it wants. The connection then sends the request in
-that form, and all later ones of this process: each refusal costs one call without tokens.
+A server that refuses the form of a request says what it wants. The connection then sends this and
+all later requests in that form: each refusal costs one call without tokens.
 
     new_limit    the limit of tokens is `max_completion_tokens`, not `max_tokens`
     stream       it only streams
@@ -41,7 +41,7 @@ class Dialect:
     reasoning: bool = True
 
     def learn(self, refusal: str, sent: Mapping[str, Any]) -> bool:
-        """Change the form by what a refusal names; False if it names nothing that can be changed.
+        """Change the form as a refusal asks; False if it names nothing that can be changed.
 
         Args:
             sent: the request that was refused.

@@ -1,5 +1,7 @@
-"""How a reply ended, and what servers leave out of its end: the words for "cut off" differ, limits are
-reached without a word, and tool calls come without ids.
+"""How a reply ended, and ids for its tool calls.
+
+Servers have different words for "cut off", some do not say that a limit was reached, and some send
+tool calls without ids.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ _CUT = re.compile(
     r"|time_?out|insufficient|pause_turn|interrupt",
     re.IGNORECASE,
 )
-"""Words of a reason to stop by which the reply is not whole."""
+"""Words in a reason to stop that say that the reply is not whole."""
 _REFUSED = re.compile(
     r"filter|safety|refus|block|recitation|prohibit|sensitive|moderat", re.IGNORECASE
 )
@@ -41,22 +43,22 @@ def stop_of(reason: object, known: Mapping[str, Stop], found: WithoutReasoning) 
 
 
 def ended_at_limit(reply: Reply, most_output: int) -> Reply:
-    """The reply; cut off if it has exactly as many tokens as it may have, whatever the server says."""
+    """The reply; cut off if its tokens are exactly the limit, whatever the server says."""
     at_limit = reply.usage is not None and reply.usage.output == most_output
     return replace(reply, stop="length") if at_limit and reply.stop != "refused" else reply
 
 
 def with_ids(calls: Sequence[Mapping[str, Any]], turn: int) -> list[dict[str, Any]]:
-    """Tool calls with an id of its own for each that has none, so that each can be answered.
+    """Tool calls with a new id for each call without one, so that each can be answered.
 
-    Nine letters and digits, which every server accepts.
+    A new id is nine letters and digits, which every server accepts.
     """
     seen: set[str] = set()
     named: list[dict[str, Any]] = []
     for number, call in enumerate(calls):
         id = call.get("id")
-        own = f"call{turn % 100:02}{number % 1000:03}"
-        id = id if isinstance(id, str) and id.strip() and id not in seen else own
+        new = f"call{turn % 100:02}{number % 1000:03}"
+        id = id if isinstance(id, str) and id.strip() and id not in seen else new
         seen.add(id)
         named.append({**call, "id": id})
     return named

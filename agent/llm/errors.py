@@ -6,7 +6,7 @@ ModelError          no reply; the target is a failure, and can be tried again
 ├── Unreachable     no server, or one that was busy for longer than the patience of the run
 ├── PromptCut       the server read only a part of the prompt
 ├── OtherForm       the server wants the request in another form, in which it is sent next
-└── Rejected        the server says that the request, the key or the model is wrong: trying again does not help
+└── Rejected        the request, the key or the model is wrong: trying again does not help
     ├── TooLong     the conversation is longer than the model's context window
     └── NoTools     the model, or its server, cannot call tools
 """
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 Fate = Literal["unsent", "refused", "broken", "timed out"]
-"""What became of a request without a reply, and so what it costs.
+"""What happened to a request without a reply, and so what it costs.
 
-unsent: no server got it, it costs nothing. refused: the server answered with an error, which no
+unsent: no server got it; it costs nothing. refused: the server answered with an error, which no
 provider bills. broken, timed out: the answer did not arrive whole, cannot be used, or may still be
 being written; it may be billed.
 """
@@ -37,7 +37,7 @@ class ModelError(HubelError):
 
     Attributes:
         fate: of the request.
-        usage: what the server counted all the same, if it did.
+        usage: what the server counted anyway, if it did.
     """
 
     fate: Fate = "broken"
@@ -52,7 +52,7 @@ class Busy(ModelError):
         pause_s: how long the server asks to wait; None if it does not say.
         crowded: whether it got too many requests (429, 503, 529): then all callers of this model wait.
         allowances: what is left of its limits, from the headers.
-        fate: what became of the request.
+        fate: what happened to the request.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class PromptCut(ModelError):
 
 
 class OtherForm(ModelError):
-    """The server refused the form of a request; the connection has learned another, to send it in at once."""
+    """The server refused the form of a request; the connection sends it next in another form."""
 
     fate = "refused"
 

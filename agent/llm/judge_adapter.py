@@ -12,7 +12,8 @@ from .paid_calls import usage_fields
 from .prices import Price
 
 THINKING_TOKENS = 2048
-"""Added to the tokens that the scorer needs, so that a model that thinks is not cut off. Unused ones are free."""
+"""Added to the tokens that the scorer needs, so that a model that thinks is not cut off. Unused
+ones are free."""
 
 
 class LanguageModelJudge:
@@ -20,7 +21,8 @@ class LanguageModelJudge:
 
     Args:
         price: of the model; without it no dollars are counted.
-        logprobs: whether to ask for log-probabilities where a scorer uses them; some models refuse such a request.
+        logprobs: whether to ask for log-probabilities where a scorer uses them; some models refuse
+            such a request.
     """
 
     def __init__(
@@ -49,6 +51,6 @@ class LanguageModelJudge:
             raise JudgeError(str(error)) from error
         fields = usage_fields(reply, question, self.price)
         usage = Usage(fields["input_tokens"] or 0, fields["output_tokens"] or 0, fields["usd"])
-        # a reply that calls tools, which were not offered, is no answer
+        # A reply that calls tools, which were not offered, is not an answer.
         complete = reply.stop in ("end", "other") and not reply.calls
         return ChatAnswer(reply.text, complete, reply.logprobs, usage, fields)

@@ -1,15 +1,16 @@
 """Every request to a language model is counted when it is sent, whatever comes back.
 
 1. Before a request is sent, the budget admits it and counts a call, or raises BudgetReached. Its
-   event `llm_request` is written, with the largest cost that it may have: a killed process leaves
-   that behind.
+   event `llm_request` is written, with the largest cost that it may have: that is what the log of
+   a killed process says.
 2. When it has ended, the same event is written again with what it took: the server's count, or an
    estimate where the server did not count (`token_estimate`).
-3. A request that no server got costs nothing and is no call. One that was refused with an error is
-   a call without tokens: no provider bills it. One whose answer broke off, could not be used or did
-   not come in time may have been billed: it costs what the server counted, else the largest cost.
+3. A request that no server got costs nothing and does not count as a call. One that was refused
+   with an error is a call without tokens: no provider bills it. One whose answer broke off, could
+   not be used or did not come in time may have been billed: it costs what the server counted, else
+   the largest cost.
 
-Retries are requests of their own. All requests of a run share one budget: explainer, simulator,
+Each retry is another request. All requests of a run share one budget: explainer, simulator,
 judge, roles in circuits, and the checks before a run.
 """
 
@@ -79,14 +80,8 @@ class RequestMeter:
         if self._budget is not None:
             self._budget.count_call(payer.target)
         self.sent += 1
-        counted = CountedRequest(
-            payer,
-            f"{payer.key}/{number}",
-            number,
-            self._budget,
-            self._write,
-            largest_usage(request, most_output),
-        )
+        largest = largest_usage(request, most_output)
+        counted = CountedRequest(payer, number, largest, self._budget, self._write)
         counted.begin()
         return counted
 
@@ -97,14 +92,13 @@ class CountedRequest:
     def __init__(
         self,
         payer: Payer,
-        id: str,
         number: int,
+        largest: TokenUsage,
         budget: Budget | None,
         write: Write,
-        largest: TokenUsage,
     ) -> None:
-        self._payer, self._id, self._number = payer, id, number
-        self._budget, self._write, self._largest = budget, write, largest
+        self._payer, self._number, self._largest = payer, number, largest
+        self._id, self._budget, self._write = f"{payer.key}/{number}", budget, write
         self._started = time.monotonic()
 
     def begin(self) -> None:
@@ -112,12 +106,12 @@ class CountedRequest:
         self._write(self._id, self._row(IN_FLIGHT, self._largest, estimated=True))
 
     def answered(self, reply: Reply) -> None:
-        """It was answered with a reply."""
+        """Record the reply and what it took."""
         usage = usage_of(reply, self._largest)
         self._end(self._row(ANSWERED, usage, estimated=usage != reply.usage))
 
     def failed(self, error: BaseException) -> None:
-        """It ended without a reply."""
+        """Record the error, and what the request may have cost."""
         outcome = " ".join(str(error).split())[:300] or type(error).__name__
         fate = error.fate if isinstance(error, ModelError) else "broken"
         usage = error.usage if isinstance(error, ModelError) else None
@@ -160,9 +154,13 @@ def journal_meter(log: RunLog, budget: Budget | None, payer: Payer) -> RequestMe
     def write(id: str, row: Data) -> None:
         log.write(LLM_REQUEST, row, target=target, id=id)
 
+    return RequestMeter(budget, write, payer, _free_number(log, target, payer.key))
+
+
+def _free_number(log: RunLog, target: str | None, key: str) -> int:
+    """The first number that no request for an answer has in the log."""
     numbers = itertools.count(1)
-    first = next(n for n in numbers if log.get(LLM_REQUEST, target, f"{payer.key}/{n}") is None)
-    return RequestMeter(budget, write, payer, first)
+    return next(n for n in numbers if log.get(LLM_REQUEST, target, f"{key}/{n}") is None)
 
 
 class Checks:
@@ -181,8 +179,6 @@ class Checks:
     def write_to(self, log: RunLog) -> None:
         """Write them to the run's log, after those of earlier checks."""
         for row in self._rows.values():
-            numbers = itertools.count(1)
-            ids = (f"{row['key']}/{number}" for number in numbers)
-            id = next(id for id in ids if log.get(LLM_REQUEST, None, id) is None)
-            log.write(LLM_REQUEST, row, id=id)
+            number = _free_number(log, None, row["key"])
+            log.write(LLM_REQUEST, row | {"number": number}, id=f"{row['key']}/{number}")
         self._rows.clear()

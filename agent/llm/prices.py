@@ -31,7 +31,7 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True)
 class Price:
-    """US dollars per million tokens; cache reads and writes cost like input unless their price is given."""
+    """US dollars per million tokens; cache reads and writes default to the price of input."""
 
     input: float
     output: float

@@ -1,19 +1,19 @@
-"""Did the server read the whole prompt? Some cut it to their context window without a word, as Ollama does.
+"""Did the server read the whole prompt? Some, like Ollama, silently cut it to their context window.
 
 1. A reply is suspect if the server counts fewer prompt tokens than the text has at least; if a
    longer conversation did not grow by what was added; if different prompts have the same count; or if
    the count is a multiple of 512, as context windows are. Any of these can have another reason: a
    server that counts only what it has not cached, or chance.
 2. So a suspect prompt is sent again, with FILLER more words at its beginning, where nothing can be
-   cached, and for 16 tokens of reply. A server that reads all of it counts more by at least that;
-   one that cuts does not. Only then the reply is refused.
-3. What was read in full once is not suspect again; nor are small counts, after a server was found
-   to count only what is new.
+   cached, and for 16 tokens of reply. A server that reads all of it counts at least that many more;
+   one that cuts does not, and its reply is refused.
+3. What was read in full once is not suspect again. Nor are small counts, once a server is known to
+   count only what is new.
 
-A text has at least a token for each word and one for every two runs of punctuation: no tokenizer in
-use joins two words, except some for research, which LEAST allows for. Scripts without spaces have few
-words by this rule, and so are suspect less often, not more. Tokens that the server says it read from
-its cache count. Providers' own servers refuse what is too long, and are not checked.
+A text has at least a token for each word and one for every two runs of punctuation: only some
+research tokenizers join two words, and LEAST allows for them. Scripts without spaces have few words
+by this rule, and so are suspect less often, not more. Tokens that the server read from its cache
+count. Providers' own servers refuse what is too long, and are not checked.
 """
 
 from __future__ import annotations
@@ -26,41 +26,30 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from .conversation import AssistantMessage, Request, TokenUsage, ToolResults
+from .conversation import (
+    AssistantMessage,
+    Message,
+    Request,
+    TokenUsage,
+    ToolResults,
+    UserMessage,
+)
 
 SMALLEST_CONTEXT = 512
-"""Tokens. No server has a smaller context; a smaller count is no sign that anything was cut."""
+"""Tokens. No server has a smaller context; a smaller count does not show that anything was cut."""
 LEAST = 0.7
-"""Tokens for each word, at least. Measured on a run's prompts with SmolLM2's tokenizer: 1.3 to 1.8; with
-tokenizers that join words (SuperBPE), about a third less."""
+"""Tokens for each word, at least. Measured on a run's prompts with SmolLM2's tokenizer: 1.3 to 1.8;
+with tokenizers that join words (SuperBPE), about a third less."""
 FILLER = 200
 """Words that are added to a suspect prompt."""
 MOST_KEPT = 1000
 """Prompts and counts that are remembered."""
-_WORDS = [
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "red",
-    "blue",
-    "tree",
-    "house",
-    "river",
-    "stone",
-    "cloud",
-]
+_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _WORD, _RUN = re.compile(r"\w+"), re.compile(r"[^\w\s]+")
 
 
 class PromptCheck:
-    """What the replies of one server and model have said about the prompts. Safe to use from many threads."""
+    """Token counts of one server and model, compared with the prompts. Safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,7 +58,7 @@ class PromptCheck:
         self._counts: dict[int, float] = {}
         """Counted tokens to the words of the prompt."""
         self._read = 0
-        """Tokens of the longest prompt that was read in full, for certain."""
+        """Tokens of the longest prompt that was certainly read in full."""
         self._counts_only_new = False
 
     def least_tokens(self, request: Request, usage: TokenUsage | None) -> float | None:
@@ -102,7 +91,7 @@ class PromptCheck:
         return False
 
     def _grown(self, request: Request, counted: int, words: float) -> float:
-        """Tokens that it has at least by what its conversation had before; the prompt is kept."""
+        """Tokens that a prompt has at least, by an earlier count in its conversation; remembers it."""
         *earlier, whole = _beginnings(request)
         known = next((kept for b in reversed(earlier) if (kept := self._prompts.get(b))), None)
         self._prompts[whole] = counted, words
@@ -115,31 +104,40 @@ def _beginnings(request: Request) -> Iterator[int]:
     key = hash(request.system)
     yield key
     for message in request.messages:
-        said = message.reply if isinstance(message, AssistantMessage) else None
-        words = (said.text, *(call.raw for call in said.calls)) if said else _text(message)
-        key = hash((key, words))
+        if isinstance(message, AssistantMessage):
+            reply = message.reply
+            key = hash((key, reply.text, *(call.raw for call in reply.calls)))
+        else:
+            key = hash((key, _text(message)))
         yield key
 
 
 def with_filler(request: Request) -> Request:
     """A request with more words at its beginning, different ones each time."""
     words = " ".join(random.choices(_WORDS, k=FILLER))
-    note = f"{uuid.uuid4().hex} This only checks that everything is read, and is no part of what follows:"
+    note = (
+        f"{uuid.uuid4().hex} This only checks that everything is read, "
+        "and is no part of what follows:"
+    )
     return replace(request, system=f"{note} {words}.\n\n{request.system}", max_tokens=16)
 
 
 def words_in(request: Request) -> float:
-    """Words and half the runs of punctuation of what is sent, without replies and tools, of which
-    servers leave out parts.
+    """Words and half the runs of punctuation in what is sent.
+
+    Without replies and tools: servers leave out parts of these.
     """
     texts = [request.system, *map(_text, request.messages)]
     return sum(len(_WORD.findall(text)) + len(_RUN.findall(text)) / 2 for text in texts)
 
 
-def _text(message: object) -> str:
+def _text(message: Message) -> str:
+    """What the program wrote in a message."""
+    if isinstance(message, UserMessage):
+        return message.text
     if isinstance(message, ToolResults):
         return "\n".join(result.text for result in message.results)
-    return "" if isinstance(message, AssistantMessage) else getattr(message, "text", "")
+    return ""
 
 
 def _forget_oldest(kept: dict[int, Any]) -> None:

@@ -1,7 +1,7 @@
-"""What a reply may hold, checked before anything else reads it.
+"""Limits of a reply, checked before anything else reads it.
 
 A server decides what is in a reply. Too much of anything is refused; what no log or terminal can
-hold (half characters, NaN, deep nesting) is replaced.
+hold (lone surrogates, NaN, deep nesting) is replaced.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _bounded_call(call: ToolCall) -> ToolCall:
 
 
 def bounded_json(value: Any, depth: int = 0) -> Any:
-    """A value that any log can hold: no half characters, no NaN or infinity, at most MAX_DEPTH levels."""
+    """A value that any log can hold: whole characters, finite numbers, at most MAX_DEPTH levels."""
     if depth > MAX_DEPTH:
         return None
     if isinstance(value, str):

@@ -12,10 +12,11 @@
 5. The waits and their reasons go with the reply. When the run is stopped, a wait ends at once and
    the call is not made.
 
-An attempt whose answer broke off or timed out may have been paid for all the same, and neither
+An attempt whose answer broke off or timed out may still have been paid for, and neither
 protocol has an idempotency key (docs/design/paid-once.md). So where a provider bills, a request that
-timed out is not sent again in the same call, and one whose answers break off at most BROKEN_TRIES
-times. Every attempt is counted by the request's meter; when its budget is used up, waits end at once.
+timed out is not sent again in the same call, and one whose answers break off is sent at most
+BROKEN_TRIES times. The request's meter counts every attempt; when its budget is used up, waits end
+at once.
 
 The SDKs' own retries are off, and tenacity is not used, because both wait for each call by itself.
 Here eight investigations share one account: they must slow down together, give up together, stop
@@ -42,12 +43,12 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 120.0
-"""At most this is waited when a server asks for more; `limit_s` holds all the same."""
+"""The longest wait if a server asks for more; `limit_s` still applies."""
 LONGEST_OWN_PAUSE_S = 60.0
 POLL_S = 0.2
 """How soon a wait notices that the run is stopped."""
 BROKEN_TRIES = 3
-"""Attempts in one call whose answers may break off, where a provider bills for them."""
+"""Attempts in one call that may break off, where a provider bills for them."""
 SHORTEST_LOGGED_S = 0.01
 """Shorter waits at the gate are not logged."""
 
@@ -82,7 +83,7 @@ class RetryingClient:
     """A connection whose calls are retried: a `conversation.Client`.
 
     Args:
-        billed: whether somebody bills for replies, also for those that did not arrive.
+        billed: whether replies are billed, including those that did not arrive.
         check: finds out whether the server reads whole prompts; None trusts it.
     """
 
@@ -126,7 +127,7 @@ class RetryingClient:
                 return replace(received.reply, waits=tuple(call.waits))
 
     def _check_prompt(self, request: Request, reply: Reply) -> None:
-        """Raise PromptCut if the server read only a part of the prompt; a suspect one is sent once more."""
+        """Raise PromptCut if the server read only a part; a suspect prompt is sent once more."""
         usage = reply.usage
         least = self._check.least_tokens(request, usage) if self._check else None
         if self._check is None or usage is None or least is None:
@@ -192,7 +193,7 @@ class _Call:
         self.waits.append(_wait(str(error), 0.0, failed=True))
 
     def _stop_before_paying_again(self, error: Busy) -> None:
-        """Raise Unreachable if the next attempt would probably be paid for like this one, in vain."""
+        """Raise Unreachable if the next attempt would probably be paid for without a reply too."""
         if not self._billed or not _may_be_paid(error):
             return
         self._broken += 1

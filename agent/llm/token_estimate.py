@@ -14,13 +14,13 @@ ASCII_PER_TOKEN = 4
 
 
 def tokens_in(text: str) -> int:
-    """About as many tokens as a text has."""
+    """About how many tokens a text has."""
     ascii_length = len(text.encode("ascii", "ignore"))
     return ascii_length // ASCII_PER_TOKEN + len(text) - ascii_length
 
 
 def request_tokens(request: Request) -> int:
-    """About as many tokens as the server reads."""
+    """About how many tokens the server reads."""
     tools = (
         json.dumps([t.name, t.description, dict(t.parameters)], default=str) for t in request.tools
     )
@@ -29,12 +29,12 @@ def request_tokens(request: Request) -> int:
 
 
 def reply_tokens(reply: Reply) -> int:
-    """About as many tokens as the model wrote, hidden reasoning not counted."""
+    """About how many tokens the model wrote, without hidden reasoning."""
     return tokens_in(reply.text) + sum(tokens_in(call.name + call.raw) for call in reply.calls)
 
 
 def largest_usage(request: Request, most_output: int) -> TokenUsage:
-    """What a request takes if the model writes as much as it may.
+    """The tokens of a request if the model writes as much as it may.
 
     Args:
         most_output: limit of the reply's tokens, as it is sent.
@@ -45,7 +45,7 @@ def largest_usage(request: Request, most_output: int) -> TokenUsage:
 def usage_of(reply: Reply, largest: TokenUsage) -> TokenUsage:
     """What a reply took: the server's count, and an estimate of what it did not count.
 
-    A reply that was cut off at its limit has as many tokens as the limit.
+    A reply that was cut off has as many tokens as its limit.
     """
     cut_off = reply.stop == "length"
     written = largest.output if cut_off else min(reply_tokens(reply), largest.output)

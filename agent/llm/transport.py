@@ -1,13 +1,13 @@
-"""What stands between the SDKs and a server that may be hostile or broken.
+"""The HTTP transport of both SDKs, which protects them from a hostile or broken server.
 
-1. A redirect to another scheme, host or port is not followed: it would take the key along.
+1. A redirect to another scheme, host or port is not followed: that server would get the key.
 2. Loopback hosts are reached directly; the environment's proxies serve all others.
-3. One attempt has one deadline and one limit of bytes, whatever it spends them on: connecting,
-   informational responses, headers, redirects, bodies. Sockets are metered, not single reads.
-4. A body is decompressed piece by piece, up to its largest size, and arrives whole.
-5. Secrets in what the server says are masked before anything else sees them.
+3. One attempt has one deadline and one limit of bytes for everything: connecting, informational
+   responses, headers, redirects, bodies. Sockets are metered, not single reads.
+4. A body is decompressed piece by piece, up to the largest size, and handed on whole.
+5. Secrets in what the server sends are masked before anything else sees them.
 
-The SDKs see a `Transport` of httpx2, the library that both send with.
+The SDKs get a client of httpx2, the library that both send with.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ MAX_REDIRECTS = 3
 LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 """As in both SDKs: how many investigations run side by side is limited elsewhere."""
 WRITTEN_AT_ONCE = 4096
-"""Bytes; a server that hardly reads is noticed between two such pieces."""
+"""Bytes; the deadline is checked between such pieces, for servers that hardly read."""
 _LIMITS = "hubel.limits"
 _SENT_SECRETS = ("authorization", "x-api-key", "api-key", "proxy-authorization")
 """Request headers that log in."""
 _LEFT_OUT = ("content-encoding", "content-length", "transfer-encoding", "set-cookie")
-"""Response headers that no longer hold, or that are for browsers."""
+"""Response headers that are no longer true of the body, or that are for browsers."""
 
 
 @dataclass
 class AttemptLimits:
-    """What one attempt may still take."""
+    """The time, bytes and redirects that one attempt has left."""
 
     where: str
     deadline: float
@@ -64,7 +64,7 @@ class AttemptLimits:
         return left if timeout is None else min(left, timeout)
 
     def take(self, n: int) -> None:
-        """Count bytes that came."""
+        """Count bytes that arrived; raises OversizedReply."""
         self.n_bytes -= n
         if self.n_bytes < 0:
             raise _oversized(self.where)
@@ -86,7 +86,7 @@ def make_http_client(url: str, where: str, timeout_s: float) -> httpx2.Client:
 
 
 class ClosingClient(httpx2.Client):
-    """A client that closes its connections when nobody holds it any more, as the SDKs' own do."""
+    """A client that closes its connections when it is garbage-collected, as the SDKs' own do."""
 
     def __del__(self) -> None:
         if not self.is_closed:
@@ -159,15 +159,15 @@ class ServerTransport(httpx2.BaseTransport):
 
 def environment_proxy(address: httpx2.URL) -> str | None:
     """The proxy that the environment names for an address; None for loopback."""
-    if is_loopback(address.host) or proxy_bypass(address.host):
+    if is_this_machine(address.host) or proxy_bypass(address.host):
         return None
     proxies = getproxies()
     proxy = proxies.get(address.scheme) or proxies.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host, by its name or any spelling of its address, is this machine."""
+def is_this_machine(host: str) -> bool:
+    """Whether a connection to a host, in any spelling of its address, reaches this machine."""
     name = host.strip("[]").rstrip(".").lower()
     if name in ("localhost", "localhost.localdomain", "ip6-localhost", gethostname().lower()):
         return True
@@ -176,7 +176,7 @@ def is_loopback(host: str) -> bool:
     try:
         address = ip_address(name.partition("%")[0])
     except ValueError:
-        try:  # 127.1, 0x7f000001 and 2130706433 are 127.0.0.1, too
+        try:  # 127.1, 0x7f000001 and 2130706433 are 127.0.0.1 too
             address = ip_address(inet_aton(name))
         except (OSError, ValueError):
             return False
@@ -205,7 +205,7 @@ def _body(response: httpx2.Response, where: str) -> bytes:
 
 
 def _secrets_of(request: httpx2.Request) -> list[str]:
-    """What logs in with a request: header values, and what follows "Bearer" or "Basic" in them."""
+    """Keys and passwords of a request: the values of such headers, without "Bearer" or "Basic"."""
     values = [request.headers[name] for name in _SENT_SECRETS if name in request.headers]
     return [value.rpartition(" ")[2] for value in values]
 

@@ -6,7 +6,7 @@
     script        exceptions: which requests are answered differently, late, wrongly, or not at all
     faults        malformed answers by name: broken connections, bodies that are not answers, useless
                   replies
-    dialects      servers that only stream, that want `max_completion_tokens`, or the model's reasoning back
+    dialects      servers that only stream, or want `max_completion_tokens` or the reasoning back
     rate_limits   rate limits, and the headers that report them
     ledger        which request came how often, how it was answered, and how many were in flight
     demo_model    a program in place of a language model

@@ -1,11 +1,12 @@
-"""What the demo model answers to a judge's, a simulator's or a writer's question: by the description's words.
+"""How the demo model judges, simulates and writes: by the words of the description.
 
 1. The words are those in quotes in the description.
-2. A passage has one of them or not (of its marked parts, if it has some); a token is one of them or not.
-3. Of lettered passages the one is chosen whose marked words are the least like those of the others.
+2. A passage (or its marked parts, if it has some) contains one of them or not; a token is one of them
+   or not.
+3. Of lettered passages, it chooses the one whose marked words occur least in the others.
 4. Passages are sentences around the words.
 
-The answers have the form that is asked for; how good they are does not matter here.
+The answers have the requested form; how good they are does not matter here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Servers that want requests otherwise than the protocol says: refusals, and answers in their form."""
+"""Servers that depart from their protocol: what they refuse, and the form of their answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .script import Script
 from .wires import Provider
 
 PIECE = 7
-"""Characters of a piece of a stream; few, so that words, marks and JSON are cut in two."""
+"""Characters in a piece of a stream; few, so that words, marks and JSON are split."""
 THOUGHT = "I think about it."
 
 

@@ -272,7 +272,7 @@ HARMLESS: Mapping[Provider, frozenset[str]] = {
 }
 """Bodies that contain the whole good reply; some fields matter in one protocol only."""
 REPAIRED = frozenset({"no_ids", "same_ids"})
-"""Replies whose calls are good but for their ids, and get others."""
+"""Replies whose calls are good except for their ids, which are replaced."""
 GROUPS = ("any", "any_body", "any_reply", "any_harmful", "any_harmless")
 """Names of groups, whose faults take turns."""
 

@@ -6,11 +6,11 @@ differently.
     delay_s = 2.0                    # seconds before every answer
     requests_a_minute = 60           # more are refused with 429; every answer says what is left
     tokens_a_minute = 40000
-    context_tokens = 4096            # longer prompts are cut to so many tokens without a word
+    context_tokens = 4096            # longer prompts are silently cut to this many tokens
     counts_only_new = true           # tokens that were read from the cache are not counted
-    streams_only = true              # a request that is not for a stream is refused with 400
-    new_limit_only = true            # so is one with max_tokens instead of max_completion_tokens (openai)
-    reasoning = "reasoning_content"  # each reply has some there, without which no conversation goes on (openai)
+    streams_only = true              # requests that do not ask for a stream are refused with 400
+    new_limit_only = true            # so are those with max_tokens, not max_completion_tokens (openai)
+    reasoning = "reasoning_content"  # where each reply has reasoning, which must be sent back (openai)
 
     [[rule]]                         # the first rule that matches a request applies
     at = [3, 4]                      # matches the third and fourth request of all

@@ -30,12 +30,12 @@ from .script import Director, IncomingRequest, Rule, Script
 from .wires import Provider, TokenCounts
 
 CHARACTERS_A_TOKEN = 4
-"""How tokens are counted here, by a common rule of thumb; but each word is a token at least."""
+"""How tokens are counted here, by a common rule of thumb; each word is at least one token."""
 _WORD = re.compile(r"\w+")
 MAX_BODY = 64 << 20
 """Bytes of a request; the longest conversations have 1 MB."""
 IDLE_S = 60.0
-"""A connection on which nothing comes for so long is closed."""
+"""A connection is closed when nothing has arrived for this long."""
 PATHS: dict[str, Provider] = {"/chat/completions": "openai", "/messages": "anthropic"}
 
 
@@ -207,7 +207,7 @@ class Loopback:
 
 
 def _with_hash_in_ids(reply: Reply, hash: str) -> Reply:
-    """Put the request's hash into the ids of tool calls, so that a journal can be compared with the ledger."""
+    """Put the request's hash into the ids of tool calls, to compare a journal with the ledger."""
     calls = (replace(call, id=f"{call.id}_{hash}") if call.id else call for call in reply.calls)
     return replace(reply, calls=tuple(calls))
 
@@ -288,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _accepts(self) -> bool:
         """Whether a request is for this machine and of a readable length; answers it if not.
 
-        A page in a browser could reach this server under a name of its own that points here.
+        A page in a browser could otherwise reach this server under a name that points here.
         """
         host = (self.headers["host"] or "localhost").rsplit(":", 1)[0]
         length = self.headers["content-length"] or "0"

@@ -1,5 +1,4 @@
-"""Answers that are malformed in every way that has a name, many thousands of them: no crash, and no
-score from any.
+"""Thousands of answers, malformed in every way that has a name: no crash, and no score from any.
 
 Three kinds of run take turns, with each provider's protocol:
 

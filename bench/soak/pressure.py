@@ -39,7 +39,7 @@ PATIENCE_S = 1.0
 
 @dataclass(frozen=True)
 class BudgetCheck:
-    """One limit of calls, and the requests that were sent under it, by the server's ledger and by the log."""
+    """One limit of calls, and the requests sent under it by the server's ledger and by the log."""
 
     limit: int
     asked: int
@@ -97,7 +97,8 @@ def _check_run(
                 break
         if status != EXIT["budget"] and not faults:
             raise RuntimeError(
-                f"a run limited to {limit} calls ended with status {status} before its budget was reached"
+                f"a run limited to {limit} calls ended with status {status} "
+                "before its budget was reached"
             )
         asked = len(server.ledger.entries())
     check = BudgetCheck(limit, asked, logged=requests_in_log(run), what=f"run, {faults or 'good'}")

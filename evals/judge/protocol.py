@@ -23,7 +23,7 @@ class JudgeError(HubelError):
     """The judge did not answer, or its answer could not be read, twice.
 
     Attributes:
-        usage: what was paid for no answer; None if it is not known.
+        usage: what was paid although there is no answer; None if it is not known.
     """
 
     usage: Usage | None = None

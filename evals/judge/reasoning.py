@@ -1,16 +1,16 @@
-"""Reasoning in a model's text is removed here, before anybody reads the text.
+"""Remove a model's reasoning from its text, before anything reads the text.
 
 Servers that do not separate a model's reasoning send it with the answer, between marks that differ
 from model to model. Draft answers and tool calls in it are not the model's answer.
 
 1. From an opening mark to its closing mark is reasoning: `<think>...</think>` and its relatives.
-2. A closing mark without an opening one ends reasoning that the chat template began: all before it
-   is reasoning.
-3. An opening mark without a closing one was cut off: there is no answer.
+2. A closing mark without an opening one ends reasoning that the chat template began: everything
+   before it is reasoning.
+3. An opening mark without a closing one means that the text was cut off: it has no answer.
 4. In the Harmony format only the channel `final` is the answer.
 
-A mark in double quotes on its line is a word that the model writes about, as in a simulator's line
-`1.4 "<think>" 0`, and no mark.
+A mark in double quotes on its line does not count: the model writes about the word, as in a
+simulator's line `1.4 "<think>" 0`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CLOSING = re.compile(
     re.IGNORECASE,
 )
 LONGEST_LINE, MOST_MARKS = 4000, 1000
-"""Characters of a line in which quotes are counted, and marks in a text that are sorted out."""
+"""Characters of a line in which quotes are counted; marks in a text, above which it has no answer."""
 _EMPTY = re.compile(rf"<(?:{_NAMES})\s*/>", re.IGNORECASE)
 """What some templates write for no reasoning."""
 _CHANNEL = re.compile(
@@ -51,7 +51,7 @@ _BARE_FINAL = re.compile(r"assistant\s*final(?:\s*message)?\s*")
 
 
 class WithoutReasoning(NamedTuple):
-    """What is left of a text."""
+    """A text without its reasoning."""
 
     answer: str
     unfinished: bool = False
@@ -62,7 +62,7 @@ class WithoutReasoning(NamedTuple):
 
 
 def remove_reasoning(text: str) -> WithoutReasoning:
-    """A text without its reasoning."""
+    """Remove the reasoning from a text."""
     if any(not _is_quoted(text, match.start()) for match in _CHANNEL_MARK.finditer(text)):
         return _harmony(text)
     if _BARE_HARMONY.match(text):
@@ -129,7 +129,7 @@ def _is_quoted(text: str, place: int) -> bool:
 
 
 def without_reasoning(answer: ChatAnswer) -> ChatAnswer:
-    """An answer without its reasoning; it is not complete if it ends within."""
+    """An answer without its reasoning; incomplete if it ends within the reasoning."""
     found = remove_reasoning(answer.text)
     if not found.removed:
         return answer

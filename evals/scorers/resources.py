@@ -98,12 +98,12 @@ class ScorerResources:
 
 
 def unscorable_without(what: str) -> Unscorable:
-    """The error of a scorer that lacks a resource."""
+    """The error of a scorer without a resource that it needs."""
     return Unscorable(f"needs {what}")
 
 
 def in_words_only(needs: str) -> Unscorable:
-    """A scorer cannot read an explanation without a predicate; `needs` is what could."""
+    """The error of a scorer that needs a predicate, or something that reads words instead."""
     return Unscorable(
         f"an explanation in words only: needs {needs}, or its predicate "
         "(a table's column predicate; hubel prints it with every explanation of its own)"

@@ -1,1 +1,1 @@
-"""Clients for servers that cannot call tools natively: the same tools behind one, or written out in the text."""
+"""Clients for servers without native tool calls: tools merged into one, or described in text."""

@@ -48,7 +48,10 @@ def tool_lines(tools: Iterable[ToolSchema]) -> str:
 
 
 def read_calls(reply: Reply) -> Reply:
-    """A reply with the calls of its fenced blocks; a block that looks like JSON and is not is an unreadable call."""
+    """A reply with the calls of its fenced blocks.
+
+    A block that looks like JSON but is not JSON is an unreadable call.
+    """
     calls: list[ToolCall] = []
     for block in _BLOCK.findall(reply.text)[:MAX_CALLS]:
         calls += _calls(block.strip(), len(calls))
@@ -72,7 +75,7 @@ def _calls(block: str, before: int, *, fenced: bool = True) -> list[ToolCall]:
     """The calls of a block.
 
     Args:
-        fenced: a block that looks like JSON and is not is an unreadable call; without a fence it is text.
+        fenced: whether text that looks like JSON but is not is an unreadable call.
     """
     objects = list(_objects(block))
     if not objects:

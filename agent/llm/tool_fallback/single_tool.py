@@ -81,7 +81,7 @@ def _parts(call: ToolCall) -> Iterator[ToolCall]:
 
 
 def _part(id: str, number: int) -> str:
-    """A call without an id stays without: the reply is then not used, because no answer could be sent."""
+    """The id of one part; none without the call's id, and then the reply is not used."""
     return f"{id}#{number}" if id else ""
 
 
