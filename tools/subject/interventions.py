@@ -42,6 +42,9 @@ from .capture import Capture, Edit
 Operation = Literal["zero", "mean", "resample", "patch", "interchange", "set", "add", "scale"]
 OPERATIONS: tuple[str, ...] = get_args(Operation)
 FROM_SOURCE = ("resample", "patch", "interchange")
+MAX_VALUE = 1e15
+"""Of a value's size. Norms square the stream in float32, which overflows from 1.8e19 on and makes the
+whole stream zero: the logits are then finite and wrong. Weights may multiply a value by 10,000."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,9 @@ def _fault(change: Intervention) -> str | None:
         return f"no such operation; choose {', '.join(OPERATIONS)}"
     if change.op in ("set", "add", "scale") and change.value is None:
         return "needs a value"
+    values = change.value if isinstance(change.value, tuple) else (change.value or 0,)
+    if too_large := [value for value in values if not abs(value) <= MAX_VALUE]:
+        return f"the value {too_large[0]:g} is too large; give {MAX_VALUE:g} at most"
     if (change.op == "interchange") != bool(change.directions):
         return "interchange, and nothing else, takes directions: names of directions of the layer"
     if change.op == "interchange" and (change.unit.site != "resid" or change.unit.name):

@@ -91,12 +91,14 @@ def test_only_tokens_that_count_can_be_out_of_range(corpus: Corpus, tmp_path: Pa
     assert np.abs(Collected.open(tmp_path / "c", "explore").activations(LARGE)).max() <= 65504
 
 
-def test_an_intervention_that_overflows_can_be_repaired(tiny: Subject) -> None:
+def test_an_intervention_that_overflows_can_be_repaired() -> None:
+    subject = tiny_subject()
+    subject.model.to(torch.float16)
     with pytest.raises(ArgumentError, match="give smaller values"):
-        tiny.capture(
+        subject.capture(
             torch.tensor([[5, 6, 7]]),
             [],
-            interventions=[[Intervention(Unit("mlp", 1, 5), "scale", value=1e39)]],
+            interventions=[[Intervention(Unit("mlp", 1, 5), "scale", value=1e12)]],
             logits=True,
         )
 
