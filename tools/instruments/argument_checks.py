@@ -1,4 +1,4 @@
-"""Arguments of strangers, and results, as plain JSON of a reasonable size.
+"""Checks that arguments from outside, and results, are plain JSON of a reasonable size.
 
 Arguments come from language models, MCP clients, the review page and command lines. What is checked
 here is the same for every instrument and needs no schema; pydantic checks the rest.
@@ -54,7 +54,7 @@ def plain_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_INTEGER:
             raise ArgumentError(f"{name}: {path}: the number is beyond {MAX_INTEGER}")
         elif isinstance(value, float) and not math.isfinite(value):
-            raise ArgumentError(f"{name}: {path}: {value} is no finite number")
+            raise ArgumentError(f"{name}: {path}: {value} is not a finite number")
     if characters > MAX_CHARACTERS:
         raise ArgumentError(
             f"{name}: the texts have {characters:,} characters; give at most {MAX_CHARACTERS:,} in all"
@@ -63,7 +63,7 @@ def plain_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_numbers(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    """Refuse truth values and strings where the schema has numbers, and 3.0 where it has whole ones.
+    """Refuse truth values and strings where the schema has numbers, and 3.0 where it has whole numbers.
 
     pydantic would read them as numbers: "5", True and 3.0 are more often a slip than meant.
     """
@@ -72,7 +72,7 @@ def check_numbers(name: str, schema: Mapping[str, Any], arguments: Mapping[str, 
     for argument, expected in schema.get("properties", {}).items():
         for path, value, _ in _walk(arguments.get(argument), argument):
             kinds = _kinds(expected)
-            wrong_text = isinstance(value, str) and not kinds & {"string"}
+            wrong_text = isinstance(value, str) and "string" not in kinds
             wrong_float = isinstance(value, float) and "number" not in kinds
             wrong_truth = isinstance(value, bool) and "boolean" not in kinds
             if kinds & {"integer", "number"} and (wrong_text or wrong_float or wrong_truth):
@@ -91,7 +91,7 @@ def check_result(name: str, result: Any) -> None:
     for path, value, _ in _walk(result):
         if isinstance(value, float) and not math.isfinite(value):
             raise ArgumentError(
-                f"{name}: the result is no finite number ({path} is {value}): values overflow; give "
+                f"{name}: the result is not a finite number ({path} is {value}): values overflow; give "
                 "smaller strengths, or use float32"
             )
 
@@ -106,7 +106,7 @@ def _kinds(schema: Mapping[str, Any]) -> set[str]:
 
 
 def _walk(value: Any, path: str = "") -> Iterator[Place]:
-    """Every value inside, without recursion: depth is the caller's to judge."""
+    """Every value inside, without recursion, since the depth is for the caller to limit."""
     stack = [Place(path, value, 0)]
     while stack:
         place = stack.pop()

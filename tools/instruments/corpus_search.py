@@ -1,8 +1,8 @@
 """Text of explore that matches a pattern, with a unit's activation there.
 
-1. Put each context of explore together to text and look for the pattern: plain words in any casing,
-   or an RE2 regular expression. The bytes of a token that ends within a character can be searched for
-   as they are shown: <0xE6><0x97>.
+1. Join the tokens of each context of explore to a text and look for the pattern: plain words in any
+   casing, or an RE2 regular expression. The bytes of a token that ends within a character can be
+   searched for as they are shown: <0xE6><0x97>.
 2. Run up to `most` of the contexts with a match, spread evenly, through the subject.
 3. A match's activation is the largest in size among its tokens (position 0 does not count). Report
    what share fires by the levels of the whole corpus, and the strongest and the weakest matches.
@@ -30,6 +30,9 @@ from .rendering import mark_active_tokens, quote_text
 
 if TYPE_CHECKING:
     from ..index import Index
+
+_WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+"""First words of the Unicode names of characters that are written without spaces between words."""
 
 
 class TokenSpan(NamedTuple):
@@ -120,7 +123,7 @@ def corpus_search(
     """
 
     address, index = Unit.parse(unit), context.require_index()
-    # The subject's strings, since an index of before may lack the bytes of incomplete characters.
+    # The subject's strings, since an old index may not have the bytes of incomplete characters.
     strings = context.require_subject().token_strings()
     spans = _matching_contexts(index, strings, pattern, regex=regex)
     n_read = min(most, len(spans))
@@ -170,13 +173,9 @@ def _within_word(text: str, place: int) -> bool:
     before, after = text[place - 1], text[place]
     return all(
         (c.isalnum() or c == "_" or unicodedata.category(c).startswith("M"))
-        and not unicodedata.name(c, "").startswith(WITHOUT_SPACES)
+        and not unicodedata.name(c, "").startswith(_WITHOUT_SPACES)
         for c in (before, after)
     )
-
-
-WITHOUT_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-"""First words of the Unicode names of characters that are written without spaces between words."""
 
 
 def _compile(pattern: str, *, regex: bool) -> _Pattern:

@@ -1,4 +1,4 @@
-"""What a subject's folder is, told from its files before any of them is parsed."""
+"""Checks what kind of folder a subject's is, before any of its files is parsed."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def check_folder(folder: Path) -> None:
         if name in names:
             raise UsageError(quantised_message(folder, f"it has a {name}"))
     if "config.json" not in names and any(name.endswith(".gguf") for name in names):
-        raise UsageError(gguf_message(folder))
+        raise UsageError(_gguf_message(folder))
     for path in paths:
         if _DISTRIBUTED.fullmatch(path.name):
             raise UsageError(
-                f"{str(folder)!r} is a checkpoint of several machines ({path.name}); "
+                f"{str(folder)!r} is a checkpoint distributed over several machines ({path.name}); "
                 "save the model with save_pretrained"
             )
         if path.suffix in _TEXT:
@@ -57,7 +57,7 @@ def check_not_a_file(name: str) -> None:
     except (OSError, ValueError):  # too long for a path, or with a null character
         return
     if path.suffix == ".gguf":
-        raise UsageError(gguf_message(path))
+        raise UsageError(_gguf_message(path))
     if path.suffix in PICKLES:
         cure = "it can carry code: save the model as safetensors, and give its folder"
     else:
@@ -65,7 +65,7 @@ def check_not_a_file(name: str) -> None:
     raise UsageError(f"the subject {name!r} is a file; {cure}")
 
 
-def gguf_message(path: Path) -> str:
+def _gguf_message(path: Path) -> str:
     """What to do about a GGUF file."""
     return (
         f"{str(path)!r} is GGUF, mostly quantised; hubel reads safetensors: give the folder or hub name "

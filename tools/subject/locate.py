@@ -36,7 +36,7 @@ def subject_folder(
     """
     if name == embedded.NAME:
         return embedded.embedded_folder(progress)
-    if os.path.isdir(name):  # unlike Path.is_dir, False for a name that is no path
+    if os.path.isdir(name):  # unlike Path.is_dir, False for a name that cannot be a path
         return Path(name)
     check_not_a_file(name)
     progress(f"looking for {name} on the Hugging Face hub")

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import UsageError
-from ..files.regular_file import read_regular
 from .architectures import architecture_of
+from .json_object import read_json_object
+from .library_errors import reason
 from .silence_transformers import silence
 
 CONFIG = "config.json"
@@ -77,7 +78,12 @@ def read_config(folder: Path) -> CheckedConfig:
         UsageError: it is missing, is not JSON, or a key is missing or wrong; the message names it.
     """
     path = folder / CONFIG
-    content = _read_json(path)
+    if not path.exists():
+        raise UsageError(
+            f"no {CONFIG} in {str(folder)!r}; give a model's folder, "
+            "with config.json, tokenizer.json and *.safetensors"
+        )
+    content = read_json_object(path, MAX_BYTES, "an object with model_type")
     _check_kind(path, content)
     model_type: str = content["model_type"]
     try:
@@ -108,38 +114,6 @@ def read_config(folder: Path) -> CheckedConfig:
         raise UsageError(
             f"{str(path)!r} does not describe a {model_type!r} model: {reason(error)}; correct it"
         ) from error
-
-
-def reason(error: BaseException) -> str:
-    """The most telling line of a library's error: of several, the last that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    # Validators of transformers first say which one failed, then why.
-    telling = lines[-1] if "alidation error" in lines[0] else lines[0]
-    label = f"{type(error).__name__}: " if isinstance(error, KeyError | AttributeError) else ""
-    return (label + telling)[:300].rstrip(".")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_regular(path, MAX_BYTES))
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"no {CONFIG} in {str(path.parent)!r}; give a model's folder, "
-            "with config.json, tokenizer.json and *.safetensors"
-        ) from error
-    except OSError as error:
-        raise UsageError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{str(path)!r} is not JSON ({reason(error)}); fetch the model again"
-        ) from error
-    if not isinstance(content, dict):
-        raise UsageError(
-            f"{str(path)!r} holds {_shown(content)}; expected an object with model_type"
-        )
-    return content
 
 
 def _check_kind(path: Path, content: Mapping[str, Any]) -> None:
@@ -200,7 +174,8 @@ def _check_functions(path: Path, content: Mapping[str, Any]) -> None:
     from transformers.activations import ACT2FN
 
     for key in ("hidden_act", "hidden_activation", "activation_function"):
-        # Gemma's has null beside the one that counts; where null is wrong, transformers says so.
+        # Gemma's config.json has two of these keys, one of them null. Elsewhere transformers refuses
+        # a null.
         if content.get(key) is not None and content[key] not in list(ACT2FN):
             raise UsageError(
                 f"{str(path)!r} has {_given(content, key)}; "

@@ -14,11 +14,10 @@ if TYPE_CHECKING:  # the review page, which lists the instruments, loads no torc
     import torch
     from torch import Tensor
 
-OVERFLOW = {
-    "float16": "float16 ends at 65,504 and is too small for it; load it with --dtype bfloat16 "
-    "or float32",
-}
-_ELSE = "its weights, or what this text makes of them, overflow; check the weights"
+_IN_FLOAT16 = (
+    "float16 ends at 65,504 and is too small for it; load it with --dtype bfloat16 or float32"
+)
+_IN_OTHER_FORMATS = "its weights, or what this text makes of them, overflow; check the weights"
 
 
 def is_finite(values: Tensor) -> bool:
@@ -36,10 +35,8 @@ def refuse(subject: str, dtype: torch.dtype, place: str) -> NoReturn:
         place: where they were found, such as "mlp.3.17 in document 'd5'".
     """
     kind = str(dtype).removeprefix("torch.")
-    raise UsageError(
-        f"{subject} in {kind} computes numbers that are not finite at {place}: "
-        f"{OVERFLOW.get(kind, _ELSE)}"
-    )
+    cure = _IN_FLOAT16 if kind == "float16" else _IN_OTHER_FORMATS
+    raise UsageError(f"{subject} in {kind} computes numbers that are not finite at {place}: {cure}")
 
 
 def require_finite(

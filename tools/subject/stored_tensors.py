@@ -29,6 +29,8 @@ _BYTES_PER_NUMBER = {
     "U32": 4, "U16": 2, "U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "C64": 8,
 }  # fmt: skip
 FLOATS = ("F64", "F32", "F16", "BF16")
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+"""Endings of files that run code when they are read."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,6 @@ def read_stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     raise UsageError(f"no {SINGLE} or {INDEX} in {str(folder)!r}: {held}")
 
 
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-"""Endings of files that run code when they are read."""
-
-
 def _of_shards(folder: Path) -> dict[str, StoredTensor]:
     index = folder / INDEX
     try:
@@ -98,9 +96,9 @@ def _of_shards(folder: Path) -> dict[str, StoredTensor]:
             )
         tensors |= shard
     if absent := sorted(file_of.keys() - tensors.keys()):
+        verb = "is" if len(absent) == 1 else "are"
         raise CorruptError(
-            f"{_names(absent)} of {str(index)!r} {'is' if len(absent) == 1 else 'are'} in none of the "
-            "shards; fetch the model again"
+            f"{first_names(absent)} of {str(index)!r} {verb} in none of the shards; fetch the model again"
         )
     return tensors
 
@@ -183,7 +181,7 @@ def _tensors(path: Path, header: Mapping[str, Any], n_bytes: int) -> dict[str, S
 
 
 def _check_holes(file: IO[bytes], size: int) -> None:
-    """Refuse a file of which much was never written, such as an unfinished download."""
+    """Refuse a file that was largely never written, such as an unfinished download."""
     if not hasattr(os, "SEEK_HOLE"):
         return
     descriptor, place, holes = file.fileno(), 0, 0
@@ -203,6 +201,7 @@ def _check_holes(file: IO[bytes], size: int) -> None:
         raise _DamagedHeader(f"{holes:,} of its {size:,} bytes were never written")
 
 
-def _names(names: list[str]) -> str:
+def first_names(names: list[str]) -> str:
+    """The first three names, quoted, and how many more there are."""
     shown = ", ".join(repr(name) for name in names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

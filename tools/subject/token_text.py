@@ -1,12 +1,12 @@
-"""Tokens as strings, and strings put together to text.
+"""Tokens as strings, and strings joined to text.
 
-A token of a byte-level tokenizer may end within a character. Bytes that are no whole character are
-written as <0xE2>, so that distinct tokens have distinct strings:
+A token of a byte-level tokenizer may end within a character. Bytes that are not a whole character
+are written as <0xE2>, so that distinct tokens have distinct strings:
 
     "’" as one token                 ’
     "日" as two tokens               <0xE6><0x97>   <0xA5>
 
-`join_tokens` puts such bytes together again. Needs no torch.
+`join_tokens` makes characters of such bytes again. Needs no torch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class JoinedText(NamedTuple):
 
 
 def join_tokens(strings: Iterable[str]) -> str:
-    """The text of consecutive tokens; bytes that are no whole character remain as <0xE2>."""
+    """The text of consecutive tokens; bytes that are not a whole character remain as <0xE2>."""
     joined = "".join(strings)
     return _show(_bytes_of(joined)) if "<0x" in joined else joined
 
@@ -65,7 +65,7 @@ def join_with_offsets(strings: Sequence[str]) -> JoinedText:
 
 
 def mark_bytes(string: str) -> str:
-    """A token's string with U+FFFD for bytes that are no whole character, which test as nothing."""
+    """A token's string with one U+FFFD for each run of bytes that are not a whole character."""
     return re.sub(f"(?:{_BYTE.pattern})+", _REPLACEMENT, string) if "<0x" in string else string
 
 
@@ -100,7 +100,7 @@ def _with_bytes(piece: str, decoded: str, is_byte_level: bool) -> str:
 def _byte_alphabet() -> dict[str, int]:
     """The characters with which byte-level tokenizers write the 256 bytes.
 
-    Printable ones of Latin-1 stand for themselves, the others for the next characters from 256 on.
+    A printable byte of Latin-1 is that character; the others are the characters from 256 on.
     """
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -118,7 +118,7 @@ def _bytes_of(string: str) -> bytes:
 
 
 def _decode(content: bytes) -> str:
-    """Text in which bytes that are no character are lone surrogates, as Python writes them."""
+    """Text in which bytes that are not a character are lone surrogates, as Python writes them."""
     return content.decode("utf-8", "surrogateescape")
 
 

@@ -3,7 +3,7 @@
 1. It is read from the folder alone, and never runs code that comes with it.
 2. Its ids must be rows of the embedding.
 3. A control token that is spelled out in a text, such as <|endoftext|>, is text like any other: the
-   model would otherwise read it as an instruction that nobody gave.
+   model would otherwise read it as an instruction, which it is not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import ArgumentError, UsageError
-from .model_config import reason
+from .folder import MAX_BYTES
+from .json_object import read_json_object
+from .library_errors import as_usage_error
 from .silence_transformers import silent_and_offline
-from .weights import as_usage_error
 
 _JSON = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 _FILES = ("tokenizer.json", "tokenizer.model", "spiece.model", "tekken.json")
@@ -42,7 +43,7 @@ def load_tokenizer(folder: Path, config: Any) -> tuple[Any, list[str]]:
     ):
         raise UsageError(f"no tokenizer.json in {str(folder)!r}; fetch the model again")
     small = [name for name in _JSON[1:] if (folder / name).exists()]
-    contents = {name: _read_json(folder / name) for name in small}
+    contents = {name: read_json_object(folder / name, MAX_BYTES) for name in small}
     notes = [
         f"{name} of {folder.name!r} names custom code (auto_map), which is never run"
         for name, content in contents.items()
@@ -56,8 +57,9 @@ def load_tokenizer(folder: Path, config: Any) -> tuple[Any, list[str]]:
             )
             is_fast: bool = tokenizer.is_fast
     except UsageError:
-        if (folder / "tokenizer.json").exists():  # takes too long to parse twice every time
-            _read_json(folder / "tokenizer.json")
+        # Names the file at fault, as transformers does not. Only after a failure, since it is large.
+        if (folder / "tokenizer.json").exists():
+            read_json_object(folder / "tokenizer.json", MAX_BYTES)
         raise
     if not is_fast:
         raise UsageError(
@@ -67,7 +69,7 @@ def load_tokenizer(folder: Path, config: Any) -> tuple[Any, list[str]]:
         _check_ids(folder, tokenizer, config.vocab_size)
         ids = TextEncoder(tokenizer)("A text.").ids
     if not ids:
-        raise UsageError(f"{failure}: it cuts a text into no tokens; fetch the model again")
+        raise UsageError(f"{failure}: it makes no tokens of a text; fetch the model again")
     return tokenizer, notes
 
 
@@ -80,25 +82,17 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        added = tokenizer.added_tokens_decoder
-        template = tokenizer.chat_template
-        templates = template.values() if isinstance(template, dict) else [template or ""]
-        named = set(tokenizer.all_special_tokens)
-        unmarked = [
-            token
-            for token in added.values()
-            if not token.special
-            and token.content.strip()
-            and (token.content in named or any(token.content in text for text in templates))
-        ]
+        unmarked = _unmarked_control_tokens(tokenizer)
         if unmarked:
             tokenizer.backend_tokenizer.add_special_tokens(unmarked)
         self._control = set(tokenizer.all_special_ids) | {
-            id for id, token in added.items() if token.special or token in unmarked
+            id
+            for id, token in tokenizer.added_tokens_decoder.items()
+            if token.special or token in unmarked
         }
 
     def __call__(self, text: str) -> Tokens:
-        """The text's tokens; raises ArgumentError for a lone surrogate, which is no character."""
+        """The text's tokens; raises ArgumentError for a lone surrogate, which is not a character."""
         tokens = self._encode(text)
         if self._control.isdisjoint(tokens.ids):
             return tokens
@@ -110,18 +104,15 @@ class TextEncoder:
             for id, (start, end) in zip(*tokens, strict=True)
             if id in self._control and end - start > 1 and text[start:end].strip() == spelled(id)
         ]
-        bounds = [0, *cuts, len(text)]
-        parts = [self._encode(text[a:b]) for a, b in pairwise(bounds)]
-        if not self._control.isdisjoint(id for part in parts for id in part.ids):
-            return tokens  # a word in the role of a control token, which has no other pieces
-        return Tokens(
-            [id for part in parts for id in part.ids],
-            [
-                (start + first, end + first)
-                for first, part in zip(bounds, parts, strict=False)
-                for start, end in part.offsets
-            ],
-        )
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for first, last in pairwise([0, *cuts, len(text)]):
+            part = self._encode(text[first:last])
+            ids += part.ids
+            offsets += [(start + first, end + first) for start, end in part.offsets]
+        if not self._control.isdisjoint(ids):
+            return tokens  # an ordinary word that is also a control token, and has no other pieces
+        return Tokens(ids, offsets)
 
     def _encode(self, text: str) -> Tokens:
         try:
@@ -141,6 +132,21 @@ class TextEncoder:
                 "character; remove it"
             ) from error
         return Tokens(encoding["input_ids"], encoding["offset_mapping"])
+
+
+def _unmarked_control_tokens(tokenizer: Any) -> list[Any]:
+    """Control tokens among the added tokens that the tokenizer does not mark as special."""
+    template = tokenizer.chat_template
+    templates = list(template.values()) if isinstance(template, dict) else [template or ""]
+    named = set(tokenizer.all_special_tokens)
+    unmarked: list[Any] = []
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special or not token.content.strip():
+            continue
+        in_template = any(token.content in text for text in templates)
+        if in_template or token.content in named:
+            unmarked.append(token)
+    return unmarked
 
 
 def _check_ids(folder: Path, tokenizer: Any, n_rows: int) -> None:
@@ -169,16 +175,3 @@ def _is_in_files(folder: Path, tokenizer: Any, id: int, token: str) -> bool:
     written = json.dumps(token, ensure_ascii=False)
     paths = (folder / name for name in _JSON)
     return any(written in path.read_text(encoding="utf-8") for path in paths if path.exists())
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """A file's object; names the file at fault, which transformers does not."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{str(path)!r} is not JSON ({reason(error)}); fetch the model again"
-        ) from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{str(path)!r} does not hold an object; fetch the model again")
-    return content

@@ -1,7 +1,8 @@
 """Loads a subject's weights, and refuses every way in which transformers only warns.
 
-transformers fills a tensor that the files lack with random numbers, ignores one that the model has
-no place for, and keeps both of two that should be one. Here each is an error that names the tensor:
+transformers fills a tensor that is missing from the files with random numbers, ignores one that the
+model has no place for, and keeps both of two that should be one. Here each is an error that names the
+tensor:
 
 1. The layers that the configuration names are compared with those in the files' headers.
 2. If the model has more numbers than the files hold, its tensors are compared without allocating them.
@@ -11,20 +12,17 @@ no place for, and keeps both of two that should be one. Here each is an error th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import HubelError, UsageError
+from ..errors import UsageError
 from .architectures import Architecture
-from .model_config import quantised_message, reason
+from .library_errors import as_usage_error
+from .model_config import quantised_message
 from .silence_transformers import silent_and_offline
-from .stored_tensors import FLOATS, StoredTensor
-
-if TYPE_CHECKING:
-    pass
+from .stored_tensors import FLOATS, StoredTensor, first_names
 
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _LEADING = re.compile(rf"^(?:(?:module|{'|'.join(_WRAPPERS)})\.)+")
@@ -59,7 +57,7 @@ def load_model(
 
     options: dict[str, Any] = {"dtype": getattr(torch, dtype)}
     if attention == "eager":
-        # Otherwise transformers chooses: sdpa, except for families that lack it (Gemma 2).
+        # Otherwise transformers chooses: sdpa, except for families without it (Gemma 2).
         options["attn_implementation"] = attention
     if wrapper_note(stored):
         options["key_mapping"] = _key_mapping(stored)
@@ -107,23 +105,6 @@ def _load(folder: Path, config: Any, options: Mapping[str, Any]) -> tuple[Any, M
         return loaded
 
 
-@contextmanager
-def as_usage_error(what: str) -> Iterator[None]:
-    """Turn whatever a library raises on a stranger's file into a UsageError that says `what`.
-
-    Its own code runs into these files unchecked, so this is a boundary that catches everything,
-    with the panics of libraries in Rust, which are no Exception.
-    """
-    try:
-        yield
-    except HubelError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise UsageError(f"{what}: {reason(error)}") from error
-
-
 def _key_mapping(stored: Mapping[str, StoredTensor]) -> dict[str, str]:
     """transformers' rules of renaming, which replace one match each."""
     n_inner = max(len(_INNER.findall(name)) for name in stored)
@@ -136,7 +117,7 @@ def _plain_names(
 ) -> dict[str, str]:
     """Each stored name without wrappers; two names must not mean one tensor."""
     plain_names = {name: _INNER.sub("", _LEADING.sub("", name)) for name in stored}
-    base = architecture.layers.partition(".")[0]  # which transformers adds where it is left out
+    base = architecture.layers.partition(".")[0]  # transformers adds it to a name without it
     name_of: dict[str, str] = {}
     for name, plain in plain_names.items():
         other = name_of.setdefault(plain.removeprefix(f"{base}."), name)
@@ -234,10 +215,7 @@ def _check_report(folder: Path, report: Mapping[str, Any], architecture: Archite
 
 
 def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:3])
-    if len(names) > 3:
-        shown += f" and {len(names) - 3} more"
-    return f"{shown} {'is' if len(names) == 1 else 'are'}"
+    return f"{first_names(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _check_tied(folder: Path, model: Any) -> None:

@@ -221,7 +221,7 @@ def test_text_of_any_script_is_found(scripts: InstrumentContext, pattern: str, f
 
 
 @pytest.mark.parametrize("pattern", ["aïv", "aïve", "naïv", "μέγ", "case", "snake", "국어", "cafe"])
-def test_a_part_of_a_word_is_no_match(scripts: InstrumentContext, pattern: str) -> None:
+def test_a_part_of_a_word_does_not_match(scripts: InstrumentContext, pattern: str) -> None:
     result = call("corpus.search", {"unit": "mlp.1.5", "pattern": pattern}, scripts)
     assert isinstance(result, CorpusSearch)
     assert result.n_contexts == 0

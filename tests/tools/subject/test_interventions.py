@@ -96,7 +96,7 @@ def test_interventions_on_neurons_match_a_hook_by_hand(model_type: str) -> None:
         value[3, :, 5] = source_values[1:].mean()
         value[3, :2, 5] += 0.5
 
-    compare(subject, ids, rows, site, change)
+    assert_same_as_by_hand(subject, ids, rows, site, change)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -127,7 +127,7 @@ def test_interventions_on_heads_match_a_hook_by_hand(model_type: str) -> None:
         for column in range(width):
             value[2, :, column] *= 3
 
-    compare(subject, ids, rows, site, change)
+    assert_same_as_by_hand(subject, ids, rows, site, change)
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
@@ -162,10 +162,10 @@ def test_stream_and_directions(model_type: str) -> None:
         value[3, 1] += (-4.0 - value[3, 1] @ u) * u
         value[3, 2] += (source_values[2] @ u - value[3, 2] @ u) * u
 
-    compare(subject, ids, rows, site, change)
+    assert_same_as_by_hand(subject, ids, rows, site, change)
 
 
-def compare(
+def assert_same_as_by_hand(
     subject: Subject,
     ids: Tensor,
     rows: list[list[Intervention]],

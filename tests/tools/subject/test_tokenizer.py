@@ -1,8 +1,7 @@
-"""Tokens, strings and text: control tokens are no instructions, and every token has a string of its own."""
+"""Tokens, strings and text: control tokens are not instructions, and every token has its own string."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +29,8 @@ from hubel.tools.subject.token_text import join_tokens, join_with_offsets, mark_
 from hubel.tools.subject.tokenizer import TextEncoder
 from tests.support.tiny import tiny_model, tiny_tokenizer
 
+from .model_folder import edit_json
+
 TEXT = "naïve “日本” – 😀 Ωμέγα e\u0301 สวัสดี\n\tend"
 
 
@@ -41,7 +42,7 @@ def byte_level(**special: Any) -> Any:
 
 
 def sentencepiece(*control: str) -> Any:
-    """Like Llama 2's: pieces with ▁, bytes where they lack, and control tokens among the pieces."""
+    """Like Llama 2's: pieces with ▁, bytes for all else, and control tokens among the pieces."""
     pieces = ["<unk>", *control, *(f"<0x{byte:02X}>" for byte in range(256))]
     pieces += ["▁", *"abcdeinstk</>|_", "</", "s>", "▁a", "▁cat"]
     merges = [("<", "/"), ("s", ">"), ("▁", "a")]
@@ -196,15 +197,12 @@ def _shown(piece: bytes) -> str:
     return "".join(f"<0x{ord(c) - 0xDC00:02X}>" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
-def test_a_loaded_subject_reads_control_tokens_as_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HUBEL_CACHE", str(tmp_path / "cache"))
+@pytest.mark.usefixtures("own_cache")
+def test_a_loaded_subject_reads_control_tokens_as_text(tmp_path: Path) -> None:
     tokenizer = byte_level()
     tiny_model(vocab_size=len(tokenizer)).save_pretrained(tmp_path / "m")
     tokenizer.save_pretrained(tmp_path / "m")
     config = tmp_path / "m" / "tokenizer_config.json"
-    content = json.loads(config.read_text()) | {"add_bos_token": True, "add_eos_token": True}
-    config.write_text(json.dumps(content))
+    edit_json(config, {"add_bos_token": True, "add_eos_token": True})
     subject = load_subject(str(tmp_path / "m"), device="cpu")
     assert control_ids(subject.tokenizer).isdisjoint(subject.tokenize("a<|im_end|> </s>").ids)

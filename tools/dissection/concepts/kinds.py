@@ -13,27 +13,52 @@ from ..lexicon import Lexicon
 from ..text_view import TextView
 from .base import Concept, TokenClass, family, require
 
+
+def _contains_any(characters: str) -> Callable[[str], bool]:
+    return lambda s: any(c in characters for c in s)
+
+
+def _consists_of(characters: str) -> Callable[[str], bool]:
+    return lambda s: bool(s.strip()) and set(s.strip()) <= set(characters)
+
+
+def _is_one_of(characters: str) -> Callable[[str], bool]:
+    return lambda s: s.strip() in set(characters)
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    return lambda s: bool(re.fullmatch(pattern, s))
+
+
+def _is_punctuation(s: str) -> bool:
+    return bool(s.strip()) and not any(c.isalnum() for c in s)
+
+
+def _has_non_latin_letter(s: str) -> bool:
+    return any(c.isalpha() and ord(c) > 0x24F for c in s)
+
+
 # name: (test on the token's string as it is, phrase)
 KINDS: dict[str, tuple[Callable[[str], bool], str]] = {
     "number": (lambda s: s.strip().isdigit(), "digits"),
-    "even digit": (lambda s: s.strip() in set("02468"), "even digits"),
-    "odd digit": (lambda s: s.strip() in set("13579"), "odd digits"),
-    "ordinal": (lambda s: bool(re.fullmatch(r"\s*(\d*(st|nd|rd|th))", s)), "ordinal endings"),
-    "punctuation": (lambda s: bool(s.strip()) and not any(c.isalnum() for c in s), "punctuation"),
-    "sentence end": (lambda s: bool(re.fullmatch(r"\s*[.!?]+[\"'”’)]*", s)), "sentence ends"),
+    "even digit": (_is_one_of("02468"), "even digits"),
+    "odd digit": (_is_one_of("13579"), "odd digits"),
+    "ordinal": (_matches(r"\s*(\d*(st|nd|rd|th))"), "ordinal endings"),
+    "punctuation": (_is_punctuation, "punctuation"),
+    "sentence end": (_matches(r"\s*[.!?]+[\"'”’)]*"), "sentence ends"),
     "comma": (lambda s: bool(re.fullmatch(r",[\"'”’)]*", s.strip())), "commas"),
     "colon": (lambda s: bool(re.fullmatch(r"[;:]+", s.strip())), "colons"),
-    "quote": (lambda s: bool(s.strip()) and set(s.strip()) <= set('"“”«»`'), "quotation marks"),
-    "quote mark": (lambda s: any(c in '"“”' for c in s), "tokens with quotation marks"),
-    "bracket": (lambda s: any(c in "()[]{}" for c in s), "brackets"),
-    "dash": (lambda s: bool(s.strip()) and set(s.strip()) <= set("-–—"), "dashes"),
-    "apostrophe": (lambda s: any(c in "'’" for c in s), "tokens with apostrophes"),
-    "currency": (lambda s: any(c in "$£€¥%" for c in s), "currency signs"),
-    "newline": (lambda s: "\n" in s, "line breaks"),
+    "quote": (_consists_of('"“”«»`'), "quotation marks"),
+    "quote mark": (_contains_any('"“”'), "tokens with quotation marks"),
+    "bracket": (_contains_any("()[]{}"), "brackets"),
+    "dash": (_consists_of("-–—"), "dashes"),
+    "apostrophe": (_contains_any("'’"), "tokens with apostrophes"),
+    "currency": (_contains_any("$£€¥%"), "currency signs"),
+    "newline": (_contains_any("\n"), "line breaks"),
     "white space": (lambda s: bool(s) and not s.strip(), "white space"),
-    "symbol": (lambda s: any(c in "+*/=<>|\\@#&^~_" for c in s), "symbols"),
+    "symbol": (_contains_any("+*/=<>|\\@#&^~_"), "symbols"),
     "single letter": (lambda s: len(s.strip()) == 1 and s.strip().isalpha(), "single letters"),
-    "non-english": (lambda s: any(ord(c) > 0x24F for c in s if c.isalpha()), "non-Latin letters"),
+    "non-english": (_has_non_latin_letter, "non-Latin letters"),
     "no space": (lambda s: bool(s) and s[0].isalpha(), "pieces without leading space"),
     "vowel end": (lambda s: s.strip()[-1:].lower() in set("aeiou"), "vowel endings"),
 }

@@ -281,7 +281,7 @@ def similar_collected_units(
 
 
 def _standardise(values: Float[np.ndarray, " token"]) -> Float[np.ndarray, " token"]:
-    """Mean 0 and variance 1; zeros, so that it is near none, for a constant or with infinite values."""
+    """Mean 0 and variance 1; zeros, which are near no other, for a constant or with infinite values."""
     spread = values.std() if np.isfinite(values).all() else 0.0
     if not (np.isfinite(spread) and spread > 0):
         return np.zeros_like(values)
