@@ -5,8 +5,8 @@ its servers busy.
                  nothing paid twice
     malformed    answers that are malformed in every way: no crash, and no score from any
     bombs        answers of a server that fill the memory or never end: an error in time, under 1 GB
-    flips        one changed bit in any file of a run, an index or the cache: noticed, or no matter
-    edits        every value that a run shows, changed by itself: noticed by its chain, or by a replay
+    flips        one changed bit in any file of a run, an index or the cache: noticed, or harmless
+    edits        every value that a run shows, changed alone: noticed by its chain, or by a replay
     pressure     budgets hold, servers are kept busy, the program itself takes little time
     page_load    the review page stays quick for a visitor while others attack and load it
     fork_server  processes that can be killed by the hundred
@@ -46,7 +46,7 @@ class Size:
     flips: int = 500
     """Bits flipped in files of runs, indexes and the cache, one at a time."""
     forgeries: int = 10_000
-    """At most so many kinds of values of a log are changed with a new chain; 0 changes none."""
+    """Kinds of values of a log that are changed with a new chain, at most; 0 skips all edits."""
     limits: tuple[int, ...] = (1, 7, 30, 60)
     investigations: int = 32
     """Concurrent targets of the load test; 0 skips it."""
@@ -231,7 +231,7 @@ def answer_promises(answers: malformed.MalformedTally) -> list[Promise]:
         _none("scores from malformed answers", answers.scored),
         _none("explanations that no good answer proposed", answers.stray),
         _none("targets that harmless faults changed", answers.changed),
-        _none("token counts that are none, believed", answers.believed),
+        _none("invalid token counts that were accepted", answers.believed),
         _none("targets without an end", answers.unended),
         _none("logs that cannot be read", answers.unreadable),
     ]

@@ -1,10 +1,10 @@
-"""Every value that a run shows, changed one at a time: does anybody notice?
+"""Every value that a run shows, changed one at a time: is it noticed?
 
-1. The hashes are left alone: each leaf of each event, and each setting of `config.toml`, is changed by
-   itself. The chain must notice all of them.
-2. Whoever changes a value also writes a whole new chain and seal (`forge`), and only what a replay
-   computes again can give him away. One leaf of every kind is tried: the same key of two events is one
-   kind. What no replay noticed is listed: it is covered by hashes only.
+1. Each leaf of each event, and each setting of `config.toml`, is changed alone, and the hashes stay. The
+   chain must notice every change.
+2. A leaf is changed and the whole chain and seal are written again (`forge`), so that only a replay can
+   notice it, if it computes the value again. One leaf of every kind is tried: the same key of two events
+   is one kind. What no replay noticed is listed: only hashes protect it.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from .kill_runs import soak_server
 
 KeyPath = tuple[str | int, ...]
 BOOKKEEPING = ("file", "sealed")
-"""Events that `forge` writes itself, with the hashes that belong to its lie."""
+"""Events that `forge` writes itself, with the hashes of the changed run."""
 
 
 @dataclass
 class EditTally:
-    """Counts over all edits. `unnoticed` must be 0, and so must `forged_unnoticed` of computed kinds."""
+    """Counts over all edits. `unnoticed` and `computed_unnoticed` must be 0."""
 
     edits: int = 0
-    """With the hashes left alone."""
+    """Changes that leave the hashes as they are."""
     unnoticed: int = 0
     forged: int = 0
-    """With new hashes everywhere."""
+    """Changes with new hashes everywhere."""
     forged_noticed: dict[str, int] = field(default_factory=dict)
-    """Kind of event to the kinds of leaves that a replay noticed."""
+    """Number of kinds of leaves of each event that a replay noticed."""
     forged_unnoticed: dict[str, int] = field(default_factory=dict)
-    """The same of those that only the hashes cover."""
+    """The same for those that only the hashes protect."""
     only_hashed: list[str] = field(default_factory=list)
-    """The latter by name."""
+    """Names of the kinds in `forged_unnoticed`."""
     computed_unnoticed: int = 0
-    """Of these, leaves of events that a replay says that it computes again."""
+    """Those of `only_hashed` in events that a replay says it computes again."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -94,7 +94,7 @@ def edit_run(
     Args:
         folder: the run; it is not changed.
         scratch: an empty or missing folder.
-        every: change only each leaf of that number.
+        every: with the hashes left alone, change only one leaf in so many.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     _edit_leaves(folder, scratch / "edited.jsonl", tally, every)
@@ -154,7 +154,7 @@ def _edit_leaves(folder: Path, path: Path, tally: EditTally, every: int) -> None
             try:
                 for _ in read_segment(path):
                     tally.unnoticed += 1
-                    tally.notes.append(f"{event.event} {leaf}: nobody noticed that it was changed")
+                    tally.notes.append(f"{event.event} {leaf}: the change was not noticed")
             except HubelError:
                 continue
 
@@ -164,19 +164,19 @@ def _edit_settings(folder: Path, copy: Path, tally: EditTally) -> None:
     shutil.copytree(folder, copy, symlinks=True)
     settings = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
     for leaf in leaves(settings):
-        lie = changed(settings, leaf)
-        (copy / CONFIG).write_text(tomli_w.dumps(lie), encoding="utf-8")
+        edited = tomli_w.dumps(changed(settings, leaf))
+        (copy / CONFIG).write_text(edited, encoding="utf-8")
         tally.edits += 1
         if verify_run(copy).holds:
             tally.unnoticed += 1
-            tally.notes.append(f"{CONFIG} {leaf}: nobody noticed that it was changed")
+            tally.notes.append(f"{CONFIG} {leaf}: the change was not noticed")
     shutil.rmtree(copy)
 
 
 def _leaf_kinds(folder: Path, rng: random.Random) -> Iterator[tuple[str, Event, KeyPath]]:
     """One leaf of every kind, each of a random event: its name, its event, its path.
 
-    Of several events with one name nobody is shown any but the last.
+    Of several events with one name only the last is ever shown.
     """
     kinds: dict[str, list[tuple[Event, KeyPath]]] = {}
     last = {(event.event, event.target, event.id): event for event in read_events(folder)}
@@ -191,11 +191,11 @@ def _leaf_kinds(folder: Path, rng: random.Random) -> Iterator[tuple[str, Event, 
 
 
 def _forge_leaf(copy: Path, event: Event, path: KeyPath) -> None:
-    def lie(other: Event) -> Event:
+    def edit(other: Event) -> Event:
         same = other.hash == event.hash
         return other._replace(data=changed(event.data, path)) if same else other
 
-    forge(copy, lie)
+    forge(copy, edit)
 
 
 def _is_noticed(folder: Path) -> bool:
@@ -204,4 +204,4 @@ def _is_noticed(folder: Path) -> bool:
     except HubelError:
         return True
     except (ValueError, LookupError, TypeError, AttributeError):
-        return True  # a log that no program of ours wrote: noticed, if not in one line
+        return True  # hubel would not write such a log: noticed, if not in one line

@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...agent.cli.main import COMMANDS
 from ...agent.run.execute import make_run, resolve
 from ...agent.runlog.config import RunConfig
 from ...agent.runlog.layout import EVENTS, LOCK
@@ -32,8 +31,8 @@ class Step:
     """A command line on the copy of a part.
 
     Attributes:
-        leads_on: the steps after it use what it makes, and are left out if it fails.
-        writes: a file that it writes, which is a part of its output.
+        leads_on: later steps use what it makes, and are skipped if it fails.
+        writes: a file that it writes, which counts as its output.
     """
 
     argv: tuple[str, ...]
@@ -47,15 +46,15 @@ class Part:
     """Something on disk that commands read.
 
     Attributes:
-        place: where its copy is put, always the same.
-        beside: further copies that its commands need, undamaged: from and to.
+        place: where its copy is put.
+        undamaged: what else its commands need: from where and to where it is copied.
     """
 
     name: str
     original: Path
     place: Path
     steps: tuple[Step, ...]
-    beside: tuple[tuple[Path, Path], ...]
+    undamaged: tuple[tuple[Path, Path], ...]
 
     def files(self) -> Iterator[Path]:
         """Its files that are not empty, relative to it."""
@@ -65,7 +64,7 @@ class Part:
 
     def copy(self) -> None:
         """Put a fresh copy into its place."""
-        for source, target in (*self.beside, (self.original, self.place)):
+        for source, target in (*self.undamaged, (self.original, self.place)):
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target)
 
@@ -91,17 +90,18 @@ def make_world(folder: Path, fork_server: ForkServer) -> list[Part]:
 
 
 def _parts_of_runs(folder: Path) -> list[Part]:
-    """The runs, and what of them is cached."""
+    """The runs, and their cache."""
     trial, run, html = folder / "trial", folder / "trial" / "run", folder / "trial" / "report.html"
 
     def step(*argv: object, leads_on: bool = False, writes: Path | None = None) -> Step:
         return Step((*map(str, argv), "--quiet"), trial / "cache", leads_on, writes)
 
     finished, stopped = folder / "finished", folder / "stopped"
-    beside = ((folder / "cache", trial / "cache"),)
+    undamaged = ((folder / "cache", trial / "cache"),)
     report = step("report", run, "--out", html, writes=html)
     reading = (
-        *(step(name, run) for name in ("replay", "verify") if name in COMMANDS),
+        step("replay", run),
+        step("verify", run),
         step("show", run, "--json"),
         step("eval", run, "--json", "--scorers", "simulation"),
         report,
@@ -114,8 +114,8 @@ def _parts_of_runs(folder: Path) -> list[Part]:
     )
     with_runs = ((finished, run), (stopped, trial / "stopped"))
     return [
-        Part("finished run", finished, run, reading, beside),
-        Part("stopped run", stopped, run, ending, beside),
+        Part("finished run", finished, run, reading, undamaged),
+        Part("stopped run", stopped, run, ending, undamaged),
         Part("cache", folder / "cache", trial / "cache", cached, with_runs),
     ]
 
@@ -123,7 +123,7 @@ def _parts_of_runs(folder: Path) -> list[Part]:
 def _parts_of_indexes(folder: Path, build: tuple[str, ...]) -> list[Part]:
     """The indexes, and their subject."""
     trial, index = folder / "trial", folder / "trial" / "index"
-    beside = ((folder / "cache", trial / "cache"),)
+    undamaged = ((folder / "cache", trial / "cache"),)
 
     def step(*argv: object, leads_on: bool = False) -> Step:
         return Step((*map(str, argv), "--quiet"), trial / "cache", leads_on)
@@ -145,9 +145,9 @@ def _parts_of_indexes(folder: Path, build: tuple[str, ...]) -> list[Part]:
     subject = ("--subject", trial / "subject", "--index", folder / "index")
     rank = step("tool", "activations.search", "text=the cat sat on", *subject, "--json")
     return [
-        Part("index", folder / "index", index, (*looking, explain), beside),
-        Part("unfinished index", folder / "begun", index, (again, *looking), beside),
-        Part("subject", folder / "subject", trial / "subject", (rank,), beside),
+        Part("index", folder / "index", index, (*looking, explain), undamaged),
+        Part("unfinished index", folder / "begun", index, (again, *looking), undamaged),
+        Part("subject", folder / "subject", trial / "subject", (rank,), undamaged),
     ]
 
 

@@ -1,13 +1,13 @@
 """One changed bit in any file of a run, an index or the cache: noticed, cured or without effect.
 
-1. A world is made once: a subject and a corpus on disk, an index of them and one that was stopped,
+1. A small world is made once: a subject and a corpus on disk, an index of them and one that was stopped,
    a finished run, and one that was killed half-way (`flip_world`).
-2. The commands that read each part are run on an undamaged copy. What they print is what they must
-   print, but for times.
+2. The commands that read each part are run on an undamaged copy. Later runs must print the same,
+   except for times.
 3. For each flip a part is copied, one bit of one of its files is changed, and the commands are run
    on the copy. Kinds of files take turns, so that small ones are tried as often as large ones.
 
-Every command line runs in a process of its own, forked from a fork server.
+Every command line runs in a new process, forked from a fork server.
 """
 
 from __future__ import annotations
@@ -97,14 +97,7 @@ class _Flipper:
         self._parts = [part for part in make_world(folder, fork_server) if part.name in names]
         self._expected = {part.name: self._run_steps(part) for part in self._parts}
         for part in self._parts:
-            pairs = zip(self._run_steps(part), self._expected[part.name], strict=True)
-            for step, (result, expected) in zip(part.steps, pairs, strict=True):
-                if result.status or result != expected:
-                    other = difference(result.output, expected.output)
-                    raise RuntimeError(
-                        f"{part.name}, undamaged: {step.argv} ended with {result.status}, {other}, "
-                        f"{result.errors[-600:]!r}"
-                    )
+            self._check_repeatable(part)
         kinds: dict[str, tuple[Part, list[Path]]] = {}
         for part in self._parts:
             for path in sorted(part.files()):
@@ -113,13 +106,23 @@ class _Flipper:
         self._kinds = list(kinds.items())
 
     def flip_one(self, number: int, tally: FlipTally) -> None:
-        """Flip a random bit of a file of the kind whose turn it is."""
+        """Flip a random bit of a file; kinds of files take turns."""
         rng = random.Random(f"{self._seed}:{number}")
         kind, (part, paths) = self._kinds[number % len(self._kinds)]
         path = rng.choice(paths)
         place = rng.randrange(8 * (part.original / path).stat().st_size)
         outcome, note = self._try(part, path, place)
         tally.add(kind, outcome, f"{path} bit {place}: {note}")
+
+    def _check_repeatable(self, part: Part) -> None:
+        """Raise RuntimeError unless the commands succeed on an undamaged copy, twice alike."""
+        results, expected = self._run_steps(part), self._expected[part.name]
+        for step, result, first in zip(part.steps, results, expected, strict=True):
+            if result.status or result != first:
+                raise RuntimeError(
+                    f"{part.name}, undamaged: {step.argv} ended with {result.status}, "
+                    f"{difference(result.output, first.output)}, {result.errors[-600:]!r}"
+                )
 
     def _try(self, part: Part, path: Path, place: int) -> tuple[Outcome, str]:
         """The worst outcome of the part's commands."""
@@ -167,7 +170,7 @@ def flip(path: Path, place: int) -> None:
 
 
 def outcome_of(result: CommandResult, expected: CommandResult) -> Outcome:
-    """What a command made of a flip."""
+    """How a command took a flip."""
     if result.status < 0 or "Traceback (most recent call last)" in result.errors + result.output:
         return "traceback"
     if result.status:
@@ -205,7 +208,7 @@ def _untimed(value: Any) -> Any:
 
 
 def difference(text: str, expected: str) -> str:
-    """Where two outputs part, as a line."""
+    """The first place where two outputs differ, as a line."""
     pairs = zip(text.splitlines() or [""], expected.splitlines() or [""], strict=False)
     for line, other in pairs:
         if line != other:

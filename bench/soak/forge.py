@@ -1,6 +1,6 @@
-"""Rewrites a run as somebody would who knows hubel: with new hashes everywhere, so that the chain holds.
+"""Rewrites a run as an attacker could who knows hubel: with new hashes, so that the chain holds.
 
-The chain has no key, so this is possible. What then still shows is what a replay computes again.
+The chain has no key, so this is possible. Only a replay can then notice what it computes again.
 """
 
 from __future__ import annotations

@@ -13,9 +13,10 @@
    is fitted (`pareto_tail`), since 1/2,000 could not survive Benjamini-Hochberg over a hundred
    targets.
 
-Of near-duplicates one document is kept: their contexts say the same twice, and would make the null
-too narrow. Contexts of one document are permuted like any others. Two signals that both drift from document to
-document can therefore look related; the interval over documents guards against that.
+One document of each group of near-duplicates is kept: their contexts say the same twice, and would
+make the null too narrow. Contexts of one document are permuted like any others. Two signals that both
+drift from document to document can therefore look related; the interval over documents guards against
+that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every value of a run, changed by itself: the chain notices; of a forged chain, the replay."""
+"""Every value of a run, changed alone: the chain notices; with a forged chain, the replay."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ def test_leaves_are_changed_one_at_a_time() -> None:
     value = {"a": [1, {"b": "x"}], "c": {}, "d": None, "e": True}
     paths = list(leaves(value))
     assert paths == [("a", 0), ("a", 1, "b"), ("c",), ("d",), ("e",)]
-    lies = [changed(value, path) for path in paths]
-    assert lies[1] == {"a": [1, {"b": "xx"}], "c": {}, "d": None, "e": True}
-    assert all(lie != value for lie in lies)
+    edited = [changed(value, path) for path in paths]
+    assert edited[1] == {"a": [1, {"b": "xx"}], "c": {}, "d": None, "e": True}
+    assert all(other != value for other in edited)
 
 
 @pytest.mark.slow

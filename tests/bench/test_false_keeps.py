@@ -55,7 +55,7 @@ def false_keeps(runs: Path) -> FalseKeeps | None:
     return rate
 
 
-def test_rates_of_the_nulls_stand_beside_the_run(runs: Path) -> None:
+def test_rates_of_the_nulls_are_shown_with_the_run(runs: Path) -> None:
     rate = wilson(0, 3)
     assert false_keeps(runs) == {
         "kept": 0,

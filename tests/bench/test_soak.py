@@ -79,11 +79,8 @@ def test_calls_in_flight_are_allowed_over_a_budget() -> None:
 
 def test_requests_in_flight_are_averaged_between_the_ramps() -> None:
     ledger = Ledger()
-    for started, ended in (
-        (0.0, 4.0),
-        (1.0, 3.0),
-        (2.0, 5.0),
-    ):  # three at once from 2 to 3, then two, to 4
+    # Three at once from 2 to 3, then two until 4.
+    for started, ended in ((0.0, 4.0), (1.0, 3.0), (2.0, 5.0)):
         entry, _ = ledger.open(f"{started}", "")
         ledger.close(entry, 200, "answered")
         entry.started, entry.ended = started, ended

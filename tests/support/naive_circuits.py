@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -200,45 +200,55 @@ def naive_circuit(naive: NaiveModel, pairs: PromptPairs, mask: Mask, ablation: s
     return torch.tensor(metrics, dtype=torch.float64)
 
 
-@torch.no_grad()
 def naive_node_effects(naive: NaiveModel, pairs: PromptPairs, node: Node, other: Node) -> Tensor:
-    """Effect of the node writing what the other writes: of the twin if they are one, else of this run."""
-    effects: list[float] = []
-    for row, ids in enumerate(pairs.clean):
-        clean = naive.run(ids)
-        giver = naive.run(pairs.corrupted[row]) if node == other else clean
-        patched = naive.run(ids, writes={node: giver.writes[other]})
-        effects.append(metric(pairs, row, patched.logits) - metric(pairs, row, clean.logits))
-    return torch.tensor(effects, dtype=torch.float64)
+    """Effect of the node writing what the other writes: in the twin's run if they are one node, else
+    in the same run."""
+
+    def patched(ids: Tensor, clean: NaivePass, twin: NaivePass) -> NaivePass:
+        giver = twin if node == other else clean
+        return naive.run(ids, writes={node: giver.writes[other]})
+
+    return _effects(naive, pairs, patched)
 
 
-@torch.no_grad()
 def naive_neuron_effects(naive: NaiveModel, pairs: PromptPairs, layer: int, index: int) -> Tensor:
     """Effect of a neuron having its twin's value."""
-    effects: list[float] = []
-    for row, ids in enumerate(pairs.clean):
-        clean = naive.run(ids)
-        reading = naive.run(pairs.corrupted[row]).readings[Target(Node("mlp", layer), "mlp")]
+
+    def patched(ids: Tensor, clean: NaivePass, twin: NaivePass) -> NaivePass:
+        reading = twin.readings[Target(Node("mlp", layer), "mlp")]
         value = naive.neurons(layer, reading)[:, index]
-        patched = naive.run(ids, neurons={(layer, index): value})
-        effects.append(metric(pairs, row, patched.logits) - metric(pairs, row, clean.logits))
-    return torch.tensor(effects, dtype=torch.float64)
+        return naive.run(ids, neurons={(layer, index): value})
+
+    return _effects(naive, pairs, patched)
 
 
-@torch.no_grad()
 def naive_path_effects(
     naive: NaiveModel, pairs: PromptPairs, sender: Node, receivers: Sequence[Target], mlps: str
 ) -> Tensor:
     """Effect of a sender over its direct paths to the receivers; MLPs frozen or recomputed."""
-    effects: list[float] = []
-    for row, ids in enumerate(pairs.clean):
-        clean, twin = naive.run(ids), naive.run(pairs.corrupted[row])
+
+    def patched(ids: Tensor, clean: NaivePass, twin: NaivePass) -> NaivePass:
         frozen = {
             node: value
             for node, value in clean.writes.items()
             if mlps == "freeze" or node.kind != "mlp"
         }
         sent = naive.run(ids, writes=frozen | {sender: twin.writes[sender]})
-        patched = naive.run(ids, readings={target: sent.readings[target] for target in receivers})
-        effects.append(metric(pairs, row, patched.logits) - metric(pairs, row, clean.logits))
+        return naive.run(ids, readings={target: sent.readings[target] for target in receivers})
+
+    return _effects(naive, pairs, patched)
+
+
+@torch.no_grad()
+def _effects(
+    naive: NaiveModel,
+    pairs: PromptPairs,
+    patched: Callable[[Tensor, NaivePass, NaivePass], NaivePass],
+) -> Tensor:
+    """Change of the metric of each pair by a patched run, made from the ids and both bare runs."""
+    effects: list[float] = []
+    for row, ids in enumerate(pairs.clean):
+        clean, twin = naive.run(ids), naive.run(pairs.corrupted[row])
+        logits = patched(ids, clean, twin).logits
+        effects.append(metric(pairs, row, logits) - metric(pairs, row, clean.logits))
     return torch.tensor(effects, dtype=torch.float64)

@@ -73,7 +73,11 @@ def circuit_logits(
 def ablated_writes(
     model: CircuitModel, pairs: PromptPairs, ablation: Ablation = "resample"
 ) -> AblatedWrites | None:
-    """The sources' writes on ablated edges, None for zeros; raises UsageError for an unknown ablation."""
+    """The sources' writes on ablated edges, None for zeros.
+
+    Raises:
+        UsageError: an unknown ablation.
+    """
     if ablation not in get_args(Ablation):
         raise UsageError(f"ablation {ablation!r} given; choose {', '.join(get_args(Ablation))}")
     if ablation == "zero":

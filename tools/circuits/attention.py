@@ -97,7 +97,7 @@ def repeated_tokens(
 
 
 def head_kinds(ids: Int[Tensor, "batch seq"]) -> dict[str, Bool[Tensor, "batch query key"]]:
-    """The keys that each query would attend to in a previous-token, duplicate-token or induction head."""
+    """The keys of each query in a previous-token, a duplicate-token and an induction head."""
     ids = ids.cpu()
     earlier = torch.ones(ids.shape[1], ids.shape[1], dtype=torch.bool).tril(-1)
     earlier[:, 0] = False

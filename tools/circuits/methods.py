@@ -11,7 +11,8 @@ edge from its twin; 0 where there is no edge. `score_edges` is the size of the m
     eap-ig-act      integrated gradients, one layer's writes at a time
     eap-ig-edges    integrated gradients over all edges at once (`edge_integrated_gradients`)
     exact           every edge patched alone in the clean run: as many runs as there are edges
-    acdc            greedy pruning (`pruning`) of the edges that integrated gradients rank first: thousands of runs
+    acdc            greedy pruning (`pruning`) of the edges that integrated gradients rank first:
+                    thousands of runs
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def _letters(text: str) -> bytes:  # 1.
 
 
 def _sample(letters: np.ndarray[Any, Any], width: int, kept: int) -> Hashes:  # 2.
-    """The sorted distinct hashes of one in `kept` shingles; the smallest, if that is none."""
+    """The sorted distinct hashes of one in `kept` shingles; the smallest, if there are none."""
     limit = np.uint64((1 << 64) // kept)
     parts = []
     smallest: Hashes = np.empty(0, np.uint64)
@@ -167,55 +167,59 @@ class _Fingerprints:
         size = self._file.tell()
         self._file.seek(0)
         if size > IN_MEMORY:
-            hashes = np.memmap(self._file, np.uint64, "r", shape=(size // 8,))  # pyright: ignore[reportArgumentType, reportCallIssue]
+            file: Any = self._file  # numpy's stubs do not know of temporary files
+            hashes = np.memmap(file, np.uint64, "r", shape=(size // 8,))
         else:
             hashes = np.frombuffer(self._file.read(), np.uint64)
         self._file.close()  # a mapping outlives its file
         return _Stored(hashes, np.array(self._sizes, np.int64), np.array(self._sums, np.uint64))
 
 
-@dataclass
 class _Union:
     """Union-find (Galler and Fischer 1964); a group's root is its first document."""
 
-    n: int
-    parents: list[int] = field(init=False)
+    def __init__(self, n: int) -> None:
+        self._parents = list(range(n))
 
-    def __post_init__(self) -> None:
-        self.parents = list(range(self.n))
+    def join(self, left: int, right: int) -> None:
+        """Join the groups of two documents."""
+        left, right = self._root(left), self._root(right)
+        self._parents[max(left, right)] = min(left, right)
 
     def join_all(self, left: Numbers, right: Numbers) -> None:
         """Join each of `left` with the one at the same place of `right`."""
         for a, b in np.unique(np.stack([left, right], axis=1), axis=0).tolist():
-            a, b = self._root(a), self._root(b)
-            self.parents[max(a, b)] = min(a, b)
+            self.join(a, b)
 
     def roots(self) -> Numbers:
         """For each document, the first of its group."""
-        return np.array([self._root(at) for at in range(self.n)], np.int64)
+        return np.array([self._root(at) for at in range(len(self._parents))], np.int64)
 
     def _root(self, at: int) -> int:
-        while self.parents[at] != at:
-            self.parents[at] = self.parents[self.parents[at]]
-            at = self.parents[at]
+        while self._parents[at] != at:
+            self._parents[at] = self._parents[self._parents[at]]
+            at = self._parents[at]
         return at
 
 
 class _Postings(NamedTuple):
-    """Fingerprints with their documents, sorted by fingerprint; `singles` are those of one group."""
+    """Fingerprints, each with a document that has it."""
 
     hashes: Hashes
     documents: Numbers
-    singles: Numbers
+
+    def take(self, places: np.ndarray[Any, Any]) -> _Postings:
+        """The chosen ones, by place or by a mask."""
+        return _Postings(self.hashes[places], self.documents[places])
 
     def pairs(self, distance: int) -> tuple[Numbers, Numbers]:
-        """Documents at a distance from one another among those with a fingerprint."""
+        """Documents at a distance from one another among those with a fingerprint, once sorted."""
         same = self.hashes[distance:] == self.hashes[:-distance]
         return self.documents[:-distance][same], self.documents[distance:][same]
 
 
-def _sorted_parts(stored: _Stored) -> Iterator[tuple[Hashes, Numbers]]:
-    """Fingerprints and their documents, in parts by range of the fingerprint."""
+def _parts(stored: _Stored) -> Iterator[_Postings]:
+    """All fingerprints, in parts by their range that are small enough to sort."""
     n_parts = -(-len(stored.hashes) // SORTED_AT_ONCE)
     sample = stored.hashes[:: max(1, len(stored.hashes) // 10_000)]
     bounds = np.sort(sample)[[len(sample) * part // n_parts for part in range(1, n_parts)]]
@@ -227,16 +231,15 @@ def _sorted_parts(stored: _Stored) -> Iterator[tuple[Hashes, Numbers]]:
         if part + 1 < n_parts:
             chosen &= stored.hashes < bounds[part]
         places = np.flatnonzero(chosen)
-        yield stored.hashes[places], np.searchsorted(ends, places, "right")
+        yield _Postings(stored.hashes[places], np.searchsorted(ends, places, "right"))
 
 
 def _join_similar(stored: _Stored, union: _Union) -> None:
     """Join documents of like length that share most of their fingerprints."""
     ranks, sizes, n = stored.ranks(), stored.sizes, len(stored.sizes)
     pairs = _Counts()
-    for hashes, documents in _sorted_parts(stored):
-        order = np.lexsort((ranks[documents], hashes))
-        postings = _Postings(hashes[order], documents[order], documents[:0])
+    for part in _parts(stored):
+        postings = part.take(np.lexsort((ranks[part.documents], part.hashes)))
         for distance in range(1, NEIGHBOURS + 1):
             shorter, longer = postings.pairs(distance)
             like = sizes[shorter] >= RESEMBLANCE * sizes[longer]
@@ -251,9 +254,9 @@ def _join_similar(stored: _Stored, union: _Union) -> None:
         parts = (stored.hashes[starts[at] : starts[at] + sizes[at]] for at in (a, b))
         return len(np.intersect1d(*parts, assume_unique=True)) / sizes[b]
 
-    for a, b in zip(shorter[likely], longer[likely], strict=True):
+    for a, b in zip(shorter[likely].tolist(), longer[likely].tolist(), strict=True):
         if share(a, b) >= RESEMBLANCE:
-            union.join_all(np.array([a]), np.array([b]))
+            union.join(a, b)
 
 
 class _Shared(NamedTuple):
@@ -272,8 +275,8 @@ def _shared_by_groups(stored: _Stored, groups: Numbers, limit: int) -> _Shared:
     n = len(stored.sizes)
     own = np.zeros(n, np.int64)
     pairs = _Counts()
-    for postings in _postings(stored, groups, limit):
-        own += np.bincount(postings.singles, minlength=n)
+    for postings, of_one_group in _shared_postings(stored, groups, limit):
+        own += np.bincount(of_one_group.documents, minlength=n)
         own += np.bincount(postings.documents, minlength=n)
         for distance in range(1, limit):
             for a, b in (ends := postings.pairs(distance), ends[::-1]):
@@ -301,26 +304,27 @@ def _join_passages(
     of_groups = _Counts([groups[document] * np.int64(n) + group], [shared.counts])
     keys, counts = of_groups.total()
     enough = keys[counts >= PASSAGE_SHINGLES]
-    for postings in _postings(passages, groups, limit):
+    for postings, _ in _shared_postings(passages, groups, limit):
         for distance in range(1, limit):
             a, b = postings.pairs(distance)
             joined = np.isin(groups[a] * np.int64(n) + groups[b], enough)
             union.join_all(a[joined], b[joined])
 
 
-def _postings(stored: _Stored, groups: Numbers, limit: int) -> Iterator[_Postings]:
-    """Fingerprints of at most `limit` groups, each with the shortest document of each group."""
+def _shared_postings(
+    stored: _Stored, groups: Numbers, limit: int
+) -> Iterator[tuple[_Postings, _Postings]]:
+    """Fingerprints of 2 to `limit` groups, and those of one; of each group the shortest document."""
     ranks = stored.ranks()
-    for hashes, documents in _sorted_parts(stored):
-        order = np.lexsort((ranks[documents], groups[documents], hashes))
-        hashes, documents = hashes[order], documents[order]
+    for part in _parts(stored):
+        order = np.lexsort((ranks[part.documents], groups[part.documents], part.hashes))
+        hashes, documents = part.take(order)
         # Of each group the first document only.
         repeated = (hashes[1:] == hashes[:-1]) & (groups[documents[1:]] == groups[documents[:-1]])
-        first = np.append(True, ~repeated)[: len(hashes)]
-        hashes, documents = hashes[first], documents[first]
-        _, at, n_groups = np.unique(hashes, return_inverse=True, return_counts=True)
-        several = (n_groups[at] > 1) & (n_groups[at] <= limit)
-        yield _Postings(hashes[several], documents[several], documents[n_groups[at] == 1])
+        postings = _Postings(hashes, documents).take(np.append(True, ~repeated)[: len(hashes)])
+        _, at, counts = np.unique(postings.hashes, return_inverse=True, return_counts=True)
+        n_groups = counts[at]
+        yield postings.take((n_groups > 1) & (n_groups <= limit)), postings.take(n_groups == 1)
 
 
 @dataclass

@@ -43,33 +43,32 @@ class TextFile(NamedTuple):
 
 
 def source(spec: str, text_column: str | None) -> DocumentSource | None:
-    """The documents of a file, a folder or a glob; None if the spec names none of these.
+    """The documents of a file, a folder or a glob; None if the spec does not name any of these.
 
     Raises:
-        UsageError: the files cannot be read, or are of no kind that is.
+        UsageError: the files cannot be read, or are not of a known kind.
     """
     path = Path(spec).expanduser()
     if path.is_dir():
-        files = _files_of_folder(path)
         if text_column is not None:
             raise UsageError(
                 f"column {text_column!r} given, but {spec!r} is a folder of .txt files"
             )
-    elif not path.exists() and glob.has_magic(spec):
-        files = _files_of_glob(spec, text_column)
-    elif path.exists() or _is_text(path):
-        _check(path)
-        if path.stat().st_size == 0:
-            raise UsageError(f"{str(path)!r} is empty; give a file with text")
-        column = _text_column(path, text_column)
-        return DocumentSource(path.name, _sha256(path), lambda: read(path, path.name, column))
-    else:
+        return _source_of_files(path.name, _files_of_folder(path))
+    if not path.exists() and glob.has_magic(spec):
+        return _source_of_files(path.name, _files_of_glob(spec, text_column))
+    if not path.exists() and not _is_known_kind(path):
         return None
-    return DocumentSource(
-        f"{path.name} ({len(files)} files)",
-        _sha256_of_all(files),
-        lambda: _read_all(files),
-    )
+    _check(path)
+    if path.stat().st_size == 0:
+        raise UsageError(f"{str(path)!r} is empty; give a file with text")
+    column = _text_column(path, text_column)
+    return DocumentSource(path.name, _sha256(path), lambda: _read(path, path.name, column))
+
+
+def _source_of_files(name: str, files: list[TextFile]) -> DocumentSource:
+    title = f"{name} ({len(files)} files)"
+    return DocumentSource(title, _sha256_of_all(files), lambda: _read_all(files))
 
 
 def _check(path: Path) -> None:
@@ -77,9 +76,9 @@ def _check(path: Path) -> None:
     kinds = ", ".join(TEXT_KINDS)
     if not path.exists():
         raise UsageError(f"no file {str(path)!r}; give the path of an existing {kinds} file")
-    if not _is_text(path):
+    if not _is_known_kind(path):
         raise UsageError(
-            f"{str(path)!r} is of no kind that is read; name it {kinds} (or .txt.gz, .jsonl.gz, ...)"
+            f"{str(path)!r} is not of a kind that is read; name it {kinds} (or .txt.gz, .jsonl.gz, ...)"
         )
     try:
         check_regular(path)
@@ -87,11 +86,11 @@ def _check(path: Path) -> None:
         raise UsageError(f"{str(path)!r} is {error.strerror}; give a {kinds} file") from error
 
 
-def read(path: Path, name: str, text_column: str | None = None) -> Iterator[Document]:
+def _read(path: Path, name: str, text_column: str | None) -> Iterator[Document]:
     """A file's documents, in order, streamed; some may have no text.
 
     Args:
-        name: begins the ids of documents that have none of their own.
+        name: begins the ids of documents without an id.
         text_column: of a table.
     """
     return _rows(path, name, text_column or "text") if kind_of(path) else _text(path, name)
@@ -101,7 +100,7 @@ def row_document(row: Row, text_column: str, fallback_id: str) -> Document:
     """The document of a row; its text is empty where the cell has no value.
 
     Raises:
-        UsageError: there is no such column in the row, or no text in it.
+        UsageError: the row does not have that column, or not text in it.
     """
     if text_column not in row.cells:
         names = ", ".join(map(str, row.cells)) or "nothing"
@@ -110,11 +109,13 @@ def row_document(row: Row, text_column: str, fallback_id: str) -> Document:
     return Document(row.text("id") or fallback_id, text or "")
 
 
-def _is_text(path: Path) -> bool:
+def _is_known_kind(path: Path) -> bool:
+    return kind_of(path) is not None or _is_txt(path)
+
+
+def _is_txt(path: Path) -> bool:
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    return (
-        kind_of(path) is not None or suffixes[-1:] == [".txt"] or suffixes[-2:] == [".txt", ".gz"]
-    )
+    return suffixes[-1:] == [".txt"] or suffixes[-2:] == [".txt", ".gz"]
 
 
 def _text(path: Path, name: str) -> Iterator[Document]:
@@ -155,11 +156,13 @@ def _text_column(path: Path, given: str | None) -> str | None:
     """The column of a table's texts: the given one, `text`, or the only one that can be it.
 
     Raises:
-        UsageError: there is no such column, or more than one that may be meant.
+        UsageError: the table does not have that column, or several may be meant.
     """
     if kind_of(path) is None:
         if given is not None:
-            raise UsageError(f"column {given!r} given, but {str(path)!r} is no table; leave it out")
+            raise UsageError(
+                f"column {given!r} given, but {str(path)!r} is not a table; leave it out"
+            )
         return None
     names = column_names(path)
     listed = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
@@ -184,9 +187,7 @@ def _files_of_folder(folder: Path) -> list[TextFile]:
     files = [
         TextFile(path, name.as_posix())
         for path, name in found
-        if kind_of(path) is None
-        and _is_text(path)
-        and not any(part.startswith(".") for part in name.parts)
+        if _is_txt(path) and not any(part.startswith(".") for part in name.parts)
     ]
     if not files:
         raise UsageError(
@@ -223,7 +224,7 @@ def _read_all(files: list[TextFile]) -> Iterator[Document]:
         if file.text_column is None:
             yield _whole_text(file)
         else:
-            yield from read(*file)
+            yield from _read(*file)
 
 
 def _sha256(path: Path) -> str:

@@ -16,10 +16,10 @@ def source(spec: str, text_column: str, embedded: Sequence[str]) -> DocumentSour
     """A data set's text column; ``owner/name`` reads its split `train`, ``owner/name:test`` `test`.
 
     Raises:
-        UnavailableError: `datasets` is missing, or the hub or the data set is not available.
+        UnavailableError: `datasets` is not installed, or the hub or the data set is not available.
     """
     name, _, split = spec.partition(":")
-    hint = f"{spec!r} is no embedded corpus ({', '.join(embedded)}) and no file here"
+    hint = f"{spec!r} is neither an embedded corpus ({', '.join(embedded)}) nor a file here"
     try:
         import datasets  # pyright: ignore[reportMissingImports]
     except ImportError as error:
@@ -30,7 +30,7 @@ def source(spec: str, text_column: str, embedded: Sequence[str]) -> DocumentSour
         rows: Any = datasets.load_dataset(name, split=split or "train", streaming=True)
     except Exception as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise UnavailableError(f"{hint}; from the hub it cannot be had: {reason}") from error
+        raise UnavailableError(f"{hint}; the hub does not give it: {reason}") from error
     return DocumentSource(
         f"{name} ({split or 'train'})",
         _fingerprint(rows, spec),

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 FORMAT = 2
 _FILE, _VECTORS = "lexicon.json", "lexicon.safetensors"
+_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError)
+"""What a damaged file of a lexicon may raise."""
 MAX_BYTES = 32 << 20
 """Of the JSON: that of a vocabulary of 260,000 tokens has 5 MB."""
 
@@ -84,7 +86,7 @@ class Lexicon:
 
     @cached_property
     def characters(self) -> list[str]:
-        """Bare forms for tests of their characters: bytes that are no whole one are U+FFFD."""
+        """Bare forms for tests of their characters: bytes that do not make one are U+FFFD."""
         return [mark_bytes(string) for string in self.bare]
 
     @cached_property
@@ -190,9 +192,7 @@ class Lexicon:
                 if content["vectors"] not in (True, file_sha256(folder / _VECTORS)):
                     raise ValueError(f"{_VECTORS} is not what was written")
                 vectors = load_file(folder / _VECTORS)["vectors"]
-        except (
-            OSError, EOFError, zlib.error, ValueError, TypeError, LookupError, RecursionError, SafetensorError,
-        ) as error:  # fmt: skip
+        except (*_UNREADABLE, SafetensorError) as error:
             raise CorruptError(
                 f"the lexicon in {folder} cannot be read ({error}); delete that folder"
             ) from error
@@ -214,17 +214,17 @@ def _read(folder: Path) -> bytes:
 def _check(content: Any) -> None:
     """Raise ValueError if the JSON is not that of a lexicon."""
     if not isinstance(content, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']!r}")
     strings, neighbourhoods = content["strings"], content["neighbourhoods"]
     if not isinstance(strings, list) or not all(isinstance(string, str) for string in strings):
-        raise ValueError("`strings` is no list of text")
+        raise ValueError("`strings` is not a list of text")
     if not isinstance(neighbourhoods, dict):
-        raise ValueError("`neighbourhoods` is no object")
+        raise ValueError("`neighbourhoods` is not an object")
     for concept, words in neighbourhoods.items():
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise ValueError(f"the neighbourhood of {concept!r:.100} is no list of text")
+            raise ValueError(f"the neighbourhood of {concept!r:.100} is not a list of text")
 
 
 def _unit_rows(matrix: Float[np.ndarray, "vocab d"]) -> Float[np.ndarray, "vocab d"]:

@@ -31,8 +31,6 @@ _REASONS = {
     errno.ENOTDIR: "a part of this path is a file: move it away",
     errno.EEXIST: "a file of that name is in the way: move it away",
 }
-
-
 _AT_ONCE = 1 << 24
 """Bytes that are reserved in one call, which cannot be interrupted."""
 

@@ -1,7 +1,7 @@
 """Opens files of strangers: regular files only, inside a folder, up to a size, and never waiting.
 
-A run, an index, a corpus or a subject may come from somebody else. Then a name in it can be a FIFO
-(opening it waits for ever), a device, or a link to a file elsewhere that would be shown or
+A run, an index, a corpus or a subject may come from another person. Then a name in it can be a FIFO
+(opening it waits forever), a device, or a link to a file elsewhere that would be shown or
 overwritten, and its size may be anything.
 """
 
@@ -69,17 +69,17 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 def make_inside(path: Path, folder: Path) -> None:
-    """Make a folder to write to, inside another one, which may be somebody else's.
+    """Make a folder to write to, inside another one, which may be another person's.
 
     Raises:
-        IrregularFileError: it leads out of that folder, or is no folder.
+        IrregularFileError: it leads out of that folder, or is not a folder.
     """
     check_inside(path, folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise IrregularFileError(
-            errno.ENOTDIR, "no folder, where one is written to", str(path)
+            errno.ENOTDIR, "not a folder, where a folder is needed", str(path)
         ) from None
 
 

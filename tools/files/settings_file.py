@@ -5,16 +5,15 @@ Each fault is one line that names the file, and the key where there is one.
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..errors import UsageError
 from .regular_file import read_regular
+from .strict_json import parse_strict_json
 
 MAX_BYTES = 1 << 24
 """The largest file of settings: a script of a hundred thousand replies."""
@@ -57,10 +56,7 @@ def parse_settings(text: str, origin: str, *, is_json: bool = False) -> Any:
     """The content of a text of TOML or JSON; `origin` is its name in messages."""
     language = "JSON" if is_json else "TOML"
     try:
-        if is_json:
-            content = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-        else:
-            content = tomllib.loads(text)
+        content = parse_strict_json(text) if is_json else tomllib.loads(text)
         for key, value in _values(content, ""):
             if fault := _fault(value):
                 raise UsageError(f"{origin}: {key or 'the content'} is {fault}")
@@ -98,15 +94,3 @@ def _fault(value: Any) -> str:
                 f"{value[error.start]!r} at character {error.start + 1}: half of a surrogate pair"
             )
     return ""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the name {name!r} is there twice")
-    return result
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")

@@ -18,8 +18,6 @@ _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-
-
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -34,7 +32,7 @@ def escape_control(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text as a terminal may show it: without secrets, and with nothing that it would obey but line ends."""
+    """Text for a terminal: without secrets, and without what it would obey, except line ends."""
     return "\n".join(map(escape_control, mask(text).split("\n")))
 
 

@@ -308,13 +308,10 @@ class _IndexBuilder:
             peak_rss_mb=peak_rss_mb(),
             bytes=sum(record["bytes"] for record in files.values()),
         )
-        packages = ("torch", "transformers", "numpy", "pyarrow")
+        versions = {name: version(name) for name in ("torch", "transformers", "numpy", "pyarrow")}
         content = self.settings | {
-            "n_contexts": {
-                split: int((self.contexts.split == number).sum())
-                for number, split in enumerate(SPLITS)
-            },
-            "versions": {name: version(name) for name in packages} | {"hubel": __version__},
+            "n_contexts": {split: len(self.contexts.rows_of(split)) for split in SPLITS},
+            "versions": versions | {"hubel": __version__},
             "summary": asdict(summary),
             "files": files,
         }

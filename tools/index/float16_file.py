@@ -41,8 +41,8 @@ class SlotFile:
     """A file of float16 arrays of one shape, one per slot.
 
     Attributes:
-        filled: marks the written slots; sums: their CRC-32, by which a slot is checked when it is
-            read.
+        filled: which slots are written.
+        sums: their CRC-32, which is checked when they are read.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class SlotFile:
         """All slots; raises CorruptError unless all are filled and as they were written."""
         cure = f"rm -r {self.path.parent}, then run the same command again"
         if not self.filled.all():
-            raise CorruptError(f"{self.path} lacks {(~self.filled).sum()} entries; {cure}")
+            raise CorruptError(f"{(~self.filled).sum()} entries of {self.path} are missing; {cure}")
         return self._content(cure).view(np.float16).reshape(len(self.filled), *self.shape)
 
     def check(self, cure: str) -> None:

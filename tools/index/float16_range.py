@@ -1,7 +1,7 @@
 """Activations that float16, in which exemplars and collected activations are stored, cannot hold.
 
 They are stored as infinity, and every reader refuses a unit that has one: a clipped number would be
-a wrong one, and one such neuron is no reason to index none.
+wrong, and the other units can still be used.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ class PassClock:
     """Running times in seconds.
 
     Attributes:
-        reading_seconds: of all batches; timed_seconds: of those that were also run without hooks,
-            which then took bare_seconds.
+        reading_seconds: of all batches.
+        timed_seconds: of the batches that were also run without hooks.
+        bare_seconds: of the same batches without hooks.
     """
 
     total_seconds: float = 0.0

@@ -31,6 +31,15 @@ QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 ACTIVE = 0.1
 """A unit counts as active where its |activation| is above this share of its largest: `density`."""
 
+DOCUMENT_COLUMNS = {
+    "id": pa.string(),
+    "group": pa.int32(),
+    "sha256": pa.string(),
+    "n_tokens": pa.int64(),
+    "preview": pa.string(),
+}
+"""What is stored of a `DocumentRow`, in the order of the file's columns."""
+
 Columns = dict[str, Shaped[np.ndarray, " unit"]]
 
 
@@ -45,15 +54,12 @@ def write_text(folder: Path, plan: BatchPlan) -> None:
     }
     _write(pa.table(context_columns), folder / "contexts.parquet", CONTEXTS_A_GROUP)
 
-    documents = [(i, row) for i, row in enumerate(contexts.documents) if row.split == plan.split]
-    document_columns = {
-        "document": pa.array([i for i, _ in documents], pa.int32()),
-        "id": pa.array([row.id for _, row in documents], pa.string()),
-        "group": pa.array([row.group for _, row in documents], pa.int32()),
-        "sha256": pa.array([row.sha256 for _, row in documents], pa.string()),
-        "n_tokens": pa.array([row.n_tokens for _, row in documents], pa.int64()),
-        "preview": pa.array([row.preview for _, row in documents], pa.string()),
-    }
+    documents = contexts.documents
+    numbers = [number for number, row in enumerate(documents) if row.split == plan.split]
+    document_columns = {"document": pa.array(numbers, pa.int32())}
+    for name, kind in DOCUMENT_COLUMNS.items():
+        values = [getattr(documents[number], name) for number in numbers]
+        document_columns[name] = pa.array(values, kind)
     _write(pa.table(document_columns), folder / "documents.parquet", CONTEXTS_A_GROUP)
 
 

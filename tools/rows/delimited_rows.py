@@ -15,7 +15,7 @@ DELIMITERS = (",", ";", "\t", "|")
 
 
 def delimited_rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
-    """The rows of a file; without a delimiter it is the one that gives the header most columns."""
+    """The rows of a file; by default the delimiter is the one that gives the header most columns."""
     _, rows = _open(path, delimiter)
     return rows
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..errors import UsageError
+from ..files.strict_json import parse_strict_json
 from .lines import read_lines
 from .row import Row
 
@@ -56,7 +56,7 @@ def _is_object(line: str) -> bool:
 
 def _parse(place: str, text: str, expected: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        return parse_strict_json(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{place}: not a JSON object: {error}; {expected}") from error
 
@@ -65,15 +65,3 @@ def _row(place: str, value: object, given: str) -> Row:
     if not isinstance(value, dict):
         raise UsageError(f"{place}: a JSON object is needed; {given} a {type(value).__name__}")
     return Row(place, value)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the name {name!r} is there twice")
-    return result
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")

@@ -22,6 +22,13 @@ MAX_EXPANSION, EXPANSION_FREE = 200, 1 << 26
 """A file may become 64 MB of text, or 200 times its size. gzip makes real text 3 to 5 times smaller,
 and 1,000 times at most; Parquet may repeat one text a billion times in a few bytes."""
 _BLOCK = 1 << 20
+_MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""Byte order marks; that of UTF-32 begins with that of UTF-16."""
 
 
 class Line(NamedTuple):
@@ -39,15 +46,15 @@ def read_lines(path: Path, max_bytes: int = MAX_ROW_BYTES, hint: str = "") -> It
         hint: what to do about a longer line.
 
     Raises:
-        UsageError: no regular file, no text in UTF-8, or a line too long; with the line's number.
+        UsageError: not a regular file, not text in UTF-8, or a line too long; with its number.
     """
-    with unreadable(path), open_text(path) as file:
+    with _reading(path), _open_text(path) as file:
         for number, raw in enumerate(_raw_lines(file, path, max_bytes, hint), 1):
             yield Line(number, _decode(raw, path, number))
 
 
 @contextmanager
-def unreadable(path: Path) -> Iterator[None]:
+def _reading(path: Path) -> Iterator[None]:
     """Turn errors of opening, reading and decompressing into a UsageError."""
     try:
         yield
@@ -57,7 +64,7 @@ def unreadable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[bytes]]:
+def _open_text(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed if its name ends with .gz."""
     with open_regular(path) as file:
         if path.suffix.lower() == ".gz":
@@ -80,7 +87,7 @@ class Expansion:
         if self._bytes > self._limit:
             raise UsageError(
                 f"{str(self._path)!r} holds more than {self._limit >> 20} MB of text, over "
-                f"{MAX_EXPANSION} times its size: that is no real text; give it uncompressed"
+                f"{MAX_EXPANSION} times its size: that is not real text; give it uncompressed"
             )
 
 
@@ -127,11 +134,3 @@ def _decode(raw: bytes, path: Path, number: int) -> str:
             f"{path}:{number}: byte {raw[error.start]:#04x} at column {error.start + 1} "
             "is not UTF-8; convert the file, for instance: iconv -f latin1 -t utf-8"
         ) from error
-
-
-_MARKS = {
-    b"\xff\xfe\0\0": "utf-32",
-    b"\0\0\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}

@@ -1,7 +1,7 @@
 """Rows of Parquet, in bounded memory whatever the file claims.
 
-A few bytes of Parquet can hold gigabytes: pages that compress well, one text that is repeated by
-number, rows of any length. So sizes are read from the metadata first, texts are read as numbers into
+A few bytes of Parquet can hold gigabytes: pages that compress well, one text that many rows refer
+to, rows of any length. So sizes are read from the metadata first, texts are read as numbers into
 a dictionary, and each text's length is checked before it is copied.
 """
 
@@ -91,7 +91,7 @@ def _check_sizes(path: Path, metadata: pq.FileMetaData, names: Collection[str]) 
             if size > limit:
                 raise UsageError(
                     f"{path}: column {part.path_in_schema!r} becomes {size >> 20} MB, over "
-                    f"{MAX_EXPANSION} times its size in the file; that is no real text"
+                    f"{MAX_EXPANSION} times its size in the file; that is not real text"
                 )
 
 

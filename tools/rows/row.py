@@ -1,8 +1,8 @@
 """A row of a table, and what its cells mean in every format.
 
-A cell without a value is None: a null, a missing key, an empty string, an empty cell of CSV. What
-is made of it is the reader's: an optional column takes its default, a required one is an error that
-names the row, and a corpus leaves the document out and counts it.
+A cell without a value is None: a null, a missing key, an empty string, an empty cell of CSV. The
+reader decides what that means: an optional column takes its default, a required one is an error
+that names the row, and a corpus leaves the document out and counts it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Row(NamedTuple):
         """A cell as text, or None where it has no value; numbers are written out.
 
         Args:
-            strict: refuse numbers, which are no prose.
+            strict: refuse numbers, which are not prose.
 
         Raises:
             UsageError: the cell is not text, or its text cannot be written as UTF-8.
@@ -62,13 +62,13 @@ class Row(NamedTuple):
 
     def _check(self, column: str, text: str) -> str:
         if "\0" in text:
-            raise self.error(f"column {column!r} has a NUL character, which is no text")
+            raise self.error(f"column {column!r} has a NUL character, which is not text")
         try:
             text.encode()
         except UnicodeEncodeError as error:
             raise self.error(
                 f"column {column!r} has {text[error.start]!r} at character {error.start + 1}, "
-                "half of a surrogate pair and no text; write such characters whole"
+                "half of a surrogate pair and not text; write such characters whole"
             ) from None
         return text
 

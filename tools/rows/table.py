@@ -24,7 +24,7 @@ _DELIMITERS = {".csv": None, ".tsv": "\t"}
 
 
 def kind_of(path: Path) -> str | None:
-    """How a table is read, by the suffix of its name; None for a file that is no table."""
+    """How a table is read, by the suffix of its name; None for any other file."""
     suffix = path.suffix.lower()
     compressed = suffix == ".gz"
     if compressed:
@@ -70,7 +70,7 @@ def read_rows(path: Path, columns: Collection[str] | None = None) -> Iterator[Ro
         return json_array_rows(path)
     if kind in _DELIMITERS:
         return delimited_rows(path, _DELIMITERS[kind])
-    raise UsageError(f"{str(path)!r} is no kind of table; name it {', '.join(KINDS)}")
+    raise UsageError(f"{str(path)!r} is not a table; name it {', '.join(KINDS)}")
 
 
 def read_all_rows(path: Path, columns: Collection[str] | None = None) -> list[Row]:

@@ -1,5 +1,8 @@
-"""Every way of ablating and patching against plain loops in double precision, on a subject in which one
-component writes a thousand times what the others do: what is left when it is cut must not be rounding."""
+"""Every way of ablating and patching against plain loops in double precision.
+
+In the subject, one component writes a thousand times what the others do. What is left when it is cut
+must not be its rounding errors.
+"""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from .conftest import circuit_model, random_pairs
 def test_missing_edges_add_up_to_what_the_circuit_lacks(model_type: str) -> None:
     model, pairs = circuit_model(model_type), random_pairs(1)
     mask = random_circuit(model.graph, 40)
-    lacks = run_circuit(model, pairs, model.graph.all_edges) - run_circuit(model, pairs, mask)
+    missing = run_circuit(model, pairs, model.graph.all_edges) - run_circuit(model, pairs, mask)
     effects = move_effects(model, pairs, mask, steps=64)
-    torch.testing.assert_close(effects[:, ~mask].sum(1), lacks, atol=2e-3, rtol=5e-3)
+    torch.testing.assert_close(effects[:, ~mask].sum(1), missing, atol=2e-3, rtol=5e-3)
 
 
 def test_an_edge_whose_loss_is_estimated_small_loses_little() -> None:

@@ -90,7 +90,7 @@ BAD: dict[str, tuple[str, bytes, str]] = {
     "cut gzip": ("a.jsonl.gz", gzip.compress(b'{"text": "abc"}' * 99)[:-20], "cannot be read"),
     "no gzip": ("a.jsonl.gz", b'{"text": "a"}', "cannot be read"),
     "no Parquet": ("a.parquet", b"PAR1 and nothing", "cannot be read as Parquet"),
-    "kind": ("a.docx", b"PK", "of no kind that is read"),
+    "kind": ("a.docx", b"PK", "not of a kind that is read"),
 }
 
 
@@ -184,7 +184,7 @@ def test_a_glob_is_its_files(tmp_path: Path) -> None:
         ("b.txt", "one\ntwo"),
     ]
     (tmp_path / "c.pdf").write_bytes(b"%PDF")
-    with pytest.raises(UsageError, match=r"c\.pdf' is of no kind that is read"):
+    with pytest.raises(UsageError, match=r"c\.pdf' is not of a kind that is read"):
         read_corpus(str(tmp_path / "*"))
     with pytest.raises(UsageError, match="no file matches"):
         read_corpus(str(tmp_path / "*.csv"))
@@ -197,7 +197,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no \.txt file; give its files by a glob"):
         read_corpus(str(tmp_path))
     (tmp_path / "a.txt").write_text("one")
-    with pytest.raises(UsageError, match=r"column 'body' given, but .* is no table"):
+    with pytest.raises(UsageError, match=r"column 'body' given, but .* is not a table"):
         read_corpus(f"{tmp_path / 'a.txt'}::body")
     with pytest.raises(UsageError, match=r"column 'body' given, but .* is a folder"):
         read_corpus(f"{tmp_path}::body")
@@ -233,14 +233,14 @@ def test_rows_without_text_are_left_out_and_counted(tmp_path: Path) -> None:
 def test_a_hub_name_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "datasets", None)
     with pytest.raises(
-        UnavailableError, match=r"no embedded corpus \(lee-news, wiki-sample\).*pip install"
+        UnavailableError, match=r"neither an embedded corpus \(lee-news, wiki-sample\).*pip install"
     ):
         read_corpus("someone/something")
 
 
 def test_a_hub_that_is_not_reachable(fake_hub: Callable[..., None]) -> None:
     fake_hub(ConnectionError("no route\nto anywhere"))
-    with pytest.raises(UnavailableError, match=r"cannot be had: no route$"):
+    with pytest.raises(UnavailableError, match=r"does not give it: no route$"):
         read_corpus("someone/something")
 
 

@@ -38,7 +38,7 @@ for kilobytes in map(int, sys.argv[2:]):
 
 
 def namespaces_work() -> bool:
-    """Whether this user may mount a file system of their own."""
+    """Whether this user may mount a file system."""
     try:
         command = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         return subprocess.run(command, check=False, capture_output=True).returncode == 0

@@ -29,7 +29,7 @@ def index_of(subject: Subject, corpus: Corpus, out: Path) -> Index:
 
 
 def with_large_neuron(factor: float) -> Subject:
-    """A subject with a neuron whose activations are `factor` times as large, and their effect as before."""
+    """A subject with a neuron whose activations are `factor` times as large, with the same effect."""
     subject = tiny_subject()
     mlp = subject.model.model.layers[LARGE.layer].mlp
     mlp.up_proj.weight[LARGE.index] *= factor

@@ -32,6 +32,7 @@ def find_task(name: str) -> Task:
     tasks = all_tasks()
     if name not in tasks:
         raise UsageError(
-            f"no task {name!r}; there are {', '.join(tasks)}, or give a .csv, .tsv, .jsonl or .parquet file of pairs"
+            f"no task {name!r}; there are {', '.join(tasks)}, "
+            "or give a .csv, .tsv, .jsonl or .parquet file of pairs"
         )
     return tasks[name]

@@ -30,8 +30,8 @@ def docstring(draw: Draw) -> Example:
         "    :param"
     )
     slots = {"p1": a, "p2": b, "p3": c, "p4": d, "p5": e, "last": b}
-    # The twin still documents a and b. Its signature lacks them, so the subject cannot look up which
-    # parameter comes next.
+    # The twin still documents a and b. Its signature does not have them, so the subject cannot look
+    # up which parameter comes next.
     changed = {"p1": others[0], "p2": others[1], "p3": others[2]}
     return twin_prompts(
         template,

@@ -43,7 +43,9 @@ def test_no_prompt_answer_or_marked_word_is_on_both_sides(name: str) -> None:
         lambda e: marked(e),
         lambda e: e.pair.answer,
     ):
-        here, there = ({value for example in side for value in values(example)} for side in sides)
+        discovery, heldout = sides
+        here = {value for example in discovery for value in values(example)}
+        there = {value for example in heldout for value in values(example)}
         assert not (here & there) - CLOSED.get(name, set())
 
 
