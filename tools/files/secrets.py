@@ -22,7 +22,7 @@ MIN_LENGTH = 8
 """Shorter values are placeholders such as `none` and `ollama`, and words of any text."""
 PIECE = 8
 """Characters of a piece: long enough that no other text holds one, short enough that what is left
-at a cut, at most seven characters at each end, helps nobody."""
+at a cut, at most seven characters at each end, is useless."""
 PLACEHOLDERS = frozenset(
     {"lm-studio", "not-needed", "not-required", "no-key-required", "sk-no-key-required", "password"}
 )
@@ -61,7 +61,7 @@ def mask_message(text: str) -> str:
 
 def has_login(address: str) -> bool:
     """Whether a URL holds a user, a password or a key."""
-    rest = address.partition("://")[2] or address
+    _, rest = _without_scheme(address)
     place, *query = re.split("[?#]", rest)
     names = re.findall(r"([^=&;]*)=", "&".join(query))
     return "@" in place.partition("/")[0] or any(map(_SECRET_PARAMETER.search, names))
@@ -71,9 +71,15 @@ def without_login(address: str) -> str:
     """A URL without user, password and keys, as it may be stored and printed."""
     if not has_login(address):
         return address
-    scheme, separator, rest = address.rpartition("://")
+    scheme, rest = _without_scheme(address)
     place, slash, path = re.split("[?#]", rest)[0].partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+    return f"{scheme}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def _without_scheme(address: str) -> tuple[str, str]:
+    """The scheme of a URL with its ``://``, or "", and the rest."""
+    scheme, separator, rest = address.partition("://")
+    return (scheme + separator, rest) if separator else ("", address)
 
 
 def _is_secret(value: str) -> bool:

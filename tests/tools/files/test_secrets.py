@@ -77,6 +77,7 @@ def test_messages_lose_what_logs_in_at_addresses() -> None:
         ("a:b@host/v1", "host/v1"),
         ("http://a@[::1]:8/v1?token=x", "http://[::1]:8/v1"),
         ("http://host/v1?api-key=x#y", "http://host/v1"),
+        ("http://a:b@host/v1?key=x&next=http://c:d@e/", "http://host/v1"),
         ("http://host/v1#access_token=x", "http://host/v1"),
     ],
 )
