@@ -1,13 +1,14 @@
 """What the data of each kind of event looks like, for readers of logs that anybody may have written.
 
-The hashes of a log say that nobody changed it since; they do not say who wrote it. `misfit` finds the
-first value of an event that is not of its type. A reader leaves such an event out and says so.
+The hashes of a log show that it was not changed after it was written, not who wrote it. `misfit`
+finds the first value of an event that does not have its type. A reader leaves such an event out and
+says so.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from .events import LLM_CALL
@@ -21,9 +22,9 @@ NUMBER: Scalar = "number"
 WHOLE: Scalar = "whole number"
 ANYTHING: Scalar = "anything"
 MAX_DEPTH = 100
-"""Levels of "anything": what an instrument returns has about ten."""
+"""Levels of "anything"; what an instrument returns has about ten."""
 MAX_WHOLE = 1 << 53
-"""Beyond, numbers are not exact in a browser; SQLite ends at 2^63."""
+"""Larger numbers are not exact in a browser; SQLite ends at 2^63."""
 
 
 def _all(shape: Shape, *names: str) -> dict[str, Shape]:
@@ -102,12 +103,12 @@ REVIEWS: Mapping[str, Shape] = {
     "holdout_opened": {"name": TEXT},
     "review_scored": {**_all(TEXT, "of", "corpus", "error"), "score": _SCORE},
 }
-"""What people said, in segments of their own (`runlog.reviews`)."""
+"""What people said, in separate segments (`runlog.reviews`)."""
 LISTED: Mapping[str, Shape] = {
     **SHAPES,
     "observation": _all({"exemplars": [{"tokens": [TEXT]}]}, "exemplars+", "exemplars-"),
 }
-"""What lists and searches read of events: less of the observations, which make up most of a log."""
+"""What lists and searches read: fewer parts of the observations, which are most of a log."""
 
 
 def misfit(event: str, data: Any, shapes: Mapping[str, Shape] = SHAPES) -> str:
@@ -121,11 +122,8 @@ def _misfit(value: Any, shape: Shape, path: str) -> str:
     if value is None:
         return ""
     if isinstance(shape, str):
-        return (
-            ""
-            if _FITS[shape](value)
-            else f"{path} is {_shown(value)}, where {_NAMES[shape]} is expected"
-        )
+        fits = _FITS[shape](value)
+        return "" if fits else f"{path} is {_shown(value)}, where {_NAMES[shape]} is expected"
     if isinstance(shape, list):
         return _misfit_in_list(value, shape[0], path)
     if not isinstance(value, dict):
@@ -133,9 +131,9 @@ def _misfit(value: Any, shape: Shape, path: str) -> str:
     others = shape.get("*")
     for key, inner in value.items():
         inner_shape = shape.get(key, others)
-        if inner_shape is not None and (
-            found := _misfit(inner, inner_shape, f"{path}.{key}".strip("."))
-        ):
+        if inner_shape is None:
+            continue
+        if found := _misfit(inner, inner_shape, f"{path}.{key}".strip(".")):
             return found
     return ""
 
@@ -146,7 +144,7 @@ def _misfit_in_list(value: Any, shape: Shape, path: str) -> str:
     # Thousands of tokens and activations are checked as a whole; a list with a fault is looked through.
     if shape == TEXT and set(map(type, value)) <= {str} and _is_text("".join(value)):
         return ""
-    if shape == NUMBER and set(map(type, value)) <= {int, float} and _is_number(sum(value)):
+    if shape == NUMBER and set(map(type, value)) <= {int, float} and _are_finite(value):
         return ""
     for i, inner in enumerate(value):
         if inner is None and shape in (TEXT, NUMBER):
@@ -166,8 +164,12 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and _are_finite([value])
+
+
+def _are_finite(numbers: Iterable[float]) -> bool:
     try:
-        return type(value) in (int, float) and math.isfinite(value)
+        return all(map(math.isfinite, numbers))
     except OverflowError:  # an integer beyond any float
         return False
 
@@ -177,7 +179,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
-    """Whether something has at most so many levels, and text and numbers that can be sent."""
+    """Whether a value has at most `depth` levels, and only text and numbers that can be sent."""
     if isinstance(value, dict):
         return depth > 0 and all(
             _is_text(k) and _is_shallow(v, depth - 1) for k, v in value.items()
@@ -199,7 +201,7 @@ _NAMES = {
 
 
 def _shown(value: Any) -> str:
-    """A value in a message; nothing of any size is printed whole."""
+    """A value in a message, shortened if it is large."""
     if isinstance(value, dict | list):
         return f"{'an object' if isinstance(value, dict) else 'a list'} with {len(value)} parts"
     if type(value) is int and abs(value) > MAX_WHOLE:
