@@ -15,11 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ...tools.errors import CorruptError
 from ..llm.journaled_model import ReplayModel
-from ..runlog.layout import CIRCUIT_ARRAYS, CONFIG, EVENTS
+from ..runlog.compare_logs import differences
+from ..runlog.layout import CIRCUIT, CIRCUIT_ARRAYS, CONFIG, EVENTS
 from ..runlog.log import RunLog, canonical, read_events
 from ..runlog.progress import Reporter
 from .config import CircuitConfig
@@ -27,7 +28,6 @@ from .context import CircuitContext
 from .journal import MeasurementJournal
 from .result import CircuitResult, read_result
 
-TOLERANCE = 1e-6
 COPIED_EVENTS = ("measurement", "array", "llm_call", "llm_request", "prompt", "roles_failed")
 SHOWN_MISMATCHES = 20
 """Mismatches that are listed."""
@@ -80,7 +80,9 @@ def replay_circuit(folder: Path, reporter: Reporter | None = None) -> CircuitRep
     if "circuit_edges" not in old:
         new.pop("circuit_edges", None)  # not kept at that time
     return CircuitReplay(
-        new, _differences(old, new)[:SHOWN_MISMATCHES], canonical(old) == canonical(new)
+        new,
+        differences(old, new, origin=CIRCUIT)[:SHOWN_MISMATCHES],
+        canonical(old) == canonical(new),
     )
 
 
@@ -88,25 +90,3 @@ def _no_subject() -> NoReturn:
     raise CorruptError(
         "the log lacks a measurement, and a replay loads no subject; `hubel resume` measures again"
     )
-
-
-def _differences(old: Any, new: Any, where: str = "") -> list[str]:
-    """One line for each value that differs, with its path; floats may differ by TOLERANCE."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [
-            line
-            for key in old | new
-            for line in _differences(old.get(key), new.get(key), f"{where}{key} ")
-        ]
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        pairs = enumerate(zip(old, new, strict=True))
-        return [
-            line
-            for index, (before, after) in pairs
-            for line in _differences(before, after, f"{where}{index} ")
-        ]
-    if isinstance(old, float) and isinstance(new, float) and abs(old - new) <= TOLERANCE:
-        return []
-    if old == new:
-        return []
-    return [f"{where}is {old!r} in circuit.json, {new!r} computed again"]

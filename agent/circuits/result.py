@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
 from ...tools.errors import CorruptError, UsageError
-from ...tools.files.regular_file import IrregularFileError, check_regular, read_regular
+from ...tools.files.regular_file import IrregularFileError, read_regular
 from ..runlog.data_files import check_file
 from ..runlog.layout import CIRCUIT
 
 FORMAT = 1
 MAX_BYTES = 16 << 20
-"""Of circuit.json; that of a large circuit has 2 MB. Parsed, a file may take 20 times its size."""
+"""The largest circuit.json that is read; that of a large circuit has 2 MB. Parsed, it may take 20 times
+as much."""
 
 CircuitVerdict = Literal["kept", "rejected", "inconclusive"]
 
@@ -228,8 +229,8 @@ class PromptCountsRow(TypedDict):
 class _ResultHead(TypedDict):
     """Entries of every result.
 
-    `edges` may leave out weak ones; `circuit_edges` has all of the circuit's, the sources of each
-    target, so that every figure can be measured again. Results before it was kept lack it.
+    `edges` may leave out weak ones. `circuit_edges` has all edges of the circuit (each target with its
+    sources), so that every figure can be measured again; older results do not have it.
     """
 
     format: int
@@ -333,18 +334,18 @@ def read_circuit(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        CorruptError: it was changed after the run ended, is no JSON object, too large, or a link that
-            leads out of the folder.
+        CorruptError: it was changed after the run ended, is not a JSON object, is too large, or is a
+            link out of the folder.
     """
     path, resume = folder / CIRCUIT, f"`hubel resume {folder.name}` writes it again"
     try:
-        check_regular(path, inside=folder, max_bytes=MAX_BYTES)
+        text = read_regular(path, MAX_BYTES, inside=folder)
         check_file(folder, CIRCUIT)
-        circuit = json.loads(read_regular(path, MAX_BYTES, inside=folder))
+        circuit = json.loads(text)
     except IrregularFileError as error:
         raise CorruptError(f"{path} is not read: {error.strerror}; {resume}") from None
     except (ValueError, RecursionError) as error:
         raise CorruptError(f"{path} cannot be read: {error}; {resume}") from None
     if not isinstance(circuit, dict):
-        raise CorruptError(f"{path} is no JSON object; {resume}")
+        raise CorruptError(f"{path} is not a JSON object; {resume}")
     return circuit

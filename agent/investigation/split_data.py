@@ -35,7 +35,7 @@ class SplitData:
         return TargetData(
             tokens=collected.tokens,
             length=collected.length,
-            document=collected.group,  # near-duplicates are one document to whoever explains
+            document=collected.group,  # an explainer sees near-duplicates as one document
             mask=collected.mask,
             signal=collected.signal(unit),
             lexicon=self.lexicon,

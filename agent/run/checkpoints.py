@@ -1,7 +1,7 @@
 """The database of the graphs' states, `checkpoints.sqlite`, whose content has hashes.
 
-It holds nothing that cannot be had from the log: which step an investigation had reached. So if it is
-damaged it is deleted, and the investigations start from their first step, where the journal has every
+It holds only which step an investigation had reached, which also follows from the log. So if it is
+damaged, it is deleted. The investigations start from their first step again, and the journal has every
 answer that was paid for or computed.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite import SqliteSaver
 
 HASHED = "+sha256"
-"""End of the type of a value that begins with its SHA-256."""
+"""Suffix of the type of a value that begins with its SHA-256."""
 DIGEST_BYTES = 32
 _NOT_DAMAGED = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_CANTOPEN", "SQLITE_READONLY")
 """Errors of a database that is in use, or in a folder that cannot be written."""
@@ -40,7 +40,7 @@ class HashedSerializer:
         return kind + HASHED, hashlib.sha256(content).digest() + content
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """The object. Databases from before have no hashes."""
+        """The object; in old databases it has no hash."""
         kind, content = data
         if kind.endswith(HASHED):
             return self._inner.loads_typed((kind[: -len(HASHED)], content[DIGEST_BYTES:]))
@@ -49,11 +49,11 @@ class HashedSerializer:
 
 @contextmanager
 def open_checkpoints(folder: Path, say: Callable[[str], None]) -> Iterator[SqliteSaver]:
-    """The saver of a run's graphs; a damaged database is made again, and `say` is told so.
+    """The saver of a run's graphs; a damaged database is deleted and made again, which `say` reports.
 
     Like the log, it does not wait for the disk at each commit. A killed process loses nothing, and
     what a power cut loses is done again from the journal. Waiting under the lock that all
-    investigations share cost more than all else that they do between two requests.
+    investigations share took longer than everything else that they do between two requests.
     """
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.sqlite import SqliteSaver

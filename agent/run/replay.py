@@ -4,9 +4,9 @@
    a new log.
 2. The same graph runs on it. Predictions are compared, hypotheses and winners scored and verdicts
    decided again, from the activations that the run collected.
-3. Every event that was computed is compared with the run's own of the same name, value by value, and
-   the rows of `show` are too. A difference is a mismatch: the log was changed, or the numbers do not
-   hold on this machine.
+3. Every event that was computed is compared with the run's event of the same name, value by value,
+   and so are the rows of `show`. A difference is a mismatch: the log was changed, or the numbers do
+   not hold on this machine.
 4. What cannot be computed again (replies, instruments' results, times, settings) is covered by the
    hashes of the chain, which are checked first, and is listed.
 
@@ -66,8 +66,8 @@ class Replay:
     not_computed: dict[str, int]
     """Kind of event to the number that was not."""
     written_otherwise: dict[str, int]
-    """Of a run from before hashes: kind of event to the number that differ in what is not in the rows. An
-    earlier program may have written them so; nobody can tell this from a change."""
+    """For a run from before hashes: kind of event to the number that differ in values that the rows do
+    not show. An earlier version may have written them so, which cannot be told from a change."""
     has_hashes: bool
     """Whether the chain covers what was not computed."""
 
@@ -109,7 +109,8 @@ def replay(folder: Path, reporter: Reporter | None = None) -> Replay:
         old, new = RunLog(folder, writable=False), RunLog(copy, writable=False)
         events = compare_logs(old, new, {*JOURNAL, "failure"}, {*finished, None})
     for new_row, old_row in zip(computed, stored, strict=True):
-        new_row.update({key: old_row[key] for key in _NOT_COMPUTED})  # pyright: ignore[reportCallIssue, reportArgumentType]
+        not_computed: Any = {key: old_row[key] for key in _NOT_COMPUTED}
+        new_row.update(not_computed)
     has_hashes = verification.events > verification.unchained
     by_event = events.mismatches | ({} if model is None else model.other_requests)
     mismatches: list[str] = []

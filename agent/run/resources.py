@@ -82,7 +82,7 @@ class RunResources:
         """The index that the run's configuration names, opened once.
 
         Raises:
-            UsageError: by now the folder holds an index of another text or subject.
+            UsageError: the folder holds an index of another text or subject now.
         """
         if self._index is None:
             config, index = self._config, Index.open(Path(self._config.index))
@@ -103,7 +103,7 @@ class RunResources:
         return subject_lexicon(self.subject, weights_of(self._config.subject["revision"]))
 
     def driver(self) -> ExplainerDriver:
-        """The driver of the run's explainer. Collects the targets' activations unless they are on disk."""
+        """The driver of the run's explainer; collects the targets' activations unless they are there."""
         config, log = self._config, self._log
         explainer = make_explainer(config.explainer.name, config)
         # The clients come first, so that a missing API key fails before a subject is loaded.

@@ -1,12 +1,12 @@
-"""Verify a run without computing anything: the chain of its events, its seal, and the hashes of its files.
+"""Verify a run without computing anything: the chain of its events, its seal, and its files' hashes.
 
 1. Every event is compared with its own hash and with that of the event before it, and the log with its
    seal (`runlog.chain`).
-2. Every file of which the log has the hash is compared with it. A file without one is a problem once
-   the run has ended.
+2. Every file that has a hash in the log is compared with it. A file without one is a problem once the
+   run has ended.
 3. Reviews are chains of their own; the database of checkpoints has its own hashes.
 
-What a run from before the chain lacks is not recorded, which is no problem.
+What is missing from a run from before the chain is called "not recorded"; it is not a problem.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..runlog.chain import ChainReader, LogState
 from ..runlog.config_file import read_settings
 from ..runlog.data_files import check_hash, files_in
 from ..runlog.layout import (
+    CHECKPOINTS,
     CIRCUIT,
     CIRCUIT_ARRAYS,
     COLLECTED,
@@ -51,7 +52,7 @@ class Verification:
     """Data files that were compared with their hashes."""
     problems: list[str]
     notes: list[str]
-    """What is not recorded, and what is not yet complete."""
+    """What is not recorded, and what is not complete yet."""
 
 
 def verify_run(folder: Path) -> Verification:
@@ -67,13 +68,14 @@ def verify_run(folder: Path) -> Verification:
     log = _LogCheck(folder)
     attempt(lambda: read_settings(folder))
     attempt(log.read)
-    hashes = log.hashes()
-    attempt(lambda: hashes.update(_unless_logged(Reviews(folder).files(), hashes)))
+    reviewed: dict[str, str] = {}
+    attempt(lambda: reviewed.update(Reviews(folder).files()))
+    hashes = reviewed | log.hashes()
     for name, hash in sorted(hashes.items()):
         attempt(lambda name=name, hash=hash: check_hash(folder, name, hash))
     if damage := checkpoint_problem(folder):
         problems.append(
-            f"checkpoints.sqlite of {folder} is damaged ({damage}); `hubel resume {folder.name}` deletes it "
+            f"{CHECKPOINTS} of {folder} is damaged ({damage}); `hubel resume {folder.name}` deletes it "
             "and goes on from the journal"
         )
     state, notes = log.state(), []
@@ -94,10 +96,6 @@ def verify_run(folder: Path) -> Verification:
     )
 
 
-def _unless_logged(files: dict[str, str], logged: dict[str, str]) -> dict[str, str]:
-    return {name: hash for name, hash in files.items() if name not in logged}
-
-
 class _LogCheck:
     """Reads a log to its end, or to where it breaks."""
 
@@ -105,14 +103,12 @@ class _LogCheck:
         self.folder = folder
         self._reader: ChainReader | None = None
         self._arrays: dict[str, str] = {}
-        self._last = ""
         self._has_ended = False
 
     def read(self) -> None:
         """Read and check every event; raises CorruptError at the first that does not hold."""
         self._reader = ChainReader(self.folder)
         for envelope in self._reader:
-            self._last = envelope.event
             self._has_ended |= envelope.event in ENDS
             if envelope.event == "array":
                 self._arrays[f"{CIRCUIT_ARRAYS}/{envelope.id}.npy"] = envelope.data()["sha256"]
@@ -120,7 +116,7 @@ class _LogCheck:
                 envelope.data()  # without a hash only its form can be checked
 
     def state(self) -> LogState:
-        """As far as the log was read."""
+        """The state of the log as far as it was read."""
         return self._reader.state() if self._reader else LogState(0, 0, "", {}, None)
 
     def hashes(self) -> dict[str, str]:
@@ -128,13 +124,13 @@ class _LogCheck:
         return self._arrays | self.state().files
 
     def end_problems(self) -> list[str]:
-        """Whether the log and its seal agree on where the run ended."""
+        """Where the log and its seal disagree on how the run ended."""
         state, resume = self.state(), f"`hubel resume {self.folder.name}`"
         if state.seal is None:
             if self._has_ended and not state.unchained:
                 return [
-                    f"{self.folder} has ended but has no {SEAL}: it was removed, or the run was killed when it was "
-                    f"written; if you trust the log, {resume} seals it again"
+                    f"{self.folder} has ended but has no {SEAL}: it was removed, or the run was killed "
+                    f"while writing it; if you trust the log, {resume} seals it again"
                 ]
             return []
         if state.seal.events == state.events and state.seal.files != state.files:
@@ -161,7 +157,7 @@ class _LogCheck:
         return notes
 
     def unrecorded(self, hashes: dict[str, str]) -> list[str]:
-        """Files of which the log should have the hash and has none."""
+        """Files that should have a hash in the log and have none."""
         if self.state().unchained or not self.state().events:
             return []
         parts = (COLLECTED, LEXICON, TRANSFER, CIRCUIT_ARRAYS)
@@ -169,7 +165,8 @@ class _LogCheck:
         if (self.folder / CIRCUIT).exists():
             names.append(CIRCUIT)
         return [
-            f"{self.folder / name} has no hash in the log: it was added, or the run was stopped when it was written"
+            f"{self.folder / name} has no hash in the log: it was added, or the run was stopped while "
+            "writing it"
             for name in names
             if name not in hashes
         ]

@@ -1,4 +1,4 @@
-"""The chain of a run's events, and the one door to them: whoever reads the log reads it through here.
+"""The chain of a run's events, and the one door to them: every reader of the log goes through here.
 
 1. Every event holds its own hash, which is compared with its content when it is read (`segments`), and
    the hash of the event before it, over all segments of a run. The first holds that of nothing.
@@ -32,16 +32,16 @@ _CURE = "restore the run from a copy: the log cannot be computed again"
 
 
 class LogState(NamedTuple):
-    """What a log says of itself, once it was read to its end."""
+    """What a log says of itself, after it was read to its end."""
 
     events: int
-    """All of them."""
+    """Number of all events."""
     unchained: int
-    """Events without a hash, from before the chain."""
+    """Number of events without a hash, from before the chain."""
     head: str
     """Hash of the last event, which the next one will hold."""
     files: Hashes
-    """Data files with their hashes, as the log has them last."""
+    """Data files with the last hash that the log has of each."""
     seal: Seal | None
 
 
@@ -119,7 +119,7 @@ def check_log(folder: Path) -> LogState:
 def _checked(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> LogState:
     seal = read_seal(folder)
     if seal is not None and seal.segments.keys() == {name for name, *_ in signature} - {SEAL}:
-        check_segments(folder, seal)  # much faster than to read them, and as sure
+        check_segments(folder, seal)  # much faster than reading them, and as certain
         return LogState(seal.events, seal.unchained, seal.head, seal.files, seal)
     reader = ChainReader(folder)
     for _ in reader:
@@ -128,14 +128,14 @@ def _checked(folder: Path, signature: tuple[tuple[str, int, int], ...]) -> LogSt
 
 
 def _signature(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Changes when a segment or the seal does."""
+    """A value that changes when a segment or the seal does."""
     files = [*segments(folder).values(), folder / SEAL]
     status = [(path.name, path.stat()) for path in files if path.exists()]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in status)
 
 
 def _read_in_either_form(path: Path) -> Iterator[Envelope]:
-    """The events of a segment, which its writer may turn into its sealed form meanwhile."""
+    """The events of a segment, which its writer may be turning into its sealed form."""
     read = 0
     try:
         for envelope in read_segment(path):
@@ -159,7 +159,8 @@ def check_segments(folder: Path, seal: Seal) -> None:
             raise CorruptError(f"{path} is missing, which {SEAL} names; {_CURE}") from None
         if actual != expected:
             raise CorruptError(
-                f"{path} was changed after the run ended: it does not have the hash that {SEAL} names; {_CURE}"
+                f"{path} was changed after the run ended: it does not have the hash that {SEAL} "
+                f"names; {_CURE}"
             )
 
 

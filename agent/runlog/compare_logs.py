@@ -13,10 +13,10 @@ from .log import Data, EventName, RunLog, canonical
 TOLERANCE = 1e-6
 """Difference of a number between machines that is not a mismatch."""
 BOOKKEEPING = frozenset({FILE, "sealed", "load"})
-"""Events that say how a run went and what it wrote, and no result."""
+"""Events that say how a run went and what it wrote; none is a result."""
 COSTS = {"conclusion": ("seconds", "calls")}
-"""Kind of event to the keys that say what it had cost when it was written. A score that failed and was
-retried costs more later, so they are not compared."""
+"""Kind of event to the keys of its cost, which are not compared: a score that failed and was retried
+costs more than when the event was written."""
 ANSWERS = ("call", "explainer_call", "fit", "grades")
 """Events that are named by the hash of their kind and request."""
 
@@ -50,7 +50,7 @@ def compare_logs(
         if name.event not in kinds or name.target not in targets:
             not_computed[name.event] += 1
             if expected := _other_name(name, data):
-                reason = f"is not the answer to its request, of which the name is {expected}"
+                reason = f"is not the answer to its request, whose name is {expected}"
                 mismatches[name] = [f"{name}: {reason}"]
             continue
         computed[name.event] += 1
@@ -70,7 +70,7 @@ def compare_logs(
 
 
 def _other_name(name: EventName, data: Data) -> str:
-    """The id that a journaled answer should have by its request; "" if it has it, or has no such id."""
+    """The id that a journaled answer should have by its request; "" if it has that id, or needs none."""
     request = data.get("request")
     if name.event in ANSWERS and name.target is not None and isinstance(request, dict):
         expected = entry_key(name.event, request)
@@ -83,17 +83,18 @@ def _other_name(name: EventName, data: Data) -> str:
     return expected if expected != name.id else ""
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """Lines that say where two values differ by more than `TOLERANCE`."""
+def differences(old: Any, new: Any, path: str = "", origin: str = "the log") -> list[str]:
+    """Lines that say where a value in `origin` and its recomputation differ by more than `TOLERANCE`."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        pairs = [(key, old.get(key), new.get(key)) for key in [*old, *(new.keys() - old.keys())]]
+        pairs = [(key, old.get(key), new.get(key)) for key in {**old, **new}]
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         pairs = [(i, left, right) for i, (left, right) in enumerate(zip(old, new, strict=True))]
     elif _are_close(old, new):
         return []
     else:
-        return [] if _same(old, new) else [f"{path}is {old!r} in the log, {new!r} computed anew"]
-    return [line for key, a, b in pairs for line in differences(a, b, f"{path}{key} ")]
+        line = f"{path}is {old!r} in {origin}, {new!r} computed again"
+        return [] if _same(old, new) else [line]
+    return [line for key, a, b in pairs for line in differences(a, b, f"{path}{key} ", origin)]
 
 
 def _are_close(old: Any, new: Any) -> bool:

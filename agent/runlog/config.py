@@ -150,7 +150,7 @@ def is_run(folder: Path) -> bool:
     try:
         if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
             return True
-        # `lexists`: something that is no regular file is a damaged run, and reading it says so
+        # `lexists`: something other than a regular file is a damaged run, and reading it says so
         return any(os.path.lexists(folder / name) for name in (CONFIG, CIRCUIT))
     except (OSError, ValueError):  # too long, or with a null byte
         return False

@@ -3,7 +3,7 @@
     file    id: the path inside the run's folder; data {"sha256", "bytes"}
 
 A file without such an event is not checked: its run is older than hashes, or was stopped between the
-file and its event. In the second case whoever resumes the run makes the file again.
+file and its event. In the second case `hubel resume` makes the file again.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ if TYPE_CHECKING:
     from .log import RunLog
 
 _RESTORE = "restore it from a copy, or start a new run"
+_WRITE_AGAIN = "delete it and `hubel resume {run}`, which writes it again"
 _CURES = {
     CONFIG: _RESTORE,
     SUITE: _RESTORE,
     COLLECTED: "delete it and `hubel resume {run}`, which collects it again",
     TRANSFER: "delete it, and it is collected again",
     LEXICON: "delete the folder and `hubel resume {run}`, which writes it again",
-    CIRCUIT: "delete it and `hubel resume {run}`, which writes it again",
-    CIRCUIT_DRAWING: "delete it and `hubel resume {run}`, which writes it again",
-    CIRCUIT_REPORT: "delete it and `hubel resume {run}`, which writes it again",
+    CIRCUIT: _WRITE_AGAIN,
+    CIRCUIT_DRAWING: _WRITE_AGAIN,
+    CIRCUIT_REPORT: _WRITE_AGAIN,
     CIRCUIT_ARRAYS: "delete it and `hubel resume {run}`, which measures it again",
 }
 """What to do about a damaged file, by the first part of its path."""
@@ -76,8 +77,8 @@ def record_inputs(log: RunLog) -> None:
 def keep_recorded_files(log: RunLog, folder: str, say: Callable[[str], None]) -> None:
     """Check the files of a folder, and delete those that were being written when the run was stopped.
 
-    Without its hash nobody can say whether such a file is whole. In logs from before the chain no file
-    has a hash, and all are kept.
+    Without a hash it is unknown whether such a file is whole. In logs from before the chain no file has
+    one, and all are kept.
 
     Raises:
         CorruptError: a file has changed since it was written.
@@ -93,10 +94,10 @@ def keep_recorded_files(log: RunLog, folder: str, say: Callable[[str], None]) ->
             check_recorded(log, name)
 
 
-def check_recorded(log: RunLog, name: str) -> Path:
-    """The path of a file, compared with its hash in an open log; raises as `check_file` does."""
+def check_recorded(log: RunLog, name: str) -> None:
+    """Compare a file with its hash in an open log; raises as `check_file` does."""
     row = log.get(FILE, id=name)
-    return _compare(log.folder, name, {row["sha256"]} if row else set())
+    _compare(log.folder, name, {row["sha256"]} if row else set())
 
 
 def check_file(folder: Path, name: str) -> Path:
@@ -111,7 +112,7 @@ def check_file(folder: Path, name: str) -> Path:
 
 
 def is_whole(folder: Path, name: str) -> bool:
-    """Whether a file was written to its end, as far as the log says: it has its hash, or is from before the chain."""
+    """Whether the log says that a file is complete: it has its hash, or is from before the chain."""
     return bool(check_log(folder).unchained or _recorded_hashes(folder, name))
 
 
@@ -121,7 +122,7 @@ def check_hash(folder: Path, name: str, hash: str) -> None:
 
 
 def files_in(folder: Path, part: str) -> list[str]:
-    """Paths inside a run's folder of the files in a part of it; hidden ones are being written."""
+    """Paths in a run's folder of the files in one part of it; hidden files are still being written."""
     paths = sorted((folder / part).glob("*"))
     return [f"{part}/{path.name}" for path in paths if not path.name.startswith(".")]
 
@@ -149,7 +150,7 @@ def _compare(folder: Path, name: str, expected: Collection[str]) -> Path:
         check_regular(path)
         status = path.stat()
     except FileNotFoundError:
-        raise CorruptError(f"{path} is missing, of which the log has the hash; {cure}") from None
+        raise CorruptError(f"{path} is missing, but the log has its hash; {cure}") from None
     except IrregularFileError as error:
         raise CorruptError(f"{path} is not read: {error.strerror}; {cure}") from None
     if _digest(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino) not in expected:

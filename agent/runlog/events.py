@@ -6,6 +6,6 @@ LLM_CALL = "llm_call"
 """A paid answer of a language model; its id is the hash of the request."""
 LLM_REQUEST = "llm_request"
 """A request to a language model, written when it is sent and again, under the same name, when it has
-ended; its id is that of the answer it is for, and a number."""
+ended; its id is the id of its answer and a number."""
 SCORE_FAILURE = "score_failure"
 """A sentence's score that failed and may be asked for again; its id is the hypothesis and the scorer."""

@@ -16,5 +16,5 @@ def random_text_scores(row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def headline_score(row: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The score that the verdict rests on: simulation by the predicate or, without one, by the sentence."""
+    """The score that the verdict rests on: simulation by the predicate or, without one, the sentence."""
     return random_text_scores(row).get("simulation" if row["predicate"] else "llm_simulation")

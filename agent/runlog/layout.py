@@ -3,7 +3,7 @@
     config.toml           the configuration: all that is needed to run it again
     suite.toml            text of the suite of planted units, if the run has one
     events/               the log, in segments (`runlog.log`), each event with the hash of the one before
-    seal.json             how many events the finished log has, and the hashes of its end and segments (`runlog.seal`)
+    seal.json             where the finished log ends, and the hashes of its segments (`runlog.seal`)
     reviews/              what people said of its explanations, in segments (`runlog.reviews`)
     collected/            activations of the targets, one file per split (`tools.index.collected`)
     transfer/             activations on other corpora, collected for the review page

@@ -58,7 +58,8 @@ def stored_lexicon(folder: Path) -> Lexicon:
     """
     if not (folder / LEXICON).is_dir():
         raise CorruptError(
-            f"{folder} has no lexicon because its run has not ended; `hubel resume {folder.name}` continues it"
+            f"{folder} has no lexicon because its run has not ended; "
+            f"`hubel resume {folder.name}` continues it"
         )
     check_folder(folder, LEXICON)
     return Lexicon.load(folder / LEXICON)

@@ -1,4 +1,4 @@
-"""The run log: append-only JSONL segments with one writer each. A crash costs at most an unfinished last line.
+"""The run log: append-only JSONL segments with one writer each. A crash costs at most the last line.
 
     runs/NAME/events/0001-PID.jsonl      one segment per writer; a resumed run opens the next number
     runs/NAME/events/0001-PID.parquet    the same segment, sealed
@@ -94,8 +94,7 @@ class RunLog:
         self, event: str, data: Data, *, target: str | None = None, id: str | None = None
     ) -> None:
         """Append one event; it is in the operating system's hands when this returns."""
-        # A lone surrogate, which a model may write, is no UTF-8: no reader of JSON could take it.
-        text = canonical(data).encode("utf-8", "replace").decode()
+        text = storable(data)
         stored = json.loads(text)  # what a process that reads the log would see
         with self._lock:
             if self._writable:
@@ -149,8 +148,8 @@ class RunLog:
     def seal(self) -> None:
         """Close the log of a run that has ended: its segments become Parquet, its end is written down.
 
-        Does nothing if nothing was written since the last time. Killed anywhere, the log is complete,
-        and the next call does the rest.
+        Does nothing if nothing was written since the last call. If it is killed, the log is still
+        complete, and the next call does the rest.
         """
         seal = read_seal(self.folder)
         is_sealed = seal is not None and seal.events == self._count
@@ -179,8 +178,7 @@ class RunLog:
 def append_line(descriptor: int, line: bytes) -> None:
     """Append a whole line or nothing.
 
-    Part of a line, left by a full disk, would spoil the next one too, which would follow on the same
-    line. So it is taken back.
+    A full disk may take only part of a line. It is removed again, as the next line would follow on it.
     """
     end = os.fstat(descriptor).st_size
     try:
@@ -191,11 +189,16 @@ def append_line(descriptor: int, line: bytes) -> None:
         raise
 
 
+def storable(data: Data) -> str:
+    """Canonical JSON that UTF-8 can hold: "?" for each lone surrogate, which a model may write."""
+    return canonical(data).encode("utf-8", "replace").decode()
+
+
 def event_line(data: str, name: dict[str, Any]) -> tuple[bytes, str]:
     """The line of an event, and its hash.
 
     Args:
-        data: its data as canonical JSON.
+        data: its data as canonical JSON, `storable`.
         name: event, id, previous, seq, target and time.
     """
     hash = hashlib.sha256(hashed_text(data, name).encode("utf-8", "replace")).hexdigest()
@@ -229,7 +232,7 @@ def _event(envelope: Envelope) -> Event:
 
 
 def _to_parquet(folder: Path) -> None:
-    """Turn every JSONL segment into Parquet. Killed anywhere, each segment is complete in one form or the other."""
+    """Turn every JSONL segment into Parquet; if killed, each is complete in one of the two forms."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -273,7 +276,7 @@ def event_schema() -> Any:
 
 
 def _refuse_link(path: Path) -> None:
-    """Raise UsageError if what a writer would write to is a link out of the run's folder."""
+    """Raise UsageError if a path that a writer writes to is a link out of the run's folder."""
     try:
         check_inside(path, path.parent)
     except IrregularFileError as error:
@@ -294,8 +297,10 @@ class WriterLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._file)
-            message = f"{self._path.parent} is being written by another hubel process; wait for it or stop it first"
-            raise UsageError(message) from None
+            raise UsageError(
+                f"{self._path.parent} is being written by another hubel process; wait for it or stop "
+                "it first"
+            ) from None
         return self
 
     def __exit__(self, *_: object) -> None:

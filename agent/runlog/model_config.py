@@ -57,13 +57,13 @@ class ModelConfig:
 
 
 def check_base_url(url: str, variable: str = "OPENAI_BASE_URL") -> None:
-    """Refuse an address of a server that cannot be asked, or that may not be stored.
+    """Refuse a server's address that cannot be used, or that must not be stored.
 
     Args:
         variable: the environment variable that may hold the whole address.
 
     Raises:
-        UsageError: it is no address of HTTP, or it holds a login or a key.
+        UsageError: it is not an HTTP address, or it holds a login or a key.
     """
     if not url:
         return
@@ -79,7 +79,8 @@ def check_base_url(url: str, variable: str = "OPENAI_BASE_URL") -> None:
         usable = False
     if not usable or not url.isprintable() or " " in url:
         raise UsageError(
-            f"the base URL {url[:200]!r} is no address: expected one such as http://127.0.0.1:8000/v1"
+            f"the base URL {url[:200]!r} is not an address: expected one such as "
+            "http://127.0.0.1:8000/v1"
         )
 
 

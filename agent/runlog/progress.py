@@ -1,7 +1,7 @@
 """Progress on standard error: a bar on a terminal, elsewhere a line every few seconds.
 
 with progress(quiet=args.quiet) as report:
-    build_index(..., progress=report)           # reports anything with .step .done .total (and .unit, .note)
+    build_index(..., progress=report)   # reports anything with .step .done .total (and .unit, .note)
     report.update("explain", done=3, total=24, unit="targets", note="2 failed")
     report.say("one line above the bar")
 """
@@ -34,7 +34,7 @@ class ProgressReport(Protocol):
 
 
 class Reporter:
-    """A progress callback. This one shows nothing; the others below are for a terminal and for a log file."""
+    """A progress callback. This one shows nothing; those below are for a terminal and a log file."""
 
     def __call__(self, report: ProgressReport) -> None:
         """Show a report object of `tools` (an index's, a collect pass's)."""

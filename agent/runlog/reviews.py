@@ -6,14 +6,15 @@ The process that writes a run holds the lock of its log. Reviewers do not need t
 wait for each other, and nothing that runs, replays or decides reads what they write. Events, in the
 form of the log:
 
-    review           data {verdict: approve | reject | edit | note, text, predicate, note, name, after_viewing, score}
-    review_undone    data {of, name}       takes back a review of the same person
-    holdout_opened   data {name}           later reviews of the target are made after viewing
-    review_scored    data {of, corpus, score, error}     an edit that was made after viewing, on other text
-    file             data {path, sha256, bytes}          activations that were collected for it (`data_files`)
+    review           data {verdict: approve | reject | edit | note, text, predicate, note, name,
+                     after_viewing, score}
+    review_undone    data {of, name}: takes back a review of the same person
+    holdout_opened   data {name}: later reviews of the target are made after viewing
+    review_scored    data {of, corpus, score, error}: an edit that was made after viewing, on other text
+    file             data {path, sha256, bytes}: activations that were collected for it (`data_files`)
 
-Each segment is a chain of its own (`chain`), as it has its own writer. It is never sealed, since
-anybody may add to the reviews at any time; what was cut off at the end of a segment is not noticed.
+Each segment has its own writer and is a separate chain (`chain`). It is never sealed, since anybody
+may add reviews at any time; what was cut off at the end of a segment is not noticed.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypedDict
 
-from ...tools.errors import CorruptError, UsageError
+from ...tools.errors import UsageError
 from ...tools.files.regular_file import IrregularFileError, check_regular, make_inside
-from .chain import FILE, START
+from .chain import FILE, START, follow
 from .event_shapes import REVIEWS as REVIEW_SHAPES
 from .event_shapes import misfit
 from .layout import REVIEWS
-from .log import Event, append_line, event_line
-from .segments import canonical, not_an_event, read_segment, readable
+from .log import Event, append_line, event_line, storable
+from .segments import not_an_event, read_segment, readable
 
 SCORED = "review_scored"
 DECISIONS = ("approve", "reject", "edit")
@@ -94,13 +95,13 @@ class Reviews:
             now = datetime.now(UTC)
             if self._own_segment is None:
                 self._make_folder()
-                name = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
-                self._own_segment = self._folder / name
+                segment = f"{now:%Y%m%dT%H%M%S}-{os.getpid()}-{secrets.token_hex(2)}.jsonl"
+                self._own_segment = self._folder / segment
             number = self._written + 1
             id = f"{self._own_segment.stem}/{number}"
             time = now.isoformat(timespec="microseconds")
             name = {"event": event, "id": id, "previous": self._head, "seq": number}
-            text = canonical(data).encode("utf-8", "replace").decode()
+            text = storable(data)
             line, head = event_line(text, name | {"target": target, "time": time})
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
             descriptor = os.open(self._own_segment, flags, 0o644)
@@ -116,7 +117,7 @@ class Reviews:
             make_inside(self._folder, self._folder.parent)
         except IrregularFileError as error:
             raise UsageError(
-                f"{self._folder} is {error.strerror}, so that no review is written; remove it"
+                f"{self._folder} is {error.strerror}, so no review is written; remove it"
             ) from None
 
     def by_target(self) -> dict[str, list[Event]]:
@@ -176,14 +177,9 @@ def _read(path: Path) -> list[Event]:
         CorruptError: a line was changed, removed or cannot be read.
     """
     events: list[Event] = []
-    previous = START
+    head = START
     for line in read_segment(path):
-        if line.previous != (None if line.hash is None and previous == START else previous):
-            raise CorruptError(
-                f"{path}, line {line.position.line + 1}: reviews before it were removed or moved; "
-                "restore the file from a copy"
-            )
-        previous = line.hash or previous
+        head = follow(line, head)
         data, number = line.data(), line.position.line + 1
         if fault := misfit(line.event, data, REVIEW_SHAPES):
             not_an_event(path, line.position.line, ValueError(fault))

@@ -1,8 +1,8 @@
 """The seal of a finished log: how many events it has, where its chain ends, and its segments' hashes.
 
-A chain shows that no event inside it was changed, but not that its end was cut off. So when a run has
-ended, `seal.json` beside the log says where it ended. It is written last and in one step. What is
-written after it (an evaluation, say) goes on from there and is sealed again.
+A chain shows whether an event inside it was changed, but not whether its end was cut off. So when a
+run has ended, `seal.json` next to the log says where it ended. It is written last and in one step.
+What is written after it (an evaluation, say) continues the chain and is sealed again.
 
     {"events": 812, "unchained": 0, "head": "9f...", "segments": {"0001-4711.parquet": "5c..."},
      "files": {"collected/explore.safetensors": "a1..."}}
@@ -22,7 +22,7 @@ from ...tools.files.regular_file import read_regular
 from .layout import SEAL
 
 MAX_BYTES = 64 << 20
-"""A seal has a line per segment and data file, which is far less."""
+"""A seal has one line per segment and data file, which is far less."""
 Hashes = dict[str, str]
 """Name of a file to its SHA-256 as hexadecimal digits."""
 
@@ -32,7 +32,7 @@ class Seal(NamedTuple):
 
     events: int
     unchained: int
-    """Of the events those without a hash, from before the chain."""
+    """How many of the events have no hash, being from before the chain."""
     head: str
     segments: Hashes
     files: Hashes

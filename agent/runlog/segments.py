@@ -93,7 +93,7 @@ def hashed_text(data: str, name: dict[str, Any]) -> str:
 
 
 def _parse(text: bytes | str) -> Any:
-    """Parse JSON with orjson, or else, as orjson refuses lone surrogates and NaN, with the standard library."""
+    """Parse JSON with orjson; what it refuses (lone surrogates, NaN) with the standard library."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -118,8 +118,8 @@ def segments(folder: Path) -> dict[str, Path]:
             number = int(path.stem.split("-")[0])
         if (other := by_number.setdefault(number, path)) != path:
             raise CorruptError(
-                f"{path.parent} has two segments numbered {number}, {other.name} and {path.name}: one was "
-                "copied here; remove the one that does not belong to this run"
+                f"{path.parent} has two segments numbered {number}, {other.name} and {path.name}: "
+                "one was copied here; remove the one that does not belong to this run"
             )
     return {by_number[number].stem: by_number[number] for number in sorted(by_number)}
 
@@ -131,7 +131,7 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except IrregularFileError as error:
         raise CorruptError(f"{path} is not read: {error.strerror}; remove it") from None
-    except FileNotFoundError:  # sealed this moment; readers that wait for it look again
+    except FileNotFoundError:  # it may have just been sealed; readers look for that file next
         raise
     except (OSError, ValueError, NotImplementedError, OverflowError, MemoryError) as error:
         # pyarrow's errors are of these
@@ -172,7 +172,7 @@ def read_lines(path: Path, start: EventPosition, limit: int = BYTES_AT_ONCE) -> 
 
 
 def _check_unfinished(path: Path, line: int, text: bytes) -> None:
-    """Refuse a last line that is whole but for its end: a writer was not killed there, the end was changed."""
+    """Refuse a last line that is complete except for its end: no killed writer leaves such a line."""
     try:
         orjson.loads(text[:-1])
     except orjson.JSONDecodeError:
@@ -182,7 +182,6 @@ def _check_unfinished(path: Path, line: int, text: bytes) -> None:
 
 def read_sealed(path: Path, start: int) -> Iterator[Envelope]:
     """The rows of a sealed segment from a line on, with one row group in memory at a time."""
-
     with readable(path), _open_sealed(path) as file:
         line, names = 0, _columns(file.schema_arrow)
         for group in range(file.num_row_groups):
@@ -200,7 +199,7 @@ def read_sealed(path: Path, start: int) -> Iterator[Envelope]:
 
 
 def _open_sealed(path: Path) -> pq.ParquetFile:
-    """Open a sealed segment so that text is read as its distinct values and where they are."""
+    """Open a sealed segment so that text is read dictionary-encoded."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
@@ -209,7 +208,7 @@ def _open_sealed(path: Path) -> pq.ParquetFile:
 
 
 def _columns(schema: pa.Schema) -> list[str]:
-    """The columns to read of a sealed segment; raises ValueError if one is missing or has another type."""
+    """The columns to read; raises ValueError if one is missing or has another type."""
     import pyarrow as pa
 
     names = set(schema.names)
@@ -236,7 +235,7 @@ def _check_packed(file: pq.ParquetFile, group: int) -> None:
 def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """A column as Python values; raises ValueError if these would take too much memory.
 
-    A few kB can name one long text a million times, which no size in the file tells.
+    A few kB can refer to one long text a million times, and no size in the file shows it.
     """
     import pyarrow as pa
 
@@ -250,7 +249,7 @@ def _values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
 
 
 def _check_repeated(chunk: pa.DictionaryArray) -> None:
-    """Raise ValueError if the values are too large once each is written where it is named."""
+    """Raise ValueError if the values are too large when each is written out where it occurs."""
     if chunk.dictionary.nbytes * len(chunk) <= MAX_UNPACKED:
         return  # most columns; the exact sum needs an import that takes 30 ms
     from pyarrow.compute import call_function
@@ -280,7 +279,6 @@ def _fetch_lines(path: Path, positions: list[EventPosition]) -> Iterator[Envelop
 
 def _fetch_sealed(path: Path, positions: list[EventPosition]) -> Iterator[Envelope]:
     """Events of a Parquet segment; reads only the row groups that hold one of the positions."""
-
     with readable(path), _open_sealed(path) as file:
         first, names = 0, _columns(file.schema_arrow)
         for group in range(file.num_row_groups):
@@ -324,9 +322,7 @@ def _envelope(text: bytes, position: EventPosition, path: Path) -> Envelope:
         previous, hash = name.get("previous"), name.get("hash")
         if not all(part is None or isinstance(part, str) for part in (target, id, previous, hash)):
             raise TypeError("a part of its name is not text")
-        "".join(
-            part for part in (event, target, id) if part
-        ).encode()  # half a surrogate pair fails
+        f"{event}{target}{id}".encode()  # half a surrogate pair fails
         if type(seq) is not int or abs(seq) >= 1 << 63:
             raise TypeError("its number is not one")
     except KeyError as error:
@@ -349,6 +345,6 @@ def _check_hash(
         actual.update(part)
     if actual.hexdigest() != expected:
         raise CorruptError(
-            f"{path}, line {line + 1} ({event}): the event was changed after it was written: it does not have "
-            "the hash that it carries; restore the file from a copy"
+            f"{path}, line {line + 1} ({event}): the event was changed after it was written: it does "
+            "not have the hash that it carries; restore the file from a copy"
         )

@@ -1,6 +1,6 @@
 """What a run's language models cost: one row for each request, whatever came back, and a line of totals.
 
-A run that was made before requests were logged (`llm_request`) has the rows of its answers alone.
+A run that was made before requests were logged (`llm_request`) has only the rows of its answers.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def paid_rows(log: RunLog, target: str | None) -> list[Data]:
-    """The rows that say what was paid for a target, or for the run itself: its requests, and the
-    answers that no request is logged for (programs in place of models, and old runs).
+    """What was paid for a target, or for the run itself: its requests, and answers without a request.
+
+    Programs in place of models, and old runs, log no requests.
     """
     requests = list(log.all(LLM_REQUEST, target).values())
     counted = {row["key"] for row in requests}
@@ -35,14 +36,14 @@ def cost_of(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def spent_before(log: RunLog, targets: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
-    """Target and cost of all that a log knows to be paid; the run's own target is ""."""
+    """Target and cost of everything that a log says was paid; the target of the run itself is ""."""
     for target in (None, *targets):
         for row in paid_rows(log, target):
             yield target or "", cost_of(row)
 
 
 def spending_summary(rows: Sequence[TargetRow], checks: int = 0) -> str:
-    """Requests, tokens and dollars of the explainer and, apart, of simulator and judge; "" if none was sent.
+    """Requests, tokens and dollars, of the explainer and of the other models; "" if none was sent.
 
     Args:
         checks: requests that checked the models before the run.
@@ -73,7 +74,7 @@ def spending_summary(rows: Sequence[TargetRow], checks: int = 0) -> str:
 
 
 def _estimated(calls: int) -> str:
-    """What is said of calls whose cost no server stated: failed, timed out, cut off, or not counted."""
+    """How many calls have no cost from the server: they failed, timed out, broke off or had no count."""
     return f" (the cost of {calls} is estimated)" if calls else ""
 
 

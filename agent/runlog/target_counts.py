@@ -1,10 +1,10 @@
 """How many of a run's targets have ended, and how: the one place where this is counted.
 
-    done      it has a conclusion, whatever its verdict, also if it failed before
+    done      it has a conclusion, whatever its verdict, even if it failed before
     failed    it has a failure and no conclusion; `hubel resume` tries again
     pending   neither: it was not begun, not finished, or stopped by a budget
 
-A verdict comes later than the conclusion, when no target is pending any more.
+A verdict comes after the conclusion, when no target is pending any more.
 """
 
 from __future__ import annotations

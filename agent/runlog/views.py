@@ -5,23 +5,26 @@ own store (`review.store`), which stays fast over 100,000 targets. Works while t
 writing: an unfinished last line is skipped, and of an event written twice the last counts.
 
     events       seq, time, writer, event, target, id, data (JSON)
-    targets      target, side, layer, status (done | failed | pending), explanation, predicate, hypothesis, p, ...
+    targets      target, side, layer, status (done | failed | pending), explanation, predicate,
+                 hypothesis, p, ...
     hypotheses   target, id, sentence, predicate, origin, parent, round
-    experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed, compared, outcome
-    llm_requests target, key (of the answer that it is for), role (explainer | simulator | judge | check), outcome,
-                 calls (0 if no server got it), tokens, usd, estimated: one row for each request that was sent
-    spent        target, calls, usd, tokens, estimated: the total cost of the explainer's model, whatever came back
-    reading      the same for simulators and judges
+    experiments  target, id, hypothesis, relation, quantity, side, passage, other, reason, observed,
+                 compared, outcome
     calls        target, key, instrument, arguments, seconds
-    llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens, output_tokens,
-                 cache_read (tokens), seconds, attempts, waited (seconds of them, because of a busy
-                 server or a rate limit), explaining, usd (null: no price known); empty for explainers that
-                 call no language model
+    llm_requests one row for each request that was sent: target, key (of the answer that it is for),
+                 role (explainer | simulator | judge | check), outcome, calls (0 if no server got it),
+                 tokens, usd, estimated
+    llm_calls    target, key, model, role (explainer | simulator | judge), prompt, input_tokens,
+                 output_tokens, cache_read (tokens), seconds, attempts, waited (how many of the seconds
+                 for a busy server or a rate limit), explaining, usd (null: no price known); empty for
+                 explainers that call no language model
+    spent        target, calls, usd, tokens, estimated: the total cost of the explainer's model
+    reading      the same for simulators and judges
     scores       target, hypothesis, scorer, split, text, value, low, high, floors
     verdicts     target, verdict, reason, p
-    reviews      time, event (review | review_undone | holdout_opened | review_scored), target, id, name, verdict,
-                 text, predicate, note, after_viewing: what people said, in separate segments
-                     (`agent.runlog.reviews`)
+    reviews      what people said, in separate segments (`agent.runlog.reviews`): time, event (review |
+                 review_undone | holdout_opened | review_scored), target, id, name, verdict, text,
+                 predicate, note, after_viewing
 """
 
 from __future__ import annotations
@@ -68,9 +71,9 @@ class TargetRow(TypedDict):
     p: float | None
     seconds: float | None
     calls: int
-    """Requests that were sent, also those without a reply."""
+    """Requests that were sent, with or without a reply."""
     estimated_calls: int
-    """Those of them whose cost no server stated."""
+    """How many of these calls have a cost that no server stated."""
     usd: float | None
     input_tokens: int
     output_tokens: int
@@ -104,11 +107,11 @@ COST_KEYS = (
 )
 _SCORE_KEYS = ("scorer", "split", "text", "value", "low", "high")
 
-_VIEWS = {
+_VIEWS = {  # in this order: a view reads only those above it
     "conclusions": "select target, data from events where event = 'conclusion'",
     "hypotheses": """
-        select target, id, data->>'sentence' as sentence, data->>'predicate' as predicate, data->>'origin' as origin,
-               data->>'parent' as parent, (data->>'round')::int as round, seq
+        select target, id, data->>'sentence' as sentence, data->>'predicate' as predicate,
+               data->>'origin' as origin, data->>'parent' as parent, (data->>'round')::int as round, seq
         from events where event = 'hypothesis'""",
     "experiments": """
         select p.target, p.id, p.data->>'hypothesis' as hypothesis, p.data->>'relation' as relation,
@@ -126,22 +129,26 @@ _VIEWS = {
         select target, id "key", data->>'model' as model, data->>'prompt' as prompt,
                try_cast(data->>'input_tokens' as bigint) as input_tokens,
                try_cast(data->>'output_tokens' as bigint) as output_tokens,
-               try_cast(data->>'cache_read' as bigint) as cache_read, try_cast(data->>'usd' as double) as usd,
-               (data->>'seconds')::double as seconds, coalesce((data->>'attempts')::int, 1) as attempts,
+               try_cast(data->>'cache_read' as bigint) as cache_read,
+               try_cast(data->>'usd' as double) as usd, (data->>'seconds')::double as seconds,
+               coalesce((data->>'attempts')::int, 1) as attempts,
                coalesce((data->>'waited')::double, 0) as waited,
-               coalesce(data->>'role', if((data->'request'->'system_and_tools') is null, 'judge', 'explainer')) as role,
+               coalesce(data->>'role', if((data->'request'->'system_and_tools') is null,
+                                          'judge', 'explainer')) as role,
                (data->'request'->'system_and_tools') is not null as explaining, seq
         from events where event = 'llm_call'""",
     "llm_requests": """
         select target, data->>'key' "key", data->>'role' as role, data->>'model' as model,
                data->>'outcome' as outcome, (data->>'calls')::int as calls,
-               (data->>'input_tokens')::bigint as input_tokens, (data->>'output_tokens')::bigint as output_tokens,
+               (data->>'input_tokens')::bigint as input_tokens,
+               (data->>'output_tokens')::bigint as output_tokens,
                (data->>'cache_read')::bigint as cache_read, (data->>'usd')::double as usd,
                (data->>'estimated')::boolean as estimated, (data->>'seconds')::double as seconds, seq
         from events where event = 'llm_request'""",
-    # answers without a request in the log are those of programs and of old runs
+    # Answers without a request in the log are those of programs and of old runs.
     "paid": """
-        select target, role = 'explainer' as explaining, calls, estimated, usd, input_tokens, output_tokens, cache_read
+        select target, role = 'explainer' as explaining, calls, estimated, usd,
+               input_tokens, output_tokens, cache_read
         from llm_requests
         union all
         select c.target, c.explaining, 1, false, c.usd, c.input_tokens, c.output_tokens, c.cache_read
@@ -158,8 +165,9 @@ _VIEWS = {
                sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0))::bigint as tokens
         from paid where not explaining group by target""",
     "scores": """
-        select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer, data->>'split' as split,
-               data->>'text' as "text", (data->>'value')::double as "value", (data->>'low')::double as low,
+        select target, data->>'hypothesis' as hypothesis, data->>'scorer' as scorer,
+               data->>'split' as split, data->>'text' as "text",
+               (data->>'value')::double as "value", (data->>'low')::double as low,
                (data->>'high')::double as high, data->'floors' as floors, seq
         from events where event = 'score'""",
     "failures": "select target, data from events where event = 'failure' and target is not null",
@@ -174,7 +182,8 @@ _VIEWS = {
                     when f.target is not null then 'failed' else 'pending' end status,
                c.data->>'explanation' as explanation, c.data->>'predicate' as predicate,
                c.data->>'hypothesis' as hypothesis,
-               coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict, v.reason verdict_reason,
+               coalesce(v.verdict, case when c.target is not null then 'pending' end) verdict,
+               v.reason verdict_reason,
                coalesce(v.p, (c.data->>'p')::double) p, (c.data->>'seconds')::double as seconds,
                coalesce(s.calls, 0) calls, coalesce(s.estimated, 0) estimated_calls,
                case when s.calls is null then 0 else s.usd end usd,
@@ -212,22 +221,8 @@ def connect(folder: Path) -> duckdb.DuckDBPyConnection:
             "insert into registered values (?, ?, ?, ?)",
             [(i, t, u.side, u.layer) for i, t, u in units],
         )
-    for name in (
-        "conclusions",
-        "failures",
-        "hypotheses",
-        "experiments",
-        "calls",
-        "llm_calls",
-        "llm_requests",
-        "paid",
-        "spent",
-        "reading",
-        "scores",
-        "verdicts",
-        "targets",
-    ):
-        db.execute(f"create view {name} as {_VIEWS[name]}")
+    for name, query in _VIEWS.items():
+        db.execute(f"create view {name} as {query}")
     db.execute(f"create view reviews as {_reviews(db, folder)}")
     return db
 
@@ -258,14 +253,13 @@ def _events(db: duckdb.DuckDBPyConnection, folder: Path) -> str:
     if sealed := [str(path) for path in paths if path.suffix == ".parquet"]:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in sealed)
         parts.append(
-            "select seq, time, event, target, id, data::json data, parse_filename(filename, true) writer "
+            "select seq, time, event, target, id, data::json data, "
+            "parse_filename(filename, true) writer "
             f"from read_parquet([{listed}], filename=true, union_by_name=true)"
         )
     all_rows = " union all ".join(parts)
-    is_last = (
-        "row_number() over (partition by event, target, id order by writer desc, seq desc) = 1"
-    )
-    last_rows = f"select * from ({all_rows}) qualify {is_last}"
+    latest_first = "partition by event, target, id order by writer desc, seq desc"
+    last_rows = f"select * from ({all_rows}) qualify row_number() over ({latest_first}) = 1"
     # Each writer counts its events from 1, so `seq` is numbered again over all of them.
     order = "row_number() over (order by writer, seq)"
     return f"select {order} seq, time, event, target, id, data, writer from ({last_rows})"

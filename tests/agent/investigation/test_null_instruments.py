@@ -1,4 +1,4 @@
-"""Nulls and controls are investigated like real units: every instrument answers, and nothing says which is which."""
+"""Nulls and controls are investigated like real units: every instrument answers; none tells them apart."""
 
 from __future__ import annotations
 
@@ -79,12 +79,10 @@ def test_nothing_that_is_said_tells_a_null_from_a_unit(run_model: RunModel) -> N
     log = RunLog(folder, writable=False)
     shapes = {_shape(log.get("observation", target)) for target in [*NULLS, "mlp.1.0"]}
     assert len(shapes) == 1, "the same kinds of evidence, as many of each"
-    errors = {
-        t: [c["answer"].get("error") for c in log.all("call", t).values()]
-        for t in [*NULLS, "mlp.1.0"]
-    }
-    assert {len(found) for found in errors.values()} == {len(errors["mlp.1.0"])}
-    assert {any(found) for found in errors.values()} == {False}
+    for target in [*NULLS, "mlp.1.0"]:
+        answers = [call["answer"] for call in log.all("call", target).values()]
+        assert len(answers) == len(log.all("call", "mlp.1.0"))
+        assert not any(answer.get("error") for answer in answers)
 
 
 def _shape(seen: Any) -> str:
@@ -112,14 +110,11 @@ def test_a_shuffled_null_shows_its_source_on_another_context(
     (activations,) = values(doubles, "mlp.1.25", TEXTS[:1])
     explore = doubles._explore
     ids = tiny.tokenize(TEXTS[0])[0]
-    for row, length in zip(explore.tokens, explore.length, strict=True):
-        donor = np.resize(row[:length], len(ids))
-        raw = tiny.unit_activations(torch.tensor(donor[None].astype(int)), [Unit.parse("mlp.1.3")])[
-            0, 0
-        ]
-        if np.allclose(raw.numpy(), activations, atol=1e-4):
-            return
-    pytest.fail("no context of explore gives these values")
+    contexts = zip(explore.tokens, explore.length, strict=True)
+    donors = [np.resize(row[:length], len(ids)) for row, length in contexts]
+    tokens = torch.tensor(np.array(donors).astype(int))
+    on_donors = tiny.unit_activations(tokens, [Unit.parse("mlp.1.3")])[0].numpy()
+    assert np.isclose(on_donors, activations, atol=1e-4).all(axis=1).any()
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
-"""Every request counts when it is sent: the log agrees with the server's ledger, and no limit is passed by
-more than the calls in flight, whatever comes back."""
+"""Every request counts when it is sent: the log agrees with the server's ledger, and budgets hold.
+
+No limit is exceeded by more than the calls in flight, whatever comes back.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,7 @@ def spent(folder: Path, unit: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_a_run_without_faults_agrees_with_the_ledger(
     tmp_path: Path, tiny_index: Path, tiny: Subject, provider: str
 ) -> None:
@@ -196,7 +198,7 @@ def test_a_killed_run_counts_what_was_in_flight(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_log_agrees_with_the_ledger_under_every_fault(
     tmp_path: Path, tiny_index: Path, tiny: Subject, provider: str
 ) -> None:

@@ -1,4 +1,7 @@
-"""Killed while it awaits a reply, a run goes on where it was: no reply is paid for twice, the verdicts are the same."""
+"""A run that is killed while it awaits a reply goes on where it was, with the same verdicts.
+
+No reply is paid for twice.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ execute_run(Path(sys.argv[1]), subject=tiny_subject(), model=Mortal(Path(sys.arg
 
 
 class Mortal(ScriptedModel):
-    """Writes down every reply that it gives, and is killed when it is asked for one more than it may give."""
+    """Writes down every reply that it gives, and is killed at the first request above its number."""
 
     def __init__(self, ledger: Path, replies: int) -> None:
         super().__init__(diligent)

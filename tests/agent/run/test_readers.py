@@ -1,4 +1,4 @@
-"""A run's simulator and judge: paid once, counted apart, retried; without a predicate the verdict rests on it."""
+"""A run's simulator and judge: paid once, counted separately, retried; words alone need a simulator."""
 
 from __future__ import annotations
 

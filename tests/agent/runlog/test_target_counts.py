@@ -1,4 +1,4 @@
-"""Targets are counted once and in one way, whoever says how many there are."""
+"""Targets are counted once and in one way, in every output."""
 
 from __future__ import annotations
 
