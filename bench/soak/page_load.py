@@ -6,9 +6,9 @@
    thousands of requests as fast as they are answered.
 3. Meanwhile a visitor opens the page again and again, each time on a new connection, and is timed.
 
-Beside the run are bombs: small files that would take gigabytes (a table that names one text many times,
-a packed lexicon, a sparse configuration, a deeply nested circuit). The server's memory is measured with
-all of them opened.
+The folder also has bombs: runs with a small file that would take gigabytes (a table that names one
+text many times, a packed lexicon, a sparse configuration, a deeply nested circuit). Every list of runs
+reads them, and their own pages are opened at the end, before the server's memory is measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -41,6 +40,8 @@ SLOWEST_MS = 1000
 MEMORY_MB = 1024
 STDERR_BYTES = 10_000
 """What the server may print meanwhile: a few lines, not a traceback for each connection."""
+FAILURES = (OSError, http.client.HTTPException, ValueError)
+"""What a visit that fails raises."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,10 @@ def load_page(folder: Path, half_open: int, requests: int, *, targets: int = 200
     from ..synthetic_run import make_run
 
     make_run(folder / "runs" / RUN, targets)
+    bombs = _make_bombs(folder / "runs", folder / "runs" / RUN)
     with _serving(folder) as server:
-        for path in _PATHS:
-            _visit(
-                server, path
-            )  # the log is read, and modules are imported, with the first requests
+        for path in _PATHS:  # the first requests read the log and import modules
+            _visit(server, path)
         with (
             _client("attack", server, half_open) as attack,
             _client("load", server, requests) as load,
@@ -86,6 +86,7 @@ def load_page(folder: Path, half_open: int, requests: int, *, targets: int = 200
             times, failed = _visit_while(load, server)
             answered = int(load.communicate()[0])
             attack.terminate()
+        failed += _open_bombs(server, bombs)
         return PageLoad(
             half_open=half_open,
             requests=requests,
@@ -130,31 +131,49 @@ def _make_bombs(runs: Path, run: Path) -> list[str]:
     return names
 
 
+def _open_bombs(server: _PageAddress, names: list[str]) -> int:
+    """Open the pages of runs that are bombs; returns how many were not answered."""
+    failed = 0
+    for name in names:
+        base = f"/api/runs/{name}"
+        for path in (base, f"{base}/targets", f"{base}/targets/mlp.0.7", f"{base}/circuit"):
+            try:
+                failed += _status(server, path) >= 500
+            except FAILURES:
+                failed += 1
+    return failed
+
+
 def _visit_while(load: subprocess.Popen[str], server: _PageAddress) -> tuple[list[float], int]:
     """Milliseconds of the visits that succeeded, and how many failed, until the load has ended."""
     times: list[float] = []
     failed = 0
-    for number in count():
-        if load.poll() is not None:
-            return times, failed
+    while load.poll() is None:
+        path = _PATHS[(len(times) + failed) % len(_PATHS)]
         started = time.perf_counter()
         try:
-            _visit(server, _PATHS[number % len(_PATHS)])
+            _visit(server, path)
             times.append(1000 * (time.perf_counter() - started))
-        except (OSError, http.client.HTTPException, ValueError):
+        except FAILURES:
             failed += 1
         time.sleep(0.02)
-    raise AssertionError("count() does not end")
+    return times, failed
 
 
 def _visit(server: _PageAddress, path: str) -> None:
-    """Open one address on a connection of its own; raises if it is not shown."""
+    """Open one address; raises ValueError if it is not shown."""
+    status = _status(server, path)
+    if status != 200:
+        raise ValueError(f"{path} was answered with {status}")
+
+
+def _status(server: _PageAddress, path: str) -> int:
+    """Read one address on a new connection; returns the status."""
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=60)) as connection:
         connection.request("GET", path, headers={"cookie": server.cookie})
         answer = connection.getresponse()
         answer.read()
-        if answer.status != 200:
-            raise ValueError(f"{path} was answered with {answer.status}")
+        return answer.status
 
 
 def _quantile(times: list[float], share: float) -> float:
@@ -194,16 +213,10 @@ def _serving(folder: Path) -> Iterator[_PageAddress]:
 
 @contextmanager
 def _client(work: str, server: _PageAddress, number: int) -> Iterator[subprocess.Popen[str]]:
+    program = f"import sys; from {__name__} import main; main(*sys.argv[1:])"
     arguments = [work, f"{server.host}:{server.port}", server.cookie, str(number)]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import sys; from {__name__} import main; main(*sys.argv[1:])",
-            *arguments,
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True
     )
     try:
         yield process
