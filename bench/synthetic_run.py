@@ -8,6 +8,7 @@ the numbers mean nothing.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,7 +69,7 @@ def make_run(
     material = _material(rng, hostile)
     labels = [*hostile, "openai:made", "made words, no model", "made"][:3]
     names = [*first] + [f"mlp.{i // NEURONS}.{i % NEURONS}" for i in range(targets - len(first))]
-    RunConfig(
+    config = RunConfig(
         index="deleted",
         targets=names,
         explainer=ModelConfig(f"openai:{labels[0]}"),
@@ -76,9 +77,10 @@ def make_run(
         subject={"name": "made", "title": labels[1], "revision": "made"},
         corpus={"name": labels[2], "sha256": "made"},
         versions=versions(),
-    ).save(folder)
+    )
     Lexicon.build(material.words, None).save(folder / LEXICON)
     _write_collected(folder / COLLECTED, names, material, rng)
+    shutil.rmtree(folder / EVENTS, ignore_errors=True)  # of a run whose writing was interrupted
     (folder / EVENTS).mkdir()
     verdicts: list[dict[str, Any]] = []
     head = START
@@ -90,6 +92,7 @@ def make_run(
             rows.append(("verdicts", None, None, json.dumps({"rows": verdicts})))
         head = _write_segment(folder / EVENTS / f"{number:04d}-1.parquet", rows, head)
         reporter.update("make", min(start + SEGMENT, targets), targets, unit="targets")
+    config.save(folder)  # last: a folder with a configuration is a whole run
 
 
 def _material(rng: np.random.Generator, hostile: Sequence[str]) -> Material:

@@ -15,6 +15,8 @@ from typing import NamedTuple, NoReturn
 from ...tools.errors import UsageError
 from . import options
 
+FROM_THE_START = "stopped; the same command starts from the beginning"
+
 
 class Action(NamedTuple):
     """One action of a command, with its own options and its own `--help`."""
@@ -22,6 +24,8 @@ class Action(NamedTuple):
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    interrupted: str = FROM_THE_START
+    """The line after Ctrl-C, unless the action itself says more."""
 
 
 def build_parser(command: ModuleType) -> Parser:
@@ -61,13 +65,18 @@ def run_action(command: str, actions: Mapping[str, Action], args: argparse.Names
 
     Raises:
         UsageError: no action was given.
+        KeyboardInterrupt: the user stopped it; the message says how to go on.
     """
     if args.action is None:
         raise UsageError(
             f"say what to do: `hubel {command} {' | '.join(actions)}`; "
             f"`hubel {command} --help` explains them"
         )
-    return actions[args.action].run(args)
+    action = actions[args.action]
+    try:
+        return action.run(args)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(str(interrupt) or action.interrupted) from interrupt
 
 
 class Parser(argparse.ArgumentParser):

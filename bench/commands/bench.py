@@ -10,23 +10,29 @@ from ..actions import circuits, null, planted, review_speed, soak, speed
 
 NAME = "bench"
 HELP = "runs with a known right answer: planted, null, circuits; speed, review, soak"
-INTERRUPTED = "stopped; nothing is lost: the same command continues"
+CONTINUES = "stopped; nothing is lost: the same command continues"
+CONTINUES_FROM_CACHE = (
+    "stopped; what is computed is in the cache, and the same command continues there"
+)
 
 ACTIONS = {
     "planted": Action(
         "are explanations right? units of known meaning, planted into a subject",
         planted.add_arguments,
         planted.run,
+        CONTINUES,
     ),
     "null": Action(
         "how often is nothing explained? noise, shuffled units and controls",
         null.add_arguments,
         null.run,
+        CONTINUES,
     ),
     "circuits": Action(
         "are known circuits found? compiled programs, trained models, planted paths",
         circuits.add_arguments,
         circuits.run,
+        CONTINUES_FROM_CACHE,
     ),
     "speed": Action(
         "how many times faster than the naive way, or than other libraries?",

@@ -12,7 +12,6 @@ from ..parser import Action
 
 NAME = "circuit"
 HELP = "the circuit of a task: tasks, run, show; its parts: mediate, paths, attention; abstract"
-INTERRUPTED = "stopped; nothing is lost: the same command continues"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

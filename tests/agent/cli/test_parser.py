@@ -7,7 +7,16 @@ from types import ModuleType
 
 import pytest
 
-from hubel.agent.cli.parser import Action, add_actions, build_parser, closest, run_action
+from hubel.agent.cli.main import run_command_line
+from hubel.agent.cli.parser import (
+    FROM_THE_START,
+    Action,
+    add_actions,
+    build_parser,
+    closest,
+    run_action,
+)
+from hubel.bench.commands import bench
 from hubel.tools.errors import UsageError
 
 
@@ -81,3 +90,38 @@ def test_a_command_without_its_action_lists_the_actions(command: ModuleType) -> 
 def test_only_a_similar_word_is_suggested() -> None:
     assert closest("shwo", ["show", "run"]) == " (did you mean 'show'?)"
     assert closest("zzz", ["show", "run"]) == ""
+
+
+def _interrupt(_: argparse.Namespace) -> int:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_says_what_the_action_keeps() -> None:
+    args = argparse.Namespace(action="draw")
+    for action, message in (
+        (Action("", _add_draw, _interrupt), FROM_THE_START),
+        (Action("", _add_draw, _interrupt, "stopped; the drawing is kept"), "the drawing is kept"),
+    ):
+        with pytest.raises(KeyboardInterrupt, match=message):
+            run_action("board", {"draw": action}, args)
+
+
+@pytest.mark.parametrize(
+    ("action", "message"),
+    [
+        ("planted", "the same command continues"),
+        ("null", "the same command continues"),
+        ("circuits", "the same command continues there"),
+        ("speed", FROM_THE_START),
+        ("review", FROM_THE_START),
+        ("soak", FROM_THE_START),
+    ],
+)
+def test_an_interrupted_bench_promises_no_more_than_it_keeps(
+    action: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(bench.ACTIONS, action, bench.ACTIONS[action]._replace(run=_interrupt))
+    assert run_command_line(["bench", action]) == 1
+    error = capsys.readouterr().err
+    assert error.endswith(f"{message}\n")
+    assert error.count("\n") == 1
